@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The SYN cookie: what the SYN negotiated, carried by the client itself and proved by a MAC.
+ *
+ * A client with timestamps (RFC 7323) carries the options in the low bits of our TSval, which it echoes:
+ *
+ *	 TSval                                        ISN
+ *	 31                        9 8   6  5  4 3   0   31     30                             0
+ *	+---------------------------+-----+---+---+-----+ +------+------------------------------+
+ *	| our clock, ms             | MSS |ECN|SAK|scale| |parity| MAC                          |
+ *	+---------------------------+-----+---+---+-----+ +------+------------------------------+
+ *	  scale 15: not negotiated                         parity: lowest bit of the epoch
+ *
+ * One without carries them in the ISN:
+ *
+ *	 31     28 27   26 25                          0
+ *	+---------+-------+-----------------------------+    options: 0: smallest MSS, nothing else
+ *	| options | epoch | MAC                         |             1 + 5 * (MSS class - 1) + option class, see below
+ *	+---------+-------+-----------------------------+    epoch: its two lowest bits
+ *
+ * MAC: the low bits of SipHash-2-4 over addresses, ports, client's ISN, whole epoch (32 bits) and option bits, under the
+ * key of the epoch's slot. An ACK of random numbers is taken for good with 2 of 2^32 values (timestamps) or 2 of the 4
+ * epoch values times 2^-26, which is 2^-27 (without); 3 instead of 2 where cookies of the next epoch are good as well.
+ */
+#ifndef SHAKEOFF_BPF_COOKIE_H
+#define SHAKEOFF_BPF_COOKIE_H
+
+#include "siphash.h"
+#include "tcpopt.h"
+
+/* TSval */
+#define COOKIE_TS_WSCALE_MASK 0xfu
+#define COOKIE_TS_SACK 0x10u
+#define COOKIE_TS_ECN 0x20u
+#define COOKIE_TS_MSS_SHIFT 6
+#define COOKIE_TS_BITS 9
+#define COOKIE_TS_MASK ((1u << COOKIE_TS_BITS) - 1)
+#define COOKIE_TS_MSS_CLASSES 8
+
+/* ISN of a cookie with timestamps */
+#define COOKIE_PARITY_SHIFT 31
+
+/* ISN of a cookie without */
+#define COOKIE_OPTIONS_SHIFT 28
+#define COOKIE_EPOCH_SHIFT 26
+#define COOKIE_MSS_CLASSES 4
+#define COOKIE_OPTION_CLASSES 5
+
+/* Among the option bits: which of the two forms they are of. It is hashed with them. */
+#define COOKIE_TIMESTAMPS 0x8000u
+
+/* clang puts small constant tables into sections of their own for merging, where BTF of the data section goes wrong. */
+#define CONST_TABLE static const __attribute__((section(".rodata")))
+
+/*
+ * MSS classes: the client's value is rounded down to one. They are the sizes seen most: Ethernet, PPPoE, tunnels and
+ * mobile networks, with the smallest that a path must carry (RFC 9293, section 3.7.1) at the lower end. As in the
+ * kernel's own cookies (net/ipv4/syncookies.c, msstab), a client that offers less than that gets it all the same.
+ */
+CONST_TABLE __u16 cookie_ts_mss[2][COOKIE_TS_MSS_CLASSES] = {
+	{536, 1220, 1340, 1380, 1400, 1440, 1460, 8960},  /* IPv4 */
+	{1220, 1320, 1360, 1380, 1400, 1420, 1440, 8940}, /* IPv6 */
+};
+
+CONST_TABLE __u16 cookie_plain_mss[2][COOKIE_MSS_CLASSES] = {
+	{536, 1300, 1440, 1460},
+	{1220, 1340, 1420, 1440},
+};
+
+/*
+ * Option classes of a cookie without timestamps. Who has none is mostly Windows (scale 8, SACK); a scale between two
+ * classes is rounded down, never up, and a scale without SACK, which nobody offers, is given up.
+ *
+ *	0 nothing   1 SACK   2 SACK, scale 0   3 SACK, scale 7   4 SACK, scale 8
+ */
+#define COOKIE_SCALE_CLASS 2
+
+/* Who talks to whom; addresses and ports as they lie in the packet. IPv4 uses the first element of the addresses. */
+struct cookie_flow {
+	__be32 client[4];
+	__be32 server[4];
+	__be16 client_port;
+	__be16 server_port;
+	__u8 ipv6;
+};
+
+/* What survives the handshake. */
+struct cookie_options {
+	__u16 mss;
+	__u8 wscale; /* the client's, 0..14 or SHAKEOFF_NO_WSCALE */
+	__u8 sack;
+	__u8 ecn;
+	__u8 timestamps;
+};
+
+/* The index of the greatest class that is not above mss, or 0. */
+static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, __u32 mss)
+{
+	__u32 class = 0;
+
+#pragma GCC unroll 8
+	for (int i = 1; i < count; i++) {
+		/*
+		 * 1 where mss >= classes[i], from the sign of the difference: clang 14 makes branches of a comparison, and the
+		 * verifier then follows every class through the rest of the program. The barrier keeps clang from seeing it.
+		 */
+		__u32 below = classes[i] - 1 - mss;
+
+		asm volatile("" : "+r"(below));
+		class += below >> 31;
+	}
+	return class;
+}
+
+static __always_inline __u32 cookie_encode_timestamps(const struct cookie_options *options, _Bool ipv6)
+{
+	__u32 class = cookie_mss_class(cookie_ts_mss[ipv6], COOKIE_TS_MSS_CLASSES, options->mss);
+
+	return (class << COOKIE_TS_MSS_SHIFT) | (options->ecn ? COOKIE_TS_ECN : 0) | (options->sack ? COOKIE_TS_SACK : 0) |
+	       (options->wscale & COOKIE_TS_WSCALE_MASK);
+}
+
+static __always_inline void cookie_decode_timestamps(__u32 bits, _Bool ipv6, struct cookie_options *options)
+{
+	__u32 class = (bits >> COOKIE_TS_MSS_SHIFT) & (COOKIE_TS_MSS_CLASSES - 1);
+
+	options->mss = cookie_ts_mss[ipv6][class];
+	options->ecn = !!(bits & COOKIE_TS_ECN);
+	options->sack = !!(bits & COOKIE_TS_SACK);
+	options->wscale = bits & COOKIE_TS_WSCALE_MASK;
+	options->timestamps = 1;
+}
+
+static __always_inline __u32 cookie_encode_plain(const struct cookie_options *options, _Bool ipv6)
+{
+	__u32 class = cookie_mss_class(cookie_plain_mss[ipv6], COOKIE_MSS_CLASSES, options->mss);
+	__u32 option_class = options->sack;
+
+	if (!class)
+		return 0;
+	if (options->sack && options->wscale != SHAKEOFF_NO_WSCALE)
+		option_class = COOKIE_SCALE_CLASS + (options->wscale >= 7) + (options->wscale >= 8);
+	return 1 + COOKIE_OPTION_CLASSES * (class - 1) + option_class;
+}
+
+static __always_inline void cookie_decode_plain(__u32 bits, _Bool ipv6, struct cookie_options *options)
+{
+	__u32 class = 0, option_class = 0;
+
+	if (bits) {
+		class = 1 + (bits - 1) / COOKIE_OPTION_CLASSES;
+		option_class = (bits - 1) % COOKIE_OPTION_CLASSES;
+	}
+	options->mss = cookie_plain_mss[ipv6][class & (COOKIE_MSS_CLASSES - 1)];
+	options->sack = option_class > 0;
+	options->wscale = SHAKEOFF_NO_WSCALE;
+	if (option_class == COOKIE_SCALE_CLASS)
+		options->wscale = 0;
+	else if (option_class > COOKIE_SCALE_CLASS)
+		options->wscale = 4 + option_class; /* class 3: scale 7, class 4: scale 8 */
+	options->ecn = 0;
+	options->timestamps = 0;
+}
+
+/* The option bits: COOKIE_TIMESTAMPS and 9 that go into the TSval, or 4 that go into the ISN. */
+static __always_inline __u32 cookie_encode(const struct cookie_options *options, _Bool ipv6)
+{
+	return options->timestamps ? COOKIE_TIMESTAMPS | cookie_encode_timestamps(options, ipv6) :
+				     cookie_encode_plain(options, ipv6);
+}
+
+/* The inverse. What comes out of cookie_encode() again is what the SYN-ACK may promise. */
+static __always_inline void cookie_decode(__u32 bits, _Bool ipv6, struct cookie_options *options)
+{
+	if (bits & COOKIE_TIMESTAMPS)
+		cookie_decode_timestamps(bits, ipv6, options);
+	else
+		cookie_decode_plain(bits, ipv6, options);
+}
+
+static __always_inline __u32 cookie_mac(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
+					__u32 epoch, __u32 hashed_options)
+{
+	__u64 ports = flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)client_isn << 32);
+	__u64 last = epoch | ((__u64)hashed_options << 32);
+
+	if (flow->ipv6) {
+		__u64 words[5] = {
+			flow->client[0] | ((__u64)flow->client[1] << 32),
+			flow->client[2] | ((__u64)flow->client[3] << 32),
+			flow->server[0] | ((__u64)flow->server[1] << 32),
+			flow->server[2] | ((__u64)flow->server[3] << 32),
+			ports,
+		};
+
+		return siphash24(key, words, 5, last | (47ull << 56));
+	}
+	__u64 words[2] = {flow->client[0] | ((__u64)flow->server[0] << 32), ports};
+
+	return siphash24(key, words, 2, last | (23ull << 56));
+}
+
+/* The cookie of an epoch. bits: of cookie_encode(). */
+static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
+					__u32 epoch, __u32 bits)
+{
+	__u32 mac = cookie_mac(key, flow, client_isn, epoch, bits);
+
+	if (bits & COOKIE_TIMESTAMPS)
+		return (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
+	return (bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT) |
+	       (mac & ((1u << COOKIE_EPOCH_SHIFT) - 1));
+}
+
+/*
+ * Our TSval: the clock with its low bits replaced. Never ahead of the clock, because the socket that takes over goes on
+ * from the clock and must not go back (RFC 7323, section 5.3).
+ */
+static __always_inline __u32 cookie_tsval(__u32 clock_ms, __u32 bits)
+{
+	__u32 tsval = (clock_ms & ~COOKIE_TS_MASK) | (bits & COOKIE_TS_MASK);
+
+	return (__s32)(tsval - clock_ms) > 0 ? tsval - (1u << COOKIE_TS_BITS) : tsval;
+}
+
+/* The bits of cookie_encode() that an ACK brings back: cookie is its acknowledgment number - 1. */
+static __always_inline __u32 cookie_bits(__u32 cookie, __u32 tsecr, _Bool timestamps)
+{
+	return timestamps ? COOKIE_TIMESTAMPS | (tsecr & COOKIE_TS_MASK) : cookie >> COOKIE_OPTIONS_SHIFT;
+}
+
+/*
+ * Which epoch a cookie says that it is of. attempt: 0, then 1: a cookie with timestamps has one bit of it, which fits the
+ * previous and the next epoch. accept_next: cookies of hosts whose clocks are ahead are good.
+ * Returns 1 and sets *epoch, or 0: none that is still (or already) good.
+ */
+static __always_inline _Bool cookie_epoch(__u32 cookie, _Bool timestamps, __u32 now, _Bool accept_next, int attempt,
+					  __u32 *epoch)
+{
+	__u32 ahead;
+
+	if (timestamps)
+		ahead = (cookie >> COOKIE_PARITY_SHIFT) == (now & 1) ? 0 : attempt ? 1 : 3;
+	else
+		ahead = ((cookie >> COOKIE_EPOCH_SHIFT) - now) & 3;
+	if (ahead == 2 || (ahead == 1 && !accept_next) || (attempt && (!timestamps || ahead == 0)))
+		return 0;
+	*epoch = ahead == 3 ? now - 1 : now + ahead;
+	return 1;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The one exit: a verdict is counted, and mapped to its XDP action. */
+#ifndef SHAKEOFF_BPF_COUNT_H
+#define SHAKEOFF_BPF_COUNT_H
+
+CONST_TABLE __u8 verdict_actions[SHAKEOFF_VERDICT_COUNT] = {
+#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = XDP_##action,
+	SHAKEOFF_VERDICTS(X)
+#undef X
+};
+
+CONST_TABLE __u8 verdict_counts[SHAKEOFF_VERDICT_COUNT] = {
+#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = (counts),
+	SHAKEOFF_VERDICTS(X)
+#undef X
+};
+
+static __always_inline _Bool verdict_passes(__u32 verdict)
+{
+	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_actions[verdict] == XDP_PASS;
+}
+
+#define NO_SERVICE 0xffffffffu
+
+static __always_inline void count_service(__u32 service, __u32 counts)
+{
+	struct shakeoff_service_counters *counters;
+
+	if (!counts || service == NO_SERVICE)
+		return;
+	counters = bpf_map_lookup_elem(&service_counts, &service);
+	if (!counters)
+		return;
+	counters->syn += !!(counts & SHAKEOFF_COUNTS_SYN);
+	counters->synack += !!(counts & SHAKEOFF_COUNTS_SYNACK);
+	counters->ack_valid += !!(counts & SHAKEOFF_COUNTS_ACK_VALID);
+	counters->ack_invalid += !!(counts & SHAKEOFF_COUNTS_ACK_INVALID);
+	counters->overflow += !!(counts & SHAKEOFF_COUNTS_OVERFLOW);
+}
+
+/* Counts a verdict for its packet's service (NO_SERVICE: none). Returns the XDP action. */
+static __always_inline int count_verdict(__u32 verdict, __u32 service)
+{
+	__u64 *packets = bpf_map_lookup_elem(&verdicts, &verdict);
+
+	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
+		return XDP_ABORTED; /* cannot be: for the verifier */
+	(*packets)++;
+	count_service(service, verdict_counts[verdict]);
+	return verdict_actions[verdict];
+}
+
+#endif

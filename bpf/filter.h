@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The hook's side of the socket filter (shakeoff/filter.h). */
+#ifndef SHAKEOFF_BPF_FILTER_H
+#define SHAKEOFF_BPF_FILTER_H
+
+static __always_inline __u32 filter_slot(const struct cookie_flow *flow)
+{
+	if (flow->ipv6)
+		return shakeoff_filter_slot(shakeoff_filter_fold(flow->client), shakeoff_filter_fold(flow->server),
+					    flow->client_port, flow->server_port);
+	return shakeoff_filter_slot(flow->client[0], flow->server[0], flow->client_port, flow->server_port);
+}
+
+static __always_inline __u8 *filter_byte(__u32 which, __u32 slot)
+{
+	struct filter *filter;
+
+	which &= 1;
+	filter = bpf_map_lookup_elem(&socket_filter, &which);
+	return filter ? &filter->slots[slot & (SHAKEOFF_FILTER_BYTES - 1)] : NULL;
+}
+
+/* May the tuple have a socket? If not, there is none to look up. */
+static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, const struct shakeoff_control *control)
+{
+	__u8 *byte;
+
+	if (!(control->flags & SHAKEOFF_FILTER_READY))
+		return 1;
+	byte = filter_byte(control->filter_active, filter_slot(flow));
+	return !byte || *byte;
+}
+
+/* The tuple has a socket from now on, or soon. */
+static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control)
+{
+	__u32 slot = filter_slot(flow), active = control->filter_active;
+	__u8 *byte = filter_byte(active, slot);
+
+	if (byte)
+		*byte = 1;
+	if (!(control->flags & SHAKEOFF_FILTER_BUILDING))
+		return;
+	byte = filter_byte(active ^ 1, slot);
+	if (byte)
+		*byte = 1;
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* To the daemon: events through the ring buffer, and the map of tuples that have been validated. */
+#ifndef SHAKEOFF_BPF_HANDOFF_H
+#define SHAKEOFF_BPF_HANDOFF_H
+
+/*
+ * A record's size must be a constant for bpf_ringbuf_reserve(), so there are three: for an ACK with no or little
+ * payload, for a segment of an ordinary MTU, and for all that can be (an aggregated packet of 64 KiB).
+ */
+#define EVENT_SMALL_PACKET 160
+#define EVENT_MEDIUM_PACKET 1536
+#define EVENT_LARGE_PACKET 65536
+
+#define EEXIST 17
+
+static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
+{
+	if (flow->ipv6) {
+		__builtin_memcpy(tuple->remote, flow->client, sizeof(tuple->remote));
+		__builtin_memcpy(tuple->local, flow->server, sizeof(tuple->local));
+	} else {
+		tuple->remote[0] = tuple->remote[1] = tuple->local[0] = tuple->local[1] = 0;
+		tuple->remote[2] = tuple->local[2] = to_be32(0xffff);
+		tuple->remote[3] = flow->client[0];
+		tuple->local[3] = flow->server[0];
+	}
+	tuple->remote_port = flow->client_port;
+	tuple->local_port = flow->server_port;
+}
+
+/* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
+static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
+{
+	__u32 hash = tuple->remote[0] ^ tuple->remote[1] ^ tuple->remote[2] ^ tuple->remote[3] ^
+		     (tuple->remote_port | ((__u32)tuple->local_port << 16));
+	__u32 count = control->rings, index;
+
+	if (!count)
+		return NULL;
+	hash *= 0x9e3779b1; /* 2^32 divided by the golden ratio: mixes upwards (Knuth, TAOCP 3, section 6.4) */
+	index = (hash >> 16) % count;
+	return bpf_map_lookup_elem(&rings, &index);
+}
+
+/*
+ * Copies len bytes (1..size) of the frame from the IP header on. bpf_xdp_load_bytes() came with kernel 5.18; before it
+ * there are no frames in several buffers either, and a bounded loop over the packet does.
+ */
+static __always_inline _Bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
+{
+	if (len < 1 || len > size)
+		return 0;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_load_bytes))
+		return !bpf_xdp_load_bytes(ctx, offset, to, len);
+
+	__u8 *from = (void *)(long)ctx->data + (offset & 0x1f);
+	void *end = (void *)(long)ctx->data_end;
+
+	if (size > EVENT_MEDIUM_PACKET)
+		return 0;
+	for (__u32 i = 0; i < size; i++) {
+		if (i >= len)
+			break;
+		if ((void *)(from + i + 1) > end)
+			return 0;
+		to[i] = from[i];
+	}
+	return 1;
+}
+
+/* Reserves a record of a size class and copies the packet to it. */
+#define EVENT_RESERVE(ctx, ring, offset, len, size)                                                                    \
+	({                                                                                                             \
+		struct shakeoff_event *event_ =                                                                        \
+			bpf_ringbuf_reserve((ring), sizeof(struct shakeoff_event) + (size), 0);                        \
+		if (event_ && !packet_copy((ctx), (offset), event_->packet, (len), (size))) {                          \
+			bpf_ringbuf_discard(event_, 0);                                                                \
+			event_ = NULL;                                                                                 \
+		}                                                                                                      \
+		event_;                                                                                                \
+	})
+
+/* Fills what every event has. */
+static __always_inline void event_head(struct shakeoff_event *event, enum shakeoff_event_type type, struct xdp_md *ctx,
+				       const struct packet *packet, const struct walk *walk)
+{
+	event->type = type;
+	event->service = walk->service_id;
+	event->ifindex = ctx->ingress_ifindex;
+	event->time_ns = walk->now_ns;
+	event->tuple = walk->scratch->tuple;
+	event->packet_len = packet->l4_offset - packet->l3_offset + packet->segment_len;
+	event->tcp_offset = packet->l4_offset - packet->l3_offset;
+	event->flags = 0;
+	event->rcv_nxt = event->snd_nxt = event->rcv_wnd = event->snd_wnd = event->tsval = event->tsecr = 0;
+	event->mss = event->snd_wscale = event->rcv_wscale = 0;
+	event->pad[0] = event->pad[1] = 0;
+}
+
+static __always_inline void event_opening(struct shakeoff_event *event, const struct opening *opening)
+{
+	event->rcv_nxt = opening->client_isn + 1;
+	event->snd_nxt = opening->cookie + 1;
+	event->rcv_wnd = opening->rcv_wnd;
+	event->snd_wnd = opening->snd_wnd;
+	event->mss = opening->options.mss;
+	event->snd_wscale = opening->options.wscale;
+	event->rcv_wscale = opening->rcv_wscale;
+	event->flags = (opening->options.sack ? SHAKEOFF_EVENT_SACK : 0) |
+		       (opening->replaced ? SHAKEOFF_EVENT_TIME_WAIT : 0);
+	if (opening->options.timestamps) {
+		event->flags |= SHAKEOFF_EVENT_TIMESTAMPS;
+		event->tsval = opening->tsval;
+		event->tsecr = opening->tsecr;
+	}
+}
+
+/*
+ * Claims the tuple for this opening. Returns false when another CPU was quicker with a duplicate of the same ACK. An
+ * entry of an earlier connection is replaced; the caller has made sure that it is one.
+ */
+static __always_inline _Bool tuple_claim(const struct opening *opening, const struct walk *walk, _Bool replace)
+{
+	const struct shakeoff_tuple *tuple = &walk->scratch->tuple;
+	struct shakeoff_validated entry = {
+		.opened_ns = walk->now_ns,
+		.client_isn = opening->client_isn,
+		.cookie = opening->cookie,
+		.service = walk->service_id,
+		.replaced = opening->replaced,
+	};
+
+	if (replace)
+		bpf_map_delete_elem(&validated, tuple);
+	return bpf_map_update_elem(&validated, tuple, &entry, BPF_NOEXIST) != -EEXIST;
+}
+
+/*
+ * Opens a connection (opening != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
+ * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
+ */
+static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, struct shakeoff_event *event,
+							   const struct packet *packet, const struct walk *walk,
+							   const struct opening *opening, _Bool replace)
+{
+	if (!event)
+		return SHAKEOFF_RING_FULL;
+	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, walk);
+	if (!opening || !tuple_claim(opening, walk, replace)) {
+		bpf_ringbuf_submit(event, 0);
+		return SHAKEOFF_SEGMENT_HELD;
+	}
+	filter_note(&packet->flow, walk->control);
+	event->type = SHAKEOFF_EVENT_OPEN;
+	event_opening(event, opening);
+	__sync_fetch_and_add(&walk->service->enqueued, 1);
+	bpf_ringbuf_submit(event, 0);
+	return SHAKEOFF_ACK_VALID;
+}
+
+static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
+						      const struct walk *walk, const struct opening *opening,
+						      _Bool replace)
+{
+	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
+	void *ring = ring_of(&walk->scratch->tuple, walk->control);
+	struct shakeoff_event *event;
+
+	if (!ring)
+		return SHAKEOFF_RING_FULL;
+	if (len <= EVENT_SMALL_PACKET)
+		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_SMALL_PACKET);
+	else if (len <= EVENT_MEDIUM_PACKET)
+		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_MEDIUM_PACKET);
+	else
+		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_LARGE_PACKET);
+	return handoff_with(ctx, event, packet, walk, opening, replace);
+}
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The XDP entry: the packet's walk.
+ *
+ *	frame -> parse -> service? -> SYN -> socket? -> room in the queue? -> SYN-ACK with a cookie
+ *	            |        |   \---> ACK -> socket? -> followed its ACK? -> cookie good? -> ring buffer -> shakeoffd
+ *	            v        v
+ *	           pass     pass
+ *
+ * Steps return a verdict; one exit counts it and maps it to an XDP action.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#include <shakeoff/abi.h>
+#include <shakeoff/filter.h>
+
+#include "byteorder.h"
+#include "cookie.h"
+#include "csum.h"
+#include "maps.h"
+
+#include "parse.h"
+
+#include "count.h"
+#include "epoch.h"
+#include "service.h"
+#include "filter.h"
+#include "socket.h"
+#include "synack.h"
+
+#include "syn.h"
+
+#include "handoff.h"
+
+#include "ack.h"
+
+static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
+{
+	struct walk walk = {.frame_len = frame_len};
+	struct packet *packet;
+	__u32 *id, zero = 0;
+	int err;
+
+	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!walk.scratch)
+		return SHAKEOFF_NOT_OURS;
+	packet = &walk.scratch->packet;
+	err = parse_packet(ctx, packet);
+	if (err)
+		return err == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
+	id = service_find(packet);
+	if (!id)
+		return SHAKEOFF_NOT_OURS;
+	walk.service_id = *service_id = *id;
+	walk.service = bpf_map_lookup_elem(&service_state, id);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v1, &zero);
+	if (!walk.service || !walk.control)
+		return SHAKEOFF_NOT_OURS;
+	walk.now_ns = clock_now();
+	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
+		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
+
+		if (verdict_passes(verdict)) /* the kernel may make a socket of it */
+			filter_note(&packet->flow, walk.control);
+		return verdict;
+	}
+	return segment_walk(ctx, packet, &walk);
+}
+
+SEC("xdp")
+int shakeoff_xdp(struct xdp_md *ctx)
+{
+	__u32 service_id = NO_SERVICE, verdict;
+
+	verdict = walk_packet(ctx, (__u32)(ctx->data_end - ctx->data), &service_id);
+	return count_verdict(verdict, service_id);
+}
+
+/* The same for drivers that give large packets in several buffers (kernel 5.18 and later). Headers are in the first. */
+SEC("xdp.frags")
+int shakeoff_xdp_frags(struct xdp_md *ctx)
+{
+	__u32 service_id = NO_SERVICE, verdict;
+
+	verdict = walk_packet(ctx, (__u32)bpf_xdp_get_buff_len(ctx), &service_id);
+	return count_verdict(verdict, service_id);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

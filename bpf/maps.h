@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps of abi.h. None is pinned: `ip link` would share them between interfaces and network namespaces. */
+#ifndef SHAKEOFF_BPF_MAPS_H
+#define SHAKEOFF_BPF_MAPS_H
+
+struct filter {
+	__u8 slots[SHAKEOFF_FILTER_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct filter);
+} socket_filter SEC(".maps");
+
+/*
+ * What the rest of the walk needs to know of a packet, in host byte order but for the flow: values, no pointers, so that
+ * they outlive a change of the frame's length.
+ */
+struct packet {
+	struct cookie_flow flow; /* client: the source */
+	__u32 seq;
+	__u32 ack;
+	__u16 window;
+	__u8 flags;              /* TCP_FLAG_* */
+	__u8 header_len;         /* of TCP, with options: as it says, unchecked */
+	__u32 l3_offset;         /* of the IP header in the frame */
+	__u32 l4_offset;         /* of the TCP header in the frame */
+	__u32 segment_len;       /* TCP header and payload, as IP says */
+};
+
+/* A TCP header to send, without its ports: those of the segment that it answers are turned round. Host byte order. */
+struct reply {
+	__u32 seq;
+	__u32 ack;
+	__u8 flags;
+	__u8 ttl;
+	__u16 window;
+	__u32 option_words;
+	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words */
+};
+
+/* What a validated ACK tells beyond the packet itself. */
+struct opening {
+	__u32 client_isn;
+	__u32 cookie;
+	__u32 tsval;
+	__u32 tsecr;
+	__u32 snd_wnd;
+	__u16 rcv_wnd;
+	__u8 rcv_wscale;
+	__u8 pad0;
+	__u32 replaced; /* as in struct shakeoff_validated */
+	struct cookie_options options;
+	__u16 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shakeoff_control);
+} shakeoff_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SHAKEOFF_MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct shakeoff_service);
+} service_state SEC(".maps");
+
+/* Hash tables are not preallocated: most hosts use a few of the elements. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_ADDRESSES);
+	__type(key, struct shakeoff_address4);
+	__type(value, __u32);
+} addresses4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_ADDRESSES);
+	__type(key, struct shakeoff_address6);
+	__type(value, __u32);
+} addresses6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_INTERFACES);
+	__type(key, __u32);
+	__type(value, struct shakeoff_interface);
+} interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHAKEOFF_KEY_SLOTS);
+	__type(key, __u32);
+	__type(value, struct shakeoff_key);
+} cookie_keys SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SHAKEOFF_VERDICT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} verdicts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SHAKEOFF_MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct shakeoff_service_counters);
+} service_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHAKEOFF_MAX_VALIDATED);
+	__type(key, struct shakeoff_tuple);
+	__type(value, struct shakeoff_validated);
+} validated SEC(".maps");
+
+/*
+ * Working memory of one packet's walk. What is read from a map value has no past for the verifier: options that were
+ * copied in eleven possible lengths are one state, not eleven. It also spares the stack.
+ */
+struct scratch {
+	struct packet packet;
+	__u32 options[TCPOPT_BUFFER_WORDS]; /* as tcpopt_read() wants them */
+	struct tcpopt opt;
+	struct reply reply;
+	struct opening opening;
+	struct shakeoff_tuple tuple;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/*
+ * Never NULL. Functions that are not static are verified once, on their own, where static ones are followed again from
+ * every call; until kernel 5.12 they take nothing but ctx and numbers, so they find their working memory by themselves.
+ */
+static __always_inline struct scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SHAKEOFF_RING_BYTES);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SHAKEOFF_MAX_RINGS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+#endif

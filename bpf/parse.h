@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a frame to its TCP header: a cursor that each parser checks and moves on.
+ *
+ * Parsers return what comes next, or a negative value: PARSE_OTHER for what is not ours to judge (other protocols,
+ * truncated or damaged headers: the kernel counts those), PARSE_FRAGMENT for an IP fragment.
+ */
+#ifndef SHAKEOFF_BPF_PARSE_H
+#define SHAKEOFF_BPF_PARSE_H
+
+#define PARSE_OTHER (-1)
+#define PARSE_FRAGMENT (-2)
+
+/* linux/if_ether.h, linux/in.h and linux/in6.h: constants that BTF does not hold. */
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define ETH_P_8021Q 0x8100
+#define ETH_P_8021AD 0x88A8
+#define ETH_ZLEN 60
+#define IP_MF 0x2000
+#define IP_OFFSET 0x1fff
+#define NEXTHDR_HOP 0
+#define NEXTHDR_ROUTING 43
+#define NEXTHDR_FRAGMENT 44
+#define NEXTHDR_DEST 60
+
+/* Bounds l4_offset for the verifier, above all that the parsers let pass: four extension headers of 2048 bytes. */
+#define MAX_L4_OFFSET_MASK 0x3fff
+
+#define MAX_VLAN_TAGS 2
+/* RFC 8200, section 4.1 lists six kinds of extension header; three of them may stand before TCP and be walked over. */
+#define MAX_EXTENSION_HEADERS 4
+
+/* The first four bytes of every extension header that is walked over (RFC 8200, sections 4.3, 4.4 and 4.6). */
+struct extension_header {
+	__u8 next;
+	__u8 len; /* in 8-byte units beyond the first */
+	__u8 type;
+	__u8 segments_left; /* of a routing header */
+};
+
+struct cursor {
+	void *position;
+	void *end;
+};
+
+/* The flags of a TCP header, in its fourteenth byte (RFC 9293, section 3.1). */
+#define TCP_FLAG_FIN 0x01
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_RST 0x04
+#define TCP_FLAG_ACK 0x10
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 type;
+};
+
+/* Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tags. */
+static __always_inline int parse_ethernet(struct cursor *cursor)
+{
+	struct ethhdr *eth = cursor->position;
+	__be16 type;
+
+	if ((void *)(eth + 1) > cursor->end)
+		return PARSE_OTHER;
+	if (eth->h_dest[0] & 1) /* group address: TCP is unicast, the kernel drops such segments */
+		return PARSE_OTHER;
+	type = eth->h_proto;
+	cursor->position = eth + 1;
+
+#pragma unroll
+	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
+		struct vlan_tag *tag = cursor->position;
+
+		if (type != to_be16(ETH_P_8021Q) && type != to_be16(ETH_P_8021AD))
+			break;
+		if ((void *)(tag + 1) > cursor->end)
+			return PARSE_OTHER;
+		type = tag->type;
+		cursor->position = tag + 1;
+	}
+	return from_be16(type);
+}
+
+/* IPv4 (RFC 791), options included. Moves the cursor to the TCP header. */
+static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *packet)
+{
+	struct iphdr *ip = cursor->position;
+	__u32 header_len, total_len;
+
+	if ((void *)(ip + 1) > cursor->end || ip->version != 4 || ip->protocol != IPPROTO_TCP)
+		return PARSE_OTHER;
+	if (ip->frag_off & to_be16(IP_MF | IP_OFFSET))
+		return PARSE_FRAGMENT;
+	header_len = ip->ihl * 4;
+	total_len = from_be16(ip->tot_len);
+	if (header_len < sizeof(*ip) || total_len < header_len + sizeof(struct tcphdr))
+		return PARSE_OTHER;
+	packet->flow.client[0] = ip->saddr;
+	packet->flow.server[0] = ip->daddr;
+	packet->flow.ipv6 = 0;
+	packet->segment_len = total_len - header_len;
+	packet->l4_offset = packet->l3_offset + header_len;
+	cursor->position = (void *)ip + header_len;
+	return 0;
+}
+
+/* IPv6 (RFC 8200) with a bounded walk over extension headers. Moves the cursor to the TCP header. */
+static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
+{
+	struct ipv6hdr *ip = cursor->position;
+	__u32 next, walked = 0, payload_len;
+
+	if ((void *)(ip + 1) > cursor->end || ip->version != 6)
+		return PARSE_OTHER;
+	next = ip->nexthdr;
+	cursor->position = ip + 1;
+	for (int i = 0; i < MAX_EXTENSION_HEADERS && next != IPPROTO_TCP; i++) {
+		struct extension_header *extension = cursor->position;
+		__u32 len;
+
+		if (next == NEXTHDR_FRAGMENT)
+			return PARSE_FRAGMENT;
+		if (next != NEXTHDR_HOP && next != NEXTHDR_ROUTING && next != NEXTHDR_DEST)
+			return PARSE_OTHER;
+		if ((void *)(extension + 1) > cursor->end)
+			return PARSE_OTHER;
+		if (next == NEXTHDR_ROUTING && extension->segments_left) /* on its way through, not for us */
+			return PARSE_OTHER;
+		len = (extension->len + 1) * 8;
+		next = extension->next;
+		walked += len;
+		cursor->position += len;
+	}
+	if (next == NEXTHDR_FRAGMENT)
+		return PARSE_FRAGMENT;
+	payload_len = from_be16(ip->payload_len);
+	if (next != IPPROTO_TCP || payload_len < walked + sizeof(struct tcphdr))
+		return PARSE_OTHER;
+	__builtin_memcpy(packet->flow.client, &ip->saddr, sizeof(packet->flow.client));
+	__builtin_memcpy(packet->flow.server, &ip->daddr, sizeof(packet->flow.server));
+	packet->flow.ipv6 = 1;
+	packet->segment_len = payload_len - walked;
+	packet->l4_offset = packet->l3_offset + sizeof(*ip) + walked;
+	return 0;
+}
+
+static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
+{
+	struct tcphdr *tcp = cursor->position;
+
+	if ((void *)(tcp + 1) > cursor->end)
+		return PARSE_OTHER;
+	packet->flow.client_port = tcp->source;
+	packet->flow.server_port = tcp->dest;
+	packet->seq = from_be32(tcp->seq);
+	packet->ack = from_be32(tcp->ack_seq);
+	packet->window = from_be16(tcp->window);
+	packet->flags = ((const __u8 *)tcp)[13];
+	packet->header_len = tcp->doff * 4;
+	return 0;
+}
+
+/* The whole way. Returns 0 with *packet filled, or PARSE_*. The TCP header's own lengths are not judged yet. */
+static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *packet)
+{
+	void *data = (void *)(long)ctx->data;
+	struct cursor cursor = {.position = data, .end = (void *)(long)ctx->data_end};
+	int type, err;
+
+	type = parse_ethernet(&cursor);
+	if (type < 0)
+		return type;
+	packet->l3_offset = cursor.position - data;
+	if (type == ETH_P_IP)
+		err = parse_ipv4(&cursor, packet);
+	else if (type == ETH_P_IPV6)
+		err = parse_ipv6(&cursor, packet);
+	else
+		return PARSE_OTHER;
+	if (err)
+		return err;
+	return parse_tcp(&cursor, packet);
+}
+
+/* Does the TCP header hold together: offset of the data, and the segment as long as IP says? (RFC 9293, section 3.1) */
+static __always_inline _Bool tcp_lengths_fit(const struct packet *packet, __u32 frame_len)
+{
+	return packet->header_len >= sizeof(struct tcphdr) && packet->header_len <= packet->segment_len &&
+	       packet->l4_offset + packet->segment_len <= frame_len;
+}
+
+/* The TCP options in the frame, if `len` bytes are there behind the TCP header, or NULL. */
+static __always_inline const __u32 *tcp_options(struct xdp_md *ctx, const struct packet *packet, __u32 len)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *options = data + (packet->l4_offset & MAX_L4_OFFSET_MASK) + sizeof(struct tcphdr);
+
+	return options + len <= end ? options : NULL;
+}
+
+/*
+ * Copies the options of the TCP header to words[TCPOPT_BUFFER_WORDS], whose end is and stays zero (tcpopt.h). Returns
+ * their length in bytes, or a negative value if they are not in the linear part of the frame.
+ */
+static __always_inline int tcp_options_copy(struct xdp_md *ctx, const struct packet *packet, __u32 *words)
+{
+	void *end = (void *)(long)ctx->data_end;
+	__u32 len = packet->header_len - sizeof(struct tcphdr);
+	const __u32 *option = tcp_options(ctx, packet, 0);
+
+	if (!option)
+		return PARSE_OTHER;
+#pragma unroll
+	for (int i = 0; i < TCPOPT_MAX_WORDS; i++) {
+		words[i] = 0;
+		if ((__u32)i * 4 < len) {
+			if ((void *)(option + i + 1) > end)
+				return PARSE_OTHER;
+			words[i] = option[i];
+		}
+	}
+	return len;
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) for BPF and for the host.
+ *
+ * The message is given as 64-bit words in the byte order of the host, which is little-endian wherever the published test
+ * vectors are to be met; BPF programs of this project are built for the machine that they run on.
+ */
+#ifndef SHAKEOFF_BPF_SIPHASH_H
+#define SHAKEOFF_BPF_SIPHASH_H
+
+#include <shakeoff/abi.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#define SIPHASH_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+
+#define SIPHASH_ROUND(v0, v1, v2, v3)                                                                                  \
+	do {                                                                                                           \
+		v0 += v1;                                                                                              \
+		v2 += v3;                                                                                              \
+		v1 = SIPHASH_ROTL(v1, 13);                                                                             \
+		v3 = SIPHASH_ROTL(v3, 16);                                                                             \
+		v1 ^= v0;                                                                                              \
+		v3 ^= v2;                                                                                              \
+		v0 = SIPHASH_ROTL(v0, 32);                                                                             \
+		v2 += v1;                                                                                              \
+		v0 += v3;                                                                                              \
+		v1 = SIPHASH_ROTL(v1, 17);                                                                             \
+		v3 = SIPHASH_ROTL(v3, 21);                                                                             \
+		v1 ^= v2;                                                                                              \
+		v3 ^= v0;                                                                                              \
+		v2 = SIPHASH_ROTL(v2, 32);                                                                             \
+	} while (0)
+
+/*
+ * Hashes `count` full words and a last one. The last word holds the remaining 0..7 bytes of the message and, in its top
+ * byte, the message's length modulo 256 (section 2.2 of the paper); the caller puts it together. `count` is a constant
+ * at every call, so that the loop unrolls.
+ */
+static __always_inline __u64 siphash24(const struct shakeoff_key *key, const __u64 *words, int count, __u64 last)
+{
+	__u64 v0 = key->k0 ^ 0x736f6d6570736575ull;
+	__u64 v1 = key->k1 ^ 0x646f72616e646f6dull;
+	__u64 v2 = key->k0 ^ 0x6c7967656e657261ull;
+	__u64 v3 = key->k1 ^ 0x7465646279746573ull;
+
+#pragma GCC unroll 8
+	for (int i = 0; i < count; i++) {
+		v3 ^= words[i];
+		SIPHASH_ROUND(v0, v1, v2, v3);
+		SIPHASH_ROUND(v0, v1, v2, v3);
+		v0 ^= words[i];
+	}
+	v3 ^= last;
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	v0 ^= last;
+	v2 ^= 0xff;
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	return v0 ^ v1 ^ v2 ^ v3;
+}
+
+#endif

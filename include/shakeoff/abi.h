@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the BPF programs and user space share: maps, keys, values, events.
+ *
+ * Rules: fixed-width types, explicit padding (always zero), sizes asserted. Values are in host byte order unless their
+ * type says __be16/__be32. Times are CLOCK_MONOTONIC in nanoseconds (bpf_ktime_get_ns()). No map is pinned: user space
+ * finds the program of an interface by netlink and its maps by id, and knows them by the names below.
+ */
+#ifndef SHAKEOFF_ABI_H
+#define SHAKEOFF_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include <shakeoff/verdict.h>
+
+/*
+ * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
+ * ours from another version, and is refused rather than misread. Raise it with every change below.
+ */
+#define SHAKEOFF_ABI 1
+#define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
+
+/* Map names; the type is in the comment. Kernel limit: 15 characters. */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v1"        /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_SERVICES "service_state"     /* ARRAY of shakeoff_service, mmapable, index: service id */
+#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"      /* HASH shakeoff_address4 -> __u32 service id */
+#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"      /* HASH shakeoff_address6 -> __u32 service id */
+#define SHAKEOFF_MAP_INTERFACES "interfaces"      /* HASH __u32 ifindex -> shakeoff_interface */
+#define SHAKEOFF_MAP_KEYS "cookie_keys"           /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
+#define SHAKEOFF_MAP_VERDICTS "verdicts"          /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
+#define SHAKEOFF_MAP_SERVICE_COUNTERS "service_counts" /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
+#define SHAKEOFF_MAP_VALIDATED "validated"        /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
+#define SHAKEOFF_MAP_FILTER "socket_filter"       /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
+#define SHAKEOFF_MAP_RINGS "rings"                /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
+
+#define SHAKEOFF_MAX_SERVICES 1024
+#define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
+#define SHAKEOFF_MAX_INTERFACES 256
+#define SHAKEOFF_MAX_RINGS 64
+#define SHAKEOFF_RING_BYTES (8u << 20)
+#define SHAKEOFF_MAX_VALIDATED (1u << 18)
+#define SHAKEOFF_NAME_LEN 32 /* of a service, with its NUL */
+
+/*
+ * Cookies. An epoch is 64 s: epoch = (now + shakeoff_control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS, 32 bits of it. A
+ * cookie is good in its own epoch and in the next: for 64 to 128 s.
+ */
+#define SHAKEOFF_EPOCH_NS 64000000000ull
+#define SHAKEOFF_COOKIE_LIFETIME_NS (2 * SHAKEOFF_EPOCH_NS)
+#define SHAKEOFF_KEY_SLOTS 4
+
+/* A daemon whose last heartbeat is older than this is dead; it beats several times as often. */
+#define SHAKEOFF_HEARTBEAT_TIMEOUT_NS 2000000000ull
+#define SHAKEOFF_HEARTBEAT_PERIOD_NS 200000000ull
+
+/* For so long after its final ACK was accepted, segments of a tuple without a socket follow that ACK to the daemon. */
+#define SHAKEOFF_FOLLOW_NS 100000000ull
+
+/* A window scale that was not negotiated. A real one is 0..14 (RFC 7323, section 2.3). */
+#define SHAKEOFF_NO_WSCALE 15
+
+enum shakeoff_handoff {
+	SHAKEOFF_HANDOFF_AUTO,
+	SHAKEOFF_HANDOFF_LISTENER,
+	SHAKEOFF_HANDOFF_QUEUE,
+};
+
+/* What a full accept queue does with SYNs and final ACKs: as tcp_abort_on_overflow 0 and 1. */
+enum shakeoff_overflow {
+	SHAKEOFF_OVERFLOW_DROP,
+	SHAKEOFF_OVERFLOW_RESET,
+};
+
+/* shakeoff_control.flags */
+#define SHAKEOFF_KEYS_LOADED 0x1u      /* every slot of cookie_keys holds a key: answering may begin */
+#define SHAKEOFF_ACCEPT_NEXT_EPOCH 0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
+#define SHAKEOFF_FILTER_READY 0x8u     /* socket_filter[filter_active] knows every socket of a service */
+#define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
+#define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
+
+/* Written by the daemon, read by the hook. */
+struct shakeoff_control {
+	__u64 heartbeat_ns;    /* time of the last heartbeat; 0: no daemon has run, or it stopped cleanly */
+	__u64 epoch_offset_ns; /* what to add to CLOCK_MONOTONIC before dividing by SHAKEOFF_EPOCH_NS */
+	__u32 flags;           /* SHAKEOFF_KEYS_LOADED ... */
+	__u32 rings;           /* rings in use: ring = hash of the tuple % rings; 0: no daemon has run */
+	__u32 daemon_pid;      /* for display; in the daemon's PID namespace */
+	__u32 filter_active;   /* which socket_filter is read: 0 or 1 */
+	__u64 started_ns;      /* when the present daemon started, for display */
+	__u64 pad2[3];
+};
+_Static_assert(sizeof(struct shakeoff_control) == 64, "shakeoff_control is read by several programs");
+
+/* 128 bits from getrandom(); never all zero when loaded. */
+struct shakeoff_key {
+	__u64 k0, k1;
+};
+
+/*
+ * Why the daemon did not carry a validated ACK through to the server. X(CONSTANT, name, help)
+ * Counted in shakeoff_service.refused[].
+ */
+#define SHAKEOFF_REFUSALS(X)                                                                                           \
+	X(REFUSED_DESCRIPTORS, "no_descriptor", "the daemon's descriptor limit, or the system's, is reached")          \
+	X(REFUSED_MEMORY, "no_memory", "the kernel had no memory for the socket")                                     \
+	X(REFUSED_ADDRESS, "address_in_use", "another socket holds the tuple, or the local address is gone")          \
+	X(REFUSED_KERNEL, "kernel_error", "the kernel refused the repaired socket for another reason")                 \
+	X(REFUSED_UNSERVED, "unserved", "the service was removed, or has had no server for too long")                  \
+	X(REFUSED_CLIENT_RESET, "client_reset", "the client reset the connection before a server took it")             \
+	X(REFUSED_SHUTDOWN, "shutdown", "the daemon was stopped while the connection waited")
+
+enum shakeoff_refusal {
+#define X(constant, name, help) SHAKEOFF_##constant,
+	SHAKEOFF_REFUSALS(X)
+#undef X
+		SHAKEOFF_REFUSAL_COUNT
+};
+
+/* shakeoff_service.flags */
+#define SHAKEOFF_SERVICE_USED 0x1u   /* the slot belongs to a configured service */
+#define SHAKEOFF_SERVICE_SERVED 0x2u /* a server has listened: SYNs are answered. Stays set while a server restarts. */
+
+/*
+ * A service. The first block is written by the daemon; `enqueued` by the hook only; the last block by the daemon only.
+ * The accept queue holds enqueued - dequeued connections (signed difference; may be briefly off by one a CPU).
+ */
+struct shakeoff_service {
+	char name[SHAKEOFF_NAME_LEN]; /* NUL-terminated */
+	__u32 flags;                  /* SHAKEOFF_SERVICE_* */
+	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
+	__u8 overflow;                /* enum shakeoff_overflow */
+	__u8 wscale;                  /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
+	__u8 pad;
+	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
+	__u32 backlog;                /* from the configuration */
+	__u32 listen_backlog;         /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u16 window_max;             /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
+	__u16 servers;                /* servers connected now */
+	__u64 pad2;
+
+	__u64 enqueued;               /* final ACKs validated and given to the daemon */
+	__u64 pad3[7];
+
+	__u64 dequeued;               /* of these, taken by a server or refused */
+	__u64 established;            /* sockets made */
+	__u64 accepted;               /* taken by a server, and acknowledged by it */
+	__u64 from_kernel;            /* of the accepted, those that the kernel's own handshake made (loopback, say) */
+	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
+	__u64 pad4[5];
+};
+_Static_assert(sizeof(struct shakeoff_service) == 256, "shakeoff_service is indexed by several programs");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, "its own cache line");
+
+/* A place where a service is reached: one of the host's own unicast addresses. */
+struct shakeoff_address4 {
+	__be32 address;
+	__be16 port;
+	__u16 pad;
+};
+
+struct shakeoff_address6 {
+	__be32 address[4];
+	__be16 port;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_address6) == 20, "hash keys: no hidden padding");
+
+/*
+ * What a SYN-ACK that leaves through an interface offers; the daemon asks the kernel what it would offer there.
+ * Index of `mss` and first index of `window`: 0 IPv4, 1 IPv6. Second index: 1 with timestamps, 0 without.
+ */
+struct shakeoff_interface {
+	__u16 mss[2];
+	__u16 window[2][2]; /* as on the wire: a SYN-ACK's window is never scaled */
+	__u8 wscale;        /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: sysctl tcp_window_scaling=0 */
+	__u8 sack;          /* sysctl tcp_sack */
+	__u8 timestamps;    /* sysctl tcp_timestamps != 0 */
+	__u8 ttl;           /* sysctl ip_default_ttl: time to live and hop limit of what we send */
+};
+_Static_assert(sizeof(struct shakeoff_interface) == 16, "no hidden padding");
+
+/* Counted by the hook, per CPU and service. */
+struct shakeoff_service_counters {
+	__u64 syn;         /* SYNs to the service, of every verdict */
+	__u64 synack;      /* SYN-ACKs sent: cookies out */
+	__u64 ack_valid;   /* final ACKs accepted */
+	__u64 ack_invalid;
+	__u64 overflow;    /* SYNs and ACKs turned away by a full accept queue */
+	__u64 pad[3];
+};
+_Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
+
+/* A connection's four-tuple as the host sees it. IPv4 addresses are mapped: ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+struct shakeoff_tuple {
+	__be32 remote[4];
+	__be32 local[4];
+	__be16 remote_port;
+	__be16 local_port;
+};
+_Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding");
+
+/* A tuple whose final ACK was accepted. */
+struct shakeoff_validated {
+	__u64 opened_ns;
+	__u32 client_isn;
+	__u32 cookie;  /* our ISN */
+	__u32 service; /* id */
+	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none */
+};
+_Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");
+
+enum shakeoff_event_type {
+	SHAKEOFF_EVENT_OPEN = 1, /* a validated final ACK: make the connection; the packet is the ACK itself */
+	SHAKEOFF_EVENT_SEGMENT,  /* a segment that followed it before its socket existed */
+};
+
+/* shakeoff_event.flags; meaningful for OPEN */
+#define SHAKEOFF_EVENT_SACK 0x1u      /* SACK permitted by both */
+#define SHAKEOFF_EVENT_TIMESTAMPS 0x2u /* timestamps negotiated; tsval and tsecr are set */
+#define SHAKEOFF_EVENT_TIME_WAIT 0x4u /* a socket in TIME-WAIT holds the tuple; RFC 9293, 3.6.1 allows its replacement */
+
+/*
+ * What travels through the ring buffer: this header, then the packet from its IP header on (no Ethernet header, no
+ * padding). A record may be longer than header and packet together.
+ */
+struct shakeoff_event {
+	__u16 type;       /* enum shakeoff_event_type */
+	__u16 service;    /* id */
+	__u32 ifindex;    /* where it came in */
+	__u64 time_ns;
+	struct shakeoff_tuple tuple;
+	__u32 packet_len; /* bytes of `packet` that are meant */
+	__u16 tcp_offset; /* of the TCP header in `packet` */
+	__u16 flags;      /* SHAKEOFF_EVENT_* */
+
+	/* OPEN only, zero otherwise. Sequence numbers and windows are in host byte order. */
+	__u32 rcv_nxt;     /* client's ISN + 1 */
+	__u32 snd_nxt;     /* cookie + 1 */
+	__u32 rcv_wnd;     /* bytes that our SYN-ACK offered */
+	__u32 snd_wnd;     /* bytes that the ACK offers, scaled */
+	__u32 tsval;       /* of the ACK: the client's clock */
+	__u32 tsecr;       /* of the ACK: our clock when the SYN-ACK left, low bits replaced (never ahead of the clock) */
+	__u16 mss;         /* the client's, without options; 536/1220 if it gave none */
+	__u8 snd_wscale;   /* the client's, or SHAKEOFF_NO_WSCALE */
+	__u8 rcv_wscale;   /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */
+	__u32 pad[2];
+
+	__u8 packet[];
+};
+_Static_assert(sizeof(struct shakeoff_event) == 96, "no hidden padding");
+
+#endif

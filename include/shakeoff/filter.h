@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The socket filter: whether a SYN's tuple can have a socket at all. It spares the hook the kernel's socket look-up,
+ * which costs more than all the rest of an answer, for almost every SYN of a flood.
+ *
+ * A byte per slot: not 0 when a tuple of this slot may have a socket (or a TIME-WAIT), 0 when none has. The hook sets
+ * bytes, when it validates an ACK and when it lets a SYN to a service pass; nobody clears one. The daemon builds the other
+ * filter of the two from time to time from the sockets that there are, and then makes it the active one. A byte set in
+ * vain costs a look-up; a byte is what several CPUs can set at once without an atomic instruction.
+ */
+#ifndef SHAKEOFF_FILTER_H
+#define SHAKEOFF_FILTER_H
+
+#include <shakeoff/abi.h>
+
+#define SHAKEOFF_FILTER_BITS 18
+#define SHAKEOFF_FILTER_BYTES (1u << SHAKEOFF_FILTER_BITS)
+
+/* remote, local: the addresses, IPv6 folded to 32 bits by exclusive or, as they lie in the packet; so the ports. */
+static inline __attribute__((always_inline)) __u32 shakeoff_filter_slot(__u32 remote, __u32 local, __u32 remote_port,
+									 __u32 local_port)
+{
+	/* Multiplicative hashing (Knuth, TAOCP 3, section 6.4); constants of MurmurHash3's finalizer, which mix well. */
+	__u32 hash = remote ^ (local * 0x85ebca6bu) ^ ((remote_port | (local_port << 16)) * 0xc2b2ae35u);
+
+	hash ^= hash >> 16;
+	hash *= 0x9e3779b1u;
+	return hash >> (32 - SHAKEOFF_FILTER_BITS);
+}
+
+static inline __attribute__((always_inline)) __u32 shakeoff_filter_fold(const __be32 *address)
+{
+	return address[0] ^ address[1] ^ address[2] ^ address[3];
+}
+
+/* The slot of a tuple with IPv4 addresses mapped. */
+static inline __u32 shakeoff_filter_tuple_slot(const struct shakeoff_tuple *tuple)
+{
+	const __u8 *middle = (const __u8 *)&tuple->local[2];
+	_Bool mapped = !tuple->local[0] && !tuple->local[1] && !middle[0] && !middle[1] && middle[2] == 0xff &&
+		       middle[3] == 0xff;
+
+	if (mapped)
+		return shakeoff_filter_slot(tuple->remote[3], tuple->local[3], tuple->remote_port, tuple->local_port);
+	return shakeoff_filter_slot(shakeoff_filter_fold(tuple->remote), shakeoff_filter_fold(tuple->local),
+				    tuple->remote_port, tuple->local_port);
+}
+
+#endif

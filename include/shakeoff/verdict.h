@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The verdicts: every packet that the hook sees ends in exactly one of them and is counted once.
+ *
+ * One X-macro gives the enum, the counter's name, the XDP action, what the verdict counts towards (a set of
+ * SHAKEOFF_COUNTS_*) and the help text, so that name, order, action and text cannot drift apart.
+ *
+ * A new verdict goes to the end of its block; tools read the table by name, never by number.
+ */
+#ifndef SHAKEOFF_VERDICT_H
+#define SHAKEOFF_VERDICT_H
+
+/* What a verdict counts towards, in the totals that `shakeoff stats` shows (enum shakeoff_total). */
+#define SHAKEOFF_COUNTS_SYN 0x01u         /* a SYN to an address of a service */
+#define SHAKEOFF_COUNTS_SYNACK 0x02u      /* a SYN-ACK with a cookie was sent */
+#define SHAKEOFF_COUNTS_ACK_VALID 0x04u   /* a final ACK whose cookie proved good: a connection */
+#define SHAKEOFF_COUNTS_ACK_INVALID 0x08u /* an ACK without a socket that opened nothing */
+#define SHAKEOFF_COUNTS_OVERFLOW 0x10u    /* turned away because the accept queue was full */
+
+/*
+ * X(CONSTANT, name, XDP action without its prefix, SHAKEOFF_COUNTS_*, help)
+ *
+ * PASS: the kernel gets the packet as it came. TX: answered at the hook. DROP: done with; that includes what the
+ * daemon took over through the ring buffer.
+ */
+#define SHAKEOFF_VERDICTS(X)                                                                                           \
+	X(NOT_OURS, "not_ours", PASS, 0, "no service claims it")                                                       \
+	X(FRAGMENT, "fragment", PASS, 0, "an IP fragment; the kernel puts it together")                                \
+	X(SOCKET, "socket", PASS, 0, "belongs to a socket that exists")                                                \
+	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
+	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
+	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key or interface profile is loaded yet")     \
+	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or its daemon is gone for good") \
+	X(ACK_UNSERVED, "ack_unserved", PASS, 0, "a segment without a socket for a service that has no server")         \
+	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
+	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
+	  "accept queue full: SYN refused with RST")                                                                   \
+	X(ACK_OVERFLOW_RESET, "ack_overflow_reset", TX, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK refused with RST") \
+	X(ACK_VALID, "ack_valid", DROP, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, given to the daemon") \
+	X(SEGMENT_HELD, "segment_held", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
+	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
+	  "accept queue full: SYN not answered")                                                                       \
+	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \
+	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
+	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
+	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "an ACK that no SYN-ACK of ours brought about") \
+	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "an ACK whose cookie is too old")              \
+	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "a late duplicate of an ACK that has had its connection") \
+	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
+	X(RST_IGNORED, "rst_ignored", DROP, 0, "an RST for no socket: a handshake given up, or noise")                  \
+	X(SYNACK_IGNORED, "synack_ignored", DROP, 0, "a SYN-ACK that nobody here asked for")                            \
+	X(BAD_SEGMENT, "bad_segment", DROP, 0, "flags or lengths that fit no segment of TCP, and no socket")
+
+enum shakeoff_verdict {
+#define X(constant, name, action, counts, help) SHAKEOFF_##constant,
+	SHAKEOFF_VERDICTS(X)
+#undef X
+		SHAKEOFF_VERDICT_COUNT
+};
+
+#endif
