@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The file is read as a whole and given to inih line by line: inih splits keys from values and removes comments. What it
+ * does not tell (line numbers, sections without a key, what follows a section's name) is seen by the reader function that
+ * feeds it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/config.h"
+#include "common/text.h"
+
+#define FILE_MAX (1u << 20)
+#define DEFAULT_BACKLOG 4096
+#define SERVICE_PREFIX "service"
+#define SECTIONS "[daemon] and [service NAME]"
+
+enum section { SECTION_NONE, SECTION_DAEMON, SECTION_SERVICE };
+
+/* Keys that may stand once in a section: bits of parser.seen. */
+#define SEEN_HANDOFF 0x1u
+#define SEEN_BACKLOG 0x2u
+#define SEEN_OVERFLOW 0x4u
+#define SEEN_ENGAGE 0x8u
+
+struct parser {
+	const char *path;
+	const char *text;    /* the whole file, NUL-terminated */
+	const char *next;    /* where the line after the present one begins */
+	unsigned int number; /* of the present line: the one that inih works on */
+	struct config config;
+	enum section section;
+	bool daemon_seen;
+	unsigned int seen;
+	unsigned int section_line;
+	int result;
+	unsigned int failed_at; /* the line that was being read when the result was set */
+	char *error;
+	size_t error_size;
+};
+
+/* The first thing wrong is the one that is told. */
+__attribute__((format(printf, 3, 4))) static int fail_at(struct parser *parser, unsigned int number, const char *format,
+							 ...)
+{
+	va_list arguments;
+	int length;
+
+	if (parser->result)
+		return parser->result;
+	parser->result = -EINVAL;
+	parser->failed_at = parser->number;
+	length = snprintf(parser->error, parser->error_size, "%s:%u: ", parser->path, number);
+	if (length < 0 || (size_t)length >= parser->error_size)
+		return parser->result;
+	va_start(arguments, format);
+	vsnprintf(parser->error + length, parser->error_size - length, format, arguments);
+	va_end(arguments);
+	return parser->result;
+}
+
+static int fail_memory(struct parser *parser)
+{
+	fail_at(parser, parser->number, "out of memory");
+	parser->result = -ENOMEM;
+	return parser->result;
+}
+
+#define READ_TEXT 96
+
+/* A wrong value: what was read, and what is allowed. */
+static int fail_value(struct parser *parser, const char *key, const char *value, const char *allowed)
+{
+	char read[READ_TEXT];
+
+	text_printable(value, read, sizeof(read));
+	return fail_at(parser, parser->number, "read `%s = %s`, but %s", key, read, allowed);
+}
+
+/* A line as it stands in the file, without what surrounds it. */
+static void line_text(const char *line, char *text, size_t size)
+{
+	char copy[READ_TEXT * 2];
+	size_t length;
+
+	line += strspn(line, " \t\r\v\f");
+	length = strcspn(line, "\n");
+	if (length > sizeof(copy) - 1)
+		length = sizeof(copy) - 1;
+	while (length && strchr(" \t\r\v\f", line[length - 1]))
+		length--;
+	memcpy(copy, line, length);
+	copy[length] = '\0';
+	text_printable(copy, text, size);
+}
+
+/* ------------------------------------------------------------------------------------------------------- addresses */
+
+static bool parse_number(const char *text, uint32_t least, uint32_t greatest, uint32_t *number)
+{
+	uint32_t value = 0;
+
+	if (!*text || strlen(text) > 9)
+		return false;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		value = value * 10 + (*text - '0');
+	}
+	if (value < least || value > greatest)
+		return false;
+	*number = value;
+	return true;
+}
+
+#define LISTEN_ALLOWED "listen is ADDRESS:PORT with a port from 1 to 65535, as 10.9.0.1:80, [2001:db8::1]:443 or *:22"
+
+/* NULL, or why an address cannot be served: the hook only sees what other hosts send to an address of this one. */
+static const char *unusable_ipv4(struct in_addr address)
+{
+	uint32_t host = ntohl(address.s_addr);
+
+	if (host == INADDR_ANY)
+		return "every address of the host is written as *:PORT";
+	if (host >> 24 == 127)
+		return "loopback traffic never reaches the hook: give an address that other hosts use, or *:PORT";
+	if (IN_MULTICAST(host) || host == INADDR_BROADCAST || host >> 24 == 0)
+		return "only a unicast address can be listened on";
+	return NULL;
+}
+
+static const char *unusable_ipv6(const struct in6_addr *address)
+{
+	if (IN6_IS_ADDR_UNSPECIFIED(address))
+		return "every address of the host is written as *:PORT";
+	if (IN6_IS_ADDR_LOOPBACK(address))
+		return "loopback traffic never reaches the hook: give an address that other hosts use, or *:PORT";
+	if (IN6_IS_ADDR_MULTICAST(address))
+		return "only a unicast address can be listened on";
+	if (IN6_IS_ADDR_LINKLOCAL(address))
+		return "link-local addresses are not served: give a global or unique local one, or *:PORT";
+	if (IN6_IS_ADDR_V4MAPPED(address))
+		return "an IPv4 address is written without ::ffff:, as 10.9.0.1:80";
+	return NULL;
+}
+
+/* Returns NULL and fills *listen, or what is allowed instead. */
+static const char *parse_listen(const char *value, struct config_listen *listen)
+{
+	struct config_listen parsed = { 0 };
+	char host[INET6_ADDRSTRLEN + 2];
+	const char *colon = strrchr(value, ':'), *wrong;
+	struct in_addr ipv4;
+	uint32_t port;
+	size_t length;
+
+	if (!colon || !parse_number(colon + 1, 1, 65535, &port))
+		return LISTEN_ALLOWED;
+	parsed.port = port;
+	length = colon - value;
+	if (length >= sizeof(host))
+		return LISTEN_ALLOWED;
+	memcpy(host, value, length);
+	host[length] = '\0';
+
+	if (!strcmp(host, "*")) {
+		parsed.family = AF_UNSPEC;
+	} else if (host[0] == '[' && length > 2 && host[length - 1] == ']') {
+		host[length - 1] = '\0';
+		parsed.family = AF_INET6;
+		if (inet_pton(AF_INET6, host + 1, &parsed.address) != 1)
+			return LISTEN_ALLOWED;
+		wrong = unusable_ipv6(&parsed.address);
+		if (wrong)
+			return wrong;
+	} else {
+		parsed.family = AF_INET;
+		if (inet_pton(AF_INET, host, &ipv4) != 1)
+			return LISTEN_ALLOWED;
+		wrong = unusable_ipv4(ipv4);
+		if (wrong)
+			return wrong;
+		parsed.address.s6_addr[10] = parsed.address.s6_addr[11] = 0xff;
+		memcpy(&parsed.address.s6_addr[12], &ipv4, sizeof(ipv4));
+	}
+	*listen = parsed;
+	return NULL;
+}
+
+void config_listen_format(const struct config_listen *listen, char *text, size_t size)
+{
+	if (listen->family == AF_UNSPEC)
+		snprintf(text, size, "*:%u", listen->port);
+	else
+		text_endpoint(&listen->address, listen->port, text, size);
+}
+
+/* `*` covers every address. */
+static bool listen_overlap(const struct config_listen *a, const struct config_listen *b)
+{
+	return a->port == b->port &&
+	       (a->family == AF_UNSPEC || b->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&a->address, &b->address));
+}
+
+/* ------------------------------------------------------------------------------------------------------------ keys */
+
+static void *grow(void *array, size_t count, size_t size)
+{
+	/* In powers of two: full when count is one. */
+	if (count & (count - 1))
+		return array;
+	return reallocarray(array, count ? count * 2 : 1, size);
+}
+
+static int read_interface(struct parser *parser, const char *value)
+{
+	struct config *config = &parser->config;
+	char(*interfaces)[IFNAMSIZ];
+
+	if (!*value || strlen(value) >= IFNAMSIZ || strpbrk(value, "/: \t\"'") || !strcmp(value, ".") ||
+	    !strcmp(value, ".."))
+		return fail_value(parser, "interface", value,
+				  "interface is the name of one network interface, as eth0, of at most 15 characters");
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (!strcmp(config->interfaces[i], value))
+			return fail_value(parser, "interface", value, "each interface may be given once");
+
+	interfaces = grow(config->interfaces, config->interface_count, sizeof(*interfaces));
+	if (!interfaces)
+		return fail_memory(parser);
+	config->interfaces = interfaces;
+	strcpy(interfaces[config->interface_count++], value);
+	return 0;
+}
+
+static int read_listen(struct parser *parser, const char *value)
+{
+	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+	struct config_listen parsed, *listen;
+	const char *wrong = parse_listen(value, &parsed);
+
+	if (wrong)
+		return fail_value(parser, "listen", value, wrong);
+
+	for (size_t i = 0; i < parser->config.service_count; i++) {
+		const struct config_service *other = &parser->config.services[i];
+
+		for (size_t k = 0; k < other->listen_count; k++) {
+			char text[CONFIG_LISTEN_TEXT], allowed[256];
+
+			if (!listen_overlap(&parsed, &other->listen[k]))
+				continue;
+			config_listen_format(&other->listen[k], text, sizeof(text));
+			snprintf(allowed, sizeof(allowed),
+				 "service %s already listens on %s, and an address and port may be given once",
+				 other->name, text);
+			return fail_value(parser, "listen", value, allowed);
+		}
+	}
+
+	listen = grow(service->listen, service->listen_count, sizeof(*listen));
+	if (!listen)
+		return fail_memory(parser);
+	service->listen = listen;
+	listen[service->listen_count++] = parsed;
+	return 0;
+}
+
+static int read_handoff(struct parser *parser, const char *value)
+{
+	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+
+	if (!strcmp(value, "auto"))
+		service->handoff = SHAKEOFF_HANDOFF_AUTO;
+	else if (!strcmp(value, "queue"))
+		service->handoff = SHAKEOFF_HANDOFF_QUEUE;
+	else if (!strcmp(value, "listener"))
+		return fail_value(
+			parser, "handoff", value,
+			"this version completes connections in the daemon's accept queue: write queue or auto");
+	else
+		return fail_value(parser, "handoff", value, "handoff is auto or queue");
+	return 0;
+}
+
+static int read_backlog(struct parser *parser, const char *value)
+{
+	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+
+	if (!parse_number(value, 1, 65535, &service->backlog))
+		return fail_value(parser, "backlog", value, "backlog is a number from 1 to 65535");
+	return 0;
+}
+
+static int read_overflow(struct parser *parser, const char *value)
+{
+	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+
+	if (!strcmp(value, "drop"))
+		service->overflow = SHAKEOFF_OVERFLOW_DROP;
+	else if (!strcmp(value, "reset"))
+		service->overflow = SHAKEOFF_OVERFLOW_RESET;
+	else
+		return fail_value(parser, "overflow", value, "overflow is drop or reset");
+	return 0;
+}
+
+static int read_engage(struct parser *parser, const char *value)
+{
+	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+
+	if (!strcmp(value, "auto"))
+		service->engage = CONFIG_ENGAGE_AUTO;
+	else if (!strcmp(value, "always"))
+		service->engage = CONFIG_ENGAGE_ALWAYS;
+	else
+		return fail_value(parser, "engage", value, "engage is auto or always");
+	return 0;
+}
+
+static const struct key {
+	enum section section;
+	const char *name;
+	unsigned int once; /* SEEN_*; 0: may be repeated */
+	int (*read)(struct parser *parser, const char *value);
+} keys[] = {
+	{ SECTION_DAEMON, "interface", 0, read_interface },
+	{ SECTION_SERVICE, "listen", 0, read_listen },
+	{ SECTION_SERVICE, "handoff", SEEN_HANDOFF, read_handoff },
+	{ SECTION_SERVICE, "backlog", SEEN_BACKLOG, read_backlog },
+	{ SECTION_SERVICE, "overflow", SEEN_OVERFLOW, read_overflow },
+	{ SECTION_SERVICE, "engage", SEEN_ENGAGE, read_engage },
+};
+
+static int fail_key(struct parser *parser, const char *name)
+{
+	static const char *const allowed[] = {
+		[SECTION_NONE] = ("a key stands in a section: " SECTIONS),
+		[SECTION_DAEMON] = "the key of [daemon] is interface",
+		[SECTION_SERVICE] = "the keys of a service are listen, handoff, backlog, overflow and engage",
+	};
+	char read[READ_TEXT];
+
+	text_printable(name, read, sizeof(read));
+	return fail_at(parser, parser->number, "read the key `%s`, but %s", read, allowed[parser->section]);
+}
+
+/* inih's handler: non-zero for success. */
+static int handle_key(void *context, const char *section, const char *name, const char *value)
+{
+	struct parser *parser = context;
+
+	(void)section; /* inih shortens it; parser->section is what enter_section() made of it */
+	if (parser->result)
+		return 0;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct key *key = &keys[i];
+
+		if (key->section != parser->section || strcmp(key->name, name))
+			continue;
+		if (key->once & parser->seen)
+			return fail_value(parser, name, value, "this key may stand once in a section") == 0;
+		parser->seen |= key->once;
+		return key->read(parser, value) == 0;
+	}
+	return fail_key(parser, name) == 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- sections */
+
+static void leave_section(struct parser *parser)
+{
+	const struct config *config = &parser->config;
+
+	if (parser->section == SECTION_DAEMON && !config->interface_count)
+		fail_at(parser, parser->section_line,
+			"read [daemon] without an interface, but it needs at least one `interface = NAME`");
+	else if (parser->section == SECTION_SERVICE && !config->services[config->service_count - 1].listen_count)
+		fail_at(parser, parser->section_line,
+			"read [service %s] without an address, but it needs at least one `listen = ADDRESS:PORT`",
+			config->services[config->service_count - 1].name);
+}
+
+static int add_service(struct parser *parser, const char *name)
+{
+	struct config *config = &parser->config;
+	struct config_service *services;
+	char read[READ_TEXT];
+
+	text_printable(name, read, sizeof(read));
+	if (!*name || strlen(name) >= SHAKEOFF_NAME_LEN ||
+	    name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")])
+		return fail_at(parser, parser->number,
+			       "read [service %s], but a service's name is 1 to %d letters, digits, - and _", read,
+			       SHAKEOFF_NAME_LEN - 1);
+	for (size_t i = 0; i < config->service_count; i++)
+		if (!strcmp(config->services[i].name, name))
+			return fail_at(parser, parser->number,
+				       "read [service %s] again, but a service's name may stand once", read);
+	if (config->service_count == SHAKEOFF_MAX_SERVICES)
+		return fail_at(parser, parser->number, "read [service %s], but there may be at most %d services", read,
+			       SHAKEOFF_MAX_SERVICES);
+
+	services = grow(config->services, config->service_count, sizeof(*services));
+	if (!services)
+		return fail_memory(parser);
+	config->services = services;
+	services += config->service_count++;
+	*services = (struct config_service){
+		.handoff = SHAKEOFF_HANDOFF_AUTO,
+		.overflow = SHAKEOFF_OVERFLOW_DROP,
+		.engage = CONFIG_ENGAGE_AUTO,
+		.backlog = DEFAULT_BACKLOG,
+	};
+	strcpy(services->name, name);
+	parser->section = SECTION_SERVICE;
+	return 0;
+}
+
+static char *trim(char *text)
+{
+	char *end;
+
+	text += strspn(text, " \t");
+	end = text + strlen(text);
+	while (end > text && strchr(" \t\r\v\f", end[-1]))
+		end--;
+	*end = '\0';
+	return text;
+}
+
+/* A line that begins with [. `line` is a copy without its newline, and is cut up. */
+static void enter_section(struct parser *parser, char *line)
+{
+	char read[READ_TEXT], *name, *after, *end = strchr(line, ']');
+
+	line_text(line, read, sizeof(read));
+	after = end ? end + 1 + strspn(end + 1, " \t\r\v\f") : NULL;
+	if (!end || (*after && *after != ';' && *after != '#')) {
+		fail_at(parser, parser->number, "read `%s`, but a section is " SECTIONS " on a line of its own", read);
+		return;
+	}
+	*end = '\0';
+	name = trim(line + 1);
+
+	leave_section(parser);
+	parser->section = SECTION_NONE;
+	parser->section_line = parser->number;
+	parser->seen = 0;
+	if (!strcmp(name, "daemon")) {
+		if (parser->daemon_seen)
+			fail_at(parser, parser->number, "read [daemon] again, but this section may stand once");
+		parser->daemon_seen = true;
+		parser->section = SECTION_DAEMON;
+	} else if (!strcmp(name, SERVICE_PREFIX) || (!strncmp(name, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) &&
+						     strchr(" \t", name[strlen(SERVICE_PREFIX)]))) {
+		add_service(parser, trim(name + strlen(SERVICE_PREFIX)));
+	} else {
+		fail_at(parser, parser->number, "read the section `%s`, but the sections are " SECTIONS, read);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------------ file */
+
+/*
+ * inih's reader: one line as fgets() gives it. White space at the beginning is left out, or inih would take the line for a
+ * continuation of the value before; so are comments, however long.
+ */
+static char *read_line(char *buffer, int size, void *context)
+{
+	struct parser *parser = context;
+	const char *text = parser->next;
+	size_t length;
+
+	if (parser->result || !*text)
+		return NULL;
+	parser->number++;
+	parser->next += strcspn(text, "\n");
+	text += strspn(text, " \t\r\v\f");
+	length = parser->next - text;
+	if (*parser->next)
+		parser->next++;
+	if (*text == ';' || *text == '#')
+		length = 0;
+	if (length + 2 > (size_t)size) {
+		fail_at(parser, parser->number, "read a line of %zu characters, but a line may have at most %d", length,
+			size - 2);
+		return NULL;
+	}
+	memcpy(buffer, text, length);
+	buffer[length] = '\0';
+	if (*buffer == '[') {
+		char copy[256];
+
+		snprintf(copy, sizeof(copy), "%s", buffer);
+		enter_section(parser, copy);
+	}
+	buffer[length] = '\n';
+	buffer[length + 1] = '\0';
+	return buffer;
+}
+
+__attribute__((format(printf, 4, 5))) static int fail_file(char *error, size_t size, int result, const char *format,
+							   ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(error, size, format, arguments);
+	va_end(arguments);
+	return result;
+}
+
+/* Reads a whole file; *text is NUL-terminated, and *length counts no NUL of ours. */
+static int slurp(const char *path, char **text, size_t *length, char *error, size_t size)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_free char *buffer = NULL;
+	struct stat st;
+	size_t used = 0;
+
+	if (fd < 0 || fstat(fd, &st))
+		return fail_file(error, size, -errno, "%s: cannot open the configuration file: %s", path,
+				 strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return fail_file(error, size, -EISDIR, "%s: is a directory, not a configuration file", path);
+	buffer = malloc(FILE_MAX + 1);
+	if (!buffer)
+		return fail_file(error, size, -ENOMEM, "%s: out of memory", path);
+
+	while (used <= FILE_MAX) {
+		ssize_t got = read(fd, buffer + used, FILE_MAX + 1 - used);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_file(error, size, -errno, "%s: cannot read the configuration file: %s", path,
+					 strerror(errno));
+		if (!got)
+			break;
+		used += got;
+	}
+	if (used > FILE_MAX)
+		return fail_file(error, size, -EFBIG, "%s: is longer than %u bytes, which no configuration file is",
+				 path, FILE_MAX);
+	buffer[used] = '\0';
+	*text = take_pointer(buffer);
+	*length = used;
+	return 0;
+}
+
+static unsigned int line_of(const char *text, size_t offset)
+{
+	unsigned int line = 1;
+
+	for (size_t i = 0; i < offset; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
+/* A line that inih cannot split. It goes on after one, so that the parser is further on by now. */
+static void fail_line(struct parser *parser, unsigned int number)
+{
+	const char *line = parser->text;
+	char read[READ_TEXT];
+
+	if (parser->result && parser->failed_at <= number)
+		return;
+	for (unsigned int i = 1; i < number; i++)
+		line = strchr(line, '\n') + 1;
+	line_text(line, read, sizeof(read));
+	parser->result = 0;
+	fail_at(parser, number, "read `%s`, but a line is `key = value`, a section or a comment", read);
+}
+
+static void parse(struct parser *parser)
+{
+	int wrong;
+
+	if (!strncmp(parser->text, "\xef\xbb\xbf", 3))
+		parser->text += 3;
+	parser->next = parser->text;
+	wrong = ini_parse_stream(read_line, parser, handle_key, parser);
+	if (wrong < 0)
+		fail_memory(parser);
+	else if (wrong > 0)
+		fail_line(parser, wrong);
+	if (parser->result)
+		return;
+
+	leave_section(parser);
+	if (!parser->daemon_seen)
+		fail_at(parser, parser->number ? parser->number : 1,
+			"read the whole file without [daemon], but it needs this section with at least one "
+			"`interface = NAME`");
+}
+
+int config_read(const char *path, struct config *config, char *error, size_t error_size)
+{
+	struct parser parser = { .path = path, .error = error, .error_size = error_size };
+	cleanup_free char *text = NULL;
+	size_t length = 0;
+	int result;
+
+	result = slurp(path, &text, &length, error, error_size);
+	if (result)
+		return result;
+	parser.text = text;
+	if (strlen(text) != length)
+		fail_at(&parser, line_of(text, strlen(text)), "read a NUL byte, but the file is plain text");
+	else
+		parse(&parser);
+	if (parser.result) {
+		config_free(&parser.config);
+		return parser.result;
+	}
+	*config = parser.config;
+	return 0;
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		free(config->services[i].listen);
+	free(config->services);
+	free(config->interfaces);
+	*config = (struct config){ 0 };
+}

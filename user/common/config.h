@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The configuration file of shakeoffd: read, checked and held. */
+#ifndef SHAKEOFF_CONFIG_H
+#define SHAKEOFF_CONFIG_H
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shakeoff/abi.h>
+
+/* `listen =` of a service: 10.9.0.1:80, [2001:db8::1]:443, *:22 (every unicast address of the host, both families). */
+struct config_listen {
+	int family;              /* AF_INET, AF_INET6; AF_UNSPEC: *, the address is meaningless */
+	struct in6_addr address; /* IPv4 mapped */
+	uint16_t port;           /* host byte order, 1..65535 */
+};
+
+enum config_engage { CONFIG_ENGAGE_AUTO, CONFIG_ENGAGE_ALWAYS };
+
+struct config_service {
+	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
+	struct config_listen *listen; /* at least one */
+	size_t listen_count;
+	enum shakeoff_handoff handoff;   /* default auto */
+	enum shakeoff_overflow overflow; /* default drop */
+	enum config_engage engage;       /* default auto */
+	uint32_t backlog;                /* 1..65535, default 4096 */
+};
+
+struct config {
+	char (*interfaces)[IFNAMSIZ]; /* at least one, no duplicates */
+	size_t interface_count;
+	struct config_service *services; /* may be none; no name twice, no address and port in two services */
+	size_t service_count;
+};
+
+/*
+ * Reads a file. Returns 0 and fills *config; on failure a negative errno (-EINVAL for a wrong line), *config untouched and
+ * `error` one sentence without a newline: file, line, what was read and what is allowed.
+ */
+int config_read(const char *path, struct config *config, char *error, size_t error_size);
+void config_free(struct config *config);
+
+/* Writes a listen address as the file and the run directory spell it: "10.9.0.1:80", "[::1]:443", "*:22". */
+void config_listen_format(const struct config_listen *listen, char *text, size_t size);
+#define CONFIG_LISTEN_TEXT 64
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A datapath is loaded from the embedded object or opened by the ids of what is attached. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/datapath_internal.h"
+
+#include "handshake.skel.h"
+
+/* What the ABI says about the maps: a program of ours with others is refused rather than misread. */
+static const struct map_spec {
+	const char *name;
+	uint32_t type, key_size, value_size;
+	uint32_t entries; /* exactly, for arrays; 0: any */
+	uint32_t flags;   /* at least */
+} map_specs[MAP_COUNT] = {
+	[MAP_CONTROL] = { SHAKEOFF_MAP_CONTROL, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_control), 1,
+			  BPF_F_MMAPABLE },
+	[MAP_SERVICES] = { SHAKEOFF_MAP_SERVICES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_service),
+			   SHAKEOFF_MAX_SERVICES, BPF_F_MMAPABLE },
+	[MAP_ADDRESSES4] = { SHAKEOFF_MAP_ADDRESSES4, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address4), 4, 0, 0 },
+	[MAP_ADDRESSES6] = { SHAKEOFF_MAP_ADDRESSES6, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address6), 4, 0, 0 },
+	[MAP_INTERFACES] = { SHAKEOFF_MAP_INTERFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_interface), 0, 0 },
+	[MAP_KEYS] = { SHAKEOFF_MAP_KEYS, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_key), SHAKEOFF_KEY_SLOTS, 0 },
+	[MAP_VERDICTS] = { SHAKEOFF_MAP_VERDICTS, BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, SHAKEOFF_VERDICT_COUNT, 0 },
+	[MAP_SERVICE_COUNTERS] = { SHAKEOFF_MAP_SERVICE_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, 4,
+				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
+	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
+			    sizeof(struct shakeoff_validated), 0, 0 },
+	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
+};
+
+int program_read(int fd, struct program *program)
+{
+	struct bpf_prog_info info = {
+		.map_ids = (uintptr_t)program->map_ids,
+		.nr_map_ids = PROGRAM_MAPS_MAX,
+	};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	snprintf(program->name, sizeof(program->name), "%s", info.name);
+	program->map_count = info.nr_map_ids < PROGRAM_MAPS_MAX ? info.nr_map_ids : PROGRAM_MAPS_MAX;
+	return 0;
+}
+
+int map_info(int fd, struct bpf_map_info *info)
+{
+	uint32_t size = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
+}
+
+static size_t whole_pages(size_t size)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+#define CONTROL_SIZE whole_pages(sizeof(struct shakeoff_control))
+#define SERVICES_SIZE whole_pages(sizeof(struct shakeoff_service) * SHAKEOFF_MAX_SERVICES)
+
+static struct datapath *datapath_new(void)
+{
+	struct datapath *datapath = calloc(1, sizeof(*datapath));
+
+	if (!datapath)
+		return NULL;
+	for (int i = 0; i < MAP_COUNT; i++)
+		datapath->maps[i] = -1;
+	datapath->program = datapath->frags = -1;
+	datapath->control = MAP_FAILED;
+	datapath->services = MAP_FAILED;
+	return datapath;
+}
+
+void datapath_close(struct datapath *datapath)
+{
+	if (!datapath)
+		return;
+	if (datapath->control != MAP_FAILED)
+		munmap(datapath->control, CONTROL_SIZE);
+	if (datapath->services != MAP_FAILED)
+		munmap(datapath->services, SERVICES_SIZE);
+	for (int i = 0; i < MAP_COUNT; i++)
+		cleanup_fd_function(&datapath->maps[i]);
+	cleanup_fd_function(&datapath->program);
+	cleanup_fd_function(&datapath->frags);
+	free(datapath);
+}
+
+static void cleanup_datapath_function(struct datapath **datapath)
+{
+	int saved = errno;
+
+	datapath_close(*datapath);
+	errno = saved;
+}
+#define cleanup_datapath __attribute__((cleanup(cleanup_datapath_function)))
+
+static int map_check(const struct map_spec *spec, const struct bpf_map_info *info)
+{
+	if (info->type == spec->type && info->key_size == spec->key_size && info->value_size == spec->value_size &&
+	    (!spec->entries || info->max_entries == spec->entries) && (info->map_flags & spec->flags) == spec->flags)
+		return 0;
+	detail_set("its map %s has another shape", spec->name);
+	return -EPROTO;
+}
+
+/* With all maps open: checks them and maps the shared memory. */
+static int datapath_finish(struct datapath *datapath)
+{
+	for (int i = 0; i < MAP_COUNT; i++) {
+		struct bpf_map_info info;
+		int result;
+
+		if (datapath->maps[i] < 0) {
+			detail_set("it has no map %s", map_specs[i].name);
+			return -EPROTO;
+		}
+		result = map_info(datapath->maps[i], &info);
+		if (!result)
+			result = map_check(&map_specs[i], &info);
+		if (result)
+			return result;
+		if (i == MAP_CONTROL)
+			datapath->control_id = info.id;
+	}
+	datapath->control = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[MAP_CONTROL],
+				 0);
+	if (datapath->control == MAP_FAILED)
+		return -errno;
+	datapath->services = mmap(NULL, SERVICES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[MAP_SERVICES],
+				  0);
+	return datapath->services == MAP_FAILED ? -errno : 0;
+}
+
+/* Loads one of the object's two programs; with `maps` given it works on those instead of maps of its own. */
+static int object_load(bool frags, const int *maps, struct handshake **loaded)
+{
+	struct handshake *object = handshake__open();
+	int result = 0;
+
+	if (!object)
+		return -errno;
+	bpf_program__set_autoload(object->progs.shakeoff_xdp, !frags);
+	bpf_program__set_autoload(object->progs.shakeoff_xdp_frags, frags);
+	for (int i = 0; maps && i < MAP_COUNT && !result; i++)
+		result = bpf_map__reuse_fd(bpf_object__find_map_by_name(object->obj, map_specs[i].name), maps[i]);
+	if (!result)
+		result = handshake__load(object);
+	if (result) {
+		handshake__destroy(object);
+		return result;
+	}
+	*loaded = object;
+	return 0;
+}
+
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : copy;
+}
+
+static bool kernel_too_old(void)
+{
+	return libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) == 0 ||
+	       libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, NULL) == 0;
+}
+
+static int datapath_take(struct datapath *datapath, struct handshake *object)
+{
+	datapath->program = duplicate(bpf_program__fd(object->progs.shakeoff_xdp));
+	if (datapath->program < 0)
+		return datapath->program;
+	for (int i = 0; i < MAP_COUNT; i++) {
+		datapath->maps[i] =
+			duplicate(bpf_map__fd(bpf_object__find_map_by_name(object->obj, map_specs[i].name)));
+		if (datapath->maps[i] < 0)
+			return datapath->maps[i];
+	}
+	return datapath_finish(datapath);
+}
+
+int datapath_load(struct datapath **loaded)
+{
+	cleanup_datapath struct datapath *datapath = datapath_new();
+	struct handshake *object;
+	int result;
+
+	detail_clear();
+	if (!datapath)
+		return -ENOMEM;
+	result = object_load(false, NULL, &object);
+	if (result)
+		return result != -EPERM && kernel_too_old() ? -ENOSYS : result;
+	result = datapath_take(datapath, object);
+	handshake__destroy(object);
+	if (!result)
+		*loaded = take_pointer(datapath);
+	return result;
+}
+
+int datapath_load_frags(struct datapath *datapath)
+{
+	struct handshake *object;
+	int result;
+
+	if (datapath->frags >= 0)
+		return 0;
+	result = object_load(true, datapath->maps, &object);
+	if (result)
+		return result;
+	datapath->frags = duplicate(bpf_program__fd(object->progs.shakeoff_xdp_frags));
+	handshake__destroy(object);
+	return datapath->frags < 0 ? datapath->frags : 0;
+}
+
+int datapath_open(const struct datapath_attachment *attachment, struct datapath **opened)
+{
+	cleanup_datapath struct datapath *datapath = datapath_new();
+	struct program program;
+	int result;
+
+	detail_clear();
+	if (!datapath)
+		return -ENOMEM;
+	if (!attachment->ours || attachment->abi != SHAKEOFF_ABI) {
+		detail_set("it belongs to another version of shakeoff");
+		return -EPROTO;
+	}
+	datapath->program = bpf_prog_get_fd_by_id(attachment->prog_id);
+	if (datapath->program < 0)
+		return -errno;
+	result = program_read(datapath->program, &program);
+	if (result)
+		return result;
+
+	for (uint32_t i = 0; i < program.map_count; i++) {
+		cleanup_fd int fd = bpf_map_get_fd_by_id(program.map_ids[i]);
+		struct bpf_map_info info;
+
+		if (fd < 0 || map_info(fd, &info))
+			return -errno;
+		for (int k = 0; k < MAP_COUNT; k++)
+			if (!strcmp(info.name, map_specs[k].name) && datapath->maps[k] < 0)
+				datapath->maps[k] = take_fd(&fd);
+	}
+	result = datapath_finish(datapath);
+	if (!result)
+		*opened = take_pointer(datapath);
+	return result;
+}
+
+uint32_t datapath_control_id(const struct datapath *datapath)
+{
+	return datapath->control_id;
+}
+
+struct shakeoff_control *datapath_control(struct datapath *datapath)
+{
+	return datapath->control;
+}
+
+struct shakeoff_service *datapath_services(struct datapath *datapath)
+{
+	return datapath->services;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The data path as user space sees it, and the only owner of libbpf: programs, links, maps, rings.
+ *
+ * A datapath is one loaded object: the maps that one or several interfaces share. It is either loaded here or found by
+ * netlink on an interface (IFLA_XDP -> program id -> map ids), where `ip link`, `shakeoff attach` or an earlier daemon
+ * put it. Functions return 0 or a negative errno; output parameters are untouched on failure. Not thread-safe except
+ * where said; lookups and updates of map elements are single system calls and may run in any thread.
+ */
+#ifndef SHAKEOFF_DATAPATH_H
+#define SHAKEOFF_DATAPATH_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shakeoff/abi.h>
+
+struct datapath;
+struct datapath_ring;
+
+enum datapath_mode { DATAPATH_MODE_AUTO, DATAPATH_MODE_NATIVE, DATAPATH_MODE_GENERIC };
+
+/* How an interface came to its program. */
+enum datapath_owner {
+	DATAPATH_OWNER_NETLINK, /* `ip link`: no bpf link */
+	DATAPATH_OWNER_ATTACH,  /* `shakeoff attach`: link pinned as BPFFS_DIR/IFNAME:IFINDEX:attach */
+	DATAPATH_OWNER_DAEMON,  /* shakeoffd: link pinned as BPFFS_DIR/IFNAME:IFINDEX:daemon */
+};
+
+/* What hangs at the XDP hook of an interface. */
+struct datapath_attachment {
+	unsigned int ifindex;
+	char ifname[16];
+	uint32_t mtu;
+	uint32_t prog_id;
+	char prog_name[16];
+	bool ours;       /* false: a foreign program */
+	int abi;         /* of ours: its SHAKEOFF_ABI */
+	bool native;     /* driver mode (or offload) rather than generic */
+	uint32_t control_id; /* of ours: id of its control map: equal for interfaces that share a datapath */
+};
+
+/*
+ * bpffs_dir: where links are pinned, NULL for /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS. The directory is made when needed,
+ * and bpffs mounted on /sys/fs/bpf if it is not. Where that is impossible, or would not outlive the present process (the
+ * private /sys of `ip netns exec`), programs are attached by netlink, without a link.
+ */
+int datapath_set_bpffs(const char *bpffs_dir);
+
+/*
+ * What libbpf, the verifier or a driver said about this thread's last failure in this file, as part of a sentence; "" if
+ * nothing. Valid until the thread's next call.
+ */
+const char *datapath_detail(void);
+
+/* Loads the embedded object: fresh maps, no key, no service. -EPERM without the rights, -ENOSYS on a kernel too old. */
+int datapath_load(struct datapath **datapath);
+
+/*
+ * Attaches to an interface and pins the link. AUTO: native, generic where the driver cannot. `replace` also replaces a
+ * foreign program; without it one gives -EEXIST. What runs afterwards is told by datapath_look().
+ */
+int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath_mode mode, enum datapath_owner owner,
+		    bool replace);
+
+/* Detaches ours from an interface, however it came there, and removes its pin. -ENOENT: none; -EEXIST: a foreign one. */
+int datapath_detach(const char *ifname);
+
+/* Who attached ours to this interface. */
+int datapath_owner(const char *ifname, enum datapath_owner *owner);
+
+/* What is attached to an interface: -ENODEV no such interface, -ENOENT nothing. */
+int datapath_look(const char *ifname, struct datapath_attachment *attachment);
+
+/* Every interface of this network namespace that has an XDP program, ours or not. *list is malloc()ed. */
+int datapath_list(struct datapath_attachment **list, size_t *count);
+
+/* Opens the maps of an attachment that is ours. -EPROTO: another ABI. */
+int datapath_open(const struct datapath_attachment *attachment, struct datapath **datapath);
+void datapath_close(struct datapath *datapath); /* closes descriptors; what is attached stays */
+uint32_t datapath_control_id(const struct datapath *datapath);
+
+/* Shared memory with the hook; valid until datapath_close(). Fields have one writer each (abi.h): use relaxed atomics. */
+struct shakeoff_control *datapath_control(struct datapath *datapath);
+struct shakeoff_service *datapath_services(struct datapath *datapath); /* SHAKEOFF_MAX_SERVICES of them */
+
+/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order. */
+int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service);
+int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
+/* Calls back for every address; the callback may remove the one it is given. Stops at a callback's non-zero return. */
+int datapath_address_each(struct datapath *datapath,
+			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port, uint32_t service),
+			  void *context);
+
+int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface);
+int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex);
+
+int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key);
+
+/* Sums over CPUs. */
+int datapath_verdicts(struct datapath *datapath, uint64_t counts[SHAKEOFF_VERDICT_COUNT]);
+int datapath_service_counters(struct datapath *datapath, uint32_t service, struct shakeoff_service_counters *counters);
+int datapath_service_counters_reset(struct datapath *datapath, uint32_t service);
+
+/* The map of validated tuples. -ENOENT: not in it. */
+int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple, struct shakeoff_validated *entry);
+int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple);
+
+/*
+ * Rings: makes `count` ring buffers (1..SHAKEOFF_MAX_RINGS) where the map has none yet and keeps those that an earlier daemon
+ * left, with what is in them. *actual: how many there are now; an earlier daemon's may be more or fewer.
+ */
+int datapath_rings_prepare(struct datapath *datapath, uint32_t count, uint32_t *actual);
+
+/*
+ * Opens ring `index` to consume it. The callback gets each event (size: of the record, at least header plus packet_len:
+ * checked before it is called, otherwise the record is skipped). One thread a ring.
+ */
+typedef void (*datapath_event_fn)(void *context, const struct shakeoff_event *event);
+int datapath_ring_open(struct datapath *datapath, uint32_t index, datapath_event_fn callback, void *context,
+		       struct datapath_ring **ring);
+int datapath_ring_fd(const struct datapath_ring *ring); /* readable when there are events: for epoll */
+int datapath_ring_consume(struct datapath_ring *ring);  /* consumes what is there; returns how many events */
+void datapath_ring_close(struct datapath_ring *ring);
+
+#endif

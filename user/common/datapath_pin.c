@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where links are pinned, and how the one of an interface is found again. */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/datapath_internal.h"
+
+#define BPFFS_ROOT "/sys/fs/bpf"
+
+static char bpffs_dir[PATH_MAX];
+static bool bpffs_given; /* by the user: must work */
+
+/* 0 on failure: no file has that number. */
+static unsigned long long inode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+int datapath_set_bpffs(const char *dir)
+{
+	unsigned long long inode;
+
+	if (dir) {
+		if (*dir != '/' || strlen(dir) > sizeof(bpffs_dir) - 64)
+			return -EINVAL;
+		strcpy(bpffs_dir, dir);
+		bpffs_given = true;
+		return 0;
+	}
+	inode = inode_of("/proc/self/ns/net");
+	if (!inode)
+		return -errno;
+	snprintf(bpffs_dir, sizeof(bpffs_dir), BPFFS_ROOT "/shakeoff/%llu", inode);
+	bpffs_given = false;
+	return 0;
+}
+
+static int bpffs_dir_known(void)
+{
+	return *bpffs_dir ? 0 : datapath_set_bpffs(NULL);
+}
+
+/* Of the directory, or of what exists of the path to it. */
+static bool on_bpffs(const char *path)
+{
+	char existing[PATH_MAX];
+	struct statfs fs;
+
+	strcpy(existing, path);
+	while (statfs(existing, &fs)) {
+		char *slash = strrchr(existing, '/');
+
+		/* EPERM: names on bpffs have no dots. */
+		if ((errno != ENOENT && errno != EPERM) || !slash || slash == existing)
+			return false;
+		*slash = '\0';
+	}
+	return fs.f_type == BPF_FS_MAGIC;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[512];
+	cleanup_file FILE *file = NULL;
+	const char *after_name;
+	int parent;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(text, sizeof(text), file))
+		return 0;
+	after_name = strrchr(text, ')');
+	return after_name && sscanf(after_name, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/*
+ * Whether what is mounted now is still there when this process is gone: whether its mount namespace is that of its
+ * outermost ancestor. (Not simply of process 1, which may not be looked at in some containers.) In doubt it is not.
+ */
+static bool mounts_persist(void)
+{
+	unsigned long long ours = inode_of("/proc/self/ns/mnt"), outermost = 0;
+
+	for (pid_t pid = parent_of(getpid()); pid > 0; pid = parent_of(pid)) {
+		unsigned long long inode;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+		inode = inode_of(path);
+		if (!inode)
+			break;
+		outermost = inode;
+	}
+	return ours && ours == outermost;
+}
+
+static int make_directories(const char *path)
+{
+	char partial[PATH_MAX];
+
+	for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		size_t length = slash ? (size_t)(slash - path) : strlen(path);
+
+		memcpy(partial, path, length);
+		partial[length] = '\0';
+		if (mkdir(partial, 0700) && errno != EEXIST)
+			return -errno;
+		if (!slash)
+			return 0;
+	}
+}
+
+int bpffs_prepare(void)
+{
+	int result;
+
+	result = bpffs_dir_known();
+	if (result)
+		return result;
+	if (on_bpffs(bpffs_dir)) {
+		result = make_directories(bpffs_dir);
+		if (!result || !bpffs_given)
+			return result;
+		detail_set("cannot make %.180s: %s", bpffs_dir,
+			   result == -EPERM ? "names on a BPF file system have no dots" : strerror(-result));
+		return -ENOTDIR;
+	}
+	if (bpffs_given) {
+		detail_set("%.200s is not on a BPF file system", bpffs_dir);
+		return -ENOTDIR;
+	}
+	if (!mounts_persist() || mount("bpf", BPFFS_ROOT, "bpf", 0, "mode=0700"))
+		return -EOPNOTSUPP;
+	return make_directories(bpffs_dir);
+}
+
+static const char *const owner_suffix[] = {
+	[DATAPATH_OWNER_ATTACH] = ":attach",
+	[DATAPATH_OWNER_DAEMON] = ":daemon",
+};
+
+/* Dots are not allowed in names on bpffs, but are in those of interfaces: the index keeps eth0.1 and eth0_1 apart. */
+static void pin_path(const char *ifname, unsigned int ifindex, enum datapath_owner owner, char *path, size_t size)
+{
+	char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "%s", ifname);
+	for (char *dot = name; (dot = strchr(dot, '.'));)
+		*dot = '_';
+	snprintf(path, size, "%s/%s:%u%s", bpffs_dir, name, ifindex, owner_suffix[owner]);
+}
+
+static bool pin_owner(const char *name, enum datapath_owner *owner)
+{
+	const char *suffix = strrchr(name, ':');
+
+	for (int i = DATAPATH_OWNER_ATTACH; suffix && i <= DATAPATH_OWNER_DAEMON; i++) {
+		if (!strcmp(suffix, owner_suffix[i])) {
+			*owner = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int link_info(int fd, struct bpf_link_info *info)
+{
+	uint32_t size = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
+}
+
+static bool link_is_at(int fd, unsigned int ifindex, uint32_t prog_id)
+{
+	struct bpf_link_info info;
+
+	return !link_info(fd, &info) && info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == ifindex &&
+	       info.prog_id == prog_id;
+}
+
+/* Among our pins. Those of interfaces that are gone are removed on the way: their links are attached to nothing. */
+static int pinned_link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_link *found)
+{
+	struct dirent *entry;
+	int result = -ENOENT;
+	DIR *dir;
+
+	if (bpffs_dir_known() || !(dir = opendir(bpffs_dir)))
+		return -ENOENT;
+	while (result && (entry = readdir(dir))) {
+		struct bpf_link_info info;
+		struct xdp_link link;
+		cleanup_fd int fd = -1;
+
+		if (!pin_owner(entry->d_name, &link.owner))
+			continue;
+		snprintf(link.pin, sizeof(link.pin), "%.*s/%s", PATH_MAX - 300, bpffs_dir, entry->d_name);
+		fd = bpf_obj_get(link.pin);
+		if (fd < 0 || link_info(fd, &info))
+			continue;
+		if (!info.xdp.ifindex) {
+			unlink(link.pin);
+		} else if (link_is_at(fd, ifindex, prog_id)) {
+			link.fd = take_fd(&fd);
+			*found = link;
+			result = 0;
+		}
+	}
+	closedir(dir);
+	return result;
+}
+
+int link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_link *found)
+{
+	uint32_t id = 0;
+
+	if (!pinned_link_find(ifindex, prog_id, found))
+		return 0;
+	while (!bpf_link_get_next_id(id, &id)) {
+		cleanup_fd int fd = bpf_link_get_fd_by_id(id);
+
+		if (fd < 0 && errno == EPERM)
+			return -EPERM;
+		if (fd < 0 || !link_is_at(fd, ifindex, prog_id))
+			continue;
+		*found = (struct xdp_link){ .fd = take_fd(&fd), .owner = DATAPATH_OWNER_ATTACH };
+		return 0;
+	}
+	return errno == ENOENT ? -ENOENT : -errno;
+}
+
+int link_pin(int fd, const char *ifname, unsigned int ifindex, enum datapath_owner owner)
+{
+	char path[PATH_MAX + 64];
+
+	pin_path(ifname, ifindex, owner, path, sizeof(path));
+	if (!bpf_obj_pin(fd, path))
+		return 0;
+	/* Left by an interface that is gone: names and indexes are used again. */
+	if (errno == EEXIST && !unlink(path) && !bpf_obj_pin(fd, path))
+		return 0;
+	detail_set("cannot pin the link as %.200s", path);
+	return -errno;
+}
+
+void bpffs_tidy(void)
+{
+	if (!bpffs_dir_known() && !bpffs_given)
+		rmdir(bpffs_dir); /* succeeds when it is empty */
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Network interfaces and what hangs at their XDP hooks, over rtnetlink. */
+#ifndef SHAKEOFF_LINK_H
+#define SHAKEOFF_LINK_H
+
+#include <net/if.h>
+#include <stdint.h>
+
+/* The hooks of an interface: the driver's, the generic one, and the card's own. */
+enum link_xdp { LINK_XDP_DRIVER, LINK_XDP_GENERIC, LINK_XDP_OFFLOAD, LINK_XDP_COUNT };
+
+struct link_entry {
+	unsigned int ifindex;
+	char name[IFNAMSIZ];
+	uint32_t mtu;
+	uint32_t prog_id[LINK_XDP_COUNT]; /* 0: none */
+};
+
+/* One interface of this network namespace: -ENODEV without it. */
+int link_get(const char *name, struct link_entry *entry);
+
+/* Every interface of this network namespace. *list is malloc()ed. */
+int link_list(struct link_entry **list, size_t *count);
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/sock_diag.h"
+
+/* linux/tcp_states.h: a request socket. Dumps report it as SYN_RECV; kept for what asks by tuple. */
+#define STATE_NEW_SYN_RECV 12
+
+/* --------------------------------------------------------------------------------------------------- one per thread */
+
+struct channel {
+	struct mnl_socket *socket;
+	unsigned int port, sequence;
+	char buffer[32 * 1024];
+};
+
+static pthread_key_t channel_key;
+static pthread_once_t channel_once = PTHREAD_ONCE_INIT;
+static int channel_key_error;
+
+static void channel_free(void *pointer)
+{
+	struct channel *channel = pointer;
+
+	if (channel->socket)
+		mnl_socket_close(channel->socket);
+	free(channel);
+}
+
+static void channel_key_create(void)
+{
+	channel_key_error = pthread_key_create(&channel_key, channel_free);
+}
+
+static int channel_open(struct channel **opened)
+{
+	struct channel *channel;
+	int result;
+
+	channel = calloc(1, sizeof(*channel));
+	if (!channel)
+		return -ENOMEM;
+	channel->socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	if (!channel->socket || mnl_socket_bind(channel->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		result = -errno;
+		channel_free(channel);
+		return result;
+	}
+	channel->port = mnl_socket_get_portid(channel->socket);
+	*opened = channel;
+	return 0;
+}
+
+/* The present thread's channel. It is closed when the thread ends. */
+static int channel_get(struct channel **channel)
+{
+	struct channel *found;
+	int result;
+
+	pthread_once(&channel_once, channel_key_create);
+	if (channel_key_error)
+		return -channel_key_error;
+	found = pthread_getspecific(channel_key);
+	if (!found) {
+		result = channel_open(&found);
+		if (result)
+			return result;
+		pthread_setspecific(channel_key, found);
+	}
+	*channel = found;
+	return 0;
+}
+
+/* After an error answers may be left in the socket: the next request begins with a new one. */
+static void channel_drop(struct channel *channel)
+{
+	pthread_setspecific(channel_key, NULL);
+	channel_free(channel);
+}
+
+/* --------------------------------------------------------------------------------------------------------- requests */
+
+static struct inet_diag_req_v2 *request_begin(struct channel *channel, uint16_t type, uint16_t flags,
+					      struct nlmsghdr **header)
+{
+	struct inet_diag_req_v2 *request;
+
+	*header = mnl_nlmsg_put_header(channel->buffer);
+	(*header)->nlmsg_type = type;
+	(*header)->nlmsg_flags = NLM_F_REQUEST | flags;
+	(*header)->nlmsg_seq = ++channel->sequence;
+	request = mnl_nlmsg_put_extra_header(*header, sizeof(*request));
+	request->sdiag_protocol = IPPROTO_TCP;
+	request->id.idiag_cookie[0] = request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	return request;
+}
+
+/* Sends what is in the buffer and runs the callback on every answer. Returns its result, 0, or a negative errno. */
+static int transact(struct channel *channel, struct nlmsghdr *header, mnl_cb_t callback, void *context)
+{
+	unsigned int sequence = channel->sequence;
+	int result;
+
+	if (mnl_socket_sendto(channel->socket, header, header->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t got = mnl_socket_recvfrom(channel->socket, channel->buffer, sizeof(channel->buffer));
+
+		if (got < 0)
+			return -errno;
+		result = mnl_cb_run(channel->buffer, got, sequence, channel->port, callback, context);
+	} while (result > MNL_CB_STOP);
+	return result < 0 ? -errno : 0;
+}
+
+static bool is_mapped(const __be32 address[4])
+{
+	return !address[0] && !address[1] && address[2] == htonl(0xffff);
+}
+
+static void address_read(uint8_t family, const __be32 from[4], __be32 to[4])
+{
+	if (family == AF_INET6) {
+		memcpy(to, from, 16);
+	} else {
+		to[0] = to[1] = 0;
+		to[2] = htonl(0xffff);
+		to[3] = from[0];
+	}
+}
+
+static void entry_read(const struct inet_diag_msg *message, struct sock_diag_entry *entry)
+{
+	memset(entry, 0, sizeof(*entry));
+	address_read(message->idiag_family, message->id.idiag_dst, entry->tuple.remote);
+	address_read(message->idiag_family, message->id.idiag_src, entry->tuple.local);
+	entry->tuple.remote_port = message->id.idiag_dport;
+	entry->tuple.local_port = message->id.idiag_sport;
+	entry->family = message->idiag_family;
+	entry->state = message->idiag_state == STATE_NEW_SYN_RECV ? TCP_SYN_RECV : message->idiag_state;
+	entry->rqueue = message->idiag_rqueue;
+	entry->wqueue = message->idiag_wqueue;
+	entry->ifindex = message->id.idiag_if;
+	entry->uid = message->idiag_uid;
+	entry->inode = message->idiag_inode;
+}
+
+struct each {
+	int (*callback)(void *context, const struct sock_diag_entry *entry);
+	void *context;
+	int result;
+};
+
+static int each_message(const struct nlmsghdr *header, void *context)
+{
+	struct sock_diag_entry entry;
+	struct each *each = context;
+
+	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
+		return MNL_CB_OK;
+	entry_read(mnl_nlmsg_get_payload(header), &entry);
+	each->result = each->callback(each->context, &entry);
+	return each->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	struct each each = { .callback = callback, .context = context };
+	int result = 0;
+
+	for (size_t i = 0; i < sizeof(families) && !result; i++) {
+		struct inet_diag_req_v2 *request;
+		struct nlmsghdr *header;
+		struct channel *channel;
+
+		/* A channel of its own: the callback may call sock_diag_destroy() in the middle of the dump. */
+		result = channel_open(&channel);
+		if (result)
+			return result;
+		request = request_begin(channel, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &header);
+		request->sdiag_family = families[i];
+		request->idiag_states = states;
+		result = transact(channel, header, each_message, &each);
+		channel_free(channel);
+		if (!result)
+			result = each.result;
+	}
+	return result;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- destroy */
+
+static void request_tuple(struct inet_diag_req_v2 *request, const struct shakeoff_tuple *tuple)
+{
+	if (is_mapped(tuple->local) && is_mapped(tuple->remote)) {
+		request->sdiag_family = AF_INET;
+		request->id.idiag_src[0] = tuple->local[3];
+		request->id.idiag_dst[0] = tuple->remote[3];
+	} else {
+		request->sdiag_family = AF_INET6;
+		memcpy(request->id.idiag_src, tuple->local, sizeof(tuple->local));
+		memcpy(request->id.idiag_dst, tuple->remote, sizeof(tuple->remote));
+	}
+	request->id.idiag_sport = tuple->local_port;
+	request->id.idiag_dport = tuple->remote_port;
+	request->idiag_states = ~0u;
+}
+
+static int copy_message(const struct nlmsghdr *header, void *context)
+{
+	if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
+	    mnl_nlmsg_get_payload_len(header) >= sizeof(struct inet_diag_msg))
+		memcpy(context, mnl_nlmsg_get_payload(header), sizeof(struct inet_diag_msg));
+	return MNL_CB_OK;
+}
+
+/*
+ * The socket of exactly this tuple. When there is none the kernel looks for a listener of the local address instead, and
+ * would destroy that: hence the look beforehand, and the socket's cookie in the order to destroy.
+ */
+static int find_socket(struct channel *channel, const struct shakeoff_tuple *tuple, struct inet_diag_msg *found)
+{
+	struct sock_diag_entry entry;
+	struct nlmsghdr *header;
+	int result;
+
+	memset(found, 0, sizeof(*found));
+	request_tuple(request_begin(channel, SOCK_DIAG_BY_FAMILY, NLM_F_ACK, &header), tuple);
+	result = transact(channel, header, copy_message, found);
+	if (result)
+		return result;
+	entry_read(found, &entry);
+	if (!found->idiag_state || memcmp(&entry.tuple, tuple, sizeof(*tuple)))
+		return -ENOENT;
+	return 0;
+}
+
+int sock_diag_destroy(const struct shakeoff_tuple *tuple)
+{
+	struct inet_diag_req_v2 *request;
+	struct inet_diag_msg found;
+	struct channel *channel;
+	struct nlmsghdr *header;
+	int result;
+
+	result = channel_get(&channel);
+	if (result)
+		return result;
+	result = find_socket(channel, tuple, &found);
+	if (!result) {
+		request = request_begin(channel, SOCK_DESTROY, NLM_F_ACK, &header);
+		request_tuple(request, tuple);
+		memcpy(request->id.idiag_cookie, found.id.idiag_cookie, sizeof(request->id.idiag_cookie));
+		result = transact(channel, header, NULL, NULL);
+	}
+	if (result && result != -ENOENT && result != -EOPNOTSUPP)
+		channel_drop(channel);
+	return result;
+}
+
+const char *sock_diag_state_name(uint8_t state)
+{
+	static const char *const names[] = {
+		[TCP_ESTABLISHED] = "ESTABLISHED",
+		[TCP_SYN_SENT] = "SYN-SENT",
+		[TCP_SYN_RECV] = "SYN-RECEIVED",
+		[TCP_FIN_WAIT1] = "FIN-WAIT-1",
+		[TCP_FIN_WAIT2] = "FIN-WAIT-2",
+		[TCP_TIME_WAIT] = "TIME-WAIT",
+		[TCP_CLOSE] = "CLOSED",
+		[TCP_CLOSE_WAIT] = "CLOSE-WAIT",
+		[TCP_LAST_ACK] = "LAST-ACK",
+		[TCP_LISTEN] = "LISTEN",
+		[TCP_CLOSING] = "CLOSING",
+		[STATE_NEW_SYN_RECV] = "SYN-RECEIVED",
+	};
+
+	return state < sizeof(names) / sizeof(names[0]) && names[state] ? names[state] : "?";
+}

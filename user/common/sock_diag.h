@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* TCP sockets of this network namespace, over NETLINK_SOCK_DIAG (sock_diag(7), linux/inet_diag.h). */
+#ifndef SHAKEOFF_SOCK_DIAG_H
+#define SHAKEOFF_SOCK_DIAG_H
+
+#include <stdint.h>
+
+#include <shakeoff/abi.h>
+
+struct sock_diag_entry {
+	struct shakeoff_tuple tuple; /* IPv4 mapped, network byte order */
+	uint8_t family;              /* AF_INET, AF_INET6 */
+	uint8_t state;               /* TCP_ESTABLISHED ... as in linux/tcp_states.h, netinet/tcp.h */
+	uint32_t rqueue, wqueue;     /* as ss shows them: Recv-Q, Send-Q */
+	uint32_t ifindex;            /* bound device or 0 */
+	uint32_t uid;
+	uint32_t inode;              /* 0: no file (TIME-WAIT, not accepted) */
+};
+
+/*
+ * Calls back for each TCP socket of both families whose state is in `states` (bits 1 << TCP_x). Stops at a callback's
+ * non-zero return, and returns it; otherwise 0 or a negative errno.
+ */
+int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context);
+
+/* The state's name in RFC 9293's spelling: "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"; "?" for an unknown number. */
+const char *sock_diag_state_name(uint8_t state);
+
+/*
+ * Removes the socket of a tuple (SOCK_DESTROY). -ENOENT: none; -EOPNOTSUPP: this kernel cannot (5.10 for TIME-WAIT).
+ * Opens a netlink socket per thread and keeps it. Safe in any thread.
+ */
+int sock_diag_destroy(const struct shakeoff_tuple *tuple);
+
+#endif

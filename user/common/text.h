@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Values as people read them. */
+#ifndef SHAKEOFF_TEXT_H
+#define SHAKEOFF_TEXT_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* "10.9.0.1:80", "[2001:db8::1]:443". `address`: IPv4 mapped; `port`: host byte order. */
+#define TEXT_ENDPOINT 64
+void text_endpoint(const struct in6_addr *address, uint16_t port, char *text, size_t size);
+
+/* Two units at most: "350 ms", "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
+#define TEXT_DURATION 32
+void text_duration(uint64_t nanoseconds, char *text, size_t size);
+
+/* A copy in which every byte that a terminal could take for a command is a '?'; what does not fit ends in "...". */
+void text_printable(const char *from, char *text, size_t size);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The X-macros of the ABI as tables, and the totals that are made of the verdicts. */
+#ifndef SHAKEOFF_VERDICTS_H
+#define SHAKEOFF_VERDICTS_H
+
+#include <stdint.h>
+
+#include <shakeoff/abi.h>
+
+struct verdict_info {
+	const char *name;
+	const char *action;  /* "PASS", "TX", "DROP" */
+	unsigned int counts; /* SHAKEOFF_COUNTS_* */
+	const char *help;
+};
+extern const struct verdict_info verdict_table[SHAKEOFF_VERDICT_COUNT];
+
+struct refusal_info {
+	const char *name;
+	const char *help;
+};
+extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
+
+/* X(field, help): the totals, in the order in which they are shown. */
+#define VERDICT_TOTALS(X)                                                                                              \
+	X(syn_received, "SYNs to addresses of services")                                                               \
+	X(synack_sent, "SYN-ACKs sent, each with a cookie")                                                            \
+	X(ack_valid, "final ACKs whose cookie proved good")                                                            \
+	X(ack_invalid, "ACKs without a socket that opened nothing")                                                    \
+	X(established, "sockets made from final ACKs")                                                                 \
+	X(accepted, "connections taken by servers")                                                                    \
+	X(overflow, "SYNs and ACKs turned away by a full accept queue")                                                \
+	X(passed, "packets left to the kernel")
+
+struct verdict_totals {
+#define X(field, help) uint64_t field;
+	VERDICT_TOTALS(X)
+#undef X
+};
+
+/* Adds what the verdicts count towards. `established` and `accepted` are not the hook's: left alone. */
+void verdict_totals_add(struct verdict_totals *totals, const uint64_t counts[SHAKEOFF_VERDICT_COUNT]);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a command of `shakeoff` is, and what commands have in common. */
+#ifndef SHAKEOFF_COMMAND_H
+#define SHAKEOFF_COMMAND_H
+
+#include <stdbool.h>
+
+#include "common/datapath.h"
+
+/* Exit statuses. */
+#define STATUS_OK 0
+#define STATUS_FAILURE 1
+#define STATUS_USAGE 2
+
+/* Which options a command knows; --help is known by all. */
+#define OPTION_JSON 0x01u
+#define OPTION_WATCH 0x02u
+#define OPTION_BPFFS 0x04u
+#define OPTION_MODE 0x08u
+#define OPTION_REPLACE 0x10u
+#define OPTION_INTERFACE 0x20u /* an interface may be named */
+#define OPTION_INTERFACE_NEEDED 0x40u
+
+struct options {
+	bool json;
+	double watch_seconds; /* 0: once */
+	enum datapath_mode mode;
+	bool replace;
+	const char *ifname; /* NULL: all */
+};
+
+struct command {
+	const char *name;
+	const char *arguments;                     /* as in "attach IFACE [--replace]", after the name */
+	const char *summary;                       /* one line, for the list of commands */
+	const char *help;                          /* what else there is to know, with its newlines */
+	unsigned int options;                      /* OPTION_* */
+	int (*run)(const struct options *options); /* returns a STATUS_* */
+};
+
+extern const struct command command_attach, command_detach, command_status, command_stats, command_queues,
+	command_connections;
+
+/* Prints what `shakeoff COMMAND --help` shows. */
+void command_print_help(const struct command *command);
+
+/*
+ * Reads the arguments after the command's name. Returns true to go on; false when all is said, with the exit status in
+ * *status.
+ */
+bool options_read(const struct command *command, int argc, char **argv, struct options *options, int *status);
+
+/* Whether this process may use BPF; if not, says in one sentence what is missing. */
+bool privileges_suffice(const char *what);
+
+/* "attach: IFACE: ..." for errors that are the same everywhere; returns STATUS_FAILURE. */
+int command_fail(const char *what, const char *ifname, int error);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/sock_diag.h"
+#include "common/text.h"
+#include "shakeoff/output.h"
+#include "shakeoff/view.h"
+
+#define STATES_CONNECTED (((1u << (TCP_CLOSING + 1)) - 1) & ~(1u << TCP_LISTEN) & ~1u)
+
+struct connection {
+	const char *service;
+	struct sock_diag_entry entry;
+	bool handed_over; /* in the map of validated tuples */
+	uint64_t age_ns;
+};
+
+struct connections {
+	const struct view *view;
+	struct connection *list;
+	size_t count, room;
+};
+
+static void tuple_end(const __be32 address[4], __be16 port, char *text, size_t size)
+{
+	struct in6_addr in6;
+
+	memcpy(&in6, address, sizeof(in6));
+	text_endpoint(&in6, ntohs(port), text, size);
+}
+
+static const struct shakeoff_service *find_service(const struct view *view, const struct shakeoff_tuple *tuple,
+						   struct datapath **datapath)
+{
+	struct in6_addr local;
+
+	memcpy(&local, tuple->local, sizeof(local));
+	for (size_t i = 0; i < view->datapath_count; i++) {
+		const struct shakeoff_service *service = view_service_at(&view->datapaths[i], &local,
+									 ntohs(tuple->local_port));
+
+		if (service) {
+			*datapath = view->datapaths[i].datapath;
+			return service;
+		}
+	}
+	return NULL;
+}
+
+static int add_connection(void *context, const struct sock_diag_entry *entry)
+{
+	struct connections *connections = context;
+	const struct shakeoff_service *service;
+	struct shakeoff_validated validated;
+	struct connection *connection;
+	struct datapath *datapath;
+
+	service = find_service(connections->view, &entry->tuple, &datapath);
+	if (!service)
+		return 0;
+	if (connections->count == connections->room) {
+		size_t room = connections->room ? connections->room * 2 : 64;
+		void *grown = reallocarray(connections->list, room, sizeof(*connections->list));
+
+		if (!grown)
+			return -ENOMEM;
+		connections->list = grown;
+		connections->room = room;
+	}
+	connection = &connections->list[connections->count++];
+	*connection = (struct connection){ .service = service->name, .entry = *entry };
+	if (!datapath_validated_get(datapath, &entry->tuple, &validated)) {
+		connection->handed_over = true;
+		if (connections->view->now_ns > validated.opened_ns)
+			connection->age_ns = connections->view->now_ns - validated.opened_ns;
+	}
+	return 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct connection *a = left, *b = right;
+	int order = strcmp(a->service, b->service);
+
+	return order ? order : memcmp(&a->entry.tuple, &b->entry.tuple, sizeof(a->entry.tuple));
+}
+
+/* ---------------------------------------------------------------------------------------------------------- output */
+
+static int print_people(const struct connections *connections)
+{
+	static const char *const headings[] = { "Service", "State",     ">Recv-Q", ">Send-Q", "Local",
+						"Remote",  "Opened by", "Age",     NULL };
+	struct table *table = table_new(headings);
+
+	for (size_t i = 0; i < connections->count; i++) {
+		const struct connection *connection = &connections->list[i];
+		const struct shakeoff_tuple *tuple = &connection->entry.tuple;
+		char local[TEXT_ENDPOINT], remote[TEXT_ENDPOINT], age[TEXT_DURATION] = "-";
+
+		tuple_end(tuple->local, tuple->local_port, local, sizeof(local));
+		tuple_end(tuple->remote, tuple->remote_port, remote, sizeof(remote));
+		if (connection->handed_over)
+			text_duration(connection->age_ns, age, sizeof(age));
+		table_cell(table, "%s", connection->service);
+		table_cell(table, "%s", sock_diag_state_name(connection->entry.state));
+		table_cell(table, "%" PRIu32, connection->entry.rqueue);
+		table_cell(table, "%" PRIu32, connection->entry.wqueue);
+		table_cell(table, "%s", local);
+		table_cell(table, "%s", remote);
+		table_cell(table, "%s", connection->handed_over ? "shakeoff" : "kernel");
+		table_cell(table, "%s", age);
+	}
+	table_print(table, stdout);
+	table_free(table);
+	return STATUS_OK;
+}
+
+static int print_json(const struct connections *connections)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < connections->count; i++) {
+		const struct connection *connection = &connections->list[i];
+		const struct shakeoff_tuple *tuple = &connection->entry.tuple;
+		char local[TEXT_ENDPOINT], remote[TEXT_ENDPOINT];
+
+		tuple_end(tuple->local, tuple->local_port, local, sizeof(local));
+		tuple_end(tuple->remote, tuple->remote_port, remote, sizeof(remote));
+		json_array_append_new(
+			array,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I}", "service", connection->service, "local",
+				  local, "remote", remote, "state", sock_diag_state_name(connection->entry.state),
+				  "opened_by", connection->handed_over ? "shakeoff" : "kernel", "age_ms",
+				  connection->handed_over ? json_integer(connection->age_ns / 1000000) : json_null(),
+				  "recv_q", (json_int_t)connection->entry.rqueue, "send_q",
+				  (json_int_t)connection->entry.wqueue));
+	}
+	return json_print(json_pack("{s:o}", "connections", array));
+}
+
+static int connections(const struct options *options)
+{
+	struct connections found = { 0 };
+	struct view view;
+	int status, error;
+
+	status = view_open(&view, "connections", options->ifname);
+	if (!status) {
+		found.view = &view;
+		error = sock_diag_each(STATES_CONNECTED, add_connection, &found);
+		if (error)
+			status = command_fail("connections", NULL, error);
+	}
+	if (!status && found.count)
+		qsort(found.list, found.count, sizeof(*found.list), compare);
+	if (!status)
+		status = options->json ? print_json(&found) : print_people(&found);
+	free(found.list);
+	view_close(&view);
+	return status;
+}
+
+const struct command command_connections = {
+	.name = "connections",
+	.arguments = "[--json] [IFACE]",
+	.summary = "Show the services' connections with their TCP states",
+	.help = "Opened by shakeoff: the hook did the handshake; age is counted from the final ACK. Opened by the kernel:\n"
+		"over loopback or an interface without the program, or too long ago to be remembered. Send-Q and Recv-Q\n"
+		"are bytes, as in `ss -nt`.\n",
+	.options = OPTION_JSON | OPTION_INTERFACE,
+	.run = connections,
+};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/verdicts.h"
+#include "shakeoff/output.h"
+#include "shakeoff/view.h"
+
+struct stats {
+	struct verdict_totals totals;
+	uint64_t verdicts[SHAKEOFF_VERDICT_COUNT];
+	uint64_t refused[SHAKEOFF_REFUSAL_COUNT];
+	uint64_t taken_ns;
+};
+
+static const struct {
+	const char *name;
+	const char *help;
+	size_t offset;
+} total_table[] = {
+#define X(field, help) { #field, help, offsetof(struct verdict_totals, field) },
+	VERDICT_TOTALS(X)
+#undef X
+};
+#define TOTAL_COUNT (sizeof(total_table) / sizeof(total_table[0]))
+
+static uint64_t total(const struct stats *stats, size_t index)
+{
+	return *(const uint64_t *)((const char *)&stats->totals + total_table[index].offset);
+}
+
+/* All slots, also of services that were removed: counters only ever grow. */
+static void add_services(struct stats *stats, const struct view_datapath *datapath)
+{
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++) {
+		const struct shakeoff_service *service = &datapath->services[i];
+
+		stats->totals.established += service->established;
+		stats->totals.accepted += service->accepted;
+		for (size_t k = 0; k < SHAKEOFF_REFUSAL_COUNT; k++)
+			stats->refused[k] += service->refused[k];
+	}
+}
+
+static int take_stats(const char *ifname, struct stats *stats)
+{
+	struct view view;
+	int status = view_open(&view, "stats", ifname);
+
+	*stats = (struct stats){ .taken_ns = view.now_ns };
+	for (size_t i = 0; i < view.datapath_count && !status; i++) {
+		uint64_t counts[SHAKEOFF_VERDICT_COUNT];
+		int error = datapath_verdicts(view.datapaths[i].datapath, counts);
+
+		if (error) {
+			status = command_fail("stats", ifname, error);
+			break;
+		}
+		for (size_t k = 0; k < SHAKEOFF_VERDICT_COUNT; k++)
+			stats->verdicts[k] += counts[k];
+		verdict_totals_add(&stats->totals, counts);
+		add_services(stats, &view.datapaths[i]);
+	}
+	view_close(&view);
+	return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- people */
+
+/* With `before`, the rate since then in a column of its own. */
+static void count_cells(struct table *table, uint64_t now, const uint64_t *before, double seconds)
+{
+	table_cell(table, "%" PRIu64, now);
+	if (before)
+		table_cell(table, "%.0f", now > *before ? (now - *before) / seconds : 0.0);
+}
+
+static void print_totals(const struct stats *stats, const struct stats *before, double seconds)
+{
+	static const char *const once[] = { "Total", ">Count", "Meaning", NULL };
+	static const char *const watched[] = { "Total", ">Count", ">Per second", "Meaning", NULL };
+	struct table *table = table_new(before ? watched : once);
+
+	for (size_t i = 0; i < TOTAL_COUNT; i++) {
+		uint64_t then = before ? total(before, i) : 0;
+
+		table_cell(table, "%s", total_table[i].name);
+		count_cells(table, total(stats, i), before ? &then : NULL, seconds);
+		table_cell(table, "%s", total_table[i].help);
+	}
+	table_print(table, stdout);
+	table_free(table);
+}
+
+static void print_verdicts(const struct stats *stats, const struct stats *before, double seconds)
+{
+	static const char *const once[] = { "Verdict", "Action", ">Packets", "Meaning", NULL };
+	static const char *const watched[] = { "Verdict", "Action", ">Packets", ">Per second", "Meaning", NULL };
+	struct table *table = table_new(before ? watched : once);
+
+	for (size_t i = 0; i < SHAKEOFF_VERDICT_COUNT; i++) {
+		table_cell(table, "%s", verdict_table[i].name);
+		table_cell(table, "%s", verdict_table[i].action);
+		count_cells(table, stats->verdicts[i], before ? &before->verdicts[i] : NULL, seconds);
+		table_cell(table, "%s", verdict_table[i].help);
+	}
+	printf("\n");
+	table_print(table, stdout);
+	table_free(table);
+}
+
+static void print_refusals(const struct stats *stats, const struct stats *before, double seconds)
+{
+	static const char *const once[] = { "Refused by the daemon", ">Count", "Meaning", NULL };
+	static const char *const watched[] = { "Refused by the daemon", ">Count", ">Per second", "Meaning", NULL };
+	struct table *table = table_new(before ? watched : once);
+
+	for (size_t i = 0; i < SHAKEOFF_REFUSAL_COUNT; i++) {
+		table_cell(table, "%s", refusal_table[i].name);
+		count_cells(table, stats->refused[i], before ? &before->refused[i] : NULL, seconds);
+		table_cell(table, "%s", refusal_table[i].help);
+	}
+	printf("\n");
+	table_print(table, stdout);
+	table_free(table);
+}
+
+static void print_people(const struct stats *stats, const struct stats *before)
+{
+	double seconds = before ? (stats->taken_ns - before->taken_ns) / 1e9 : 0;
+
+	print_totals(stats, before, seconds);
+	print_verdicts(stats, before, seconds);
+	print_refusals(stats, before, seconds);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ JSON */
+
+/* A total may have the name of the one verdict that it is made of. */
+static int print_json(const struct stats *stats)
+{
+	json_t *counters = json_object(), *refused = json_object();
+
+	for (size_t i = 0; i < TOTAL_COUNT; i++)
+		json_object_set_new(counters, total_table[i].name, json_integer(total(stats, i)));
+	for (size_t i = 0; i < SHAKEOFF_VERDICT_COUNT; i++)
+		if (!json_object_get(counters, verdict_table[i].name))
+			json_object_set_new(counters, verdict_table[i].name, json_integer(stats->verdicts[i]));
+	for (size_t i = 0; i < SHAKEOFF_REFUSAL_COUNT; i++)
+		json_object_set_new(refused, refusal_table[i].name, json_integer(stats->refused[i]));
+	return json_print(json_pack("{s:o, s:o}", "counters", counters, "refused", refused));
+}
+
+static int print_once(const struct options *options)
+{
+	struct stats stats;
+	int status = take_stats(options->ifname, &stats);
+
+	if (status)
+		return status;
+	if (options->json)
+		return print_json(&stats);
+	print_people(&stats, NULL);
+	return STATUS_OK;
+}
+
+static void wait_seconds(double seconds)
+{
+	struct timespec time = { .tv_sec = seconds, .tv_nsec = (seconds - (time_t)seconds) * 1e9 };
+
+	while (nanosleep(&time, &time) && errno == EINTR)
+		continue;
+}
+
+/* Until interrupted, or until nothing is attached any more. */
+static int watch(const struct options *options)
+{
+	struct stats before, now;
+	int status = take_stats(options->ifname, &before);
+
+	while (!status) {
+		wait_seconds(options->watch_seconds);
+		status = take_stats(options->ifname, &now);
+		if (status)
+			break;
+		if (options->json) {
+			status = print_json(&now);
+		} else {
+			if (isatty(STDOUT_FILENO))
+				fputs("\033[H\033[2J", stdout);
+			print_people(&now, &before);
+		}
+		if (fflush(stdout))
+			return STATUS_FAILURE;
+		before = now;
+	}
+	return status;
+}
+
+static int stats(const struct options *options)
+{
+	return options->watch_seconds ? watch(options) : print_once(options);
+}
+
+const struct command command_stats = {
+	.name = "stats",
+	.arguments = "[--json] [--watch[=SECONDS]] [IFACE]",
+	.summary = "Show the counters: totals, verdicts, refusals",
+	.help = "Every packet at the hook ends in exactly one verdict. Counters grow from the moment of attaching; with an\n"
+		"interface, those of all interfaces that share its datapath.\n",
+	.options = OPTION_JSON | OPTION_WATCH | OPTION_INTERFACE,
+	.run = stats,
+};

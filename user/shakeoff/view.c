@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "shakeoff/view.h"
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* ------------------------------------------------------------------------------------------------------- addresses */
+
+static int compare_addresses(const void *left, const void *right)
+{
+	const struct view_address *a = left, *b = right;
+	int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	return order ? order : (int)a->port - (int)b->port;
+}
+
+static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
+{
+	struct view_datapath *datapath = context;
+
+	/* In powers of two: full when the count is one. */
+	if (!(datapath->address_count & (datapath->address_count - 1))) {
+		size_t room = datapath->address_count ? datapath->address_count * 2 : 1;
+		void *grown = reallocarray(datapath->addresses, room, sizeof(*datapath->addresses));
+
+		if (!grown)
+			return -ENOMEM;
+		datapath->addresses = grown;
+	}
+	datapath->addresses[datapath->address_count++] = (struct view_address){ *address, port, service };
+	return 0;
+}
+
+const struct shakeoff_service *view_service_at(const struct view_datapath *datapath, const struct in6_addr *address,
+					       uint16_t port)
+{
+	struct view_address wanted = { .address = *address, .port = port };
+	const struct view_address *found;
+
+	if (!datapath->address_count)
+		return NULL;
+	found = bsearch(&wanted, datapath->addresses, datapath->address_count, sizeof(wanted), compare_addresses);
+	return found && found->service < SHAKEOFF_MAX_SERVICES ? &datapath->services[found->service] : NULL;
+}
+
+void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size)
+{
+	size_t used = 0, left_out = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < datapath->address_count; i++) {
+		const struct view_address *address = &datapath->addresses[i];
+		char endpoint[TEXT_ENDPOINT];
+
+		if (address->service != service)
+			continue;
+		text_endpoint(&address->address, address->port, endpoint, sizeof(endpoint));
+		if (left_out || used + strlen(endpoint) + 32 > size)
+			left_out++;
+		else
+			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", endpoint);
+	}
+	if (left_out)
+		snprintf(text + used, size - used, " and %zu more", left_out);
+	else if (!used)
+		snprintf(text, size, "none of this host's");
+}
+
+json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < datapath->address_count; i++) {
+		char endpoint[TEXT_ENDPOINT];
+
+		if (datapath->addresses[i].service != service)
+			continue;
+		text_endpoint(&datapath->addresses[i].address, datapath->addresses[i].port, endpoint, sizeof(endpoint));
+		json_array_append_new(array, json_string(endpoint));
+	}
+	return array;
+}
+
+/* -------------------------------------------------------------------------------------------------------- datapaths */
+
+/* The daemon and the hook go on writing; a copy is at least the same in every line that is printed of it. */
+static int copy_state(struct view_datapath *datapath)
+{
+	int result;
+
+	datapath->services = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*datapath->services));
+	if (!datapath->services)
+		return -ENOMEM;
+	datapath->control = *datapath_control(datapath->datapath);
+	memcpy(datapath->services, datapath_services(datapath->datapath),
+	       SHAKEOFF_MAX_SERVICES * sizeof(*datapath->services));
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
+		datapath->services[i].name[SHAKEOFF_NAME_LEN - 1] = '\0';
+
+	result = datapath_address_each(datapath->datapath, add_address, datapath);
+	if (datapath->address_count)
+		qsort(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses), compare_addresses);
+	return result;
+}
+
+static void name_interface(struct view_datapath *datapath, const char *ifname)
+{
+	size_t used = strlen(datapath->interfaces);
+
+	snprintf(datapath->interfaces + used, sizeof(datapath->interfaces) - used, "%s%s", used ? ", " : "", ifname);
+}
+
+static struct view_datapath *find_datapath(struct view *view, uint32_t control_id)
+{
+	for (size_t i = 0; i < view->datapath_count; i++)
+		if (view->datapaths[i].control_id == control_id)
+			return &view->datapaths[i];
+	return NULL;
+}
+
+static int add_datapath(struct view *view, const struct datapath_attachment *attachment)
+{
+	struct view_datapath *datapath = find_datapath(view, attachment->control_id);
+	int result;
+
+	if (!datapath) {
+		datapath = &view->datapaths[view->datapath_count];
+		datapath->control_id = attachment->control_id;
+		result = datapath_open(attachment, &datapath->datapath);
+		if (result)
+			return result;
+		view->datapath_count++;
+		result = copy_state(datapath);
+		if (result)
+			return result;
+	}
+	name_interface(datapath, attachment->ifname);
+	return 0;
+}
+
+static bool is_wanted(const struct view *view, const struct datapath_attachment *attachment, const char *ifname)
+{
+	if (!attachment->ours || attachment->abi != SHAKEOFF_ABI || !ifname)
+		return attachment->ours && attachment->abi == SHAKEOFF_ABI;
+	/* With one interface named, all that share its datapath. */
+	for (size_t i = 0; i < view->attachment_count; i++)
+		if (!strcmp(view->attachments[i].ifname, ifname))
+			return view->attachments[i].control_id == attachment->control_id;
+	return false;
+}
+
+/* Why there is nothing to show. */
+static int fail_nothing(const struct view *view, const char *what, const char *ifname)
+{
+	const struct datapath_attachment *there = NULL;
+	struct datapath_attachment ignored;
+
+	for (size_t i = 0; i < view->attachment_count; i++)
+		if (!ifname || !strcmp(view->attachments[i].ifname, ifname))
+			there = &view->attachments[i];
+	if (ifname && datapath_look(ifname, &ignored) == -ENODEV)
+		return command_fail(what, ifname, -ENODEV);
+
+	if (there && there->ours)
+		log_error(
+			"%s: the program at %s belongs to another version of shakeoff (ABI %d, this is %d); `shakeoff attach "
+			"--replace %s` puts this version's there",
+			what, there->ifname, there->abi, SHAKEOFF_ABI, there->ifname);
+	else if (there && ifname)
+		log_error("%s: %s has an XDP program that is not shakeoff's (%s, id %u)", what, ifname,
+			  there->prog_name, there->prog_id);
+	else if (ifname)
+		log_error("%s: shakeoff is not attached to %s: `shakeoff attach %s` or shakeoffd does that", what,
+			  ifname, ifname);
+	else
+		log_error(
+			"%s: shakeoff is not attached to any interface of this network namespace: `shakeoff attach IFACE` or "
+			"shakeoffd does that",
+			what);
+	return STATUS_FAILURE;
+}
+
+int view_open(struct view *view, const char *what, const char *ifname)
+{
+	int result;
+
+	*view = (struct view){ 0 };
+	if (!privileges_suffice(what))
+		return STATUS_FAILURE;
+	result = datapath_list(&view->attachments, &view->attachment_count);
+	if (result)
+		return command_fail(what, NULL, result);
+	view->datapaths = calloc(view->attachment_count + 1, sizeof(*view->datapaths));
+	if (!view->datapaths)
+		return command_fail(what, NULL, -ENOMEM);
+
+	for (size_t i = 0; i < view->attachment_count; i++) {
+		const struct datapath_attachment *attachment = &view->attachments[i];
+
+		if (!is_wanted(view, attachment, ifname))
+			continue;
+		result = add_datapath(view, attachment);
+		if (result && result != -ENOENT) /* detached in the meantime */
+			return command_fail(what, attachment->ifname, result);
+	}
+	view->now_ns = monotonic_ns();
+	return view->datapath_count ? STATUS_OK : fail_nothing(view, what, ifname);
+}
+
+void view_close(struct view *view)
+{
+	for (size_t i = 0; i < view->datapath_count; i++) {
+		free(view->datapaths[i].addresses);
+		free(view->datapaths[i].services);
+		datapath_close(view->datapaths[i].datapath);
+	}
+	free(view->datapaths);
+	free(view->attachments);
+	*view = (struct view){ 0 };
+}
+
+/* ---------------------------------------------------------------------------------------------------------- meanings */
+
+bool view_service_used(const struct view_datapath *datapath, uint32_t service)
+{
+	return datapath->services[service].flags & SHAKEOFF_SERVICE_USED;
+}
+
+uint32_t view_waiting(const struct shakeoff_service *service)
+{
+	int64_t waiting = (int64_t)(service->enqueued - service->dequeued);
+
+	return waiting > 0 ? waiting : 0;
+}
+
+enum view_daemon view_daemon(const struct view *view, const struct view_datapath *datapath, uint64_t *age_ns)
+{
+	uint64_t heartbeat = datapath->control.heartbeat_ns;
+
+	*age_ns = heartbeat && view->now_ns > heartbeat ? view->now_ns - heartbeat : 0;
+	if (!heartbeat)
+		return VIEW_DAEMON_NEVER;
+	return *age_ns > SHAKEOFF_HEARTBEAT_TIMEOUT_NS ? VIEW_DAEMON_DEAD : VIEW_DAEMON_ALIVE;
+}
