@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Hands the connections of a service's accept queue to its servers: the daemon's side of common/delivery_protocol.h.
+ *
+ * Who may serve: every process can open RUN_DIR/NAME.sock, but a server is registered only if it
+ *  - runs as root or as the daemon's user, or has the group of the run directory, or
+ *  - brings a socket that listens on the service's address, in the daemon's network namespace: then it may take these
+ *    connections by the kernel's own rules. So the workers of a server that has dropped its privileges can register
+ *    again after a restart of the daemon, with the listening socket that they inherited.
+ */
+#ifndef SHAKEOFF_DELIVERY_H
+#define SHAKEOFF_DELIVERY_H
+
+#include <stddef.h>
+
+#include <shakeoffd/accept_queue.h>
+#include <shakeoffd/event_loop.h>
+#include <shakeoffd/service.h>
+
+struct kernel_listener;
+
+/* So many connections may be on their way to a server at once. */
+#define DELIVERY_WINDOW 16
+
+struct delivery {
+	struct service *service;
+	struct accept_queue queue;
+	struct server *servers;             /* connected, registered or not yet */
+	struct kernel_listener *listeners;  /* listening sockets of the servers, each once */
+	size_t connected, registered;
+	uint64_t settled_ns;
+
+	gid_t group;                    /* whose members may serve */
+	struct event_source incoming;   /* RUN_DIR/NAME.sock */
+	bool incoming_paused;           /* not watched: no descriptor was left */
+	struct event_source watching;   /* the queue's watch_fd */
+	struct event_loop *const *loops; /* servers are spread over these */
+	size_t loop_count, next_loop;
+};
+
+/*
+ * Takes over listen_fd, a listening socket of AF_UNIX. `loop` watches it and the queue; `loops` will watch the servers.
+ */
+int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group, struct event_loop *loop,
+		  struct event_loop *const *loops, size_t loop_count);
+
+/* Takes no more servers; those that are connected are cut off and what waits is reset. Ends before the loops. */
+void delivery_stop(struct delivery *delivery);
+void delivery_close(struct delivery *delivery); /* after the loops have ended */
+
+/* Puts an ESTABLISHED connection on the accept queue and hands out what can be. Any thread. */
+void delivery_enqueue(struct delivery *delivery, struct connection *connection);
+
+/*
+ * About every 100 ms: watches what waits, ends pauses, and gives up when there has been no server for too long.
+ * drained_ns: see service_settle().
+ */
+void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_ns);
+
+#endif

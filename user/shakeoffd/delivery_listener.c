@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Accepts from the servers' own listening sockets what the kernel's handshake brought: loopback, other interfaces. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <common/log.h>
+#include <shakeoffd/delivery_internal.h>
+
+/* In one go, so that the other work of the thread has its turn. */
+#define ACCEPT_BATCH 16
+
+static void release(struct event_source *source)
+{
+	struct kernel_listener *listener = (struct kernel_listener *)source;
+
+	close(listener->source.fd);
+	free(listener);
+}
+
+static void end(struct kernel_listener *listener)
+{
+	struct kernel_listener **link = &listener->delivery->listeners;
+
+	while (*link != listener)
+		link = &(*link)->next;
+	*link = listener->next;
+	listener->ended = true;
+	event_loop_retire(&listener->source, release);
+}
+
+void kernel_listener_drop(struct kernel_listener *listener)
+{
+	if (!--listener->servers)
+		end(listener);
+}
+
+void kernel_listener_resume(struct kernel_listener *listener)
+{
+	if (!listener->paused || !service_has_room(listener->delivery->service))
+		return;
+	listener->paused = false;
+	event_loop_change(&listener->source, EPOLLIN);
+}
+
+/* What does not go away by itself must not be reported over and over. */
+static void pause_accepting(struct kernel_listener *listener)
+{
+	listener->paused = true;
+	event_loop_change(&listener->source, EPOLLET);
+}
+
+/* Whether accept() failed only for the connection that it was about (accept(2), "Error handling"). */
+static bool error_is_of_one_connection(int error)
+{
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPERM:
+	case EPROTO:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Accepts one and queues it. Returns false when there is no more to do now. */
+static bool accept_one(struct kernel_listener *listener)
+{
+	struct delivery *delivery = listener->delivery;
+	struct connection *connection;
+	socklen_t size = sizeof(connection->peer);
+
+	if (!service_has_room(delivery->service)) {
+		pause_accepting(listener);
+		return false;
+	}
+	connection = connection_new(CONNECTION_FROM_KERNEL);
+	if (!connection) {
+		pause_accepting(listener);
+		return false;
+	}
+	connection->fd = accept4(listener->source.fd, &connection->peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (connection->fd < 0) {
+		connection_free(connection);
+		if (errno == EAGAIN)
+			return false;
+		if (error_is_of_one_connection(errno))
+			return true;
+		log_warn_limited("service %s: no connection can be accepted from the server's own socket for the moment: %m",
+				 delivery->service->config->name);
+		pause_accepting(listener);
+		return false;
+	}
+	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
+	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
+	delivery_append(delivery, connection);
+	return true;
+}
+
+static void ready(struct event_source *source, uint32_t events)
+{
+	struct kernel_listener *listener = (struct kernel_listener *)source;
+	struct delivery *delivery = listener->delivery;
+	struct finished finished = {0};
+
+	pthread_mutex_lock(&delivery->service->lock);
+	/* EPOLLHUP: a server has called shutdown() on it. It may listen again; until then there is nothing to accept. */
+	if (!listener->ended && !listener->paused && events & (EPOLLHUP | EPOLLERR))
+		pause_accepting(listener);
+	for (int i = 0; i < ACCEPT_BATCH && !listener->ended && !listener->paused; i++)
+		if (!accept_one(listener))
+			break;
+	delivery_dispatch(delivery, &finished);
+	pthread_mutex_unlock(&delivery->service->lock);
+	finish_all(&finished);
+}
+
+int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct event_loop *loop,
+			struct kernel_listener **result)
+{
+	struct kernel_listener *listener = delivery->listeners;
+	int error;
+
+	while (listener && listener->cookie != cookie)
+		listener = listener->next;
+	if (listener) {
+		close(fd);
+		listener->servers++;
+		*result = listener;
+		return 0;
+	}
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return -ENOMEM;
+	listener->delivery = delivery;
+	listener->cookie = cookie;
+	listener->servers = 1;
+	error = event_loop_add(loop, &listener->source, fd, EPOLLIN, ready);
+	if (error) {
+		free(listener);
+		return error;
+	}
+	listener->next = delivery->listeners;
+	delivery->listeners = listener;
+	*result = listener;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The configured interfaces and their datapaths: found as an earlier daemon, `shakeoff attach` or `ip link` left them, or attached. */
+#ifndef SHAKEOFF_INTERFACES_H
+#define SHAKEOFF_INTERFACES_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <common/config.h>
+#include <common/datapath.h>
+
+struct interface {
+	char name[IFNAMSIZ];
+	unsigned int ifindex; /* 0: it is gone */
+	uint32_t mtu;
+	size_t datapath;      /* index */
+	bool attach;          /* nothing hung there: it is for interfaces_attach() */
+	bool detach;          /* a daemon attached it, so a daemon detaches it */
+	bool attached_now;    /* this daemon did */
+	struct shakeoff_interface profile; /* as published */
+};
+
+struct interfaces {
+	struct interface *list;
+	size_t count;
+	struct datapath **datapaths;
+	size_t datapath_count;
+};
+
+/*
+ * Looks at every interface before anything is changed, opens the datapaths that are there, and loads one if it is
+ * needed. Says what is wrong.
+ */
+int interfaces_open(struct interfaces *interfaces, const struct config *config);
+
+/* Asks the kernel what a SYN-ACK offers on each interface, and publishes what has changed. Says what is wrong. */
+int interfaces_profile(struct interfaces *interfaces);
+
+/* Attaches where nothing hung. Says what is wrong. */
+int interfaces_attach(struct interfaces *interfaces);
+
+/* After links have changed: new MTUs, interfaces that went or came back. */
+void interfaces_refresh(struct interfaces *interfaces);
+
+/* Detaches what daemons have attached; with only_new what this daemon has. */
+void interfaces_detach(struct interfaces *interfaces, bool only_new);
+void interfaces_close(struct interfaces *interfaces);
+
+#endif

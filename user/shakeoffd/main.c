@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* shakeoffd: arguments, and what is started and stopped in which order. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <common/log.h>
+#include <common/version.h>
+#include <shakeoff/shakeoff.h>
+#include <shakeoffd/addresses.h>
+#include <shakeoffd/clock.h>
+#include <shakeoffd/descriptor.h>
+#include <shakeoffd/heartbeat.h>
+#include <shakeoffd/interfaces.h>
+#include <shakeoffd/keys.h>
+#include <shakeoffd/monitor.h>
+#include <shakeoffd/privilege.h>
+#include <shakeoffd/run_dir.h>
+#include <shakeoffd/worker.h>
+
+#define TICK_NS (100 * NS_PER_MS)
+/* Sysctls change without a message, so the kernel is asked again now and then what it would offer. */
+#define PROFILE_PERIOD_NS (30 * NS_PER_S)
+
+struct options {
+	const char *config;
+	const char *run_dir;
+	const char *bpffs; /* NULL: the default */
+	unsigned int workers; /* 0: one a CPU */
+	int verbose;
+};
+
+struct daemon {
+	struct config config;
+	struct run_dir run_dir;
+	struct interfaces interfaces;
+	struct keys keys;
+	struct services services;
+	struct event_loop *loop;
+	struct event_loop **worker_loops;
+	struct delivery *deliveries;
+	size_t delivery_count;
+	uint32_t *rings; /* of each datapath */
+	struct worker_shared shared;
+	struct worker **workers;
+	size_t worker_count, workers_open, workers_running;
+	struct monitor monitor;
+	struct event_source signals, timer;
+	struct heartbeat *heartbeat;
+	uint64_t profiled_ns;
+	bool stop;
+};
+
+/* -------------------------------------------------------------------------------------------------------- arguments */
+
+static const char usage[] =
+	"Usage: shakeoffd --config FILE [--run-dir DIR] [--bpffs DIR] [--workers N] [--verbose]\n"
+	"\n"
+	"Completes the TCP handshakes that shakeoff's XDP program has answered, and hands the connections to\n"
+	"servers. Runs in the foreground; SIGTERM and SIGINT stop it.\n"
+	"\n"
+	"  --config FILE   interfaces and services\n"
+	"  --run-dir DIR   where servers find it (default " SHAKEOFF_RUN_DIR_DEFAULT ")\n"
+	"  --bpffs DIR     where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
+	"  --workers N     threads that complete connections (default: one for each CPU that it may run on)\n"
+	"  --verbose       also say what only matters when something is wrong\n"
+	"  --help, --version\n";
+
+static unsigned int parse_workers(const char *text)
+{
+	char *end;
+	long workers = strtol(text, &end, 10);
+
+	if (*text && !*end && workers >= 1 && workers <= SHAKEOFF_MAX_RINGS)
+		return (unsigned int)workers;
+	log_error("--workers %s: a number from 1 to %d is allowed", text, SHAKEOFF_MAX_RINGS);
+	exit(EXIT_FAILURE);
+}
+
+static void parse(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{"config", required_argument, NULL, 'c'},  {"run-dir", required_argument, NULL, 'r'},
+		{"bpffs", required_argument, NULL, 'b'},   {"workers", required_argument, NULL, 'w'},
+		{"verbose", no_argument, NULL, 'v'},	   {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},	   {0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'r':
+			options->run_dir = optarg;
+			break;
+		case 'b':
+			options->bpffs = optarg;
+			break;
+		case 'w':
+			options->workers = parse_workers(optarg);
+			break;
+		case 'v':
+			options->verbose = 1;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
+		case 'V':
+			puts("shakeoffd " SHAKEOFF_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			fputs("shakeoffd --help lists the options.\n", stderr);
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (optind == argc && options->config)
+		return;
+	if (optind < argc)
+		log_error("%s: no such argument; shakeoffd --help lists them", argv[optind]);
+	else
+		log_error("--config FILE is missing; shakeoffd --help lists the options");
+	exit(EXIT_FAILURE);
+}
+
+/* --------------------------------------------------------------------------------------------------------- running */
+
+static uint64_t drained_ns(const struct daemon *daemon)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (size_t i = 0; i < daemon->worker_count; i++) {
+		uint64_t drained = worker_drained_ns(daemon->workers[i]);
+
+		if (drained < oldest)
+			oldest = drained;
+	}
+	return oldest;
+}
+
+static void follow_changes(struct daemon *daemon, uint64_t now)
+{
+	int error;
+
+	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
+		daemon->monitor.links_changed = false;
+		daemon->profiled_ns = now;
+		interfaces_refresh(&daemon->interfaces);
+	}
+	if (daemon->monitor.addresses_changed) {
+		daemon->monitor.addresses_changed = false;
+		error = addresses_publish(&daemon->services, daemon->interfaces.datapaths, daemon->interfaces.datapath_count);
+		if (error)
+			log_warn("the host's addresses changed, but could not be published: %s", strerror(-error));
+	}
+	error = keys_rotate(&daemon->keys, now);
+	if (error)
+		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
+}
+
+static void tick(struct event_source *source, uint32_t events)
+{
+	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, timer));
+	uint64_t now = clock_ns(), expirations;
+
+	(void)events;
+	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	follow_changes(daemon, now);
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		delivery_tick(&daemon->deliveries[i], now, drained_ns(daemon));
+}
+
+static void signalled(struct event_source *source, uint32_t events)
+{
+	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, signals));
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		log_info("SIGHUP is ignored: a changed configuration takes effect with a restart, which keeps connections");
+		return;
+	}
+	daemon->stop = true;
+}
+
+/* -------------------------------------------------------------------------------------------------------- starting */
+
+static int say(const char *what, int error)
+{
+	if (error)
+		log_error("%s: %s", what, strerror(-error));
+	return error;
+}
+
+static int read_config(struct daemon *daemon, const char *path)
+{
+	char sentence[512];
+	int error = config_read(path, &daemon->config, sentence, sizeof(sentence));
+
+	if (error) {
+		log_error("%s", sentence);
+		return error;
+	}
+	for (size_t i = 0; i < daemon->config.service_count; i++) {
+		if (daemon->config.services[i].handoff != SHAKEOFF_HANDOFF_LISTENER)
+			continue;
+		log_error("%s: service %s: handoff = listener is not known to this version: auto and queue are", path,
+			  daemon->config.services[i].name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static size_t usable_cpus(void)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		return 1;
+	return CPU_COUNT(&cpus) < SHAKEOFF_MAX_RINGS ? (size_t)CPU_COUNT(&cpus) : SHAKEOFF_MAX_RINGS;
+}
+
+static int open_loops(struct daemon *daemon, unsigned int workers)
+{
+	int error;
+
+	daemon->worker_count = workers ? workers : usable_cpus();
+	daemon->worker_loops = calloc(daemon->worker_count, sizeof(*daemon->worker_loops));
+	daemon->workers = calloc(daemon->worker_count, sizeof(*daemon->workers));
+	if (!daemon->worker_loops || !daemon->workers)
+		return -ENOMEM;
+	error = event_loop_open(&daemon->loop);
+	for (size_t i = 0; i < daemon->worker_count && !error; i++)
+		error = event_loop_open(&daemon->worker_loops[i]);
+	return error;
+}
+
+static int prepare_rings(struct daemon *daemon)
+{
+	struct interfaces *interfaces = &daemon->interfaces;
+	int error = 0;
+
+	daemon->rings = calloc(interfaces->datapath_count, sizeof(*daemon->rings));
+	if (!daemon->rings)
+		return -ENOMEM;
+	for (size_t i = 0; i < interfaces->datapath_count && !error; i++) {
+		struct shakeoff_control *control = datapath_control(interfaces->datapaths[i]);
+
+		error = datapath_rings_prepare(interfaces->datapaths[i], (uint32_t)daemon->worker_count, &daemon->rings[i]);
+		if (!error)
+			__atomic_store_n(&control->rings, daemon->rings[i], __ATOMIC_RELEASE);
+	}
+	return error;
+}
+
+static int open_deliveries(struct daemon *daemon)
+{
+	int error;
+
+	error = run_dir_publish(&daemon->run_dir, &daemon->config);
+	if (error)
+		return error;
+	daemon->deliveries = calloc(daemon->services.count + 1, sizeof(*daemon->deliveries));
+	if (!daemon->deliveries)
+		return say("the accept queues could not be made", -ENOMEM);
+	for (size_t i = 0; i < daemon->services.count; i++) {
+		struct service *service = &daemon->services.list[i];
+		int fd;
+
+		error = run_dir_listen(&daemon->run_dir, service->config->name, &fd);
+		if (error)
+			return error;
+		error = delivery_open(&daemon->deliveries[i], service, fd, daemon->run_dir.group, daemon->loop,
+				      daemon->worker_loops, daemon->worker_count);
+		if (error) {
+			close(fd);
+			return say("the accept queues could not be made", error);
+		}
+		daemon->delivery_count++;
+	}
+	return 0;
+}
+
+static int open_workers(struct daemon *daemon)
+{
+	int error = 0;
+
+	daemon->shared = (struct worker_shared){
+		.datapaths = daemon->interfaces.datapaths,
+		.rings = daemon->rings,
+		.datapath_count = daemon->interfaces.datapath_count,
+		.services = &daemon->services,
+		.deliveries = daemon->deliveries,
+		.loops = daemon->worker_loops,
+		.worker_count = daemon->worker_count,
+	};
+	for (size_t i = 0; i < daemon->worker_count && !error; i++) {
+		error = worker_open(&daemon->workers[i], &daemon->shared, i);
+		if (!error)
+			daemon->workers_open++;
+	}
+	return error;
+}
+
+static int open_sources(struct daemon *daemon)
+{
+	struct itimerspec period = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	sigset_t signals;
+	int error, fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL); /* inherited by the threads to come */
+	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	error = fd < 0 ? -errno : event_loop_add(daemon->loop, &daemon->signals, fd, EPOLLIN, signalled);
+	if (error)
+		return error;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd < 0 || timerfd_settime(fd, 0, &period, NULL))
+		return -errno;
+	error = event_loop_add(daemon->loop, &daemon->timer, fd, EPOLLIN, tick);
+	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
+}
+
+/* What the hook needs to know, before it is attached: from then on it may answer. */
+static int prepare(struct daemon *daemon, const struct options *options)
+{
+	struct interfaces *interfaces = &daemon->interfaces;
+	int error;
+
+	error = interfaces_open(interfaces, &daemon->config);
+	if (!error)
+		error = interfaces_profile(interfaces);
+	if (error)
+		return error;
+	error = say("the event loops could not be made", open_loops(daemon, options->workers));
+	if (!error)
+		error = say("the ring buffers could not be made", prepare_rings(daemon));
+	if (!error)
+		error = say("the cookie keys could not be made",
+			    keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count));
+	if (!error)
+		error = say("the services could not be published", services_open(&daemon->services, &daemon->config,
+										 interfaces->datapaths,
+										 interfaces->datapath_count));
+	if (!error)
+		error = open_deliveries(daemon);
+	if (!error)
+		error = say("the workers could not be made", open_workers(daemon));
+	if (!error)
+		error = say("the event sources could not be made", open_sources(daemon));
+	if (!error)
+		error = say("the addresses of the services could not be published",
+			    addresses_publish(&daemon->services, interfaces->datapaths, interfaces->datapath_count));
+	return error;
+}
+
+static int start_threads(struct daemon *daemon)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < daemon->worker_count && !error; i++) {
+		error = worker_start(daemon->workers[i]);
+		if (!error)
+			daemon->workers_running++;
+	}
+	for (size_t i = 0; i < daemon->interfaces.datapath_count && !error; i++) {
+		struct shakeoff_control *control = datapath_control(daemon->interfaces.datapaths[i]);
+
+		__atomic_store_n(&control->daemon_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
+		__atomic_store_n(&control->started_ns, clock_ns(), __ATOMIC_RELAXED);
+	}
+	if (!error)
+		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths, daemon->interfaces.datapath_count);
+	return say("the threads could not be started", error);
+}
+
+static int start(struct daemon *daemon, const struct options *options)
+{
+	int error;
+
+	error = read_config(daemon, options->config);
+	if (!error)
+		error = privilege_check();
+	if (!error)
+		error = say("--bpffs", datapath_set_bpffs(options->bpffs));
+	if (!error)
+		error = run_dir_open(&daemon->run_dir, options->run_dir);
+	if (!error)
+		error = prepare(daemon, options);
+	if (!error)
+		error = interfaces_attach(&daemon->interfaces);
+	if (error)
+		return error;
+	privilege_drop();
+	daemon->profiled_ns = clock_ns();
+	return start_threads(daemon);
+}
+
+/* -------------------------------------------------------------------------------------------------------- stopping */
+
+/* First nothing new comes in, then what is there is brought to its end. */
+static void stop_service(struct daemon *daemon)
+{
+	struct interfaces *interfaces = &daemon->interfaces;
+
+	if (addresses_withdraw(interfaces->datapaths, interfaces->datapath_count))
+		log_warn("the addresses of the services could not be withdrawn");
+	heartbeat_stop(daemon->heartbeat);
+	for (size_t i = 0; i < daemon->workers_running; i++)
+		worker_stop(daemon->workers[i]);
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		delivery_stop(&daemon->deliveries[i]);
+	privilege_restore();
+	interfaces_detach(interfaces, false);
+}
+
+static void release(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->workers_open; i++)
+		worker_close(daemon->workers[i]);
+	for (size_t i = 0; i < daemon->worker_count && daemon->worker_loops; i++)
+		event_loop_close(daemon->worker_loops[i]);
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		delivery_close(&daemon->deliveries[i]);
+	if (daemon->monitor.source.loop)
+		monitor_close(&daemon->monitor);
+	event_loop_close(daemon->loop);
+	services_close(&daemon->services);
+	keys_close(&daemon->keys);
+	interfaces_close(&daemon->interfaces);
+	run_dir_close(&daemon->run_dir);
+	config_free(&daemon->config);
+	free(daemon->deliveries);
+	free(daemon->worker_loops);
+	free(daemon->workers);
+	free(daemon->rings);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.run_dir = SHAKEOFF_RUN_DIR_DEFAULT};
+	struct daemon daemon = {.run_dir.lock_fd = -1};
+	int error;
+
+	log_open("shakeoffd", 0);
+	parse(argc, argv, &options);
+	log_open("shakeoffd", options.verbose);
+	signal(SIGPIPE, SIG_IGN);
+	descriptor_raise_limit();
+
+	error = start(&daemon, &options);
+	if (error) {
+		if (daemon.workers_running)
+			stop_service(&daemon);
+		else
+			interfaces_detach(&daemon.interfaces, true);
+		release(&daemon);
+		return EXIT_FAILURE;
+	}
+	log_info("ready: %zu services on %zu interfaces, %zu workers", daemon.services.count, daemon.interfaces.count,
+		 daemon.worker_count);
+	sd_notify(0, "READY=1");
+	while (!daemon.stop && !error)
+		error = event_loop_round(daemon.loop, -1);
+	say("waiting for events failed", error);
+	sd_notify(0, "STOPPING=1");
+	stop_service(&daemon);
+	release(&daemon);
+	return error ? EXIT_FAILURE : EXIT_SUCCESS;
+}

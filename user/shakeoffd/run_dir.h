@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The run directory:
+ *
+ *	shakeoffd.pid           locked by the daemon as long as it lives
+ *	NAME.sock               where servers of a service connect
+ *	listen/ADDRESS:PORT     a symbolic link to ../NAME.sock for each `listen =`
+ */
+#ifndef SHAKEOFF_RUN_DIR_H
+#define SHAKEOFF_RUN_DIR_H
+
+#include <sys/types.h>
+
+#include <common/config.h>
+
+struct run_dir {
+	const char *path;
+	int lock_fd;
+	gid_t group;
+};
+
+/* Makes it if needed, and locks it. Says what is wrong: -EBUSY: another daemon has it. */
+int run_dir_open(struct run_dir *run_dir, const char *path);
+
+/* Removes what an earlier daemon left, then makes the links. Says what is wrong. */
+int run_dir_publish(const struct run_dir *run_dir, const struct config *config);
+
+/* Makes the socket of a service, listening. *fd is the caller's. Says what is wrong. */
+int run_dir_listen(const struct run_dir *run_dir, const char *service, int *fd);
+
+/* Removes sockets, links and the lock. */
+void run_dir_close(struct run_dir *run_dir);
+
+#endif
