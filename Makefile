@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# make help tells what can be made. Everything that is built lands under BUILD; nothing else in the tree is written.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= cc
+CLANG ?= clang
+CFLAGS ?= -O2 -g
+
+# bpftool, ip and ethtool live in sbin, which is not on every user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-print-directory
+
+# Said once for a command, shown in full with V=1.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$(2)))
+
+# ---------------------------------------------------------------------------------------------------------- packages
+# Libraries are asked for in recipes only (variables that are expanded late), so that `make` can be read on a machine that has
+# none of them; the stamps below install them first.
+
+LIBS = $(shell pkg-config --libs libbpf libmnl jansson libcap-ng libsystemd) -linih -pthread
+TEST_LIBS = $(LIBS) $(shell pkg-config --libs cmocka)
+
+$(BUILD)/.deps-%: scripts/deps.sh
+	@mkdir -p $(@D)
+	@scripts/deps.sh $*
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------------------- flags
+
+INCLUDES := -Iinclude -Iuser
+C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -I$(BUILD) $(CFLAGS)
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
+
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
+BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Werror -Iinclude -Ibpf -I$(BUILD)
+
+# ----------------------------------------------------------------------------------------------------------- sources
+
+COMMON := $(wildcard user/common/*.c)
+DAEMON := $(wildcard user/shakeoffd/*.c)
+COMMAND := $(wildcard user/shakeoff/*.c)
+LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.c))
+PRELOAD := $(wildcard user/libshakeoff/preload*.c)
+UNIT := $(wildcard tests/unit/test_*.c)
+PROG := $(wildcard tests/prog/test_*.c)
+TOOL := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c) $(wildcard tests/net/*.c))
+TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/*.bpf.c)
+
+HANDSHAKE := $(if $(wildcard bpf/handshake.bpf.c),$(BUILD)/handshake.bpf.o)
+
+PROGRAMS := $(HANDSHAKE)
+PROGRAMS += $(if $(DAEMON),$(BUILD)/shakeoffd)
+PROGRAMS += $(if $(COMMAND),$(BUILD)/shakeoff)
+PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
+PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
+TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
+TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
+
+# ----------------------------------------------------------------------------------------------------------- targets
+
+.PHONY: all tools test-programs test lint format demo bench install uninstall clean help
+
+all: $(PROGRAMS)
+
+tools: $(TOOLS)
+
+test-programs: $(TESTS)
+
+test: all tools test-programs $(BUILD)/.deps-test
+	@BUILD=$(BUILD) tests/run.sh
+
+demo: all tools $(BUILD)/.deps-test
+	@BUILD=$(BUILD) scripts/demo.sh
+
+bench: all tools $(BUILD)/.deps-test
+	@BUILD=$(BUILD) tests/bench/bench.sh
+
+lint: all tools test-programs $(BUILD)/.deps-lint
+	@BUILD=$(BUILD) scripts/lint.sh
+
+format: $(BUILD)/.deps-lint
+	@BUILD=$(BUILD) scripts/lint.sh format
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            build everything under $(BUILD)/'
+	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
+	@echo 'make test       all tests: unit, BPF programs, network (root)'
+	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root)'
+	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
+	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
+	@echo 'make clean      removes $(BUILD)/'
+	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... V=1'
+
+# --------------------------------------------------------------------------------------------------------- data path
+
+$(BUILD)/vmlinux.h: | $(BUILD)/.deps-build
+	$(call say,BTF,$@)
+	$(Q)bpftool btf dump file /sys/kernel/btf/vmlinux format c > $@
+
+$(BUILD)/%.bpf.o: %.bpf.c $(BUILD)/vmlinux.h
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+	$(Q)llvm-strip -g $@
+
+$(BUILD)/handshake.bpf.o: $(BUILD)/bpf/handshake.bpf.o
+	@cp $< $@
+
+# The skeleton's name is the file's, with dashes made into underscores.
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)bpftool gen skeleton $< name $(subst -,_,$(notdir $*)) > $@
+
+# -------------------------------------------------------------------------------------------------------- user space
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -fPIC -MMD -MP -c $< -o $@
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+$(BUILD)/obj/user/common/datapath.o $(BUILD)/san/user/common/datapath.o: | $(BUILD)/handshake.skel.h
+
+$(BUILD)/shakeoffd: $(call objects,$(DAEMON) $(COMMON))
+$(BUILD)/shakeoff: $(call objects,$(COMMAND) $(COMMON))
+$(BUILD)/shakeoffd $(BUILD)/shakeoff:
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The libraries are loaded into other people's programs: they need nothing but libc and export only what their .map says.
+exports = $(addprefix -Wl$(comma)--version-script=,$(wildcard $(call map,$(1))))
+map = user/libshakeoff/$(patsubst libshakeoff-%,%,$(basename $(notdir $(1)))).map
+comma := ,
+
+$(BUILD)/libshakeoff.so: $(call objects,$(LIBRARY)) $(wildcard $(call map,libshakeoff.so))
+$(BUILD)/libshakeoff-preload.so: $(wildcard $(call map,libshakeoff-preload.so))
+$(BUILD)/libshakeoff-preload.so: $(call objects,$(PRELOAD) $(filter-out user/libshakeoff/libshakeoff.c,$(LIBRARY)))
+$(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
+		-ldl -pthread
+
+# ------------------------------------------------------------------------------------------------------------- tests
+# A test names what it is linked with in its head: // link: user/common/config.c user/shakeoffd/connection.c
+
+$(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN_FLAGS) -MMD -MP -c $< -o $@
+
+links = $(shell sed -n 's,^[/ *]*link: *\(.*[^ */]\)[ */]*$$,\1,p;15q' $(1))
+
+define test_program
+$$(BUILD)/$(1:.c=): $$(BUILD)/san/$(1:.c=.o) $$(patsubst %.c,$$(BUILD)/san/%.o,$$(call links,$(1)))
+endef
+$(foreach test,$(UNIT) $(PROG),$(eval $(call test_program,$(test))))
+
+$(TESTS): | $(BUILD)/.deps-test
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
+
+$(patsubst %.c,$(BUILD)/san/%.o,$(UNIT) $(PROG)): | $(BUILD)/.deps-test
+$(patsubst %.c,$(BUILD)/san/%.o,$(PROG)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
+
+# Tools of the tests and benchmarks: the flood generator, clients; x.c finds the skeleton of x.bpf.c beside it.
+$(patsubst %.c,$(BUILD)/%,$(TOOL)): $(BUILD)/%: $(BUILD)/obj/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+$(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
+	$(eval $(BUILD)/obj/$(tool:.c=.o): | $(BUILD)/$(tool:.c=.skel.h))))
+
+# ----------------------------------------------------------------------------------------------------------- install
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff \
+		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(BUILD)/shakeoffd $(BUILD)/shakeoff $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
+	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
+	install -m 644 README.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/shakeoffd $(DESTDIR)$(PREFIX)/sbin/shakeoff
+	rm -f $(DESTDIR)$(PREFIX)/lib/libshakeoff.so $(DESTDIR)$(PREFIX)/lib/libshakeoff-preload.so
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
+	rm -rf $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff $(DESTDIR)$(PREFIX)/share/doc/shakeoff
+
+-include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

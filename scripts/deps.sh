@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# deps.sh [build|test|lint|all]: the Debian packages that building, testing and linting need. Root gets what is missing
+# installed; anybody else is told what is missing and how to get it.
+set -eu
+
+# use, package, what for
+packages() {
+	cat <<-'EOT'
+		build gcc                  the daemon, the command line and the libraries
+		build libc6-dev            C library headers
+		build pkg-config           finds the libraries below
+		build clang                compiles the BPF programs
+		build llvm                 llvm-strip: debug information out of the BPF objects, BTF stays
+		build bpftool              vmlinux.h from the running kernel, skeletons
+		build libbpf-dev           loads and attaches BPF programs
+		build libmnl-dev           netlink: sockets, links, addresses
+		build libinih-dev          reads the configuration file
+		build libjansson-dev       --json
+		build libcap-ng-dev        drops privileges
+		build libsystemd-dev       tells systemd when the daemon is ready
+		test  libcmocka-dev        unit tests
+		test  iproute2             namespaces, veth pairs, ss, nstat
+		test  ethtool              checksum offload off on the client's end of a veth pair
+		test  iputils-ping         other protocols must keep working
+		test  procps               process tables
+		test  util-linux           nsenter
+		test  nginx-light          an unmodified server
+		test  redis-server         an unmodified server
+		test  python3              an unmodified server, and clients
+		test  python3-scapy        single packets that no honest client sends
+		test  curl                 an unmodified client
+		test  wrk                  many clients at once
+		test  tcpdump              shows what was on the wire when a test fails
+		lint  clang-format         the tree's style
+		lint  clang-tidy           static analysis
+		lint  shellcheck           the scripts
+	EOT
+}
+
+installed() {
+	dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed$'
+}
+
+# nginx comes in flavours; any of them is an unmodified server.
+satisfied() {
+	case $1 in
+	nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;;
+	gcc) command -v cc >/dev/null 2>&1 && installed gcc ;;
+	pkg-config) command -v pkg-config >/dev/null 2>&1 ;;
+	*) installed "$1" ;;
+	esac
+}
+
+# Packages of servers start them at once. A policy file for the time of the installation says no; a policy that the
+# machine already has stays as it is.
+policy=/usr/sbin/policy-rc.d
+forbid_services() {
+	[ ! -e $policy ] || return 0
+	printf '#!/bin/sh\n# made by shakeoff scripts/deps.sh while it installs packages\nexit 101\n' >$policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+}
+
+use=${1:-all}
+case $use in
+build | test | lint | all) ;;
+*)
+	echo "deps.sh: unknown use '$use': build, test, lint or all" >&2
+	exit 2
+	;;
+esac
+
+command -v dpkg-query >/dev/null 2>&1 || {
+	echo "deps.sh: not a Debian system: install by your own means what this lists, then touch the stamp or go on:" >&2
+	packages >&2
+	exit 0
+}
+
+missing=
+# shellcheck disable=SC2034 # what_for is for the reader
+while read -r package_use package what_for; do
+	[ "$use" = all ] || [ "$use" = "$package_use" ] || continue
+	satisfied "$package" || missing="$missing $package"
+done <<EOT
+$(packages)
+EOT
+
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "shakeoff needs Debian packages that are not installed:$missing" >&2
+	echo "Install them with: sudo apt-get install --no-install-recommends$missing" >&2
+	exit 1
+fi
+
+echo "Installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+forbid_services
+# shellcheck disable=SC2086 # a list
+apt_install() { apt-get install -qq -y --no-install-recommends $missing >"$log" 2>&1; }
+log=$(mktemp)
+if ! apt_install; then
+	# The package lists may be missing or too old.
+	apt-get update -qq >/dev/null 2>&1 || true
+	apt_install || {
+		cat "$log" >&2
+		rm -f "$log"
+		echo "deps.sh: apt-get could not install:$missing" >&2
+		exit 1
+	}
+fi
+rm -f "$log"

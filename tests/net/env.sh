@@ -1,0 +1,199 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# A lab of one's own (see scripts/lab.sh), a daemon in it, servers and clients: for tests, benchmarks and the demonstration.
+# Who sources it defines bail MESSAGE, and calls clean_up at the end.
+#
+# Everything that is made carries a name of its own and goes away with it: several may run beside each other.
+set -u
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd "$HERE/../.." && pwd)
+BUILD=${BUILD:-$TOP/build}
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+# Debian's own programs: another python3 would not find its scapy.
+export BUILD PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+export PYTHONDONTWRITEBYTECODE=1
+
+# The two ends of the lab.
+SERVER4=10.9.0.1 SERVER6=2001:db8:9::1
+# shellcheck disable=SC2034 # for tests
+CLIENT4=10.9.0.2 CLIENT6=2001:db8:9::2 SERVER_MAC=02:00:00:09:00:01 CLIENT_MAC=02:00:00:09:00:02
+# Addresses that the client's kernel does not know: raw clients speak TCP from there (rawtcp.py).
+RAW4=10.9.0.77 RAW6=2001:db8:9::77
+
+LAB=so$$
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/shakeoff-test.XXXXXX") || exit 1
+chmod 755 "$TMP" # servers give up root
+RUN=$TMP/run
+CONF=$TMP/shakeoff.conf
+export SHAKEOFF_RUN_DIR=$RUN
+PRELOAD=$BUILD/libshakeoff-preload.so
+DAEMON_PID=
+
+# ------------------------------------------------------------------------------------------------------------ the lab
+
+server() { nsenter --net="/run/netns/$LAB-server" -- "$@"; }
+client() { nsenter --net="/run/netns/$LAB-client" -- "$@"; }
+
+# The daemon first: it detaches by itself. The lab's end takes the rest with it.
+clean_up() {
+	[ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null
+	"$TOP/scripts/lab.sh" down "$LAB" >/dev/null 2>&1
+	wait 2>/dev/null
+	rm -rf "$TMP"
+}
+trap 'exit 143' TERM INT HUP
+
+lab_up() {
+	"$TOP/scripts/lab.sh" up "$LAB" || bail "the lab did not come up"
+	ip -n "$LAB-server" neighbour replace "$RAW4" lladdr "$CLIENT_MAC" dev s0 nud permanent
+	ip -n "$LAB-server" neighbour replace "$RAW6" lladdr "$CLIENT_MAC" dev s0 nud permanent
+}
+
+# within SECONDS COMMAND...: until the command succeeds
+within() {
+	local end
+	end=$(($(date +%s%N) + $1 * 1000000000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s%N)" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# spawn server|client NAME COMMAND...: in the background; output in $TMP/NAME.log, its process in $PID
+spawn() {
+	local side=$1 name=$2
+	shift 2
+	nsenter --net="/run/netns/$LAB-$side" -- "$@" >>"$TMP/$name.log" 2>&1 </dev/null &
+	PID=$!
+}
+
+# killed PID: at once, without a word from the shell
+killed() {
+	kill -KILL "$1"
+	wait "$1" 2>/dev/null
+}
+
+# ends PID: waits until it is gone
+ends() { within "${2:-5}" sh -c "! kill -0 $1"; }
+
+# ------------------------------------------------------------------------------------------------------------ shakeoff
+
+# config NAME PORT [KEY=VALUE...]: a configuration with one service on both addresses of the server
+config() {
+	local name=$1 port=$2
+	shift 2
+	printf '[daemon]\ninterface = s0\n' >"$CONF"
+	service "$name" "$port" "$@"
+}
+
+# service NAME PORT [KEY=VALUE...]: one more
+service() {
+	local name=$1 port=$2
+	shift 2
+	{
+		printf '\n[service %s]\nlisten = %s:%s\nlisten = [%s]:%s\nhandoff = queue\nengage = always\n' \
+			"$name" "$SERVER4" "$port" "$SERVER6" "$port"
+		for line; do
+			echo "${line/=/ = }"
+		done
+	} >>"$CONF"
+}
+
+daemon_command() { echo "$BUILD/shakeoffd" --config "$CONF" --run-dir "$RUN"; }
+
+# Starts the daemon and waits until its sockets are there.
+daemon_start() {
+	local name
+	# shellcheck disable=SC2046 # words
+	spawn server shakeoffd $(daemon_command)
+	DAEMON_PID=$PID
+	name=$(sed -n 's/^\[service \(.*\)\]/\1/p' "$CONF" | tail -n 1)
+	within 10 ready "$name" || bail "shakeoffd did not start"
+}
+
+# Its heartbeat tells that it runs; a socket may be a dead daemon's.
+ready() {
+	kill -0 "$DAEMON_PID" && [ -S "$RUN/$1.sock" ] && alive | grep -q true
+}
+
+daemon_stop() {
+	kill "$DAEMON_PID" 2>/dev/null
+	ends "$DAEMON_PID" 10 || bail "shakeoffd did not stop"
+	wait "$DAEMON_PID" 2>/dev/null
+	# shellcheck disable=SC2034 # for tests
+	DAEMON_STATUS=$?
+	DAEMON_PID=
+}
+
+daemon_kill() {
+	killed "$DAEMON_PID"
+	DAEMON_PID=
+}
+
+# The value at a path such as counters.ack_valid in a JSON text on standard input.
+json() {
+	python3 -c '
+import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1].split("."):
+    value = value[int(key) if isinstance(value, list) else key]
+print(json.dumps(value) if not isinstance(value, str) else value)' "$1"
+}
+
+status() { server "$BUILD/shakeoff" status --json | json "$1"; }
+alive() { status datapaths.0.daemon.alive; }
+# A field of the first service, such as recv_q.
+queue() { server "$BUILD/shakeoff" queues --json | json "queues.0.$1"; }
+counter() { server "$BUILD/shakeoff" stats --json | json "counters.$1"; }
+
+# nginx_start PORT [BACKLOG [plain]]: a real nginx on both addresses; under the preload, unless plain
+nginx_start() {
+	local port=$1 backlog=${2:-511} preload=$PRELOAD
+	[ "${3:-}" != plain ] || preload=
+	mkdir -p "$TMP/www" "$TMP/nginx"
+	echo "served by nginx" >"$TMP/www/index.html"
+	cat >"$TMP/nginx.conf" <<-EOT
+		user www-data;
+		worker_processes 2;
+		daemon off;
+		pid $TMP/nginx.pid;
+		error_log $TMP/nginx.log warn;
+		events { worker_connections 8192; }
+		http {
+			access_log off;
+			client_body_temp_path $TMP/nginx/body;
+			proxy_temp_path $TMP/nginx/proxy;
+			fastcgi_temp_path $TMP/nginx/fastcgi;
+			uwsgi_temp_path $TMP/nginx/uwsgi;
+			scgi_temp_path $TMP/nginx/scgi;
+			server {
+				listen $SERVER4:$port backlog=$backlog;
+				listen [$SERVER6]:$port backlog=$backlog;
+				root $TMP/www;
+			}
+		}
+	EOT
+	spawn server nginx env LD_PRELOAD="$preload" nginx -e "$TMP/nginx.log" -c "$TMP/nginx.conf"
+	NGINX_PID=$PID
+	within 10 client curl -sf -m 2 -o /dev/null "http://$SERVER4:$port/" || bail "nginx does not answer"
+	within 10 client curl -sgf -m 2 -o /dev/null "http://[$SERVER6]:$port/" || bail "nginx does not answer over IPv6"
+}
+
+nginx_stop() {
+	kill "$NGINX_PID" 2>/dev/null
+	ends "$NGINX_PID" || bail "nginx did not stop"
+}
+
+# TcpRetransSegs of the client's namespace.
+retransmissions() {
+	client sed -n 's/^Tcp: \([0-9]\)/\1/p' /proc/net/snmp | awk '{ print $12 }'
+}
+
+# server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/server.py under the preload; pid in $PID, output in $TMP/NAME.log
+server_start() {
+	spawn server "$1" env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$2" "$3" --mode "$4" --backlog "${5:-128}"
+	within 5 grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
+}

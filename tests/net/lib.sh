@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# What the network tests share: env.sh and TAP output. Sourced first thing by every tests/net/test_*.sh.
+
+# shellcheck source=tests/net/env.sh
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+TESTS=0 FAILED=0
+
+pass() {
+	TESTS=$((TESTS + 1))
+	echo "ok $TESTS - $1"
+}
+
+fail() {
+	TESTS=$((TESTS + 1)) FAILED=$((FAILED + 1))
+	echo "not ok $TESTS - $1"
+	shift
+	for line; do
+		printf '%s\n' "$line" | sed 's/^/# /'
+	done
+}
+
+# is DESCRIPTION GOT WANT
+is() {
+	if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got:  $2" "want: $3"; fi
+}
+
+# matches DESCRIPTION TEXT EXTENDED-REGEX
+matches() {
+	if printf '%s\n' "$2" | grep -qE -- "$3"; then pass "$1"; else fail "$1" "got:  $2" "want: $3"; fi
+}
+
+# at_least/at_most DESCRIPTION GOT BOUND: integers
+at_least() {
+	if [ "${2:-0}" -ge "$3" ] 2>/dev/null; then pass "$1"; else fail "$1" "got:  $2" "want: at least $3"; fi
+}
+
+at_most() {
+	if [ "${2:-$(($3 + 1))}" -le "$3" ] 2>/dev/null; then pass "$1"; else fail "$1" "got:  $2" "want: at most $3"; fi
+}
+
+# check DESCRIPTION COMMAND...: the command succeeds
+check() {
+	local what=$1 output
+	shift
+	if output=$("$@" 2>&1); then pass "$what"; else fail "$what" "$* failed:" "$output"; fi
+}
+
+# refuses DESCRIPTION REGEX COMMAND...: exit status 1 and one line that matches on standard error
+refuses() {
+	local what=$1 want=$2 output status
+	shift 2
+	output=$(timeout 10 "$@" 2>&1 >/dev/null)
+	status=$?
+	if [ $status -eq 1 ] && [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ] &&
+		printf '%s\n' "$output" | grep -qE -- "$want"; then
+		pass "$what"
+	else
+		fail "$what" "status $status" "$output" "want: status 1, one line: $want"
+	fi
+}
+
+bail() {
+	echo "Bail out! $*"
+	echo "not ok $((TESTS + 1)) - $*"
+	show_logs
+	exit 1
+}
+
+show_logs() {
+	local log
+	for log in "$TMP"/*.log; do
+		[ -s "$log" ] || continue
+		echo "# --- $(basename "$log")"
+		tail -n 25 "$log" | sed 's/^/# /'
+	done
+}
+
+# Runs a script that prints "ok" and "not ok" lines of its own, and counts them.
+tap() {
+	local line
+	while IFS= read -r line; do
+		case $line in
+		'ok - '*) pass "${line#ok - }" ;;
+		'not ok - '*) fail "${line#not ok - }" ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done < <("$@" 2>&1 || echo "not ok - $* did not get to its end")
+}
+
+finish() {
+	local status=$?
+	trap - EXIT
+	[ "$FAILED" -eq 0 ] || show_logs
+	clean_up
+	[ "$FAILED" -eq 0 ] || exit 1
+	[ $status -ne 0 ] || echo "1..$TESTS"
+	exit $status
+}
+trap finish EXIT

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An unmodified server that examines its own listening sockets: what must hold for those of the kernel, and with the preload
+ * for those of the daemon, too. It knows nothing of shakeoff, except that --queue makes it check, behind the C library's back,
+ * that its listening sockets have really been replaced.
+ *
+ *	preload_probe ADDRESS PORT [--connect ADDRESS] [--netns PATH] [--queue] [--label TEXT]
+ *
+ * --connect: where its clients connect to (a wildcard ADDRESS needs it); --netns: the network namespace of its clients.
+ * Prints "ok - ..." and "not ok - ...", with the label before the text.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOON_MS 3000
+#define A_WHILE_MS 150
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static union address own, target;
+static int client_netns = -1, own_netns = -1;
+static bool queue;
+static const char *label = "probe";
+static int failures;
+
+static void report(bool good, const char *what)
+{
+	printf("%s - %s: %s\n", good ? "ok" : "not ok", label, what);
+	fflush(stdout);
+	failures += !good;
+}
+
+static void give_up(const char *what)
+{
+	printf("not ok - %s: %s: %s\n", label, what, strerror(errno));
+	exit(1);
+}
+
+static socklen_t size_of(const union address *address)
+{
+	return address->sa.sa_family == AF_INET ? sizeof(address->in) : sizeof(address->in6);
+}
+
+static bool parse(const char *text, uint16_t port, union address *address)
+{
+	memset(address, 0, sizeof(*address));
+	if (inet_pton(AF_INET, text, &address->in.sin_addr) == 1) {
+		address->sa.sa_family = AF_INET;
+		address->in.sin_port = htons(port);
+		return true;
+	}
+	address->sa.sa_family = AF_INET6;
+	address->in6.sin6_port = htons(port);
+	return inet_pton(AF_INET6, text, &address->in6.sin6_addr) == 1;
+}
+
+/* ------------------------------------------------------------------------------------------------------- both ends */
+
+static int bound_socket(int type, bool reuseport)
+{
+	int fd = socket(own.sa.sa_family, SOCK_STREAM | type, 0), on = 1;
+
+	if (fd < 0)
+		give_up("socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (reuseport)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, &own.sa, size_of(&own)) < 0)
+		give_up("bind");
+	return fd;
+}
+
+static int listener(int type)
+{
+	int fd = bound_socket(type, false);
+
+	if (listen(fd, 128) < 0)
+		give_up("listen");
+	return fd;
+}
+
+static int client(void)
+{
+	int fd;
+
+	if (client_netns >= 0 && setns(client_netns, CLONE_NEWNET) < 0)
+		give_up("setns");
+	fd = socket(target.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client_netns >= 0 && setns(own_netns, CLONE_NEWNET) < 0)
+		give_up("setns");
+	if (fd < 0 || connect(fd, &target.sa, size_of(&target)) < 0)
+		give_up("connect");
+	return fd;
+}
+
+static bool readable(int fd, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, timeout_ms) == 1 && poll_fd.revents & POLLIN;
+}
+
+static int accept_soon(int fd)
+{
+	return readable(fd, SOON_MS) ? accept(fd, NULL, NULL) : -1;
+}
+
+/* Both ends are the same connection, and both are closed afterwards. */
+static bool talk(int ours, int theirs)
+{
+	char there[6] = "", back[6] = "";
+	bool good;
+
+	good = ours >= 0 && send(theirs, "hello", 6, 0) == 6 && readable(ours, SOON_MS) &&
+	       recv(ours, there, 6, 0) == 6 && send(ours, "world", 6, 0) == 6 && readable(theirs, SOON_MS) &&
+	       recv(theirs, back, 6, 0) == 6 && !strcmp(there, "hello") && !strcmp(back, "world");
+	if (ours >= 0)
+		close(ours);
+	close(theirs);
+	return good;
+}
+
+static bool serves(int fd)
+{
+	int theirs = client();
+
+	return talk(accept_soon(fd), theirs);
+}
+
+static int int_option(int fd, int level, int name)
+{
+	socklen_t size = sizeof(int);
+	int value = -1;
+
+	return getsockopt(fd, level, name, &value, &size) < 0 ? -1 : value;
+}
+
+static bool same(const union address *one, const union address *other)
+{
+	if (one->sa.sa_family != other->sa.sa_family)
+		return false;
+	if (one->sa.sa_family == AF_INET)
+		return one->in.sin_port == other->in.sin_port && one->in.sin_addr.s_addr == other->in.sin_addr.s_addr;
+	return one->in6.sin6_port == other->in6.sin6_port &&
+	       memcmp(&one->in6.sin6_addr, &other->in6.sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+/* What the kernel says of a descriptor, whatever stands between. */
+static int domain_behind(int fd)
+{
+	union address address;
+	socklen_t size = sizeof(address);
+
+	return syscall(SYS_getsockname, fd, &address, &size) < 0 ? -1 : address.sa.sa_family;
+}
+
+/* ------------------------------------------------------------------------------------------------ what is examined */
+
+static void examine_replacement(void)
+{
+	int fd = listener(0), other = socket(AF_INET, SOCK_STREAM, 0);
+	union address elsewhere = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+
+	report(domain_behind(fd) == (queue ? AF_UNIX : own.sa.sa_family),
+	       queue ? "the listening socket is the daemon's queue" : "the listening socket is the kernel's");
+	bind(other, &elsewhere.sa, sizeof(elsewhere.in));
+	listen(other, 5);
+	report(domain_behind(other) == AF_INET, "a listening socket on another port is the kernel's");
+	close(other);
+	close(fd);
+}
+
+static void examine_names(void)
+{
+	union address address;
+	socklen_t size = sizeof(address);
+	int fd = listener(0);
+
+	report(getsockname(fd, &address.sa, &size) == 0 && size == size_of(&own) && same(&address, &own),
+	       "getsockname is the address that was bound");
+	size = sizeof(address);
+	report(getpeername(fd, &address.sa, &size) < 0 && errno == ENOTCONN, "getpeername: ENOTCONN");
+	report(int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1, "SO_ACCEPTCONN is 1");
+	report(int_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM, "SO_TYPE is SOCK_STREAM");
+	report(int_option(fd, SOL_SOCKET, SO_DOMAIN) == own.sa.sa_family, "SO_DOMAIN is that of the address");
+	report(int_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP, "SO_PROTOCOL is TCP");
+	report(int_option(fd, SOL_SOCKET, SO_REUSEADDR) == 1, "SO_REUSEADDR is what was set");
+	close(fd);
+}
+
+static void examine_accept(void)
+{
+	union address ours, theirs, wanted;
+	socklen_t size = sizeof(ours), their_size = sizeof(theirs);
+	int fd = listener(0), client_fd = client(), connection;
+
+	report(readable(fd, SOON_MS), "poll: readable when a connection waits");
+	connection = accept(fd, &ours.sa, &size);
+	getsockname(client_fd, &theirs.sa, &their_size);
+	wanted = theirs;
+	if (own.sa.sa_family == AF_INET6 && theirs.sa.sa_family == AF_INET) {
+		wanted = (union address){ .in6 = { .sin6_family = AF_INET6, .sin6_port = theirs.in.sin_port } };
+		memset(&wanted.in6.sin6_addr.s6_addr[10], 0xff, 2);
+		memcpy(&wanted.in6.sin6_addr.s6_addr[12], &theirs.in.sin_addr, 4);
+	}
+	report(connection >= 0 && size == size_of(&wanted) && same(&ours, &wanted), "accept gives the client's name");
+	size = sizeof(ours);
+	report(getpeername(connection, &ours.sa, &size) == 0 && same(&ours, &wanted), "getpeername of it, too");
+	size = sizeof(ours);
+	report(getsockname(connection, &ours.sa, &size) == 0 && ours.sa.sa_family == own.sa.sa_family,
+	       "getsockname of it is of the listener's family");
+	report(talk(connection, client_fd), "both ends understand each other");
+	report(!readable(fd, A_WHILE_MS), "not readable when none waits");
+
+	client_fd = client();
+	size = 4;
+	memset(&ours, 0x55, sizeof(ours));
+	readable(fd, SOON_MS);
+	connection = accept(fd, &ours.sa, &size);
+	report(size == size_of(&own) && ((unsigned char *)&ours)[3] != 0x55 && ((unsigned char *)&ours)[4] == 0x55,
+	       "a name longer than its room is cut off, and its length told");
+	talk(connection, client_fd);
+	close(fd);
+}
+
+static void examine_flags(void)
+{
+	static const int accept_flags[] = { 0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC };
+	static const char *const names[] = { "no flags", "SOCK_NONBLOCK", "SOCK_CLOEXEC", "both flags" };
+	int fd = listener(0), client_fd, connection, status, flags, i;
+	char what[100];
+
+	for (i = 0; i < 4; i++) {
+		client_fd = client();
+		readable(fd, SOON_MS);
+		connection = accept4(fd, NULL, NULL, accept_flags[i]);
+		status = fcntl(connection, F_GETFL);
+		flags = fcntl(connection, F_GETFD);
+		snprintf(what, sizeof(what), "accept4 with %s gives a descriptor with just these", names[i]);
+		report(connection >= 0 && !!(status & O_NONBLOCK) == !!(accept_flags[i] & SOCK_NONBLOCK) &&
+			       !!(flags & FD_CLOEXEC) == !!(accept_flags[i] & SOCK_CLOEXEC),
+		       what);
+		close(connection);
+		close(client_fd);
+	}
+	report(accept4(fd, NULL, NULL, 1 << 30) < 0 && errno == EINVAL, "accept4 with an unknown flag: EINVAL");
+	close(fd);
+
+	fd = listener(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	report(fcntl(fd, F_GETFL) & O_NONBLOCK && fcntl(fd, F_GETFD) & FD_CLOEXEC,
+	       "a listening socket stays non-blocking and close-on-exec");
+	report(accept(fd, NULL, NULL) < 0 && errno == EAGAIN, "non-blocking: EAGAIN when none waits");
+	fcntl(fd, F_SETFL, 0);
+	fcntl(fd, F_SETFD, 0);
+	report(!(fcntl(fd, F_GETFL) & O_NONBLOCK) && !fcntl(fd, F_GETFD) && serves(fd),
+	       "and becomes neither with fcntl");
+	close(fd);
+
+	fd = bound_socket(0, false);
+	listen(fd, 5);
+	report(!(fcntl(fd, F_GETFL) & O_NONBLOCK) && !fcntl(fd, F_GETFD), "a blocking, inheritable one stays so");
+	close(fd);
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+}
+
+static void examine_blocking(void)
+{
+	const struct itimerval soon = { .it_value.tv_usec = A_WHILE_MS * 1000 };
+	struct timeval timeout = { .tv_usec = A_WHILE_MS * 1000 };
+	struct sigaction action = { .sa_handler = on_signal };
+	int fd = listener(0), connection, client_fd;
+	pid_t child;
+
+	child = fork();
+	if (child == 0) {
+		usleep(A_WHILE_MS * 1000);
+		client_fd = client();
+		_exit(readable(client_fd, SOON_MS) ? 0 : 1);
+	}
+	connection = accept(fd, NULL, NULL);
+	report(connection >= 0, "a blocking accept waits for a connection");
+	close(connection);
+	waitpid(child, NULL, 0);
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	report(accept(fd, NULL, NULL) < 0 && errno == EINTR, "a signal interrupts it: EINTR");
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	report(accept(fd, NULL, NULL) < 0 && errno == EAGAIN, "SO_RCVTIMEO of the listening socket ends it: EAGAIN");
+	close(fd);
+}
+
+static bool select_readable(int fd, int timeout_ms)
+{
+	struct timeval timeout = { .tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000 };
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	return select(fd + 1, &set, NULL, NULL, &timeout) == 1 && FD_ISSET(fd, &set);
+}
+
+static bool event_comes(int epoll_fd, uint64_t data, int timeout_ms)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll_fd, &event, 1, timeout_ms) == 1 && event.events & EPOLLIN && event.data.u64 == data;
+}
+
+static void examine_epoll(const char *name, uint32_t events, bool before_listen)
+{
+	struct epoll_event event = { .events = EPOLLIN | events, .data.u64 = 0x1122334455667788 };
+	int fd = bound_socket(SOCK_NONBLOCK, false), epoll_fd = epoll_create1(0), first, second, connection;
+	bool again;
+	char what[160];
+
+	if (before_listen)
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	listen(fd, 128);
+	if (!before_listen)
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	else
+		event_comes(epoll_fd, 0, 0); /* a socket that does not listen yet is hung up */
+
+	snprintf(what, sizeof(what), "epoll %s: no event without a connection", name);
+	report(!event_comes(epoll_fd, event.data.u64, A_WHILE_MS), what);
+	first = client();
+	snprintf(what, sizeof(what), "epoll %s: an event with the data given", name);
+	report(event_comes(epoll_fd, event.data.u64, SOON_MS), what);
+	again = event_comes(epoll_fd, event.data.u64, A_WHILE_MS);
+	snprintf(what, sizeof(what), "epoll %s: %s", name,
+		 events & (EPOLLET | EPOLLONESHOT) ? "not told again" : "told again until it is taken");
+	report(again == !(events & (EPOLLET | EPOLLONESHOT)), what);
+	connection = accept(fd, NULL, NULL);
+	talk(connection, first);
+	if (events & EPOLLONESHOT)
+		epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	report(accept(fd, NULL, NULL) < 0 && errno == EAGAIN, "accept until EAGAIN");
+	second = client();
+	snprintf(what, sizeof(what), "epoll %s: an event for the next connection", name);
+	report(event_comes(epoll_fd, event.data.u64, SOON_MS) && talk(accept(fd, NULL, NULL), second), what);
+
+	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	second = client();
+	snprintf(what, sizeof(what), "epoll %s: none after EPOLL_CTL_DEL", name);
+	report(!event_comes(epoll_fd, event.data.u64, A_WHILE_MS), what);
+	talk(accept_soon(fd), second);
+	close(epoll_fd);
+	close(fd);
+}
+
+static void examine_readiness(void)
+{
+	int fd = listener(0), theirs;
+
+	report(!select_readable(fd, A_WHILE_MS), "select: not readable when none waits");
+	theirs = client();
+	report(select_readable(fd, SOON_MS) && talk(accept(fd, NULL, NULL), theirs), "select: readable when one waits");
+	close(fd);
+	examine_epoll("level-triggered", 0, false);
+	examine_epoll("edge-triggered", EPOLLET, false);
+	examine_epoll("EPOLLEXCLUSIVE", EPOLLEXCLUSIVE, false);
+	examine_epoll("one-shot", EPOLLONESHOT, false);
+	examine_epoll("level-triggered, before listen", 0, true);
+	examine_epoll("edge-triggered, before listen", EPOLLET, true);
+	examine_epoll("EPOLLEXCLUSIVE, before listen", EPOLLEXCLUSIVE, true);
+}
+
+struct option_value {
+	const char *text;
+	int level, name, value;
+};
+
+static const struct option_value set_before[] = {
+	{ "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1 },
+	{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 33 },
+	{ "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 7 },
+	{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 50000 },
+	{ "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 60000 },
+	{ "SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 3 },
+	{ "IP_TOS", IPPROTO_IP, IP_TOS, 0x10 },
+	{ "SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 1 },
+};
+
+static const struct option_value set_after[] = {
+	{ "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1 },
+	{ "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 4 },
+	{ "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 12345 },
+	{ "TCP_NOTSENT_LOWAT", IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384 },
+	{ "SO_MARK", SOL_SOCKET, SO_MARK, 5 },
+	{ "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1 },
+	{ "IP_TTL", IPPROTO_IP, IP_TTL, 33 },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void set_options(int fd, const struct option_value *options, size_t count)
+{
+	for (; count; count--, options++)
+		setsockopt(fd, options->level, options->name, &options->value, sizeof(options->value));
+}
+
+static void compare_options(int fd, int connection, const struct option_value *options, size_t count, const char *when)
+{
+	char what[128];
+	int listening, accepted;
+
+	for (; count; count--, options++) {
+		listening = int_option(fd, options->level, options->name);
+		accepted = int_option(connection, options->level, options->name);
+		snprintf(what, sizeof(what), "%s, set %s listen, is on the accepted socket (%d, %d)", options->text,
+			 when, listening, accepted);
+		report(listening >= options->value && listening == accepted, what);
+	}
+}
+
+static void examine_options(void)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 7 };
+	const struct timeval timeout = { .tv_sec = 9 };
+	int fd = bound_socket(0, false), theirs, connection;
+	struct linger linger_got = { 0 };
+	struct timeval timeout_got = { 0 };
+	char congestion[16] = "";
+	socklen_t size;
+
+	set_options(fd, set_before, COUNT(set_before));
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+	listen(fd, 128);
+	set_options(fd, set_after, COUNT(set_after));
+	theirs = client();
+	connection = accept_soon(fd);
+	compare_options(fd, connection, set_before, COUNT(set_before), "before");
+	compare_options(fd, connection, set_after, COUNT(set_after), "after");
+	size = sizeof(linger_got);
+	getsockopt(connection, SOL_SOCKET, SO_LINGER, &linger_got, &size);
+	report(linger_got.l_onoff && linger_got.l_linger == 7, "SO_LINGER is on the accepted socket");
+	size = sizeof(timeout_got);
+	getsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout_got, &size);
+	report(timeout_got.tv_sec == 9, "SO_SNDTIMEO is on the accepted socket");
+	size = sizeof(congestion);
+	getsockopt(connection, IPPROTO_TCP, TCP_CONGESTION, congestion, &size);
+	report(!strcmp(congestion, "reno"), "TCP_CONGESTION is on the accepted socket");
+	close(connection);
+	close(theirs);
+	close(fd);
+
+	fd = listener(0);
+	theirs = client();
+	connection = accept_soon(fd);
+	report(int_option(connection, SOL_SOCKET, SO_KEEPALIVE) == 0 &&
+		       int_option(connection, IPPROTO_TCP, TCP_NODELAY) == 0 &&
+		       int_option(connection, IPPROTO_TCP, TCP_KEEPIDLE) != 33,
+	       "what was not set is not on the accepted socket");
+	close(connection);
+	close(theirs);
+	close(fd);
+}
+
+static void examine_duplicates(void)
+{
+	int fd = listener(0), copy, other;
+
+	copy = dup(fd);
+	close(fd);
+	report(serves(copy), "a duplicate serves on when the first descriptor is closed");
+	fd = fcntl(copy, F_DUPFD_CLOEXEC, 50);
+	report(fd >= 50 && fcntl(fd, F_GETFD) & FD_CLOEXEC && serves(fd), "F_DUPFD_CLOEXEC of it serves");
+	close(copy);
+	other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	report(dup2(fd, other) == other && serves(other), "dup2 over an open descriptor serves");
+	close(fd);
+	copy = dup3(other, 60, O_CLOEXEC);
+	close(other);
+	report(copy == 60 && int_option(copy, SOL_SOCKET, SO_ACCEPTCONN) == 1 && serves(copy), "dup3 serves");
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	dup2(fd, copy);
+	report(accept(copy, NULL, NULL) < 0 && errno == ENOTSOCK, "overwritten by dup2 it is what was put there");
+	close(copy);
+	close(fd);
+}
+
+static void examine_listen_again(void)
+{
+	int fd = listener(0);
+
+	report(listen(fd, 7) == 0 && listen(fd, 300) == 0, "a second listen is good");
+	report(serves(fd) && serves(fd), "and it serves on");
+	close(fd);
+}
+
+#define FORK_WORKERS 3
+#define FORK_CLIENTS 30
+
+static void fork_worker(int fd)
+{
+	int connection;
+	char byte;
+
+	alarm(20);
+	for (;;) {
+		connection = accept(fd, NULL, NULL);
+		if (connection >= 0 && recv(connection, &byte, 1, 0) == 1)
+			send(connection, &byte, 1, 0);
+		close(connection);
+	}
+}
+
+static int answered(int count)
+{
+	int fds[FORK_CLIENTS], i, good = 0;
+	char byte = 'x';
+
+	for (i = 0; i < count; i++) {
+		fds[i] = client();
+		send(fds[i], &byte, 1, 0);
+	}
+	for (i = 0; i < count; i++) {
+		good += readable(fds[i], SOON_MS) && recv(fds[i], &byte, 1, 0) == 1;
+		close(fds[i]);
+	}
+	return good;
+}
+
+static void examine_fork(void)
+{
+	pid_t workers[FORK_WORKERS];
+	int fd = listener(0), i;
+
+	for (i = 0; i < FORK_WORKERS; i++) {
+		workers[i] = fork();
+		if (workers[i] == 0)
+			fork_worker(fd);
+	}
+	close(fd);
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "forked workers share the queue; the parent has closed it");
+	kill(workers[0], SIGKILL);
+	waitpid(workers[0], NULL, 0);
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "when one is killed the others serve on");
+	for (i = 1; i < FORK_WORKERS; i++) {
+		kill(workers[i], SIGKILL);
+		waitpid(workers[i], NULL, 0);
+	}
+}
+
+static void *thread_worker(void *argument)
+{
+	int connection;
+	char byte;
+
+	while ((connection = accept(*(const int *)argument, NULL, NULL)) >= 0) {
+		if (recv(connection, &byte, 1, 0) == 1)
+			send(connection, &byte, 1, 0);
+		close(connection);
+	}
+	return (void *)(intptr_t)errno;
+}
+
+static void examine_threads(void)
+{
+	pthread_t threads[4];
+	int fd = listener(0), i, ended = 0;
+	void *result;
+
+	for (i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, thread_worker, &fd);
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "threads share the queue");
+	usleep(A_WHILE_MS * 1000);
+	report(shutdown(fd, SHUT_RDWR) == 0, "shutdown of a listening socket");
+	for (i = 0; i < 4; i++) {
+		pthread_join(threads[i], &result);
+		ended += (intptr_t)result == EINVAL;
+	}
+	report(ended == 4, "ends every accept that waits: EINVAL");
+	report(accept(fd, NULL, NULL) < 0 && errno == EINVAL, "and each that comes later");
+	report(int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 0, "SO_ACCEPTCONN is 0 then");
+	report(listen(fd, 10) == 0 && serves(fd), "listen makes it serve again");
+	close(fd);
+}
+
+static void examine_descriptor_limit(void)
+{
+	int fd = listener(0), theirs = client(), filler[64], count = 0, connection;
+	struct rlimit old, low;
+
+	readable(fd, SOON_MS);
+	getrlimit(RLIMIT_NOFILE, &old);
+	low = (struct rlimit){ .rlim_cur = (rlim_t)theirs + 10, .rlim_max = old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &low);
+	while (count < 64 && (filler[count] = dup(STDOUT_FILENO)) >= 0)
+		count++;
+	report(accept(fd, NULL, NULL) < 0 && errno == EMFILE, "at the descriptor limit accept fails: EMFILE");
+	while (count)
+		close(filler[--count]);
+	report(readable(fd, SOON_MS), "the connection waits on");
+	connection = accept(fd, NULL, NULL);
+	report(talk(connection, theirs), "and is taken when there is room again");
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(fd);
+}
+
+static void examine_close_everything(void)
+{
+	int fd = listener(0), epoll_fd = epoll_create1(0), i;
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 5 };
+	int theirs, status;
+	pid_t child;
+
+	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	child = fork();
+	if (child == 0) {
+		alarm(20);
+		for (i = 3; i < 20000; i++)
+			if (i != fd && i != client_netns && i != own_netns)
+				close(i);
+		epoll_fd = epoll_create1(0);
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+		theirs = client();
+		_exit(event_comes(epoll_fd, 5, SOON_MS) && talk(accept(fd, NULL, NULL), theirs) &&
+				      int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ?
+			      0 :
+			      1);
+	}
+	waitpid(child, &status, 0);
+	report(status == 0, "a child that closes every other descriptor, one by one, serves");
+	child = fork();
+	if (child == 0) {
+		alarm(20);
+		i = fd > own_netns ? fd : own_netns;
+		if (i < client_netns)
+			i = client_netns;
+		close_range((unsigned int)i + 1, ~0U, 0);
+		_exit(serves(fd) && int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ? 0 : 1);
+	}
+	waitpid(child, &status, 0);
+	report(status == 0, "one that closes them with close_range, too");
+	child = vfork();
+	if (child == 0) {
+		close(fd);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	report(serves(fd), "what a child closes between vfork and exec stays open here");
+	close(epoll_fd);
+	close_range((unsigned int)fd, (unsigned int)fd, 0);
+	report(accept(fd, NULL, NULL) < 0 && errno == EBADF, "close_range closes a listening socket");
+}
+
+static void examine_restart(void)
+{
+	int fd, i, good = 0;
+
+	for (i = 0; i < 20; i++) {
+		fd = listener(0);
+		good += serves(fd);
+		close(fd);
+	}
+	report(good == 20, "closed and opened again at once, 20 times");
+}
+
+static void examine_reuseport(void)
+{
+	int one = bound_socket(SOCK_NONBLOCK, true), two = bound_socket(SOCK_NONBLOCK, true);
+	struct pollfd fds[2] = { { .fd = one, .events = POLLIN }, { .fd = two, .events = POLLIN } };
+	int theirs, i, good = 0;
+
+	report(listen(one, 64) == 0 && listen(two, 64) == 0, "SO_REUSEPORT: two sockets listen on one address");
+	report(int_option(two, SOL_SOCKET, SO_REUSEPORT) == 1, "SO_REUSEPORT is what was set");
+	for (i = 0; i < 20; i++) {
+		theirs = client();
+		if (poll(fds, 2, SOON_MS) < 1) {
+			close(theirs);
+			continue;
+		}
+		good += talk(accept(fds[0].revents ? one : two, NULL, NULL), theirs);
+	}
+	report(good == 20, "each connection comes to one of them");
+	close(one);
+	theirs = client();
+	report(talk(accept_soon(two), theirs), "when one is closed the other serves on");
+	close(two);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "connect", required_argument, NULL, 'c' },
+		{ "netns", required_argument, NULL, 'n' },
+		{ "label", required_argument, NULL, 'l' },
+		{ "queue", no_argument, NULL, 'q' },
+		{ 0 },
+	};
+	const char *connect_to = NULL, *netns = NULL;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		if (option == 'c')
+			connect_to = optarg;
+		else if (option == 'n')
+			netns = optarg;
+		else if (option == 'l')
+			label = optarg;
+		else if (option == 'q')
+			queue = true;
+		else
+			return 2;
+	}
+	if (argc - optind != 2 || !parse(argv[optind], (uint16_t)atoi(argv[optind + 1]), &own) ||
+	    !parse(connect_to ? connect_to : argv[optind], (uint16_t)atoi(argv[optind + 1]), &target)) {
+		fprintf(stderr, "usage: preload_probe ADDRESS PORT [--connect ADDRESS] [--netns PATH] [--queue] "
+				"[--label TEXT]\n");
+		return 2;
+	}
+	if (netns) {
+		own_netns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+		client_netns = open(netns, O_RDONLY | O_CLOEXEC);
+		if (own_netns < 0 || client_netns < 0)
+			give_up(netns);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	examine_replacement();
+	examine_names();
+	examine_accept();
+	examine_flags();
+	examine_blocking();
+	examine_readiness();
+	examine_options();
+	examine_duplicates();
+	examine_listen_again();
+	examine_fork();
+	examine_threads();
+	examine_descriptor_limit();
+	examine_close_everything();
+	examine_restart();
+	examine_reuseport();
+	return failures ? 1 : 0;
+}

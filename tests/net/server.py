@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A plain TCP server for tests; nothing in it knows of shakeoff. One JSON line on standard output for what happens.
+
+server.py ADDRESS PORT [--backlog N] [--mode MODE]
+  collect  read until the client closes, answer with the SHA-256 of what came, close
+  line     read one line, answer with it, close (server first)
+  info     print TCP_INFO, then as collect
+  hold     accept nothing; every SIGUSR1 accepts one connection, which stays open
+  greet    speak first, then as collect
+"""
+import argparse
+import hashlib
+import json
+import signal
+import socket
+import struct
+import sys
+import threading
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+# struct tcp_info, as far as it is compared; offsets in bytes (include/uapi/linux/tcp.h).
+def tcp_info(conn):
+    raw = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    u32 = lambda offset: struct.unpack_from("=I", raw, offset)[0] if len(raw) >= offset + 4 else None
+    return {
+        "options": raw[5] & 0x07,  # timestamps 1, SACK 2, window scale 4
+        "snd_wscale": raw[6] & 15,
+        "rcv_wscale": raw[6] >> 4,
+        "snd_mss": u32(16),
+        "advmss": u32(84),
+        "rcv_space": u32(96),
+        "rcv_ssthresh": u32(64),
+        "pmtu": u32(60),
+        "snd_wnd": u32(228),
+        "rcv_wnd": u32(232),
+    }
+
+
+def serve(conn, peer, mode):
+    with conn:
+        if mode == "line":
+            line = b""
+            while not line.endswith(b"\n") and (data := conn.recv(4096)):
+                line += data
+            conn.sendall(line)
+            return
+        if mode == "info":
+            say(peer=peer[0], port=peer[1], info=tcp_info(conn))
+        if mode == "greet":
+            conn.sendall(b"220 hello\n")
+        digest, size = hashlib.sha256(), 0
+        try:
+            while data := conn.recv(1 << 20):
+                digest.update(data)
+                size += len(data)
+            conn.sendall(digest.hexdigest().encode() + b"\n")
+            say(peer=peer[0], port=peer[1], bytes=size, sha256=digest.hexdigest())
+        except OSError as error:
+            say(peer=peer[0], port=peer[1], bytes=size, error=error.strerror)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--backlog", type=int, default=128)
+    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet"])
+    args = parser.parse_args()
+
+    family = socket.AF_INET6 if ":" in args.address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listener.bind((args.address, args.port))
+    if args.mode == "hold":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    listener.listen(args.backlog)
+    say(listening=args.port)
+
+    kept = []
+    while True:
+        if args.mode == "hold":
+            signal.sigwait([signal.SIGUSR1])
+        conn, peer = listener.accept()
+        if args.mode == "hold":
+            kept.append(conn)
+            say(accepted=peer[1])
+        else:
+            threading.Thread(target=serve, args=(conn, peer, args.mode), daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Honest clients do not notice a flood of a million SYNs a second, and the flood costs no memory.
+. "$(dirname "$0")/lib.sh"
+
+rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$DAEMON_PID/status"; }
+# Pages of memory that TCP holds, in this network namespace's view of the whole machine.
+tcp_pages() { server sed -n 's/^TCP: .* mem \([0-9]*\).*/\1/p' /proc/net/sockstat; }
+
+lab_up
+config web 80
+daemon_start
+nginx_start 80
+# What a first use costs is not the flood's.
+client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --count 2000 --http >/dev/null
+rss_before=$(rss) pages_before=$(tcp_pages)
+
+for address in "$SERVER4" "$SERVER6"; do
+	spawn client flood "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 80 --rate 1000000 --seconds 6 --json
+	flood=$PID
+	sleep 0.5
+	result=$(client "$BUILD/tests/net/client" --dst "$address" --port 80 --seconds 4.5 --concurrency 4 --interval-ms 5 --http --json)
+	ends "$flood" 15
+	flooded=$(tail -n 1 "$TMP/flood.log")
+	at_least "$address: a million SYNs a second" "$(json sent_per_second <<<"$flooded")" 900000
+	is "$address: every SYN is answered" "$(json synacks <<<"$flooded")" "$(json sent <<<"$flooded")"
+	at_least "$address: honest clients connect meanwhile" "$(json ok <<<"$result")" 500
+	is "$address: none of them fails" "$(json failed <<<"$result")" 0
+	is "$address: nothing is sent twice" "$(json retransmissions <<<"$result")" 0
+done
+
+at_most "the daemon's resident memory has not grown by more than 1 MB (kB)" $(($(rss) - rss_before)) 1024
+at_most "nor has TCP's (pages)" $(($(tcp_pages) - pages_before)) 64
+is "no half-open connection is in the kernel" "$(server ss -Htan state syn-recv | wc -l)" 0

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The accepted socket and the client's are what a handshake of the kernel's own between the same two ends makes them: window
+# scales, SACK, timestamps, MSS, windows.
+. "$(dirname "$0")/lib.sh"
+
+lab_up
+config info 7000
+daemon_start
+server_start offload4 "$SERVER4" 7000 info
+server_start offload6 "$SERVER6" 7000 info
+# The same server on the kernel's own handshake.
+for family in 4 6; do
+	address=SERVER$family
+	spawn server "kernel$family" python3 "$HERE/server.py" "${!address}" 7001 --mode info
+	within 5 grep -q listening "$TMP/kernel$family.log" || bail "server.py does not listen"
+done
+
+# A client with its own view, and the server's line about it: one line each, to be compared.
+cat >"$TMP/look.py" <<'EOT'
+import importlib.util, json, socket, sys, time
+address, port, log, sockopts = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+spec = importlib.util.spec_from_file_location("server", sys.path[0] + "/server.py")
+server = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(server)
+conn = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+for option in sockopts:
+    level, name, value = option.split(":")
+    conn.setsockopt(getattr(socket, level), getattr(socket, name), int(value))
+conn.settimeout(3)
+conn.connect((address, port))
+mine = server.tcp_info(conn)
+own = conn.getsockname()[1]
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    lines = [json.loads(line) for line in open(log)]
+    theirs = [line["info"] for line in lines if line.get("port") == own and "info" in line]
+    if theirs:
+        break
+    time.sleep(0.01)
+conn.sendall(b"x")
+conn.shutdown(socket.SHUT_WR)
+conn.recv(100)
+# What the client believes may differ in nothing; of the server's side what depends on the moment is left out.
+names = ["options", "snd_wscale", "rcv_wscale", "snd_mss", "advmss", "snd_wnd", "rcv_wnd"]
+show = lambda info: " ".join(f"{name}={info[name]}" for name in names)
+print("server:", show(theirs[0]), "client:", show(mine))
+EOT
+cp "$HERE/server.py" "$TMP/server.py"
+
+compare() {
+	local what=$1 family=$2 address
+	shift 2
+	address=SERVER$family
+	kernel=$(client python3 "$TMP/look.py" "${!address}" 7001 "$TMP/kernel$family.log" "$@" 2>&1 | tail -n 1)
+	offload=$(client python3 "$TMP/look.py" "${!address}" 7000 "$TMP/offload$family.log" "$@" 2>&1 | tail -n 1)
+	is "IPv$family, $what" "$offload" "$kernel"
+}
+
+sysctl_of() { nsenter --net="/run/netns/$LAB-client" -- sh -c "echo '$2' >/proc/sys/net/ipv4/$1"; }
+
+for family in 4 6; do
+	for stamps in 1 0; do
+		sysctl_of tcp_timestamps $stamps
+		with="timestamps $([ $stamps = 1 ] && echo on || echo off)"
+		compare "$with: as Linux comes" $family
+		# MSS and scale of the client that are classes of the cookie in both forms.
+		sysctl_of tcp_rmem '4096 131072 33554432'
+		compare "$with: window scale 10 or less" $family SOL_SOCKET:SO_RCVBUF:131072
+		sysctl_of tcp_rmem '4096 131072 6291456'
+		sysctl_of tcp_sack 0
+		[ $stamps = 0 ] || compare "$with: no SACK" $family
+		sysctl_of tcp_sack 1
+		sysctl_of tcp_window_scaling 0
+		compare "$with: no window scale" $family
+		sysctl_of tcp_window_scaling 1
+		compare "$with: the smallest MSS" $family "IPPROTO_TCP:TCP_MAXSEG:$([ $family = 4 ] && echo 536 || echo 1220)"
+	done
+	sysctl_of tcp_timestamps 1
+	for scale in 2097152 4194304 16777216 33554432; do
+		sysctl_of tcp_rmem "4096 131072 $scale"
+		compare "the client's greatest buffer $scale" $family
+	done
+	sysctl_of tcp_rmem '4096 131072 6291456'
+done

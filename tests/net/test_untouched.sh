@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What no service claims is left alone: other protocols, other ports, ports that nobody serves, connections of the host itself.
+. "$(dirname "$0")/lib.sh"
+
+# refused ADDRESS PORT
+refused() {
+	client python3 -c '
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+except ConnectionRefusedError:
+    sys.exit(0)
+sys.exit(1)' "$@"
+}
+
+udp() {
+	client python3 -c '
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+sock = socket.socket(family, socket.SOCK_DGRAM)
+sock.settimeout(2)
+sock.sendto(b"x" * int(sys.argv[2]), (sys.argv[1], 5300))
+sys.exit(len(sock.recvfrom(65535)[0]) != int(sys.argv[2]))' "$@"
+}
+
+lab_up
+config web 80
+service unserved 81
+daemon_start
+nginx_start 80
+
+spawn server udp python3 -c '
+import socket
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+sock.bind(("::", 5300))
+while True:
+    data, peer = sock.recvfrom(65535)
+    sock.sendto(data, peer)'
+spawn server plain python3 -m http.server 8080 --bind "$SERVER4" --directory "$TMP/www"
+within 5 client curl -sf -m 1 -o /dev/null "http://$SERVER4:8080/"
+spawn client web python3 -m http.server 8081 --bind "$CLIENT4" --directory "$TMP/www"
+within 5 server curl -sf -m 1 -o /dev/null "http://$CLIENT4:8081/"
+
+for address in "$SERVER4" "$SERVER6"; do
+	check "$address: ping" client ping -c 2 -i 0.1 -W 2 -q "$address"
+	check "$address: ping in fragments" client ping -c 2 -i 0.1 -W 2 -q -s 4000 "$address"
+	check "$address: UDP" udp "$address" 500
+	check "$address: UDP in fragments" udp "$address" 8000
+	check "$address: a port without a listener gets the kernel's RST" refused "$address" 9999
+	check "$address: so does a service that no server has ever served" refused "$address" 81
+done
+is "another port of the same address is the kernel's" "$(client curl -s -m 3 "http://$SERVER4:8080/")" "served by nginx"
+is "connections that the host opens work" "$(server curl -s -m 3 "http://$CLIENT4:8081/")" "served by nginx"
+# The port that a service has, as the host's own source port.
+is "even from a port that has a service" \
+	"$(server curl -s -m 3 --local-port 81 "http://$CLIENT4:8081/")" "served by nginx"
+is "over loopback the service is served as well" "$(server curl -s -m 3 "http://$SERVER4/")" "served by nginx"
+is "and over loopback with IPv6" "$(server curl -sg -m 3 "http://[$SERVER6]/")" "served by nginx"
+
+# Another address of the host, on the same interface, that is in no service.
+ip -n "$LAB-server" address add 10.9.0.5/24 dev s0
+check "another address, same port: the kernel refuses" refused 10.9.0.5 80
+is "no SYN of all this was answered with a cookie but nginx's own" "$(counter synack_sent)" "$(counter ack_valid)"

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# Runs every test, or those whose name contains one of the arguments, and totals them:
+#
+#	tests/run.sh [PART-OF-A-NAME...]
+#
+# A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is 0 if
+# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other.
+set -u
+
+cd "$(dirname "$0")/.." || exit 1
+export BUILD=${BUILD:-build}
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+export CMOCKA_MESSAGE_OUTPUT=TAP
+export PATH=$PATH:/usr/sbin:/sbin
+# Tests that hang are failures, too.
+LIMIT=${LIMIT:-240}
+
+passed=0 failed=0 skipped=0
+out=$(mktemp -d "${TMPDIR:-/tmp}/shakeoff-run.XXXXXX")
+trap 'rm -rf "$out"' EXIT
+trap 'exit 130' INT TERM
+
+wanted() {
+	local name=$1
+	shift
+	[ $# -gt 0 ] || return 0
+	for part; do
+		case $name in *"$part"*) return 0 ;; esac
+	done
+	return 1
+}
+
+# Every "not ok", and every plan that was not fulfilled, is a failure; so is a bad exit status that nothing explains.
+judge() {
+	local name=$1 status=$2 file=$3 seconds=$4 ok bad skip plan
+	skip=$(grep -cE '^ok .*# *(SKIP|skip)' "$file")
+	ok=$(($(grep -cE '^ok( |$)' "$file") - skip))
+	bad=$(grep -cE '^not ok( |$)' "$file")
+	plan=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$file" | awk '{ sum += $1 } END { print sum + 0 }')
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+		echo "not ok - $name ended with status $status" >>"$file"
+	elif [ $((ok + bad + skip)) -eq 0 ] || [ "$plan" -gt $((ok + bad + skip)) ]; then
+		bad=$((bad + 1))
+		echo "not ok - $name did not get to its end" >>"$file"
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	printf '%-6s %-34s %4d passed' "$([ "$bad" -eq 0 ] && echo ok || echo FAILED)" "$name" "$ok"
+	[ "$bad" -eq 0 ] || printf ', %d failed' "$bad"
+	[ "$skip" -eq 0 ] || printf ', %d skipped' "$skip"
+	printf '  (%d s)\n' "$seconds"
+	[ "$bad" -eq 0 ] || sed 's/^/       | /' "$file"
+}
+
+run() {
+	local name=$1 program=$2 begin=$SECONDS status
+	timeout --kill-after=20 "$LIMIT" "$program" >"$out/log" 2>&1 </dev/null
+	status=$?
+	judge "$name" "$status" "$out/log" $((SECONDS - begin))
+}
+
+for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/test_*.sh; do
+	[ -x "$program" ] || continue
+	[ -f "$program" ] || continue
+	case $program in *.o | *.d | *.h) continue ;; esac
+	name=$(basename "$(dirname "$program")")/$(basename "$program" .sh)
+	wanted "$name" "$@" || continue
+	case $name in
+	unit/*) ;;
+	*)
+		if [ "$(id -u)" -ne 0 ]; then
+			echo "skip   $name: needs root"
+			skipped=$((skipped + 1))
+			continue
+		fi
+		;;
+	esac
+	run "$name" "$program"
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The rules of the configuration file, one test a rule. What is refused is refused with file, line, what was read and
+ * what is allowed; nothing of a wrong file takes effect.
+ *
+ * link: user/common/config.c user/common/text.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "common/config.h"
+
+static char path[] = "/tmp/shakeoff-test-config-XXXXXX";
+static struct config config;
+static char error[512];
+
+static int make_file(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	return fd < 0 || close(fd);
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static int read_bytes(const void *bytes, size_t size)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+	memset(&config, 0, sizeof(config));
+	memset(error, 0, sizeof(error));
+	return config_read(path, &config, error, sizeof(error));
+}
+
+static int read_text(const char *text)
+{
+	return read_bytes(text, strlen(text));
+}
+
+static void accepted(const char *text)
+{
+	int result = read_text(text);
+
+	if (result)
+		fail_msg("refused: %s", error);
+}
+
+/* The error is "FILE:LINE: message", and the message holds all that is expected, separated by |. */
+static void refused(const char *text, int line, const char *expected)
+{
+	char place[128], parts[512], *rest = parts, *part;
+
+	assert_int_equal(read_text(text), -EINVAL);
+	snprintf(place, sizeof(place), "%s:%d: ", path, line);
+	if (strncmp(error, place, strlen(place)))
+		fail_msg("expected %s..., got %s", place, error);
+	snprintf(parts, sizeof(parts), "%s", expected);
+	while ((part = strsep(&rest, "|")))
+		if (!strstr(error, part))
+			fail_msg("expected \"%s\" in: %s", part, error);
+	assert_null(strchr(error, '\n'));
+	assert_null(config.interfaces);
+	assert_null(config.services);
+}
+
+#define DAEMON "[daemon]\ninterface = eth0\n"
+#define WEB DAEMON "[service web]\nlisten = 10.9.0.1:80\n"
+
+/* ----------------------------------------------------------------------------------------------------- what is read */
+
+static void the_documented_example_is_read(void **state)
+{
+	char text[CONFIG_LISTEN_TEXT];
+
+	(void)state;
+	accepted("[daemon]\n"
+		 "interface = eth0               ; may be repeated\n"
+		 "interface = eth1\n"
+		 "\n"
+		 "[service web]\n"
+		 "listen   = 10.9.0.1:80         ; [2001:db8::1]:443, *:22; may be repeated\n"
+		 "listen   = [2001:db8::1]:443\n"
+		 "handoff  = queue               ; auto | listener | queue\n"
+		 "backlog  = 512\n"
+		 "overflow = reset               ; drop | reset\n"
+		 "engage   = always              ; auto | always\n"
+		 "[service ssh_2-x]\n"
+		 "listen = *:22\n");
+	assert_int_equal(config.interface_count, 2);
+	assert_string_equal(config.interfaces[0], "eth0");
+	assert_string_equal(config.interfaces[1], "eth1");
+	assert_int_equal(config.service_count, 2);
+	assert_string_equal(config.services[0].name, "web");
+	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_QUEUE);
+	assert_int_equal(config.services[0].backlog, 512);
+	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_RESET);
+	assert_int_equal(config.services[0].engage, CONFIG_ENGAGE_ALWAYS);
+	assert_int_equal(config.services[0].listen_count, 2);
+	assert_int_equal(config.services[0].listen[0].family, AF_INET);
+	assert_int_equal(config.services[0].listen[0].port, 80);
+	config_listen_format(&config.services[0].listen[0], text, sizeof(text));
+	assert_string_equal(text, "10.9.0.1:80");
+	assert_int_equal(config.services[0].listen[1].family, AF_INET6);
+	config_listen_format(&config.services[0].listen[1], text, sizeof(text));
+	assert_string_equal(text, "[2001:db8::1]:443");
+	assert_string_equal(config.services[1].name, "ssh_2-x");
+	assert_int_equal(config.services[1].listen[0].family, AF_UNSPEC);
+	config_listen_format(&config.services[1].listen[0], text, sizeof(text));
+	assert_string_equal(text, "*:22");
+	config_free(&config);
+}
+
+static void what_is_left_out_has_the_documented_defaults(void **state)
+{
+	(void)state;
+	accepted(WEB);
+	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_AUTO);
+	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_DROP);
+	assert_int_equal(config.services[0].engage, CONFIG_ENGAGE_AUTO);
+	assert_int_equal(config.services[0].backlog, 4096);
+	config_free(&config);
+}
+
+static void a_file_without_services_is_read(void **state)
+{
+	(void)state;
+	accepted(DAEMON);
+	assert_int_equal(config.service_count, 0);
+	config_free(&config);
+}
+
+static void an_ipv4_address_is_held_mapped(void **state)
+{
+	struct in6_addr expected;
+
+	(void)state;
+	accepted(WEB);
+	inet_pton(AF_INET6, "::ffff:10.9.0.1", &expected);
+	assert_memory_equal(&config.services[0].listen[0].address, &expected, sizeof(expected));
+	config_free(&config);
+}
+
+static void a_last_line_without_newline_is_read(void **state)
+{
+	(void)state;
+	accepted(DAEMON "[service web]\nlisten = 10.9.0.1:80\nbacklog = 7");
+	assert_int_equal(config.services[0].backlog, 7);
+	config_free(&config);
+}
+
+static void dos_line_ends_and_a_byte_order_mark_are_read(void **state)
+{
+	(void)state;
+	accepted("\xef\xbb\xbf[daemon]\r\ninterface = eth0\r\n\r\n[service web]\r\nlisten = 10.9.0.1:80\r\n");
+	assert_string_equal(config.interfaces[0], "eth0");
+	assert_int_equal(config.services[0].listen[0].port, 80);
+	config_free(&config);
+}
+
+static void comments_of_any_length_are_skipped(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	snprintf(text, sizeof(text), "; %01000d\n  # x\n%s", 0, DAEMON);
+	accepted(text);
+	config_free(&config);
+}
+
+static void indented_lines_are_lines_of_their_own(void **state)
+{
+	(void)state;
+	accepted("  [daemon]\n\tinterface = eth0\n\t\tinterface = eth1\n");
+	assert_int_equal(config.interface_count, 2);
+	config_free(&config);
+}
+
+static void sections_may_have_blanks_and_a_comment(void **state)
+{
+	(void)state;
+	accepted("[ daemon ] ; this host\ninterface = eth0\n[service \t web ]   # x\nlisten = 10.9.0.1:80\n");
+	assert_string_equal(config.services[0].name, "web");
+	config_free(&config);
+}
+
+static void the_widest_values_are_read(void **state)
+{
+	(void)state;
+	accepted(
+		"[daemon]\ninterface = fifteen-letters\n"
+		"[service a234567890123456789012345678901]\nlisten = *:65535\nlisten = [2001:db8::1]:1\nbacklog = 65535\n");
+	assert_int_equal(config.services[0].backlog, 65535);
+	config_free(&config);
+}
+
+/* ------------------------------------------------------------------------------------------ what is refused: lines */
+
+static void unknown_sections_are_refused(void **state)
+{
+	(void)state;
+	refused(DAEMON "[client]\n", 3, "`[client]`|[daemon] and [service NAME]");
+	refused("[Daemon]\ninterface = eth0\n", 1, "`[Daemon]`");
+	refused(DAEMON "[services web]\nlisten = 10.9.0.1:80\n", 3, "`[services web]`");
+	refused(DAEMON "[]\n", 3, "`[]`");
+}
+
+static void unknown_keys_are_refused_with_those_that_exist(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface");
+	refused(WEB "port = 80\n", 5, "`port`|listen, handoff, backlog, overflow and engage");
+	refused(WEB "Backlog = 80\n", 5, "`Backlog`");
+	refused("[daemon]\nlisten = 10.9.0.1:80\n", 2, "`listen`");
+}
+
+static void a_key_outside_of_a_section_is_refused(void **state)
+{
+	(void)state;
+	refused("\ninterface = eth0\n", 2, "`interface`|in a section");
+}
+
+static void a_key_that_may_stand_once_is_refused_twice(void **state)
+{
+	(void)state;
+	refused(WEB "backlog = 1\nbacklog = 1\n", 6, "backlog = 1|once");
+	refused(WEB "handoff = auto\noverflow = drop\nhandoff = auto\n", 7, "handoff = auto|once");
+	refused(WEB "overflow = drop\noverflow = reset\n", 6, "overflow = reset|once");
+	refused(WEB "engage = auto\nengage = auto\n", 6, "engage = auto|once");
+}
+
+static void the_same_key_in_two_services_is_fine(void **state)
+{
+	(void)state;
+	accepted(WEB "backlog = 1\n[service mail]\nlisten = 10.9.0.1:25\nbacklog = 2\n");
+	assert_int_equal(config.services[1].backlog, 2);
+	config_free(&config);
+}
+
+static void a_section_that_stands_twice_is_refused(void **state)
+{
+	(void)state;
+	refused(WEB "[daemon]\ninterface = eth1\n", 5, "[daemon] again|once");
+	refused(WEB "[service web]\nlisten = 10.9.0.1:81\n", 5, "[service web] again|once");
+}
+
+static void lines_that_are_neither_key_nor_section_are_refused(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninterface eth0\n", 2, "`interface eth0`|key = value");
+	refused(DAEMON "[service web\nlisten = 10.9.0.1:80\n", 3, "`[service web`|on a line of its own");
+	refused("[daemon] interface = eth0\n", 1, "on a line of its own");
+}
+
+static void the_first_wrong_line_is_the_one_that_is_told(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninterface eth0\n[service web]\nbacklog = x\n", 2, "`interface eth0`");
+	refused(WEB "backlog = x\nnonsense\n", 5, "backlog = x");
+}
+
+static void a_line_that_is_too_long_is_refused(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	snprintf(text, sizeof(text), "[daemon]\ninterface = %01000d\n", 0);
+	refused(text, 2, "1012 characters|at most");
+}
+
+static void terminal_codes_do_not_get_into_the_error(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninter\033[31mface = eth0\n", 2, "`inter?[31mface`");
+}
+
+/* ------------------------------------------------------------------------------------- what is refused: interfaces */
+
+static void a_daemon_without_interface_is_refused(void **state)
+{
+	(void)state;
+	refused("[daemon]\n\n[service web]\nlisten = 10.9.0.1:80\n", 1,
+		"[daemon] without an interface|interface = NAME");
+	refused("[service web]\nlisten = 10.9.0.1:80\n", 2, "without [daemon]|interface = NAME");
+	refused("", 1, "without [daemon]");
+}
+
+static void wrong_interface_names_are_refused(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninterface =\n", 2, "interface|at most 15 characters");
+	refused("[daemon]\ninterface = eth0 eth1\n", 2, "`interface = eth0 eth1`");
+	refused("[daemon]\ninterface = sixteen-letters-\n", 2, "`interface = sixteen-letters-`");
+	refused("[daemon]\ninterface = ../etc\n", 2, "`interface = ../etc`");
+	refused("[daemon]\ninterface = ..\n", 2, "`interface = ..`");
+}
+
+static void an_interface_twice_is_refused(void **state)
+{
+	(void)state;
+	refused("[daemon]\ninterface = eth0\ninterface = eth1\ninterface = eth0\n", 4, "`interface = eth0`|once");
+}
+
+/* --------------------------------------------------------------------------------------- what is refused: services */
+
+static void wrong_service_names_are_refused(void **state)
+{
+	(void)state;
+	refused(DAEMON "[service]\nlisten = 10.9.0.1:80\n", 3, "[service ]|1 to 31 letters");
+	refused(DAEMON "[service a b]\n", 3, "[service a b]|letters, digits, - and _");
+	refused(DAEMON "[service ../x]\n", 3, "[service ../x]");
+	refused(DAEMON "[service a2345678901234567890123456789012]\n", 3, "1 to 31");
+}
+
+static void a_service_without_address_is_refused(void **state)
+{
+	(void)state;
+	refused(DAEMON "[service web]\nbacklog = 5\n", 3, "[service web] without an address|listen = ADDRESS:PORT");
+	refused(DAEMON "[service web]\n[service mail]\nlisten = 10.9.0.1:25\n", 3, "[service web] without");
+}
+
+static void more_services_than_the_hook_can_hold_are_refused(void **state)
+{
+	size_t room = 128 * 1024, used;
+	char *text = malloc(room);
+
+	(void)state;
+	assert_non_null(text);
+	used = snprintf(text, room, "%s", DAEMON);
+	for (int i = 0; i <= SHAKEOFF_MAX_SERVICES; i++)
+		used += snprintf(text + used, room - used, "[service s%d]\nlisten = *:%d\n", i, i + 1);
+	refused(text, 3 + 2 * SHAKEOFF_MAX_SERVICES, "at most 1024 services");
+	free(text);
+}
+
+#define LISTEN(value) DAEMON "[service web]\nlisten = " value "\n"
+
+static void wrong_addresses_are_refused_with_examples(void **state)
+{
+	static const char *const wrong[] = {
+		"10.9.0.1",
+		"80",
+		":80",
+		"10.9.0.1:",
+		"10.9.0.1:0",
+		"10.9.0.1:65536",
+		"10.9.0.1:-1",
+		"10.9.0.1:http",
+		"10.9.0:80",
+		"10.9.0.256:80",
+		"2001:db8::1:443",
+		"[2001:db8::1]",
+		"[2001:db8::1%eth0]:1",
+		"[10.9.0.1]:80",
+		"[]:80",
+		"example.org:80",
+		"10.9.0.1: 80",
+		"10.9.0.1:80,10.9.0.2:80",
+		"10.9.0.1:4294967376",
+		"**:80",
+		"10.9.0.1/24:80",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[256], expected[256];
+
+		snprintf(text, sizeof(text), LISTEN("%s"), wrong[i]);
+		snprintf(expected, sizeof(expected), "`listen = %s`|10.9.0.1:80, [2001:db8::1]:443 or *:22", wrong[i]);
+		refused(text, 4, expected);
+	}
+}
+
+static void addresses_that_the_hook_never_sees_are_refused_with_the_reason(void **state)
+{
+	(void)state;
+	refused(LISTEN("127.0.0.1:80"), 4, "loopback");
+	refused(LISTEN("[::1]:80"), 4, "loopback");
+	refused(LISTEN("0.0.0.0:80"), 4, "*:PORT");
+	refused(LISTEN("[::]:80"), 4, "*:PORT");
+	refused(LISTEN("224.0.0.1:80"), 4, "unicast");
+	refused(LISTEN("255.255.255.255:80"), 4, "unicast");
+	refused(LISTEN("[ff02::1]:80"), 4, "unicast");
+	refused(LISTEN("[fe80::1]:80"), 4, "link-local");
+	refused(LISTEN("[::ffff:10.9.0.1]:80"), 4, "without ::ffff:");
+}
+
+static void an_address_in_two_services_is_refused(void **state)
+{
+	(void)state;
+	refused(WEB "[service other]\nlisten = 10.9.0.1:80\n", 6, "`listen = 10.9.0.1:80`|service web|once");
+	refused(WEB "listen = 10.9.0.1:80\n", 5, "service web already listens on 10.9.0.1:80");
+	refused(WEB "[service other]\nlisten = *:80\n", 6, "`listen = *:80`|10.9.0.1:80");
+	refused(DAEMON "[service a]\nlisten = *:80\n[service b]\nlisten = [2001:db8::1]:80\n", 6, "*:80");
+	refused(DAEMON "[service a]\nlisten = [2001:db8::1]:80\nlisten = [2001:db8:0::1]:80\n", 5, "[2001:db8::1]:80");
+}
+
+static void one_address_with_several_ports_is_fine(void **state)
+{
+	(void)state;
+	accepted(WEB "listen = 10.9.0.1:443\n[service other]\nlisten = 10.9.0.2:80\nlisten = *:22\n");
+	assert_int_equal(config.services[0].listen_count, 2);
+	config_free(&config);
+}
+
+static void wrong_backlogs_are_refused(void **state)
+{
+	static const char *const wrong[] = { "0", "65536", "-1", "many", "", "5k", "0x10", "4096 5", "1e3" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[256], expected[128];
+
+		snprintf(text, sizeof(text), WEB "backlog = %s\n", wrong[i]);
+		snprintf(expected, sizeof(expected), "`backlog = %s`|a number from 1 to 65535", wrong[i]);
+		refused(text, 5, expected);
+	}
+}
+
+static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
+{
+	(void)state;
+	refused(WEB "overflow = ignore\n", 5, "`overflow = ignore`|drop or reset");
+	refused(WEB "engage = never\n", 5, "`engage = never`|auto or always");
+	refused(WEB "handoff = socket\n", 5, "`handoff = socket`|auto or queue");
+	refused(WEB "overflow = Drop\n", 5, "`overflow = Drop`");
+	refused(WEB "overflow = drop # full\n", 5, "`overflow = drop # full`");
+}
+
+static void the_listener_handoff_is_refused_for_now(void **state)
+{
+	(void)state;
+	refused(WEB "handoff = listener\n", 5, "`handoff = listener`|this version|queue or auto");
+}
+
+/* ------------------------------------------------------------------------------------------ what is refused: files */
+
+static void a_nul_byte_is_refused_with_its_line(void **state)
+{
+	static const char text[] = "[daemon]\ninterface = eth0\0\n";
+
+	(void)state;
+	assert_int_equal(read_bytes(text, sizeof(text) - 1), -EINVAL);
+	assert_non_null(strstr(error, ":2: read a NUL byte"));
+}
+
+static void a_missing_file_is_named(void **state)
+{
+	(void)state;
+	assert_int_equal(config_read("/nonexistent/shakeoff.conf", &config, error, sizeof(error)), -ENOENT);
+	assert_non_null(strstr(error, "/nonexistent/shakeoff.conf"));
+	assert_non_null(strstr(error, "No such file"));
+}
+
+static void a_directory_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(config_read("/tmp", &config, error, sizeof(error)), -EISDIR);
+	assert_non_null(strstr(error, "/tmp"));
+	assert_non_null(strstr(error, "directory"));
+}
+
+static void an_unreadable_file_is_named(void **state)
+{
+	(void)state;
+	if (!geteuid())
+		skip(); /* root may read everything */
+	assert_int_equal(chmod(path, 0), 0);
+	assert_int_equal(config_read(path, &config, error, sizeof(error)), -EACCES);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_non_null(strstr(error, path));
+}
+
+static void a_file_of_megabytes_is_refused(void **state)
+{
+	size_t size = (1u << 20) + 1;
+	char *text = malloc(size);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '\n', size);
+	assert_int_equal(read_bytes(text, size), -EFBIG);
+	free(text);
+}
+
+static void a_short_error_buffer_is_filled_and_terminated(void **state)
+{
+	char little[12];
+
+	(void)state;
+	read_text("[daemon]\nfoo = 1\n");
+	assert_int_equal(config_read(path, &config, little, sizeof(little)), -EINVAL);
+	assert_int_equal(strlen(little), sizeof(little) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_documented_example_is_read),
+		cmocka_unit_test(what_is_left_out_has_the_documented_defaults),
+		cmocka_unit_test(a_file_without_services_is_read),
+		cmocka_unit_test(an_ipv4_address_is_held_mapped),
+		cmocka_unit_test(a_last_line_without_newline_is_read),
+		cmocka_unit_test(dos_line_ends_and_a_byte_order_mark_are_read),
+		cmocka_unit_test(comments_of_any_length_are_skipped),
+		cmocka_unit_test(indented_lines_are_lines_of_their_own),
+		cmocka_unit_test(sections_may_have_blanks_and_a_comment),
+		cmocka_unit_test(the_widest_values_are_read),
+		cmocka_unit_test(unknown_sections_are_refused),
+		cmocka_unit_test(unknown_keys_are_refused_with_those_that_exist),
+		cmocka_unit_test(a_key_outside_of_a_section_is_refused),
+		cmocka_unit_test(a_key_that_may_stand_once_is_refused_twice),
+		cmocka_unit_test(the_same_key_in_two_services_is_fine),
+		cmocka_unit_test(a_section_that_stands_twice_is_refused),
+		cmocka_unit_test(lines_that_are_neither_key_nor_section_are_refused),
+		cmocka_unit_test(the_first_wrong_line_is_the_one_that_is_told),
+		cmocka_unit_test(a_line_that_is_too_long_is_refused),
+		cmocka_unit_test(terminal_codes_do_not_get_into_the_error),
+		cmocka_unit_test(a_daemon_without_interface_is_refused),
+		cmocka_unit_test(wrong_interface_names_are_refused),
+		cmocka_unit_test(an_interface_twice_is_refused),
+		cmocka_unit_test(wrong_service_names_are_refused),
+		cmocka_unit_test(a_service_without_address_is_refused),
+		cmocka_unit_test(more_services_than_the_hook_can_hold_are_refused),
+		cmocka_unit_test(wrong_addresses_are_refused_with_examples),
+		cmocka_unit_test(addresses_that_the_hook_never_sees_are_refused_with_the_reason),
+		cmocka_unit_test(an_address_in_two_services_is_refused),
+		cmocka_unit_test(one_address_with_several_ports_is_fine),
+		cmocka_unit_test(wrong_backlogs_are_refused),
+		cmocka_unit_test(wrong_words_are_refused_with_those_that_are_allowed),
+		cmocka_unit_test(the_listener_handoff_is_refused_for_now),
+		cmocka_unit_test(a_nul_byte_is_refused_with_its_line),
+		cmocka_unit_test(a_missing_file_is_named),
+		cmocka_unit_test(a_directory_is_refused),
+		cmocka_unit_test(an_unreadable_file_is_named),
+		cmocka_unit_test(a_file_of_megabytes_is_refused),
+		cmocka_unit_test(a_short_error_buffer_is_filled_and_terminated),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, make_file, remove_file);
+}
