@@ -9,9 +9,9 @@ enum cookie_judgement { COOKIE_GOOD, COOKIE_BAD, COOKIE_EXPIRED };
  * Why a cookie with timestamps failed cannot be seen in its one epoch bit; the echoed clock tells, as far as it can be
  * believed: only a name in the statistics depends on it.
  */
-static __always_inline _Bool timestamp_is_old(__u32 tsecr, __u64 now_ns)
+static __always_inline _Bool timestamp_is_old(__u32 tsecr, __u32 clock_ms)
 {
-	__u32 age_ms = timestamp_clock(now_ns) - tsecr;
+	__u32 age_ms = clock_ms - tsecr;
 
 	return age_ms > SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC && age_ms < 10 * SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC;
 }
@@ -21,17 +21,17 @@ static __always_inline enum cookie_judgement ack_judge(const struct packet *pack
 						       const struct tcpopt *opt, struct opening *opening)
 {
 	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	__u32 now = epoch_now(walk->control, walk->now_ns);
+	const struct moment *moment = &walk->scratch->moment;
 	__u32 cookie = packet->ack - 1;
 	__u32 client_isn = packet->seq - 1;
 	__u32 bits = cookie_bits(cookie, opt->tsecr, opt->timestamps);
 	_Bool plausible = 0;
 
-#pragma unroll
+	UNROLL
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u32 epoch;
 
-		if (!cookie_epoch(cookie, opt->timestamps, now, accept_next, attempt, &epoch))
+		if (!cookie_epoch(cookie, opt->timestamps, moment->epoch, accept_next, attempt, &epoch))
 			continue;
 		plausible = 1;
 		if (epoch_cookie(client_isn, epoch, bits) != cookie)
@@ -41,7 +41,7 @@ static __always_inline enum cookie_judgement ack_judge(const struct packet *pack
 		cookie_decode(bits, packet->flow.ipv6, &opening->options);
 		return COOKIE_GOOD;
 	}
-	return !plausible || (opt->timestamps && timestamp_is_old(opt->tsecr, walk->now_ns)) ? COOKIE_EXPIRED : COOKIE_BAD;
+	return !plausible || (opt->timestamps && timestamp_is_old(opt->tsecr, moment->clock_ms)) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
 /* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
@@ -122,11 +122,10 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 static __always_inline enum shakeoff_verdict ack_walk(struct xdp_md *ctx, const struct packet *packet,
 						       const struct walk *walk, const struct past *past)
 {
-	__u32 ifindex = ctx->ingress_ifindex;
-	const struct shakeoff_interface *profile = bpf_map_lookup_elem(&interfaces, &ifindex);
+	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	enum cookie_judgement judgement;
 
-	if (!profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_ACK_UNSERVED;
 	if (options_find(ctx, packet, walk->scratch) == OPTIONS_MISSING)
 		return SHAKEOFF_BAD_SEGMENT;

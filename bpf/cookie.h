@@ -98,7 +98,7 @@ static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, _
 {
 	__u32 class = 0;
 
-#pragma GCC unroll 8
+	UNROLL
 	for (int i = 1; i < count; i++) {
 		/*
 		 * 1 where mss >= classes[i], from the sign of the difference: clang 14 makes branches of a comparison, and the
@@ -178,38 +178,58 @@ static __always_inline void cookie_decode(__u32 bits, _Bool ipv6, struct cookie_
 		cookie_decode_plain(bits, ipv6, options);
 }
 
-static __always_inline __u32 cookie_mac(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
-					__u32 epoch, __u32 hashed_options)
+/*
+ * The MAC's message begins with what the SYNs to one address have in common during an epoch, so that its hash so far can
+ * be kept:
+ *
+ *	IPv4, 23 bytes:  server 4, epoch 4 | client 4, client's ISN 4 | client port 2, server port 2, options 2, zero 1
+ *	IPv6, 47 bytes:  server 16 | epoch 4, client's ISN 4, client 16, client port 2, server port 2, options 2, zero 1
+ *
+ * Addresses and ports as they lie in the packet, the rest in the byte order of the host. The bar is where the part in
+ * common ends.
+ */
+static __always_inline void cookie_begin(struct siphash *hash, const struct shakeoff_key *key,
+					 const struct cookie_flow *flow, __u32 epoch)
 {
-	__u64 ports = flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)client_isn << 32);
-	__u64 last = epoch | ((__u64)hashed_options << 32);
-
+	siphash_begin(hash, key);
 	if (flow->ipv6) {
-		__u64 words[5] = {
-			flow->client[0] | ((__u64)flow->client[1] << 32),
-			flow->client[2] | ((__u64)flow->client[3] << 32),
-			flow->server[0] | ((__u64)flow->server[1] << 32),
-			flow->server[2] | ((__u64)flow->server[3] << 32),
-			ports,
-		};
-
-		return siphash24(key, words, 5, last | (47ull << 56));
+		siphash_word(hash, flow->server[0] | ((__u64)flow->server[1] << 32));
+		siphash_word(hash, flow->server[2] | ((__u64)flow->server[3] << 32));
+	} else {
+		siphash_word(hash, flow->server[0] | ((__u64)epoch << 32));
 	}
-	__u64 words[2] = {flow->client[0] | ((__u64)flow->server[0] << 32), ports};
-
-	return siphash24(key, words, 2, last | (23ull << 56));
 }
 
-/* The cookie of an epoch. bits: of cookie_encode(). */
-static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
+/* The cookie of an epoch, from the hash that cookie_begin() began. bits: of cookie_encode(). */
+static __always_inline __u32 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 epoch, __u32 bits)
 {
-	__u32 mac = cookie_mac(key, flow, client_isn, epoch, bits);
+	__u64 last = flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32);
+	__u32 mac;
 
+	if (flow->ipv6) {
+		siphash_word(hash, epoch | ((__u64)client_isn << 32));
+		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
+		siphash_word(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
+		mac = siphash_end(hash, last | (47ull << 56));
+	} else {
+		siphash_word(hash, flow->client[0] | ((__u64)client_isn << 32));
+		mac = siphash_end(hash, last | (23ull << 56));
+	}
 	if (bits & COOKIE_TIMESTAMPS)
 		return (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
 	return (bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT) |
 	       (mac & ((1u << COOKIE_EPOCH_SHIFT) - 1));
+}
+
+/* Both at once. */
+static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
+					__u32 epoch, __u32 bits)
+{
+	struct siphash hash;
+
+	cookie_begin(&hash, key, flow, epoch);
+	return cookie_end(&hash, flow, client_isn, epoch, bits);
 }
 
 /*

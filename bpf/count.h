@@ -31,11 +31,16 @@ static __always_inline void count_service(__u32 service, __u32 counts)
 	counters = bpf_map_lookup_elem(&service_counts, &service);
 	if (!counters)
 		return;
-	counters->syn += !!(counts & SHAKEOFF_COUNTS_SYN);
-	counters->synack += !!(counts & SHAKEOFF_COUNTS_SYNACK);
-	counters->ack_valid += !!(counts & SHAKEOFF_COUNTS_ACK_VALID);
-	counters->ack_invalid += !!(counts & SHAKEOFF_COUNTS_ACK_INVALID);
-	counters->overflow += !!(counts & SHAKEOFF_COUNTS_OVERFLOW);
+	if (counts & SHAKEOFF_COUNTS_SYN)
+		counters->syn++;
+	if (counts & SHAKEOFF_COUNTS_SYNACK)
+		counters->synack++;
+	if (counts & SHAKEOFF_COUNTS_ACK_VALID)
+		counters->ack_valid++;
+	if (counts & SHAKEOFF_COUNTS_ACK_INVALID)
+		counters->ack_invalid++;
+	if (counts & SHAKEOFF_COUNTS_OVERFLOW)
+		counters->overflow++;
 }
 
 /* Counts a verdict for its packet's service (NO_SERVICE: none). Returns the XDP action. */

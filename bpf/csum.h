@@ -5,14 +5,12 @@
 
 #include <shakeoff/abi.h>
 
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "compiler.h"
 
 /* Adds `count` 32-bit words. A 64-bit sum of 32-bit words cannot overflow in a packet. */
 static __always_inline __u64 csum_words(__u64 sum, const __u32 *words, int count)
 {
-#pragma GCC unroll 16
+	UNROLL
 	for (int i = 0; i < count; i++)
 		sum += words[i];
 	return sum;

@@ -34,12 +34,18 @@ static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, con
 /* The tuple has a socket from now on, or soon. */
 static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control)
 {
-	__u32 slot = filter_slot(flow), active = control->filter_active;
+	/*
+	 * Flags first: the daemon makes the other filter the active one before it takes BUILDING back, so whoever sees it
+	 * taken back sees the new one as active.
+	 */
+	__u32 flags = *(const volatile __u32 *)&control->flags;
+	__u32 active = *(const volatile __u32 *)&control->filter_active;
+	__u32 slot = filter_slot(flow);
 	__u8 *byte = filter_byte(active, slot);
 
 	if (byte)
 		*byte = 1;
-	if (!(control->flags & SHAKEOFF_FILTER_BUILDING))
+	if (!(flags & SHAKEOFF_FILTER_BUILDING))
 		return;
 	byte = filter_byte(active ^ 1, slot);
 	if (byte)

@@ -45,25 +45,25 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 {
 	struct walk walk = {.frame_len = frame_len};
 	struct packet *packet;
-	__u32 *id, zero = 0;
+	__u32 zero = 0;
 	int err;
 
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	if (!walk.scratch)
+	walk.control = bpf_map_lookup_elem(&shakeoff_v1, &zero);
+	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &walk.scratch->packet;
 	err = parse_packet(ctx, packet);
 	if (err)
 		return err == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
-	id = service_find(packet);
-	if (!id)
+	if (!service_find(walk.scratch, walk.control, ctx->ingress_ifindex))
 		return SHAKEOFF_NOT_OURS;
-	walk.service_id = *service_id = *id;
-	walk.service = bpf_map_lookup_elem(&service_state, id);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v1, &zero);
-	if (!walk.service || !walk.control)
+	walk.service_id = *service_id = walk.scratch->recent.service;
+	walk.service = bpf_map_lookup_elem(&service_state, service_id);
+	if (!walk.service)
 		return SHAKEOFF_NOT_OURS;
-	walk.now_ns = clock_now();
+	moment_read(&walk.scratch->moment, walk.control);
+	walk.now_ns = walk.scratch->moment.now_ns;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
 		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
 

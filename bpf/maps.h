@@ -127,11 +127,40 @@ struct {
 } validated SEC(".maps");
 
 /*
+ * What was looked up last, for the next packet: in a flood it is nearly always for the same address. The key is what
+ * recent_is_for() compares.
+ */
+struct recent {
+	__u32 generation; /* of shakeoff_control when it was looked up */
+	__u32 ifindex;
+	__be32 address[4];
+	__be16 port;
+	__u8 ipv6;
+	__u8 has_profile;
+	__u32 service;
+	struct shakeoff_interface profile;
+	__u32 hash_epoch;
+	__u32 hash_begun;
+	struct siphash hash; /* of cookie_begin(), for hash_epoch; good if hash_begun */
+};
+
+/* The time in the units that are needed. */
+struct moment {
+	__u64 tick; /* jiffies when it was read */
+	__u64 now_ns;
+	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
+	__u32 epoch;
+	__u32 clock_ms; /* the clock of the kernel's TCP timestamps: tcp_clock_ms(), include/net/tcp.h */
+};
+
+/*
  * Working memory of one packet's walk. What is read from a map value has no past for the verifier: options that were
  * copied in eleven possible lengths are one state, not eleven. It also spares the stack.
  */
 struct scratch {
 	struct packet packet;
+	struct recent recent;
+	struct moment moment;
 	__u32 options[TCPOPT_BUFFER_WORDS]; /* as tcpopt_read() wants them */
 	struct tcpopt opt;
 	struct reply reply;

@@ -68,7 +68,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor)
 	type = eth->h_proto;
 	cursor->position = eth + 1;
 
-#pragma unroll
+	UNROLL
 	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
 		struct vlan_tag *tag = cursor->position;
 
@@ -211,7 +211,7 @@ static __always_inline int tcp_options_copy(struct xdp_md *ctx, const struct pac
 
 	if (!option)
 		return PARSE_OTHER;
-#pragma unroll
+	UNROLL
 	for (int i = 0; i < TCPOPT_MAX_WORDS; i++) {
 		words[i] = 0;
 		if ((__u32)i * 4 < len) {

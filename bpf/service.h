@@ -4,7 +4,7 @@
 #define SHAKEOFF_BPF_SERVICE_H
 
 /* The one look-up that traffic of nobody's costs. Returns NULL, or the id of the service of this address and port. */
-static __always_inline __u32 *service_find(const struct packet *packet)
+static __always_inline __u32 *service_look_up(const struct packet *packet)
 {
 	const struct cookie_flow *flow = &packet->flow;
 
@@ -17,6 +17,47 @@ static __always_inline __u32 *service_find(const struct packet *packet)
 	struct shakeoff_address4 key = {.address = flow->server[0], .port = flow->server_port};
 
 	return bpf_map_lookup_elem(&addresses4, &key);
+}
+
+static __always_inline _Bool recent_is_for(const struct recent *recent, const struct cookie_flow *flow, __u32 ifindex,
+					   __u32 generation)
+{
+	if (!generation || recent->generation != generation || recent->ifindex != ifindex ||
+	    recent->address[0] != flow->server[0] || recent->port != flow->server_port || recent->ipv6 != flow->ipv6)
+		return 0;
+	return !flow->ipv6 || (recent->address[1] == flow->server[1] && recent->address[2] == flow->server[2] &&
+			       recent->address[3] == flow->server[3]);
+}
+
+/*
+ * Finds the service and the interface's profile for the packet in scratch, from what was looked up last or anew. Returns
+ * false if no service claims it; otherwise they stand in scratch->recent.
+ */
+static __always_inline _Bool service_find(struct scratch *scratch, const struct shakeoff_control *control, __u32 ifindex)
+{
+	const struct cookie_flow *flow = &scratch->packet.flow;
+	struct recent *recent = &scratch->recent;
+	const struct shakeoff_interface *profile;
+	/* Before the look-ups: a change between them and the next packet is then seen. */
+	__u32 generation = control->generation, *service;
+
+	if (recent_is_for(recent, flow, ifindex, generation))
+		return 1;
+	service = service_look_up(&scratch->packet);
+	if (!service)
+		return 0;
+	recent->generation = generation;
+	recent->ifindex = ifindex;
+	__builtin_memcpy(recent->address, flow->server, sizeof(recent->address));
+	recent->port = flow->server_port;
+	recent->ipv6 = flow->ipv6;
+	recent->service = *service;
+	recent->hash_begun = 0;
+	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
+	recent->has_profile = profile != NULL;
+	if (profile)
+		recent->profile = *profile;
+	return 1;
 }
 
 enum service_health {

@@ -10,9 +10,7 @@
 
 #include <shakeoff/abi.h>
 
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "compiler.h"
 
 #define SIPHASH_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
@@ -34,35 +32,40 @@
 		v2 = SIPHASH_ROTL(v2, 32);                                                                             \
 	} while (0)
 
-/*
- * Hashes `count` full words and a last one. The last word holds the remaining 0..7 bytes of the message and, in its top
- * byte, the message's length modulo 256 (section 2.2 of the paper); the caller puts it together. `count` is a constant
- * at every call, so that the loop unrolls.
- */
-static __always_inline __u64 siphash24(const struct shakeoff_key *key, const __u64 *words, int count, __u64 last)
-{
-	__u64 v0 = key->k0 ^ 0x736f6d6570736575ull;
-	__u64 v1 = key->k1 ^ 0x646f72616e646f6dull;
-	__u64 v2 = key->k0 ^ 0x6c7967656e657261ull;
-	__u64 v3 = key->k1 ^ 0x7465646279746573ull;
+/* A hash under way: what has been taken in of the message so far. */
+struct siphash {
+	__u64 v0, v1, v2, v3;
+};
 
-#pragma GCC unroll 8
-	for (int i = 0; i < count; i++) {
-		v3 ^= words[i];
-		SIPHASH_ROUND(v0, v1, v2, v3);
-		SIPHASH_ROUND(v0, v1, v2, v3);
-		v0 ^= words[i];
-	}
-	v3 ^= last;
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	v0 ^= last;
-	v2 ^= 0xff;
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	SIPHASH_ROUND(v0, v1, v2, v3);
-	return v0 ^ v1 ^ v2 ^ v3;
+static __always_inline void siphash_begin(struct siphash *hash, const struct shakeoff_key *key)
+{
+	hash->v0 = key->k0 ^ 0x736f6d6570736575ull;
+	hash->v1 = key->k1 ^ 0x646f72616e646f6dull;
+	hash->v2 = key->k0 ^ 0x6c7967656e657261ull;
+	hash->v3 = key->k1 ^ 0x7465646279746573ull;
+}
+
+static __always_inline void siphash_word(struct siphash *hash, __u64 word)
+{
+	hash->v3 ^= word;
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	hash->v0 ^= word;
+}
+
+/*
+ * Takes in the last word and gives the hash. The last word holds the remaining 0..7 bytes of the message and, in its top
+ * byte, the message's length modulo 256 (section 2.2 of the paper); the caller puts it together.
+ */
+static __always_inline __u64 siphash_end(struct siphash *hash, __u64 last)
+{
+	siphash_word(hash, last);
+	hash->v2 ^= 0xff;
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
+	return hash->v0 ^ hash->v1 ^ hash->v2 ^ hash->v3;
 }
 
 #endif

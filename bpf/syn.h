@@ -92,23 +92,22 @@ static __always_inline __u16 synack_window(const struct shakeoff_service *servic
 static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
 							 const struct walk *walk, const struct tcpopt *offer)
 {
-	__u32 ifindex = ctx->ingress_ifindex;
-	const struct shakeoff_interface *profile = bpf_map_lookup_elem(&interfaces, &ifindex);
-	__u32 epoch = epoch_now(walk->control, walk->now_ns);
+	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
+	const struct moment *moment = &walk->scratch->moment;
 	_Bool ipv6 = packet->flow.ipv6;
 	struct cookie_options options;
 	struct tcpopt ours = {};
 	struct reply *reply = &walk->scratch->reply;
 	__u32 bits;
 
-	if (!profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
 	syn_negotiate(offer, profile, ipv6, &options);
 	bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
 		cookie_decode(bits, ipv6, &options); /* promise only what comes back */
 
-	reply->seq = epoch_cookie(packet->seq, epoch, bits);
+	reply->seq = epoch_cookie(packet->seq, moment->epoch, bits);
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
 	reply->ttl = profile->ttl;
@@ -116,7 +115,7 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	ours.mss = profile->mss[ipv6];
 	ours.sack = options.sack;
 	ours.timestamps = options.timestamps;
-	ours.tsval = cookie_tsval(timestamp_clock(walk->now_ns), bits);
+	ours.tsval = cookie_tsval(moment->clock_ms, bits);
 	ours.tsecr = offer->tsval;
 	ours.wscale = options.wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE : service_wscale(walk->service, profile);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours);

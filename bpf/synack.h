@@ -17,7 +17,7 @@ static __always_inline _Bool reply_resize(struct xdp_md *ctx, __u32 old_len, __u
 /* Swaps the addresses, as 16-bit halves: clang copies the packed bytes of struct ethhdr one by one. */
 static __always_inline void reply_ethernet(__u16 *halves)
 {
-#pragma unroll
+	UNROLL
 	for (int i = 0; i < 3; i++) {
 		__u16 destination = halves[i];
 
@@ -71,7 +71,7 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 	if ((void *)(tcp + 5) > end)
 		return 0;
 	__builtin_memcpy(tcp, header, sizeof(header));
-#pragma unroll
+	UNROLL
 	for (__u32 i = 0; i < TCPOPT_SYNACK_MAX_WORDS; i++) {
 		if (i >= reply->option_words)
 			break;
@@ -85,7 +85,7 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 /* Zeros what is left of the frame behind the segment, up to Ethernet's minimum: nothing of the old frame leaks. */
 static __always_inline void reply_pad(__u8 *position, void *end)
 {
-#pragma unroll
+	UNROLL
 	for (int i = 0; i < 6; i++)
 		if ((void *)(position + i + 1) <= end)
 			position[i] = 0;

@@ -11,10 +11,7 @@
 #include <shakeoff/abi.h>
 
 #include "byteorder.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "compiler.h"
 
 #define TCPOPT_MAX_BYTES 40
 #define TCPOPT_MAX_WORDS (TCPOPT_MAX_BYTES / 4)

@@ -89,7 +89,9 @@ struct shakeoff_control {
 	__u32 daemon_pid;      /* for display; in the daemon's PID namespace */
 	__u32 filter_active;   /* which socket_filter is read: 0 or 1 */
 	__u64 started_ns;      /* when the present daemon started, for display */
-	__u64 pad2[3];
+	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
+	__u32 pad;
+	__u64 pad2[2];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 64, "shakeoff_control is read by several programs");
 

@@ -93,9 +93,28 @@ config() {
 service() {
 	local name=$1 port=$2
 	shift 2
+	service_on "$name" "$SERVER4:$port" "[$SERVER6]:$port" -- "$@"
+}
+
+# config_pair NAME PORT [KEY=VALUE...]: two services, NAME4 and NAME6: for servers that are one process a family
+config_pair() {
+	local name=$1 port=$2
+	shift 2
+	printf '[daemon]\ninterface = s0\n' >"$CONF"
+	service_on "${name}4" "$SERVER4:$port" -- "$@"
+	service_on "${name}6" "[$SERVER6]:$port" -- "$@"
+}
+
+# service_on NAME ADDRESS:PORT... -- [KEY=VALUE...]
+service_on() {
 	{
-		printf '\n[service %s]\nlisten = %s:%s\nlisten = [%s]:%s\nhandoff = queue\nengage = always\n' \
-			"$name" "$SERVER4" "$port" "$SERVER6" "$port"
+		printf '\n[service %s]\nhandoff = queue\nengage = always\n' "$1"
+		shift
+		while [ "$1" != -- ]; do
+			echo "listen = $1"
+			shift
+		done
+		shift
 		for line; do
 			echo "${line/=/ = }"
 		done

@@ -76,7 +76,7 @@ def main():
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, args.address != "::")
     listener.bind((args.address, args.port))
     if args.mode == "hold":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])

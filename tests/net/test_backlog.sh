@@ -21,6 +21,7 @@ for _ in range(count):
     except TimeoutError:
         results.append("waits")
     kept.append(conn)
+    time.sleep(0.05)  # a server that accepts has the time to
 print(" ".join(results), flush=True)
 if len(sys.argv) > 4:
     time.sleep(float(sys.argv[4]))

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-config collect 7000
+config_pair collect 7000
 daemon_start
 server_start four "$SERVER4" 7000 collect
 server_start six "$SERVER6" 7000 collect
@@ -16,7 +16,7 @@ tap client python3 "$HERE/raw_first_flight.py" 7000 6
 ip netns exec "$LAB-server" sh -c 'echo 1 >/sys/class/net/s0/threaded' || bail "no threaded NAPI"
 tap client python3 "$HERE/raw_first_flight.py" 7000 4
 daemon_stop
-config line 7001
+config_pair line 7001
 daemon_start
 server_start line4 "$SERVER4" 7001 line
 server_start line6 "$SERVER6" 7001 line

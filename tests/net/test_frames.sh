@@ -4,20 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-cat >"$CONF" <<EOT
-[daemon]
-interface = s0
-
-[service line]
-listen = *:7000
-handoff = queue
-engage = always
-EOT
+printf '[daemon]\ninterface = s0\n' >"$CONF"
+service_on line '*:7000' --
 daemon_start
-spawn server line env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" 0.0.0.0 7000 --mode line
-within 5 grep -q listening "$TMP/line.log" || bail "the server does not listen"
-spawn server line6 env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" :: 7000 --mode line
-within 5 grep -q listening "$TMP/line6.log" || bail "the server does not listen on IPv6"
+# One socket for both families.
+server_start line :: 7000 line
 
 tap client python3 "$HERE/raw_frames.py" 7000
 # Any connection of any of these frames is one that the hook answered and the daemon made.

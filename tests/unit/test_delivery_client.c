@@ -88,6 +88,7 @@ static struct delivery_message hear(const struct ends *ends, int *passed_fd)
 {
 	struct delivery_message message;
 	struct iovec iov = { .iov_base = &message, .iov_len = sizeof(message) };
+	const struct cmsghdr *rights;
 	union control control;
 	struct msghdr header = {
 		.msg_iov = &iov,
@@ -98,10 +99,10 @@ static struct delivery_message hear(const struct ends *ends, int *passed_fd)
 
 	assert_int_equal(recvmsg(ends->daemon, &header, MSG_DONTWAIT), sizeof(message));
 	assert_int_equal(message.version, DELIVERY_VERSION);
-	if (passed_fd) {
-		assert_non_null(CMSG_FIRSTHDR(&header));
-		memcpy(passed_fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(int));
-	}
+	rights = CMSG_FIRSTHDR(&header);
+	assert_int_equal(rights != NULL, passed_fd != NULL);
+	if (rights && passed_fd)
+		memcpy(passed_fd, CMSG_DATA(rights), sizeof(int));
 	return message;
 }
 
@@ -136,7 +137,7 @@ static bool same_file(int one, int other)
 static void listen_is_said_with_backlog_flags_and_socket(void **state)
 {
 	const struct ends *ends = *state;
-	int listening = a_connection(), passed;
+	int listening = a_connection(), passed = -1;
 	struct delivery_message message;
 
 	say(ends, DELIVERY_LISTENING, 0, 128, -1);

@@ -13,6 +13,16 @@
 
 #include "siphash.h"
 
+static __u64 hash_words(const struct shakeoff_key *key, const __u64 *words, int count, __u64 last)
+{
+	struct siphash hash;
+
+	siphash_begin(&hash, key);
+	for (int i = 0; i < count; i++)
+		siphash_word(&hash, words[i]);
+	return siphash_end(&hash, last);
+}
+
 static __u64 hash_counting_message(int length)
 {
 	const struct shakeoff_key key = {0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull};
@@ -23,7 +33,7 @@ static __u64 hash_counting_message(int length)
 		message[i] = i;
 	memcpy(words, message, sizeof(words));
 	last = words[length / 8] | ((__u64)length << 56);
-	return siphash24(&key, words, length / 8, last);
+	return hash_words(&key, words, length / 8, last);
 }
 
 static void published_vectors_are_met(void **state)
@@ -50,7 +60,7 @@ static void every_bit_of_the_key_counts(void **state)
 		struct shakeoff_key key = {5, 6}, other = key;
 
 		*(bit < 64 ? &other.k0 : &other.k1) ^= 1ull << (bit % 64);
-		assert_int_not_equal(siphash24(&key, words, 2, 3), siphash24(&other, words, 2, 3));
+		assert_int_not_equal(hash_words(&key, words, 2, 3), hash_words(&other, words, 2, 3));
 	}
 }
 

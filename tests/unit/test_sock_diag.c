@@ -28,54 +28,55 @@ struct pair {
 	struct shakeoff_tuple tuple; /* of the server's socket */
 };
 
-static void map_address(const struct sockaddr_storage *address, __be32 mapped[4], __be16 *port)
-{
-	const struct sockaddr_in6 *in6 = (const void *)address;
-	const struct sockaddr_in *in = (const void *)address;
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
 
-	if (address->ss_family == AF_INET6) {
-		memcpy(mapped, &in6->sin6_addr, 16);
-		*port = in6->sin6_port;
+static void map_address(const union address *address, __be32 mapped[4], __be16 *port)
+{
+	if (address->sa.sa_family == AF_INET6) {
+		memcpy(mapped, &address->in6.sin6_addr, 16);
+		*port = address->in6.sin6_port;
 	} else {
 		mapped[0] = mapped[1] = 0;
 		mapped[2] = htonl(0xffff);
-		mapped[3] = in->sin_addr.s_addr;
-		*port = in->sin_port;
+		mapped[3] = address->in.sin_addr.s_addr;
+		*port = address->in.sin_port;
 	}
 }
 
-static void loopback_address(int family, struct sockaddr_storage *address, socklen_t *length)
+static union address loopback_address(int family)
 {
-	memset(address, 0, sizeof(*address));
-	address->ss_family = family;
-	if (family == AF_INET6) {
-		((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
-		*length = sizeof(struct sockaddr_in6);
-	} else {
-		((struct sockaddr_in *)address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		*length = sizeof(struct sockaddr_in);
-	}
+	union address address;
+
+	memset(&address, 0, sizeof(address));
+	address.sa.sa_family = family;
+	if (family == AF_INET6)
+		address.in6.sin6_addr = in6addr_loopback;
+	else
+		address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return address;
 }
 
 static struct pair connect_pair(int family)
 {
-	struct sockaddr_storage local, remote;
-	socklen_t length;
+	socklen_t length = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	union address local = loopback_address(family), remote = loopback_address(family);
 	struct pair pair;
 
-	loopback_address(family, &local, &length);
+	memset(&pair, 0, sizeof(pair));
 	pair.listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(pair.listener >= 0);
-	assert_int_equal(bind(pair.listener, (void *)&local, length), 0);
+	assert_int_equal(bind(pair.listener, &local.sa, length), 0);
 	assert_int_equal(listen(pair.listener, 8), 0);
-	assert_int_equal(getsockname(pair.listener, (void *)&local, &length), 0);
+	assert_int_equal(getsockname(pair.listener, &local.sa, &length), 0);
 	pair.client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(pair.client, (void *)&local, length), 0);
-	length = sizeof(remote);
-	pair.server = accept(pair.listener, (void *)&remote, &length);
+	assert_int_equal(connect(pair.client, &local.sa, length), 0);
+	pair.server = accept(pair.listener, &remote.sa, &length);
 	assert_true(pair.server >= 0);
 
-	memset(&pair.tuple, 0, sizeof(pair.tuple));
 	map_address(&local, pair.tuple.local, &pair.tuple.local_port);
 	map_address(&remote, pair.tuple.remote, &pair.tuple.remote_port);
 	return pair;
@@ -204,6 +205,7 @@ static void a_tuple_without_socket_never_costs_the_listener_its_life(void **stat
 {
 	struct pair pair = connect_pair(AF_INET6);
 	struct shakeoff_tuple absent = pair.tuple;
+	union address address = loopback_address(AF_INET6);
 	int client;
 
 	(void)state;
@@ -212,12 +214,8 @@ static void a_tuple_without_socket_never_costs_the_listener_its_life(void **stat
 	assert_int_equal(sock_diag_destroy(&absent), -ENOENT);
 	assert_int_equal(sock_diag_destroy(&absent), -ENOENT);
 	client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(client,
-				 (void *)&(struct sockaddr_in6){ .sin6_family = AF_INET6,
-								 .sin6_addr = in6addr_loopback,
-								 .sin6_port = pair.tuple.local_port },
-				 sizeof(struct sockaddr_in6)),
-			 0);
+	address.in6.sin6_port = pair.tuple.local_port;
+	assert_int_equal(connect(client, &address.sa, sizeof(address.in6)), 0);
 	close(client);
 	close_pair(&pair);
 }

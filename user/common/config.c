@@ -509,19 +509,26 @@ static char *read_line(char *buffer, int size, void *context)
 	return buffer;
 }
 
-__attribute__((format(printf, 4, 5))) static int fail_file(char *error, size_t size, int result, const char *format,
-							   ...)
+struct file_error {
+	int result;
+	char *text;
+	size_t size;
+};
+
+__attribute__((format(printf, 3, 4))) static char *fail_file(struct file_error *error, int result, const char *format,
+							     ...)
 {
 	va_list arguments;
 
+	error->result = result;
 	va_start(arguments, format);
-	vsnprintf(error, size, format, arguments);
+	vsnprintf(error->text, error->size, format, arguments);
 	va_end(arguments);
-	return result;
+	return NULL;
 }
 
-/* Reads a whole file; *text is NUL-terminated, and *length counts no NUL of ours. */
-static int slurp(const char *path, char **text, size_t *length, char *error, size_t size)
+/* Reads a whole file, NUL-terminated; *length counts no NUL of ours. NULL: see `error`. */
+static char *slurp(const char *path, size_t *length, struct file_error *error)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
@@ -529,13 +536,12 @@ static int slurp(const char *path, char **text, size_t *length, char *error, siz
 	size_t used = 0;
 
 	if (fd < 0 || fstat(fd, &st))
-		return fail_file(error, size, -errno, "%s: cannot open the configuration file: %s", path,
-				 strerror(errno));
+		return fail_file(error, -errno, "%s: cannot open the configuration file: %s", path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return fail_file(error, size, -EISDIR, "%s: is a directory, not a configuration file", path);
+		return fail_file(error, -EISDIR, "%s: is a directory, not a configuration file", path);
 	buffer = malloc(FILE_MAX + 1);
 	if (!buffer)
-		return fail_file(error, size, -ENOMEM, "%s: out of memory", path);
+		return fail_file(error, -ENOMEM, "%s: out of memory", path);
 
 	while (used <= FILE_MAX) {
 		ssize_t got = read(fd, buffer + used, FILE_MAX + 1 - used);
@@ -543,19 +549,18 @@ static int slurp(const char *path, char **text, size_t *length, char *error, siz
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fail_file(error, size, -errno, "%s: cannot read the configuration file: %s", path,
+			return fail_file(error, -errno, "%s: cannot read the configuration file: %s", path,
 					 strerror(errno));
 		if (!got)
 			break;
 		used += got;
 	}
 	if (used > FILE_MAX)
-		return fail_file(error, size, -EFBIG, "%s: is longer than %u bytes, which no configuration file is",
-				 path, FILE_MAX);
+		return fail_file(error, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
+				 FILE_MAX);
 	buffer[used] = '\0';
-	*text = take_pointer(buffer);
 	*length = used;
-	return 0;
+	return take_pointer(buffer);
 }
 
 static unsigned int line_of(const char *text, size_t offset)
@@ -606,14 +611,15 @@ static void parse(struct parser *parser)
 
 int config_read(const char *path, struct config *config, char *error, size_t error_size)
 {
-	struct parser parser = { .path = path, .error = error, .error_size = error_size };
+	struct parser parser = { .path = path, .error_size = error_size };
+	struct file_error file_error = { .size = error_size };
 	cleanup_free char *text = NULL;
 	size_t length = 0;
-	int result;
 
-	result = slurp(path, &text, &length, error, error_size);
-	if (result)
-		return result;
+	parser.error = file_error.text = error;
+	text = slurp(path, &length, &file_error);
+	if (!text)
+		return file_error.result;
 	parser.text = text;
 	if (strlen(text) != length)
 		fail_at(&parser, line_of(text, strlen(text)), "read a NUL byte, but the file is plain text");

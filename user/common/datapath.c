@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <shakeoff/filter.h>
+
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
 
@@ -32,6 +34,7 @@ static const struct map_spec {
 				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
 	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
 			    sizeof(struct shakeoff_validated), 0, 0 },
+	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, SHAKEOFF_FILTER_BYTES, 2, BPF_F_MMAPABLE },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
 };
 
@@ -68,6 +71,8 @@ static size_t whole_pages(size_t size)
 #define CONTROL_SIZE whole_pages(sizeof(struct shakeoff_control))
 #define SERVICES_SIZE whole_pages(sizeof(struct shakeoff_service) * SHAKEOFF_MAX_SERVICES)
 
+#define FILTERS_SIZE whole_pages(2 * SHAKEOFF_FILTER_BYTES)
+
 static struct datapath *datapath_new(void)
 {
 	struct datapath *datapath = calloc(1, sizeof(*datapath));
@@ -79,6 +84,7 @@ static struct datapath *datapath_new(void)
 	datapath->program = datapath->frags = -1;
 	datapath->control = MAP_FAILED;
 	datapath->services = MAP_FAILED;
+	datapath->filters = MAP_FAILED;
 	return datapath;
 }
 
@@ -90,6 +96,8 @@ void datapath_close(struct datapath *datapath)
 		munmap(datapath->control, CONTROL_SIZE);
 	if (datapath->services != MAP_FAILED)
 		munmap(datapath->services, SERVICES_SIZE);
+	if (datapath->filters != MAP_FAILED)
+		munmap(datapath->filters, FILTERS_SIZE);
 	for (int i = 0; i < MAP_COUNT; i++)
 		cleanup_fd_function(&datapath->maps[i]);
 	cleanup_fd_function(&datapath->program);
@@ -115,6 +123,11 @@ static int map_check(const struct map_spec *spec, const struct bpf_map_info *inf
 	return -EPROTO;
 }
 
+static void *map_shared(const struct datapath *datapath, enum map map, size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[map], 0);
+}
+
 /* With all maps open: checks them and maps the shared memory. */
 static int datapath_finish(struct datapath *datapath)
 {
@@ -134,13 +147,14 @@ static int datapath_finish(struct datapath *datapath)
 		if (i == MAP_CONTROL)
 			datapath->control_id = info.id;
 	}
-	datapath->control = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[MAP_CONTROL],
-				 0);
+	datapath->control = map_shared(datapath, MAP_CONTROL, CONTROL_SIZE);
 	if (datapath->control == MAP_FAILED)
 		return -errno;
-	datapath->services = mmap(NULL, SERVICES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[MAP_SERVICES],
-				  0);
-	return datapath->services == MAP_FAILED ? -errno : 0;
+	datapath->services = map_shared(datapath, MAP_SERVICES, SERVICES_SIZE);
+	if (datapath->services == MAP_FAILED)
+		return -errno;
+	datapath->filters = map_shared(datapath, MAP_FILTER, FILTERS_SIZE);
+	return datapath->filters == MAP_FAILED ? -errno : 0;
 }
 
 /* Loads one of the object's two programs; with `maps` given it works on those instead of maps of its own. */
@@ -275,4 +289,9 @@ struct shakeoff_control *datapath_control(struct datapath *datapath)
 struct shakeoff_service *datapath_services(struct datapath *datapath)
 {
 	return datapath->services;
+}
+
+uint8_t *datapath_filter(struct datapath *datapath, uint32_t which)
+{
+	return datapath->filters + (which & 1) * SHAKEOFF_FILTER_BYTES;
 }

@@ -36,9 +36,9 @@ struct datapath_attachment {
 	uint32_t mtu;
 	uint32_t prog_id;
 	char prog_name[16];
-	bool ours;       /* false: a foreign program */
-	int abi;         /* of ours: its SHAKEOFF_ABI */
-	bool native;     /* driver mode (or offload) rather than generic */
+	bool ours;           /* false: a foreign program */
+	int abi;             /* of ours: its SHAKEOFF_ABI */
+	bool native;         /* driver mode (or offload) rather than generic */
 	uint32_t control_id; /* of ours: id of its control map: equal for interfaces that share a datapath */
 };
 
@@ -85,13 +85,15 @@ uint32_t datapath_control_id(const struct datapath *datapath);
 /* Shared memory with the hook; valid until datapath_close(). Fields have one writer each (abi.h): use relaxed atomics. */
 struct shakeoff_control *datapath_control(struct datapath *datapath);
 struct shakeoff_service *datapath_services(struct datapath *datapath); /* SHAKEOFF_MAX_SERVICES of them */
+uint8_t *datapath_filter(struct datapath *datapath, uint32_t which); /* 0 or 1: SHAKEOFF_FILTER_BYTES (filter.h) */
 
 /* Addresses of services. `address`: IPv4 mapped; `port`: host byte order. */
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service);
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
 /* Calls back for every address; the callback may remove the one it is given. Stops at a callback's non-zero return. */
 int datapath_address_each(struct datapath *datapath,
-			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port, uint32_t service),
+			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port,
+					  uint32_t service),
 			  void *context);
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface);
@@ -105,7 +107,8 @@ int datapath_service_counters(struct datapath *datapath, uint32_t service, struc
 int datapath_service_counters_reset(struct datapath *datapath, uint32_t service);
 
 /* The map of validated tuples. -ENOENT: not in it. */
-int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple, struct shakeoff_validated *entry);
+int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple,
+			   struct shakeoff_validated *entry);
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple);
 
 /*

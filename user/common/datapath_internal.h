@@ -22,6 +22,7 @@ enum map {
 	MAP_VERDICTS,
 	MAP_SERVICE_COUNTERS,
 	MAP_VALIDATED,
+	MAP_FILTER,
 	MAP_RINGS,
 	MAP_COUNT
 };
@@ -33,6 +34,7 @@ struct datapath {
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;
+	uint8_t *filters; /* two of SHAKEOFF_FILTER_BYTES */
 };
 
 /* ---- datapath_detail.c: the last failure's cause, for datapath_detail() */

@@ -72,18 +72,26 @@ static int map_remove(const struct datapath *datapath, enum map map, const void 
 	return bpf_map_delete_elem(datapath->maps[map], key) ? -errno : 0;
 }
 
+/* The hook remembers what it looked up last: after a change it has to look again. */
+static int changed(struct datapath *datapath, int result)
+{
+	if (!result)
+		__atomic_add_fetch(&datapath->control->generation, 1, __ATOMIC_RELEASE);
+	return result;
+}
+
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service)
 {
 	struct address_key key = address_key(address, port);
 
-	return map_set(datapath, key.map, &key.v6, &service);
+	return changed(datapath, map_set(datapath, key.map, &key.v6, &service));
 }
 
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port)
 {
 	struct address_key key = address_key(address, port);
 
-	return map_remove(datapath, key.map, &key.v6);
+	return changed(datapath, map_remove(datapath, key.map, &key.v6));
 }
 
 /* All keys first: a removal in the middle of a walk would begin it anew. */
@@ -138,17 +146,17 @@ int datapath_address_each(struct datapath *datapath,
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface)
 {
-	return map_set(datapath, MAP_INTERFACES, &ifindex, interface);
+	return changed(datapath, map_set(datapath, MAP_INTERFACES, &ifindex, interface));
 }
 
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex)
 {
-	return map_remove(datapath, MAP_INTERFACES, &ifindex);
+	return changed(datapath, map_remove(datapath, MAP_INTERFACES, &ifindex));
 }
 
 int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key)
 {
-	return map_set(datapath, MAP_KEYS, &slot, key);
+	return changed(datapath, map_set(datapath, MAP_KEYS, &slot, key));
 }
 
 int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple,

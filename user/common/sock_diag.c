@@ -42,43 +42,41 @@ static void channel_key_create(void)
 	channel_key_error = pthread_key_create(&channel_key, channel_free);
 }
 
-static int channel_open(struct channel **opened)
+/* NULL with errno on failure. */
+static struct channel *channel_open(void)
 {
-	struct channel *channel;
-	int result;
+	struct channel *channel = calloc(1, sizeof(*channel));
+	int saved;
 
-	channel = calloc(1, sizeof(*channel));
 	if (!channel)
-		return -ENOMEM;
+		return NULL;
 	channel->socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	if (!channel->socket || mnl_socket_bind(channel->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-		result = -errno;
+		saved = errno;
 		channel_free(channel);
-		return result;
+		errno = saved;
+		return NULL;
 	}
 	channel->port = mnl_socket_get_portid(channel->socket);
-	*opened = channel;
-	return 0;
+	return channel;
 }
 
-/* The present thread's channel. It is closed when the thread ends. */
-static int channel_get(struct channel **channel)
+/* The present thread's channel, closed when the thread ends. NULL with errno on failure. */
+static struct channel *channel_get(void)
 {
-	struct channel *found;
-	int result;
+	struct channel *channel;
 
 	pthread_once(&channel_once, channel_key_create);
-	if (channel_key_error)
-		return -channel_key_error;
-	found = pthread_getspecific(channel_key);
-	if (!found) {
-		result = channel_open(&found);
-		if (result)
-			return result;
-		pthread_setspecific(channel_key, found);
+	if (channel_key_error) {
+		errno = channel_key_error;
+		return NULL;
 	}
-	*channel = found;
-	return 0;
+	channel = pthread_getspecific(channel_key);
+	if (!channel) {
+		channel = channel_open();
+		pthread_setspecific(channel_key, channel);
+	}
+	return channel;
 }
 
 /* After an error answers may be left in the socket: the next request begins with a new one. */
@@ -183,12 +181,11 @@ int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct 
 	for (size_t i = 0; i < sizeof(families) && !result; i++) {
 		struct inet_diag_req_v2 *request;
 		struct nlmsghdr *header;
-		struct channel *channel;
-
 		/* A channel of its own: the callback may call sock_diag_destroy() in the middle of the dump. */
-		result = channel_open(&channel);
-		if (result)
-			return result;
+		struct channel *channel = channel_open();
+
+		if (!channel)
+			return -errno;
 		request = request_begin(channel, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &header);
 		request->sdiag_family = families[i];
 		request->idiag_states = states;
@@ -249,15 +246,14 @@ static int find_socket(struct channel *channel, const struct shakeoff_tuple *tup
 
 int sock_diag_destroy(const struct shakeoff_tuple *tuple)
 {
+	struct channel *channel = channel_get();
 	struct inet_diag_req_v2 *request;
 	struct inet_diag_msg found;
-	struct channel *channel;
 	struct nlmsghdr *header;
 	int result;
 
-	result = channel_get(&channel);
-	if (result)
-		return result;
+	if (!channel)
+		return -errno;
 	result = find_socket(channel, tuple, &found);
 	if (!result) {
 		request = request_begin(channel, SOCK_DESTROY, NLM_F_ACK, &header);

@@ -14,7 +14,7 @@ struct sock_diag_entry {
 	uint32_t rqueue, wqueue;     /* as ss shows them: Recv-Q, Send-Q */
 	uint32_t ifindex;            /* bound device or 0 */
 	uint32_t uid;
-	uint32_t inode;              /* 0: no file (TIME-WAIT, not accepted) */
+	uint32_t inode; /* 0: no file (TIME-WAIT, not accepted) */
 };
 
 /*

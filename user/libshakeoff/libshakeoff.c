@@ -11,10 +11,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -196,15 +194,6 @@ static int take(struct queue *queue, int flags, struct delivery_message *message
 	}
 }
 
-/* Without a service of this name: is there a daemon at all? It keeps the links of its services while it is there. */
-static int explain_missing(const char *run_dir)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/" DELIVERY_LISTEN_DIR, run_dir);
-	return access(path, F_OK) ? -ECONNREFUSED : -ENOENT;
-}
-
 static struct queue *new_queue(const char *name, int backlog, const char *run_dir)
 {
 	size_t size = strlen(run_dir) + 1;
@@ -257,7 +246,8 @@ EXPORTED int shakeoff_listen(const char *name, int backlog, const char *run_dir)
 	}
 	if (result < 0) {
 		free_queue(queue);
-		return fail(result == -ENOENT ? explain_missing(run_dir) : result);
+		/* No socket of this name: is there a daemon at all? */
+		return fail(result == -ENOENT && !queue_any_service(run_dir) ? -ECONNREFUSED : result);
 	}
 	insert_queue(queue);
 	return queue->fd;

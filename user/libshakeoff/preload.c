@@ -12,8 +12,8 @@
  * pass it on.
  *
  * What it cannot reach: programs that are linked statically or make system calls themselves (Go); a descriptor that was
- * given to another process by exec or over a UNIX socket (there it is a socket to the daemon); a server that has changed its
- * root directory so that it no longer sees RUN_DIR (it does not find a restarted daemon, and serves what the kernel accepts).
+ * given to another process over a UNIX socket (there it is a socket to the daemon); a server that has changed its root
+ * directory so that it no longer sees RUN_DIR (it does not find a restarted daemon, and serves what the kernel accepts).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -140,6 +140,7 @@ __attribute__((constructor)) static void start(void)
 	keep_run_dir();
 	owner = getpid();
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
+	preload_inherit();
 }
 
 bool preload_is_vfork_child(void)

@@ -105,7 +105,8 @@ struct preload_listener {
 	unsigned int fd_count; /* of the server's descriptors: the first one and its duplicates */
 	int template_fd;       /* the server's own TCP socket, in LISTEN */
 	struct queue_watch watch;
-	bool told; /* why it stays away */
+	int64_t refused_since_ms; /* 0: it is not */
+	bool told;                /* why it stays away */
 
 	/* accept() reads what `options` points to without a lock; a change goes to the next of a few sets. */
 	struct preload_option_set option_sets[4];
@@ -129,6 +130,10 @@ static inline unsigned int preload_listener_id(const struct preload_listener *li
 
 /* After a successful listen(2): the daemon's accept queue takes the place of `fd`, if it serves that address. */
 void preload_adopt(int fd, int backlog);
+
+/* When the program starts: finds what was inherited over exec. */
+void preload_inherit(void);
+
 int preload_listen_again(struct preload_listener *listener, int fd, int backlog);
 int preload_accept(struct preload_listener *listener, int fd, struct sockaddr *address, socklen_t *length, int flags);
 int preload_setsockopt(struct preload_listener *listener, int fd, int level, int name, const void *value,

@@ -8,18 +8,24 @@
  *	                      daemon's return. The server goes on to accept what the kernel accepts on the template.
  *	the daemon comes      a new socket, registered like the first one, takes the place of the epoll instance.
  *
- * Every process that shares a listening socket by fork does this for itself, when it next looks at its descriptor.
+ * Every process that shares a listening socket by fork does this for itself, when it next looks at its descriptor. A program
+ * that inherits one over exec finds it again if it has the preload, too (an nginx that replaces its binary does), except while there
+ * is no daemon.
  *
  * Who may register again: the daemon's socket decides. A worker that has given up root may be refused (EACCES); it says so
  * once and serves what the kernel accepts. The template is what proves the right to serve an address (only who could bind it,
  * or inherited it, has it), so a daemon that checks the descriptor in LISTEN can let everybody connect.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +33,8 @@
 
 /* Registering again happens inside the server's accept(): a daemon that hangs is tried again later. */
 #define RECONNECT_TIMEOUT_MS 250
+
+#define COMPLAIN_AFTER_MS 3000
 
 /* A thread that waits in accept() looks this often whether another one has replaced the descriptor. */
 #define LOOK_AGAIN_MS 1000
@@ -41,6 +49,14 @@ static int fail(int error)
 {
 	errno = -error;
 	return -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void close_fd(int *fd)
@@ -124,6 +140,12 @@ static void move_hidden(int fd)
 	}
 }
 
+/* Another thread may have closed the descriptor, and its number may be something else's by now. */
+static bool is_of(int fd, const struct preload_listener *listener)
+{
+	return preload_fd(fd) == preload_listener_id(listener);
+}
+
 void preload_forget(int fd)
 {
 	struct preload_listener *listener = preload_listener(fd);
@@ -148,6 +170,15 @@ void preload_duplicated(struct preload_listener *listener, int fd)
 }
 
 /*
+ * Over exec nothing is left but the descriptors, so the socket to the daemon carries the number of its template: as
+ * SO_RCVLOWAT, which means nothing to a socket that delivers packets.
+ */
+static void note_template(int queue, int template_fd)
+{
+	preload_real()->setsockopt(queue, SOL_SOCKET, SO_RCVLOWAT, &template_fd, sizeof(template_fd));
+}
+
+/*
  * Puts `file` at every one of the server's descriptors of this listener, and closes it. O_NONBLOCK (in `status`) and
  * close-on-exec stay what the server made them.
  */
@@ -159,8 +190,10 @@ static void replace(struct preload_listener *listener, int file, enum preload_st
 	int fd, flags;
 
 	real->fcntl(file, F_SETFL, status & O_NONBLOCK);
+	if (state == PRELOAD_ATTACHED)
+		note_template(file, listener->template_fd);
 	for (fd = 0; fd < PRELOAD_MAX_FD && left; fd++) {
-		if (preload_listener(fd) != listener)
+		if (!is_of(fd, listener))
 			continue;
 		flags = real->fcntl(fd, F_GETFD);
 		preload_epoll_take_out(fd);
@@ -253,6 +286,12 @@ static bool is_silent(int error)
 	return error == -ENOENT || error == -ENOTDIR || error == -ECONNREFUSED;
 }
 
+/* A daemon that is just stopping or starting; the next look finds none, or one that answers. */
+static bool is_passing(int error)
+{
+	return error == -ECONNRESET || error == -EPIPE || error == -ETIMEDOUT;
+}
+
 static bool is_tcp(int fd, int *family)
 {
 	int protocol;
@@ -302,6 +341,7 @@ static int take_place(struct preload_listener *listener, int fd, int queue, int 
 	listener->template_fd = template_fd;
 	listener->fd_count = 1;
 	listener->told = false;
+	listener->refused_since_ms = 0;
 	read_options(listener);
 	preload_epoll_find(fd);
 	preload_set_fd(fd, preload_listener_id(listener));
@@ -341,6 +381,88 @@ void preload_adopt(int fd, int backlog)
 	}
 out:
 	preload_unlock(&guard);
+}
+
+/* ------------------------------------------------------------------------------------------- inherited over exec */
+
+/* Whether it leads to the daemon's socket of this service; the directory is as the daemon, not we, wrote it. */
+static bool leads_to(int fd, const char *service)
+{
+	struct sockaddr_un address = { 0 };
+	socklen_t size = sizeof(address);
+	char own[sizeof(address.sun_path)];
+
+	return preload_real()->getpeername(fd, (struct sockaddr *)&address, &size) == 0 &&
+	       queue_socket_path(preload_run_dir(), service, own, sizeof(own)) == 0 &&
+	       strcmp(basename(own), basename(address.sun_path)) == 0;
+}
+
+/* The template of a socket to the daemon, or -1: that is something else. */
+static int noted_template(int fd)
+{
+	int value, template_fd, family;
+	char name[SHAKEOFF_NAME_LEN];
+
+	if (!int_option(fd, SOL_SOCKET, SO_DOMAIN, &value) || value != AF_UNIX ||
+	    !int_option(fd, SOL_SOCKET, SO_TYPE, &value) || value != SOCK_SEQPACKET ||
+	    !int_option(fd, SOL_SOCKET, SO_RCVLOWAT, &template_fd) || !is_tcp(template_fd, &family) ||
+	    !int_option(template_fd, SOL_SOCKET, SO_ACCEPTCONN, &value) || !value)
+		return -1;
+	return find_service(template_fd, name) == 0 && leads_to(fd, name) ? template_fd : -1;
+}
+
+static struct preload_listener *listener_of_template(int template_fd)
+{
+	unsigned int id;
+
+	for (id = 1; id <= listeners_used; id++)
+		if (preload_listeners[id].template_fd == template_fd &&
+		    atomic_load(&preload_listeners[id].state) != PRELOAD_FREE)
+			return &preload_listeners[id];
+	return NULL;
+}
+
+static void inherit(int fd, int template_fd)
+{
+	struct preload_listener *listener = listener_of_template(template_fd);
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	if (!listener) {
+		listener = free_listener();
+		if (!listener || template_fd >= PRELOAD_MAX_FD || !is_tcp(template_fd, &listener->family))
+			return;
+		listener->flags = listen_flags(template_fd, listener->family);
+		listener->template_fd = template_fd;
+		listener->watch = (struct queue_watch){ -1, -1 };
+		/* Of a listening socket this is the backlog. */
+		preload_real()->getsockopt(template_fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+		listener->backlog = (int)info.tcpi_sacked;
+		read_options(listener);
+		preload_set_fd(template_fd, PRELOAD_FD_HIDDEN);
+		atomic_store(&listener->state, PRELOAD_ATTACHED);
+	}
+	preload_duplicated(listener, fd);
+}
+
+void preload_inherit(void)
+{
+	const struct dirent *entry;
+	int fd, template_fd;
+	DIR *dir;
+
+	if (!queue_any_service(preload_run_dir()))
+		return;
+	dir = opendir("/proc/self/fd");
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		fd = atoi(entry->d_name);
+		template_fd = fd < PRELOAD_MAX_FD ? noted_template(fd) : -1;
+		if (template_fd >= 0)
+			inherit(fd, template_fd);
+	}
+	closedir(dir);
 }
 
 /* ------------------------------------------------------------------------------------- the daemon goes and comes */
@@ -400,6 +522,17 @@ static void wake_waiters(int fd, int ready_fd)
 	preload_real()->epoll_ctl(fd, EPOLL_CTL_ADD, ready_fd, &event);
 }
 
+/* Once, and only of what lasts: a daemon that starts sets the permissions of its socket a moment after it appears. */
+static void complain(struct preload_listener *listener, int fd, int error, bool refused)
+{
+	if (!listener->refused_since_ms)
+		listener->refused_since_ms = now_ms();
+	if (listener->told || now_ms() - listener->refused_since_ms < COMPLAIN_AFTER_MS)
+		return;
+	listener->told = true;
+	say_why_not(fd, error, refused);
+}
+
 static bool come_back(struct preload_listener *listener, int fd)
 {
 	bool refused;
@@ -407,10 +540,8 @@ static bool come_back(struct preload_listener *listener, int fd)
 			       &refused);
 
 	if (queue < 0) {
-		if (!listener->told && (refused || !is_silent(queue))) {
-			listener->told = true;
-			say_why_not(fd, queue, refused);
-		}
+		if (!is_passing(queue) && (refused || !is_silent(queue)))
+			complain(listener, fd, queue, refused);
 		return false;
 	}
 	if (atomic_load(&listener->state) == PRELOAD_AWAY)
@@ -419,6 +550,7 @@ static bool come_back(struct preload_listener *listener, int fd)
 	close_hidden(&listener->watch.inotify_fd);
 	close_hidden(&listener->watch.timer_fd);
 	listener->told = false;
+	listener->refused_since_ms = 0;
 	return true;
 }
 
@@ -429,7 +561,7 @@ static int recover(struct preload_listener *listener, int fd, unsigned int gener
 	int listening, result = 0;
 
 	preload_lock(&guard);
-	if (preload_listener(fd) != listener) {
+	if (!is_of(fd, listener)) {
 		result = -EBADF;
 	} else if (atomic_load(&listener->generation) == generation &&
 		   atomic_load(&listener->state) == PRELOAD_ATTACHED) {
@@ -447,7 +579,7 @@ static void look_for_daemon(struct preload_listener *listener, int fd)
 	struct preload_guard guard;
 
 	preload_lock(&guard);
-	if (preload_listener(fd) == listener && atomic_load(&listener->state) == PRELOAD_AWAY &&
+	if (is_of(fd, listener) && atomic_load(&listener->state) == PRELOAD_AWAY &&
 	    queue_watch_fired(&listener->watch, preload_run_dir()))
 		come_back(listener, fd);
 	preload_unlock(&guard);
@@ -489,14 +621,6 @@ int preload_shutdown(struct preload_listener *listener, int fd, int how)
 }
 
 /* --------------------------------------------------------------------------------------------------------- accept */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* When an accept() that begins now gives up: the listening socket's SO_RCVTIMEO; -1: never. */
 static int64_t deadline(const struct preload_listener *listener)
@@ -602,7 +726,7 @@ int preload_setsockopt(struct preload_listener *listener, int fd, int level, int
 	if (result < 0)
 		return result;
 	preload_lock(&guard);
-	if (preload_listener(fd) == listener) {
+	if (is_of(fd, listener)) {
 		if (atomic_load(&listener->state) == PRELOAD_ATTACHED && level == SOL_SOCKET)
 			copy_timeout(listener->template_fd, fd);
 		read_options(listener);

@@ -173,6 +173,19 @@ int queue_find_service(const char *run_dir, const struct sockaddr *bound_address
 	return find_only_service(run_dir, &bound, name);
 }
 
+bool queue_any_service(const char *run_dir)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/" DELIVERY_LISTEN_DIR, run_dir) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+int queue_socket_path(const char *run_dir, const char *name, char *path, size_t size)
+{
+	return snprintf(path, size, "%s/%s" SOCKET_SUFFIX, run_dir, name) < (int)size ? 0 : -ENAMETOOLONG;
+}
+
 int queue_connect(const char *run_dir, const char *name)
 {
 	/* A daemon that hangs must not hang the server: also what is sent later is bounded by this. */
@@ -180,8 +193,7 @@ int queue_connect(const char *run_dir, const char *name)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd, error;
 
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s" SOCKET_SUFFIX, run_dir, name) >=
-	    (int)sizeof(address.sun_path))
+	if (queue_socket_path(run_dir, name, address.sun_path, sizeof(address.sun_path)))
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -345,7 +357,7 @@ int queue_set_backlog(int fd, int backlog, uint32_t flags)
 int queue_take(int fd, int flags, int recv_flags, struct delivery_message *message)
 {
 	int nonblocking = flags & SOCK_NONBLOCK ? 1 : 0;
-	int result, connection;
+	int result, connection = -1;
 
 	if (flags & SOCK_CLOEXEC)
 		recv_flags |= MSG_CMSG_CLOEXEC;
@@ -397,7 +409,7 @@ void queue_copy_peer(const struct delivery_message *message, int family, struct 
 /* Adding a watch again is harmless, and needed when the directory was removed and made anew. */
 static void watch_directories(int inotify_fd, const char *run_dir)
 {
-	const uint32_t events = IN_CREATE | IN_MOVED_TO | IN_ONLYDIR;
+	const uint32_t events = IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR;
 	char path[PATH_MAX];
 
 	inotify_add_watch(inotify_fd, run_dir, events);

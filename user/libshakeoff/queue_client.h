@@ -29,6 +29,12 @@ const char *queue_run_dir(void);
  */
 int queue_find_service(const char *run_dir, const struct sockaddr *bound, bool v6only, char name[SHAKEOFF_NAME_LEN]);
 
+/* Whether a daemon has listed any service: then RUN_DIR/listen is there. */
+bool queue_any_service(const char *run_dir);
+
+/* RUN_DIR/NAME.sock; -ENAMETOOLONG. */
+int queue_socket_path(const char *run_dir, const char *name, char *path, size_t size);
+
 /*
  * Connects to the daemon's socket of a service; the descriptor is blocking and close-on-exec. -ECONNREFUSED, -ENOENT: no
  * daemon, or it has no such service.

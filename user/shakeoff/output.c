@@ -17,7 +17,7 @@ struct cell {
 
 struct table {
 	const char *const *headings;
-	size_t columns;
+	size_t columns, column; /* of the next cell */
 	int widths[COLUMNS_MAX];
 	struct cell *cells;
 	size_t count, room;
@@ -86,7 +86,7 @@ struct table *table_new(const char *const *headings)
 __attribute__((format(printf, 3, 0))) static void add_cell(struct table *table, enum colour colour, const char *format,
 							   va_list arguments)
 {
-	int *width = &table->widths[table->count % table->columns], length;
+	int *width = &table->widths[table->column], length;
 	char *text;
 
 	if (table->count == table->room) {
@@ -98,6 +98,7 @@ __attribute__((format(printf, 3, 0))) static void add_cell(struct table *table, 
 		text = needed(NULL);
 	if (length > *width)
 		*width = length;
+	table->column = table->column + 1 < table->columns ? table->column + 1 : 0;
 	table->cells[table->count++] = (struct cell){ text, colour };
 }
 
@@ -137,8 +138,10 @@ void table_print(const struct table *table, FILE *stream)
 {
 	for (size_t column = 0; column < table->columns; column++)
 		print_cell(table, column, heading(table, column), COLOUR_BOLD, stream);
-	for (size_t i = 0; i < table->count; i++)
-		print_cell(table, i % table->columns, table->cells[i].text, table->cells[i].colour, stream);
+	for (size_t i = 0, column = 0; i < table->count; i++) {
+		print_cell(table, column, table->cells[i].text, table->cells[i].colour, stream);
+		column = column + 1 < table->columns ? column + 1 : 0;
+	}
 }
 
 void table_free(struct table *table)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's accept queue: connections that wait for a server, in order of arrival. Those that wait for longer than a
- * moment are watched, so that a client's reset takes them out. The caller holds the service's lock.
+ * A service's accept queue: connections that wait for a server, in order of arrival, apart for each place where servers
+ * listen. Those that wait for longer than a moment are watched, so that a client's reset takes them out. The caller
+ * holds the service's lock.
  */
 #ifndef SHAKEOFF_ACCEPT_QUEUE_H
 #define SHAKEOFF_ACCEPT_QUEUE_H
 
 #include <stddef.h>
 
+#include <shakeoffd/binding.h>
 #include <shakeoffd/connection.h>
 
 struct connection_list {
@@ -24,16 +26,54 @@ void connection_list_insert(struct connection_list *list, struct connection *con
 /* The one with this id, NULL: none. */
 struct connection *connection_list_find(const struct connection_list *list, uint64_t id);
 
+/* So long a binding is kept for servers that have gone, and what waits there with it. */
+#define ACCEPT_QUEUE_GRACE_NS 60000000000ull
+
 /* So long an accepted connection may wait without being watched: mostly it is gone long before. */
 #define ACCEPT_QUEUE_UNWATCHED_NS 100000000ull
 
-struct accept_queue {
+struct binding {
+	struct binding *next;
+	struct binding_key key;
 	struct connection_list waiting;
+	size_t servers;
+	uint64_t unserved_ns; /* since when there has been no server; 0: there is one */
+	bool adopted;         /* stands for the servers of an earlier daemon, wherever they listened */
+	bool dualstack;       /* its servers have IPv6 sockets that take IPv4 */
+	int receive_buffer;   /* SO_RCVBUF of its servers' listening sockets if they have set it; 0: the default */
+};
+
+struct accept_queue {
+	struct binding *bindings;
 	int watch_fd; /* an epoll instance: readable when a watched connection was reset */
 };
 
 int accept_queue_open(struct accept_queue *queue);
 void accept_queue_close(struct accept_queue *queue); /* the connections are the caller's business */
+
+/* One more server listens there. What waits for servers that have gone and belongs there now moves. NULL: no memory. */
+struct binding *accept_queue_bind(struct accept_queue *queue, const struct binding_key *key);
+void accept_queue_unbind(struct binding *binding, uint64_t now_ns);
+
+/* The servers of an earlier daemon are likely to come back, wherever they listened. 0 or -ENOMEM. */
+int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns);
+
+/* Which binding a connection to this address and port belongs to. NULL: nobody listens there. */
+struct binding *accept_queue_find(const struct accept_queue *queue, const struct in6_addr *address, uint16_t port);
+
+/* Puts it on the tail; back to where it was. */
+void accept_queue_append(struct binding *binding, struct connection *connection);
+void accept_queue_requeue(struct accept_queue *queue, struct binding *binding, struct connection *connection);
+void accept_queue_remove(struct connection *connection);
+
+/*
+ * Removes bindings that have had no server for too long. What waited there goes to others that take it, or to `orphans`.
+ * Returns whether there was one.
+ */
+bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct connection_list *orphans);
+
+/* How many wait. */
+size_t accept_queue_length(const struct accept_queue *queue);
 
 /* Watches the connection, which may wait in the queue or for a server's acknowledgment. */
 void accept_queue_watch(struct accept_queue *queue, struct connection *connection);

@@ -19,7 +19,8 @@ struct place {
 	struct in6_addr address;
 	uint16_t port;
 	bool any; /* from `*` */
-	const struct service *service;
+	struct delivery *delivery;
+	bool keep_only; /* stays if it is published, but is not added */
 	bool published; /* in the datapath at hand */
 };
 
@@ -170,30 +171,41 @@ static bool listen_means(const struct config_listen *listen, const struct in6_ad
 	return listen->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&listen->address, address);
 }
 
-static int places_find(struct places *places, const struct services *services, const struct own_addresses *own)
+/* What one `listen =` means, given the host's addresses. */
+static void places_of_listen(struct places *places, struct delivery *delivery, const struct config_listen *listen,
+			     const struct own_addresses *own)
+{
+	for (size_t a = 0; a < own->count; a++) {
+		enum delivery_coverage coverage = DELIVERY_UNCOVERED;
+
+		if (listen_means(listen, &own->list[a]))
+			coverage = delivery_covers(delivery, &own->list[a], listen->port);
+		if (coverage == DELIVERY_UNCOVERED)
+			continue;
+		places->list[places->count++] = (struct place){
+			.address = own->list[a],
+			.port = listen->port,
+			.any = listen->family == AF_UNSPEC,
+			.delivery = delivery,
+			.keep_only = coverage == DELIVERY_KEPT,
+		};
+	}
+}
+
+static int places_find(struct places *places, struct delivery *deliveries, size_t count, const struct own_addresses *own)
 {
 	size_t most = 0, distinct = 0;
 
-	for (size_t s = 0; s < services->count; s++)
-		most += services->list[s].config->listen_count * own->count;
+	for (size_t d = 0; d < count; d++)
+		most += deliveries[d].service->config->listen_count * own->count;
 	places->list = calloc(most + 1, sizeof(*places->list));
 	if (!places->list)
 		return -ENOMEM;
-	for (size_t s = 0; s < services->count; s++) {
-		const struct service *service = &services->list[s];
+	for (size_t d = 0; d < count; d++) {
+		const struct config_service *service = deliveries[d].service->config;
 
-		for (size_t l = 0; l < service->config->listen_count; l++) {
-			const struct config_listen *listen = &service->config->listen[l];
-
-			for (size_t a = 0; a < own->count; a++)
-				if (listen_means(listen, &own->list[a]))
-					places->list[places->count++] = (struct place){
-						.address = own->list[a],
-						.port = listen->port,
-						.any = listen->family == AF_UNSPEC,
-						.service = service,
-					};
-		}
+		for (size_t l = 0; l < service->listen_count; l++)
+			places_of_listen(places, &deliveries[d], &service->listen[l], own);
 	}
 	qsort(places->list, places->count, sizeof(*places->list), compare_claims);
 	for (size_t i = 0; i < places->count; i++)
@@ -207,7 +219,7 @@ static int places_find(struct places *places, const struct services *services, c
 
 static uint32_t service_id(const struct places *places, const struct place *place)
 {
-	return place->service->slots[places->datapath_index].id;
+	return place->delivery->service->slots[places->datapath_index].id;
 }
 
 static int check_published(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
@@ -233,13 +245,13 @@ static int publish_in(struct places *places)
 	for (size_t i = 0; i < places->count && !error; i++) {
 		const struct place *place = &places->list[i];
 
-		if (!place->published)
+		if (!place->published && !place->keep_only)
 			error = datapath_address_set(places->datapath, &place->address, place->port, service_id(places, place));
 	}
 	return error == -E2BIG ? -ENOSPC : error;
 }
 
-int addresses_publish(const struct services *services, struct datapath *const *datapaths, size_t count)
+int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths, size_t count)
 {
 	struct own_addresses own = {0};
 	struct places places = {0};
@@ -247,7 +259,7 @@ int addresses_publish(const struct services *services, struct datapath *const *d
 
 	error = own_addresses_read(&own);
 	if (!error)
-		error = places_find(&places, services, &own);
+		error = places_find(&places, deliveries, delivery_count, &own);
 	for (size_t i = 0; i < count && !error; i++) {
 		places.datapath = datapaths[i];
 		places.datapath_index = i;

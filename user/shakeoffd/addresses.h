@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where services are reached: the host's own unicast addresses, as far as the configuration names them. Addresses of
- * loopback and link-local ones are left to the kernel.
+ * Where services are reached: the host's own unicast addresses, as far as the configuration names them and servers listen
+ * there. Addresses of loopback and link-local ones are left to the kernel.
  */
 #ifndef SHAKEOFF_ADDRESSES_H
 #define SHAKEOFF_ADDRESSES_H
@@ -9,13 +9,13 @@
 #include <stddef.h>
 
 #include <common/datapath.h>
-#include <shakeoffd/service.h>
+#include <shakeoffd/delivery.h>
 
 /*
  * Reads the host's addresses and makes what the datapaths have agree with the configuration. -ENOSPC: more than the hook's
  * maps hold. What an earlier daemon left and is wrong goes, too.
  */
-int addresses_publish(const struct services *services, struct datapath *const *datapaths, size_t count);
+int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths, size_t count);
 
 /* Removes all: packets are the kernel's again. */
 int addresses_withdraw(struct datapath *const *datapaths, size_t count);

@@ -91,6 +91,7 @@ const char *connection_event_name(enum connection_event event);
 /* Where it came from: the index of a datapath, or this. */
 #define CONNECTION_FROM_KERNEL (-1)
 
+struct binding;
 struct server;
 
 struct connection {
@@ -99,9 +100,12 @@ struct connection {
 	int fd;                 /* -1: none yet */
 	int datapath;           /* index, or CONNECTION_FROM_KERNEL */
 	bool watched;           /* the accept queue watches the descriptor for a reset */
-	struct server *server;  /* DELIVERING and RESET_IN_DELIVERY */
+	struct binding *binding; /* QUEUED: the part of the accept queue that it waits in */
+	struct server *server;   /* DELIVERING and RESET_IN_DELIVERY */
 	uint64_t id;            /* on the wire to the server, and the order of arrival; never 0 */
 	uint64_t since_ns;      /* when it was enqueued first */
+	struct in6_addr local;  /* IPv4 mapped */
+	uint16_t local_port;    /* host byte order */
 	union socket_address peer;
 };
 

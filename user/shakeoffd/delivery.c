@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -63,12 +64,12 @@ static void withdraw(struct delivery *delivery, struct connection *connection, e
 	connection_free(connection);
 }
 
-static void withdraw_waiting(struct delivery *delivery, enum shakeoff_refusal reason)
+static void withdraw_all(struct delivery *delivery, struct connection_list *list, enum shakeoff_refusal reason)
 {
 	struct connection *connection;
 
-	while ((connection = delivery->queue.waiting.first)) {
-		connection_list_remove(&delivery->queue.waiting, connection);
+	while ((connection = list->first)) {
+		connection_list_remove(list, connection);
 		withdraw(delivery, connection, reason);
 	}
 }
@@ -76,12 +77,13 @@ static void withdraw_waiting(struct delivery *delivery, enum shakeoff_refusal re
 /* ---------------------------------------------------------------------------------------------------- handing out */
 
 /* The server with the fewest on their way; of equals the one that had its turn longest ago: the list is turned. */
-static struct server *choose(struct delivery *delivery)
+static struct server *choose(struct delivery *delivery, const struct binding *binding)
 {
 	struct server *best = NULL;
 
 	for (struct server *server = delivery->servers; server; server = server->next) {
-		if (!server->registered || server->paused_ns || server->unacknowledged.length >= DELIVERY_WINDOW)
+		if (server->binding != binding || !server->announced || server->paused_ns ||
+		    server->unacknowledged.length >= DELIVERY_WINDOW)
 			continue;
 		if (!best || server->unacknowledged.length < best->unacknowledged.length)
 			best = server;
@@ -105,63 +107,82 @@ static void move_to_end(struct delivery *delivery, struct server *server)
 }
 
 /* Every server has all that it may have: perhaps they have acknowledged meanwhile. */
-static bool collect_acknowledgments(struct delivery *delivery, struct finished *finished)
+static bool collect_acknowledgments(struct delivery *delivery, const struct binding *binding, struct finished *finished)
 {
 	struct server *server, *next;
 
 	for (server = delivery->servers; server; server = next) {
 		next = server->next;
-		if (server->registered && server->unacknowledged.length >= DELIVERY_WINDOW)
+		if (server->binding == binding && server->unacknowledged.length >= DELIVERY_WINDOW)
 			server_receive(server, finished);
 	}
-	return choose(delivery) != NULL;
+	return choose(delivery, binding) != NULL;
 }
 
-void delivery_dispatch(struct delivery *delivery, struct finished *finished)
+static void dispatch(struct delivery *delivery, struct binding *binding, struct finished *finished)
 {
 	struct connection *connection;
 	struct server *server;
 	int error;
 
-	while ((connection = delivery->queue.waiting.first)) {
-		server = choose(delivery);
-		if (!server && collect_acknowledgments(delivery, finished))
+	while ((connection = binding->waiting.first) && binding->servers) {
+		server = choose(delivery, binding);
+		if (!server && collect_acknowledgments(delivery, binding, finished))
 			continue;
 		if (!server)
 			return;
-		connection_list_remove(&delivery->queue.waiting, connection);
+		accept_queue_remove(connection);
 		error = server_send(server, connection);
 		if (!error) {
 			move_to_end(delivery, server);
 			continue;
 		}
-		connection_list_insert(&delivery->queue.waiting, connection);
+		accept_queue_requeue(&delivery->queue, binding, connection);
 		if (error != -EAGAIN)
 			server_end(server, finished);
 	}
 }
 
-void delivery_append(struct delivery *delivery, struct connection *connection)
+void delivery_dispatch(struct delivery *delivery, struct finished *finished)
+{
+	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
+		dispatch(delivery, binding, finished);
+}
+
+void delivery_append(struct binding *binding, struct connection *connection)
 {
 	connection_step(connection, CONNECTION_EVENT_ENQUEUED);
 	connection->since_ns = clock_ns();
-	connection_list_append(&delivery->queue.waiting, connection);
+	accept_queue_append(binding, connection);
 }
 
-void delivery_requeue(struct delivery *delivery, struct connection *connection)
+bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple, struct repair_options *options)
 {
-	connection_list_insert(&delivery->queue.waiting, connection);
-	/* It stands where accept_queue_watch_waiting() does not look. */
-	accept_queue_watch(&delivery->queue, connection);
+	const struct binding *binding;
+	struct in6_addr address;
+
+	memcpy(&address, tuple->local, sizeof(address));
+	pthread_mutex_lock(&delivery->service->lock);
+	binding = accept_queue_find(&delivery->queue, &address, ntohs(tuple->local_port));
+	if (binding)
+		*options = (struct repair_options){.dualstack = binding->dualstack, .receive_buffer = binding->receive_buffer};
+	pthread_mutex_unlock(&delivery->service->lock);
+	return binding;
 }
 
 void delivery_enqueue(struct delivery *delivery, struct connection *connection)
 {
 	struct finished finished = {0};
+	struct binding *binding;
 
 	pthread_mutex_lock(&delivery->service->lock);
-	delivery_append(delivery, connection);
-	delivery_dispatch(delivery, &finished);
+	binding = accept_queue_find(&delivery->queue, &connection->local, connection->local_port);
+	if (binding) {
+		delivery_append(binding, connection);
+		dispatch(delivery, binding, &finished);
+	} else {
+		withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
+	}
 	pthread_mutex_unlock(&delivery->service->lock);
 	finish_all(&finished);
 }
@@ -175,7 +196,7 @@ static void client_has_reset(struct delivery *delivery, struct connection *conne
 	delivery_count(delivery, connection, step, SHAKEOFF_REFUSED_CLIENT_RESET);
 	if (step->action != CONNECTION_DO_CLOSE)
 		return;
-	connection_list_remove(&delivery->queue.waiting, connection);
+	accept_queue_remove(connection);
 	finish(delivery, connection, finished);
 }
 
@@ -246,7 +267,7 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 			server->listens = 0;
 		if (server->paused_ns && now_ns >= server->paused_ns)
 			server->paused_ns = 0;
-		if (!server->registered && now_ns - server->connected_ns > REGISTRATION_NS)
+		if (!server->binding && now_ns - server->connected_ns > REGISTRATION_NS)
 			server_end(server, finished);
 		else if (server->unacknowledged.first &&
 			 now_ns - server->unacknowledged.first->since_ns >= ACCEPT_QUEUE_UNWATCHED_NS)
@@ -256,17 +277,54 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 	}
 }
 
-/* Its server may come back for a while; then nobody is kept waiting any longer. */
+/* Servers may come back for a while; then nobody is kept waiting any longer. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
+	struct connection_list orphans = {0};
 	struct service *service = delivery->service;
 
-	if (!service->unserved_ns || now_ns - service->unserved_ns < SERVICE_GRACE_NS)
+	if (!accept_queue_expire(&delivery->queue, now_ns, &orphans))
 		return;
-	log_warn("service %s has had no server for %llu s: %zu waiting connections are reset, and the kernel gets its packets",
-		 service->config->name, SERVICE_GRACE_NS / NS_PER_S, delivery->queue.waiting.length);
-	service_disarm(service);
-	withdraw_waiting(delivery, SHAKEOFF_REFUSED_UNSERVED);
+	log_warn("service %s: no server has listened for %llu s where one did before: %zu waiting connections are reset, and what "
+		 "comes is the kernel's",
+		 service->config->name, ACCEPT_QUEUE_GRACE_NS / NS_PER_S, orphans.length);
+	delivery->changed = true;
+	if (!delivery->queue.bindings)
+		service_disarm(service);
+	withdraw_all(delivery, &orphans, SHAKEOFF_REFUSED_UNSERVED);
+}
+
+bool delivery_take_change(struct delivery *delivery)
+{
+	return atomic_exchange(&delivery->changed, false);
+}
+
+enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port)
+{
+	enum delivery_coverage coverage = DELIVERY_UNCOVERED;
+	const struct binding *binding;
+
+	pthread_mutex_lock(&delivery->service->lock);
+	binding = accept_queue_find(&delivery->queue, address, port);
+	if (binding)
+		coverage = binding->adopted ? DELIVERY_KEPT : DELIVERY_COVERED;
+	pthread_mutex_unlock(&delivery->service->lock);
+	return coverage;
+}
+
+void delivery_announce(struct delivery *delivery)
+{
+	struct finished finished = {0};
+
+	pthread_mutex_lock(&delivery->service->lock);
+	for (struct server *server = delivery->servers, *next; server; server = next) {
+		next = server->next;
+		if (server->binding && !server->announced)
+			server_announce(server, &finished);
+	}
+	delivery_dispatch(delivery, &finished);
+	pthread_mutex_unlock(&delivery->service->lock);
+	finish_all(&finished);
 }
 
 void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_ns)
@@ -303,6 +361,7 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 	*delivery = (struct delivery){
 		.service = service,
 		.group = group,
+		.loop = loop,
 		.loops = loops,
 		.loop_count = loop_count,
 		.next_loop = service->index,
@@ -311,7 +370,10 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 	error = accept_queue_open(&delivery->queue);
 	if (error)
 		return error;
-	error = event_loop_add(loop, &delivery->watching, delivery->queue.watch_fd, EPOLLIN, watched_ready);
+	if (service->served)
+		error = accept_queue_adopt(&delivery->queue, clock_ns());
+	if (!error)
+		error = event_loop_add(loop, &delivery->watching, delivery->queue.watch_fd, EPOLLIN, watched_ready);
 	if (!error)
 		error = event_loop_add(loop, &delivery->incoming, listen_fd, EPOLLIN, incoming_ready);
 	if (error) {
@@ -337,8 +399,9 @@ void delivery_stop(struct delivery *delivery)
 	}
 	while (delivery->servers)
 		server_end(delivery->servers, &finished);
-	withdraw_waiting(delivery, SHAKEOFF_REFUSED_SHUTDOWN);
-	/* Server_end() has told the service about fewer servers; it stays disarmed. */
+	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
+		withdraw_all(delivery, &binding->waiting, SHAKEOFF_REFUSED_SHUTDOWN);
+	/* Withdrawing has published the capacity once more. */
 	service_disarm(delivery->service);
 	pthread_mutex_unlock(&delivery->service->lock);
 	finish_all(&finished);

@@ -15,6 +15,7 @@
 
 #include <shakeoffd/accept_queue.h>
 #include <shakeoffd/event_loop.h>
+#include <shakeoffd/repair.h>
 #include <shakeoffd/service.h>
 
 struct kernel_listener;
@@ -28,14 +29,24 @@ struct delivery {
 	struct server *servers;             /* connected, registered or not yet */
 	struct kernel_listener *listeners;  /* listening sockets of the servers, each once */
 	size_t connected, registered;
+	int receive_buffer;                 /* that the service's window is made for; 0: the default */
 	uint64_t settled_ns;
 
+	_Atomic(bool) changed;          /* where servers listen, since delivery_take_change() */
+	struct event_loop *loop;        /* is woken then */
 	gid_t group;                    /* whose members may serve */
 	struct event_source incoming;   /* RUN_DIR/NAME.sock */
 	bool incoming_paused;           /* not watched: no descriptor was left */
 	struct event_source watching;   /* the queue's watch_fd */
 	struct event_loop *const *loops; /* servers are spread over these */
 	size_t loop_count, next_loop;
+};
+
+/* Whether the addresses of a service are to be published for the hook. */
+enum delivery_coverage {
+	DELIVERY_UNCOVERED,
+	DELIVERY_KEPT, /* if it is: an earlier daemon may have had a server there, which may come back */
+	DELIVERY_COVERED,
 };
 
 /*
@@ -48,8 +59,19 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 void delivery_stop(struct delivery *delivery);
 void delivery_close(struct delivery *delivery); /* after the loops have ended */
 
+/* How the socket has to be made for the servers that listen at the local end. False: nobody does. Any thread. */
+bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple, struct repair_options *options);
+
 /* Puts an ESTABLISHED connection on the accept queue and hands out what can be. Any thread. */
 void delivery_enqueue(struct delivery *delivery, struct connection *connection);
+
+/*
+ * When a server begins to listen somewhere, the hook has to know before the server is told that it listens. For the thread
+ * of `loop`: has something changed? Is the address to be published? Then: servers may be told.
+ */
+bool delivery_take_change(struct delivery *delivery);
+enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port);
+void delivery_announce(struct delivery *delivery);
 
 /*
  * About every 100 ms: watches what waits, ends pauses, and gives up when there has been no server for too long.

@@ -13,6 +13,7 @@ struct kernel_listener {
 	struct event_source source;
 	struct kernel_listener *next;
 	struct delivery *delivery;
+	struct binding *binding;
 	uint64_t cookie;
 	size_t servers;  /* that brought it */
 	bool paused;     /* not watched: no room, or no descriptors; delivery_tick() goes on */
@@ -24,13 +25,13 @@ struct server {
 	struct server *next;
 	struct delivery *delivery;
 	struct kernel_listener *listener;  /* NULL: it brought none */
+	struct binding *binding;           /* NULL: not registered yet */
 	struct connection_list unacknowledged;
 	uint64_t connected_ns;
 	uint64_t paused_ns;    /* nothing is sent before; 0: not paused */
 	unsigned int listens;  /* LISTEN messages since the last delivery_tick() of a second's turn */
 	uint32_t backlog;
-	bool dualstack;
-	bool registered;
+	bool announced;        /* it was told that it listens: from then on it gets connections */
 	bool ended;            /* retired; its event loop may still call it once */
 };
 
@@ -50,19 +51,17 @@ void delivery_count(struct delivery *delivery, const struct connection *connecti
 		    const struct connection_transition *transition, enum shakeoff_refusal reason);
 
 /* On the tail of the queue. */
-void delivery_append(struct delivery *delivery, struct connection *connection);
-
-/* Back to where it was in the queue. */
-void delivery_requeue(struct delivery *delivery, struct connection *connection);
+void delivery_append(struct binding *binding, struct connection *connection);
 
 /* delivery_server.c */
 int server_send(struct server *server, struct connection *connection);
 void server_receive(struct server *server, struct finished *finished);
 void server_end(struct server *server, struct finished *finished);
+void server_announce(struct server *server, struct finished *finished);
 int server_start(struct delivery *delivery, int fd, struct event_loop *loop);
 
 /* delivery_listener.c */
-int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct event_loop *loop,
+int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding, struct event_loop *loop,
 			struct kernel_listener **listener);
 void kernel_listener_drop(struct kernel_listener *listener);
 void kernel_listener_resume(struct kernel_listener *listener);

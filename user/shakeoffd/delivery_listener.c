@@ -73,6 +73,15 @@ static bool error_is_of_one_connection(int error)
 	}
 }
 
+static void read_local(struct connection *connection)
+{
+	union socket_address local = {0};
+	socklen_t size = sizeof(local);
+
+	getsockname(connection->fd, &local.sa, &size);
+	socket_address_get(&local, &connection->local, &connection->local_port);
+}
+
 /* Accepts one and queues it. Returns false when there is no more to do now. */
 static bool accept_one(struct kernel_listener *listener)
 {
@@ -103,7 +112,8 @@ static bool accept_one(struct kernel_listener *listener)
 	}
 	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
 	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
-	delivery_append(delivery, connection);
+	read_local(connection);
+	delivery_append(listener->binding, connection);
 	return true;
 }
 
@@ -125,7 +135,7 @@ static void ready(struct event_source *source, uint32_t events)
 	finish_all(&finished);
 }
 
-int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct event_loop *loop,
+int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding, struct event_loop *loop,
 			struct kernel_listener **result)
 {
 	struct kernel_listener *listener = delivery->listeners;
@@ -143,6 +153,7 @@ int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, stru
 	if (!listener)
 		return -ENOMEM;
 	listener->delivery = delivery;
+	listener->binding = binding;
 	listener->cookie = cookie;
 	listener->servers = 1;
 	error = event_loop_add(loop, &listener->source, fd, EPOLLIN, ready);

@@ -34,13 +34,13 @@ static int say(const struct server *server, enum delivery_type type, int32_t val
 	return server_socket_send(server->source.fd, &message, -1);
 }
 
-/* What the servers ask for together: the greatest backlog; the address family of the last that registered. */
+/* What the servers ask for together: the greatest backlog. */
 static void tell_service(struct delivery *delivery)
 {
 	uint32_t backlog = 0;
 
 	for (const struct server *server = delivery->servers; server; server = server->next)
-		if (server->registered && server->backlog > backlog)
+		if (server->binding && server->backlog > backlog)
 			backlog = server->backlog;
 	service_set_servers(delivery->service, (uint32_t)delivery->registered, backlog);
 }
@@ -70,13 +70,15 @@ void server_end(struct server *server, struct finished *finished)
 		connection_list_remove(&server->unacknowledged, connection);
 		connection->server = NULL;
 		if (step->action == CONNECTION_DO_REQUEUE)
-			delivery_requeue(delivery, connection);
+			accept_queue_requeue(&delivery->queue, server->binding, connection);
 		else
 			finish(delivery, connection, finished);
 	}
 	if (server->listener)
 		kernel_listener_drop(server->listener);
-	if (server->registered) {
+	if (server->binding) {
+		accept_queue_unbind(server->binding, clock_ns());
+		server->binding = NULL;
 		delivery->registered--;
 		tell_service(delivery);
 		log_debug("service %s: a server has gone, %zu remain", delivery->service->config->name, delivery->registered);
@@ -128,7 +130,7 @@ static int acknowledge(struct server *server, uint64_t id, enum connection_event
 	connection->server = NULL;
 	delivery_count(delivery, connection, step, SHAKEOFF_REFUSED_CLIENT_RESET);
 	if (step->action == CONNECTION_DO_REQUEUE)
-		delivery_requeue(delivery, connection);
+		accept_queue_requeue(&delivery->queue, server->binding, connection);
 	else
 		finish(delivery, connection, finished);
 	if (event == CONNECTION_EVENT_RETURNED)
@@ -136,32 +138,59 @@ static int acknowledge(struct server *server, uint64_t id, enum connection_event
 	return 0;
 }
 
-/* Returns 0, or the negative errno that the server is refused with. Closes listening_fd or keeps it. */
-static int take_listener(struct server *server, int listening_fd)
+/* SYN-ACKs of a service have one window, that of the server which registered last. */
+static void set_window(struct delivery *delivery, int receive_buffer)
 {
-	struct delivery *delivery = server->delivery;
-	struct kernel_listener *listener;
-	struct listening_socket found;
 	uint16_t window = UINT16_MAX;
 	uint8_t wscale = SHAKEOFF_NO_WSCALE;
-	int error;
 
-	error = listening_socket_check(listening_fd, delivery->service->config, &found);
-	if (!error)
-		error = kernel_listener_use(delivery, listening_fd, found.cookie, server->source.loop, &listener);
-	if (error) {
-		close(listening_fd);
-		return error;
-	}
+	if (receive_buffer == delivery->receive_buffer)
+		return;
+	if (receive_buffer && profile_window(receive_buffer, &window, &wscale))
+		return;
+	delivery->receive_buffer = receive_buffer;
+	service_set_window(delivery->service, window, wscale);
+}
+
+static void leave_binding(struct server *server)
+{
 	if (server->listener)
 		kernel_listener_drop(server->listener);
-	server->listener = listener;
-	if (found.receive_buffer != delivery->service->socket_options.receive_buffer) {
-		if (found.receive_buffer && profile_window(found.receive_buffer, &window, &wscale))
-			return 0;
-		delivery->service->socket_options.receive_buffer = found.receive_buffer;
-		service_set_window(delivery->service, window, wscale);
+	server->listener = NULL;
+	if (server->binding)
+		accept_queue_unbind(server->binding, clock_ns());
+	server->binding = NULL;
+}
+
+/* Listens where its listening socket does, or, without one, for all that the service has. */
+static int join_binding(struct server *server, int listening_fd)
+{
+	struct delivery *delivery = server->delivery;
+	struct listening_socket found = {.key = binding_everything};
+	struct kernel_listener *listener = NULL;
+	struct binding *binding;
+	int error = 0;
+
+	if (listening_fd >= 0)
+		error = listening_socket_check(listening_fd, delivery->service->config, &found);
+	if (error)
+		return error;
+	binding = accept_queue_bind(&delivery->queue, &found.key);
+	if (!binding)
+		return -ENOMEM;
+	if (listening_fd >= 0)
+		error = kernel_listener_use(delivery, listening_fd, found.cookie, binding, server->source.loop, &listener);
+	if (error) {
+		accept_queue_unbind(binding, clock_ns());
+		return error;
 	}
+	if (!server->binding)
+		delivery->registered++;
+	leave_binding(server);
+	server->listener = listener;
+	server->binding = binding;
+	binding->receive_buffer = found.receive_buffer;
+	set_window(delivery, found.receive_buffer);
 	return 0;
 }
 
@@ -173,42 +202,59 @@ static int32_t backlog_of(const struct delivery_message *message)
 	return message->value ? message->value : 1;
 }
 
-static int listen_message(struct server *server, const struct server_message *received)
+/* Returns 0, or the negative errno that the server is refused with. Owns the descriptor that came along. */
+static int join(struct server *server, int listening_fd)
 {
-	struct delivery *delivery = server->delivery;
-	bool trusted = server->registered || peer_is_trusted(server->source.fd, delivery->group);
 	int error = 0;
 
-	if (++server->listens > MAX_LISTENS) {
+	if (++server->listens > MAX_LISTENS)
 		error = -EPROTO;
-		if (received->passed_fd >= 0)
-			close(received->passed_fd);
-	} else if (received->passed_fd >= 0) {
-		error = take_listener(server, received->passed_fd);
-	} else if (!trusted) {
+	else if (listening_fd < 0 && !server->binding && !peer_is_trusted(server->source.fd, server->delivery->group))
 		error = -EACCES;
-	}
+	else if (listening_fd >= 0 || !server->binding)
+		error = join_binding(server, listening_fd);
+	if (error && listening_fd >= 0)
+		close(listening_fd);
+	return error;
+}
+
+/* The first server at a place is told that it listens when the hook knows of the place: delivery_announce(). */
+static int listen_message(struct server *server, const struct server_message *received, struct finished *finished)
+{
+	struct delivery *delivery = server->delivery;
+	int error = join(server, received->passed_fd);
+
 	if (error) {
 		say(server, DELIVERY_REFUSED, -error);
 		log_warn_limited("service %s: a server was refused: %s", delivery->service->config->name, strerror(-error));
 		return error;
 	}
 	server->backlog = (uint32_t)backlog_of(&received->message);
-	delivery->service->socket_options.dualstack = received->message.flags & DELIVERY_FLAG_DUALSTACK;
-	if (!server->registered) {
-		server->registered = true;
-		delivery->registered++;
-	}
+	server->binding->dualstack = received->message.flags & DELIVERY_FLAG_DUALSTACK;
 	tell_service(delivery);
 	log_debug("service %s: a server listens, backlog %u, capacity %u", delivery->service->config->name, server->backlog,
 		  service_capacity(delivery->service));
-	return say(server, DELIVERY_LISTENING, (int32_t)service_capacity(delivery->service));
+	if (server->binding->servers > 1) {
+		server_announce(server, finished);
+		return 0;
+	}
+	server->announced = false;
+	delivery->changed = true;
+	event_loop_wake(delivery->loop);
+	return 0;
+}
+
+void server_announce(struct server *server, struct finished *finished)
+{
+	server->announced = true;
+	if (say(server, DELIVERY_LISTENING, (int32_t)service_capacity(server->delivery->service)))
+		server_end(server, finished);
 }
 
 static int handle(struct server *server, const struct server_message *received, struct finished *finished)
 {
 	if (received->message.type == DELIVERY_LISTEN)
-		return listen_message(server, received);
+		return listen_message(server, received, finished);
 	if (received->passed_fd >= 0)
 		close(received->passed_fd);
 	switch (received->message.type) {

@@ -3,7 +3,6 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,7 +10,6 @@
 
 #include <common/cleanup.h>
 #include <shakeoffd/listening_socket.h>
-#include <shakeoffd/tuple.h>
 
 #define MAX_GROUPS 256
 
@@ -33,43 +31,21 @@ static bool is_in_our_netns(int fd)
 	return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
-/* As config_listen holds it: IPv4 mapped. A wildcard of either family is ::. */
-static bool bound_address(int fd, struct in6_addr *address, uint16_t *port)
-{
-	union socket_address bound;
-	socklen_t size = sizeof(bound);
-
-	if (getsockname(fd, &bound.sa, &size))
-		return false;
-	memset(address, 0, sizeof(*address));
-	if (bound.sa.sa_family == AF_INET6) {
-		*address = bound.in6.sin6_addr;
-		*port = ntohs(bound.in6.sin6_port);
-		return true;
-	}
-	*port = ntohs(bound.in.sin_port);
-	if (bound.in.sin_addr.s_addr != htonl(INADDR_ANY)) {
-		address->s6_addr[10] = address->s6_addr[11] = 0xff;
-		memcpy(&address->s6_addr[12], &bound.in.sin_addr, 4);
-	}
-	return bound.sa.sa_family == AF_INET;
-}
-
 static bool is_loopback(const struct in6_addr *address)
 {
 	return IN6_IS_ADDR_LOOPBACK(address) || (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
 /* A socket on one address does not prove anything for another one, and one on loopback nothing for `*`. */
-static bool listens_for(const struct config_service *service, const struct in6_addr *address, uint16_t port)
+static bool listens_for(const struct config_service *service, const struct binding_key *key)
 {
 	for (size_t i = 0; i < service->listen_count; i++) {
 		const struct config_listen *listen = &service->listen[i];
 
-		if (listen->port != port)
+		if (listen->port != key->port)
 			continue;
-		if (IN6_IS_ADDR_UNSPECIFIED(address) ||
-		    (listen->family == AF_UNSPEC ? !is_loopback(address) : IN6_ARE_ADDR_EQUAL(&listen->address, address)))
+		if (key->any || (listen->family == AF_UNSPEC ? !is_loopback(&key->address) :
+							       IN6_ARE_ADDR_EQUAL(&listen->address, &key->address)))
 			return true;
 	}
 	return false;
@@ -87,11 +63,9 @@ int listening_socket_check(int fd, const struct config_service *service, struct 
 {
 	struct listening_socket found = {.receive_buffer = socket_int(fd, SO_RCVBUF)};
 	socklen_t size = sizeof(found.cookie);
-	struct in6_addr address;
-	uint16_t port;
 
 	if (socket_int(fd, SO_PROTOCOL) != IPPROTO_TCP || socket_int(fd, SO_ACCEPTCONN) != 1 || !is_in_our_netns(fd) ||
-	    !bound_address(fd, &address, &port) || !listens_for(service, &address, port))
+	    binding_of_socket(fd, &found.key) || !listens_for(service, &found.key))
 		return -EINVAL;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found.cookie, &size))
 		return -errno;

@@ -8,8 +8,10 @@
 #include <sys/types.h>
 
 #include <common/config.h>
+#include <shakeoffd/binding.h>
 
 struct listening_socket {
+	struct binding_key key;
 	uint64_t cookie;    /* the kernel's name of the socket, however many descriptors there are */
 	int receive_buffer; /* SO_RCVBUF if it is not the default, otherwise 0 */
 };

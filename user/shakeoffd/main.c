@@ -26,6 +26,7 @@
 #include <shakeoffd/monitor.h>
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/run_dir.h>
+#include <shakeoffd/socket_filter.h>
 #include <shakeoffd/worker.h>
 
 #define TICK_NS (100 * NS_PER_MS)
@@ -45,6 +46,7 @@ struct daemon {
 	struct run_dir run_dir;
 	struct interfaces interfaces;
 	struct keys keys;
+	struct socket_filter filter;
 	struct services services;
 	struct event_loop *loop;
 	struct event_loop **worker_loops;
@@ -149,7 +151,32 @@ static uint64_t drained_ns(const struct daemon *daemon)
 	return oldest;
 }
 
-static void follow_changes(struct daemon *daemon, uint64_t now)
+static int publish_addresses(struct daemon *daemon)
+{
+	return addresses_publish(daemon->deliveries, daemon->delivery_count, daemon->interfaces.datapaths,
+				 daemon->interfaces.datapath_count);
+}
+
+/* Of servers: where they listen. */
+static void follow_servers(struct daemon *daemon)
+{
+	bool changed = daemon->monitor.addresses_changed;
+	int error;
+
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		changed |= delivery_take_change(&daemon->deliveries[i]);
+	if (!changed)
+		return;
+	daemon->monitor.addresses_changed = false;
+	error = publish_addresses(daemon);
+	if (error)
+		log_warn("the addresses of the services could not be published: %s", strerror(-error));
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		delivery_announce(&daemon->deliveries[i]);
+}
+
+/* Of the host, and of time. */
+static void follow_host(struct daemon *daemon, uint64_t now)
 {
 	int error;
 
@@ -158,15 +185,12 @@ static void follow_changes(struct daemon *daemon, uint64_t now)
 		daemon->profiled_ns = now;
 		interfaces_refresh(&daemon->interfaces);
 	}
-	if (daemon->monitor.addresses_changed) {
-		daemon->monitor.addresses_changed = false;
-		error = addresses_publish(&daemon->services, daemon->interfaces.datapaths, daemon->interfaces.datapath_count);
-		if (error)
-			log_warn("the host's addresses changed, but could not be published: %s", strerror(-error));
-	}
 	error = keys_rotate(&daemon->keys, now);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
+	error = socket_filter_tick(&daemon->filter, now);
+	if (error)
+		log_warn_limited("the kernel's sockets could not be listed: %s", strerror(-error));
 }
 
 static void tick(struct event_source *source, uint32_t events)
@@ -177,7 +201,7 @@ static void tick(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	follow_changes(daemon, now);
+	follow_host(daemon, now);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		delivery_tick(&daemon->deliveries[i], now, drained_ns(daemon));
 }
@@ -356,6 +380,8 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = say("the cookie keys could not be made",
 			    keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count));
 	if (!error)
+		socket_filter_open(&daemon->filter, interfaces->datapaths, interfaces->datapath_count);
+	if (!error)
 		error = say("the services could not be published", services_open(&daemon->services, &daemon->config,
 										 interfaces->datapaths,
 										 interfaces->datapath_count));
@@ -366,8 +392,7 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = say("the event sources could not be made", open_sources(daemon));
 	if (!error)
-		error = say("the addresses of the services could not be published",
-			    addresses_publish(&daemon->services, interfaces->datapaths, interfaces->datapath_count));
+		error = say("the addresses of the services could not be published", publish_addresses(daemon));
 	return error;
 }
 
@@ -477,8 +502,10 @@ int main(int argc, char **argv)
 	log_info("ready: %zu services on %zu interfaces, %zu workers", daemon.services.count, daemon.interfaces.count,
 		 daemon.worker_count);
 	sd_notify(0, "READY=1");
-	while (!daemon.stop && !error)
+	while (!daemon.stop && !error) {
 		error = event_loop_round(daemon.loop, -1);
+		follow_servers(&daemon);
+	}
 	say("waiting for events failed", error);
 	sd_notify(0, "STOPPING=1");
 	stop_service(&daemon);

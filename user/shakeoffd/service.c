@@ -90,8 +90,6 @@ static void adopt(struct service *service)
 		if (shared_get(shared->flags) & SHAKEOFF_SERVICE_SERVED)
 			service->served = true;
 	}
-	if (service->served)
-		service->unserved_ns = clock_ns();
 }
 
 static void publish(struct service *service);
@@ -234,12 +232,8 @@ void service_set_servers(struct service *service, uint32_t servers, uint32_t bac
 	service->servers = servers;
 	if (backlog)
 		service->listen_backlog = backlog;
-	if (servers) {
+	if (servers)
 		service->served = true;
-		service->unserved_ns = 0;
-	} else if (service->served && !service->unserved_ns) {
-		service->unserved_ns = clock_ns();
-	}
 	publish(service);
 }
 
@@ -254,7 +248,6 @@ void service_set_window(struct service *service, uint16_t window_max, uint8_t ws
 void service_disarm(struct service *service)
 {
 	service->served = false;
-	service->unserved_ns = 0;
 	publish(service);
 }
 

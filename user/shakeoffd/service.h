@@ -16,10 +16,6 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
-#include <shakeoffd/repair.h>
-
-/* A service without a server is answered for so long; then it is the kernel's again. */
-#define SERVICE_GRACE_NS 60000000000ull
 
 struct service_slot {
 	struct shakeoff_service *shared;
@@ -38,9 +34,7 @@ struct service {
 	uint64_t held_from_kernel;
 	uint32_t servers;
 	uint32_t listen_backlog; /* 0: none has listened yet */
-	uint64_t unserved_ns;    /* since when it has had no server; 0: it has one, or never had */
 	bool served;             /* as SHAKEOFF_SERVICE_SERVED */
-	struct repair_options socket_options;
 };
 
 struct services {
@@ -68,7 +62,7 @@ bool service_has_room(const struct service *service);
 /* Who listens has changed: tells the hook. `backlog`: the greatest that a server asked for; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog);
 
-/* The first, and the largest, window of a SYN-ACK and its scale, where a server's SO_RCVBUF asks for others than the interface's. */
+/* The window of SYN-ACKs and its scale, where a server's SO_RCVBUF asks for others than the interface's. */
 void service_set_window(struct service *service, uint16_t window_max, uint8_t wscale);
 
 /* Not answered any more, until a server listens again. */

@@ -47,4 +47,18 @@ static inline socklen_t socket_address_set(union socket_address *to, const __be3
 	return sizeof(to->in6);
 }
 
+/* The other way: `port` in host byte order. */
+static inline void socket_address_get(const union socket_address *from, struct in6_addr *address, uint16_t *port)
+{
+	if (from->sa.sa_family == AF_INET6) {
+		*address = from->in6.sin6_addr;
+		*port = ntohs(from->in6.sin6_port);
+		return;
+	}
+	memset(address, 0, sizeof(*address));
+	address->s6_addr[10] = address->s6_addr[11] = 0xff;
+	memcpy(&address->s6_addr[12], &from->in.sin_addr, 4);
+	*port = ntohs(from->in.sin_port);
+}
+
 #endif

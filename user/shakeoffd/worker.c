@@ -175,6 +175,8 @@ static void complete(struct worker *worker, size_t datapath, struct service *ser
 		return;
 	}
 	socket_address_set(&connection->peer, event->tuple.remote, event->tuple.remote_port, options->dualstack);
+	memcpy(&connection->local, event->tuple.local, sizeof(connection->local));
+	connection->local_port = ntohs(event->tuple.local_port);
 	service_established(service, (int)datapath);
 	park_opened(worker->park, event, true);
 	give_back_all(worker, event);
@@ -186,7 +188,7 @@ static void open_connection(struct worker *worker, size_t datapath, const struct
 	struct service *service = services_find(worker->shared->services, datapath, event->service);
 	struct repair_options options;
 	struct connection *connection;
-	bool served;
+	int error;
 
 	if (!service) { /* its slot was cleared: nobody counts */
 		raw_reset(&worker->raw, event);
@@ -194,8 +196,6 @@ static void open_connection(struct worker *worker, size_t datapath, const struct
 	}
 	pthread_mutex_lock(&service->lock);
 	service_arrived(service, (int)datapath, event->time_ns);
-	options = service->socket_options;
-	served = service->served;
 	pthread_mutex_unlock(&service->lock);
 
 	connection = connection_new((int)datapath);
@@ -204,8 +204,10 @@ static void open_connection(struct worker *worker, size_t datapath, const struct
 		return;
 	}
 	connection_step(connection, CONNECTION_EVENT_ACK_VALID);
-	complete(worker, datapath, service, event, &options, connection,
-		 atomic_load_explicit(&worker->stop, memory_order_relaxed) ? -ESHUTDOWN : served ? 0 : -ENOENT);
+	error = delivery_socket_options(&worker->shared->deliveries[service->index], &event->tuple, &options) ? 0 : -ENOENT;
+	if (atomic_load_explicit(&worker->stop, memory_order_relaxed))
+		error = -ESHUTDOWN;
+	complete(worker, datapath, service, event, &options, connection, error);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ rings */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The real program under BPF_PROG_TEST_RUN, in a network namespace of the test's own, with one service on 10.9.0.1:80
+ * and [2001:db8::1]:80. Every frame that is run is checked for what holds always: one verdict counted once, the
+ * service's counters with it, the verdict's XDP action, a passed frame unchanged, a sent one well-formed and on its way
+ * back to where the frame came from.
+ *
+ * cmocka.h and what it needs has to be included before.
+ */
+#ifndef SHAKEOFF_TESTS_HARNESS_H
+#define SHAKEOFF_TESTS_HARNESS_H
+
+#include <shakeoff/abi.h>
+
+#include "frame.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define SERVICE 7 /* id of the service */
+#define EPOCH 1000u
+#define RINGS 2
+
+/* Of the interface's profile: values that nothing else has. */
+#define MSS4 1460
+#define MSS6 1440
+#define WINDOW(ipv6, timestamps) (64000 + 100 * (ipv6) + 10 * (timestamps))
+#define OUR_WSCALE 9
+#define OUR_TTL 61
+
+struct harness {
+	struct shakeoff_control *control;  /* shared with the program */
+	struct shakeoff_service *service;  /* likewise; of the one service */
+	int program, plain_program, frags_program;
+	int interfaces, validated, rings, filter; /* maps */
+	unsigned int ifindex;              /* where frames come in */
+	size_t linear;                     /* bytes in a frame's first buffer; 0: as many as fit */
+};
+
+extern struct harness harness;
+
+int harness_start(void **state); /* for a group */
+int harness_stop(void **state);
+int harness_reset(void **state); /* before each test: everything as described above, no event, nothing validated */
+
+/* Runs a frame. *out, if not NULL, is the frame afterwards. Returns its verdict. */
+enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out);
+enum shakeoff_verdict run_segment(const struct segment *segment, struct frame *out);
+const char *verdict_name(enum shakeoff_verdict verdict);
+void assert_verdict(const struct segment *segment, enum shakeoff_verdict expected);
+
+/* Runs a segment that is to be answered with this verdict, and reads the answer. */
+void run_answered(const struct segment *segment, enum shakeoff_verdict expected, struct reading *reading);
+
+/* The next event of the rings, or NULL; valid until the test's end. */
+const struct shakeoff_event *next_event(void);
+const struct shakeoff_event *expect_event(enum shakeoff_event_type type);
+void expect_no_event(void);
+
+/* A client in the middle of its handshake. */
+struct client {
+	struct segment syn, ack;
+	struct reading synack;
+	uint8_t ack_options[12];
+};
+
+/* Sends a SYN, and prepares the ACK that answers the SYN-ACK. Timestamps follow if the SYN-ACK has them. */
+void client_connect(struct client *client, const struct segment *syn);
+void client_opens(struct client *client, const struct segment *syn); /* and sends the ACK: ack_valid; takes its event */
+
+/* SYN options. */
+#define LINUX_OPTIONS BYTES(2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 1, 3, 3, 7)
+#define LINUX_TSVAL 0x11223344u
+#define WINDOWS_OPTIONS BYTES(2, 4, 0x05, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2)
+
+#define CLIENT_ISN 0xfffffff0u
+#define LINUX_SYN {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS}
+#define LINUX_SYN6 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS}
+#define WINDOWS_SYN {.seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS}
+#define WINDOWS_SYN6 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS}
+
+uint64_t monotonic_ns(void);
+struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
+bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
+void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */
+void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
+struct shakeoff_interface interface_default(void);
+void rings_set(unsigned int bytes); /* new rings of this size; 0: none */
+
+#endif

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The SYN cookie: what it brings back, how long it is good, and what forging one takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cookie.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct shakeoff_key keys[SHAKEOFF_KEY_SLOTS] = {
+	{0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull},
+	{0x1716151413121110ull, 0x1f1e1d1c1b1a1918ull},
+	{0x2726252423222120ull, 0x2f2e2d2c2b2a2928ull},
+	{0x3736353433323130ull, 0x3f3e3d3c3b3a3938ull},
+};
+
+static const struct cookie_flow flows[2] = {
+	{.client = {0x01020304}, .server = {0x0a090001}, .client_port = 0x409c, .server_port = 0x5000},
+	{.client = {0x20010db8, 1, 2, 3},
+	 .server = {0x20010db8, 0, 0, 0x80},
+	 .client_port = 0x409c,
+	 .server_port = 0x5000,
+	 .ipv6 = 1},
+};
+
+#define CLIENT_ISN 0xcafe1234u
+#define EPOCH 1000u
+
+/* What a client sends back. */
+struct answer {
+	__u32 cookie, tsecr;
+	_Bool timestamps;
+};
+
+static __u32 isn_of(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u32 bits)
+{
+	return cookie_isn(&keys[epoch % SHAKEOFF_KEY_SLOTS], flow, client_isn, epoch, bits);
+}
+
+static struct answer make_answer(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options)
+{
+	__u32 bits = cookie_encode(options, flow->ipv6);
+
+	return (struct answer){.cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
+			       .tsecr = cookie_tsval(123456789, bits),
+			       .timestamps = options->timestamps};
+}
+
+/* The judgement of the hook. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
+static _Bool validates(const struct cookie_flow *flow, const struct answer *answer, __u32 now, _Bool accept_next,
+		       __u32 *bits)
+{
+	*bits = cookie_bits(answer->cookie, answer->tsecr, answer->timestamps);
+	for (int attempt = 0; attempt < 2; attempt++) {
+		__u32 epoch;
+
+		if (cookie_epoch(answer->cookie, answer->timestamps, now, accept_next, attempt, &epoch) &&
+		    isn_of(flow, CLIENT_ISN, epoch, *bits) == answer->cookie)
+			return 1;
+	}
+	return 0;
+}
+
+static struct cookie_options round_trip(const struct cookie_options *options, _Bool ipv6)
+{
+	struct cookie_options back = {0};
+	__u32 bits = cookie_encode(options, ipv6);
+
+	assert_int_equal(bits & ~(options->timestamps ? COOKIE_TIMESTAMPS | COOKIE_TS_MASK : 0xfu), 0);
+	cookie_decode(bits, ipv6, &back);
+	return back;
+}
+
+/* ------------------------------------------------------------------------------------------------ what comes back */
+
+static void mss_is_never_above_the_offer_but_for_the_smallest_class(void **state)
+{
+	static const __u16 smallest[2] = {536, 1220};
+
+	(void)state;
+	for (int form = 0; form < 4; form++) {
+		_Bool ipv6 = form & 1;
+
+		for (__u32 mss = 0; mss <= 0xffff; mss++) {
+			struct cookie_options offer = {.mss = mss, .wscale = 7, .sack = 1, .timestamps = form >> 1};
+			struct cookie_options back = round_trip(&offer, ipv6);
+
+			assert_true(back.mss <= mss || back.mss == smallest[ipv6]);
+		}
+	}
+}
+
+static void mss_falls_to_the_next_class_and_no_further(void **state)
+{
+	(void)state;
+	for (int form = 0; form < 4; form++) {
+		_Bool ipv6 = form & 1, timestamps = form >> 1;
+		const __u16 *classes = timestamps ? cookie_ts_mss[ipv6] : cookie_plain_mss[ipv6];
+		int count = timestamps ? COOKIE_TS_MSS_CLASSES : COOKIE_MSS_CLASSES;
+
+		for (__u32 mss = classes[0]; mss <= 0xffff; mss++) {
+			struct cookie_options offer = {.mss = mss, .wscale = 7, .sack = 1, .timestamps = timestamps};
+			__u16 expected = classes[0];
+
+			for (int i = 0; i < count; i++)
+				if (classes[i] <= mss)
+					expected = classes[i];
+			assert_int_equal(round_trip(&offer, ipv6).mss, expected);
+		}
+	}
+}
+
+static void mss_of_the_usual_links_is_exact(void **state)
+{
+	/* Ethernet, PPPoE, the smallest of each family; with timestamps also jumbo frames (9000). */
+	static const struct {
+		__u16 mss;
+		_Bool ipv6, plain;
+	} links[] = {
+		{536, 0, 1},   {1440, 0, 1}, {1460, 0, 1}, {1220, 0, 0}, {1380, 0, 0}, {1400, 0, 0}, {8960, 0, 0},
+		{1220, 1, 1}, {1420, 1, 1}, {1440, 1, 1}, {1380, 1, 0}, {1400, 1, 0}, {8940, 1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(links); i++) {
+		struct cookie_options offer = {.mss = links[i].mss, .wscale = 7, .sack = 1, .timestamps = 1};
+
+		assert_int_equal(round_trip(&offer, links[i].ipv6).mss, links[i].mss);
+		offer.timestamps = 0;
+		if (links[i].plain)
+			assert_int_equal(round_trip(&offer, links[i].ipv6).mss, links[i].mss);
+	}
+}
+
+static void scale_sack_and_ecn_come_back_exactly_with_timestamps(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 16 * 2 * 2 * 2; i++) {
+		struct cookie_options offer = {
+			.mss = 1460, .wscale = i & 15, .sack = i >> 4 & 1, .ecn = i >> 5 & 1, .timestamps = 1};
+		struct cookie_options back = round_trip(&offer, i >> 6);
+
+		assert_int_equal(back.wscale, offer.wscale);
+		assert_int_equal(back.sack, offer.sack);
+		assert_int_equal(back.ecn, offer.ecn);
+		assert_int_equal(back.timestamps, 1);
+	}
+}
+
+static void scale_is_rounded_down_never_up_without_timestamps(void **state)
+{
+	(void)state;
+	for (int wscale = 0; wscale <= TCPOPT_MAX_WSCALE; wscale++) {
+		struct cookie_options offer = {.mss = 1460, .wscale = wscale, .sack = 1};
+
+		assert_int_equal(round_trip(&offer, 0).wscale, wscale >= 8 ? 8 : wscale == 7 ? 7 : 0);
+	}
+}
+
+static void nothing_is_promised_that_was_not_offered(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 65536 * 2; i += 13) {
+		for (int rest = 0; rest < 16 * 2 * 2; rest++) {
+			struct cookie_options offer = {
+				.mss = i, .wscale = rest & 15, .sack = rest >> 4 & 1, .timestamps = rest >> 5};
+			struct cookie_options back = round_trip(&offer, i >> 16);
+
+			assert_true(back.sack <= offer.sack);
+			assert_int_equal(back.ecn, 0);
+			assert_int_equal(back.timestamps, offer.timestamps);
+			if (offer.wscale == SHAKEOFF_NO_WSCALE)
+				assert_int_equal(back.wscale, SHAKEOFF_NO_WSCALE);
+			else
+				assert_true(back.wscale == SHAKEOFF_NO_WSCALE || back.wscale <= offer.wscale);
+		}
+	}
+}
+
+static void what_comes_back_comes_back_again(void **state)
+{
+	(void)state;
+	for (__u32 bits = 0; bits < 16; bits++) {
+		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+			struct cookie_options options = {0};
+
+			cookie_decode(bits, ipv6, &options);
+			assert_int_equal(cookie_encode(&options, ipv6), bits);
+		}
+	}
+	for (__u32 bits = COOKIE_TIMESTAMPS; bits <= (COOKIE_TIMESTAMPS | COOKIE_TS_MASK); bits++) {
+		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+			struct cookie_options options = {0};
+
+			cookie_decode(bits, ipv6, &options);
+			assert_int_equal(cookie_encode(&options, ipv6), bits);
+		}
+	}
+}
+
+static void what_windows_offers_comes_back_whole(void **state)
+{
+	struct cookie_options offer = {.mss = 1460, .wscale = 8, .sack = 1}, back = round_trip(&offer, 0);
+
+	(void)state;
+	assert_int_equal(back.mss, 1460);
+	assert_int_equal(back.wscale, 8);
+	assert_int_equal(back.sack, 1);
+}
+
+/* ------------------------------------------------------------------------------------------------------ how long */
+
+static const struct cookie_options forms[2] = {
+	{.mss = 1460, .wscale = 8, .sack = 1},
+	{.mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1},
+};
+
+/* In the epoch `later` after the cookie was made: is it good? For both forms and families the same. */
+static void assert_good_later(__u32 made, int later, _Bool accept_next, _Bool expected)
+{
+	for (int i = 0; i < 4; i++) {
+		const struct cookie_flow *flow = &flows[i & 1];
+		struct answer answer = make_answer(flow, made, &forms[i >> 1]);
+		__u32 bits;
+
+		assert_int_equal(validates(flow, &answer, made + (__u32)later, accept_next, &bits), expected);
+		if (expected)
+			assert_int_equal(bits, cookie_encode(&forms[i >> 1], flow->ipv6));
+	}
+}
+
+static void a_cookie_is_good_in_its_own_epoch(void **state)
+{
+	(void)state;
+	assert_good_later(EPOCH, 0, 0, 1);
+}
+
+static void a_cookie_is_good_in_the_next_epoch(void **state)
+{
+	(void)state;
+	assert_good_later(EPOCH, 1, 0, 1);
+}
+
+static void a_cookie_is_bad_from_the_second_epoch_on(void **state)
+{
+	(void)state;
+	for (int later = 2; later < 300; later++)
+		assert_good_later(EPOCH, later, 0, 0);
+}
+
+static void a_cookie_of_the_next_epoch_is_bad(void **state)
+{
+	(void)state;
+	assert_good_later(EPOCH, -1, 0, 0);
+}
+
+static void a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ(void **state)
+{
+	(void)state;
+	assert_good_later(EPOCH, -1, 1, 1);
+}
+
+static void clocks_that_differ_make_nothing_else_good(void **state)
+{
+	(void)state;
+	for (int later = -300; later < 300; later++)
+		assert_good_later(EPOCH, later, 1, later >= -1 && later <= 1);
+}
+
+static void epochs_may_wrap(void **state)
+{
+	(void)state;
+	for (int made = -3; made <= 3; made++)
+		for (int later = -3; later <= 3; later++)
+			assert_good_later((__u32)made, later, 0, later == 0 || later == 1);
+}
+
+/* --------------------------------------------------------------------------------------------- what it depends on */
+
+static void the_mac_is_siphash_of_the_documented_bytes(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		const struct cookie_flow *flow = &flows[ipv6];
+		size_t address = ipv6 ? 16 : 4, len = 0;
+		__u32 epoch = 0xfedcba98, isn = CLIENT_ISN, options = 0x8123;
+		__u8 message[48] = {0};
+		__u64 words[6];
+
+		memcpy(message + len, flow->client, address);
+		memcpy(message + (len += address), flow->server, address);
+		memcpy(message + (len += address), &flow->client_port, 2);
+		memcpy(message + (len += 2), &flow->server_port, 2);
+		memcpy(message + (len += 2), &isn, 4);
+		memcpy(message + (len += 4), &epoch, 4);
+		memcpy(message + (len += 4), &options, 3);
+		len += 3;
+		message[len] = len; /* SipHash's padding */
+		memcpy(words, message, sizeof(words));
+		assert_int_equal(cookie_mac(&keys[0], flow, isn, epoch, options),
+				 (__u32)siphash24(&keys[0], words, len / 8, words[len / 8]));
+	}
+}
+
+static __u32 mac_after(const struct cookie_flow *flow, int bit, void *field, __u32 *isn, __u32 *epoch, __u32 *options)
+{
+	__u8 *byte = (__u8 *)field + bit / 8;
+	__u32 mac;
+
+	*byte ^= 1 << bit % 8;
+	mac = cookie_isn(&keys[0], flow, *isn, *epoch, *options);
+	*byte ^= 1 << bit % 8;
+	return mac;
+}
+
+/* Flips every bit of every part, one at a time: the MAC, and not only the bits that are carried openly, has to change. */
+static void assert_every_bit_counts(_Bool ipv6, __u32 options, __u32 mac_mask)
+{
+	struct cookie_flow flow = flows[ipv6];
+	__u32 isn = CLIENT_ISN, epoch = EPOCH;
+	int option_bits = options & COOKIE_TIMESTAMPS ? COOKIE_TS_BITS : 4;
+	const struct {
+		void *field;
+		int bits;
+	} parts[] = {
+		{flow.client, ipv6 ? 128 : 32}, {flow.server, ipv6 ? 128 : 32}, {&flow.client_port, 16},
+		{&flow.server_port, 16},        {&isn, 32},                     {&epoch, 32},
+		{&options, option_bits},
+	};
+	__u32 before = cookie_isn(&keys[0], &flow, isn, epoch, options) & mac_mask;
+
+	for (size_t i = 0; i < COUNT(parts); i++)
+		for (int bit = 0; bit < parts[i].bits; bit++)
+			assert_int_not_equal(mac_after(&flow, bit, parts[i].field, &isn, &epoch, &options) & mac_mask, before);
+}
+
+static void every_bit_counts_with_timestamps(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++)
+		assert_every_bit_counts(ipv6, COOKIE_TIMESTAMPS | 0x0aa, (1u << COOKIE_PARITY_SHIFT) - 1);
+}
+
+static void every_bit_counts_without_timestamps(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++)
+		assert_every_bit_counts(ipv6, 0xa, (1u << COOKIE_EPOCH_SHIFT) - 1);
+}
+
+static void the_two_forms_have_different_macs(void **state)
+{
+	(void)state;
+	for (__u32 bits = 0; bits < 16; bits++)
+		assert_int_not_equal(cookie_mac(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits),
+				     cookie_mac(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits | COOKIE_TIMESTAMPS));
+}
+
+static void an_answer_with_changed_options_is_bad(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		for (__u32 changed = 1; changed <= COOKIE_TS_MASK; changed++) {
+			struct answer answer = make_answer(&flows[i], EPOCH, &forms[1]);
+			__u32 bits;
+
+			answer.tsecr ^= changed;
+			assert_false(validates(&flows[i], &answer, EPOCH, 1, &bits));
+		}
+	}
+}
+
+static void an_answer_that_lost_or_gained_timestamps_is_bad(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct answer answer = make_answer(&flows[i & 1], EPOCH, &forms[i >> 1]);
+		__u32 bits;
+
+		answer.timestamps = !answer.timestamps;
+		assert_false(validates(&flows[i & 1], &answer, EPOCH, 1, &bits));
+	}
+}
+
+/* ---------------------------------------------------------------------------------------------------- timestamps */
+
+static void assert_tsval_fits(__u32 clock, __u32 bits)
+{
+	__u32 tsval = cookie_tsval(clock, bits | COOKIE_TIMESTAMPS);
+
+	assert_int_equal(tsval & COOKIE_TS_MASK, bits);
+	assert_true(clock - tsval < 1u << COOKIE_TS_BITS); /* behind by less than 2^9; ahead would be a huge number */
+}
+
+static void tsval_is_never_ahead_of_the_clock_nor_far_behind(void **state)
+{
+	(void)state;
+	for (__u32 bits = 0; bits <= COOKIE_TS_MASK; bits++)
+		for (__u32 clock = 0x12345600; clock < 0x12345600 + 3 * 512; clock += 7)
+			assert_tsval_fits(clock, bits);
+}
+
+static void tsval_holds_where_the_clock_wraps(void **state)
+{
+	static const __u32 edges[] = {0, 0x80000000};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(edges); i++)
+		for (__u32 bits = 0; bits <= COOKIE_TS_MASK; bits += 3)
+			for (int step = -1100; step <= 1100; step++)
+				assert_tsval_fits(edges[i] + (__u32)step, bits);
+}
+
+/* ------------------------------------------------------------------------------------------------------- forgery */
+
+/* How many of the 4 values of the epoch bits (without timestamps), or of 2 (with), name an epoch that is good. */
+static int epochs_tried(_Bool timestamps, _Bool accept_next)
+{
+	int tried = 0, shift = timestamps ? COOKIE_PARITY_SHIFT : COOKIE_EPOCH_SHIFT;
+
+	for (__u32 value = 0; value < (timestamps ? 2 : 4); value++) {
+		for (int attempt = 0; attempt < 2; attempt++) {
+			__u32 epoch;
+
+			tried += cookie_epoch(value << shift, timestamps, EPOCH, accept_next, attempt, &epoch);
+		}
+	}
+	return tried;
+}
+
+static void a_random_ack_names_two_good_epochs(void **state)
+{
+	(void)state;
+	assert_int_equal(epochs_tried(0, 0), 2);
+	assert_int_equal(epochs_tried(1, 0), 2);
+}
+
+static void a_random_ack_names_three_good_epochs_where_clocks_may_differ(void **state)
+{
+	(void)state;
+	assert_int_equal(epochs_tried(0, 1), 3);
+	assert_int_equal(epochs_tried(1, 1), 3);
+}
+
+static int compare_words(const void *a, const void *b)
+{
+	__u32 left = *(const __u32 *)a, right = *(const __u32 *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Each (epoch, options) has one good value of 2^32: 2 * 16 without timestamps, which is 2^-27. */
+static void of_all_isns_32_are_good_without_timestamps(void **state)
+{
+	__u32 good[2 * 16];
+	int count = 0;
+
+	(void)state;
+	for (__u32 bits = 0; bits < 16; bits++)
+		for (__u32 epoch = EPOCH - 1; epoch <= EPOCH; epoch++)
+			good[count++] = isn_of(&flows[0], CLIENT_ISN, epoch, bits);
+	qsort(good, count, sizeof(good[0]), compare_words);
+	for (int i = 1; i < count; i++)
+		assert_int_not_equal(good[i - 1], good[i]);
+	for (int i = 0; i < count; i++) {
+		struct answer answer = {.cookie = good[i]};
+		__u32 bits;
+
+		assert_true(validates(&flows[0], &answer, EPOCH, 0, &bits));
+		answer.cookie ^= 1u << i % COOKIE_EPOCH_SHIFT;
+		assert_false(validates(&flows[0], &answer, EPOCH, 0, &bits));
+	}
+}
+
+/*
+ * Random answers to a cookie whose MAC is shortened to its `kept` low bits. Returns how many were taken for good; the
+ * other bits are those of the true cookie, as if the attacker had guessed them.
+ */
+static int forgeries(_Bool timestamps, int tries, int kept)
+{
+	__u32 mask = (1u << kept) - 1;
+	int taken = 0;
+
+	for (int i = 0; i < tries; i++) {
+		struct cookie_flow flow = flows[i & 1];
+		__u32 random_ack = (__u32)random() << 16 ^ (__u32)random();
+		__u32 bits = cookie_bits(random_ack, (__u32)random(), timestamps);
+
+		flow.client_port = random();
+		for (int attempt = 0; attempt < 2; attempt++) {
+			__u32 epoch;
+
+			if (cookie_epoch(random_ack, timestamps, EPOCH, 0, attempt, &epoch) &&
+			    !((isn_of(&flow, (__u32)i, epoch, bits) ^ random_ack) & mask))
+				taken++;
+		}
+	}
+	return taken;
+}
+
+/*
+ * 2^22 forged ACKs with 10 bits of MAC left: 2^22 * 2^-10 * share of plausible epochs. The standard deviation is the
+ * square root of that; five of them and a fixed seed leave chance out.
+ */
+static void forged_acks_pass_as_often_as_the_mac_is_long(void **state)
+{
+	int plain, timestamps;
+
+	(void)state;
+	srandom(3);
+	plain = forgeries(0, 1 << 22, 10);
+	timestamps = forgeries(1, 1 << 22, 10);
+	assert_in_range(plain, 2048 - 5 * 45, 2048 + 5 * 45);
+	assert_in_range(timestamps, 4096 - 5 * 64, 4096 + 5 * 64);
+}
+
+static void no_forged_ack_passes_in_a_million(void **state)
+{
+	(void)state;
+	srandom(4);
+	assert_int_equal(forgeries(0, 1 << 20, 26), 0);
+	assert_int_equal(forgeries(1, 1 << 20, 31), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mss_is_never_above_the_offer_but_for_the_smallest_class),
+		cmocka_unit_test(mss_falls_to_the_next_class_and_no_further),
+		cmocka_unit_test(mss_of_the_usual_links_is_exact),
+		cmocka_unit_test(scale_sack_and_ecn_come_back_exactly_with_timestamps),
+		cmocka_unit_test(scale_is_rounded_down_never_up_without_timestamps),
+		cmocka_unit_test(nothing_is_promised_that_was_not_offered),
+		cmocka_unit_test(what_comes_back_comes_back_again),
+		cmocka_unit_test(what_windows_offers_comes_back_whole),
+		cmocka_unit_test(a_cookie_is_good_in_its_own_epoch),
+		cmocka_unit_test(a_cookie_is_good_in_the_next_epoch),
+		cmocka_unit_test(a_cookie_is_bad_from_the_second_epoch_on),
+		cmocka_unit_test(a_cookie_of_the_next_epoch_is_bad),
+		cmocka_unit_test(a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ),
+		cmocka_unit_test(clocks_that_differ_make_nothing_else_good),
+		cmocka_unit_test(epochs_may_wrap),
+		cmocka_unit_test(the_mac_is_siphash_of_the_documented_bytes),
+		cmocka_unit_test(every_bit_counts_with_timestamps),
+		cmocka_unit_test(every_bit_counts_without_timestamps),
+		cmocka_unit_test(the_two_forms_have_different_macs),
+		cmocka_unit_test(an_answer_with_changed_options_is_bad),
+		cmocka_unit_test(an_answer_that_lost_or_gained_timestamps_is_bad),
+		cmocka_unit_test(tsval_is_never_ahead_of_the_clock_nor_far_behind),
+		cmocka_unit_test(tsval_holds_where_the_clock_wraps),
+		cmocka_unit_test(a_random_ack_names_two_good_epochs),
+		cmocka_unit_test(a_random_ack_names_three_good_epochs_where_clocks_may_differ),
+		cmocka_unit_test(of_all_isns_32_are_good_without_timestamps),
+		cmocka_unit_test(forged_acks_pass_as_often_as_the_mac_is_long),
+		cmocka_unit_test(no_forged_ack_passes_in_a_million),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Keeps the hook's socket filter (shakeoff/filter.h) near to the sockets that there are. */
+#ifndef SHAKEOFFD_SOCKET_FILTER_H
+#define SHAKEOFFD_SOCKET_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <common/datapath.h>
+
+struct socket_filter {
+	struct datapath **datapaths;
+	size_t datapath_count;
+	bool building;
+	uint64_t since_ns; /* when the building began, or when the last one ended; 0: there has been none */
+};
+
+void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count);
+
+/*
+ * Called several times a second, with CLOCK_MONOTONIC: begins a new filter now and then, and finishes it. Returns 0, or the
+ * negative errno of the kernel's list of sockets; the filter in use then stays, and the next call tries again.
+ */
+int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns);
+
+#endif
