@@ -63,11 +63,13 @@ PROGRAMS += $(if $(COMMAND),$(BUILD)/shakeoff)
 PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
 PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 30
 TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
 
 # ----------------------------------------------------------------------------------------------------------- targets
 
-.PHONY: all tools test-programs test lint format demo bench install uninstall clean help
+.PHONY: all tools test-programs test fuzz lint format demo bench install uninstall clean help
 
 all: $(PROGRAMS)
 
@@ -84,6 +86,13 @@ demo: all tools $(BUILD)/.deps-test
 bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
 
+# An input that breaks something is kept beside its fuzzer.
+fuzz: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do \
+		echo "$$fuzzer: $(FUZZ_SECONDS) s"; \
+		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 -artifact_prefix=$$fuzzer. || exit 1; \
+	done
+
 lint: all tools test-programs $(BUILD)/.deps-lint
 	@BUILD=$(BUILD) scripts/lint.sh
 
@@ -97,11 +106,12 @@ help:
 	@echo 'make            build everything under $(BUILD)/'
 	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
 	@echo 'make test       all tests: unit, BPF programs, network (root)'
+	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root)'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
 	@echo 'make clean      removes $(BUILD)/'
-	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... V=1'
+	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... FUZZ_SECONDS=n V=1'
 
 # --------------------------------------------------------------------------------------------------------- data path
 
@@ -175,6 +185,11 @@ $(TESTS): | $(BUILD)/.deps-test
 
 $(patsubst %.c,$(BUILD)/san/%.o,$(UNIT) $(PROG)): | $(BUILD)/.deps-test
 $(patsubst %.c,$(BUILD)/san/%.o,$(PROG)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out -O1,$(SAN_FLAGS)) -O2 -fsanitize=fuzzer -MMD -MP -MF $@.d -MT $@ -o $@ $< $(call links,$<)
 
 # Tools of the tests and benchmarks: the flood generator, clients; x.c finds the skeleton of x.bpf.c beside it.
 $(patsubst %.c,$(BUILD)/%,$(TOOL)): $(BUILD)/%: $(BUILD)/obj/%.o

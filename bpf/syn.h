@@ -54,10 +54,10 @@ static __always_inline enum options_found options_find(struct xdp_md *ctx, const
 	const __u32 *words = tcp_options(ctx, packet, TCPOPT_LINUX_SYN_BYTES);
 	int len;
 
-	scratch->opt = (struct tcpopt){.wscale = SHAKEOFF_NO_WSCALE};
 	if (words && packet->header_len == sizeof(struct tcphdr) + TCPOPT_LINUX_SYN_BYTES &&
 	    tcpopt_read_linux_syn(words, &scratch->opt))
 		return OPTIONS_READ;
+	scratch->opt = (struct tcpopt){.wscale = SHAKEOFF_NO_WSCALE};
 	len = tcp_options_copy(ctx, packet, scratch->options);
 	return len < 0 ? OPTIONS_MISSING : options_read(len);
 }
@@ -119,7 +119,8 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	ours.tsecr = offer->tsval;
 	ours.wscale = options.wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE : service_wscale(walk->service, profile);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours);
-	return reply_write(ctx, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
+	/* Inlined, as this is the one reply that has to be fast. */
+	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
 }
 
 static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, const struct packet *packet,

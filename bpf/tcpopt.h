@@ -113,7 +113,7 @@ static __always_inline _Bool tcpopt_read(const __u32 *words, __u32 len, struct t
 /* The options of a SYN as Linux has written them since 2.6: MSS, SACK permitted, timestamps, NOP, window scale. */
 #define TCPOPT_LINUX_SYN_BYTES 20
 
-/* Reads these 20 bytes at once. Returns false, with *opt untouched, if they are anything else. */
+/* Reads these 20 bytes at once: all of *opt but auth and position. Returns false, *opt untouched, if it is another list. */
 static __always_inline _Bool tcpopt_read_linux_syn(const __u32 *words, struct tcpopt *opt)
 {
 	__u32 mss = from_be32(words[0]), wscale = from_be32(words[4]);

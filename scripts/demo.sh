@@ -83,7 +83,7 @@ measure kernel
 nginx_stop
 
 heading "3. shakeoff: answered at the driver hook, completed by shakeoffd"
-config_pair web 80
+config web 80
 daemon_start
 nginx_start 80
 say "  attached to s0 in $(status interfaces.0.mode 2>/dev/null || echo native) mode; nginx runs unmodified under libshakeoff-preload.so"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# deps.sh [build|test|lint|all]: the Debian packages that building, testing and linting need. Root gets what is missing
+# deps.sh [build|test|fuzz|lint|all]: the Debian packages that building, testing, fuzzing and linting need. Root gets what is missing
 # installed; anybody else is told what is missing and how to get it.
 set -eu
 
@@ -33,6 +33,7 @@ packages() {
 		test  curl                 an unmodified client
 		test  wrk                  many clients at once
 		test  tcpdump              shows what was on the wire when a test fails
+		fuzz  libclang-rt-14-dev   libFuzzer and the sanitizers for clang
 		lint  clang-format         the tree's style
 		lint  clang-tidy           static analysis
 		lint  shellcheck           the scripts
@@ -66,9 +67,9 @@ forbid_services() {
 
 use=${1:-all}
 case $use in
-build | test | lint | all) ;;
+build | test | fuzz | lint | all) ;;
 *)
-	echo "deps.sh: unknown use '$use': build, test, lint or all" >&2
+	echo "deps.sh: unknown use '$use': build, test, fuzz, lint or all" >&2
 	exit 2
 	;;
 esac

@@ -54,6 +54,17 @@ tidy() {
 tidied=$(mktemp)
 trap 'rm -f "$tidied"' EXIT
 
+unformatted() {
+	local file status=0
+	for file in "${c_files[@]}"; do
+		clang-format "$file" | cmp -s - "$file" || {
+			echo "$file"
+			status=1
+		}
+	done
+	return "$status"
+}
+
 headers() {
 	local file missing=0
 	for file in "${c_files[@]}" "${scripts[@]}" Makefile; do
@@ -70,7 +81,7 @@ posix() {
 	grep -lE '^#!/bin/sh' "${scripts[@]}" | xargs -r -n 1 sh -n
 }
 
-step 'clang-format (make format repairs it)' clang-format --dry-run -Werror "${c_files[@]}"
+step 'clang-format (make format repairs it)' unformatted
 step 'gcc' compile gcc
 step 'clang' compile clang
 step 'clang-tidy' tidy

@@ -10,17 +10,10 @@ static inline int *lint_errno(void)
 	static int known;
 
 	switch (*__errno_location()) {
-	case EAGAIN:
-		known = EAGAIN;
-		break;
-	case EINTR:
-		known = EINTR;
-		break;
-	case ENOENT:
-		known = ENOENT;
-		break;
-	default:
-		known = EIO;
+	case EAGAIN: known = EAGAIN; break;
+	case EINTR: known = EINTR; break;
+	case ENOENT: known = ENOENT; break;
+	default: known = EIO;
 	}
 	return &known;
 }

@@ -67,7 +67,7 @@ nginx_start 80 4096 plain
 
 LAB=$base-shakeoff
 lab_up
-config_pair web 80 backlog=4096
+config web 80 backlog=4096
 daemon_start
 nginx_start 80 4096
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* libFuzzer: any bytes as TCP options; the reader, its fast path and the reference of the unit tests have to agree. */
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct tcpopt slow = {.wscale = SHAKEOFF_NO_WSCALE}, fast = slow;
+	struct tcpopt slow = { .wscale = SHAKEOFF_NO_WSCALE }, fast = slow;
 	size_t len = size < TCPOPT_MAX_BYTES ? size & ~(size_t)3 : TCPOPT_MAX_BYTES;
 	struct reference_options reference = reference_read(data, len);
 	uint32_t words[TCPOPT_BUFFER_WORDS];
@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tcpopt_read(words, len, &slow);
 	if (!reference_agrees(&reference, &slow) || slow.position > len)
 		abort();
-	if (len == TCPOPT_LINUX_SYN_BYTES && tcpopt_read_linux_syn(words, &fast) && !reference_agrees(&reference, &fast))
+	if (len == TCPOPT_LINUX_SYN_BYTES && tcpopt_read_linux_syn(words, &fast) &&
+	    !reference_agrees(&reference, &fast))
 		abort();
 	return 0;
 }

@@ -7,7 +7,7 @@ attached() { server ip -d link show dev s0 | grep -oE 'prog/xdp id [0-9]+'; }
 served() { client curl -s -m 5 "http://$SERVER4/"; }
 
 lab_up
-config_pair web 80
+config web 80
 
 server ip link set dev s0 xdpdrv obj "$BUILD/handshake.bpf.o" sec xdp
 by_ip=$(attached)

@@ -8,7 +8,7 @@ rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$DAEMON_PID/status"; }
 tcp_pages() { server sed -n 's/^TCP: .* mem \([0-9]*\).*/\1/p' /proc/net/sockstat; }
 
 lab_up
-config_pair web 80
+config web 80
 daemon_start
 nginx_start 80
 # What a first use costs is not the flood's.

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-config_pair web 80
+config web 80
 daemon_start
 nginx_start 80
 
@@ -24,16 +24,5 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "$address: nothing is sent twice for them" "$(json retransmissions <<<"$result")" 0
 done
 
-is "every connection that was validated was accepted" "$(counter accepted)" "$(counter ack_valid)"
+is "every connection that was validated was accepted, beside what the kernel took before nginx listened" $(($(counter accepted) - $(queue from_kernel))) "$(counter ack_valid)"
 is "the kernel refused no cookie of ours" "$(counter ack_invalid)" 0
-
-# One service for both addresses: an IPv6 connection is nothing for nginx's IPv4 socket, nor the other way round.
-nginx_stop
-daemon_stop
-config web 80
-daemon_start
-nginx_start 80
-for address in "$SERVER4" "$SERVER6"; do
-	result=$(client "$BUILD/tests/net/client" --dst "$address" --port 80 --count 1000 --concurrency 8 --http --json)
-	is "one service for two listening sockets, $address: none of 1,000 connections fails" "$(json failed <<<"$result")" 0
-done

@@ -6,11 +6,11 @@
 PROBE=$BUILD/tests/net/preload_probe
 netns=/run/netns/$LAB-client
 
-# probe LABEL ADDRESS [ARGUMENT...]
+# probe LABEL ADDRESS PORT [ARGUMENT...]
 probe() {
 	local label=$1
 	shift
-	tap server env LD_PRELOAD="$PRELOAD" "$PROBE" "$1" 7000 --queue --label "$label" --netns "$netns" "${@:2}"
+	tap server env LD_PRELOAD="$PRELOAD" "$PROBE" "$@" --queue --label "$label" --netns "$netns"
 }
 
 # CPU time of processes, in ticks
@@ -21,16 +21,27 @@ tap server "$PROBE" "$SERVER4" 7000 --label "kernel, IPv4" --netns "$netns"
 tap server "$PROBE" :: 7000 --connect "$SERVER4" --label "kernel, dual-stack" --netns "$netns"
 
 config probe 7000
+service wide 7001
+service moved 7002
 service web 80
 daemon_start
 before=$(counter accepted)
-probe "IPv4" "$SERVER4"
-probe "IPv6" "$SERVER6"
-probe "dual-stack, an IPv4 client" :: --connect "$SERVER4"
-probe "dual-stack, an IPv6 client" :: --connect "$SERVER6"
+probe "IPv4" "$SERVER4" 7000
+probe "IPv6" "$SERVER6" 7000
+probe "dual-stack, an IPv4 client" :: 7001 --connect "$SERVER4"
+probe "dual-stack, an IPv6 client" :: 7001 --connect "$SERVER6"
 at_least "these connections came through the daemon's queue" $(($(counter accepted) - before)) 600
 tap server env LD_PRELOAD="$PRELOAD" "$PROBE" 127.0.0.1 7000 --label "not a service's address"
-tap server env LD_PRELOAD="$PRELOAD" SHAKEOFF_RUN_DIR="$TMP/none" "$PROBE" "$SERVER4" 7001 --label "without a daemon"
+tap server env LD_PRELOAD="$PRELOAD" SHAKEOFF_RUN_DIR="$TMP/none" "$PROBE" "$SERVER4" 7003 --label "without a daemon"
+
+# An operator changes a server's address to the wildcard and restarts it.
+server_start narrow "$SERVER4" 7002 line
+killed "$PID"
+server_start any 0.0.0.0 7002 line
+any=$PID
+is "restarted on any address, a server gets what came for the one it had" \
+	"$(client timeout 5 bash -c "exec 3<>/dev/tcp/$SERVER4/7002; echo hello >&3; cat <&3")" hello
+kill "$any"
 
 # nginx's workers have given up root; they register again by the listening socket that they inherited.
 nginx_start 80

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-config_pair web 80
+config web 80
 daemon_start
 nginx_start 80
 

@@ -23,9 +23,8 @@ print("intact" if answer == digest.hexdigest() else "corrupt", int(megabytes / t
 EOT
 
 lab_up
-config_pair web 80
-service_on up4 "$SERVER4:7000" --
-service_on up6 "[$SERVER6]:7000" --
+config web 80
+service up 7000
 daemon_start
 nginx_start 80
 head -c $((MB << 20)) /dev/urandom >"$TMP/www/big"

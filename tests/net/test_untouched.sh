@@ -25,7 +25,7 @@ sys.exit(len(sock.recvfrom(65535)[0]) != int(sys.argv[2]))' "$@"
 }
 
 lab_up
-config_pair web 80
+config web 80
 service unserved 81
 daemon_start
 nginx_start 80

@@ -31,7 +31,10 @@ struct bytes {
 	size_t len;
 };
 
-#define BYTES(...) {(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})}
+#define BYTES(...)                                                                                                     \
+	{                                                                                                              \
+		(const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })                             \
+	}
 
 /* What is not said is what a client of the tests' service would send; zero means the default everywhere. */
 struct segment {
@@ -53,11 +56,11 @@ struct segment {
 	uint8_t first_extension; /* IPv6: type of the first of `extensions`, each of which names the next */
 	struct bytes extensions;
 
-	size_t padding;  /* behind the IP packet, of zeros */
+	size_t padding; /* behind the IP packet, of zeros */
 	bool zero_sport;
-	uint8_t doff;    /* instead of the true one, in words */
-	bool no_doff;    /* 0 */
-	int longer;      /* the IP length says so many bytes more than there are */
+	uint8_t doff;            /* instead of the true one, in words */
+	bool no_doff;            /* 0 */
+	int longer;              /* the IP length says so many bytes more than there are */
 	uint8_t ip_header_words; /* instead of the true one */
 };
 
@@ -66,8 +69,8 @@ struct frame {
 	uint8_t bytes[FRAME_MAX];
 };
 
-static const uint8_t frame_host_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
-static const uint8_t frame_client_mac[6] = {0x02, 0, 0, 0, 0, 0x02};
+static const uint8_t frame_host_mac[6] = { 0x02, 0, 0, 0, 0, 0x01 };
+static const uint8_t frame_client_mac[6] = { 0x02, 0, 0, 0, 0, 0x02 };
 
 static inline void put16(uint8_t *at, uint16_t value)
 {
@@ -104,7 +107,7 @@ static inline uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, size_t len)
 /* The TCP checksum over a segment whose own field is included: 0 if right. addresses: both, as in the IP header. */
 static inline uint16_t tcp_checksum(const uint8_t *addresses, size_t addresses_len, const uint8_t *tcp, size_t len)
 {
-	const uint8_t pseudo[4] = {0, IPPROTO_TCP, len >> 8, len};
+	const uint8_t pseudo[4] = { 0, IPPROTO_TCP, len >> 8, len };
 	uint32_t sum = sum_bytes(0, addresses, addresses_len);
 
 	return ~sum_bytes(sum_bytes(sum, pseudo, sizeof(pseudo)), tcp, len);

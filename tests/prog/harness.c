@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include <shakeoff/filter.h>
 
 #include "handshake.skel.h"
 
@@ -36,7 +38,7 @@ static const struct {
 	enum xdp_action action;
 	__u32 counts;
 } verdicts[] = {
-#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = {name, XDP_##action, counts},
+#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = { name, XDP_##action, counts },
 	SHAKEOFF_VERDICTS(X)
 #undef X
 };
@@ -66,7 +68,7 @@ static void counts_read(struct counts *counts)
 	int cpus = libbpf_num_possible_cpus();
 	struct shakeoff_service_counters service[cpus];
 	uint64_t packets[cpus];
-	__u32 id = SERVICE;
+	__u32 id = harness.service_id;
 
 	memset(counts, 0, sizeof(*counts));
 	for (__u32 i = 0; i < SHAKEOFF_VERDICT_COUNT; i++) {
@@ -134,7 +136,7 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 {
 	static struct frame after;
 	size_t linear = harness.linear && harness.linear < in->len ? harness.linear : in->len;
-	struct xdp_md context = {.data_end = linear, .ingress_ifindex = harness.ifindex};
+	struct xdp_md context = { .data_end = linear, .ingress_ifindex = harness.ifindex };
 	struct counts counts_before, counts_after;
 	enum shakeoff_verdict verdict;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->bytes, .data_size_in = in->len, .data_out = after.bytes,
@@ -143,6 +145,8 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 
 	counts_read(&counts_before);
 	err = bpf_prog_test_run_opts(harness.program, &options);
+	if (err == -EINVAL && linear != in->len)
+		skip(); /* this kernel's test run fills the first buffer */
 	if (err)
 		fail_msg("a frame of %zu bytes could not be run: %s", in->len, strerror(-err));
 	counts_read(&counts_after);
@@ -253,8 +257,8 @@ void rings_set(unsigned int bytes)
 struct shakeoff_interface interface_default(void)
 {
 	return (struct shakeoff_interface){
-		.mss = {MSS4, MSS6},
-		.window = {{WINDOW(0, 0), WINDOW(0, 1)}, {WINDOW(1, 0), WINDOW(1, 1)}},
+		.mss = { MSS4, MSS6 },
+		.window = { { WINDOW(0, 0), WINDOW(0, 1) }, { WINDOW(1, 0), WINDOW(1, 1) } },
 		.wscale = OUR_WSCALE,
 		.sack = 1,
 		.timestamps = 1,
@@ -262,17 +266,35 @@ struct shakeoff_interface interface_default(void)
 	};
 }
 
+void key_set(__u32 slot, uint64_t change)
+{
+	struct shakeoff_key key = { 0x1111111111111111 * (slot + 1) ^ change, 0x0123456789abcdef + slot };
+
+	assert_int_equal(bpf_map_update_elem(harness.keys, &slot, &key, BPF_ANY), 0);
+}
+
+/* Tells the hook that what it has kept of earlier look-ups may be wrong. Never the number of an earlier test. */
+void generation_raise(void)
+{
+	static __u32 generation;
+
+	harness.control->generation = ++generation;
+}
+
 void interface_set(const struct shakeoff_interface *profile)
 {
 	bpf_map_delete_elem(harness.interfaces, &harness.ifindex);
 	if (profile)
 		assert_int_equal(bpf_map_update_elem(harness.interfaces, &harness.ifindex, profile, BPF_ANY), 0);
+	generation_raise();
 }
 
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment)
 {
 	struct shakeoff_tuple tuple = {
-		.remote_port = htons(segment->zero_sport ? 0 : segment->sport ? segment->sport : 40000),
+		.remote_port = htons(segment->zero_sport ? 0 :
+				     segment->sport      ? segment->sport :
+							   40000),
 		.local_port = htons(segment->dport ? segment->dport : 80),
 	};
 
@@ -312,6 +334,23 @@ static void validated_clear(void)
 		bpf_map_delete_elem(harness.validated, &tuple);
 }
 
+bool filter_get(const struct segment *segment, __u32 which)
+{
+	static uint8_t slots[SHAKEOFF_FILTER_BYTES];
+	struct shakeoff_tuple tuple = tuple_of_segment(segment);
+
+	assert_int_equal(bpf_map_lookup_elem(harness.filter, &which, slots), 0);
+	return slots[shakeoff_filter_tuple_slot(&tuple)];
+}
+
+static void filter_clear(void)
+{
+	static const uint8_t slots[SHAKEOFF_FILTER_BYTES];
+
+	for (__u32 which = 0; which < 2; which++)
+		assert_int_equal(bpf_map_update_elem(harness.filter, &which, slots, BPF_ANY), 0);
+}
+
 int harness_reset(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
@@ -320,6 +359,7 @@ int harness_reset(void **state)
 	(void)state;
 	harness.program = harness.plain_program;
 	harness.linear = 0;
+	harness.service_id = SERVICE;
 	*harness.control = (struct shakeoff_control){
 		.heartbeat_ns = now,
 		/* In the middle of an epoch, so that none ends during a test. */
@@ -336,8 +376,11 @@ int harness_reset(void **state)
 		.capacity = 100,
 		.window_max = 65535,
 	};
-	interface_set(&profile);
+	interface_set(&profile); /* raises the generation */
+	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
+		key_set(slot, 0);
 	validated_clear();
+	filter_clear();
 	rings_set(SHAKEOFF_RING_BYTES);
 	events_forget();
 	return 0;
@@ -362,10 +405,10 @@ void client_connect(struct client *client, const struct segment *syn)
 	};
 	if (!client->synack.timestamps)
 		return;
-	memcpy(client->ack_options, (const uint8_t[]){1, 1, 8, 10}, 4);
+	memcpy(client->ack_options, (const uint8_t[]){ 1, 1, 8, 10 }, 4);
 	put32(client->ack_options + 4, client->synack.tsecr + 1);
 	put32(client->ack_options + 8, client->synack.tsval);
-	client->ack.options = (struct bytes){client->ack_options, sizeof(client->ack_options)};
+	client->ack.options = (struct bytes){ client->ack_options, sizeof(client->ack_options) };
 }
 
 void client_opens(struct client *client, const struct segment *syn)
@@ -379,13 +422,13 @@ void client_opens(struct client *client, const struct segment *syn)
 
 static int lo_configure(void)
 {
-	static const char *const labels[] = {"lo:1", "lo:2"}, *const addresses[] = {"10.9.0.1", "10.9.0.2"};
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK};
+	static const char *const labels[] = { "lo:1", "lo:2" }, *const addresses[] = { "10.9.0.1", "10.9.0.2" };
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK };
 	struct {
 		struct in6_addr address;
 		uint32_t prefix_len;
 		int ifindex;
-	} request6 = {.prefix_len = 128, .ifindex = 1};
+	} request6 = { .prefix_len = 128, .ifindex = 1 };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int err = ioctl(fd, SIOCSIFFLAGS, &request);
 
@@ -416,8 +459,8 @@ static void *map_memory(struct bpf_map *map, size_t size)
 
 static int service_publish(void)
 {
-	struct shakeoff_address4 address4 = {.port = htons(80)};
-	struct shakeoff_address6 address6 = {.port = htons(80)};
+	struct shakeoff_address4 address4 = { .port = htons(80) };
+	struct shakeoff_address6 address6 = { .port = htons(80) };
 	__u32 service = SERVICE;
 
 	inet_pton(AF_INET, "10.9.0.1", &address4.address);
@@ -426,7 +469,7 @@ static int service_publish(void)
 	    bpf_map_update_elem(bpf_map__fd(skeleton->maps.addresses6), &address6, &service, BPF_ANY))
 		return -errno;
 	for (__u32 i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
-		struct shakeoff_key key = {0x1111111111111111 * (i + 1), 0x0123456789abcdef + i};
+		struct shakeoff_key key = { 0x1111111111111111 * (i + 1), 0x0123456789abcdef + i };
 
 		if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.cookie_keys), &i, &key, BPF_ANY))
 			return -errno;
@@ -434,9 +477,20 @@ static int service_publish(void)
 	return 0;
 }
 
+/* What the hook keeps for its next packet it keeps for each CPU. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 int harness_start(void **state)
 {
 	(void)state;
+	stay_on_one_cpu();
 	if (unshare(CLONE_NEWNET) || lo_configure()) {
 		print_error("no network namespace of its own: %s\n", strerror(errno));
 		return -1;
@@ -456,6 +510,8 @@ int harness_start(void **state)
 	harness.interfaces = bpf_map__fd(skeleton->maps.interfaces);
 	harness.validated = bpf_map__fd(skeleton->maps.validated);
 	harness.rings = bpf_map__fd(skeleton->maps.rings);
+	harness.addresses4 = bpf_map__fd(skeleton->maps.addresses4);
+	harness.keys = bpf_map__fd(skeleton->maps.cookie_keys);
 	harness.filter = bpf_map__fd(skeleton->maps.socket_filter);
 	harness.ifindex = if_nametoindex("lo");
 	return 0;

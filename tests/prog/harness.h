@@ -28,12 +28,13 @@
 #define OUR_TTL 61
 
 struct harness {
-	struct shakeoff_control *control;  /* shared with the program */
-	struct shakeoff_service *service;  /* likewise; of the one service */
+	struct shakeoff_control *control; /* shared with the program */
+	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
-	int interfaces, validated, rings, filter; /* maps */
-	unsigned int ifindex;              /* where frames come in */
-	size_t linear;                     /* bytes in a frame's first buffer; 0: as many as fit */
+	int addresses4, keys, interfaces, validated, rings, filter; /* maps */
+	unsigned int ifindex;                                       /* where frames come in */
+	__u32 service_id;                                           /* whose counters a frame is to move */
+	size_t linear; /* bytes in a frame's first buffer; 0: as many as fit */
 };
 
 extern struct harness harness;
@@ -73,15 +74,30 @@ void client_opens(struct client *client, const struct segment *syn); /* and send
 #define WINDOWS_OPTIONS BYTES(2, 4, 0x05, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2)
 
 #define CLIENT_ISN 0xfffffff0u
-#define LINUX_SYN {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS}
-#define LINUX_SYN6 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS}
-#define WINDOWS_SYN {.seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS}
-#define WINDOWS_SYN6 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS}
+#define LINUX_SYN                                                                                                      \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS                                              \
+	}
+#define LINUX_SYN6                                                                                                     \
+	{                                                                                                              \
+		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS                     \
+	}
+#define WINDOWS_SYN                                                                                                    \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS                                            \
+	}
+#define WINDOWS_SYN6                                                                                                   \
+	{                                                                                                              \
+		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = WINDOWS_OPTIONS                   \
+	}
 
 uint64_t monotonic_ns(void);
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
 void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */
+bool filter_get(const struct segment *segment, __u32 which);       /* does the filter say that it may have a socket? */
+void generation_raise(void);
+void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
 struct shakeoff_interface interface_default(void);
 void rings_set(unsigned int bytes); /* new rings of this size; 0: none */

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// link: tests/prog/harness.c
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c */
 /* The final ACK and what comes with it: what the daemon is told, and what is dropped under which name. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ static struct bytes payload(size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		data[i] = i * 31 + (i >> 8);
-	return (struct bytes){data, len};
+	return (struct bytes){ data, len };
 }
 
 /* ------------------------------------------------------------------------------------------------ the OPEN event */
@@ -75,33 +75,34 @@ struct negotiation {
 	uint8_t snd_wscale, rcv_wscale;
 };
 
-#define OFFERS(...) {.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)}
+#define OFFERS(...)                                                                                                    \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                                         \
+	}
 #define TS 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0
 #define BOTH (SHAKEOFF_EVENT_SACK | SHAKEOFF_EVENT_TIMESTAMPS)
 #define NONE SHAKEOFF_NO_WSCALE
 
 static const struct negotiation negotiations[] = {
-	{"Linux", LINUX_SYN, BOTH, 1460, 7, OUR_WSCALE},
-	{"Linux over IPv6, a smaller class", LINUX_SYN6, BOTH, 1440, 7, OUR_WSCALE},
-	{"Windows", WINDOWS_SYN, SHAKEOFF_EVENT_SACK, 1460, 8, OUR_WSCALE},
-	{"Windows over IPv6", WINDOWS_SYN6, SHAKEOFF_EVENT_SACK, 1440, 8, OUR_WSCALE},
-	{"no options", {.seq = CLIENT_ISN, .flags = SYN}, 0, 536, NONE, NONE},
-	{"no options over IPv6", {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN}, 0, 1220, NONE, NONE},
-	{"MSS alone", OFFERS(2, 4, 0x05, 0xa0), 0, 1440, NONE, NONE},
-	{"an MSS between classes is rounded down", OFFERS(2, 4, 0x05, 0xb3, 1, 1, 4, 2), SHAKEOFF_EVENT_SACK, 1440, NONE, NONE},
-	{"SACK without scale", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2), SHAKEOFF_EVENT_SACK, 1460, NONE, NONE},
-	{"a scale that no class has is rounded down",
-	 OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 14),
-	 SHAKEOFF_EVENT_SACK,
-	 1460,
-	 8,
-	 OUR_WSCALE},
-	{"scale 0", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 0), SHAKEOFF_EVENT_SACK, 1460, 0, OUR_WSCALE},
-	{"timestamps alone", OFFERS(2, 4, 0x05, 0xb4, 1, 1, TS), SHAKEOFF_EVENT_TIMESTAMPS, 1460, NONE, NONE},
-	{"timestamps and scale", OFFERS(2, 4, 0x05, 0xb4, 1, 1, TS, 1, 3, 3, 14), SHAKEOFF_EVENT_TIMESTAMPS, 1460, 14, OUR_WSCALE},
-	{"timestamps, small MSS", OFFERS(2, 4, 0x02, 0x18, 4, 2, TS, 1, 3, 3, 2), BOTH, 536, 2, OUR_WSCALE},
-	{"timestamps, tiny MSS", OFFERS(2, 4, 0x00, 0x40, 4, 2, TS, 1, 3, 3, 2), BOTH, 536, 2, OUR_WSCALE},
-	{"timestamps, jumbo frames", OFFERS(2, 4, 0x23, 0x00, 4, 2, TS, 1, 3, 3, 2), BOTH, 8960, 2, OUR_WSCALE},
+	{ "Linux", LINUX_SYN, BOTH, 1460, 7, OUR_WSCALE },
+	{ "Linux over IPv6, a smaller class", LINUX_SYN6, BOTH, 1440, 7, OUR_WSCALE },
+	{ "Windows", WINDOWS_SYN, SHAKEOFF_EVENT_SACK, 1460, 8, OUR_WSCALE },
+	{ "Windows over IPv6", WINDOWS_SYN6, SHAKEOFF_EVENT_SACK, 1440, 8, OUR_WSCALE },
+	{ "no options", { .seq = CLIENT_ISN, .flags = SYN }, 0, 536, NONE, NONE },
+	{ "no options over IPv6", { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN }, 0, 1220, NONE, NONE },
+	{ "MSS alone", OFFERS(2, 4, 0x05, 0xa0), 0, 1440, NONE, NONE },
+	{ "an MSS between classes is rounded down", OFFERS(2, 4, 0x05, 0xb3, 1, 1, 4, 2), SHAKEOFF_EVENT_SACK, 1440,
+	  NONE, NONE },
+	{ "SACK without scale", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2), SHAKEOFF_EVENT_SACK, 1460, NONE, NONE },
+	{ "a scale that no class has is rounded down", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 14),
+	  SHAKEOFF_EVENT_SACK, 1460, 8, OUR_WSCALE },
+	{ "scale 0", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 0), SHAKEOFF_EVENT_SACK, 1460, 0, OUR_WSCALE },
+	{ "timestamps alone", OFFERS(2, 4, 0x05, 0xb4, 1, 1, TS), SHAKEOFF_EVENT_TIMESTAMPS, 1460, NONE, NONE },
+	{ "timestamps and scale", OFFERS(2, 4, 0x05, 0xb4, 1, 1, TS, 1, 3, 3, 14), SHAKEOFF_EVENT_TIMESTAMPS, 1460, 14,
+	  OUR_WSCALE },
+	{ "timestamps, small MSS", OFFERS(2, 4, 0x02, 0x18, 4, 2, TS, 1, 3, 3, 2), BOTH, 536, 2, OUR_WSCALE },
+	{ "timestamps, tiny MSS", OFFERS(2, 4, 0x00, 0x40, 4, 2, TS, 1, 3, 3, 2), BOTH, 536, 2, OUR_WSCALE },
+	{ "timestamps, jumbo frames", OFFERS(2, 4, 0x23, 0x00, 4, 2, TS, 1, 3, 3, 2), BOTH, 8960, 2, OUR_WSCALE },
 };
 
 static void the_connection_has_what_was_negotiated(void **state)
@@ -181,7 +182,8 @@ static void an_opening_is_remembered(void **state)
 /* Around the ends of the records' size classes, and what an Ethernet frame holds. */
 static void payload_of_every_size_arrives(void **state)
 {
-	static const size_t sizes[] = {0, 1, 2, 3, 107, 108, 109, 110, 119, 120, 121, 1400, 1448, 1460, 1483, 1484, 1485, 1496, 1497, 3000};
+	static const size_t sizes[] = { 0,   1,    2,    3,    107,  108,  109,  110,  119,  120,
+					121, 1400, 1448, 1460, 1483, 1484, 1485, 1496, 1497, 3000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -198,7 +200,8 @@ static void payload_of_every_size_arrives(void **state)
 
 static void payload_of_every_size_arrives_over_ipv6(void **state)
 {
-	static const size_t sizes[] = {0, 1, 87, 88, 89, 99, 100, 101, 1428, 1440, 1463, 1464, 1465, 1475, 1476, 1477, 3000};
+	static const size_t sizes[] = { 0,    1,    87,   88,   89,   99,   100,  101, 1428,
+					1440, 1463, 1464, 1465, 1475, 1476, 1477, 3000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -266,12 +269,12 @@ static void an_ack_with_fin_opens(void **state)
 
 static void an_ack_with_sack_blocks_opens(void **state)
 {
-	static const uint8_t sack[] = {1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2};
+	static const uint8_t sack[] = { 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2 };
 	struct client client;
 
 	(void)state;
 	client_connect(&client, &windows_syn);
-	client.ack.options = (struct bytes){sack, sizeof(sack)};
+	client.ack.options = (struct bytes){ sack, sizeof(sack) };
 	opens(&client);
 }
 
@@ -297,7 +300,8 @@ static const struct shakeoff_event *follows(const struct segment *segment)
 	event = expect_event(SHAKEOFF_EVENT_SEGMENT);
 	assert_event_names(event, segment);
 	assert_event_carries(event, segment);
-	assert_int_equal(event->rcv_nxt | event->snd_nxt | event->rcv_wnd | event->snd_wnd | event->mss | event->flags, 0);
+	assert_int_equal(event->rcv_nxt | event->snd_nxt | event->rcv_wnd | event->snd_wnd | event->mss | event->flags,
+			 0);
 	expect_no_event();
 	return event;
 }
@@ -525,13 +529,13 @@ static void a_client_with_the_same_isn_and_another_epoch_reconnects(void **state
 /* ACKs that nobody's SYN brought about. Client ISN and addresses are those of a handshake that did happen. */
 static void an_ack_out_of_the_blue_is_dropped(void **state)
 {
-	const struct segment ack = {.seq = 1, .ack = (EPOCH & 3) << 26 | 12345, .flags = ACK};
+	const struct segment ack = { .seq = 1, .ack = (EPOCH & 3) << 26 | 12345, .flags = ACK };
 
 	(void)state;
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* Every bit of the acknowledgment number, one at a time. Without timestamps two of them are the epoch: too old, then. */
+/* Every bit of the acknowledgment number, one at a time. Without timestamps two of them are the epoch: too old. */
 static void assert_every_bit_of_the_cookie_counts(const struct segment *syn)
 {
 	struct client client;
@@ -605,7 +609,8 @@ static void another_address_makes_the_cookie_bad(void **state)
 
 static void another_ipv6_address_makes_the_cookie_bad(void **state)
 {
-	static const char *const others[] = {"2001:db9:7::7", "2001:db8:7:1::7", "2001:db8:7::1:0:7", "2001:db8:7::8"};
+	static const char *const others[] = { "2001:db9:7::7", "2001:db8:7:1::7", "2001:db8:7::1:0:7",
+					      "2001:db8:7::8" };
 	struct client client;
 
 	(void)state;
@@ -655,7 +660,7 @@ static void epochs_pass(int epochs)
 
 static void a_cookie_of_the_previous_epoch_is_good(void **state)
 {
-	const struct segment *const syns[] = {&linux_syn, &windows_syn, &linux_syn6, &windows_syn6};
+	const struct segment *const syns[] = { &linux_syn, &windows_syn, &linux_syn6, &windows_syn6 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(syns); i++) {
@@ -716,7 +721,7 @@ static void a_cookie_of_the_next_epoch_is_bad(void **state)
 
 static void a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ(void **state)
 {
-	const struct segment *const syns[] = {&linux_syn, &windows_syn};
+	const struct segment *const syns[] = { &linux_syn, &windows_syn };
 
 	(void)state;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
@@ -740,22 +745,22 @@ struct stray {
 };
 
 static const struct stray strays[] = {
-	{"RST", {.seq = 1, .flags = RST}, SHAKEOFF_RST_IGNORED},
-	{"RST and ACK", {.seq = 1, .ack = 1, .flags = RST | ACK}, SHAKEOFF_RST_IGNORED},
-	{"RST over IPv6", {.from = "2001:db8:7::7", .flags = RST}, SHAKEOFF_RST_IGNORED},
-	{"RST and FIN", {.flags = RST | FIN}, SHAKEOFF_RST_IGNORED},
-	{"SYN-ACK", {.flags = SYN | ACK, .options = LINUX_OPTIONS}, SHAKEOFF_SYNACK_IGNORED},
-	{"SYN-ACK over IPv6", {.from = "2001:db8:7::7", .flags = SYN | ACK}, SHAKEOFF_SYNACK_IGNORED},
-	{"no flags at all", {.flags = 0}, SHAKEOFF_BAD_SEGMENT},
-	{"FIN alone", {.flags = FIN}, SHAKEOFF_BAD_SEGMENT},
-	{"Christmas tree", {.flags = FIN | PSH | URG}, SHAKEOFF_BAD_SEGMENT},
-	{"PSH alone", {.flags = PSH}, SHAKEOFF_BAD_SEGMENT},
-	{"ACK with data offset 0", {.flags = ACK, .no_doff = true}, SHAKEOFF_BAD_SEGMENT},
-	{"ACK with a data offset beyond the segment", {.flags = ACK, .doff = 15}, SHAKEOFF_BAD_SEGMENT},
-	{"ACK longer than its frame", {.flags = ACK, .longer = 1}, SHAKEOFF_BAD_SEGMENT},
-	{"FIN and ACK of nobody",
-	 {.seq = 1, .ack = (EPOCH & 3) << 26, .flags = FIN | ACK},
-	 SHAKEOFF_ACK_BAD_COOKIE},
+	{ "RST", { .seq = 1, .flags = RST }, SHAKEOFF_RST_IGNORED },
+	{ "RST and ACK", { .seq = 1, .ack = 1, .flags = RST | ACK }, SHAKEOFF_RST_IGNORED },
+	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_IGNORED },
+	{ "RST and FIN", { .flags = RST | FIN }, SHAKEOFF_RST_IGNORED },
+	{ "SYN-ACK", { .flags = SYN | ACK, .options = LINUX_OPTIONS }, SHAKEOFF_SYNACK_IGNORED },
+	{ "SYN-ACK over IPv6", { .from = "2001:db8:7::7", .flags = SYN | ACK }, SHAKEOFF_SYNACK_IGNORED },
+	{ "no flags at all", { .flags = 0 }, SHAKEOFF_BAD_SEGMENT },
+	{ "FIN alone", { .flags = FIN }, SHAKEOFF_BAD_SEGMENT },
+	{ "Christmas tree", { .flags = FIN | PSH | URG }, SHAKEOFF_BAD_SEGMENT },
+	{ "PSH alone", { .flags = PSH }, SHAKEOFF_BAD_SEGMENT },
+	{ "ACK with data offset 0", { .flags = ACK, .no_doff = true }, SHAKEOFF_BAD_SEGMENT },
+	{ "ACK with a data offset beyond the segment", { .flags = ACK, .doff = 15 }, SHAKEOFF_BAD_SEGMENT },
+	{ "ACK longer than its frame", { .flags = ACK, .longer = 1 }, SHAKEOFF_BAD_SEGMENT },
+	{ "FIN and ACK of nobody",
+	  { .seq = 1, .ack = (EPOCH & 3) << 26, .flags = FIN | ACK },
+	  SHAKEOFF_ACK_BAD_COOKIE },
 };
 
 static void a_stray_segment_is_dropped(void **state)
@@ -932,7 +937,8 @@ static void while_the_daemon_is_down_acks_go_on_being_validated(void **state)
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS + 1000000000;
+	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS +
+					1000000000;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_DAEMON_DOWN);
 	opens(&client);
 }
@@ -943,7 +949,8 @@ static void after_a_cookies_lifetime_without_a_daemon_acks_pass(void **state)
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS - 20000000;
+	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS -
+					20000000;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
 }
 
@@ -1075,11 +1082,11 @@ int main(void)
 	struct CMUnitTest tests[COUNT(negotiations) + COUNT(strays) + COUNT(others)], *test = tests;
 
 	for (size_t i = 0; i < COUNT(negotiations); i++)
-		*test++ = (struct CMUnitTest){negotiations[i].name, the_connection_has_what_was_negotiated, harness_reset, NULL,
-					      (void *)&negotiations[i]};
+		*test++ = (struct CMUnitTest){ negotiations[i].name, the_connection_has_what_was_negotiated,
+					       harness_reset, NULL, (void *)&negotiations[i] };
 	for (size_t i = 0; i < COUNT(strays); i++)
-		*test++ = (struct CMUnitTest){strays[i].name, a_stray_segment_is_dropped, harness_reset, NULL,
-					      (void *)&strays[i]};
+		*test++ = (struct CMUnitTest){ strays[i].name, a_stray_segment_is_dropped, harness_reset, NULL,
+					       (void *)&strays[i] };
 	memcpy(test, others, sizeof(others));
 	return cmocka_run_group_tests_name("ACK", tests, harness_start, harness_stop);
 }

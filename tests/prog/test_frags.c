@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// link: tests/prog/harness.c
-/* The entry for drivers that give large packets in several buffers: the same answers, and nothing lost behind the first. */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c */
+/* The entry for drivers that give large packets in several buffers: the same answers, nothing lost behind the first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,14 +43,14 @@ static void assert_opens_with(const struct segment *syn, size_t payload_len, siz
 	harness.linear = 0;
 	client_connect(&client, syn);
 	harness.linear = linear;
-	client.ack.payload = (struct bytes){data, payload_len};
+	client.ack.payload = (struct bytes){ data, payload_len };
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	assert_arrives(&client.ack, SHAKEOFF_EVENT_OPEN);
 }
 
 static void a_syn_is_answered(void **state)
 {
-	const struct segment *const syns[] = {&linux_syn, &linux_syn6, &windows_syn};
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6, &windows_syn };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(syns); i++) {
@@ -68,7 +68,7 @@ static void a_syn_with_a_large_payload_is_answered_without_it(void **state)
 	struct reading reading;
 
 	(void)state;
-	syn.payload = (struct bytes){data, 9000};
+	syn.payload = (struct bytes){ data, 9000 };
 	run_answered(&syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(reading.payload_len, 0);
 }
@@ -79,7 +79,7 @@ static void a_syn_whose_payload_is_in_a_second_buffer_is_answered(void **state)
 	struct reading reading;
 
 	(void)state;
-	syn.payload = (struct bytes){data, 100};
+	syn.payload = (struct bytes){ data, 100 };
 	harness.linear = 100;
 	run_answered(&syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(reading.payload_len, 0);
@@ -99,7 +99,7 @@ static void an_ack_whose_payload_is_in_a_second_buffer_opens(void **state)
 
 static void an_ack_with_a_large_payload_in_several_buffers_opens(void **state)
 {
-	static const size_t sizes[] = {1484, 1485, 3500, 4096, 9000, 16000, 30000};
+	static const size_t sizes[] = { 1484, 1485, 3500, 4096, 9000, 16000, 30000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -116,7 +116,7 @@ static void data_in_several_buffers_follows(void **state)
 
 	(void)state;
 	client_opens(&client, &windows_syn);
-	client.ack.payload = (struct bytes){data, 20000};
+	client.ack.payload = (struct bytes){ data, 20000 };
 	validated_age(&client.ack, 0);
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
 	assert_arrives(&client.ack, SHAKEOFF_EVENT_SEGMENT);
@@ -153,7 +153,7 @@ static void a_length_beyond_all_buffers_is_bad(void **state)
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	client.ack.payload = (struct bytes){data, 9000};
+	client.ack.payload = (struct bytes){ data, 9000 };
 	client.ack.longer = 1;
 	assert_verdict(&client.ack, SHAKEOFF_BAD_SEGMENT);
 }
@@ -165,7 +165,7 @@ static void a_large_ack_refused_by_a_full_queue_is_reset(void **state)
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	client.ack.payload = (struct bytes){data, 9000};
+	client.ack.payload = (struct bytes){ data, 9000 };
 	harness.service->enqueued = harness.service->capacity;
 	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
 	run_answered(&client.ack, SHAKEOFF_ACK_OVERFLOW_RESET, &reading);
@@ -179,7 +179,7 @@ static void what_is_not_ours_passes(void **state)
 
 	(void)state;
 	other.dport = 81;
-	other.payload = (struct bytes){data, 20000};
+	other.payload = (struct bytes){ data, 20000 };
 	assert_verdict(&other, SHAKEOFF_NOT_OURS);
 }
 

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// link: tests/prog/harness.c
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c */
 /* What is not ours passes untouched; what is ours is found behind tags, options and extension headers. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,10 @@ struct fixture {
 };
 
 /* A SYN of ours but for what is said. */
-#define BUT(...) {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, __VA_ARGS__}
+#define BUT(...)                                                                                                       \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, __VA_ARGS__                                 \
+	}
 #define BUT6(...) BUT(.from = "2001:db8:7::7", __VA_ARGS__)
 
 /* IPv6 extension headers: next header, length, then data. */
@@ -28,78 +31,73 @@ struct fixture {
 
 static const struct fixture fixtures[] = {
 	/* addresses, ports, protocols */
-	{"a SYN to the service", BUT(.tags = 0), SHAKEOFF_SYNACK_SENT},
-	{"a SYN to the service over IPv6", BUT6(.tags = 0), SHAKEOFF_SYNACK_SENT},
-	{"another port", BUT(.dport = 81), SHAKEOFF_NOT_OURS},
-	{"another port over IPv6", BUT6(.dport = 81), SHAKEOFF_NOT_OURS},
-	{"another address", BUT(.to = "10.9.0.2"), SHAKEOFF_NOT_OURS},
-	{"another IPv6 address", BUT6(.to = "2001:db8::2"), SHAKEOFF_NOT_OURS},
-	{"an ACK to another port", {.dport = 81, .flags = ACK}, SHAKEOFF_NOT_OURS},
-	{"an RST to another address", {.to = "10.9.0.2", .flags = RST}, SHAKEOFF_NOT_OURS},
-	{"from the service, not to it", {.from = "10.9.0.1", .to = "10.9.0.7", .sport = 80, .dport = 40000, .flags = SYN},
-	 SHAKEOFF_NOT_OURS},
-	{"UDP", BUT(.protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS},
-	{"UDP over IPv6", BUT6(.protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS},
-	{"ICMP", BUT(.protocol = IPPROTO_ICMP), SHAKEOFF_NOT_OURS},
-	{"SCTP", BUT6(.protocol = IPPROTO_SCTP), SHAKEOFF_NOT_OURS},
-	{"IPv6 in IPv4", BUT(.protocol = IPPROTO_IPV6), SHAKEOFF_NOT_OURS},
+	{ "a SYN to the service", BUT(.tags = 0), SHAKEOFF_SYNACK_SENT },
+	{ "a SYN to the service over IPv6", BUT6(.tags = 0), SHAKEOFF_SYNACK_SENT },
+	{ "another port", BUT(.dport = 81), SHAKEOFF_NOT_OURS },
+	{ "another port over IPv6", BUT6(.dport = 81), SHAKEOFF_NOT_OURS },
+	{ "another address", BUT(.to = "10.9.0.2"), SHAKEOFF_NOT_OURS },
+	{ "another IPv6 address", BUT6(.to = "2001:db8::2"), SHAKEOFF_NOT_OURS },
+	{ "an ACK to another port", { .dport = 81, .flags = ACK }, SHAKEOFF_NOT_OURS },
+	{ "an RST to another address", { .to = "10.9.0.2", .flags = RST }, SHAKEOFF_NOT_OURS },
+	{ "from the service, not to it",
+	  { .from = "10.9.0.1", .to = "10.9.0.7", .sport = 80, .dport = 40000, .flags = SYN },
+	  SHAKEOFF_NOT_OURS },
+	{ "UDP", BUT(.protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS },
+	{ "UDP over IPv6", BUT6(.protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS },
+	{ "ICMP", BUT(.protocol = IPPROTO_ICMP), SHAKEOFF_NOT_OURS },
+	{ "SCTP", BUT6(.protocol = IPPROTO_SCTP), SHAKEOFF_NOT_OURS },
+	{ "IPv6 in IPv4", BUT(.protocol = IPPROTO_IPV6), SHAKEOFF_NOT_OURS },
 
 	/* Ethernet */
-	{"ARP", BUT(.ethertype = 0x0806), SHAKEOFF_NOT_OURS},
-	{"MPLS", BUT(.ethertype = 0x8847), SHAKEOFF_NOT_OURS},
-	{"IPv4 that says to be IPv6", BUT(.ethertype = 0x86dd), SHAKEOFF_NOT_OURS},
-	{"IPv6 that says to be IPv4", BUT6(.ethertype = 0x0800), SHAKEOFF_NOT_OURS},
-	{"to a group address", BUT(.group = true), SHAKEOFF_NOT_OURS},
-	{"to a group address over IPv6", BUT6(.group = true), SHAKEOFF_NOT_OURS},
-	{"one VLAN tag", BUT(.tags = 1), SHAKEOFF_SYNACK_SENT},
-	{"two VLAN tags", BUT(.tags = 2), SHAKEOFF_SYNACK_SENT},
-	{"two VLAN tags, the outer one 802.1ad", BUT6(.tags = 2, .provider_tag = true), SHAKEOFF_SYNACK_SENT},
-	{"three VLAN tags", BUT(.tags = 3), SHAKEOFF_NOT_OURS},
-	{"a tag with UDP", BUT(.tags = 1, .protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS},
-	{"padding behind the packet", BUT(.padding = 30), SHAKEOFF_SYNACK_SENT},
+	{ "ARP", BUT(.ethertype = 0x0806), SHAKEOFF_NOT_OURS },
+	{ "MPLS", BUT(.ethertype = 0x8847), SHAKEOFF_NOT_OURS },
+	{ "IPv4 that says to be IPv6", BUT(.ethertype = 0x86dd), SHAKEOFF_NOT_OURS },
+	{ "IPv6 that says to be IPv4", BUT6(.ethertype = 0x0800), SHAKEOFF_NOT_OURS },
+	{ "to a group address", BUT(.group = true), SHAKEOFF_NOT_OURS },
+	{ "to a group address over IPv6", BUT6(.group = true), SHAKEOFF_NOT_OURS },
+	{ "one VLAN tag", BUT(.tags = 1), SHAKEOFF_SYNACK_SENT },
+	{ "two VLAN tags", BUT(.tags = 2), SHAKEOFF_SYNACK_SENT },
+	{ "two VLAN tags, the outer one 802.1ad", BUT6(.tags = 2, .provider_tag = true), SHAKEOFF_SYNACK_SENT },
+	{ "three VLAN tags", BUT(.tags = 3), SHAKEOFF_NOT_OURS },
+	{ "a tag with UDP", BUT(.tags = 1, .protocol = IPPROTO_UDP), SHAKEOFF_NOT_OURS },
+	{ "padding behind the packet", BUT(.padding = 30), SHAKEOFF_SYNACK_SENT },
 
 	/* IPv4 */
-	{"a first fragment", BUT(.fragment = FRAGMENT_MF), SHAKEOFF_FRAGMENT},
-	{"a later fragment", BUT(.fragment = FRAGMENT_MF | 185), SHAKEOFF_FRAGMENT},
-	{"the last fragment", BUT(.fragment = 185), SHAKEOFF_FRAGMENT},
-	{"a fragment to another address", BUT(.to = "10.9.0.2", .fragment = 185), SHAKEOFF_FRAGMENT},
-	{"IPv4 options", BUT(.ip_options = BYTES(148, 4, 0, 0)), SHAKEOFF_SYNACK_SENT},
-	{"an IPv4 header length below the minimum", BUT(.ip_header_words = 4), SHAKEOFF_NOT_OURS},
-	{"an IPv4 header length of 0", BUT(.ip_header_words = 16), SHAKEOFF_NOT_OURS},
-	{"an IPv4 length that holds no TCP header", BUT(.longer = -21), SHAKEOFF_NOT_OURS},
+	{ "a first fragment", BUT(.fragment = FRAGMENT_MF), SHAKEOFF_FRAGMENT },
+	{ "a later fragment", BUT(.fragment = FRAGMENT_MF | 185), SHAKEOFF_FRAGMENT },
+	{ "the last fragment", BUT(.fragment = 185), SHAKEOFF_FRAGMENT },
+	{ "a fragment to another address", BUT(.to = "10.9.0.2", .fragment = 185), SHAKEOFF_FRAGMENT },
+	{ "IPv4 options", BUT(.ip_options = BYTES(148, 4, 0, 0)), SHAKEOFF_SYNACK_SENT },
+	{ "an IPv4 header length below the minimum", BUT(.ip_header_words = 4), SHAKEOFF_NOT_OURS },
+	{ "an IPv4 header length of 0", BUT(.ip_header_words = 16), SHAKEOFF_NOT_OURS },
+	{ "an IPv4 length that holds no TCP header", BUT(.longer = -21), SHAKEOFF_NOT_OURS },
 
 	/* IPv6 */
-	{"a fragment header", BUT6(.first_extension = 44, .extensions = BYTES(6, 0, 0, 1, 0, 0, 0, 1)), SHAKEOFF_FRAGMENT},
-	{"a fragment header behind hop-by-hop options",
-	 BUT6(.extensions = BYTES(44, 0, PAD4, 6, 0, 0, 1, 0, 0, 0, 1)),
-	 SHAKEOFF_FRAGMENT},
-	{"a fragment header behind four others",
-	 BUT6(.extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 44, 0, PAD4, 6, 0, 0, 1, 0, 0, 0, 1)),
-	 SHAKEOFF_FRAGMENT},
-	{"hop-by-hop options", BUT6(.extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT},
-	{"destination options", BUT6(.first_extension = 60, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT},
-	{"a routing header that has been worked off",
-	 BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 0))),
-	 SHAKEOFF_SYNACK_SENT},
-	{"a routing header with segments left: in transit",
-	 BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 1))),
-	 SHAKEOFF_NOT_OURS},
-	{"four extension headers",
-	 BUT6(.extensions = BYTES(60, 0, PAD4, 43, 0, PAD4, ROUTING(60, 0), 6, 0, PAD4)),
-	 SHAKEOFF_SYNACK_SENT},
-	{"five extension headers are not walked",
-	 BUT6(.extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, ROUTING(60, 0), 60, 0, PAD4, 6, 0, PAD4)),
-	 SHAKEOFF_NOT_OURS},
-	{"an authentication header", BUT6(.first_extension = 51, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_NOT_OURS},
-	{"no next header", BUT6(.first_extension = 59, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_NOT_OURS},
-	{"UDP behind an extension header",
-	 BUT6(.extensions = BYTES(17, 0, PAD4)),
-	 SHAKEOFF_NOT_OURS},
-	{"an extension header longer than the frame", BUT6(.extensions = BYTES(6, 255, PAD4)), SHAKEOFF_NOT_OURS},
-	{"an IPv6 length that holds no TCP header", BUT6(.longer = -21), SHAKEOFF_NOT_OURS},
-	{"an IPv6 length that ends within the extension headers",
-	 BUT6(.extensions = BYTES(6, 0, PAD4), .longer = -44),
-	 SHAKEOFF_NOT_OURS},
+	{ "a fragment header", BUT6(.first_extension = 44, .extensions = BYTES(6, 0, 0, 1, 0, 0, 0, 1)),
+	  SHAKEOFF_FRAGMENT },
+	{ "a fragment header behind hop-by-hop options", BUT6(.extensions = BYTES(44, 0, PAD4, 6, 0, 0, 1, 0, 0, 0, 1)),
+	  SHAKEOFF_FRAGMENT },
+	{ "a fragment header behind four others",
+	  BUT6(.extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 44, 0, PAD4, 6, 0, 0, 1, 0, 0, 0, 1)),
+	  SHAKEOFF_FRAGMENT },
+	{ "hop-by-hop options", BUT6(.extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT },
+	{ "destination options", BUT6(.first_extension = 60, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT },
+	{ "a routing header that has been worked off", BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 0))),
+	  SHAKEOFF_SYNACK_SENT },
+	{ "a routing header with segments left: in transit",
+	  BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 1))), SHAKEOFF_NOT_OURS },
+	{ "four extension headers", BUT6(.extensions = BYTES(60, 0, PAD4, 43, 0, PAD4, ROUTING(60, 0), 6, 0, PAD4)),
+	  SHAKEOFF_SYNACK_SENT },
+	{ "five extension headers are not walked",
+	  BUT6(.extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, ROUTING(60, 0), 60, 0, PAD4, 6, 0, PAD4)),
+	  SHAKEOFF_NOT_OURS },
+	{ "an authentication header", BUT6(.first_extension = 51, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_NOT_OURS },
+	{ "no next header", BUT6(.first_extension = 59, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_NOT_OURS },
+	{ "UDP behind an extension header", BUT6(.extensions = BYTES(17, 0, PAD4)), SHAKEOFF_NOT_OURS },
+	{ "an extension header longer than the frame", BUT6(.extensions = BYTES(6, 255, PAD4)), SHAKEOFF_NOT_OURS },
+	{ "an IPv6 length that holds no TCP header", BUT6(.longer = -21), SHAKEOFF_NOT_OURS },
+	{ "an IPv6 length that ends within the extension headers", BUT6(.extensions = BYTES(6, 0, PAD4), .longer = -44),
+	  SHAKEOFF_NOT_OURS },
 };
 
 static void is_judged(void **state)
@@ -111,7 +109,7 @@ static void is_judged(void **state)
 
 static void a_service_that_is_gone_passes(void **state)
 {
-	const struct segment ack = {.flags = ACK};
+	const struct segment ack = { .flags = ACK };
 
 	(void)state;
 	harness.service->flags = 0;
@@ -129,7 +127,7 @@ static void a_tcp_header_beyond_the_first_buffer_passes(void **state)
 		chain[i * 2048] = i < 3 ? 60 : 6;
 		chain[i * 2048 + 1] = 255;
 	}
-	segment.extensions = (struct bytes){chain, sizeof(chain)};
+	segment.extensions = (struct bytes){ chain, sizeof(chain) };
 	harness.program = harness.frags_program;
 	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
 }
@@ -142,7 +140,7 @@ static void one_long_extension_header_is_walked(void **state)
 	(void)state;
 	header[0] = 6;
 	header[1] = 255;
-	segment.extensions = (struct bytes){header, sizeof(header)};
+	segment.extensions = (struct bytes){ header, sizeof(header) };
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 }
 
@@ -156,7 +154,8 @@ int main(void)
 	struct CMUnitTest tests[COUNT(fixtures) + COUNT(others)];
 
 	for (size_t i = 0; i < COUNT(fixtures); i++)
-		tests[i] = (struct CMUnitTest){fixtures[i].name, is_judged, harness_reset, NULL, (void *)&fixtures[i]};
+		tests[i] = (struct CMUnitTest){ fixtures[i].name, is_judged, harness_reset, NULL,
+						(void *)&fixtures[i] };
 	memcpy(tests + COUNT(fixtures), others, sizeof(others));
 	return cmocka_run_group_tests_name("parsing", tests, harness_start, harness_stop);
 }

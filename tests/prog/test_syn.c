@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// link: tests/prog/harness.c
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c */
 /* SYNs: what is answered, byte for byte, and what is not. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,13 +21,22 @@ struct fixture {
 	struct segment in, out;
 };
 
-#define ANSWERS(...) {.seq = 0, .ack = CLIENT_ISN + 1, .flags = SYN | ACK, .reply = true, .ttl = OUR_TTL, __VA_ARGS__}
+#define ANSWERS(...)                                                                                                   \
+	{                                                                                                              \
+		.seq = 0, .ack = CLIENT_ISN + 1, .flags = SYN | ACK, .reply = true, .ttl = OUR_TTL, __VA_ARGS__        \
+	}
 #define ANSWERS4(...) ANSWERS(.from = "10.9.0.1", .to = "198.51.100.7", .fragment = FRAGMENT_DF, __VA_ARGS__)
 #define ANSWERS6(...) ANSWERS(.from = "2001:db8::1", .to = "2001:db8:7::7", __VA_ARGS__)
 #define PORTS .sport = 80, .dport = 40000
 
-#define OFFERS(...) {.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)}
-#define OFFERS6(...) {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)}
+#define OFFERS(...)                                                                                                    \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                                         \
+	}
+#define OFFERS6(...)                                                                                                   \
+	{                                                                                                              \
+		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                \
+	}
 
 /* What we say: our MSS, our scale, our TSval (left open), the client's TSval. */
 #define SAY_MSS 2, 4, 0x05, 0xb4
@@ -41,137 +50,141 @@ struct fixture {
 
 #define OFFER_TS 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0
 
-#define ANSWERS_LINUX(...)                                                                                             \
-	ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_ALL), __VA_ARGS__)
-#define ANSWERS_LINUX6(...)                                                                                            \
-	ANSWERS6(PORTS, .window = WINDOW(1, 1), .options = BYTES(SAY_ALL6), __VA_ARGS__)
+#define ANSWERS_LINUX(...) ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_ALL), __VA_ARGS__)
+#define ANSWERS_LINUX6(...) ANSWERS6(PORTS, .window = WINDOW(1, 1), .options = BYTES(SAY_ALL6), __VA_ARGS__)
 
 /* Hop-by-hop options with padding, then destination options, then a routing header of type 4 that is done with. */
-#define IPV6_CHAIN BYTES(60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 6, 2, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8)
+#define IPV6_CHAIN                                                                                                     \
+	BYTES(60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 6, 2, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2,  \
+	      3, 4, 5, 6, 7, 8)
 
 static const struct fixture answered[] = {
-	{"Linux", LINUX_SYN, ANSWERS_LINUX(.tags = 0)},
-	{"Linux over IPv6", LINUX_SYN6, ANSWERS_LINUX6(.tags = 0)},
-	{"Windows", WINDOWS_SYN,
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK, SAY_SCALE))},
-	{"Windows over IPv6", WINDOWS_SYN6,
-	 ANSWERS6(PORTS, .window = WINDOW(1, 0), .options = BYTES(SAY_MSS6, SAY_SACK, SAY_SCALE))},
-	{"macOS", OFFERS(2, 4, 0x05, 0xb4, 1, 3, 3, 6, 1, 1, OFFER_TS, 4, 2, 0, 0), ANSWERS_LINUX(.tags = 0)},
-	{"no options: MSS alone is answered, padded with zeros to 60 bytes",
-	 {.seq = CLIENT_ISN, .flags = SYN},
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2)},
-	{"no options over IPv6",
-	 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN},
-	 ANSWERS6(PORTS, .window = WINDOW(1, 0), .options = BYTES(SAY_MSS6))},
-	{"the padding of a short frame is not echoed",
-	 {.seq = CLIENT_ISN, .flags = SYN, .payload = BYTES(0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa), .longer = -6},
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2)},
-	{"MSS and scale without SACK: no scale, which the cookie could not bring back",
-	 OFFERS(2, 4, 0x05, 0xb4, 1, 3, 3, 7),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2)},
-	{"MSS and SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK))},
-	{"a small MSS without timestamps: nothing but MSS", OFFERS(2, 4, 0x02, 0x18, 1, 3, 3, 8, 1, 1, 4, 2),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2)},
-	{"timestamps without SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, OFFER_TS, 1, 3, 3, 7),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_MSS, SAY_TS, SAY_SCALE))},
-	{"timestamps without scale", OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_MSS, SAY_SACK_TS))},
-	{"a small MSS with timestamps: everything", OFFERS(2, 4, 0x02, 0x18, 4, 2, OFFER_TS, 1, 3, 3, 7),
-	 ANSWERS_LINUX(.tags = 0)},
-	{"an option list that is cut off: what came before counts", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 8, 10, 0, 0),
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK))},
-	{"40 bytes of options",
-	 OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 253, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-		16, 17, 18),
-	 ANSWERS_LINUX(.tags = 0)},
-	{"payload is not acknowledged",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .payload = BYTES('G', 'E', 'T', ' ', '/')},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"fast open: its data is not acknowledged, its cookie not answered",
-	 {.seq = CLIENT_ISN,
-	  .flags = SYN,
-	  .options = BYTES(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1),
-	  .payload = BYTES('G', 'E', 'T', ' ', '/')},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"ECN: not taken up",
-	 {.seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"PSH and URG do not matter",
-	 {.seq = CLIENT_ISN, .flags = SYN | PSH | URG, .options = LINUX_OPTIONS},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"MPTCP: answered as plain TCP", OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 30, 4, 1, 1),
-	 ANSWERS_LINUX(.tags = 0)},
-	{"TOS of the SYN is not taken over",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"traffic class of the SYN is not taken over",
-	 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8},
-	 ANSWERS_LINUX6(.tags = 0)},
-	{"without DF",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .fragment = 0},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"with DF",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .fragment = FRAGMENT_DF},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"one VLAN tag",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1},
-	 ANSWERS_LINUX(.tags = 1)},
-	{"two VLAN tags",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2},
-	 ANSWERS_LINUX(.tags = 2)},
-	{"two VLAN tags, the outer one of a provider",
-	 {.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2, .provider_tag = true},
-	 ANSWERS_LINUX(.tags = 2, .provider_tag = true)},
-	{"two VLAN tags over IPv6",
-	 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2},
-	 ANSWERS_LINUX6(.tags = 2)},
-	{"no options with one VLAN tag",
-	 {.seq = CLIENT_ISN, .flags = SYN, .tags = 1},
-	 ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .tags = 1)},
-	{"IPv4 options are folded out",
-	 {.seq = CLIENT_ISN,
-	  .flags = SYN,
-	  .options = LINUX_OPTIONS,
-	  .ip_options = BYTES(7, 11, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0)},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"40 bytes of IPv4 options",
-	 {.seq = CLIENT_ISN,
-	  .flags = SYN,
-	  .options = LINUX_OPTIONS,
-	  .ip_options = BYTES(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-			      1, 1, 1, 1, 1, 1, 1, 1, 0)},
-	 ANSWERS_LINUX(.tags = 0)},
-	{"IPv6 hop-by-hop options are folded out",
-	 {.from = "2001:db8:7::7",
-	  .seq = CLIENT_ISN,
-	  .flags = SYN,
-	  .options = LINUX_OPTIONS,
-	  .extensions = BYTES(6, 0, 1, 4, 0, 0, 0, 0)},
-	 ANSWERS_LINUX6(.tags = 0)},
-	{"IPv6 destination options are folded out",
-	 {.from = "2001:db8:7::7",
-	  .seq = CLIENT_ISN,
-	  .flags = SYN,
-	  .options = LINUX_OPTIONS,
-	  .first_extension = 60,
-	  .extensions = BYTES(6, 1, 1, 4, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0)},
-	 ANSWERS_LINUX6(.tags = 0)},
-	{"a chain of three IPv6 headers is folded out",
-	 {.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .extensions = IPV6_CHAIN},
-	 ANSWERS_LINUX6(.tags = 0)},
-	{"sequence numbers that wrap",
-	 {.seq = 0xffffffff, .flags = SYN, .options = LINUX_OPTIONS},
-	 {.from = "10.9.0.1",
-	  .to = "198.51.100.7",
-	  PORTS,
-	  .fragment = FRAGMENT_DF,
-	  .reply = true,
-	  .ttl = OUR_TTL,
-	  .ack = 0,
-	  .flags = SYN | ACK,
-	  .window = WINDOW(0, 1),
-	  .options = BYTES(SAY_ALL)}},
+	{ "Linux", LINUX_SYN, ANSWERS_LINUX(.tags = 0) },
+	{ "Linux over IPv6", LINUX_SYN6, ANSWERS_LINUX6(.tags = 0) },
+	{ "Windows", WINDOWS_SYN,
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK, SAY_SCALE)) },
+	{ "Windows over IPv6", WINDOWS_SYN6,
+	  ANSWERS6(PORTS, .window = WINDOW(1, 0), .options = BYTES(SAY_MSS6, SAY_SACK, SAY_SCALE)) },
+	{ "macOS", OFFERS(2, 4, 0x05, 0xb4, 1, 3, 3, 6, 1, 1, OFFER_TS, 4, 2, 0, 0), ANSWERS_LINUX(.tags = 0) },
+	{ "no options: MSS alone is answered, padded with zeros to 60 bytes",
+	  { .seq = CLIENT_ISN, .flags = SYN },
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
+	{ "no options over IPv6",
+	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN },
+	  ANSWERS6(PORTS, .window = WINDOW(1, 0), .options = BYTES(SAY_MSS6)) },
+	{ "the padding of a short frame is not echoed",
+	  { .seq = CLIENT_ISN, .flags = SYN, .payload = BYTES(0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa), .longer = -6 },
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
+	{ "MSS and scale without SACK: no scale, which the cookie could not bring back",
+	  OFFERS(2, 4, 0x05, 0xb4, 1, 3, 3, 7),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
+	{ "MSS and SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK)) },
+	{ "a small MSS without timestamps: nothing but MSS", OFFERS(2, 4, 0x02, 0x18, 1, 3, 3, 8, 1, 1, 4, 2),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
+	{ "timestamps without SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, OFFER_TS, 1, 3, 3, 7),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_MSS, SAY_TS, SAY_SCALE)) },
+	{ "timestamps without scale", OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_MSS, SAY_SACK_TS)) },
+	{ "a small MSS with timestamps: everything", OFFERS(2, 4, 0x02, 0x18, 4, 2, OFFER_TS, 1, 3, 3, 7),
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "an option list that is cut off: what came before counts", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2, 8, 10, 0, 0),
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK)) },
+	{ "40 bytes of options",
+	  OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 253, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+		 15, 16, 17, 18),
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "payload is not acknowledged",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .payload = BYTES('G', 'E', 'T', ' ', '/') },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "fast open: its data is not acknowledged, its cookie not answered",
+	  { .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = BYTES(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1),
+	    .payload = BYTES('G', 'E', 'T', ' ', '/') },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "ECN: not taken up",
+	  { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "PSH and URG do not matter",
+	  { .seq = CLIENT_ISN, .flags = SYN | PSH | URG, .options = LINUX_OPTIONS },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "MPTCP: answered as plain TCP", OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 30, 4, 1, 1),
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "TOS of the SYN is not taken over",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8 },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "traffic class of the SYN is not taken over",
+	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8 },
+	  ANSWERS_LINUX6(.tags = 0) },
+	{ "without DF",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .fragment = 0 },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "with DF",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .fragment = FRAGMENT_DF },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "one VLAN tag",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
+	  ANSWERS_LINUX(.tags = 1) },
+	{ "two VLAN tags",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2 },
+	  ANSWERS_LINUX(.tags = 2) },
+	{ "two VLAN tags, the outer one of a provider",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2, .provider_tag = true },
+	  ANSWERS_LINUX(.tags = 2, .provider_tag = true) },
+	{ "two VLAN tags over IPv6",
+	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2 },
+	  ANSWERS_LINUX6(.tags = 2) },
+	{ "no options with one VLAN tag",
+	  { .seq = CLIENT_ISN, .flags = SYN, .tags = 1 },
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .tags = 1) },
+	{ "IPv4 options are folded out",
+	  { .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = LINUX_OPTIONS,
+	    .ip_options = BYTES(7, 11, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0) },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "40 bytes of IPv4 options",
+	  { .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = LINUX_OPTIONS,
+	    .ip_options = BYTES(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+				1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0) },
+	  ANSWERS_LINUX(.tags = 0) },
+	{ "IPv6 hop-by-hop options are folded out",
+	  { .from = "2001:db8:7::7",
+	    .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = LINUX_OPTIONS,
+	    .extensions = BYTES(6, 0, 1, 4, 0, 0, 0, 0) },
+	  ANSWERS_LINUX6(.tags = 0) },
+	{ "IPv6 destination options are folded out",
+	  { .from = "2001:db8:7::7",
+	    .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = LINUX_OPTIONS,
+	    .first_extension = 60,
+	    .extensions = BYTES(6, 1, 1, 4, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0) },
+	  ANSWERS_LINUX6(.tags = 0) },
+	{ "a chain of three IPv6 headers is folded out",
+	  { .from = "2001:db8:7::7",
+	    .seq = CLIENT_ISN,
+	    .flags = SYN,
+	    .options = LINUX_OPTIONS,
+	    .extensions = IPV6_CHAIN },
+	  ANSWERS_LINUX6(.tags = 0) },
+	{ "sequence numbers that wrap",
+	  { .seq = 0xffffffff, .flags = SYN, .options = LINUX_OPTIONS },
+	  { .from = "10.9.0.1",
+	    .to = "198.51.100.7",
+	    PORTS,
+	    .fragment = FRAGMENT_DF,
+	    .reply = true,
+	    .ttl = OUR_TTL,
+	    .ack = 0,
+	    .flags = SYN | ACK,
+	    .window = WINDOW(0, 1),
+	    .options = BYTES(SAY_ALL) } },
 };
 
 static void is_answered(void **state)
@@ -179,7 +192,7 @@ static void is_answered(void **state)
 	static struct frame out, expected;
 	const struct fixture *fixture = *state;
 	struct segment answer = fixture->out;
-	uint8_t options[40] = {0};
+	uint8_t options[40] = { 0 };
 	struct reading reading;
 
 	assert_string_equal(verdict_name(run_segment(&fixture->in, &out)), "synack_sent");
@@ -201,45 +214,53 @@ struct refusal {
 	enum shakeoff_verdict verdict;
 };
 
-#define SYN_FROM(address) {.from = (address), .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS}
+#define SYN_FROM(address)                                                                                              \
+	{                                                                                                              \
+		.from = (address), .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS                           \
+	}
 
 static const struct refusal refused[] = {
-	{"TCP-MD5",
-	 OFFERS(2, 4, 0x05, 0xb4, 1, 1, 19, 18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-	 SHAKEOFF_SYN_TCP_AUTH},
-	{"TCP-AO", OFFERS(29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), SHAKEOFF_SYN_TCP_AUTH},
-	{"TCP-AO over IPv6", OFFERS6(29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), SHAKEOFF_SYN_TCP_AUTH},
-	{"SYN and FIN", {.flags = SYN | FIN, .options = LINUX_OPTIONS}, SHAKEOFF_SYN_INVALID},
-	{"SYN and RST", {.flags = SYN | RST, .options = LINUX_OPTIONS}, SHAKEOFF_SYN_INVALID},
-	{"Christmas tree with SYN", {.flags = SYN | FIN | RST | PSH | URG}, SHAKEOFF_SYN_INVALID},
-	{"source port 0", {.flags = SYN, .options = LINUX_OPTIONS, .zero_sport = true}, SHAKEOFF_SYN_INVALID},
-	{"from 0.0.0.0", SYN_FROM("0.0.0.0"), SHAKEOFF_SYN_INVALID},
-	{"from this network", SYN_FROM("0.1.2.3"), SHAKEOFF_SYN_INVALID},
-	{"from loopback", SYN_FROM("127.0.0.1"), SHAKEOFF_SYN_INVALID},
-	{"from multicast", SYN_FROM("224.0.0.1"), SHAKEOFF_SYN_INVALID},
-	{"from the reserved space", SYN_FROM("240.0.0.1"), SHAKEOFF_SYN_INVALID},
-	{"from broadcast", SYN_FROM("255.255.255.255"), SHAKEOFF_SYN_INVALID},
-	{"from ::", SYN_FROM("::"), SHAKEOFF_SYN_INVALID},
-	{"from ::1", SYN_FROM("::1"), SHAKEOFF_SYN_INVALID},
-	{"from IPv6 multicast", SYN_FROM("ff02::1"), SHAKEOFF_SYN_INVALID},
-	{"from an IPv4-mapped address", SYN_FROM("::ffff:198.51.100.7"), SHAKEOFF_SYN_INVALID},
-	{"land attack", {.from = "10.9.0.1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS}, SHAKEOFF_SYN_INVALID},
-	{"land attack over IPv6",
-	 {.from = "2001:db8::1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS},
-	 SHAKEOFF_SYN_INVALID},
-	{"from our own address, another port",
-	 {.from = "10.9.0.1", .flags = SYN, .options = LINUX_OPTIONS},
-	 SHAKEOFF_SYNACK_SENT},
-	{"from a neighbour of the service's IPv6 address, same port",
-	 {.from = "2001:db8::2:1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS},
-	 SHAKEOFF_SYNACK_SENT},
-	{"data offset 0", {.flags = SYN, .options = LINUX_OPTIONS, .no_doff = true}, SHAKEOFF_SYN_INVALID},
-	{"data offset below the header", {.flags = SYN, .options = LINUX_OPTIONS, .doff = 4}, SHAKEOFF_SYN_INVALID},
-	{"data offset beyond the segment", {.flags = SYN, .options = LINUX_OPTIONS, .doff = 11}, SHAKEOFF_SYN_INVALID},
-	{"IPv4 length beyond the frame", {.flags = SYN, .options = LINUX_OPTIONS, .longer = 1}, SHAKEOFF_SYN_INVALID},
-	{"IPv6 length beyond the frame",
-	 {.from = "2001:db8:7::7", .flags = SYN, .options = LINUX_OPTIONS, .longer = 1},
-	 SHAKEOFF_SYN_INVALID},
+	{ "TCP-MD5", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 19, 18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+	  SHAKEOFF_SYN_TCP_AUTH },
+	{ "TCP-AO", OFFERS(29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), SHAKEOFF_SYN_TCP_AUTH },
+	{ "TCP-AO over IPv6", OFFERS6(29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), SHAKEOFF_SYN_TCP_AUTH },
+	{ "SYN and FIN", { .flags = SYN | FIN, .options = LINUX_OPTIONS }, SHAKEOFF_SYN_INVALID },
+	{ "SYN and RST", { .flags = SYN | RST, .options = LINUX_OPTIONS }, SHAKEOFF_SYN_INVALID },
+	{ "Christmas tree with SYN", { .flags = SYN | FIN | RST | PSH | URG }, SHAKEOFF_SYN_INVALID },
+	{ "source port 0", { .flags = SYN, .options = LINUX_OPTIONS, .zero_sport = true }, SHAKEOFF_SYN_INVALID },
+	{ "from 0.0.0.0", SYN_FROM("0.0.0.0"), SHAKEOFF_SYN_INVALID },
+	{ "from this network", SYN_FROM("0.1.2.3"), SHAKEOFF_SYN_INVALID },
+	{ "from loopback", SYN_FROM("127.0.0.1"), SHAKEOFF_SYN_INVALID },
+	{ "from multicast", SYN_FROM("224.0.0.1"), SHAKEOFF_SYN_INVALID },
+	{ "from the reserved space", SYN_FROM("240.0.0.1"), SHAKEOFF_SYN_INVALID },
+	{ "from broadcast", SYN_FROM("255.255.255.255"), SHAKEOFF_SYN_INVALID },
+	{ "from ::", SYN_FROM("::"), SHAKEOFF_SYN_INVALID },
+	{ "from ::1", SYN_FROM("::1"), SHAKEOFF_SYN_INVALID },
+	{ "from IPv6 multicast", SYN_FROM("ff02::1"), SHAKEOFF_SYN_INVALID },
+	{ "from an IPv4-mapped address", SYN_FROM("::ffff:198.51.100.7"), SHAKEOFF_SYN_INVALID },
+	{ "land attack",
+	  { .from = "10.9.0.1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS },
+	  SHAKEOFF_SYN_INVALID },
+	{ "land attack over IPv6",
+	  { .from = "2001:db8::1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS },
+	  SHAKEOFF_SYN_INVALID },
+	{ "from our own address, another port",
+	  { .from = "10.9.0.1", .flags = SYN, .options = LINUX_OPTIONS },
+	  SHAKEOFF_SYNACK_SENT },
+	{ "from a neighbour of the service's IPv6 address, same port",
+	  { .from = "2001:db8::2:1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS },
+	  SHAKEOFF_SYNACK_SENT },
+	{ "data offset 0", { .flags = SYN, .options = LINUX_OPTIONS, .no_doff = true }, SHAKEOFF_SYN_INVALID },
+	{ "data offset below the header", { .flags = SYN, .options = LINUX_OPTIONS, .doff = 4 }, SHAKEOFF_SYN_INVALID },
+	{ "data offset beyond the segment",
+	  { .flags = SYN, .options = LINUX_OPTIONS, .doff = 11 },
+	  SHAKEOFF_SYN_INVALID },
+	{ "IPv4 length beyond the frame",
+	  { .flags = SYN, .options = LINUX_OPTIONS, .longer = 1 },
+	  SHAKEOFF_SYN_INVALID },
+	{ "IPv6 length beyond the frame",
+	  { .from = "2001:db8:7::7", .flags = SYN, .options = LINUX_OPTIONS, .longer = 1 },
+	  SHAKEOFF_SYN_INVALID },
 };
 
 static void is_refused(void **state)
@@ -276,12 +297,12 @@ static void sack_that_the_host_switched_off_is_not_answered(void **state)
 	profile.sack = 0;
 	interface_set(&profile);
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
-	assert_memory_equal(reading.options + 4, ((const uint8_t[]){1, 1, 8, 10}), 4);
+	assert_memory_equal(reading.options + 4, ((const uint8_t[]){ 1, 1, 8, 10 }), 4);
 }
 
 static void timestamps_that_the_host_switched_off_are_not_answered(void **state)
 {
-	static const uint8_t expected[] = {SAY_MSS, SAY_SACK, SAY_SCALE};
+	static const uint8_t expected[] = { SAY_MSS, SAY_SACK, SAY_SCALE };
 	struct shakeoff_interface profile = interface_default();
 	struct reading reading;
 
@@ -421,8 +442,8 @@ static void without_a_heartbeat_for_two_seconds_syns_wait(void **state)
 static void without_a_heartbeat_for_a_cookies_lifetime_the_kernel_answers(void **state)
 {
 	(void)state;
-	harness.control->heartbeat_ns =
-		monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS - 20000000;
+	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS -
+					20000000;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
 }
 
@@ -495,7 +516,7 @@ static void a_reset_acknowledges_the_data_of_the_syn(void **state)
 	struct segment syn = linux_syn;
 
 	(void)state;
-	syn.payload = (struct bytes){"GET /", 5};
+	syn.payload = (struct bytes){ "GET /", 5 };
 	assert_reset(&syn, CLIENT_ISN + 1 + 5);
 }
 
@@ -510,7 +531,7 @@ static void a_reset_of_a_tagged_syn_is_tagged(void **state)
 
 static void a_reset_of_a_tagged_short_syn_fits(void **state)
 {
-	const struct segment syn = {.seq = CLIENT_ISN, .flags = SYN, .tags = 2};
+	const struct segment syn = { .seq = CLIENT_ISN, .flags = SYN, .tags = 2 };
 
 	(void)state;
 	assert_reset(&syn, CLIENT_ISN + 1);
@@ -518,7 +539,7 @@ static void a_reset_of_a_tagged_short_syn_fits(void **state)
 
 /* -------------------------------------------------------------------------------------------------- damaged frames */
 
-/* Cut anywhere, a SYN is never answered: without its TCP header it is nobody's, with a part of the rest it is invalid. */
+/* Cut anywhere, a SYN is never answered: without its TCP header it is nobody's, with part of the rest it is invalid. */
 static void assert_cut_is_not_answered(const struct segment *syn)
 {
 	static struct frame frame;
@@ -540,8 +561,8 @@ static void a_syn_cut_at_any_length_is_not_answered(void **state)
 }
 
 /*
- * Frames with bytes at random behind the Ethernet addresses: what run_frame() asserts holds for each of them. They may be
- * answered, where the damage is in a payload or an ISN.
+ * Frames with bytes at random behind the Ethernet addresses: what run_frame() asserts holds for each of them. They may
+ * be answered, where the damage is in a payload or an ISN.
  */
 static void damaged_frames_never_bring_forth_garbage(void **state)
 {
@@ -596,9 +617,10 @@ int main(void)
 	struct CMUnitTest tests[COUNT(answered) + COUNT(refused) + COUNT(others)], *test = tests;
 
 	for (size_t i = 0; i < COUNT(answered); i++)
-		*test++ = (struct CMUnitTest){answered[i].name, is_answered, harness_reset, NULL, (void *)&answered[i]};
+		*test++ = (struct CMUnitTest){ answered[i].name, is_answered, harness_reset, NULL,
+					       (void *)&answered[i] };
 	for (size_t i = 0; i < COUNT(refused); i++)
-		*test++ = (struct CMUnitTest){refused[i].name, is_refused, harness_reset, NULL, (void *)&refused[i]};
+		*test++ = (struct CMUnitTest){ refused[i].name, is_refused, harness_reset, NULL, (void *)&refused[i] };
 	memcpy(test, others, sizeof(others));
 	return cmocka_run_group_tests_name("SYN", tests, harness_start, harness_stop);
 }

@@ -53,17 +53,14 @@ static inline void reference_option(const uint8_t *option, size_t len, struct re
 		}
 		break;
 	case 19: /* TCP-MD5 */
-	case 29: /* TCP-AO */
-		found->has_auth = true;
-		break;
-	default:
-		break;
+	case 29: /* TCP-AO */ found->has_auth = true; break;
+	default: break;
 	}
 }
 
 static inline struct reference_options reference_read(const uint8_t *bytes, size_t len)
 {
-	struct reference_options found = {0};
+	struct reference_options found = { 0 };
 
 	while (len > 0 && bytes[0] != 0) {
 		size_t option_len = 1;

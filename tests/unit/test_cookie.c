@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The SYN cookie: what it brings back, how long it is good, and what forging one takes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,19 +14,19 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct shakeoff_key keys[SHAKEOFF_KEY_SLOTS] = {
-	{0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull},
-	{0x1716151413121110ull, 0x1f1e1d1c1b1a1918ull},
-	{0x2726252423222120ull, 0x2f2e2d2c2b2a2928ull},
-	{0x3736353433323130ull, 0x3f3e3d3c3b3a3938ull},
+	{ 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull },
+	{ 0x1716151413121110ull, 0x1f1e1d1c1b1a1918ull },
+	{ 0x2726252423222120ull, 0x2f2e2d2c2b2a2928ull },
+	{ 0x3736353433323130ull, 0x3f3e3d3c3b3a3938ull },
 };
 
 static const struct cookie_flow flows[2] = {
-	{.client = {0x01020304}, .server = {0x0a090001}, .client_port = 0x409c, .server_port = 0x5000},
-	{.client = {0x20010db8, 1, 2, 3},
-	 .server = {0x20010db8, 0, 0, 0x80},
-	 .client_port = 0x409c,
-	 .server_port = 0x5000,
-	 .ipv6 = 1},
+	{ .client = { 0x01020304 }, .server = { 0x0a090001 }, .client_port = 0x409c, .server_port = 0x5000 },
+	{ .client = { 0x20010db8, 1, 2, 3 },
+	  .server = { 0x20010db8, 0, 0, 0x80 },
+	  .client_port = 0x409c,
+	  .server_port = 0x5000,
+	  .ipv6 = 1 },
 };
 
 #define CLIENT_ISN 0xcafe1234u
@@ -47,9 +47,9 @@ static struct answer make_answer(const struct cookie_flow *flow, __u32 epoch, co
 {
 	__u32 bits = cookie_encode(options, flow->ipv6);
 
-	return (struct answer){.cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
-			       .tsecr = cookie_tsval(123456789, bits),
-			       .timestamps = options->timestamps};
+	return (struct answer){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
+				.tsecr = cookie_tsval(123456789, bits),
+				.timestamps = options->timestamps };
 }
 
 /* The judgement of the hook. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
@@ -69,7 +69,7 @@ static _Bool validates(const struct cookie_flow *flow, const struct answer *answ
 
 static struct cookie_options round_trip(const struct cookie_options *options, _Bool ipv6)
 {
-	struct cookie_options back = {0};
+	struct cookie_options back = { 0 };
 	__u32 bits = cookie_encode(options, ipv6);
 
 	assert_int_equal(bits & ~(options->timestamps ? COOKIE_TIMESTAMPS | COOKIE_TS_MASK : 0xfu), 0);
@@ -81,14 +81,14 @@ static struct cookie_options round_trip(const struct cookie_options *options, _B
 
 static void mss_is_never_above_the_offer_but_for_the_smallest_class(void **state)
 {
-	static const __u16 smallest[2] = {536, 1220};
+	static const __u16 smallest[2] = { 536, 1220 };
 
 	(void)state;
 	for (int form = 0; form < 4; form++) {
 		_Bool ipv6 = form & 1;
 
 		for (__u32 mss = 0; mss <= 0xffff; mss++) {
-			struct cookie_options offer = {.mss = mss, .wscale = 7, .sack = 1, .timestamps = form >> 1};
+			struct cookie_options offer = { .mss = mss, .wscale = 7, .sack = 1, .timestamps = form >> 1 };
 			struct cookie_options back = round_trip(&offer, ipv6);
 
 			assert_true(back.mss <= mss || back.mss == smallest[ipv6]);
@@ -105,7 +105,7 @@ static void mss_falls_to_the_next_class_and_no_further(void **state)
 		int count = timestamps ? COOKIE_TS_MSS_CLASSES : COOKIE_MSS_CLASSES;
 
 		for (__u32 mss = classes[0]; mss <= 0xffff; mss++) {
-			struct cookie_options offer = {.mss = mss, .wscale = 7, .sack = 1, .timestamps = timestamps};
+			struct cookie_options offer = { .mss = mss, .wscale = 7, .sack = 1, .timestamps = timestamps };
 			__u16 expected = classes[0];
 
 			for (int i = 0; i < count; i++)
@@ -123,13 +123,14 @@ static void mss_of_the_usual_links_is_exact(void **state)
 		__u16 mss;
 		_Bool ipv6, plain;
 	} links[] = {
-		{536, 0, 1},   {1440, 0, 1}, {1460, 0, 1}, {1220, 0, 0}, {1380, 0, 0}, {1400, 0, 0}, {8960, 0, 0},
-		{1220, 1, 1}, {1420, 1, 1}, {1440, 1, 1}, {1380, 1, 0}, {1400, 1, 0}, {8940, 1, 0},
+		{ 536, 0, 1 },  { 1440, 0, 1 }, { 1460, 0, 1 }, { 1220, 0, 0 }, { 1380, 0, 0 },
+		{ 1400, 0, 0 }, { 8960, 0, 0 }, { 1220, 1, 1 }, { 1420, 1, 1 }, { 1440, 1, 1 },
+		{ 1380, 1, 0 }, { 1400, 1, 0 }, { 8940, 1, 0 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(links); i++) {
-		struct cookie_options offer = {.mss = links[i].mss, .wscale = 7, .sack = 1, .timestamps = 1};
+		struct cookie_options offer = { .mss = links[i].mss, .wscale = 7, .sack = 1, .timestamps = 1 };
 
 		assert_int_equal(round_trip(&offer, links[i].ipv6).mss, links[i].mss);
 		offer.timestamps = 0;
@@ -143,7 +144,8 @@ static void scale_sack_and_ecn_come_back_exactly_with_timestamps(void **state)
 	(void)state;
 	for (int i = 0; i < 16 * 2 * 2 * 2; i++) {
 		struct cookie_options offer = {
-			.mss = 1460, .wscale = i & 15, .sack = i >> 4 & 1, .ecn = i >> 5 & 1, .timestamps = 1};
+			.mss = 1460, .wscale = i & 15, .sack = i >> 4 & 1, .ecn = i >> 5 & 1, .timestamps = 1
+		};
 		struct cookie_options back = round_trip(&offer, i >> 6);
 
 		assert_int_equal(back.wscale, offer.wscale);
@@ -157,7 +159,7 @@ static void scale_is_rounded_down_never_up_without_timestamps(void **state)
 {
 	(void)state;
 	for (int wscale = 0; wscale <= TCPOPT_MAX_WSCALE; wscale++) {
-		struct cookie_options offer = {.mss = 1460, .wscale = wscale, .sack = 1};
+		struct cookie_options offer = { .mss = 1460, .wscale = wscale, .sack = 1 };
 
 		assert_int_equal(round_trip(&offer, 0).wscale, wscale >= 8 ? 8 : wscale == 7 ? 7 : 0);
 	}
@@ -169,7 +171,8 @@ static void nothing_is_promised_that_was_not_offered(void **state)
 	for (int i = 0; i < 65536 * 2; i += 13) {
 		for (int rest = 0; rest < 16 * 2 * 2; rest++) {
 			struct cookie_options offer = {
-				.mss = i, .wscale = rest & 15, .sack = rest >> 4 & 1, .timestamps = rest >> 5};
+				.mss = i, .wscale = rest & 15, .sack = rest >> 4 & 1, .timestamps = rest >> 5
+			};
 			struct cookie_options back = round_trip(&offer, i >> 16);
 
 			assert_true(back.sack <= offer.sack);
@@ -188,7 +191,7 @@ static void what_comes_back_comes_back_again(void **state)
 	(void)state;
 	for (__u32 bits = 0; bits < 16; bits++) {
 		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-			struct cookie_options options = {0};
+			struct cookie_options options = { 0 };
 
 			cookie_decode(bits, ipv6, &options);
 			assert_int_equal(cookie_encode(&options, ipv6), bits);
@@ -196,7 +199,7 @@ static void what_comes_back_comes_back_again(void **state)
 	}
 	for (__u32 bits = COOKIE_TIMESTAMPS; bits <= (COOKIE_TIMESTAMPS | COOKIE_TS_MASK); bits++) {
 		for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-			struct cookie_options options = {0};
+			struct cookie_options options = { 0 };
 
 			cookie_decode(bits, ipv6, &options);
 			assert_int_equal(cookie_encode(&options, ipv6), bits);
@@ -206,7 +209,7 @@ static void what_comes_back_comes_back_again(void **state)
 
 static void what_windows_offers_comes_back_whole(void **state)
 {
-	struct cookie_options offer = {.mss = 1460, .wscale = 8, .sack = 1}, back = round_trip(&offer, 0);
+	struct cookie_options offer = { .mss = 1460, .wscale = 8, .sack = 1 }, back = round_trip(&offer, 0);
 
 	(void)state;
 	assert_int_equal(back.mss, 1460);
@@ -217,8 +220,8 @@ static void what_windows_offers_comes_back_whole(void **state)
 /* ------------------------------------------------------------------------------------------------------ how long */
 
 static const struct cookie_options forms[2] = {
-	{.mss = 1460, .wscale = 8, .sack = 1},
-	{.mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1},
+	{ .mss = 1460, .wscale = 8, .sack = 1 },
+	{ .mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1 },
 };
 
 /* In the epoch `later` after the cookie was made: is it good? For both forms and families the same. */
@@ -283,83 +286,125 @@ static void epochs_may_wrap(void **state)
 
 /* --------------------------------------------------------------------------------------------- what it depends on */
 
+#define PLAIN_MAC ((1u << COOKIE_EPOCH_SHIFT) - 1)
+#define TIMESTAMPS_MAC ((1u << COOKIE_PARITY_SHIFT) - 1)
+
+static __u64 siphash_of_bytes(const struct shakeoff_key *key, const __u8 *message, size_t len)
+{
+	__u64 words[8] = { 0 };
+	struct siphash hash;
+
+	memcpy(words, message, len);
+	siphash_begin(&hash, key);
+	for (size_t i = 0; i < len / 8; i++)
+		siphash_word(&hash, words[i]);
+	return siphash_end(&hash, words[len / 8] | (__u64)len << 56);
+}
+
+static size_t add(__u8 *message, size_t len, const void *bytes, size_t count)
+{
+	memcpy(message + len, bytes, count);
+	return len + count;
+}
+
 static void the_mac_is_siphash_of_the_documented_bytes(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
 		const struct cookie_flow *flow = &flows[ipv6];
-		size_t address = ipv6 ? 16 : 4, len = 0;
-		__u32 epoch = 0xfedcba98, isn = CLIENT_ISN, options = 0x8123;
-		__u8 message[48] = {0};
-		__u64 words[6];
+		__u32 epoch = 0xfedcba98, isn = CLIENT_ISN;
+		__u16 options = COOKIE_TIMESTAMPS | 0x123;
+		__u8 message[48] = { 0 };
+		size_t len = add(message, 0, flow->server, ipv6 ? 16 : 4);
 
-		memcpy(message + len, flow->client, address);
-		memcpy(message + (len += address), flow->server, address);
-		memcpy(message + (len += address), &flow->client_port, 2);
-		memcpy(message + (len += 2), &flow->server_port, 2);
-		memcpy(message + (len += 2), &isn, 4);
-		memcpy(message + (len += 4), &epoch, 4);
-		memcpy(message + (len += 4), &options, 3);
-		len += 3;
-		message[len] = len; /* SipHash's padding */
-		memcpy(words, message, sizeof(words));
-		assert_int_equal(cookie_mac(&keys[0], flow, isn, epoch, options),
-				 (__u32)siphash24(&keys[0], words, len / 8, words[len / 8]));
+		len = add(message, len, &epoch, 4);
+		if (ipv6)
+			len = add(message, len, &isn, 4);
+		len = add(message, len, flow->client, ipv6 ? 16 : 4);
+		if (!ipv6)
+			len = add(message, len, &isn, 4);
+		len = add(message, len, &flow->client_port, 2);
+		len = add(message, len, &flow->server_port, 2);
+		len = add(message, len, &options, 2);
+		assert_int_equal(cookie_isn(&keys[0], flow, isn, epoch, options) & TIMESTAMPS_MAC,
+				 siphash_of_bytes(&keys[0], message, len + 1) & TIMESTAMPS_MAC);
 	}
 }
 
-static __u32 mac_after(const struct cookie_flow *flow, int bit, void *field, __u32 *isn, __u32 *epoch, __u32 *options)
-{
-	__u8 *byte = (__u8 *)field + bit / 8;
-	__u32 mac;
-
-	*byte ^= 1 << bit % 8;
-	mac = cookie_isn(&keys[0], flow, *isn, *epoch, *options);
-	*byte ^= 1 << bit % 8;
-	return mac;
-}
-
-/* Flips every bit of every part, one at a time: the MAC, and not only the bits that are carried openly, has to change. */
+/* Flips every bit of every part, one at a time: the MAC has to change, not only the bits that are carried openly. */
 static void assert_every_bit_counts(_Bool ipv6, __u32 options, __u32 mac_mask)
 {
-	struct cookie_flow flow = flows[ipv6];
-	__u32 isn = CLIENT_ISN, epoch = EPOCH;
-	int option_bits = options & COOKIE_TIMESTAMPS ? COOKIE_TS_BITS : 4;
+	struct {
+		struct cookie_flow flow;
+		__u32 isn, epoch, options;
+	} input = { flows[ipv6], CLIENT_ISN, EPOCH, options };
 	const struct {
 		void *field;
 		int bits;
 	} parts[] = {
-		{flow.client, ipv6 ? 128 : 32}, {flow.server, ipv6 ? 128 : 32}, {&flow.client_port, 16},
-		{&flow.server_port, 16},        {&isn, 32},                     {&epoch, 32},
-		{&options, option_bits},
+		{ input.flow.client, ipv6 ? 128 : 32 },
+		{ input.flow.server, ipv6 ? 128 : 32 },
+		{ &input.flow.client_port, 16 },
+		{ &input.flow.server_port, 16 },
+		{ &input.isn, 32 },
+		{ &input.epoch, 32 },
+		{ &input.options, options & COOKIE_TIMESTAMPS ? COOKIE_TS_BITS : 4 },
 	};
-	__u32 before = cookie_isn(&keys[0], &flow, isn, epoch, options) & mac_mask;
+	__u32 before = cookie_isn(&keys[0], &input.flow, input.isn, input.epoch, input.options) & mac_mask;
 
-	for (size_t i = 0; i < COUNT(parts); i++)
-		for (int bit = 0; bit < parts[i].bits; bit++)
-			assert_int_not_equal(mac_after(&flow, bit, parts[i].field, &isn, &epoch, &options) & mac_mask, before);
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		for (int bit = 0; bit < parts[i].bits; bit++) {
+			__u8 *byte = (__u8 *)parts[i].field + bit / 8;
+
+			*byte ^= 1 << bit % 8;
+			assert_int_not_equal(cookie_isn(&keys[0], &input.flow, input.isn, input.epoch, input.options) &
+						     mac_mask,
+					     before);
+			*byte ^= 1 << bit % 8;
+		}
+	}
 }
 
 static void every_bit_counts_with_timestamps(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++)
-		assert_every_bit_counts(ipv6, COOKIE_TIMESTAMPS | 0x0aa, (1u << COOKIE_PARITY_SHIFT) - 1);
+		assert_every_bit_counts(ipv6, COOKIE_TIMESTAMPS | 0x0aa, TIMESTAMPS_MAC);
 }
 
 static void every_bit_counts_without_timestamps(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++)
-		assert_every_bit_counts(ipv6, 0xa, (1u << COOKIE_EPOCH_SHIFT) - 1);
+		assert_every_bit_counts(ipv6, 0xa, PLAIN_MAC);
 }
 
 static void the_two_forms_have_different_macs(void **state)
 {
 	(void)state;
 	for (__u32 bits = 0; bits < 16; bits++)
-		assert_int_not_equal(cookie_mac(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits),
-				     cookie_mac(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits | COOKIE_TIMESTAMPS));
+		assert_int_not_equal(cookie_isn(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits) & PLAIN_MAC,
+				     cookie_isn(&keys[0], &flows[0], CLIENT_ISN, EPOCH, bits | COOKIE_TIMESTAMPS) &
+					     PLAIN_MAC);
+}
+
+static void a_hash_begun_once_serves_every_client_of_an_address(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct siphash begun;
+
+		cookie_begin(&begun, &keys[0], &flows[ipv6], EPOCH);
+		for (__u32 i = 0; i < 1000; i++) {
+			struct cookie_flow flow = flows[ipv6];
+			struct siphash hash = begun;
+
+			flow.client[0] += i;
+			flow.client_port = i;
+			assert_int_equal(cookie_end(&hash, &flow, i, EPOCH, i & 15),
+					 cookie_isn(&keys[0], &flow, i, EPOCH, i & 15));
+		}
+	}
 }
 
 static void an_answer_with_changed_options_is_bad(void **state)
@@ -408,7 +453,7 @@ static void tsval_is_never_ahead_of_the_clock_nor_far_behind(void **state)
 
 static void tsval_holds_where_the_clock_wraps(void **state)
 {
-	static const __u32 edges[] = {0, 0x80000000};
+	static const __u32 edges[] = { 0, 0x80000000 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(edges); i++)
@@ -469,7 +514,7 @@ static void of_all_isns_32_are_good_without_timestamps(void **state)
 	for (int i = 1; i < count; i++)
 		assert_int_not_equal(good[i - 1], good[i]);
 	for (int i = 0; i < count; i++) {
-		struct answer answer = {.cookie = good[i]};
+		struct answer answer = { .cookie = good[i] };
 		__u32 bits;
 
 		assert_true(validates(&flows[0], &answer, EPOCH, 0, &bits));
@@ -550,6 +595,7 @@ int main(void)
 		cmocka_unit_test(every_bit_counts_with_timestamps),
 		cmocka_unit_test(every_bit_counts_without_timestamps),
 		cmocka_unit_test(the_two_forms_have_different_macs),
+		cmocka_unit_test(a_hash_begun_once_serves_every_client_of_an_address),
 		cmocka_unit_test(an_answer_with_changed_options_is_bad),
 		cmocka_unit_test(an_answer_that_lost_or_gained_timestamps_is_bad),
 		cmocka_unit_test(tsval_is_never_ahead_of_the_clock_nor_far_behind),

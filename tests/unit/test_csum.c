@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The Internet checksum against published examples and against RFC 1071's definition, byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ static uint16_t checksum_by_definition(const uint8_t *bytes, size_t len)
 
 static uint16_t checksum(const uint8_t *bytes, size_t len)
 {
-	__u32 words[MAX_WORDS] = {0};
+	__u32 words[MAX_WORDS] = { 0 };
 
 	memcpy(words, bytes, len);
 	return from_be16(csum_fold(csum_words(0, words, MAX_WORDS)));
@@ -36,7 +36,7 @@ static uint16_t checksum(const uint8_t *bytes, size_t len)
 
 static void example_of_rfc_1071_is_met(void **state)
 {
-	static const uint8_t example[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
+	static const uint8_t example[] = { 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7 };
 
 	(void)state;
 	assert_int_equal(checksum(example, sizeof(example)), (uint16_t)~0xddf2);
@@ -44,8 +44,8 @@ static void example_of_rfc_1071_is_met(void **state)
 
 static void header_of_a_known_packet_is_met(void **state)
 {
-	static const uint8_t header[] = {0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11,
-					 0x00, 0x00, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7};
+	static const uint8_t header[] = { 0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11,
+					  0x00, 0x00, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7 };
 
 	(void)state;
 	assert_int_equal(checksum(header, sizeof(header)), 0xb861);
@@ -68,7 +68,8 @@ static void greatest_words_fold_without_losing_a_carry(void **state)
 
 static void every_sum_near_a_carry_folds_as_defined(void **state)
 {
-	static const __u64 edges[] = {0x10000, 0x1ffff, 0xffffffff, 0x100000000, 0x1fffffffe, 0xffffffff0000, 0xfffffffffffe};
+	static const __u64 edges[] = { 0x10000,     0x1ffff,        0xffffffff,    0x100000000,
+				       0x1fffffffe, 0xffffffff0000, 0xfffffffffffe };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
@@ -97,15 +98,16 @@ static void random_headers_sum_as_defined(void **state)
 
 static void a_sum_may_be_taken_in_parts(void **state)
 {
-	const __u32 words[4] = {0xffffffff, 0x12345678, 0xfffffffe, 0x9abcdef0};
+	const __u32 words[4] = { 0xffffffff, 0x12345678, 0xfffffffe, 0x9abcdef0 };
 
 	(void)state;
-	assert_int_equal(csum_fold(csum_words(csum_words(0, words, 2), words + 2, 2)), csum_fold(csum_words(0, words, 4)));
+	assert_int_equal(csum_fold(csum_words(csum_words(0, words, 2), words + 2, 2)),
+			 csum_fold(csum_words(0, words, 4)));
 }
 
 static void what_carries_its_checksum_sums_to_zero(void **state)
 {
-	__u32 words[4] = {0xdeadbeef, 0x01020304, 0, 0xffff0000};
+	__u32 words[4] = { 0xdeadbeef, 0x01020304, 0, 0xffff0000 };
 
 	(void)state;
 	words[2] = csum_fold(csum_words(0, words, 4));

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* TCP options: what is read from real and from damaged lists, and what a SYN-ACK says, byte for byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,55 +22,65 @@ struct list {
 #define NONE SHAKEOFF_NO_WSCALE
 
 static const struct list lists[] = {
-	{"no options at all", {0}, 0, {.wscale = NONE}},
-	{"Linux",
-	 {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 1, 3, 3, 7},
-	 20,
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x11223344, .wscale = 7}},
-	{"Linux with tcp_timestamps=0",
-	 {2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 10},
-	 12,
-	 {.mss = 1460, .sack = 1, .wscale = 10}},
-	{"Linux with fast open",
-	 {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7, 34, 2, 1, 1},
-	 24,
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 1, .wscale = 7}},
-	{"Linux with MPTCP",
-	 {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7, 30, 4, 1, 1},
-	 24,
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 1, .wscale = 7}},
-	{"Windows", {2, 4, 0x05, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2}, 12, {.mss = 1460, .sack = 1, .wscale = 8}},
-	{"macOS",
-	 {2, 4, 0x05, 0xb4, 1, 3, 3, 6, 1, 1, 8, 10, 0xaa, 0xbb, 0xcc, 0xdd, 0, 0, 0, 0, 4, 2, 0, 0},
-	 24,
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0xaabbccdd, .wscale = 6}},
-	{"MSS only", {2, 4, 0x02, 0x18}, 4, {.mss = 536, .wscale = NONE}},
-	{"an ACK of Linux",
-	 {1, 1, 8, 10, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xfe},
-	 12,
-	 {.timestamps = 1, .tsval = 5, .tsecr = 0xfffffffe, .wscale = NONE}},
-	{"a window scale above 14 counts as 14", {3, 3, 15, 1}, 4, {.wscale = 14}},
-	{"of two equal options the last counts", {2, 4, 0x05, 0xb4, 2, 4, 0x02, 0x18}, 8, {.mss = 536, .wscale = NONE}},
-	{"nothing counts behind the end of the list", {0, 0, 0, 0, 2, 4, 0x05, 0xb4}, 8, {.wscale = NONE}},
-	{"a length of zero ends the list", {8, 0, 1, 1, 2, 4, 0x05, 0xb4}, 8, {.wscale = NONE}},
-	{"a length of one ends the list", {8, 1, 1, 1, 2, 4, 0x05, 0xb4}, 8, {.wscale = NONE}},
-	{"a length past the end ends the list", {2, 4, 0x05, 0xb4, 8, 10, 0, 0}, 8, {.mss = 1460, .wscale = NONE}},
-	{"a kind in the last byte has no length", {1, 1, 1, 2}, 4, {.wscale = NONE}},
-	{"a kind in the last byte of 40 has no length",
-	 {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2},
-	 40,
-	 {.wscale = NONE}},
-	{"an MSS of the wrong length is skipped", {2, 5, 1, 2, 3, 3, 3, 4}, 8, {.wscale = 4}},
-	{"timestamps of the wrong length are skipped", {8, 6, 1, 2, 3, 4, 4, 2}, 8, {.sack = 1, .wscale = NONE}},
-	{"an unknown option is skipped", {253, 6, 2, 4, 5, 180, 4, 2}, 8, {.sack = 1, .wscale = NONE}},
-	{"TCP-MD5", {1, 1, 19, 18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, 20, {.auth = 1, .wscale = NONE}},
-	{"TCP-AO", {29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 16, {.auth = 1, .wscale = NONE}},
-	{"an authentication that is cut off is none", {19, 18, 1, 2, 3, 4, 5, 6}, 8, {.wscale = NONE}},
+	{ "no options at all", { 0 }, 0, { .wscale = NONE } },
+	{ "Linux",
+	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 1, 3, 3, 7 },
+	  20,
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x11223344, .wscale = 7 } },
+	{ "Linux with tcp_timestamps=0",
+	  { 2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 10 },
+	  12,
+	  { .mss = 1460, .sack = 1, .wscale = 10 } },
+	{ "Linux with fast open",
+	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7, 34, 2, 1, 1 },
+	  24,
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 1, .wscale = 7 } },
+	{ "Linux with MPTCP",
+	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7, 30, 4, 1, 1 },
+	  24,
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 1, .wscale = 7 } },
+	{ "Windows", { 2, 4, 0x05, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2 }, 12, { .mss = 1460, .sack = 1, .wscale = 8 } },
+	{ "macOS",
+	  { 2, 4, 0x05, 0xb4, 1, 3, 3, 6, 1, 1, 8, 10, 0xaa, 0xbb, 0xcc, 0xdd, 0, 0, 0, 0, 4, 2, 0, 0 },
+	  24,
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0xaabbccdd, .wscale = 6 } },
+	{ "MSS only", { 2, 4, 0x02, 0x18 }, 4, { .mss = 536, .wscale = NONE } },
+	{ "an ACK of Linux",
+	  { 1, 1, 8, 10, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xfe },
+	  12,
+	  { .timestamps = 1, .tsval = 5, .tsecr = 0xfffffffe, .wscale = NONE } },
+	{ "a window scale above 14 counts as 14", { 3, 3, 15, 1 }, 4, { .wscale = 14 } },
+	{ "of two equal options the last counts",
+	  { 2, 4, 0x05, 0xb4, 2, 4, 0x02, 0x18 },
+	  8,
+	  { .mss = 536, .wscale = NONE } },
+	{ "nothing counts behind the end of the list", { 0, 0, 0, 0, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
+	{ "a length of zero ends the list", { 8, 0, 1, 1, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
+	{ "a length of one ends the list", { 8, 1, 1, 1, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
+	{ "a length past the end ends the list",
+	  { 2, 4, 0x05, 0xb4, 8, 10, 0, 0 },
+	  8,
+	  { .mss = 1460, .wscale = NONE } },
+	{ "a kind in the last byte has no length", { 1, 1, 1, 2 }, 4, { .wscale = NONE } },
+	{ "a kind in the last byte of 40 has no length",
+	  { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2 },
+	  40,
+	  { .wscale = NONE } },
+	{ "an MSS of the wrong length is skipped", { 2, 5, 1, 2, 3, 3, 3, 4 }, 8, { .wscale = 4 } },
+	{ "timestamps of the wrong length are skipped", { 8, 6, 1, 2, 3, 4, 4, 2 }, 8, { .sack = 1, .wscale = NONE } },
+	{ "an unknown option is skipped", { 253, 6, 2, 4, 5, 180, 4, 2 }, 8, { .sack = 1, .wscale = NONE } },
+	{ "TCP-MD5",
+	  { 1, 1, 19, 18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
+	  20,
+	  { .auth = 1, .wscale = NONE } },
+	{ "TCP-AO", { 29, 16, 1, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 }, 16, { .auth = 1, .wscale = NONE } },
+	{ "an authentication that is cut off is none", { 19, 18, 1, 2, 3, 4, 5, 6 }, 8, { .wscale = NONE } },
 };
 
 static struct tcpopt read_list(const uint8_t *bytes, uint32_t len)
 {
-	struct tcpopt opt = {.wscale = SHAKEOFF_NO_WSCALE};
+	struct tcpopt opt = { .wscale = SHAKEOFF_NO_WSCALE };
 	uint32_t words[TCPOPT_BUFFER_WORDS];
 	_Bool auth;
 
@@ -115,7 +125,7 @@ static void every_list_cut_anywhere_is_read_as_by_the_reference(void **state)
 /* Bytes that are mostly kinds and lengths, so that the lists have some depth. */
 static void random_list(uint8_t *bytes, uint32_t len)
 {
-	static const uint8_t likely[] = {0, 1, 1, 1, 2, 3, 3, 4, 2, 8, 10, 19, 18, 29, 4, 5, 34, 40};
+	static const uint8_t likely[] = { 0, 1, 1, 1, 2, 3, 3, 4, 2, 8, 10, 19, 18, 29, 4, 5, 34, 40 };
 
 	for (uint32_t i = 0; i < len; i++)
 		bytes[i] = random() % 8 ? likely[random() % sizeof(likely)] : random();
@@ -139,7 +149,7 @@ static void random_bytes_are_read_as_by_the_reference(void **state)
 
 static void the_fast_path_takes_what_linux_sends(void **state)
 {
-	struct tcpopt opt = {.wscale = SHAKEOFF_NO_WSCALE};
+	struct tcpopt opt = { .wscale = SHAKEOFF_NO_WSCALE };
 	uint32_t words[TCPOPT_BUFFER_WORDS];
 
 	(void)state;
@@ -153,7 +163,7 @@ static void the_fast_path_says_what_the_slow_one_says(void **state)
 	(void)state;
 	for (int value = 0; value < 256; value++) {
 		for (uint32_t i = 0; i < lists[1].len; i++) {
-			struct tcpopt fast = {.wscale = SHAKEOFF_NO_WSCALE}, slow;
+			struct tcpopt fast = { .wscale = SHAKEOFF_NO_WSCALE }, slow;
 			uint32_t words[TCPOPT_BUFFER_WORDS];
 			uint8_t bytes[20];
 
@@ -171,7 +181,7 @@ static void the_fast_path_leaves_other_lists_alone(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		struct tcpopt opt = {.wscale = SHAKEOFF_NO_WSCALE}, untouched = opt;
+		struct tcpopt opt = { .wscale = SHAKEOFF_NO_WSCALE }, untouched = opt;
 		uint32_t words[TCPOPT_BUFFER_WORDS];
 
 		reference_words(lists[i].bytes, lists[i].len, words);
@@ -189,26 +199,29 @@ struct synack {
 
 /* As tcp_options_write() of the kernel writes them. */
 static const struct synack synacks[] = {
-	{"MSS", {.mss = 1460, .wscale = NONE}, {2, 4, 0x05, 0xb4}, 1},
-	{"MSS, scale", {.mss = 1460, .wscale = 7}, {2, 4, 0x05, 0xb4, 1, 3, 3, 7}, 2},
-	{"MSS, SACK", {.mss = 1440, .sack = 1, .wscale = NONE}, {2, 4, 0x05, 0xa0, 1, 1, 4, 2}, 2},
-	{"MSS, SACK, scale", {.mss = 1440, .sack = 1, .wscale = 0}, {2, 4, 0x05, 0xa0, 1, 1, 4, 2, 1, 3, 3, 0}, 3},
-	{"MSS, timestamps",
-	 {.mss = 8960, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = NONE},
-	 {2, 4, 0x23, 0x00, 1, 1, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4},
-	 4},
-	{"MSS, SACK, timestamps",
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = NONE},
-	 {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4},
-	 4},
-	{"MSS, timestamps, scale",
-	 {.mss = 1460, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = 14},
-	 {2, 4, 0x05, 0xb4, 1, 1, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4, 1, 3, 3, 14},
-	 5},
-	{"MSS, SACK, timestamps, scale",
-	 {.mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = 7},
-	 {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4, 1, 3, 3, 7},
-	 5},
+	{ "MSS", { .mss = 1460, .wscale = NONE }, { 2, 4, 0x05, 0xb4 }, 1 },
+	{ "MSS, scale", { .mss = 1460, .wscale = 7 }, { 2, 4, 0x05, 0xb4, 1, 3, 3, 7 }, 2 },
+	{ "MSS, SACK", { .mss = 1440, .sack = 1, .wscale = NONE }, { 2, 4, 0x05, 0xa0, 1, 1, 4, 2 }, 2 },
+	{ "MSS, SACK, scale",
+	  { .mss = 1440, .sack = 1, .wscale = 0 },
+	  { 2, 4, 0x05, 0xa0, 1, 1, 4, 2, 1, 3, 3, 0 },
+	  3 },
+	{ "MSS, timestamps",
+	  { .mss = 8960, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = NONE },
+	  { 2, 4, 0x23, 0x00, 1, 1, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4 },
+	  4 },
+	{ "MSS, SACK, timestamps",
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = NONE },
+	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4 },
+	  4 },
+	{ "MSS, timestamps, scale",
+	  { .mss = 1460, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = 14 },
+	  { 2, 4, 0x05, 0xb4, 1, 1, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4, 1, 3, 3, 14 },
+	  5 },
+	{ "MSS, SACK, timestamps, scale",
+	  { .mss = 1460, .sack = 1, .timestamps = 1, .tsval = 0x01020304, .tsecr = 0xf1f2f3f4, .wscale = 7 },
+	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0xf1, 0xf2, 0xf3, 0xf4, 1, 3, 3, 7 },
+	  5 },
 };
 
 static void a_synack_is_written_as_linux_does(void **state)
@@ -248,10 +261,10 @@ int main(void)
 	int failed;
 
 	for (size_t i = 0; i < LISTS; i++)
-		read[i] = (struct CMUnitTest){lists[i].name, a_list_is_read, NULL, NULL, (void *)&lists[i]};
+		read[i] = (struct CMUnitTest){ lists[i].name, a_list_is_read, NULL, NULL, (void *)&lists[i] };
 	for (size_t i = 0; i < SYNACKS; i++)
-		written[i] = (struct CMUnitTest){synacks[i].name, a_synack_is_written_as_linux_does, NULL, NULL,
-						 (void *)&synacks[i]};
+		written[i] = (struct CMUnitTest){ synacks[i].name, a_synack_is_written_as_linux_does, NULL, NULL,
+						  (void *)&synacks[i] };
 	failed = cmocka_run_group_tests_name("options read", read, NULL, NULL);
 	failed += cmocka_run_group_tests_name("options of a SYN-ACK", written, NULL, NULL);
 	failed += cmocka_run_group_tests_name("options", others, NULL, NULL);

@@ -36,7 +36,8 @@ static const struct connection_transition table[CONNECTION_STATE_COUNT][CONNECTI
 		[CONNECTION_EVENT_SERVER_GONE]       = TO(QUEUED, REQUEUE),
 		/* The server holds a descriptor already, or will; only the place in the queue is free again. */
 		[CONNECTION_EVENT_CLIENT_RESET]      = LEAVE(RESET_IN_DELIVERY, NOTHING),
-		[CONNECTION_EVENT_WITHDRAWN]         = LEAVE(REFUSED, RESET),
+		/* It may still find the connection in its socket, and serve it. */
+		[CONNECTION_EVENT_WITHDRAWN]         = LEAVE(REFUSED, CLOSE),
 	},
 	[CONNECTION_RESET_IN_DELIVERY] = {
 		[CONNECTION_EVENT_TAKEN]             = TO(REFUSED, CLOSE),

@@ -6,7 +6,6 @@
 
 #include <shakeoffd/server_socket.h>
 
-/* Room for exactly one descriptor: of more the kernel closes the rest. */
 union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
 	struct cmsghdr align;
@@ -48,8 +47,8 @@ static int check_messages(const struct mmsghdr *headers, int count, struct serve
 	for (int i = 0; i < count; i++) {
 		if (!headers[i].msg_len)
 			return i;
-		if (headers[i].msg_len != sizeof(messages[i].message) || headers[i].msg_hdr.msg_flags & MSG_TRUNC ||
-		    messages[i].message.version != DELIVERY_VERSION) {
+		if (headers[i].msg_len != sizeof(messages[i].message) ||
+		    headers[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || messages[i].message.version != DELIVERY_VERSION) {
 			messages[i].message.type = SERVER_SOCKET_INVALID;
 			return i + 1;
 		}
@@ -70,7 +69,8 @@ int server_socket_receive(int fd, struct server_message messages[SERVER_SOCKET_B
 			.msg_iov = &data[i],
 			.msg_iovlen = 1,
 			.msg_control = &control[i],
-			.msg_controllen = sizeof(control[i]),
+			/* Not CMSG_SPACE(), which has room for two: of more than one the kernel closes the rest. */
+			.msg_controllen = CMSG_LEN(sizeof(int)),
 		};
 	}
 	do {

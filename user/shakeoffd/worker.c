@@ -241,34 +241,41 @@ static void ring_ready(struct event_source *source, uint32_t events)
 	(void)events;
 }
 
-/* Returns whether there was something. */
+/*
+ * Takes what is in the rings, and looks once more: mostly that spares a round of the event loop. What comes after that keeps
+ * a ring's descriptor readable. Returns whether the rings were seen empty.
+ */
 static bool consume(struct worker *worker)
 {
-	uint64_t before = clock_ns();
-	int taken = 0;
+	bool empty = false;
 
-	for (size_t i = 0; i < worker->ring_count; i++)
-		taken += datapath_ring_consume(worker->rings[i].ring);
-	if (!taken)
-		atomic_store_explicit(&worker->drained_ns, before, memory_order_relaxed);
+	for (int look = 0; look < 2 && !empty; look++) {
+		uint64_t before = clock_ns();
+		int taken = 0;
+
+		for (size_t i = 0; i < worker->ring_count; i++)
+			taken += datapath_ring_consume(worker->rings[i].ring);
+		empty = taken <= 0;
+		if (empty)
+			atomic_store_explicit(&worker->drained_ns, before, memory_order_relaxed);
+	}
 	if (park_frames(worker->park))
 		park_expire(worker->park, clock_ns());
-	return taken > 0;
+	return empty;
 }
 
 static void *run(void *argument)
 {
 	struct worker *worker = argument;
-	bool more = false;
 	int error = 0;
 
 	while (!atomic_load(&worker->stop) && !error) {
-		error = event_loop_round(worker->loop, more ? 0 : park_frames(worker->park) ? PARKED_MS : IDLE_MS);
-		more = consume(worker);
+		error = event_loop_round(worker->loop, park_frames(worker->park) ? PARKED_MS : IDLE_MS);
+		consume(worker);
 	}
 	if (error)
 		log_error("a worker could not wait for events and ends: %s", strerror(-error));
-	while (consume(worker))
+	while (!consume(worker))
 		;
 	return NULL;
 }

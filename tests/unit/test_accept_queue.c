@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The accept queue: order, places where servers listen, what happens when they go, and clients that reset.
+ *
+ * link: user/shakeoffd/accept_queue.c user/shakeoffd/binding.c user/shakeoffd/connection.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "shakeoffd/accept_queue.h"
+
+#define SECOND 1000000000ull
+
+static struct in6_addr address(const char *text)
+{
+	struct in6_addr in6;
+
+	assert_int_equal(inet_pton(AF_INET6, text, &in6), 1);
+	return in6;
+}
+
+static struct connection *arrived_at(const char *text, uint16_t port)
+{
+	struct connection *connection = connection_new(0);
+
+	connection->local = address(text);
+	connection->local_port = port;
+	return connection;
+}
+
+static struct binding_key exactly(const char *text, uint16_t port)
+{
+	struct binding_key key = { .address = address(text), .port = port };
+
+	key.ipv4 = IN6_IS_ADDR_V4MAPPED(&key.address);
+	key.ipv6 = !key.ipv4;
+	return key;
+}
+
+static struct binding_key wildcard(bool ipv4, bool ipv6, uint16_t port)
+{
+	return (struct binding_key){ .any = true, .ipv4 = ipv4, .ipv6 = ipv6, .port = port };
+}
+
+static int open_queue(void **state)
+{
+	static struct accept_queue queue;
+
+	*state = &queue;
+	return accept_queue_open(&queue);
+}
+
+static int close_queue(void **state)
+{
+	struct accept_queue *queue = *state;
+
+	for (struct binding *binding = queue->bindings; binding; binding = binding->next) {
+		while (binding->waiting.first) {
+			struct connection *connection = binding->waiting.first;
+
+			accept_queue_remove(connection);
+			connection_free(connection);
+		}
+	}
+	accept_queue_close(queue);
+	return 0;
+}
+
+static void connections_wait_in_order_of_arrival(void **state)
+{
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	struct connection *c[4];
+
+	for (int i = 0; i < 4; i++) {
+		c[i] = arrived_at("::ffff:10.0.0.1", 80);
+		accept_queue_append(binding, c[i]);
+	}
+	assert_int_equal(accept_queue_length(*state), 4);
+	assert_ptr_equal(binding->waiting.first, c[0]);
+	assert_ptr_equal(c[0]->next, c[1]);
+	assert_ptr_equal(binding->waiting.last, c[3]);
+}
+
+static void what_comes_back_from_a_server_stands_where_it_was(void **state)
+{
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	struct connection *c[5];
+
+	for (int i = 0; i < 5; i++) {
+		c[i] = arrived_at("::ffff:10.0.0.1", 80);
+		accept_queue_append(binding, c[i]);
+	}
+	accept_queue_remove(c[0]);
+	accept_queue_remove(c[1]);
+	accept_queue_remove(c[3]);
+	accept_queue_requeue(*state, binding, c[3]);
+	accept_queue_requeue(*state, binding, c[1]);
+	accept_queue_requeue(*state, binding, c[0]);
+	for (struct connection *connection = binding->waiting.first, **want = c; connection;
+	     connection = connection->next, want++)
+		assert_ptr_equal(connection, *want);
+	assert_ptr_equal(connection_list_find(&binding->waiting, c[2]->id), c[2]);
+	assert_null(connection_list_find(&binding->waiting, c[4]->id + 1));
+}
+
+static void a_connection_belongs_to_the_most_specific_listener(void **state)
+{
+	struct accept_queue *queue = *state;
+	const struct binding_key dual = wildcard(true, true, 80), any4 = wildcard(true, false, 80),
+				 one = exactly("::ffff:10.0.0.1", 80);
+	struct in6_addr this4 = address("::ffff:10.0.0.1"), other4 = address("::ffff:10.0.0.2"), ip6 = address("2001:db8::1");
+	struct binding *of_dual = accept_queue_bind(queue, &dual);
+
+	assert_ptr_equal(accept_queue_find(queue, &this4, 80), of_dual);
+	assert_ptr_equal(accept_queue_find(queue, &ip6, 80), of_dual);
+	assert_null(accept_queue_find(queue, &this4, 81));
+
+	struct binding *of_any4 = accept_queue_bind(queue, &any4), *of_one = accept_queue_bind(queue, &one);
+
+	assert_ptr_equal(accept_queue_find(queue, &this4, 80), of_one);
+	assert_ptr_equal(accept_queue_find(queue, &other4, 80), of_any4);
+	assert_ptr_equal(accept_queue_find(queue, &ip6, 80), of_dual);
+}
+
+static void a_v6only_listener_takes_no_ipv4(void **state)
+{
+	const struct binding_key only6 = wildcard(false, true, 80);
+	struct in6_addr ip4 = address("::ffff:10.0.0.1");
+
+	accept_queue_bind(*state, &only6);
+	assert_null(accept_queue_find(*state, &ip4, 80));
+}
+
+static void servers_at_one_place_share_it(void **state)
+{
+	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
+	struct binding *binding = accept_queue_bind(*state, &key);
+
+	assert_ptr_equal(accept_queue_bind(*state, &key), binding);
+	accept_queue_unbind(binding, 5);
+	assert_int_equal(binding->unserved_ns, 0);
+	accept_queue_unbind(binding, 7);
+	assert_int_equal(binding->unserved_ns, 7);
+}
+
+static void a_server_that_comes_back_finds_what_waited(void **state)
+{
+	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
+	struct binding *binding = accept_queue_bind(*state, &key);
+	struct connection_list orphans = { 0 };
+
+	accept_queue_append(binding, arrived_at("::ffff:10.0.0.1", 80));
+	accept_queue_unbind(binding, SECOND);
+	assert_false(accept_queue_expire(*state, SECOND + ACCEPT_QUEUE_GRACE_NS - 1, &orphans));
+	assert_ptr_equal(accept_queue_bind(*state, &key), binding);
+	assert_false(accept_queue_expire(*state, 2 * ACCEPT_QUEUE_GRACE_NS, &orphans));
+	assert_int_equal(binding->waiting.length, 1);
+}
+
+static void a_server_that_comes_back_elsewhere_gets_what_it_takes(void **state)
+{
+	const struct binding_key before = exactly("::ffff:10.0.0.1", 80), now = wildcard(true, false, 80),
+				 not_this = wildcard(true, false, 81);
+	struct binding *old = accept_queue_bind(*state, &before), *fresh;
+	struct connection *first = arrived_at("::ffff:10.0.0.1", 80), *second = arrived_at("::ffff:10.0.0.1", 80);
+	struct in6_addr ip4 = address("::ffff:10.0.0.1");
+
+	accept_queue_append(old, first);
+	accept_queue_append(old, second);
+	accept_queue_unbind(old, SECOND);
+	accept_queue_bind(*state, &not_this);
+	assert_int_equal(old->waiting.length, 2);
+	fresh = accept_queue_bind(*state, &now);
+	assert_int_equal(old->waiting.length, 0);
+	assert_ptr_equal(fresh->waiting.first, first);
+	assert_ptr_equal(fresh->waiting.last, second);
+	/* Also what comes from now on: the old place is more specific, but nobody is there. */
+	assert_ptr_equal(accept_queue_find(*state, &ip4, 80), fresh);
+}
+
+static void after_a_restart_of_the_daemon_connections_wait_for_the_servers_to_register(void **state)
+{
+	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
+	struct in6_addr ip4 = address("::ffff:10.0.0.1"), ip6 = address("2001:db8::1");
+	struct connection_list orphans = { 0 };
+	struct binding *adopted, *binding;
+
+	accept_queue_adopt(*state, SECOND);
+	adopted = accept_queue_find(*state, &ip4, 80);
+	assert_true(adopted->adopted);
+	accept_queue_append(adopted, arrived_at("::ffff:10.0.0.1", 80));
+	accept_queue_append(adopted, arrived_at("2001:db8::1", 80));
+
+	binding = accept_queue_bind(*state, &key);
+	assert_int_equal(binding->waiting.length, 1);
+	assert_ptr_equal(accept_queue_find(*state, &ip6, 80), adopted);
+	assert_true(accept_queue_expire(*state, SECOND + ACCEPT_QUEUE_GRACE_NS, &orphans));
+	assert_null(accept_queue_find(*state, &ip6, 80));
+	assert_int_equal(orphans.length, 1);
+	connection_free(orphans.first);
+}
+
+static void without_a_server_for_too_long_connections_go_to_another_that_takes_them(void **state)
+{
+	const struct binding_key one = exactly("::ffff:10.0.0.1", 80), any = wildcard(true, true, 80);
+	struct binding *specific = accept_queue_bind(*state, &one), *general = accept_queue_bind(*state, &any);
+	struct connection_list orphans = { 0 };
+
+	accept_queue_append(specific, arrived_at("::ffff:10.0.0.1", 80));
+	accept_queue_unbind(specific, SECOND);
+	assert_true(accept_queue_expire(*state, SECOND + ACCEPT_QUEUE_GRACE_NS, &orphans));
+	assert_int_equal(orphans.length, 0);
+	assert_int_equal(general->waiting.length, 1);
+	assert_ptr_equal(general->waiting.first->binding, general);
+}
+
+/* A UNIX stream socket whose peer is gone reports EPOLLHUP as a TCP socket that was reset does. */
+static struct connection *with_socket(struct binding *binding, int *peer)
+{
+	struct connection *connection = arrived_at("::ffff:10.0.0.1", 80);
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	connection->fd = pair[0];
+	*peer = pair[1];
+	accept_queue_append(binding, connection);
+	return connection;
+}
+
+static void only_what_waits_for_a_while_is_watched(void **state)
+{
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	int peers[2];
+	struct connection *old = with_socket(binding, &peers[0]), *young = with_socket(binding, &peers[1]);
+
+	old->since_ns = SECOND;
+	young->since_ns = 2 * SECOND;
+	accept_queue_watch_waiting(*state, SECOND + ACCEPT_QUEUE_UNWATCHED_NS);
+	assert_true(old->watched);
+	assert_false(young->watched);
+	assert_null(accept_queue_next_reset(*state));
+	close(peers[0]);
+	close(peers[1]);
+	assert_ptr_equal(accept_queue_next_reset(*state), old);
+	assert_false(old->watched);
+	assert_null(accept_queue_next_reset(*state));
+	close(old->fd);
+	close(young->fd);
+}
+
+static void data_of_a_client_is_no_reset(void **state)
+{
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	int peer;
+	struct connection *connection = with_socket(binding, &peer);
+
+	accept_queue_watch(*state, connection);
+	assert_int_equal(write(peer, "x", 1), 1);
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_null(accept_queue_next_reset(*state));
+	close(peer);
+	close(connection->fd);
+}
+
+/* The server holds a duplicate, so closing ours would leave the watch behind. */
+static void what_is_not_watched_any_more_is_not_reported(void **state)
+{
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	int peer;
+	struct connection *connection = with_socket(binding, &peer);
+	int servers = dup(connection->fd);
+
+	accept_queue_watch(*state, connection);
+	accept_queue_unwatch(*state, connection);
+	close(connection->fd);
+	close(peer);
+	assert_null(accept_queue_next_reset(*state));
+	close(servers);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_queue, close_queue)
+	const struct CMUnitTest tests[] = {
+		TEST(connections_wait_in_order_of_arrival),
+		TEST(what_comes_back_from_a_server_stands_where_it_was),
+		TEST(a_connection_belongs_to_the_most_specific_listener),
+		TEST(a_v6only_listener_takes_no_ipv4),
+		TEST(servers_at_one_place_share_it),
+		TEST(a_server_that_comes_back_finds_what_waited),
+		TEST(a_server_that_comes_back_elsewhere_gets_what_it_takes),
+		TEST(after_a_restart_of_the_daemon_connections_wait_for_the_servers_to_register),
+		TEST(without_a_server_for_too_long_connections_go_to_another_that_takes_them),
+		TEST(only_what_waits_for_a_while_is_watched),
+		TEST(data_of_a_client_is_no_reset),
+		TEST(what_is_not_watched_any_more_is_not_reported),
+	};
+
+	return cmocka_run_group_tests_name("accept queue", tests, NULL, NULL);
+}

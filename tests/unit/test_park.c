@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Held frames: what came before its connection's socket, and the bounds of that.
+ *
+ * link: user/shakeoffd/park.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "shakeoffd/park.h"
+
+#define SECOND 1000000000ull
+#define PACKET_MAX 2000
+
+static struct shakeoff_event *event_of(uint16_t port, uint64_t time_ns, uint32_t packet_len)
+{
+	static _Alignas(struct shakeoff_event) char buffer[sizeof(struct shakeoff_event) + PACKET_MAX];
+	struct shakeoff_event *event = (struct shakeoff_event *)buffer;
+
+	memset(buffer, 0, sizeof(buffer));
+	event->type = SHAKEOFF_EVENT_SEGMENT;
+	event->tuple.remote_port = htons(port);
+	event->time_ns = time_ns;
+	event->packet_len = packet_len;
+	memset(event->packet, port, packet_len);
+	return event;
+}
+
+static int open_park(void **state)
+{
+	return park_open((struct park **)state);
+}
+
+static int close_park(void **state)
+{
+	park_close(*state);
+	return 0;
+}
+
+static void a_segment_after_its_connection_is_given_back(void **state)
+{
+	park_opened(*state, event_of(1, SECOND, 40), true);
+	assert_int_equal(park_segment(*state, event_of(1, SECOND + 1, 40)), PARK_GIVE_BACK);
+	assert_int_equal(park_frames(*state), 0);
+}
+
+static void a_segment_of_a_refused_connection_is_dropped(void **state)
+{
+	park_opened(*state, event_of(1, SECOND, 40), false);
+	assert_int_equal(park_segment(*state, event_of(1, SECOND + 1, 40)), PARK_DROP);
+	/* The client has come again, and this time there was a socket. */
+	park_opened(*state, event_of(1, SECOND + 2, 40), true);
+	assert_int_equal(park_segment(*state, event_of(1, SECOND + 3, 40)), PARK_GIVE_BACK);
+}
+
+static void segments_before_their_connection_are_held_in_order(void **state)
+{
+	struct shakeoff_event *held;
+
+	assert_int_equal(park_segment(*state, event_of(1, SECOND, 41)), PARK_HELD);
+	assert_int_equal(park_segment(*state, event_of(2, SECOND, 50)), PARK_HELD);
+	assert_int_equal(park_segment(*state, event_of(1, SECOND, 42)), PARK_HELD);
+	for (uint32_t want = 41; want <= 42; want++) {
+		held = park_take(*state, &event_of(1, 0, 0)->tuple);
+		assert_non_null(held);
+		assert_int_equal(held->packet_len, want);
+		assert_int_equal(held->packet[want - 1], 1);
+		free(held);
+	}
+	assert_null(park_take(*state, &event_of(1, 0, 0)->tuple));
+	assert_int_equal(park_frames(*state), 1);
+	/* The last one was taken out of the middle or the end: the list still takes more. */
+	assert_int_equal(park_segment(*state, event_of(3, SECOND, 40)), PARK_HELD);
+	free(park_take(*state, &event_of(3, 0, 0)->tuple));
+	free(park_take(*state, &event_of(2, 0, 0)->tuple));
+	assert_int_equal(park_frames(*state), 0);
+	assert_int_equal(park_bytes(*state), 0);
+}
+
+static void what_waits_for_too_long_is_dropped(void **state)
+{
+	park_segment(*state, event_of(1, SECOND, 40));
+	park_segment(*state, event_of(2, 2 * SECOND, 40));
+	park_expire(*state, SECOND + PARK_MAX_WAIT_NS);
+	assert_int_equal(park_frames(*state), 2);
+	park_expire(*state, SECOND + PARK_MAX_WAIT_NS + 1);
+	assert_int_equal(park_frames(*state), 1);
+	assert_null(park_take(*state, &event_of(1, 0, 0)->tuple));
+}
+
+static void frames_are_bounded(void **state)
+{
+	for (unsigned int i = 0; i < PARK_MAX_FRAMES; i++)
+		assert_int_equal(park_segment(*state, event_of((uint16_t)(i + 1), SECOND, 40)), PARK_HELD);
+	assert_int_equal(park_segment(*state, event_of(9999, SECOND, 40)), PARK_DROP);
+	assert_int_equal(park_frames(*state), PARK_MAX_FRAMES);
+}
+
+static void bytes_are_bounded(void **state)
+{
+	unsigned int held = 0;
+
+	while (park_segment(*state, event_of(1, SECOND, PACKET_MAX)) == PARK_HELD)
+		held++;
+	assert_true(held < PARK_MAX_FRAMES);
+	assert_true(park_bytes(*state) <= PARK_MAX_BYTES);
+	assert_true(park_bytes(*state) + PACKET_MAX + sizeof(struct shakeoff_event) > PARK_MAX_BYTES);
+}
+
+static void an_old_connection_of_the_tuple_does_not_count(void **state)
+{
+	park_opened(*state, event_of(1, SECOND, 40), true);
+	assert_int_equal(park_segment(*state, event_of(1, 2 * SECOND, 40)), PARK_HELD);
+}
+
+/* More than the table has room for: the latest are known. */
+static void the_latest_connections_are_remembered(void **state)
+{
+	uint64_t time = SECOND;
+
+	for (unsigned int port = 1; port < 65536; port++)
+		park_opened(*state, event_of((uint16_t)port, time++, 0), true);
+	for (unsigned int port = 65000; port < 65536; port++)
+		assert_int_equal(park_segment(*state, event_of((uint16_t)port, time, 0)), PARK_GIVE_BACK);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_park, close_park)
+	const struct CMUnitTest tests[] = {
+		TEST(a_segment_after_its_connection_is_given_back),
+		TEST(a_segment_of_a_refused_connection_is_dropped),
+		TEST(segments_before_their_connection_are_held_in_order),
+		TEST(what_waits_for_too_long_is_dropped),
+		TEST(frames_are_bounded),
+		TEST(bytes_are_bounded),
+		TEST(an_old_connection_of_the_tuple_does_not_count),
+		TEST(the_latest_connections_are_remembered),
+	};
+
+	return cmocka_run_group_tests_name("park", tests, NULL, NULL);
+}
