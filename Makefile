@@ -184,7 +184,7 @@ $(TESTS): | $(BUILD)/.deps-test
 	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
 $(patsubst %.c,$(BUILD)/san/%.o,$(UNIT) $(PROG)): | $(BUILD)/.deps-test
-$(patsubst %.c,$(BUILD)/san/%.o,$(PROG)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 	$(call say,FUZZ,$@)

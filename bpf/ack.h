@@ -41,7 +41,8 @@ static __always_inline enum cookie_judgement ack_judge(const struct packet *pack
 		cookie_decode(bits, packet->flow.ipv6, &opening->options);
 		return COOKIE_GOOD;
 	}
-	return !plausible || (opt->timestamps && timestamp_is_old(opt->tsecr, moment->clock_ms)) ? COOKIE_EXPIRED : COOKIE_BAD;
+	return !plausible || (opt->timestamps && timestamp_is_old(opt->tsecr, moment->clock_ms)) ? COOKIE_EXPIRED :
+												   COOKIE_BAD;
 }
 
 /* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
@@ -62,7 +63,7 @@ static __always_inline void ack_opening(const struct packet *packet, const struc
 }
 
 static __always_inline enum shakeoff_verdict ack_overflow(struct xdp_md *ctx, const struct packet *packet,
-							   const struct walk *walk)
+							  const struct walk *walk)
 {
 	struct reply *reply = &walk->scratch->reply;
 
@@ -96,8 +97,8 @@ static __always_inline _Bool past_follows(const struct past *past, const struct 
 
 /* An ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
-							 const struct walk *walk, const struct past *past,
-							 const struct shakeoff_interface *profile)
+							const struct walk *walk, const struct past *past,
+							const struct shakeoff_interface *profile)
 {
 	const struct shakeoff_validated *earlier = past->earlier;
 	struct opening *opening = &walk->scratch->opening;
@@ -120,7 +121,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 }
 
 static __always_inline enum shakeoff_verdict ack_walk(struct xdp_md *ctx, const struct packet *packet,
-						       const struct walk *walk, const struct past *past)
+						      const struct walk *walk, const struct past *past)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	enum cookie_judgement judgement;

@@ -58,13 +58,13 @@
  * kernel's own cookies (net/ipv4/syncookies.c, msstab), a client that offers less than that gets it all the same.
  */
 CONST_TABLE __u16 cookie_ts_mss[2][COOKIE_TS_MSS_CLASSES] = {
-	{536, 1220, 1340, 1380, 1400, 1440, 1460, 8960},  /* IPv4 */
-	{1220, 1320, 1360, 1380, 1400, 1420, 1440, 8940}, /* IPv6 */
+	{ 536, 1220, 1340, 1380, 1400, 1440, 1460, 8960 },  /* IPv4 */
+	{ 1220, 1320, 1360, 1380, 1400, 1420, 1440, 8940 }, /* IPv6 */
 };
 
 CONST_TABLE __u16 cookie_plain_mss[2][COOKIE_MSS_CLASSES] = {
-	{536, 1300, 1440, 1460},
-	{1220, 1340, 1420, 1440},
+	{ 536, 1300, 1440, 1460 },
+	{ 1220, 1340, 1420, 1440 },
 };
 
 /*
@@ -116,8 +116,8 @@ static __always_inline __u32 cookie_encode_timestamps(const struct cookie_option
 {
 	__u32 class = cookie_mss_class(cookie_ts_mss[ipv6], COOKIE_TS_MSS_CLASSES, options->mss);
 
-	return (class << COOKIE_TS_MSS_SHIFT) | (options->ecn ? COOKIE_TS_ECN : 0) | (options->sack ? COOKIE_TS_SACK : 0) |
-	       (options->wscale & COOKIE_TS_WSCALE_MASK);
+	return (class << COOKIE_TS_MSS_SHIFT) | (options->ecn ? COOKIE_TS_ECN : 0) |
+	       (options->sack ? COOKIE_TS_SACK : 0) | (options->wscale & COOKIE_TS_WSCALE_MASK);
 }
 
 static __always_inline void cookie_decode_timestamps(__u32 bits, _Bool ipv6, struct cookie_options *options)
@@ -223,8 +223,8 @@ static __always_inline __u32 cookie_end(struct siphash *hash, const struct cooki
 }
 
 /* Both at once. */
-static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow, __u32 client_isn,
-					__u32 epoch, __u32 bits)
+static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow,
+					__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	struct siphash hash;
 

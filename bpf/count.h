@@ -46,7 +46,9 @@ static __always_inline void count_service(__u32 service, __u32 counts)
 /* Counts a verdict for its packet's service (NO_SERVICE: none). Returns the XDP action. */
 static __always_inline int count_verdict(__u32 verdict, __u32 service)
 {
-	__u64 *packets = bpf_map_lookup_elem(&verdicts, &verdict);
+	/* A variable of its own: clang 14 reads one whose address is taken again, and the verifier loses its bound. */
+	__u32 key = verdict;
+	__u64 *packets = bpf_map_lookup_elem(&verdicts, &key);
 
 	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
 		return XDP_ABORTED; /* cannot be: for the verifier */

@@ -43,7 +43,7 @@
 
 static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
 {
-	struct walk walk = {.frame_len = frame_len};
+	struct walk walk = { .frame_len = frame_len };
 	struct packet *packet;
 	__u32 zero = 0;
 	int err;

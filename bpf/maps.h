@@ -24,11 +24,11 @@ struct packet {
 	__u32 seq;
 	__u32 ack;
 	__u16 window;
-	__u8 flags;              /* TCP_FLAG_* */
-	__u8 header_len;         /* of TCP, with options: as it says, unchecked */
-	__u32 l3_offset;         /* of the IP header in the frame */
-	__u32 l4_offset;         /* of the TCP header in the frame */
-	__u32 segment_len;       /* TCP header and payload, as IP says */
+	__u8 flags;        /* TCP_FLAG_* */
+	__u8 header_len;   /* of TCP, with options: as it says, unchecked */
+	__u32 l3_offset;   /* of the IP header in the frame */
+	__u32 l4_offset;   /* of the TCP header in the frame */
+	__u32 segment_len; /* TCP header and payload, as IP says */
 };
 
 /* A TCP header to send, without its ports: those of the segment that it answers are turned round. Host byte order. */

@@ -165,7 +165,7 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data;
-	struct cursor cursor = {.position = data, .end = (void *)(long)ctx->data_end};
+	struct cursor cursor = { .position = data, .end = (void *)(long)ctx->data_end };
 	int type, err;
 
 	type = parse_ethernet(&cursor);

@@ -9,12 +9,12 @@ static __always_inline __u32 *service_look_up(const struct packet *packet)
 	const struct cookie_flow *flow = &packet->flow;
 
 	if (flow->ipv6) {
-		struct shakeoff_address6 key = {.port = flow->server_port};
+		struct shakeoff_address6 key = { .port = flow->server_port };
 
 		__builtin_memcpy(key.address, flow->server, sizeof(key.address));
 		return bpf_map_lookup_elem(&addresses6, &key);
 	}
-	struct shakeoff_address4 key = {.address = flow->server[0], .port = flow->server_port};
+	struct shakeoff_address4 key = { .address = flow->server[0], .port = flow->server_port };
 
 	return bpf_map_lookup_elem(&addresses4, &key);
 }
@@ -33,7 +33,8 @@ static __always_inline _Bool recent_is_for(const struct recent *recent, const st
  * Finds the service and the interface's profile for the packet in scratch, from what was looked up last or anew. Returns
  * false if no service claims it; otherwise they stand in scratch->recent.
  */
-static __always_inline _Bool service_find(struct scratch *scratch, const struct shakeoff_control *control, __u32 ifindex)
+static __always_inline _Bool service_find(struct scratch *scratch, const struct shakeoff_control *control,
+					  __u32 ifindex)
 {
 	const struct cookie_flow *flow = &scratch->packet.flow;
 	struct recent *recent = &scratch->recent;
@@ -67,7 +68,7 @@ enum service_health {
 };
 
 static __always_inline enum service_health service_health(const struct shakeoff_service *service,
-							   const struct shakeoff_control *control, __u64 now_ns)
+							  const struct shakeoff_control *control, __u64 now_ns)
 {
 	__u64 heartbeat = control->heartbeat_ns;
 	__u64 silence = now_ns - heartbeat;

@@ -67,7 +67,8 @@ static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const s
  * tcp_timewait_state_process() decides (net/ipv4/tcp_minisocks.c): a sequence number, or a timestamp, beyond the last of
  * the old connection. PAWS (RFC 7323, section 5) comes first: an older timestamp never does.
  */
-static __always_inline _Bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, _Bool timestamps, __u32 tsval)
+static __always_inline _Bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, _Bool timestamps,
+					      __u32 tsval)
 {
 	if (!time_wait->replaceable)
 		return 0;

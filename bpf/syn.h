@@ -57,14 +57,14 @@ static __always_inline enum options_found options_find(struct xdp_md *ctx, const
 	if (words && packet->header_len == sizeof(struct tcphdr) + TCPOPT_LINUX_SYN_BYTES &&
 	    tcpopt_read_linux_syn(words, &scratch->opt))
 		return OPTIONS_READ;
-	scratch->opt = (struct tcpopt){.wscale = SHAKEOFF_NO_WSCALE};
+	scratch->opt = (struct tcpopt){ .wscale = SHAKEOFF_NO_WSCALE };
 	len = tcp_options_copy(ctx, packet, scratch->options);
 	return len < 0 ? OPTIONS_MISSING : options_read(len);
 }
 
 /* What of the client's offer we take up and can remember. */
-static __always_inline void syn_negotiate(const struct tcpopt *offer, const struct shakeoff_interface *profile, _Bool ipv6,
-					  struct cookie_options *options)
+static __always_inline void syn_negotiate(const struct tcpopt *offer, const struct shakeoff_interface *profile,
+					  _Bool ipv6, struct cookie_options *options)
 {
 	__u16 default_mss = ipv6 ? 1220 : 536; /* RFC 9293, section 3.7.1 */
 
@@ -75,7 +75,8 @@ static __always_inline void syn_negotiate(const struct tcpopt *offer, const stru
 	options->ecn = 0; /* TCP_REPAIR cannot give it to the socket */
 }
 
-static __always_inline __u8 service_wscale(const struct shakeoff_service *service, const struct shakeoff_interface *profile)
+static __always_inline __u8 service_wscale(const struct shakeoff_service *service,
+					   const struct shakeoff_interface *profile)
 {
 	return service->wscale == SHAKEOFF_NO_WSCALE ? profile->wscale : service->wscale;
 }
@@ -90,7 +91,7 @@ static __always_inline __u16 synack_window(const struct shakeoff_service *servic
 }
 
 static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
-							 const struct walk *walk, const struct tcpopt *offer)
+							const struct walk *walk, const struct tcpopt *offer)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	const struct moment *moment = &walk->scratch->moment;
@@ -117,14 +118,15 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	ours.timestamps = options.timestamps;
 	ours.tsval = cookie_tsval(moment->clock_ms, bits);
 	ours.tsecr = offer->tsval;
-	ours.wscale = options.wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE : service_wscale(walk->service, profile);
+	ours.wscale = options.wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE :
+							     service_wscale(walk->service, profile);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours);
 	/* Inlined, as this is the one reply that has to be fast. */
 	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
 }
 
 static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, const struct packet *packet,
-							   const struct walk *walk)
+							  const struct walk *walk)
 {
 	struct reply *reply = &walk->scratch->reply;
 
@@ -135,7 +137,7 @@ static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, co
 }
 
 static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struct packet *packet,
-						       const struct walk *walk)
+						 const struct walk *walk)
 {
 	enum service_health health = service_health(walk->service, walk->control, walk->now_ns);
 	const struct tcpopt *offer = &walk->scratch->opt;
@@ -157,9 +159,8 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		found = socket_find(ctx, packet, &time_wait);
 	if (found == SOCKET_EXISTS)
 		return SHAKEOFF_SYN_SOCKET;
-	if (found == SOCKET_TIME_WAIT &&
-	    ((walk->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
-	     !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))
+	if (found == SOCKET_TIME_WAIT && ((walk->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
+					  !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))
 		return SHAKEOFF_SYN_SOCKET;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;

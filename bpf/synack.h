@@ -30,8 +30,9 @@ static __always_inline void reply_ethernet(__u16 *halves)
 static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_flow *flow, __u32 tcp_len, __u8 ttl)
 {
 	__u32 words[5] = {
-		to_be32((4u << 28) | (5u << 24) | (sizeof(*ip) + tcp_len)), /* version, header length, TOS 0, total length */
-		to_be32(IP_DF),                                             /* id 0, DF: as the kernel sends SYN-ACKs */
+		to_be32((4u << 28) | (5u << 24) |
+			(sizeof(*ip) + tcp_len)), /* version, header length, TOS 0, total length */
+		to_be32(IP_DF),                   /* id 0, DF: as the kernel sends SYN-ACKs */
 		to_be32(((__u32)ttl << 24) | (IPPROTO_TCP << 16)),
 		flow->server[0],
 		flow->client[0],
@@ -137,7 +138,7 @@ __noinline int reply_write(struct xdp_md *ctx, __u32 frame_len)
 /* RST for a SYN that is refused (RFC 9293, section 3.10.7.1: a segment without ACK): takes up its data and the SYN. */
 static __always_inline void reply_reset_syn(struct reply *reply, const struct packet *packet)
 {
-	*reply = (struct reply){.ttl = REPLY_RESET_TTL};
+	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
 	reply->ack = packet->seq + 1 + packet->segment_len - packet->header_len;
 	reply->flags = TCP_FLAG_RST | TCP_FLAG_ACK;
 }
@@ -145,7 +146,7 @@ static __always_inline void reply_reset_syn(struct reply *reply, const struct pa
 /* RST for an ACK that is refused (same section: a segment with ACK). */
 static __always_inline void reply_reset_ack(struct reply *reply, const struct packet *packet)
 {
-	*reply = (struct reply){.ttl = REPLY_RESET_TTL};
+	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
 	reply->seq = packet->ack;
 	reply->flags = TCP_FLAG_RST;
 }

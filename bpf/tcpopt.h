@@ -39,13 +39,13 @@ enum tcpopt_kind {
 
 /* What both sides' options come to. */
 struct tcpopt {
-	__u32 tsval;  /* host byte order; meaningful with `timestamps` */
+	__u32 tsval; /* host byte order; meaningful with `timestamps` */
 	__u32 tsecr;
-	__u16 mss;    /* 0: no option */
-	__u8 wscale;  /* 0..14 or SHAKEOFF_NO_WSCALE */
-	__u8 sack;    /* permitted */
+	__u16 mss;   /* 0: no option */
+	__u8 wscale; /* 0..14 or SHAKEOFF_NO_WSCALE */
+	__u8 sack;   /* permitted */
 	__u8 timestamps;
-	__u8 auth;    /* TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) */
+	__u8 auth; /* TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) */
 	__u8 pad[2];
 	__u32 position; /* of the reader: bytes read; 0 before it starts */
 };
@@ -147,7 +147,8 @@ static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcp
 	words[0] = to_be32((TCPOPT_KIND_MSS << 24) | (4 << 16) | opt->mss);
 	words[1] = words[2] = words[3] = words[4] = 0;
 	if (opt->timestamps) {
-		__u32 pair = opt->sack ? (TCPOPT_KIND_SACK_PERMITTED << 8) | 2 : (TCPOPT_KIND_NOP << 8) | TCPOPT_KIND_NOP;
+		__u32 pair = opt->sack ? (TCPOPT_KIND_SACK_PERMITTED << 8) | 2 :
+					 (TCPOPT_KIND_NOP << 8) | TCPOPT_KIND_NOP;
 
 		words[1] = to_be32((pair << 16) | (TCPOPT_KIND_TIMESTAMP << 8) | 10);
 		words[2] = to_be32(opt->tsval);
@@ -159,7 +160,7 @@ static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcp
 	}
 	if (opt->sack) {
 		words[1] = to_be32((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_NOP << 16) |
-					     (TCPOPT_KIND_SACK_PERMITTED << 8) | 2);
+				   (TCPOPT_KIND_SACK_PERMITTED << 8) | 2);
 		if (!scaled)
 			return 2;
 		words[2] = wscale;

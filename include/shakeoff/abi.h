@@ -23,17 +23,18 @@
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v1"        /* ARRAY[1] of shakeoff_control, mmapable */
-#define SHAKEOFF_MAP_SERVICES "service_state"     /* ARRAY of shakeoff_service, mmapable, index: service id */
-#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"      /* HASH shakeoff_address4 -> __u32 service id */
-#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"      /* HASH shakeoff_address6 -> __u32 service id */
-#define SHAKEOFF_MAP_INTERFACES "interfaces"      /* HASH __u32 ifindex -> shakeoff_interface */
-#define SHAKEOFF_MAP_KEYS "cookie_keys"           /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
-#define SHAKEOFF_MAP_VERDICTS "verdicts"          /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
-#define SHAKEOFF_MAP_SERVICE_COUNTERS "service_counts" /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
-#define SHAKEOFF_MAP_VALIDATED "validated"        /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
-#define SHAKEOFF_MAP_FILTER "socket_filter"       /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
-#define SHAKEOFF_MAP_RINGS "rings"                /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v1"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
+#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id */
+#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> __u32 service id */
+#define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
+#define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
+#define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
+#define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
+	"service_counts"                    /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
+#define SHAKEOFF_MAP_VALIDATED "validated"  /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
+#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
+#define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 
 #define SHAKEOFF_MAX_SERVICES 1024
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
@@ -74,8 +75,9 @@ enum shakeoff_overflow {
 };
 
 /* shakeoff_control.flags */
-#define SHAKEOFF_KEYS_LOADED 0x1u      /* every slot of cookie_keys holds a key: answering may begin */
-#define SHAKEOFF_ACCEPT_NEXT_EPOCH 0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
+#define SHAKEOFF_KEYS_LOADED 0x1u /* every slot of cookie_keys holds a key: answering may begin */
+#define SHAKEOFF_ACCEPT_NEXT_EPOCH                                                                                     \
+	0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
 #define SHAKEOFF_FILTER_READY 0x8u     /* socket_filter[filter_active] knows every socket of a service */
 #define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
@@ -104,6 +106,7 @@ struct shakeoff_key {
  * Why the daemon did not carry a validated ACK through to the server. X(CONSTANT, name, help)
  * Counted in shakeoff_service.refused[].
  */
+/* clang-format off */
 #define SHAKEOFF_REFUSALS(X)                                                                                           \
 	X(REFUSED_DESCRIPTORS, "no_descriptor", "the daemon's descriptor limit, or the system's, is reached")          \
 	X(REFUSED_MEMORY, "no_memory", "the kernel had no memory for the socket")                                     \
@@ -112,6 +115,7 @@ struct shakeoff_key {
 	X(REFUSED_UNSERVED, "unserved", "the service was removed, or has had no server for too long")                  \
 	X(REFUSED_CLIENT_RESET, "client_reset", "the client reset the connection before a server took it")             \
 	X(REFUSED_SHUTDOWN, "shutdown", "the daemon was stopped while the connection waited")
+/* clang-format on */
 
 enum shakeoff_refusal {
 #define X(constant, name, help) SHAKEOFF_##constant,
@@ -135,20 +139,20 @@ struct shakeoff_service {
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 wscale;                  /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
 	__u8 pad;
-	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
-	__u32 backlog;                /* from the configuration */
-	__u32 listen_backlog;         /* the greatest that a server has asked for in listen(); 0: none yet */
-	__u16 window_max;             /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
-	__u16 servers;                /* servers connected now */
+	__u32 capacity;       /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
+	__u32 backlog;        /* from the configuration */
+	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u16 window_max;     /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
+	__u16 servers;        /* servers connected now */
 	__u64 pad2;
 
-	__u64 enqueued;               /* final ACKs validated and given to the daemon */
+	__u64 enqueued; /* final ACKs validated and given to the daemon */
 	__u64 pad3[7];
 
-	__u64 dequeued;               /* of these, taken by a server or refused */
-	__u64 established;            /* sockets made */
-	__u64 accepted;               /* taken by a server, and acknowledged by it */
-	__u64 from_kernel;            /* of the accepted, those that the kernel's own handshake made (loopback, say) */
+	__u64 dequeued;    /* of these, taken by a server or refused */
+	__u64 established; /* sockets made */
+	__u64 accepted;    /* taken by a server, and acknowledged by it */
+	__u64 from_kernel; /* of the accepted, those that the kernel's own handshake made (loopback, say) */
 	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
 	__u64 pad4[5];
 };
@@ -168,7 +172,8 @@ struct shakeoff_address6 {
 	__be16 port;
 	__u16 pad;
 };
-_Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_address6) == 20, "hash keys: no hidden padding");
+_Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_address6) == 20,
+	       "hash keys: no hidden padding");
 
 /*
  * What a SYN-ACK that leaves through an interface offers; the daemon asks the kernel what it would offer there.
@@ -186,11 +191,11 @@ _Static_assert(sizeof(struct shakeoff_interface) == 16, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {
-	__u64 syn;         /* SYNs to the service, of every verdict */
-	__u64 synack;      /* SYN-ACKs sent: cookies out */
-	__u64 ack_valid;   /* final ACKs accepted */
+	__u64 syn;       /* SYNs to the service, of every verdict */
+	__u64 synack;    /* SYN-ACKs sent: cookies out */
+	__u64 ack_valid; /* final ACKs accepted */
 	__u64 ack_invalid;
-	__u64 overflow;    /* SYNs and ACKs turned away by a full accept queue */
+	__u64 overflow; /* SYNs and ACKs turned away by a full accept queue */
 	__u64 pad[3];
 };
 _Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
@@ -208,8 +213,8 @@ _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding
 struct shakeoff_validated {
 	__u64 opened_ns;
 	__u32 client_isn;
-	__u32 cookie;  /* our ISN */
-	__u32 service; /* id */
+	__u32 cookie;   /* our ISN */
+	__u32 service;  /* id */
 	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");
@@ -220,18 +225,19 @@ enum shakeoff_event_type {
 };
 
 /* shakeoff_event.flags; meaningful for OPEN */
-#define SHAKEOFF_EVENT_SACK 0x1u      /* SACK permitted by both */
+#define SHAKEOFF_EVENT_SACK 0x1u       /* SACK permitted by both */
 #define SHAKEOFF_EVENT_TIMESTAMPS 0x2u /* timestamps negotiated; tsval and tsecr are set */
-#define SHAKEOFF_EVENT_TIME_WAIT 0x4u /* a socket in TIME-WAIT holds the tuple; RFC 9293, 3.6.1 allows its replacement */
+#define SHAKEOFF_EVENT_TIME_WAIT                                                                                       \
+	0x4u /* a socket in TIME-WAIT holds the tuple; RFC 9293, 3.6.1 allows its replacement */
 
 /*
  * What travels through the ring buffer: this header, then the packet from its IP header on (no Ethernet header, no
  * padding). A record may be longer than header and packet together.
  */
 struct shakeoff_event {
-	__u16 type;       /* enum shakeoff_event_type */
-	__u16 service;    /* id */
-	__u32 ifindex;    /* where it came in */
+	__u16 type;    /* enum shakeoff_event_type */
+	__u16 service; /* id */
+	__u32 ifindex; /* where it came in */
 	__u64 time_ns;
 	struct shakeoff_tuple tuple;
 	__u32 packet_len; /* bytes of `packet` that are meant */
@@ -239,15 +245,15 @@ struct shakeoff_event {
 	__u16 flags;      /* SHAKEOFF_EVENT_* */
 
 	/* OPEN only, zero otherwise. Sequence numbers and windows are in host byte order. */
-	__u32 rcv_nxt;     /* client's ISN + 1 */
-	__u32 snd_nxt;     /* cookie + 1 */
-	__u32 rcv_wnd;     /* bytes that our SYN-ACK offered */
-	__u32 snd_wnd;     /* bytes that the ACK offers, scaled */
-	__u32 tsval;       /* of the ACK: the client's clock */
-	__u32 tsecr;       /* of the ACK: our clock when the SYN-ACK left, low bits replaced (never ahead of the clock) */
-	__u16 mss;         /* the client's, without options; 536/1220 if it gave none */
-	__u8 snd_wscale;   /* the client's, or SHAKEOFF_NO_WSCALE */
-	__u8 rcv_wscale;   /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */
+	__u32 rcv_nxt;   /* client's ISN + 1 */
+	__u32 snd_nxt;   /* cookie + 1 */
+	__u32 rcv_wnd;   /* bytes that our SYN-ACK offered */
+	__u32 snd_wnd;   /* bytes that the ACK offers, scaled */
+	__u32 tsval;     /* of the ACK: the client's clock */
+	__u32 tsecr;     /* of the ACK: our clock when the SYN-ACK left, low bits replaced (never ahead of the clock) */
+	__u16 mss;       /* the client's, without options; 536/1220 if it gave none */
+	__u8 snd_wscale; /* the client's, or SHAKEOFF_NO_WSCALE */
+	__u8 rcv_wscale; /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */
 	__u32 pad[2];
 
 	__u8 packet[];

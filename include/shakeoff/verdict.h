@@ -23,6 +23,7 @@
  * PASS: the kernel gets the packet as it came. TX: answered at the hook. DROP: done with; that includes what the
  * daemon took over through the ring buffer.
  */
+/* clang-format off */
 #define SHAKEOFF_VERDICTS(X)                                                                                           \
 	X(NOT_OURS, "not_ours", PASS, 0, "no service claims it")                                                       \
 	X(FRAGMENT, "fragment", PASS, 0, "an IP fragment; the kernel puts it together")                                \
@@ -50,6 +51,7 @@
 	X(RST_IGNORED, "rst_ignored", DROP, 0, "an RST for no socket: a handshake given up, or noise")                  \
 	X(SYNACK_IGNORED, "synack_ignored", DROP, 0, "a SYN-ACK that nobody here asked for")                            \
 	X(BAD_SEGMENT, "bad_segment", DROP, 0, "flags or lengths that fit no segment of TCP, and no socket")
+/* clang-format on */
 
 enum shakeoff_verdict {
 #define X(constant, name, action, counts, help) SHAKEOFF_##constant,

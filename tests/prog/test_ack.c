@@ -290,6 +290,23 @@ static void hosts_with_many_rings_lose_no_event(void **state)
 	}
 }
 
+/* The records lie at other places each time round the ring, over what was payload before. */
+static void a_used_ring_leaves_nothing_of_its_past_in_an_event(void **state)
+{
+	(void)state;
+	rings_set(4096);
+	for (int i = 0; i < 100; i++) {
+		struct segment syn = i % 2 ? linux_syn : windows_syn;
+		struct client client;
+
+		syn.sport = 2000 + i;
+		client_connect(&client, &syn);
+		memset(data, 0xff, 100);
+		client.ack.payload = (struct bytes){ data, 100 };
+		assert_int_equal(!!opens(&client)->tsval, i % 2);
+	}
+}
+
 /* ------------------------------------------------------------------------------------------ what follows the ACK */
 
 static const struct shakeoff_event *follows(const struct segment *segment)
@@ -1023,6 +1040,7 @@ static const struct CMUnitTest others[] = {
 	TEST(an_ack_with_fin_opens),
 	TEST(an_ack_with_sack_blocks_opens),
 	TEST(hosts_with_many_rings_lose_no_event),
+	TEST(a_used_ring_leaves_nothing_of_its_past_in_an_event),
 	TEST(a_duplicate_of_the_ack_follows),
 	TEST(the_first_data_follows),
 	TEST(later_data_follows),

@@ -4,6 +4,7 @@
  * Segments of tuples that have a socket. Real connections over loopback, from 10.9.0.2 and [2001:db8::2] to the
  * service; the hook sees none of their packets, only the frames of the test.
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -424,6 +425,34 @@ static void the_kernel_judges_a_syn_in_time_wait_as_the_hook_does(void **state)
 	}
 }
 
+/*
+ * The timestamp that the TIME-WAIT saw last is one of the next few: with it, and only with it, the ISN decides. Older ones
+ * are refused, newer ones taken, whatever the ISN.
+ */
+static void with_the_very_timestamp_seen_last_the_isn_decides(void **state)
+{
+	int decided = 0;
+
+	(void)state;
+	pair_open(&ipv4);
+	pair_to_time_wait(&ipv4);
+	for (int step = -5; step < 1000; step++) {
+		struct segment syn = syn_of_pair(100000, true, step);
+		enum shakeoff_verdict higher = run_segment(&syn, NULL), lower;
+
+		syn = syn_of_pair(-100000, true, step);
+		lower = run_segment(&syn, NULL);
+		if (higher != lower) {
+			assert_int_equal(higher, SHAKEOFF_SYNACK_SENT);
+			assert_int_equal(lower, SHAKEOFF_SYN_SOCKET);
+			decided++;
+		} else {
+			assert_int_equal(higher, decided ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_SOCKET);
+		}
+	}
+	assert_int_equal(decided, 1);
+}
+
 static void a_syn_in_ipv6_time_wait_is_judged(void **state)
 {
 	struct segment syn;
@@ -593,6 +622,27 @@ static void the_time_wait_of_the_fresh_connection_itself_gets_its_segments(void 
 	assert_verdict(&segment, SHAKEOFF_SOCKET);
 }
 
+/* As if the renewed connection had ended, too, and what is found were its own TIME-WAIT: its numbers are others. */
+static void the_time_wait_of_a_renewed_connection_itself_gets_its_segments(void **state)
+{
+	struct shakeoff_validated entry;
+	struct shakeoff_tuple tuple;
+	struct client client;
+	struct segment syn;
+
+	(void)state;
+	pair_open(&ipv4);
+	pair_to_time_wait(&ipv4);
+	syn = syn_of_pair(100000, true, 10000);
+	renew(&client, &syn);
+	tuple = tuple_of_segment(&client.ack);
+	assert_true(validated_get(&client.ack, &entry));
+	entry.replaced--;
+	assert_int_equal(bpf_map_update_elem(harness.validated, &tuple, &entry, BPF_EXIST), 0);
+	validated_age(&client.ack, 0);
+	assert_verdict(&client.ack, SHAKEOFF_SOCKET);
+}
+
 static void a_bad_cookie_in_time_wait_is_the_kernels(void **state)
 {
 	struct client client;
@@ -744,6 +794,7 @@ static const struct CMUnitTest others[] = {
 	TEST(a_handshake_of_the_kernels_own_is_left_to_it),
 	TEST(another_tuple_is_not_the_sockets),
 	TEST(the_kernel_judges_a_syn_in_time_wait_as_the_hook_does),
+	TEST(with_the_very_timestamp_seen_last_the_isn_decides),
 	TEST(a_syn_in_ipv6_time_wait_is_judged),
 	TEST(where_time_wait_cannot_be_removed_its_syns_pass),
 	TEST(a_half_closed_connection_is_not_replaced),
@@ -755,6 +806,7 @@ static const struct CMUnitTest others[] = {
 	TEST(later_data_follows_past_the_time_wait),
 	TEST(fin_and_rst_follow_past_the_time_wait),
 	TEST(the_time_wait_of_the_fresh_connection_itself_gets_its_segments),
+	TEST(the_time_wait_of_a_renewed_connection_itself_gets_its_segments),
 	TEST(a_bad_cookie_in_time_wait_is_the_kernels),
 	TEST(a_late_duplicate_of_an_older_ack_does_not_beat_the_time_wait),
 	TEST(a_full_queue_refuses_the_syn_that_would_replace_a_time_wait),

@@ -117,7 +117,8 @@ static void a_connection_belongs_to_the_most_specific_listener(void **state)
 	struct accept_queue *queue = *state;
 	const struct binding_key dual = wildcard(true, true, 80), any4 = wildcard(true, false, 80),
 				 one = exactly("::ffff:10.0.0.1", 80);
-	struct in6_addr this4 = address("::ffff:10.0.0.1"), other4 = address("::ffff:10.0.0.2"), ip6 = address("2001:db8::1");
+	struct in6_addr this4 = address("::ffff:10.0.0.1"), other4 = address("::ffff:10.0.0.2"),
+			ip6 = address("2001:db8::1");
 	struct binding *of_dual = accept_queue_bind(queue, &dual);
 
 	assert_ptr_equal(accept_queue_find(queue, &this4, 80), of_dual);

@@ -136,7 +136,7 @@ static void random_bytes_are_read_as_by_the_reference(void **state)
 	(void)state;
 	srandom(2);
 	for (int i = 0; i < 500000; i++) {
-		uint8_t bytes[TCPOPT_MAX_BYTES];
+		uint8_t bytes[TCPOPT_MAX_BYTES] = { 0 };
 		uint32_t len = random() % (TCPOPT_MAX_WORDS + 1) * 4;
 
 		random_list(bytes, len);

@@ -66,7 +66,7 @@ int accept_queue_open(struct accept_queue *queue)
 
 	if (fd < 0)
 		return -errno;
-	*queue = (struct accept_queue){.watch_fd = fd};
+	*queue = (struct accept_queue){ .watch_fd = fd };
 	return 0;
 }
 
@@ -196,7 +196,8 @@ static void dissolve(struct accept_queue *queue, struct binding *binding, struct
 	while ((connection = binding->waiting.first)) {
 		struct binding *other = accept_queue_find(queue, &connection->local, connection->local_port);
 
-		accept_queue_remove(connection);
+		connection_list_remove(&binding->waiting, connection);
+		connection->binding = NULL;
 		if (other)
 			accept_queue_requeue(queue, other, connection);
 		else
@@ -213,7 +214,7 @@ bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct con
 	while (*link) {
 		struct binding *binding = *link;
 
-		if (!binding->unserved_ns || now_ns - binding->unserved_ns < ACCEPT_QUEUE_GRACE_NS) {
+		if (!binding->unserved_ns || now_ns < binding->unserved_ns + ACCEPT_QUEUE_GRACE_NS) {
 			link = &binding->next;
 			continue;
 		}
@@ -236,7 +237,7 @@ size_t accept_queue_length(const struct accept_queue *queue)
 void accept_queue_watch(struct accept_queue *queue, struct connection *connection)
 {
 	/* No event is asked for: EPOLLERR and EPOLLHUP are reported always, a client's data or FIN are not. */
-	struct epoll_event event = {.data.ptr = connection};
+	struct epoll_event event = { .data.ptr = connection };
 
 	if (!connection->watched && !epoll_ctl(queue->watch_fd, EPOLL_CTL_ADD, connection->fd, &event))
 		connection->watched = true;
@@ -255,7 +256,7 @@ void accept_queue_watch_waiting(struct accept_queue *queue, uint64_t now_ns)
 	/* New ones are at the end, so the first that is watched ends the search. */
 	for (struct binding *binding = queue->bindings; binding; binding = binding->next)
 		for (struct connection *c = binding->waiting.last; c && !c->watched; c = c->previous)
-			if (now_ns - c->since_ns >= ACCEPT_QUEUE_UNWATCHED_NS)
+			if (now_ns >= c->since_ns + ACCEPT_QUEUE_UNWATCHED_NS)
 				accept_queue_watch(queue, c);
 }
 

@@ -14,11 +14,10 @@ struct own_addresses {
 	size_t count, room;
 };
 
-/* A place that is to be published: sorted by address and port, the one of a service that names the address first. */
+/* A place that is to be published. No two services of a configuration have the same. */
 struct place {
 	struct in6_addr address;
 	uint16_t port;
-	bool any; /* from `*` */
 	struct delivery *delivery;
 	bool keep_only; /* stays if it is published, but is not added */
 	bool published; /* in the datapath at hand */
@@ -68,22 +67,16 @@ static int address_message(const struct nlmsghdr *header, void *context)
 {
 	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
 	const struct nlattr *attribute, *local = NULL, *address = NULL, *flags = NULL;
-	struct in6_addr found = {0};
+	struct in6_addr found = { 0 };
 	uint32_t bits;
 
 	if (header->nlmsg_type != RTM_NEWADDR)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attribute, header, sizeof(*message)) {
 		switch (mnl_attr_get_type(attribute)) {
-		case IFA_LOCAL:
-			local = attribute;
-			break;
-		case IFA_ADDRESS:
-			address = attribute;
-			break;
-		case IFA_FLAGS:
-			flags = attribute;
-			break;
+		case IFA_LOCAL: local = attribute; break;
+		case IFA_ADDRESS: address = attribute; break;
+		case IFA_FLAGS: flags = attribute; break;
 		}
 	}
 	if (local)
@@ -157,15 +150,6 @@ static int compare_places(const void *a, const void *b)
 	return order;
 }
 
-/* The service that names the address itself stands before one that means every address. */
-static int compare_claims(const void *a, const void *b)
-{
-	const struct place *first = a, *second = b;
-	int order = compare_places(a, b);
-
-	return order ? order : (int)first->any - (int)second->any;
-}
-
 static bool listen_means(const struct config_listen *listen, const struct in6_addr *address)
 {
 	return listen->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&listen->address, address);
@@ -185,14 +169,14 @@ static void places_of_listen(struct places *places, struct delivery *delivery, c
 		places->list[places->count++] = (struct place){
 			.address = own->list[a],
 			.port = listen->port,
-			.any = listen->family == AF_UNSPEC,
 			.delivery = delivery,
 			.keep_only = coverage == DELIVERY_KEPT,
 		};
 	}
 }
 
-static int places_find(struct places *places, struct delivery *deliveries, size_t count, const struct own_addresses *own)
+static int places_find(struct places *places, struct delivery *deliveries, size_t count,
+		       const struct own_addresses *own)
 {
 	size_t most = 0, distinct = 0;
 
@@ -207,7 +191,8 @@ static int places_find(struct places *places, struct delivery *deliveries, size_
 		for (size_t l = 0; l < service->listen_count; l++)
 			places_of_listen(places, &deliveries[d], &service->listen[l], own);
 	}
-	qsort(places->list, places->count, sizeof(*places->list), compare_claims);
+	qsort(places->list, places->count, sizeof(*places->list), compare_places);
+	/* An address may be on two interfaces. */
 	for (size_t i = 0; i < places->count; i++)
 		if (!distinct || compare_places(&places->list[distinct - 1], &places->list[i]))
 			places->list[distinct++] = places->list[i];
@@ -225,7 +210,7 @@ static uint32_t service_id(const struct places *places, const struct place *plac
 static int check_published(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
 {
 	struct places *places = context;
-	struct place key = {.address = *address, .port = port}, *place = NULL;
+	struct place key = { .address = *address, .port = port }, *place = NULL;
 
 	if (places->count)
 		place = bsearch(&key, places->list, places->count, sizeof(key), compare_places);
@@ -246,15 +231,17 @@ static int publish_in(struct places *places)
 		const struct place *place = &places->list[i];
 
 		if (!place->published && !place->keep_only)
-			error = datapath_address_set(places->datapath, &place->address, place->port, service_id(places, place));
+			error = datapath_address_set(places->datapath, &place->address, place->port,
+						     service_id(places, place));
 	}
 	return error == -E2BIG ? -ENOSPC : error;
 }
 
-int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths, size_t count)
+int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths,
+		      size_t count)
 {
-	struct own_addresses own = {0};
-	struct places places = {0};
+	struct own_addresses own = { 0 };
+	struct places places = { 0 };
 	int error;
 
 	error = own_addresses_read(&own);
@@ -272,7 +259,7 @@ int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct
 
 int addresses_withdraw(struct datapath *const *datapaths, size_t count)
 {
-	struct places none = {0};
+	struct places none = { 0 };
 	int error = 0;
 
 	for (size_t i = 0; i < count && !error; i++) {

@@ -15,7 +15,8 @@
  * Reads the host's addresses and makes what the datapaths have agree with the configuration. -ENOSPC: more than the hook's
  * maps hold. What an earlier daemon left and is wrong goes, too.
  */
-int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths, size_t count);
+int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths,
+		      size_t count);
 
 /* Removes all: packets are the kernel's again. */
 int addresses_withdraw(struct datapath *const *datapaths, size_t count);

@@ -6,7 +6,7 @@
 #include <shakeoffd/binding.h>
 #include <shakeoffd/tuple.h>
 
-const struct binding_key binding_everything = {.any = true, .ipv4 = true, .ipv6 = true};
+const struct binding_key binding_everything = { .any = true, .ipv4 = true, .ipv6 = true };
 
 enum binding_match binding_match(const struct binding_key *key, const struct in6_addr *address, uint16_t port)
 {
@@ -25,13 +25,13 @@ enum binding_match binding_match(const struct binding_key *key, const struct in6
 
 bool binding_equal(const struct binding_key *a, const struct binding_key *b)
 {
-	return IN6_ARE_ADDR_EQUAL(&a->address, &b->address) && a->port == b->port && a->any == b->any && a->ipv4 == b->ipv4 &&
-	       a->ipv6 == b->ipv6;
+	return IN6_ARE_ADDR_EQUAL(&a->address, &b->address) && a->port == b->port && a->any == b->any &&
+	       a->ipv4 == b->ipv4 && a->ipv6 == b->ipv6;
 }
 
 int binding_of_socket(int fd, struct binding_key *key)
 {
-	struct binding_key found = {0};
+	struct binding_key found = { 0 };
 	union socket_address bound;
 	socklen_t size = sizeof(bound);
 	int only = 0;
@@ -51,8 +51,7 @@ int binding_of_socket(int fd, struct binding_key *key)
 		found.ipv6 = !IN6_IS_ADDR_V4MAPPED(&bound.in6.sin6_addr);
 		found.ipv4 = !found.ipv6 || (found.any && !only);
 		break;
-	default:
-		return -EINVAL;
+	default: return -EINVAL;
 	}
 	socket_address_get(&bound, &found.address, &found.port);
 	if (found.any)

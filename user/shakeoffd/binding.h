@@ -14,7 +14,7 @@ struct binding_key {
 	struct in6_addr address; /* IPv4 mapped; :: when `any` */
 	uint16_t port;           /* host byte order; 0: every one */
 	bool any;
-	bool ipv4, ipv6;         /* which families `any` means */
+	bool ipv4, ipv6; /* which families `any` means */
 };
 
 /* Of a server that brings no socket: all that the service has. */

@@ -97,15 +97,15 @@ struct server;
 struct connection {
 	struct connection *next, *previous; /* in the accept queue, or in its server's window */
 	enum connection_state state;
-	int fd;                 /* -1: none yet */
-	int datapath;           /* index, or CONNECTION_FROM_KERNEL */
-	bool watched;           /* the accept queue watches the descriptor for a reset */
+	int fd;                  /* -1: none yet */
+	int datapath;            /* index, or CONNECTION_FROM_KERNEL */
+	bool watched;            /* the accept queue watches the descriptor for a reset */
 	struct binding *binding; /* QUEUED: the part of the accept queue that it waits in */
 	struct server *server;   /* DELIVERING and RESET_IN_DELIVERY */
-	uint64_t id;            /* on the wire to the server, and the order of arrival; never 0 */
-	uint64_t since_ns;      /* when it was enqueued first */
-	struct in6_addr local;  /* IPv4 mapped */
-	uint16_t local_port;    /* host byte order */
+	uint64_t id;             /* on the wire to the server, and the order of arrival; never 0 */
+	uint64_t since_ns;       /* when it was enqueued first */
+	struct in6_addr local;   /* IPv4 mapped */
+	uint16_t local_port;     /* host byte order */
 	union socket_address peer;
 };
 

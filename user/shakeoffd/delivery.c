@@ -156,7 +156,8 @@ void delivery_append(struct binding *binding, struct connection *connection)
 	accept_queue_append(binding, connection);
 }
 
-bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple, struct repair_options *options)
+bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
+			     struct repair_options *options)
 {
 	const struct binding *binding;
 	struct in6_addr address;
@@ -165,14 +166,15 @@ bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tu
 	pthread_mutex_lock(&delivery->service->lock);
 	binding = accept_queue_find(&delivery->queue, &address, ntohs(tuple->local_port));
 	if (binding)
-		*options = (struct repair_options){.dualstack = binding->dualstack, .receive_buffer = binding->receive_buffer};
+		*options = (struct repair_options){ .dualstack = binding->dualstack,
+						    .receive_buffer = binding->receive_buffer };
 	pthread_mutex_unlock(&delivery->service->lock);
 	return binding;
 }
 
 void delivery_enqueue(struct delivery *delivery, struct connection *connection)
 {
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 	struct binding *binding;
 
 	pthread_mutex_lock(&delivery->service->lock);
@@ -203,7 +205,7 @@ static void client_has_reset(struct delivery *delivery, struct connection *conne
 static void watched_ready(struct event_source *source, uint32_t events)
 {
 	struct delivery *delivery = (struct delivery *)((char *)source - offsetof(struct delivery, watching));
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 	struct connection *connection;
 
 	(void)events;
@@ -267,10 +269,10 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 			server->listens = 0;
 		if (server->paused_ns && now_ns >= server->paused_ns)
 			server->paused_ns = 0;
-		if (!server->binding && now_ns - server->connected_ns > REGISTRATION_NS)
+		if (!server->binding && now_ns > server->connected_ns + REGISTRATION_NS)
 			server_end(server, finished);
 		else if (server->unacknowledged.first &&
-			 now_ns - server->unacknowledged.first->since_ns >= ACCEPT_QUEUE_UNWATCHED_NS)
+			 now_ns >= server->unacknowledged.first->since_ns + ACCEPT_QUEUE_UNWATCHED_NS)
 			for (struct connection *c = server->unacknowledged.first; c; c = c->next)
 				if (c->state == CONNECTION_DELIVERING)
 					accept_queue_watch(&delivery->queue, c);
@@ -280,14 +282,15 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 /* Servers may come back for a while; then nobody is kept waiting any longer. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
-	struct connection_list orphans = {0};
+	struct connection_list orphans = { 0 };
 	struct service *service = delivery->service;
 
 	if (!accept_queue_expire(&delivery->queue, now_ns, &orphans))
 		return;
-	log_warn("service %s: no server has listened for %llu s where one did before: %zu waiting connections are reset, and what "
-		 "comes is the kernel's",
-		 service->config->name, ACCEPT_QUEUE_GRACE_NS / NS_PER_S, orphans.length);
+	log_warn(
+		"service %s: no server has listened for %llu s where one did before: %zu waiting connections are reset, and what "
+		"comes is the kernel's",
+		service->config->name, ACCEPT_QUEUE_GRACE_NS / NS_PER_S, orphans.length);
 	delivery->changed = true;
 	if (!delivery->queue.bindings)
 		service_disarm(service);
@@ -314,7 +317,7 @@ enum delivery_coverage delivery_covers(struct delivery *delivery, const struct i
 
 void delivery_announce(struct delivery *delivery)
 {
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 
 	pthread_mutex_lock(&delivery->service->lock);
 	for (struct server *server = delivery->servers, *next; server; server = next) {
@@ -329,8 +332,8 @@ void delivery_announce(struct delivery *delivery)
 
 void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_ns)
 {
-	bool new_second = now_ns - delivery->settled_ns >= SETTLE_PERIOD_NS;
-	struct finished finished = {0};
+	bool new_second = now_ns >= delivery->settled_ns + SETTLE_PERIOD_NS;
+	struct finished finished = { 0 };
 
 	pthread_mutex_lock(&delivery->service->lock);
 	accept_queue_watch_waiting(&delivery->queue, now_ns);
@@ -353,8 +356,8 @@ void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_
 
 /* ----------------------------------------------------------------------------------------------- beginning and end */
 
-int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group, struct event_loop *loop,
-		  struct event_loop *const *loops, size_t loop_count)
+int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group,
+		  struct event_loop *loop, struct event_loop *const *loops, size_t loop_count)
 {
 	int error;
 
@@ -385,13 +388,15 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 
 void delivery_stop(struct delivery *delivery)
 {
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 
 	pthread_mutex_lock(&delivery->service->lock);
 	service_disarm(delivery->service);
-	for (struct server *server = delivery->servers; server; server = server->next) {
+	for (struct server *server = delivery->servers, *next; server; server = next) {
 		struct connection *connection;
 
+		next = server->next;
+		server_receive(server, &finished);
 		while ((connection = server->unacknowledged.first)) {
 			connection_list_remove(&server->unacknowledged, connection);
 			withdraw(delivery, connection, SHAKEOFF_REFUSED_SHUTDOWN);

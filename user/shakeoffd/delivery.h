@@ -26,18 +26,18 @@ struct kernel_listener;
 struct delivery {
 	struct service *service;
 	struct accept_queue queue;
-	struct server *servers;             /* connected, registered or not yet */
-	struct kernel_listener *listeners;  /* listening sockets of the servers, each once */
+	struct server *servers;            /* connected, registered or not yet */
+	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
 	size_t connected, registered;
-	int receive_buffer;                 /* that the service's window is made for; 0: the default */
+	int receive_buffer; /* that the service's window is made for; 0: the default */
 	uint64_t settled_ns;
 
-	_Atomic(bool) changed;          /* where servers listen, since delivery_take_change() */
-	struct event_loop *loop;        /* is woken then */
-	gid_t group;                    /* whose members may serve */
-	struct event_source incoming;   /* RUN_DIR/NAME.sock */
-	bool incoming_paused;           /* not watched: no descriptor was left */
-	struct event_source watching;   /* the queue's watch_fd */
+	_Atomic(bool) changed;           /* where servers listen, since delivery_take_change() */
+	struct event_loop *loop;         /* is woken then */
+	gid_t group;                     /* whose members may serve */
+	struct event_source incoming;    /* RUN_DIR/NAME.sock */
+	bool incoming_paused;            /* not watched: no descriptor was left */
+	struct event_source watching;    /* the queue's watch_fd */
 	struct event_loop *const *loops; /* servers are spread over these */
 	size_t loop_count, next_loop;
 };
@@ -52,15 +52,16 @@ enum delivery_coverage {
 /*
  * Takes over listen_fd, a listening socket of AF_UNIX. `loop` watches it and the queue; `loops` will watch the servers.
  */
-int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group, struct event_loop *loop,
-		  struct event_loop *const *loops, size_t loop_count);
+int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group,
+		  struct event_loop *loop, struct event_loop *const *loops, size_t loop_count);
 
 /* Takes no more servers; those that are connected are cut off and what waits is reset. Ends before the loops. */
 void delivery_stop(struct delivery *delivery);
 void delivery_close(struct delivery *delivery); /* after the loops have ended */
 
 /* How the socket has to be made for the servers that listen at the local end. False: nobody does. Any thread. */
-bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple, struct repair_options *options);
+bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
+			     struct repair_options *options);
 
 /* Puts an ESTABLISHED connection on the accept queue and hands out what can be. Any thread. */
 void delivery_enqueue(struct delivery *delivery, struct connection *connection);

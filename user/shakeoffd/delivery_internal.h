@@ -15,24 +15,24 @@ struct kernel_listener {
 	struct delivery *delivery;
 	struct binding *binding;
 	uint64_t cookie;
-	size_t servers;  /* that brought it */
-	bool paused;     /* not watched: no room, or no descriptors; delivery_tick() goes on */
-	bool ended;      /* retired; its event loop may still call it once */
+	size_t servers; /* that brought it */
+	bool paused;    /* not watched: no room, or no descriptors; delivery_tick() goes on */
+	bool ended;     /* retired; its event loop may still call it once */
 };
 
 struct server {
 	struct event_source source;
 	struct server *next;
 	struct delivery *delivery;
-	struct kernel_listener *listener;  /* NULL: it brought none */
-	struct binding *binding;           /* NULL: not registered yet */
+	struct kernel_listener *listener; /* NULL: it brought none */
+	struct binding *binding;          /* NULL: not registered yet */
 	struct connection_list unacknowledged;
 	uint64_t connected_ns;
-	uint64_t paused_ns;    /* nothing is sent before; 0: not paused */
-	unsigned int listens;  /* LISTEN messages since the last delivery_tick() of a second's turn */
+	uint64_t paused_ns;   /* nothing is sent before; 0: not paused */
+	unsigned int listens; /* LISTEN messages since the last delivery_tick() of a second's turn */
 	uint32_t backlog;
-	bool announced;        /* it was told that it listens: from then on it gets connections */
-	bool ended;            /* retired; its event loop may still call it once */
+	bool announced; /* it was told that it listens: from then on it gets connections */
+	bool ended;     /* retired; its event loop may still call it once */
 };
 
 /* Connections that are done with: closed after the lock is released. */
@@ -61,8 +61,8 @@ void server_announce(struct server *server, struct finished *finished);
 int server_start(struct delivery *delivery, int fd, struct event_loop *loop);
 
 /* delivery_listener.c */
-int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding, struct event_loop *loop,
-			struct kernel_listener **listener);
+int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding,
+			struct event_loop *loop, struct kernel_listener **listener);
 void kernel_listener_drop(struct kernel_listener *listener);
 void kernel_listener_resume(struct kernel_listener *listener);
 

@@ -66,16 +66,14 @@ static bool error_is_of_one_connection(int error)
 	case ENONET:
 	case EHOSTUNREACH:
 	case EOPNOTSUPP:
-	case ENETUNREACH:
-		return true;
-	default:
-		return false;
+	case ENETUNREACH: return true;
+	default: return false;
 	}
 }
 
 static void read_local(struct connection *connection)
 {
-	union socket_address local = {0};
+	union socket_address local = { 0 };
 	socklen_t size = sizeof(local);
 
 	getsockname(connection->fd, &local.sa, &size);
@@ -105,8 +103,9 @@ static bool accept_one(struct kernel_listener *listener)
 			return false;
 		if (error_is_of_one_connection(errno))
 			return true;
-		log_warn_limited("service %s: no connection can be accepted from the server's own socket for the moment: %m",
-				 delivery->service->config->name);
+		log_warn_limited(
+			"service %s: no connection can be accepted from the server's own socket for the moment: %m",
+			delivery->service->config->name);
 		pause_accepting(listener);
 		return false;
 	}
@@ -121,7 +120,7 @@ static void ready(struct event_source *source, uint32_t events)
 {
 	struct kernel_listener *listener = (struct kernel_listener *)source;
 	struct delivery *delivery = listener->delivery;
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 
 	pthread_mutex_lock(&delivery->service->lock);
 	/* EPOLLHUP: a server has called shutdown() on it. It may listen again; until then there is nothing to accept. */
@@ -135,8 +134,8 @@ static void ready(struct event_source *source, uint32_t events)
 	finish_all(&finished);
 }
 
-int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding, struct event_loop *loop,
-			struct kernel_listener **result)
+int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding,
+			struct event_loop *loop, struct kernel_listener **result)
 {
 	struct kernel_listener *listener = delivery->listeners;
 	int error;

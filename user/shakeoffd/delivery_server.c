@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <common/log.h>
@@ -29,7 +30,7 @@ static void release(struct event_source *source)
 
 static int say(const struct server *server, enum delivery_type type, int32_t value)
 {
-	struct delivery_message message = {.version = DELIVERY_VERSION, .type = (uint16_t)type, .value = value};
+	struct delivery_message message = { .version = DELIVERY_VERSION, .type = (uint16_t)type, .value = value };
 
 	return server_socket_send(server->source.fd, &message, -1);
 }
@@ -53,37 +54,6 @@ static void unlink_server(struct server *server)
 		link = &(*link)->next;
 	*link = server->next;
 	server->delivery->connected--;
-}
-
-void server_end(struct server *server, struct finished *finished)
-{
-	struct delivery *delivery = server->delivery;
-	struct connection *connection;
-
-	if (server->ended)
-		return;
-	server->ended = true;
-	unlink_server(server);
-	while ((connection = server->unacknowledged.first)) {
-		const struct connection_transition *step = connection_step(connection, CONNECTION_EVENT_SERVER_GONE);
-
-		connection_list_remove(&server->unacknowledged, connection);
-		connection->server = NULL;
-		if (step->action == CONNECTION_DO_REQUEUE)
-			accept_queue_requeue(&delivery->queue, server->binding, connection);
-		else
-			finish(delivery, connection, finished);
-	}
-	if (server->listener)
-		kernel_listener_drop(server->listener);
-	if (server->binding) {
-		accept_queue_unbind(server->binding, clock_ns());
-		server->binding = NULL;
-		delivery->registered--;
-		tell_service(delivery);
-		log_debug("service %s: a server has gone, %zu remain", delivery->service->config->name, delivery->registered);
-	}
-	event_loop_retire(&server->source, release);
 }
 
 int server_send(struct server *server, struct connection *connection)
@@ -111,8 +81,7 @@ int server_send(struct server *server, struct connection *connection)
 	case ETOOMANYREFS: /* too many descriptors of this user are in flight (unix(7)) */
 		server->paused_ns = clock_ns() + PAUSE_NS;
 		return -EAGAIN;
-	default:
-		return error;
+	default: return error;
 	}
 }
 
@@ -136,6 +105,59 @@ static int acknowledge(struct server *server, uint64_t id, enum connection_event
 	if (event == CONNECTION_EVENT_RETURNED)
 		server->paused_ns = clock_ns() + PAUSE_NS;
 	return 0;
+}
+
+/*
+ * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends even if the
+ * server is still there and talks without a pause.
+ */
+static void hear_last_words(struct server *server, struct finished *finished)
+{
+	struct server_message messages[SERVER_SOCKET_BATCH];
+	int count;
+
+	shutdown(server->source.fd, SHUT_RDWR);
+	while ((count = server_socket_receive(server->source.fd, messages)) > 0) {
+		for (int i = 0; i < count; i++) {
+			if (messages[i].message.type == DELIVERY_TAKEN)
+				acknowledge(server, messages[i].message.id, CONNECTION_EVENT_TAKEN, finished);
+			if (messages[i].passed_fd >= 0)
+				close(messages[i].passed_fd);
+		}
+	}
+}
+
+void server_end(struct server *server, struct finished *finished)
+{
+	struct delivery *delivery = server->delivery;
+	struct connection *connection;
+
+	if (server->ended)
+		return;
+	server->ended = true;
+	hear_last_words(server, finished);
+	unlink_server(server);
+	while ((connection = server->unacknowledged.first)) {
+		const struct connection_transition *step = connection_step(connection, CONNECTION_EVENT_SERVER_GONE);
+
+		connection_list_remove(&server->unacknowledged, connection);
+		connection->server = NULL;
+		if (step->action == CONNECTION_DO_REQUEUE)
+			accept_queue_requeue(&delivery->queue, server->binding, connection);
+		else
+			finish(delivery, connection, finished);
+	}
+	if (server->listener)
+		kernel_listener_drop(server->listener);
+	if (server->binding) {
+		accept_queue_unbind(server->binding, clock_ns());
+		server->binding = NULL;
+		delivery->registered--;
+		tell_service(delivery);
+		log_debug("service %s: a server has gone, %zu remain", delivery->service->config->name,
+			  delivery->registered);
+	}
+	event_loop_retire(&server->source, release);
 }
 
 /* SYN-ACKs of a service have one window, that of the server which registered last. */
@@ -166,7 +188,7 @@ static void leave_binding(struct server *server)
 static int join_binding(struct server *server, int listening_fd)
 {
 	struct delivery *delivery = server->delivery;
-	struct listening_socket found = {.key = binding_everything};
+	struct listening_socket found = { .key = binding_everything };
 	struct kernel_listener *listener = NULL;
 	struct binding *binding;
 	int error = 0;
@@ -179,7 +201,8 @@ static int join_binding(struct server *server, int listening_fd)
 	if (!binding)
 		return -ENOMEM;
 	if (listening_fd >= 0)
-		error = kernel_listener_use(delivery, listening_fd, found.cookie, binding, server->source.loop, &listener);
+		error = kernel_listener_use(delivery, listening_fd, found.cookie, binding, server->source.loop,
+					    &listener);
 	if (error) {
 		accept_queue_unbind(binding, clock_ns());
 		return error;
@@ -226,14 +249,15 @@ static int listen_message(struct server *server, const struct server_message *re
 
 	if (error) {
 		say(server, DELIVERY_REFUSED, -error);
-		log_warn_limited("service %s: a server was refused: %s", delivery->service->config->name, strerror(-error));
+		log_warn_limited("service %s: a server was refused: %s", delivery->service->config->name,
+				 strerror(-error));
 		return error;
 	}
 	server->backlog = (uint32_t)backlog_of(&received->message);
 	server->binding->dualstack = received->message.flags & DELIVERY_FLAG_DUALSTACK;
 	tell_service(delivery);
-	log_debug("service %s: a server listens, backlog %u, capacity %u", delivery->service->config->name, server->backlog,
-		  service_capacity(delivery->service));
+	log_debug("service %s: a server listens, backlog %u, capacity %u", delivery->service->config->name,
+		  server->backlog, service_capacity(delivery->service));
 	if (server->binding->servers > 1) {
 		server_announce(server, finished);
 		return 0;
@@ -258,12 +282,9 @@ static int handle(struct server *server, const struct server_message *received, 
 	if (received->passed_fd >= 0)
 		close(received->passed_fd);
 	switch (received->message.type) {
-	case DELIVERY_TAKEN:
-		return acknowledge(server, received->message.id, CONNECTION_EVENT_TAKEN, finished);
-	case DELIVERY_RETURNED:
-		return acknowledge(server, received->message.id, CONNECTION_EVENT_RETURNED, finished);
-	default:
-		return -EPROTO;
+	case DELIVERY_TAKEN: return acknowledge(server, received->message.id, CONNECTION_EVENT_TAKEN, finished);
+	case DELIVERY_RETURNED: return acknowledge(server, received->message.id, CONNECTION_EVENT_RETURNED, finished);
+	default: return -EPROTO;
 	}
 }
 
@@ -293,7 +314,7 @@ static void ready(struct event_source *source, uint32_t events)
 {
 	struct server *server = (struct server *)source;
 	struct delivery *delivery = server->delivery;
-	struct finished finished = {0};
+	struct finished finished = { 0 };
 
 	(void)events;
 	pthread_mutex_lock(&delivery->service->lock);

@@ -43,7 +43,7 @@ static int start_closing(int fd)
 
 void descriptor_close(int fd)
 {
-	struct linger linger = {0};
+	struct linger linger = { 0 };
 	socklen_t size = sizeof(linger);
 
 	getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size);
@@ -59,7 +59,7 @@ void descriptor_close(int fd)
 
 void descriptor_reset(int fd)
 {
-	struct linger abort = {.l_onoff = 1, .l_linger = 0};
+	struct linger abort = { .l_onoff = 1, .l_linger = 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
 	close(fd);

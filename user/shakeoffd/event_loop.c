@@ -20,7 +20,7 @@ struct event_loop {
 int event_loop_open(struct event_loop **loop)
 {
 	struct event_loop *fresh = calloc(1, sizeof(*fresh));
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
 	int error;
 
 	if (!fresh)
@@ -68,7 +68,7 @@ void event_loop_close(struct event_loop *loop)
 int event_loop_add(struct event_loop *loop, struct event_source *source, int fd, uint32_t events,
 		   void (*ready)(struct event_source *source, uint32_t events))
 {
-	struct epoll_event event = {.events = events, .data.ptr = source};
+	struct epoll_event event = { .events = events, .data.ptr = source };
 
 	source->loop = loop;
 	source->fd = fd;
@@ -78,7 +78,7 @@ int event_loop_add(struct event_loop *loop, struct event_source *source, int fd,
 
 void event_loop_change(struct event_source *source, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.ptr = source};
+	struct epoll_event event = { .events = events, .data.ptr = source };
 
 	epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
 }

@@ -29,7 +29,7 @@ static void beat(const struct heartbeat *heartbeat, uint64_t now_ns)
 static void *run(void *argument)
 {
 	struct heartbeat *heartbeat = argument;
-	struct pollfd stop = {.fd = heartbeat->stop_fd, .events = POLLIN};
+	struct pollfd stop = { .fd = heartbeat->stop_fd, .events = POLLIN };
 
 	/* Linux gives every thread its own (setpriority(2), "C library/kernel differences"). */
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), HIGHEST_PRIORITY))

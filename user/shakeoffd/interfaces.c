@@ -12,8 +12,8 @@ static int say_attach(const char *name, int error)
 {
 	const char *detail = datapath_detail();
 
-	log_error("interface %s: the XDP program could not be attached: %s%s%s", name, strerror(-error), *detail ? ": " : "",
-		  detail);
+	log_error("interface %s: the XDP program could not be attached: %s%s%s", name, strerror(-error),
+		  *detail ? ": " : "", detail);
 	return error;
 }
 
@@ -33,15 +33,17 @@ static int say_load(int error)
 static int judge(const struct datapath_attachment *found)
 {
 	if (!found->ours) {
-		log_error("interface %s has an XDP program that is not shakeoff's (%s, id %u): detach it, or replace it with "
-			  "`shakeoff attach %s --replace`",
-			  found->ifname, found->prog_name, found->prog_id, found->ifname);
+		log_error(
+			"interface %s has an XDP program that is not shakeoff's (%s, id %u): detach it, or replace it with "
+			"`shakeoff attach %s --replace`",
+			found->ifname, found->prog_name, found->prog_id, found->ifname);
 		return -EEXIST;
 	}
 	if (found->abi != SHAKEOFF_ABI) {
-		log_error("interface %s has the program of another version of shakeoff (ABI %d, this is %d): replace it with "
-			  "`shakeoff attach %s --replace`",
-			  found->ifname, found->abi, SHAKEOFF_ABI, found->ifname);
+		log_error(
+			"interface %s has the program of another version of shakeoff (ABI %d, this is %d): replace it with "
+			"`shakeoff attach %s --replace`",
+			found->ifname, found->abi, SHAKEOFF_ABI, found->ifname);
 		return -EPROTO;
 	}
 	return 0;
@@ -96,7 +98,8 @@ static int add_datapath(struct interfaces *interfaces, struct datapath *datapath
 	return 0;
 }
 
-static int open_datapath(struct interfaces *interfaces, struct interface *interface, const struct datapath_attachment *found)
+static int open_datapath(struct interfaces *interfaces, struct interface *interface,
+			 const struct datapath_attachment *found)
 {
 	struct datapath *datapath;
 	int error;
@@ -109,7 +112,8 @@ static int open_datapath(struct interfaces *interfaces, struct interface *interf
 	}
 	error = datapath_open(found, &datapath);
 	if (error) {
-		log_error("interface %s: the maps of its program could not be opened: %s", interface->name, strerror(-error));
+		log_error("interface %s: the maps of its program could not be opened: %s", interface->name,
+			  strerror(-error));
 		return error;
 	}
 	interface->datapath = interfaces->datapath_count;
@@ -131,7 +135,7 @@ static int load_if_needed(struct interfaces *interfaces)
 int interfaces_open(struct interfaces *interfaces, const struct config *config)
 {
 	struct datapath_attachment *found = calloc(config->interface_count, sizeof(*found));
-	struct interfaces fresh = {.list = calloc(config->interface_count, sizeof(*fresh.list))};
+	struct interfaces fresh = { .list = calloc(config->interface_count, sizeof(*fresh.list)) };
 	int error = found && fresh.list ? 0 : -ENOMEM;
 
 	for (; fresh.count < config->interface_count && !error; fresh.count++)
@@ -167,26 +171,22 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 		return error;
 	interface->profile = profile;
 	log_debug("interface %s: MTU %u, MSS %u and %u, window %u (%u without timestamps), scale %u", interface->name,
-		  interface->mtu, profile.mss[0], profile.mss[1], profile.window[0][1], profile.window[0][0], profile.wscale);
+		  interface->mtu, profile.mss[0], profile.mss[1], profile.window[0][1], profile.window[0][0],
+		  profile.wscale);
 	return 0;
 }
 
 int interfaces_profile(struct interfaces *interfaces)
 {
-	for (size_t i = 0; i < interfaces->count; i++) {
-		int error = interfaces->list[i].ifindex ? publish_profile(interfaces, &interfaces->list[i]) : 0;
+	int error = 0;
 
-		if (error) {
-			log_error("a handshake over the loopback interface, to learn what the kernel offers in its SYN-ACKs, failed: "
-				  "%s%s",
-				  strerror(-error),
-				  error == -ENETUNREACH || error == -ENETDOWN || error == -EADDRNOTAVAIL ?
-					  "; set lo up with `ip link set lo up`" :
-					  "");
-			return error;
-		}
-	}
-	return 0;
+	for (size_t i = 0; i < interfaces->count && !error; i++)
+		if (interfaces->list[i].ifindex)
+			error = publish_profile(interfaces, &interfaces->list[i]);
+	if (error)
+		log_error("a handshake over lo, to learn what the kernel offers in its SYN-ACKs, failed: %s; is lo up?",
+			  strerror(-error));
+	return error;
 }
 
 /* ----------------------------------------------------------------------------------------------------- attachment */
@@ -267,7 +267,8 @@ void interfaces_detach(struct interfaces *interfaces, bool only_new)
 			continue;
 		error = datapath_detach(interface->name);
 		if (error && error != -ENOENT && error != -ENODEV)
-			log_warn("interface %s: the XDP program could not be detached: %s", interface->name, strerror(-error));
+			log_warn("interface %s: the XDP program could not be detached: %s", interface->name,
+				 strerror(-error));
 	}
 }
 
@@ -277,5 +278,5 @@ void interfaces_close(struct interfaces *interfaces)
 		datapath_close(interfaces->datapaths[i]);
 	free(interfaces->datapaths);
 	free(interfaces->list);
-	*interfaces = (struct interfaces){0};
+	*interfaces = (struct interfaces){ 0 };
 }

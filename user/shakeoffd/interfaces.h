@@ -15,10 +15,10 @@ struct interface {
 	char name[IFNAMSIZ];
 	unsigned int ifindex; /* 0: it is gone */
 	uint32_t mtu;
-	size_t datapath;      /* index */
-	bool attach;          /* nothing hung there: it is for interfaces_attach() */
-	bool detach;          /* a daemon attached it, so a daemon detaches it */
-	bool attached_now;    /* this daemon did */
+	size_t datapath;                   /* index */
+	bool attach;                       /* nothing hung there: it is for interfaces_attach() */
+	bool detach;                       /* a daemon attached it, so a daemon detaches it */
+	bool attached_now;                 /* this daemon did */
 	struct shakeoff_interface profile; /* as published */
 };
 

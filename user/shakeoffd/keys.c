@@ -39,7 +39,7 @@ int keys_open(struct keys *keys, struct datapath *const *datapaths, size_t count
 	uint64_t now = clock_ns();
 	int error;
 
-	*keys = (struct keys){.datapaths = datapaths, .count = count, .replaced_in = calloc(count, sizeof(uint32_t))};
+	*keys = (struct keys){ .datapaths = datapaths, .count = count, .replaced_in = calloc(count, sizeof(uint32_t)) };
 	if (!keys->replaced_in)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {

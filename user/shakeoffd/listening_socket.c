@@ -61,7 +61,7 @@ static int default_receive_buffer(void)
 
 int listening_socket_check(int fd, const struct config_service *service, struct listening_socket *socket)
 {
-	struct listening_socket found = {.receive_buffer = socket_int(fd, SO_RCVBUF)};
+	struct listening_socket found = { .receive_buffer = socket_int(fd, SO_RCVBUF) };
 	socklen_t size = sizeof(found.cookie);
 
 	if (socket_int(fd, SO_PROTOCOL) != IPPROTO_TCP || socket_int(fd, SO_ACCEPTCONN) != 1 || !is_in_our_netns(fd) ||

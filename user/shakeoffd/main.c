@@ -36,7 +36,7 @@
 struct options {
 	const char *config;
 	const char *run_dir;
-	const char *bpffs; /* NULL: the default */
+	const char *bpffs;    /* NULL: the default */
 	unsigned int workers; /* 0: one a CPU */
 	int verbose;
 };
@@ -92,39 +92,23 @@ static unsigned int parse_workers(const char *text)
 static void parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
-		{"config", required_argument, NULL, 'c'},  {"run-dir", required_argument, NULL, 'r'},
-		{"bpffs", required_argument, NULL, 'b'},   {"workers", required_argument, NULL, 'w'},
-		{"verbose", no_argument, NULL, 'v'},	   {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},	   {0},
+		{ "config", required_argument, NULL, 'c' }, { "run-dir", required_argument, NULL, 'r' },
+		{ "bpffs", required_argument, NULL, 'b' },  { "workers", required_argument, NULL, 'w' },
+		{ "verbose", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },      { 0 },
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
-		case 'c':
-			options->config = optarg;
-			break;
-		case 'r':
-			options->run_dir = optarg;
-			break;
-		case 'b':
-			options->bpffs = optarg;
-			break;
-		case 'w':
-			options->workers = parse_workers(optarg);
-			break;
-		case 'v':
-			options->verbose = 1;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			exit(EXIT_SUCCESS);
-		case 'V':
-			puts("shakeoffd " SHAKEOFF_VERSION);
-			exit(EXIT_SUCCESS);
-		default:
-			fputs("shakeoffd --help lists the options.\n", stderr);
-			exit(EXIT_FAILURE);
+		case 'c': options->config = optarg; break;
+		case 'r': options->run_dir = optarg; break;
+		case 'b': options->bpffs = optarg; break;
+		case 'w': options->workers = parse_workers(optarg); break;
+		case 'v': options->verbose = 1; break;
+		case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
+		case 'V': puts("shakeoffd " SHAKEOFF_VERSION); exit(EXIT_SUCCESS);
+		default: fputs("shakeoffd --help lists the options.\n", stderr); exit(EXIT_FAILURE);
 		}
 	}
 	if (optind == argc && options->config)
@@ -168,6 +152,7 @@ static void follow_servers(struct daemon *daemon)
 	if (!changed)
 		return;
 	daemon->monitor.addresses_changed = false;
+	socket_filter_restart(&daemon->filter);
 	error = publish_addresses(daemon);
 	if (error)
 		log_warn("the addresses of the services could not be published: %s", strerror(-error));
@@ -215,7 +200,7 @@ static void signalled(struct event_source *source, uint32_t events)
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		log_info("SIGHUP is ignored: a changed configuration takes effect with a restart, which keeps connections");
+		log_info("SIGHUP is ignored: a changed configuration takes effect with a restart");
 		return;
 	}
 	daemon->stop = true;
@@ -284,7 +269,8 @@ static int prepare_rings(struct daemon *daemon)
 	for (size_t i = 0; i < interfaces->datapath_count && !error; i++) {
 		struct shakeoff_control *control = datapath_control(interfaces->datapaths[i]);
 
-		error = datapath_rings_prepare(interfaces->datapaths[i], (uint32_t)daemon->worker_count, &daemon->rings[i]);
+		error = datapath_rings_prepare(interfaces->datapaths[i], (uint32_t)daemon->worker_count,
+					       &daemon->rings[i]);
 		if (!error)
 			__atomic_store_n(&control->rings, daemon->rings[i], __ATOMIC_RELEASE);
 	}
@@ -342,7 +328,7 @@ static int open_workers(struct daemon *daemon)
 
 static int open_sources(struct daemon *daemon)
 {
-	struct itimerspec period = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	struct itimerspec period = { .it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS };
 	sigset_t signals;
 	int error, fd;
 
@@ -382,9 +368,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		socket_filter_open(&daemon->filter, interfaces->datapaths, interfaces->datapath_count);
 	if (!error)
-		error = say("the services could not be published", services_open(&daemon->services, &daemon->config,
-										 interfaces->datapaths,
-										 interfaces->datapath_count));
+		error = say("the services could not be published",
+			    services_open(&daemon->services, &daemon->config, interfaces->datapaths,
+					  interfaces->datapath_count));
 	if (!error)
 		error = open_deliveries(daemon);
 	if (!error)
@@ -412,7 +398,8 @@ static int start_threads(struct daemon *daemon)
 		__atomic_store_n(&control->started_ns, clock_ns(), __ATOMIC_RELAXED);
 	}
 	if (!error)
-		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths, daemon->interfaces.datapath_count);
+		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths,
+					daemon->interfaces.datapath_count);
 	return say("the threads could not be started", error);
 }
 
@@ -480,8 +467,8 @@ static void release(struct daemon *daemon)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.run_dir = SHAKEOFF_RUN_DIR_DEFAULT};
-	struct daemon daemon = {.run_dir.lock_fd = -1};
+	struct options options = { .run_dir = SHAKEOFF_RUN_DIR_DEFAULT };
+	struct daemon daemon = { .run_dir.lock_fd = -1 };
 	int error;
 
 	log_open("shakeoffd", 0);

@@ -8,19 +8,15 @@
 
 #include <shakeoffd/monitor.h>
 
-#define GROUP(number) (1u << ((number) - 1))
+#define GROUP(number) (1u << ((number)-1))
 
 static void message(struct monitor *monitor, const struct nlmsghdr *header)
 {
 	switch (header->nlmsg_type) {
 	case RTM_NEWADDR:
-	case RTM_DELADDR:
-		monitor->addresses_changed = true;
-		break;
+	case RTM_DELADDR: monitor->addresses_changed = true; break;
 	case RTM_NEWLINK:
-	case RTM_DELLINK:
-		monitor->links_changed = true;
-		break;
+	case RTM_DELLINK: monitor->links_changed = true; break;
 	}
 }
 
@@ -56,7 +52,7 @@ int monitor_open(struct monitor *monitor, struct event_loop *loop)
 
 	if (fd < 0)
 		return -errno;
-	*monitor = (struct monitor){0};
+	*monitor = (struct monitor){ 0 };
 	if (bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
 		error = -errno;
 	if (!error)

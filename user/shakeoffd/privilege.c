@@ -11,9 +11,9 @@ static const struct {
 	unsigned int capability;
 	const char *name, *use;
 } needed[] = {
-	{CAP_NET_ADMIN, "CAP_NET_ADMIN", "to attach XDP programs and for TCP_REPAIR"},
-	{CAP_NET_RAW, "CAP_NET_RAW", "to give packets back to the kernel"},
-	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "to find BPF programs and maps"},
+	{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "to attach XDP programs and for TCP_REPAIR" },
+	{ CAP_NET_RAW, "CAP_NET_RAW", "to give packets back to the kernel" },
+	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "to find BPF programs and maps" },
 };
 
 #define KEPT_COUNT 4

@@ -60,19 +60,19 @@ static int open_listener(int family, int mss, int receive_buffer, union socket_a
 	*size = family == AF_INET ? sizeof(address->in) : sizeof(address->in6);
 	if (half && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)))
 		return -errno;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)) || bind(fd, &address->sa, *size) || listen(fd, 1) ||
-	    getsockname(fd, &address->sa, size))
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)) || bind(fd, &address->sa, *size) ||
+	    listen(fd, 1) || getsockname(fd, &address->sa, size))
 		return -errno;
 	return take_fd(&fd);
 }
 
 static int handshake(int family, uint32_t mss, int receive_buffer, struct offer *offer)
 {
-	struct linger abort = {.l_onoff = 1, .l_linger = 0}; /* leaves no TIME-WAIT */
-	struct timeval patience = {.tv_sec = 1};
+	struct linger abort = { .l_onoff = 1, .l_linger = 0 }; /* leaves no TIME-WAIT */
+	struct timeval patience = { .tv_sec = 1 };
 	cleanup_fd int listener = -1, client = -1;
 	union socket_address address;
-	struct tcp_info info = {0};
+	struct tcp_info info = { 0 };
 	socklen_t size;
 
 	listener = open_listener(family, (int)clamp_mss(mss), receive_buffer, &address, &size);
@@ -84,7 +84,7 @@ static int handshake(int family, uint32_t mss, int receive_buffer, struct offer 
 	setsockopt(client, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
 	setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(client, &address.sa, size))
-		return -errno;
+		return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 	size = sizeof(info);
 	if (getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &size))
 		return -errno;
@@ -98,7 +98,8 @@ static int handshake(int family, uint32_t mss, int receive_buffer, struct offer 
  * Both handshakes over lo have timestamps, or neither. The kernel only cares for the room that they take of a segment, so
  * one without is like one with them whose MSS is that much larger.
  */
-static int ask_family(int family, bool ipv6, bool timestamps, uint16_t mss, struct shakeoff_interface *profile, uint8_t *wscale)
+static int ask_family(int family, bool ipv6, bool timestamps, uint16_t mss, struct shakeoff_interface *profile,
+		      uint8_t *wscale)
 {
 	struct offer with, without;
 	int error;
@@ -117,7 +118,7 @@ static int ask_family(int family, bool ipv6, bool timestamps, uint16_t mss, stru
 int profile_ask(uint32_t mtu, struct shakeoff_interface *profile)
 {
 	struct shakeoff_interface fresh = {
-		.mss = {(uint16_t)clamp_mss(mtu - 40), (uint16_t)clamp_mss(mtu - 60)},
+		.mss = { (uint16_t)clamp_mss(mtu - 40), (uint16_t)clamp_mss(mtu - 60) },
 		.sack = sysctl_int("ipv4/tcp_sack", 1) != 0,
 		.timestamps = sysctl_int("ipv4/tcp_timestamps", 1) != 0,
 		.ttl = (uint8_t)sysctl_int("ipv4/ip_default_ttl", 64),

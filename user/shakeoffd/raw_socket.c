@@ -116,7 +116,11 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 			struct iphdr ip;
 			struct tcphdr tcp;
 		} packet = {
-			.ip = {.version = 4, .ihl = 5, .ttl = RESET_TTL, .protocol = IPPROTO_TCP, .frag_off = htons(IP_DF)},
+			.ip = { .version = 4,
+				.ihl = 5,
+				.ttl = RESET_TTL,
+				.protocol = IPPROTO_TCP,
+				.frag_off = htons(IP_DF) },
 			.tcp = tcp,
 		};
 
@@ -127,7 +131,7 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 	struct {
 		struct ip6_hdr ip;
 		struct tcphdr tcp;
-	} packet = {.tcp = tcp};
+	} packet = { .tcp = tcp };
 
 	packet.ip.ip6_flow = htonl(6u << 28);
 	packet.ip.ip6_plen = htons(sizeof(tcp));

@@ -152,9 +152,7 @@ bool repair_error_passes(int error)
 	case ENOMEM:
 	case ENOBUFS:
 	case EAGAIN:
-	case EINTR:
-		return true;
-	default:
-		return false;
+	case EINTR: return true;
+	default: return false;
 	}
 }

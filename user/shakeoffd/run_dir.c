@@ -75,7 +75,7 @@ static int lock(struct run_dir *run_dir)
 
 int run_dir_open(struct run_dir *run_dir, const char *path)
 {
-	struct run_dir fresh = {.path = path, .lock_fd = -1};
+	struct run_dir fresh = { .path = path, .lock_fd = -1 };
 	struct stat st;
 	int error;
 
@@ -162,7 +162,7 @@ int run_dir_publish(const struct run_dir *run_dir, const struct config *config)
 
 int run_dir_listen(const struct run_dir *run_dir, const char *service, int *result)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_fd int fd = -1;
 	int size;
 

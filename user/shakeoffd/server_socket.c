@@ -13,9 +13,9 @@ union control {
 
 int server_socket_send(int fd, const struct delivery_message *message, int passed_fd)
 {
-	struct iovec data = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
-	struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1};
-	union control control = {0};
+	struct iovec data = { .iov_base = (void *)message, .iov_len = sizeof(*message) };
+	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1 };
+	union control control = { 0 };
 
 	if (passed_fd >= 0) {
 		struct cmsghdr *rights = &control.align;
@@ -48,7 +48,8 @@ static int check_messages(const struct mmsghdr *headers, int count, struct serve
 		if (!headers[i].msg_len)
 			return i;
 		if (headers[i].msg_len != sizeof(messages[i].message) ||
-		    headers[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || messages[i].message.version != DELIVERY_VERSION) {
+		    headers[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+		    messages[i].message.version != DELIVERY_VERSION) {
 			messages[i].message.type = SERVER_SOCKET_INVALID;
 			return i + 1;
 		}
@@ -58,13 +59,13 @@ static int check_messages(const struct mmsghdr *headers, int count, struct serve
 
 int server_socket_receive(int fd, struct server_message messages[SERVER_SOCKET_BATCH])
 {
-	struct mmsghdr headers[SERVER_SOCKET_BATCH] = {0};
+	struct mmsghdr headers[SERVER_SOCKET_BATCH] = { 0 };
 	union control control[SERVER_SOCKET_BATCH];
 	struct iovec data[SERVER_SOCKET_BATCH];
 	int received, good;
 
 	for (int i = 0; i < SERVER_SOCKET_BATCH; i++) {
-		data[i] = (struct iovec){.iov_base = &messages[i].message, .iov_len = sizeof(messages[i].message)};
+		data[i] = (struct iovec){ .iov_base = &messages[i].message, .iov_len = sizeof(messages[i].message) };
 		headers[i].msg_hdr = (struct msghdr){
 			.msg_iov = &data[i],
 			.msg_iovlen = 1,

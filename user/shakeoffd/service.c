@@ -46,7 +46,7 @@ static int find_slot(struct datapath *datapath, const char *name, struct service
 		bool used = shared_get(slots[id].flags) & SHAKEOFF_SERVICE_USED;
 
 		if (used && !strncmp(slots[id].name, name, SHAKEOFF_NAME_LEN)) {
-			*slot = (struct service_slot){.shared = &slots[id], .id = id, .adopted_ns = clock_ns()};
+			*slot = (struct service_slot){ .shared = &slots[id], .id = id, .adopted_ns = clock_ns() };
 			return 0;
 		}
 		if (!used && free_id == SHAKEOFF_MAX_SERVICES)
@@ -54,7 +54,7 @@ static int find_slot(struct datapath *datapath, const char *name, struct service
 	}
 	if (free_id == SHAKEOFF_MAX_SERVICES)
 		return -ENOSPC;
-	*slot = (struct service_slot){.shared = &slots[free_id], .id = free_id};
+	*slot = (struct service_slot){ .shared = &slots[free_id], .id = free_id };
 	return 0;
 }
 
@@ -117,7 +117,8 @@ static int open_service(struct service *service, const struct config_service *co
 	return 0;
 }
 
-int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths, size_t count)
+int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths,
+		  size_t count)
 {
 	struct services fresh = {
 		.list = calloc(config->service_count + 1, sizeof(*fresh.list)),
@@ -150,7 +151,7 @@ void services_close(struct services *services)
 	}
 	free(services->list);
 	free(services->by_id);
-	*services = (struct services){0};
+	*services = (struct services){ 0 };
 }
 
 struct service *services_find(const struct services *services, size_t datapath, uint32_t id)

@@ -28,7 +28,7 @@ struct service_slot {
 struct service {
 	const struct config_service *config;
 	size_t index;
-	pthread_mutex_t lock; /* for all that follows, and for the delivery of this service */
+	pthread_mutex_t lock;       /* for all that follows, and for the delivery of this service */
 	struct service_slot *slots; /* one a datapath */
 	size_t slot_count;
 	uint64_t held_from_kernel;
@@ -47,7 +47,8 @@ struct services {
  * Finds or takes a slot for every service of the configuration in every datapath, and clears those of services that are
  * configured no more. What an earlier daemon left in a slot is kept. -ENOSPC: no slot is left.
  */
-int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths, size_t count);
+int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths,
+		  size_t count);
 void services_close(struct services *services);
 
 /* NULL: the slot belongs to no service (any more). */

@@ -24,7 +24,16 @@
 
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count)
 {
-	*filter = (struct socket_filter){.datapaths = datapaths, .datapath_count = datapath_count};
+	*filter = (struct socket_filter){ .datapaths = datapaths, .datapath_count = datapath_count };
+}
+
+void socket_filter_restart(struct socket_filter *filter)
+{
+	for (size_t i = 0; i < filter->datapath_count; i++)
+		__atomic_and_fetch(&datapath_control(filter->datapaths[i])->flags, ~SHAKEOFF_FILTER_READY,
+				   __ATOMIC_SEQ_CST);
+	filter->building = false;
+	filter->since_ns = 0;
 }
 
 static uint8_t *spare(const struct socket_filter *filter, size_t i)

@@ -19,6 +19,12 @@ struct socket_filter {
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count);
 
 /*
+ * The hook has been given other addresses: connections that came to them before were none of its business, and are in no
+ * filter. It looks sockets up again until a new filter is there.
+ */
+void socket_filter_restart(struct socket_filter *filter);
+
+/*
  * Called several times a second, with CLOCK_MONOTONIC: begins a new filter now and then, and finishes it. Returns 0, or the
  * negative errno of the kernel's list of sockets; the filter in use then stays, and the next call tries again.
  */

@@ -59,7 +59,8 @@ static int remove_time_wait(struct worker *worker, const struct shakeoff_event *
 }
 
 static enum connection_event make_socket(struct worker *worker, const struct shakeoff_event *event,
-					 const struct repair_options *options, struct connection *connection, int *error)
+					 const struct repair_options *options, struct connection *connection,
+					 int *error)
 {
 	*error = event->flags & SHAKEOFF_EVENT_TIME_WAIT ? remove_time_wait(worker, event) : 0;
 	if (!*error)
@@ -73,20 +74,14 @@ static enum shakeoff_refusal refusal_of(int error)
 {
 	switch (-error) {
 	case EMFILE:
-	case ENFILE:
-		return SHAKEOFF_REFUSED_DESCRIPTORS;
+	case ENFILE: return SHAKEOFF_REFUSED_DESCRIPTORS;
 	case ENOMEM:
-	case ENOBUFS:
-		return SHAKEOFF_REFUSED_MEMORY;
+	case ENOBUFS: return SHAKEOFF_REFUSED_MEMORY;
 	case EADDRINUSE:
-	case EADDRNOTAVAIL:
-		return SHAKEOFF_REFUSED_ADDRESS;
-	case ENOENT:
-		return SHAKEOFF_REFUSED_UNSERVED;
-	case ESHUTDOWN:
-		return SHAKEOFF_REFUSED_SHUTDOWN;
-	default:
-		return SHAKEOFF_REFUSED_KERNEL;
+	case EADDRNOTAVAIL: return SHAKEOFF_REFUSED_ADDRESS;
+	case ENOENT: return SHAKEOFF_REFUSED_UNSERVED;
+	case ESHUTDOWN: return SHAKEOFF_REFUSED_SHUTDOWN;
+	default: return SHAKEOFF_REFUSED_KERNEL;
 	}
 }
 
@@ -95,9 +90,10 @@ static void give_back(const struct worker *worker, const struct shakeoff_event *
 	int error = raw_give_back(&worker->raw, event);
 
 	if (error)
-		log_warn_limited("a client's packet could not be given back to the kernel over lo (%s); is lo up, and does the "
-				 "firewall let it pass?",
-				 strerror(-error));
+		log_warn_limited(
+			"a client's packet could not be given back to the kernel over lo (%s); is lo up, and does the "
+			"firewall let it pass?",
+			strerror(-error));
 }
 
 /* The socket has seen nothing yet: the ACK itself brings it window, timestamp and payload, then comes what was held. */
@@ -129,7 +125,8 @@ static void log_refusal(const struct service *service, const struct shakeoff_eve
 		return;
 	memcpy(&address, event->tuple.remote, sizeof(address));
 	text_endpoint(&address, ntohs(event->tuple.remote_port), remote, sizeof(remote));
-	log_warn_limited("service %s: no socket for the connection from %s: %s", service->config->name, remote, strerror(-error));
+	log_warn_limited("service %s: no socket for the connection from %s: %s", service->config->name, remote,
+			 strerror(-error));
 }
 
 /*
@@ -160,8 +157,9 @@ static void refuse(struct worker *worker, size_t datapath, struct service *servi
 }
 
 /* From SYN-RECEIVED on. */
-static void complete(struct worker *worker, size_t datapath, struct service *service, const struct shakeoff_event *event,
-		     const struct repair_options *options, struct connection *connection, int error)
+static void complete(struct worker *worker, size_t datapath, struct service *service,
+		     const struct shakeoff_event *event, const struct repair_options *options,
+		     struct connection *connection, int error)
 {
 	enum connection_event happened = CONNECTION_EVENT_WITHDRAWN;
 	const struct connection_transition *step;
@@ -204,7 +202,8 @@ static void open_connection(struct worker *worker, size_t datapath, const struct
 		return;
 	}
 	connection_step(connection, CONNECTION_EVENT_ACK_VALID);
-	error = delivery_socket_options(&worker->shared->deliveries[service->index], &event->tuple, &options) ? 0 : -ENOENT;
+	error = delivery_socket_options(&worker->shared->deliveries[service->index], &event->tuple, &options) ? 0 :
+														-ENOENT;
 	if (atomic_load_explicit(&worker->stop, memory_order_relaxed))
 		error = -ESHUTDOWN;
 	complete(worker, datapath, service, event, &options, connection, error);
@@ -229,8 +228,7 @@ static void event_arrived(void *context, const struct shakeoff_event *event)
 		if (park_segment(worker->park, event) == PARK_GIVE_BACK)
 			give_back(worker, event);
 		break;
-	default:
-		log_warn_limited("an event of the unknown type %u came from the hook", event->type);
+	default: log_warn_limited("an event of the unknown type %u came from the hook", event->type);
 	}
 }
 
@@ -301,7 +299,8 @@ static int open_rings(struct worker *worker, size_t index)
 			if (error)
 				return error;
 			worker->ring_count++;
-			error = event_loop_add(worker->loop, &ring->source, datapath_ring_fd(ring->ring), EPOLLIN, ring_ready);
+			error = event_loop_add(worker->loop, &ring->source, datapath_ring_fd(ring->ring), EPOLLIN,
+					       ring_ready);
 			if (error)
 				return error;
 		}

@@ -19,7 +19,7 @@ struct worker_shared {
 	const uint32_t *rings; /* of each datapath, how many there are */
 	size_t datapath_count;
 	const struct services *services;
-	struct delivery *deliveries; /* in the order of the services */
+	struct delivery *deliveries;     /* in the order of the services */
 	struct event_loop *const *loops; /* one a worker */
 	size_t worker_count;
 };

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which sockets prove that a server may take a service's connections.
+ *
+ * link: user/shakeoffd/listening_socket.c user/shakeoffd/binding.c
+ */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "shakeoffd/listening_socket.h"
+#include "shakeoffd/tuple.h"
+
+static int fd = -1;
+
+static int close_socket(void **state)
+{
+	(void)state;
+	if (fd >= 0)
+		close(fd);
+	fd = -1;
+	return 0;
+}
+
+/* On a port of the kernel's choice, which is returned. */
+static uint16_t bind_to(const char *text, int type, bool listening)
+{
+	union socket_address address = { 0 };
+	socklen_t size;
+	bool ipv6 = strchr(text, ':');
+	uint16_t port;
+	struct in6_addr ignored;
+
+	address.sa.sa_family = ipv6 ? AF_INET6 : AF_INET;
+	size = ipv6 ? sizeof(address.in6) : sizeof(address.in);
+	assert_int_equal(inet_pton(address.sa.sa_family, text,
+				   ipv6 ? (void *)&address.in6.sin6_addr : (void *)&address.in.sin_addr),
+			 1);
+	fd = socket(address.sa.sa_family, type | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, &address.sa, size), 0);
+	if (listening)
+		assert_int_equal(listen(fd, 1), 0);
+	size = sizeof(address);
+	assert_int_equal(getsockname(fd, &address.sa, &size), 0);
+	socket_address_get(&address, &ignored, &port);
+	return port;
+}
+
+/* Of a service that listens on `text` (NULL: *) and this port. */
+static int check(const char *text, uint16_t port, struct listening_socket *found)
+{
+	struct config_listen listen = { .family = text ? AF_INET : AF_UNSPEC, .port = port };
+	struct config_service service = { .listen = &listen, .listen_count = 1 };
+
+	if (text) {
+		assert_int_equal(inet_pton(AF_INET6, text, &listen.address), 1);
+		listen.family = IN6_IS_ADDR_V4MAPPED(&listen.address) ? AF_INET : AF_INET6;
+	}
+	return listening_socket_check(fd, &service, found);
+}
+
+static void a_listener_on_the_services_address_does(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("127.0.0.1", SOCK_STREAM, true);
+
+	(void)state;
+	assert_int_equal(check("::ffff:127.0.0.1", port, &found), 0);
+	assert_false(found.key.any);
+	assert_int_equal(found.key.port, port);
+	assert_int_equal(found.receive_buffer, 0);
+	assert_true(found.cookie);
+}
+
+static void one_on_every_address_does(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+
+	(void)state;
+	assert_int_equal(check("::ffff:10.0.0.1", port, &found), 0);
+	assert_true(found.key.any && found.key.ipv4 && !found.key.ipv6);
+	assert_int_equal(check(NULL, port, &found), 0);
+}
+
+static void an_ipv6_one_stands_for_both_families_unless_it_is_v6only(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("::", SOCK_STREAM, true);
+	int one = 1;
+
+	(void)state;
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_true(found.key.any && found.key.ipv4 && found.key.ipv6);
+	close(fd);
+	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_true(found.key.any && !found.key.ipv4 && found.key.ipv6);
+}
+
+static void another_address_or_port_does_not(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("127.0.0.1", SOCK_STREAM, true);
+
+	(void)state;
+	assert_int_equal(check("::ffff:127.0.0.1", port + 1, &found), -EINVAL);
+	assert_int_equal(check("::ffff:127.0.0.2", port, &found), -EINVAL);
+	/* Everybody may bind to loopback's addresses beside the server of `*`. */
+	assert_int_equal(check(NULL, port, &found), -EINVAL);
+}
+
+static void what_does_not_listen_does_not(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, false);
+
+	(void)state;
+	assert_int_equal(check(NULL, port, &found), -EINVAL);
+	close(fd);
+	port = bind_to("0.0.0.0", SOCK_DGRAM, false);
+	assert_int_equal(check(NULL, port, &found), -EINVAL);
+	close(fd);
+	fd = dup(STDIN_FILENO);
+	assert_int_equal(check(NULL, port, &found), -EINVAL);
+}
+
+static void a_receive_buffer_that_was_set_is_told(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+	int size = 20000;
+
+	(void)state;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_int_equal(found.receive_buffer, 2 * size);
+}
+
+/* In a network namespace of one's own one may bind whatever one likes. */
+static void one_of_another_network_namespace_does_not(void **state)
+{
+	struct listening_socket found;
+	uint16_t port;
+	int status;
+	pid_t child;
+
+	(void)state;
+	/* The socket is made inside, looked at from outside: so the child moves out of the namespace that it was made in. */
+	child = fork();
+	if (!child) {
+		port = bind_to("0.0.0.0", SOCK_STREAM, true);
+		if (unshare(CLONE_NEWNET))
+			_exit(77);
+		_exit(check(NULL, port, &found) == -EINVAL ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, close_socket)
+	const struct CMUnitTest tests[] = {
+		TEST(a_listener_on_the_services_address_does),
+		TEST(one_on_every_address_does),
+		TEST(an_ipv6_one_stands_for_both_families_unless_it_is_v6only),
+		TEST(another_address_or_port_does_not),
+		TEST(what_does_not_listen_does_not),
+		TEST(a_receive_buffer_that_was_set_is_told),
+		TEST(one_of_another_network_namespace_does_not),
+	};
+
+	return cmocka_run_group_tests_name("listening socket", tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The daemon's end of a server's socket, with a server that does what it should not.
+ *
+ * link: user/shakeoffd/server_socket.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "shakeoffd/server_socket.h"
+
+static int daemons, servers;
+static struct server_message received[SERVER_SOCKET_BATCH];
+
+static int open_pair(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	daemons = pair[0];
+	servers = pair[1];
+	return 0;
+}
+
+static int close_pair(void **state)
+{
+	(void)state;
+	close(daemons);
+	close(servers);
+	return 0;
+}
+
+static struct delivery_message message_of(enum delivery_type type, uint64_t id)
+{
+	return (struct delivery_message){ .version = DELIVERY_VERSION, .type = (uint16_t)type, .id = id };
+}
+
+static void send_fds(const struct delivery_message *message, const int *fds, size_t count)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
+	struct iovec data = { .iov_base = (void *)message, .iov_len = sizeof(*message) };
+	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control };
+	struct cmsghdr *rights = (struct cmsghdr *)control;
+
+	header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
+	assert_int_equal(sendmsg(servers, &header, 0), sizeof(*message));
+}
+
+static int next_free_fd(void)
+{
+	int fd = dup(servers);
+
+	close(fd);
+	return fd;
+}
+
+static void messages_arrive_in_order(void **state)
+{
+	struct delivery_message message;
+
+	(void)state;
+	assert_int_equal(server_socket_receive(daemons, received), -EAGAIN);
+	for (uint64_t id = 1; id <= SERVER_SOCKET_BATCH + 1; id++) {
+		message = message_of(DELIVERY_TAKEN, id);
+		assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
+	}
+	assert_int_equal(server_socket_receive(daemons, received), SERVER_SOCKET_BATCH);
+	for (int i = 0; i < SERVER_SOCKET_BATCH; i++) {
+		assert_int_equal(received[i].message.id, i + 1);
+		assert_int_equal(received[i].passed_fd, -1);
+	}
+	assert_int_equal(server_socket_receive(daemons, received), 1);
+}
+
+static void a_descriptor_comes_along(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_LISTEN, 0);
+
+	(void)state;
+	send_fds(&message, &servers, 1);
+	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_true(received[0].passed_fd >= 0);
+	close(received[0].passed_fd);
+}
+
+static void more_descriptors_than_one_are_invalid_and_none_stays_open(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_LISTEN, 0);
+
+	(void)state;
+	for (size_t count = 2; count <= 16; count++) {
+		int before = next_free_fd();
+		int fds[16];
+
+		for (size_t i = 0; i < count; i++)
+			fds[i] = servers;
+		send_fds(&message, fds, count);
+		assert_int_equal(server_socket_receive(daemons, received), 1);
+		assert_int_equal(received[0].message.type, SERVER_SOCKET_INVALID);
+		if (received[0].passed_fd >= 0)
+			close(received[0].passed_fd);
+		assert_int_equal(next_free_fd(), before);
+	}
+}
+
+static void wrong_lengths_and_versions_are_invalid(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_TAKEN, 1);
+	char longer[sizeof(message) + 1] = { 0 };
+
+	(void)state;
+	memcpy(longer, &message, sizeof(message));
+	for (size_t length = 1; length <= sizeof(longer); length++) {
+		assert_int_equal(send(servers, longer, length, 0), length);
+		assert_int_equal(server_socket_receive(daemons, received), 1);
+		assert_int_equal(received[0].message.type,
+				 length == sizeof(message) ? DELIVERY_TAKEN : SERVER_SOCKET_INVALID);
+	}
+	message.version = DELIVERY_VERSION + 1;
+	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
+	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(received[0].message.type, SERVER_SOCKET_INVALID);
+}
+
+static void what_stands_before_something_invalid_counts(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_TAKEN, 7);
+
+	(void)state;
+	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
+	assert_int_equal(send(servers, "?", 1, 0), 1);
+	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
+	assert_int_equal(server_socket_receive(daemons, received), 2);
+	assert_int_equal(received[0].message.id, 7);
+	assert_int_equal(received[1].message.type, SERVER_SOCKET_INVALID);
+}
+
+static void last_words_are_heard_before_the_end(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_TAKEN, 7);
+
+	(void)state;
+	/* Something of ours stays unread at the server: the kernel reports ECONNRESET first. */
+	assert_int_equal(server_socket_send(daemons, &message, -1), 0);
+	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
+	close(servers);
+	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(received[0].message.id, 7);
+	assert_int_equal(server_socket_receive(daemons, received), 0);
+	servers = -1;
+}
+
+static void sending_never_blocks(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_CONNECTION, 1);
+	int error = 0;
+
+	(void)state;
+	for (int i = 0; i < 100000 && !error; i++)
+		error = server_socket_send(daemons, &message, daemons);
+	assert_true(error == -EAGAIN || error == -ETOOMANYREFS);
+	close(servers);
+	error = server_socket_send(daemons, &message, -1);
+	assert_true(error == -ECONNRESET || error == -EPIPE);
+	servers = -1;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
+	const struct CMUnitTest tests[] = {
+		TEST(messages_arrive_in_order),
+		TEST(a_descriptor_comes_along),
+		TEST(more_descriptors_than_one_are_invalid_and_none_stays_open),
+		TEST(wrong_lengths_and_versions_are_invalid),
+		TEST(what_stands_before_something_invalid_counts),
+		TEST(last_words_are_heard_before_the_end),
+		TEST(sending_never_blocks),
+	};
+
+	return cmocka_run_group_tests_name("server socket", tests, NULL, NULL);
+}

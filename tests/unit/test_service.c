@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service's slots: found again by name, counted exactly, one capacity over all datapaths.
+ *
+ * link: user/shakeoffd/service.c user/common/log.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shakeoffd/clock.h"
+#include "shakeoffd/connection.h"
+#include "shakeoffd/service.h"
+
+/* Two datapaths, as far as a service sees them. */
+struct datapath {
+	struct shakeoff_service slots[SHAKEOFF_MAX_SERVICES];
+	uint32_t reset;
+};
+
+static struct datapath memory[2];
+static struct datapath *const datapaths[2] = { &memory[0], &memory[1] };
+
+struct shakeoff_service *datapath_services(struct datapath *datapath)
+{
+	return datapath->slots;
+}
+
+int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
+{
+	datapath->reset = service;
+	return 0;
+}
+
+static struct config_service configured[2] = { { .name = "web", .backlog = 10 }, { .name = "mail", .backlog = 20 } };
+static const struct config config = { .services = configured, .service_count = 2 };
+static struct services services;
+
+static struct shakeoff_service *slot(int datapath, const char *name)
+{
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
+		if (!strcmp(memory[datapath].slots[i].name, name))
+			return &memory[datapath].slots[i];
+	return NULL;
+}
+
+/* What the hook does with a validated ACK, and the worker then. */
+static void handed_over(struct service *service, int datapath)
+{
+	service->slots[datapath].shared->enqueued++;
+	service_arrived(service, datapath, clock_ns());
+}
+
+static int64_t waiting(const struct service *service, int datapath)
+{
+	const struct shakeoff_service *shared = service->slots[datapath].shared;
+
+	return (int64_t)(shared->enqueued - shared->dequeued);
+}
+
+static void open_on(size_t count)
+{
+	assert_int_equal(services_open(&services, &config, datapaths, count), 0);
+}
+
+static int clear(void **state)
+{
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	return 0;
+}
+
+static int close_all(void **state)
+{
+	(void)state;
+	services_close(&services);
+	return 0;
+}
+
+static void a_service_is_not_answered_before_a_server_listens(void **state)
+{
+	(void)state;
+	open_on(1);
+	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED);
+	service_set_servers(&services.list[0], 1, 5);
+	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(slot(0, "mail")->flags, SHAKEOFF_SERVICE_USED);
+}
+
+static void it_stays_so_while_its_server_restarts(void **state)
+{
+	(void)state;
+	open_on(1);
+	service_set_servers(&services.list[0], 1, 5);
+	service_set_servers(&services.list[0], 0, 0);
+	assert_true(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(slot(0, "web")->servers, 0);
+	service_disarm(&services.list[0]);
+	assert_false(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+}
+
+static void capacity_is_the_smaller_of_listen_and_configuration(void **state)
+{
+	(void)state;
+	open_on(1);
+	assert_int_equal(slot(0, "web")->capacity, 10);
+	service_set_servers(&services.list[0], 1, 5);
+	assert_int_equal(slot(0, "web")->capacity, 5);
+	service_set_servers(&services.list[0], 1, 500);
+	assert_int_equal(slot(0, "web")->capacity, 10);
+	/* The last server has gone: what it asked for holds for those who wait. */
+	service_set_servers(&services.list[0], 1, 7);
+	service_set_servers(&services.list[0], 0, 0);
+	assert_int_equal(slot(0, "web")->capacity, 7);
+}
+
+static void each_connection_is_counted_in_and_out(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	for (int i = 0; i < 3; i++)
+		handed_over(service, 0);
+	assert_int_equal(waiting(service, 0), 3);
+	service_established(service, 0);
+	service_accepted(service, 0);
+	service_refused(service, 0, SHAKEOFF_REFUSED_CLIENT_RESET);
+	assert_int_equal(waiting(service, 0), 1);
+	assert_int_equal(slot(0, "web")->established, 1);
+	assert_int_equal(slot(0, "web")->accepted, 1);
+	assert_int_equal(slot(0, "web")->from_kernel, 0);
+	assert_int_equal(slot(0, "web")->refused[SHAKEOFF_REFUSED_CLIENT_RESET], 1);
+}
+
+static void what_the_kernel_accepted_takes_a_place_that_the_hook_sees(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	service_set_servers(service, 1, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_true(service_has_room(service));
+		service_arrived(service, CONNECTION_FROM_KERNEL, 0);
+	}
+	assert_false(service_has_room(service));
+	assert_int_equal(slot(0, "web")->capacity, 0);
+	service_accepted(service, CONNECTION_FROM_KERNEL);
+	assert_int_equal(slot(0, "web")->capacity, 1);
+	assert_int_equal(slot(0, "web")->accepted, 1);
+	assert_int_equal(slot(0, "web")->from_kernel, 1);
+	assert_int_equal(waiting(service, 0), 0);
+}
+
+static void two_datapaths_share_one_capacity(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(2);
+	service = &services.list[0];
+	service_set_servers(service, 1, 5);
+	handed_over(service, 0);
+	handed_over(service, 0);
+	handed_over(service, 1);
+	assert_int_equal(slot(0, "web")->capacity, 4);
+	assert_int_equal(slot(1, "web")->capacity, 3);
+	service_accepted(service, 0);
+	assert_int_equal(slot(1, "web")->capacity, 4);
+}
+
+static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
+{
+	struct shakeoff_service *mail = &memory[0].slots[7];
+
+	(void)state;
+	strcpy(mail->name, "mail");
+	mail->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
+	mail->accepted = 1000;
+	mail->listen_backlog = 6;
+	open_on(1);
+	assert_ptr_equal(services.list[1].slots[0].shared, mail);
+	assert_ptr_equal(services_find(&services, 0, 7), &services.list[1]);
+	assert_int_equal(mail->accepted, 1000);
+	/* Its server is likely to come back. */
+	assert_true(mail->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(mail->capacity, 6);
+}
+
+static void a_service_that_is_configured_no_more_loses_its_slot(void **state)
+{
+	struct shakeoff_service *old = &memory[0].slots[3];
+
+	(void)state;
+	strcpy(old->name, "gone");
+	old->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
+	old->accepted = 5;
+	open_on(1);
+	assert_int_equal(old->flags, 0);
+	assert_int_equal(old->accepted, 0);
+	assert_int_equal(memory[0].reset, 3);
+	assert_null(services_find(&services, 0, 3));
+	assert_null(services_find(&services, 0, SHAKEOFF_MAX_SERVICES));
+}
+
+static void after_a_crash_only_what_is_still_in_the_rings_counts(void **state)
+{
+	struct shakeoff_service *web = &memory[0].slots[0];
+	struct service *service;
+
+	(void)state;
+	strcpy(web->name, "web");
+	web->flags = SHAKEOFF_SERVICE_USED;
+	web->enqueued = 1000;
+	web->dequeued = 900; /* 100 waited: 98 died with the daemon, 2 are in a ring */
+	open_on(1);
+	service = &services.list[0];
+	assert_int_equal(waiting(service, 0), 0);
+	service_arrived(service, 0, 1);
+	service_arrived(service, 0, 1);
+	assert_int_equal(waiting(service, 0), 2);
+	service_accepted(service, 0);
+	service_accepted(service, 0);
+	assert_int_equal(waiting(service, 0), 0);
+}
+
+static void a_count_that_is_wrong_is_corrected_once_nothing_moves(void **state)
+{
+	const uint64_t now = 100 * NS_PER_S;
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	handed_over(service, 0);
+	service->slots[0].shared->enqueued += 5; /* counted by the hook, never handed over */
+	service_settle(service, now, now);
+	/* Moves: not now. */
+	handed_over(service, 0);
+	service_settle(service, now + NS_PER_S, now + NS_PER_S);
+	assert_int_equal(waiting(service, 0), 7);
+	/* A ring may still hold something. */
+	service_settle(service, now + 2 * NS_PER_S, now + NS_PER_S);
+	assert_int_equal(waiting(service, 0), 7);
+	service_settle(service, now + 3 * NS_PER_S, now + 3 * NS_PER_S);
+	assert_int_equal(waiting(service, 0), 2);
+}
+
+static void there_are_so_many_slots(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++) {
+		memory[0].slots[i].flags = SHAKEOFF_SERVICE_USED;
+		strcpy(memory[0].slots[i].name, "web");
+	}
+	assert_int_equal(services_open(&services, &config, datapaths, 1), -ENOSPC);
+	memset(&services, 0, sizeof(services));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, clear, close_all)
+	const struct CMUnitTest tests[] = {
+		TEST(a_service_is_not_answered_before_a_server_listens),
+		TEST(it_stays_so_while_its_server_restarts),
+		TEST(capacity_is_the_smaller_of_listen_and_configuration),
+		TEST(each_connection_is_counted_in_and_out),
+		TEST(what_the_kernel_accepted_takes_a_place_that_the_hook_sees),
+		TEST(two_datapaths_share_one_capacity),
+		TEST(a_slot_is_found_again_by_its_name_and_keeps_its_counts),
+		TEST(a_service_that_is_configured_no_more_loses_its_slot),
+		TEST(after_a_crash_only_what_is_still_in_the_rings_counts),
+		TEST(a_count_that_is_wrong_is_corrected_once_nothing_moves),
+		TEST(there_are_so_many_slots),
+	};
+
+	return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}
