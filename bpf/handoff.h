@@ -11,6 +11,9 @@
 #define EVENT_MEDIUM_PACKET 1536
 #define EVENT_LARGE_PACKET 65536
 
+/* A driver's frame in one buffer shares a page of 4 KiB with XDP_PACKET_HEADROOM and struct skb_shared_info. */
+#define ONE_BUFFER 3520
+
 #define EEXIST 17
 
 static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
@@ -48,23 +51,25 @@ static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const s
  */
 static __always_inline _Bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
 {
+	__u32 last = len - 1;
+
 	/*
-	 * Both bounds in the register that is used: clang 14 tests the lower one on a copy, and the verifiers of 6.1 and 6.12
-	 * then see a length that may be 0 less 1.
+	 * One comparison, of what is then passed on, and unknown to the compiler: it would use another register for one of
+	 * the bounds, and verifiers up to that of kernel 6.12 do not carry it over.
 	 */
-	asm volatile("" : "+r"(len));
-	if (len - 1 >= size)
+	asm volatile("" : "+r"(last));
+	if (last >= size)
 		return 0;
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_load_bytes))
-		return !bpf_xdp_load_bytes(ctx, offset, to, len);
+		return !bpf_xdp_load_bytes(ctx, offset, to, last + 1);
 
 	__u8 *from = (void *)(long)ctx->data + (offset & 0x1f);
 	void *end = (void *)(long)ctx->data_end;
 
-	if (size > EVENT_MEDIUM_PACKET)
+	if (last >= ONE_BUFFER)
 		return 0;
-	for (__u32 i = 0; i < size; i++) {
-		if (i >= len)
+	for (__u32 i = 0; i < size && i < ONE_BUFFER; i++) {
+		if (i > last)
 			break;
 		if ((void *)(from + i + 1) > end)
 			return 0;

@@ -426,8 +426,8 @@ static void the_kernel_judges_a_syn_in_time_wait_as_the_hook_does(void **state)
 }
 
 /*
- * The timestamp that the TIME-WAIT saw last is one of the next few: with it, and only with it, the ISN decides. Older ones
- * are refused, newer ones taken, whatever the ISN.
+ * The timestamp that the TIME-WAIT saw last is one of the next few: with it, and only with it, the ISN decides. Older
+ * ones are refused, newer ones taken, whatever the ISN.
  */
 static void with_the_very_timestamp_seen_last_the_isn_decides(void **state)
 {

@@ -160,27 +160,30 @@ int run_dir_publish(const struct run_dir *run_dir, const struct config *config)
 	return 0;
 }
 
+/* The socket gets its name when it listens: servers that wait for it try as soon as they see it. */
 int run_dir_listen(const struct run_dir *run_dir, const char *service, int *result)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char path[sizeof(address.sun_path)];
 	cleanup_fd int fd = -1;
 	int size;
 
-	size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s" SOCKET_SUFFIX, run_dir->path, service);
+	size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/.%s" SOCKET_SUFFIX, run_dir->path, service);
 	if (size >= (int)sizeof(address.sun_path))
 		return say("too long a path for a socket:", run_dir->path, -ENAMETOOLONG);
+	snprintf(path, sizeof(path), "%s/%s" SOCKET_SUFFIX, run_dir->path, service);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return say("could not make the socket", address.sun_path, -errno);
+		return say("could not make the socket", path, -errno);
 	unlink(address.sun_path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		return say("could not bind", address.sun_path, -errno);
 	/*
-	 * Anybody may connect: whether a process may serve is decided when it registers (delivery.h). Otherwise the workers of
-	 * a server that has dropped its privileges could not register again after a restart of the daemon.
+	 * Anybody may connect: whether a process may serve is decided when it registers (delivery.h). Otherwise the
+	 * workers of a server that has dropped its privileges could not register again after a restart of the daemon.
 	 */
-	if (chmod(address.sun_path, 0666) || listen(fd, SERVER_BACKLOG))
-		return say("could not listen on", address.sun_path, -errno);
+	if (chmod(address.sun_path, 0666) || listen(fd, SERVER_BACKLOG) || rename(address.sun_path, path))
+		return say("could not listen on", path, -errno);
 	*result = take_fd(&fd);
 	return 0;
 }
