@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Much data through an accepted connection, in each direction: intact, and not slower than over a normal one.
+# Much data through an accepted connection, in each direction: intact, and not slower than over a normal one. MB: how much.
 . "$(dirname "$0")/lib.sh"
 
-MB=300
+MB=${MB:-300}
 
 cat >"$TMP/up.py" <<'EOT'
 import hashlib, socket, sys, time

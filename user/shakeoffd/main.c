@@ -281,9 +281,7 @@ static int open_deliveries(struct daemon *daemon)
 {
 	int error;
 
-	error = run_dir_publish(&daemon->run_dir, &daemon->config);
-	if (error)
-		return error;
+	run_dir_clear(&daemon->run_dir);
 	daemon->deliveries = calloc(daemon->services.count + 1, sizeof(*daemon->deliveries));
 	if (!daemon->deliveries)
 		return say("the accept queues could not be made", -ENOMEM);
@@ -302,7 +300,7 @@ static int open_deliveries(struct daemon *daemon)
 		}
 		daemon->delivery_count++;
 	}
-	return 0;
+	return run_dir_link(&daemon->run_dir, &daemon->config);
 }
 
 static int open_workers(struct daemon *daemon)

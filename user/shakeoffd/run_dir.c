@@ -125,7 +125,7 @@ static void listen_dir(const struct run_dir *run_dir, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/" DELIVERY_LISTEN_DIR, run_dir->path);
 }
 
-static void remove_all(const struct run_dir *run_dir)
+void run_dir_clear(const struct run_dir *run_dir)
 {
 	char path[PATH_MAX];
 
@@ -134,13 +134,12 @@ static void remove_all(const struct run_dir *run_dir)
 	remove_entries(run_dir->path, DT_SOCK);
 }
 
-int run_dir_publish(const struct run_dir *run_dir, const struct config *config)
+int run_dir_link(const struct run_dir *run_dir, const struct config *config)
 {
 	char path[PATH_MAX], target[SHAKEOFF_NAME_LEN + 16], text[CONFIG_LISTEN_TEXT];
 	cleanup_fd int dir = -1;
 	int error;
 
-	remove_all(run_dir);
 	listen_dir(run_dir, path);
 	error = make_directory(path);
 	if (!error)
@@ -160,30 +159,27 @@ int run_dir_publish(const struct run_dir *run_dir, const struct config *config)
 	return 0;
 }
 
-/* The socket gets its name when it listens: servers that wait for it try as soon as they see it. */
 int run_dir_listen(const struct run_dir *run_dir, const char *service, int *result)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char path[sizeof(address.sun_path)];
 	cleanup_fd int fd = -1;
 	int size;
 
-	size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/.%s" SOCKET_SUFFIX, run_dir->path, service);
+	size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s" SOCKET_SUFFIX, run_dir->path, service);
 	if (size >= (int)sizeof(address.sun_path))
 		return say("too long a path for a socket:", run_dir->path, -ENAMETOOLONG);
-	snprintf(path, sizeof(path), "%s/%s" SOCKET_SUFFIX, run_dir->path, service);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return say("could not make the socket", path, -errno);
-	unlink(address.sun_path);
+		return say("could not make the socket", address.sun_path, -errno);
+	/* Not under another name first: the name that it is bound to is what a server that inherited its end knows. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		return say("could not bind", address.sun_path, -errno);
 	/*
 	 * Anybody may connect: whether a process may serve is decided when it registers (delivery.h). Otherwise the
 	 * workers of a server that has dropped its privileges could not register again after a restart of the daemon.
 	 */
-	if (chmod(address.sun_path, 0666) || listen(fd, SERVER_BACKLOG) || rename(address.sun_path, path))
-		return say("could not listen on", path, -errno);
+	if (chmod(address.sun_path, 0666) || listen(fd, SERVER_BACKLOG))
+		return say("could not listen on", address.sun_path, -errno);
 	*result = take_fd(&fd);
 	return 0;
 }
@@ -194,7 +190,7 @@ void run_dir_close(struct run_dir *run_dir)
 
 	if (run_dir->lock_fd < 0)
 		return;
-	remove_all(run_dir);
+	run_dir_clear(run_dir);
 	listen_dir(run_dir, path);
 	rmdir(path);
 	/* The file goes while it is locked, so that it cannot be another daemon's. */

@@ -22,11 +22,17 @@ struct run_dir {
 /* Makes it if needed, and locks it. Says what is wrong: -EBUSY: another daemon has it. */
 int run_dir_open(struct run_dir *run_dir, const char *path);
 
-/* Removes what an earlier daemon left, then makes the links. Says what is wrong. */
-int run_dir_publish(const struct run_dir *run_dir, const struct config *config);
+/* Removes the sockets and links that an earlier daemon left. */
+void run_dir_clear(const struct run_dir *run_dir);
 
 /* Makes the socket of a service, listening. *fd is the caller's. Says what is wrong. */
 int run_dir_listen(const struct run_dir *run_dir, const char *service, int *fd);
+
+/*
+ * Makes the links, when all sockets listen: a server that waits for the daemon sees them appear, and is not refused as it may have
+ * been if it saw a socket that was not listening yet. Says what is wrong.
+ */
+int run_dir_link(const struct run_dir *run_dir, const struct config *config);
 
 /* Removes sockets, links and the lock. */
 void run_dir_close(struct run_dir *run_dir);
