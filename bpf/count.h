@@ -3,21 +3,21 @@
 #ifndef SHAKEOFF_BPF_COUNT_H
 #define SHAKEOFF_BPF_COUNT_H
 
-CONST_TABLE __u8 verdict_actions[SHAKEOFF_VERDICT_COUNT] = {
-#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = XDP_##action,
-	SHAKEOFF_VERDICTS(X)
-#undef X
+/* What a verdict comes to: the XDP action, and what it counts towards. */
+struct verdict_meaning {
+	__u8 action;
+	__u8 counts;
 };
 
-CONST_TABLE __u8 verdict_counts[SHAKEOFF_VERDICT_COUNT] = {
-#define X(constant, name, action, counts, help) [SHAKEOFF_##constant] = (counts),
+CONST_TABLE struct verdict_meaning verdict_meanings[SHAKEOFF_VERDICT_COUNT] = {
+#define X(constant, name, xdp, counted, help) [SHAKEOFF_##constant] = { .action = XDP_##xdp, .counts = (counted) },
 	SHAKEOFF_VERDICTS(X)
 #undef X
 };
 
 static __always_inline _Bool verdict_passes(__u32 verdict)
 {
-	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_actions[verdict] == XDP_PASS;
+	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_meanings[verdict].action == XDP_PASS;
 }
 
 #define NO_SERVICE 0xffffffffu
@@ -49,12 +49,14 @@ static __always_inline int count_verdict(__u32 verdict, __u32 service)
 	/* A variable of its own: clang 14 reads one whose address is taken again, and the verifier loses its bound. */
 	__u32 key = verdict;
 	__u64 *packets = bpf_map_lookup_elem(&verdicts, &key);
+	const struct verdict_meaning *meaning;
 
 	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
 		return XDP_ABORTED; /* cannot be: for the verifier */
 	(*packets)++;
-	count_service(service, verdict_counts[verdict]);
-	return verdict_actions[verdict];
+	meaning = &verdict_meanings[verdict];
+	count_service(service, meaning->counts);
+	return meaning->action;
 }
 
 #endif

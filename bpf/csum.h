@@ -16,12 +16,13 @@ static __always_inline __u64 csum_words(__u64 sum, const __u32 *words, int count
 	return sum;
 }
 
-/* Folds and complements: what goes into a checksum field, ready in network byte order. */
+/*
+ * Folds and complements: what goes into a checksum field, ready in network byte order. A sum of fewer than 65536 words is
+ * below 2^48: the folds leave at most 2^32 + 2^16, then 2^17 - 2, then 2^16 - 1.
+ */
 static __always_inline __u16 csum_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)~sum;
 }

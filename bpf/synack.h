@@ -72,8 +72,15 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 	if ((void *)(tcp + 5) > end)
 		return 0;
 	__builtin_memcpy(tcp, header, sizeof(header));
+	/* What Linux's options make of it, with one check for all. */
+	if (reply->option_words == TCPOPT_SYNACK_MAX_WORDS) {
+		if ((void *)(tcp + 5 + TCPOPT_SYNACK_MAX_WORDS) > end)
+			return 0;
+		__builtin_memcpy(tcp + 5, reply->options, sizeof(reply->options));
+		return 1;
+	}
 	UNROLL
-	for (__u32 i = 0; i < TCPOPT_SYNACK_MAX_WORDS; i++) {
+	for (__u32 i = 0; i < TCPOPT_SYNACK_MAX_WORDS - 1; i++) {
 		if (i >= reply->option_words)
 			break;
 		if ((void *)(tcp + 5 + i + 1) > end)

@@ -71,10 +71,11 @@ config web 80 backlog=4096
 daemon_start
 nginx_start 80 4096
 
+# flood MODE [SUFFIX]: the result goes to flood-MODE, or flood-MODE-SUFFIX
 flood() {
 	LAB=$base-$1
-	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 80 --seconds 2 --cpu 0 --json >>"$TMP/flood-$1" ||
-		bail "the flood failed"
+	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 80 --seconds 2 --cpu 0 --json \
+		>>"$TMP/flood-$1${2:+-$2}" || bail "the flood failed"
 }
 
 # CPU time of the daemon, all threads, in clock ticks.
@@ -94,22 +95,35 @@ result["daemon_seconds"] = int(sys.argv[2]) / os.sysconf("SC_CLK_TCK")
 print(json.dumps(result))' "$TMP/served" "$ticks" >>"$TMP/serve-$1"
 }
 
+# The daemon has listed the sockets that there are: from then on a flood is spared their look-up.
+sleep 3
 for ((round = 1; round <= rounds; round++)); do
-	say "round $round of $rounds ..."
+	say "floods: round $round of $rounds ..."
 	for mode in bare kernel shakeoff; do
 		flood $mode
 	done
+done
+for ((round = 1; round <= rounds; round++)); do
+	say "connections: round $round of $rounds ..."
 	for mode in kernel shakeoff; do
 		serve $mode
 	done
 done
+# Tuples that have a socket, TIME-WAIT above all, cost their look-up again, and some of the flood's share a slot with them.
+say "floods beside sockets ..."
+for ((round = 1; round <= rounds; round++)); do
+	flood bare after
+	flood shakeoff after
+done
 LAB=$base-shakeoff
+time_wait=$(server ss -Htan state time-wait | wc -l)
 
-python3 - "$TMP" "$json_wanted" "$family" <<'EOT'
+python3 - "$TMP" "$json_wanted" "$family" "$time_wait" <<'EOT'
 import json, statistics, sys
-directory, json_wanted, family = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3])
+directory, json_wanted, family, time_wait = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), int(sys.argv[4])
 read = lambda name: [json.loads(line) for line in open(f"{directory}/{name}")]
-flood = {mode: [run["synacks_per_second"] for run in read(f"flood-{mode}")] for mode in ("bare", "kernel", "shakeoff")}
+answers = lambda name: [run["synacks_per_second"] for run in read(name)]
+flood = {mode: answers(f"flood-{mode}") for mode in ("bare", "kernel", "shakeoff")}
 served = {mode: read(f"serve-{mode}") for mode in ("kernel", "shakeoff")}
 rate = {mode: [run["ok"] / run["seconds"] for run in runs] for mode, runs in served.items()}
 median = statistics.median
@@ -119,6 +133,8 @@ result = {
     "rounds": len(flood["bare"]),
     "synacks_per_second": {mode: round(median(values)) for mode, values in flood.items()},
     "share_of_bare_xdp_tx": round(ratio(flood["shakeoff"], flood["bare"]), 3),
+    "share_beside_sockets": round(ratio(answers("flood-shakeoff-after"), answers("flood-bare-after")), 3),
+    "time_wait_sockets": time_wait,
     "multiple_of_kernel_cookies": round(ratio(flood["shakeoff"], flood["kernel"]), 2),
     "connections_per_second": {mode: round(median(values)) for mode, values in rate.items()},
     "share_of_kernel_connections": round(ratio(rate["shakeoff"], rate["kernel"]), 3),
@@ -135,6 +151,7 @@ IPv{family}, medians of {result["rounds"]} rounds                 bare XDP_TX   
   connections/s, 64 clients, nginx                 -{connections["kernel"]:>17,}{connections["shakeoff"]:>16,}
 
   SYN-ACKs as a share of a bare XDP_TX           {result["share_of_bare_xdp_tx"]:.2f}
+  the same beside {time_wait:>7,} sockets in TIME-WAIT   {result["share_beside_sockets"]:.2f}
   SYN-ACKs as a multiple of kernel cookies       {result["multiple_of_kernel_cookies"]:.1f}
   connections handed over per second of the daemon's CPU time   {result["connections_per_daemon_cpu_second"]:,}
   connections/s as a share of the kernel's own handshake        {result["share_of_kernel_connections"]:.2f}""")
