@@ -75,7 +75,7 @@ static __always_inline enum shakeoff_verdict ack_overflow(struct xdp_md *ctx, co
 
 /* What is known of the tuple of a segment that belongs to no open connection. */
 struct past {
-	const struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
+	struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
 	struct time_wait time_wait;
 	_Bool in_time_wait; /* time_wait is set */
 	_Bool follows;      /* earlier is fresh: its socket is about to be made */
@@ -90,9 +90,17 @@ static __always_inline _Bool past_follows(const struct past *past, const struct 
 	const struct shakeoff_validated *earlier = past->earlier;
 
 	/* Signed: another CPU may have claimed the tuple after our clock was read. */
-	if (!earlier || (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
+	if (!earlier || earlier->followed >= SHAKEOFF_FOLLOW_SEGMENTS ||
+	    (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
 		return 0;
 	return !past->in_time_wait || (earlier->replaced && earlier->replaced == past->time_wait.rcv_nxt);
+}
+
+static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk, const struct past *past)
+{
+	past->earlier->followed++;
+	return handoff(ctx, packet, walk, NULL, 0);
 }
 
 /* An ACK with a good cookie: a duplicate, or a connection. */
@@ -106,7 +114,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 
 	if (earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn) {
 		if (past->follows)
-			return handoff(ctx, packet, walk, NULL, 0);
+			return segment_follow(ctx, packet, walk, past);
 		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
 	}
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
@@ -134,7 +142,7 @@ static __always_inline enum shakeoff_verdict ack_walk(struct xdp_md *ctx, const 
 	if (judgement == COOKIE_GOOD)
 		return ack_accept(ctx, packet, walk, past, profile);
 	if (past->follows)
-		return handoff(ctx, packet, walk, NULL, 0);
+		return segment_follow(ctx, packet, walk, past);
 	if (past->in_time_wait)
 		return SHAKEOFF_SOCKET;
 	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
@@ -164,7 +172,7 @@ static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const s
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return ack_walk(ctx, packet, walk, &past);
 	if (past.follows)
-		return handoff(ctx, packet, walk, NULL, 0);
+		return segment_follow(ctx, packet, walk, &past);
 	if (past.in_time_wait)
 		return SHAKEOFF_SOCKET;
 	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;

@@ -59,6 +59,9 @@
 /* For so long after its final ACK was accepted, segments of a tuple without a socket follow that ACK to the daemon. */
 #define SHAKEOFF_FOLLOW_NS 100000000ull
 
+/* And so many of them, more than any first flight has: so a client alone cannot fill a ring. */
+#define SHAKEOFF_FOLLOW_SEGMENTS 64
+
 /* A window scale that was not negotiated. A real one is 0..14 (RFC 7323, section 2.3). */
 #define SHAKEOFF_NO_WSCALE 15
 
@@ -214,7 +217,8 @@ struct shakeoff_validated {
 	__u64 opened_ns;
 	__u32 client_isn;
 	__u32 cookie;   /* our ISN */
-	__u32 service;  /* id */
+	__u16 service;  /* id */
+	__u16 followed; /* segments that followed the ACK to the daemon; the hook counts without a lock, so about */
 	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");

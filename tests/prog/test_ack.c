@@ -357,6 +357,21 @@ static void later_data_follows(void **state)
 	follows(&client.ack);
 }
 
+static void no_more_segments_follow_than_a_first_flight_has(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_opens(&client, &windows_syn);
+	client.ack.seq += 1460;
+	client.ack.payload = payload(1);
+	validated_age(&client.ack, 0);
+	for (int i = 0; i < SHAKEOFF_FOLLOW_SEGMENTS; i++)
+		follows(&client.ack);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	expect_no_event();
+}
+
 static void a_fin_follows(void **state)
 {
 	struct client client;
@@ -1044,6 +1059,7 @@ static const struct CMUnitTest others[] = {
 	TEST(a_duplicate_of_the_ack_follows),
 	TEST(the_first_data_follows),
 	TEST(later_data_follows),
+	TEST(no_more_segments_follow_than_a_first_flight_has),
 	TEST(a_fin_follows),
 	TEST(an_rst_follows),
 	TEST(an_rst_with_ack_follows),
