@@ -183,7 +183,7 @@ $(TESTS): | $(BUILD)/.deps-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(patsubst %.c,$(BUILD)/san/%.o,$(UNIT) $(PROG)): | $(BUILD)/.deps-test
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/prog/*.c)): | $(BUILD)/.deps-test
 $(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
