@@ -5,7 +5,7 @@
 # kernel's SYN cookies, once with shakeoff. It ends with a table, and with exit status 0 only if no honest client of shakeoff
 # failed.
 #
-# FLOOD_RATE   SYNs a second (default 1500000; 0: as fast as one CPU can)
+# FLOOD_RATE   SYNs a second (default 1200000; 0: as fast as one CPU can)
 # SECONDS_EACH how long each flood lasts (default 12)
 set -u
 
@@ -32,7 +32,7 @@ leave() {
 }
 trap leave EXIT
 
-RATE=${FLOOD_RATE:-1500000}
+RATE=${FLOOD_RATE:-1200000}
 FLOOD_SECONDS=${SECONDS_EACH:-12}
 bold='' dim='' off=''
 if [ -t 1 ]; then

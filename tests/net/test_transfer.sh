@@ -27,7 +27,7 @@ config web 80
 service up 7000
 daemon_start
 nginx_start 80
-head -c $((MB << 20)) /dev/urandom >"$TMP/www/big"
+head -c "$((MB << 20))" /dev/urandom >"$TMP/www/big"
 want=$(sha256sum <"$TMP/www/big")
 server_start up4 "$SERVER4" 7000 collect
 server_start up6 "$SERVER6" 7000 collect
@@ -53,8 +53,8 @@ for timestamps in 1 0; do
 		is "$what: $MB MB down are intact" "$(client curl -sgf -m 60 "http://$host/big" | sha256sum)" "$want"
 		offload=$(down "$host" 80) kernel=$(down "$host" 81)
 		at_least "$what: down at $offload MB/s, normally $kernel" "$offload" $((kernel * 6 / 10))
-		read -r intact offload < <(client python3 "$TMP/up.py" "$address" 7000 $MB)
-		read -r _ kernel < <(client python3 "$TMP/up.py" "$address" 7001 $MB)
+		read -r intact offload < <(client python3 "$TMP/up.py" "$address" 7000 "$MB")
+		read -r _ kernel < <(client python3 "$TMP/up.py" "$address" 7001 "$MB")
 		is "$what: $MB MB up are intact" "$intact" intact
 		at_least "$what: up at $offload MB/s, normally $kernel" "$offload" $((kernel * 6 / 10))
 	done

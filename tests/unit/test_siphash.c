@@ -25,8 +25,8 @@ static __u64 hash_words(const struct shakeoff_key *key, const __u64 *words, int 
 
 static __u64 hash_counting_message(int length)
 {
-	const struct shakeoff_key key = {0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull};
-	__u8 message[64] = {0};
+	const struct shakeoff_key key = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
+	__u8 message[64] = { 0 };
 	__u64 words[8], last;
 
 	for (int i = 0; i < length; i++)
@@ -42,8 +42,9 @@ static void published_vectors_are_met(void **state)
 		int length;
 		__u64 hash;
 	} vectors[] = {
-		{0, 0x726fdb47dd0e0e31ull},  {7, 0xab0200f58b01d137ull},  {8, 0x93f5f5799a932462ull},
-		{15, 0xa129ca6149be45e5ull}, {16, 0x3f2acc7f57c29bdbull}, {23, 0xa80c038ccd5ccec8ull}, {47, 0xd06c98cd5c0975ebull},
+		{ 0, 0x726fdb47dd0e0e31ull },  { 7, 0xab0200f58b01d137ull },  { 8, 0x93f5f5799a932462ull },
+		{ 15, 0xa129ca6149be45e5ull }, { 16, 0x3f2acc7f57c29bdbull }, { 23, 0xa80c038ccd5ccec8ull },
+		{ 47, 0xd06c98cd5c0975ebull },
 	};
 
 	(void)state;
@@ -53,11 +54,11 @@ static void published_vectors_are_met(void **state)
 
 static void every_bit_of_the_key_counts(void **state)
 {
-	const __u64 words[2] = {1, 2};
+	const __u64 words[2] = { 1, 2 };
 
 	(void)state;
 	for (int bit = 0; bit < 128; bit++) {
-		struct shakeoff_key key = {5, 6}, other = key;
+		struct shakeoff_key key = { 5, 6 }, other = key;
 
 		*(bit < 64 ? &other.k0 : &other.k1) ^= 1ull << (bit % 64);
 		assert_int_not_equal(hash_words(&key, words, 2, 3), hash_words(&other, words, 2, 3));

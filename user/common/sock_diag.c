@@ -181,7 +181,7 @@ int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct 
 	for (size_t i = 0; i < sizeof(families) && !result; i++) {
 		struct inet_diag_req_v2 *request;
 		struct nlmsghdr *header;
-		/* A channel of its own: the callback may call sock_diag_destroy() in the middle of the dump. */
+		/* A channel of its own: the callback may call sock_diag_destroy_time_wait() in the middle of the dump. */
 		struct channel *channel = channel_open();
 
 		if (!channel)
@@ -244,7 +244,7 @@ static int find_socket(struct channel *channel, const struct shakeoff_tuple *tup
 	return 0;
 }
 
-int sock_diag_destroy(const struct shakeoff_tuple *tuple)
+int sock_diag_destroy_time_wait(const struct shakeoff_tuple *tuple)
 {
 	struct channel *channel = channel_get();
 	struct inet_diag_req_v2 *request;
@@ -255,6 +255,8 @@ int sock_diag_destroy(const struct shakeoff_tuple *tuple)
 	if (!channel)
 		return -errno;
 	result = find_socket(channel, tuple, &found);
+	if (!result && found.idiag_state != TCP_TIME_WAIT)
+		return -EADDRINUSE;
 	if (!result) {
 		request = request_begin(channel, SOCK_DESTROY, NLM_F_ACK, &header);
 		request_tuple(request, tuple);

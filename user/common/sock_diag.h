@@ -27,9 +27,10 @@ int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct 
 const char *sock_diag_state_name(uint8_t state);
 
 /*
- * Removes the socket of a tuple (SOCK_DESTROY). -ENOENT: none; -EOPNOTSUPP: this kernel cannot (5.10 for TIME-WAIT).
+ * Removes the socket of a tuple that is in TIME-WAIT (SOCK_DESTROY). -ENOENT: none; -EADDRINUSE: it is in another state, and
+ * stays; -EOPNOTSUPP: this kernel cannot (5.10).
  * Opens a netlink socket per thread and keeps it. Safe in any thread.
  */
-int sock_diag_destroy(const struct shakeoff_tuple *tuple);
+int sock_diag_destroy_time_wait(const struct shakeoff_tuple *tuple);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Accepts from the servers' own listening sockets what the kernel's handshake brought: loopback, other interfaces. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -116,6 +117,19 @@ static bool accept_one(struct kernel_listener *listener)
 	return true;
 }
 
+/*
+ * The open file is the server's, too, and accept4() on a blocking one would wait with the service's lock held. So it is
+ * made non-blocking when it comes, and again before each use.
+ */
+static int make_nonblocking(int fd)
+{
+	int status = fcntl(fd, F_GETFL);
+
+	if (status < 0)
+		return -errno;
+	return status & O_NONBLOCK || !fcntl(fd, F_SETFL, status | O_NONBLOCK) ? 0 : -errno;
+}
+
 static void ready(struct event_source *source, uint32_t events)
 {
 	struct kernel_listener *listener = (struct kernel_listener *)source;
@@ -125,6 +139,8 @@ static void ready(struct event_source *source, uint32_t events)
 	pthread_mutex_lock(&delivery->service->lock);
 	/* EPOLLHUP: a server has called shutdown() on it. It may listen again; until then there is nothing to accept. */
 	if (!listener->ended && !listener->paused && events & (EPOLLHUP | EPOLLERR))
+		pause_accepting(listener);
+	if (make_nonblocking(source->fd))
 		pause_accepting(listener);
 	for (int i = 0; i < ACCEPT_BATCH && !listener->ended && !listener->paused; i++)
 		if (!accept_one(listener))
@@ -138,9 +154,12 @@ int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, stru
 			struct event_loop *loop, struct kernel_listener **result)
 {
 	struct kernel_listener *listener = delivery->listeners;
-	int error;
+	int error = make_nonblocking(fd);
 
-	while (listener && listener->cookie != cookie)
+	if (error)
+		return error;
+	/* A socket that is bound anew keeps its cookie, but it is another place. */
+	while (listener && (listener->cookie != cookie || listener->binding != binding))
 		listener = listener->next;
 	if (listener) {
 		close(fd);

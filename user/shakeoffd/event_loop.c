@@ -93,6 +93,7 @@ void event_loop_retire(struct event_source *source, void (*release)(struct event
 	source->next_retired = loop->retired;
 	loop->retired = source;
 	pthread_mutex_unlock(&loop->lock);
+	event_loop_wake(loop); /* its thread may sleep for long, with the descriptor open */
 }
 
 int event_loop_round(struct event_loop *loop, int timeout_ms)

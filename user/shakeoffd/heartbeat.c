@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@ struct heartbeat {
 	int stop_fd;
 	struct datapath *const *datapaths;
 	size_t count;
+	_Atomic(uint64_t) alive_ns; /* when the main thread last said so */
 };
 
 static void beat(const struct heartbeat *heartbeat, uint64_t now_ns)
@@ -34,9 +36,13 @@ static void *run(void *argument)
 	/* Linux gives every thread its own (setpriority(2), "C library/kernel differences"). */
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), HIGHEST_PRIORITY))
 		log_debug("the heartbeat runs with ordinary priority: %m");
-	do
-		beat(heartbeat, clock_ns());
-	while (poll(&stop, 1, SHAKEOFF_HEARTBEAT_PERIOD_NS / NS_PER_MS) <= 0);
+	do {
+		uint64_t now = clock_ns();
+
+		/* A daemon that is stuck is as good as dead: the hook is to know. */
+		if ((int64_t)(now - atomic_load(&heartbeat->alive_ns)) < (int64_t)HEARTBEAT_STUCK_NS)
+			beat(heartbeat, now);
+	} while (poll(&stop, 1, SHAKEOFF_HEARTBEAT_PERIOD_NS / NS_PER_MS) <= 0);
 	beat(heartbeat, 0);
 	return NULL;
 }
@@ -50,6 +56,7 @@ int heartbeat_start(struct heartbeat **result, struct datapath *const *datapaths
 		return -ENOMEM;
 	heartbeat->datapaths = datapaths;
 	heartbeat->count = count;
+	heartbeat_alive(heartbeat, clock_ns());
 	heartbeat->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (heartbeat->stop_fd >= 0) {
 		error = pthread_create(&heartbeat->thread, NULL, run, heartbeat);
@@ -63,6 +70,11 @@ int heartbeat_start(struct heartbeat **result, struct datapath *const *datapaths
 	}
 	free(heartbeat);
 	return -error;
+}
+
+void heartbeat_alive(struct heartbeat *heartbeat, uint64_t now_ns)
+{
+	atomic_store(&heartbeat->alive_ns, now_ns);
 }
 
 void heartbeat_stop(struct heartbeat *heartbeat)

@@ -11,6 +11,10 @@ struct heartbeat;
 
 int heartbeat_start(struct heartbeat **heartbeat, struct datapath *const *datapaths, size_t count);
 
+/* Says that the main thread lives: without this for HEARTBEAT_STUCK_NS the hook hears nothing more. */
+#define HEARTBEAT_STUCK_NS 5000000000ull
+void heartbeat_alive(struct heartbeat *heartbeat, uint64_t now_ns);
+
 /* Ends the thread and tells the hook that no daemon is there. */
 void heartbeat_stop(struct heartbeat *heartbeat);
 

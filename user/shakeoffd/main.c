@@ -173,7 +173,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	error = keys_rotate(&daemon->keys, now);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
-	error = socket_filter_tick(&daemon->filter, now);
+	error = socket_filter_tick(&daemon->filter, now, drained_ns(daemon));
 	if (error)
 		log_warn_limited("the kernel's sockets could not be listed: %s", strerror(-error));
 }
@@ -186,6 +186,7 @@ static void tick(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
+	heartbeat_alive(daemon->heartbeat, now);
 	follow_host(daemon, now);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		delivery_tick(&daemon->deliveries[i], now, drained_ns(daemon));

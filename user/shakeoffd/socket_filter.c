@@ -3,8 +3,8 @@
  * A new filter is built in three steps, so that no tuple with a socket is ever missing in the one that is read:
  *
  *	1. The spare filter is cleared; from then on the hook notes new connections in both (SHAKEOFF_FILTER_BUILDING).
- *	2. After a pause, in which every connection that was noted before step 1 has got its socket, the tuples of all
- *	   sockets are noted in the spare one.
+ *	2. After a pause, and when the rings have been empty since, so that every connection that was noted before step 1 has
+ *	   got its socket, the tuples of all sockets are noted in the spare one.
  *	3. The spare one becomes the active one.
  */
 #include <string.h>
@@ -53,7 +53,7 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	return 0;
 }
 
-static void begin(struct socket_filter *filter, uint64_t now_ns)
+static void begin(struct socket_filter *filter)
 {
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(filter->datapaths[i]);
@@ -64,7 +64,7 @@ static void begin(struct socket_filter *filter, uint64_t now_ns)
 		__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
 	}
 	filter->building = true;
-	filter->since_ns = now_ns;
+	filter->since_ns = clock_ns(); /* after the flag: a ring that is empty from now on holds nothing from before */
 }
 
 static int finish(struct socket_filter *filter, uint64_t now_ns)
@@ -85,11 +85,13 @@ static int finish(struct socket_filter *filter, uint64_t now_ns)
 	return 0;
 }
 
-int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns)
+int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t drained_ns)
 {
+	if (filter->building && (now_ns - filter->since_ns < BUILD_PAUSE_NS || drained_ns < filter->since_ns))
+		return 0;
 	if (filter->building)
-		return now_ns - filter->since_ns < BUILD_PAUSE_NS ? 0 : finish(filter, now_ns);
+		return finish(filter, now_ns);
 	if (!filter->since_ns || now_ns - filter->since_ns >= BUILD_PERIOD_NS)
-		begin(filter, now_ns);
+		begin(filter);
 	return 0;
 }

@@ -25,9 +25,10 @@ void socket_filter_open(struct socket_filter *filter, struct datapath **datapath
 void socket_filter_restart(struct socket_filter *filter);
 
 /*
- * Called several times a second, with CLOCK_MONOTONIC: begins a new filter now and then, and finishes it. Returns 0, or the
- * negative errno of the kernel's list of sockets; the filter in use then stays, and the next call tries again.
+ * Called several times a second, with CLOCK_MONOTONIC: begins a new filter now and then, and finishes it. drained_ns: when
+ * every ring was last seen empty. Returns 0, or the negative errno of the kernel's list of sockets; the filter in use then
+ * stays, and the next call tries again.
  */
-int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns);
+int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t drained_ns);
 
 #endif

@@ -47,15 +47,17 @@ struct worker {
 /* The rest of a TIME-WAIT that the hook found, and judged to give way to this connection. */
 static int remove_time_wait(struct worker *worker, const struct shakeoff_event *event)
 {
-	int error = sock_diag_destroy(&event->tuple);
+	int error = sock_diag_destroy_time_wait(&event->tuple);
 
+	if (error == -EADDRINUSE)
+		return error; /* a duplicate of the event was quicker: the connection is there */
 	if (error != -EOPNOTSUPP)
 		return 0; /* gone, or connect() will tell */
 	for (size_t i = 0; i < worker->shared->datapath_count; i++)
 		__atomic_fetch_or(&datapath_control(worker->shared->datapaths[i])->flags, SHAKEOFF_KEEP_TIME_WAIT,
 				  __ATOMIC_RELAXED);
 	log_warn_limited("this kernel cannot remove a socket in TIME-WAIT: its clients wait until it ends by itself");
-	return -EADDRINUSE;
+	return error;
 }
 
 static enum connection_event make_socket(struct worker *worker, const struct shakeoff_event *event,
@@ -78,7 +80,8 @@ static enum shakeoff_refusal refusal_of(int error)
 	case ENOMEM:
 	case ENOBUFS: return SHAKEOFF_REFUSED_MEMORY;
 	case EADDRINUSE:
-	case EADDRNOTAVAIL: return SHAKEOFF_REFUSED_ADDRESS;
+	case EADDRNOTAVAIL:
+	case EOPNOTSUPP: return SHAKEOFF_REFUSED_ADDRESS;
 	case ENOENT: return SHAKEOFF_REFUSED_UNSERVED;
 	case ESHUTDOWN: return SHAKEOFF_REFUSED_SHUTDOWN;
 	default: return SHAKEOFF_REFUSED_KERNEL;
@@ -130,12 +133,11 @@ static void log_refusal(const struct service *service, const struct shakeoff_eve
 }
 
 /*
- * A refused client is told at once. -EADDRINUSE without a TIME-WAIT that the hook saw: another socket has the tuple since;
- * it is to answer.
+ * A refused client is told at once. -EADDRINUSE: another socket has the tuple since; it is to answer.
  */
 static void reset(const struct worker *worker, const struct shakeoff_event *event, int error)
 {
-	if (error == -EADDRINUSE && !(event->flags & SHAKEOFF_EVENT_TIME_WAIT))
+	if (error == -EADDRINUSE)
 		give_back(worker, event);
 	else
 		raw_reset(&worker->raw, event);
