@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/stat.h>
@@ -736,6 +737,24 @@ static void examine_exec(char **argv)
 	}
 	waitpid(child, &status, 0);
 	report(status != 0, "close-on-exec set later: it is not inherited");
+	ioctl(fd, FIONCLEX);
+	child = fork();
+	if (child == 0) {
+		execv("/proc/self/exe", arguments);
+		_exit(1);
+	}
+	waitpid(child, &status, 0);
+	report(status == 0, "close-on-exec taken back with ioctl: it is inherited");
+	ioctl(fd, FIOCLEX);
+	snprintf(number, sizeof(number), "%d", fd + 100);
+	child = fork();
+	if (child == 0) {
+		dup2(fd, fd + 100);
+		execv("/proc/self/exe", arguments);
+		_exit(1);
+	}
+	waitpid(child, &status, 0);
+	report(status == 0, "a duplicate that has no close-on-exec is inherited");
 	report(serves(fd), "and serves on here");
 	close(fd);
 	report(serves(fd = listener(0)), "no program has kept the address");

@@ -18,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -56,6 +57,7 @@ static void find_real(void)
 	real.getpeername = dlsym(RTLD_NEXT, "getpeername");
 	real.getsockname = dlsym(RTLD_NEXT, "getsockname");
 	real.getsockopt = dlsym(RTLD_NEXT, "getsockopt");
+	real.ioctl = dlsym(RTLD_NEXT, "ioctl");
 	real.listen = dlsym(RTLD_NEXT, "listen");
 	real.setsockopt = dlsym(RTLD_NEXT, "setsockopt");
 	real.shutdown = dlsym(RTLD_NEXT, "shutdown");
@@ -422,12 +424,16 @@ static int control(int fd, int command, void *argument)
 	struct preload_listener *listener = preload_listener(fd);
 	int result = preload_real()->fcntl(fd, command, argument);
 
-	if (!listener || result < 0 || preload_is_vfork_child())
+	if (!listener || result < 0)
+		return result;
+	/* A vfork child's descriptors are its own, although its memory is not. */
+	if (command == F_SETFD)
+		preload_set_cloexec(listener, (uintptr_t)argument & FD_CLOEXEC);
+	if (preload_is_vfork_child())
 		return result;
 	switch (command) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC: return duplicated(listener, result);
-	case F_SETFD: preload_set_cloexec(listener, (uintptr_t)argument & FD_CLOEXEC); break;
 	}
 	return result;
 }
@@ -442,6 +448,23 @@ EXPORTED int fcntl(int fd, int command, ...)
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
 	return control(fd, command, argument);
+}
+
+/* FIOCLEX and FIONCLEX are F_SETFD by another name. */
+EXPORTED int ioctl(int fd, unsigned long request, ...)
+{
+	struct preload_listener *listener = preload_listener(fd);
+	va_list arguments;
+	void *argument;
+	int result;
+
+	va_start(arguments, request);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	result = preload_real()->ioctl(fd, request, argument);
+	if (listener && result == 0 && (request == FIOCLEX || request == FIONCLEX))
+		preload_set_cloexec(listener, request == FIOCLEX);
+	return result;
 }
 
 EXPORTED int fcntl64(int fd, int command, ...)

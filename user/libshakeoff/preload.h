@@ -28,6 +28,7 @@ struct preload_real {
 	int (*dup3)(int, int, int);
 	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 	int (*fcntl)(int, int, ...);
+	int (*ioctl)(int, unsigned long, ...);
 	int (*getpeername)(int, struct sockaddr *, socklen_t *);
 	int (*getsockname)(int, struct sockaddr *, socklen_t *);
 	int (*getsockopt)(int, int, int, void *, socklen_t *);

@@ -165,8 +165,13 @@ void preload_forget(int fd)
 
 void preload_duplicated(struct preload_listener *listener, int fd)
 {
+	int flags = preload_real()->fcntl(fd, F_GETFD);
+
 	preload_set_fd(fd, preload_listener_id(listener));
 	listener->fd_count++;
+	/* Who inherits the duplicate over exec needs the template, too. */
+	if (flags >= 0 && !(flags & FD_CLOEXEC))
+		preload_set_cloexec(listener, false);
 }
 
 /*
