@@ -49,8 +49,9 @@ static void *answer_listen(void *argument)
 			continue;
 		}
 		daemon->server = fd;
-		sem_post(&daemon->registered);
-		send(fd, &answer, sizeof(answer), MSG_NOSIGNAL);
+		/* Only then may the test send a connection: before its answer a server takes that for a broken protocol. */
+		if (send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer))
+			sem_post(&daemon->registered);
 	}
 	return NULL;
 }

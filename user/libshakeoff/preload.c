@@ -18,12 +18,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,17 +281,25 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 
 /* ------------------------------------------------------------------------------------------------------- closing */
 
+/* In a vfork child a template stays open only for the program that will inherit its descriptor. */
+static bool stays_open(int fd)
+{
+	return preload_fd(fd) == PRELOAD_FD_HIDDEN && (!preload_is_vfork_child() || preload_is_needed_by_exec(fd));
+}
+
 EXPORTED int close(int fd)
 {
 	struct preload_guard guard;
 	int result;
 
-	if (!preload_fd(fd) || preload_is_vfork_child())
+	if (!preload_fd(fd))
 		return preload_real()->close(fd);
-	if (preload_fd(fd) == PRELOAD_FD_HIDDEN) {
+	if (stays_open(fd)) {
 		errno = EBADF;
 		return -1;
 	}
+	if (preload_is_vfork_child())
+		return preload_real()->close(fd);
 	preload_lock(&guard);
 	preload_forget(fd);
 	result = preload_real()->close(fd);
@@ -315,9 +323,6 @@ static int close_around(unsigned int first, unsigned int last, int flags)
 	unsigned int fd, begin = first;
 	int result = 0;
 
-	for (fd = first; fd <= last && fd < PRELOAD_MAX_FD; fd++)
-		if (preload_fd((int)fd) && preload_fd((int)fd) != PRELOAD_FD_HIDDEN)
-			preload_forget((int)fd);
 	for (fd = first; fd <= last && fd < PRELOAD_MAX_FD && result == 0; fd++) {
 		if (preload_fd((int)fd) != PRELOAD_FD_HIDDEN)
 			continue;
@@ -328,32 +333,50 @@ static int close_around(unsigned int first, unsigned int last, int flags)
 	return result == 0 && begin <= last ? preload_real()->close_range(begin, last, flags) : result;
 }
 
-EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
+static int close_ours(unsigned int first, unsigned int last, int flags)
 {
 	struct preload_guard guard;
+	unsigned int fd;
 	int result;
 
-	if (first > last || flags & (int)CLOSE_RANGE_CLOEXEC || !any_in_range(first, last) || preload_is_vfork_child())
-		return preload_real()->close_range(first, last, flags);
 	preload_lock(&guard);
+	for (fd = first; fd <= last && fd < PRELOAD_MAX_FD; fd++)
+		if (preload_fd((int)fd) && preload_fd((int)fd) != PRELOAD_FD_HIDDEN)
+			preload_forget((int)fd);
 	result = close_around(first, last, flags);
 	preload_unlock(&guard);
 	return result;
 }
 
+/* What is hidden comes last: then it shows what the next program will inherit. */
+static int close_in_vfork_child(unsigned int first, unsigned int last, int flags)
+{
+	int result = close_around(first, last, flags);
+	unsigned int fd;
+
+	for (fd = first; fd <= last && fd < PRELOAD_MAX_FD; fd++)
+		if (preload_fd((int)fd) == PRELOAD_FD_HIDDEN && !stays_open((int)fd))
+			preload_real()->close((int)fd);
+	return result;
+}
+
+EXPORTED int close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (first > last || flags & (int)CLOSE_RANGE_CLOEXEC || !any_in_range(first, last))
+		return preload_real()->close_range(first, last, flags);
+	return preload_is_vfork_child() ? close_in_vfork_child(first, last, flags) : close_ours(first, last, flags);
+}
+
 EXPORTED void closefrom(int first)
 {
-	struct preload_guard guard;
+	unsigned int from = first < 0 ? 0 : (unsigned int)first;
 
-	if (first < 0)
-		first = 0;
-	if (!any_in_range((unsigned int)first, ~0U) || preload_is_vfork_child()) {
+	if (!any_in_range(from, ~0U))
 		preload_real()->closefrom(first);
-		return;
-	}
-	preload_lock(&guard);
-	close_around((unsigned int)first, ~0U, 0);
-	preload_unlock(&guard);
+	else if (preload_is_vfork_child())
+		close_in_vfork_child(from, ~0U, 0);
+	else
+		close_ours(from, ~0U, 0);
 }
 
 /* --------------------------------------------------------------------------------------------------- duplicating */
@@ -369,6 +392,10 @@ static int duplicated(struct preload_listener *listener, int fd)
 		preload_real()->close(fd);
 		errno = EMFILE;
 		return -1;
+	}
+	if (preload_is_vfork_child()) {
+		preload_duplicated_in_vfork_child(listener, fd);
+		return fd;
 	}
 	preload_lock(&guard);
 	preload_duplicated(listener, fd);
@@ -400,46 +427,65 @@ static int dup_onto(int from, int to, int flags)
 	return result;
 }
 
-static bool is_tracked(int from, int to)
+static int dup_in_vfork_child(int from, int to, int flags)
 {
-	return (preload_fd(from) || preload_fd(to)) && !preload_is_vfork_child();
+	const struct preload_listener *listener = preload_listener(from);
+	int result = preload_real()->dup3(from, to, flags);
+
+	if (result >= 0 && listener)
+		preload_duplicated_in_vfork_child(listener, to);
+	return result;
+}
+
+static int dup_tracked(int from, int to, int flags)
+{
+	return preload_is_vfork_child() ? dup_in_vfork_child(from, to, flags) : dup_onto(from, to, flags);
 }
 
 EXPORTED int dup2(int from, int to)
 {
-	if (from == to || !is_tracked(from, to))
+	if (from == to || (!preload_fd(from) && !preload_fd(to)))
 		return preload_real()->dup2(from, to);
-	return dup_onto(from, to, 0);
+	return dup_tracked(from, to, 0);
 }
 
 EXPORTED int dup3(int from, int to, int flags)
 {
-	if (from == to || !is_tracked(from, to))
+	if (from == to || (!preload_fd(from) && !preload_fd(to)))
 		return preload_real()->dup3(from, to, flags);
-	return dup_onto(from, to, flags);
+	return dup_tracked(from, to, flags);
 }
 
+/* A vfork child's descriptors are its own, so this is for it, too. */
 static int control(int fd, int command, void *argument)
 {
+	const int saved = errno;
 	struct preload_listener *listener = preload_listener(fd);
 	int result = preload_real()->fcntl(fd, command, argument);
 
 	if (!listener || result < 0)
 		return result;
-	/* A vfork child's descriptors are its own, although its memory is not. */
-	if (command == F_SETFD)
-		preload_set_cloexec(listener, (uintptr_t)argument & FD_CLOEXEC);
-	if (preload_is_vfork_child())
-		return result;
 	switch (command) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC: return duplicated(listener, result);
+	case F_SETFD: preload_follow_cloexec(listener); errno = saved;
 	}
 	return result;
 }
 
 /* What follows the command is an int, a pointer or nothing; it is passed on as it came. */
 EXPORTED int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	return control(fd, command, argument);
+}
+
+EXPORTED int fcntl64(int fd, int command, ...)
 {
 	va_list arguments;
 	void *argument;
@@ -463,17 +509,6 @@ EXPORTED int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	result = preload_real()->ioctl(fd, request, argument);
 	if (listener && result == 0 && (request == FIOCLEX || request == FIONCLEX))
-		preload_set_cloexec(listener, request == FIOCLEX);
+		preload_follow_cloexec(listener);
 	return result;
-}
-
-EXPORTED int fcntl64(int fd, int command, ...)
-{
-	va_list arguments;
-	void *argument;
-
-	va_start(arguments, command);
-	argument = va_arg(arguments, void *);
-	va_end(arguments);
-	return control(fd, command, argument);
 }

@@ -28,10 +28,10 @@ struct preload_real {
 	int (*dup3)(int, int, int);
 	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 	int (*fcntl)(int, int, ...);
-	int (*ioctl)(int, unsigned long, ...);
 	int (*getpeername)(int, struct sockaddr *, socklen_t *);
 	int (*getsockname)(int, struct sockaddr *, socklen_t *);
 	int (*getsockopt)(int, int, int, void *, socklen_t *);
+	int (*ioctl)(int, unsigned long, ...);
 	int (*listen)(int, int);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	int (*shutdown)(int, int);
@@ -152,8 +152,17 @@ void preload_forget(int fd);
 void preload_duplicated(struct preload_listener *listener, int fd);
 int preload_hide(int fd);
 
-/* Close-on-exec of the server's descriptor holds for the template, too. */
-void preload_set_cloexec(struct preload_listener *listener, bool cloexec);
+/*
+ * After exec the template is needed as long as one of the server's descriptors is there, so it is close-on-exec when all of
+ * them are. Changes nothing but the descriptor table: a vfork child may call it.
+ */
+void preload_follow_cloexec(const struct preload_listener *listener);
+
+/* What preload_duplicated() does in a vfork child, which must not change anything else. */
+void preload_duplicated_in_vfork_child(const struct preload_listener *listener, int fd);
+
+/* Whether a program that is started by exec will inherit a descriptor whose template this hidden one is. */
+bool preload_is_needed_by_exec(int hidden_fd);
 
 /* ----------------------------------------------------------------------------------------------- epoll registrations */
 

@@ -155,6 +155,8 @@ void preload_forget(int fd)
 		preload_set_fd(fd, PRELOAD_FD_OTHER);
 		if (--listener->fd_count == 0)
 			release(listener);
+		else
+			preload_follow_cloexec(listener);
 	} else if (preload_fd(fd) == PRELOAD_FD_HIDDEN) {
 		move_hidden(fd);
 	} else if (preload_fd(fd) == PRELOAD_FD_EPOLL) {
@@ -165,13 +167,49 @@ void preload_forget(int fd)
 
 void preload_duplicated(struct preload_listener *listener, int fd)
 {
-	int flags = preload_real()->fcntl(fd, F_GETFD);
-
 	preload_set_fd(fd, preload_listener_id(listener));
 	listener->fd_count++;
-	/* Who inherits the duplicate over exec needs the template, too. */
-	if (flags >= 0 && !(flags & FD_CLOEXEC))
-		preload_set_cloexec(listener, false);
+	preload_follow_cloexec(listener);
+}
+
+static bool is_inheritable(int fd)
+{
+	int flags = preload_real()->fcntl(fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
+void preload_duplicated_in_vfork_child(const struct preload_listener *listener, int fd)
+{
+	if (is_inheritable(fd))
+		preload_real()->fcntl(listener->template_fd, F_SETFD, 0);
+}
+
+void preload_follow_cloexec(const struct preload_listener *listener)
+{
+	unsigned int left = listener->fd_count;
+	int fd, flags = FD_CLOEXEC;
+
+	for (fd = 0; fd < PRELOAD_MAX_FD && left; fd++) {
+		if (!is_of(fd, listener))
+			continue;
+		left--;
+		if (is_inheritable(fd))
+			flags = 0;
+	}
+	preload_real()->fcntl(listener->template_fd, F_SETFD, flags);
+}
+
+/* It looks at the descriptors, because a vfork child's are not in the tables. Hidden ones are above the server's. */
+bool preload_is_needed_by_exec(int hidden_fd)
+{
+	int fd, type, template_fd;
+
+	for (fd = 0; fd < hidden_fd; fd++)
+		if (int_option(fd, SOL_SOCKET, SO_RCVLOWAT, &template_fd) && template_fd == hidden_fd &&
+		    int_option(fd, SOL_SOCKET, SO_TYPE, &type) && type == SOCK_SEQPACKET && is_inheritable(fd))
+			return true;
+	return false;
 }
 
 /*
@@ -350,7 +388,7 @@ static int take_place(struct preload_listener *listener, int fd, int queue, int 
 	read_options(listener);
 	preload_epoll_find(fd);
 	preload_set_fd(fd, preload_listener_id(listener));
-	preload_set_cloexec(listener, real->fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	preload_follow_cloexec(listener);
 	replace(listener, queue, PRELOAD_ATTACHED, status);
 	real->fcntl(template_fd, F_SETFL, status | O_NONBLOCK);
 	return 0;
@@ -738,11 +776,6 @@ int preload_setsockopt(struct preload_listener *listener, int fd, int level, int
 	}
 	preload_unlock(&guard);
 	return result;
-}
-
-void preload_set_cloexec(struct preload_listener *listener, bool cloexec)
-{
-	preload_real()->fcntl(listener->template_fd, F_SETFD, cloexec ? FD_CLOEXEC : 0);
 }
 
 bool preload_is_served(int fd, const struct sockaddr *address)
