@@ -34,6 +34,71 @@ at_least "these connections came through the daemon's queue" $(($(counter accept
 tap server env LD_PRELOAD="$PRELOAD" "$PROBE" 127.0.0.1 7000 --label "not a service's address"
 tap server env LD_PRELOAD="$PRELOAD" SHAKEOFF_RUN_DIR="$TMP/none" "$PROBE" "$SERVER4" 7003 --label "without a daemon"
 
+# Programs that a server starts inherit its listening socket when they would without the preload, and only then.
+cat >"$TMP/serve.py" <<-'EOT'
+	import os, socket, sys
+	fd = int(sys.argv[1])
+	behind = os.readlink(f"/proc/self/fd/{fd}").split("[")[1][:-1]
+	kind = "queue" if f" {behind} " in open("/proc/net/unix").read().replace("\n", " ") else "kernel"
+	listening = socket.socket(fileno=fd)
+	listening.settimeout(5)
+	print("listening", flush=True)
+	connection, peer = listening.accept()
+	connection.sendall(f"{kind}, {peer[0]}".encode())
+EOT
+cat >"$TMP/count.py" <<-'EOT'
+	import os
+	links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+	print(sum(os.readlink(link).startswith("socket") for link in links if os.path.islink(link)))
+EOT
+cat >"$TMP/start.py" <<-'EOT'
+	import os, socket, subprocess, sys
+	directory, address, port, how = sys.argv[1:]
+	listening = socket.create_server((address, int(port)))
+	fd = listening.fileno()
+	serve = [sys.executable, directory + "/serve.py"]
+	count = [sys.executable, directory + "/count.py"]
+	if how == "pass_fds":
+	    subprocess.run(serve + [str(fd)], pass_fds=[fd])
+	elif how == "stdin":
+	    subprocess.run(serve + ["0"], stdin=listening)
+	elif how == "dup2":
+	    if os.fork() == 0:
+	        os.dup2(fd, 33)
+	        os.execv(serve[0], serve + ["33"])
+	    os.wait()
+	elif how == "set_inheritable":
+	    listening.set_inheritable(True)
+	    subprocess.run(serve + [str(fd)], close_fds=False)
+	elif how == "default":
+	    subprocess.run(count, close_fds=False)
+	elif how == "set_inheritable(False)":
+	    listening.set_inheritable(True)
+	    listening.set_inheritable(False)
+	    subprocess.run(count, close_fds=False)
+	elif how == "close_fds":
+	    listening.set_inheritable(True)
+	    subprocess.run(count, close_fds=True)
+	elif how == "a duplicate closed":
+	    os.close(os.dup2(fd, 33))
+	    subprocess.run(count, close_fds=False)
+EOT
+# The command; what comes after it is how the server starts its program.
+starter() { echo /usr/bin/python3 "$TMP/start.py" "$TMP" "$SERVER4" 7000; }
+for how in pass_fds stdin dup2 set_inheritable; do
+	# shellcheck disable=SC2046 # words
+	spawn server "$how" env LD_PRELOAD="$PRELOAD" $(starter) "$how"
+	within 5 grep -q listening "$TMP/$how.log"
+	is "$how: a program that inherits the listening socket accepts from the daemon's queue" \
+		"$(client timeout 5 bash -c "exec 3<>/dev/tcp/$SERVER4/7000; cat <&3")" "queue, $CLIENT4"
+	check "$how: it ends" ends "$PID"
+done
+for how in default "set_inheritable(False)" close_fds "a duplicate closed"; do
+	# shellcheck disable=SC2046 # words
+	is "$how: a program that does not inherit it holds no socket" \
+		"$(server env LD_PRELOAD="$PRELOAD" $(starter) "$how")" 0
+done
+
 # An operator changes a server's address to the wildcard and restarts it.
 server_start narrow "$SERVER4" 7002 line
 killed "$PID"

@@ -459,7 +459,6 @@ EXPORTED int dup3(int from, int to, int flags)
 /* A vfork child's descriptors are its own, so this is for it, too. */
 static int control(int fd, int command, void *argument)
 {
-	const int saved = errno;
 	struct preload_listener *listener = preload_listener(fd);
 	int result = preload_real()->fcntl(fd, command, argument);
 
@@ -468,7 +467,7 @@ static int control(int fd, int command, void *argument)
 	switch (command) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC: return duplicated(listener, result);
-	case F_SETFD: preload_follow_cloexec(listener); errno = saved;
+	case F_SETFD: preload_follow_cloexec(listener); break;
 	}
 	return result;
 }

@@ -188,7 +188,7 @@ void preload_duplicated_in_vfork_child(const struct preload_listener *listener, 
 void preload_follow_cloexec(const struct preload_listener *listener)
 {
 	unsigned int left = listener->fd_count;
-	int fd, flags = FD_CLOEXEC;
+	int fd, flags = FD_CLOEXEC, saved = errno;
 
 	for (fd = 0; fd < PRELOAD_MAX_FD && left; fd++) {
 		if (!is_of(fd, listener))
@@ -198,6 +198,7 @@ void preload_follow_cloexec(const struct preload_listener *listener)
 			flags = 0;
 	}
 	preload_real()->fcntl(listener->template_fd, F_SETFD, flags);
+	errno = saved;
 }
 
 /* It looks at the descriptors, because a vfork child's are not in the tables. Hidden ones are above the server's. */
