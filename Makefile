@@ -55,9 +55,10 @@ PROG := $(wildcard tests/prog/test_*.c)
 TOOL := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c) $(wildcard tests/net/*.c))
 TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/*.bpf.c)
 
-HANDSHAKE := $(if $(wildcard bpf/handshake.bpf.c),$(BUILD)/handshake.bpf.o)
+BPF := $(patsubst bpf/%.c,$(BUILD)/%.o,$(wildcard bpf/*.bpf.c))
+SKELETONS := $(BPF:.bpf.o=.skel.h)
 
-PROGRAMS := $(HANDSHAKE)
+PROGRAMS := $(BPF)
 PROGRAMS += $(if $(DAEMON),$(BUILD)/shakeoffd)
 PROGRAMS += $(if $(COMMAND),$(BUILD)/shakeoff)
 PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
@@ -125,7 +126,7 @@ $(BUILD)/%.bpf.o: %.bpf.c $(BUILD)/vmlinux.h
 	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
 	$(Q)llvm-strip -g $@
 
-$(BUILD)/handshake.bpf.o: $(BUILD)/bpf/handshake.bpf.o
+$(BPF): $(BUILD)/%.bpf.o: $(BUILD)/bpf/%.bpf.o
 	@cp $< $@
 
 # The skeleton's name is the file's, with dashes made into underscores.
@@ -142,7 +143,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-$(BUILD)/obj/user/common/datapath.o $(BUILD)/san/user/common/datapath.o: | $(BUILD)/handshake.skel.h
+$(foreach kind,obj san,$(patsubst %.c,$(BUILD)/$(kind)/%.o,$(wildcard user/common/datapath*.c))): | $(SKELETONS)
 
 $(BUILD)/shakeoffd: $(call objects,$(DAEMON) $(COMMON))
 $(BUILD)/shakeoff: $(call objects,$(COMMAND) $(COMMON))
@@ -164,14 +165,14 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 		-ldl -pthread
 
 # ------------------------------------------------------------------------------------------------------------- tests
-# A test names what it is linked with in its head: // link: user/common/config.c user/shakeoffd/connection.c
+# A test names what it is linked with in its head: // link: user/common/datapath*.c user/shakeoffd/connection.c
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_FLAGS) -MMD -MP -c $< -o $@
 
-links = $(shell sed -n 's,^[/ *]*link: *\(.*[^ */]\)[ */]*$$,\1,p;15q' $(1))
+links = $(wildcard $(shell sed -n 's,^[/ *]*link: *\(.*[^ */]\)[ */]*$$,\1,p;15q' $(1)))
 
 define test_program
 $$(BUILD)/$(1:.c=): $$(BUILD)/san/$(1:.c=.o) $$(patsubst %.c,$$(BUILD)/san/%.o,$$(call links,$(1)))
@@ -184,7 +185,7 @@ $(TESTS): | $(BUILD)/.deps-test
 	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
 $(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/prog/*.c)): | $(BUILD)/.deps-test
-$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(if $(HANDSHAKE),$(BUILD)/handshake.skel.h)
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(SKELETONS)
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 	$(call say,FUZZ,$@)

@@ -3,48 +3,6 @@
 #ifndef SHAKEOFF_BPF_ACK_H
 #define SHAKEOFF_BPF_ACK_H
 
-enum cookie_judgement { COOKIE_GOOD, COOKIE_BAD, COOKIE_EXPIRED };
-
-/*
- * Why a cookie with timestamps failed cannot be seen in its one epoch bit; the echoed clock tells, as far as it can be
- * believed: only a name in the statistics depends on it.
- */
-static __always_inline _Bool timestamp_is_old(__u32 tsecr, __u32 clock_ms)
-{
-	__u32 age_ms = clock_ms - tsecr;
-
-	return age_ms > SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC && age_ms < 10 * SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC;
-}
-
-/* Does the ACK bring back a cookie of ours? Fills opening->client_isn, cookie and options. */
-static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct walk *walk,
-						       const struct tcpopt *opt, struct opening *opening)
-{
-	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	const struct moment *moment = &walk->scratch->moment;
-	__u32 cookie = packet->ack - 1;
-	__u32 client_isn = packet->seq - 1;
-	__u32 bits = cookie_bits(cookie, opt->tsecr, opt->timestamps);
-	_Bool plausible = 0;
-
-	UNROLL
-	for (int attempt = 0; attempt < 2; attempt++) {
-		__u32 epoch;
-
-		if (!cookie_epoch(cookie, opt->timestamps, moment->epoch, accept_next, attempt, &epoch))
-			continue;
-		plausible = 1;
-		if (epoch_cookie(client_isn, epoch, bits) != cookie)
-			continue;
-		opening->client_isn = client_isn;
-		opening->cookie = cookie;
-		cookie_decode(bits, packet->flow.ipv6, &opening->options);
-		return COOKIE_GOOD;
-	}
-	return !plausible || (opt->timestamps && timestamp_is_old(opt->tsecr, moment->clock_ms)) ? COOKIE_EXPIRED :
-												   COOKIE_BAD;
-}
-
 /* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
 static __always_inline void ack_opening(const struct packet *packet, const struct walk *walk,
 					const struct shakeoff_interface *profile, const struct tcpopt *opt,
@@ -60,17 +18,6 @@ static __always_inline void ack_opening(const struct packet *packet, const struc
 		opening->rcv_wscale = service_wscale(walk->service, profile);
 		opening->snd_wnd = (__u32)packet->window << (opening->options.wscale & 0xf);
 	}
-}
-
-static __always_inline enum shakeoff_verdict ack_overflow(struct xdp_md *ctx, const struct packet *packet,
-							  const struct walk *walk)
-{
-	struct reply *reply = &walk->scratch->reply;
-
-	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
-		return SHAKEOFF_ACK_OVERFLOW_DROP;
-	reply_reset_ack(reply, packet);
-	return reply_write(ctx, walk->frame_len) ? SHAKEOFF_ACK_OVERFLOW_RESET : SHAKEOFF_ACK_OVERFLOW_DROP;
 }
 
 /* What is known of the tuple of a segment that belongs to no open connection. */
@@ -94,6 +41,15 @@ static __always_inline _Bool past_follows(const struct past *past, const struct 
 	    (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
 		return 0;
 	return !past->in_time_wait || (earlier->replaced && earlier->replaced == past->time_wait.rcv_nxt);
+}
+
+static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct walk *walk)
+{
+	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
+
+	tuple_of(&packet->flow, tuple);
+	past->earlier = bpf_map_lookup_elem(&validated, tuple);
+	past->follows = past_follows(past, walk);
 }
 
 static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
@@ -128,15 +84,15 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	return handoff(ctx, packet, walk, opening, earlier != NULL);
 }
 
-static __always_inline enum shakeoff_verdict ack_walk(struct xdp_md *ctx, const struct packet *packet,
-						      const struct walk *walk, const struct past *past)
+static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk, const struct past *past)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	enum cookie_judgement judgement;
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_ACK_UNSERVED;
-	if (options_find(ctx, packet, walk->scratch) == OPTIONS_MISSING)
+	if (options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch) == OPTIONS_MISSING)
 		return SHAKEOFF_BAD_SEGMENT;
 	judgement = ack_judge(packet, walk, &walk->scratch->opt, &walk->scratch->opening);
 	if (judgement == COOKIE_GOOD)
@@ -148,34 +104,113 @@ static __always_inline enum shakeoff_verdict ack_walk(struct xdp_md *ctx, const 
 	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
 }
 
+static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
+								const struct walk *walk, struct past *past)
+{
+	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_UNSERVED)
+		return SHAKEOFF_ACK_UNSERVED;
+	if (packet->flags & TCP_FLAG_SYN)
+		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_IGNORED;
+	if (!tcp_lengths_fit(packet, walk->frame_len))
+		return SHAKEOFF_BAD_SEGMENT;
+	past_look_up(past, packet, walk);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+		return queue_ack_walk(ctx, packet, walk, past);
+	if (past->follows)
+		return segment_follow(ctx, packet, walk, past);
+	if (past->in_time_wait)
+		return SHAKEOFF_SOCKET;
+	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;
+}
+
+/*
+ * The same to a listening socket. A good cookie whose connection nobody has met yet, though it came before, opens it again:
+ * the kernel had no room or no memory the first time.
+ */
+static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, const struct past *past)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+	struct opening *opening = &walk->scratch->opening;
+
+	if (earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn) {
+		if (past->follows)
+			return SHAKEOFF_SEGMENT_FOLLOWS;
+		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
+			return SHAKEOFF_ACK_REPLAYED;
+	}
+	if (listener_full(walk))
+		return ack_overflow(ctx, packet, walk);
+	opening->replaced = 0;
+	return admit(ctx, packet, walk, opening, earlier != NULL);
+}
+
+static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
+							       const struct walk *walk, const struct past *past,
+							       _Bool answering)
+{
+	enum cookie_judgement judgement;
+
+	if (options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch) == OPTIONS_MISSING)
+		return answering ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_ACK_PEACE;
+	judgement = ack_judge(packet, walk, &walk->scratch->opt, &walk->scratch->opening);
+	if (judgement == COOKIE_GOOD)
+		return listener_accept(ctx, packet, walk, past);
+	if (past->follows)
+		return SHAKEOFF_SEGMENT_FOLLOWS;
+	if (!answering)
+		return SHAKEOFF_ACK_PEACE;
+	if (walk->now_ns - walk->service->engaged_ns <= SHAKEOFF_KERNEL_COOKIE_NS && kernel_cookie_good(packet))
+		return SHAKEOFF_ACK_KERNEL_COOKIE;
+	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
+}
+
+/* In peace, when no cookie is out any more, segments cost nothing but this. */
+static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md *ctx, const struct packet *packet,
+								   const struct walk *walk)
+{
+	_Bool answering = engaged(walk->service, walk->now_ns);
+	struct past past = {};
+
+	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED) || !listener_is_ready(walk))
+		return SHAKEOFF_ACK_UNSERVED;
+	if (!cookies_are_out(walk->service, walk->now_ns))
+		return SHAKEOFF_ACK_PEACE;
+	switch (listener_find(ctx, packet, walk, &past.time_wait)) {
+	case SOCKET_NONE: return SHAKEOFF_ACK_UNSERVED;
+	case SOCKET_EXISTS: listener_confirm(packet, walk); return SHAKEOFF_SOCKET;
+	case SOCKET_TIME_WAIT: return SHAKEOFF_SOCKET;
+	case SOCKET_LISTENS: break;
+	}
+	if (!answering && ((packet->flags & TCP_FLAG_SYN) || !tcp_lengths_fit(packet, walk->frame_len)))
+		return SHAKEOFF_ACK_PEACE;
+	if (packet->flags & TCP_FLAG_SYN)
+		return SHAKEOFF_SYNACK_IGNORED;
+	if (!tcp_lengths_fit(packet, walk->frame_len))
+		return SHAKEOFF_BAD_SEGMENT;
+	past_look_up(&past, packet, walk);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+		return listener_ack_walk(ctx, packet, walk, &past, answering);
+	if (past.follows)
+		return SHAKEOFF_SEGMENT_FOLLOWS;
+	if (!answering)
+		return SHAKEOFF_ACK_PEACE;
+	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;
+}
+
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	enum service_health health = service_health(walk->service, walk->control, walk->now_ns);
-	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
-	enum socket_found found;
 	struct past past = {};
+	enum socket_found found;
 
-	found = socket_find(ctx, packet, &past.time_wait);
+	if (by_listener(walk))
+		return listener_segment_walk(ctx, packet, walk);
+	found = socket_find(ctx, packet, &past.time_wait, NULL);
 	if (found == SOCKET_EXISTS)
 		return SHAKEOFF_SOCKET;
-	if (health == SERVICE_UNSERVED)
-		return SHAKEOFF_ACK_UNSERVED;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
-	if (packet->flags & TCP_FLAG_SYN)
-		return past.in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_IGNORED;
-	if (!tcp_lengths_fit(packet, walk->frame_len))
-		return SHAKEOFF_BAD_SEGMENT;
-	tuple_of(&packet->flow, tuple);
-	past.earlier = bpf_map_lookup_elem(&validated, tuple);
-	past.follows = past_follows(&past, walk);
-	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return ack_walk(ctx, packet, walk, &past);
-	if (past.follows)
-		return segment_follow(ctx, packet, walk, &past);
-	if (past.in_time_wait)
-		return SHAKEOFF_SOCKET;
-	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;
+	return queue_segment_walk(ctx, packet, walk, &past);
 }
 
 #endif

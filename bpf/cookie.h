@@ -183,38 +183,49 @@ static __always_inline void cookie_decode(__u32 bits, _Bool ipv6, struct cookie_
  * be kept:
  *
  *	IPv4, 23 bytes:  server 4, epoch 4 | client 4, client's ISN 4 | client port 2, server port 2, options 2, zero 1
- *	IPv6, 47 bytes:  server 16 | epoch 4, client's ISN 4, client 16, client port 2, server port 2, options 2, zero 1
+ *	IPv6, 47 bytes:  server 16, epoch 4, server port 2, high options 2 | client 16 | client's ISN 4, client port 2, low
+ *	                 options 1
  *
  * Addresses and ports as they lie in the packet, the rest in the byte order of the host. The bar is where the part in
- * common ends.
+ * common ends; IPv6's has COOKIE_BEGINNINGS values of the high options (COOKIE_TIMESTAMPS and the bits above the low 8), so
+ * that one word less is left for every SYN.
  */
+#define COOKIE_BEGINNINGS 4
+
+/* Which beginning these bits belong to. */
+static __always_inline __u32 cookie_beginning(_Bool ipv6, __u32 bits)
+{
+	return ipv6 ? ((bits & COOKIE_TIMESTAMPS) >> 14) | ((bits >> 8) & 1) : 0;
+}
+
 static __always_inline void cookie_begin(struct siphash *hash, const struct shakeoff_key *key,
-					 const struct cookie_flow *flow, __u32 epoch)
+					 const struct cookie_flow *flow, __u32 epoch, __u32 bits)
 {
 	siphash_begin(hash, key);
 	if (flow->ipv6) {
 		siphash_word(hash, flow->server[0] | ((__u64)flow->server[1] << 32));
 		siphash_word(hash, flow->server[2] | ((__u64)flow->server[3] << 32));
+		siphash_word(hash, epoch | ((__u64)flow->server_port << 32) | ((__u64)(bits >> 8) << 48));
 	} else {
 		siphash_word(hash, flow->server[0] | ((__u64)epoch << 32));
 	}
 }
 
-/* The cookie of an epoch, from the hash that cookie_begin() began. bits: of cookie_encode(). */
+/* The cookie of an epoch, from the hash that cookie_begin() began with the same cookie_beginning(). */
 static __always_inline __u32 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 epoch, __u32 bits)
 {
-	__u64 last = flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32);
 	__u32 mac;
 
 	if (flow->ipv6) {
-		siphash_word(hash, epoch | ((__u64)client_isn << 32));
 		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
 		siphash_word(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
-		mac = siphash_end(hash, last | (47ull << 56));
+		mac = siphash_end(hash, client_isn | ((__u64)flow->client_port << 32) | ((__u64)(bits & 0xff) << 48) |
+						(47ull << 56));
 	} else {
 		siphash_word(hash, flow->client[0] | ((__u64)client_isn << 32));
-		mac = siphash_end(hash, last | (23ull << 56));
+		mac = siphash_end(hash, flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32) |
+						(23ull << 56));
 	}
 	if (bits & COOKIE_TIMESTAMPS)
 		return (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
@@ -228,7 +239,7 @@ static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const st
 {
 	struct siphash hash;
 
-	cookie_begin(&hash, key, flow, epoch);
+	cookie_begin(&hash, key, flow, epoch, bits);
 	return cookie_end(&hash, flow, client_isn, epoch, bits);
 }
 

@@ -34,17 +34,21 @@ __noinline __u32 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 	struct scratch *scratch = scratch_get();
 	struct recent *recent;
 	struct siphash hash;
+	__u32 beginning;
 
 	if (!key || !scratch) /* cannot be: for the verifier */
 		return 0;
 	recent = &scratch->recent;
-	if (!recent->hash_begun || recent->hash_epoch != epoch) {
-		cookie_begin(&hash, key, &scratch->packet.flow, epoch);
-		recent->hash = hash;
+	beginning = cookie_beginning(scratch->packet.flow.ipv6, bits) & (COOKIE_BEGINNINGS - 1);
+	if (recent->hash_epoch != epoch)
+		recent->hashes_begun = 0;
+	if (!(recent->hashes_begun & (1u << beginning))) {
+		cookie_begin(&hash, key, &scratch->packet.flow, epoch, bits);
+		recent->hashes[beginning] = hash;
 		recent->hash_epoch = epoch;
-		recent->hash_begun = 1;
+		recent->hashes_begun |= 1u << beginning;
 	} else {
-		hash = recent->hash;
+		hash = recent->hashes[beginning];
 	}
 	return cookie_end(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }

@@ -31,8 +31,12 @@ static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, con
 	return !byte || *byte;
 }
 
-/* The tuple has a socket from now on, or soon. */
-static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control)
+/*
+ * The tuple has a socket from now on, or soon. hints: SHAKEOFF_FILTER_PENDING and so on. What is there already is left: a
+ * write that changes nothing would take the cache line from the other CPUs.
+ */
+static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control,
+					__u8 hints)
 {
 	/*
 	 * Flags first: the daemon makes the other filter the active one before it takes BUILDING back, so whoever sees it
@@ -40,16 +44,37 @@ static __always_inline void filter_note(const struct cookie_flow *flow, const st
 	 */
 	__u32 flags = *(const volatile __u32 *)&control->flags;
 	__u32 active = *(const volatile __u32 *)&control->filter_active;
+	__u8 bits = SHAKEOFF_FILTER_SOCKET | hints;
 	__u32 slot = filter_slot(flow);
 	__u8 *byte = filter_byte(active, slot);
 
-	if (byte)
-		*byte = 1;
+	if (byte && (*byte & bits) != bits)
+		*byte |= bits;
 	if (!(flags & SHAKEOFF_FILTER_BUILDING))
 		return;
 	byte = filter_byte(active ^ 1, slot);
-	if (byte)
-		*byte = 1;
+	if (byte && (*byte & bits) != bits)
+		*byte |= bits;
+}
+
+static __always_inline _Bool filter_has_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
+					     __u8 hint)
+{
+	const __u8 *byte = filter_byte(control->filter_active, filter_slot(flow));
+
+	return byte && (*byte & hint);
+}
+
+/* Whether the tuple's slot has the hint, which is then gone. */
+static __always_inline _Bool filter_take_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
+					      __u8 hint)
+{
+	__u8 *byte = filter_byte(control->filter_active, filter_slot(flow));
+
+	if (!byte || !(*byte & hint))
+		return 0;
+	*byte &= ~hint;
+	return 1;
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* To the daemon: events through the ring buffer, and the map of tuples that have been validated. */
+/* To the daemon: events through the ring buffer. */
 #ifndef SHAKEOFF_BPF_HANDOFF_H
 #define SHAKEOFF_BPF_HANDOFF_H
 
@@ -13,23 +13,6 @@
 
 /* A driver's frame in one buffer shares a page of 4 KiB with XDP_PACKET_HEADROOM and struct skb_shared_info. */
 #define ONE_BUFFER 3520
-
-#define EEXIST 17
-
-static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
-{
-	if (flow->ipv6) {
-		__builtin_memcpy(tuple->remote, flow->client, sizeof(tuple->remote));
-		__builtin_memcpy(tuple->local, flow->server, sizeof(tuple->local));
-	} else {
-		tuple->remote[0] = tuple->remote[1] = tuple->local[0] = tuple->local[1] = 0;
-		tuple->remote[2] = tuple->local[2] = to_be32(0xffff);
-		tuple->remote[3] = flow->client[0];
-		tuple->local[3] = flow->server[0];
-	}
-	tuple->remote_port = flow->client_port;
-	tuple->local_port = flow->server_port;
-}
 
 /* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
 static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
@@ -126,26 +109,6 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
 }
 
 /*
- * Claims the tuple for this opening. Returns false when another CPU was quicker with a duplicate of the same ACK. An
- * entry of an earlier connection is replaced; the caller has made sure that it is one.
- */
-static __always_inline _Bool tuple_claim(const struct opening *opening, const struct walk *walk, _Bool replace)
-{
-	const struct shakeoff_tuple *tuple = &walk->scratch->tuple;
-	struct shakeoff_validated entry = {
-		.opened_ns = walk->now_ns,
-		.client_isn = opening->client_isn,
-		.cookie = opening->cookie,
-		.service = walk->service_id,
-		.replaced = opening->replaced,
-	};
-
-	if (replace)
-		bpf_map_delete_elem(&validated, tuple);
-	return bpf_map_update_elem(&validated, tuple, &entry, BPF_NOEXIST) != -EEXIST;
-}
-
-/*
  * Opens a connection (opening != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
  * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
  */
@@ -160,7 +123,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_HELD;
 	}
-	filter_note(&packet->flow, walk->control);
+	filter_note(&packet->flow, walk->control, 0);
 	event->type = SHAKEOFF_EVENT_OPEN;
 	event_opening(event, opening);
 	__sync_fetch_and_add(&walk->service->enqueued, 1);

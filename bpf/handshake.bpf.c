@@ -2,9 +2,9 @@
 /*
  * The XDP entry: the packet's walk.
  *
- *	frame -> parse -> service? -> SYN -> socket? -> room in the queue? -> SYN-ACK with a cookie
- *	            |        |   \---> ACK -> socket? -> followed its ACK? -> cookie good? -> ring buffer -> shakeoffd
- *	            v        v
+ *	frame -> parse -> service? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
+ *	            |        |   \---> ACK -> socket? -> followed its ACK? -> cookie good? -> handoff = queue: ring buffer -> shakeoffd
+ *	            v        v                                                             -> handoff = listener: pass -> admit.bpf.c
  *	           pass     pass
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
@@ -26,17 +26,28 @@
 #include "csum.h"
 #include "maps.h"
 
+#include "admission.h"
 #include "parse.h"
+#include "walk.h"
 
 #include "count.h"
 #include "epoch.h"
-#include "service.h"
 #include "filter.h"
+#include "judge.h"
+#include "options.h"
+#include "service.h"
 #include "socket.h"
 #include "synack.h"
+#include "validated.h"
+
+#include "engage.h"
+#include "overflow.h"
+
+#include "listener.h"
 
 #include "syn.h"
 
+#include "admit.h"
 #include "handoff.h"
 
 #include "ack.h"
@@ -49,11 +60,11 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	int err;
 
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v1, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v2, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &walk.scratch->packet;
-	err = parse_packet(ctx, packet);
+	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);
 	if (err)
 		return err == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
 	if (!service_find(walk.scratch, walk.control, ctx->ingress_ifindex))
@@ -68,7 +79,7 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
 
 		if (verdict_passes(verdict)) /* the kernel may make a socket of it */
-			filter_note(&packet->flow, walk.control);
+			filter_note(&packet->flow, walk.control, 0);
 		return verdict;
 	}
 	return segment_walk(ctx, packet, &walk);

@@ -63,7 +63,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct shakeoff_control);
-} shakeoff_v1 SEC(".maps");
+} shakeoff_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -126,6 +126,16 @@ struct {
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
 
+/* What the hook reads of a listening socket. */
+struct listening {
+	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
+	__u32 backlog;   /* so many may: sk_max_ack_backlog */
+	__u32 half_open; /* in its SYN queue */
+	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
+	__u8 group;      /* one of several sockets (SO_REUSEPORT): others have queues of their own */
+	__u16 pad;
+};
+
 /*
  * What was looked up last, for the next packet: in a flood it is nearly always for the same address. The key is what
  * recent_is_for() compares.
@@ -140,8 +150,12 @@ struct recent {
 	__u32 service;
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
-	__u32 hash_begun;
-	struct siphash hash; /* of cookie_begin(), for hash_epoch; good if hash_begun */
+	__u32 hashes_begun; /* a bit for each of the hashes that is good */
+	struct siphash hashes[COOKIE_BEGINNINGS]; /* of cookie_begin(), for hash_epoch; index: cookie_beginning() */
+	/* Listener handoff: its socket, as it was at this tick. */
+	struct listening listener;
+	__u64 listener_tick;     /* 0: not looked up yet */
+	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
 };
 
 /* The time in the units that are needed. */
@@ -166,6 +180,7 @@ struct scratch {
 	struct reply reply;
 	struct opening opening;
 	struct shakeoff_tuple tuple;
+	__u32 syns; /* SYNs that this CPU has answered for services with engage = auto */
 };
 
 struct {

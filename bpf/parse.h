@@ -49,6 +49,8 @@ struct cursor {
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 #define TCP_FLAG_ACK 0x10
+#define TCP_FLAG_ECE 0x40
+#define TCP_FLAG_CWR 0x80
 
 struct vlan_tag {
 	__be16 tci;
@@ -161,11 +163,14 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	return 0;
 }
 
+/* The frame of a context, be it of XDP or of tc. */
+#define FRAME_START(ctx) ((void *)(long)(ctx)->data)
+#define FRAME_END(ctx) ((void *)(long)(ctx)->data_end)
+
 /* The whole way. Returns 0 with *packet filled, or PARSE_*. The TCP header's own lengths are not judged yet. */
-static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *packet)
+static __always_inline int parse_packet(void *data, void *end, struct packet *packet)
 {
-	void *data = (void *)(long)ctx->data;
-	struct cursor cursor = { .position = data, .end = (void *)(long)ctx->data_end };
+	struct cursor cursor = { .position = data, .end = end };
 	int type, err;
 
 	type = parse_ethernet(&cursor);
@@ -191,9 +196,8 @@ static __always_inline _Bool tcp_lengths_fit(const struct packet *packet, __u32 
 }
 
 /* The TCP options in the frame, if `len` bytes are there behind the TCP header, or NULL. */
-static __always_inline const __u32 *tcp_options(struct xdp_md *ctx, const struct packet *packet, __u32 len)
+static __always_inline const __u32 *tcp_options(void *data, void *end, const struct packet *packet, __u32 len)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	void *options = data + (packet->l4_offset & MAX_L4_OFFSET_MASK) + sizeof(struct tcphdr);
 
 	return options + len <= end ? options : NULL;
@@ -203,11 +207,10 @@ static __always_inline const __u32 *tcp_options(struct xdp_md *ctx, const struct
  * Copies the options of the TCP header to words[TCPOPT_BUFFER_WORDS], whose end is and stays zero (tcpopt.h). Returns
  * their length in bytes, or a negative value if they are not in the linear part of the frame.
  */
-static __always_inline int tcp_options_copy(struct xdp_md *ctx, const struct packet *packet, __u32 *words)
+static __always_inline int tcp_options_copy(void *data, void *end, const struct packet *packet, __u32 *words)
 {
-	void *end = (void *)(long)ctx->data_end;
 	__u32 len = packet->header_len - sizeof(struct tcphdr);
-	const __u32 *option = tcp_options(ctx, packet, 0);
+	const __u32 *option = tcp_options(data, end, packet, 0);
 
 	if (!option)
 		return PARSE_OTHER;

@@ -53,7 +53,8 @@ static __always_inline _Bool service_find(struct scratch *scratch, const struct 
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
 	recent->service = *service;
-	recent->hash_begun = 0;
+	recent->hashes_begun = 0;
+	recent->listener_tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
 	recent->has_profile = profile != NULL;
 	if (profile)
@@ -81,6 +82,13 @@ static __always_inline enum service_health service_health(const struct shakeoff_
 	if (silence <= SHAKEOFF_HEARTBEAT_TIMEOUT_NS + SHAKEOFF_COOKIE_LIFETIME_NS)
 		return SERVICE_DAEMON_DOWN;
 	return SERVICE_UNSERVED;
+}
+
+/* The receive window scale of our SYN-ACKs, where one was negotiated. */
+static __always_inline __u8 service_wscale(const struct shakeoff_service *service,
+					   const struct shakeoff_interface *profile)
+{
+	return service->wscale == SHAKEOFF_NO_WSCALE ? profile->wscale : service->wscale;
 }
 
 static __always_inline _Bool service_full(const struct shakeoff_service *service)

@@ -4,7 +4,8 @@
 #define SHAKEOFF_BPF_SOCKET_H
 
 enum socket_found {
-	SOCKET_NONE,      /* none, or only a listening one */
+	SOCKET_NONE,
+	SOCKET_LISTENS,   /* none of the tuple's own, only a listening one */
 	SOCKET_EXISTS,    /* the kernel's, from SYN-SENT and NEW-SYN-RECV to LAST-ACK */
 	SOCKET_TIME_WAIT, /* its old connection is over; *time_wait says what a new one has to beat */
 };
@@ -16,6 +17,13 @@ struct time_wait {
 	_Bool replaceable; /* in TIME-WAIT proper: not FIN-WAIT-2, which the kernel keeps in the same kind of socket */
 	_Bool timestamps;
 };
+
+/* Fields that not every kernel's configuration has. */
+struct tcp_sock___optional {
+	_Bool is_mptcp;
+	void *md5sig_info;
+	void *ao_info;
+} __attribute__((preserve_access_index));
 
 static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait *time_wait)
 {
@@ -29,31 +37,65 @@ static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait
 	time_wait->replaceable = tw->tw_sk.tw_substate == BPF_TCP_TIME_WAIT;
 }
 
-static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const struct packet *packet,
-						     struct time_wait *time_wait)
+/* bpf_sk_assign_tcp_reqsk() refuses MPTCP; keys ask for signatures that no cookie carries. */
+static __always_inline enum shakeoff_left listener_left(const struct tcp_sock *tcp)
 {
-	const struct cookie_flow *flow = &packet->flow;
-	enum socket_found found = SOCKET_EXISTS;
+	const struct tcp_sock___optional *optional = (const void *)tcp;
+
+	if (bpf_core_field_exists(optional->is_mptcp) && optional->is_mptcp)
+		return SHAKEOFF_LEFT_MPTCP;
+	if (bpf_core_field_exists(optional->md5sig_info) && optional->md5sig_info)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	if (bpf_core_field_exists(optional->ao_info) && optional->ao_info)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	return SHAKEOFF_LEFT_NOT;
+}
+
+static __always_inline void listener_read(struct bpf_sock *sk, struct listening *listener)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tcp)
+		return;
+	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
+	listener->group = BPF_CORE_READ_BITFIELD(&tcp->inet_conn.icsk_inet.sk.__sk_common, skc_reuseport);
+	listener->left = listener_left(tcp);
+}
+
+/* The socket that a segment of this flow meets, with a reference to be released, or NULL. ctx: of XDP or of tc. */
+static __always_inline struct bpf_sock *socket_look_up(void *ctx, const struct cookie_flow *flow)
+{
 	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sk;
 
 	if (flow->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, flow->client, sizeof(tuple.ipv6.saddr));
 		__builtin_memcpy(tuple.ipv6.daddr, flow->server, sizeof(tuple.ipv6.daddr));
 		tuple.ipv6.sport = flow->client_port;
 		tuple.ipv6.dport = flow->server_port;
-		sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		tuple.ipv4.saddr = flow->client[0];
-		tuple.ipv4.daddr = flow->server[0];
-		tuple.ipv4.sport = flow->client_port;
-		tuple.ipv4.dport = flow->server_port;
-		sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	}
+	tuple.ipv4.saddr = flow->client[0];
+	tuple.ipv4.daddr = flow->server[0];
+	tuple.ipv4.sport = flow->client_port;
+	tuple.ipv4.dport = flow->server_port;
+	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Fills *time_wait, or *listener if it is wanted, when that is what it finds. */
+static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const struct packet *packet,
+						     struct time_wait *time_wait, struct listening *listener)
+{
+	struct bpf_sock *sk = socket_look_up(ctx, &packet->flow);
+	enum socket_found found = SOCKET_EXISTS;
+
 	if (!sk)
 		return SOCKET_NONE;
 	if (sk->state == BPF_TCP_LISTEN) {
-		found = SOCKET_NONE;
+		found = SOCKET_LISTENS;
+		if (listener)
+			listener_read(sk, listener);
 	} else if (sk->state == BPF_TCP_TIME_WAIT) {
 		found = SOCKET_TIME_WAIT;
 		time_wait_read(sk, time_wait);

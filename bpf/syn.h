@@ -3,16 +3,6 @@
 #ifndef SHAKEOFF_BPF_SYN_H
 #define SHAKEOFF_BPF_SYN_H
 
-/* What the hook knows of a packet's service and of the moment, looked up once. */
-struct walk {
-	const struct shakeoff_control *control;
-	struct shakeoff_service *service;
-	struct scratch *scratch;
-	__u32 service_id;
-	__u32 frame_len;
-	__u64 now_ns;
-};
-
 /* Addresses that no client can have: RFC 1122, section 3.2.1.3; RFC 4291, sections 2.5.2, 2.5.3, 2.5.5.2 and 2.7. */
 static __always_inline _Bool source_is_impossible(const struct cookie_flow *flow)
 {
@@ -37,48 +27,20 @@ static __always_inline _Bool source_is_target(const struct cookie_flow *flow)
 			       flow->client[3] == flow->server[3]);
 }
 
-enum options_found { OPTIONS_READ, OPTIONS_AUTHENTICATE, OPTIONS_MISSING };
-
-/* Reads len bytes of options in scratch. A global function: see scratch_get(). */
-__noinline int options_read(__u32 len)
-{
-	struct scratch *scratch = scratch_get();
-
-	return scratch && tcpopt_read(scratch->options, len, &scratch->opt) ? OPTIONS_AUTHENTICATE : OPTIONS_READ;
-}
-
-/* Reads the options of a segment to scratch->opt; OPTIONS_MISSING if they are not all in the frame. */
-static __always_inline enum options_found options_find(struct xdp_md *ctx, const struct packet *packet,
-						       struct scratch *scratch)
-{
-	const __u32 *words = tcp_options(ctx, packet, TCPOPT_LINUX_SYN_BYTES);
-	int len;
-
-	if (words && packet->header_len == sizeof(struct tcphdr) + TCPOPT_LINUX_SYN_BYTES &&
-	    tcpopt_read_linux_syn(words, &scratch->opt))
-		return OPTIONS_READ;
-	scratch->opt = (struct tcpopt){ .wscale = SHAKEOFF_NO_WSCALE };
-	len = tcp_options_copy(ctx, packet, scratch->options);
-	return len < 0 ? OPTIONS_MISSING : options_read(len);
-}
-
 /* What of the client's offer we take up and can remember. */
-static __always_inline void syn_negotiate(const struct tcpopt *offer, const struct shakeoff_interface *profile,
-					  _Bool ipv6, struct cookie_options *options)
+static __always_inline void syn_negotiate(const struct packet *packet, const struct walk *walk,
+					  const struct tcpopt *offer, struct cookie_options *options)
 {
-	__u16 default_mss = ipv6 ? 1220 : 536; /* RFC 9293, section 3.7.1 */
+	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
+	__u16 default_mss = packet->flow.ipv6 ? 1220 : 536; /* RFC 9293, section 3.7.1 */
+	_Bool asks_ecn = (packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == (TCP_FLAG_ECE | TCP_FLAG_CWR);
 
 	options->mss = offer->mss ? offer->mss : default_mss;
 	options->wscale = profile->wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE : offer->wscale;
 	options->sack = offer->sack && profile->sack;
 	options->timestamps = offer->timestamps && profile->timestamps;
-	options->ecn = 0; /* TCP_REPAIR cannot give it to the socket */
-}
-
-static __always_inline __u8 service_wscale(const struct shakeoff_service *service,
-					   const struct shakeoff_interface *profile)
-{
-	return service->wscale == SHAKEOFF_NO_WSCALE ? profile->wscale : service->wscale;
+	/* TCP_REPAIR cannot give it to the socket. RFC 3168, section 6.1.1. */
+	options->ecn = asks_ecn && profile->ecn && by_listener(walk);
 }
 
 /* The window of our SYN-ACK, in bytes: never scaled (RFC 7323, section 2.2). */
@@ -103,14 +65,14 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
-	syn_negotiate(offer, profile, ipv6, &options);
+	syn_negotiate(packet, walk, offer, &options);
 	bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
 		cookie_decode(bits, ipv6, &options); /* promise only what comes back */
 
 	reply->seq = epoch_cookie(packet->seq, moment->epoch, bits);
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
-	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
+	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
 	reply->ttl = profile->ttl;
 	reply->window = synack_window(walk->service, profile, ipv6, options.timestamps);
 	ours.mss = profile->mss[ipv6];
@@ -125,38 +87,17 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
 }
 
-static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, const struct packet *packet,
-							  const struct walk *walk)
+/* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
+static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, enum service_health health,
+							     _Bool may_have_socket)
 {
-	struct reply *reply = &walk->scratch->reply;
-
-	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
-		return SHAKEOFF_SYN_OVERFLOW_DROP;
-	reply_reset_syn(reply, packet);
-	return reply_write(ctx, walk->frame_len) ? SHAKEOFF_SYN_OVERFLOW_RESET : SHAKEOFF_SYN_OVERFLOW_DROP;
-}
-
-static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struct packet *packet,
-						 const struct walk *walk)
-{
-	enum service_health health = service_health(walk->service, walk->control, walk->now_ns);
 	const struct tcpopt *offer = &walk->scratch->opt;
 	struct time_wait time_wait = {};
-	enum options_found options;
 	enum socket_found found = SOCKET_NONE;
 
-	if (health == SERVICE_UNSERVED)
-		return SHAKEOFF_SYN_UNSERVED;
-	if ((packet->flags & (TCP_FLAG_FIN | TCP_FLAG_RST)) || !tcp_lengths_fit(packet, walk->frame_len) ||
-	    !packet->flow.client_port || source_is_impossible(&packet->flow) || source_is_target(&packet->flow))
-		return SHAKEOFF_SYN_INVALID;
-	options = options_find(ctx, packet, walk->scratch);
-	if (options == OPTIONS_MISSING)
-		return SHAKEOFF_SYN_INVALID;
-	if (options == OPTIONS_AUTHENTICATE)
-		return SHAKEOFF_SYN_TCP_AUTH;
-	if (filter_may_have(&packet->flow, walk->control))
-		found = socket_find(ctx, packet, &time_wait);
+	if (may_have_socket)
+		found = socket_find(ctx, packet, &time_wait, NULL);
 	if (found == SOCKET_EXISTS)
 		return SHAKEOFF_SYN_SOCKET;
 	if (found == SOCKET_TIME_WAIT && ((walk->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
@@ -164,9 +105,58 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return SHAKEOFF_SYN_SOCKET;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
-	if (service_full(walk->service))
-		return syn_overflow(ctx, packet, walk);
-	return syn_answer(ctx, packet, walk, offer);
+	return service_full(walk->service) ? syn_overflow(ctx, packet, walk) : VERDICT_NONE;
+}
+
+/* The same for a listening socket. In TIME-WAIT the kernel renews the connection itself. */
+static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *ctx, const struct packet *packet,
+								const struct walk *walk, _Bool may_have_socket)
+{
+	enum socket_found found = SOCKET_LISTENS;
+	struct time_wait time_wait = {};
+
+	if (may_have_socket || !listener_is_remembered(walk) || listener_full(walk))
+		found = listener_find(ctx, packet, walk, &time_wait);
+	if (found == SOCKET_NONE)
+		return SHAKEOFF_SYN_UNSERVED;
+	if (found != SOCKET_LISTENS)
+		return SHAKEOFF_SYN_SOCKET;
+	if (walk->scratch->recent.listener.left)
+		return syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_LEFT);
+	engage_count(walk->service, walk->scratch, walk->now_ns);
+	return listener_full(walk) ? syn_overflow(ctx, packet, walk) : VERDICT_NONE;
+}
+
+static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struct packet *packet,
+						 const struct walk *walk)
+{
+	enum service_health health = SERVICE_SERVED;
+	enum shakeoff_verdict verdict = VERDICT_NONE;
+	enum options_found options;
+	_Bool may_have_socket;
+
+	if (by_listener(walk))
+		verdict = listener_syn_walk(ctx, packet, walk);
+	else
+		health = service_health(walk->service, walk->control, walk->now_ns);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	if (health == SERVICE_UNSERVED)
+		return SHAKEOFF_SYN_UNSERVED;
+	if ((packet->flags & (TCP_FLAG_FIN | TCP_FLAG_RST)) || !tcp_lengths_fit(packet, walk->frame_len) ||
+	    !packet->flow.client_port || source_is_impossible(&packet->flow) || source_is_target(&packet->flow))
+		return SHAKEOFF_SYN_INVALID;
+	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
+	may_have_socket = filter_may_have(&packet->flow, walk->control);
+	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch);
+	if (options == OPTIONS_MISSING)
+		return SHAKEOFF_SYN_INVALID;
+	if (options == OPTIONS_AUTHENTICATE)
+		return by_listener(walk) ? syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_TCP_AUTH) :
+					   SHAKEOFF_SYN_TCP_AUTH;
+	verdict = by_listener(walk) ? syn_listener_check(ctx, packet, walk, may_have_socket) :
+				      syn_queue_check(ctx, packet, walk, health, may_have_socket);
+	return verdict == VERDICT_NONE ? syn_answer(ctx, packet, walk, &walk->scratch->opt) : verdict;
 }
 
 #endif

@@ -28,6 +28,9 @@ packages() {
 		test  util-linux           nsenter
 		test  nginx-light          an unmodified server
 		test  redis-server         an unmodified server
+		test  openssh-server       an unmodified server
+		test  nftables             rules that stand in the way of an ACK without a SYN
+		test  iptables             the same, by the other name
 		test  python3              an unmodified server, and clients
 		test  python3-scapy        single packets that no honest client sends
 		test  curl                 an unmodified client
@@ -54,8 +57,8 @@ satisfied() {
 	esac
 }
 
-# Packages of servers start them at once. A policy file for the time of the installation says no; a policy that the
-# machine already has stays as it is.
+# Packages of servers start them at once, and at every boot. A policy file for the time of the installation says no; a policy that
+# the machine already has stays as it is. Those that came with us stay off: the tests start their own.
 policy=/usr/sbin/policy-rc.d
 forbid_services() {
 	[ ! -e $policy ] || return 0
@@ -63,6 +66,18 @@ forbid_services() {
 	chmod 755 $policy
 	trap 'rm -f $policy' EXIT
 	trap 'exit 1' HUP INT TERM
+}
+
+keep_off() {
+	for package in $missing; do
+		case $package in
+		nginx-light) unit=nginx ;;
+		redis-server) unit=redis-server ;;
+		openssh-server) unit=ssh ;;
+		*) continue ;;
+		esac
+		update-rc.d "$unit" disable >/dev/null 2>&1 || true
+	done
 }
 
 use=${1:-all}
@@ -114,3 +129,4 @@ if ! apt_install; then
 	}
 fi
 rm -f "$log"
+keep_off

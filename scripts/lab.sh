@@ -7,16 +7,18 @@
 #	NAME-client  c0  10.9.0.2/24  2001:db8:9::2/64  02:00:00:09:00:02
 #
 # lab.sh up [NAME]             make it (NAME: shakeoff unless given; labs of different names do not disturb each other)
+# lab.sh behind [NAME]         a third one behind the server, which forwards to it, as to a container:
+#	NAME-behind  b0  10.9.1.2/24  2001:db8:9:1::2/64, the server's end b1 10.9.1.1/24 2001:db8:9:1::1/64
 # lab.sh down [NAME]           remove it, with everything in it
-# lab.sh shell [NAME [server|client]]   a shell in one of the two (client unless given)
-# lab.sh run NAME server|client COMMAND...
+# lab.sh shell [NAME [server|client|behind]]   a shell in one of them (client unless given)
+# lab.sh run NAME server|client|behind COMMAND...
 set -euo pipefail
 
 BUILD=${BUILD:-$(cd "$(dirname "$0")/.." && pwd)/build}
 export PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-	sed -n '4,13s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -82,6 +84,28 @@ up() {
 	trap - ERR
 }
 
+behind() {
+	local server=$1-server client=$1-client behind=$1-behind
+	[ -e "/run/netns/$server" ] || die "no lab '$1': lab.sh up $1 makes it"
+	[ ! -e "/run/netns/$behind" ] || die "there is one behind '$1' already"
+	ip netns add "$behind"
+	quiet_ipv6 "$behind"
+	ip -n "$server" link add b1 type veth peer name b0 netns "$behind"
+	ip -n "$server" address add 10.9.1.1/24 dev b1
+	ip -n "$behind" address add 10.9.1.2/24 dev b0
+	ip -n "$server" address add 2001:db8:9:1::1/64 dev b1 nodad
+	ip -n "$behind" address add 2001:db8:9:1::2/64 dev b0 nodad
+	ip -n "$behind" link set lo up
+	ip -n "$behind" link set b0 up
+	ip -n "$server" link set b1 up
+	ip -n "$behind" route add default via 10.9.1.1
+	ip -n "$behind" -6 route add default via 2001:db8:9:1::1
+	ip -n "$client" route add 10.9.1.0/24 via 10.9.0.1
+	ip -n "$client" -6 route add 2001:db8:9:1::/64 via 2001:db8:9::1
+	inside "$server" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+}
+
 # What still runs in a namespace would keep it alive under no name.
 end_processes() {
 	local pids
@@ -100,7 +124,7 @@ end_processes() {
 
 down() {
 	local ns found=1 pins
-	for ns in "$1-server" "$1-client"; do
+	for ns in "$1-server" "$1-client" "$1-behind"; do
 		[ -e "/run/netns/$ns" ] || continue
 		found=0
 		end_processes "$ns"
@@ -115,10 +139,11 @@ down() {
 command=$1
 name=${2:-shakeoff}
 case $command in
-up | down | shell | run) [ "$(id -u)" -eq 0 ] || die "needs root" ;;
+up | behind | down | shell | run) [ "$(id -u)" -eq 0 ] || die "needs root" ;;
 esac
 case $command in
 up) up "$name" ;;
+behind) behind "$name" ;;
 down) down "$name" || die "no lab '$name'" ;;
 shell)
 	side=${3:-client}

@@ -19,11 +19,11 @@
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 1
+#define SHAKEOFF_ABI 2
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v1"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v2"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> __u32 service id */
@@ -36,13 +36,13 @@
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 
-#define SHAKEOFF_MAX_SERVICES 1024
+#define SHAKEOFF_MAX_SERVICES 16384 /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_RING_BYTES (8u << 20)
 #define SHAKEOFF_MAX_VALIDATED (1u << 18)
-#define SHAKEOFF_NAME_LEN 32 /* of a service, with its NUL */
+#define SHAKEOFF_NAME_LEN 48 /* of a service, with its NUL; an IPv6 address and port fit */
 
 /*
  * Cookies. An epoch is 64 s: epoch = (now + shakeoff_control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS, 32 bits of it. A
@@ -65,10 +65,69 @@
 /* A window scale that was not negotiated. A real one is 0..14 (RFC 7323, section 2.3). */
 #define SHAKEOFF_NO_WSCALE 15
 
+/*
+ * engage = auto. The SYNs of a service are counted in windows of this length; where a window has more than the service's
+ * engage_rate allows, or the listening socket's SYN queue is half full, the hook answers with cookies from that very SYN on. It
+ * goes on until there was neither half that rate nor a SYN queue a quarter full for the hold time.
+ */
+#define SHAKEOFF_ENGAGE_WINDOW_NS 10000000ull
+#define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
+#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
+
+/* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve. */
+#define SHAKEOFF_SYN_BUDGET_DEFAULT 20000u
+#define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
+
+/*
+ * For so long after engaging, ACKs with a cookie of the kernel's own are let through: TCP_SYNCOOKIE_VALID, include/net/tcp.h,
+ * in which the kernel accepts them.
+ */
+#define SHAKEOFF_KERNEL_COOKIE_NS 120000000000ull
+
 enum shakeoff_handoff {
 	SHAKEOFF_HANDOFF_AUTO,
 	SHAKEOFF_HANDOFF_LISTENER,
 	SHAKEOFF_HANDOFF_QUEUE,
+};
+
+/* When the hook answers SYNs of a service with cookies. */
+enum shakeoff_engage {
+	SHAKEOFF_ENGAGE_ALWAYS,
+	SHAKEOFF_ENGAGE_AUTO,  /* listener handoff only: while there is a flood */
+	SHAKEOFF_ENGAGE_NEVER, /* only the kernel can: see shakeoff_service.left; its SYNs have a budget */
+};
+
+/* Why a service is left to the kernel. X(CONSTANT, name, help) */
+/* clang-format off */
+#define SHAKEOFF_LEFT_REASONS(X)                                                                                       \
+	X(LEFT_NOT, "", "it is not")                                                                                   \
+	X(LEFT_MPTCP, "mptcp", "an MPTCP socket: the kernel cannot complete handshakes of others for it")              \
+	X(LEFT_TCP_AUTH, "tcp_auth", "a socket with TCP-MD5 or TCP-AO keys")                                           \
+	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN does not reach it: NAT or connection tracking rules")     \
+	X(LEFT_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
+	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")
+/* clang-format on */
+
+enum shakeoff_left {
+#define X(constant, name, help) SHAKEOFF_##constant,
+	SHAKEOFF_LEFT_REASONS(X)
+#undef X
+		SHAKEOFF_LEFT_COUNT
+};
+
+/* Why the hook began to answer for a service with engage = auto. X(CONSTANT, name, help) */
+/* clang-format off */
+#define SHAKEOFF_ENGAGE_CAUSES(X)                                                                                      \
+	X(CAUSE_NONE, "", "it has not")                                                                                \
+	X(CAUSE_SYN_RATE, "syn_rate", "more SYNs a second than engage-rate")                                           \
+	X(CAUSE_SYN_QUEUE, "syn_queue", "the listening socket's SYN queue was half full")
+/* clang-format on */
+
+enum shakeoff_engage_cause {
+#define X(constant, name, help) SHAKEOFF_##constant,
+	SHAKEOFF_ENGAGE_CAUSES(X)
+#undef X
+		SHAKEOFF_ENGAGE_CAUSE_COUNT
 };
 
 /* What a full accept queue does with SYNs and final ACKs: as tcp_abort_on_overflow 0 and 1. */
@@ -85,7 +144,7 @@ enum shakeoff_overflow {
 #define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 
-/* Written by the daemon, read by the hook. */
+/* Written by the daemon, but for the one field, and read by the hook. */
 struct shakeoff_control {
 	__u64 heartbeat_ns;    /* time of the last heartbeat; 0: no daemon has run, or it stopped cleanly */
 	__u64 epoch_offset_ns; /* what to add to CLOCK_MONOTONIC before dividing by SHAKEOFF_EPOCH_NS */
@@ -96,7 +155,8 @@ struct shakeoff_control {
 	__u64 started_ns;      /* when the present daemon started, for display */
 	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
 	__u32 pad;
-	__u64 pad2[2];
+	__u64 claimed_tick; /* written by the hook: jiffies when an ACK was last given to the tc program */
+	__u64 pad2;
 };
 _Static_assert(sizeof(struct shakeoff_control) == 64, "shakeoff_control is read by several programs");
 
@@ -128,38 +188,57 @@ enum shakeoff_refusal {
 };
 
 /* shakeoff_service.flags */
-#define SHAKEOFF_SERVICE_USED 0x1u   /* the slot belongs to a configured service */
+#define SHAKEOFF_SERVICE_USED 0x1u   /* the slot belongs to a service */
 #define SHAKEOFF_SERVICE_SERVED 0x2u /* a server has listened: SYNs are answered. Stays set while a server restarts. */
+#define SHAKEOFF_SERVICE_DISCOVERED                                                                                    \
+	0x4u /* of a listening socket that no configured service has; its name is what ss shows: *:80, 10.9.0.1:80 */
 
 /*
- * A service. The first block is written by the daemon; `enqueued` by the hook only; the last block by the daemon only.
- * The accept queue holds enqueued - dequeued connections (signed difference; may be briefly off by one a CPU).
+ * A service. Each block is a cache line with one writer: the daemon, the hook, the daemon.
+ *
+ * Queue handoff: the accept queue holds enqueued - dequeued connections (signed difference; may be briefly off by one a CPU).
+ * Listener handoff: enqueued - dequeued are on their way from the hook to the listening socket, whose own queue is the rest;
+ * the tc program counts `dequeued`.
  */
 struct shakeoff_service {
 	char name[SHAKEOFF_NAME_LEN]; /* NUL-terminated */
 	__u32 flags;                  /* SHAKEOFF_SERVICE_* */
 	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
 	__u8 overflow;                /* enum shakeoff_overflow */
-	__u8 wscale;                  /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
-	__u8 pad;
-	__u32 capacity;       /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
-	__u32 backlog;        /* from the configuration */
+	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
+	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
+	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
+	__u32 backlog;                /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
+
 	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u32 engage_rate;    /* SYNs a second */
+	__u32 syn_budget;     /* SYNs a second; engage NEVER, and SYNs that only the kernel can answer */
 	__u16 window_max;     /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
-	__u16 servers;        /* servers connected now */
-	__u64 pad2;
+	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
+	__u8 wscale;          /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
+	__u8 pad[7];
+	__u64 pad2[5];
 
-	__u64 enqueued; /* final ACKs validated and given to the daemon */
-	__u64 pad3[7];
+	__u64 enqueued;    /* final ACKs validated and given on */
+	__u64 engaged_ns;  /* since when SYNs are answered with cookies; 0: they are not, now */
+	__u64 pressure_ns; /* when what keeps it engaged was last seen */
+	__u64 released_ns; /* when it last went back to the kernel; 0: never */
+	__u64 window_ns;   /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 window_syns; /* SYNs in it */
+	__u32 engagements; /* how often it was engaged */
+	__u32 cause;       /* enum shakeoff_engage_cause: of the last time */
+	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
+	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 dequeued;    /* of these, taken by a server or refused */
+	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
 	__u64 established; /* sockets made */
 	__u64 accepted;    /* taken by a server, and acknowledged by it */
 	__u64 from_kernel; /* of the accepted, those that the kernel's own handshake made (loopback, say) */
 	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
 	__u64 pad4[5];
 };
-_Static_assert(sizeof(struct shakeoff_service) == 256, "shakeoff_service is indexed by several programs");
+_Static_assert(sizeof(struct shakeoff_service) == 320, "shakeoff_service is indexed by several programs");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, "its own cache line");
 
@@ -189,8 +268,11 @@ struct shakeoff_interface {
 	__u8 sack;          /* sysctl tcp_sack */
 	__u8 timestamps;    /* sysctl tcp_timestamps != 0 */
 	__u8 ttl;           /* sysctl ip_default_ttl: time to live and hop limit of what we send */
+	__u8 ecn;           /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
+	__u8 admits;        /* the tc program is attached: services with the listener handoff can be answered */
+	__u8 pad[2];
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 16, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {
@@ -199,7 +281,9 @@ struct shakeoff_service_counters {
 	__u64 ack_valid; /* final ACKs accepted */
 	__u64 ack_invalid;
 	__u64 overflow; /* SYNs and ACKs turned away by a full accept queue */
-	__u64 pad[3];
+	__u64 admitted; /* listener handoff: requests assigned to the listening socket by the tc program */
+	__u64 unadmitted; /* listener handoff: the kernel refused the assignment, or no socket listened any more */
+	__u64 pad;
 };
 _Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
 
@@ -212,13 +296,18 @@ struct shakeoff_tuple {
 };
 _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding");
 
+/* shakeoff_validated.flags; listener handoff only */
+#define SHAKEOFF_VALIDATED_ADMITTED 0x1u  /* the tc program has assigned the request */
+#define SHAKEOFF_VALIDATED_CONFIRMED 0x2u /* a later segment met its socket: the ACK is not to open it again */
+
 /* A tuple whose final ACK was accepted. */
 struct shakeoff_validated {
 	__u64 opened_ns;
 	__u32 client_isn;
 	__u32 cookie;   /* our ISN */
 	__u16 service;  /* id */
-	__u16 followed; /* segments that followed the ACK to the daemon; the hook counts without a lock, so about */
+	__u8 followed;  /* segments that followed the ACK before its socket existed; counted without a lock, so about */
+	__u8 flags;     /* SHAKEOFF_VALIDATED_* */
 	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");

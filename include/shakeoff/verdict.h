@@ -30,9 +30,15 @@
 	X(SOCKET, "socket", PASS, 0, "belongs to a socket that exists")                                                \
 	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
 	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
-	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key or interface profile is loaded yet")     \
+	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key, interface profile or tc program is there yet") \
 	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or its daemon is gone for good") \
+	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
+	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve, within its budget") \
 	X(ACK_UNSERVED, "ack_unserved", PASS, 0, "a segment without a socket for a service that has no server")         \
+	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment without a socket, for the kernel to judge")             \
+	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
+	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
+	X(SEGMENT_FOLLOWS, "segment_follows", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN refused with RST")                                                                   \
@@ -42,6 +48,7 @@
 	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN not answered")                                                                       \
 	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \
+	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
 	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "an ACK that no SYN-ACK of ours brought about") \

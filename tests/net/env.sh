@@ -15,10 +15,12 @@ case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 export BUILD PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 export PYTHONDONTWRITEBYTECODE=1
 
-# The two ends of the lab.
+# The two ends of the lab, and what may be behind the server.
 SERVER4=10.9.0.1 SERVER6=2001:db8:9::1
 # shellcheck disable=SC2034 # for tests
 CLIENT4=10.9.0.2 CLIENT6=2001:db8:9::2 SERVER_MAC=02:00:00:09:00:01 CLIENT_MAC=02:00:00:09:00:02
+# shellcheck disable=SC2034 # for tests
+BEHIND4=10.9.1.2 BEHIND6=2001:db8:9:1::2
 # Addresses that the client's kernel does not know: raw clients speak TCP from there (rawtcp.py).
 RAW4=10.9.0.77 RAW6=2001:db8:9::77
 
@@ -35,6 +37,7 @@ DAEMON_PID=
 
 server() { nsenter --net="/run/netns/$LAB-server" -- "$@"; }
 client() { nsenter --net="/run/netns/$LAB-client" -- "$@"; }
+behind() { nsenter --net="/run/netns/$LAB-behind" -- "$@"; }
 
 # The daemon first: it detaches by itself. The lab's end takes the rest with it.
 clean_up() {
@@ -51,6 +54,9 @@ lab_up() {
 	ip -n "$LAB-server" neighbour replace "$RAW6" lladdr "$CLIENT_MAC" dev s0 nud permanent
 }
 
+# Whether this kernel can complete handshakes into listening sockets (6.9 and later).
+kernel_admits() { grep -qw bpf_sk_assign_tcp_reqsk /proc/kallsyms; }
+
 # within SECONDS COMMAND...: until the command succeeds
 within() {
 	local end
@@ -62,7 +68,7 @@ within() {
 	done
 }
 
-# spawn server|client NAME COMMAND...: in the background; output in $TMP/NAME.log, its process in $PID
+# spawn server|client|behind NAME COMMAND...: in the background; output in $TMP/NAME.log, its process in $PID
 spawn() {
 	local side=$1 name=$2
 	shift 2
@@ -81,12 +87,21 @@ ends() { within "${2:-5}" sh -c "! kill -0 $1"; }
 
 # ------------------------------------------------------------------------------------------------------------ shakeoff
 
-# config NAME PORT [KEY=VALUE...]: a configuration with one service on both addresses of the server
+# settings [KEY=VALUE...]: as lines of the file
+settings() {
+	local line
+	for line; do
+		echo "${line/=/ = }"
+	done
+}
+
+# config_daemon [KEY=VALUE...]: a configuration without a service
+config_daemon() { { printf '[daemon]\ninterface = s0\n' && settings "$@"; } >"$CONF"; }
+
+# config NAME PORT [KEY=VALUE...]: a configuration with one service on both addresses of the server, and nothing but it
 config() {
-	local name=$1 port=$2
-	shift 2
-	printf '[daemon]\ninterface = s0\n' >"$CONF"
-	service "$name" "$port" "$@"
+	config_daemon discover=no
+	service "$@"
 }
 
 # service NAME PORT [KEY=VALUE...]: one more
@@ -100,43 +115,52 @@ service() {
 config_pair() {
 	local name=$1 port=$2
 	shift 2
-	printf '[daemon]\ninterface = s0\n' >"$CONF"
+	config_daemon discover=no
 	service_on "${name}4" "$SERVER4:$port" -- "$@"
 	service_on "${name}6" "[$SERVER6]:$port" -- "$@"
 }
 
-# service_on NAME ADDRESS:PORT... -- [KEY=VALUE...]
+# service_on NAME ADDRESS:PORT... -- [KEY=VALUE...]: the queue handoff, always, unless told otherwise
 service_on() {
 	{
-		printf '\n[service %s]\nhandoff = queue\nengage = always\n' "$1"
+		printf '\n[service %s]\n' "$1"
+		case " $* " in *' handoff='*) ;; *) echo 'handoff = queue' ;; esac
+		case " $* " in *' engage='*) ;; *) echo 'engage = always' ;; esac
 		shift
 		while [ "$1" != -- ]; do
 			echo "listen = $1"
 			shift
 		done
 		shift
-		for line; do
-			echo "${line/=/ = }"
-		done
+		settings "$@"
 	} >>"$CONF"
 }
 
-daemon_command() { echo "$BUILD/shakeoffd" --config "$CONF" --run-dir "$RUN"; }
+# discovered KEY=VALUE...: what holds for services that discovery finds
+discovered() { { printf '\n[discovered]\n' && settings "$@"; } >>"$CONF"; }
 
-# Starts the daemon and waits until its sockets are there.
+# Starts the daemon on the configuration and waits until its sockets are there.
 daemon_start() {
 	local name
-	# shellcheck disable=SC2046 # words
-	spawn server shakeoffd $(daemon_command)
-	DAEMON_PID=$PID
+	daemon_spawn --config "$CONF"
 	name=$(sed -n 's/^\[service \(.*\)\]/\1/p' "$CONF" | tail -n 1)
 	within 10 ready "$name" || bail "shakeoffd did not start"
 }
 
-# Its heartbeat tells that it runs; a socket may be a dead daemon's.
-ready() {
-	kill -0 "$DAEMON_PID" && [ -S "$RUN/$1.sock" ] && alive | grep -q true
+# daemon_start_bare [ARGUMENT...]: without a configuration
+daemon_start_bare() {
+	daemon_spawn "$@"
+	within 10 beats || bail "shakeoffd did not start"
 }
+
+daemon_spawn() {
+	spawn server shakeoffd "$BUILD/shakeoffd" --run-dir "$RUN" "$@"
+	DAEMON_PID=$PID
+}
+
+# Its heartbeat tells that it runs; a socket may be a dead daemon's.
+beats() { kill -0 "$DAEMON_PID" && alive | grep -q true && [ "$(status datapaths.0.daemon.pid)" = "$DAEMON_PID" ]; }
+ready() { beats && { [ -z "$1" ] || [ -S "$RUN/$1.sock" ]; }; }
 
 daemon_stop() {
 	kill "$DAEMON_PID" 2>/dev/null
@@ -167,6 +191,22 @@ alive() { status datapaths.0.daemon.alive; }
 # A field of the first service, such as recv_q.
 queue() { server "$BUILD/shakeoff" queues --json | json "queues.0.$1"; }
 counter() { server "$BUILD/shakeoff" stats --json | json "counters.$1"; }
+
+# shown NAME FIELD: what `shakeoff status` shows of a service, such as state or left; empty if there is no such service
+shown() {
+	server "$BUILD/shakeoff" status --json | python3 -c '
+import json, sys
+services = [service for path in json.load(sys.stdin)["datapaths"] for service in path["services"]]
+print(*(service[sys.argv[2]] for service in services if service["name"] == sys.argv[1]))' "$@" 2>/dev/null
+}
+shows() { [ "$(shown "$1" "$2")" = "$3" ]; }
+
+# The names of all services that have a server, sorted, in one line.
+services() {
+	server "$BUILD/shakeoff" status --json | python3 -c '
+import json, sys
+print(*sorted(service["name"] for path in json.load(sys.stdin)["datapaths"] for service in path["services"] if service["served"]))' 2>/dev/null
+}
 
 # nginx_start PORT [BACKLOG [plain]]: a real nginx on both addresses; under the preload, unless plain
 nginx_start() {
@@ -215,4 +255,12 @@ retransmissions() {
 server_start() {
 	spawn server "$1" env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$2" "$3" --mode "$4" --backlog "${5:-128}"
 	within 5 grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
+}
+
+# plain_start NAME ADDRESS PORT MODE [ARGUMENT...]: the same as it is, without the preload
+plain_start() {
+	local name=$1
+	rm -f "$TMP/$name.log"
+	spawn server "$name" python3 "$HERE/server.py" "$2" "$3" --mode "${@:4}"
+	within 5 grep -q listening "$TMP/$name.log" || bail "server.py does not listen on $2 port $3"
 }

@@ -90,6 +90,52 @@ tap() {
 	done < <("$@" 2>&1 || echo "not ok - $* did not get to its end")
 }
 
+needs_admission() {
+	kernel_admits && return
+	pass "the listener handoff # SKIP this kernel has no bpf_sk_assign_tcp_reqsk"
+	exit 0
+}
+
+# service_at ADDRESS PORT: the name of a discovered service
+service_at() {
+	case $1 in *:*) echo "[$1]:$2" ;; *) echo "$1:$2" ;; esac
+}
+
+# found SERVICE: a listening socket is found within a second, and its service answered by the hook from then on
+found() { check "$1 is found within 1 s" within 1 shows "$1" state engaged; }
+
+# Connections that the hook has let through to listening sockets. It is the kernel that renews one in TIME-WAIT, of which a client
+# with many connections meets some: SYNs for them count as well.
+let_through() { server "$BUILD/shakeoff" stats --json | python3 -c '
+import json, sys
+counters = json.load(sys.stdin)["counters"]
+print(counters["ack_admitted"] + counters["syn_socket"])'; }
+
+# connections ADDRESS PORT COUNT [ARGUMENT...]: of server.py line: "failed/retransmitted/through the hook"
+connections() {
+	local before result
+	before=$(let_through)
+	result=$(client "$BUILD/tests/net/client" --dst "$1" --port "$2" --count "$3" --request $'hello\n' --json "${@:4}")
+	echo "$(json failed <<<"$result")/$(json retransmissions <<<"$result")/$(($(let_through) - before))"
+}
+
+# all_admitted WHAT ADDRESS PORT COUNT
+all_admitted() {
+	is "$1: none of $4 connections fails, nothing is sent twice, all come through the hook" \
+		"$(connections "$2" "$3" "$4" "${@:5}")" "0/0/$4"
+}
+
+# refused ADDRESS PORT: whether a connection is
+refused() {
+	client python3 -c '
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+except ConnectionRefusedError:
+    sys.exit(0)
+sys.exit(1)' "$@"
+}
+
 finish() {
 	local status=$?
 	trap - EXIT

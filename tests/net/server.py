@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A plain TCP server for tests; nothing in it knows of shakeoff. One JSON line on standard output for what happens.
 
-server.py ADDRESS PORT [--backlog N] [--mode MODE]
+server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--device IFACE]
   collect  read until the client closes, answer with the SHA-256 of what came, close
   line     read one line, answer with it, close (server first)
   info     print TCP_INFO, then as collect
   hold     accept nothing; every SIGUSR1 accepts one connection, which stays open
   greet    speak first, then as collect
+  name     answer with the process's number, close
 """
 import argparse
 import hashlib
 import json
+import os
 import signal
 import socket
 import struct
@@ -29,6 +31,7 @@ def tcp_info(conn):
     u32 = lambda offset: struct.unpack_from("=I", raw, offset)[0] if len(raw) >= offset + 4 else None
     return {
         "options": raw[5] & 0x07,  # timestamps 1, SACK 2, window scale 4
+        "ecn": bool(raw[5] & 0x08),
         "snd_wscale": raw[6] & 15,
         "rcv_wscale": raw[6] >> 4,
         "snd_mss": u32(16),
@@ -43,6 +46,9 @@ def tcp_info(conn):
 
 def serve(conn, peer, mode):
     with conn:
+        if mode == "name":
+            conn.sendall(b"%d\n" % os.getpid())
+            return
         if mode == "line":
             line = b""
             while not line.endswith(b"\n") and (data := conn.recv(4096)):
@@ -69,12 +75,19 @@ def main():
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--backlog", type=int, default=128)
-    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet"])
+    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet", "name"])
+    parser.add_argument("--mptcp", action="store_true")
+    parser.add_argument("--reuseport", action="store_true")
+    parser.add_argument("--device")
     args = parser.parse_args()
 
     family = socket.AF_INET6 if ":" in args.address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_MPTCP if args.mptcp else 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if args.reuseport:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if args.device:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, args.device.encode())
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, args.address != "::")
     listener.bind((args.address, args.port))

@@ -5,28 +5,8 @@
 # The kernel's own queue would take one more than its backlog; shakeoff's takes what it says.
 . "$(dirname "$0")/lib.sh"
 
-# connects N ADDRESS SECONDS: what each of N clients got; they stay connected in the background
-cat >"$TMP/clients.py" <<'EOT'
-import socket, sys, time
-count, address, timeout = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-kept, results = [], []
-for _ in range(count):
-    conn = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    conn.settimeout(timeout)
-    try:
-        conn.connect((address, 7000))
-        results.append("connected")
-    except ConnectionRefusedError:
-        results.append("refused")
-    except TimeoutError:
-        results.append("waits")
-    kept.append(conn)
-    time.sleep(0.05)  # a server that accepts has the time to
-print(" ".join(results), flush=True)
-if len(sys.argv) > 4:
-    time.sleep(float(sys.argv[4]))
-EOT
-connects() { client python3 "$TMP/clients.py" "$@"; }
+# connects COUNT ADDRESS SECONDS: what each of COUNT clients got
+connects() { client python3 "$HERE/connects.py" "$@"; }
 
 hold_start() {
 	spawn server hold env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$1" 7000 --backlog "${2:-5}" --mode "${3:-hold}"
@@ -57,12 +37,12 @@ for address in "$SERVER4" "$SERVER6"; do
 	config hold 7000 backlog=5 overflow=drop
 	daemon_start
 	hold_start "$address"
-	spawn client five python3 "$TMP/clients.py" 5 "$address" 2 30
+	spawn client five python3 "$HERE/connects.py" 5 "$address" 2 30
 	five=$PID
 	within 5 grep -q connected "$TMP/five.log"
 	is "$address, drop: five connect" "$(cat "$TMP/five.log")" "connected connected connected connected connected"
 	is "$address, drop: the sixth waits" "$(connects 1 "$address" 0.5)" waits
-	spawn client sixth python3 "$TMP/clients.py" 1 "$address" 8
+	spawn client sixth python3 "$HERE/connects.py" 1 "$address" 8
 	sixth=$PID
 	sleep 0.3
 	kill -USR1 "$HOLD_PID"

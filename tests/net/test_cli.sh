@@ -1,11 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The command line: text and JSON, help, and what works while the daemon is down.
+# The command line: text and JSON, help, what it says of listening sockets and of accept queues, and what works while the daemon
+# is down.
 . "$(dirname "$0")/lib.sh"
 
 shakeoff() { server "$BUILD/shakeoff" "$@"; }
+is_json() { check "$1 --json is JSON" sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff $1 --json | python3 -m json.tool"; }
+
+# queue_of NAME FIELD: of a service in `shakeoff queues`
+queue_of() {
+	shakeoff queues --json | python3 -c '
+import json, sys
+print(*(queue[sys.argv[2]] for queue in json.load(sys.stdin)["queues"] if queue["service"] == sys.argv[1]))' "$@"
+}
+
+dead() { alive | grep -q false; }
 
 lab_up
+
+# ------------------------------------------------------------------------------------------------- help, nothing there
+
 for command in attach detach status stats queues connections; do
 	check "$command --help" shakeoff $command --help
 done
@@ -16,6 +30,101 @@ for command in status stats queues connections; do
 	check "$command on a host without anything" sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff $command --json >/dev/null; [ \$? -le 1 ]"
 done
 
+# ---------------------------------------------------------------------------------- listening sockets, no configuration
+
+server_plain() { # NAME ADDRESS PORT BACKLOG [ARGUMENT...]
+	spawn server "$1" python3 "$HERE/server.py" "$2" "$3" --mode hold --backlog "$4" "${@:5}"
+	within 5 grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
+}
+
+attached=$(shakeoff attach s0)
+matches "attach tells the mode and both programs" "$attached" '^s0: attached in native mode \(program [0-9]+, tc program [0-9]+\)$'
+matches "attach says what to start when no daemon runs" "$attached" '^No daemon is running: start .shakeoffd.'
+matches "attach again finds all in place" "$(shakeoff attach s0)" '^s0: already attached in native mode \(program [0-9]+, tc program [0-9]+\)$'
+matches "status without a daemon says so" "$(shakeoff status)" '^Daemon +not running'
+matches "status without a daemon: no service" "$(shakeoff status)" 'No service is published'
+
+server ip link add d0 type veth peer name d1
+check "attach to a second interface" shakeoff attach d0
+is "both interfaces share one datapath" "$(status interfaces.0.datapath)" "$(status interfaces.1.datapath)"
+check "detach it again" shakeoff detach d0
+server ip link del d0
+
+nginx_start 80 100 plain
+server_plain greedy "$SERVER4" 7001 65535
+server_plain mptcp "$SERVER4" 7002 10 --mptcp
+server_plain group1 "$SERVER4" 7003 30 --reuseport
+server_plain group2 "$SERVER4" 7003 30 --reuseport
+daemon_start_bare
+within 5 shows "$SERVER4:80" state peace
+is "status: a listening socket that was found is in peace" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" handoff)" peace/listener
+is "status: it is marked as discovered" "$(shown "$SERVER4:80" discovered)" True
+is "status: an MPTCP socket is left to the kernel" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" left)" "left to the kernel/mptcp"
+is "status: the interface gives connections to listening sockets" "$(status interfaces.0.admits)" true
+matches "status: and names its tc program" "$(status interfaces.0.admit_id)" '^[0-9]+$'
+text=$(shakeoff status)
+matches "status sums the services up" "$text" '^[0-9]+ services: .*1 left to the kernel, [0-9]+ in peace$'
+matches "status: a row says it at a glance" "$text" "^$SERVER4:80 +peace .*listener +discovered +1 "
+matches "status: the reason is explained once, below" "$text" '^mptcp: an MPTCP socket'
+is "status: what is left comes before what is in peace" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
+matches "attach says nothing of a daemon that runs" "$(shakeoff attach s0 | wc -l)" '^1$'
+
+is "queues: the capacity is the listen backlog" "$(queue_of "$SERVER4:80" send_q)/$(queue_of "$SERVER4:80" send_q_cause)" "100/listen backlog"
+is "queues: or sysctl somaxconn" "$(queue_of "$SERVER4:7001" send_q)/$(queue_of "$SERVER4:7001" send_q_cause)" \
+	"$(server cat /proc/sys/net/core/somaxconn)/somaxconn"
+is "queues: sockets that share a port are one queue" "$(queue_of "$SERVER4:7003" send_q)/$(queue_of "$SERVER4:7003" servers)" 60/2
+spawn client waiting python3 -c '
+import socket, sys, time
+waiting = [socket.create_connection((sys.argv[1], 7001)) for _ in range(3)]
+time.sleep(60)' "$SERVER4"
+waits() { [ "$(queue_of "$SERVER4:7001" recv_q)" = 3 ]; }
+within 5 waits
+is "queues: Recv-Q is what waits in the listening socket" "$(queue_of "$SERVER4:7001" recv_q)" 3
+matches "queues: what waits comes first" "$(shakeoff queues | sed -n 2p)" "^$SERVER4:7001 +3 "
+matches "connections: in peace the kernel opened them" "$(shakeoff connections)" "^$SERVER4:7001 +ESTABLISHED .* kernel +-$"
+
+# More services than a screen has lines.
+spawn server many python3 -c '
+import signal, socket, sys
+held = [socket.create_server((sys.argv[1], 10000 + i)) for i in range(100)]
+signal.pause()' "$SERVER4"
+within 5 shows "$SERVER4:10099" state peace
+matches "status lists the first and counts the rest" "$(shakeoff status)" '^and [0-9]+ more: --all lists them$'
+is "status --all lists all" "$(shakeoff status --all | grep -c "^$SERVER4:")" "$(services | grep -o "$SERVER4:" | wc -l)"
+is "queues --all, too" "$(shakeoff queues --all | grep -c "^$SERVER4:")" "$(services | grep -o "$SERVER4:" | wc -l)"
+kill "$PID"
+daemon_stop
+matches "status: a daemon that was stopped is not running" "$(shakeoff status)" '^Daemon +not running'
+
+# The hook answers.
+printf '[discovered]\nengage = always\n' >"$CONF"
+daemon_spawn --config "$CONF"
+within 5 shows "$SERVER4:80" state engaged
+is "status: engage = always is engaged" "$(shown "$SERVER4:80" engaged)/$(shown "$SERVER4:80" why)" True/always
+client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --count 100 --http >/dev/null
+is "stats: every validated connection was given to its listening socket" "$(counter admitted)/$(counter unadmitted)" "$(counter ack_valid)/0"
+is "queues: admitted, of the service" "$(queue_of "$SERVER4:80" admitted)" "$(queue_of "$SERVER4:80" ack_valid)"
+at_least "queues: and cookies" "$(queue_of "$SERVER4:80" cookies)" 100
+matches "connections: shakeoff opened them" "$(shakeoff connections)" "^$SERVER4:80 .* shakeoff +[0-9]+ m?s$"
+daemon_stop
+
+# A flood: of any rate.
+printf '[discovered]\nengage-rate = 1\n' >"$CONF"
+daemon_spawn --config "$CONF"
+within 5 shows "$SERVER4:80" state peace
+client curl -s -m 2 -o /dev/null "http://$SERVER4/"
+is "status: a flood engages" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" cause)/$(shown "$SERVER4:80" engagements)" engaged/syn_rate/1
+matches "status: with its beginning" "$(shown "$SERVER4:80" engaged_age_ms)" '^[0-9]+$'
+matches "status: in words" "$(shakeoff status)" "^$SERVER4:80 +engaged +syn_rate +[0-9]+ m?s +listener"
+matches "status: explained" "$(shakeoff status)" '^syn_rate: more SYNs'
+daemon_kill
+within 5 dead
+is "status: a dead daemon leaves the listening socket engaged" "$(alive)/$(shown "$SERVER4:80" state)" false/engaged
+nginx_stop
+
+# -------------------------------------------------------------------------------------------------- the queue handoff
+
+check "detach" shakeoff detach s0
 config web 80 backlog=100
 daemon_start
 nginx_start 80
@@ -23,14 +132,15 @@ client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --count 100 --http >
 
 for command in status stats queues connections; do
 	check "$command" shakeoff $command
-	check "$command --json is JSON" sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff $command --json | python3 -m json.tool"
+	is_json $command
 done
-for name in syn_received synack_sent ack_valid ack_invalid established accepted overflow passed; do
+for name in syn_received synack_sent ack_valid ack_invalid admitted established accepted overflow passed; do
 	matches "stats --json has counters.$name as an integer" "$(counter $name)" '^[0-9]+$'
 done
 at_least "syn_received counts" "$(counter syn_received)" 100
 is "what was validated was established" "$(counter established)" "$(counter ack_valid)"
 is "and accepted" $(($(counter accepted) - $(queue from_kernel))) "$(counter ack_valid)"
+is "status: a service with the queue handoff is always engaged" "$(shown web state)/$(shown web why)/$(shown web discovered)" engaged/always/False
 
 # A connection that lasts.
 spawn client lasting python3 -c '
@@ -44,7 +154,10 @@ matches "queues shows the service and its capacity" "$(shakeoff queues)" 'web.*\
 matches "status shows the interface" "$(shakeoff status)" 's0'
 
 daemon_kill
+within 5 dead
 for command in status stats queues connections; do
-	check "$command --json works without the daemon" sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff $command --json | python3 -m json.tool"
+	check "$command works without the daemon" shakeoff $command
+	is_json $command
 done
+is "status: without it a service with the queue handoff is down" "$(shown web state)" "daemon down"
 at_least "counters are still there" "$(counter ack_valid)" 100

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 lab_up
-printf '[daemon]\ninterface = s0\n' >"$CONF"
+config_daemon discover=no
 service_on line '*:7000' --
 daemon_start
 # One socket for both families.

@@ -3,17 +3,6 @@
 # What no service claims is left alone: other protocols, other ports, ports that nobody serves, connections of the host itself.
 . "$(dirname "$0")/lib.sh"
 
-# refused ADDRESS PORT
-refused() {
-	client python3 -c '
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
-except ConnectionRefusedError:
-    sys.exit(0)
-sys.exit(1)' "$@"
-}
-
 udp() {
 	client python3 -c '
 import socket, sys

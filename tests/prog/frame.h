@@ -47,6 +47,7 @@ struct segment {
 
 	int tags;          /* VLAN tags: 0..3 */
 	bool provider_tag; /* the outer one is 802.1ad */
+	bool priority_tag; /* they are of VLAN 0: they bring a priority, and are of no VLAN (802.1Q, 6.7) */
 	bool group;        /* to a multicast MAC address */
 	bool reply;        /* from the host to the client: MAC addresses turned round */
 	uint16_t ethertype;
@@ -152,7 +153,7 @@ static inline size_t frame_put_ethernet(uint8_t *at, const struct segment *segme
 		at[0] |= 1;
 	for (int i = 0; i < segment->tags; i++, len += 4) {
 		put16(at + len, i == 0 && segment->provider_tag ? 0x88a8 : 0x8100);
-		put16(at + len + 2, 100 + i);
+		put16(at + len + 2, segment->priority_tag ? 0xa000 : 100 + i);
 	}
 	put16(at + len, type);
 	return len + 2;

@@ -136,11 +136,12 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 {
 	static struct frame after;
 	size_t linear = harness.linear && harness.linear < in->len ? harness.linear : in->len;
-	struct xdp_md context = { .data_end = linear, .ingress_ifindex = harness.ifindex };
+	struct xdp_md context = { .data_end = linear, .ingress_ifindex = harness.ifindex }, context_out = { 0 };
 	struct counts counts_before, counts_after;
 	enum shakeoff_verdict verdict;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->bytes, .data_size_in = in->len, .data_out = after.bytes,
-		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context));
+		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context),
+		    .ctx_out = &context_out, .ctx_size_out = sizeof(context_out));
 	int err;
 
 	counts_read(&counts_before);
@@ -153,7 +154,13 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 	verdict = counted_once(&counts_before, &counts_after);
 	assert_service_counted(&counts_before, &counts_after, verdicts[verdict].counts);
 	assert_int_equal(options.retval, verdicts[verdict].action);
-	after.len = options.data_size_out;
+	/* Metadata comes first; context_out.data is its length. */
+	harness.metadata_len = context_out.data;
+	assert_true(harness.metadata_len <= sizeof(harness.metadata));
+	assert_true(!harness.metadata_len || verdict == SHAKEOFF_ACK_ADMITTED);
+	memcpy(harness.metadata, after.bytes, harness.metadata_len);
+	after.len = options.data_size_out - harness.metadata_len;
+	memmove(after.bytes, after.bytes + harness.metadata_len, after.len);
 	if (options.retval == XDP_PASS) {
 		assert_int_equal(after.len, in->len);
 		assert_memory_equal(after.bytes, in->bytes, in->len);
@@ -289,6 +296,16 @@ void interface_set(const struct shakeoff_interface *profile)
 	generation_raise();
 }
 
+void service_listens(enum shakeoff_engage engage)
+{
+	struct shakeoff_interface profile = interface_default();
+
+	harness.service->handoff = SHAKEOFF_HANDOFF_LISTENER;
+	harness.service->engage = engage;
+	profile.admits = 1;
+	interface_set(&profile);
+}
+
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment)
 {
 	struct shakeoff_tuple tuple = {
@@ -316,14 +333,20 @@ bool validated_get(const struct segment *segment, struct shakeoff_validated *ent
 	return !bpf_map_lookup_elem(harness.validated, &tuple, entry);
 }
 
-void validated_age(const struct segment *segment, int64_t age_ns)
+void validated_set(const struct segment *segment, const struct shakeoff_validated *entry)
 {
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
+
+	assert_int_equal(bpf_map_update_elem(harness.validated, &tuple, entry, BPF_ANY), 0);
+}
+
+void validated_age(const struct segment *segment, int64_t age_ns)
+{
 	struct shakeoff_validated entry;
 
 	assert_true(validated_get(segment, &entry));
 	entry.opened_ns = monotonic_ns() - age_ns;
-	assert_int_equal(bpf_map_update_elem(harness.validated, &tuple, &entry, BPF_EXIST), 0);
+	validated_set(segment, &entry);
 }
 
 static void validated_clear(void)
@@ -374,6 +397,9 @@ int harness_reset(void **state)
 		.overflow = SHAKEOFF_OVERFLOW_DROP,
 		.wscale = SHAKEOFF_NO_WSCALE,
 		.capacity = 100,
+		.backlog = UINT32_MAX,
+		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
+		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 		.window_max = 65535,
 	};
 	interface_set(&profile); /* raises the generation */
@@ -388,16 +414,17 @@ int harness_reset(void **state)
 
 /* ----------------------------------------------------------------------------------------------------- handshakes */
 
-void client_connect(struct client *client, const struct segment *syn)
+void client_make_ack(struct client *client)
 {
-	client->syn = *syn;
-	run_answered(syn, SHAKEOFF_SYNACK_SENT, &client->synack);
+	const struct segment *syn = &client->syn;
+
 	client->ack = (struct segment){
 		.from = syn->from,
 		.to = syn->to,
 		.sport = syn->sport,
 		.dport = syn->dport,
 		.tags = syn->tags,
+		.priority_tag = syn->priority_tag,
 		.seq = syn->seq + 1,
 		.ack = client->synack.seq + 1,
 		.flags = ACK,
@@ -409,6 +436,13 @@ void client_connect(struct client *client, const struct segment *syn)
 	put32(client->ack_options + 4, client->synack.tsecr + 1);
 	put32(client->ack_options + 8, client->synack.tsval);
 	client->ack.options = (struct bytes){ client->ack_options, sizeof(client->ack_options) };
+}
+
+void client_connect(struct client *client, const struct segment *syn)
+{
+	client->syn = *syn;
+	run_answered(syn, SHAKEOFF_SYNACK_SENT, &client->synack);
+	client_make_ack(client);
 }
 
 void client_opens(struct client *client, const struct segment *syn)
@@ -500,10 +534,11 @@ int harness_start(void **state)
 		print_error("the program does not load: %s\n", strerror(errno));
 		return -1;
 	}
-	harness.control = map_memory(skeleton->maps.shakeoff_v1, sizeof(*harness.control));
+	harness.control = map_memory(skeleton->maps.shakeoff_v2, sizeof(*harness.control));
 	services = map_memory(skeleton->maps.service_state, SHAKEOFF_MAX_SERVICES * sizeof(*services));
 	if (!harness.control || !services || service_publish())
 		return -1;
+	harness.object = skeleton->obj;
 	harness.service = &services[SERVICE];
 	harness.plain_program = bpf_program__fd(skeleton->progs.shakeoff_xdp);
 	harness.frags_program = bpf_program__fd(skeleton->progs.shakeoff_xdp_frags);

@@ -2,8 +2,8 @@
 /*
  * The real program under BPF_PROG_TEST_RUN, in a network namespace of the test's own, with one service on 10.9.0.1:80
  * and [2001:db8::1]:80. Every frame that is run is checked for what holds always: one verdict counted once, the
- * service's counters with it, the verdict's XDP action, a passed frame unchanged, a sent one well-formed and on its way
- * back to where the frame came from.
+ * service's counters with it, the verdict's XDP action, a passed frame unchanged (and with metadata only if it is a
+ * validated ACK), a sent one well-formed and on its way back to where the frame came from.
  *
  * cmocka.h and what it needs has to be included before.
  */
@@ -27,14 +27,19 @@
 #define OUR_WSCALE 9
 #define OUR_TTL 61
 
+struct bpf_object;
+
 struct harness {
+	struct bpf_object *object;        /* the program's */
 	struct shakeoff_control *control; /* shared with the program */
 	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
 	int addresses4, keys, interfaces, validated, rings, filter; /* maps */
 	unsigned int ifindex;                                       /* where frames come in */
 	__u32 service_id;                                           /* whose counters a frame is to move */
-	size_t linear; /* bytes in a frame's first buffer; 0: as many as fit */
+	size_t linear;         /* bytes in a frame's first buffer; 0: as many as fit */
+	size_t metadata_len;   /* what the last frame got in front of it */
+	uint8_t metadata[256]; /* likewise */
 };
 
 extern struct harness harness;
@@ -66,6 +71,7 @@ struct client {
 
 /* Sends a SYN, and prepares the ACK that answers the SYN-ACK. Timestamps follow if the SYN-ACK has them. */
 void client_connect(struct client *client, const struct segment *syn);
+void client_make_ack(struct client *client);                         /* from its SYN and the SYN-ACK */
 void client_opens(struct client *client, const struct segment *syn); /* and sends the ACK: ack_valid; takes its event */
 
 /* SYN options. */
@@ -94,12 +100,16 @@ void client_opens(struct client *client, const struct segment *syn); /* and send
 uint64_t monotonic_ns(void);
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
+void validated_set(const struct segment *segment, const struct shakeoff_validated *entry);
 void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */
 bool filter_get(const struct segment *segment, __u32 which);       /* does the filter say that it may have a socket? */
 void generation_raise(void);
 void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
 struct shakeoff_interface interface_default(void);
+
+/* Makes it a service with the listener handoff, on an interface that has the tc program. */
+void service_listens(enum shakeoff_engage engage);
 void rings_set(unsigned int bytes); /* new rings of this size; 0: none */
 
 #endif

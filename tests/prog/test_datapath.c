@@ -3,7 +3,7 @@
  * The data path from user space: attached, found, shared, replaced and detached, on veth pairs in a network namespace of
  * this process. Skipped without root.
  *
- * link: user/common/datapath.c user/common/datapath_attach.c user/common/datapath_detail.c user/common/datapath_maps.c user/common/datapath_pin.c user/common/link.c user/common/log.c
+ * link: user/common/datapath*.c user/common/link.c user/common/log.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -268,6 +268,251 @@ static void a_replacement_that_fails_puts_the_foreign_program_back(void **state)
 	datapath_close(datapath);
 }
 
+/* -------------------------------------------------------------------------------------------------- the tc program */
+
+#define TCX_INGRESS 46 /* BPF_TCX_INGRESS, kernel 6.6 */
+
+struct tcx {
+	uint32_t ids[64];
+	uint32_t count;
+};
+
+static struct tcx tcx_at(const char *ifname)
+{
+	struct tcx tcx = { .count = 64 };
+
+	assert_int_equal(bpf_prog_query(if_nametoindex(ifname), TCX_INGRESS, 0, NULL, tcx.ids, &tcx.count), 0);
+	return tcx;
+}
+
+static struct datapath *loaded_to_admit(void)
+{
+	need_root();
+	if (!datapath_can_admit())
+		skip(); /* before 6.9 */
+	return loaded();
+}
+
+/* Where this namespace's links are pinned. */
+static const char *pin_directory(void)
+{
+	static char path[128];
+	struct stat st;
+
+	assert_int_equal(stat("/proc/self/ns/net", &st), 0);
+	snprintf(path, sizeof(path), "/sys/fs/bpf/shakeoff/%llu", (unsigned long long)st.st_ino);
+	return path;
+}
+
+/* Unless there is no place to pin in this mount namespace: attached without a link. */
+static void is_pinned(const char *name, const char *ifname, const char *owner)
+{
+	char path[256];
+
+	if (access(pin_directory(), F_OK))
+		return;
+	snprintf(path, sizeof(path), "%s/%s:%u:%s", pin_directory(), name, if_nametoindex(ifname), owner);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+/* A tc program of somebody else, by a link that goes when it is closed. */
+static int attach_foreign_tcx(const char *ifname, uint32_t *id)
+{
+	static const struct bpf_insn instructions[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", instructions, 2, NULL), link;
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	assert_true(fd >= 0);
+	link = bpf_link_create(fd, if_nametoindex(ifname), TCX_INGRESS, NULL);
+	assert_true(link >= 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+	*id = info.id;
+	close(fd);
+	return link;
+}
+
+/* What `ip link` does with the object file: fresh maps, and no tc program. */
+static struct datapath *attached_by_ip(const char *ifname)
+{
+	const char *build = getenv("BUILD");
+	struct datapath_attachment attachment;
+	struct datapath *datapath;
+	char command[512];
+
+	snprintf(command, sizeof(command), "ip link set dev %s xdpdrv obj %s/handshake.bpf.o sec xdp", ifname,
+		 build ? build : "build");
+	run(command);
+	attachment = looked(ifname);
+	assert_true(attachment.ours);
+	assert_int_equal(attachment.admit_id, 0);
+	succeeds(datapath_open(&attachment, &datapath));
+	return datapath;
+}
+
+static void the_tc_program_comes_and_goes_with_the_xdp_program(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+	struct tcx tcx;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	tcx = tcx_at("one");
+	assert_int_equal(tcx.count, 1);
+	assert_int_equal(looked("one").admit_id, tcx.ids[0]);
+	is_pinned("one", "one", "admit-attach");
+	datapath_close(datapath);
+	assert_int_equal(looked("one").admit_id, tcx.ids[0]);
+
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 0);
+}
+
+static void interfaces_that_share_a_datapath_share_its_tc_program(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+	struct datapath_attachment attachment;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	datapath_close(datapath);
+	attachment = looked("one");
+	succeeds(datapath_open(&attachment, &datapath));
+	succeeds(datapath_attach(datapath, "one.5", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
+	assert_int_not_equal(attachment.admit_id, 0);
+	assert_int_equal(looked("one.5").admit_id, attachment.admit_id);
+	is_pinned("one_5", "one.5", "admit-daemon");
+
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 0);
+	assert_int_equal(looked("one.5").admit_id, attachment.admit_id);
+	succeeds(datapath_detach("one.5"));
+	datapath_close(datapath);
+}
+
+static void tc_programs_of_others_stay_and_come_after_ours(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+	uint32_t foreign;
+	struct tcx tcx;
+	int link;
+
+	(void)state;
+	link = attach_foreign_tcx("one", &foreign);
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	tcx = tcx_at("one");
+	assert_int_equal(tcx.count, 2);
+	assert_int_equal(tcx.ids[0], looked("one").admit_id);
+	assert_int_equal(tcx.ids[1], foreign);
+
+	succeeds(datapath_detach("one"));
+	tcx = tcx_at("one");
+	assert_int_equal(tcx.count, 1);
+	assert_int_equal(tcx.ids[0], foreign);
+	close(link);
+	datapath_close(datapath);
+}
+
+static void a_program_of_ip_link_gets_the_tc_program_later(void **state)
+{
+	struct datapath *datapath = NULL;
+	uint32_t id;
+
+	(void)state;
+	datapath_close(loaded_to_admit());
+	datapath = attached_by_ip("one");
+	succeeds(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON));
+	id = looked("one").admit_id;
+	assert_int_not_equal(id, 0);
+	is_pinned("one", "one", "admit-daemon");
+	succeeds(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON));
+	assert_int_equal(looked("one").admit_id, id);
+	datapath_close(datapath);
+	assert_int_equal(looked("one").admit_id, id);
+
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 0);
+}
+
+static void without_a_link_the_tc_program_stays_and_is_found_too(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_NETLINK, false));
+	datapath_close(datapath);
+	assert_int_not_equal(looked("one").admit_id, 0);
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 0);
+}
+
+static void a_replacement_takes_the_old_tc_program_away(void **state)
+{
+	struct datapath *old = NULL, *datapath = loaded_to_admit();
+
+	(void)state;
+	old = attached_by_ip("one");
+	succeeds(datapath_admit_attach(old, "one", DATAPATH_OWNER_DAEMON));
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, true));
+	assert_int_equal(looked("one").control_id, datapath_control_id(datapath));
+	assert_int_equal(tcx_at("one").count, 1);
+	assert_int_equal(tcx_at("one").ids[0], looked("one").admit_id);
+	datapath_close(old);
+	succeeds(datapath_detach("one"));
+	datapath_close(datapath);
+}
+
+static void a_replacement_that_fails_leaves_the_tc_program(void **state)
+{
+	struct datapath *old = loaded_to_admit(), *datapath = loaded();
+	uint32_t id;
+
+	(void)state;
+	succeeds(datapath_attach(old, "lo", DATAPATH_MODE_GENERIC, DATAPATH_OWNER_ATTACH, false));
+	id = looked("lo").admit_id;
+	assert_int_not_equal(id, 0);
+	assert_int_equal(datapath_attach(datapath, "lo", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, true),
+			 -EOPNOTSUPP);
+	assert_int_equal(looked("lo").admit_id, id);
+	succeeds(datapath_detach("lo"));
+	assert_int_equal(tcx_at("lo").count, 0);
+	datapath_close(old);
+	datapath_close(datapath);
+}
+
+static void a_tc_program_without_its_xdp_program_is_no_attachment_but_detached(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_NETLINK, false));
+	run("ip link set dev one xdpdrv off");
+	assert_int_equal(tcx_at("one").count, 1);
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 0);
+	assert_int_equal(datapath_detach("one"), -ENOENT);
+	datapath_close(datapath);
+}
+
+static void the_tc_program_wants_the_xdp_program_of_its_datapath(void **state)
+{
+	struct datapath *datapath = loaded_to_admit(), *other = loaded();
+
+	(void)state;
+	assert_int_equal(datapath_admit_attach(datapath, "none", DATAPATH_OWNER_DAEMON), -ENODEV);
+	assert_int_equal(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON), -ENOENT);
+	succeeds(datapath_attach(other, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	assert_int_equal(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON), -ENOENT);
+	attach_foreign("one.5", XDP_FLAGS_DRV_MODE);
+	assert_int_equal(datapath_admit_attach(datapath, "one.5", DATAPATH_OWNER_DAEMON), -EEXIST);
+	succeeds(datapath_detach("one"));
+	datapath_close(other);
+	datapath_close(datapath);
+}
+
 /* ------------------------------------------------------------------------------------------------------------- maps */
 
 struct walk {
@@ -413,22 +658,30 @@ static void what_belongs_to_another_abi_is_not_opened(void **state)
 static void pins_go_with_the_program(void **state)
 {
 	struct datapath *datapath = loaded();
-	char path[128], command[256];
-	struct stat st;
 
 	(void)state;
-	assert_int_equal(stat("/proc/self/ns/net", &st), 0);
-	snprintf(path, sizeof(path), "/sys/fs/bpf/shakeoff/%llu", (unsigned long long)st.st_ino);
 	succeeds(datapath_attach(datapath, "one.5", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
-	if (stat(path, &st)) {
+	if (access(pin_directory(), F_OK)) {
 		succeeds(datapath_detach("one.5"));
 		datapath_close(datapath);
 		skip(); /* no place to pin in this mount namespace: attached by netlink */
 	}
-	snprintf(command, sizeof(command), "test -e %s/one_5:%u:attach", path, if_nametoindex("one.5"));
-	run(command);
+	is_pinned("one_5", "one.5", "attach");
 	succeeds(datapath_detach("one.5"));
-	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(access(pin_directory(), F_OK), -1);
+	datapath_close(datapath);
+}
+
+static void pins_of_an_interface_that_is_gone_are_removed(void **state)
+{
+	struct datapath *datapath = loaded();
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one.5", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
+	run("ip link del one.5; ip link add one.5 type veth peer name four; ip link set one.5 up; ip link set four up");
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
+	succeeds(datapath_detach("one"));
+	assert_int_equal(access(pin_directory(), F_OK), -1);
 	datapath_close(datapath);
 }
 
@@ -460,12 +713,22 @@ int main(void)
 		test(a_foreign_program_is_left_alone),
 		test(a_foreign_program_is_replaced_when_asked_for),
 		test(a_replacement_that_fails_puts_the_foreign_program_back),
+		test(the_tc_program_comes_and_goes_with_the_xdp_program),
+		test(interfaces_that_share_a_datapath_share_its_tc_program),
+		test(tc_programs_of_others_stay_and_come_after_ours),
+		test(a_program_of_ip_link_gets_the_tc_program_later),
+		test(without_a_link_the_tc_program_stays_and_is_found_too),
+		test(a_replacement_takes_the_old_tc_program_away),
+		test(a_replacement_that_fails_leaves_the_tc_program),
+		test(a_tc_program_without_its_xdp_program_is_no_attachment_but_detached),
+		test(the_tc_program_wants_the_xdp_program_of_its_datapath),
 		test(addresses_of_both_families_are_walked_and_removed),
 		test(packets_are_counted_over_all_cpus),
 		test(what_the_daemon_sets_can_be_set_and_removed),
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
 		test(what_belongs_to_another_abi_is_not_opened),
 		test(pins_go_with_the_program),
+		test(pins_of_an_interface_that_is_gone_are_removed),
 		test(a_directory_that_is_not_on_bpffs_is_refused),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/prog/harness.c */
+/* link: tests/prog/harness.c tests/prog/sockets.c */
 /*
  * Segments of tuples that have a socket. Real connections over loopback, from 10.9.0.2 and [2001:db8::2] to the
  * service; the hook sees none of their packets, only the frames of the test.
@@ -21,20 +21,13 @@
 #include <cmocka.h>
 
 #include "harness.h"
+#include "sockets.h"
 
 #ifndef TCP_REPAIR_OFF_NO_WP
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
 
 enum { TCP_STATE_NONE = 0, TCP_STATE_FIN_WAIT2 = 5, TCP_STATE_TIME_WAIT = 6 };
-
-struct family {
-	int family;
-	const char *client, *server;
-};
-
-static const struct family ipv4 = { AF_INET, "10.9.0.2", "10.9.0.1" },
-			   ipv6 = { AF_INET6, "2001:db8::2", "2001:db8::1" };
 
 /* A connection, and what its client's segments look like. */
 struct pair {
@@ -47,40 +40,9 @@ struct pair {
 
 static struct pair pair;
 
-static union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-} make_address(const struct family *family, const char *text, uint16_t port)
-{
-	union address address = { 0 };
-
-	if (family->family == AF_INET) {
-		address.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
-		inet_pton(AF_INET, text, &address.in.sin_addr);
-	} else {
-		address.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
-		inet_pton(AF_INET6, text, &address.in6.sin6_addr);
-	}
-	return address;
-}
-
-static int bound_socket(const struct family *family, const char *text, uint16_t port)
-{
-	union address address = make_address(family, text, port);
-	int fd = socket(family->family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-	if (bind(fd, &address.any, sizeof(address)))
-		fail_msg("bind %s: %s", text, strerror(errno));
-	return fd;
-}
-
 static void pair_listen(const struct family *family)
 {
-	pair.listener = bound_socket(family, family->server, 80);
-	assert_int_equal(listen(pair.listener, 5), 0);
+	pair.listener = listening_socket(family, family->server, 5);
 }
 
 static void pair_connect(const struct family *family)
@@ -134,13 +96,8 @@ static int pair_setup(void **state)
 
 static int pair_teardown(void **state)
 {
-	/* With an RST, so that no client is left in TIME-WAIT. */
-	struct linger linger = { .l_onoff = 1 };
-
 	(void)state;
-	if (pair.client >= 0)
-		setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	pair_close(&pair.client);
+	reset_socket(&pair.client);
 	pair_close(&pair.server);
 	pair_close(&pair.listener);
 	return 0;
@@ -207,15 +164,6 @@ static struct segment syn_of_pair(int32_t isn_step, bool timestamps, int32_t clo
 	syn.options = (struct bytes){ syn_options, timestamps ? 20 : 12 };
 	syn.seq = time_wait_rcv_nxt() + (uint32_t)isn_step;
 	return syn;
-}
-
-static void sysctl_set(const char *path, int value)
-{
-	FILE *file = fopen(path, "we");
-
-	assert_non_null(file);
-	fprintf(file, "%d\n", value);
-	assert_int_equal(fclose(file), 0);
 }
 
 /* ---------------------------------------------------------------------------------------------- live connections */
@@ -318,8 +266,7 @@ static void a_listening_socket_for_any_address_is_none(void **state)
 	struct client client;
 
 	(void)state;
-	pair.listener = bound_socket(&ipv6, "::", 80);
-	assert_int_equal(listen(pair.listener, 5), 0);
+	pair.listener = listening_socket(&ipv6, "::", 5);
 	client_opens(&client, &syn);
 }
 
@@ -349,18 +296,6 @@ static void another_tuple_is_not_the_sockets(void **state)
 }
 
 /* ------------------------------------------------------------------------------------------------------ TIME-WAIT */
-
-/* Hands the segment to the kernel's own TCP. */
-static void kernel_receives(const struct segment *segment)
-{
-	union address to = make_address(&ipv4, ipv4.server, 0);
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	static struct frame frame;
-
-	frame_make(&frame, segment);
-	assert_true(sendto(fd, frame.bytes + frame.l3, frame.len - frame.l3, 0, &to.any, sizeof(to.in)) > 0);
-	close(fd);
-}
 
 struct renewal {
 	const char *name;

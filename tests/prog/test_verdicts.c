@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/prog/harness.c */
+/* link: tests/prog/harness.c tests/prog/sockets.c */
 /*
  * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
  * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
@@ -16,37 +16,42 @@
 #include <cmocka.h>
 
 #include "harness.h"
+#include "sockets.h"
 
 static const struct segment syn = LINUX_SYN;
 
-/* A real connection from 10.9.0.2 to the service; returns its port, and its descriptors for connection_close(). */
-static int connection[3];
+static int listener, connection;
 
-static uint16_t connection_open(void)
+/* A real connection from 10.9.0.2:40002 to the service. */
+static const struct segment connected_syn = { .from = "10.9.0.2", .sport = 40002, .flags = SYN };
+static const struct segment connected_ack = { .from = "10.9.0.2", .sport = 40002, .flags = ACK };
+
+static void connection_open(void)
 {
-	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons(80) },
-			   client = { .sin_family = AF_INET };
-	socklen_t len = sizeof(client);
-	int one = 1;
-
-	inet_pton(AF_INET, "10.9.0.1", &server.sin_addr);
-	inet_pton(AF_INET, "10.9.0.2", &client.sin_addr);
-	connection[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	connection[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(connection[0], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	assert_int_equal(bind(connection[0], (struct sockaddr *)&server, sizeof(server)), 0);
-	assert_int_equal(listen(connection[0], 1), 0);
-	assert_int_equal(bind(connection[1], (struct sockaddr *)&client, sizeof(client)), 0);
-	assert_int_equal(connect(connection[1], (struct sockaddr *)&server, sizeof(server)), 0);
-	connection[2] = accept(connection[0], NULL, NULL);
-	assert_int_equal(getsockname(connection[1], (struct sockaddr *)&client, &len), 0);
-	return ntohs(client.sin_port);
+	listener = listening_socket(&ipv4, ipv4.server, 1);
+	connection = connected_socket(&ipv4, connected_syn.sport);
 }
 
-static void connection_close(void)
+static int setup(void **state)
 {
-	for (int i = 0; i < 3; i++)
-		close(connection[i]);
+	listener = connection = -1;
+	return harness_reset(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	reset_socket(&connection);
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+/* The listener handoff. */
+static void listens(enum shakeoff_engage engage)
+{
+	service_listens(engage);
+	listener = listening_socket(&ipv4, ipv4.server, 5);
 }
 
 /* A handshake up to the ACK, which is then changed. */
@@ -80,18 +85,14 @@ static void reach_FRAGMENT(void)
 
 static void reach_SOCKET(void)
 {
-	const struct segment ack = { .from = "10.9.0.2", .sport = connection_open(), .flags = ACK };
-
-	assert_verdict(&ack, SHAKEOFF_SOCKET);
-	connection_close();
+	connection_open();
+	assert_verdict(&connected_ack, SHAKEOFF_SOCKET);
 }
 
 static void reach_SYN_SOCKET(void)
 {
-	const struct segment again = { .from = "10.9.0.2", .sport = connection_open(), .flags = SYN };
-
-	assert_verdict(&again, SHAKEOFF_SYN_SOCKET);
-	connection_close();
+	connection_open();
+	assert_verdict(&connected_syn, SHAKEOFF_SYN_SOCKET);
 }
 
 static void reach_SYN_TCP_AUTH(void)
@@ -113,12 +114,62 @@ static void reach_SYN_UNSERVED(void)
 	assert_verdict(&syn, SHAKEOFF_SYN_UNSERVED);
 }
 
+static void reach_SYN_PEACE(void)
+{
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_verdict(&syn, SHAKEOFF_SYN_PEACE);
+}
+
+static void reach_SYN_LEFT(void)
+{
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+}
+
 static void reach_ACK_UNSERVED(void)
 {
 	const struct segment ack = { .flags = ACK };
 
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	assert_verdict(&ack, SHAKEOFF_ACK_UNSERVED);
+}
+
+static void reach_ACK_PEACE(void)
+{
+	const struct segment ack = { .flags = ACK };
+
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+}
+
+static void reach_ACK_KERNEL_COOKIE(void)
+{
+	struct segment ack = connected_ack;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	ack.ack = kernel_cookie(&connected_syn) + 1;
+	ack.seq = connected_syn.seq + 1;
+	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
+}
+
+static void reach_ACK_ADMITTED(void)
+{
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client = connected();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+static void reach_SEGMENT_FOLLOWS(void)
+{
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client = connected();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	validated_age(&client.ack, 0);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
 }
 
 static void reach_SYNACK_SENT(void)
@@ -168,6 +219,13 @@ static void reach_ACK_OVERFLOW_DROP(void)
 
 	queue_full(SHAKEOFF_OVERFLOW_DROP);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
+}
+
+static void reach_SYN_BUDGET(void)
+{
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->syn_budget = 0;
+	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
 }
 
 static void reach_SYN_DAEMON_DOWN(void)
@@ -256,6 +314,6 @@ int main(void)
 	struct CMUnitTest tests[SHAKEOFF_VERDICT_COUNT];
 
 	for (int i = 0; i < SHAKEOFF_VERDICT_COUNT; i++)
-		tests[i] = (struct CMUnitTest){ verdict_name(i), is_reached, harness_reset, NULL, (void *)&reaches[i] };
+		tests[i] = (struct CMUnitTest){ verdict_name(i), is_reached, setup, teardown, (void *)&reaches[i] };
 	return cmocka_run_group_tests_name("verdicts", tests, harness_start, harness_stop);
 }

@@ -80,6 +80,7 @@ static void refused(const char *text, int line, const char *expected)
 	assert_null(strchr(error, '\n'));
 	assert_null(config.interfaces);
 	assert_null(config.services);
+	assert_null(config.excludes);
 }
 
 #define DAEMON "[daemon]\ninterface = eth0\n"
@@ -95,6 +96,15 @@ static void the_documented_example_is_read(void **state)
 	accepted("[daemon]\n"
 		 "interface = eth0               ; may be repeated\n"
 		 "interface = eth1\n"
+		 "discover  = no                 ; yes | no\n"
+		 "exclude   = 22                 ; may be repeated\n"
+		 "\n"
+		 "[discovered]\n"
+		 "backlog     = 100\n"
+		 "overflow    = reset\n"
+		 "engage      = always\n"
+		 "engage-rate = 5000\n"
+		 "syn-budget  = 700\n"
 		 "\n"
 		 "[service web]\n"
 		 "listen   = 10.9.0.1:80         ; [2001:db8::1]:443, *:22; may be repeated\n"
@@ -103,17 +113,30 @@ static void the_documented_example_is_read(void **state)
 		 "backlog  = 512\n"
 		 "overflow = reset               ; drop | reset\n"
 		 "engage   = always              ; auto | always\n"
+		 "engage-rate = 1000\n"
+		 "syn-budget  = 2000\n"
 		 "[service ssh_2-x]\n"
 		 "listen = *:22\n");
 	assert_int_equal(config.interface_count, 2);
 	assert_string_equal(config.interfaces[0], "eth0");
 	assert_string_equal(config.interfaces[1], "eth1");
+	assert_false(config.discover);
+	assert_int_equal(config.exclude_count, 1);
+	assert_int_equal(config.excludes[0].family, AF_UNSPEC);
+	assert_int_equal(config.excludes[0].port, 22);
+	assert_int_equal(config.discovered.backlog, 100);
+	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_RESET);
+	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(config.discovered.engage_rate, 5000);
+	assert_int_equal(config.discovered.syn_budget, 700);
 	assert_int_equal(config.service_count, 2);
 	assert_string_equal(config.services[0].name, "web");
 	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_QUEUE);
 	assert_int_equal(config.services[0].backlog, 512);
 	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_RESET);
-	assert_int_equal(config.services[0].engage, CONFIG_ENGAGE_ALWAYS);
+	assert_int_equal(config.services[0].engage, SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(config.services[0].engage_rate, 1000);
+	assert_int_equal(config.services[0].syn_budget, 2000);
 	assert_int_equal(config.services[0].listen_count, 2);
 	assert_int_equal(config.services[0].listen[0].family, AF_INET);
 	assert_int_equal(config.services[0].listen[0].port, 80);
@@ -135,8 +158,85 @@ static void what_is_left_out_has_the_documented_defaults(void **state)
 	accepted(WEB);
 	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_AUTO);
 	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_DROP);
-	assert_int_equal(config.services[0].engage, CONFIG_ENGAGE_AUTO);
+	assert_int_equal(config.services[0].engage, SHAKEOFF_ENGAGE_AUTO);
 	assert_int_equal(config.services[0].backlog, 4096);
+	assert_int_equal(config.services[0].engage_rate, SHAKEOFF_ENGAGE_RATE_DEFAULT);
+	assert_int_equal(config.services[0].syn_budget, SHAKEOFF_SYN_BUDGET_DEFAULT);
+	config_free(&config);
+}
+
+static void assert_defaults(void)
+{
+	assert_int_equal(config.interface_count, 0);
+	assert_int_equal(config.service_count, 0);
+	assert_int_equal(config.exclude_count, 0);
+	assert_true(config.discover);
+	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_DROP);
+	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(config.discovered.backlog, 0);
+	assert_int_equal(config.discovered.engage_rate, SHAKEOFF_ENGAGE_RATE_DEFAULT);
+	assert_int_equal(config.discovered.syn_budget, SHAKEOFF_SYN_BUDGET_DEFAULT);
+}
+
+static void without_a_file_the_same_holds_as_with_an_empty_one(void **state)
+{
+	(void)state;
+	config_default(&config);
+	assert_defaults();
+	config_free(&config);
+	accepted("");
+	assert_defaults();
+	config_free(&config);
+}
+
+static void the_daemon_s_section_and_its_interface_may_be_left_out(void **state)
+{
+	(void)state;
+	accepted("[daemon]\n");
+	assert_defaults();
+	config_free(&config);
+	accepted("[discovered]\n[service web]\nlisten = 10.9.0.1:80\n");
+	assert_int_equal(config.interface_count, 0);
+	assert_int_equal(config.service_count, 1);
+	config_free(&config);
+}
+
+static void every_handoff_is_read(void **state)
+{
+	(void)state;
+	accepted(WEB "handoff = auto\n"
+		     "[service a]\nlisten = 10.9.0.1:81\nhandoff = listener\n"
+		     "[service b]\nlisten = 10.9.0.1:82\nhandoff = queue\n");
+	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_AUTO);
+	assert_int_equal(config.services[1].handoff, SHAKEOFF_HANDOFF_LISTENER);
+	assert_int_equal(config.services[2].handoff, SHAKEOFF_HANDOFF_QUEUE);
+	config_free(&config);
+}
+
+static void what_holds_for_discovered_services_holds_for_no_other(void **state)
+{
+	(void)state;
+	accepted(WEB "backlog = 5\n[discovered]\nbacklog = 6\noverflow = reset\n");
+	assert_int_equal(config.services[0].backlog, 5);
+	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_DROP);
+	assert_int_equal(config.discovered.backlog, 6);
+	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_RESET);
+	config_free(&config);
+}
+
+static void excludes_are_ports_and_addresses(void **state)
+{
+	static const char *const written[] = { "*:22", "*:8080", "10.9.0.1:80", "[2001:db8::1]:80" };
+	char text[CONFIG_LISTEN_TEXT];
+
+	(void)state;
+	accepted("[daemon]\nexclude = 22\nexclude = *:8080\nexclude = 10.9.0.1:80\nexclude = [2001:db8::1]:80\n"
+		 "[service web]\nlisten = 10.9.0.1:80\n");
+	assert_int_equal(config.exclude_count, 4);
+	for (size_t i = 0; i < 4; i++) {
+		config_listen_format(&config.excludes[i], text, sizeof(text));
+		assert_string_equal(text, written[i]);
+	}
 	config_free(&config);
 }
 
@@ -207,8 +307,14 @@ static void the_widest_values_are_read(void **state)
 	(void)state;
 	accepted(
 		"[daemon]\ninterface = fifteen-letters\n"
-		"[service a234567890123456789012345678901]\nlisten = *:65535\nlisten = [2001:db8::1]:1\nbacklog = 65535\n");
+		"[service a2345678901234567890123456789012345678901234567]\nlisten = *:65535\nlisten = [2001:db8::1]:1\n"
+		"backlog = 65535\nengage-rate = 100000000\nsyn-budget = 100000000\n"
+		"[service b]\nlisten = *:2\nengage-rate = 1\nsyn-budget = 0\n");
 	assert_int_equal(config.services[0].backlog, 65535);
+	assert_int_equal(config.services[0].engage_rate, 100000000);
+	assert_int_equal(config.services[0].syn_budget, 100000000);
+	assert_int_equal(config.services[1].engage_rate, 1);
+	assert_int_equal(config.services[1].syn_budget, 0);
 	config_free(&config);
 }
 
@@ -217,8 +323,9 @@ static void the_widest_values_are_read(void **state)
 static void unknown_sections_are_refused(void **state)
 {
 	(void)state;
-	refused(DAEMON "[client]\n", 3, "`[client]`|[daemon] and [service NAME]");
+	refused(DAEMON "[client]\n", 3, "`[client]`|[daemon], [discovered] and [service NAME]");
 	refused("[Daemon]\ninterface = eth0\n", 1, "`[Daemon]`");
+	refused(DAEMON "[discovered web]\nbacklog = 5\n", 3, "`[discovered web]`");
 	refused(DAEMON "[services web]\nlisten = 10.9.0.1:80\n", 3, "`[services web]`");
 	refused(DAEMON "[]\n", 3, "`[]`");
 }
@@ -226,8 +333,12 @@ static void unknown_sections_are_refused(void **state)
 static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
-	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface");
-	refused(WEB "port = 80\n", 5, "`port`|listen, handoff, backlog, overflow and engage");
+	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface, discover and exclude");
+	refused(WEB "port = 80\n", 5, "`port`|listen, handoff, backlog, overflow, engage, engage-rate and syn-budget");
+	refused("[discovered]\nlisten = *:80\n", 2,
+		"`listen`|[discovered]|backlog, overflow, engage, engage-rate and syn-budget");
+	refused("[discovered]\nhandoff = auto\n", 2, "`handoff`");
+	refused(WEB "exclude = 22\n", 5, "`exclude`");
 	refused(WEB "Backlog = 80\n", 5, "`Backlog`");
 	refused("[daemon]\nlisten = 10.9.0.1:80\n", 2, "`listen`");
 }
@@ -245,6 +356,10 @@ static void a_key_that_may_stand_once_is_refused_twice(void **state)
 	refused(WEB "handoff = auto\noverflow = drop\nhandoff = auto\n", 7, "handoff = auto|once");
 	refused(WEB "overflow = drop\noverflow = reset\n", 6, "overflow = reset|once");
 	refused(WEB "engage = auto\nengage = auto\n", 6, "engage = auto|once");
+	refused(WEB "engage-rate = 1\nengage-rate = 2\n", 6, "engage-rate = 2|once");
+	refused(WEB "syn-budget = 1\nsyn-budget = 2\n", 6, "syn-budget = 2|once");
+	refused("[daemon]\ndiscover = no\ndiscover = no\n", 3, "discover = no|once");
+	refused("[discovered]\nbacklog = 1\nbacklog = 2\n", 3, "backlog = 2|once");
 }
 
 static void the_same_key_in_two_services_is_fine(void **state)
@@ -260,6 +375,7 @@ static void a_section_that_stands_twice_is_refused(void **state)
 	(void)state;
 	refused(WEB "[daemon]\ninterface = eth1\n", 5, "[daemon] again|once");
 	refused(WEB "[service web]\nlisten = 10.9.0.1:81\n", 5, "[service web] again|once");
+	refused("[discovered]\n[daemon]\n[discovered]\n", 3, "[discovered] again|once");
 }
 
 static void lines_that_are_neither_key_nor_section_are_refused(void **state)
@@ -294,15 +410,6 @@ static void terminal_codes_do_not_get_into_the_error(void **state)
 
 /* ------------------------------------------------------------------------------------- what is refused: interfaces */
 
-static void a_daemon_without_interface_is_refused(void **state)
-{
-	(void)state;
-	refused("[daemon]\n\n[service web]\nlisten = 10.9.0.1:80\n", 1,
-		"[daemon] without an interface|interface = NAME");
-	refused("[service web]\nlisten = 10.9.0.1:80\n", 2, "without [daemon]|interface = NAME");
-	refused("", 1, "without [daemon]");
-}
-
 static void wrong_interface_names_are_refused(void **state)
 {
 	(void)state;
@@ -319,15 +426,39 @@ static void an_interface_twice_is_refused(void **state)
 	refused("[daemon]\ninterface = eth0\ninterface = eth1\ninterface = eth0\n", 4, "`interface = eth0`|once");
 }
 
+static void wrong_words_for_discovery_are_refused(void **state)
+{
+	(void)state;
+	refused("[daemon]\ndiscover = true\n", 2, "`discover = true`|yes or no");
+	refused("[daemon]\ndiscover =\n", 2, "`discover = `|yes or no");
+}
+
+static void wrong_excludes_are_refused(void **state)
+{
+	static const char *const wrong[] = { "0", "65536", "ssh", "22,23", "10.9.0.1", "*", "10.9.0.1:0", "[::1", "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[256], expected[256];
+
+		snprintf(text, sizeof(text), "[daemon]\nexclude = %s\n", wrong[i]);
+		snprintf(expected, sizeof(expected),
+			 "`exclude = %s`|a port, or ADDRESS:PORT|10.9.0.1:80, [2001:db8::1]:443 or *:22", wrong[i]);
+		refused(text, 2, expected);
+	}
+	refused("[daemon]\nexclude = 0.0.0.0:80\n", 2, "`exclude = 0.0.0.0:80`|*:PORT");
+	refused("[daemon]\nexclude = 127.0.0.1:80\n", 2, "loopback");
+}
+
 /* --------------------------------------------------------------------------------------- what is refused: services */
 
 static void wrong_service_names_are_refused(void **state)
 {
 	(void)state;
-	refused(DAEMON "[service]\nlisten = 10.9.0.1:80\n", 3, "[service ]|1 to 31 letters");
+	refused(DAEMON "[service]\nlisten = 10.9.0.1:80\n", 3, "[service ]|1 to 47 letters");
 	refused(DAEMON "[service a b]\n", 3, "[service a b]|letters, digits, - and _");
 	refused(DAEMON "[service ../x]\n", 3, "[service ../x]");
-	refused(DAEMON "[service a2345678901234567890123456789012]\n", 3, "1 to 31");
+	refused(DAEMON "[service a23456789012345678901234567890123456789012345678]\n", 3, "1 to 47");
 }
 
 static void a_service_without_address_is_refused(void **state)
@@ -339,7 +470,7 @@ static void a_service_without_address_is_refused(void **state)
 
 static void more_services_than_the_hook_can_hold_are_refused(void **state)
 {
-	size_t room = 128 * 1024, used;
+	size_t room = 1024 * 1024 - 1, used;
 	char *text = malloc(room);
 
 	(void)state;
@@ -347,7 +478,7 @@ static void more_services_than_the_hook_can_hold_are_refused(void **state)
 	used = snprintf(text, room, "%s", DAEMON);
 	for (int i = 0; i <= SHAKEOFF_MAX_SERVICES; i++)
 		used += snprintf(text + used, room - used, "[service s%d]\nlisten = *:%d\n", i, i + 1);
-	refused(text, 3 + 2 * SHAKEOFF_MAX_SERVICES, "at most 1024 services");
+	refused(text, 3 + 2 * SHAKEOFF_MAX_SERVICES, "at most 16384 services");
 	free(text);
 }
 
@@ -435,20 +566,27 @@ static void wrong_backlogs_are_refused(void **state)
 	}
 }
 
+static void wrong_rates_are_refused(void **state)
+{
+	(void)state;
+	refused(WEB "engage-rate = 0\n", 5, "`engage-rate = 0`|SYNs a second, from 1 to 100000000");
+	refused(WEB "engage-rate = 100000001\n", 5, "`engage-rate = 100000001`");
+	refused(WEB "engage-rate = 4294967296\n", 5, "`engage-rate = 4294967296`");
+	refused(WEB "engage-rate = 20k\n", 5, "`engage-rate = 20k`");
+	refused(WEB "syn-budget = none\n", 5, "`syn-budget = none`|SYNs a second, from 0 to 100000000");
+	refused(WEB "syn-budget = -1\n", 5, "`syn-budget = -1`");
+	refused("[discovered]\nsyn-budget = 1.5\n", 2, "`syn-budget = 1.5`");
+	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");
+}
+
 static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
 {
 	(void)state;
 	refused(WEB "overflow = ignore\n", 5, "`overflow = ignore`|drop or reset");
 	refused(WEB "engage = never\n", 5, "`engage = never`|auto or always");
-	refused(WEB "handoff = socket\n", 5, "`handoff = socket`|auto or queue");
+	refused(WEB "handoff = socket\n", 5, "`handoff = socket`|auto, listener or queue");
 	refused(WEB "overflow = Drop\n", 5, "`overflow = Drop`");
 	refused(WEB "overflow = drop # full\n", 5, "`overflow = drop # full`");
-}
-
-static void the_listener_handoff_is_refused_for_now(void **state)
-{
-	(void)state;
-	refused(WEB "handoff = listener\n", 5, "`handoff = listener`|this version|queue or auto");
 }
 
 /* ------------------------------------------------------------------------------------------ what is refused: files */
@@ -523,6 +661,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_documented_example_is_read),
 		cmocka_unit_test(what_is_left_out_has_the_documented_defaults),
+		cmocka_unit_test(without_a_file_the_same_holds_as_with_an_empty_one),
+		cmocka_unit_test(the_daemon_s_section_and_its_interface_may_be_left_out),
+		cmocka_unit_test(every_handoff_is_read),
+		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
+		cmocka_unit_test(excludes_are_ports_and_addresses),
 		cmocka_unit_test(a_file_without_services_is_read),
 		cmocka_unit_test(an_ipv4_address_is_held_mapped),
 		cmocka_unit_test(a_last_line_without_newline_is_read),
@@ -541,9 +684,10 @@ int main(void)
 		cmocka_unit_test(the_first_wrong_line_is_the_one_that_is_told),
 		cmocka_unit_test(a_line_that_is_too_long_is_refused),
 		cmocka_unit_test(terminal_codes_do_not_get_into_the_error),
-		cmocka_unit_test(a_daemon_without_interface_is_refused),
 		cmocka_unit_test(wrong_interface_names_are_refused),
 		cmocka_unit_test(an_interface_twice_is_refused),
+		cmocka_unit_test(wrong_words_for_discovery_are_refused),
+		cmocka_unit_test(wrong_excludes_are_refused),
 		cmocka_unit_test(wrong_service_names_are_refused),
 		cmocka_unit_test(a_service_without_address_is_refused),
 		cmocka_unit_test(more_services_than_the_hook_can_hold_are_refused),
@@ -552,8 +696,8 @@ int main(void)
 		cmocka_unit_test(an_address_in_two_services_is_refused),
 		cmocka_unit_test(one_address_with_several_ports_is_fine),
 		cmocka_unit_test(wrong_backlogs_are_refused),
+		cmocka_unit_test(wrong_rates_are_refused),
 		cmocka_unit_test(wrong_words_are_refused_with_those_that_are_allowed),
-		cmocka_unit_test(the_listener_handoff_is_refused_for_now),
 		cmocka_unit_test(a_nul_byte_is_refused_with_its_line),
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(a_directory_is_refused),

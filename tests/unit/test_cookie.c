@@ -314,20 +314,28 @@ static void the_mac_is_siphash_of_the_documented_bytes(void **state)
 		const struct cookie_flow *flow = &flows[ipv6];
 		__u32 epoch = 0xfedcba98, isn = CLIENT_ISN;
 		__u16 options = COOKIE_TIMESTAMPS | 0x123;
-		__u8 message[48] = { 0 };
+		__u16 high_options = options >> 8;
+		__u8 low_options = options, zero = 0;
+		__u8 message[48];
 		size_t len = add(message, 0, flow->server, ipv6 ? 16 : 4);
 
 		len = add(message, len, &epoch, 4);
-		if (ipv6)
-			len = add(message, len, &isn, 4);
+		if (ipv6) {
+			len = add(message, len, &flow->server_port, 2);
+			len = add(message, len, &high_options, 2);
+		}
 		len = add(message, len, flow->client, ipv6 ? 16 : 4);
-		if (!ipv6)
-			len = add(message, len, &isn, 4);
+		len = add(message, len, &isn, 4);
 		len = add(message, len, &flow->client_port, 2);
-		len = add(message, len, &flow->server_port, 2);
-		len = add(message, len, &options, 2);
+		if (ipv6) {
+			len = add(message, len, &low_options, 1);
+		} else {
+			len = add(message, len, &flow->server_port, 2);
+			len = add(message, len, &options, 2);
+			len = add(message, len, &zero, 1);
+		}
 		assert_int_equal(cookie_isn(&keys[0], flow, isn, epoch, options) & TIMESTAMPS_MAC,
-				 siphash_of_bytes(&keys[0], message, len + 1) & TIMESTAMPS_MAC);
+				 siphash_of_bytes(&keys[0], message, len) & TIMESTAMPS_MAC);
 	}
 }
 
@@ -388,21 +396,28 @@ static void the_two_forms_have_different_macs(void **state)
 					     PLAIN_MAC);
 }
 
-static void a_hash_begun_once_serves_every_client_of_an_address(void **state)
+static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-		struct siphash begun;
+		struct siphash begun[COOKIE_BEGINNINGS];
+		_Bool is_begun[COOKIE_BEGINNINGS] = { 0 };
 
-		cookie_begin(&begun, &keys[0], &flows[ipv6], EPOCH);
-		for (__u32 i = 0; i < 1000; i++) {
+		for (__u32 i = 0; i < 4000; i++) {
+			__u32 bits = i & 0x800 ? COOKIE_TIMESTAMPS | (i & COOKIE_TS_MASK) : i & 15;
+			__u32 beginning = cookie_beginning(ipv6, bits);
 			struct cookie_flow flow = flows[ipv6];
-			struct siphash hash = begun;
+			struct siphash hash;
 
+			assert_in_range(beginning, 0, COOKIE_BEGINNINGS - 1);
 			flow.client[0] += i;
 			flow.client_port = i;
-			assert_int_equal(cookie_end(&hash, &flow, i, EPOCH, i & 15),
-					 cookie_isn(&keys[0], &flow, i, EPOCH, i & 15));
+			if (!is_begun[beginning])
+				cookie_begin(&begun[beginning], &keys[0], &flow, EPOCH, bits);
+			is_begun[beginning] = 1;
+			hash = begun[beginning];
+			assert_int_equal(cookie_end(&hash, &flow, i, EPOCH, bits),
+					 cookie_isn(&keys[0], &flow, i, EPOCH, bits));
 		}
 	}
 }
@@ -595,7 +610,7 @@ int main(void)
 		cmocka_unit_test(every_bit_counts_with_timestamps),
 		cmocka_unit_test(every_bit_counts_without_timestamps),
 		cmocka_unit_test(the_two_forms_have_different_macs),
-		cmocka_unit_test(a_hash_begun_once_serves_every_client_of_an_address),
+		cmocka_unit_test(hashes_begun_once_serve_every_client_of_an_address),
 		cmocka_unit_test(an_answer_with_changed_options_is_bad),
 		cmocka_unit_test(an_answer_that_lost_or_gained_timestamps_is_bad),
 		cmocka_unit_test(tsval_is_never_ahead_of_the_clock_nor_far_behind),

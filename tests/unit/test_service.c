@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's slots: found again by name, counted exactly, one capacity over all datapaths.
+ * A service's slots: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
  *
- * link: user/shakeoffd/service.c user/common/log.c
+ * link: user/shakeoffd/service.c user/shakeoffd/slots.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -38,9 +38,14 @@ int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
 	return 0;
 }
 
-static struct config_service configured[2] = { { .name = "web", .backlog = 10 }, { .name = "mail", .backlog = 20 } };
+static struct config_service configured[2] = { { .name = "web", .backlog = 10, .engage = SHAKEOFF_ENGAGE_AUTO },
+					       { .name = "mail", .backlog = 20 } };
 static const struct config config = { .services = configured, .service_count = 2 };
 static struct services services;
+static struct slots slots;
+
+static const struct service_listening listening = { .sockets = 2, .backlog = 7, .window_max = 3000, .wscale = 2 };
+static const struct service_listening none = { 0 };
 
 static struct shakeoff_service *slot(int datapath, const char *name)
 {
@@ -66,7 +71,8 @@ static int64_t waiting(const struct service *service, int datapath)
 
 static void open_on(size_t count)
 {
-	assert_int_equal(services_open(&services, &config, datapaths, count), 0);
+	assert_int_equal(slots_open(&slots, datapaths, count), 0);
+	assert_int_equal(services_open(&services, &config, &slots), 0);
 }
 
 static int clear(void **state)
@@ -80,6 +86,8 @@ static int close_all(void **state)
 {
 	(void)state;
 	services_close(&services);
+	slots_close(&slots);
+	configured[0].handoff = SHAKEOFF_HANDOFF_AUTO;
 	return 0;
 }
 
@@ -185,6 +193,7 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	(void)state;
 	strcpy(mail->name, "mail");
 	mail->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
+	mail->handoff = SHAKEOFF_HANDOFF_QUEUE;
 	mail->accepted = 1000;
 	mail->listen_backlog = 6;
 	open_on(1);
@@ -196,7 +205,7 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	assert_int_equal(mail->capacity, 6);
 }
 
-static void a_service_that_is_configured_no_more_loses_its_slot(void **state)
+static void a_service_that_is_configured_no_more_loses_its_slot_when_no_address_leads_there(void **state)
 {
 	struct shakeoff_service *old = &memory[0].slots[3];
 
@@ -205,6 +214,8 @@ static void a_service_that_is_configured_no_more_loses_its_slot(void **state)
 	old->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
 	old->accepted = 5;
 	open_on(1);
+	assert_int_equal(old->accepted, 5);
+	slots_sweep(&slots);
 	assert_int_equal(old->flags, 0);
 	assert_int_equal(old->accepted, 0);
 	assert_int_equal(memory[0].reset, 3);
@@ -262,8 +273,195 @@ static void there_are_so_many_slots(void **state)
 		memory[0].slots[i].flags = SHAKEOFF_SERVICE_USED;
 		strcpy(memory[0].slots[i].name, "web");
 	}
-	assert_int_equal(services_open(&services, &config, datapaths, 1), -ENOSPC);
+	assert_int_equal(slots_open(&slots, datapaths, 1), 0);
+	assert_int_equal(services_open(&services, &config, &slots), -ENOSPC);
 	memset(&services, 0, sizeof(services));
+}
+
+/* ------------------------------------------------------------------------------------------------- listener handoff */
+
+static void a_service_with_auto_takes_the_handoff_of_who_is_there(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+	service_set_listening(service, &listening);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
+	service_set_servers(service, 1, 5);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+	/* It may come back. */
+	service_set_servers(service, 0, 0);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+	service_disarm(service);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
+}
+
+static void a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	service_set_listening(service, &listening);
+	service_change_handoff(service, SHAKEOFF_HANDOFF_LISTENER);
+	service_set_listening(service, &none);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
+	assert_false(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+}
+
+static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
+{
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
+	open_on(1);
+	service_set_listening(&services.list[0], &listening);
+	assert_int_equal(service_wants(&services.list[0]), SHAKEOFF_HANDOFF_QUEUE);
+	assert_int_equal(slot(0, "web")->handoff, SHAKEOFF_HANDOFF_QUEUE);
+	assert_int_equal(slot(0, "web")->servers, 0);
+}
+
+static void the_queue_handoff_always_answers(void **state)
+{
+	(void)state;
+	open_on(1);
+	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	service_set_listening(&services.list[0], &listening);
+	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_LISTENER);
+	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_AUTO);
+	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_QUEUE);
+	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+}
+
+static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state)
+{
+	const struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
+	open_on(1);
+	web = slot(0, "web");
+	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED);
+	service_set_listening(&services.list[0], &listening);
+	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(web->servers, 2);
+	assert_int_equal(web->listen_backlog, 7);
+	assert_int_equal(web->backlog, 10);
+	assert_int_equal(web->capacity, 7);
+	assert_int_equal(web->window_max, 3000);
+	assert_int_equal(web->wscale, 2);
+}
+
+static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
+{
+	struct service_listening left = listening;
+	const struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
+	open_on(1);
+	web = slot(0, "web");
+	left.left = SHAKEOFF_LEFT_MPTCP;
+	service_set_listening(&services.list[0], &left);
+	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_NEVER);
+	assert_int_equal(web->left, SHAKEOFF_LEFT_MPTCP);
+	service_set_listening(&services.list[0], &listening);
+	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(web->left, SHAKEOFF_LEFT_NOT);
+}
+
+static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **state)
+{
+	struct shakeoff_service *web = &memory[0].slots[4];
+
+	(void)state;
+	*web = (struct shakeoff_service){ .name = "web",
+					  .flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
+					  .handoff = SHAKEOFF_HANDOFF_LISTENER,
+					  .engage = SHAKEOFF_ENGAGE_AUTO,
+					  .window_max = 3000,
+					  .wscale = 2,
+					  .enqueued = 10,
+					  .dequeued = 9,
+					  .engaged_ns = 5,
+					  .listen_backlog = 7 };
+	open_on(1);
+	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
+	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(web->window_max, 3000);
+	assert_int_equal(web->wscale, 2);
+	assert_int_equal(web->dequeued, 9);
+	assert_int_equal(web->engaged_ns, 5);
+	/* Nobody of the daemon's had listened. */
+	service_set_listening(&services.list[0], &none);
+	assert_int_equal(services.list[0].listen_backlog, 0);
+}
+
+static void what_never_came_to_the_socket_is_counted_out(void **state)
+{
+	uint64_t now = 100 * NS_PER_S;
+	struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
+	open_on(1);
+	web = slot(0, "web");
+	web->enqueued = 5;
+	web->dequeued = 2;
+	/* Others come and go all the time: of these three it is never heard again. */
+	for (int i = 0; i < 4; i++, now += 200 * NS_PER_MS) {
+		web->enqueued += i;
+		service_settle_listening(&services.list[0], now);
+		web->dequeued += i;
+	}
+	assert_int_equal(web->enqueued - web->dequeued, 0);
+	assert_int_equal(web->enqueued, 11);
+}
+
+static void what_is_on_its_way_is_not_counted_out(void **state)
+{
+	uint64_t now = 100 * NS_PER_S;
+	struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
+	open_on(1);
+	web = slot(0, "web");
+	for (int i = 0; i < 10; i++, now += 200 * NS_PER_MS) {
+		web->enqueued += i % 2 ? 0 : 3;
+		service_settle_listening(&services.list[0], now);
+		web->dequeued += i % 2 ? 3 : 0;
+		service_settle_listening(&services.list[0], now + 100 * NS_PER_MS);
+	}
+	assert_int_equal(web->enqueued, 15);
+	assert_int_equal(web->dequeued, 15);
+}
+
+static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards(void **state)
+{
+	const struct config_service found = { .name = "*:80",
+					      .handoff = SHAKEOFF_HANDOFF_LISTENER,
+					      .backlog = UINT32_MAX };
+	struct service service;
+	uint32_t id;
+
+	(void)state;
+	open_on(1);
+	assert_int_equal(service_open(&service, &found, true, &slots), 0);
+	id = service.slots[0].id;
+	service_set_listening(&service, &listening);
+	assert_int_equal(slot(0, "*:80")->flags,
+			 SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED | SHAKEOFF_SERVICE_DISCOVERED);
+	assert_int_equal(slot(0, "*:80")->capacity, 7);
+	assert_null(services_find(&services, 0, id));
+	memory[0].slots[id].enqueued = 9;
+	service_release(&service, &slots);
+	for (size_t i = 0; i < sizeof(memory[0].slots[id]); i++)
+		assert_int_equal(((const char *)&memory[0].slots[id])[i], 0);
+	assert_int_equal(memory[0].reset, id);
 }
 
 int main(void)
@@ -277,10 +475,20 @@ int main(void)
 		TEST(what_the_kernel_accepted_takes_a_place_that_the_hook_sees),
 		TEST(two_datapaths_share_one_capacity),
 		TEST(a_slot_is_found_again_by_its_name_and_keeps_its_counts),
-		TEST(a_service_that_is_configured_no_more_loses_its_slot),
+		TEST(a_service_that_is_configured_no_more_loses_its_slot_when_no_address_leads_there),
 		TEST(after_a_crash_only_what_is_still_in_the_rings_counts),
 		TEST(a_count_that_is_wrong_is_corrected_once_nothing_moves),
 		TEST(there_are_so_many_slots),
+		TEST(a_service_with_auto_takes_the_handoff_of_who_is_there),
+		TEST(a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts),
+		TEST(a_configured_handoff_is_not_changed_by_who_is_there),
+		TEST(the_queue_handoff_always_answers),
+		TEST(a_listening_service_shows_its_sockets_and_what_may_wait),
+		TEST(a_reason_to_leave_it_to_the_kernel_ends_the_answering),
+		TEST(a_listening_service_of_an_earlier_daemon_goes_on_as_it_is),
+		TEST(what_never_came_to_the_socket_is_counted_out),
+		TEST(what_is_on_its_way_is_not_counted_out),
+		TEST(a_discovered_service_is_marked_and_its_slot_is_zero_afterwards),
 	};
 
 	return cmocka_run_group_tests_name("service", tests, NULL, NULL);

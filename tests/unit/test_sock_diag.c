@@ -7,6 +7,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -267,6 +268,231 @@ static void threads_do_not_disturb_one_another(void **state)
 	}
 }
 
+/* -------------------------------------------------------------------------------------------------------- listeners */
+
+struct listening {
+	int fd;
+	uint16_t port;
+};
+
+static union address address_of(const char *text)
+{
+	union address address;
+
+	memset(&address, 0, sizeof(address));
+	if (inet_pton(AF_INET, text, &address.in.sin_addr) == 1) {
+		address.sa.sa_family = AF_INET;
+	} else {
+		address.sa.sa_family = AF_INET6;
+		assert_int_equal(inet_pton(AF_INET6, text, &address.in6.sin6_addr), 1);
+	}
+	return address;
+}
+
+/* At a port of the kernel's choice. v6only: -1 leaves it as it is. */
+static struct listening listen_at(const char *text, int protocol, int v6only, int backlog)
+{
+	union address address = address_of(text);
+	socklen_t length = sizeof(address);
+	struct listening listening;
+
+	listening.fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+	if (listening.fd < 0 && protocol)
+		skip(); /* a kernel without it, or net.mptcp.enabled = 0 */
+	assert_true(listening.fd >= 0);
+	if (v6only >= 0)
+		assert_int_equal(setsockopt(listening.fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)), 0);
+	assert_int_equal(bind(listening.fd, &address.sa, length), 0);
+	assert_int_equal(listen(listening.fd, backlog), 0);
+	assert_int_equal(getsockname(listening.fd, &address.sa, &length), 0);
+	listening.port = ntohs(address.sa.sa_family == AF_INET ? address.in.sin_port : address.in6.sin6_port);
+	return listening;
+}
+
+struct listener_search {
+	uint16_t port;
+	struct sock_diag_listener listener;
+	unsigned int found;
+};
+
+static int match_port(void *context, const struct sock_diag_listener *listener)
+{
+	struct listener_search *search = context;
+
+	if (listener->port == search->port) {
+		search->listener = *listener;
+		search->found++;
+	}
+	return 0;
+}
+
+static struct sock_diag_listener listener_at(uint16_t port)
+{
+	struct listener_search search = { .port = port };
+
+	assert_int_equal(sock_diag_each_listener(match_port, &search), 0);
+	assert_int_equal(search.found, 1);
+	return search.listener;
+}
+
+static void listens_at(const char *text, int v6only, const char *address, int family, bool dualstack)
+{
+	struct listening listening = listen_at(text, 0, v6only, 3);
+	struct sock_diag_listener listener = listener_at(listening.port);
+	char shown[INET6_ADDRSTRLEN];
+
+	assert_non_null(inet_ntop(AF_INET6, &listener.address, shown, sizeof(shown)));
+	assert_string_equal(shown, address);
+	assert_int_equal(listener.family, family);
+	assert_int_equal(listener.dualstack, dualstack);
+	assert_false(listener.mptcp);
+	assert_false(listener.tcp_auth);
+	assert_int_equal(listener.ifindex, 0);
+	assert_int_equal(listener.uid, geteuid());
+	assert_int_not_equal(listener.inode, 0);
+	close(listening.fd);
+}
+
+static void listening_sockets_of_both_families_are_found(void **state)
+{
+	(void)state;
+	listens_at("127.0.0.1", -1, "::ffff:127.0.0.1", AF_INET, false);
+	listens_at("0.0.0.0", -1, "::", AF_INET, false);
+	listens_at("::1", 1, "::1", AF_INET6, false);
+	listens_at("::", 1, "::", AF_INET6, false);
+}
+
+static void a_dual_stack_socket_comes_once_and_says_so(void **state)
+{
+	(void)state;
+	listens_at("::", 0, "::", AF_INET6, true);
+}
+
+static void an_ipv6_socket_at_a_mapped_address_is_one_of_ipv4(void **state)
+{
+	(void)state;
+	listens_at("::ffff:127.0.0.1", 0, "::ffff:127.0.0.1", AF_INET, false);
+	listens_at("::ffff:0.0.0.0", 0, "::", AF_INET, false);
+}
+
+static void an_accept_queue_is_told_with_what_waits_in_it(void **state)
+{
+	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
+	union address address = address_of("127.0.0.1");
+	int clients[2], buffer;
+	socklen_t length = sizeof(buffer);
+
+	(void)state;
+	address.in.sin_port = htons(listening.port);
+	for (int i = 0; i < 2; i++) {
+		clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(clients[i], &address.sa, sizeof(address.in)), 0);
+	}
+	assert_int_equal(getsockopt(listening.fd, SOL_SOCKET, SO_RCVBUF, &buffer, &length), 0);
+	assert_int_equal(listener_at(listening.port).waiting, 2);
+	assert_int_equal(listener_at(listening.port).backlog, 3);
+	assert_int_equal(listener_at(listening.port).receive_buffer, buffer);
+	for (int i = 0; i < 2; i++)
+		close(clients[i]);
+	close(listening.fd);
+}
+
+static void the_device_that_a_socket_is_bound_to_is_told(void **state)
+{
+	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
+
+	(void)state;
+	need_net_admin();
+	assert_int_equal(setsockopt(listening.fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	assert_int_equal(listener_at(listening.port).ifindex, if_nametoindex("lo"));
+	close(listening.fd);
+}
+
+static void a_socket_of_mptcp_is_told_by_its_subflow(void **state)
+{
+	struct listening listening = listen_at("127.0.0.1", IPPROTO_MPTCP, -1, 3);
+	struct sock_diag_listener listener = listener_at(listening.port);
+
+	(void)state;
+	assert_true(listener.mptcp);
+	assert_int_equal(listener.backlog, 3);
+	close(listening.fd);
+	listening = listen_at("::", IPPROTO_MPTCP, 0, 3);
+	assert_true(listener_at(listening.port).mptcp);
+	assert_true(listener_at(listening.port).dualstack);
+	close(listening.fd);
+}
+
+static void a_socket_with_keys_of_tcp_md5_is_told(void **state)
+{
+	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
+	struct tcp_md5sig key = { .tcpm_keylen = 3, .tcpm_key = "key" };
+	union address peer = address_of("127.0.0.9");
+
+	(void)state;
+	need_net_admin();
+	memcpy(&key.tcpm_addr, &peer, sizeof(peer.in));
+	if (setsockopt(listening.fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
+		skip(); /* a kernel without it */
+	assert_true(listener_at(listening.port).tcp_auth);
+	close(listening.fd);
+}
+
+static void sockets_that_share_a_port_come_one_by_one(void **state)
+{
+	struct listener_search search = { 0 };
+	union address address = address_of("127.0.0.1");
+	int fds[3], on = 1;
+	socklen_t length = sizeof(address);
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+		assert_int_equal(bind(fds[i], &address.sa, sizeof(address.in)), 0);
+		assert_int_equal(listen(fds[i], 3), 0);
+		assert_int_equal(getsockname(fds[i], &address.sa, &length), 0);
+	}
+	search.port = ntohs(address.in.sin_port);
+	assert_int_equal(sock_diag_each_listener(match_port, &search), 0);
+	assert_int_equal(search.found, 3);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+static void a_socket_that_does_not_listen_is_no_listener(void **state)
+{
+	struct pair pair = connect_pair(AF_INET);
+	struct listener_search search = { .port = ntohs(pair.tuple.local_port) };
+
+	(void)state;
+	close(pair.listener);
+	assert_int_equal(sock_diag_each_listener(match_port, &search), 0);
+	assert_int_equal(search.found, 0);
+	close(pair.client);
+	close(pair.server);
+}
+
+static int stop_at_first_listener(void *context, const struct sock_diag_listener *listener)
+{
+	(void)listener;
+	++*(int *)context;
+	return 42;
+}
+
+static void the_walk_over_listeners_can_be_stopped(void **state)
+{
+	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
+	int calls = 0;
+
+	(void)state;
+	assert_int_equal(sock_diag_each_listener(stop_at_first_listener, &calls), 42);
+	assert_int_equal(calls, 1);
+	close(listening.fd);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ names */
+
 static void states_have_the_names_of_rfc_9293(void **state)
 {
 	(void)state;
@@ -296,6 +522,16 @@ int main(void)
 		cmocka_unit_test(a_tuple_without_socket_never_costs_the_listener_its_life),
 		cmocka_unit_test(a_socket_in_time_wait_can_be_removed),
 		cmocka_unit_test(threads_do_not_disturb_one_another),
+		cmocka_unit_test(listening_sockets_of_both_families_are_found),
+		cmocka_unit_test(a_dual_stack_socket_comes_once_and_says_so),
+		cmocka_unit_test(an_ipv6_socket_at_a_mapped_address_is_one_of_ipv4),
+		cmocka_unit_test(an_accept_queue_is_told_with_what_waits_in_it),
+		cmocka_unit_test(the_device_that_a_socket_is_bound_to_is_told),
+		cmocka_unit_test(a_socket_of_mptcp_is_told_by_its_subflow),
+		cmocka_unit_test(a_socket_with_keys_of_tcp_md5_is_told),
+		cmocka_unit_test(sockets_that_share_a_port_come_one_by_one),
+		cmocka_unit_test(a_socket_that_does_not_listen_is_no_listener),
+		cmocka_unit_test(the_walk_over_listeners_can_be_stopped),
 		cmocka_unit_test(states_have_the_names_of_rfc_9293),
 	};
 

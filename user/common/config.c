@@ -21,16 +21,21 @@
 
 #define FILE_MAX (1u << 20)
 #define DEFAULT_BACKLOG 4096
+#define RATE_MAX 100000000
+#define RATE_MAX_TEXT "100000000"
 #define SERVICE_PREFIX "service"
-#define SECTIONS "[daemon] and [service NAME]"
+#define SECTIONS "[daemon], [discovered] and [service NAME]"
 
-enum section { SECTION_NONE, SECTION_DAEMON, SECTION_SERVICE };
+enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE };
 
 /* Keys that may stand once in a section: bits of parser.seen. */
 #define SEEN_HANDOFF 0x1u
 #define SEEN_BACKLOG 0x2u
 #define SEEN_OVERFLOW 0x4u
 #define SEEN_ENGAGE 0x8u
+#define SEEN_ENGAGE_RATE 0x10u
+#define SEEN_SYN_BUDGET 0x20u
+#define SEEN_DISCOVER 0x40u
 
 struct parser {
 	const char *path;
@@ -39,7 +44,7 @@ struct parser {
 	unsigned int number; /* of the present line: the one that inih works on */
 	struct config config;
 	enum section section;
-	bool daemon_seen;
+	bool daemon_seen, discovered_seen;
 	unsigned int seen;
 	unsigned int section_line;
 	int result;
@@ -122,7 +127,9 @@ static bool parse_number(const char *text, uint32_t least, uint32_t greatest, ui
 	return true;
 }
 
-#define LISTEN_ALLOWED "listen is ADDRESS:PORT with a port from 1 to 65535, as 10.9.0.1:80, [2001:db8::1]:443 or *:22"
+#define ADDRESS_ALLOWED "ADDRESS:PORT with a port from 1 to 65535, as 10.9.0.1:80, [2001:db8::1]:443 or *:22"
+#define LISTEN_ALLOWED "listen is " ADDRESS_ALLOWED
+#define EXCLUDE_ALLOWED "exclude is a port, or " ADDRESS_ALLOWED
 
 /* NULL, or why an address cannot be served: the hook only sees what other hosts send to an address of this one. */
 static const char *unusable_ipv4(struct in_addr address)
@@ -153,8 +160,8 @@ static const char *unusable_ipv6(const struct in6_addr *address)
 	return NULL;
 }
 
-/* Returns NULL and fills *listen, or what is allowed instead. */
-static const char *parse_listen(const char *value, struct config_listen *listen)
+/* Returns NULL and fills *listen, or what is allowed instead; for what has not even the form of an address, `allowed`. */
+static const char *parse_listen(const char *value, const char *allowed, struct config_listen *listen)
 {
 	struct config_listen parsed = { 0 };
 	char host[INET6_ADDRSTRLEN + 2];
@@ -164,11 +171,11 @@ static const char *parse_listen(const char *value, struct config_listen *listen)
 	size_t length;
 
 	if (!colon || !parse_number(colon + 1, 1, 65535, &port))
-		return LISTEN_ALLOWED;
+		return allowed;
 	parsed.port = port;
 	length = colon - value;
 	if (length >= sizeof(host))
-		return LISTEN_ALLOWED;
+		return allowed;
 	memcpy(host, value, length);
 	host[length] = '\0';
 
@@ -178,14 +185,14 @@ static const char *parse_listen(const char *value, struct config_listen *listen)
 		host[length - 1] = '\0';
 		parsed.family = AF_INET6;
 		if (inet_pton(AF_INET6, host + 1, &parsed.address) != 1)
-			return LISTEN_ALLOWED;
+			return allowed;
 		wrong = unusable_ipv6(&parsed.address);
 		if (wrong)
 			return wrong;
 	} else {
 		parsed.family = AF_INET;
 		if (inet_pton(AF_INET, host, &ipv4) != 1)
-			return LISTEN_ALLOWED;
+			return allowed;
 		wrong = unusable_ipv4(ipv4);
 		if (wrong)
 			return wrong;
@@ -242,11 +249,50 @@ static int read_interface(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int read_discover(struct parser *parser, const char *value)
+{
+	if (!strcmp(value, "yes"))
+		parser->config.discover = true;
+	else if (!strcmp(value, "no"))
+		parser->config.discover = false;
+	else
+		return fail_value(parser, "discover", value, "discover is yes or no");
+	return 0;
+}
+
+static int read_exclude(struct parser *parser, const char *value)
+{
+	struct config *config = &parser->config;
+	struct config_listen parsed = { .family = AF_UNSPEC }, *excludes;
+	const char *wrong;
+	uint32_t port;
+
+	if (parse_number(value, 1, 65535, &port)) {
+		parsed.port = port;
+	} else {
+		wrong = parse_listen(value, EXCLUDE_ALLOWED, &parsed);
+		if (wrong)
+			return fail_value(parser, "exclude", value, wrong);
+	}
+
+	excludes = grow(config->excludes, config->exclude_count, sizeof(*excludes));
+	if (!excludes)
+		return fail_memory(parser);
+	config->excludes = excludes;
+	excludes[config->exclude_count++] = parsed;
+	return 0;
+}
+
+static struct config_service *present_service(struct parser *parser)
+{
+	return &parser->config.services[parser->config.service_count - 1];
+}
+
 static int read_listen(struct parser *parser, const char *value)
 {
-	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+	struct config_service *service = present_service(parser);
 	struct config_listen parsed, *listen;
-	const char *wrong = parse_listen(value, &parsed);
+	const char *wrong = parse_listen(value, LISTEN_ALLOWED, &parsed);
 
 	if (wrong)
 		return fail_value(parser, "listen", value, wrong);
@@ -277,38 +323,38 @@ static int read_listen(struct parser *parser, const char *value)
 
 static int read_handoff(struct parser *parser, const char *value)
 {
-	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+	struct config_service *service = present_service(parser);
 
 	if (!strcmp(value, "auto"))
 		service->handoff = SHAKEOFF_HANDOFF_AUTO;
+	else if (!strcmp(value, "listener"))
+		service->handoff = SHAKEOFF_HANDOFF_LISTENER;
 	else if (!strcmp(value, "queue"))
 		service->handoff = SHAKEOFF_HANDOFF_QUEUE;
-	else if (!strcmp(value, "listener"))
-		return fail_value(
-			parser, "handoff", value,
-			"this version completes connections in the daemon's accept queue: write queue or auto");
 	else
-		return fail_value(parser, "handoff", value, "handoff is auto or queue");
+		return fail_value(parser, "handoff", value, "handoff is auto, listener or queue");
 	return 0;
 }
 
+/* What a key sets that both a service and [discovered] may have. */
+#define SETTING(parser, field)                                                                                         \
+	((parser)->section == SECTION_SERVICE ? &present_service(parser)->field : &(parser)->config.discovered.field)
+
 static int read_backlog(struct parser *parser, const char *value)
 {
-	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
-
-	if (!parse_number(value, 1, 65535, &service->backlog))
+	if (!parse_number(value, 1, 65535, SETTING(parser, backlog)))
 		return fail_value(parser, "backlog", value, "backlog is a number from 1 to 65535");
 	return 0;
 }
 
 static int read_overflow(struct parser *parser, const char *value)
 {
-	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+	enum shakeoff_overflow *overflow = SETTING(parser, overflow);
 
 	if (!strcmp(value, "drop"))
-		service->overflow = SHAKEOFF_OVERFLOW_DROP;
+		*overflow = SHAKEOFF_OVERFLOW_DROP;
 	else if (!strcmp(value, "reset"))
-		service->overflow = SHAKEOFF_OVERFLOW_RESET;
+		*overflow = SHAKEOFF_OVERFLOW_RESET;
 	else
 		return fail_value(parser, "overflow", value, "overflow is drop or reset");
 	return 0;
@@ -316,14 +362,29 @@ static int read_overflow(struct parser *parser, const char *value)
 
 static int read_engage(struct parser *parser, const char *value)
 {
-	struct config_service *service = &parser->config.services[parser->config.service_count - 1];
+	enum shakeoff_engage *engage = SETTING(parser, engage);
 
 	if (!strcmp(value, "auto"))
-		service->engage = CONFIG_ENGAGE_AUTO;
+		*engage = SHAKEOFF_ENGAGE_AUTO;
 	else if (!strcmp(value, "always"))
-		service->engage = CONFIG_ENGAGE_ALWAYS;
+		*engage = SHAKEOFF_ENGAGE_ALWAYS;
 	else
 		return fail_value(parser, "engage", value, "engage is auto or always");
+	return 0;
+}
+
+static int read_engage_rate(struct parser *parser, const char *value)
+{
+	if (!parse_number(value, 1, RATE_MAX, SETTING(parser, engage_rate)))
+		return fail_value(parser, "engage-rate", value,
+				  "engage-rate is SYNs a second, from 1 to " RATE_MAX_TEXT);
+	return 0;
+}
+
+static int read_syn_budget(struct parser *parser, const char *value)
+{
+	if (!parse_number(value, 0, RATE_MAX, SETTING(parser, syn_budget)))
+		return fail_value(parser, "syn-budget", value, "syn-budget is SYNs a second, from 0 to " RATE_MAX_TEXT);
 	return 0;
 }
 
@@ -334,19 +395,31 @@ static const struct key {
 	int (*read)(struct parser *parser, const char *value);
 } keys[] = {
 	{ SECTION_DAEMON, "interface", 0, read_interface },
+	{ SECTION_DAEMON, "discover", SEEN_DISCOVER, read_discover },
+	{ SECTION_DAEMON, "exclude", 0, read_exclude },
+	{ SECTION_DISCOVERED, "backlog", SEEN_BACKLOG, read_backlog },
+	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
+	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
+	{ SECTION_DISCOVERED, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
+	{ SECTION_DISCOVERED, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 	{ SECTION_SERVICE, "listen", 0, read_listen },
 	{ SECTION_SERVICE, "handoff", SEEN_HANDOFF, read_handoff },
 	{ SECTION_SERVICE, "backlog", SEEN_BACKLOG, read_backlog },
 	{ SECTION_SERVICE, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_SERVICE, "engage", SEEN_ENGAGE, read_engage },
+	{ SECTION_SERVICE, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
+	{ SECTION_SERVICE, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 };
 
 static int fail_key(struct parser *parser, const char *name)
 {
 	static const char *const allowed[] = {
 		[SECTION_NONE] = ("a key stands in a section: " SECTIONS),
-		[SECTION_DAEMON] = "the key of [daemon] is interface",
-		[SECTION_SERVICE] = "the keys of a service are listen, handoff, backlog, overflow and engage",
+		[SECTION_DAEMON] = "the keys of [daemon] are interface, discover and exclude",
+		[SECTION_DISCOVERED] =
+			"the keys of [discovered] are backlog, overflow, engage, engage-rate and syn-budget",
+		[SECTION_SERVICE] = "the keys of a service are listen, handoff, backlog, overflow, engage, engage-rate "
+				    "and syn-budget",
 	};
 	char read[READ_TEXT];
 
@@ -381,10 +454,7 @@ static void leave_section(struct parser *parser)
 {
 	const struct config *config = &parser->config;
 
-	if (parser->section == SECTION_DAEMON && !config->interface_count)
-		fail_at(parser, parser->section_line,
-			"read [daemon] without an interface, but it needs at least one `interface = NAME`");
-	else if (parser->section == SECTION_SERVICE && !config->services[config->service_count - 1].listen_count)
+	if (parser->section == SECTION_SERVICE && !config->services[config->service_count - 1].listen_count)
 		fail_at(parser, parser->section_line,
 			"read [service %s] without an address, but it needs at least one `listen = ADDRESS:PORT`",
 			config->services[config->service_count - 1].name);
@@ -418,8 +488,10 @@ static int add_service(struct parser *parser, const char *name)
 	*services = (struct config_service){
 		.handoff = SHAKEOFF_HANDOFF_AUTO,
 		.overflow = SHAKEOFF_OVERFLOW_DROP,
-		.engage = CONFIG_ENGAGE_AUTO,
+		.engage = SHAKEOFF_ENGAGE_AUTO,
 		.backlog = DEFAULT_BACKLOG,
+		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
+		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 	};
 	strcpy(services->name, name);
 	parser->section = SECTION_SERVICE;
@@ -436,6 +508,14 @@ static char *trim(char *text)
 		end--;
 	*end = '\0';
 	return text;
+}
+
+static void enter_once(struct parser *parser, enum section section, const char *name, bool *seen)
+{
+	if (*seen)
+		fail_at(parser, parser->number, "read [%s] again, but this section may stand once", name);
+	*seen = true;
+	parser->section = section;
 }
 
 /* A line that begins with [. `line` is a copy without its newline, and is cut up. */
@@ -457,10 +537,9 @@ static void enter_section(struct parser *parser, char *line)
 	parser->section_line = parser->number;
 	parser->seen = 0;
 	if (!strcmp(name, "daemon")) {
-		if (parser->daemon_seen)
-			fail_at(parser, parser->number, "read [daemon] again, but this section may stand once");
-		parser->daemon_seen = true;
-		parser->section = SECTION_DAEMON;
+		enter_once(parser, SECTION_DAEMON, name, &parser->daemon_seen);
+	} else if (!strcmp(name, "discovered")) {
+		enter_once(parser, SECTION_DISCOVERED, name, &parser->discovered_seen);
 	} else if (!strcmp(name, SERVICE_PREFIX) || (!strncmp(name, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) &&
 						     strchr(" \t", name[strlen(SERVICE_PREFIX)]))) {
 		add_service(parser, trim(name + strlen(SERVICE_PREFIX)));
@@ -599,14 +678,21 @@ static void parse(struct parser *parser)
 		fail_memory(parser);
 	else if (wrong > 0)
 		fail_line(parser, wrong);
-	if (parser->result)
-		return;
+	if (!parser->result)
+		leave_section(parser);
+}
 
-	leave_section(parser);
-	if (!parser->daemon_seen)
-		fail_at(parser, parser->number ? parser->number : 1,
-			"read the whole file without [daemon], but it needs this section with at least one "
-			"`interface = NAME`");
+void config_default(struct config *config)
+{
+	*config = (struct config){
+		.discover = true,
+		.discovered = {
+			.overflow = SHAKEOFF_OVERFLOW_DROP,
+			.engage = SHAKEOFF_ENGAGE_AUTO,
+			.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
+			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
+		},
+	};
 }
 
 int config_read(const char *path, struct config *config, char *error, size_t error_size)
@@ -616,6 +702,7 @@ int config_read(const char *path, struct config *config, char *error, size_t err
 	cleanup_free char *text = NULL;
 	size_t length = 0;
 
+	config_default(&parser.config);
 	parser.error = file_error.text = error;
 	text = slurp(path, &length, &file_error);
 	if (!text)
@@ -638,6 +725,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->service_count; i++)
 		free(config->services[i].listen);
 	free(config->services);
+	free(config->excludes);
 	free(config->interfaces);
 	*config = (struct config){ 0 };
 }

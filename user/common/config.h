@@ -18,7 +18,7 @@ struct config_listen {
 	uint16_t port;           /* host byte order, 1..65535 */
 };
 
-enum config_engage { CONFIG_ENGAGE_AUTO, CONFIG_ENGAGE_ALWAYS };
+/* `exclude =`: listening sockets that discovery leaves to the kernel: 22, *:22, 10.9.0.1:80, [2001:db8::1]:80. */
 
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
@@ -26,13 +26,27 @@ struct config_service {
 	size_t listen_count;
 	enum shakeoff_handoff handoff;   /* default auto */
 	enum shakeoff_overflow overflow; /* default drop */
-	enum config_engage engage;       /* default auto */
+	enum shakeoff_engage engage;     /* auto (default) or always */
 	uint32_t backlog;                /* 1..65535, default 4096 */
+	uint32_t engage_rate;            /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
+	uint32_t syn_budget;             /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
+};
+
+/* [discovered]: what holds for services that discovery finds: overflow, engage, engage-rate, syn-budget, backlog. */
+struct config_discovered {
+	enum shakeoff_overflow overflow;
+	enum shakeoff_engage engage;
+	uint32_t backlog; /* 0 (default): the listening socket's alone */
+	uint32_t engage_rate, syn_budget;
 };
 
 struct config {
-	char (*interfaces)[IFNAMSIZ]; /* at least one, no duplicates */
+	char (*interfaces)[IFNAMSIZ]; /* no duplicates; may be none: every interface that has the program */
 	size_t interface_count;
+	bool discover; /* [daemon] `discover = yes | no`, default yes: listening sockets that no service names are protected, too */
+	struct config_listen *excludes; /* [daemon] `exclude =`, may be repeated; a port alone is any address */
+	size_t exclude_count;
+	struct config_discovered discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */
 	size_t service_count;
 };
@@ -42,6 +56,9 @@ struct config {
  * `error` one sentence without a newline: file, line, what was read and what is allowed.
  */
 int config_read(const char *path, struct config *config, char *error, size_t error_size);
+
+/* What holds without a file: no interface, no service, discovery with its defaults. */
+void config_default(struct config *config);
 void config_free(struct config *config);
 
 /* Writes a listen address as the file and the run directory spell it: "10.9.0.1:80", "[::1]:443", "*:22". */

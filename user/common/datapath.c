@@ -61,6 +61,30 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
+/* The number in a control map's name, or 0 for the name of another map. */
+static int control_abi(const char *name)
+{
+	const char *number = name + strlen(SHAKEOFF_CONTROL_PREFIX);
+
+	if (strncmp(name, SHAKEOFF_CONTROL_PREFIX, strlen(SHAKEOFF_CONTROL_PREFIX)))
+		return 0;
+	return *number && !number[strspn(number, "0123456789")] ? atoi(number) : 0;
+}
+
+bool program_control(const struct program *program, struct control *control)
+{
+	for (uint32_t i = 0; i < program->map_count; i++) {
+		cleanup_fd int map = bpf_map_get_fd_by_id(program->map_ids[i]);
+		struct bpf_map_info info;
+
+		if (map < 0 || map_info(map, &info) || !control_abi(info.name))
+			continue;
+		*control = (struct control){ .id = info.id, .abi = control_abi(info.name) };
+		return true;
+	}
+	return false;
+}
+
 static size_t whole_pages(size_t size)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -81,7 +105,7 @@ static struct datapath *datapath_new(void)
 		return NULL;
 	for (int i = 0; i < MAP_COUNT; i++)
 		datapath->maps[i] = -1;
-	datapath->program = datapath->frags = -1;
+	datapath->program = datapath->frags = datapath->admit = -1;
 	datapath->control = MAP_FAILED;
 	datapath->services = MAP_FAILED;
 	datapath->filters = MAP_FAILED;
@@ -102,6 +126,7 @@ void datapath_close(struct datapath *datapath)
 		cleanup_fd_function(&datapath->maps[i]);
 	cleanup_fd_function(&datapath->program);
 	cleanup_fd_function(&datapath->frags);
+	cleanup_fd_function(&datapath->admit);
 	free(datapath);
 }
 
@@ -157,8 +182,21 @@ static int datapath_finish(struct datapath *datapath)
 	return datapath->filters == MAP_FAILED ? -errno : 0;
 }
 
-/* Loads one of the object's two programs; with `maps` given it works on those instead of maps of its own. */
-static int object_load(bool frags, const int *maps, struct handshake **loaded)
+int object_share_maps(struct bpf_object *object, const struct datapath *datapath)
+{
+	int result = 0;
+
+	for (int i = 0; i < MAP_COUNT && !result; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, map_specs[i].name);
+
+		if (map)
+			result = bpf_map__reuse_fd(map, datapath->maps[i]);
+	}
+	return result;
+}
+
+/* Loads one of the object's two programs; with `shared` given it works on its maps instead of maps of its own. */
+static int object_load(bool frags, const struct datapath *shared, struct handshake **loaded)
 {
 	struct handshake *object = handshake__open();
 	int result = 0;
@@ -167,8 +205,8 @@ static int object_load(bool frags, const int *maps, struct handshake **loaded)
 		return -errno;
 	bpf_program__set_autoload(object->progs.shakeoff_xdp, !frags);
 	bpf_program__set_autoload(object->progs.shakeoff_xdp_frags, frags);
-	for (int i = 0; maps && i < MAP_COUNT && !result; i++)
-		result = bpf_map__reuse_fd(bpf_object__find_map_by_name(object->obj, map_specs[i].name), maps[i]);
+	if (shared)
+		result = object_share_maps(object->obj, shared);
 	if (!result)
 		result = handshake__load(object);
 	if (result) {
@@ -179,7 +217,7 @@ static int object_load(bool frags, const int *maps, struct handshake **loaded)
 	return 0;
 }
 
-static int duplicate(int fd)
+int duplicate(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
@@ -232,7 +270,7 @@ int datapath_load_frags(struct datapath *datapath)
 
 	if (datapath->frags >= 0)
 		return 0;
-	result = object_load(true, datapath->maps, &object);
+	result = object_load(true, datapath, &object);
 	if (result)
 		return result;
 	datapath->frags = duplicate(bpf_program__fd(object->progs.shakeoff_xdp_frags));
@@ -256,6 +294,8 @@ int datapath_open(const struct datapath_attachment *attachment, struct datapath 
 	datapath->program = bpf_prog_get_fd_by_id(attachment->prog_id);
 	if (datapath->program < 0)
 		return -errno;
+	if (attachment->admit_id)
+		datapath->admit = bpf_prog_get_fd_by_id(attachment->admit_id);
 	result = program_read(datapath->program, &program);
 	if (result)
 		return result;

@@ -22,6 +22,12 @@ struct datapath_ring;
 
 enum datapath_mode { DATAPATH_MODE_AUTO, DATAPATH_MODE_NATIVE, DATAPATH_MODE_GENERIC };
 
+/*
+ * The tc program (bpf/admit.bpf.c) that gives validated ACKs to listening sockets hangs at the tcx ingress hook of an interface
+ * beside the XDP program and works on the same maps. It comes and goes with it: datapath_attach() puts it there where the
+ * kernel can, datapath_detach() and a replacement take it away.
+ */
+
 /* How an interface came to its program. */
 enum datapath_owner {
 	DATAPATH_OWNER_NETLINK, /* `ip link`: no bpf link */
@@ -40,6 +46,7 @@ struct datapath_attachment {
 	int abi;             /* of ours: its SHAKEOFF_ABI */
 	bool native;         /* driver mode (or offload) rather than generic */
 	uint32_t control_id; /* of ours: id of its control map: equal for interfaces that share a datapath */
+	uint32_t admit_id;   /* id of the tc program at tcx ingress that shares these maps; 0: none */
 };
 
 /*
@@ -65,7 +72,20 @@ int datapath_load(struct datapath **datapath);
 int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath_mode mode, enum datapath_owner owner,
 		    bool replace);
 
-/* Detaches ours from an interface, however it came there, and removes its pin. -ENOENT: none; -EEXIST: a foreign one. */
+/*
+ * Puts the tc program beside an XDP program of this datapath that is attached already (by `ip link`, say); the owner's pin is
+ * BPFFS_DIR/IFNAME:IFINDEX:admit-OWNER. 0 also if it is there; -EOPNOTSUPP: this kernel has no bpf_sk_assign_tcp_reqsk or no
+ * tcx (both: 6.9 and later); -ENOENT: no XDP program, or one that works on other maps; -EEXIST: a foreign one.
+ */
+int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner);
+
+/* Whether this kernel can complete handshakes into listening sockets at all. */
+bool datapath_can_admit(void);
+
+/*
+ * Detaches ours from an interface, however it came there, and removes its pins. -ENOENT: none; -EEXIST: a foreign one. A tc
+ * program that was left over alone (`ip link set dev IFACE xdp off`) is ours, too.
+ */
 int datapath_detach(const char *ifname);
 
 /* Who attached ours to this interface. */
@@ -97,6 +117,7 @@ int datapath_address_each(struct datapath *datapath,
 			  void *context);
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface);
+int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct shakeoff_interface *interface);
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex);
 
 int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key);

@@ -8,25 +8,14 @@
 
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
-#include "common/link.h"
 #include "common/log.h"
 
 #define ETHERNET_MTU 1500
 
-/* The number in a control map's name, or 0 for the name of another map. */
-static int control_abi(const char *name)
-{
-	const char *number = name + strlen(SHAKEOFF_CONTROL_PREFIX);
-
-	if (strncmp(name, SHAKEOFF_CONTROL_PREFIX, strlen(SHAKEOFF_CONTROL_PREFIX)))
-		return 0;
-	return *number && !number[strspn(number, "0123456789")] ? atoi(number) : 0;
-}
-
-/* Ours is known by its control map. */
 static int attachment_read_program(struct datapath_attachment *attachment)
 {
 	struct program program;
+	struct control control;
 	cleanup_fd int fd = bpf_prog_get_fd_by_id(attachment->prog_id);
 	int result;
 
@@ -36,17 +25,10 @@ static int attachment_read_program(struct datapath_attachment *attachment)
 	if (result)
 		return result;
 	strcpy(attachment->prog_name, program.name);
-
-	for (uint32_t i = 0; i < program.map_count; i++) {
-		cleanup_fd int map = bpf_map_get_fd_by_id(program.map_ids[i]);
-		struct bpf_map_info info;
-
-		if (map < 0 || map_info(map, &info) || !control_abi(info.name))
-			continue;
-		attachment->ours = true;
-		attachment->abi = control_abi(info.name);
-		attachment->control_id = info.id;
-		break;
+	attachment->ours = program_control(&program, &control);
+	if (attachment->ours) {
+		attachment->abi = control.abi;
+		attachment->control_id = control.id;
 	}
 	return 0;
 }
@@ -78,6 +60,8 @@ static int attachment_read(const struct link_entry *link, struct datapath_attach
 	}
 	if (!chosen.prog_id)
 		return -ENOENT;
+	if (chosen.ours)
+		chosen.admit_id = admit_find(chosen.ifindex, chosen.control_id);
 	*attachment = chosen;
 	return 0;
 }
@@ -120,7 +104,7 @@ int datapath_list(struct datapath_attachment **list, size_t *count)
 int datapath_owner(const char *ifname, enum datapath_owner *owner)
 {
 	struct datapath_attachment attachment;
-	struct xdp_link link;
+	struct hook_link link;
 	int result;
 
 	result = datapath_look(ifname, &attachment);
@@ -128,7 +112,7 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 		return result;
 	if (!attachment.ours)
 		return -EEXIST;
-	result = link_find(attachment.ifindex, attachment.prog_id, &link);
+	result = link_find(HOOK_XDP, attachment.ifindex, attachment.prog_id, &link);
 	if (result == -ENOENT) {
 		*owner = DATAPATH_OWNER_NETLINK;
 		return 0;
@@ -203,19 +187,13 @@ static uint32_t mode_flag(const struct datapath_attachment *attachment)
 static int remove_program(const struct datapath_attachment *attachment, int program)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = program);
-	struct xdp_link link;
+	struct hook_link link;
 	int result;
 
-	result = link_find(attachment->ifindex, attachment->prog_id, &link);
+	result = link_find(HOOK_XDP, attachment->ifindex, attachment->prog_id, &link);
 	if (result == -ENOENT)
 		return bpf_xdp_detach(attachment->ifindex, mode_flag(attachment) | XDP_FLAGS_REPLACE, &options);
-	if (result)
-		return result;
-	result = bpf_link_detach(link.fd) ? -errno : 0;
-	if (!result && *link.pin)
-		unlink(link.pin);
-	close(link.fd);
-	return result;
+	return result ? result : link_remove(&link);
 }
 
 /* What was replaced comes back when the new program does not get there. */
@@ -237,7 +215,25 @@ static int attach_and_pin(struct attaching *attaching, enum datapath_mode mode, 
 	link = attaching->link;
 	if (!attaching->by_link)
 		return 0;
-	return link_pin(link, attaching->interface->name, attaching->interface->ifindex, owner);
+	return link_pin(link, HOOK_XDP, attaching->interface->name, attaching->interface->ifindex, owner);
+}
+
+/*
+ * The tc program follows the XDP program that is there now: what went with another one goes. Without it connections cannot be
+ * given to listening sockets; everything else works.
+ */
+static void replace_admit(const struct attaching *attaching, enum datapath_owner owner)
+{
+	int result = admit_remove(attaching->interface->ifindex);
+
+	if (result >= 0)
+		result = admit_attach(attaching->datapath, attaching->interface, owner, attaching->by_link);
+	if (result && result != -EOPNOTSUPP)
+		log_warn(
+			"%s: the tc program could not be attached, so listening sockets are left to the kernel: %s%s%s",
+			attaching->interface->name, strerror(-result), *datapath_detail() ? ": " : "",
+			datapath_detail());
+	detail_clear();
 }
 
 int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath_mode mode, enum datapath_owner owner,
@@ -260,10 +256,9 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 	if (!result && !present.ours && !replace)
 		return -EEXIST;
 
-	result = bpffs_prepare();
-	if (result && result != -EOPNOTSUPP)
+	result = bpffs_prepare(owner, &attaching.by_link);
+	if (result)
 		return result;
-	attaching.by_link = !result && owner != DATAPATH_OWNER_NETLINK;
 
 	if (present.prog_id) {
 		old = bpf_prog_get_fd_by_id(present.prog_id);
@@ -277,8 +272,21 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 	if (result) {
 		restore_program(&present, old);
 		bpffs_tidy();
+		return result;
 	}
-	return result;
+	replace_admit(&attaching, owner);
+	return 0;
+}
+
+/* The tc program alone: left over where somebody took the XDP program away with `ip link`. */
+static int detach_leftover(const char *ifname, int result)
+{
+	struct link_entry interface;
+
+	if (link_get(ifname, &interface) || admit_remove(interface.ifindex) <= 0)
+		return result;
+	bpffs_tidy();
+	return 0;
 }
 
 int datapath_detach(const char *ifname)
@@ -288,15 +296,18 @@ int datapath_detach(const char *ifname)
 	int result;
 
 	result = datapath_look(ifname, &attachment);
+	if (!result && !attachment.ours)
+		result = -EEXIST;
 	if (result)
-		return result;
-	if (!attachment.ours)
-		return -EEXIST;
+		return detach_leftover(ifname, result);
 	program = bpf_prog_get_fd_by_id(attachment.prog_id);
 	if (program < 0)
 		return -errno;
 	result = remove_program(&attachment, program);
 	if (!result)
-		bpffs_tidy();
-	return result;
+		result = admit_remove(attachment.ifindex);
+	if (result < 0)
+		return result;
+	bpffs_tidy();
+	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "common/datapath.h"
+#include "common/link.h"
 
 #define PROGRAM_MAPS_MAX 64 /* the kernel's MAX_USED_MAPS */
 
@@ -31,6 +32,7 @@ struct datapath {
 	int maps[MAP_COUNT];
 	int program; /* loaded here, or what was found on an interface */
 	int frags;   /* the xdp.frags program, loaded when an interface needs it; -1 before */
+	int admit;   /* the tc program, likewise */
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;
@@ -53,27 +55,63 @@ struct program {
 int program_read(int fd, struct program *program);
 int map_info(int fd, struct bpf_map_info *info);
 
+/* The control map, by which a program of ours is known. */
+struct control {
+	uint32_t id;
+	int abi;
+};
+
+/* Whether it is a program of ours, of whatever version. */
+bool program_control(const struct program *program, struct control *control);
+
+/* Before an object is loaded: the maps of abi.h that it has will be this datapath's. */
+int object_share_maps(struct bpf_object *object, const struct datapath *datapath);
+
+/* A duplicate of a descriptor, or a negative errno. */
+int duplicate(int fd);
+
 /* Loads the object's program for packets in several buffers, onto this datapath's maps. Kernel 5.18 and later. */
 int datapath_load_frags(struct datapath *datapath);
 
 /* ---- datapath_pin.c: bpffs, and the links in it */
 
-/* -EOPNOTSUPP: nothing can be pinned here so that it stays. -ENOTDIR: the directory that the user gave is unfit. */
-int bpffs_prepare(void);
+/*
+ * Makes a place for pins. *by_link: whether programs of this owner are to be attached by a link that is pinned: not those of
+ * netlink, and none where what is pinned would not stay. -ENOTDIR: the directory that the user gave is unfit.
+ */
+int bpffs_prepare(enum datapath_owner owner, bool *by_link);
 
 /* Removes the directory that was made for the last pin, unless the user gave it. */
 void bpffs_tidy(void);
 
-struct xdp_link {
+enum hook { HOOK_XDP, HOOK_TCX };
+
+struct hook_link {
 	int fd;
 	char pin[PATH_MAX]; /* "": none that is visible here */
+	enum hook hook;
 	enum datapath_owner owner;
 };
 
-/* The link that holds a program at an interface: -ENOENT if it was attached by netlink. The caller closes it. */
-int link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_link *found);
+/* The link that holds a program at an interface: -ENOENT if it was attached without one. The caller closes it. */
+int link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hook_link *found);
 
-/* Pins a link under the name of its interface and owner. */
-int link_pin(int fd, const char *ifname, unsigned int ifindex, enum datapath_owner owner);
+/* Takes the program from the interface, removes the pin and closes the link. */
+int link_remove(struct hook_link *link);
+
+/* Pins a link under the name of its interface, hook and owner. */
+int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner);
+
+/* ---- datapath_admit.c: the tc program beside the XDP program */
+
+/* The id of the one that works on these maps; 0: none. */
+uint32_t admit_find(unsigned int ifindex, uint32_t control_id);
+
+/* Takes all of ours from an interface. Returns how many there were, or a negative errno. */
+int admit_remove(unsigned int ifindex);
+
+/* -EOPNOTSUPP: not on this kernel. */
+int admit_attach(struct datapath *datapath, const struct link_entry *interface, enum datapath_owner owner,
+		 bool by_link);
 
 #endif

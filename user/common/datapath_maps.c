@@ -149,6 +149,11 @@ int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const st
 	return changed(datapath, map_set(datapath, MAP_INTERFACES, &ifindex, interface));
 }
 
+int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct shakeoff_interface *interface)
+{
+	return map_get(datapath, MAP_INTERFACES, &ifindex, interface);
+}
+
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex)
 {
 	return changed(datapath, map_remove(datapath, MAP_INTERFACES, &ifindex));

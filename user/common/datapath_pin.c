@@ -121,7 +121,8 @@ static int make_directories(const char *path)
 	}
 }
 
-int bpffs_prepare(void)
+/* -EOPNOTSUPP: nothing can be pinned here so that it stays. */
+static int bpffs_make(void)
 {
 	int result;
 
@@ -145,29 +146,57 @@ int bpffs_prepare(void)
 	return make_directories(bpffs_dir);
 }
 
-static const char *const owner_suffix[] = {
-	[DATAPATH_OWNER_ATTACH] = ":attach",
-	[DATAPATH_OWNER_DAEMON] = ":daemon",
+int bpffs_prepare(enum datapath_owner owner, bool *by_link)
+{
+	int result = owner == DATAPATH_OWNER_NETLINK ? -EOPNOTSUPP : bpffs_make();
+
+	if (result && result != -EOPNOTSUPP)
+		return result;
+	*by_link = !result;
+	return 0;
+}
+
+static const struct pin_suffix {
+	enum hook hook;
+	enum datapath_owner owner;
+	const char *text;
+} pin_suffixes[] = {
+	{ HOOK_XDP, DATAPATH_OWNER_ATTACH, ":attach" },
+	{ HOOK_XDP, DATAPATH_OWNER_DAEMON, ":daemon" },
+	{ HOOK_TCX, DATAPATH_OWNER_ATTACH, ":admit-attach" },
+	{ HOOK_TCX, DATAPATH_OWNER_DAEMON, ":admit-daemon" },
 };
 
+#define PIN_SUFFIXES (sizeof(pin_suffixes) / sizeof(pin_suffixes[0]))
+
+static const char *pin_suffix(enum hook hook, enum datapath_owner owner)
+{
+	for (size_t i = 0; i < PIN_SUFFIXES; i++)
+		if (pin_suffixes[i].hook == hook && pin_suffixes[i].owner == owner)
+			return pin_suffixes[i].text;
+	return "";
+}
+
 /* Dots are not allowed in names on bpffs, but are in those of interfaces: the index keeps eth0.1 and eth0_1 apart. */
-static void pin_path(const char *ifname, unsigned int ifindex, enum datapath_owner owner, char *path, size_t size)
+static void pin_path(enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner, char *path,
+		     size_t size)
 {
 	char name[IFNAMSIZ];
 
 	snprintf(name, sizeof(name), "%s", ifname);
 	for (char *dot = name; (dot = strchr(dot, '.'));)
 		*dot = '_';
-	snprintf(path, size, "%s/%s:%u%s", bpffs_dir, name, ifindex, owner_suffix[owner]);
+	snprintf(path, size, "%s/%s:%u%s", bpffs_dir, name, ifindex, pin_suffix(hook, owner));
 }
 
-static bool pin_owner(const char *name, enum datapath_owner *owner)
+static bool pin_is_ours(const char *name, struct hook_link *link)
 {
 	const char *suffix = strrchr(name, ':');
 
-	for (int i = DATAPATH_OWNER_ATTACH; suffix && i <= DATAPATH_OWNER_DAEMON; i++) {
-		if (!strcmp(suffix, owner_suffix[i])) {
-			*owner = i;
+	for (size_t i = 0; suffix && i < PIN_SUFFIXES; i++) {
+		if (!strcmp(suffix, pin_suffixes[i].text)) {
+			link->hook = pin_suffixes[i].hook;
+			link->owner = pin_suffixes[i].owner;
 			return true;
 		}
 	}
@@ -182,16 +211,19 @@ static int link_info(int fd, struct bpf_link_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
-static bool link_is_at(int fd, unsigned int ifindex, uint32_t prog_id)
+/* BPF_LINK_TYPE_TCX (kernel 6.6): the headers of libbpf 1.1 do not have it. Its interface stands where that of XDP does. */
+#define LINK_TYPE_TCX 11
+
+static bool link_is_at(int fd, enum hook hook, unsigned int ifindex, uint32_t prog_id)
 {
+	uint32_t type = hook == HOOK_XDP ? BPF_LINK_TYPE_XDP : LINK_TYPE_TCX;
 	struct bpf_link_info info;
 
-	return !link_info(fd, &info) && info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == ifindex &&
-	       info.prog_id == prog_id;
+	return !link_info(fd, &info) && info.type == type && info.xdp.ifindex == ifindex && info.prog_id == prog_id;
 }
 
 /* Among our pins. Those of interfaces that are gone are removed on the way: their links are attached to nothing. */
-static int pinned_link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_link *found)
+static int pinned_link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hook_link *found)
 {
 	struct dirent *entry;
 	int result = -ENOENT;
@@ -199,12 +231,12 @@ static int pinned_link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_l
 
 	if (bpffs_dir_known() || !(dir = opendir(bpffs_dir)))
 		return -ENOENT;
-	while (result && (entry = readdir(dir))) {
+	while ((entry = readdir(dir))) {
 		struct bpf_link_info info;
-		struct xdp_link link;
+		struct hook_link link;
 		cleanup_fd int fd = -1;
 
-		if (!pin_owner(entry->d_name, &link.owner))
+		if (!pin_is_ours(entry->d_name, &link))
 			continue;
 		snprintf(link.pin, sizeof(link.pin), "%.*s/%s", PATH_MAX - 300, bpffs_dir, entry->d_name);
 		fd = bpf_obj_get(link.pin);
@@ -212,7 +244,7 @@ static int pinned_link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_l
 			continue;
 		if (!info.xdp.ifindex) {
 			unlink(link.pin);
-		} else if (link_is_at(fd, ifindex, prog_id)) {
+		} else if (result && link.hook == hook && link_is_at(fd, hook, ifindex, prog_id)) {
 			link.fd = take_fd(&fd);
 			*found = link;
 			result = 0;
@@ -222,30 +254,40 @@ static int pinned_link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_l
 	return result;
 }
 
-int link_find(unsigned int ifindex, uint32_t prog_id, struct xdp_link *found)
+int link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hook_link *found)
 {
 	uint32_t id = 0;
 
-	if (!pinned_link_find(ifindex, prog_id, found))
+	if (!pinned_link_find(hook, ifindex, prog_id, found))
 		return 0;
 	while (!bpf_link_get_next_id(id, &id)) {
 		cleanup_fd int fd = bpf_link_get_fd_by_id(id);
 
 		if (fd < 0 && errno == EPERM)
 			return -EPERM;
-		if (fd < 0 || !link_is_at(fd, ifindex, prog_id))
+		if (fd < 0 || !link_is_at(fd, hook, ifindex, prog_id))
 			continue;
-		*found = (struct xdp_link){ .fd = take_fd(&fd), .owner = DATAPATH_OWNER_ATTACH };
+		*found = (struct hook_link){ .fd = take_fd(&fd), .hook = hook, .owner = DATAPATH_OWNER_ATTACH };
 		return 0;
 	}
 	return errno == ENOENT ? -ENOENT : -errno;
 }
 
-int link_pin(int fd, const char *ifname, unsigned int ifindex, enum datapath_owner owner)
+int link_remove(struct hook_link *link)
+{
+	int result = bpf_link_detach(link->fd) ? -errno : 0;
+
+	if (!result && *link->pin)
+		unlink(link->pin);
+	close(link->fd);
+	return result;
+}
+
+int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner)
 {
 	char path[PATH_MAX + 64];
 
-	pin_path(ifname, ifindex, owner, path, sizeof(path));
+	pin_path(hook, ifname, ifindex, owner, path, sizeof(path));
 	if (!bpf_obj_pin(fd, path))
 		return 0;
 	/* Left by an interface that is gone: names and indexes are used again. */

@@ -153,32 +153,16 @@ static void entry_read(const struct inet_diag_msg *message, struct sock_diag_ent
 	entry->inode = message->idiag_inode;
 }
 
-struct each {
-	int (*callback)(void *context, const struct sock_diag_entry *entry);
-	void *context;
-	int result;
-};
-
-static int each_message(const struct nlmsghdr *header, void *context)
-{
-	struct sock_diag_entry entry;
-	struct each *each = context;
-
-	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-	    mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
-		return MNL_CB_OK;
-	entry_read(mnl_nlmsg_get_payload(header), &entry);
-	each->result = each->callback(each->context, &entry);
-	return each->result ? MNL_CB_STOP : MNL_CB_OK;
-}
-
-int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context)
+/*
+ * Dumps the sockets of both families in some of the states. `extensions`: bits of INET_DIAG_*. `result` is what the callback
+ * leaves behind when it stops the walk; it is returned.
+ */
+static int dump(uint32_t states, uint8_t extensions, mnl_cb_t callback, void *context, const int *result)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct each each = { .callback = callback, .context = context };
-	int result = 0;
+	int error = 0;
 
-	for (size_t i = 0; i < sizeof(families) && !result; i++) {
+	for (size_t i = 0; i < sizeof(families) && !error; i++) {
 		struct inet_diag_req_v2 *request;
 		struct nlmsghdr *header;
 		/* A channel of its own: the callback may call sock_diag_destroy_time_wait() in the middle of the dump. */
@@ -189,12 +173,143 @@ int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct 
 		request = request_begin(channel, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &header);
 		request->sdiag_family = families[i];
 		request->idiag_states = states;
-		result = transact(channel, header, each_message, &each);
+		request->idiag_ext = extensions;
+		error = transact(channel, header, callback, context);
 		channel_free(channel);
-		if (!result)
-			result = each.result;
+		if (!error)
+			error = *result;
 	}
-	return result;
+	return error;
+}
+
+/* NULL: not about a socket. */
+static const struct inet_diag_msg *message_of(const struct nlmsghdr *header)
+{
+	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
+		return NULL;
+	return mnl_nlmsg_get_payload(header);
+}
+
+struct each {
+	int (*callback)(void *context, const struct sock_diag_entry *entry);
+	void *context;
+	int result;
+};
+
+static int each_message(const struct nlmsghdr *header, void *context)
+{
+	const struct inet_diag_msg *message = message_of(header);
+	struct sock_diag_entry entry;
+	struct each *each = context;
+
+	if (!message)
+		return MNL_CB_OK;
+	entry_read(message, &entry);
+	each->result = each->callback(each->context, &entry);
+	return each->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context)
+{
+	struct each each = { .callback = callback, .context = context };
+
+	return dump(states, 0, each_message, &each, &each.result);
+}
+
+/* -------------------------------------------------------------------------------------------------------- listeners */
+
+static bool ulp_is_mptcp(const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		if (mnl_attr_get_type(attr) == INET_ULP_INFO_NAME)
+			return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0 &&
+			       !strcmp(mnl_attr_get_str(attr), "mptcp");
+	}
+	return false;
+}
+
+static void listener_read_attribute(const struct nlattr *attr, struct sock_diag_listener *listener)
+{
+	const uint32_t *memory;
+
+	switch (mnl_attr_get_type(attr)) {
+	case INET_DIAG_SKMEMINFO:
+		memory = mnl_attr_get_payload(attr);
+		if (mnl_attr_get_payload_len(attr) > SK_MEMINFO_RCVBUF * sizeof(*memory))
+			listener->receive_buffer = memory[SK_MEMINFO_RCVBUF];
+		break;
+	case INET_DIAG_SKV6ONLY:
+		if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
+			listener->dualstack = listener->family == AF_INET6 && !mnl_attr_get_u8(attr);
+		break;
+	case INET_DIAG_ULP_INFO: listener->mptcp = ulp_is_mptcp(attr); break;
+	case INET_DIAG_MD5SIG: listener->tcp_auth = mnl_attr_get_payload_len(attr) > 0; break;
+	}
+}
+
+static void listener_read(const struct nlmsghdr *header, const struct inet_diag_msg *message,
+			  struct sock_diag_listener *listener)
+{
+	const struct nlattr *attr;
+
+	*listener = (struct sock_diag_listener){
+		.port = ntohs(message->id.idiag_sport),
+		.family = message->idiag_family,
+		.waiting = message->idiag_rqueue,
+		.backlog = message->idiag_wqueue,
+		.ifindex = message->id.idiag_if,
+		.inode = message->idiag_inode,
+		.uid = message->idiag_uid,
+	};
+	if (message->idiag_family == AF_INET6)
+		memcpy(&listener->address, message->id.idiag_src, sizeof(listener->address));
+	else if (message->id.idiag_src[0])
+		address_read(AF_INET, message->id.idiag_src, (__be32 *)&listener->address);
+	mnl_attr_for_each(attr, header, sizeof(*message))
+		listener_read_attribute(attr, listener);
+
+	/* An IPv6 socket at an address such as ::ffff:10.9.0.1 is one of IPv4 to everybody outside. */
+	if (listener->family == AF_INET6 && is_mapped((const __be32 *)&listener->address)) {
+		listener->family = AF_INET;
+		listener->dualstack = false;
+		if (!((const __be32 *)&listener->address)[3])
+			listener->address = in6addr_any;
+	}
+}
+
+struct each_listener {
+	int (*callback)(void *context, const struct sock_diag_listener *listener);
+	void *context;
+	int result;
+};
+
+static int listener_message(const struct nlmsghdr *header, void *context)
+{
+	const struct inet_diag_msg *message = message_of(header);
+	struct sock_diag_listener listener;
+	struct each_listener *each = context;
+
+	if (!message || message->idiag_state != TCP_LISTEN)
+		return MNL_CB_OK;
+	listener_read(header, message, &listener);
+	each->result = each->callback(each->context, &listener);
+	return each->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+#define EXTENSION(name) (1u << (INET_DIAG_##name - 1))
+
+/*
+ * With LISTEN alone the kernel walks its table of listening sockets and never that of connections. The upper layer's name and
+ * MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY comes anyway.
+ */
+int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context)
+{
+	struct each_listener each = { .callback = callback, .context = context };
+
+	return dump(1u << TCP_LISTEN, EXTENSION(SKMEMINFO) | EXTENSION(INFO), listener_message, &each, &each.result);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- destroy */
@@ -217,9 +332,10 @@ static void request_tuple(struct inet_diag_req_v2 *request, const struct shakeof
 
 static int copy_message(const struct nlmsghdr *header, void *context)
 {
-	if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-	    mnl_nlmsg_get_payload_len(header) >= sizeof(struct inet_diag_msg))
-		memcpy(context, mnl_nlmsg_get_payload(header), sizeof(struct inet_diag_msg));
+	const struct inet_diag_msg *message = message_of(header);
+
+	if (message)
+		memcpy(context, message, sizeof(*message));
 	return MNL_CB_OK;
 }
 

@@ -3,6 +3,8 @@
 #ifndef SHAKEOFF_SOCK_DIAG_H
 #define SHAKEOFF_SOCK_DIAG_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
@@ -22,6 +24,24 @@ struct sock_diag_entry {
  * non-zero return, and returns it; otherwise 0 or a negative errno.
  */
 int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context);
+
+/* A listening socket. */
+struct sock_diag_listener {
+	struct in6_addr address;   /* IPv4 mapped; in6addr_any: any */
+	uint16_t port;             /* host byte order */
+	uint8_t family;            /* AF_INET, AF_INET6; an IPv6 socket at an IPv4 mapped address is AF_INET */
+	bool dualstack;            /* AF_INET6 that takes IPv4, too */
+	bool mptcp;                /* the subflow of an MPTCP socket */
+	bool tcp_auth;             /* it has TCP-MD5 keys (needs CAP_NET_ADMIN); of TCP-AO the kernel tells nothing */
+	uint32_t waiting, backlog; /* its accept queue: what waits and what may: sk_ack_backlog, sk_max_ack_backlog */
+	uint32_t receive_buffer;   /* sk_rcvbuf, bytes */
+	uint32_t ifindex;          /* bound device or 0 */
+	uint32_t inode;
+	uint32_t uid;
+};
+
+/* The same for listening sockets alone; cheap on a host with many connections. A dual-stack socket comes once. */
+int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context);
 
 /* The state's name in RFC 9293's spelling: "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"; "?" for an unknown number. */
 const char *sock_diag_state_name(uint8_t state);

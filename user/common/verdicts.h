@@ -27,8 +27,10 @@ extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
 	X(synack_sent, "SYN-ACKs sent, each with a cookie")                                                            \
 	X(ack_valid, "final ACKs whose cookie proved good")                                                            \
 	X(ack_invalid, "ACKs without a socket that opened nothing")                                                    \
-	X(established, "sockets made from final ACKs")                                                                 \
-	X(accepted, "connections taken by servers")                                                                    \
+	X(admitted, "connections given to listening sockets")                                                          \
+	X(unadmitted, "connections that a listening socket could not be given")                                        \
+	X(established, "sockets made from final ACKs by the daemon")                                                   \
+	X(accepted, "connections taken by servers from the daemon")                                                    \
 	X(overflow, "SYNs and ACKs turned away by a full accept queue")                                                \
 	X(passed, "packets left to the kernel")
 
@@ -38,7 +40,7 @@ struct verdict_totals {
 #undef X
 };
 
-/* Adds what the verdicts count towards. `established` and `accepted` are not the hook's: left alone. */
+/* Adds what the verdicts count towards. What is counted per service is left alone: from `admitted` to `accepted`. */
 void verdict_totals_add(struct verdict_totals *totals, const uint64_t counts[SHAKEOFF_VERDICT_COUNT]);
 
 #endif

@@ -7,36 +7,30 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "shakeoff/command.h"
+#include "shakeoff/view.h"
 
 static const char *mode_name(bool native)
 {
 	return native ? "native" : "generic";
 }
 
-/* What is there already. Returns true when that is all there is to say. */
-static bool already_attached(const struct options *options, const struct datapath_attachment *present, int *status)
+/* Whether what is there already is what is asked for. */
+static bool is_as_wanted(const struct options *options, const struct datapath_attachment *present)
 {
-	bool wanted = options->mode == DATAPATH_MODE_AUTO || (options->mode == DATAPATH_MODE_NATIVE) == present->native;
+	bool mode_fits = options->mode == DATAPATH_MODE_AUTO ||
+			 (options->mode == DATAPATH_MODE_NATIVE) == present->native;
 
-	if (options->replace)
-		return false;
-	*status = STATUS_FAILURE;
-	if (!present->ours) {
+	if (!present->ours)
 		log_error("attach: %s has an XDP program that is not shakeoff's (%s, id %u): --replace replaces it",
 			  present->ifname, present->prog_name, present->prog_id);
-	} else if (present->abi != SHAKEOFF_ABI) {
+	else if (present->abi != SHAKEOFF_ABI)
 		log_error(
 			"attach: %s has the program of another version of shakeoff (ABI %d, this is %d): --replace replaces it",
 			present->ifname, present->abi, SHAKEOFF_ABI);
-	} else if (!wanted) {
+	else if (!mode_fits)
 		log_error("attach: %s has shakeoff in %s mode: --replace attaches it anew", present->ifname,
 			  mode_name(present->native));
-	} else {
-		printf("%s: already attached in %s mode (program %u)\n", present->ifname, mode_name(present->native),
-		       present->prog_id);
-		*status = STATUS_OK;
-	}
-	return true;
+	return present->ours && present->abi == SHAKEOFF_ABI && mode_fits;
 }
 
 /*
@@ -96,39 +90,89 @@ static int fail_attach(const struct options *options, int error)
 	return command_fail("attach", options->ifname, error);
 }
 
+/* `ip link` attaches the XDP program alone. */
+static void complete(struct datapath *datapath, struct datapath_attachment *present)
+{
+	const char *detail;
+	int error;
+
+	if (present->admit_id || !datapath_can_admit())
+		return;
+	error = datapath_admit_attach(datapath, present->ifname, DATAPATH_OWNER_ATTACH);
+	if (!error)
+		error = datapath_look(present->ifname, present);
+	if (!error)
+		return;
+	detail = datapath_detail();
+	log_warn("attach: %s: the tc program cannot be attached, so listening sockets are left to the kernel: %s%s%s",
+		 present->ifname, strerror(-error), *detail ? ": " : "", detail);
+}
+
+static void tell_attached(const struct datapath_attachment *present, const char *how)
+{
+	printf("%s: %s in %s mode (program %u", present->ifname, how, mode_name(present->native), present->prog_id);
+	if (present->admit_id)
+		printf(", tc program %u", present->admit_id);
+	printf(")\n");
+	if (!datapath_can_admit())
+		printf("%s: only servers under libshakeoff-preload.so are protected here: this kernel cannot give connections to "
+		       "listening sockets (bpf_sk_assign_tcp_reqsk came with Linux 6.9)\n",
+		       present->ifname);
+}
+
+static void tell_daemon(struct datapath *datapath)
+{
+	uint64_t age_ns;
+
+	if (daemon_state(datapath_control(datapath), view_clock_ns(), &age_ns) == DAEMON_ALIVE)
+		return;
+	if (datapath_can_admit())
+		printf("No daemon is running: start `shakeoffd`, which needs no configuration.\n");
+	else
+		printf("No daemon is running: start `shakeoffd --config FILE`.\n");
+}
+
 static int attach(const struct options *options)
 {
 	struct datapath_attachment present;
 	struct datapath *datapath;
-	int result, status;
+	bool there;
+	int result;
 
 	if (!privileges_suffice("attach"))
 		return STATUS_FAILURE;
 	result = datapath_look(options->ifname, &present);
-	if (!result && already_attached(options, &present, &status))
-		return status;
 	if (result && result != -ENOENT)
 		return command_fail("attach", options->ifname, result);
+	there = !result && !options->replace;
+	if (there && !is_as_wanted(options, &present))
+		return STATUS_FAILURE;
 
 	result = find_or_load(options->ifname, &datapath);
 	if (result)
 		return fail_load(options, result);
-	result = datapath_attach(datapath, options->ifname, options->mode, DATAPATH_OWNER_ATTACH, options->replace);
-	datapath_close(datapath);
-	if (!result)
+	if (there)
+		complete(datapath, &present);
+	else
+		result = datapath_attach(datapath, options->ifname, options->mode, DATAPATH_OWNER_ATTACH,
+					 options->replace);
+	if (!result && !there)
 		result = datapath_look(options->ifname, &present);
-	if (result)
-		return fail_attach(options, result);
-	printf("%s: attached in %s mode (program %u)\n", present.ifname, mode_name(present.native), present.prog_id);
-	return STATUS_OK;
+	if (!result) {
+		tell_attached(&present, there ? "already attached" : "attached");
+		tell_daemon(datapath);
+	}
+	datapath_close(datapath);
+	return result ? fail_attach(options, result) : STATUS_OK;
 }
 
 const struct command command_attach = {
 	.name = "attach",
 	.arguments = "IFACE [--mode MODE] [--replace] [--bpffs DIR]",
 	.summary = "Attach the handshake offload to an interface",
-	.help = "Until shakeoffd has published a service, all packets pass untouched. Interfaces of one network\n"
-		"namespace share services and counters. --replace keeps both when shakeoff itself is there.\n",
+	.help = "Until shakeoffd runs, all packets pass untouched; one that runs already takes the interface up by itself if\n"
+		"its configuration names none, or this one. Interfaces of one network namespace share services and\n"
+		"counters. --replace keeps both when shakeoff itself is there.\n",
 	.options = OPTION_MODE | OPTION_REPLACE | OPTION_BPFFS | OPTION_INTERFACE | OPTION_INTERFACE_NEEDED,
 	.run = attach,
 };

@@ -20,9 +20,11 @@
 #define OPTION_REPLACE 0x10u
 #define OPTION_INTERFACE 0x20u /* an interface may be named */
 #define OPTION_INTERFACE_NEEDED 0x40u
+#define OPTION_ALL 0x80u
 
 struct options {
 	bool json;
+	bool all;
 	double watch_seconds; /* 0: once */
 	enum datapath_mode mode;
 	bool replace;

@@ -17,7 +17,7 @@
 struct connection {
 	const char *service;
 	struct sock_diag_entry entry;
-	bool handed_over; /* in the map of validated tuples */
+	bool handed_over; /* its final ACK was validated for this service */
 	uint64_t age_ns;
 };
 
@@ -36,7 +36,7 @@ static void tuple_end(const __be32 address[4], __be16 port, char *text, size_t s
 }
 
 static const struct shakeoff_service *find_service(const struct view *view, const struct shakeoff_tuple *tuple,
-						   struct datapath **datapath)
+						   const struct view_datapath **datapath)
 {
 	struct in6_addr local;
 
@@ -46,40 +46,50 @@ static const struct shakeoff_service *find_service(const struct view *view, cons
 									 ntohs(tuple->local_port));
 
 		if (service) {
-			*datapath = view->datapaths[i].datapath;
+			*datapath = &view->datapaths[i];
 			return service;
 		}
 	}
 	return NULL;
 }
 
+static int make_room(struct connections *connections)
+{
+	size_t room = connections->room ? connections->room * 2 : 64;
+	void *grown;
+
+	if (connections->count < connections->room)
+		return 0;
+	grown = reallocarray(connections->list, room, sizeof(*connections->list));
+	if (!grown)
+		return -ENOMEM;
+	connections->list = grown;
+	connections->room = room;
+	return 0;
+}
+
 static int add_connection(void *context, const struct sock_diag_entry *entry)
 {
 	struct connections *connections = context;
-	const struct shakeoff_service *service;
+	const struct view_datapath *datapath;
+	const struct shakeoff_service *service = find_service(connections->view, &entry->tuple, &datapath);
+	struct connection connection = { .entry = *entry };
 	struct shakeoff_validated validated;
-	struct connection *connection;
-	struct datapath *datapath;
+	int error;
 
-	service = find_service(connections->view, &entry->tuple, &datapath);
 	if (!service)
 		return 0;
-	if (connections->count == connections->room) {
-		size_t room = connections->room ? connections->room * 2 : 64;
-		void *grown = reallocarray(connections->list, room, sizeof(*connections->list));
-
-		if (!grown)
-			return -ENOMEM;
-		connections->list = grown;
-		connections->room = room;
-	}
-	connection = &connections->list[connections->count++];
-	*connection = (struct connection){ .service = service->name, .entry = *entry };
-	if (!datapath_validated_get(datapath, &entry->tuple, &validated)) {
-		connection->handed_over = true;
+	error = make_room(connections);
+	if (error)
+		return error;
+	connection.service = service->name;
+	if (!datapath_validated_get(datapath->datapath, &entry->tuple, &validated) &&
+	    validated.service == service - datapath->services) {
+		connection.handed_over = true;
 		if (connections->view->now_ns > validated.opened_ns)
-			connection->age_ns = connections->view->now_ns - validated.opened_ns;
+			connection.age_ns = connections->view->now_ns - validated.opened_ns;
 	}
+	connections->list[connections->count++] = connection;
 	return 0;
 }
 
@@ -172,8 +182,8 @@ const struct command command_connections = {
 	.arguments = "[--json] [IFACE]",
 	.summary = "Show the services' connections with their TCP states",
 	.help = "Opened by shakeoff: the hook did the handshake; age is counted from the final ACK. Opened by the kernel:\n"
-		"over loopback or an interface without the program, or too long ago to be remembered. Send-Q and Recv-Q\n"
-		"are bytes, as in `ss -nt`.\n",
+		"in peace, over loopback or an interface without the program, or too long ago to be remembered. Send-Q\n"
+		"and Recv-Q are bytes, as in `ss -nt`.\n",
 	.options = OPTION_JSON | OPTION_INTERFACE,
 	.run = connections,
 };

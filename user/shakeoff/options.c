@@ -11,16 +11,13 @@
 #include "common/log.h"
 #include "shakeoff/command.h"
 
-enum { LONG_HELP = 'h', LONG_JSON = 'j', LONG_WATCH = 'w', LONG_BPFFS = 256, LONG_MODE, LONG_REPLACE };
+enum { LONG_HELP = 'h', LONG_JSON = 'j', LONG_WATCH = 'w', LONG_BPFFS = 256, LONG_MODE, LONG_REPLACE, LONG_ALL };
 
 static const struct option long_options[] = {
-	{ "help", no_argument, NULL, LONG_HELP },
-	{ "json", no_argument, NULL, LONG_JSON },
-	{ "watch", optional_argument, NULL, LONG_WATCH },
-	{ "bpffs", required_argument, NULL, LONG_BPFFS },
-	{ "mode", required_argument, NULL, LONG_MODE },
-	{ "replace", no_argument, NULL, LONG_REPLACE },
-	{ NULL, 0, NULL, 0 },
+	{ "all", no_argument, NULL, LONG_ALL },           { "help", no_argument, NULL, LONG_HELP },
+	{ "json", no_argument, NULL, LONG_JSON },         { "watch", optional_argument, NULL, LONG_WATCH },
+	{ "bpffs", required_argument, NULL, LONG_BPFFS }, { "mode", required_argument, NULL, LONG_MODE },
+	{ "replace", no_argument, NULL, LONG_REPLACE },   { NULL, 0, NULL, 0 },
 };
 
 static const struct {
@@ -33,6 +30,7 @@ static const struct {
 	  "                     interface; auto (default): native, generic where the driver cannot\n" },
 	{ OPTION_REPLACE, LONG_REPLACE,
 	  "  --replace          replace the XDP program that is there, also a foreign one\n" },
+	{ OPTION_ALL, LONG_ALL, "  --all              list every service, however many there are\n" },
 	{ OPTION_JSON, LONG_JSON, "  --json             print one JSON object\n" },
 	{ OPTION_WATCH, LONG_WATCH, "  --watch[=SECONDS]  again and again, every 1 or SECONDS seconds, with rates\n" },
 	{ OPTION_BPFFS, LONG_BPFFS,
@@ -109,6 +107,7 @@ static bool read_bpffs(const struct command *command, const char *dir)
 static bool read_option(const struct command *command, int code, struct options *options)
 {
 	switch (code) {
+	case LONG_ALL: options->all = true; return true;
 	case LONG_JSON: options->json = true; return true;
 	case LONG_WATCH: return read_watch(command, optarg, &options->watch_seconds);
 	case LONG_BPFFS: return read_bpffs(command, optarg);

@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#include "common/text.h"
+#include "common/cleanup.h"
+#include "shakeoff/listening.h"
 #include "shakeoff/output.h"
+#include "shakeoff/service_list.h"
 #include "shakeoff/view.h"
+
+/* What a service's accept queue holds and may hold: counted by the hook, or asked of its listening sockets. */
+struct queue {
+	uint64_t waiting, capacity;
+	const char *cause; /* of the capacity */
+	uint32_t servers;
+	struct shakeoff_service_counters counters;
+};
+
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 /* What bounds the queue: the smaller of the two, as for listen() and somaxconn. */
 static const char *capacity_cause(const struct shakeoff_service *service)
@@ -13,114 +28,231 @@ static const char *capacity_cause(const struct shakeoff_service *service)
 	return service->listen_backlog < service->backlog ? "listen backlog" : "configured backlog";
 }
 
-static void add_row(struct table *table, const struct view_datapath *datapath, uint32_t id,
-		    const struct shakeoff_service_counters *counters)
+static bool is_listener(const struct shakeoff_service *service)
+{
+	return service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+}
+
+static void read_listening(const struct view_datapath *datapath, uint32_t id, struct listening *listening,
+			   struct queue *queue)
+{
+	const struct view_address *const *addresses;
+	size_t count = view_addresses_of(datapath, id, &addresses);
+	struct listening_queue sum = listening_queue(listening, addresses, count, datapath->services[id].backlog);
+
+	queue->waiting = sum.waiting;
+	queue->capacity = sum.capacity;
+	queue->cause = sum.cause;
+	queue->servers = sum.sockets;
+}
+
+static int read_queue(const struct view_datapath *datapath, uint32_t id, struct listening *listening,
+		      struct queue *queue)
 {
 	const struct shakeoff_service *service = &datapath->services[id];
-	uint32_t waiting = view_waiting(service);
-	char addresses[256];
 
-	view_addresses(datapath, id, addresses, sizeof(addresses));
+	if (is_listener(service)) {
+		read_listening(datapath, id, listening, queue);
+	} else {
+		queue->waiting = view_waiting(service);
+		queue->capacity = service->capacity;
+		queue->cause = capacity_cause(service);
+		queue->servers = service->servers;
+	}
+	return datapath_service_counters(datapath->datapath, id, &queue->counters);
+}
+
+/* Of every service, by its id. NULL after a failure, which has been said. */
+static struct queue *read_queues(const struct view_datapath *datapath, struct listening *listening)
+{
+	cleanup_free struct queue *queues = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*queues));
+	int error = queues ? 0 : -ENOMEM;
+
+	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES && !error; id++)
+		if (datapath->services[id].flags & SHAKEOFF_SERVICE_USED)
+			error = read_queue(datapath, id, listening, &queues[id]);
+	if (error) {
+		command_fail("queues", NULL, error);
+		return NULL;
+	}
+	return take_pointer(queues);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- people */
+
+static bool is_full(const struct queue *queue)
+{
+	return queue->waiting && queue->waiting >= queue->capacity;
+}
+
+/* Full queues first, then those in which somebody waits, then those in which there has been anything. */
+static uint32_t rank(const void *context, uint32_t id)
+{
+	const struct queue *queue = (const struct queue *)context + id;
+
+	if (is_full(queue))
+		return 0;
+	if (queue->waiting)
+		return 1;
+	return queue->counters.syn ? 2 : 3;
+}
+
+/* What the other handoff counts. */
+static void cell_if(struct table *table, bool known, uint64_t value)
+{
+	if (known)
+		table_cell(table, "%" PRIu64, value);
+	else
+		table_cell(table, "-");
+}
+
+static void add_row(struct table *table, const struct view_datapath *datapath, const struct service_row *row,
+		    const struct queue *queue)
+{
+	const struct shakeoff_service *service = row->service;
+	char addresses[VIEW_ADDRESSES];
+
+	view_addresses(datapath, row->id, addresses, sizeof(addresses));
 	table_cell(table, "%s", service->name);
-	table_cell_coloured(table, waiting && waiting >= service->capacity ? COLOUR_BAD : COLOUR_NONE, "%" PRIu32,
-			    waiting);
-	table_cell(table, "%" PRIu32, service->capacity);
-	table_cell(table, "%s", capacity_cause(service));
-	table_cell(table, "%" PRIu64, (uint64_t)service->accepted);
-	table_cell(table, "%" PRIu64, (uint64_t)counters->overflow);
-	table_cell(table, "%" PRIu64, (uint64_t)counters->synack);
-	table_cell(table, "%u", service->servers);
+	table_cell_coloured(table, is_full(queue) ? COLOUR_BAD : COLOUR_NONE, "%" PRIu64, queue->waiting);
+	table_cell(table, "%" PRIu64, queue->capacity);
+	table_cell(table, "%s", queue->cause);
+	cell_if(table, is_listener(service), queue->counters.admitted);
+	cell_if(table, !is_listener(service), service->accepted);
+	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.overflow);
+	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.synack);
+	table_cell(table, "%" PRIu32, queue->servers);
 	table_cell(table, "%s", addresses);
 }
 
-static json_t *queue_json(const struct view_datapath *datapath, uint32_t id,
-			  const struct shakeoff_service_counters *counters)
+static int add_rows(struct table *table, const struct view_datapath *datapath, const struct queue *queues, size_t limit,
+		    size_t *left_out)
 {
-	const struct shakeoff_service *service = &datapath->services[id];
+	cleanup_free struct service_row *rows = NULL;
+	size_t count;
+	int error = service_list(datapath->services, rank, queues, &rows, &count);
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "service",
-			 service->name, "id", (json_int_t)id, "recv_q", (json_int_t)view_waiting(service), "send_q",
-			 (json_int_t)service->capacity, "send_q_cause", capacity_cause(service), "backlog",
-			 (json_int_t)service->backlog, "listen_backlog", (json_int_t)service->listen_backlog,
-			 "accepted", (json_int_t)service->accepted, "from_kernel", (json_int_t)service->from_kernel,
-			 "established", (json_int_t)service->established, "overflowed", (json_int_t)counters->overflow,
-			 "cookies", (json_int_t)counters->synack, "syn_received", (json_int_t)counters->syn, "servers",
-			 (json_int_t)service->servers, "datapath", (json_int_t)datapath->control_id, "addresses",
-			 view_addresses_json(datapath, id));
-}
-
-/* Fills the table or the array, whichever is given. */
-static int collect_datapath(const struct view_datapath *datapath, struct table *table, json_t *array)
-{
-	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
-		struct shakeoff_service_counters counters;
-		int error;
-
-		if (!view_service_used(datapath, id))
-			continue;
-		error = datapath_service_counters(datapath->datapath, id, &counters);
-		if (error)
-			return command_fail("queues", NULL, error);
-		if (table)
-			add_row(table, datapath, id, &counters);
-		else
-			json_array_append_new(array, queue_json(datapath, id, &counters));
-	}
+	if (error)
+		return command_fail("queues", NULL, error);
+	for (size_t i = 0; i < count && i < limit; i++)
+		add_row(table, datapath, &rows[i], &queues[rows[i].id]);
+	*left_out += count > limit ? count - limit : 0;
 	return STATUS_OK;
 }
 
-static int collect(const struct view *view, struct table *table, json_t *array)
+static int print_people(const struct view *view, struct listening *listening, bool all)
 {
-	int status = STATUS_OK;
-
-	for (size_t i = 0; i < view->datapath_count && !status; i++)
-		status = collect_datapath(&view->datapaths[i], table, array);
-	return status;
-}
-
-static int print_people(const struct view *view)
-{
-	static const char *const headings[] = { "Service",     ">Recv-Q",  ">Send-Q",  "Send-Q from", ">Accepted",
-						">Overflowed", ">Cookies", ">Servers", "Addresses",   NULL };
+	static const char *const headings[] = { "Service",   ">Recv-Q",   ">Send-Q",     "Send-Q from",
+						">Admitted", ">Accepted", ">Overflowed", ">Cookies",
+						">Servers",  "Addresses", NULL };
 	struct table *table = table_new(headings);
-	int status = collect(view, table, NULL);
+	int status = STATUS_OK;
+	size_t left_out = 0;
 
+	for (size_t i = 0; i < view->datapath_count && !status; i++) {
+		cleanup_free struct queue *queues = read_queues(&view->datapaths[i], listening);
+
+		status = queues ? add_rows(table, &view->datapaths[i], queues, all ? SIZE_MAX : SERVICE_LIST_SHOWN,
+					   &left_out) :
+				  STATUS_FAILURE;
+	}
 	if (!status)
 		table_print(table, stdout);
+	if (!status && left_out)
+		printf("and %zu more: --all lists them\n", left_out);
 	table_free(table);
 	return status;
 }
 
-static int print_json(const struct view *view)
-{
-	json_t *queues = json_array();
-	int status = collect(view, NULL, queues);
+/* ------------------------------------------------------------------------------------------------------------ JSON */
 
+static json_t *queue_json(const struct view_datapath *datapath, const struct service_row *row,
+			  const struct queue *queue)
+{
+	const struct shakeoff_service *service = row->service;
+	const struct shakeoff_service_counters *counters = &queue->counters;
+	json_t *object = json_pack("{s:s, s:I, s:s, s:b, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "service",
+				   service->name, "id", (json_int_t)row->id, "handoff", service_handoff_name(service),
+				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "recv_q",
+				   (json_int_t)queue->waiting, "send_q", (json_int_t)queue->capacity, "send_q_cause",
+				   queue->cause, "backlog", (json_int_t)service->backlog, "listen_backlog",
+				   (json_int_t)service->listen_backlog, "servers", (json_int_t)queue->servers,
+				   "datapath", (json_int_t)datapath->control_id, "addresses",
+				   view_addresses_json(datapath, row->id));
+
+	json_object_set_new(object, "syn_received", json_integer(counters->syn));
+	json_object_set_new(object, "cookies", json_integer(counters->synack));
+	json_object_set_new(object, "ack_valid", json_integer(counters->ack_valid));
+	json_object_set_new(object, "ack_invalid", json_integer(counters->ack_invalid));
+	json_object_set_new(object, "overflowed", json_integer(counters->overflow));
+	json_object_set_new(object, "admitted", json_integer(counters->admitted));
+	json_object_set_new(object, "unadmitted", json_integer(counters->unadmitted));
+	json_object_set_new(object, "established", json_integer(service->established));
+	json_object_set_new(object, "accepted", json_integer(service->accepted));
+	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
+	return object;
+}
+
+static int collect_json(const struct view_datapath *datapath, struct listening *listening, json_t *array)
+{
+	cleanup_free struct queue *queues = read_queues(datapath, listening);
+	cleanup_free struct service_row *rows = NULL;
+	size_t count;
+	int error;
+
+	if (!queues)
+		return STATUS_FAILURE;
+	error = service_list(datapath->services, NULL, NULL, &rows, &count);
+	if (error)
+		return command_fail("queues", NULL, error);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, queue_json(datapath, &rows[i], &queues[rows[i].id]));
+	return STATUS_OK;
+}
+
+static int print_json(const struct view *view, struct listening *listening)
+{
+	json_t *array = json_array();
+	int status = STATUS_OK;
+
+	for (size_t i = 0; i < view->datapath_count && !status; i++)
+		status = collect_json(&view->datapaths[i], listening, array);
 	if (status) {
-		json_decref(queues);
+		json_decref(array);
 		return status;
 	}
-	return json_print(json_pack("{s:o}", "queues", queues));
+	return json_print(json_pack("{s:o}", "queues", array));
 }
 
 static int queues(const struct options *options)
 {
+	struct listening listening = { 0 };
 	struct view view;
-	int status = view_open(&view, "queues", options->ifname);
+	int status = view_open(&view, "queues", options->ifname), error;
 
+	if (!status) {
+		error = listening_read(&listening);
+		if (error)
+			status = command_fail("queues", NULL, error);
+	}
 	if (!status)
-		status = options->json ? print_json(&view) : print_people(&view);
+		status = options->json ? print_json(&view, &listening) : print_people(&view, &listening, options->all);
+	listening_free(&listening);
 	view_close(&view);
 	return status;
 }
 
 const struct command command_queues = {
 	.name = "queues",
-	.arguments = "[--json] [IFACE]",
+	.arguments = "[--all] [--json] [IFACE]",
 	.summary = "Show the accept queues, as `ss -lnt` shows those of the kernel",
-	.help = "Recv-Q: connections that wait for a server. Send-Q: how many may wait, the smaller of the server's\n"
-		"listen() backlog and the configured one. Overflowed: SYNs and ACKs turned away by a full queue.\n"
-		"Cookies: SYN-ACKs sent.\n",
-	.options = OPTION_JSON | OPTION_INTERFACE,
+	.help = "Recv-Q: connections that wait to be accepted; of listening sockets as the kernel has it now, those of an\n"
+		"SO_REUSEPORT group together. Send-Q: how many may wait, and whether the server's listen() backlog,\n"
+		"sysctl net.core.somaxconn or the configured backlog bounds it.\n"
+		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
+		"daemon. Overflowed: SYNs and ACKs turned away by a full queue. Cookies: SYN-ACKs sent.\n"
+		"\n"
+		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",
+	.options = OPTION_ALL | OPTION_JSON | OPTION_INTERFACE,
 	.run = queues,
 };

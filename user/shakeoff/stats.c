@@ -32,17 +32,27 @@ static uint64_t total(const struct stats *stats, size_t index)
 	return *(const uint64_t *)((const char *)&stats->totals + total_table[index].offset);
 }
 
-/* All slots, also of services that were removed: counters only ever grow. */
-static void add_services(struct stats *stats, const struct view_datapath *datapath)
+/* What is counted per service; it goes with the service. */
+static int add_services(struct stats *stats, const struct view_datapath *datapath)
 {
-	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++) {
-		const struct shakeoff_service *service = &datapath->services[i];
+	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
+		const struct shakeoff_service *service = &datapath->services[id];
+		struct shakeoff_service_counters counters;
+		int error;
 
+		if (!(service->flags & SHAKEOFF_SERVICE_USED))
+			continue;
+		error = datapath_service_counters(datapath->datapath, id, &counters);
+		if (error)
+			return error;
+		stats->totals.admitted += counters.admitted;
+		stats->totals.unadmitted += counters.unadmitted;
 		stats->totals.established += service->established;
 		stats->totals.accepted += service->accepted;
 		for (size_t k = 0; k < SHAKEOFF_REFUSAL_COUNT; k++)
 			stats->refused[k] += service->refused[k];
 	}
+	return 0;
 }
 
 static int take_stats(const char *ifname, struct stats *stats)
@@ -55,6 +65,8 @@ static int take_stats(const char *ifname, struct stats *stats)
 		uint64_t counts[SHAKEOFF_VERDICT_COUNT];
 		int error = datapath_verdicts(view.datapaths[i].datapath, counts);
 
+		if (!error)
+			error = add_services(stats, &view.datapaths[i]);
 		if (error) {
 			status = command_fail("stats", ifname, error);
 			break;
@@ -62,7 +74,6 @@ static int take_stats(const char *ifname, struct stats *stats)
 		for (size_t k = 0; k < SHAKEOFF_VERDICT_COUNT; k++)
 			stats->verdicts[k] += counts[k];
 		verdict_totals_add(&stats->totals, counts);
-		add_services(stats, &view.datapaths[i]);
 	}
 	view_close(&view);
 	return status;
@@ -139,19 +150,21 @@ static void print_people(const struct stats *stats, const struct stats *before)
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
-/* A total may have the name of the one verdict that it is made of. */
+/* `counters`: all by name; where a verdict has the name of a total, the total. `verdicts`: these alone. */
 static int print_json(const struct stats *stats)
 {
-	json_t *counters = json_object(), *refused = json_object();
+	json_t *counters = json_object(), *verdicts = json_object(), *refused = json_object();
 
 	for (size_t i = 0; i < TOTAL_COUNT; i++)
 		json_object_set_new(counters, total_table[i].name, json_integer(total(stats, i)));
-	for (size_t i = 0; i < SHAKEOFF_VERDICT_COUNT; i++)
+	for (size_t i = 0; i < SHAKEOFF_VERDICT_COUNT; i++) {
+		json_object_set_new(verdicts, verdict_table[i].name, json_integer(stats->verdicts[i]));
 		if (!json_object_get(counters, verdict_table[i].name))
 			json_object_set_new(counters, verdict_table[i].name, json_integer(stats->verdicts[i]));
+	}
 	for (size_t i = 0; i < SHAKEOFF_REFUSAL_COUNT; i++)
 		json_object_set_new(refused, refusal_table[i].name, json_integer(stats->refused[i]));
-	return json_print(json_pack("{s:o, s:o}", "counters", counters, "refused", refused));
+	return json_print(json_pack("{s:o, s:o, s:o}", "counters", counters, "verdicts", verdicts, "refused", refused));
 }
 
 static int print_once(const struct options *options)
@@ -210,7 +223,8 @@ const struct command command_stats = {
 	.arguments = "[--json] [--watch[=SECONDS]] [IFACE]",
 	.summary = "Show the counters: totals, verdicts, refusals",
 	.help = "Every packet at the hook ends in exactly one verdict. Counters grow from the moment of attaching; with an\n"
-		"interface, those of all interfaces that share its datapath.\n",
+		"interface, those of all interfaces that share its datapath. From admitted to accepted they are sums over the\n"
+		"services that there are; `shakeoff queues` has those of each.\n",
 	.options = OPTION_JSON | OPTION_WATCH | OPTION_INTERFACE,
 	.run = stats,
 };

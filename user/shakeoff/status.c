@@ -2,25 +2,18 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/text.h"
 #include "shakeoff/output.h"
+#include "shakeoff/service_list.h"
 #include "shakeoff/view.h"
 
-static const char *const handoff_names[] = {
-	[SHAKEOFF_HANDOFF_AUTO] = "auto",
-	[SHAKEOFF_HANDOFF_LISTENER] = "listener",
-	[SHAKEOFF_HANDOFF_QUEUE] = "queue",
+static const char *const admits_names[] = {
+	[VIEW_ADMITS] = "yes",
+	[VIEW_ADMITS_NOT_YET] = "not yet",
+	[VIEW_ADMITS_NO_PROGRAM] = "no: no tc program",
+	[VIEW_ADMITS_NO_KERNEL] = "no: needs Linux 6.9",
 };
-
-static const char *handoff_name(const struct shakeoff_service *service)
-{
-	return service->handoff <= SHAKEOFF_HANDOFF_QUEUE ? handoff_names[service->handoff] : "?";
-}
-
-static const char *overflow_name(const struct shakeoff_service *service)
-{
-	return service->overflow == SHAKEOFF_OVERFLOW_RESET ? "reset" : "drop";
-}
 
 static const char *owner_name(const struct datapath_attachment *attachment)
 {
@@ -40,25 +33,6 @@ static bool is_other_version(const struct datapath_attachment *attachment)
 	return attachment->ours && attachment->abi != SHAKEOFF_ABI;
 }
 
-/* What a service does at the moment, in the words of the person who looks after it. */
-static const char *state_name(const struct view *view, const struct view_datapath *datapath,
-			      const struct shakeoff_service *service, enum colour *colour)
-{
-	uint64_t age_ns;
-
-	*colour = COLOUR_WARN;
-	if (view_daemon(view, datapath, &age_ns) != VIEW_DAEMON_ALIVE) {
-		*colour = COLOUR_BAD;
-		return "daemon down";
-	}
-	if (!(service->flags & SHAKEOFF_SERVICE_SERVED) || !service->servers)
-		return "waiting for a server";
-	if (!(datapath->control.flags & SHAKEOFF_KEYS_LOADED))
-		return "waiting for keys";
-	*colour = COLOUR_GOOD;
-	return "serving";
-}
-
 static uint32_t epoch_now(const struct view *view, const struct view_datapath *datapath)
 {
 	return (view->now_ns + datapath->control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS;
@@ -71,29 +45,42 @@ static uint64_t uptime_ns(const struct view *view, const struct view_datapath *d
 	return started && view->now_ns > started ? view->now_ns - started : 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- people */
+/* ---------------------------------------------------------------------------------------- people: interfaces, daemon */
+
+static void add_interface(struct table *table, const struct datapath_attachment *attachment, enum view_admits admits)
+{
+	bool ours = attachment->ours;
+
+	table_cell(table, "%s", attachment->ifname);
+	table_cell(table, "%s", attachment->native ? "native" : "generic");
+	table_cell_coloured(table, ours ? COLOUR_NONE : COLOUR_WARN, "%s", owner_name(attachment));
+	table_cell(table, "%" PRIu32, attachment->mtu);
+	table_cell(table, "%" PRIu32, attachment->prog_id);
+	if (attachment->admit_id)
+		table_cell(table, "%" PRIu32, attachment->admit_id);
+	else
+		table_cell(table, "-");
+	if (ours && !is_other_version(attachment))
+		table_cell_coloured(table, admits == VIEW_ADMITS ? COLOUR_GOOD : COLOUR_WARN, "%s",
+				    admits_names[admits]);
+	else
+		table_cell(table, "-");
+	if (is_other_version(attachment))
+		table_cell_coloured(table, COLOUR_BAD, "%s (of another version: ABI %d)", attachment->prog_name,
+				    attachment->abi);
+	else
+		table_cell(table, "%s", attachment->prog_name);
+}
 
 static void print_interfaces(const struct view *view, const char *ifname)
 {
-	static const char *const headings[] = { "Interface", "Mode", "Attached by", ">MTU", ">Program", "Name", NULL };
+	static const char *const headings[] = { "Interface",   "Mode",         "Attached by", ">MTU", ">Program",
+						">Tc program", "To listeners", "Name",        NULL };
 	struct table *table = table_new(headings);
 
-	for (size_t i = 0; i < view->attachment_count; i++) {
-		const struct datapath_attachment *attachment = &view->attachments[i];
-
-		if (ifname && strcmp(ifname, attachment->ifname))
-			continue;
-		table_cell(table, "%s", attachment->ifname);
-		table_cell(table, "%s", attachment->native ? "native" : "generic");
-		table_cell_coloured(table, attachment->ours ? COLOUR_NONE : COLOUR_WARN, "%s", owner_name(attachment));
-		table_cell(table, "%" PRIu32, attachment->mtu);
-		table_cell(table, "%" PRIu32, attachment->prog_id);
-		if (is_other_version(attachment))
-			table_cell_coloured(table, COLOUR_BAD, "%s (of another version: ABI %d)", attachment->prog_name,
-					    attachment->abi);
-		else
-			table_cell(table, "%s", attachment->prog_name);
-	}
+	for (size_t i = 0; i < view->attachment_count; i++)
+		if (!ifname || !strcmp(ifname, view->attachments[i].ifname))
+			add_interface(table, &view->attachments[i], view->admits[i]);
 	table_print(table, stdout);
 	table_free(table);
 }
@@ -104,15 +91,17 @@ static void print_daemon(const struct view *view, const struct view_datapath *da
 	uint64_t age_ns;
 
 	printf("%sDaemon%s   ", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD));
-	switch (view_daemon(view, datapath, &age_ns)) {
-	case VIEW_DAEMON_NEVER: printf("%snot running%s\n", colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD)); break;
-	case VIEW_DAEMON_ALIVE:
+	switch (daemon_state(&datapath->control, view->now_ns, &age_ns)) {
+	case DAEMON_NEVER:
+		printf("%snot running%s: nothing is answered\n", colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+		break;
+	case DAEMON_ALIVE:
 		text_duration(uptime_ns(view, datapath), uptime, sizeof(uptime));
 		text_duration(age_ns, age, sizeof(age));
 		printf("%salive%s, pid %" PRIu32 ", up %s, last heartbeat %s ago\n", colour_begin(COLOUR_GOOD),
 		       colour_end(COLOUR_GOOD), datapath->control.daemon_pid, uptime, age);
 		break;
-	case VIEW_DAEMON_DEAD:
+	case DAEMON_DEAD:
 		text_duration(age_ns, age, sizeof(age));
 		printf("%sdead%s, no heartbeat for %s, pid was %" PRIu32 "\n", colour_begin(COLOUR_BAD),
 		       colour_end(COLOUR_BAD), age, datapath->control.daemon_pid);
@@ -123,48 +112,125 @@ static void print_daemon(const struct view *view, const struct view_datapath *da
 	       epoch_now(view, datapath));
 }
 
-static void add_service(struct table *table, const struct view *view, const struct view_datapath *datapath, uint32_t id)
-{
-	const struct shakeoff_service *service = &datapath->services[id];
-	enum colour colour;
-	const char *state = state_name(view, datapath, service, &colour);
-	char addresses[320];
+/* ------------------------------------------------------------------------------------------------- people: services */
 
-	view_addresses(datapath, id, addresses, sizeof(addresses));
+struct state_context {
+	const struct view *view;
+	const struct view_datapath *datapath;
+};
+
+static uint32_t state_rank(const void *context, uint32_t id)
+{
+	const struct state_context *state = context;
+
+	return view_service_state(state->view, state->datapath, id);
+}
+
+/* "10003 services: 2 engaged, 3 left to the kernel, 9998 in peace" */
+static void print_summary(const struct service_row *rows, size_t count)
+{
+	size_t counts[SERVICE_STATE_COUNT] = { 0 };
+	const char *separator = ":";
+
+	for (size_t i = 0; i < count; i++)
+		counts[rows[i].rank]++;
+	printf("%s%zu service%s%s", colour_begin(COLOUR_BOLD), count, count == 1 ? "" : "s", colour_end(COLOUR_BOLD));
+	for (size_t i = 0; i < SERVICE_STATE_COUNT; i++) {
+		if (!counts[i])
+			continue;
+		printf("%s %s%zu %s%s", separator, colour_begin(service_state_table[i].colour), counts[i],
+		       service_state_table[i].summary, colour_end(service_state_table[i].colour));
+		separator = ",";
+	}
+	printf("\n");
+}
+
+static void add_service(struct table *table, const struct view *view, const struct view_datapath *datapath,
+			const struct service_row *row)
+{
+	const struct shakeoff_service *service = row->service;
+	char addresses[VIEW_ADDRESSES], since[TEXT_DURATION] = "";
+	enum service_state state = row->rank;
+	uint64_t age_ns;
+
+	view_addresses(datapath, row->id, addresses, sizeof(addresses));
+	if (service_since(service, state, view->now_ns, &age_ns))
+		text_duration(age_ns, since, sizeof(since));
 	table_cell(table, "%s", service->name);
-	table_cell_coloured(table, colour, "%s", state);
-	table_cell(table, "%s", handoff_name(service));
-	table_cell(table, "%s", overflow_name(service));
+	table_cell_coloured(table, service_state_table[state].colour, "%s", service_state_table[state].name);
+	table_cell(table, "%s", service_reason(service, state).name);
+	table_cell(table, "%s", since);
+	table_cell(table, "%s", service_handoff_name(service));
+	table_cell(table, "%s", service->flags & SHAKEOFF_SERVICE_DISCOVERED ? "discovered" : "configured");
 	table_cell(table, "%u", service->servers);
 	table_cell(table, "%" PRIu32, service->capacity);
 	table_cell(table, "%s", addresses);
 }
 
-static void print_services(const struct view *view, const struct view_datapath *datapath)
+static bool any_has(const struct service_row *rows, size_t count, const char *reason)
 {
-	static const char *const headings[] = { "Service",  "State",     "Handoff",   "Overflow",
-						">Servers", ">Capacity", "Addresses", NULL };
-	struct table *table = table_new(headings);
-	bool any = false;
-
-	for (uint32_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++) {
-		if (!view_service_used(datapath, i))
-			continue;
-		add_service(table, view, datapath, i);
-		any = true;
-	}
-	printf("\n");
-	if (any)
-		table_print(table, stdout);
-	else
-		printf("No service is published: all packets pass untouched.\n");
-	table_free(table);
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(service_reason(rows[i].service, rows[i].rank).name, reason))
+			return true;
+	return false;
 }
 
-static int print_people(const struct view *view, const char *ifname)
+static void print_reason(const struct service_row *rows, size_t count, const struct service_reason *reason,
+			 const char **before)
 {
-	print_interfaces(view, ifname);
-	for (size_t i = 0; i < view->datapath_count; i++) {
+	if (!any_has(rows, count, reason->name))
+		return;
+	printf("%s%s: %s\n", *before, reason->name, reason->help);
+	*before = "";
+}
+
+/* What the names in the column "Why" mean, of those that occur. */
+static void print_reasons(const struct service_row *rows, size_t count)
+{
+	const char *before = "\n";
+
+	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
+		print_reason(rows, count, &cause_table[i], &before);
+	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
+		print_reason(rows, count, &left_table[i], &before);
+}
+
+static int print_services(const struct view *view, const struct view_datapath *datapath, bool all)
+{
+	static const char *const headings[] = { "Service", "State",    "Why",       "Since",     "Handoff",
+						"Origin",  ">Servers", ">Capacity", "Addresses", NULL };
+	struct state_context context = { view, datapath };
+	cleanup_free struct service_row *rows = NULL;
+	struct table *table;
+	size_t count, shown;
+	int error = service_list(datapath->services, state_rank, &context, &rows, &count);
+
+	if (error)
+		return command_fail("status", NULL, error);
+	printf("\n");
+	if (!count) {
+		printf("No service is published: all packets pass untouched.\n");
+		return STATUS_OK;
+	}
+	shown = all || count < SERVICE_LIST_SHOWN ? count : SERVICE_LIST_SHOWN;
+	print_summary(rows, count);
+	table = table_new(headings);
+	for (size_t i = 0; i < shown; i++)
+		add_service(table, view, datapath, &rows[i]);
+	table_print(table, stdout);
+	table_free(table);
+	if (shown < count)
+		printf("and %zu more: --all lists them\n", count - shown);
+	print_reasons(rows, shown);
+	return STATUS_OK;
+}
+
+static int print_people(const struct view *view, const struct options *options)
+{
+	int status = STATUS_OK;
+
+	print_interfaces(view, options->ifname);
+	for (size_t i = 0; i < view->datapath_count && !status; i++) {
 		const struct view_datapath *datapath = &view->datapaths[i];
 
 		printf("\n");
@@ -172,14 +238,14 @@ static int print_people(const struct view *view, const char *ifname)
 			printf("%sDatapath of %s%s\n", colour_begin(COLOUR_BOLD), datapath->interfaces,
 			       colour_end(COLOUR_BOLD));
 		print_daemon(view, datapath);
-		print_services(view, datapath);
+		status = print_services(view, datapath, options->all);
 	}
-	return STATUS_OK;
+	return status;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
-static json_t *interface_json(const struct datapath_attachment *attachment)
+static json_t *interface_json(const struct datapath_attachment *attachment, enum view_admits admits)
 {
 	json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:b}", "name", attachment->ifname, "ifindex",
 				   (json_int_t)attachment->ifindex, "mode", attachment->native ? "native" : "generic",
@@ -190,6 +256,9 @@ static json_t *interface_json(const struct datapath_attachment *attachment)
 	if (attachment->ours) {
 		json_object_set_new(object, "abi", json_integer(attachment->abi));
 		json_object_set_new(object, "datapath", json_integer(attachment->control_id));
+		json_object_set_new(object, "admit_id",
+				    attachment->admit_id ? json_integer(attachment->admit_id) : json_null());
+		json_object_set_new(object, "admits", json_boolean(admits == VIEW_ADMITS));
 	}
 	return object;
 }
@@ -197,15 +266,15 @@ static json_t *interface_json(const struct datapath_attachment *attachment)
 static json_t *daemon_json(const struct view *view, const struct view_datapath *datapath)
 {
 	static const char *const names[] = {
-		[VIEW_DAEMON_NEVER] = "not running",
-		[VIEW_DAEMON_ALIVE] = "alive",
-		[VIEW_DAEMON_DEAD] = "dead",
+		[DAEMON_NEVER] = "not running",
+		[DAEMON_ALIVE] = "alive",
+		[DAEMON_DEAD] = "dead",
 	};
 	uint64_t age_ns;
-	enum view_daemon state = view_daemon(view, datapath, &age_ns);
-	json_t *object = json_pack("{s:s, s:b}", "state", names[state], "alive", state == VIEW_DAEMON_ALIVE);
+	enum daemon_state state = daemon_state(&datapath->control, view->now_ns, &age_ns);
+	json_t *object = json_pack("{s:s, s:b}", "state", names[state], "alive", state == DAEMON_ALIVE);
 
-	if (state != VIEW_DAEMON_NEVER) {
+	if (state != DAEMON_NEVER) {
 		json_object_set_new(object, "pid", json_integer(datapath->control.daemon_pid));
 		json_object_set_new(object, "heartbeat_age_ms", json_integer(age_ns / 1000000));
 		json_object_set_new(object, "uptime_ms", json_integer(uptime_ns(view, datapath) / 1000000));
@@ -213,29 +282,70 @@ static json_t *daemon_json(const struct view *view, const struct view_datapath *
 	return object;
 }
 
-static json_t *service_json(const struct view *view, const struct view_datapath *datapath, uint32_t id)
+/* Milliseconds since, or null: never, or not now. */
+static json_t *age_json(const struct view *view, uint64_t then_ns)
 {
-	const struct shakeoff_service *service = &datapath->services[id];
-	enum colour colour;
-
-	return json_pack("{s:s, s:I, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "name", service->name, "id",
-			 (json_int_t)id, "state", state_name(view, datapath, service, &colour), "served",
-			 !!(service->flags & SHAKEOFF_SERVICE_SERVED), "handoff", handoff_name(service), "overflow",
-			 overflow_name(service), "servers", (json_int_t)service->servers, "capacity",
-			 (json_int_t)service->capacity, "backlog", (json_int_t)service->backlog, "listen_backlog",
-			 (json_int_t)service->listen_backlog, "addresses", view_addresses_json(datapath, id));
+	if (!then_ns)
+		return json_null();
+	return json_integer(view->now_ns > then_ns ? (view->now_ns - then_ns) / 1000000 : 0);
 }
 
+static void add_engagement(json_t *object, const struct view *view, const struct shakeoff_service *service,
+			   enum service_state state)
+{
+	struct service_reason reason = service_reason(service, state);
+	bool engaged = state == STATE_FLOOD || state == STATE_ALWAYS;
+
+	json_object_set_new(object, "why", json_string(reason.name));
+	json_object_set_new(object, "engage", json_string(service_engage_name(service)));
+	json_object_set_new(object, "engaged", json_boolean(engaged));
+	json_object_set_new(object, "engaged_age_ms", age_json(view, engaged ? service->engaged_ns : 0));
+	json_object_set_new(object, "pressure_age_ms", age_json(view, service->pressure_ns));
+	json_object_set_new(object, "released_age_ms", age_json(view, service->released_ns));
+	json_object_set_new(object, "engagements", json_integer(service->engagements));
+	json_object_set_new(
+		object, "cause",
+		json_string(service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT ? cause_table[service->cause].name : "?"));
+	json_object_set_new(object, "left",
+			    json_string(service->left < SHAKEOFF_LEFT_COUNT ? left_table[service->left].name : "?"));
+	json_object_set_new(object, "engage_rate", json_integer(service->engage_rate));
+	json_object_set_new(object, "syn_budget", json_integer(service->syn_budget));
+}
+
+static json_t *service_json(const struct view *view, const struct view_datapath *datapath,
+			    const struct service_row *row)
+{
+	const struct shakeoff_service *service = row->service;
+	enum service_state state = view_service_state(view, datapath, row->id);
+	json_t *object = json_pack("{s:s, s:I, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "name",
+				   service->name, "id", (json_int_t)row->id, "state", service_state_table[state].name,
+				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "served",
+				   !!(service->flags & SHAKEOFF_SERVICE_SERVED), "handoff",
+				   service_handoff_name(service), "overflow", service_overflow_name(service), "servers",
+				   (json_int_t)service->servers, "capacity", (json_int_t)service->capacity, "backlog",
+				   (json_int_t)service->backlog, "listen_backlog", (json_int_t)service->listen_backlog,
+				   "addresses", view_addresses_json(datapath, row->id));
+
+	add_engagement(object, view, service, state);
+	return object;
+}
+
+/* NULL without memory. */
 static json_t *datapath_json(const struct view *view, const struct view_datapath *datapath)
 {
-	json_t *services = json_array(), *interfaces = json_array();
+	cleanup_free struct service_row *rows = NULL;
+	json_t *services, *interfaces;
+	size_t count;
 
+	if (service_list(datapath->services, NULL, NULL, &rows, &count))
+		return NULL;
+	services = json_array();
+	interfaces = json_array();
 	for (size_t i = 0; i < view->attachment_count; i++)
 		if (view->attachments[i].ours && view->attachments[i].control_id == datapath->control_id)
 			json_array_append_new(interfaces, json_string(view->attachments[i].ifname));
-	for (uint32_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
-		if (view_service_used(datapath, i))
-			json_array_append_new(services, service_json(view, datapath, i));
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(services, service_json(view, datapath, &rows[i]));
 	return json_pack("{s:I, s:o, s:o, s:b, s:I, s:I, s:o}", "id", (json_int_t)datapath->control_id, "interfaces",
 			 interfaces, "daemon", daemon_json(view, datapath), "keys_loaded",
 			 !!(datapath->control.flags & SHAKEOFF_KEYS_LOADED), "epoch",
@@ -249,7 +359,7 @@ static int print_json(const struct view *view, const char *ifname)
 
 	for (size_t i = 0; i < view->attachment_count; i++)
 		if (!ifname || !strcmp(ifname, view->attachments[i].ifname))
-			json_array_append_new(interfaces, interface_json(&view->attachments[i]));
+			json_array_append_new(interfaces, interface_json(&view->attachments[i], view->admits[i]));
 	for (size_t i = 0; i < view->datapath_count; i++)
 		json_array_append_new(datapaths, datapath_json(view, &view->datapaths[i]));
 	return json_print(json_pack("{s:o, s:o}", "interfaces", interfaces, "datapaths", datapaths));
@@ -261,7 +371,7 @@ static int status(const struct options *options)
 	int result = view_open(&view, "status", options->ifname);
 
 	if (!result)
-		result = options->json ? print_json(&view, options->ifname) : print_people(&view, options->ifname);
+		result = options->json ? print_json(&view, options->ifname) : print_people(&view, options);
 	else if (view.attachment_count && !options->ifname && !options->json)
 		print_interfaces(&view, NULL); /* what is there instead */
 	view_close(&view);
@@ -270,9 +380,20 @@ static int status(const struct options *options)
 
 const struct command command_status = {
 	.name = "status",
-	.arguments = "[--json] [--bpffs DIR] [IFACE]",
+	.arguments = "[--all] [--json] [--bpffs DIR] [IFACE]",
 	.summary = "Show interfaces, the daemon and the services",
-	.help = "Reads the maps of what is attached: the daemon need not run. Foreign XDP programs are listed as such.\n",
-	.options = OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
+	.help = "Reads the maps of what is attached: the daemon need not run. Foreign XDP programs are listed as such.\n"
+		"\n"
+		"What a service's state means:\n"
+		"  peace               no flood: the kernel makes the handshakes; since the last flood, if there was one\n"
+		"  engaged             SYNs are answered with cookies at the hook: since a flood began, or always\n"
+		"  left to the kernel  only the kernel can make its handshakes; the hook bounds its SYNs a second\n"
+		"  unserved            nobody listens: its packets are left to the kernel\n"
+		"  waiting for a server, waiting for keys, no tc program, daemon down\n"
+		"\n"
+		"Services in a flood come first, those in peace last, and configured services before discovered ones.\n"
+		"Without --all at most 50 are listed. To listeners: whether the tc program, which gives connections to\n"
+		"listening sockets, works there.\n",
+	.options = OPTION_ALL | OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
 	.run = status,
 };

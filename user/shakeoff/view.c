@@ -9,7 +9,7 @@
 #include "common/text.h"
 #include "shakeoff/view.h"
 
-static uint64_t monotonic_ns(void)
+uint64_t view_clock_ns(void)
 {
 	struct timespec ts;
 
@@ -56,39 +56,76 @@ const struct shakeoff_service *view_service_at(const struct view_datapath *datap
 	return found && found->service < SHAKEOFF_MAX_SERVICES ? &datapath->services[found->service] : NULL;
 }
 
+static int compare_services(const void *left, const void *right)
+{
+	const struct view_address *a = *(const struct view_address *const *)left;
+	const struct view_address *b = *(const struct view_address *const *)right;
+
+	return a->service != b->service ? (a->service > b->service) - (a->service < b->service) :
+					  compare_addresses(a, b);
+}
+
+static int sort_addresses(struct view_datapath *datapath)
+{
+	if (!datapath->address_count)
+		return 0;
+	datapath->by_service = calloc(datapath->address_count, sizeof(*datapath->by_service));
+	if (!datapath->by_service)
+		return -ENOMEM;
+	qsort(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses), compare_addresses);
+	for (size_t i = 0; i < datapath->address_count; i++)
+		datapath->by_service[i] = &datapath->addresses[i];
+	qsort(datapath->by_service, datapath->address_count, sizeof(*datapath->by_service), compare_services);
+	return 0;
+}
+
+size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
+			 const struct view_address *const **first)
+{
+	size_t low = 0, high = datapath->address_count, end;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (datapath->by_service[middle]->service < service)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (end = low; end < datapath->address_count && datapath->by_service[end]->service == service; end++)
+		continue;
+	*first = datapath->by_service + low;
+	return end - low;
+}
+
 void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size)
 {
-	size_t used = 0, left_out = 0;
+	const struct view_address *const *list;
+	size_t count = view_addresses_of(datapath, service, &list), used = 0;
 
-	*text = '\0';
-	for (size_t i = 0; i < datapath->address_count; i++) {
-		const struct view_address *address = &datapath->addresses[i];
+	snprintf(text, size, "none of this host's");
+	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT];
 
-		if (address->service != service)
-			continue;
-		text_endpoint(&address->address, address->port, endpoint, sizeof(endpoint));
-		if (left_out || used + strlen(endpoint) + 32 > size)
-			left_out++;
-		else
-			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", endpoint);
+		text_endpoint(&list[i]->address, list[i]->port, endpoint, sizeof(endpoint));
+		if (used + 1 + strlen(endpoint) + sizeof(" and 65536 more") > size) {
+			snprintf(text + used, size - used, " and %zu more", count - i);
+			break;
+		}
+		used += snprintf(text + used, size - used, "%s%s", used ? " " : "", endpoint);
 	}
-	if (left_out)
-		snprintf(text + used, size - used, " and %zu more", left_out);
-	else if (!used)
-		snprintf(text, size, "none of this host's");
 }
 
 json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service)
 {
+	const struct view_address *const *list;
+	size_t count = view_addresses_of(datapath, service, &list);
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < datapath->address_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT];
 
-		if (datapath->addresses[i].service != service)
-			continue;
-		text_endpoint(&datapath->addresses[i].address, datapath->addresses[i].port, endpoint, sizeof(endpoint));
+		text_endpoint(&list[i]->address, list[i]->port, endpoint, sizeof(endpoint));
 		json_array_append_new(array, json_string(endpoint));
 	}
 	return array;
@@ -111,9 +148,7 @@ static int copy_state(struct view_datapath *datapath)
 		datapath->services[i].name[SHAKEOFF_NAME_LEN - 1] = '\0';
 
 	result = datapath_address_each(datapath->datapath, add_address, datapath);
-	if (datapath->address_count)
-		qsort(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses), compare_addresses);
-	return result;
+	return result ? result : sort_addresses(datapath);
 }
 
 static void name_interface(struct view_datapath *datapath, const char *ifname)
@@ -131,7 +166,19 @@ static struct view_datapath *find_datapath(struct view *view, uint32_t control_i
 	return NULL;
 }
 
-static int add_datapath(struct view *view, const struct datapath_attachment *attachment)
+static enum view_admits attachment_admits(const struct view_datapath *datapath,
+					  const struct datapath_attachment *attachment)
+{
+	struct shakeoff_interface profile;
+
+	if (!attachment->admit_id)
+		return datapath_can_admit() ? VIEW_ADMITS_NO_PROGRAM : VIEW_ADMITS_NO_KERNEL;
+	if (datapath_interface_get(datapath->datapath, attachment->ifindex, &profile) || !profile.admits)
+		return VIEW_ADMITS_NOT_YET;
+	return VIEW_ADMITS;
+}
+
+static int add_datapath(struct view *view, const struct datapath_attachment *attachment, enum view_admits *admits)
 {
 	struct view_datapath *datapath = find_datapath(view, attachment->control_id);
 	int result;
@@ -148,6 +195,8 @@ static int add_datapath(struct view *view, const struct datapath_attachment *att
 			return result;
 	}
 	name_interface(datapath, attachment->ifname);
+	*admits = attachment_admits(datapath, attachment);
+	datapath->admits |= *admits == VIEW_ADMITS;
 	return 0;
 }
 
@@ -204,40 +253,39 @@ int view_open(struct view *view, const char *what, const char *ifname)
 	if (result)
 		return command_fail(what, NULL, result);
 	view->datapaths = calloc(view->attachment_count + 1, sizeof(*view->datapaths));
-	if (!view->datapaths)
+	view->admits = calloc(view->attachment_count + 1, sizeof(*view->admits));
+	if (!view->datapaths || !view->admits)
 		return command_fail(what, NULL, -ENOMEM);
 
 	for (size_t i = 0; i < view->attachment_count; i++) {
 		const struct datapath_attachment *attachment = &view->attachments[i];
 
+		view->admits[i] = VIEW_ADMITS_NO_PROGRAM;
 		if (!is_wanted(view, attachment, ifname))
 			continue;
-		result = add_datapath(view, attachment);
+		result = add_datapath(view, attachment, &view->admits[i]);
 		if (result && result != -ENOENT) /* detached in the meantime */
 			return command_fail(what, attachment->ifname, result);
 	}
-	view->now_ns = monotonic_ns();
+	view->now_ns = view_clock_ns();
 	return view->datapath_count ? STATUS_OK : fail_nothing(view, what, ifname);
 }
 
 void view_close(struct view *view)
 {
 	for (size_t i = 0; i < view->datapath_count; i++) {
+		free(view->datapaths[i].by_service);
 		free(view->datapaths[i].addresses);
 		free(view->datapaths[i].services);
 		datapath_close(view->datapaths[i].datapath);
 	}
 	free(view->datapaths);
+	free(view->admits);
 	free(view->attachments);
 	*view = (struct view){ 0 };
 }
 
 /* ---------------------------------------------------------------------------------------------------------- meanings */
-
-bool view_service_used(const struct view_datapath *datapath, uint32_t service)
-{
-	return datapath->services[service].flags & SHAKEOFF_SERVICE_USED;
-}
 
 uint32_t view_waiting(const struct shakeoff_service *service)
 {
@@ -246,12 +294,7 @@ uint32_t view_waiting(const struct shakeoff_service *service)
 	return waiting > 0 ? waiting : 0;
 }
 
-enum view_daemon view_daemon(const struct view *view, const struct view_datapath *datapath, uint64_t *age_ns)
+enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service)
 {
-	uint64_t heartbeat = datapath->control.heartbeat_ns;
-
-	*age_ns = heartbeat && view->now_ns > heartbeat ? view->now_ns - heartbeat : 0;
-	if (!heartbeat)
-		return VIEW_DAEMON_NEVER;
-	return *age_ns > SHAKEOFF_HEARTBEAT_TIMEOUT_NS ? VIEW_DAEMON_DEAD : VIEW_DAEMON_ALIVE;
+	return service_state(&datapath->services[service], &datapath->control, datapath->admits, view->now_ns);
 }

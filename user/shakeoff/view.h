@@ -10,6 +10,7 @@
 
 #include "common/datapath.h"
 #include "shakeoff/command.h"
+#include "shakeoff/state.h"
 
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
@@ -22,13 +23,24 @@ struct view_datapath {
 	struct datapath *datapath;
 	char interfaces[256]; /* "eth0, eth1" */
 	struct shakeoff_control control;
-	struct shakeoff_service *services; /* SHAKEOFF_MAX_SERVICES, copied once */
-	struct view_address *addresses;    /* in the order of address and port */
+	struct shakeoff_service *services;      /* SHAKEOFF_MAX_SERVICES, copied once */
+	struct view_address *addresses;         /* in the order of address and port */
+	const struct view_address **by_service; /* the same in the order of services */
 	size_t address_count;
+	bool admits; /* the tc program works on one of the interfaces at least */
+};
+
+/* Whether validated ACKs of an interface reach listening sockets. */
+enum view_admits {
+	VIEW_ADMITS,         /* they do */
+	VIEW_ADMITS_NOT_YET, /* the tc program hangs there, the daemon has not taken it up */
+	VIEW_ADMITS_NO_PROGRAM,
+	VIEW_ADMITS_NO_KERNEL, /* this kernel cannot */
 };
 
 struct view {
 	struct datapath_attachment *attachments; /* foreign ones too */
+	enum view_admits *admits;                /* of each; of foreign ones NO_PROGRAM */
 	size_t attachment_count;
 	struct view_datapath *datapaths;
 	size_t datapath_count;
@@ -42,23 +54,26 @@ struct view {
 int view_open(struct view *view, const char *what, const char *ifname);
 void view_close(struct view *view);
 
+/* CLOCK_MONOTONIC, the hook's clock. */
+uint64_t view_clock_ns(void);
+
 /* The service that an address belongs to, or NULL. `port`: host byte order. */
 const struct shakeoff_service *view_service_at(const struct view_datapath *datapath, const struct in6_addr *address,
 					       uint16_t port);
 
-/* The addresses of a service: "10.9.0.1:80 [2001:db8::1]:443", of very many the first few; and all of them for JSON. */
+/* The addresses of a service: how many, from *first on. */
+size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
+			 const struct view_address *const **first);
+
+/* The same as people read them: "10.9.0.1:80 [2001:db8::1]:443", of many the first few; and all of them for JSON. */
+#define VIEW_ADDRESSES 80
 void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size);
 json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service);
 
-/* Connections that wait in the accept queue. */
+/* Connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);
 
-enum view_daemon { VIEW_DAEMON_NEVER, VIEW_DAEMON_ALIVE, VIEW_DAEMON_DEAD };
-
-/* Of the heartbeat; *age_ns: how long ago the last one was. */
-enum view_daemon view_daemon(const struct view *view, const struct view_datapath *datapath, uint64_t *age_ns);
-
-/* Whether a slot belongs to a configured service. */
-bool view_service_used(const struct view_datapath *datapath, uint32_t service);
+/* What a service does now. */
+enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service);
 
 #endif

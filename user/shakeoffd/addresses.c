@@ -1,270 +1,204 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
-#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <common/log.h>
 #include <shakeoffd/addresses.h>
 
-struct own_addresses {
-	struct in6_addr *list; /* IPv4 mapped */
-	size_t count, room;
-};
+#define PORTS (1u << 16)
 
-/* A place that is to be published. No two services of a configuration have the same. */
-struct place {
+struct published {
 	struct in6_addr address;
-	uint16_t port;
-	struct delivery *delivery;
-	bool keep_only; /* stays if it is published, but is not added */
-	bool published; /* in the datapath at hand */
+	uint32_t service; /* id */
 };
 
-struct places {
-	struct place *list;
+struct published_port {
+	struct published *list; /* in the order of the addresses */
 	size_t count;
-	struct datapath *datapath;
-	size_t datapath_index;
 };
 
-/* --------------------------------------------------------------------------------------------- the host's addresses */
+/* ---------------------------------------------------------------------------------------------------------- opening */
 
-static bool is_served_kind(const struct in6_addr *address)
+static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
 {
-	if (IN6_IS_ADDR_V4MAPPED(address)) {
-		const uint8_t *byte = &address->s6_addr[12];
+	struct published_port *at_port = &((struct published_port *)context)[port];
 
-		return byte[0] != 127 && !(byte[0] == 169 && byte[1] == 254) && byte[0] != 0 && byte[0] < 224;
-	}
-	return !IN6_IS_ADDR_LOOPBACK(address) && !IN6_IS_ADDR_LINKLOCAL(address) && !IN6_IS_ADDR_MULTICAST(address) &&
-	       !IN6_IS_ADDR_UNSPECIFIED(address);
-}
+	/* In powers of two: full when the count is one. */
+	if (!(at_port->count & (at_port->count - 1))) {
+		void *larger = reallocarray(at_port->list, at_port->count ? 2 * at_port->count : 1,
+					    sizeof(*at_port->list));
 
-static int remember(struct own_addresses *own, const struct in6_addr *address)
-{
-	struct in6_addr *larger;
-
-	if (!is_served_kind(address))
-		return 0;
-	if (own->count == own->room) {
-		size_t room = own->room ? 2 * own->room : 64;
-
-		larger = realloc(own->list, room * sizeof(*larger));
 		if (!larger)
 			return -ENOMEM;
-		own->list = larger;
-		own->room = room;
+		at_port->list = larger;
 	}
-	own->list[own->count++] = *address;
+	at_port->list[at_port->count++] = (struct published){ .address = *address, .service = service };
 	return 0;
 }
 
-/* IFA_LOCAL is the host's end of a point-to-point link; IFA_ADDRESS would be the peer. IPv6 mostly has only the latter. */
-static int address_message(const struct nlmsghdr *header, void *context)
+static int compare(const void *a, const void *b)
 {
-	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
-	const struct nlattr *attribute, *local = NULL, *address = NULL, *flags = NULL;
-	struct in6_addr found = { 0 };
-	uint32_t bits;
+	const struct published *first = a, *second = b;
 
-	if (header->nlmsg_type != RTM_NEWADDR)
-		return MNL_CB_OK;
-	mnl_attr_for_each(attribute, header, sizeof(*message)) {
-		switch (mnl_attr_get_type(attribute)) {
-		case IFA_LOCAL: local = attribute; break;
-		case IFA_ADDRESS: address = attribute; break;
-		case IFA_FLAGS: flags = attribute; break;
-		}
-	}
-	if (local)
-		address = local;
-	bits = flags ? mnl_attr_get_u32(flags) : message->ifa_flags;
-	/* Not ours yet, or never: duplicate address detection (RFC 4862, section 5.4). */
-	if (!address || (bits & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(bits & IFA_F_OPTIMISTIC)))
-		return MNL_CB_OK;
-	if (message->ifa_family == AF_INET && mnl_attr_get_payload_len(address) == 4) {
-		found.s6_addr[10] = found.s6_addr[11] = 0xff;
-		memcpy(&found.s6_addr[12], mnl_attr_get_payload(address), 4);
-	} else if (message->ifa_family == AF_INET6 && mnl_attr_get_payload_len(address) == sizeof(found)) {
-		memcpy(&found, mnl_attr_get_payload(address), sizeof(found));
-	} else {
-		return MNL_CB_OK;
-	}
-	return remember(context, &found) ? MNL_CB_ERROR : MNL_CB_OK;
+	return memcmp(&first->address, &second->address, sizeof(first->address));
 }
 
-static int dump_addresses(struct mnl_socket *socket, struct own_addresses *own)
+static int read_all(struct datapath *datapath, struct published_port *ports)
 {
-	char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtgenmsg *request;
-	ssize_t size;
-	int result;
+	int error = datapath_address_each(datapath, read_one, ports);
 
-	header->nlmsg_type = RTM_GETADDR;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
-	request->rtgen_family = AF_UNSPEC;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), address_message, own);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
-}
-
-static int own_addresses_read(struct own_addresses *own)
-{
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int error;
-
-	if (!socket)
-		return -errno;
-	error = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
-	/* EINTR: the addresses changed during the dump. */
-	do {
-		own->count = 0;
-		if (!error || error == -EINTR)
-			error = dump_addresses(socket, own);
-	} while (error == -EINTR);
-	mnl_socket_close(socket);
+	for (size_t port = 0; port < PORTS && !error; port++)
+		if (ports[port].count)
+			qsort(ports[port].list, ports[port].count, sizeof(*ports[port].list), compare);
 	return error;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- places */
-
-static int compare_places(const void *a, const void *b)
+int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
+		   struct socket_filter *filter)
 {
-	const struct place *first = a, *second = b;
-	int order = memcmp(&first->address, &second->address, sizeof(first->address));
+	struct addresses fresh = {
+		.datapaths = datapaths,
+		.count = count,
+		.filter = filter,
+		.ports = calloc(count * PORTS, sizeof(*fresh.ports)),
+	};
+	int error = fresh.ports ? 0 : -ENOMEM;
 
-	if (!order)
-		order = (int)first->port - (int)second->port;
-	return order;
-}
-
-static bool listen_means(const struct config_listen *listen, const struct in6_addr *address)
-{
-	return listen->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&listen->address, address);
-}
-
-/* What one `listen =` means, given the host's addresses. */
-static void places_of_listen(struct places *places, struct delivery *delivery, const struct config_listen *listen,
-			     const struct own_addresses *own)
-{
-	for (size_t a = 0; a < own->count; a++) {
-		enum delivery_coverage coverage = DELIVERY_UNCOVERED;
-
-		if (listen_means(listen, &own->list[a]))
-			coverage = delivery_covers(delivery, &own->list[a], listen->port);
-		if (coverage == DELIVERY_UNCOVERED)
-			continue;
-		places->list[places->count++] = (struct place){
-			.address = own->list[a],
-			.port = listen->port,
-			.delivery = delivery,
-			.keep_only = coverage == DELIVERY_KEPT,
-		};
+	for (size_t i = 0; i < count && !error; i++)
+		error = read_all(datapaths[i], &fresh.ports[i * PORTS]);
+	if (error) {
+		addresses_close(&fresh);
+		return error;
 	}
-}
-
-static int places_find(struct places *places, struct delivery *deliveries, size_t count,
-		       const struct own_addresses *own)
-{
-	size_t most = 0, distinct = 0;
-
-	for (size_t d = 0; d < count; d++)
-		most += deliveries[d].service->config->listen_count * own->count;
-	places->list = calloc(most + 1, sizeof(*places->list));
-	if (!places->list)
-		return -ENOMEM;
-	for (size_t d = 0; d < count; d++) {
-		const struct config_service *service = deliveries[d].service->config;
-
-		for (size_t l = 0; l < service->listen_count; l++)
-			places_of_listen(places, &deliveries[d], &service->listen[l], own);
-	}
-	qsort(places->list, places->count, sizeof(*places->list), compare_places);
-	/* An address may be on two interfaces. */
-	for (size_t i = 0; i < places->count; i++)
-		if (!distinct || compare_places(&places->list[distinct - 1], &places->list[i]))
-			places->list[distinct++] = places->list[i];
-	places->count = distinct;
+	*addresses = fresh;
 	return 0;
+}
+
+void addresses_close(struct addresses *addresses)
+{
+	for (size_t i = 0; i < addresses->count * PORTS && addresses->ports; i++)
+		free(addresses->ports[i].list);
+	free(addresses->ports);
+	*addresses = (struct addresses){ 0 };
 }
 
 /* ------------------------------------------------------------------------------------------------------ publication */
 
-static uint32_t service_id(const struct places *places, const struct place *place)
+static void turn_away(struct addresses *addresses)
 {
-	return place->delivery->service->slots[places->datapath_index].id;
+	addresses->turned_away++;
+	if (addresses->full)
+		return;
+	addresses->full = true;
+	log_warn(
+		"the hook's table of addresses is full (%u of a family): the services that find no room stay the kernel's; "
+		"`exclude =` in the configuration leaves out what needs no protection",
+		SHAKEOFF_MAX_ADDRESSES);
 }
 
-static int check_published(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
+/* Adds or changes one. Returns whether it stands in the map. */
+static bool set(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted,
+		bool is_new)
 {
-	struct places *places = context;
-	struct place key = { .address = *address, .port = port }, *place = NULL;
+	int error;
 
-	if (places->count)
-		place = bsearch(&key, places->list, places->count, sizeof(key), compare_places);
-	if (!place || service_id(places, place) != service)
-		return datapath_address_remove(places->datapath, address, port);
-	place->published = true;
+	/* Connections that came to it before were none of the hook's business, and are in no filter. */
+	if (is_new)
+		socket_filter_restart(addresses->filter);
+	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->service);
+	if (error == -E2BIG || error == -ENOMEM)
+		turn_away(addresses);
+	else if (error)
+		log_warn_limited("an address of a service could not be published: %s", strerror(-error));
+	return !error;
+}
+
+/* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
+static void publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
+		       size_t count, struct published_port *next)
+{
+	const struct published_port *old = &addresses->ports[datapath * PORTS + port];
+	size_t o = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct published wanted = {
+			.address = list[i].address,
+			.service = list[i].service->slots[datapath].id,
+		};
+		bool there;
+
+		for (; o < old->count && compare(&old->list[o], &wanted) < 0; o++)
+			datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
+		there = o < old->count && !compare(&old->list[o], &wanted);
+		if (there && old->list[o].service == wanted.service) {
+			next->list[next->count++] = old->list[o++];
+			continue;
+		}
+		if (there && list[i].keep_only)
+			continue; /* it leads elsewhere: removed below, in its turn */
+		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, !there))
+			next->list[next->count++] = wanted;
+		else if (there)
+			next->list[next->count++] = old->list[o];
+		o += there;
+	}
+	for (; o < old->count; o++)
+		datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
+}
+
+int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count)
+{
+	for (size_t i = 0; i < addresses->count; i++) {
+		struct published_port *at_port = &addresses->ports[i * PORTS + port];
+		struct published_port next = { 0 };
+
+		if (!count && !at_port->count)
+			continue;
+		next.list = calloc(count + 1, sizeof(*next.list));
+		if (!next.list)
+			return -ENOMEM;
+		publish_in(addresses, i, port, list, count, &next);
+		free(at_port->list);
+		*at_port = next;
+	}
 	return 0;
 }
 
-static int publish_in(struct places *places)
+bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port)
 {
-	int error;
+	struct published key = { .address = *address };
 
-	for (size_t i = 0; i < places->count; i++)
-		places->list[i].published = false;
-	error = datapath_address_each(places->datapath, check_published, places);
-	for (size_t i = 0; i < places->count && !error; i++) {
-		const struct place *place = &places->list[i];
+	for (size_t i = 0; i < addresses->count; i++) {
+		const struct published_port *at_port = &addresses->ports[i * PORTS + port];
 
-		if (!place->published && !place->keep_only)
-			error = datapath_address_set(places->datapath, &place->address, place->port,
-						     service_id(places, place));
+		if (at_port->count && bsearch(&key, at_port->list, at_port->count, sizeof(key), compare))
+			return true;
 	}
-	return error == -E2BIG ? -ENOSPC : error;
+	return false;
 }
 
-int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths,
-		      size_t count)
+bool addresses_look_again(struct addresses *addresses)
 {
-	struct own_addresses own = { 0 };
-	struct places places = { 0 };
-	int error;
+	bool turned_away = addresses->turned_away;
 
-	error = own_addresses_read(&own);
-	if (!error)
-		error = places_find(&places, deliveries, delivery_count, &own);
-	for (size_t i = 0; i < count && !error; i++) {
-		places.datapath = datapaths[i];
-		places.datapath_index = i;
-		error = publish_in(&places);
-	}
-	free(own.list);
-	free(places.list);
-	return error;
+	if (!turned_away)
+		addresses->full = false;
+	addresses->turned_away = 0;
+	return turned_away;
+}
+
+static int remove_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
+{
+	(void)service;
+	return datapath_address_remove(context, address, port);
 }
 
 int addresses_withdraw(struct datapath *const *datapaths, size_t count)
 {
-	struct places none = { 0 };
 	int error = 0;
 
-	for (size_t i = 0; i < count && !error; i++) {
-		none.datapath = datapaths[i];
-		error = datapath_address_each(datapaths[i], check_published, &none);
-	}
+	for (size_t i = 0; i < count && !error; i++)
+		error = datapath_address_each(datapaths[i], remove_one, datapaths[i]);
 	return error;
 }

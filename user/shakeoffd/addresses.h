@@ -1,22 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where services are reached: the host's own unicast addresses, as far as the configuration names them and servers listen
- * there. Addresses of loopback and link-local ones are left to the kernel.
+ * Where services are reached, as the datapaths' maps have it. What stands there is remembered, so that only what really changes
+ * touches a map.
  */
 #ifndef SHAKEOFF_ADDRESSES_H
 #define SHAKEOFF_ADDRESSES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <common/datapath.h>
-#include <shakeoffd/delivery.h>
+#include <shakeoffd/service.h>
+#include <shakeoffd/socket_filter.h>
+
+/* An address that is to lead to a service. */
+struct address {
+	struct in6_addr address; /* IPv4 mapped */
+	struct service *service;
+	bool keep_only; /* stays if it leads there already, but is not added */
+};
+
+struct published_port;
+
+struct addresses {
+	struct datapath *const *datapaths;
+	size_t count;
+	struct published_port *ports; /* [datapath * 65536 + port] */
+	struct socket_filter *filter;
+	bool full;          /* it was said that a map is full */
+	size_t turned_away; /* for want of room, since addresses_look_again() */
+};
+
+/* Reads what an earlier daemon left. `filter` is begun anew whenever the hook is given an address that it did not have. */
+int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
+		   struct socket_filter *filter);
+void addresses_close(struct addresses *addresses);
 
 /*
- * Reads the host's addresses and makes what the datapaths have agree with the configuration. -ENOSPC: more than the hook's
- * maps hold. What an earlier daemon left and is wrong goes, too.
+ * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. What finds no room in a
+ * map stays the kernel's: that is said once, and counted.
  */
-int addresses_publish(struct delivery *deliveries, size_t delivery_count, struct datapath *const *datapaths,
-		      size_t count);
+int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
+
+/* Whether an address leads anywhere now. */
+bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port);
+
+/* Whether something was turned away, which may find room now; forgets it. */
+bool addresses_look_again(struct addresses *addresses);
 
 /* Removes all: packets are the kernel's again. */
 int addresses_withdraw(struct datapath *const *datapaths, size_t count);

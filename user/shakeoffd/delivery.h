@@ -74,6 +74,9 @@ bool delivery_take_change(struct delivery *delivery);
 enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port);
 void delivery_announce(struct delivery *delivery);
 
+/* Calls back with the inode of every listening socket that servers have passed. Stops at a non-zero return, and returns it. */
+int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context);
+
 /*
  * About every 100 ms: watches what waits, ends pauses, and gives up when there has been no server for too long.
  * drained_ns: see service_settle().

@@ -15,6 +15,7 @@ struct kernel_listener {
 	struct delivery *delivery;
 	struct binding *binding;
 	uint64_t cookie;
+	uint32_t inode;
 	size_t servers; /* that brought it */
 	bool paused;    /* not watched: no room, or no descriptors; delivery_tick() goes on */
 	bool ended;     /* retired; its event loop may still call it once */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <common/log.h>
@@ -150,6 +151,25 @@ static void ready(struct event_source *source, uint32_t events)
 	finish_all(&finished);
 }
 
+/* As sock_diag names it; 0, which no socket has, if it cannot be asked. */
+static uint32_t inode_of(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) ? 0 : (uint32_t)status.st_ino;
+}
+
+int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&delivery->service->lock);
+	for (const struct kernel_listener *l = delivery->listeners; l && !result; l = l->next)
+		result = callback(context, l->inode);
+	pthread_mutex_unlock(&delivery->service->lock);
+	return result;
+}
+
 int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding,
 			struct event_loop *loop, struct kernel_listener **result)
 {
@@ -173,6 +193,7 @@ int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, stru
 	listener->delivery = delivery;
 	listener->binding = binding;
 	listener->cookie = cookie;
+	listener->inode = inode_of(fd);
 	listener->servers = 1;
 	error = event_loop_add(loop, &listener->source, fd, EPOLLIN, ready);
 	if (error) {

@@ -232,6 +232,8 @@ static int join(struct server *server, int listening_fd)
 
 	if (++server->listens > MAX_LISTENS)
 		error = -EPROTO;
+	else if (server->delivery->service->config->handoff == SHAKEOFF_HANDOFF_LISTENER)
+		error = -EOPNOTSUPP;
 	else if (listening_fd < 0 && !server->binding && !peer_is_trusted(server->source.fd, server->delivery->group))
 		error = -EACCES;
 	else if (listening_fd >= 0 || !server->binding)
@@ -250,7 +252,8 @@ static int listen_message(struct server *server, const struct server_message *re
 	if (error) {
 		say(server, DELIVERY_REFUSED, -error);
 		log_warn_limited("service %s: a server was refused: %s", delivery->service->config->name,
-				 strerror(-error));
+				 error == -EOPNOTSUPP ? "the service has handoff = listener, it needs no preload" :
+							strerror(-error));
 		return error;
 	}
 	server->backlog = (uint32_t)backlog_of(&received->message);

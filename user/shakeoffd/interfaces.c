@@ -49,9 +49,20 @@ static int judge(const struct datapath_attachment *found)
 	return 0;
 }
 
-static int look(struct interface *interface, const char *name, struct datapath_attachment *found)
+static void adopt(struct interface *interface, const struct datapath_attachment *found)
 {
 	enum datapath_owner owner;
+
+	memcpy(interface->name, found->ifname, sizeof(interface->name));
+	interface->ifindex = found->ifindex;
+	interface->mtu = found->mtu;
+	interface->admits = found->admit_id != 0;
+	if (!datapath_owner(found->ifname, &owner))
+		interface->detach = owner == DATAPATH_OWNER_DAEMON;
+}
+
+static int look(struct interface *interface, const char *name, struct datapath_attachment *found)
+{
 	struct link_entry link;
 	int error;
 
@@ -69,10 +80,7 @@ static int look(struct interface *interface, const char *name, struct datapath_a
 		error = judge(found);
 		if (error)
 			return error;
-		interface->ifindex = found->ifindex;
-		interface->mtu = found->mtu;
-		if (!datapath_owner(name, &owner))
-			interface->detach = owner == DATAPATH_OWNER_DAEMON;
+		adopt(interface, found);
 	}
 	if (error == -ENODEV)
 		log_error("interface %s: there is none of this name", name);
@@ -132,20 +140,72 @@ static int load_if_needed(struct interfaces *interfaces)
 	return error ? say_load(error) : add_datapath(interfaces, datapath);
 }
 
-int interfaces_open(struct interfaces *interfaces, const struct config *config)
+static struct interface *append(struct interfaces *interfaces)
+{
+	struct interface *larger = reallocarray(interfaces->list, interfaces->count + 1, sizeof(*larger));
+
+	if (!larger)
+		return NULL;
+	interfaces->list = larger;
+	larger[interfaces->count] = (struct interface){ 0 };
+	return &larger[interfaces->count++];
+}
+
+static int open_named(struct interfaces *interfaces, const struct config *config)
 {
 	struct datapath_attachment *found = calloc(config->interface_count, sizeof(*found));
-	struct interfaces fresh = { .list = calloc(config->interface_count, sizeof(*fresh.list)) };
-	int error = found && fresh.list ? 0 : -ENOMEM;
+	int error = found ? 0 : -ENOMEM;
 
-	for (; fresh.count < config->interface_count && !error; fresh.count++)
-		error = look(&fresh.list[fresh.count], config->interfaces[fresh.count], &found[fresh.count]);
-	for (size_t i = 0; i < fresh.count && !error; i++)
-		if (!fresh.list[i].attach)
-			error = open_datapath(&fresh, &fresh.list[i], &found[i]);
+	for (size_t i = 0; i < config->interface_count && !error; i++) {
+		struct interface *interface = append(interfaces);
+
+		error = interface ? look(interface, config->interfaces[i], &found[i]) : -ENOMEM;
+	}
+	for (size_t i = 0; i < interfaces->count && !error; i++)
+		if (!interfaces->list[i].attach)
+			error = open_datapath(interfaces, &interfaces->list[i], &found[i]);
 	if (!error)
-		error = load_if_needed(&fresh);
+		error = load_if_needed(interfaces);
 	free(found);
+	return error;
+}
+
+static int open_all(struct interfaces *interfaces)
+{
+	struct datapath_attachment *list = NULL;
+	size_t count = 0;
+	int error = datapath_list(&list, &count);
+
+	if (error)
+		log_error("the interfaces could not be looked at: %s%s", strerror(-error),
+			  error == -EPERM ? ": CAP_SYS_ADMIN is needed" : "");
+	for (size_t i = 0; i < count && !error; i++) {
+		struct interface *interface;
+
+		if (!list[i].ours)
+			continue;
+		error = judge(&list[i]);
+		if (error)
+			break;
+		interface = append(interfaces);
+		error = interface ? open_datapath(interfaces, interface, &list[i]) : -ENOMEM;
+		if (!error)
+			adopt(interface, &list[i]);
+	}
+	free(list);
+	if (error || interfaces->count)
+		return error;
+	log_error(
+		"no interface has shakeoff's program, and none is named: attach it with `shakeoff attach IFACE`, or name an "
+		"interface with --interface or in the configuration");
+	return -ENOENT;
+}
+
+int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls)
+{
+	struct interfaces fresh = { .sysctls = sysctls, .all = !config->interface_count };
+	int error = fresh.all ? open_all(&fresh) : open_named(&fresh, config);
+
 	if (error) {
 		interfaces_close(&fresh);
 		return error;
@@ -158,10 +218,11 @@ int interfaces_open(struct interfaces *interfaces, const struct config *config)
 
 static int publish_profile(const struct interfaces *interfaces, struct interface *interface)
 {
-	struct shakeoff_interface profile;
+	struct shakeoff_interface profile = { 0 };
 	int error;
 
-	error = profile_ask(interface->mtu, &profile);
+	error = profile_ask(interface->mtu, interfaces->sysctls, &profile);
+	profile.admits = interface->admits;
 	if (error || !memcmp(&profile, &interface->profile, sizeof(profile)))
 		return error;
 	/* Packets may come in here whose SYN another datapath's interface answered: all of them know all interfaces. */
@@ -203,21 +264,59 @@ static int attach(struct interfaces *interfaces, struct interface *interface)
 	return 0;
 }
 
-int interfaces_attach(struct interfaces *interfaces)
+/* Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff alone. */
+static void admit(struct interfaces *interfaces, struct interface *interface)
+{
+	bool before = interface->admits;
+	int error = -EOPNOTSUPP;
+
+	if (datapath_can_admit())
+		error = datapath_admit_attach(interfaces->datapaths[interface->datapath], interface->name,
+					      DATAPATH_OWNER_DAEMON);
+	interface->admits = !error;
+	interfaces->changed |= before != interface->admits;
+	if (error && error != -EOPNOTSUPP) {
+		const char *detail = datapath_detail();
+
+		log_warn_limited(
+			"interface %s: the tc program could not be attached, so servers that listen are left to the "
+			"kernel there: %s%s%s",
+			interface->name, strerror(-error), *detail ? ": " : "", detail);
+	}
+}
+
+static void say_mode(const struct interface *interface)
 {
 	struct datapath_attachment found;
 
+	if (!datapath_look(interface->name, &found))
+		log_info("interface %s: program %u in %s mode", interface->name, found.prog_id,
+			 found.native ? "native" : "generic");
+}
+
+int interfaces_attach(struct interfaces *interfaces)
+{
 	for (size_t i = 0; i < interfaces->count; i++) {
 		struct interface *interface = &interfaces->list[i];
 		int error = interface->attach ? attach(interfaces, interface) : 0;
 
 		if (error)
 			return say_attach(interface->name, error);
-		if (!datapath_look(interface->name, &found))
-			log_info("interface %s: program %u in %s mode", interface->name, found.prog_id,
-				 found.native ? "native" : "generic");
+		admit(interfaces, interface);
+		say_mode(interface);
 	}
-	return 0;
+	return interfaces_profile(interfaces);
+}
+
+/* ---------------------------------------------------------------------------------------------------- changes of links */
+
+static void forget(struct interfaces *interfaces, struct interface *interface)
+{
+	for (size_t i = 0; i < interfaces->datapath_count && interface->ifindex; i++)
+		datapath_interface_remove(interfaces->datapaths[i], interface->ifindex);
+	interfaces->changed |= interface->admits;
+	interface->admits = false;
+	memset(&interface->profile, 0, sizeof(interface->profile));
 }
 
 /* A new interface under an old name, such as a reconnected tunnel: it has no program. */
@@ -225,10 +324,8 @@ static void come_back(struct interfaces *interfaces, struct interface *interface
 {
 	int error;
 
-	for (size_t i = 0; i < interfaces->datapath_count && interface->ifindex; i++)
-		datapath_interface_remove(interfaces->datapaths[i], interface->ifindex);
+	forget(interfaces, interface);
 	interface->ifindex = link->ifindex;
-	memset(&interface->profile, 0, sizeof(interface->profile));
 	if (!interface->detach)
 		return;
 	error = attach(interfaces, interface);
@@ -238,23 +335,140 @@ static void come_back(struct interfaces *interfaces, struct interface *interface
 		log_info("interface %s is back and attached again", interface->name);
 }
 
+/* The maps of another datapath would need rings and workers: that is for a start. */
+static void refuse(struct interfaces *interfaces, const struct datapath_attachment *found)
+{
+	if (interfaces->refused == found->control_id)
+		return;
+	interfaces->refused = found->control_id;
+	log_warn("interface %s has a program with maps of its own: restart shakeoffd to take it up", found->ifname);
+}
+
+/* Somebody has taken the program away, or put another in its place: it is not for us to undo that. */
+static void lose(struct interfaces *interfaces, struct interface *interface, const struct datapath_attachment *instead)
+{
+	if (interface->admits)
+		log_warn("interface %s has lost the program of this daemon", interface->name);
+	forget(interfaces, interface);
+	interface->detach = false;
+	if (interfaces->all)
+		interface->ifindex = 0;
+	if (instead && instead->ours)
+		refuse(interfaces, instead);
+}
+
+static void refresh_one(struct interfaces *interfaces, struct interface *interface)
+{
+	struct datapath_attachment found;
+	struct link_entry link;
+	int error;
+
+	if (link_get(interface->name, &link)) {
+		if (interface->ifindex)
+			log_warn("interface %s is gone", interface->name);
+		forget(interfaces, interface);
+		interface->ifindex = 0;
+		return;
+	}
+	if (link.ifindex != interface->ifindex)
+		come_back(interfaces, interface, &link);
+	interface->mtu = link.mtu;
+	error = datapath_look(interface->name, &found);
+	if (!error && found.ours && found.control_id == datapath_control_id(interfaces->datapaths[interface->datapath]))
+		admit(interfaces, interface);
+	else if (!error || error == -ENOENT)
+		lose(interfaces, interface, error ? NULL : &found);
+}
+
+static bool is_known(const struct interfaces *interfaces, unsigned int ifindex)
+{
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->list[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static void take_up(struct interfaces *interfaces, const struct datapath_attachment *found)
+{
+	struct interface *interface;
+
+	for (size_t i = 0; i < interfaces->datapath_count; i++) {
+		if (datapath_control_id(interfaces->datapaths[i]) != found->control_id)
+			continue;
+		interface = append(interfaces);
+		if (!interface)
+			return;
+		interface->datapath = i;
+		adopt(interface, found);
+		admit(interfaces, interface);
+		interfaces->changed = true;
+		log_info("interface %s: taken up, program %u in %s mode", found->ifname, found->prog_id,
+			 found->native ? "native" : "generic");
+		return;
+	}
+	refuse(interfaces, found);
+}
+
+/* Those that have got our program since. */
+static void take_up_new(struct interfaces *interfaces)
+{
+	struct datapath_attachment *list;
+	size_t count;
+
+	if (datapath_list(&list, &count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (list[i].ours && list[i].abi == SHAKEOFF_ABI && !is_known(interfaces, list[i].ifindex))
+			take_up(interfaces, &list[i]);
+	free(list);
+}
+
+/* Without a name in the configuration an interface that is gone is nobody's any more. */
+static void drop_gone(struct interfaces *interfaces)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->list[i].ifindex)
+			interfaces->list[kept++] = interfaces->list[i];
+	interfaces->count = kept;
+}
+
 void interfaces_refresh(struct interfaces *interfaces)
 {
-	for (size_t i = 0; i < interfaces->count; i++) {
-		struct interface *interface = &interfaces->list[i];
-		struct link_entry link;
-
-		if (link_get(interface->name, &link)) {
-			if (interface->ifindex)
-				log_warn("interface %s is gone", interface->name);
-			interface->ifindex = 0;
-			continue;
-		}
-		if (link.ifindex != interface->ifindex)
-			come_back(interfaces, interface, &link);
-		interface->mtu = link.mtu;
+	for (size_t i = 0; i < interfaces->count; i++)
+		refresh_one(interfaces, &interfaces->list[i]);
+	if (interfaces->all) {
+		drop_gone(interfaces);
+		take_up_new(interfaces);
 	}
 	interfaces_profile(interfaces);
+}
+
+/* FNV-1a over what identifies the programs. */
+static uint64_t sum_of_programs(const struct link_entry *links, size_t count)
+{
+	uint64_t hash = 14695981039346656037ull;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < LINK_XDP_COUNT; k++)
+			if (links[i].prog_id[k])
+				hash = (hash ^ links[i].ifindex ^ (uint64_t)links[i].prog_id[k] << 32) *
+				       1099511628211ull;
+	return hash;
+}
+
+bool interfaces_look(struct interfaces *interfaces)
+{
+	uint64_t before = interfaces->programs;
+	struct link_entry *links;
+	size_t count;
+
+	if (link_list(&links, &count))
+		return false;
+	interfaces->programs = sum_of_programs(links, count);
+	free(links);
+	return interfaces->programs != before;
 }
 
 void interfaces_detach(struct interfaces *interfaces, bool only_new)

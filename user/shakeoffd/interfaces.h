@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configured interfaces and their datapaths: found as an earlier daemon, `shakeoff attach` or `ip link` left them, or attached. */
+/*
+ * The interfaces and their datapaths: the configured ones, found as an earlier daemon, `shakeoff attach` or `ip link` left them,
+ * or attached; without a configured one all that have shakeoff's program.
+ */
 #ifndef SHAKEOFF_INTERFACES_H
 #define SHAKEOFF_INTERFACES_H
 
@@ -10,6 +13,7 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
+#include <shakeoffd/sysctls.h>
 
 struct interface {
 	char name[IFNAMSIZ];
@@ -19,6 +23,7 @@ struct interface {
 	bool attach;                       /* nothing hung there: it is for interfaces_attach() */
 	bool detach;                       /* a daemon attached it, so a daemon detaches it */
 	bool attached_now;                 /* this daemon did */
+	bool admits;                       /* the tc program hangs there */
 	struct shakeoff_interface profile; /* as published */
 };
 
@@ -27,22 +32,33 @@ struct interfaces {
 	size_t count;
 	struct datapath **datapaths;
 	size_t datapath_count;
+	const struct sysctls *sysctls;
+	bool all;          /* every interface that has the program, now and later */
+	bool changed;      /* which of them admit; the reader of this clears it */
+	uint64_t programs; /* a sum over the XDP programs of all interfaces */
+	uint32_t refused;  /* control id of a datapath that came later, and that was warned of */
 };
 
 /*
  * Looks at every interface before anything is changed, opens the datapaths that are there, and loads one if it is
  * needed. Says what is wrong.
  */
-int interfaces_open(struct interfaces *interfaces, const struct config *config);
+int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls);
 
 /* Asks the kernel what a SYN-ACK offers on each interface, and publishes what has changed. Says what is wrong. */
 int interfaces_profile(struct interfaces *interfaces);
 
-/* Attaches where nothing hung. Says what is wrong. */
+/* Attaches where nothing hung, and puts the tc program beside it where it is missing. Says what is wrong. */
 int interfaces_attach(struct interfaces *interfaces);
 
-/* After links have changed: new MTUs, interfaces that went or came back. */
+/* After links have changed: new MTUs, interfaces that went or came back. Needs the privileges of the start. */
 void interfaces_refresh(struct interfaces *interfaces);
+
+/*
+ * Whether XDP programs have come or gone since this was last asked: a bpf link makes no message. To be followed by
+ * interfaces_refresh(); itself it needs no privilege.
+ */
+bool interfaces_look(struct interfaces *interfaces);
 
 /* Detaches what daemons have attached; with only_new what this daemon has. */
 void interfaces_detach(struct interfaces *interfaces, bool only_new);

@@ -20,21 +20,27 @@
 #include <shakeoffd/addresses.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/descriptor.h>
+#include <shakeoffd/discovery.h>
 #include <shakeoffd/heartbeat.h>
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/keys.h>
 #include <shakeoffd/monitor.h>
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/run_dir.h>
+#include <shakeoffd/selftest.h>
 #include <shakeoffd/socket_filter.h>
+#include <shakeoffd/sysctls.h>
 #include <shakeoffd/worker.h>
 
 #define TICK_NS (100 * NS_PER_MS)
-/* Sysctls change without a message, so the kernel is asked again now and then what it would offer. */
+/* Programs come to interfaces without a message, and what else decides what the kernel offers changes without one. */
+#define LOOK_PERIOD_NS NS_PER_S
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
 
 struct options {
-	const char *config;
+	const char *config; /* NULL: none */
+	char (*interfaces)[IFNAMSIZ];
+	size_t interface_count;
 	const char *run_dir;
 	const char *bpffs;    /* NULL: the default */
 	unsigned int workers; /* 0: one a CPU */
@@ -46,8 +52,13 @@ struct daemon {
 	struct run_dir run_dir;
 	struct interfaces interfaces;
 	struct keys keys;
+	struct sysctls sysctls;
 	struct socket_filter filter;
+	struct slots slots;
 	struct services services;
+	struct addresses addresses;
+	struct selftest *selftest;
+	struct discovery discovery;
 	struct event_loop *loop;
 	struct event_loop **worker_loops;
 	struct delivery *deliveries;
@@ -59,23 +70,27 @@ struct daemon {
 	struct monitor monitor;
 	struct event_source signals, timer;
 	struct heartbeat *heartbeat;
-	uint64_t profiled_ns;
+	uint64_t looked_ns, profiled_ns;
+	bool ready; /* said so */
 	bool stop;
 };
 
 /* -------------------------------------------------------------------------------------------------------- arguments */
 
 static const char usage[] =
-	"Usage: shakeoffd --config FILE [--run-dir DIR] [--bpffs DIR] [--workers N] [--verbose]\n"
+	"Usage: shakeoffd [--config FILE] [--interface IFACE]... [--run-dir DIR] [--bpffs DIR] [--workers N]\n"
+	"                 [--verbose]\n"
 	"\n"
-	"Completes the TCP handshakes that shakeoff's XDP program has answered, and hands the connections to\n"
-	"servers. Runs in the foreground; SIGTERM and SIGINT stop it.\n"
+	"Finds the servers that listen on this host and lets shakeoff's XDP program answer for them, and hands\n"
+	"connections to those that are preloaded. Runs in the foreground; SIGTERM and SIGINT stop it.\n"
 	"\n"
-	"  --config FILE   interfaces and services\n"
-	"  --run-dir DIR   where servers find it (default " SHAKEOFF_RUN_DIR_DEFAULT ")\n"
-	"  --bpffs DIR     where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
-	"  --workers N     threads that complete connections (default: one for each CPU that it may run on)\n"
-	"  --verbose       also say what only matters when something is wrong\n"
+	"  --config FILE      interfaces and services; without it every server that listens is a service\n"
+	"  --interface IFACE  protect this interface, beside those of the file; may be repeated. Where none is named,\n"
+	"                     every interface that has the program (`shakeoff attach IFACE`) is protected\n"
+	"  --run-dir DIR      where preloaded servers find it (default " SHAKEOFF_RUN_DIR_DEFAULT ")\n"
+	"  --bpffs DIR        where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
+	"  --workers N        threads that complete connections (default: one for each CPU that it may run on)\n"
+	"  --verbose          also say what only matters when something is wrong\n"
 	"  --help, --version\n";
 
 static unsigned int parse_workers(const char *text)
@@ -89,19 +104,41 @@ static unsigned int parse_workers(const char *text)
 	exit(EXIT_FAILURE);
 }
 
+static void parse_interface(const char *name, struct options *options)
+{
+	void *larger = reallocarray(options->interfaces, options->interface_count + 1, IFNAMSIZ);
+	size_t length = strlen(name);
+
+	if (!length || length >= IFNAMSIZ)
+		log_error("--interface %s: the name of an interface has 1 to %d characters", name, IFNAMSIZ - 1);
+	else if (!larger)
+		log_error("--interface %s: %s", name, strerror(ENOMEM));
+	if (!length || length >= IFNAMSIZ || !larger)
+		exit(EXIT_FAILURE);
+	options->interfaces = larger;
+	memset(options->interfaces[options->interface_count], 0, IFNAMSIZ);
+	memcpy(options->interfaces[options->interface_count++], name, length);
+}
+
 static void parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
-		{ "config", required_argument, NULL, 'c' }, { "run-dir", required_argument, NULL, 'r' },
-		{ "bpffs", required_argument, NULL, 'b' },  { "workers", required_argument, NULL, 'w' },
-		{ "verbose", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },      { 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "interface", required_argument, NULL, 'i' },
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "bpffs", required_argument, NULL, 'b' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
 		case 'c': options->config = optarg; break;
+		case 'i': parse_interface(optarg, options); break;
 		case 'r': options->run_dir = optarg; break;
 		case 'b': options->bpffs = optarg; break;
 		case 'w': options->workers = parse_workers(optarg); break;
@@ -111,12 +148,9 @@ static void parse(int argc, char **argv, struct options *options)
 		default: fputs("shakeoffd --help lists the options.\n", stderr); exit(EXIT_FAILURE);
 		}
 	}
-	if (optind == argc && options->config)
+	if (optind == argc)
 		return;
-	if (optind < argc)
-		log_error("%s: no such argument; shakeoffd --help lists them", argv[optind]);
-	else
-		log_error("--config FILE is missing; shakeoffd --help lists the options");
+	log_error("%s: no such argument; shakeoffd --help lists them", argv[optind]);
 	exit(EXIT_FAILURE);
 }
 
@@ -135,28 +169,76 @@ static uint64_t drained_ns(const struct daemon *daemon)
 	return oldest;
 }
 
-static int publish_addresses(struct daemon *daemon)
+static struct discovery_host discovery_host(const struct sysctls *sysctls)
 {
-	return addresses_publish(daemon->deliveries, daemon->delivery_count, daemon->interfaces.datapaths,
-				 daemon->interfaces.datapath_count);
+	return (struct discovery_host){
+		.can_admit = datapath_can_admit(),
+		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
+		.receive_buffer = (uint32_t)sysctls_get(sysctls, SYSCTL_TCP_RMEM, 1, 0),
+	};
 }
 
-/* Of servers: where they listen. */
+/* Tells the self-test where the tc program hangs. */
+static void choose_test_interfaces(struct daemon *daemon)
+{
+	const struct interfaces *interfaces = &daemon->interfaces;
+	unsigned int ifindexes[SHAKEOFF_MAX_INTERFACES];
+	size_t count = 0;
+	int error;
+
+	daemon->interfaces.changed = false;
+	if (!daemon->selftest)
+		return;
+	for (size_t i = 0; i < interfaces->count && count < SHAKEOFF_MAX_INTERFACES; i++)
+		if (interfaces->list[i].admits)
+			ifindexes[count++] = interfaces->list[i].ifindex;
+	error = selftest_interfaces(daemon->selftest, ifindexes, count);
+	if (error)
+		log_warn("the self-test cannot be made: %s", strerror(-error));
+}
+
+/* Privileges are only for the moment: to find programs and maps. */
+static void refresh_interfaces(struct daemon *daemon, uint64_t now)
+{
+	daemon->profiled_ns = now;
+	privilege_restore();
+	interfaces_refresh(&daemon->interfaces);
+	if (daemon->interfaces.changed)
+		choose_test_interfaces(daemon);
+	privilege_drop();
+}
+
+static void follow_sysctls(struct daemon *daemon)
+{
+	struct discovery_host host;
+
+	if (!sysctls_changed(&daemon->sysctls))
+		return;
+	host = discovery_host(&daemon->sysctls);
+	interfaces_profile(&daemon->interfaces);
+	discovery_host_changed(&daemon->discovery, &host);
+}
+
+/* Of servers: those that are registered, and those that listen. */
 static void follow_servers(struct daemon *daemon)
 {
-	bool changed = daemon->monitor.addresses_changed;
-	int error;
+	bool changed = false;
+	int error = 0;
 
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		changed |= delivery_take_change(&daemon->deliveries[i]);
-	if (!changed)
-		return;
-	daemon->monitor.addresses_changed = false;
-	socket_filter_restart(&daemon->filter);
-	error = publish_addresses(daemon);
+	if (changed)
+		discovery_servers_changed(&daemon->discovery);
+	if (daemon->monitor.addresses_changed) {
+		daemon->monitor.addresses_changed = false;
+		error = discovery_addresses_changed(&daemon->discovery);
+	}
+	discovery_take_results(&daemon->discovery);
+	if (!error)
+		error = discovery_update(&daemon->discovery, clock_ns());
 	if (error)
-		log_warn("the addresses of the services could not be published: %s", strerror(-error));
-	for (size_t i = 0; i < daemon->delivery_count; i++)
+		log_warn_limited("the addresses of the services could not be published: %s", strerror(-error));
+	for (size_t i = 0; i < daemon->delivery_count && changed; i++)
 		delivery_announce(&daemon->deliveries[i]);
 }
 
@@ -165,11 +247,18 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 {
 	int error;
 
+	follow_sysctls(daemon);
+	if (now - daemon->looked_ns >= LOOK_PERIOD_NS) {
+		daemon->looked_ns = now;
+		daemon->monitor.links_changed |= interfaces_look(&daemon->interfaces);
+	}
 	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
 		daemon->monitor.links_changed = false;
-		daemon->profiled_ns = now;
-		interfaces_refresh(&daemon->interfaces);
+		refresh_interfaces(daemon, now);
 	}
+	error = discovery_tick(&daemon->discovery, now);
+	if (error)
+		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
 	error = keys_rotate(&daemon->keys, now);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
@@ -216,23 +305,55 @@ static int say(const char *what, int error)
 	return error;
 }
 
-static int read_config(struct daemon *daemon, const char *path)
+static bool has_interface(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (!strncmp(config->interfaces[i], name, IFNAMSIZ))
+			return true;
+	return false;
+}
+
+static int add_interfaces(struct config *config, const struct options *options)
+{
+	for (size_t i = 0; i < options->interface_count; i++) {
+		void *larger = reallocarray(config->interfaces, config->interface_count + 1, IFNAMSIZ);
+
+		if (!larger)
+			return say("the interfaces could not be read", -ENOMEM);
+		config->interfaces = larger;
+		if (!has_interface(config, options->interfaces[i]))
+			memcpy(config->interfaces[config->interface_count++], options->interfaces[i], IFNAMSIZ);
+	}
+	return 0;
+}
+
+static int check_handoffs(const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		if (config->services[i].handoff != SHAKEOFF_HANDOFF_LISTENER || datapath_can_admit())
+			continue;
+		log_error(
+			"service %s: handoff = listener needs Linux 6.9 or later (bpf_sk_assign_tcp_reqsk), which this kernel "
+			"is not: auto and queue work with a preloaded server",
+			config->services[i].name);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int read_config(struct daemon *daemon, const struct options *options)
 {
 	char sentence[512];
-	int error = config_read(path, &daemon->config, sentence, sizeof(sentence));
+	int error = 0;
 
+	config_default(&daemon->config);
+	if (options->config)
+		error = config_read(options->config, &daemon->config, sentence, sizeof(sentence));
 	if (error) {
 		log_error("%s", sentence);
 		return error;
 	}
-	for (size_t i = 0; i < daemon->config.service_count; i++) {
-		if (daemon->config.services[i].handoff != SHAKEOFF_HANDOFF_LISTENER)
-			continue;
-		log_error("%s: service %s: handoff = listener is not known to this version: auto and queue are", path,
-			  daemon->config.services[i].name);
-		return -EINVAL;
-	}
-	return 0;
+	return add_interfaces(&daemon->config, options);
 }
 
 static size_t usable_cpus(void)
@@ -347,13 +468,42 @@ static int open_sources(struct daemon *daemon)
 	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
 }
 
-/* What the hook needs to know, before it is attached: from then on it may answer. */
+static int open_services(struct daemon *daemon)
+{
+	struct interfaces *interfaces = &daemon->interfaces;
+	struct datapath **datapaths = interfaces->datapaths;
+	size_t count = interfaces->datapath_count;
+	int error;
+
+	socket_filter_open(&daemon->filter, datapaths, count);
+	error = slots_open(&daemon->slots, datapaths, count);
+	if (!error)
+		error = services_open(&daemon->services, &daemon->config, &daemon->slots);
+	if (!error)
+		error = addresses_open(&daemon->addresses, datapaths, count, &daemon->filter);
+	return say("the services could not be published", error);
+}
+
+static int open_discovery(struct daemon *daemon)
+{
+	struct discovery_host host = discovery_host(&daemon->sysctls);
+	int error = discovery_open(&daemon->discovery, &daemon->config, daemon->deliveries, daemon->delivery_count,
+				   &daemon->slots, &daemon->addresses, &host);
+
+	if (!error && !host.can_admit && daemon->discovery.follows)
+		log_info("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_KERNEL));
+	else if (!error && !host.syncookies && daemon->discovery.follows)
+		log_warn("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+	return say("the listening sockets could not be listed", error);
+}
+
+/* What the hook needs to know, before it is attached. */
 static int prepare(struct daemon *daemon, const struct options *options)
 {
 	struct interfaces *interfaces = &daemon->interfaces;
 	int error;
 
-	error = interfaces_open(interfaces, &daemon->config);
+	error = interfaces_open(interfaces, &daemon->config, &daemon->sysctls);
 	if (!error)
 		error = interfaces_profile(interfaces);
 	if (error)
@@ -365,11 +515,7 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = say("the cookie keys could not be made",
 			    keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count));
 	if (!error)
-		socket_filter_open(&daemon->filter, interfaces->datapaths, interfaces->datapath_count);
-	if (!error)
-		error = say("the services could not be published",
-			    services_open(&daemon->services, &daemon->config, interfaces->datapaths,
-					  interfaces->datapath_count));
+		error = open_services(daemon);
 	if (!error)
 		error = open_deliveries(daemon);
 	if (!error)
@@ -377,8 +523,35 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = say("the event sources could not be made", open_sources(daemon));
 	if (!error)
-		error = say("the addresses of the services could not be published", publish_addresses(daemon));
+		error = open_discovery(daemon);
 	return error;
+}
+
+static void open_selftest(struct daemon *daemon)
+{
+	int error;
+
+	if (!daemon->discovery.follows || !datapath_can_admit())
+		return;
+	error = selftest_open(&daemon->selftest, daemon->loop);
+	if (error) {
+		log_warn(
+			"the self-test cannot be made, so firewall rules that refuse an ACK without a SYN stay unnoticed: %s",
+			strerror(-error));
+		return;
+	}
+	choose_test_interfaces(daemon);
+	daemon->discovery.selftest = daemon->selftest;
+}
+
+/* From now on the hook answers for what needs no test first. */
+static int publish(struct daemon *daemon)
+{
+	int error = discovery_update(&daemon->discovery, clock_ns());
+
+	if (!error)
+		slots_sweep(&daemon->slots);
+	return say("the addresses of the services could not be published", error);
 }
 
 static int start_threads(struct daemon *daemon)
@@ -406,9 +579,11 @@ static int start(struct daemon *daemon, const struct options *options)
 {
 	int error;
 
-	error = read_config(daemon, options->config);
+	error = read_config(daemon, options);
 	if (!error)
 		error = privilege_check();
+	if (!error)
+		error = check_handoffs(&daemon->config);
 	if (!error)
 		error = say("--bpffs", datapath_set_bpffs(options->bpffs));
 	if (!error)
@@ -417,6 +592,10 @@ static int start(struct daemon *daemon, const struct options *options)
 		error = prepare(daemon, options);
 	if (!error)
 		error = interfaces_attach(&daemon->interfaces);
+	if (error)
+		return error;
+	open_selftest(daemon);
+	error = publish(daemon);
 	if (error)
 		return error;
 	privilege_drop();
@@ -433,6 +612,7 @@ static void stop_service(struct daemon *daemon)
 
 	if (addresses_withdraw(interfaces->datapaths, interfaces->datapath_count))
 		log_warn("the addresses of the services could not be withdrawn");
+	discovery_stop(&daemon->discovery);
 	heartbeat_stop(daemon->heartbeat);
 	for (size_t i = 0; i < daemon->workers_running; i++)
 		worker_stop(daemon->workers[i]);
@@ -452,16 +632,34 @@ static void release(struct daemon *daemon)
 		delivery_close(&daemon->deliveries[i]);
 	if (daemon->monitor.source.loop)
 		monitor_close(&daemon->monitor);
+	if (daemon->selftest)
+		selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
+	discovery_close(&daemon->discovery);
+	addresses_close(&daemon->addresses);
 	services_close(&daemon->services);
+	slots_close(&daemon->slots);
 	keys_close(&daemon->keys);
 	interfaces_close(&daemon->interfaces);
 	run_dir_close(&daemon->run_dir);
 	config_free(&daemon->config);
+	sysctls_close(&daemon->sysctls);
 	free(daemon->deliveries);
 	free(daemon->worker_loops);
 	free(daemon->workers);
 	free(daemon->rings);
+}
+
+/* Once what was there at the start is tested and published. */
+static void say_ready(struct daemon *daemon)
+{
+	if (daemon->ready || discovery_is_pending(&daemon->discovery))
+		return;
+	daemon->ready = true;
+	log_info("ready: %zu services of the configuration and %zu discovered ones on %zu interfaces, %zu workers",
+		 daemon->services.count, discovery_count(&daemon->discovery), daemon->interfaces.count,
+		 daemon->worker_count);
+	sd_notify(0, "READY=1");
 }
 
 int main(int argc, char **argv)
@@ -475,6 +673,7 @@ int main(int argc, char **argv)
 	log_open("shakeoffd", options.verbose);
 	signal(SIGPIPE, SIG_IGN);
 	descriptor_raise_limit();
+	sysctls_open(&daemon.sysctls);
 
 	error = start(&daemon, &options);
 	if (error) {
@@ -483,18 +682,18 @@ int main(int argc, char **argv)
 		else
 			interfaces_detach(&daemon.interfaces, true);
 		release(&daemon);
+		free(options.interfaces);
 		return EXIT_FAILURE;
 	}
-	log_info("ready: %zu services on %zu interfaces, %zu workers", daemon.services.count, daemon.interfaces.count,
-		 daemon.worker_count);
-	sd_notify(0, "READY=1");
 	while (!daemon.stop && !error) {
 		error = event_loop_round(daemon.loop, -1);
 		follow_servers(&daemon);
+		say_ready(&daemon);
 	}
 	say("waiting for events failed", error);
 	sd_notify(0, "STOPPING=1");
 	stop_service(&daemon);
 	release(&daemon);
+	free(options.interfaces);
 	return error ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -4,7 +4,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -24,17 +23,6 @@ struct offer {
 	uint16_t window;
 	uint8_t wscale;
 };
-
-static int sysctl_int(const char *name, int otherwise)
-{
-	cleanup_file FILE *file = NULL;
-	char path[128];
-	int value;
-
-	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	file = fopen(path, "re");
-	return file && fscanf(file, "%d", &value) == 1 ? value : otherwise;
-}
 
 static uint32_t clamp_mss(uint32_t mss)
 {
@@ -115,13 +103,14 @@ static int ask_family(int family, bool ipv6, bool timestamps, uint16_t mss, stru
 	return 0;
 }
 
-int profile_ask(uint32_t mtu, struct shakeoff_interface *profile)
+int profile_ask(uint32_t mtu, const struct sysctls *sysctls, struct shakeoff_interface *profile)
 {
 	struct shakeoff_interface fresh = {
 		.mss = { (uint16_t)clamp_mss(mtu - 40), (uint16_t)clamp_mss(mtu - 60) },
-		.sack = sysctl_int("ipv4/tcp_sack", 1) != 0,
-		.timestamps = sysctl_int("ipv4/tcp_timestamps", 1) != 0,
-		.ttl = (uint8_t)sysctl_int("ipv4/ip_default_ttl", 64),
+		.sack = sysctls_get(sysctls, SYSCTL_TCP_SACK, 0, 1) != 0,
+		.timestamps = sysctls_get(sysctls, SYSCTL_TCP_TIMESTAMPS, 0, 1) != 0,
+		.ttl = (uint8_t)sysctls_get(sysctls, SYSCTL_TTL, 0, 64),
+		.ecn = sysctls_get(sysctls, SYSCTL_TCP_ECN, 0, 2) != 0,
 	};
 	uint8_t ignored;
 	int error;

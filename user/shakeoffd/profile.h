@@ -9,9 +9,10 @@
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
+#include <shakeoffd/sysctls.h>
 
-/* For an interface of this MTU. 0 or a negative errno: -ENETUNREACH: lo is down. */
-int profile_ask(uint32_t mtu, struct shakeoff_interface *profile);
+/* For an interface of this MTU; `admits` is for the caller to fill. 0 or a negative errno: -ENETUNREACH: lo is down. */
+int profile_ask(uint32_t mtu, const struct sysctls *sysctls, struct shakeoff_interface *profile);
 
 /* The window and scale of a listening socket with this SO_RCVBUF (as getsockopt() tells it) on Ethernet's MTU. */
 int profile_window(int receive_buffer, uint16_t *window, uint8_t *wscale);

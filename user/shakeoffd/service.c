@@ -15,76 +15,27 @@
 
 #define SETTLE_MARGIN_NS (500 * NS_PER_MS)
 
-static bool is_configured(const struct config *config, const char *name)
+static void publish_slot(struct service *service, const struct service_slot *slot);
+static void publish_capacity(struct service *service);
+
+/* Starts as an earlier daemon left it, so that nothing changes for the clients in between. */
+static enum shakeoff_handoff first_handoff(const struct service *service, const struct shakeoff_service *left)
 {
-	for (size_t i = 0; i < config->service_count; i++)
-		if (!strncmp(config->services[i].name, name, SHAKEOFF_NAME_LEN))
-			return true;
-	return false;
-}
-
-/* Slots of services that are configured no more are free again. */
-static void clear_stale(struct datapath *datapath, const struct config *config)
-{
-	struct shakeoff_service *slots = datapath_services(datapath);
-
-	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
-		if (!(shared_get(slots[id].flags) & SHAKEOFF_SERVICE_USED) || is_configured(config, slots[id].name))
-			continue;
-		shared_set(slots[id].flags, 0);
-		memset(&slots[id], 0, sizeof(slots[id]));
-		datapath_service_counters_reset(datapath, id);
-	}
-}
-
-static int find_slot(struct datapath *datapath, const char *name, struct service_slot *slot)
-{
-	struct shakeoff_service *slots = datapath_services(datapath);
-	uint32_t free_id = SHAKEOFF_MAX_SERVICES;
-
-	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
-		bool used = shared_get(slots[id].flags) & SHAKEOFF_SERVICE_USED;
-
-		if (used && !strncmp(slots[id].name, name, SHAKEOFF_NAME_LEN)) {
-			*slot = (struct service_slot){ .shared = &slots[id], .id = id, .adopted_ns = clock_ns() };
-			return 0;
-		}
-		if (!used && free_id == SHAKEOFF_MAX_SERVICES)
-			free_id = id;
-	}
-	if (free_id == SHAKEOFF_MAX_SERVICES)
-		return -ENOSPC;
-	*slot = (struct service_slot){ .shared = &slots[free_id], .id = free_id };
-	return 0;
-}
-
-/* Writes what the configuration says; the flags last, which make the slot count. */
-static void fill_slot(struct service_slot *slot, const struct config_service *config)
-{
-	struct shakeoff_service *shared = slot->shared;
-
-	if (!slot->adopted_ns) {
-		memcpy(shared->name, config->name, sizeof(shared->name));
-		shared_set(shared->capacity, config->backlog);
-	}
-	shared_set(shared->handoff, SHAKEOFF_HANDOFF_QUEUE);
-	shared_set(shared->overflow, (uint8_t)config->overflow);
-	shared_set(shared->backlog, config->backlog);
-	shared_set(shared->servers, 0);
-	shared_set(shared->wscale, SHAKEOFF_NO_WSCALE);
-	shared_set(shared->window_max, UINT16_MAX);
-	/* Nothing is held now; what is still in the rings is counted in again when it is read. */
-	shared_set(shared->dequeued, shared_get(shared->enqueued));
-	__atomic_fetch_or(&shared->flags, SHAKEOFF_SERVICE_USED, __ATOMIC_RELEASE);
+	if (service->config->handoff != SHAKEOFF_HANDOFF_AUTO)
+		return service->config->handoff;
+	return left && shared_get(left->handoff) == SHAKEOFF_HANDOFF_LISTENER ? SHAKEOFF_HANDOFF_LISTENER :
+										SHAKEOFF_HANDOFF_QUEUE;
 }
 
 /* What an earlier daemon's servers asked for holds until they have registered again. */
 static void adopt(struct service *service)
 {
-	for (size_t i = 0; i < service->slot_count; i++) {
+	for (size_t i = 0; i < service->slot_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
 		const struct shakeoff_service *shared = service->slots[i].shared;
 		uint32_t backlog = shared_get(shared->listen_backlog);
 
+		if (!service->slots[i].adopted_ns || shared_get(shared->handoff) != SHAKEOFF_HANDOFF_QUEUE)
+			continue;
 		if (backlog > service->listen_backlog)
 			service->listen_backlog = backlog;
 		if (shared_get(shared->flags) & SHAKEOFF_SERVICE_SERVED)
@@ -92,46 +43,103 @@ static void adopt(struct service *service)
 	}
 }
 
-static void publish(struct service *service);
-
-static int open_service(struct service *service, const struct config_service *config, size_t index,
-			struct datapath *const *datapaths, size_t count)
+/* Writes what the configuration says; the flags last, which make the slot count. */
+static void fill_slot(struct service *service, struct service_slot *slot)
 {
-	int error;
+	const struct config_service *config = service->config;
+	struct shakeoff_service *shared = slot->shared;
+	uint32_t flags = SHAKEOFF_SERVICE_USED | (service->discovered ? SHAKEOFF_SERVICE_DISCOVERED : 0);
 
-	service->config = config;
-	service->index = index;
-	pthread_mutex_init(&service->lock, NULL);
-	service->slots = calloc(count, sizeof(*service->slots));
+	if (!slot->adopted_ns)
+		memcpy(shared->name, config->name, sizeof(shared->name));
+	shared_set(shared->overflow, (uint8_t)config->overflow);
+	shared_set(shared->backlog, config->backlog);
+	shared_set(shared->engage_rate, config->engage_rate);
+	shared_set(shared->syn_budget, config->syn_budget);
+	/*
+	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a moment. Otherwise
+	 * nothing is held now; what is still in the rings is counted in again when it is read.
+	 */
+	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE || shared_get(shared->handoff) != service->handoff) {
+		shared_set(shared->dequeued, shared_get(shared->enqueued));
+		publish_slot(service, slot);
+	}
+	__atomic_fetch_or(&shared->flags, flags, __ATOMIC_RELEASE);
+}
+
+static int take_slots(struct service *service, struct slots *slots)
+{
+	service->slots = calloc(slots->count, sizeof(*service->slots));
 	if (!service->slots)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		error = find_slot(datapaths[i], config->name, &service->slots[i]);
+	for (; service->slot_count < slots->count; service->slot_count++) {
+		struct service_slot *slot = &service->slots[service->slot_count];
+		bool found;
+		int error = slots_take(slots, service->slot_count, service->config->name, &slot->id, &found);
+
 		if (error)
 			return error;
-		fill_slot(&service->slots[i], config);
-		service->slot_count++;
+		slot->shared = &datapath_services(slots->datapaths[service->slot_count])[slot->id];
+		slot->adopted_ns = found ? clock_ns() : 0;
 	}
-	adopt(service);
-	publish(service);
 	return 0;
 }
 
-int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths,
-		  size_t count)
+int service_open(struct service *service, const struct config_service *config, bool discovered, struct slots *slots)
+{
+	int error;
+
+	*service = (struct service){
+		.config = config,
+		.discovered = discovered,
+		.window_max = UINT16_MAX,
+		.wscale = SHAKEOFF_NO_WSCALE,
+	};
+	pthread_mutex_init(&service->lock, NULL);
+	error = take_slots(service, slots);
+	if (error) {
+		service_release(service, slots);
+		return error;
+	}
+	service->handoff = first_handoff(service, service->slots[0].adopted_ns ? service->slots[0].shared : NULL);
+	adopt(service);
+	for (size_t i = 0; i < service->slot_count; i++)
+		fill_slot(service, &service->slots[i]);
+	publish_capacity(service);
+	return 0;
+}
+
+void service_close(struct service *service)
+{
+	pthread_mutex_destroy(&service->lock);
+	free(service->slots);
+	service->slots = NULL;
+	service->slot_count = 0;
+}
+
+void service_release(struct service *service, struct slots *slots)
+{
+	for (size_t i = 0; i < service->slot_count; i++)
+		slots_release(slots, i, service->slots[i].id);
+	service_close(service);
+}
+
+int services_open(struct services *services, const struct config *config, struct slots *slots)
 {
 	struct services fresh = {
 		.list = calloc(config->service_count + 1, sizeof(*fresh.list)),
-		.by_id = calloc(count * SHAKEOFF_MAX_SERVICES, sizeof(*fresh.by_id)),
+		.by_id = calloc(slots->count * SHAKEOFF_MAX_SERVICES, sizeof(*fresh.by_id)),
 	};
 	int error = fresh.list && fresh.by_id ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < count && !error; i++)
-		clear_stale(datapaths[i], config);
 	for (size_t i = 0; i < config->service_count && !error; i++) {
-		struct service *service = &fresh.list[fresh.count++];
+		struct service *service = &fresh.list[i];
 
-		error = open_service(service, &config->services[i], i, datapaths, count);
+		error = service_open(service, &config->services[i], false, slots);
+		if (error)
+			break;
+		service->index = i;
+		fresh.count++;
 		for (size_t d = 0; d < service->slot_count; d++)
 			fresh.by_id[d * SHAKEOFF_MAX_SERVICES + service->slots[d].id] = service;
 	}
@@ -145,10 +153,8 @@ int services_open(struct services *services, const struct config *config, struct
 
 void services_close(struct services *services)
 {
-	for (size_t i = 0; i < services->count; i++) {
-		pthread_mutex_destroy(&services->list[i].lock);
-		free(services->list[i].slots);
-	}
+	for (size_t i = 0; i < services->count; i++)
+		service_close(&services->list[i]);
 	free(services->list);
 	free(services->by_id);
 	*services = (struct services){ 0 };
@@ -188,7 +194,7 @@ bool service_has_room(const struct service *service)
 	return waiting_in_all(service) < service_capacity(service);
 }
 
-static void publish_capacity(struct service *service)
+static void publish_queue_capacity(struct service *service)
 {
 	uint32_t capacity = service_capacity(service);
 	uint64_t all = waiting_in_all(service);
@@ -206,6 +212,29 @@ static void publish_capacity(struct service *service)
 	}
 }
 
+/* With the listener handoff it is for display: the hook asks the socket. Without one it stays as it was. */
+static void publish_listener_capacity(const struct service *service)
+{
+	uint32_t backlog = service->config->backlog;
+
+	if (service->listening.sockets && service->listening.backlog < backlog)
+		backlog = service->listening.backlog;
+	for (size_t i = 0; i < service->slot_count; i++) {
+		struct shakeoff_service *shared = service->slots[i].shared;
+
+		if (service->listening.sockets || !shared_get(shared->capacity))
+			shared_set(shared->capacity, backlog ? backlog : 1);
+	}
+}
+
+static void publish_capacity(struct service *service)
+{
+	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
+		publish_queue_capacity(service);
+	else
+		publish_listener_capacity(service);
+}
+
 /* With one datapath and nothing from the kernel's handshake the capacity does not depend on what waits. */
 static void publish_room(struct service *service, bool from_kernel)
 {
@@ -213,19 +242,84 @@ static void publish_room(struct service *service, bool from_kernel)
 		publish_capacity(service);
 }
 
+static void publish_queue(const struct service *service, struct shakeoff_service *shared)
+{
+	shared_set(shared->listen_backlog, service->listen_backlog);
+	shared_set(shared->servers, (uint16_t)service->servers);
+	shared_set(shared->window_max, service->window_max);
+	shared_set(shared->wscale, service->wscale);
+	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	shared_set(shared->left, SHAKEOFF_LEFT_NOT);
+}
+
+static void publish_listener(const struct service *service, struct shakeoff_service *shared)
+{
+	const struct service_listening *listening = &service->listening;
+	uint8_t engage = (uint8_t)service->config->engage;
+
+	if (listening->sockets) {
+		shared_set(shared->listen_backlog, listening->backlog);
+		shared_set(shared->window_max, listening->window_max);
+		shared_set(shared->wscale, listening->wscale);
+		shared_set(shared->left, listening->left);
+		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
+	}
+	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
+}
+
+static void publish_slot(struct service *service, const struct service_slot *slot)
+{
+	bool queue = service->handoff == SHAKEOFF_HANDOFF_QUEUE;
+
+	if (queue)
+		publish_queue(service, slot->shared);
+	else
+		publish_listener(service, slot->shared);
+	shared_set(slot->shared->handoff, (uint8_t)service->handoff);
+	if (queue ? service->served : service->listening.sockets != 0)
+		__atomic_fetch_or(&slot->shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&slot->shared->flags, ~SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+}
+
 static void publish(struct service *service)
 {
-	for (size_t i = 0; i < service->slot_count; i++) {
-		struct shakeoff_service *shared = service->slots[i].shared;
-
-		shared_set(shared->listen_backlog, service->listen_backlog);
-		shared_set(shared->servers, (uint16_t)service->servers);
-		if (service->served)
-			__atomic_fetch_or(&shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELAXED);
-		else
-			__atomic_fetch_and(&shared->flags, ~SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELAXED);
-	}
+	for (size_t i = 0; i < service->slot_count; i++)
+		publish_slot(service, &service->slots[i]);
 	publish_capacity(service);
+}
+
+enum shakeoff_handoff service_wants(struct service *service)
+{
+	enum shakeoff_handoff wanted = service->config->handoff;
+
+	pthread_mutex_lock(&service->lock);
+	if (wanted == SHAKEOFF_HANDOFF_AUTO && service->served)
+		wanted = SHAKEOFF_HANDOFF_QUEUE;
+	else if (wanted == SHAKEOFF_HANDOFF_AUTO)
+		wanted = service->listening.sockets ? SHAKEOFF_HANDOFF_LISTENER : service->handoff;
+	pthread_mutex_unlock(&service->lock);
+	return wanted;
+}
+
+void service_change_handoff(struct service *service, enum shakeoff_handoff handoff)
+{
+	pthread_mutex_lock(&service->lock);
+	service->handoff = handoff;
+	/* What is on its way at this moment is counted out as before, or corrected later. */
+	for (size_t i = 0; i < service->slot_count; i++)
+		service->slots[i].seen_ns = 0;
+	publish(service);
+	pthread_mutex_unlock(&service->lock);
+}
+
+void service_set_listening(struct service *service, const struct service_listening *listening)
+{
+	pthread_mutex_lock(&service->lock);
+	service->listening = *listening;
+	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER)
+		publish(service);
+	pthread_mutex_unlock(&service->lock);
 }
 
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog)
@@ -240,10 +334,9 @@ void service_set_servers(struct service *service, uint32_t servers, uint32_t bac
 
 void service_set_window(struct service *service, uint16_t window_max, uint8_t wscale)
 {
-	for (size_t i = 0; i < service->slot_count; i++) {
-		shared_set(service->slots[i].shared->window_max, window_max);
-		shared_set(service->slots[i].shared->wscale, wscale);
-	}
+	service->window_max = window_max;
+	service->wscale = wscale;
+	publish(service);
 }
 
 void service_disarm(struct service *service)
@@ -306,6 +399,8 @@ void service_refused(struct service *service, int datapath, enum shakeoff_refusa
 
 void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_ns)
 {
+	if (service->handoff != SHAKEOFF_HANDOFF_QUEUE)
+		return;
 	for (size_t i = 0; i < service->slot_count; i++) {
 		struct service_slot *slot = &service->slots[i];
 		uint64_t enqueued = shared_get(slot->shared->enqueued);
@@ -323,5 +418,54 @@ void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_n
 			 (unsigned long long)slot->held);
 		shared_set(slot->shared->dequeued, right);
 		publish_capacity(service);
+	}
+}
+
+static int64_t on_the_way(const struct service_slot *slot)
+{
+	return (int64_t)(shared_get(slot->shared->enqueued) - shared_get(slot->shared->dequeued) - slot->held);
+}
+
+/*
+ * A segment takes microseconds from one program to the other. So what was never fewer, or never more, than so many for all of
+ * that time is not on its way: those were lost, or counted out twice. That holds even while others come and go.
+ */
+static void settle_slot(const struct service *service, struct service_slot *slot, uint64_t now_ns)
+{
+	int64_t now = on_the_way(slot), wrong;
+
+	if (!slot->seen_ns) {
+		slot->least = slot->most = now;
+		slot->seen_ns = now_ns;
+	}
+	if (now < slot->least)
+		slot->least = now;
+	if (now > slot->most)
+		slot->most = now;
+	if (now_ns - slot->seen_ns < SETTLE_MARGIN_NS)
+		return;
+	wrong = slot->least > 0 ? slot->least : slot->most < 0 ? slot->most : 0;
+	slot->seen_ns = 0;
+	if (wrong) {
+		shared_add(slot->shared->dequeued, (uint64_t)wrong);
+		log_debug("service %s: %lld validated ACKs did not come to the tc program; corrected",
+			  service->config->name, (long long)wrong);
+	}
+}
+
+/* Of thousands of services few have anything on the way. */
+static bool is_settled(const struct service_slot *slot)
+{
+	return !slot->seen_ns && shared_get(slot->shared->enqueued) == shared_get(slot->shared->dequeued);
+}
+
+void service_settle_listening(struct service *service, uint64_t now_ns)
+{
+	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
+		if (is_settled(&service->slots[i]))
+			continue;
+		pthread_mutex_lock(&service->lock);
+		settle_slot(service, &service->slots[i], now_ns);
+		pthread_mutex_unlock(&service->lock);
 	}
 }

@@ -2,9 +2,12 @@
 /*
  * A service as the hook sees it: its slot in each datapath, what is counted there, and how many connections may wait.
  *
- * The hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it out (`dequeued`)
- * when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own handshake brought
- * takes a place too, and so does what another datapath counts: each datapath is told the capacity that is left for it.
+ * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it out
+ * (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own handshake
+ * brought takes a place too, and so does what another datapath counts: each datapath is told the capacity that is left for it.
+ *
+ * Listener handoff: the tc program counts out, the hook reads the capacity from the listening socket, and the daemon only
+ * describes the service, and corrects what was lost on the way between the two programs.
  */
 #ifndef SHAKEOFF_SERVICE_H
 #define SHAKEOFF_SERVICE_H
@@ -16,6 +19,7 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
+#include <shakeoffd/slots.h>
 
 struct service_slot {
 	struct shakeoff_service *shared;
@@ -23,35 +27,58 @@ struct service_slot {
 	uint64_t held;       /* connections that this datapath counted in and the daemon has not counted out */
 	uint64_t adopted_ns; /* what the hook handed over before is not in `enqueued` - `dequeued` until it is read */
 	uint64_t seen_enqueued, seen_ns; /* for service_settle() */
+	int64_t least, most; /* for service_settle_listening(): on the way to the listening socket, since seen_ns */
+};
+
+/* The listening sockets of a service, and what they allow. */
+struct service_listening {
+	uint32_t sockets;    /* 0: none, and the rest means nothing */
+	uint32_t backlog;    /* the greatest */
+	uint16_t window_max; /* these two as in shakeoff_service */
+	uint8_t wscale;
+	uint8_t left; /* enum shakeoff_left */
 };
 
 struct service {
-	const struct config_service *config;
-	size_t index;
+	const struct config_service *config; /* handoff LISTENER and no `listen` for a discovered one */
+	size_t index;                        /* of a configured one */
+	bool discovered;
 	pthread_mutex_t lock;       /* for all that follows, and for the delivery of this service */
 	struct service_slot *slots; /* one a datapath */
 	size_t slot_count;
-	uint64_t held_from_kernel;
+	enum shakeoff_handoff handoff; /* that the hook uses: LISTENER or QUEUE */
+
+	uint64_t held_from_kernel; /* these for the queue handoff */
 	uint32_t servers;
 	uint32_t listen_backlog; /* 0: none has listened yet */
-	bool served;             /* as SHAKEOFF_SERVICE_SERVED */
+	bool served;             /* a server of the daemon's has listened, and may come back if it has gone */
+	uint16_t window_max;
+	uint8_t wscale;
+
+	struct service_listening listening; /* for the listener handoff */
 };
 
 struct services {
-	struct service *list;
+	struct service *list; /* the configured ones */
 	size_t count;
 	struct service **by_id; /* [datapath * SHAKEOFF_MAX_SERVICES + id] */
 };
 
 /*
- * Finds or takes a slot for every service of the configuration in every datapath, and clears those of services that are
- * configured no more. What an earlier daemon left in a slot is kept. -ENOSPC: no slot is left.
+ * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot is
+ * kept. -ENOSPC: no slot is left.
  */
-int services_open(struct services *services, const struct config *config, struct datapath *const *datapaths,
-		  size_t count);
+int services_open(struct services *services, const struct config *config, struct slots *slots);
 void services_close(struct services *services);
 
-/* NULL: the slot belongs to no service (any more). */
+/* The same for a single discovered one; `config` stays the caller's. -ENOSPC as above. */
+int service_open(struct service *service, const struct config_service *config, bool discovered, struct slots *slots);
+
+/* Gives a discovered one's slots back, to which no address may lead any more. */
+void service_release(struct service *service, struct slots *slots);
+void service_close(struct service *service);
+
+/* NULL: the slot belongs to no configured service (any more). */
 struct service *services_find(const struct services *services, size_t datapath, uint32_t id);
 
 /* How many connections may wait. */
@@ -59,6 +86,18 @@ uint32_t service_capacity(const struct service *service);
 
 /* Whether one more from the kernel's own handshake may wait. */
 bool service_has_room(const struct service *service);
+
+/*
+ * Which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come back; otherwise
+ * listener if there is a listening socket.
+ */
+enum shakeoff_handoff service_wants(struct service *service);
+
+/* Changes over. What has been validated meanwhile still goes the old way. */
+void service_change_handoff(struct service *service, enum shakeoff_handoff handoff);
+
+/* Which listening sockets there are, and what they allow, has changed: tells the hook. Takes the lock itself. */
+void service_set_listening(struct service *service, const struct service_listening *listening);
 
 /* Who listens has changed: tells the hook. `backlog`: the greatest that a server asked for; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog);
@@ -80,5 +119,11 @@ void service_refused(struct service *service, int datapath, enum shakeoff_refusa
  * about once a second. drained_ns: since when at the latest nothing that was handed over earlier is in a ring.
  */
 void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_ns);
+
+/*
+ * The same for the listener handoff: what was validated but never came to the tc program is counted out, because it would take
+ * places of the queue for ever. To be called several times a second, by the thread that changes the handoff. Takes the lock.
+ */
+void service_settle_listening(struct service *service, uint64_t now_ns);
 
 #endif

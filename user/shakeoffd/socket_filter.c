@@ -49,7 +49,7 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	uint32_t slot = shakeoff_filter_tuple_slot(&entry->tuple);
 
 	for (size_t i = 0; i < filter->datapath_count; i++)
-		__atomic_store_n(&spare(filter, i)[slot], 1, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&spare(filter, i)[slot], SHAKEOFF_FILTER_SOCKET, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the XDP program tells the tc program of a validated ACK, in front of the frame (XDP metadata). Nothing of it comes
+ * from the wire; the magic number keeps it apart from metadata of other programs.
+ */
+#ifndef SHAKEOFF_BPF_ADMISSION_H
+#define SHAKEOFF_BPF_ADMISSION_H
+
+#define ADMISSION_MAGIC 0x5ac0ff02u
+
+#define ADMISSION_SACK 0x1
+#define ADMISSION_TIMESTAMPS 0x2
+#define ADMISSION_ECN 0x4
+
+/* Host byte order. The size of metadata is a multiple of 4 and at most 32 (bpf_xdp_adjust_meta()). */
+struct admission {
+	__u32 magic;
+	__u32 service;
+	__u32 tsval;
+	__u32 tsecr;
+	__u16 mss;
+	__u8 snd_wscale; /* the client's; SHAKEOFF_NO_WSCALE: neither */
+	__u8 rcv_wscale;
+	__u32 flags; /* ADMISSION_* */
+};
+
+static __always_inline void admission_fill(struct admission *admission, __u32 service, const struct cookie_options *options,
+					   __u8 rcv_wscale, const struct tcpopt *opt)
+{
+	admission->magic = ADMISSION_MAGIC;
+	admission->service = service;
+	admission->tsval = opt->tsval;
+	admission->tsecr = opt->tsecr;
+	admission->mss = options->mss;
+	admission->snd_wscale = options->wscale;
+	admission->rcv_wscale = rcv_wscale;
+	admission->flags = (options->sack ? ADMISSION_SACK : 0) | (options->timestamps ? ADMISSION_TIMESTAMPS : 0) |
+			   (options->ecn ? ADMISSION_ECN : 0);
+}
+
+#endif

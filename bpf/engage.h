@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * When SYNs to a listening socket are answered with cookies, decided SYN by SYN.
+ *
+ * In peace the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
+ * so that the CPUs do not fight for the counter's cache line. Counts and times are written without a lock; what gets lost
+ * in a race is made up for in the next window.
+ */
+#ifndef SHAKEOFF_BPF_ENGAGE_H
+#define SHAKEOFF_BPF_ENGAGE_H
+
+#define ENGAGE_BATCH 32
+
+/* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
+static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
+{
+	__u64 allowed = (__u64)rate * (SHAKEOFF_ENGAGE_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+
+	if (now_ns - service->window_ns >= SHAKEOFF_ENGAGE_WINDOW_NS) {
+		service->window_ns = now_ns;
+		service->window_syns = syns;
+		return syns > allowed;
+	}
+	__sync_fetch_and_add(&service->window_syns, syns);
+	return service->window_syns > allowed;
+}
+
+static __always_inline void engage_pressed(struct shakeoff_service *service, __u64 now_ns)
+{
+	if (service->pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
+		service->pressure_ns = now_ns;
+}
+
+/* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
+static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
+{
+	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS) {
+		if (!service->engaged_ns)
+			service->engaged_ns = now_ns;
+		return 1;
+	}
+	if (!service->engaged_ns)
+		return 0;
+	/* Signed: another CPU may have written after our clock was read. */
+	if (service->engage == SHAKEOFF_ENGAGE_AUTO &&
+	    (__s64)(now_ns - service->pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS)
+		return 1;
+	service->engaged_ns = 0;
+	service->released_ns = now_ns;
+	return 0;
+}
+
+/* Whether ACKs may bring back cookies of ours. */
+static __always_inline _Bool cookies_are_out(struct shakeoff_service *service, __u64 now_ns)
+{
+	return engaged(service, now_ns) ||
+	       (service->released_ns && (__s64)(now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS);
+}
+
+/* A SYN in peace. Returns whether it begins the answering. */
+static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, const struct listening *listener,
+					      __u64 now_ns)
+{
+	__u32 cause = SHAKEOFF_CAUSE_NONE;
+
+	if (window_exceeds(service, now_ns, 1, service->engage_rate))
+		cause = SHAKEOFF_CAUSE_SYN_RATE;
+	else if (listener->half_open > listener->backlog / 2)
+		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
+	if (!cause)
+		return 0;
+	engage_pressed(service, now_ns);
+	service->cause = cause;
+	service->engagements++;
+	service->engaged_ns = now_ns;
+	return 1;
+}
+
+/* A SYN that is answered. */
+static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
+{
+	if (service->engage != SHAKEOFF_ENGAGE_AUTO || ++scratch->syns % ENGAGE_BATCH)
+		return;
+	if (window_exceeds(service, now_ns, ENGAGE_BATCH, service->engage_rate / 2))
+		engage_pressed(service, now_ns);
+}
+
+/* The listening socket was looked at: does its SYN queue keep us? */
+static __always_inline void engage_look(struct shakeoff_service *service, const struct listening *listener, __u64 now_ns)
+{
+	if (listener->half_open > listener->backlog / 4)
+		engage_pressed(service, now_ns);
+}
+
+/* A SYN that only the kernel can answer: passes within the budget. */
+static __always_inline enum shakeoff_verdict syn_to_kernel(struct shakeoff_service *service, __u64 now_ns,
+							   enum shakeoff_verdict verdict)
+{
+	__u64 allowed = (__u64)service->syn_budget * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+	__u32 window = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	if (service->budget_window != window) {
+		service->budget_window = window;
+		service->budget_syns = 0;
+	}
+	if (service->budget_syns >= allowed)
+		return SHAKEOFF_SYN_BUDGET;
+	__sync_fetch_and_add(&service->budget_syns, 1);
+	return verdict;
+}
+
+#endif

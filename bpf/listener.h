@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Services with the listener handoff: their listening socket, looked at as seldom as exactness allows. */
+#ifndef SHAKEOFF_BPF_LISTENER_H
+#define SHAKEOFF_BPF_LISTENER_H
+
+#define ONE_TAG_L3_OFFSET (sizeof(struct ethhdr) + sizeof(struct vlan_tag))
+
+/* No verdict yet: the walk goes on. */
+#define VERDICT_NONE SHAKEOFF_VERDICT_COUNT
+
+static __always_inline _Bool by_listener(const struct walk *walk)
+{
+	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+}
+
+/* Whether everything is there that answering and admitting need. */
+static __always_inline _Bool listener_is_ready(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return recent->has_profile && recent->profile.admits && (walk->control->flags & SHAKEOFF_KEYS_LOADED);
+}
+
+/* socket_find() with the listening socket remembered for this tick. */
+static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
+						       const struct walk *walk, struct time_wait *time_wait)
+{
+	struct recent *recent = &walk->scratch->recent;
+	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
+
+	if (found == SOCKET_LISTENS) {
+		recent->listener_tick = walk->scratch->moment.tick;
+		recent->listener_enqueued = walk->service->enqueued;
+		engage_look(walk->service, &recent->listener, walk->now_ns);
+	}
+	return found;
+}
+
+static __always_inline _Bool listener_is_remembered(const struct walk *walk)
+{
+	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
+}
+
+/*
+ * Whether the accept queue has no room: what waits in it, what is on its way there from the hook, and what the hook has let
+ * through since the socket was looked at.
+ */
+static __always_inline _Bool listener_full(const struct walk *walk)
+{
+	const struct shakeoff_service *service = walk->service;
+	const struct recent *recent = &walk->scratch->recent;
+	__u32 capacity = recent->listener.backlog < service->backlog ? recent->listener.backlog : service->backlog;
+	__u64 enqueued = service->enqueued;
+	__s64 on_their_way = enqueued - service->dequeued;
+	__s64 since = enqueued - recent->listener_enqueued;
+
+	if (on_their_way < since)
+		on_their_way = since;
+	if (on_their_way < 0)
+		on_their_way = 0;
+	return recent->listener.waiting + on_their_way >= capacity;
+}
+
+/* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */
+static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk)
+{
+	const struct listening *listener = &walk->scratch->recent.listener;
+	struct time_wait time_wait = {};
+
+	switch (listener_find(ctx, packet, walk, &time_wait)) {
+	case SOCKET_NONE: return SHAKEOFF_SYN_UNSERVED;
+	case SOCKET_LISTENS: break;
+	default: return SHAKEOFF_SYN_SOCKET;
+	}
+	if (listener->left)
+		return syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_LEFT);
+	if (engage_peace_syn(walk->service, listener, walk->now_ns))
+		return VERDICT_NONE;
+	return listener_full(walk) ? syn_overflow(ctx, packet, walk) : SHAKEOFF_SYN_PEACE;
+}
+
+/* The service's state, before the SYN itself is looked at. */
+static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ctx, const struct packet *packet,
+							       const struct walk *walk)
+{
+	struct shakeoff_service *service = walk->service;
+
+	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_SYN_UNSERVED;
+	/* Of two VLAN tags one is still there when the tc program runs, and the kernel then takes no request. */
+	if (service->engage == SHAKEOFF_ENGAGE_NEVER || packet->l3_offset > ONE_TAG_L3_OFFSET)
+		return syn_to_kernel(service, walk->now_ns, SHAKEOFF_SYN_LEFT);
+	if (!listener_is_ready(walk))
+		return SHAKEOFF_SYN_NO_KEY;
+	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);
+}
+
+/*
+ * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
+ * tuples with the hint cost the look-up.
+ */
+static __always_inline void listener_confirm(const struct packet *packet, const struct walk *walk)
+{
+	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
+	struct shakeoff_validated *entry;
+
+	if (!filter_take_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
+		return;
+	tuple_of(&packet->flow, tuple);
+	entry = bpf_map_lookup_elem(&validated, tuple);
+	if (entry)
+		entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
+}
+
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The two ends of the self-test (shakeoff/probe.h): what writes the probes into frames that the kernel receives, and
+ * what takes them at the daemon's listening sockets.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#include <shakeoff/probe.h>
+
+#include "byteorder.h"
+#include "bytes.h"
+#include "csum.h"
+
+#define ETH_P_IP 0x0800
+#define ETH_TYPE_OFFSET 12
+#define ETH_HLEN 14
+
+#define TCP_CHECK 16 /* offsets in the TCP header */
+#define TCP_SEQ 4
+#define TCP_OFFSET_AND_FLAGS 12
+#define ACK_WORD to_be16(0x5010) /* length 5 words, ACK */
+#define RST_WORD to_be16(0x5014) /* the same with RST */
+
+/* Addresses in the IP headers, source and destination together; ports, sequence and acknowledgment number in TCP's. */
+#define ADDRESSES4 12
+#define ADDRESSES6 8
+#define NUMBERS_LEN 12
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SHAKEOFF_PROBE_MAX);
+	__type(key, __u32);
+	__type(value, struct shakeoff_probe_frame);
+} probe_frames SEC(".maps");
+
+/* Set before each go. One CPU runs the XDP program, one run after the other. */
+__u32 first_seq; /* of the first frame; host byte order */
+__u32 frame_count;
+__u32 resets_from; /* the run that writes the first RST */
+__u32 next_run;
+
+static __always_inline __u32 tcp_offset(const struct shakeoff_probe_frame *probe)
+{
+	return *(const __be16 *)&probe->frame[ETH_TYPE_OFFSET] == to_be16(ETH_P_IP) ? SHAKEOFF_PROBE_TCP4 :
+										      SHAKEOFF_PROBE_TCP6;
+}
+
+/* RFC 1624, equation 3. */
+static __always_inline void make_reset(__u8 *tcp)
+{
+	__u16 *check = (__u16 *)(tcp + TCP_CHECK);
+
+	*check = csum_fold((__u64)(__u16) ~*check + (__u16)~ACK_WORD + RST_WORD);
+	*(__be16 *)(tcp + TCP_OFFSET_AND_FLAGS) = RST_WORD;
+}
+
+/*
+ * One frame a run: first all ACKs, later a RST after each. What the kernel received of an earlier frame is still in the
+ * memory of this one, so every byte is written.
+ */
+SEC("xdp")
+int probe_send(struct xdp_md *ctx)
+{
+	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 run = next_run++, index;
+	const struct shakeoff_probe_frame *probe;
+
+	index = run < resets_from ? run : run - resets_from;
+	if (index >= frame_count || data + SHAKEOFF_PROBE_FRAME_LEN > end)
+		return XDP_DROP;
+	probe = bpf_map_lookup_elem(&probe_frames, &index);
+	if (!probe)
+		return XDP_DROP;
+	__builtin_memcpy(data, probe->frame, SHAKEOFF_PROBE_FRAME_LEN);
+	if (run >= resets_from)
+		make_reset(data + tcp_offset(probe));
+	return XDP_PASS;
+}
+
+/* As it was sent, and not turned elsewhere by NAT: `len` bytes of the packet are those of the frame. */
+static __always_inline _Bool is_unchanged(struct __sk_buff *skb, __u32 offset, const __u8 *expected, __u32 len,
+					  __u32 from)
+{
+	__u8 bytes[32];
+
+	return !bpf_skb_load_bytes_relative(skb, offset, bytes, len, from) && same_bytes(bytes, expected, len);
+}
+
+static __always_inline _Bool is_probe(struct __sk_buff *skb, const struct shakeoff_probe_frame *probe)
+{
+	__be16 word;
+
+	if (bpf_skb_load_bytes(skb, TCP_OFFSET_AND_FLAGS, &word, sizeof(word)) || word != ACK_WORD)
+		return 0;
+	if (skb->protocol == to_be16(ETH_P_IP))
+		return is_unchanged(skb, ADDRESSES4, &probe->frame[ETH_HLEN + ADDRESSES4], 8, BPF_HDR_START_NET);
+	return is_unchanged(skb, ADDRESSES6, &probe->frame[ETH_HLEN + ADDRESSES6], 32, BPF_HDR_START_NET);
+}
+
+/* Nothing gets past it: the socket never answers, nor makes a connection. */
+SEC("socket")
+int probe_arrive(struct __sk_buff *skb)
+{
+	struct shakeoff_probe_frame *probe;
+	__u8 numbers[NUMBERS_LEN];
+	__u32 index;
+
+	if (bpf_skb_load_bytes(skb, 0, numbers, sizeof(numbers)))
+		return 0;
+	index = from_be32(*(__be32 *)&numbers[TCP_SEQ]) - first_seq;
+	probe = index < frame_count ? bpf_map_lookup_elem(&probe_frames, &index) : NULL;
+	if (probe && is_probe(skb, probe) && same_bytes(numbers, &probe->frame[tcp_offset(probe)], NUMBERS_LEN))
+		probe->arrived = 1;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

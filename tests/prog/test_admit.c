@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c tests/prog/sockets.c */
+/*
+ * The tc program, behind the XDP program, in front of real listening sockets: a client made of frames stands at c0, the
+ * other end of a veth pair; at s0 hang the programs. Its connections come out of accept(). Skipped before kernel 6.9.
+ */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <linux/tcp.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+#include "sockets.h"
+
+#include "admit.skel.h"
+
+#define TCX_INGRESS 46 /* BPF_TCX_INGRESS, kernel 6.6 */
+#define TCX_NEXT (-1)
+
+static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
+
+static struct admit *admit;
+static int wire = -1; /* a packet socket at c0 */
+static int listener = -1, other_listener = -1, accepted = -1;
+
+/* ---------------------------------------------------------------------------------------------------------- set-up */
+
+static bool kernel_can(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool can = btf && btf__find_by_name_kind(btf, "bpf_sk_assign_tcp_reqsk", BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return can;
+}
+
+static int make_network(void)
+{
+	static const char *const commands[] = {
+		"ip link add s0 address 02:00:00:00:00:01 type veth peer name c0 address 02:00:00:00:00:02",
+		"for i in s0 c0; do sysctl -qw net.ipv6.conf.$i.accept_dad=0 && ip link set $i up; done",
+		"ip route add 198.51.100.0/24 dev s0",
+		"ip neigh add 198.51.100.7 lladdr 02:00:00:00:00:02 dev s0",
+		"ip -6 route add 2001:db8:7::/64 dev s0",
+		"ip -6 neigh add 2001:db8:7::7 lladdr 02:00:00:00:00:02 dev s0",
+	};
+
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (system(commands[i]))
+			return -1;
+	return 0;
+}
+
+/* On the maps of the harness, but for its own working memory. */
+static int load_admit(void)
+{
+	struct bpf_map *map;
+
+	admit = admit__open();
+	if (!admit)
+		return -1;
+	bpf_object__for_each_map(map, admit->obj) {
+		struct bpf_map *shared = bpf_object__find_map_by_name(harness.object, bpf_map__name(map));
+
+		if (shared && strcmp(bpf_map__name(map), "scratches") && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
+			return -1;
+	}
+	return admit__load(admit);
+}
+
+/* A veth gives back what XDP sends only to a peer that has an XDP program, too. */
+static int attach_pass(const char *ifname)
+{
+	static const struct bpf_insn instructions[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", instructions, 2, NULL), err;
+
+	err = fd < 0 ? fd : bpf_xdp_attach(if_nametoindex(ifname), fd, XDP_FLAGS_DRV_MODE, NULL);
+	close(fd);
+	return err;
+}
+
+static int open_wire(void)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET,
+				       .sll_protocol = htons(ETH_P_ALL),
+				       .sll_ifindex = if_nametoindex("c0") };
+	struct timeval second = { .tv_sec = 1 };
+
+	wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	if (wire < 0 || bind(wire, (struct sockaddr *)&address, sizeof(address)))
+		return -1;
+	return setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+}
+
+static int start(void **state)
+{
+	if (!kernel_can())
+		return 0;
+	if (harness_start(state) || make_network() || load_admit() || attach_pass("c0") || open_wire())
+		return -1;
+	harness.ifindex = if_nametoindex("s0");
+	return bpf_link_create(bpf_program__fd(admit->progs.shakeoff_admit), harness.ifindex, TCX_INGRESS, NULL) < 0;
+}
+
+static int stop(void **state)
+{
+	if (!admit)
+		return 0;
+	close(wire);
+	admit__destroy(admit);
+	return harness_stop(state);
+}
+
+static int setup(void **state)
+{
+	if (!admit)
+		return 0;
+	bpf_xdp_attach(harness.ifindex, harness.plain_program, XDP_FLAGS_DRV_MODE, NULL);
+	return harness_reset(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	reset_socket(&accepted);
+	reset_socket(&other_listener);
+	reset_socket(&listener);
+	return 0;
+}
+
+static void need_admit(void)
+{
+	if (!admit)
+		skip(); /* no bpf_sk_assign_tcp_reqsk */
+}
+
+static void listens(const struct family *family, const char *text)
+{
+	need_admit();
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(family, text, 32);
+}
+
+/* --------------------------------------------------------------------------------------------------------- the client */
+
+static void wire_send(const struct segment *segment)
+{
+	static struct frame frame;
+
+	frame_make(&frame, segment);
+	assert_int_equal(send(wire, frame.bytes, frame.len, 0), frame.len);
+}
+
+/* Reads a TCP segment, be it the hook's or the kernel's own: those leave their checksum to the card. */
+static bool segment_read(const struct frame *frame, struct reading *reading)
+{
+	const uint8_t *ip = frame->bytes + ETH_HLEN;
+	size_t len = frame->len - ETH_HLEN;
+
+	*reading = (struct reading){ .ipv6 = get16(ip - 2) == ETH_P_IPV6 };
+	if (!reading->ipv6 && get16(ip - 2) == ETH_P_IP && ip[9] == IPPROTO_TCP && get16(ip + 2) <= len)
+		return !frame_read_tcp(ip + 20, get16(ip + 2) - 20, reading);
+	return reading->ipv6 && ip[6] == IPPROTO_TCP && 40u + get16(ip + 4) <= len &&
+	       !frame_read_tcp(ip + 40, get16(ip + 4), reading);
+}
+
+/* The next segment that comes back to the port. */
+static void wire_receive(uint16_t port, struct frame *frame, struct reading *reading)
+{
+	ssize_t len;
+
+	do {
+		len = recv(wire, frame->bytes, sizeof(frame->bytes), 0);
+		if (len < 0)
+			fail_msg("nothing came back: %s", strerror(errno));
+		frame->len = len;
+	} while (memcmp(frame->bytes, frame_client_mac, 6) || !segment_read(frame, reading) || reading->dport != port);
+}
+
+static void wire_empty(void)
+{
+	static uint8_t bytes[FRAME_MAX];
+
+	while (recv(wire, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		continue;
+}
+
+static void client_asks(struct client *client, const struct segment *syn)
+{
+	static struct frame frame;
+
+	wire_empty();
+	client->syn = *syn;
+	wire_send(syn);
+	wire_receive(syn->sport ? syn->sport : 40000, &frame, &client->synack);
+	assert_int_equal(client->synack.flags & ~ECE, SYN | ACK);
+	assert_null(frame_read(frame.bytes, frame.len, &client->synack));
+	client_make_ack(client);
+}
+
+static void accepts(void)
+{
+	struct timeval second = { .tv_sec = 1 };
+
+	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	accepted = accept(listener, NULL, NULL);
+	if (accepted < 0)
+		fail_msg("no connection came: %s", strerror(errno));
+}
+
+static void accepts_nothing(void)
+{
+	usleep(20000);
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	assert_int_equal(accept(listener, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+static void connects(struct client *client, const struct segment *syn)
+{
+	client_asks(client, syn);
+	wire_send(&client->ack);
+	accepts();
+}
+
+static struct shakeoff_service_counters counters(void)
+{
+	struct shakeoff_service_counters sum = { 0 }, each[libbpf_num_possible_cpus()];
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_SERVICE_COUNTERS);
+	uint32_t id = SERVICE;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &id, each), 0);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
+		sum.admitted += each[cpu].admitted;
+		sum.unadmitted += each[cpu].unadmitted;
+	}
+	return sum;
+}
+
+/* ------------------------------------------------------------------------------------------------------ connections */
+
+struct row {
+	const char *name;
+	struct segment syn;
+	uint32_t options; /* TCPI_OPT_* */
+	uint32_t mss;     /* without room for timestamps */
+	uint8_t snd_wscale, rcv_wscale;
+};
+
+#define OPTIONS_LINUX (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE)
+
+static const struct row rows[] = {
+	{ "Linux's options", LINUX_SYN, OPTIONS_LINUX, 1448, 7, OUR_WSCALE },
+	{ "Linux's options, IPv6", LINUX_SYN6, OPTIONS_LINUX, 1428, 7, OUR_WSCALE },
+	{ "Windows' options", WINDOWS_SYN, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1460, 8, OUR_WSCALE },
+	{ "Windows' options, IPv6", WINDOWS_SYN6, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1440, 8, OUR_WSCALE },
+	{ "no options", { .seq = CLIENT_ISN, .flags = SYN }, 0, 536, 0, 0 },
+	{ "ECN",
+	  { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS },
+	  OPTIONS_LINUX | TCPI_OPT_ECN,
+	  1448,
+	  7,
+	  OUR_WSCALE },
+};
+
+static void the_connection_has_what_was_negotiated(void **state)
+{
+	const struct row *row = *state;
+	const struct family *family = segment_is_ipv6(&row->syn) ? &ipv6 : &ipv4;
+	struct shakeoff_interface profile = interface_default();
+	socklen_t len = sizeof(struct tcp_info);
+	struct tcp_info info;
+	struct client client;
+
+	listens(family, family->server);
+	profile.admits = profile.ecn = 1;
+	interface_set(&profile);
+	client_asks(&client, &row->syn);
+	client.ack.window = 64240; /* a small one would bound the MSS */
+	wire_send(&client.ack);
+	accepts();
+	assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	assert_int_equal(info.tcpi_state, 1 /* ESTABLISHED */);
+	assert_int_equal(info.tcpi_options & (OPTIONS_LINUX | TCPI_OPT_ECN), row->options);
+	assert_int_equal(info.tcpi_snd_mss, row->mss);
+	assert_int_equal(info.tcpi_snd_wscale, row->snd_wscale);
+	assert_int_equal(info.tcpi_rcv_wscale, row->rcv_wscale);
+}
+
+static void the_connection_is_the_clients_and_is_counted(void **state)
+{
+	struct shakeoff_service_counters before, after;
+	struct shakeoff_validated entry;
+	union address peer = { 0 };
+	socklen_t len = sizeof(peer);
+	struct client client;
+	char text[64];
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	before = counters();
+	connects(&client, &linux_syn);
+	assert_int_equal(getpeername(accepted, &peer.any, &len), 0);
+	assert_string_equal(inet_ntop(AF_INET, &peer.in.sin_addr, text, sizeof(text)), "198.51.100.7");
+	assert_int_equal(ntohs(peer.in.sin_port), 40000);
+	after = counters();
+	assert_int_equal(after.admitted - before.admitted, 1);
+	assert_int_equal(after.unadmitted - before.unadmitted, 0);
+	assert_int_equal(harness.service->enqueued, 1);
+	assert_int_equal(harness.service->dequeued, 1);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_ADMITTED, SHAKEOFF_VALIDATED_ADMITTED);
+}
+
+static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
+{
+	static struct frame frame;
+	struct reading reading;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	connects(&client, &linux_syn);
+	assert_int_equal(write(accepted, "hello", 5), 5);
+	wire_receive(40000, &frame, &reading);
+	assert_int_equal(reading.seq, client.synack.seq + 1);
+	assert_int_equal(reading.payload_len, 5);
+	/* In a segment with data the timestamps come first. */
+	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) >= 0);
+	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) < 60000);
+}
+
+static void reads(const char *expected)
+{
+	char text[64] = { 0 };
+	struct timeval second = { .tv_sec = 1 };
+
+	setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	assert_int_equal(recv(accepted, text, strlen(expected), MSG_WAITALL), strlen(expected));
+	assert_string_equal(text, expected);
+}
+
+static void data_with_the_final_ack_is_there_at_once(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	client_asks(&client, &linux_syn);
+	client.ack.flags |= PSH;
+	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
+	wire_send(&client.ack);
+	accepts();
+	reads("GET");
+}
+
+static void data_right_behind_the_final_ack_is_there_too(void **state)
+{
+	struct client client;
+	struct segment data;
+	char byte;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	client_asks(&client, &linux_syn);
+	data = client.ack;
+	data.flags |= PSH;
+	data.payload = (struct bytes)BYTES('G', 'E', 'T');
+	wire_send(&client.ack);
+	wire_send(&data);
+	data.seq += 3;
+	data.flags |= FIN;
+	wire_send(&data);
+	accepts();
+	reads("GETGET");
+	assert_int_equal(recv(accepted, &byte, 1, 0), 0);
+}
+
+static void a_duplicate_of_the_ack_opens_nothing(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	before = counters();
+	client_asks(&client, &linux_syn);
+	for (int i = 0; i < 3; i++)
+		wire_send(&client.ack);
+	accepts();
+	accepts_nothing();
+	assert_int_equal(counters().admitted - before.admitted, 1);
+}
+
+static void a_segment_that_meets_the_socket_confirms_the_connection(void **state)
+{
+	struct shakeoff_validated entry = { 0 };
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	connects(&client, &linux_syn);
+	for (int i = 0; i < 100 && !(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED); i++) {
+		wire_send(&client.ack);
+		usleep(1000);
+		assert_true(validated_get(&client.ack, &entry));
+	}
+	assert_int_equal(entry.flags, SHAKEOFF_VALIDATED_ADMITTED | SHAKEOFF_VALIDATED_CONFIRMED);
+}
+
+/* ---------------------------------------------------------------------------------------------- listening sockets */
+
+static void a_dual_stack_socket_gets_both_families(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv6, "::");
+	connects(&client, &linux_syn);
+	reset_socket(&accepted);
+	connects(&client, &linux_syn6);
+}
+
+static void a_socket_bound_to_the_device_gets_its_connections(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "s0", 3), 0);
+	connects(&client, &linux_syn);
+}
+
+static void behind_a_vlan_tag_it_is_the_same(void **state)
+{
+	struct segment syn = LINUX_SYN;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	syn.tags = 1;
+	syn.priority_tag = true;
+	connects(&client, &syn);
+}
+
+static void sockets_that_share_the_port_share_the_connections(void **state)
+{
+	struct segment syn = LINUX_SYN;
+	int of_one = 0, of_other = 0, one = 1;
+
+	(void)state;
+	need_admit();
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	other_listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	for (int i = 0; i < 2; i++) {
+		union address address = make_address(&ipv4, ipv4.server, 80);
+		int fd = i ? other_listener : listener;
+
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+		assert_int_equal(bind(fd, &address.any, sizeof(address.in)), 0);
+		assert_int_equal(listen(fd, 64), 0);
+	}
+	for (int i = 0; i < 32; i++) {
+		struct client client;
+
+		syn.sport = 43000 + i;
+		client_asks(&client, &syn);
+		wire_send(&client.ack);
+	}
+	usleep(50000);
+	while ((accepted = accept(listener, NULL, NULL)) >= 0) {
+		of_one++;
+		reset_socket(&accepted);
+	}
+	while ((accepted = accept(other_listener, NULL, NULL)) >= 0) {
+		of_other++;
+		reset_socket(&accepted);
+	}
+	assert_int_equal(of_one + of_other, 32);
+	assert_true(of_one && of_other); /* 2^-31 that it is chance */
+}
+
+/* ------------------------------------------------------------------------------------- metadata lost, and refusals */
+
+/* An ACK that the XDP program has validated, in a test run: it is on its way to the tc program, without metadata. */
+static void client_validated(struct client *client, const struct segment *syn)
+{
+	listens(&ipv4, ipv4.server);
+	bpf_xdp_detach(harness.ifindex, XDP_FLAGS_DRV_MODE, NULL);
+	client_connect(client, syn);
+	assert_verdict(&client->ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+static void without_metadata_the_cookie_is_read_again(void **state)
+{
+	socklen_t len = sizeof(struct tcp_info);
+	struct tcp_info info;
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	wire_send(&client.ack);
+	accepts();
+	assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	assert_int_equal(info.tcpi_options & OPTIONS_LINUX, OPTIONS_LINUX);
+	assert_int_equal(info.tcpi_snd_wscale, 7);
+	assert_int_equal(info.tcpi_snd_mss, 1448);
+}
+
+static void without_metadata_only_the_very_ack_that_was_validated_counts(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	before = counters();
+	client.ack.ack++;
+	wire_send(&client.ack);
+	client.ack.ack--;
+	client.ack.seq++;
+	wire_send(&client.ack);
+	accepts_nothing();
+	assert_int_equal(counters().admitted - before.admitted, 0);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 0);
+	assert_int_equal(harness.service->dequeued, 0);
+}
+
+static void an_ack_that_was_not_validated_opens_nothing(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	before = counters();
+	client.syn.sport = 40009;
+	client_connect(&client, &client.syn);
+	wire_send(&client.ack);
+	accepts_nothing();
+	assert_int_equal(counters().admitted - before.admitted, 0);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 0);
+}
+
+static void a_socket_that_is_gone_is_counted(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	before = counters();
+	reset_socket(&listener);
+	wire_send(&client.ack);
+	usleep(20000);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
+	assert_int_equal(harness.service->dequeued, 1);
+}
+
+static int run_admit(const struct segment *segment)
+{
+	static struct frame frame, after;
+	struct __sk_buff context = { .ifindex = harness.ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_out = after.bytes,
+		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context));
+
+	frame_make(&frame, segment);
+	options.data_size_in = frame.len;
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(admit->progs.shakeoff_admit), &options), 0);
+	assert_int_equal(options.data_size_out, frame.len);
+	assert_memory_equal(after.bytes, frame.bytes, frame.len);
+	return (int)options.retval;
+}
+
+/* A test run is not at ingress, so that the kernel takes no request. */
+static void what_the_kernel_refuses_is_counted_and_goes_on(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	before = counters();
+	assert_int_equal(run_admit(&client.ack), TCX_NEXT);
+	assert_int_equal(counters().admitted - before.admitted, 0);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
+}
+
+static void everything_goes_on_unchanged_to_the_next_program(void **state)
+{
+	const struct segment segments[] = {
+		LINUX_SYN,
+		LINUX_SYN6,
+		{ .flags = ACK },
+		{ .flags = RST },
+		{ .flags = ACK, .dport = 81 },
+		{ .flags = ACK, .to = "192.0.2.1" },
+		{ .flags = ACK, .fragment = 100 },
+		{ .flags = ACK, .tags = 2 },
+		{ .flags = ACK, .no_doff = true },
+		{ .flags = ACK, .protocol = IPPROTO_UDP },
+		{ .flags = ACK, .ethertype = ETH_P_ARP },
+		{ .flags = ACK, .ip_header_words = 15 },
+	};
+	struct client client;
+
+	(void)state;
+	need_admit();
+	client_validated(&client, &linux_syn);
+	for (size_t i = 0; i < COUNT(segments); i++)
+		assert_int_equal(run_admit(&segments[i]), TCX_NEXT);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+static const struct CMUnitTest others[] = {
+	TEST(the_connection_is_the_clients_and_is_counted),
+	TEST(the_servers_numbers_and_clock_go_on_from_the_syn_ack),
+	TEST(data_with_the_final_ack_is_there_at_once),
+	TEST(data_right_behind_the_final_ack_is_there_too),
+	TEST(a_duplicate_of_the_ack_opens_nothing),
+	TEST(a_segment_that_meets_the_socket_confirms_the_connection),
+	TEST(a_dual_stack_socket_gets_both_families),
+	TEST(a_socket_bound_to_the_device_gets_its_connections),
+	TEST(behind_a_vlan_tag_it_is_the_same),
+	TEST(sockets_that_share_the_port_share_the_connections),
+	TEST(without_metadata_the_cookie_is_read_again),
+	TEST(without_metadata_only_the_very_ack_that_was_validated_counts),
+	TEST(an_ack_that_was_not_validated_opens_nothing),
+	TEST(a_socket_that_is_gone_is_counted),
+	TEST(what_the_kernel_refuses_is_counted_and_goes_on),
+	TEST(everything_goes_on_unchanged_to_the_next_program),
+};
+
+int main(void)
+{
+	struct CMUnitTest tests[COUNT(rows) + COUNT(others)];
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		tests[i] = (struct CMUnitTest){ rows[i].name, the_connection_has_what_was_negotiated, setup, teardown,
+						(void *)&rows[i] };
+	memcpy(tests + COUNT(rows), others, sizeof(others));
+	return cmocka_run_group_tests_name("admission", tests, start, stop);
+}

@@ -1,0 +1,850 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c tests/prog/sockets.c */
+/*
+ * The listener handoff at the hook, in front of real listening sockets: when SYNs are answered with cookies and when they are
+ * left to the kernel, and which ACKs go on to the tc program, with what. What that does with them: test_admit.c.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cookie.h"
+
+#include "admission.h"
+#include "harness.h"
+#include "sockets.h"
+
+#define SECOND 1000000000ull
+#define CLIENTS 8
+
+static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
+
+static int listener, clients[CLIENTS];
+
+static int setup(void **state)
+{
+	listener = -1;
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = -1;
+	return harness_reset(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++)
+		reset_socket(&clients[i]);
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+static void listens(enum shakeoff_engage engage)
+{
+	service_listens(engage);
+	listener = listening_socket(&ipv4, ipv4.server, 5);
+}
+
+/* The hook looks at the listening socket once a tick: let it look again. */
+static void fill_accept_queue(int count)
+{
+	for (int i = 0; i < count; i++)
+		clients[i] = connected_socket(&ipv4, 0);
+	generation_raise();
+}
+
+static struct admission admission_read(void)
+{
+	struct admission admission;
+
+	assert_int_equal(harness.metadata_len, sizeof(admission));
+	memcpy(&admission, harness.metadata, sizeof(admission));
+	assert_int_equal(admission.magic, ADMISSION_MAGIC);
+	assert_int_equal(admission.service, SERVICE);
+	return admission;
+}
+
+/* A handshake whose ACK is accepted. */
+static struct admission admitted(struct client *client, const struct segment *syn)
+{
+	client_connect(client, syn);
+	assert_verdict(&client->ack, SHAKEOFF_ACK_ADMITTED);
+	expect_no_event();
+	return admission_read();
+}
+
+/* ------------------------------------------------------------------------------------------------- what goes on to tc */
+
+static void a_validated_ack_passes_with_what_was_negotiated(void **state)
+{
+	struct shakeoff_validated entry;
+	struct admission admission;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admission = admitted(&client, &linux_syn);
+	assert_int_equal(admission.mss, 1460);
+	assert_int_equal(admission.snd_wscale, 7);
+	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
+	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
+	assert_int_equal(admission.tsval, LINUX_TSVAL + 1);
+	assert_int_equal(admission.tsecr, client.synack.tsval);
+
+	assert_int_equal(harness.service->enqueued, 1);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.service, SERVICE);
+	assert_int_equal(entry.client_isn, CLIENT_ISN);
+	assert_int_equal(entry.cookie, client.synack.seq);
+	assert_int_equal(entry.flags, 0);
+	assert_true(filter_get(&client.ack, 0));
+}
+
+static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
+{
+	struct admission admission;
+	struct client client;
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv6, ipv6.server, 5);
+	admission = admitted(&client, &linux_syn6);
+	assert_int_equal(admission.mss, 1440);
+	assert_int_equal(admission.snd_wscale, 7);
+	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
+}
+
+static void without_timestamps_the_isn_brings_the_options_back(void **state)
+{
+	const struct segment syn = WINDOWS_SYN;
+	struct admission admission;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admission = admitted(&client, &syn);
+	assert_int_equal(admission.mss, 1460);
+	assert_int_equal(admission.snd_wscale, 8);
+	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
+	assert_int_equal(admission.flags, ADMISSION_SACK);
+	assert_int_equal(admission.tsval, 0);
+	assert_int_equal(admission.tsecr, 0);
+}
+
+static void without_options_nothing_is_negotiated(void **state)
+{
+	const struct segment syn = { .seq = CLIENT_ISN, .flags = SYN };
+	struct admission admission;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admission = admitted(&client, &syn);
+	assert_int_equal(admission.mss, 536);
+	assert_int_equal(admission.snd_wscale, SHAKEOFF_NO_WSCALE);
+	assert_int_equal(admission.rcv_wscale, SHAKEOFF_NO_WSCALE);
+	assert_int_equal(admission.flags, 0);
+}
+
+static void the_services_window_scale_is_told_as_it_was_offered(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->wscale = 3;
+	assert_int_equal(admitted(&client, &linux_syn).rcv_wscale, 3);
+	assert_int_equal(client.synack.options[19], 3);
+}
+
+static void ecn_is_taken_up_where_the_kernel_would(void **state)
+{
+	struct segment syn = { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS };
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+	assert_int_equal(client.synack.flags, SYN | ACK);
+
+	profile.admits = profile.ecn = 1;
+	interface_set(&profile);
+	syn.sport = 40001;
+	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, ADMISSION_ECN);
+	assert_int_equal(client.synack.flags, SYN | ACK | ECE);
+	syn.sport = 40002;
+	syn.flags = SYN;
+	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+}
+
+static void data_with_the_final_ack_goes_on_with_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+static void the_daemons_heartbeat_does_not_matter(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.control->heartbeat_ns = 0;
+	admitted(&client, &linux_syn);
+}
+
+/* ---------------------------------------------------------------------------------------------------- what listens */
+
+static void a_dual_stack_socket_listens_for_ipv4(void **state)
+{
+	struct client client;
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv6, "::", 5);
+	admitted(&client, &linux_syn);
+	admitted(&client, &linux_syn6);
+}
+
+static void without_a_listening_socket_the_kernel_refuses(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	close(listener);
+	listener = -1;
+	generation_raise();
+	assert_verdict(&client.syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = 0;
+	assert_verdict(&client.syn, SHAKEOFF_SYN_UNSERVED);
+}
+
+static void a_service_that_is_not_served_is_the_kernels(void **state)
+{
+	const struct segment ack = { .flags = ACK };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->flags = SHAKEOFF_SERVICE_USED;
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&ack, SHAKEOFF_ACK_UNSERVED);
+}
+
+static void without_the_tc_program_nothing_is_answered(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	interface_set(&profile);
+	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_KEY);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+}
+
+static void without_keys_nothing_is_answered(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.control->flags = 0;
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
+}
+
+static void segments_of_a_socket_pass(void **state)
+{
+	struct segment segment = { .from = ipv4.client, .sport = 40007, .flags = SYN, .options = LINUX_OPTIONS };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	clients[0] = connected_socket(&ipv4, 40007);
+	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
+	segment = (struct segment){ .from = ipv4.client, .sport = 40007, .flags = ACK };
+	assert_verdict(&segment, SHAKEOFF_SOCKET);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = 0;
+	segment.flags = SYN;
+	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
+}
+
+/* ------------------------------------------------------------------------------------------- left to the kernel alone */
+
+/* One SYN may pass in a window of SHAKEOFF_BUDGET_WINDOW_NS, and the next may not. A new window may begin between them. */
+static void assert_budget_of_one(const struct segment *syn, enum shakeoff_verdict within)
+{
+	enum shakeoff_verdict second = SHAKEOFF_VERDICT_COUNT;
+
+	harness.service->syn_budget = SECOND / SHAKEOFF_BUDGET_WINDOW_NS;
+	for (int i = 0; i < 20 && second != SHAKEOFF_SYN_BUDGET; i++) {
+		harness.service->budget_window = 0;
+		assert_verdict(syn, within);
+		second = run_segment(syn, NULL);
+	}
+	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYN_BUDGET));
+}
+
+static void what_is_left_to_the_kernel_gets_syns_within_the_budget(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
+	harness.service->syn_budget = 0;
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BUDGET);
+}
+
+static void segments_of_what_is_left_to_the_kernel_pass(void **state)
+{
+	const struct segment ack = { .flags = ACK };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+}
+
+static void an_mptcp_socket_is_left_to_the_kernel(void **state)
+{
+	union address address = make_address(&ipv4, ipv4.server, 80);
+	int one = 1;
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	if (listener < 0)
+		skip();
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(listener, &address.any, sizeof(address.in)), 0);
+	assert_int_equal(listen(listener, 5), 0);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
+}
+
+static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
+{
+	struct tcp_md5sig key = { .tcpm_keylen = 3, .tcpm_key = "key" };
+	union address peer = make_address(&ipv4, ipv4.client, 0);
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	memcpy(&key.tcpm_addr, &peer, sizeof(peer.in));
+	if (setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
+		skip();
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+}
+
+static void a_syn_with_a_signature_is_left_to_the_kernel_within_the_budget(void **state)
+{
+	const struct segment authentic = { .flags = SYN, .options = BYTES(29, 4, 1, 1) };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_budget_of_one(&authentic, SHAKEOFF_SYN_TCP_AUTH);
+}
+
+static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
+{
+	struct segment syn = LINUX_SYN;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	syn.tags = 1;
+	admitted(&client, &syn);
+	syn.tags = 2;
+	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+}
+
+/* ------------------------------------------------------------------------------------------------ peace and flood */
+
+static void in_peace_the_kernel_makes_the_handshake(void **state)
+{
+	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, SYN | ACK, 0 };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		const struct segment segment = { .flags = flags[i] };
+
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+	}
+	assert_int_equal(harness.service->engaged_ns, 0);
+	assert_int_equal(harness.service->engagements, 0);
+}
+
+static void a_syn_that_passes_in_peace_is_noted_in_the_filter(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_true(filter_get(&linux_syn, 0));
+}
+
+static void the_first_syn_beyond_the_rate_is_answered(void **state)
+{
+	enum shakeoff_verdict second = SHAKEOFF_VERDICT_COUNT;
+	uint64_t before = monotonic_ns();
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = SECOND / SHAKEOFF_ENGAGE_WINDOW_NS; /* one in a window */
+	for (int i = 0; i < 100 && second != SHAKEOFF_SYNACK_SENT; i++) {
+		harness.service->window_ns = 0;
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+		second = run_segment(&linux_syn, NULL);
+	}
+	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYNACK_SENT));
+	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_RATE);
+	assert_int_equal(harness.service->engagements, 1);
+	assert_true(harness.service->engaged_ns > before - SECOND && harness.service->engaged_ns <= monotonic_ns());
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->engagements, 1);
+}
+
+static void below_the_rate_it_stays_peace(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	for (int i = 0; i < 50; i++)
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+}
+
+/* Handshakes that the client never ends, with SYNs that the hook does not see. */
+static void a_syn_queue_half_full_begins_it(void **state)
+{
+	struct segment syn = LINUX_SYN;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(system("ip route add 198.51.100.0/24 dev lo"), 0); /* where the SYN-ACKs may go */
+	for (int i = 0; i < 3; i++) {
+		syn.sport = 41000 + i;
+		kernel_receives(&syn);
+		generation_raise();
+		syn.sport = 42000;
+		assert_verdict(&syn, i < 2 ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYNACK_SENT);
+	}
+	assert_int_equal(system("ip route del 198.51.100.0/24 dev lo"), 0);
+	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_QUEUE);
+	assert_int_equal(harness.service->engagements, 1);
+}
+
+static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
+{
+	struct segment ack = { .from = ipv4.client, .sport = 40008, .flags = ACK };
+	int seconds = 5;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	/* Keeps the server in SYN-RECEIVED until data comes. */
+	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
+	clients[0] = connected_socket(&ipv4, 40008);
+	harness.service->engage_rate = 0;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&ack, SHAKEOFF_SOCKET);
+}
+
+static void engage_since(uint64_t pressure_age_ns)
+{
+	harness.service->engaged_ns = monotonic_ns() - 60 * SECOND;
+	harness.service->pressure_ns = monotonic_ns() - pressure_age_ns;
+	harness.service->engagements = 1;
+}
+
+static void it_goes_on_for_the_hold_time(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_not_equal(harness.service->engaged_ns, 0);
+}
+
+static void after_the_hold_time_it_is_peace_again(void **state)
+{
+	uint64_t before = monotonic_ns();
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_int_equal(harness.service->engaged_ns, 0);
+	assert_true(harness.service->released_ns > before - SECOND);
+	assert_int_equal(harness.service->engagements, 1);
+}
+
+static void half_the_rate_keeps_it_engaged(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = 0;
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	for (int i = 0; i < 64; i++)
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
+}
+
+static void our_cookies_stay_good_after_the_flood(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	engage_since(0);
+	client_connect(&client, &linux_syn);
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	admission_read();
+}
+
+static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	engage_since(0);
+	client_connect(&client, &linux_syn);
+	harness.service->engaged_ns = 0;
+	harness.service->released_ns = monotonic_ns() - SHAKEOFF_COOKIE_LIFETIME_NS - SECOND;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+}
+
+static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **state)
+{
+	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK, 0 };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->released_ns = monotonic_ns() - SECOND;
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		const struct segment segment = { .flags = flags[i] };
+
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+	}
+}
+
+static void in_a_flood_what_nobody_asked_for_is_dropped(void **state)
+{
+	const struct segment ack = { .flags = ACK }, rst = { .flags = RST }, synack = { .flags = SYN | ACK },
+			     null = { 0 };
+	const struct segment invalid = { .flags = SYN | FIN };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
+	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&synack, SHAKEOFF_SYNACK_IGNORED);
+	assert_verdict(&null, SHAKEOFF_BAD_SEGMENT);
+	assert_verdict(&invalid, SHAKEOFF_SYN_INVALID);
+}
+
+/* The ACK to a SYN-ACK with which the kernel itself answered before the hook began to. */
+static struct segment ack_of_kernel_cookie(void)
+{
+	const struct segment syn = { .from = ipv4.client, .sport = 40010, .seq = CLIENT_ISN, .flags = SYN };
+
+	return (struct segment){
+		.from = ipv4.client, .sport = 40010, .seq = CLIENT_ISN + 1, .ack = kernel_cookie(&syn) + 1, .flags = ACK
+	};
+}
+
+/* Dropped. Which name that gets depends on the kernel's numbers. */
+static void assert_not_accepted(const struct segment *ack)
+{
+	enum shakeoff_verdict verdict = run_segment(ack, NULL);
+
+	assert_true(verdict == SHAKEOFF_ACK_BAD_COOKIE || verdict == SHAKEOFF_ACK_EXPIRED);
+}
+
+static void cookies_of_the_kernel_are_good_for_a_while_after_engaging(void **state)
+{
+	struct segment ack, wrong;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	ack = ack_of_kernel_cookie();
+	wrong = ack;
+	wrong.ack += 0x10000;
+	harness.service->engaged_ns = harness.service->pressure_ns = monotonic_ns() - SECOND;
+	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
+	assert_not_accepted(&wrong);
+	harness.service->engaged_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	assert_not_accepted(&ack);
+}
+
+static void they_are_so_too_where_cookies_are_always_given(void **state)
+{
+	struct segment ack;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	ack = ack_of_kernel_cookie();
+	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
+	assert_int_not_equal(harness.service->engaged_ns, 0);
+}
+
+/* ----------------------------------------------------------------------------------------------------- accept queue */
+
+static void assert_full(enum shakeoff_overflow overflow, enum shakeoff_verdict syn, enum shakeoff_verdict ack)
+{
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(listen(listener, 2), 0);
+	client_connect(&client, &linux_syn);
+	fill_accept_queue(1);
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	fill_accept_queue(2);
+	harness.service->overflow = overflow;
+	assert_verdict(&linux_syn, syn);
+	assert_verdict(&client.ack, ack);
+
+	close(accept(listener, NULL, NULL));
+	close(accept(listener, NULL, NULL));
+	generation_raise();
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+static void a_full_accept_queue_drops(void **state)
+{
+	(void)state;
+	assert_full(SHAKEOFF_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_DROP);
+}
+
+static void a_full_accept_queue_resets(void **state)
+{
+	(void)state;
+	assert_full(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_ACK_OVERFLOW_RESET);
+}
+
+static void a_full_accept_queue_turns_away_in_peace_too(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(listen(listener, 2), 0);
+	fill_accept_queue(2);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
+	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_RESET);
+}
+
+static void the_services_backlog_holds_where_it_is_smaller(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->backlog = 1;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	fill_accept_queue(1);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
+	harness.service->backlog = 2;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+}
+
+static void what_is_on_its_way_to_the_socket_counts(void **state)
+{
+	struct client client, other;
+	struct segment syn = LINUX_SYN;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(listen(listener, 1), 0);
+	client_connect(&client, &linux_syn);
+	syn.sport = 40001;
+	client_connect(&other, &syn);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_verdict(&syn, SHAKEOFF_SYN_OVERFLOW_DROP);
+	assert_verdict(&other.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
+	harness.service->dequeued = 1; /* the tc program has seen it, and the kernel refused it, say */
+	generation_raise();
+	assert_verdict(&other.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+/* ---------------------------------------------------------------------------------------- after the ACK, and again */
+
+static void what_follows_the_ack_passes_without_metadata(void **state)
+{
+	static const uint8_t flags[] = { ACK | PSH, ACK, ACK | FIN, RST, RST | ACK };
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &linux_syn);
+	validated_age(&client.ack, 0);
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		struct segment segment = client.ack;
+
+		segment.flags = flags[i];
+		segment.seq += 1000;
+		assert_verdict(&segment, SHAKEOFF_SEGMENT_FOLLOWS);
+		assert_int_equal(harness.metadata_len, 0);
+	}
+	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
+	client.ack.seq += 1000;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+}
+
+static void a_duplicate_of_the_ack_follows_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &linux_syn);
+	validated_age(&client.ack, 0);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
+	assert_int_equal(harness.service->enqueued, 1);
+}
+
+static void an_ack_whose_connection_nobody_met_is_accepted_again(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &linux_syn);
+	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	admission_read();
+	assert_int_equal(harness.service->enqueued, 2);
+}
+
+static void a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing(void **state)
+{
+	struct shakeoff_validated entry;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &linux_syn);
+	assert_true(validated_get(&client.ack, &entry));
+	entry.flags = SHAKEOFF_VALIDATED_ADMITTED | SHAKEOFF_VALIDATED_CONFIRMED;
+	entry.opened_ns -= 2 * SHAKEOFF_FOLLOW_NS;
+	validated_set(&client.ack, &entry);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
+}
+
+static void a_segment_that_meets_the_socket_confirms_the_connection(void **state)
+{
+	const struct segment syn = {
+		.from = ipv4.client, .sport = 40012, .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS
+	};
+	struct shakeoff_validated entry;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &syn);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED, 0);
+	clients[0] = connected_socket(&ipv4, 40012); /* in the place of the one that the tc program would bring about */
+	assert_verdict(&client.ack, SHAKEOFF_SOCKET);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED, SHAKEOFF_VALIDATED_CONFIRMED);
+}
+
+static void another_connection_of_the_tuple_is_accepted(void **state)
+{
+	struct segment syn = LINUX_SYN;
+	struct shakeoff_validated entry;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &syn);
+	syn.seq += 12345;
+	admitted(&client, &syn);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.client_isn, CLIENT_ISN + 12345);
+}
+
+static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
+{
+	const struct segment windows = WINDOWS_SYN;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &windows);
+	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_validated_ack_passes_with_what_was_negotiated),
+		TEST(an_ipv6_ack_passes_with_what_was_negotiated),
+		TEST(without_timestamps_the_isn_brings_the_options_back),
+		TEST(without_options_nothing_is_negotiated),
+		TEST(the_services_window_scale_is_told_as_it_was_offered),
+		TEST(ecn_is_taken_up_where_the_kernel_would),
+		TEST(data_with_the_final_ack_goes_on_with_it),
+		TEST(the_daemons_heartbeat_does_not_matter),
+		TEST(a_dual_stack_socket_listens_for_ipv4),
+		TEST(without_a_listening_socket_the_kernel_refuses),
+		TEST(a_service_that_is_not_served_is_the_kernels),
+		TEST(without_the_tc_program_nothing_is_answered),
+		TEST(without_keys_nothing_is_answered),
+		TEST(segments_of_a_socket_pass),
+		TEST(what_is_left_to_the_kernel_gets_syns_within_the_budget),
+		TEST(segments_of_what_is_left_to_the_kernel_pass),
+		TEST(an_mptcp_socket_is_left_to_the_kernel),
+		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),
+		TEST(a_syn_with_a_signature_is_left_to_the_kernel_within_the_budget),
+		TEST(behind_two_vlan_tags_the_kernel_alone_can),
+		TEST(in_peace_the_kernel_makes_the_handshake),
+		TEST(a_syn_that_passes_in_peace_is_noted_in_the_filter),
+		TEST(the_first_syn_beyond_the_rate_is_answered),
+		TEST(below_the_rate_it_stays_peace),
+		TEST(a_syn_queue_half_full_begins_it),
+		TEST(clients_in_the_middle_of_the_kernels_handshake_pass),
+		TEST(it_goes_on_for_the_hold_time),
+		TEST(after_the_hold_time_it_is_peace_again),
+		TEST(half_the_rate_keeps_it_engaged),
+		TEST(our_cookies_stay_good_after_the_flood),
+		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
+		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
+		TEST(in_a_flood_what_nobody_asked_for_is_dropped),
+		TEST(cookies_of_the_kernel_are_good_for_a_while_after_engaging),
+		TEST(they_are_so_too_where_cookies_are_always_given),
+		TEST(a_full_accept_queue_drops),
+		TEST(a_full_accept_queue_resets),
+		TEST(a_full_accept_queue_turns_away_in_peace_too),
+		TEST(the_services_backlog_holds_where_it_is_smaller),
+		TEST(what_is_on_its_way_to_the_socket_counts),
+		TEST(what_follows_the_ack_passes_without_metadata),
+		TEST(a_duplicate_of_the_ack_follows_it),
+		TEST(an_ack_whose_connection_nobody_met_is_accepted_again),
+		TEST(a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing),
+		TEST(a_segment_that_meets_the_socket_confirms_the_connection),
+		TEST(another_connection_of_the_tuple_is_accepted),
+		TEST(an_expired_cookie_is_told_from_a_wrong_one),
+	};
+
+	return cmocka_run_group_tests_name("listener handoff", tests, harness_start, harness_stop);
+}

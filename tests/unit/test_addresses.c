@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is published for the hook: only what really changes touches a map, and only a new address begins the socket filter anew.
+ *
+ * link: user/shakeoffd/addresses.c user/common/log.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "shakeoffd/addresses.h"
+
+/* A datapath's maps, as far as addresses go; `log` is what was done to them. */
+struct datapath {
+	struct {
+		struct in6_addr address;
+		uint16_t port;
+		uint32_t service;
+	} list[16];
+	size_t count, room;
+	char log[256];
+};
+
+static struct datapath memory;
+static struct datapath *const datapaths[1] = { &memory };
+static struct socket_filter filter;
+static struct addresses addresses;
+
+static struct service_slot web_slot = { .id = 1 }, mail_slot = { .id = 2 };
+static struct service web = { .slots = &web_slot, .slot_count = 1 }, mail = { .slots = &mail_slot, .slot_count = 1 };
+
+static struct in6_addr address(int host)
+{
+	struct in6_addr address = { .s6_addr = { [10] = 0xff, [11] = 0xff, [12] = 10, [13] = 9 } };
+
+	address.s6_addr[15] = (uint8_t)host;
+	return address;
+}
+
+static void note(char what, const struct in6_addr *address)
+{
+	size_t used = strlen(memory.log);
+
+	snprintf(memory.log + used, sizeof(memory.log) - used, "%c%d ", what, address ? address->s6_addr[15] : 0);
+}
+
+static size_t find(const struct in6_addr *address, uint16_t port)
+{
+	size_t i = 0;
+
+	while (i < memory.count &&
+	       (memory.list[i].port != port || !IN6_ARE_ADDR_EQUAL(&memory.list[i].address, address)))
+		i++;
+	return i;
+}
+
+int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service)
+{
+	size_t i = find(address, port);
+
+	note('+', address);
+	if (i == datapath->room)
+		return -E2BIG;
+	datapath->list[i].address = *address;
+	datapath->list[i].port = port;
+	datapath->list[i].service = service;
+	datapath->count += i == datapath->count;
+	return 0;
+}
+
+int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port)
+{
+	size_t i = find(address, port);
+
+	note('-', address);
+	if (i < datapath->count)
+		datapath->list[i] = datapath->list[--datapath->count];
+	return 0;
+}
+
+int datapath_address_each(struct datapath *datapath,
+			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port,
+					  uint32_t service),
+			  void *context)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < datapath->count && !result; i++)
+		result = callback(context, &datapath->list[i].address, datapath->list[i].port,
+				  datapath->list[i].service);
+	return result;
+}
+
+void socket_filter_restart(struct socket_filter *begun)
+{
+	assert_ptr_equal(begun, &filter);
+	note('!', NULL);
+}
+
+/* Publishes these hosts for the service at port 80, and returns what was done for it. */
+static const char *publish(struct service *service, bool keep_only, size_t count, const int *hosts)
+{
+	struct address list[8];
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct address){ .address = address(hosts[i]), .service = service, .keep_only = keep_only };
+	memory.log[0] = '\0';
+	assert_int_equal(addresses_publish(&addresses, 80, list, count), 0);
+	return memory.log;
+}
+
+#define HOSTS(...)                                                                                                     \
+	sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), (int[])                                                          \
+	{                                                                                                              \
+		__VA_ARGS__                                                                                            \
+	}
+
+static void open_now(void)
+{
+	assert_int_equal(addresses_open(&addresses, datapaths, 1, &filter), 0);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&memory, 0, sizeof(memory));
+	memory.room = 16;
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	addresses_close(&addresses);
+	return 0;
+}
+
+static void a_new_address_begins_the_socket_filter_anew_first(void **state)
+{
+	(void)state;
+	open_now();
+	assert_string_equal(publish(&web, false, HOSTS(1)), "!0 +1 ");
+}
+
+static void what_stays_as_it_is_touches_nothing(void **state)
+{
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1, 2));
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "");
+}
+
+static void only_the_difference_is_written(void **state)
+{
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1, 2, 4));
+	assert_string_equal(publish(&web, false, HOSTS(2, 3, 5)), "-1 !0 +3 -4 !0 +5 ");
+	assert_string_equal(publish(&web, false, 0, NULL), "-2 -3 -5 ");
+	assert_int_equal(memory.count, 0);
+}
+
+static void an_address_changes_its_service_without_a_gap_and_keeps_the_filter(void **state)
+{
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1));
+	assert_string_equal(publish(&mail, false, HOSTS(1)), "+1 ");
+	assert_int_equal(memory.list[0].service, 2);
+}
+
+static void what_an_earlier_daemon_left_and_is_right_stays(void **state)
+{
+	struct in6_addr first = address(1), second = address(2);
+
+	(void)state;
+	datapath_address_set(&memory, &second, 80, 1);
+	datapath_address_set(&memory, &first, 80, 1);
+	open_now();
+	assert_true(addresses_have(&addresses, &first, 80));
+	assert_false(addresses_have(&addresses, &first, 81));
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "");
+}
+
+static void what_is_only_kept_is_not_added(void **state)
+{
+	(void)state;
+	open_now();
+	assert_string_equal(publish(&web, true, HOSTS(1)), "");
+	publish(&web, false, HOSTS(1));
+	assert_string_equal(publish(&web, true, HOSTS(1, 2)), "");
+	/* It leads elsewhere, so it is not what was to be kept. */
+	assert_string_equal(publish(&mail, true, HOSTS(1)), "-1 ");
+}
+
+static void what_finds_no_room_is_remembered_and_tried_again(void **state)
+{
+	(void)state;
+	memory.room = 1;
+	open_now();
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +1 !0 +2 ");
+	assert_true(addresses_look_again(&addresses));
+	memory.room = 2;
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +2 ");
+	assert_false(addresses_look_again(&addresses));
+}
+
+static void withdrawing_removes_all(void **state)
+{
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1));
+	assert_int_equal(addresses_withdraw(datapaths, 1), 0);
+	assert_int_equal(memory.count, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_address_begins_the_socket_filter_anew_first),
+		TEST(what_stays_as_it_is_touches_nothing),
+		TEST(only_the_difference_is_written),
+		TEST(an_address_changes_its_service_without_a_gap_and_keeps_the_filter),
+		TEST(what_an_earlier_daemon_left_and_is_right_stays),
+		TEST(what_is_only_kept_is_not_added),
+		TEST(what_finds_no_room_is_remembered_and_tried_again),
+		TEST(withdrawing_removes_all),
+	};
+
+	return cmocka_run_group_tests_name("addresses", tests, NULL, NULL);
+}

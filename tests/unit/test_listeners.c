@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The table of listening sockets: what comes and goes, who gets a connection, why a service is left to the kernel.
+ *
+ * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/common/text.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "shakeoffd/left.h"
+#include "shakeoffd/listeners.h"
+
+static struct listeners listeners;
+
+static struct in6_addr address(const char *text)
+{
+	struct in6_addr address;
+
+	assert_int_equal(inet_pton(AF_INET6, text, &address), 1);
+	return address;
+}
+
+/* What the last list has changed. */
+static struct {
+	size_t count;
+	struct listener_facts before, now;
+} seen;
+
+static void note(void *context, struct listener *listener, const struct listener_facts *before)
+{
+	(void)context;
+	seen.count++;
+	seen.before = *before;
+	seen.now = listener->facts;
+}
+
+static size_t settle(void)
+{
+	memset(&seen, 0, sizeof(seen));
+	listeners_settle(&listeners, note, NULL);
+	return seen.count;
+}
+
+static struct sock_diag_listener listening(const char *text, uint16_t port)
+{
+	struct sock_diag_listener socket = { .address = address(text), .port = port, .backlog = 128 };
+
+	socket.family = IN6_IS_ADDR_V4MAPPED(&socket.address) ? AF_INET : AF_INET6;
+	return socket;
+}
+
+static void see(const char *text, uint16_t port)
+{
+	struct sock_diag_listener socket = listening(text, port);
+
+	assert_int_equal(listeners_see(&listeners, &socket), 0);
+}
+
+static void see_any(uint8_t family, bool dualstack, uint16_t port)
+{
+	struct sock_diag_listener socket = listening("::", port);
+
+	socket.family = family;
+	socket.dualstack = dualstack;
+	assert_int_equal(listeners_see(&listeners, &socket), 0);
+}
+
+static const char *name_at(const char *text, uint16_t port)
+{
+	static char name[SHAKEOFF_NAME_LEN];
+	struct in6_addr key = address(text);
+	const struct listener *listener = listeners_at(&listeners, &key, port);
+
+	if (!listener)
+		return "nobody";
+	listener_name(listener, name, sizeof(name));
+	return name;
+}
+
+static int open_table(void **state)
+{
+	(void)state;
+	return listeners_open(&listeners);
+}
+
+static int close_table(void **state)
+{
+	(void)state;
+	listeners_close(&listeners);
+	return 0;
+}
+
+static void a_new_socket_is_told_once(void **state)
+{
+	(void)state;
+	see("::ffff:10.9.0.1", 80);
+	assert_int_equal(settle(), 1);
+	assert_int_equal(seen.before.sockets, 0);
+	assert_int_equal(seen.now.sockets, 1);
+	see("::ffff:10.9.0.1", 80);
+	assert_int_equal(settle(), 0);
+}
+
+static void a_socket_that_has_gone_is_told_and_forgotten(void **state)
+{
+	(void)state;
+	see("::ffff:10.9.0.1", 80);
+	settle();
+	assert_int_equal(settle(), 1);
+	assert_int_equal(seen.before.sockets, 1);
+	assert_int_equal(seen.now.sockets, 0);
+	assert_int_equal(listeners.count, 0);
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "nobody");
+}
+
+static void a_socket_that_has_gone_is_kept_for_its_service(void **state)
+{
+	struct in6_addr key = address("::ffff:10.9.0.1");
+	struct listener *listener;
+
+	(void)state;
+	see("::ffff:10.9.0.1", 80);
+	settle();
+	listener = listeners_at(&listeners, &key, 80);
+	listener->discovered = (struct discovered *)&seen;
+	settle();
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "nobody");
+	assert_int_equal(listeners.count, 1);
+	see("::ffff:10.9.0.1", 80);
+	settle();
+	assert_ptr_equal(listeners_at(&listeners, &key, 80), listener);
+	listeners_forget(&listeners, listener);
+	assert_int_equal(listeners.count, 0);
+}
+
+static void sockets_at_one_place_are_one_service(void **state)
+{
+	struct sock_diag_listener socket = listening("::ffff:10.9.0.1", 80);
+
+	(void)state;
+	socket.receive_buffer = 131072;
+	listeners_see(&listeners, &socket);
+	socket.backlog = 511;
+	socket.receive_buffer = 8192;
+	socket.ifindex = 3;
+	listeners_see(&listeners, &socket);
+	assert_int_equal(settle(), 1);
+	assert_int_equal(seen.now.sockets, 2);
+	assert_int_equal(seen.now.backlog, 511);
+	assert_int_equal(seen.now.receive_buffer, 8192);
+}
+
+static void a_changed_backlog_is_told(void **state)
+{
+	struct sock_diag_listener socket = listening("::ffff:10.9.0.1", 80);
+
+	(void)state;
+	listeners_see(&listeners, &socket);
+	settle();
+	socket.backlog = 4096;
+	socket.waiting = 17;
+	listeners_see(&listeners, &socket);
+	assert_int_equal(settle(), 1);
+	assert_int_equal(seen.now.backlog, 4096);
+	/* What waits comes and goes. */
+	socket.waiting = 18;
+	listeners_see(&listeners, &socket);
+	assert_int_equal(settle(), 0);
+}
+
+static void a_list_that_broke_off_changes_nothing(void **state)
+{
+	(void)state;
+	see("::ffff:10.9.0.1", 80);
+	see("::ffff:10.9.0.1", 81);
+	settle();
+	see("::ffff:10.9.0.1", 80);
+	see("::ffff:10.9.0.1", 82);
+	listeners_abandon(&listeners);
+	assert_int_equal(listeners.count, 2);
+	see("::ffff:10.9.0.1", 80);
+	see("::ffff:10.9.0.1", 81);
+	assert_int_equal(settle(), 0);
+}
+
+static void the_most_specific_socket_gets_the_connection(void **state)
+{
+	(void)state;
+	see_any(AF_INET6, true, 80);
+	settle();
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "*:80");
+	assert_string_equal(name_at("2001:db8::1", 80), "*:80");
+
+	see_any(AF_INET6, true, 80);
+	see_any(AF_INET, false, 80);
+	see("::ffff:10.9.0.1", 80);
+	see("2001:db8::1", 80);
+	settle();
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "10.9.0.1:80");
+	assert_string_equal(name_at("::ffff:10.9.0.2", 80), "0.0.0.0:80");
+	assert_string_equal(name_at("2001:db8::1", 80), "[2001:db8::1]:80");
+	assert_string_equal(name_at("2001:db8::2", 80), "*:80");
+	assert_string_equal(name_at("2001:db8::2", 81), "nobody");
+}
+
+static void a_socket_for_ipv6_alone_gets_no_ipv4(void **state)
+{
+	(void)state;
+	see_any(AF_INET6, false, 80);
+	settle();
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "nobody");
+	assert_string_equal(name_at("2001:db8::1", 80), "[::]:80");
+	assert_true(listeners_any(&listeners, 80));
+	assert_false(listeners_any(&listeners, 81));
+}
+
+static void the_longest_name_fits(void **state)
+{
+	(void)state;
+	see("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+	settle();
+	assert_string_equal(name_at("2001:db8:1111:2222:3333:4444:5555:6666", 65535),
+			    "[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+}
+
+static void thousands_of_sockets_are_followed(void **state)
+{
+	char text[32];
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 20000; i++) {
+			snprintf(text, sizeof(text), "::ffff:10.%d.%d.%d", 1 + i % 3, i / 256 % 256, i % 256);
+			see(text, (uint16_t)(1 + i / 2));
+		}
+		assert_int_equal(settle(), round ? 0 : 20000);
+	}
+	assert_int_equal(settle(), 20000);
+	assert_int_equal(listeners.count, 0);
+}
+
+/* --------------------------------------------------------------------------------------------------- left to the kernel */
+
+static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **state)
+{
+	const struct listener_facts plain = { .sockets = 1 }, mptcp = { .sockets = 1, .mptcp = true };
+	const struct listener_facts keys = { .sockets = 1, .tcp_auth = true };
+	const struct left_host able = { 0 }, no_cookies = { .no_cookies = true };
+	const struct left_host old = { .cannot_admit = true, .no_cookies = true };
+
+	(void)state;
+	assert_int_equal(left_reason(&able, &plain, false), SHAKEOFF_LEFT_NOT);
+	assert_int_equal(left_reason(&able, &plain, true), SHAKEOFF_LEFT_NETFILTER);
+	assert_int_equal(left_reason(&able, &keys, true), SHAKEOFF_LEFT_TCP_AUTH);
+	assert_int_equal(left_reason(&able, &mptcp, false), SHAKEOFF_LEFT_MPTCP);
+	assert_int_equal(left_reason(&no_cookies, &mptcp, false), SHAKEOFF_LEFT_SYNCOOKIES);
+	assert_int_equal(left_reason(&old, &mptcp, true), SHAKEOFF_LEFT_KERNEL);
+}
+
+static void every_reason_has_its_help(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHAKEOFF_LEFT_COUNT; i++)
+		assert_true(strlen(left_help((enum shakeoff_left)i)) > 1);
+	assert_string_equal(left_help(SHAKEOFF_LEFT_COUNT), "?");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_table, close_table)
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_socket_is_told_once),
+		TEST(a_socket_that_has_gone_is_told_and_forgotten),
+		TEST(a_socket_that_has_gone_is_kept_for_its_service),
+		TEST(sockets_at_one_place_are_one_service),
+		TEST(a_changed_backlog_is_told),
+		TEST(a_list_that_broke_off_changes_nothing),
+		TEST(the_most_specific_socket_gets_the_connection),
+		TEST(a_socket_for_ipv6_alone_gets_no_ipv4),
+		TEST(the_longest_name_fits),
+		TEST(thousands_of_sockets_are_followed),
+		TEST(what_concerns_the_host_comes_before_what_concerns_the_socket),
+		TEST(every_reason_has_its_help),
+	};
+
+	return cmocka_run_group_tests_name("listeners", tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What `shakeoff status` says of a service, and in which order services are listed.
+ *
+ * link: user/shakeoff/state.c user/shakeoff/service_list.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shakeoff/service_list.h"
+#include "shakeoff/state.h"
+
+#define SECOND 1000000000ull
+#define NOW (1000 * SECOND)
+
+static struct shakeoff_control alive(void)
+{
+	return (struct shakeoff_control){ .heartbeat_ns = NOW - SECOND, .flags = SHAKEOFF_KEYS_LOADED };
+}
+
+static struct shakeoff_control dead(void)
+{
+	return (struct shakeoff_control){ .heartbeat_ns = NOW - 60 * SECOND, .flags = SHAKEOFF_KEYS_LOADED };
+}
+
+static struct shakeoff_service listener(void)
+{
+	return (struct shakeoff_service){
+		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
+		.handoff = SHAKEOFF_HANDOFF_LISTENER,
+		.engage = SHAKEOFF_ENGAGE_AUTO,
+		.servers = 1,
+	};
+}
+
+static struct shakeoff_service queue(void)
+{
+	return (struct shakeoff_service){
+		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
+		.handoff = SHAKEOFF_HANDOFF_QUEUE,
+		.engage = SHAKEOFF_ENGAGE_ALWAYS,
+		.servers = 1,
+	};
+}
+
+/* Engaged a minute ago; the pressure was last seen `ago`. */
+static struct shakeoff_service in_flood(uint64_t ago)
+{
+	struct shakeoff_service service = listener();
+
+	service.engaged_ns = NOW - 60 * SECOND;
+	service.pressure_ns = NOW - ago;
+	service.cause = SHAKEOFF_CAUSE_SYN_RATE;
+	service.engagements = 1;
+	return service;
+}
+
+static void state_is(struct shakeoff_service service, struct shakeoff_control control, enum service_state expected)
+{
+	assert_int_equal(service_state(&service, &control, true, NOW), expected);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- states */
+
+static void without_a_flood_a_listening_socket_is_in_peace(void **state)
+{
+	(void)state;
+	state_is(listener(), alive(), STATE_PEACE);
+}
+
+static void in_a_flood_it_is_engaged_until_the_hold_time_is_over(void **state)
+{
+	(void)state;
+	state_is(in_flood(0), alive(), STATE_FLOOD);
+	state_is(in_flood(SHAKEOFF_ENGAGE_HOLD_NS), alive(), STATE_FLOOD);
+	state_is(in_flood(SHAKEOFF_ENGAGE_HOLD_NS + 1), alive(), STATE_PEACE);
+}
+
+static void a_flood_has_its_beginning_and_its_cause(void **state)
+{
+	struct shakeoff_service service = in_flood(0);
+	uint64_t age_ns;
+
+	(void)state;
+	assert_true(service_since(&service, STATE_FLOOD, NOW, &age_ns));
+	assert_int_equal(age_ns, 60 * SECOND);
+	assert_string_equal(service_reason(&service, STATE_FLOOD).name, "syn_rate");
+	assert_true(*service_reason(&service, STATE_FLOOD).help);
+}
+
+static void peace_is_counted_from_the_end_of_the_last_flood(void **state)
+{
+	struct shakeoff_service never = listener(), released = listener();
+	struct shakeoff_service unnoticed = in_flood(SHAKEOFF_ENGAGE_HOLD_NS + 5 * SECOND);
+	uint64_t age_ns;
+
+	(void)state;
+	assert_false(service_since(&never, STATE_PEACE, NOW, &age_ns));
+	released.released_ns = NOW - 7 * SECOND;
+	assert_true(service_since(&released, STATE_PEACE, NOW, &age_ns));
+	assert_int_equal(age_ns, 7 * SECOND);
+	assert_true(service_since(&unnoticed, STATE_PEACE, NOW, &age_ns));
+	assert_int_equal(age_ns, 5 * SECOND);
+	assert_string_equal(service_reason(&unnoticed, STATE_PEACE).name, "");
+}
+
+static void engage_always_is_engaged_without_a_flood(void **state)
+{
+	struct shakeoff_service service = listener();
+
+	(void)state;
+	service.engage = SHAKEOFF_ENGAGE_ALWAYS;
+	state_is(service, alive(), STATE_ALWAYS);
+	assert_string_equal(service_reason(&service, STATE_ALWAYS).name, "always");
+	state_is(queue(), alive(), STATE_ALWAYS);
+}
+
+static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **state)
+{
+	struct shakeoff_service service = listener();
+
+	(void)state;
+	service.engage = SHAKEOFF_ENGAGE_NEVER;
+	for (int left = SHAKEOFF_LEFT_NOT + 1; left < SHAKEOFF_LEFT_COUNT; left++) {
+		service.left = (uint8_t)left;
+		state_is(service, alive(), STATE_LEFT);
+		assert_true(*service_reason(&service, STATE_LEFT).name);
+		assert_true(*service_reason(&service, STATE_LEFT).help);
+	}
+}
+
+static void without_a_server_a_service_is_unserved_or_waits_for_its_restart(void **state)
+{
+	struct shakeoff_service never = queue(), restarting = queue(), gone = listener();
+
+	(void)state;
+	never.flags = SHAKEOFF_SERVICE_USED;
+	state_is(never, alive(), STATE_UNSERVED);
+	restarting.servers = 0;
+	state_is(restarting, alive(), STATE_WAITING);
+	gone.servers = 0;
+	state_is(gone, alive(), STATE_UNSERVED);
+}
+
+static void a_dead_daemon_leaves_listening_sockets_protected(void **state)
+{
+	(void)state;
+	state_is(listener(), dead(), STATE_PEACE);
+	state_is(in_flood(0), dead(), STATE_FLOOD);
+	state_is(queue(), dead(), STATE_DAEMON_DOWN);
+}
+
+static void a_daemon_that_was_stopped_leaves_nothing_protected(void **state)
+{
+	(void)state;
+	state_is(listener(), (struct shakeoff_control){ .flags = SHAKEOFF_KEYS_LOADED }, STATE_DAEMON_DOWN);
+	state_is(queue(), (struct shakeoff_control){ .flags = SHAKEOFF_KEYS_LOADED }, STATE_DAEMON_DOWN);
+}
+
+static void what_the_hook_lacks_is_said(void **state)
+{
+	struct shakeoff_service service = listener(), queued = queue();
+	struct shakeoff_control control = alive(), no_keys = alive();
+
+	(void)state;
+	no_keys.flags = 0;
+	state_is(listener(), no_keys, STATE_NO_KEYS);
+	assert_int_equal(service_state(&service, &control, false, NOW), STATE_NO_TC);
+	assert_int_equal(service_state(&queued, &control, false, NOW), STATE_ALWAYS);
+}
+
+static void a_heartbeat_of_this_very_moment_is_not_of_the_future(void **state)
+{
+	struct shakeoff_control control = { .heartbeat_ns = NOW + 1 };
+	uint64_t age_ns = 1;
+
+	(void)state;
+	assert_int_equal(daemon_state(&control, NOW, &age_ns), DAEMON_ALIVE);
+	assert_int_equal(age_ns, 0);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ order */
+
+static struct shakeoff_service *slots;
+
+static int slots_setup(void **state)
+{
+	(void)state;
+	slots = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*slots));
+	return slots ? 0 : -1;
+}
+
+static int slots_teardown(void **state)
+{
+	(void)state;
+	free(slots);
+	return 0;
+}
+
+static void use(uint32_t id, const char *name, uint32_t flags)
+{
+	snprintf(slots[id].name, sizeof(slots[id].name), "%s", name);
+	slots[id].flags = SHAKEOFF_SERVICE_USED | flags;
+}
+
+static uint32_t rank_of_last(const void *context, uint32_t id)
+{
+	return id == *(const uint32_t *)context ? 0 : 5;
+}
+
+/* names: the last one NULL. */
+static void order_is(struct service_row *rows, size_t count, const char *const *names)
+{
+	size_t i;
+
+	for (i = 0; names[i]; i++) {
+		assert_true(i < count);
+		assert_string_equal(rows[i].service->name, names[i]);
+	}
+	assert_int_equal(count, i);
+	free(rows);
+}
+
+static void configured_services_are_listed_before_discovered_ones_by_port(void **state)
+{
+	static const char *const names[] = { "web",           "api", "*:22", "10.9.0.1:80", "[2001:db8::1]:80",
+					     "10.9.0.1:8080", NULL };
+	struct service_row *rows = NULL;
+	size_t count = 0;
+
+	(void)state;
+	use(0, "10.9.0.1:8080", SHAKEOFF_SERVICE_DISCOVERED);
+	use(1, "web", 0);
+	use(2, "[2001:db8::1]:80", SHAKEOFF_SERVICE_DISCOVERED);
+	use(3, "*:22", SHAKEOFF_SERVICE_DISCOVERED);
+	use(7, "api", 0);
+	use(SHAKEOFF_MAX_SERVICES - 1, "10.9.0.1:80", SHAKEOFF_SERVICE_DISCOVERED);
+	assert_int_equal(service_list(slots, NULL, NULL, &rows, &count), 0);
+	assert_int_equal(rows[3].id, SHAKEOFF_MAX_SERVICES - 1);
+	order_is(rows, count, names);
+}
+
+static void what_needs_attention_is_listed_before_all_others(void **state)
+{
+	static const char *const names[] = { "*:9000", "web", "*:22", NULL };
+	struct service_row *rows = NULL;
+	uint32_t urgent = 2;
+	size_t count = 0;
+
+	(void)state;
+	use(0, "web", 0);
+	use(1, "*:22", SHAKEOFF_SERVICE_DISCOVERED);
+	use(2, "*:9000", SHAKEOFF_SERVICE_DISCOVERED);
+	assert_int_equal(service_list(slots, rank_of_last, &urgent, &rows, &count), 0);
+	order_is(rows, count, names);
+}
+
+static void without_services_the_list_is_empty(void **state)
+{
+	struct service_row *rows = NULL;
+	size_t count = 1;
+
+	(void)state;
+	assert_int_equal(service_list(slots, NULL, NULL, &rows, &count), 0);
+	assert_int_equal(count, 0);
+	free(rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_flood_a_listening_socket_is_in_peace),
+		cmocka_unit_test(in_a_flood_it_is_engaged_until_the_hold_time_is_over),
+		cmocka_unit_test(a_flood_has_its_beginning_and_its_cause),
+		cmocka_unit_test(peace_is_counted_from_the_end_of_the_last_flood),
+		cmocka_unit_test(engage_always_is_engaged_without_a_flood),
+		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
+		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),
+		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
+		cmocka_unit_test(a_daemon_that_was_stopped_leaves_nothing_protected),
+		cmocka_unit_test(what_the_hook_lacks_is_said),
+		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
+		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
+						slots_setup, slots_teardown),
+		cmocka_unit_test_setup_teardown(what_needs_attention_is_listed_before_all_others, slots_setup,
+						slots_teardown),
+		cmocka_unit_test_setup_teardown(without_services_the_list_is_empty, slots_setup, slots_teardown),
+	};
+
+	return cmocka_run_group_tests_name("state", tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The tc program at the tcx ingress hook of interfaces: found, put beside the XDP program, taken away. */
+#include <bpf/btf.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/datapath_internal.h"
+
+#include "admit.skel.h"
+
+/* BPF_TCX_INGRESS of enum bpf_attach_type (kernel 6.6): the headers of libbpf 1.1 do not have it. */
+#define TCX_INGRESS 46
+
+/* Programs at one hook: BPF_MPROG_MAX, include/linux/bpf_mprog.h. */
+#define TCX_PROGRAMS_MAX 64
+
+/*
+ * BPF_F_BEFORE without naming whom: before everybody. Another program that lets a packet pass to the stack ends the walk over
+ * the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front of it. Ours is in
+ * nobody's way: it touches only what the XDP program validated, and hands every packet on to the next one.
+ */
+#define TCX_FIRST (1u << 3)
+
+bool datapath_can_admit(void)
+{
+	static enum { UNKNOWN, CAN, CANNOT } answer;
+	struct btf *btf;
+
+	if (answer != UNKNOWN)
+		return answer == CAN;
+	btf = btf__load_vmlinux_btf();
+	answer = btf && btf__find_by_name_kind(btf, "bpf_sk_assign_tcp_reqsk", BTF_KIND_FUNC) > 0 &&
+				 btf__find_by_name_kind(btf, "tcx_link_attach", BTF_KIND_FUNC) > 0 ?
+			 CAN :
+			 CANNOT;
+	btf__free(btf);
+	return answer == CAN;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ find */
+
+struct tcx_programs {
+	uint32_t ids[TCX_PROGRAMS_MAX];
+	uint32_t count; /* 0 also where there is no such hook */
+};
+
+static void tcx_query(unsigned int ifindex, struct tcx_programs *programs)
+{
+	programs->count = TCX_PROGRAMS_MAX;
+	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, programs->ids, &programs->count))
+		programs->count = 0;
+}
+
+static bool program_uses(uint32_t prog_id, uint32_t map_id)
+{
+	cleanup_fd int fd = bpf_prog_get_fd_by_id(prog_id);
+	struct program program;
+
+	if (fd < 0 || program_read(fd, &program))
+		return false;
+	for (uint32_t i = 0; i < program.map_count; i++)
+		if (program.map_ids[i] == map_id)
+			return true;
+	return false;
+}
+
+uint32_t admit_find(unsigned int ifindex, uint32_t control_id)
+{
+	struct tcx_programs programs;
+
+	tcx_query(ifindex, &programs);
+	for (uint32_t i = 0; i < programs.count; i++)
+		if (program_uses(programs.ids[i], control_id))
+			return programs.ids[i];
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- remove */
+
+/* 1: it was ours, and is gone. */
+static int tcx_remove_ours(unsigned int ifindex, uint32_t prog_id)
+{
+	cleanup_fd int fd = bpf_prog_get_fd_by_id(prog_id);
+	struct program program;
+	struct hook_link link;
+	struct control control;
+	int result;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	result = program_read(fd, &program);
+	if (result || !program_control(&program, &control))
+		return result;
+	result = link_find(HOOK_TCX, ifindex, prog_id, &link);
+	if (!result)
+		result = link_remove(&link);
+	else if (result == -ENOENT)
+		result = bpf_prog_detach2(fd, ifindex, TCX_INGRESS) ? -errno : 0;
+	return result ? result : 1;
+}
+
+int admit_remove(unsigned int ifindex)
+{
+	struct tcx_programs programs;
+	int removed = 0;
+
+	tcx_query(ifindex, &programs);
+	for (uint32_t i = 0; i < programs.count; i++) {
+		int result = tcx_remove_ours(ifindex, programs.ids[i]);
+
+		if (result < 0)
+			return result;
+		removed += result;
+	}
+	return removed;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- attach */
+
+static int admit_load(struct datapath *datapath)
+{
+	struct admit *object;
+	int result;
+
+	if (datapath->admit >= 0)
+		return 0;
+	object = admit__open();
+	if (!object)
+		return -errno;
+	result = object_share_maps(object->obj, datapath);
+	if (!result)
+		result = admit__load(object);
+	if (!result)
+		result = datapath->admit = duplicate(bpf_program__fd(object->progs.shakeoff_admit));
+	admit__destroy(object);
+	return result < 0 ? result : 0;
+}
+
+static int tcx_attach(int program, const struct link_entry *interface, enum datapath_owner owner, bool by_link)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_FIRST);
+	cleanup_fd int link = -1; /* unpinned, it takes the program along */
+
+	if (!by_link)
+		return bpf_prog_attach(program, interface->ifindex, TCX_INGRESS, TCX_FIRST) ? -errno : 0;
+	link = bpf_link_create(program, interface->ifindex, TCX_INGRESS, &options);
+	if (link < 0)
+		return -errno;
+	return link_pin(link, HOOK_TCX, interface->name, interface->ifindex, owner);
+}
+
+int admit_attach(struct datapath *datapath, const struct link_entry *interface, enum datapath_owner owner, bool by_link)
+{
+	int result;
+
+	if (!datapath_can_admit())
+		return -EOPNOTSUPP;
+	result = admit_load(datapath);
+	if (!result)
+		result = tcx_attach(datapath->admit, interface, owner, by_link);
+	/* The command that attaches and the daemon that notices may do it at the same moment: the other was quicker. */
+	return result == -EEXIST && admit_find(interface->ifindex, datapath->control_id) ? 0 : result;
+}
+
+int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner)
+{
+	struct datapath_attachment attachment;
+	struct link_entry interface;
+	bool by_link;
+	int result;
+
+	result = datapath_look(ifname, &attachment);
+	if (result)
+		return result;
+	if (!attachment.ours)
+		return -EEXIST;
+	if (attachment.control_id != datapath->control_id) {
+		detail_set("its XDP program works on other maps");
+		return -ENOENT;
+	}
+	if (attachment.admit_id)
+		return 0;
+	result = link_get(ifname, &interface);
+	if (!result)
+		result = bpffs_prepare(owner, &by_link);
+	if (result)
+		return result;
+	result = admit_remove(interface.ifindex); /* what works on other maps */
+	if (result >= 0)
+		result = admit_attach(datapath, &interface, owner, by_link);
+	if (result)
+		bpffs_tidy();
+	return result;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "shakeoff/listening.h"
+
+int listening_add(struct listening *listening, const struct sock_diag_listener *listener)
+{
+	if (listening->count == listening->room) {
+		size_t room = listening->room ? listening->room * 2 : 64;
+		void *grown = reallocarray(listening->list, room, sizeof(*listening->list));
+
+		if (!grown)
+			return -ENOMEM;
+		listening->list = grown;
+		listening->room = room;
+	}
+	listening->list[listening->count++] = (struct listening_socket){ .socket = *listener };
+	return 0;
+}
+
+static int compare_ports(const void *left, const void *right)
+{
+	const struct listening_socket *a = left, *b = right;
+
+	return (int)a->socket.port - (int)b->socket.port;
+}
+
+void listening_sort(struct listening *listening)
+{
+	if (listening->count)
+		qsort(listening->list, listening->count, sizeof(*listening->list), compare_ports);
+}
+
+static int add_listener(void *context, const struct sock_diag_listener *listener)
+{
+	return listening_add(context, listener);
+}
+
+static uint32_t read_somaxconn(void)
+{
+	cleanup_file FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+	uint32_t value;
+
+	return file && fscanf(file, "%" SCNu32, &value) == 1 ? value : 0;
+}
+
+int listening_read(struct listening *listening)
+{
+	int result;
+
+	*listening = (struct listening){ .somaxconn = read_somaxconn() };
+	result = sock_diag_each_listener(add_listener, listening);
+	listening_sort(listening);
+	return result;
+}
+
+void listening_free(struct listening *listening)
+{
+	free(listening->list);
+	*listening = (struct listening){ 0 };
+}
+
+static bool is_any(const struct in6_addr *address)
+{
+	static const struct in6_addr any4 = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	return IN6_IS_ADDR_UNSPECIFIED(address) || !memcmp(address, &any4, sizeof(any4));
+}
+
+/* As the kernel scores them, see inet_lookup_listener(). 0: not its address. */
+static int match(const struct sock_diag_listener *listener, const struct in6_addr *address)
+{
+	int family = IN6_IS_ADDR_V4MAPPED(address) ? AF_INET : AF_INET6;
+
+	if (!is_any(&listener->address))
+		return memcmp(&listener->address, address, sizeof(*address)) ? 0 : 3;
+	if (listener->family == family)
+		return 2;
+	return listener->dualstack ? 1 : 0;
+}
+
+/* Where the sockets of a port begin in the list. */
+static size_t first_at(const struct listening *listening, uint16_t port)
+{
+	size_t low = 0, high = listening->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (listening->list[middle].socket.port < port)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* As listen() bounds it, and then the service. */
+static const char *cause_of(const struct listening *listening, const struct sock_diag_listener *socket,
+			    uint32_t backlog)
+{
+	if (backlog < socket->backlog)
+		return "configured backlog";
+	return socket->backlog == listening->somaxconn ? "somaxconn" : "listen backlog";
+}
+
+static void add_to(struct listening_queue *queue, const struct listening *listening,
+		   const struct sock_diag_listener *socket, uint32_t backlog)
+{
+	if (!queue->sockets++)
+		queue->cause = cause_of(listening, socket, backlog);
+	queue->waiting += socket->waiting;
+	queue->capacity += backlog < socket->backlog ? backlog : socket->backlog;
+}
+
+static void add_address(struct listening_queue *queue, struct listening *listening, const struct view_address *address,
+			uint32_t backlog)
+{
+	size_t first = first_at(listening, address->port), i;
+	int best = 1;
+
+	for (i = first; i < listening->count && listening->list[i].socket.port == address->port; i++)
+		if (match(&listening->list[i].socket, &address->address) > best)
+			best = match(&listening->list[i].socket, &address->address);
+	for (i = first; i < listening->count && listening->list[i].socket.port == address->port; i++) {
+		struct listening_socket *listener = &listening->list[i];
+
+		if (listener->counted == listening->sums || match(&listener->socket, &address->address) != best)
+			continue;
+		listener->counted = listening->sums;
+		add_to(queue, listening, &listener->socket, backlog);
+	}
+}
+
+struct listening_queue listening_queue(struct listening *listening, const struct view_address *const *addresses,
+				       size_t count, uint32_t backlog)
+{
+	struct listening_queue queue = { .cause = "no server" };
+
+	listening->sums++;
+	for (size_t i = 0; i < count; i++)
+		add_address(&queue, listening, addresses[i], backlog);
+	return queue;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shakeoff/service_list.h"
+
+static bool is_discovered(const struct service_row *row)
+{
+	return row->service->flags & SHAKEOFF_SERVICE_DISCOVERED;
+}
+
+/* A discovered service has the name of its socket: *:80, [2001:db8::1]:443. */
+static int port_of(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	return colon ? atoi(colon + 1) : 0;
+}
+
+static int compare_discovered(const char *left, const char *right)
+{
+	int order = port_of(left) - port_of(right);
+
+	return order ? order : strverscmp(left, right);
+}
+
+static int compare_rows(const void *left, const void *right)
+{
+	const struct service_row *a = left, *b = right;
+	int order = 0;
+
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
+	if (is_discovered(a) != is_discovered(b))
+		return is_discovered(a) ? 1 : -1;
+	if (is_discovered(a))
+		order = compare_discovered(a->service->name, b->service->name);
+	if (order)
+		return order;
+	return a->id < b->id ? -1 : 1;
+}
+
+int service_list(const struct shakeoff_service *slots, uint32_t (*rank)(const void *context, uint32_t id),
+		 const void *context, struct service_row **rows, size_t *count)
+{
+	struct service_row *list;
+	size_t used = 0;
+
+	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++)
+		used += !!(slots[id].flags & SHAKEOFF_SERVICE_USED);
+	list = calloc(used + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	used = 0;
+	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++)
+		if (slots[id].flags & SHAKEOFF_SERVICE_USED)
+			list[used++] = (struct service_row){ &slots[id], id, rank ? rank(context, id) : 0 };
+	qsort(list, used, sizeof(*list), compare_rows);
+	*rows = list;
+	*count = used;
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The services of a datapath in the order in which they are shown: what needs attention first. */
+#ifndef SHAKEOFF_SERVICE_LIST_H
+#define SHAKEOFF_SERVICE_LIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shakeoff/abi.h>
+
+/* So many are shown to people who do not ask for --all. */
+#define SERVICE_LIST_SHOWN 50
+
+struct service_row {
+	const struct shakeoff_service *service;
+	uint32_t id;
+	uint32_t rank; /* 0 first */
+};
+
+/*
+ * Lists the used ones of SHAKEOFF_MAX_SERVICES slots: by rank (NULL: all are alike), then configured before discovered ones, configured ones as
+ * in the file, discovered ones by port and address. *rows is malloc()ed. -ENOMEM.
+ */
+int service_list(const struct shakeoff_service *slots, uint32_t (*rank)(const void *context, uint32_t id),
+		 const void *context, struct service_row **rows, size_t *count);
+
+#endif

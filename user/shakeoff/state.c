@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "shakeoff/state.h"
+
+const struct service_state_info service_state_table[SERVICE_STATE_COUNT] = {
+#define X(constant, name, summary, colour) [constant] = { name, summary, colour },
+	SERVICE_STATES(X)
+#undef X
+};
+
+const struct service_reason left_table[SHAKEOFF_LEFT_COUNT] = {
+#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
+	SHAKEOFF_LEFT_REASONS(X)
+#undef X
+};
+
+const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT] = {
+#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
+	SHAKEOFF_ENGAGE_CAUSES(X)
+#undef X
+};
+
+static uint64_t age(uint64_t now_ns, uint64_t then_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t now_ns, uint64_t *age_ns)
+{
+	*age_ns = control->heartbeat_ns ? age(now_ns, control->heartbeat_ns) : 0;
+	if (!control->heartbeat_ns)
+		return DAEMON_NEVER;
+	return *age_ns > SHAKEOFF_HEARTBEAT_TIMEOUT_NS ? DAEMON_DEAD : DAEMON_ALIVE;
+}
+
+/* The hook goes back to peace with the first packet after the hold time: without one it has not noticed yet. */
+static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
+{
+	return service->engaged_ns && age(now_ns, service->pressure_ns) <= SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
+/* A daemon that was stopped has withdrawn its addresses; one that died leaves listening sockets protected. */
+static bool lacks_daemon(const struct shakeoff_service *service, const struct shakeoff_control *control,
+			 uint64_t now_ns)
+{
+	uint64_t age_ns;
+	enum daemon_state state = daemon_state(control, now_ns, &age_ns);
+
+	return state == DAEMON_NEVER || (state == DAEMON_DEAD && service->handoff != SHAKEOFF_HANDOFF_LISTENER);
+}
+
+enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
+				 bool admits, uint64_t now_ns)
+{
+	bool listener = service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+
+	if (lacks_daemon(service, control, now_ns))
+		return STATE_DAEMON_DOWN;
+	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
+		return STATE_UNSERVED;
+	if (!service->servers)
+		return listener ? STATE_UNSERVED : STATE_WAITING;
+	if (service->engage == SHAKEOFF_ENGAGE_NEVER)
+		return STATE_LEFT;
+	if (!(control->flags & SHAKEOFF_KEYS_LOADED))
+		return STATE_NO_KEYS;
+	if (listener && !admits)
+		return STATE_NO_TC;
+	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS)
+		return STATE_ALWAYS;
+	return in_flood(service, now_ns) ? STATE_FLOOD : STATE_PEACE;
+}
+
+struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state)
+{
+	switch (state) {
+	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
+	case STATE_LEFT:
+		if (service->left < SHAKEOFF_LEFT_COUNT)
+			return left_table[service->left];
+		break;
+	case STATE_FLOOD:
+		if (service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT)
+			return cause_table[service->cause];
+		break;
+	default: break;
+	}
+	return (struct service_reason){ "", "" };
+}
+
+bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns)
+{
+	uint64_t since = 0;
+
+	if (state == STATE_FLOOD)
+		since = service->engaged_ns;
+	else if (state == STATE_PEACE && service->engaged_ns)
+		since = service->pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS;
+	else if (state == STATE_PEACE)
+		since = service->released_ns;
+	if (!since)
+		return false;
+	*age_ns = age(now_ns, since);
+	return true;
+}
+
+const char *service_handoff_name(const struct shakeoff_service *service)
+{
+	switch (service->handoff) {
+	case SHAKEOFF_HANDOFF_LISTENER: return "listener";
+	case SHAKEOFF_HANDOFF_QUEUE: return "queue";
+	default: return "?";
+	}
+}
+
+const char *service_overflow_name(const struct shakeoff_service *service)
+{
+	return service->overflow == SHAKEOFF_OVERFLOW_RESET ? "reset" : "drop";
+}
+
+const char *service_engage_name(const struct shakeoff_service *service)
+{
+	switch (service->engage) {
+	case SHAKEOFF_ENGAGE_ALWAYS: return "always";
+	case SHAKEOFF_ENGAGE_AUTO: return "auto";
+	case SHAKEOFF_ENGAGE_NEVER: return "never";
+	default: return "?";
+	}
+}

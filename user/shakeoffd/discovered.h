@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Services that listen on sockets of their own: those of the configuration, and those that are made for sockets which no service of
+ * the configuration names.
+ */
+#ifndef SHAKEOFF_DISCOVERED_H
+#define SHAKEOFF_DISCOVERED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shakeoffd/clock.h>
+#include <shakeoffd/left.h>
+#include <shakeoffd/listeners.h>
+#include <shakeoffd/service.h>
+#include <shakeoffd/windows.h>
+
+/* So long the slot of a service without a socket or an address is kept: servers restart. */
+#define DISCOVERED_GRACE_NS (60 * NS_PER_S)
+
+/* And so long at least: what the hook had begun with it is done. */
+#define DISCOVERED_QUARANTINE_NS NS_PER_S
+
+/* A service, and what its listening sockets say. */
+struct listening_service {
+	struct service *service;
+	struct listener_facts facts;
+	bool not_reached;  /* the self-test failed at one of its addresses at least */
+	size_t refusals;   /* at so many, while they are counted */
+	uint64_t since_ns; /* since when it has had a socket and an address; 0: it has not */
+};
+
+struct discovered {
+	struct listening_service listening;
+	struct service service;
+	struct config_service config;
+	struct listener *listener;
+	size_t places;
+	uint64_t idle_ns;                /* since when it has had none; 0: it has */
+	struct discovered *next, **link; /* in the list of those that are in use, or of the idle ones, oldest first */
+};
+
+struct discovered_list {
+	struct discovered *first, **end;
+	size_t length;
+};
+
+struct discovered_services {
+	const struct config_discovered *config;
+	struct slots *slots;
+	struct listeners *listeners;
+	const struct left_host *host;
+	struct windows *windows;
+	struct discovered_list used, idle;
+	bool full;        /* it was said that there is no slot */
+	bool turned_away; /* for want of a slot, since discovered_look_again() */
+};
+
+void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
+		     struct listeners *listeners, const struct left_host *host, struct windows *windows);
+void discovered_close(struct discovered_services *services);
+
+/* The one of this listener, made if need be, and described. NULL: there is no slot or no memory; a lack of slots is said once. */
+struct discovered *discovered_use(struct discovered_services *services, struct listener *listener, uint64_t now_ns);
+
+/* It has no address any more. */
+void discovered_idle(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns);
+
+/* Ends those that have been idle for long. */
+void discovered_expire(struct discovered_services *services, uint64_t now_ns);
+
+/* Whether something was turned away, which may find a slot now; forgets it. */
+bool discovered_look_again(struct discovered_services *services);
+
+/* Tells the hook what the sockets of a service are now, and says so when it is left to the kernel, or no more. */
+void listening_describe(struct listening_service *listening, const struct left_host *host, struct windows *windows);
+
+#endif

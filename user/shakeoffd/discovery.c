@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <common/log.h>
+#include <shakeoffd/discovery.h>
+
+#define PORTS (1u << 16)
+
+#define POLL_PERIOD_NS (500 * NS_PER_MS)
+#define SETTLE_PERIOD_NS (200 * NS_PER_MS)
+
+/* What found no slot or no room in a map may find it later. */
+#define LOOK_AGAIN_NS (30 * NS_PER_S)
+
+/*
+ * A service that the self-test has said nothing of after this time is published all the same. An address that is not reached takes
+ * several tries to be sure of.
+ */
+#define TEST_PATIENCE_NS (400 * NS_PER_MS)
+
+/* A place with the listener handoff. */
+struct tested {
+	struct in6_addr address;
+	struct listening_service *owner;
+};
+
+struct discovery_port {
+	struct tested *list;
+	size_t count;
+	bool dirty;
+};
+
+/* ------------------------------------------------------------------------------------------------- what has changed */
+
+static void mark(struct discovery *discovery, uint16_t port)
+{
+	discovery->ports[port].dirty = true;
+	discovery->dirty = true;
+	/* Ports of configured services depend on each other: a service has one handoff. */
+	if (!discovery->recount && places_configured(discovery->config, port))
+		discovery->recount = true;
+}
+
+static void mark_all(struct discovery *discovery)
+{
+	for (size_t port = 0; port < PORTS; port++)
+		discovery->ports[port].dirty = true;
+	discovery->dirty = discovery->recount = true;
+}
+
+static void mark_service(struct discovery *discovery, const struct config_service *service)
+{
+	for (size_t i = 0; i < service->listen_count; i++)
+		mark(discovery, service->listen[i].port);
+}
+
+int discovery_addresses_changed(struct discovery *discovery)
+{
+	struct own_addresses fresh = { 0 };
+	int error = own_addresses_read(&fresh);
+
+	if (error)
+		return error;
+	if (fresh.count == discovery->own.count &&
+	    (!fresh.count || !memcmp(fresh.list, discovery->own.list, fresh.count * sizeof(*fresh.list)))) {
+		own_addresses_free(&fresh);
+		return 0; /* a lifetime was prolonged, say */
+	}
+	own_addresses_free(&discovery->own);
+	discovery->own = fresh;
+	mark_all(discovery);
+	return 0;
+}
+
+void discovery_servers_changed(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->config->service_count; i++)
+		mark_service(discovery, &discovery->config->services[i]);
+}
+
+static void describe(struct discovery *discovery, struct listening_service *listening)
+{
+	listening_describe(listening, &discovery->host, &discovery->windows);
+}
+
+static void describe_all(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		describe(discovery, &discovery->configured[i]);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		describe(discovery, &d->listening);
+}
+
+static void set_host(struct discovery *discovery, const struct discovery_host *host)
+{
+	discovery->host = (struct left_host){ .cannot_admit = !host->can_admit, .no_cookies = !host->syncookies };
+	windows_reset(&discovery->windows, host->receive_buffer);
+}
+
+void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
+{
+	bool no_cookies = discovery->host.no_cookies;
+
+	set_host(discovery, host);
+	if (discovery->host.no_cookies && !no_cookies)
+		log_warn("listening sockets are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+	describe_all(discovery);
+	discovery->tests_changed = true;
+}
+
+/* -------------------------------------------------------------------------------------------------- listening sockets */
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const uint32_t *first = a, *second = b;
+
+	return *first < *second ? -1 : *first > *second;
+}
+
+static int note_inode(void *context, uint32_t inode)
+{
+	struct discovery *discovery = context;
+	size_t count = discovery->own_inode_count;
+
+	/* In powers of two: full when the count is one. */
+	if (!(count & (count - 1))) {
+		void *larger = reallocarray(discovery->own_inodes, count ? 2 * count : 1, sizeof(inode));
+
+		if (!larger)
+			return -ENOMEM;
+		discovery->own_inodes = larger;
+	}
+	discovery->own_inodes[discovery->own_inode_count++] = inode;
+	return 0;
+}
+
+/* Sockets that servers have passed to the daemon: they are the queue handoff's. */
+static int note_own_inodes(struct discovery *discovery)
+{
+	int error = 0;
+
+	free(discovery->own_inodes);
+	discovery->own_inodes = NULL;
+	discovery->own_inode_count = 0;
+	for (size_t i = 0; i < discovery->delivery_count && !error; i++)
+		error = delivery_each_inode(&discovery->deliveries[i], note_inode, discovery);
+	if (discovery->own_inode_count)
+		qsort(discovery->own_inodes, discovery->own_inode_count, sizeof(*discovery->own_inodes),
+		      compare_inodes);
+	return error;
+}
+
+static int see(void *context, const struct sock_diag_listener *socket)
+{
+	struct discovery *discovery = context;
+
+	if (discovery->own_inode_count && bsearch(&socket->inode, discovery->own_inodes, discovery->own_inode_count,
+						  sizeof(socket->inode), compare_inodes))
+		return 0;
+	return listeners_see(&discovery->listeners, socket);
+}
+
+static void listener_changed(void *context, struct listener *listener, const struct listener_facts *before)
+{
+	struct discovery *discovery = context;
+
+	if (!listener->facts.sockets != !before->sockets)
+		mark(discovery, listener->port);
+	else if (places_configured(discovery->config, listener->port))
+		discovery->recount = true;
+	if (listener->discovered && !listener->discovered->idle_ns && listener->facts.sockets) {
+		listener->discovered->listening.facts = listener->facts;
+		describe(discovery, &listener->discovered->listening);
+		/* What made it the kernel's business may have gone, so that it has to be tested; or the other way. */
+		discovery->tests_changed = true;
+	}
+}
+
+static int poll_listeners(struct discovery *discovery)
+{
+	int error = note_own_inodes(discovery);
+
+	if (!error)
+		error = sock_diag_each_listener(see, discovery);
+	if (error) {
+		listeners_abandon(&discovery->listeners);
+		return error;
+	}
+	listeners_settle(&discovery->listeners, listener_changed, discovery);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ configured services */
+
+static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
+		     struct listener_facts *facts)
+{
+	struct listener *listener = listeners_at(&discovery->listeners, address, port);
+
+	if (!listener || listener->counted == discovery->round)
+		return;
+	listener->counted = discovery->round;
+	listener_facts_add(facts, &listener->facts);
+}
+
+static struct listener_facts count_sockets(struct discovery *discovery, const struct config_service *service)
+{
+	struct listener_facts facts = { 0 };
+
+	discovery->round++;
+	for (size_t l = 0; l < service->listen_count; l++) {
+		const struct config_listen *listen = &service->listen[l];
+
+		if (listen->family != AF_UNSPEC) {
+			if (own_addresses_have(&discovery->own, &listen->address))
+				count_at(discovery, &listen->address, listen->port, &facts);
+			continue;
+		}
+		for (size_t i = 0; i < discovery->own.count; i++)
+			count_at(discovery, &discovery->own.list[i], listen->port, &facts);
+	}
+	return facts;
+}
+
+/* Counts what listens for each; those that are to have the listener handoff now get it before their addresses. */
+static void recount(struct discovery *discovery, uint64_t now_ns)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++) {
+		struct listening_service *listening = &discovery->configured[i];
+		struct service *service = listening->service;
+		struct listener_facts facts = count_sockets(discovery, service->config);
+		enum shakeoff_handoff wanted;
+
+		if (!listener_facts_equal(&facts, &listening->facts)) {
+			if (!facts.sockets != !listening->facts.sockets) {
+				listening->since_ns = facts.sockets ? now_ns : 0;
+				listening->not_reached = false;
+			}
+			listening->facts = facts;
+			discovery->tests_changed = true;
+			describe(discovery, listening);
+		}
+		wanted = service_wants(service);
+		if (wanted == service->handoff)
+			continue;
+		log_info("service %s: handoff %s from now on", service->config->name,
+			 wanted == SHAKEOFF_HANDOFF_QUEUE ? "queue" : "listener");
+		mark_service(discovery, service->config);
+		discovery->tests_changed = true;
+		if (wanted == SHAKEOFF_HANDOFF_LISTENER) {
+			listening->since_ns = now_ns;
+			service_change_handoff(service, wanted);
+		}
+	}
+}
+
+/* The others get the queue handoff when no address leads to them any more that no server of the daemon's has. */
+static void change_to_queue(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++) {
+		struct service *service = discovery->configured[i].service;
+
+		if (service->handoff != SHAKEOFF_HANDOFF_QUEUE && service_wants(service) == SHAKEOFF_HANDOFF_QUEUE)
+			service_change_handoff(service, SHAKEOFF_HANDOFF_QUEUE);
+	}
+}
+
+/* -------------------------------------------------------------------------------------------------------- self-test */
+
+/* Only the self-test could say that the service has to be left to the kernel. */
+static bool is_testable(const struct discovery *discovery, const struct listening_service *listening)
+{
+	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, false);
+}
+
+static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
+{
+	return is_testable(discovery, tested->owner) && now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
+	       selftest_result(discovery->selftest, &tested->address, port) == SELFTEST_PENDING;
+}
+
+static size_t count_tested(const struct discovery *discovery)
+{
+	size_t count = 0;
+
+	for (size_t port = 0; port < PORTS; port++)
+		count += discovery->ports[port].count;
+	return count;
+}
+
+/* Tells the self-test which places there are. */
+static int request_tests(struct discovery *discovery)
+{
+	struct selftest_place *places = calloc(count_tested(discovery) + 1, sizeof(*places));
+	size_t count = 0;
+	int error;
+
+	if (!places)
+		return -ENOMEM;
+	for (size_t port = 0; port < PORTS; port++) {
+		const struct discovery_port *at_port = &discovery->ports[port];
+
+		for (size_t i = 0; i < at_port->count; i++)
+			if (is_testable(discovery, at_port->list[i].owner))
+				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
+									   .port = (uint16_t)port };
+	}
+	error = selftest_places(discovery->selftest, places, count);
+	free(places);
+	return error;
+}
+
+static void judge(struct discovery *discovery, struct listening_service *listening)
+{
+	if (!listening->refusals == !listening->not_reached)
+		return;
+	listening->not_reached = listening->refusals != 0;
+	describe(discovery, listening);
+}
+
+/* A service is left to the kernel when one of its places is not reached. */
+static void take_results(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		discovery->configured[i].refusals = 0;
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		d->listening.refusals = 0;
+	for (size_t port = 0; port < PORTS; port++) {
+		const struct discovery_port *at_port = &discovery->ports[port];
+
+		for (size_t i = 0; i < at_port->count; i++)
+			if (selftest_result(discovery->selftest, &at_port->list[i].address, (uint16_t)port) ==
+			    SELFTEST_NOT_REACHED)
+				at_port->list[i].owner->refusals++;
+	}
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		judge(discovery, &discovery->configured[i]);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		judge(discovery, &d->listening);
+}
+
+/* ------------------------------------------------------------------------------------------------- places of a port */
+
+/* Room for every place of the port. */
+static int reserve(struct discovery *discovery, struct tested **tested)
+{
+	size_t count = discovery->places.count;
+
+	*tested = NULL;
+	if (count > discovery->room) {
+		void *larger = reallocarray(discovery->list, 2 * count, sizeof(*discovery->list));
+
+		if (!larger)
+			return -ENOMEM;
+		discovery->list = larger;
+		discovery->room = 2 * count;
+	}
+	if (!count)
+		return 0;
+	*tested = calloc(count, sizeof(**tested));
+	return *tested ? 0 : -ENOMEM;
+}
+
+/* Where servers of the daemon's listen. Returns false if none does. */
+static bool covered(struct discovery *discovery, const struct place *place, uint16_t port, struct address *address)
+{
+	struct delivery *delivery = &discovery->deliveries[place->configured];
+	enum delivery_coverage coverage = delivery_covers(delivery, &place->address, port);
+
+	*address = (struct address){
+		.address = place->address,
+		.service = delivery->service,
+		.keep_only = coverage == DELIVERY_KEPT,
+	};
+	return coverage != DELIVERY_UNCOVERED;
+}
+
+/* The service of a place with the listener handoff; NULL: there is none. */
+static struct listening_service *owner_of(struct discovery *discovery, const struct place *place, uint64_t now_ns)
+{
+	struct discovered *discovered;
+
+	if (place->configured != PLACE_DISCOVERED)
+		return place->listener ? &discovery->configured[place->configured] : NULL;
+	place->listener->counted = discovery->round;
+	discovered = discovered_use(&discovery->discovered, place->listener, now_ns);
+	return discovered ? &discovered->listening : NULL;
+}
+
+/* Discovered services of this port to which no place belongs any more. */
+static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
+{
+	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port)
+		if (l->discovered && l->counted != discovery->round)
+			discovered_idle(&discovery->discovered, l->discovered, now_ns);
+}
+
+static void replace_tested(struct discovery *discovery, struct discovery_port *at_port, struct tested *tested,
+			   size_t count)
+{
+	if (count != at_port->count || (count && memcmp(tested, at_port->list, count * sizeof(*tested))))
+		discovery->tests_changed = true;
+	free(at_port->list);
+	at_port->list = tested;
+	at_port->count = count;
+}
+
+static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
+{
+	const struct places_world world = { .config = discovery->config,
+					    .listeners = &discovery->listeners,
+					    .own = &discovery->own };
+	struct discovery_port *at_port = &discovery->ports[port];
+	size_t count = 0, tested_count = 0;
+	struct tested *tested;
+	bool pending = false;
+	int error = places_find(&world, port, &discovery->places);
+
+	if (!error)
+		error = reserve(discovery, &tested);
+	if (error)
+		return error;
+	discovery->round++;
+	for (size_t i = 0; i < discovery->places.count; i++) {
+		const struct place *place = &discovery->places.list[i];
+		struct address *address = &discovery->list[count];
+		struct listening_service *owner;
+
+		if (place->configured != PLACE_DISCOVERED &&
+		    service_wants(discovery->configured[place->configured].service) == SHAKEOFF_HANDOFF_QUEUE) {
+			count += covered(discovery, place, port, address);
+			continue;
+		}
+		owner = owner_of(discovery, place, now_ns);
+		if (!owner)
+			continue;
+		tested[tested_count] = (struct tested){ .address = place->address, .owner = owner };
+		*address = (struct address){ .address = place->address, .service = owner->service };
+		address->keep_only = is_pending(discovery, &tested[tested_count], port, now_ns);
+		pending |= address->keep_only;
+		tested_count++;
+		count++;
+	}
+	replace_tested(discovery, at_port, tested, tested_count);
+	at_port->dirty = pending;
+	discovery->pending |= pending;
+	error = addresses_publish(discovery->addresses, port, discovery->list, count);
+	idle_the_rest(discovery, port, now_ns);
+	return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ the whole */
+
+int discovery_update(struct discovery *discovery, uint64_t now_ns)
+{
+	int error = 0;
+
+	if (discovery->recount) {
+		discovery->recount = false;
+		recount(discovery, now_ns);
+	}
+	if (discovery->dirty) {
+		discovery->dirty = discovery->pending = false;
+		for (size_t port = 0; port < PORTS && !error; port++)
+			if (discovery->ports[port].dirty)
+				error = resolve(discovery, (uint16_t)port, now_ns);
+		change_to_queue(discovery);
+	}
+	if (error) {
+		mark_all(discovery);
+		return error;
+	}
+	if (discovery->selftest && discovery->tests_changed) {
+		discovery->tests_changed = false;
+		error = request_tests(discovery);
+		take_results(discovery);
+	}
+	return error;
+}
+
+static void look_again(struct discovery *discovery)
+{
+	bool slots = discovered_look_again(&discovery->discovered);
+	bool addresses = addresses_look_again(discovery->addresses);
+
+	if (slots || addresses)
+		mark_all(discovery);
+}
+
+static void settle(struct discovery *discovery, uint64_t now_ns)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		service_settle_listening(discovery->configured[i].service, now_ns);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		service_settle_listening(&d->service, now_ns);
+}
+
+int discovery_tick(struct discovery *discovery, uint64_t now_ns)
+{
+	int error = 0;
+
+	discovery->dirty |= discovery->pending;
+	if (now_ns - discovery->settled_ns >= SETTLE_PERIOD_NS) {
+		discovery->settled_ns = now_ns;
+		settle(discovery, now_ns);
+	}
+	if (now_ns - discovery->looked_ns >= LOOK_AGAIN_NS) {
+		discovery->looked_ns = now_ns;
+		look_again(discovery);
+	}
+	if (discovery->follows && now_ns - discovery->polled_ns >= POLL_PERIOD_NS) {
+		discovery->polled_ns = now_ns;
+		error = poll_listeners(discovery);
+		discovered_expire(&discovery->discovered, now_ns);
+	}
+	return error;
+}
+
+void discovery_take_results(struct discovery *discovery)
+{
+	if (!discovery->selftest || !selftest_take_change(discovery->selftest))
+		return;
+	take_results(discovery);
+	discovery->dirty |= discovery->pending;
+}
+
+bool discovery_is_pending(const struct discovery *discovery)
+{
+	return discovery->dirty || discovery->pending;
+}
+
+size_t discovery_count(const struct discovery *discovery)
+{
+	return discovery->discovered.used.length;
+}
+
+int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
+		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
+		   const struct discovery_host *host)
+{
+	int error;
+
+	*discovery = (struct discovery){
+		.config = config,
+		.deliveries = deliveries,
+		.delivery_count = delivery_count,
+		.addresses = addresses,
+		.configured = calloc(delivery_count + 1, sizeof(*discovery->configured)),
+		.ports = calloc(PORTS, sizeof(*discovery->ports)),
+	};
+	set_host(discovery, host);
+	discovery->follows = config->discover;
+	for (size_t i = 0; i < config->service_count; i++)
+		discovery->follows |= config->services[i].handoff != SHAKEOFF_HANDOFF_QUEUE;
+	error = discovery->configured && discovery->ports ? listeners_open(&discovery->listeners) : -ENOMEM;
+	if (error)
+		return error;
+	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
+			&discovery->windows);
+	for (size_t i = 0; i < delivery_count; i++)
+		discovery->configured[i].service = deliveries[i].service;
+	mark_all(discovery);
+	error = own_addresses_read(&discovery->own);
+	if (!error && discovery->follows)
+		error = poll_listeners(discovery);
+	return error;
+}
+
+void discovery_close(struct discovery *discovery)
+{
+	discovered_close(&discovery->discovered);
+	for (size_t port = 0; port < PORTS && discovery->ports; port++)
+		free(discovery->ports[port].list);
+	free(discovery->ports);
+	free(discovery->configured);
+	listeners_close(&discovery->listeners);
+	own_addresses_free(&discovery->own);
+	places_free(&discovery->places);
+	free(discovery->list);
+	free(discovery->own_inodes);
+	*discovery = (struct discovery){ 0 };
+}
+
+void discovery_stop(struct discovery *discovery)
+{
+	const struct service_listening none = { 0 };
+
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		service_set_listening(discovery->configured[i].service, &none);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		service_set_listening(&d->service, &none);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in agreement with
+ * them, with the configuration, with the host's addresses and with the servers that are registered.
+ *
+ *	listeners -> places -> services (configured or discovered) -> addresses
+ *
+ * Everything is done port by port, and only for ports where something has changed.
+ */
+#ifndef SHAKEOFF_DISCOVERY_H
+#define SHAKEOFF_DISCOVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shakeoffd/addresses.h>
+#include <shakeoffd/delivery.h>
+#include <shakeoffd/discovered.h>
+#include <shakeoffd/places.h>
+#include <shakeoffd/selftest.h>
+
+struct discovery_port;
+
+struct discovery {
+	const struct config *config;
+	struct delivery *deliveries; /* in the order of the configured services */
+	size_t delivery_count;
+	struct addresses *addresses;
+	struct selftest *selftest; /* what is new is tested before it is published; NULL: it is not */
+	bool follows;              /* there may be services with the listener handoff */
+
+	struct left_host host;
+	struct windows windows;
+	struct listeners listeners;
+	struct own_addresses own;
+	struct discovered_services discovered;
+	struct listening_service *configured;
+
+	struct discovery_port *ports; /* [65536] */
+	bool dirty;                   /* a port is */
+	bool pending;                 /* a port waits for the self-test */
+	bool recount;                 /* the sockets of configured services have to be counted again */
+	bool tests_changed;           /* other places are to be tested than the self-test knows */
+	uint64_t round;
+	uint64_t polled_ns, settled_ns, looked_ns;
+
+	struct places places; /* working memory: used again and again */
+	struct address *list;
+	size_t room;
+	uint32_t *own_inodes;
+	size_t own_inode_count;
+};
+
+/* What of the host's settings it depends on. */
+struct discovery_host {
+	bool can_admit;
+	bool syncookies;
+	uint32_t receive_buffer; /* usual one of a listening socket */
+};
+
+int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
+		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
+		   const struct discovery_host *host);
+void discovery_close(struct discovery *discovery);
+
+/* Something has changed; discovery_update() is to follow. */
+int discovery_addresses_changed(struct discovery *discovery);
+void discovery_servers_changed(struct discovery *discovery);
+void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
+
+/* To be called several times a second: reads the sockets when it is time to. */
+int discovery_tick(struct discovery *discovery, uint64_t now_ns);
+
+/* To be called after every round of the event loop: the self-test may have results. */
+void discovery_take_results(struct discovery *discovery);
+
+/* Carries out what has changed, if anything has. */
+int discovery_update(struct discovery *discovery, uint64_t now_ns);
+
+/* Whether something still waits for its test before it is published. */
+bool discovery_is_pending(const struct discovery *discovery);
+
+/* How many services listening sockets have beside the configured ones. */
+size_t discovery_count(const struct discovery *discovery);
+
+/* The daemon ends: no service listens for the hook any more. Addresses have to be withdrawn before. */
+void discovery_stop(struct discovery *discovery);
+
+#endif

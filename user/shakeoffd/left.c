@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <shakeoffd/left.h>
+
+enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts, bool not_reached)
+{
+	if (host->cannot_admit)
+		return SHAKEOFF_LEFT_KERNEL;
+	if (host->no_cookies)
+		return SHAKEOFF_LEFT_SYNCOOKIES;
+	if (facts->mptcp)
+		return SHAKEOFF_LEFT_MPTCP;
+	if (facts->tcp_auth)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	return not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
+}
+
+const char *left_help(enum shakeoff_left left)
+{
+	static const char *const helps[SHAKEOFF_LEFT_COUNT] = {
+#define X(constant, name, help) help,
+		SHAKEOFF_LEFT_REASONS(X)
+#undef X
+	};
+
+	return left < SHAKEOFF_LEFT_COUNT ? helps[left] : "?";
+}

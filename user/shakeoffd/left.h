@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Why a service that listens is left to the kernel. */
+#ifndef SHAKEOFF_LEFT_H
+#define SHAKEOFF_LEFT_H
+
+#include <stdbool.h>
+
+#include <shakeoffd/listeners.h>
+
+/* Of the whole host. */
+struct left_host {
+	bool cannot_admit; /* the kernel has no bpf_sk_assign_tcp_reqsk */
+	bool no_cookies;   /* net.ipv4.tcp_syncookies is 0 */
+};
+
+/* The first reason that holds; those of the host come first. LEFT_NOT: there is none. */
+enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts, bool not_reached);
+
+/* The help text of SHAKEOFF_LEFT_REASONS. */
+const char *left_help(enum shakeoff_left left);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <common/text.h>
+#include <shakeoffd/listeners.h>
+
+#define BUCKETS (1u << 14)
+#define PORTS (1u << 16)
+
+int listeners_open(struct listeners *listeners)
+{
+	struct listeners fresh = {
+		.buckets = calloc(BUCKETS, sizeof(struct listener *)),
+		.ports = calloc(PORTS, sizeof(struct listener *)),
+	};
+
+	if (!fresh.buckets || !fresh.ports) {
+		listeners_close(&fresh);
+		return -ENOMEM;
+	}
+	*listeners = fresh;
+	return 0;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+	for (size_t port = 0; port < PORTS && listeners->ports; port++) {
+		struct listener *listener, *next;
+
+		for (listener = listeners->ports[port]; listener; listener = next) {
+			next = listener->next_at_port;
+			free(listener);
+		}
+	}
+	free(listeners->buckets);
+	free(listeners->ports);
+	*listeners = (struct listeners){ 0 };
+}
+
+/* FNV-1a over words. The sockets are the host's own: nobody chooses them to collide. */
+static size_t bucket_of(const struct in6_addr *address, uint16_t port, uint8_t kind)
+{
+	uint32_t words[4], hash = 2166136261u;
+
+	memcpy(words, address, sizeof(words));
+	for (size_t i = 0; i < 4; i++)
+		hash = (hash ^ words[i]) * 16777619u;
+	hash = (hash ^ (port | (uint32_t)kind << 16)) * 16777619u;
+	return (hash ^ hash >> 15) % BUCKETS;
+}
+
+static struct listener *find(const struct listeners *listeners, const struct in6_addr *address, uint16_t port,
+			     uint8_t kind)
+{
+	struct listener *listener = listeners->buckets[bucket_of(address, port, kind)];
+
+	while (listener &&
+	       (listener->port != port || listener->kind != kind || !IN6_ARE_ADDR_EQUAL(&listener->address, address)))
+		listener = listener->next_in_bucket;
+	return listener;
+}
+
+static struct listener *add(struct listeners *listeners, const struct in6_addr *address, uint16_t port, uint8_t kind)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	struct listener **bucket = &listeners->buckets[bucket_of(address, port, kind)];
+	struct listener **at_port = &listeners->ports[port];
+
+	if (!listener)
+		return NULL;
+	listener->address = *address;
+	listener->port = port;
+	listener->kind = kind;
+	listener->next_in_bucket = *bucket;
+	*bucket = listener;
+	listener->next_at_port = *at_port;
+	listener->link_at_port = at_port;
+	if (*at_port)
+		(*at_port)->link_at_port = &listener->next_at_port;
+	*at_port = listener;
+	listeners->count++;
+	return listener;
+}
+
+void listeners_forget(struct listeners *listeners, struct listener *listener)
+{
+	struct listener **link = &listeners->buckets[bucket_of(&listener->address, listener->port, listener->kind)];
+
+	while (*link != listener)
+		link = &(*link)->next_in_bucket;
+	*link = listener->next_in_bucket;
+	*listener->link_at_port = listener->next_at_port;
+	if (listener->next_at_port)
+		listener->next_at_port->link_at_port = listener->link_at_port;
+	listeners->count--;
+	free(listener);
+}
+
+static uint8_t kind_of(const struct sock_diag_listener *socket, bool any)
+{
+	if (!any)
+		return IN6_IS_ADDR_V4MAPPED(&socket->address) ? LISTENER_IPV4 : LISTENER_IPV6;
+	if (socket->family == AF_INET)
+		return LISTENER_IPV4;
+	return socket->dualstack ? LISTENER_DUALSTACK : LISTENER_IPV6;
+}
+
+int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket)
+{
+	bool any = IN6_IS_ADDR_UNSPECIFIED(&socket->address);
+	uint8_t kind = kind_of(socket, any);
+	struct listener *listener = find(listeners, &socket->address, socket->port, kind);
+	const struct listener_facts facts = {
+		.sockets = 1,
+		.backlog = socket->backlog,
+		.receive_buffer = socket->receive_buffer,
+		.mptcp = socket->mptcp,
+		.tcp_auth = socket->tcp_auth,
+	};
+
+	if (!listener)
+		listener = add(listeners, &socket->address, socket->port, kind);
+	if (!listener)
+		return -ENOMEM;
+	listener_facts_add(&listener->fresh, &facts);
+	return 0;
+}
+
+void listener_facts_add(struct listener_facts *facts, const struct listener_facts *more)
+{
+	if (more->backlog > facts->backlog)
+		facts->backlog = more->backlog;
+	if (!facts->sockets || more->receive_buffer < facts->receive_buffer)
+		facts->receive_buffer = more->receive_buffer;
+	facts->mptcp |= more->mptcp;
+	facts->tcp_auth |= more->tcp_auth;
+	facts->sockets += more->sockets;
+}
+
+bool listener_facts_equal(const struct listener_facts *a, const struct listener_facts *b)
+{
+	return a->sockets == b->sockets && a->backlog == b->backlog && a->receive_buffer == b->receive_buffer &&
+	       a->mptcp == b->mptcp && a->tcp_auth == b->tcp_auth;
+}
+
+/* Calls back for every entry; the callback may forget it. */
+static void each(struct listeners *listeners, void (*callback)(void *context, struct listener *listener), void *context)
+{
+	for (size_t port = 0; port < PORTS; port++) {
+		struct listener *listener, *next;
+
+		for (listener = listeners->ports[port]; listener; listener = next) {
+			next = listener->next_at_port;
+			callback(context, listener);
+		}
+	}
+}
+
+struct settling {
+	struct listeners *listeners;
+	void (*changed)(void *context, struct listener *listener, const struct listener_facts *before);
+	void *context;
+};
+
+static void settle(void *context, struct listener *listener)
+{
+	struct settling *settling = context;
+	struct listener_facts before = listener->facts;
+
+	listener->facts = listener->fresh;
+	listener->fresh = (struct listener_facts){ 0 };
+	if (!listener_facts_equal(&before, &listener->facts))
+		settling->changed(settling->context, listener, &before);
+	if (!listener->facts.sockets && !listener->discovered)
+		listeners_forget(settling->listeners, listener);
+}
+
+void listeners_settle(struct listeners *listeners,
+		      void (*changed)(void *context, struct listener *listener, const struct listener_facts *before),
+		      void *context)
+{
+	struct settling settling = { .listeners = listeners, .changed = changed, .context = context };
+
+	each(listeners, settle, &settling);
+}
+
+static void abandon(void *context, struct listener *listener)
+{
+	listener->fresh = (struct listener_facts){ 0 };
+	if (!listener->facts.sockets && !listener->discovered)
+		listeners_forget(context, listener);
+}
+
+void listeners_abandon(struct listeners *listeners)
+{
+	each(listeners, abandon, listeners);
+}
+
+static struct listener *find_open(const struct listeners *listeners, const struct in6_addr *address, uint16_t port,
+				  uint8_t kind)
+{
+	struct listener *listener = find(listeners, address, port, kind);
+
+	return listener && listener->facts.sockets ? listener : NULL;
+}
+
+/* The order of compute_score() in net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
+struct listener *listeners_at(const struct listeners *listeners, const struct in6_addr *address, uint16_t port)
+{
+	uint8_t kind = IN6_IS_ADDR_V4MAPPED(address) ? LISTENER_IPV4 : LISTENER_IPV6;
+	struct listener *listener;
+
+	if (!listeners->ports[port])
+		return NULL;
+	listener = find_open(listeners, address, port, kind);
+	if (!listener)
+		listener = find_open(listeners, &in6addr_any, port, kind);
+	if (!listener)
+		listener = find_open(listeners, &in6addr_any, port, LISTENER_DUALSTACK);
+	return listener;
+}
+
+bool listeners_any(const struct listeners *listeners, uint16_t port)
+{
+	for (uint8_t kind = LISTENER_IPV4; kind <= LISTENER_DUALSTACK; kind++)
+		if (find_open(listeners, &in6addr_any, port, kind))
+			return true;
+	return false;
+}
+
+void listener_name(const struct listener *listener, char *name, size_t size)
+{
+	if (!IN6_IS_ADDR_UNSPECIFIED(&listener->address))
+		text_endpoint(&listener->address, listener->port, name, size);
+	else if (listener->kind == LISTENER_DUALSTACK)
+		snprintf(name, size, "*:%u", listener->port);
+	else
+		snprintf(name, size, listener->kind == LISTENER_IPV4 ? "0.0.0.0:%u" : "[::]:%u", listener->port);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The listening sockets of this network namespace, as a table that is brought up to date with a list of all sockets, and tells what
+ * is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry; a bound device makes no other place.
+ */
+#ifndef SHAKEOFF_LISTENERS_H
+#define SHAKEOFF_LISTENERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <common/sock_diag.h>
+
+/* Which packets an address of a socket means. */
+enum listener_kind {
+	LISTENER_IPV4,
+	LISTENER_IPV6,
+	LISTENER_DUALSTACK, /* any address, of both */
+};
+
+/* What the sockets of an entry are together. */
+struct listener_facts {
+	uint32_t sockets;
+	uint32_t backlog;        /* the greatest */
+	uint32_t receive_buffer; /* the least: every one of them can keep what it promises */
+	bool mptcp;              /* one of them */
+	bool tcp_auth;
+};
+
+struct discovered;
+
+struct listener {
+	struct in6_addr address; /* IPv4 mapped; in6addr_any: any */
+	uint16_t port;           /* host byte order */
+	uint8_t kind;            /* enum listener_kind */
+	struct listener_facts facts;
+	struct discovered *discovered; /* what discovery.c made of it, or NULL */
+	uint64_t counted;              /* by discovery.c, in this round */
+
+	struct listener_facts fresh; /* of the list that is being read */
+	struct listener *next_in_bucket;
+	struct listener *next_at_port, **link_at_port;
+};
+
+struct listeners {
+	struct listener **buckets;
+	struct listener **ports; /* [65536]: the entries of each */
+	size_t count;            /* of entries */
+};
+
+int listeners_open(struct listeners *listeners);
+void listeners_close(struct listeners *listeners);
+
+/* Notes a socket of the present list. 0 or -ENOMEM. */
+int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket);
+
+/*
+ * The list is complete: calls back for every entry that is not as it was; `before`: what it was then. An entry without sockets is
+ * forgotten after that if discovery.c has made nothing of it; otherwise with listeners_forget().
+ */
+void listeners_settle(struct listeners *listeners,
+		      void (*changed)(void *context, struct listener *listener, const struct listener_facts *before),
+		      void *context);
+
+/* The list could not be read to its end: as if it had not begun. */
+void listeners_abandon(struct listeners *listeners);
+
+void listeners_forget(struct listeners *listeners, struct listener *listener);
+
+/* Adds those of another entry, where one service has both. */
+void listener_facts_add(struct listener_facts *facts, const struct listener_facts *more);
+bool listener_facts_equal(const struct listener_facts *a, const struct listener_facts *b);
+
+/* Who gets a connection to this address, which is not any: as in the kernel, the most specific. NULL: nobody. */
+struct listener *listeners_at(const struct listeners *listeners, const struct in6_addr *address, uint16_t port);
+
+/* Whether one at this port takes connections to any address. */
+bool listeners_any(const struct listeners *listeners, uint16_t port);
+
+/* Its name as `ss` shows it: "*:80" (both families), "0.0.0.0:80", "[::]:80", "10.9.0.1:80", "[2001:db8::1]:80". */
+void listener_name(const struct listener *listener, char *name, size_t size);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where a probe may say that it comes from: an address that is not the host's and that the host routes over the
+ * interface, so that reverse path filters (sysctl rp_filter, nftables' fib) let it in.
+ */
+#ifndef SHAKEOFF_PROBE_SOURCE_H
+#define SHAKEOFF_PROBE_SOURCE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* An address of the host. */
+struct probe_host {
+	struct in6_addr address; /* IPv4 mapped */
+	struct in6_addr network; /* an address of the prefix: the peer's on a point-to-point link */
+	uint8_t prefix_len;      /* of the address as it is here: 96 more than it has in IPv4 */
+	unsigned int ifindex;
+};
+
+struct probe_hosts {
+	struct probe_host *list; /* sorted by address */
+	size_t count, room;
+};
+
+/* Reads them anew. On failure what was there stays. */
+int probe_hosts_read(struct probe_hosts *hosts);
+void probe_hosts_free(struct probe_hosts *hosts);
+
+/* What it takes to be received at an interface. */
+struct probe_port {
+	unsigned int ifindex;
+	unsigned int upper; /* the bridge or bond that it belongs to, which IP sees in its place; otherwise itself */
+	uint8_t mac[6];
+};
+
+/* -EPROTONOSUPPORT: not Ethernet. */
+int probe_port_read(unsigned int ifindex, struct probe_port *port);
+
+/* Whether packets to this address of the host are expected there: IP on that interface has it. */
+bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hosts, const struct in6_addr *address);
+
+/*
+ * Firewalls often refuse the reserved addresses of documentation from outside, or let in only the neighbours. Hence one
+ * of each kind, if there is a route; what gets through from either gets through.
+ */
+#define PROBE_SOURCES 2
+
+struct probe_sources {
+	struct in6_addr list[PROBE_SOURCES]; /* IPv4 mapped */
+	size_t count;                        /* 0: none is routed over the interface */
+};
+
+/* family: AF_INET or AF_INET6. */
+int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts, int family,
+			 struct probe_sources *sources);
+
+#endif

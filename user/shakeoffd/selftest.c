@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Places that are due are tried in rounds: each place on each interface that counts for it is a trial. A round tries at
+ * most TRIES times, one run of the probe program an interface and try, with the trials whose probe has not arrived yet;
+ * its results are published when all is known.
+ */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <common/cleanup.h>
+#include <common/datapath.h>
+#include <common/datapath_probe.h>
+#include <common/log.h>
+#include <shakeoffd/probe_frame.h>
+#include <shakeoffd/probe_source.h>
+#include <shakeoffd/selftest.h>
+#include <shakeoffd/tuple.h>
+
+#define TRIES 3
+#define STEP_NS (20 * NS_PER_MS) /* between two runs: for what still is on its way, and for the rest of the daemon */
+
+/* Rules come in bursts, and some hosts change theirs all the time. */
+#define RULES_SETTLE_NS (100 * NS_PER_MS)
+#define RULES_PERIOD_NS NS_PER_S
+
+#define PORT_MIN 32768 /* of probes: as clients choose them */
+
+enum { IPV4, IPV6, FAMILIES };
+static const int families[FAMILIES] = { AF_INET, AF_INET6 };
+
+struct place {
+	struct selftest_place what;
+	bool due;
+	uint8_t result; /* enum selftest_result: the published one */
+	uint8_t found;  /* of this round */
+};
+
+/* An interface on which is tried. */
+struct link {
+	unsigned int ifindex;
+	int map;                /* of its tc program; -1: it cannot be tried there */
+	struct probe_port port; /* these two as they were at the beginning of the round */
+	struct probe_sources sources[FAMILIES];
+};
+
+struct trial {
+	struct place *place;
+	size_t link;
+	bool over; /* its result is in the place */
+};
+
+struct round {
+	struct trial trials[SHAKEOFF_PROBE_MAX];
+	size_t count;
+	unsigned int attempt; /* what is to be run next: this attempt on this link */
+	size_t link;
+};
+
+/* What the last run has sent: frame i is the probe of trials[i]. */
+struct run {
+	struct trial *trials[SHAKEOFF_PROBE_MAX];
+	size_t count; /* 0: none is under way */
+	size_t link;
+};
+
+struct selftest {
+	struct event_source timer, rules;
+	struct mnl_socket *netfilter;
+	struct datapath_probe *probe;
+	int listeners[FAMILIES]; /* -1: none */
+	__be16 listener_ports[FAMILIES];
+
+	struct link *links;
+	size_t link_count;
+	struct place *places; /* sorted, each once */
+	size_t place_count;
+	struct probe_hosts hosts;
+	bool changed;
+
+	size_t next_due; /* no place before it is due */
+	uint64_t all_due_ns;
+	uint64_t all_begun_ns;
+	struct round round;
+	struct run run;
+};
+
+static void set_timer(struct selftest *selftest, uint64_t at_ns)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S) },
+	};
+
+	timerfd_settime(selftest->timer.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* --------------------------------------------------------------------------------------------------------- one run */
+
+static int family_of(const struct place *place)
+{
+	return IN6_IS_ADDR_V4MAPPED(&place->what.address) ? IPV4 : IPV6;
+}
+
+/* Whether probes to addresses of a family can be sent there at all. */
+static bool can_try(const struct selftest *selftest, const struct link *link, int family)
+{
+	return link->map >= 0 && selftest->listeners[family] >= 0 && link->sources[family].count;
+}
+
+static const struct in6_addr *source(const struct link *link, int family, unsigned int attempt)
+{
+	const struct probe_sources *sources = &link->sources[family];
+
+	return sources->count ? &sources->list[attempt % sources->count] : &in6addr_any;
+}
+
+/* Everything that is random is new for each run: a probe of an earlier one is none. */
+static int begin_common(const struct selftest *selftest, const struct link *link, unsigned int attempt,
+			struct shakeoff_probe *common)
+{
+	struct {
+		uint32_t seq, ack;
+		uint16_t port;
+		uint8_t group[6];
+	} random;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		return -EAGAIN;
+	*common = (struct shakeoff_probe){
+		.seq = random.seq,
+		.ack = random.ack,
+		.source_port = htons(PORT_MIN | random.port),
+		.listener4 = selftest->listener_ports[IPV4],
+		.listener6 = selftest->listener_ports[IPV6],
+	};
+	memcpy(common->group, random.group, sizeof(common->group));
+	common->group[0] |= 0x03; /* a group address, locally administered (IEEE 802, section 8.2) */
+	memcpy(common->mac, link->port.mac, sizeof(common->mac));
+	memcpy(&common->source4, &source(link, IPV4, attempt)->s6_addr[12], sizeof(common->source4));
+	memcpy(common->source6, source(link, IPV6, attempt), sizeof(common->source6));
+	return 0;
+}
+
+static void collect_trials(struct selftest *selftest, size_t link)
+{
+	struct round *round = &selftest->round;
+	struct run *run = &selftest->run;
+
+	run->count = 0;
+	run->link = link;
+	for (size_t i = 0; i < round->count; i++)
+		if (!round->trials[i].over && round->trials[i].link == link)
+			run->trials[run->count++] = &round->trials[i];
+}
+
+/* Sends what is still unanswered on a link. Returns whether something was sent. */
+static bool run_begin(struct selftest *selftest, size_t index, unsigned int attempt)
+{
+	const struct link *link = &selftest->links[index];
+	struct run *run = &selftest->run;
+	struct shakeoff_probe common;
+	int error;
+
+	collect_trials(selftest, index);
+	if (!run->count)
+		return false;
+	error = begin_common(selftest, link, attempt, &common);
+	if (!error) {
+		common.count = (uint32_t)run->count;
+		for (size_t i = 0; i < run->count; i++) {
+			const struct selftest_place *what = &run->trials[i]->place->what;
+
+			probe_frame_fill(&datapath_probe_frames(selftest->probe)[i], &common, (uint32_t)i,
+					 &what->address, what->port);
+		}
+		error = datapath_probe_run(selftest->probe, link->map, link->ifindex, &common);
+	}
+	if (!error)
+		return true;
+	log_debug("no probes could be sent on interface %u: %s %s", link->ifindex, strerror(-error), datapath_detail());
+	for (size_t i = 0; i < run->count; i++)
+		run->trials[i]->over = true; /* untested */
+	run->count = 0;
+	return false;
+}
+
+/* A place is reached if it is on every interface where it could be tried. */
+static void trial_end(struct trial *trial, enum selftest_result result)
+{
+	trial->over = true;
+	if (trial->place->found != SELFTEST_NOT_REACHED)
+		trial->place->found = (uint8_t)result;
+}
+
+static void run_end(struct selftest *selftest)
+{
+	const struct shakeoff_probe_frame *frames = datapath_probe_frames(selftest->probe);
+	struct run *run = &selftest->run;
+
+	if (!run->count)
+		return;
+	for (size_t i = 0; i < run->count; i++)
+		if (__atomic_load_n(&frames[i].arrived, __ATOMIC_RELAXED))
+			trial_end(run->trials[i], SELFTEST_REACHED);
+	datapath_probe_end(selftest->links[run->link].map);
+	run->count = 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- one round */
+
+static void read_link(const struct selftest *selftest, struct link *link)
+{
+	int error = probe_port_read(link->ifindex, &link->port);
+
+	for (int family = 0; family < FAMILIES; family++) {
+		struct probe_sources *sources = &link->sources[family];
+
+		sources->count = 0;
+		if (!error && probe_sources_choose(&link->port, &selftest->hosts, families[family], sources))
+			sources->count = 0;
+	}
+}
+
+/* On the interfaces of ours that have its address, or else on all of them: packets to it may come in anywhere. */
+static void add_trials(struct selftest *selftest, struct place *place)
+{
+	const struct in6_addr *address = &place->what.address;
+	struct round *round = &selftest->round;
+	bool has_own = false;
+
+	for (size_t i = 0; i < selftest->link_count; i++)
+		has_own |= probe_port_has(&selftest->links[i].port, &selftest->hosts, address);
+	for (size_t i = 0; i < selftest->link_count; i++) {
+		const struct link *link = &selftest->links[i];
+
+		if (has_own && !probe_port_has(&link->port, &selftest->hosts, address))
+			continue;
+		if (can_try(selftest, link, family_of(place)))
+			round->trials[round->count++] = (struct trial){ .place = place, .link = i };
+	}
+	place->found = SELFTEST_UNTESTED;
+}
+
+/* Takes as many places that are due as one run has room for. Returns whether there were any. */
+static bool round_begin(struct selftest *selftest)
+{
+	struct round *round = &selftest->round;
+	bool found = false;
+	int error;
+
+	round->count = round->attempt = round->link = 0;
+	if (!selftest->links) /* nobody has said yet which there are */
+		return false;
+	while (selftest->next_due < selftest->place_count && !selftest->places[selftest->next_due].due)
+		selftest->next_due++;
+	if (selftest->next_due == selftest->place_count)
+		return false;
+	error = probe_hosts_read(&selftest->hosts);
+	if (error)
+		log_debug("the host's addresses could not be read: %s", strerror(-error));
+	for (size_t i = 0; i < selftest->link_count; i++)
+		read_link(selftest, &selftest->links[i]);
+	for (; selftest->next_due < selftest->place_count; selftest->next_due++) {
+		struct place *place = &selftest->places[selftest->next_due];
+
+		if (!place->due)
+			continue;
+		if (round->count + selftest->link_count > SHAKEOFF_PROBE_MAX)
+			break;
+		add_trials(selftest, place);
+		found = true;
+	}
+	return found;
+}
+
+/* Runs what is next of the round. Returns whether something is under way. */
+static bool round_step(struct selftest *selftest)
+{
+	struct round *round = &selftest->round;
+
+	for (; round->attempt < TRIES; round->attempt++, round->link = 0)
+		while (round->link < selftest->link_count)
+			if (run_begin(selftest, round->link++, round->attempt))
+				return true;
+	return false;
+}
+
+/* The places before next_due that are still due are those of the round. */
+static void round_end(struct selftest *selftest)
+{
+	struct round *round = &selftest->round;
+
+	for (size_t i = 0; i < round->count; i++)
+		if (!round->trials[i].over)
+			trial_end(&round->trials[i], SELFTEST_NOT_REACHED);
+	round->count = 0;
+	for (size_t i = 0; i < selftest->next_due; i++) {
+		struct place *place = &selftest->places[i];
+
+		if (!place->due)
+			continue;
+		place->due = false;
+		selftest->changed |= place->result != place->found;
+		place->result = place->found;
+	}
+}
+
+static void all_due(struct selftest *selftest, uint64_t now)
+{
+	for (size_t i = 0; i < selftest->place_count; i++)
+		selftest->places[i].due = true;
+	selftest->next_due = 0;
+	selftest->all_begun_ns = now;
+	selftest->all_due_ns = now + SELFTEST_PERIOD_NS;
+}
+
+/* What is under way is given up, and begins anew. */
+static void abandon_round(struct selftest *selftest)
+{
+	run_end(selftest);
+	selftest->round.count = 0;
+	selftest->round.attempt = TRIES;
+	selftest->next_due = 0;
+}
+
+static void step(struct event_source *source, uint32_t events)
+{
+	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, timer));
+	uint64_t now = clock_ns(), expirations;
+
+	(void)events;
+	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	run_end(selftest);
+	if (!round_step(selftest)) {
+		round_end(selftest);
+		if (now >= selftest->all_due_ns)
+			all_due(selftest, now);
+		if (!round_begin(selftest)) {
+			set_timer(selftest, selftest->all_due_ns);
+			return;
+		}
+		round_step(selftest);
+	}
+	set_timer(selftest, clock_ns() + STEP_NS);
+}
+
+/*
+ * ------------------------------------------------------------------------------------------------- changes of nftables
+ */
+
+static void rules_changed(struct selftest *selftest)
+{
+	uint64_t soon = clock_ns() + RULES_SETTLE_NS;
+
+	if (soon < selftest->all_begun_ns + RULES_PERIOD_NS)
+		soon = selftest->all_begun_ns + RULES_PERIOD_NS;
+	if (soon >= selftest->all_due_ns)
+		return;
+	selftest->all_due_ns = soon;
+	if (!selftest->round.count)
+		set_timer(selftest, soon);
+}
+
+/* Whatever it is that changes, a chain, a rule, an element of a set, may decide over an ACK. */
+static void read_rules(struct event_source *source, uint32_t events)
+{
+	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, rules));
+	char buffer[16 * 1024];
+	ssize_t size;
+
+	(void)events;
+	do
+		size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+	while (size > 0 || (size < 0 && (errno == ENOBUFS || errno == EINTR)));
+	rules_changed(selftest);
+}
+
+static int open_rules(struct selftest *selftest, struct event_loop *loop)
+{
+	int group = NFNLGRP_NFTABLES;
+
+	selftest->netfilter = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (!selftest->netfilter || mnl_socket_bind(selftest->netfilter, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_setsockopt(selftest->netfilter, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+		return -errno;
+	return event_loop_add(loop, &selftest->rules, mnl_socket_get_fd(selftest->netfilter), EPOLLIN, read_rules);
+}
+
+/* ------------------------------------------------------------------------------------------------- open and close */
+
+/* Bound even where lo is down: packets get to it by the tc program alone. */
+static int open_listener(struct selftest *selftest, int family)
+{
+	union socket_address address = { .sa.sa_family = (sa_family_t)families[family] };
+	cleanup_fd int fd = socket(families[family], SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t size = family == IPV4 ? sizeof(address.in) : sizeof(address.in6);
+	int on = 1, error;
+
+	if (fd < 0)
+		return -errno;
+	if (family == IPV4)
+		address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		address.in6.sin6_addr = in6addr_loopback;
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	error = datapath_probe_catch(selftest->probe, fd);
+	if (error)
+		return error;
+	if (bind(fd, &address.sa, size) || listen(fd, 1) || getsockname(fd, &address.sa, &size))
+		return -errno;
+	selftest->listener_ports[family] = family == IPV4 ? address.in.sin_port : address.in6.sin6_port;
+	selftest->listeners[family] = take_fd(&fd);
+	return 0;
+}
+
+static int open_parts(struct selftest *selftest, struct event_loop *loop)
+{
+	int error, fd;
+
+	error = datapath_probe_open(&selftest->probe);
+	if (!error)
+		error = open_listener(selftest, IPV4);
+	if (error)
+		return error;
+	/* A host without IPv6 needs no socket for it. */
+	error = open_listener(selftest, IPV6);
+	if (error)
+		log_debug("no self-test of IPv6: %s", strerror(-error));
+	error = open_rules(selftest, loop);
+	if (error)
+		return error;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return fd < 0 ? -errno : event_loop_add(loop, &selftest->timer, fd, EPOLLIN, step);
+}
+
+int selftest_open(struct selftest **opened, struct event_loop *loop)
+{
+	struct selftest *selftest = calloc(1, sizeof(*selftest));
+	int error;
+
+	if (!selftest)
+		return -ENOMEM;
+	selftest->timer.fd = -1;
+	for (int family = 0; family < FAMILIES; family++)
+		selftest->listeners[family] = -1;
+	selftest->round.attempt = TRIES;
+	error = open_parts(selftest, loop);
+	if (error) {
+		selftest_close(selftest);
+		return error;
+	}
+	*opened = selftest;
+	return 0;
+}
+
+static void close_links(struct selftest *selftest)
+{
+	for (size_t i = 0; i < selftest->link_count; i++)
+		cleanup_fd_function(&selftest->links[i].map);
+	free(selftest->links);
+	selftest->links = NULL;
+	selftest->link_count = 0;
+}
+
+void selftest_close(struct selftest *selftest)
+{
+	if (!selftest)
+		return;
+	if (selftest->probe)
+		run_end(selftest);
+	close_links(selftest);
+	for (int family = 0; family < FAMILIES; family++)
+		cleanup_fd_function(&selftest->listeners[family]);
+	if (selftest->netfilter)
+		mnl_socket_close(selftest->netfilter);
+	cleanup_fd_function(&selftest->timer.fd);
+	datapath_probe_close(selftest->probe);
+	probe_hosts_free(&selftest->hosts);
+	free(selftest->places);
+	free(selftest);
+}
+
+/* ---------------------------------------------------------------------------------------------------- what is tried */
+
+static void begin_soon(struct selftest *selftest)
+{
+	set_timer(selftest, clock_ns());
+}
+
+int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes, size_t count)
+{
+	struct link *links;
+
+	if (!selftest)
+		return 0;
+	links = calloc(count + 1, sizeof(*links));
+	if (!links)
+		return -ENOMEM;
+	abandon_round(selftest);
+	close_links(selftest);
+	for (size_t i = 0; i < count; i++) {
+		int error;
+
+		links[i].ifindex = ifindexes[i];
+		links[i].map = -1;
+		error = datapath_probe_map(ifindexes[i], &links[i].map);
+		if (error)
+			log_debug("no self-test on interface %u: %s", ifindexes[i], strerror(-error));
+	}
+	selftest->links = links;
+	selftest->link_count = count;
+	all_due(selftest, clock_ns());
+	begin_soon(selftest);
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct selftest_place *first = &((const struct place *)a)->what,
+				    *second = &((const struct place *)b)->what;
+	int order = memcmp(&first->address, &second->address, sizeof(first->address));
+
+	return order ? order : (int)first->port - (int)second->port;
+}
+
+static struct place *find(const struct selftest *selftest, const struct selftest_place *what)
+{
+	struct place key = { .what = *what };
+
+	return selftest->place_count ? bsearch(&key, selftest->places, selftest->place_count, sizeof(key), compare) :
+				       NULL;
+}
+
+int selftest_places(struct selftest *selftest, const struct selftest_place *wanted, size_t count)
+{
+	struct place *places;
+	size_t distinct = 0;
+
+	if (!selftest)
+		return 0;
+	places = calloc(count + 1, sizeof(*places));
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct place *known = find(selftest, &wanted[i]);
+
+		places[i] = known ? *known : (struct place){ .what = wanted[i], .due = true };
+	}
+	qsort(places, count, sizeof(*places), compare);
+	for (size_t i = 0; i < count; i++)
+		if (!distinct || compare(&places[distinct - 1], &places[i]))
+			places[distinct++] = places[i];
+	abandon_round(selftest);
+	free(selftest->places);
+	selftest->places = places;
+	selftest->place_count = distinct;
+	begin_soon(selftest);
+	return 0;
+}
+
+enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
+{
+	struct selftest_place what = { .address = *address, .port = port };
+	const struct place *place = selftest ? find(selftest, &what) : NULL;
+
+	return place ? (enum selftest_result)place->result : SELFTEST_UNTESTED;
+}
+
+bool selftest_take_change(struct selftest *selftest)
+{
+	bool changed = selftest && selftest->changed;
+
+	if (changed)
+		selftest->changed = false;
+	return changed;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The kernel's settings that decide what a SYN-ACK offers, and whether cookies are taken. They change without a message. */
+#ifndef SHAKEOFF_SYSCTLS_H
+#define SHAKEOFF_SYSCTLS_H
+
+#include <stdbool.h>
+
+/* X(CONSTANT, name below /proc/sys/net) */
+#define SYSCTLS(X)                                                                                                     \
+	X(TCP_SYNCOOKIES, "ipv4/tcp_syncookies")                                                                       \
+	X(TCP_WINDOW_SCALING, "ipv4/tcp_window_scaling")                                                               \
+	X(TCP_SACK, "ipv4/tcp_sack")                                                                                   \
+	X(TCP_TIMESTAMPS, "ipv4/tcp_timestamps")                                                                       \
+	X(TCP_ECN, "ipv4/tcp_ecn")                                                                                     \
+	X(TCP_RMEM, "ipv4/tcp_rmem")                                                                                   \
+	X(TTL, "ipv4/ip_default_ttl")                                                                                  \
+	X(RMEM_MAX, "core/rmem_max")
+
+enum sysctl {
+#define X(constant, name) SYSCTL_##constant,
+	SYSCTLS(X)
+#undef X
+		SYSCTL_COUNT
+};
+
+#define SYSCTL_TEXT 64
+
+/* Files are kept open: looking costs a system call each. */
+struct sysctls {
+	int fds[SYSCTL_COUNT]; /* -1: this kernel has none */
+	char texts[SYSCTL_COUNT][SYSCTL_TEXT];
+};
+
+void sysctls_open(struct sysctls *sysctls);
+void sysctls_close(struct sysctls *sysctls);
+
+/* Reads them again; whether one has changed. */
+bool sysctls_changed(struct sysctls *sysctls);
+
+/* Number `index` of its value, as last read; `otherwise` if there is none. */
+int sysctls_get(const struct sysctls *sysctls, enum sysctl which, int index, int otherwise);
+
+#endif
