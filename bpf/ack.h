@@ -174,7 +174,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED) || !listener_is_ready(walk))
 		return SHAKEOFF_ACK_UNSERVED;
-	if (!cookies_are_out(walk->service, walk->now_ns))
+	if (walk->scratch->recent.left || !cookies_are_out(walk->service, walk->now_ns))
 		return SHAKEOFF_ACK_PEACE;
 	switch (listener_find(ctx, packet, walk, &past.time_wait)) {
 	case SOCKET_NONE: return SHAKEOFF_ACK_UNSERVED;

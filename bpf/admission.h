@@ -24,8 +24,9 @@ struct admission {
 	__u32 flags; /* ADMISSION_* */
 };
 
-static __always_inline void admission_fill(struct admission *admission, __u32 service, const struct cookie_options *options,
-					   __u8 rcv_wscale, const struct tcpopt *opt)
+static __always_inline void admission_fill(struct admission *admission, __u32 service,
+					   const struct cookie_options *options, __u8 rcv_wscale,
+					   const struct tcpopt *opt)
 {
 	admission->magic = ADMISSION_MAGIC;
 	admission->service = service;

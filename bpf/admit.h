@@ -22,7 +22,8 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 }
 
 static __always_inline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet,
-						   const struct walk *walk, const struct opening *opening, _Bool replace)
+						   const struct walk *walk, const struct opening *opening,
+						   _Bool replace)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	__u8 rcv_wscale = SHAKEOFF_NO_WSCALE;

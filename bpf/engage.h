@@ -86,7 +86,8 @@ static __always_inline void engage_count(struct shakeoff_service *service, struc
 }
 
 /* The listening socket was looked at: does its SYN queue keep us? */
-static __always_inline void engage_look(struct shakeoff_service *service, const struct listening *listener, __u64 now_ns)
+static __always_inline void engage_look(struct shakeoff_service *service, const struct listening *listener,
+					__u64 now_ns)
 {
 	if (listener->half_open > listener->backlog / 4)
 		engage_pressed(service, now_ns);

@@ -148,9 +148,10 @@ struct recent {
 	__u8 ipv6;
 	__u8 has_profile;
 	__u32 service;
+	__u32 left; /* SHAKEOFF_ADDRESS_LEFT or 0 */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
-	__u32 hashes_begun; /* a bit for each of the hashes that is good */
+	__u32 hashes_begun;                       /* a bit for each of the hashes that is good */
 	struct siphash hashes[COOKIE_BEGINNINGS]; /* of cookie_begin(), for hash_epoch; index: cookie_beginning() */
 	/* Listener handoff: its socket, as it was at this tick. */
 	struct listening listener;

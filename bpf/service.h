@@ -3,7 +3,7 @@
 #ifndef SHAKEOFF_BPF_SERVICE_H
 #define SHAKEOFF_BPF_SERVICE_H
 
-/* The one look-up that traffic of nobody's costs. Returns NULL, or the id of the service of this address and port. */
+/* The one look-up that traffic of nobody's costs. Returns NULL, or the map's value for this address and port. */
 static __always_inline __u32 *service_look_up(const struct packet *packet)
 {
 	const struct cookie_flow *flow = &packet->flow;
@@ -52,7 +52,8 @@ static __always_inline _Bool service_find(struct scratch *scratch, const struct 
 	__builtin_memcpy(recent->address, flow->server, sizeof(recent->address));
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
-	recent->service = *service;
+	recent->service = *service & ~SHAKEOFF_ADDRESS_LEFT;
+	recent->left = *service & SHAKEOFF_ADDRESS_LEFT;
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);

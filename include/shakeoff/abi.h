@@ -25,8 +25,8 @@
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
 #define SHAKEOFF_MAP_CONTROL "shakeoff_v2"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
-#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id */
-#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> __u32 service id */
+#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_LEFT */
+#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
 #define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
@@ -36,7 +36,7 @@
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 
-#define SHAKEOFF_MAX_SERVICES 16384 /* configured ones, and a discovered listening socket each */
+#define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_RINGS 64
@@ -208,7 +208,7 @@ struct shakeoff_service {
 	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
 	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
 	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
-	__u32 backlog;                /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
+	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
 	__u32 engage_rate;    /* SYNs a second */
@@ -219,14 +219,14 @@ struct shakeoff_service {
 	__u8 pad[7];
 	__u64 pad2[5];
 
-	__u64 enqueued;    /* final ACKs validated and given on */
-	__u64 engaged_ns;  /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 pressure_ns; /* when what keeps it engaged was last seen */
-	__u64 released_ns; /* when it last went back to the kernel; 0: never */
-	__u64 window_ns;   /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
-	__u64 window_syns; /* SYNs in it */
-	__u32 engagements; /* how often it was engaged */
-	__u32 cause;       /* enum shakeoff_engage_cause: of the last time */
+	__u64 enqueued;      /* final ACKs validated and given on */
+	__u64 engaged_ns;    /* since when SYNs are answered with cookies; 0: they are not, now */
+	__u64 pressure_ns;   /* when what keeps it engaged was last seen */
+	__u64 released_ns;   /* when it last went back to the kernel; 0: never */
+	__u64 window_ns;     /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 window_syns;   /* SYNs in it */
+	__u32 engagements;   /* how often it was engaged */
+	__u32 cause;         /* enum shakeoff_engage_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
@@ -241,6 +241,12 @@ _Static_assert(sizeof(struct shakeoff_service) == 320, "shakeoff_service is inde
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, "its own cache line");
+
+/*
+ * With a service's id: this one of its addresses is left to the kernel, under the service's SYN budget (LEFT_NETFILTER, listener
+ * handoff).
+ */
+#define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 
 /* A place where a service is reached: one of the host's own unicast addresses. */
 struct shakeoff_address4 {
@@ -280,8 +286,8 @@ struct shakeoff_service_counters {
 	__u64 synack;    /* SYN-ACKs sent: cookies out */
 	__u64 ack_valid; /* final ACKs accepted */
 	__u64 ack_invalid;
-	__u64 overflow; /* SYNs and ACKs turned away by a full accept queue */
-	__u64 admitted; /* listener handoff: requests assigned to the listening socket by the tc program */
+	__u64 overflow;   /* SYNs and ACKs turned away by a full accept queue */
+	__u64 admitted;   /* listener handoff: requests assigned to the listening socket by the tc program */
 	__u64 unadmitted; /* listener handoff: the kernel refused the assignment, or no socket listened any more */
 	__u64 pad;
 };

@@ -28,8 +28,8 @@ struct config_service {
 	enum shakeoff_overflow overflow; /* default drop */
 	enum shakeoff_engage engage;     /* auto (default) or always */
 	uint32_t backlog;                /* 1..65535, default 4096 */
-	uint32_t engage_rate;            /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
-	uint32_t syn_budget;             /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
+	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
+	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
 };
 
 /* [discovered]: what holds for services that discovery finds: overflow, engage, engage-rate, syn-budget, backlog. */

@@ -107,13 +107,12 @@ struct shakeoff_control *datapath_control(struct datapath *datapath);
 struct shakeoff_service *datapath_services(struct datapath *datapath); /* SHAKEOFF_MAX_SERVICES of them */
 uint8_t *datapath_filter(struct datapath *datapath, uint32_t which);   /* 0 or 1: SHAKEOFF_FILTER_BYTES (filter.h) */
 
-/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order. */
-int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service);
+/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: service id and SHAKEOFF_ADDRESS_LEFT. */
+int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value);
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
 /* Calls back for every address; the callback may remove the one it is given. Stops at a callback's non-zero return. */
 int datapath_address_each(struct datapath *datapath,
-			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port,
-					  uint32_t service),
+			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port, uint32_t value),
 			  void *context);
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface);

@@ -80,11 +80,11 @@ static int changed(struct datapath *datapath, int result)
 	return result;
 }
 
-int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t service)
+int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct address_key key = address_key(address, port);
 
-	return changed(datapath, map_set(datapath, key.map, &key.v6, &service));
+	return changed(datapath, map_set(datapath, key.map, &key.v6, &value));
 }
 
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port)
@@ -118,8 +118,7 @@ static int addresses_collect(struct datapath *datapath, enum map map, struct add
 }
 
 int datapath_address_each(struct datapath *datapath,
-			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port,
-					  uint32_t service),
+			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port, uint32_t value),
 			  void *context)
 {
 	cleanup_free struct address_key *keys = NULL;
@@ -131,13 +130,13 @@ int datapath_address_each(struct datapath *datapath,
 		result = addresses_collect(datapath, MAP_ADDRESSES6, &keys, &count);
 	for (size_t i = 0; i < count && !result; i++) {
 		struct in6_addr address;
-		uint32_t service;
+		uint32_t value;
 		uint16_t port;
 
-		if (map_get(datapath, keys[i].map, &keys[i].v6, &service))
+		if (map_get(datapath, keys[i].map, &keys[i].v6, &value))
 			continue;
 		address_of_key(&keys[i], &address, &port);
-		result = callback(context, &address, port, service);
+		result = callback(context, &address, port, value);
 	}
 	return result;
 }

@@ -184,8 +184,16 @@ static void print_reason(const struct service_row *rows, size_t count, const str
 	*before = "";
 }
 
+static bool any_address_left(const struct view_datapath *datapath)
+{
+	for (size_t i = 0; i < datapath->address_count; i++)
+		if (datapath->addresses[i].left)
+			return true;
+	return false;
+}
+
 /* What the names in the column "Why" mean, of those that occur. */
-static void print_reasons(const struct service_row *rows, size_t count)
+static void print_reasons(const struct view_datapath *datapath, const struct service_row *rows, size_t count)
 {
 	const char *before = "\n";
 
@@ -193,6 +201,9 @@ static void print_reasons(const struct service_row *rows, size_t count)
 		print_reason(rows, count, &cause_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
 		print_reason(rows, count, &left_table[i], &before);
+	if (any_address_left(datapath))
+		printf("%s(left): this address is left to the kernel: %s\n", before,
+		       left_table[SHAKEOFF_LEFT_NETFILTER].help);
 }
 
 static int print_services(const struct view *view, const struct view_datapath *datapath, bool all)
@@ -221,7 +232,7 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	table_free(table);
 	if (shown < count)
 		printf("and %zu more: --all lists them\n", count - shown);
-	print_reasons(rows, shown);
+	print_reasons(datapath, rows, shown);
 	return STATUS_OK;
 }
 
@@ -326,6 +337,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   (json_int_t)service->backlog, "listen_backlog", (json_int_t)service->listen_backlog,
 				   "addresses", view_addresses_json(datapath, row->id));
 
+	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
 	add_engagement(object, view, service, state);
 	return object;
 }

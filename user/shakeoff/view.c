@@ -27,7 +27,7 @@ static int compare_addresses(const void *left, const void *right)
 	return order ? order : (int)a->port - (int)b->port;
 }
 
-static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
+static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct view_datapath *datapath = context;
 
@@ -40,7 +40,12 @@ static int add_address(void *context, const struct in6_addr *address, uint16_t p
 			return -ENOMEM;
 		datapath->addresses = grown;
 	}
-	datapath->addresses[datapath->address_count++] = (struct view_address){ *address, port, service };
+	datapath->addresses[datapath->address_count++] = (struct view_address){
+		.address = *address,
+		.port = port,
+		.left = value & SHAKEOFF_ADDRESS_LEFT,
+		.service = value & ~SHAKEOFF_ADDRESS_LEFT,
+	};
 	return 0;
 }
 
@@ -105,9 +110,11 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 
 	snprintf(text, size, "none of this host's");
 	for (size_t i = 0; i < count; i++) {
-		char endpoint[TEXT_ENDPOINT];
+		char endpoint[TEXT_ENDPOINT + sizeof(" (left)")];
 
-		text_endpoint(&list[i]->address, list[i]->port, endpoint, sizeof(endpoint));
+		text_endpoint(&list[i]->address, list[i]->port, endpoint, TEXT_ENDPOINT);
+		if (list[i]->left)
+			strcat(endpoint, " (left)");
 		if (used + 1 + strlen(endpoint) + sizeof(" and 65536 more") > size) {
 			snprintf(text + used, size - used, " and %zu more", count - i);
 			break;
@@ -116,7 +123,7 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 	}
 }
 
-json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service)
+static json_t *addresses_json(const struct view_datapath *datapath, uint32_t service, bool only_left)
 {
 	const struct view_address *const *list;
 	size_t count = view_addresses_of(datapath, service, &list);
@@ -125,10 +132,22 @@ json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t servi
 	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT];
 
+		if (only_left && !list[i]->left)
+			continue;
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, sizeof(endpoint));
 		json_array_append_new(array, json_string(endpoint));
 	}
 	return array;
+}
+
+json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service)
+{
+	return addresses_json(datapath, service, false);
+}
+
+json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t service)
+{
+	return addresses_json(datapath, service, true);
 }
 
 /* -------------------------------------------------------------------------------------------------------- datapaths */

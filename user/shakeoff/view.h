@@ -15,6 +15,7 @@
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;
+	bool left; /* SHAKEOFF_ADDRESS_LEFT */
 	uint32_t service;
 };
 
@@ -65,10 +66,14 @@ const struct shakeoff_service *view_service_at(const struct view_datapath *datap
 size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
 			 const struct view_address *const **first);
 
-/* The same as people read them: "10.9.0.1:80 [2001:db8::1]:443", of many the first few; and all of them for JSON. */
+/*
+ * The same as people read them: "10.9.0.1:80 [2001:db8::1]:443 (left)", of many the first few; and for JSON all of them, or
+ * all that are left to the kernel alone.
+ */
 #define VIEW_ADDRESSES 80
 void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size);
 json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service);
+json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t service);
 
 /* Connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);

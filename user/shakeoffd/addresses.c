@@ -10,7 +10,7 @@
 
 struct published {
 	struct in6_addr address;
-	uint32_t service; /* id */
+	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_LEFT */
 };
 
 struct published_port {
@@ -20,7 +20,7 @@ struct published_port {
 
 /* ---------------------------------------------------------------------------------------------------------- opening */
 
-static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
+static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct published_port *at_port = &((struct published_port *)context)[port];
 
@@ -33,7 +33,7 @@ static int read_one(void *context, const struct in6_addr *address, uint16_t port
 			return -ENOMEM;
 		at_port->list = larger;
 	}
-	at_port->list[at_port->count++] = (struct published){ .address = *address, .service = service };
+	at_port->list[at_port->count++] = (struct published){ .address = *address, .value = value };
 	return 0;
 }
 
@@ -106,12 +106,18 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 	/* Connections that came to it before were none of the hook's business, and are in no filter. */
 	if (is_new)
 		socket_filter_restart(addresses->filter);
-	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->service);
+	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->value);
 	if (error == -E2BIG || error == -ENOMEM)
 		turn_away(addresses);
 	else if (error)
 		log_warn_limited("an address of a service could not be published: %s", strerror(-error));
 	return !error;
+}
+
+/* What only stays until more is known stays as it is. */
+static bool leads_there(const struct published *old, const struct published *wanted, bool keep_only)
+{
+	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_LEFT));
 }
 
 /* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
@@ -124,14 +130,14 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 	for (size_t i = 0; i < count; i++) {
 		struct published wanted = {
 			.address = list[i].address,
-			.service = list[i].service->slots[datapath].id,
+			.value = list[i].service->slots[datapath].id | (list[i].left ? SHAKEOFF_ADDRESS_LEFT : 0),
 		};
 		bool there;
 
 		for (; o < old->count && compare(&old->list[o], &wanted) < 0; o++)
 			datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
 		there = o < old->count && !compare(&old->list[o], &wanted);
-		if (there && old->list[o].service == wanted.service) {
+		if (there && leads_there(&old->list[o], &wanted, list[i].keep_only)) {
 			next->list[next->count++] = old->list[o++];
 			continue;
 		}

@@ -9,7 +9,9 @@
 #define PORTS (1u << 16)
 
 #define POLL_PERIOD_NS (500 * NS_PER_MS)
-#define SETTLE_PERIOD_NS (200 * NS_PER_MS)
+/* How often it is looked whether something was lost between the two programs, and how often when it looks like that. */
+#define SETTLE_PERIOD_NS NS_PER_S
+#define SETTLE_WATCH_NS (200 * NS_PER_MS)
 
 /* What found no slot or no room in a map may find it later. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
@@ -24,6 +26,7 @@
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
+	bool left; /* published as left to the kernel: the self-test failed there */
 };
 
 struct discovery_port {
@@ -312,28 +315,37 @@ static int request_tests(struct discovery *discovery)
 	return error;
 }
 
+static bool is_refused(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
+{
+	return selftest_result(discovery->selftest, address, port) == SELFTEST_NOT_REACHED;
+}
+
 static void judge(struct discovery *discovery, struct listening_service *listening)
 {
-	if (!listening->refusals == !listening->not_reached)
+	bool not_reached = listening->refusals && !listening->others;
+
+	listening->refusals = listening->others = 0;
+	if (listening->not_reached == not_reached)
 		return;
-	listening->not_reached = listening->refusals != 0;
+	listening->not_reached = not_reached;
 	describe(discovery, listening);
 }
 
-/* A service is left to the kernel when one of its places is not reached. */
+/* A place that is not reached is left to the kernel; a service of which none is, as a whole. */
 static void take_results(struct discovery *discovery)
 {
-	for (size_t i = 0; i < discovery->delivery_count; i++)
-		discovery->configured[i].refusals = 0;
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
-		d->listening.refusals = 0;
 	for (size_t port = 0; port < PORTS; port++) {
 		const struct discovery_port *at_port = &discovery->ports[port];
 
-		for (size_t i = 0; i < at_port->count; i++)
-			if (selftest_result(discovery->selftest, &at_port->list[i].address, (uint16_t)port) ==
-			    SELFTEST_NOT_REACHED)
-				at_port->list[i].owner->refusals++;
+		for (size_t i = 0; i < at_port->count; i++) {
+			const struct tested *tested = &at_port->list[i];
+			bool refused = is_refused(discovery, &tested->address, (uint16_t)port);
+
+			tested->owner->refusals += refused;
+			tested->owner->others += !refused;
+			if (refused != tested->left)
+				mark(discovery, (uint16_t)port);
+		}
 	}
 	for (size_t i = 0; i < discovery->delivery_count; i++)
 		judge(discovery, &discovery->configured[i]);
@@ -397,10 +409,20 @@ static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t n
 			discovered_idle(&discovery->discovered, l->discovered, now_ns);
 }
 
+static bool same_places(const struct discovery_port *at_port, const struct tested *tested, size_t count)
+{
+	bool same = count == at_port->count;
+
+	for (size_t i = 0; i < count && same; i++)
+		same = IN6_ARE_ADDR_EQUAL(&tested[i].address, &at_port->list[i].address) &&
+		       tested[i].owner == at_port->list[i].owner;
+	return same;
+}
+
 static void replace_tested(struct discovery *discovery, struct discovery_port *at_port, struct tested *tested,
 			   size_t count)
 {
-	if (count != at_port->count || (count && memcmp(tested, at_port->list, count * sizeof(*tested))))
+	if (!same_places(at_port, tested, count))
 		discovery->tests_changed = true;
 	free(at_port->list);
 	at_port->list = tested;
@@ -436,8 +458,16 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		owner = owner_of(discovery, place, now_ns);
 		if (!owner)
 			continue;
-		tested[tested_count] = (struct tested){ .address = place->address, .owner = owner };
-		*address = (struct address){ .address = place->address, .service = owner->service };
+		tested[tested_count] = (struct tested){
+			.address = place->address,
+			.owner = owner,
+			.left = is_refused(discovery, &place->address, port),
+		};
+		*address = (struct address){
+			.address = place->address,
+			.service = owner->service,
+			.left = tested[tested_count].left,
+		};
 		address->keep_only = is_pending(discovery, &tested[tested_count], port, now_ns);
 		pending |= address->keep_only;
 		tested_count++;
@@ -491,10 +521,15 @@ static void look_again(struct discovery *discovery)
 
 static void settle(struct discovery *discovery, uint64_t now_ns)
 {
+	bool watched = false;
+
+	if (now_ns < discovery->settle_ns)
+		return;
 	for (size_t i = 0; i < discovery->delivery_count; i++)
-		service_settle_listening(discovery->configured[i].service, now_ns);
+		watched |= service_settle_listening(discovery->configured[i].service, now_ns);
 	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
-		service_settle_listening(&d->service, now_ns);
+		watched |= service_settle_listening(&d->service, now_ns);
+	discovery->settle_ns = now_ns + (watched ? SETTLE_WATCH_NS : SETTLE_PERIOD_NS);
 }
 
 int discovery_tick(struct discovery *discovery, uint64_t now_ns)
@@ -502,10 +537,7 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 	int error = 0;
 
 	discovery->dirty |= discovery->pending;
-	if (now_ns - discovery->settled_ns >= SETTLE_PERIOD_NS) {
-		discovery->settled_ns = now_ns;
-		settle(discovery, now_ns);
-	}
+	settle(discovery, now_ns);
 	if (now_ns - discovery->looked_ns >= LOOK_AGAIN_NS) {
 		discovery->looked_ns = now_ns;
 		look_again(discovery);

@@ -43,7 +43,8 @@ struct discovery {
 	bool recount;                 /* the sockets of configured services have to be counted again */
 	bool tests_changed;           /* other places are to be tested than the self-test knows */
 	uint64_t round;
-	uint64_t polled_ns, settled_ns, looked_ns;
+	uint64_t polled_ns, looked_ns; /* when that was done last */
+	uint64_t settle_ns;            /* when it is to be done next */
 
 	struct places places; /* working memory: used again and again */
 	struct address *list;

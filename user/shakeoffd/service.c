@@ -459,13 +459,17 @@ static bool is_settled(const struct service_slot *slot)
 	return !slot->seen_ns && shared_get(slot->shared->enqueued) == shared_get(slot->shared->dequeued);
 }
 
-void service_settle_listening(struct service *service, uint64_t now_ns)
+bool service_settle_listening(struct service *service, uint64_t now_ns)
 {
+	bool watched = false;
+
 	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
 		if (is_settled(&service->slots[i]))
 			continue;
 		pthread_mutex_lock(&service->lock);
 		settle_slot(service, &service->slots[i], now_ns);
 		pthread_mutex_unlock(&service->lock);
+		watched = true;
 	}
+	return watched;
 }

@@ -122,8 +122,9 @@ void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_n
 
 /*
  * The same for the listener handoff: what was validated but never came to the tc program is counted out, because it would take
- * places of the queue for ever. To be called several times a second, by the thread that changes the handoff. Takes the lock.
+ * places of the queue for ever. For the thread that changes the handoff; takes the lock. Returns whether there is something to
+ * watch: then it is to be called several times a second, otherwise now and then.
  */
-void service_settle_listening(struct service *service, uint64_t now_ns);
+bool service_settle_listening(struct service *service, uint64_t now_ns);
 
 #endif
