@@ -29,20 +29,23 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
  */
 __noinline __u32 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 {
-	__u32 slot = epoch % SHAKEOFF_KEY_SLOTS;
-	const struct shakeoff_key *key = bpf_map_lookup_elem(&cookie_keys, &slot);
 	struct scratch *scratch = scratch_get();
 	struct recent *recent;
 	struct siphash hash;
 	__u32 beginning;
 
-	if (!key || !scratch) /* cannot be: for the verifier */
+	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	recent = &scratch->recent;
 	beginning = cookie_beginning(scratch->packet.flow.ipv6, bits) & (COOKIE_BEGINNINGS - 1);
 	if (recent->hash_epoch != epoch)
 		recent->hashes_begun = 0;
 	if (!(recent->hashes_begun & (1u << beginning))) {
+		__u32 slot = epoch % SHAKEOFF_KEY_SLOTS;
+		const struct shakeoff_key *key = bpf_map_lookup_elem(&cookie_keys, &slot);
+
+		if (!key) /* likewise */
+			return 0;
 		cookie_begin(&hash, key, &scratch->packet.flow, epoch, bits);
 		recent->hashes[beginning] = hash;
 		recent->hash_epoch = epoch;

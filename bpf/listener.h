@@ -21,6 +21,22 @@ static __always_inline _Bool listener_is_ready(const struct walk *walk)
 	return recent->has_profile && recent->profile.admits && (walk->control->flags & SHAKEOFF_KEYS_LOADED);
 }
 
+/*
+ * How many more connections may wait: not those that wait in the socket's accept queue, and not those that are on their way
+ * there from the hook.
+ */
+static __always_inline __u64 listener_room(const struct listening *listener, const struct shakeoff_service *service,
+					   __u64 enqueued)
+{
+	__u32 capacity = listener->backlog < service->backlog ? listener->backlog : service->backlog;
+	__s64 on_their_way = enqueued - service->dequeued;
+	__u64 taken = listener->waiting;
+
+	if (on_their_way > 0)
+		taken += on_their_way;
+	return taken < capacity ? capacity - taken : 0;
+}
+
 /* socket_find() with the listening socket remembered for this tick. */
 static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
 						       const struct walk *walk, struct time_wait *time_wait)
@@ -31,6 +47,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 	if (found == SOCKET_LISTENS) {
 		recent->listener_tick = walk->scratch->moment.tick;
 		recent->listener_enqueued = walk->service->enqueued;
+		recent->listener_room = listener_room(&recent->listener, walk->service, recent->listener_enqueued);
 		engage_look(walk->service, &recent->listener, walk->now_ns);
 	}
 	return found;
@@ -41,24 +58,12 @@ static __always_inline _Bool listener_is_remembered(const struct walk *walk)
 	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
 }
 
-/*
- * Whether the accept queue has no room: what waits in it, what is on its way there from the hook, and what the hook has let
- * through since the socket was looked at.
- */
+/* Whether the accept queue has no room, with what the hook has let through since the socket was looked at. */
 static __always_inline _Bool listener_full(const struct walk *walk)
 {
-	const struct shakeoff_service *service = walk->service;
 	const struct recent *recent = &walk->scratch->recent;
-	__u32 capacity = recent->listener.backlog < service->backlog ? recent->listener.backlog : service->backlog;
-	__u64 enqueued = service->enqueued;
-	__s64 on_their_way = enqueued - service->dequeued;
-	__s64 since = enqueued - recent->listener_enqueued;
 
-	if (on_their_way < since)
-		on_their_way = since;
-	if (on_their_way < 0)
-		on_their_way = 0;
-	return recent->listener.waiting + on_their_way >= capacity;
+	return walk->service->enqueued - recent->listener_enqueued >= recent->listener_room;
 }
 
 /* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */

@@ -157,6 +157,7 @@ struct recent {
 	struct listening listener;
 	__u64 listener_tick;     /* 0: not looked up yet */
 	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
+	__u64 listener_room;     /* so many more connections may wait */
 };
 
 /* The time in the units that are needed. */
