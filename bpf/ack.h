@@ -124,6 +124,16 @@ static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *c
 }
 
 /*
+ * To a listening socket a segment follows its ACK through the same CPU, and finds the connection's socket there. On another CPU it
+ * may be there first, and meet only the listening one: that would answer with an RST.
+ */
+static __always_inline enum shakeoff_verdict listener_follow(const struct past *past)
+{
+	return past->earlier->replaced == bpf_get_smp_processor_id() ? SHAKEOFF_SEGMENT_FOLLOWS :
+								       SHAKEOFF_SEGMENT_EARLY;
+}
+
+/*
  * The same to a listening socket. A good cookie whose connection nobody has met yet, though it came before, opens it again:
  * the kernel had no room or no memory the first time.
  */
@@ -135,13 +145,13 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 
 	if (earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn) {
 		if (past->follows)
-			return SHAKEOFF_SEGMENT_FOLLOWS;
+			return listener_follow(past);
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
 	if (listener_full(walk))
 		return ack_overflow(ctx, packet, walk);
-	opening->replaced = 0;
+	opening->replaced = bpf_get_smp_processor_id();
 	return admit(ctx, packet, walk, opening, earlier != NULL);
 }
 
@@ -157,10 +167,10 @@ static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ct
 	if (judgement == COOKIE_GOOD)
 		return listener_accept(ctx, packet, walk, past);
 	if (past->follows)
-		return SHAKEOFF_SEGMENT_FOLLOWS;
+		return listener_follow(past);
 	if (!answering)
 		return SHAKEOFF_ACK_PEACE;
-	if (walk->now_ns - walk->service->engaged_ns <= SHAKEOFF_KERNEL_COOKIE_NS && kernel_cookie_good(packet))
+	if (kernel_cookies_are_out(walk) && kernel_cookie_good(packet))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
 }
@@ -192,7 +202,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return listener_ack_walk(ctx, packet, walk, &past, answering);
 	if (past.follows)
-		return SHAKEOFF_SEGMENT_FOLLOWS;
+		return listener_follow(&past);
 	if (!answering)
 		return SHAKEOFF_ACK_PEACE;
 	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;

@@ -151,12 +151,14 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 		return;
 	tuple_of(&packet->flow, &walk.scratch->tuple);
 	entry = bpf_map_lookup_elem(&validated, &walk.scratch->tuple);
-	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
+	if (entry ? entry->flags & SHAKEOFF_VALIDATED_ADMITTED :
+		    !told) /* a flood of good cookies may have evicted it */
 		return;
 	if (!told && !admission_recover(skb, &walk, entry, &admission))
 		return;
-	entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
-	filter_take_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING);
+	/* The hint stays: another tuple of its slot may be on its way. */
+	if (entry)
+		entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
 	count_admission(&admission, request_assign(skb, &packet->flow, &admission));
 }
 

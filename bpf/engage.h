@@ -11,6 +11,9 @@
 
 #define ENGAGE_BATCH 32
 
+/* Below this rate one batch alone would be too many for a window of half of it. */
+#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS))
+
 /* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
 static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
 {
@@ -57,6 +60,16 @@ static __always_inline _Bool cookies_are_out(struct shakeoff_service *service, _
 	       (service->released_ns && (__s64)(now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS);
 }
 
+/*
+ * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, or before the daemon started, which
+ * may have been long after.
+ */
+static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
+{
+	return (__s64)(walk->now_ns - walk->service->engaged_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
+	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
+}
+
 /* A SYN in peace. Returns whether it begins the answering. */
 static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, const struct listening *listener,
 					      __u64 now_ns)
@@ -79,9 +92,11 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 /* A SYN that is answered. */
 static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
 {
-	if (service->engage != SHAKEOFF_ENGAGE_AUTO || ++scratch->syns % ENGAGE_BATCH)
+	__u32 batch = service->engage_rate < ENGAGE_BATCH_RATE ? 1 : ENGAGE_BATCH;
+
+	if (service->engage != SHAKEOFF_ENGAGE_AUTO || ++scratch->syns % batch)
 		return;
-	if (window_exceeds(service, now_ns, ENGAGE_BATCH, service->engage_rate / 2))
+	if (window_exceeds(service, now_ns, batch, service->engage_rate / 2))
 		engage_pressed(service, now_ns);
 }
 

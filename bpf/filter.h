@@ -65,16 +65,13 @@ static __always_inline _Bool filter_has_hint(const struct cookie_flow *flow, con
 	return byte && (*byte & hint);
 }
 
-/* Whether the tuple's slot has the hint, which is then gone. */
-static __always_inline _Bool filter_take_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
-					      __u8 hint)
+static __always_inline void filter_drop_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
+					     __u8 hint)
 {
 	__u8 *byte = filter_byte(control->filter_active, filter_slot(flow));
 
-	if (!byte || !(*byte & hint))
-		return 0;
-	*byte &= ~hint;
-	return 1;
+	if (byte)
+		*byte &= ~hint;
 }
 
 #endif

@@ -32,6 +32,8 @@ static __always_inline __u64 listener_room(const struct listening *listener, con
 	__s64 on_their_way = enqueued - service->dequeued;
 	__u64 taken = listener->waiting;
 
+	if (!capacity) /* listen(fd, 0): the kernel takes one all the same */
+		capacity = 1;
 	if (on_their_way > 0)
 		taken += on_their_way;
 	return taken < capacity ? capacity - taken : 0;
@@ -111,12 +113,14 @@ static __always_inline void listener_confirm(const struct packet *packet, const 
 	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
 	struct shakeoff_validated *entry;
 
-	if (!filter_take_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
+	if (!filter_has_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
 		return;
 	tuple_of(&packet->flow, tuple);
 	entry = bpf_map_lookup_elem(&validated, tuple);
-	if (entry)
-		entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
+	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
+		return; /* the hint is another tuple's of this slot */
+	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
+	filter_drop_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED);
 }
 
 #endif

@@ -314,7 +314,7 @@ struct shakeoff_validated {
 	__u16 service;  /* id */
 	__u8 followed;  /* segments that followed the ACK before its socket existed; counted without a lock, so about */
 	__u8 flags;     /* SHAKEOFF_VALIDATED_* */
-	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none */
+	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: the CPU */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");
 

@@ -45,6 +45,7 @@
 	X(ACK_OVERFLOW_RESET, "ack_overflow_reset", TX, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK refused with RST") \
 	X(ACK_VALID, "ack_valid", DROP, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, given to the daemon") \
 	X(SEGMENT_HELD, "segment_held", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
+	X(SEGMENT_EARLY, "segment_early", DROP, 0, "overtook its final ACK on another CPU: the client sends it again") \
 	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN not answered")                                                                       \
 	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \

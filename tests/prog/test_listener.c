@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -504,6 +505,22 @@ static void half_the_rate_keeps_it_engaged(void **state)
 	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
 }
 
+static void a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = 1000; /* ten in a window begin it, five keep it */
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	before = harness.service->pressure_ns;
+	for (int i = 0; i < 100; i++) {
+		harness.service->window_ns = 0; /* each in a window of its own */
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	}
+	assert_int_equal(harness.service->pressure_ns, before);
+}
+
 static void our_cookies_stay_good_after_the_flood(void **state)
 {
 	struct client client;
@@ -591,7 +608,22 @@ static void cookies_of_the_kernel_are_good_for_a_while_after_engaging(void **sta
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 	assert_not_accepted(&wrong);
 	harness.service->engaged_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.control->started_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	assert_not_accepted(&ack);
+}
+
+/* While there was none the kernel may have answered. */
+static void they_are_so_too_after_the_start_of_a_daemon(void **state)
+{
+	struct segment ack;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	ack = ack_of_kernel_cookie();
+	harness.service->pressure_ns = monotonic_ns();
+	harness.service->engaged_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.control->started_ns = monotonic_ns() - SECOND;
+	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 }
 
 static void they_are_so_too_where_cookies_are_always_given(void **state)
@@ -704,6 +736,41 @@ static void what_follows_the_ack_passes_without_metadata(void **state)
 	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
 	client.ack.seq += 1000;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+}
+
+static void on_another_cpu_it_waits_to_be_sent_again(void **state)
+{
+	static const uint8_t flags[] = { ACK | PSH, ACK, ACK | FIN, RST, RST | ACK };
+	struct shakeoff_validated entry;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	admitted(&client, &linux_syn);
+	validated_age(&client.ack, 0);
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.replaced, sched_getcpu());
+	entry.replaced++; /* as if the ACK had come in by another CPU */
+	validated_set(&client.ack, &entry);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_EARLY);
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		struct segment segment = client.ack;
+
+		segment.flags = flags[i];
+		segment.seq += 1000;
+		assert_verdict(&segment, SHAKEOFF_SEGMENT_EARLY);
+	}
+	assert_int_equal(harness.service->enqueued, 1);
+}
+
+static void a_socket_with_backlog_zero_takes_one(void **state)
+{
+	struct client client;
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv4, ipv4.server, 0);
+	admitted(&client, &linux_syn);
 }
 
 static void a_duplicate_of_the_ack_follows_it(void **state)
@@ -826,11 +893,13 @@ int main(void)
 		TEST(it_goes_on_for_the_hold_time),
 		TEST(after_the_hold_time_it_is_peace_again),
 		TEST(half_the_rate_keeps_it_engaged),
+		TEST(a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged),
 		TEST(our_cookies_stay_good_after_the_flood),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
 		TEST(in_a_flood_what_nobody_asked_for_is_dropped),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_engaging),
+		TEST(they_are_so_too_after_the_start_of_a_daemon),
 		TEST(they_are_so_too_where_cookies_are_always_given),
 		TEST(a_full_accept_queue_drops),
 		TEST(a_full_accept_queue_resets),
@@ -838,6 +907,8 @@ int main(void)
 		TEST(the_services_backlog_holds_where_it_is_smaller),
 		TEST(what_is_on_its_way_to_the_socket_counts),
 		TEST(what_follows_the_ack_passes_without_metadata),
+		TEST(on_another_cpu_it_waits_to_be_sent_again),
+		TEST(a_socket_with_backlog_zero_takes_one),
 		TEST(a_duplicate_of_the_ack_follows_it),
 		TEST(an_ack_whose_connection_nobody_met_is_accepted_again),
 		TEST(a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing),

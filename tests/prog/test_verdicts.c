@@ -172,6 +172,21 @@ static void reach_SEGMENT_FOLLOWS(void)
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
 }
 
+static void reach_SEGMENT_EARLY(void)
+{
+	struct shakeoff_validated entry;
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client = connected();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	validated_age(&client.ack, 0);
+	assert_true(validated_get(&client.ack, &entry));
+	entry.replaced++; /* the CPU of its ACK */
+	validated_set(&client.ack, &entry);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_EARLY);
+}
+
 static void reach_SYNACK_SENT(void)
 {
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
