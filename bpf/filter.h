@@ -31,10 +31,18 @@ static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, con
 	return !byte || *byte;
 }
 
-/*
- * The tuple has a socket from now on, or soon. hints: SHAKEOFF_FILTER_PENDING and so on. What is there already is left: a
- * write that changes nothing would take the cache line from the other CPUs.
- */
+/* What is there already is left: a write that changes nothing would take the cache line from the other CPUs. */
+static __always_inline void filter_set(__u8 *byte, __u8 hints)
+{
+	__u8 before = *byte, after = before | SHAKEOFF_FILTER_SOCKET | hints;
+
+	if (hints & SHAKEOFF_FILTER_UNCONFIRMED)
+		after &= ~SHAKEOFF_FILTER_AGE;
+	if (after != before)
+		*byte = after;
+}
+
+/* The tuple has a socket from now on, or soon. hints: SHAKEOFF_FILTER_PENDING and so on. */
 static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control,
 					__u8 hints)
 {
@@ -44,17 +52,16 @@ static __always_inline void filter_note(const struct cookie_flow *flow, const st
 	 */
 	__u32 flags = *(const volatile __u32 *)&control->flags;
 	__u32 active = *(const volatile __u32 *)&control->filter_active;
-	__u8 bits = SHAKEOFF_FILTER_SOCKET | hints;
 	__u32 slot = filter_slot(flow);
 	__u8 *byte = filter_byte(active, slot);
 
-	if (byte && (*byte & bits) != bits)
-		*byte |= bits;
+	if (byte)
+		filter_set(byte, hints);
 	if (!(flags & SHAKEOFF_FILTER_BUILDING))
 		return;
 	byte = filter_byte(active ^ 1, slot);
-	if (byte && (*byte & bits) != bits)
-		*byte |= bits;
+	if (byte)
+		filter_set(byte, hints);
 }
 
 static __always_inline _Bool filter_has_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,

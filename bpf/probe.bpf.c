@@ -24,13 +24,13 @@
 #define TCP_CHECK 16 /* offsets in the TCP header */
 #define TCP_SEQ 4
 #define TCP_OFFSET_AND_FLAGS 12
-#define ACK_WORD to_be16(0x5010) /* length 5 words, ACK */
-#define RST_WORD to_be16(0x5014) /* the same with RST */
+#define SYN to_be16(0x0002)
+#define RST to_be16(0x0004)
 
-/* Addresses in the IP headers, source and destination together; ports, sequence and acknowledgment number in TCP's. */
+/* Addresses in the IP headers, source and destination together; in TCP's everything from the ports to the flags. */
 #define ADDRESSES4 12
 #define ADDRESSES6 8
-#define NUMBERS_LEN 12
+#define NUMBERS_LEN 14
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -52,18 +52,27 @@ static __always_inline __u32 tcp_offset(const struct shakeoff_probe_frame *probe
 										      SHAKEOFF_PROBE_TCP6;
 }
 
-/* RFC 1624, equation 3. */
+/*
+ * What a client would send that does not want the connection after all: RST and ACK, or after a SYN an RST with the
+ * next sequence number, which also ends a request that the SYN made where something took it elsewhere (TPROXY).
+ * Checksum: RFC 1624, equation 3.
+ */
 static __always_inline void make_reset(__u8 *tcp)
 {
+	__be16 *word = (__be16 *)(tcp + TCP_OFFSET_AND_FLAGS);
 	__u16 *check = (__u16 *)(tcp + TCP_CHECK);
+	__be32 *seq = (__be32 *)(tcp + TCP_SEQ);
+	__be32 next = *word & SYN ? to_be32(from_be32(*seq) + 1) : *seq;
+	__be16 reset = (*word & ~SYN) | RST;
 
-	*check = csum_fold((__u64)(__u16) ~*check + (__u16)~ACK_WORD + RST_WORD);
-	*(__be16 *)(tcp + TCP_OFFSET_AND_FLAGS) = RST_WORD;
+	*check = csum_fold((__u64)(__u16) ~*check + (__u16) ~*word + reset + (__u32) ~*seq + next);
+	*word = reset;
+	*seq = next;
 }
 
 /*
- * One frame a run: first all ACKs, later a RST after each. What the kernel received of an earlier frame is still in the
- * memory of this one, so every byte is written.
+ * One frame a run: first all probes, later a RST after each. What the kernel received of an earlier frame is still in
+ * the memory of this one, so every byte is written.
  */
 SEC("xdp")
 int probe_send(struct xdp_md *ctx)
@@ -95,10 +104,6 @@ static __always_inline _Bool is_unchanged(struct __sk_buff *skb, __u32 offset, c
 
 static __always_inline _Bool is_probe(struct __sk_buff *skb, const struct shakeoff_probe_frame *probe)
 {
-	__be16 word;
-
-	if (bpf_skb_load_bytes(skb, TCP_OFFSET_AND_FLAGS, &word, sizeof(word)) || word != ACK_WORD)
-		return 0;
 	if (skb->protocol == to_be16(ETH_P_IP))
 		return is_unchanged(skb, ADDRESSES4, &probe->frame[ETH_HLEN + ADDRESSES4], 8, BPF_HDR_START_NET);
 	return is_unchanged(skb, ADDRESSES6, &probe->frame[ETH_HLEN + ADDRESSES6], 32, BPF_HDR_START_NET);
@@ -109,7 +114,7 @@ SEC("socket")
 int probe_arrive(struct __sk_buff *skb)
 {
 	struct shakeoff_probe_frame *probe;
-	__u8 numbers[NUMBERS_LEN];
+	__u8 numbers[NUMBERS_LEN] __attribute__((aligned(4)));
 	__u32 index;
 
 	if (bpf_skb_load_bytes(skb, 0, numbers, sizeof(numbers)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The self-test in the tc program: probes are known again and get a request of the daemon's listening socket
- * (shakeoff/probe.h).
+ * The self-test in the tc program: probes are known again and given to the daemon's listening socket
+ * (shakeoff/probe.h), an ACK as the request that every admitted ACK becomes, a SYN as it is.
  */
 #ifndef SHAKEOFF_BPF_PROBE_H
 #define SHAKEOFF_BPF_PROBE_H
@@ -24,46 +24,32 @@ struct {
 } probe SEC(".maps");
 
 /*
- * The TCP header of a probe's frame, if its addresses are right. Frames of the self-test have no options and no VLAN
- * tag.
+ * The TCP header of a frame of the self-test, or NULL. Those have no IP options and no VLAN tag. Only the daemon knows
+ * the random group, port and numbers, and none of them is used twice. A SYN's RST counts one more than its SYN.
  */
-static __always_inline const struct tcphdr *probe_tcp(void *data, const struct shakeoff_probe *sought)
-{
-	const struct ethhdr *eth = data;
-
-	if (!same_bytes(eth->h_dest, sought->group, sizeof(sought->group)))
-		return NULL;
-	if (eth->h_proto == to_be16(ETH_P_IP)) {
-		const struct iphdr *ip = (void *)(eth + 1);
-
-		if (ip->protocol != IPPROTO_TCP || ip->saddr != sought->source4)
-			return NULL;
-		return data + SHAKEOFF_PROBE_TCP4;
-	}
-	if (eth->h_proto == to_be16(ETH_P_IPV6)) {
-		const struct ipv6hdr *ip = (void *)(eth + 1);
-
-		if (ip->nexthdr != IPPROTO_TCP || !same_bytes(&ip->saddr, sought->source6, sizeof(sought->source6)))
-			return NULL;
-		return data + SHAKEOFF_PROBE_TCP6;
-	}
-	return NULL;
-}
-
-static __always_inline _Bool probe_is(struct __sk_buff *skb, const struct shakeoff_probe *sought)
+static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, const struct shakeoff_probe *sought)
 {
 	void *data = FRAME_START(skb);
+	const struct ethhdr *eth = data;
 	const struct tcphdr *tcp;
 
 	if (data + SHAKEOFF_PROBE_FRAME_LEN > FRAME_END(skb))
-		return 0;
-	tcp = probe_tcp(data, sought);
-	return tcp && tcp->source == sought->source_port && from_be32(tcp->ack_seq) == sought->ack &&
-	       from_be32(tcp->seq) - sought->seq < sought->count;
+		return NULL;
+	if (!same_bytes(eth->h_dest, sought->group, sizeof(sought->group)))
+		return NULL;
+	if (eth->h_proto == to_be16(ETH_P_IP))
+		tcp = data + SHAKEOFF_PROBE_TCP4;
+	else if (eth->h_proto == to_be16(ETH_P_IPV6))
+		tcp = data + SHAKEOFF_PROBE_TCP6;
+	else
+		return NULL;
+	if (tcp->source != sought->source_port || from_be32(tcp->seq) - sought->seq > sought->count)
+		return NULL;
+	return !tcp->ack || from_be32(tcp->ack_seq) == sought->ack ? tcp : NULL;
 }
 
-/* The least that any sysctl lets the kernel accept: no options. */
-static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known)
+/* A request asks for the least that any sysctl lets the kernel accept: no options. */
+static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, _Bool request)
 {
 	struct admission admission = { .mss = 1220,
 				       .snd_wscale = SHAKEOFF_NO_WSCALE,
@@ -84,7 +70,7 @@ static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct sh
 	if (!sk)
 		return 0;
 	if (sk->state == BPF_TCP_LISTEN)
-		assigned = assign_to(skb, sk, &admission);
+		assigned = request ? assign_to(skb, sk, &admission) : !bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	return assigned;
 }
@@ -96,14 +82,18 @@ static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct sh
 static __always_inline _Bool probe_take(struct __sk_buff *skb)
 {
 	const struct shakeoff_probe *known;
+	const struct tcphdr *tcp;
 	__u32 zero = 0;
 
 	if (skb->pkt_type != PACKET_MULTICAST)
 		return 0;
 	known = bpf_map_lookup_elem(&probe, &zero);
-	if (!known || !known->count || !probe_is(skb, known))
+	if (!known || !known->count)
 		return 0;
-	if (probe_assign(skb, known)) {
+	tcp = probe_find(skb, known);
+	if (!tcp)
+		return 0;
+	if (probe_assign(skb, known, tcp->ack)) {
 		bpf_skb_store_bytes(skb, 0, known->mac, sizeof(known->mac), 0);
 		bpf_skb_change_type(skb, PACKET_HOST);
 	}

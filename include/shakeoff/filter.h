@@ -6,7 +6,8 @@
  * A byte per slot: not 0 when a tuple of this slot may have a socket (or a TIME-WAIT), 0 when none has. The hook sets
  * bytes, when it validates an ACK and when it lets a SYN to a service pass; nobody clears one. The daemon builds the other
  * filter of the two from time to time from the sockets that there are, and then makes it the active one. A byte set in
- * vain costs a look-up; a byte is what several CPUs can set at once without an atomic instruction.
+ * vain costs a look-up; a byte is what several CPUs can set at once without an atomic instruction. Tuples of a slot share
+ * its bits, so nobody takes another's away with his own.
  */
 #ifndef SHAKEOFF_FILTER_H
 #define SHAKEOFF_FILTER_H
@@ -18,6 +19,20 @@
 /* Listener handoff; hints for a tuple of the slot, and nothing worse than a look-up follows from a wrong one. */
 #define SHAKEOFF_FILTER_PENDING 0x2     /* a validated ACK is on its way to the tc program */
 #define SHAKEOFF_FILTER_UNCONFIRMED 0x4 /* no segment has met its socket yet: see SHAKEOFF_VALIDATED_CONFIRMED */
+
+/*
+ * How often the daemon has carried UNCONFIRMED over from one filter to the next, which it does until no cookie of that time is
+ * good any more.
+ *
+ *	 7   6   5   4   3   2   1   0
+ *	+---+-----------+---+---+---+---+
+ *	| 0 |    age    | 0 | U | P | S |    UNCONFIRMED, PENDING, SOCKET
+ *	+---+-----------+---+---+---+---+
+ *
+ * The hook begins it at 0 with every hint that it sets: the slot may have an older one of another tuple.
+ */
+#define SHAKEOFF_FILTER_AGE 0x70
+#define SHAKEOFF_FILTER_AGE_ONE 0x10
 
 #define SHAKEOFF_FILTER_BITS 18
 #define SHAKEOFF_FILTER_BYTES (1u << SHAKEOFF_FILTER_BITS)

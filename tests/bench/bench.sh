@@ -2,21 +2,26 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # bench.sh [--json] [--rounds N] [--family 4|6]: figures that mean something on any machine, because they are ratios within
-# one run. Three labs stand beside each other (a bare XDP_TX program, the kernel's SYN cookies, shakeoff); rounds alternate between
-# them, and the median counts.
+# one run. Labs stand beside each other; short rounds alternate between them, and the median counts.
 #
 #	SYN-ACKs/s    one CPU floods as fast as it can, SYNs with all of Linux's options
-#	connections/s 64 clients, one HTTP request a connection, against the same nginx with and without the offload
+#	connections/s 64 clients, one HTTP request a connection, against the same nginx
+#	connect       one client, one connection after the other
+#
+#	bare      a bare XDP_TX program             plain    the kernel's handshake as it comes
+#	kernel    the kernel's SYN cookies, always  pass     the same behind an XDP program that passes everything
+#	queue     shakeoff's queue handoff          auto     its listener handoff, at peace (engage = auto)
+#	listener  its listener handoff, engaged     lookups  the same, the socket look-up spared to no SYN
 set -u
 
-json_wanted=0 rounds=5 family=4
+json_wanted=0 rounds=9 family=4
 while [ $# -gt 0 ]; do
 	case $1 in
 	--json) json_wanted=1 ;;
 	--rounds) rounds=$2 && shift ;;
 	--family) family=$2 && shift ;;
 	*)
-		sed -n '4,10s/^# \{0,1\}//p' "$0" >&2
+		sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	esac
@@ -41,13 +46,21 @@ show_tails() {
 
 # shellcheck source=tests/net/env.sh
 . "$(dirname "$0")/../net/env.sh"
-base=$LAB
+base=$LAB run_base=$RUN
+FLOODS="bare kernel queue"
+SERVES="plain pass kernel queue"
+LISTENERS=
+if kernel_admits; then
+	FLOODS="$FLOODS listener lookups" SERVES="$SERVES listener auto" LISTENERS="listener auto lookups"
+fi
+QUEUE_PID=
 leave() {
-	local status=$?
+	local status=$? mode
 	trap - EXIT
-	"$TOP/scripts/lab.sh" down "$base-bare" 2>/dev/null
-	"$TOP/scripts/lab.sh" down "$base-kernel" 2>/dev/null
-	LAB=$base-shakeoff
+	for mode in bare plain pass kernel $LISTENERS; do
+		"$TOP/scripts/lab.sh" down "$base-$mode" >/dev/null 2>&1
+	done
+	LAB=$base-queue DAEMON_PID=$QUEUE_PID
 	clean_up
 	exit "$status"
 }
@@ -56,103 +69,196 @@ say() { [ $json_wanted -eq 1 ] || echo "$*"; }
 
 if [ "$family" = 6 ]; then address=$SERVER6; else address=$SERVER4; fi
 
-LAB=$base-bare
-lab_up
-server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/bounce.bpf.o" sec xdp
+# -------------------------------------------------------------------------------------------------------------- labs
 
-LAB=$base-kernel
-lab_up
+# Every lab has its daemon, and the daemon its directory and its file.
+begin() {
+	LAB=$base-$1 RUN=$run_base-$1 CONF=$TMP/$1.conf
+	export SHAKEOFF_RUN_DIR=$RUN
+	lab_up
+}
+
+shakes_off() { # KEY=VALUE...
+	config web 80 backlog=4096 "$@"
+	daemon_start
+}
+answers() { [ "$(shown web handoff)" = listener ] && [ "$(shown web state)" = "$1" ]; }
+
+begin bare
+server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/bounce.bpf.o" sec xdp
+begin plain
+nginx_start 80 4096 plain
+begin pass
+server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/peer.bpf.o" sec xdp
+nginx_start 80 4096 plain
+begin kernel
 server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' # always, as the hook does
 nginx_start 80 4096 plain
 
-LAB=$base-shakeoff
-lab_up
-config web 80 backlog=4096
-daemon_start
+begin queue
+shakes_off
 nginx_start 80 4096
+QUEUE_PID=$DAEMON_PID
+for mode in $LISTENERS; do
+	begin "$mode"
+	nginx_start 80 4096 plain
+	# So many connections a second are no flood here.
+	if [ "$mode" = auto ]; then
+		shakes_off handoff=listener engage=auto engage-rate=1000000
+	else
+		shakes_off handoff=listener
+	fi
+	within 5 answers "$([ "$mode" = auto ] && echo peace || echo engaged)" || bail "$mode: $(shown web state) $(shown web left)"
+done
+
+# Nobody but the daemon says that the filter knows every socket; without it, and without that word, every SYN is looked up.
+filter_off() {
+	daemon_kill
+	server python3 - "$(server ip -d link show dev s0 | sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p')" <<-'EOT'
+		import json, subprocess, sys
+		bpftool = lambda *words: subprocess.run(["bpftool", "-j", *words], check=True, capture_output=True, text=True).stdout
+		filter_ready, flags_at, key = 0x8, 16, ("key", "0", "0", "0", "0")  # shakeoff_control.flags, include/shakeoff/abi.h
+		for number in json.loads(bpftool("prog", "show", "id", sys.argv[1]))["map_ids"]:
+		    if json.loads(bpftool("map", "show", "id", str(number)))["name"].startswith("shakeoff_v"):
+		        value = json.loads(bpftool("map", "lookup", "id", str(number), *key))["value"]
+		        value[flags_at] = hex(int(value[flags_at], 16) & ~filter_ready)
+		        bpftool("map", "update", "id", str(number), *key, "value", *value)
+		        sys.exit()
+		sys.exit("there is no control map")
+	EOT
+}
+[ -z "$LISTENERS" ] || filter_off || bail "the filter could not be switched off"
+
+# ------------------------------------------------------------------------------------------------------------- rounds
 
 # flood MODE [SUFFIX]: the result goes to flood-MODE, or flood-MODE-SUFFIX
 flood() {
 	LAB=$base-$1
-	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 80 --seconds 2 --cpu 0 --json \
+	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 80 --seconds 1 --cpu 0 --json \
 		>>"$TMP/flood-$1${2:+-$2}" || bail "the flood failed"
 }
 
-# CPU time of the daemon, all threads, in clock ticks.
-daemon_ticks() { sed 's/.*) //' "/proc/$DAEMON_PID/stat" | awk '{ print $12 + $13 }'; }
+# CPU time of the queue handoff's daemon, all threads, in clock ticks.
+daemon_ticks() { sed 's/.*) //' "/proc/$QUEUE_PID/stat" | awk '{ print $12 + $13 }'; }
+
+requests() { # SECONDS CLIENTS
+	client "$BUILD/tests/net/client" --dst "$address" --port 80 --seconds "$1" --concurrency "$2" --http --json
+}
 
 serve() {
-	local ticks=0
+	local ticks
 	LAB=$base-$1
-	[ "$1" != shakeoff ] || ticks=$(daemon_ticks)
-	client "$BUILD/tests/net/client" --dst "$address" --port 80 --seconds 3 --concurrency 64 --http --json >"$TMP/served" ||
-		bail "connections failed: $(cat "$TMP/served")"
-	[ "$1" != shakeoff ] || ticks=$(($(daemon_ticks) - ticks))
+	ticks=$(daemon_ticks)
+	requests 0.5 64 >"$TMP/served" || bail "$1: connections failed: $(cat "$TMP/served")"
+	ticks=$(($(daemon_ticks) - ticks))
 	python3 -c '
 import json, os, sys
 result = json.load(open(sys.argv[1]))
 result["daemon_seconds"] = int(sys.argv[2]) / os.sysconf("SC_CLK_TCK")
 print(json.dumps(result))' "$TMP/served" "$ticks" >>"$TMP/serve-$1"
+	requests 0.25 1 >>"$TMP/single-$1" || bail "$1: connections failed"
 }
 
-# The daemon has listed the sockets that there are: from then on a flood is spared their look-up.
+# time_wait MODE NUMBER: how many sockets in TIME-WAIT the server may have. A client of so many connections comes back to its ports
+# every second, and it is the kernel that renews a connection in TIME-WAIT: what is to be measured are handshakes.
+time_wait() { LAB=$base-$1 server sh -c "echo $2 >/proc/sys/net/ipv4/tcp_max_tw_buckets"; }
+
+# The daemons have listed the sockets that there are: from then on a flood is spared their look-up.
 sleep 3
 for ((round = 1; round <= rounds; round++)); do
 	say "floods: round $round of $rounds ..."
-	for mode in bare kernel shakeoff; do
-		flood $mode
+	for mode in $FLOODS; do
+		flood "$mode"
 	done
 done
-for ((round = 1; round <= rounds; round++)); do
-	say "connections: round $round of $rounds ..."
-	for mode in kernel shakeoff; do
-		serve $mode
+for mode in $SERVES; do
+	time_wait "$mode" 0
+done
+for ((round = 1; round <= 2 * rounds; round++)); do
+	say "connections: round $round of $((2 * rounds)) ..."
+	for mode in $SERVES; do
+		serve "$mode"
 	done
 done
+if [ -n "$LISTENERS" ]; then
+	LAB=$base-listener
+	admitted=$(server "$BUILD/shakeoff" stats --json | json counters.ack_admitted)
+	made=$(cat "$TMP/serve-listener" "$TMP/single-listener" | python3 -c '
+import json, sys
+print(sum(json.loads(line)["ok"] for line in sys.stdin))')
+	[ "$admitted" -ge $((made * 95 / 100)) ] || bail "of $made connections to the listener only $admitted came through the hook"
+fi
+
 # Tuples that have a socket, TIME-WAIT above all, cost their look-up again, and some of the flood's share a slot with them.
 say "floods beside sockets ..."
-for ((round = 1; round <= rounds; round++)); do
-	flood bare after
-	flood shakeoff after
+AFTER="queue ${LISTENERS:+listener}"
+for mode in $AFTER; do
+	time_wait "$mode" 100000
+	LAB=$base-$mode
+	requests 2 64 >"$TMP/served" || bail "$mode: connections failed: $(cat "$TMP/served")"
 done
-LAB=$base-shakeoff
+LAB=$base-queue
 time_wait=$(server ss -Htan state time-wait | wc -l)
+for ((round = 1; round <= rounds; round++)); do
+	for mode in bare $AFTER; do
+		flood "$mode" after
+	done
+done
 
 python3 - "$TMP" "$json_wanted" "$family" "$time_wait" <<'EOT'
-import json, statistics, sys
+import json, os, statistics, sys
 directory, json_wanted, family, time_wait = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), int(sys.argv[4])
-read = lambda name: [json.loads(line) for line in open(f"{directory}/{name}")]
-answers = lambda name: [run["synacks_per_second"] for run in read(name)]
-flood = {mode: answers(f"flood-{mode}") for mode in ("bare", "kernel", "shakeoff")}
-served = {mode: read(f"serve-{mode}") for mode in ("kernel", "shakeoff")}
-rate = {mode: [run["ok"] / run["seconds"] for run in runs] for mode, runs in served.items()}
 median = statistics.median
-ratio = lambda over, under: median(a / b if b else 0 for a, b in zip(over, under))
+read = lambda name: [json.loads(line) for line in open(f"{directory}/{name}")]
+named = lambda kind: {name[len(kind):]: read(name) for name in os.listdir(directory) if name.startswith(kind)}
+flood = {mode: [run["synacks_per_second"] for run in runs] for mode, runs in named("flood-").items()}
+served, single = named("serve-"), named("single-")
+rate = {mode: [run["ok"] / run["seconds"] for run in runs] for mode, runs in served.items()}
+ratio = lambda over, under: round(median(a / b if b else 0 for a, b in zip(over, under)), 3)
+milliseconds = lambda runs, which: {mode: round(median(run["connect_ms"][which] for run in of), 3) for mode, of in runs.items()}
+handoffs = [mode for mode in ("queue", "listener") if mode in flood]
+nanoseconds = {mode: median(1e9 / value for value in values) for mode, values in flood.items()}
 result = {
     "family": family,
     "rounds": len(flood["bare"]),
     "synacks_per_second": {mode: round(median(values)) for mode, values in flood.items()},
-    "share_of_bare_xdp_tx": round(ratio(flood["shakeoff"], flood["bare"]), 3),
-    "share_beside_sockets": round(ratio(answers("flood-shakeoff-after"), answers("flood-bare-after")), 3),
+    "share_of_bare_xdp_tx": {mode: ratio(flood[mode], flood["bare"]) for mode in flood if mode in (*handoffs, "lookups")},
+    "share_beside_sockets": {mode: ratio(flood[mode + "-after"], flood["bare-after"]) for mode in handoffs},
     "time_wait_sockets": time_wait,
-    "multiple_of_kernel_cookies": round(ratio(flood["shakeoff"], flood["kernel"]), 2),
+    "lookup_ns": round(nanoseconds["lookups"] - nanoseconds["listener"]) if "lookups" in flood else None,
+    "multiple_of_kernel_cookies": {mode: ratio(flood[mode], flood["kernel"]) for mode in handoffs},
     "connections_per_second": {mode: round(median(values)) for mode, values in rate.items()},
-    "share_of_kernel_connections": round(ratio(rate["shakeoff"], rate["kernel"]), 3),
-    "connections_per_daemon_cpu_second": round(median(run["ok"] / (run["daemon_seconds"] or 1e-9) for run in served["shakeoff"])),
-    "connect_ms_p50": {mode: median(run["connect_ms"]["p50"] for run in runs) for mode, runs in served.items()},
+    "share_of_plain_connections": {mode: ratio(values, rate["plain"]) for mode, values in rate.items()},
+    "share_of_pass_connections": {mode: ratio(values, rate["pass"]) for mode, values in rate.items()},
+    "connections_per_daemon_cpu_second": round(median(run["ok"] / (run["daemon_seconds"] or 1e-9) for run in served["queue"])),
+    "connect_ms_64_clients": {which: milliseconds(served, which) for which in ("p50", "p99")},
+    "connect_ms_1_client": {which: milliseconds(single, which) for which in ("p50", "p99")},
 }
 if json_wanted:
     print(json.dumps(result))
     sys.exit()
-answered, connections = result["synacks_per_second"], result["connections_per_second"]
-print(f"""
-IPv{family}, medians of {result["rounds"]} rounds                 bare XDP_TX   kernel cookies        shakeoff
-  SYN-ACKs/s, one CPU floods             {answered["bare"]:>11,}{answered["kernel"]:>17,}{answered["shakeoff"]:>16,}
-  connections/s, 64 clients, nginx                 -{connections["kernel"]:>17,}{connections["shakeoff"]:>16,}
 
-  SYN-ACKs as a share of a bare XDP_TX           {result["share_of_bare_xdp_tx"]:.2f}
-  the same beside {time_wait:>7,} sockets in TIME-WAIT   {result["share_beside_sockets"]:.2f}
-  SYN-ACKs as a multiple of kernel cookies       {result["multiple_of_kernel_cookies"]:.1f}
-  connections handed over per second of the daemon's CPU time   {result["connections_per_daemon_cpu_second"]:,}
-  connections/s as a share of the kernel's own handshake        {result["share_of_kernel_connections"]:.2f}""")
+
+def table(title, modes, rows):
+    print(f"\n{title:<44}" + "".join(f"{mode:>10}" for mode in modes))
+    for name, values, form in rows:
+        print(f"  {name:<42}" + "".join(f"{format(values[mode], form) if mode in values else '-':>10}" for mode in modes))
+
+
+table(f"IPv{family}, medians of {result['rounds']} rounds", ("bare", "kernel", "queue", "listener", "lookups"), (
+    ("SYN-ACKs/s, one CPU floods", result["synacks_per_second"], ",.0f"),
+    ("as a share of a bare XDP_TX", result["share_of_bare_xdp_tx"], ".2f"),
+    (f"the same beside {time_wait:,} in TIME-WAIT", result["share_beside_sockets"], ".2f"),
+    ("as a multiple of kernel cookies", result["multiple_of_kernel_cookies"], ".1f")))
+if result["lookup_ns"] is not None:
+    print(f"  a socket look-up for every SYN costs {result['lookup_ns']} ns (lookups beside listener)")
+table("Connections without a flood", ("plain", "pass", "kernel", "queue", "listener", "auto"), (
+    ("connections/s, 64 clients, nginx", result["connections_per_second"], ",.0f"),
+    ("as a share of the kernel's handshake", result["share_of_plain_connections"], ".2f"),
+    ("as a share of it behind an XDP program", result["share_of_pass_connections"], ".2f"),
+    ("connect p50, 64 clients (ms)", result["connect_ms_64_clients"]["p50"], ".2f"),
+    ("connect p99, 64 clients (ms)", result["connect_ms_64_clients"]["p99"], ".2f"),
+    ("connect p50, 1 client (ms)", result["connect_ms_1_client"]["p50"], ".3f"),
+    ("connect p99, 1 client (ms)", result["connect_ms_1_client"]["p99"], ".3f")))
+print(f"  connections handed over per second of CPU time of the queue's daemon: {result['connections_per_daemon_cpu_second']:,}")
 EOT

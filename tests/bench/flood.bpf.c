@@ -48,14 +48,9 @@ static __always_inline __u16 fold(__u64 sum)
 
 static __always_inline bool too_early(void)
 {
-	__u64 now;
-
-	if (!rate)
-		return false;
-	now = bpf_ktime_get_ns();
 	if (!start_ns)
-		start_ns = now;
-	return sent * 1000000000ull >= (now - start_ns) * rate;
+		start_ns = bpf_ktime_get_ns();
+	return rate && sent * 1000000000ull >= (bpf_ktime_get_ns() - start_ns) * rate;
 }
 
 static __always_inline int fill(void *data, void *end)

@@ -81,7 +81,7 @@ static void usage(FILE *out)
 	      "  --options full|none  TCP options as Linux sends them (MSS, SACK, timestamps, window scale: default), or none\n"
 	      "  --dst-mac MAC    default: the neighbour's of --dst\n"
 	      "  --cpu N          the CPU to flood from\n"
-	      "  --json           print the result as JSON\n",
+	      "  --json           print the result as JSON; start_ns: of the first SYN, on CLOCK_MONOTONIC\n",
 	      out);
 }
 
@@ -454,12 +454,15 @@ static void run(struct flood *skel, const struct frame *frame)
 	}
 }
 
-static void report(const struct options *options, __u64 sent, const __u64 replies[FLOOD_REPLY_COUNT], double seconds)
+static void report(const struct options *options, const struct flood__bss *flood,
+		   const __u64 replies[FLOOD_REPLY_COUNT], double seconds)
 {
+	__u64 sent = flood->sent;
+
 	if (options->json) {
-		printf("{\"seconds\": %.3f, \"sent\": %llu, \"sent_per_second\": %.0f, \"synacks\": %llu, "
+		printf("{\"start_ns\": %llu, \"seconds\": %.3f, \"sent\": %llu, \"sent_per_second\": %.0f, \"synacks\": %llu, "
 		       "\"synacks_per_second\": %.0f, \"rsts\": %llu, \"other\": %llu}\n",
-		       seconds, (unsigned long long)sent, sent / seconds,
+		       (unsigned long long)flood->start_ns, seconds, (unsigned long long)sent, sent / seconds,
 		       (unsigned long long)replies[FLOOD_REPLY_SYNACK], replies[FLOOD_REPLY_SYNACK] / seconds,
 		       (unsigned long long)replies[FLOOD_REPLY_RST], (unsigned long long)replies[FLOOD_REPLY_OTHER]);
 		return;
@@ -518,7 +521,7 @@ int main(int argc, char **argv)
 	read_replies(map, after);
 	for (kind = 0; kind < FLOOD_REPLY_COUNT; kind++)
 		after[kind] -= before[kind];
-	report(&options, skel->bss->sent, after, seconds);
+	report(&options, skel->bss, after, seconds);
 	flood__destroy(skel);
 	return 0;
 }

@@ -357,7 +357,7 @@ static void validated_clear(void)
 		bpf_map_delete_elem(harness.validated, &tuple);
 }
 
-bool filter_get(const struct segment *segment, __u32 which)
+uint8_t filter_get(const struct segment *segment, __u32 which)
 {
 	static uint8_t slots[SHAKEOFF_FILTER_BYTES];
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
@@ -366,10 +366,11 @@ bool filter_get(const struct segment *segment, __u32 which)
 	return slots[shakeoff_filter_tuple_slot(&tuple)];
 }
 
-static void filter_clear(void)
+void filter_fill(uint8_t byte)
 {
-	static const uint8_t slots[SHAKEOFF_FILTER_BYTES];
+	static uint8_t slots[SHAKEOFF_FILTER_BYTES];
 
+	memset(slots, byte, sizeof(slots));
 	for (__u32 which = 0; which < 2; which++)
 		assert_int_equal(bpf_map_update_elem(harness.filter, &which, slots, BPF_ANY), 0);
 }
@@ -406,7 +407,7 @@ int harness_reset(void **state)
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
 		key_set(slot, 0);
 	validated_clear();
-	filter_clear();
+	filter_fill(0);
 	rings_set(SHAKEOFF_RING_BYTES);
 	events_forget();
 	return 0;

@@ -102,7 +102,8 @@ struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
 void validated_set(const struct segment *segment, const struct shakeoff_validated *entry);
 void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */
-bool filter_get(const struct segment *segment, __u32 which);       /* does the filter say that it may have a socket? */
+uint8_t filter_get(const struct segment *segment, __u32 which); /* the byte of its slot: 0 if it can have no socket */
+void filter_fill(uint8_t byte);                                 /* every slot of both */
 void generation_raise(void);
 void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */

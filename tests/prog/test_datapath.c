@@ -335,6 +335,22 @@ static int attach_foreign_tcx(const char *ifname, uint32_t *id)
 	return link;
 }
 
+/* What `bpftool link detach` does: a pin stays. Without a link as `bpftool net detach` does. */
+static void take_tcx_away(const char *ifname, uint32_t prog_id)
+{
+	int program = bpf_prog_get_fd_by_id(prog_id), link = -1;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s:%u:admit-daemon", pin_directory(), ifname, if_nametoindex(ifname));
+	link = bpf_obj_get(path);
+	if (link >= 0)
+		assert_int_equal(bpf_link_detach(link), 0);
+	else
+		assert_int_equal(bpf_prog_detach2(program, if_nametoindex(ifname), TCX_INGRESS), 0);
+	close(link);
+	close(program);
+}
+
 /* What `ip link` does with the object file: fresh maps, and no tc program. */
 static struct datapath *attached_by_ip(const char *ifname)
 {
@@ -413,6 +429,32 @@ static void tc_programs_of_others_stay_and_come_after_ours(void **state)
 	assert_int_equal(tcx.count, 1);
 	assert_int_equal(tcx.ids[0], foreign);
 	close(link);
+	datapath_close(datapath);
+}
+
+static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+	const unsigned int ifindex = if_nametoindex("one");
+	uint32_t id;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
+	id = datapath_admit_id(datapath, ifindex);
+	assert_int_equal(id, looked("one").admit_id);
+	assert_true(datapath_admit_is_at(ifindex, id));
+	assert_false(datapath_admit_is_at(if_nametoindex("two"), id));
+
+	take_tcx_away("one", id);
+	assert_false(datapath_admit_is_at(ifindex, id));
+	assert_int_equal(datapath_admit_id(datapath, ifindex), 0);
+
+	succeeds(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON));
+	assert_true(datapath_admit_is_at(ifindex, datapath_admit_id(datapath, ifindex)));
+	is_pinned("one", "one", "admit-daemon");
+	succeeds(datapath_detach("one"));
+	assert_false(datapath_admit_is_at(ifindex, id));
+	assert_false(datapath_admit_is_at(ifindex + 1000, id));
 	datapath_close(datapath);
 }
 
@@ -716,6 +758,7 @@ int main(void)
 		test(the_tc_program_comes_and_goes_with_the_xdp_program),
 		test(interfaces_that_share_a_datapath_share_its_tc_program),
 		test(tc_programs_of_others_stay_and_come_after_ours),
+		test(a_tc_program_that_was_taken_away_is_missed_and_put_back),
 		test(a_program_of_ip_link_gets_the_tc_program_later),
 		test(without_a_link_the_tc_program_stays_and_is_found_too),
 		test(a_replacement_takes_the_old_tc_program_away),

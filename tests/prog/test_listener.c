@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include <shakeoff/filter.h>
+
 #include "cookie.h"
 
 #include "admission.h"
@@ -109,6 +111,22 @@ static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 	assert_int_equal(entry.cookie, client.synack.seq);
 	assert_int_equal(entry.flags, 0);
 	assert_true(filter_get(&client.ack, 0));
+}
+
+static void its_hint_is_new_where_the_slot_has_an_old_one(void **state)
+{
+	const uint8_t old = SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED | 5 * SHAKEOFF_FILTER_AGE_ONE;
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	filter_fill(old);
+	harness.control->flags |= SHAKEOFF_FILTER_BUILDING;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	for (__u32 which = 0; which < 2; which++)
+		assert_int_equal(filter_get(&client.ack, which),
+				 SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED | SHAKEOFF_FILTER_PENDING);
 }
 
 static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
@@ -865,6 +883,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_validated_ack_passes_with_what_was_negotiated),
+		TEST(its_hint_is_new_where_the_slot_has_an_old_one),
 		TEST(an_ipv6_ack_passes_with_what_was_negotiated),
 		TEST(without_timestamps_the_isn_brings_the_options_back),
 		TEST(without_options_nothing_is_negotiated),

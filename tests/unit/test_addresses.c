@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is published for the hook: only what really changes touches a map, and only a new address begins the socket filter anew.
+ * What is published for the hook: only what really changes touches a map, and only new addresses have the sockets noted.
  *
  * link: user/shakeoffd/addresses.c user/common/log.c
  */
@@ -98,9 +98,9 @@ int datapath_address_each(struct datapath *datapath,
 	return result;
 }
 
-void socket_filter_restart(struct socket_filter *begun)
+void socket_filter_note_sockets(struct socket_filter *noted)
 {
-	assert_ptr_equal(begun, &filter);
+	assert_ptr_equal(noted, &filter);
 	note('!', NULL);
 }
 
@@ -112,6 +112,7 @@ static const char *publish(struct service *service, bool keep_only, size_t count
 	for (size_t i = 0; i < count; i++)
 		list[i] = (struct address){ .address = address(hosts[i]), .service = service, .keep_only = keep_only };
 	memory.log[0] = '\0';
+	addresses_begin(&addresses);
 	assert_int_equal(addresses_publish(&addresses, 80, list, count), 0);
 	return memory.log;
 }
@@ -142,11 +143,23 @@ static int end(void **state)
 	return 0;
 }
 
-static void a_new_address_begins_the_socket_filter_anew_first(void **state)
+static void the_sockets_are_noted_before_a_new_address(void **state)
 {
 	(void)state;
 	open_now();
 	assert_string_equal(publish(&web, false, HOSTS(1)), "!0 +1 ");
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +2 ");
+}
+
+static void they_are_noted_once_for_all_that_is_new(void **state)
+{
+	const struct address list[] = { { .address = address(3), .service = &web } };
+
+	(void)state;
+	open_now();
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +1 +2 ");
+	assert_int_equal(addresses_publish(&addresses, 81, list, 1), 0);
+	assert_string_equal(memory.log, "!0 +1 +2 +3 ");
 }
 
 static void what_stays_as_it_is_touches_nothing(void **state)
@@ -162,7 +175,7 @@ static void only_the_difference_is_written(void **state)
 	(void)state;
 	open_now();
 	publish(&web, false, HOSTS(1, 2, 4));
-	assert_string_equal(publish(&web, false, HOSTS(2, 3, 5)), "-1 !0 +3 -4 !0 +5 ");
+	assert_string_equal(publish(&web, false, HOSTS(2, 3, 5)), "-1 !0 +3 -4 +5 ");
 	assert_string_equal(publish(&web, false, 0, NULL), "-2 -3 -5 ");
 	assert_int_equal(memory.count, 0);
 }
@@ -205,7 +218,7 @@ static void what_finds_no_room_is_remembered_and_tried_again(void **state)
 	(void)state;
 	memory.room = 1;
 	open_now();
-	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +1 !0 +2 ");
+	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +1 +2 ");
 	assert_true(addresses_look_again(&addresses));
 	memory.room = 2;
 	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +2 ");
@@ -225,7 +238,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(a_new_address_begins_the_socket_filter_anew_first),
+		TEST(the_sockets_are_noted_before_a_new_address),
+		TEST(they_are_noted_once_for_all_that_is_new),
 		TEST(what_stays_as_it_is_touches_nothing),
 		TEST(only_the_difference_is_written),
 		TEST(an_address_changes_its_service_without_a_gap_and_keeps_the_filter),

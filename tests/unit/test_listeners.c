@@ -2,7 +2,7 @@
 /*
  * The table of listening sockets: what comes and goes, who gets a connection, why a service is left to the kernel.
  *
- * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/common/text.c
+ * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/shakeoffd/own_addresses.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -246,6 +246,59 @@ static void thousands_of_sockets_are_followed(void **state)
 	assert_int_equal(listeners.count, 0);
 }
 
+static void sockets_that_nothing_is_served_at_are_not_followed(void **state)
+{
+	(void)state;
+	see("::ffff:127.0.0.1", 80);
+	see("::ffff:127.77.1.2", 80);
+	see("::ffff:169.254.1.1", 80);
+	see("::1", 80);
+	see("fe80::1", 80);
+	assert_int_equal(listeners.count, 0);
+	see_any(AF_INET, false, 80);
+	see_any(AF_INET6, false, 80);
+	see("2001:db8::1", 80);
+	assert_int_equal(listeners.count, 3);
+}
+
+static size_t longest_bucket(size_t buckets)
+{
+	size_t longest = 0;
+
+	for (size_t i = 0; i < buckets; i++) {
+		size_t length = 0;
+
+		for (const struct listener *l = listeners.buckets[i]; l; l = l->next_in_bucket)
+			length++;
+		longest = length > longest ? length : longest;
+	}
+	return longest;
+}
+
+/* Those that a hash known in advance (FNV-1a over words, 2^14 buckets) has in one bucket. */
+static void nobody_can_choose_addresses_that_share_a_bucket(void **state)
+{
+	char text[32];
+
+	(void)state;
+	for (uint32_t i = 0, found = 0; found < 1024; i++) {
+		uint8_t bytes[4] = { 10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i };
+		uint32_t words[5] = { 0, 0, htonl(0xffff), 0, (uint16_t)(1000 + (i >> 24)) }, hash = 2166136261u;
+
+		memcpy(&words[3], bytes, sizeof(bytes));
+		for (size_t w = 0; w < 5; w++)
+			hash = (hash ^ words[w]) * 16777619u;
+		if ((hash ^ hash >> 15) % 16384)
+			continue;
+		snprintf(text, sizeof(text), "::ffff:10.%u.%u.%u", bytes[1], bytes[2], bytes[3]);
+		see(text, (uint16_t)words[4]);
+		found++;
+	}
+	settle();
+	assert_true(listeners.count == 1024);
+	assert_true(longest_bucket(16384) < 32);
+}
+
 /* --------------------------------------------------------------------------------------------------- left to the kernel */
 
 static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **state)
@@ -286,6 +339,8 @@ int main(void)
 		TEST(a_socket_for_ipv6_alone_gets_no_ipv4),
 		TEST(the_longest_name_fits),
 		TEST(thousands_of_sockets_are_followed),
+		TEST(sockets_that_nothing_is_served_at_are_not_followed),
+		TEST(nobody_can_choose_addresses_that_share_a_bucket),
 		TEST(what_concerns_the_host_comes_before_what_concerns_the_socket),
 		TEST(every_reason_has_its_help),
 	};

@@ -373,6 +373,52 @@ static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
 	assert_int_equal(web->left, SHAKEOFF_LEFT_NOT);
 }
 
+static void cookies_of_the_queue_handoff_are_good_with_the_listener_handoff(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	open_on(2);
+	service_set_servers(&services.list[0], 1, 5);
+	assert_int_equal(slot(0, "web")->released_ns, 0);
+	service_disarm(&services.list[0]);
+	service_set_listening(&services.list[0], &listening);
+	before = clock_ns();
+	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_LISTENER);
+	for (int i = 0; i < 2; i++) {
+		assert_in_range(slot(i, "web")->released_ns, before, clock_ns());
+		slot(i, "web")->released_ns = 1;
+	}
+	/* From then on it is the hook's. */
+	service_set_listening(&services.list[0], &none);
+	assert_int_equal(slot(0, "web")->released_ns, 1);
+}
+
+static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out(void **state)
+{
+	const uint64_t now = 100 * NS_PER_S;
+	struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
+	open_on(2);
+	web = slot(1, "web");
+	service_set_listening(&services.list[0], &listening);
+	assert_false(service_stop_answering(&services.list[0], now));
+	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_NEVER);
+	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_NEVER);
+	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
+	web->released_ns = now - 10 * NS_PER_MS;
+	assert_true(service_stop_answering(&services.list[0], now));
+	web->released_ns = now - NS_PER_S;
+	assert_false(service_stop_answering(&services.list[0], now));
+	web->engaged_ns = now - NS_PER_S;
+	assert_true(service_stop_answering(&services.list[0], now));
+	/* The queue handoff's are the daemon's own business. */
+	assert_false(service_stop_answering(&services.list[1], now));
+	assert_int_equal(slot(0, "mail")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+}
+
 static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **state)
 {
 	struct shakeoff_service *web = &memory[0].slots[4];
@@ -485,6 +531,8 @@ int main(void)
 		TEST(the_queue_handoff_always_answers),
 		TEST(a_listening_service_shows_its_sockets_and_what_may_wait),
 		TEST(a_reason_to_leave_it_to_the_kernel_ends_the_answering),
+		TEST(cookies_of_the_queue_handoff_are_good_with_the_listener_handoff),
+		TEST(a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out),
 		TEST(a_listening_service_of_an_earlier_daemon_goes_on_as_it_is),
 		TEST(what_never_came_to_the_socket_is_counted_out),
 		TEST(what_is_on_its_way_is_not_counted_out),

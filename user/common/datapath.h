@@ -79,6 +79,12 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
  */
 int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner);
 
+/* The id of the tc program at an interface that works on this datapath's maps; 0: none. */
+uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex);
+
+/* Whether a tc program still hangs at an interface: one system call, for which CAP_NET_ADMIN is enough. */
+bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id);
+
 /* Whether this kernel can complete handshakes into listening sockets at all. */
 bool datapath_can_admit(void);
 

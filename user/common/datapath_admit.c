@@ -77,6 +77,24 @@ uint32_t admit_find(unsigned int ifindex, uint32_t control_id)
 	return 0;
 }
 
+uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex)
+{
+	return admit_find(ifindex, datapath->control_id);
+}
+
+bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id)
+{
+	struct tcx_programs programs = { .count = TCX_PROGRAMS_MAX };
+
+	/* It is gone with its interface; of what else may fail nothing follows. */
+	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, programs.ids, &programs.count))
+		return errno != ENODEV;
+	for (uint32_t i = 0; i < programs.count; i++)
+		if (programs.ids[i] == admit_id)
+			return true;
+	return false;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- remove */
 
 /* 1: it was ours, and is gone. */

@@ -14,7 +14,7 @@
 
 /*
  * The kernel runs so many frames and then receives them all together, as it does what a driver received in one go. A
- * RST must not be among the same as its ACK: connection tracking knows a connection only when its packet has come
+ * RST must not be among the same as its probe: connection tracking knows a connection only when its packet has come
  * through.
  */
 #define BATCH 64

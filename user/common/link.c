@@ -50,24 +50,40 @@ static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 	}
 }
 
-static int read_link(const struct nlmsghdr *header, void *context)
+/* The master's kind: linux, drivers/net/vrf.c. */
+static void read_info(const struct nlattr *nest, struct link_entry *entry)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND &&
+		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+			entry->in_vrf = !strcmp(mnl_attr_get_str(attr), "vrf");
+	}
+}
+
+void link_parse(const struct nlmsghdr *header, struct link_entry *entry)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
-	struct link_entry entry = { 0 };
-	struct links *links = context;
 	const struct nlattr *attr;
+
+	*entry = (struct link_entry){ .ifindex = info->ifi_index };
+	mnl_attr_for_each(attr, header, sizeof(*info)) {
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_IFNAME: strncpy(entry->name, mnl_attr_get_str(attr), sizeof(entry->name) - 1); break;
+		case IFLA_MTU: entry->mtu = nested_u32(attr); break;
+		case IFLA_XDP: read_xdp(attr, entry); break;
+		case IFLA_LINKINFO: read_info(attr, entry); break;
+		}
+	}
+}
+
+static int read_link(const struct nlmsghdr *header, void *context)
+{
+	struct links *links = context;
 
 	if (header->nlmsg_type != RTM_NEWLINK)
 		return MNL_CB_OK;
-	entry.ifindex = info->ifi_index;
-	mnl_attr_for_each(attr, header, sizeof(*info)) {
-		switch (mnl_attr_get_type(attr)) {
-		case IFLA_IFNAME: strncpy(entry.name, mnl_attr_get_str(attr), sizeof(entry.name) - 1); break;
-		case IFLA_MTU: entry.mtu = nested_u32(attr); break;
-		case IFLA_XDP: read_xdp(attr, &entry); break;
-		}
-	}
-
 	if (links->count == links->room) {
 		size_t room = links->room ? links->room * 2 : 16;
 		struct link_entry *entries = reallocarray(links->entries, room, sizeof(*entries));
@@ -77,7 +93,7 @@ static int read_link(const struct nlmsghdr *header, void *context)
 		links->entries = entries;
 		links->room = room;
 	}
-	links->entries[links->count++] = entry;
+	link_parse(header, &links->entries[links->count++]);
 	return MNL_CB_OK;
 }
 

@@ -4,6 +4,8 @@
 #define SHAKEOFF_LINK_H
 
 #include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The hooks of an interface: the driver's, the generic one, and the card's own. */
@@ -14,7 +16,13 @@ struct link_entry {
 	char name[IFNAMSIZ];
 	uint32_t mtu;
 	uint32_t prog_id[LINK_XDP_COUNT]; /* 0: none */
+	bool in_vrf;                      /* a port of a VRF device */
 };
+
+struct nlmsghdr;
+
+/* What an RTM_NEWLINK message says. */
+void link_parse(const struct nlmsghdr *header, struct link_entry *entry);
 
 /* One interface of this network namespace: -ENODEV without it. */
 int link_get(const char *name, struct link_entry *entry);

@@ -103,9 +103,9 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 {
 	int error;
 
-	/* Connections that came to it before were none of the hook's business, and are in no filter. */
-	if (is_new)
-		socket_filter_restart(addresses->filter);
+	if (is_new && !addresses->noted)
+		socket_filter_note_sockets(addresses->filter);
+	addresses->noted |= is_new;
 	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->value);
 	if (error == -E2BIG || error == -ENOMEM)
 		turn_away(addresses);
@@ -151,6 +151,11 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 	}
 	for (; o < old->count; o++)
 		datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
+}
+
+void addresses_begin(struct addresses *addresses)
+{
+	addresses->noted = false;
 }
 
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count)

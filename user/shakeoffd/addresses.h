@@ -28,14 +28,18 @@ struct addresses {
 	size_t count;
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
+	bool noted;         /* the sockets, since addresses_begin() */
 	bool full;          /* it was said that a map is full */
 	size_t turned_away; /* for want of room, since addresses_look_again() */
 };
 
-/* Reads what an earlier daemon left. `filter` is begun anew whenever the hook is given an address that it did not have. */
+/* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
 int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
 		   struct socket_filter *filter);
 void addresses_close(struct addresses *addresses);
+
+/* To be called before the ports that have changed are published one by one: their new addresses have the sockets noted once. */
+void addresses_begin(struct addresses *addresses);
 
 /*
  * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. What finds no room in a

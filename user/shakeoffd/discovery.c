@@ -493,6 +493,7 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 	}
 	if (discovery->dirty) {
 		discovery->dirty = discovery->pending = false;
+		addresses_begin(discovery->addresses);
 		for (size_t port = 0; port < PORTS && !error; port++)
 			if (discovery->ports[port].dirty)
 				error = resolve(discovery, (uint16_t)port, now_ns);
@@ -613,6 +614,17 @@ void discovery_close(struct discovery *discovery)
 	free(discovery->list);
 	free(discovery->own_inodes);
 	*discovery = (struct discovery){ 0 };
+}
+
+bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns)
+{
+	bool cookies_are_out = false;
+
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		cookies_are_out |= service_stop_answering(discovery->configured[i].service, now_ns);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		cookies_are_out |= service_stop_answering(&d->service, now_ns);
+	return cookies_are_out;
 }
 
 void discovery_stop(struct discovery *discovery)

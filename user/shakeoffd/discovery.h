@@ -85,6 +85,9 @@ bool discovery_is_pending(const struct discovery *discovery);
 /* How many services listening sockets have beside the configured ones. */
 size_t discovery_count(const struct discovery *discovery);
 
+/* The daemon is about to end: service_stop_answering() for all of them. */
+bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns);
+
 /* The daemon ends: no service listens for the hook any more. Addresses have to be withdrawn before. */
 void discovery_stop(struct discovery *discovery);
 

@@ -49,6 +49,27 @@ static int judge(const struct datapath_attachment *found)
 	return 0;
 }
 
+/*
+ * In a VRF the kernel looks sockets up for the VRF device, and binds to it what it accepts (sysctl tcp_l3mdev_accept). The
+ * hook sees the packet before that, and would not find those sockets.
+ */
+static bool is_in_vrf(struct interface *interface)
+{
+	bool before = interface->in_vrf;
+	struct link_entry link;
+
+	interface->in_vrf = !link_get(interface->name, &link) && link.in_vrf;
+	if (interface->in_vrf && !before)
+		log_warn("interface %s belongs to a VRF: servers that listen are left to the kernel there",
+			 interface->name);
+	return interface->in_vrf;
+}
+
+static bool may_admit(struct interface *interface)
+{
+	return datapath_can_admit() && !is_in_vrf(interface);
+}
+
 static void adopt(struct interface *interface, const struct datapath_attachment *found)
 {
 	enum datapath_owner owner;
@@ -56,7 +77,7 @@ static void adopt(struct interface *interface, const struct datapath_attachment 
 	memcpy(interface->name, found->ifname, sizeof(interface->name));
 	interface->ifindex = found->ifindex;
 	interface->mtu = found->mtu;
-	interface->admits = found->admit_id != 0;
+	interface->admit_id = may_admit(interface) ? found->admit_id : 0;
 	if (!datapath_owner(found->ifname, &owner))
 		interface->detach = owner == DATAPATH_OWNER_DAEMON;
 }
@@ -216,21 +237,31 @@ int interfaces_open(struct interfaces *interfaces, const struct config *config, 
 
 /* ------------------------------------------------------------------------------------------------------- profiles */
 
+/* Packets may come in here whose SYN another datapath's interface answered: all of them know all interfaces. */
+static int set_profile(const struct interfaces *interfaces, struct interface *interface,
+		       const struct shakeoff_interface *profile)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < interfaces->datapath_count && !error; i++)
+		error = datapath_interface_set(interfaces->datapaths[i], interface->ifindex, profile);
+	if (!error)
+		interface->profile = *profile;
+	return error;
+}
+
 static int publish_profile(const struct interfaces *interfaces, struct interface *interface)
 {
 	struct shakeoff_interface profile = { 0 };
 	int error;
 
 	error = profile_ask(interface->mtu, interfaces->sysctls, &profile);
-	profile.admits = interface->admits;
+	profile.admits = interface->admit_id != 0;
 	if (error || !memcmp(&profile, &interface->profile, sizeof(profile)))
 		return error;
-	/* Packets may come in here whose SYN another datapath's interface answered: all of them know all interfaces. */
-	for (size_t i = 0; i < interfaces->datapath_count && !error; i++)
-		error = datapath_interface_set(interfaces->datapaths[i], interface->ifindex, &profile);
+	error = set_profile(interfaces, interface, &profile);
 	if (error)
 		return error;
-	interface->profile = profile;
 	log_debug("interface %s: MTU %u, MSS %u and %u, window %u (%u without timestamps), scale %u", interface->name,
 		  interface->mtu, profile.mss[0], profile.mss[1], profile.window[0][1], profile.window[0][0],
 		  profile.wscale);
@@ -264,17 +295,46 @@ static int attach(struct interfaces *interfaces, struct interface *interface)
 	return 0;
 }
 
+/* At once: what is answered from now on could not be admitted. */
+static void withdraw_admission(const struct interfaces *interfaces, struct interface *interface)
+{
+	struct shakeoff_interface profile = interface->profile;
+	int error;
+
+	if (!profile.admits)
+		return;
+	profile.admits = 0;
+	error = set_profile(interfaces, interface, &profile);
+	if (error)
+		log_warn_limited("interface %s: what it offers could not be published: %s", interface->name,
+				 strerror(-error));
+}
+
+static int put_admit(struct interfaces *interfaces, struct interface *interface, uint32_t *id)
+{
+	struct datapath *datapath = interfaces->datapaths[interface->datapath];
+	int error = -EOPNOTSUPP;
+
+	*id = 0;
+	if (may_admit(interface))
+		error = datapath_admit_attach(datapath, interface->name, DATAPATH_OWNER_DAEMON);
+	if (!error)
+		*id = datapath_admit_id(datapath, interface->ifindex);
+	return error;
+}
+
 /* Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff alone. */
 static void admit(struct interfaces *interfaces, struct interface *interface)
 {
-	bool before = interface->admits;
-	int error = -EOPNOTSUPP;
+	uint32_t before = interface->admit_id;
+	bool lost = before && !datapath_admit_is_at(interface->ifindex, before);
+	int error = put_admit(interfaces, interface, &interface->admit_id);
 
-	if (datapath_can_admit())
-		error = datapath_admit_attach(interfaces->datapaths[interface->datapath], interface->name,
-					      DATAPATH_OWNER_DAEMON);
-	interface->admits = !error;
-	interfaces->changed |= before != interface->admits;
+	interfaces->changed |= lost || before != interface->admit_id;
+	if (!interface->admit_id)
+		withdraw_admission(interfaces, interface);
+	else if (lost)
+		log_warn_limited("interface %s: the tc program was taken away, and has been put back", interface->name);
 	if (error && error != -EOPNOTSUPP) {
 		const char *detail = datapath_detail();
 
@@ -314,8 +374,8 @@ static void forget(struct interfaces *interfaces, struct interface *interface)
 {
 	for (size_t i = 0; i < interfaces->datapath_count && interface->ifindex; i++)
 		datapath_interface_remove(interfaces->datapaths[i], interface->ifindex);
-	interfaces->changed |= interface->admits;
-	interface->admits = false;
+	interfaces->changed |= interface->admit_id != 0;
+	interface->admit_id = 0;
 	memset(&interface->profile, 0, sizeof(interface->profile));
 }
 
@@ -347,7 +407,7 @@ static void refuse(struct interfaces *interfaces, const struct datapath_attachme
 /* Somebody has taken the program away, or put another in its place: it is not for us to undo that. */
 static void lose(struct interfaces *interfaces, struct interface *interface, const struct datapath_attachment *instead)
 {
-	if (interface->admits)
+	if (interface->admit_id)
 		log_warn("interface %s has lost the program of this daemon", interface->name);
 	forget(interfaces, interface);
 	interface->detach = false;
@@ -469,6 +529,17 @@ bool interfaces_look(struct interfaces *interfaces)
 	interfaces->programs = sum_of_programs(links, count);
 	free(links);
 	return interfaces->programs != before;
+}
+
+bool interfaces_lost_admission(const struct interfaces *interfaces)
+{
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct interface *interface = &interfaces->list[i];
+
+		if (interface->admit_id && !datapath_admit_is_at(interface->ifindex, interface->admit_id))
+			return true;
+	}
+	return false;
 }
 
 void interfaces_detach(struct interfaces *interfaces, bool only_new)

@@ -23,7 +23,8 @@ struct interface {
 	bool attach;                       /* nothing hung there: it is for interfaces_attach() */
 	bool detach;                       /* a daemon attached it, so a daemon detaches it */
 	bool attached_now;                 /* this daemon did */
-	bool admits;                       /* the tc program hangs there */
+	bool in_vrf;                       /* then it does not admit */
+	uint32_t admit_id;                 /* of the tc program that hangs there; 0: none, or it is not to be used */
 	struct shakeoff_interface profile; /* as published */
 };
 
@@ -59,6 +60,12 @@ void interfaces_refresh(struct interfaces *interfaces);
  * interfaces_refresh(); itself it needs no privilege.
  */
 bool interfaces_look(struct interfaces *interfaces);
+
+/*
+ * Whether a tc program has gone: then ACKs that the hook validates are refused by the kernel. To be followed by
+ * interfaces_refresh() at once; itself it needs no privilege but CAP_NET_ADMIN.
+ */
+bool interfaces_lost_admission(const struct interfaces *interfaces);
 
 /* Detaches what daemons have attached; with only_new what this daemon has. */
 void interfaces_detach(struct interfaces *interfaces, bool only_new);

@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <common/text.h>
 #include <shakeoffd/listeners.h>
+#include <shakeoffd/own_addresses.h>
 
-#define BUCKETS (1u << 14)
+#define BUCKET_BITS 14
+#define BUCKETS (1u << BUCKET_BITS)
 #define PORTS (1u << 16)
 
 int listeners_open(struct listeners *listeners)
@@ -16,10 +19,13 @@ int listeners_open(struct listeners *listeners)
 		.buckets = calloc(BUCKETS, sizeof(struct listener *)),
 		.ports = calloc(PORTS, sizeof(struct listener *)),
 	};
+	int error = fresh.buckets && fresh.ports ? 0 : -ENOMEM;
 
-	if (!fresh.buckets || !fresh.ports) {
+	if (!error && getrandom(fresh.hash, sizeof(fresh.hash), 0) != sizeof(fresh.hash))
+		error = -errno;
+	if (error) {
 		listeners_close(&fresh);
-		return -ENOMEM;
+		return error;
 	}
 	*listeners = fresh;
 	return 0;
@@ -40,22 +46,26 @@ void listeners_close(struct listeners *listeners)
 	*listeners = (struct listeners){ 0 };
 }
 
-/* FNV-1a over words. The sockets are the host's own: nobody chooses them to collide. */
-static size_t bucket_of(const struct in6_addr *address, uint16_t port, uint8_t kind)
+/*
+ * Every user may bind to addresses that he chooses, so no choice may make buckets long: vector multiply-shift hashing
+ * (M. Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer arithmetic without primes",
+ * 1996). Two keys share a bucket with the probability 1 / BUCKETS, whichever they are.
+ */
+static size_t bucket_of(const struct listeners *listeners, const struct in6_addr *address, uint16_t port, uint8_t kind)
 {
-	uint32_t words[4], hash = 2166136261u;
+	uint64_t hash = listeners->hash[4] * (port | (uint64_t)kind << 16) + listeners->hash[5];
+	uint32_t words[4];
 
 	memcpy(words, address, sizeof(words));
 	for (size_t i = 0; i < 4; i++)
-		hash = (hash ^ words[i]) * 16777619u;
-	hash = (hash ^ (port | (uint32_t)kind << 16)) * 16777619u;
-	return (hash ^ hash >> 15) % BUCKETS;
+		hash += listeners->hash[i] * words[i];
+	return hash >> (64 - BUCKET_BITS);
 }
 
 static struct listener *find(const struct listeners *listeners, const struct in6_addr *address, uint16_t port,
 			     uint8_t kind)
 {
-	struct listener *listener = listeners->buckets[bucket_of(address, port, kind)];
+	struct listener *listener = listeners->buckets[bucket_of(listeners, address, port, kind)];
 
 	while (listener &&
 	       (listener->port != port || listener->kind != kind || !IN6_ARE_ADDR_EQUAL(&listener->address, address)))
@@ -66,7 +76,7 @@ static struct listener *find(const struct listeners *listeners, const struct in6
 static struct listener *add(struct listeners *listeners, const struct in6_addr *address, uint16_t port, uint8_t kind)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
-	struct listener **bucket = &listeners->buckets[bucket_of(address, port, kind)];
+	struct listener **bucket = &listeners->buckets[bucket_of(listeners, address, port, kind)];
 	struct listener **at_port = &listeners->ports[port];
 
 	if (!listener)
@@ -87,7 +97,8 @@ static struct listener *add(struct listeners *listeners, const struct in6_addr *
 
 void listeners_forget(struct listeners *listeners, struct listener *listener)
 {
-	struct listener **link = &listeners->buckets[bucket_of(&listener->address, listener->port, listener->kind)];
+	size_t bucket = bucket_of(listeners, &listener->address, listener->port, listener->kind);
+	struct listener **link = &listeners->buckets[bucket];
 
 	while (*link != listener)
 		link = &(*link)->next_in_bucket;
@@ -112,7 +123,7 @@ int listeners_see(struct listeners *listeners, const struct sock_diag_listener *
 {
 	bool any = IN6_IS_ADDR_UNSPECIFIED(&socket->address);
 	uint8_t kind = kind_of(socket, any);
-	struct listener *listener = find(listeners, &socket->address, socket->port, kind);
+	struct listener *listener;
 	const struct listener_facts facts = {
 		.sockets = 1,
 		.backlog = socket->backlog,
@@ -121,6 +132,9 @@ int listeners_see(struct listeners *listeners, const struct sock_diag_listener *
 		.tcp_auth = socket->tcp_auth,
 	};
 
+	if (!any && !own_addresses_may_have(&socket->address))
+		return 0;
+	listener = find(listeners, &socket->address, socket->port, kind);
 	if (!listener)
 		listener = add(listeners, &socket->address, socket->port, kind);
 	if (!listener)
@@ -225,8 +239,8 @@ struct listener *listeners_at(const struct listeners *listeners, const struct in
 
 bool listeners_any(const struct listeners *listeners, uint16_t port)
 {
-	for (uint8_t kind = LISTENER_IPV4; kind <= LISTENER_DUALSTACK; kind++)
-		if (find_open(listeners, &in6addr_any, port, kind))
+	for (int kind = LISTENER_IPV4; kind <= LISTENER_DUALSTACK; kind++)
+		if (find_open(listeners, &in6addr_any, port, (uint8_t)kind))
 			return true;
 	return false;
 }

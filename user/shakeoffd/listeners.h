@@ -46,13 +46,14 @@ struct listener {
 struct listeners {
 	struct listener **buckets;
 	struct listener **ports; /* [65536]: the entries of each */
+	uint64_t hash[6];        /* at random: which bucket an entry is in */
 	size_t count;            /* of entries */
 };
 
 int listeners_open(struct listeners *listeners);
 void listeners_close(struct listeners *listeners);
 
-/* Notes a socket of the present list. 0 or -ENOMEM. */
+/* Notes a socket of the present list, if its address can be one that is served (own_addresses.h). 0 or -ENOMEM. */
 int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket);
 
 /*

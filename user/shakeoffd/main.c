@@ -190,7 +190,7 @@ static void choose_test_interfaces(struct daemon *daemon)
 	if (!daemon->selftest)
 		return;
 	for (size_t i = 0; i < interfaces->count && count < SHAKEOFF_MAX_INTERFACES; i++)
-		if (interfaces->list[i].admits)
+		if (interfaces->list[i].admit_id)
 			ifindexes[count++] = interfaces->list[i].ifindex;
 	error = selftest_interfaces(daemon->selftest, ifindexes, count);
 	if (error)
@@ -252,6 +252,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 		daemon->looked_ns = now;
 		daemon->monitor.links_changed |= interfaces_look(&daemon->interfaces);
 	}
+	daemon->monitor.links_changed |= interfaces_lost_admission(&daemon->interfaces);
 	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
 		daemon->monitor.links_changed = false;
 		refresh_interfaces(daemon, now);
@@ -536,7 +537,7 @@ static void open_selftest(struct daemon *daemon)
 	error = selftest_open(&daemon->selftest, daemon->loop);
 	if (error) {
 		log_warn(
-			"the self-test cannot be made, so firewall rules that refuse an ACK without a SYN stay unnoticed: %s",
+			"the self-test cannot be made, so firewall rules that refuse an ACK without a SYN, or a SYN, stay unnoticed: %s",
 			strerror(-error));
 		return;
 	}
@@ -605,11 +606,21 @@ static int start(struct daemon *daemon, const struct options *options)
 
 /* -------------------------------------------------------------------------------------------------------- stopping */
 
+/* Lets clients that listening sockets are answered for bring back their cookies, which the kernel would not know. */
+static void await_cookies(struct daemon *daemon)
+{
+	struct timespec pause = { .tv_nsec = SERVICE_RETURN_NS };
+
+	if (discovery_stop_answering(&daemon->discovery, clock_ns()))
+		nanosleep(&pause, NULL);
+}
+
 /* First nothing new comes in, then what is there is brought to its end. */
 static void stop_service(struct daemon *daemon)
 {
 	struct interfaces *interfaces = &daemon->interfaces;
 
+	await_cookies(daemon);
 	if (addresses_withdraw(interfaces->datapaths, interfaces->datapath_count))
 		log_warn("the addresses of the services could not be withdrawn");
 	discovery_stop(&daemon->discovery);

@@ -8,7 +8,7 @@
 
 #include <shakeoffd/own_addresses.h>
 
-static bool is_served_kind(const struct in6_addr *address)
+bool own_addresses_may_have(const struct in6_addr *address)
 {
 	if (IN6_IS_ADDR_V4MAPPED(address)) {
 		const uint8_t *byte = &address->s6_addr[12];
@@ -23,7 +23,7 @@ static int remember(struct own_addresses *own, const struct in6_addr *address)
 {
 	struct in6_addr *larger;
 
-	if (!is_served_kind(address))
+	if (!own_addresses_may_have(address))
 		return 0;
 	if (own->count == own->room) {
 		size_t room = own->room ? 2 * own->room : 64;

@@ -16,6 +16,9 @@ struct own_addresses {
 int own_addresses_read(struct own_addresses *own);
 void own_addresses_free(struct own_addresses *own);
 
+/* Whether it is of a kind that can be among them. */
+bool own_addresses_may_have(const struct in6_addr *address);
+
 bool own_addresses_have(const struct own_addresses *own, const struct in6_addr *address);
 
 #endif

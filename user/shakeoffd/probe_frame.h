@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a probe of the self-test looks like: the ACK that ends a handshake, without options and without payload. */
+/* What a probe of the self-test looks like: the SYN that begins a handshake, or the ACK that ends it. */
 #ifndef SHAKEOFF_PROBE_FRAME_H
 #define SHAKEOFF_PROBE_FRAME_H
 
@@ -8,11 +8,19 @@
 
 #include <shakeoff/probe.h>
 
-/*
- * The probe number `index` of those that have `common` in common, to an address (IPv4 mapped) and port (host byte
- * order). The source is the one of the address's family.
- */
+enum probe_kind {
+	PROBE_ACK, /* without options */
+	PROBE_SYN, /* with an MSS: there are firewalls that refuse a SYN without */
+};
+
+struct probe_flow {
+	struct in6_addr source, address; /* of the same family; IPv4 mapped */
+	uint16_t port;                   /* host byte order */
+	enum probe_kind kind;
+};
+
+/* The probe number `index` of those that have `common` in common. */
 void probe_frame_fill(struct shakeoff_probe_frame *probe, const struct shakeoff_probe *common, uint32_t index,
-		      const struct in6_addr *address, uint16_t port);
+		      const struct probe_flow *flow);
 
 #endif

@@ -4,6 +4,8 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <stdbool.h>
@@ -17,19 +19,24 @@
 
 #define MAPPED_BITS 96 /* ::ffff:0:0/96 (RFC 4291, section 2.5.5.2) */
 
-/* Random neighbours that are tried until one is neither the host itself nor a broadcast address. */
-#define NEIGHBOUR_TRIES 4
+/* Random neighbours that are tried until one is nobody's. */
+#define NEIGHBOUR_TRIES 8
+
+/* In a smaller network every other address is somebody's. */
+#define HOST_BITS_MIN 3
+#define ADDRESS_BITS 128
 
 /* Set aside for documentation: RFC 5737 and RFC 3849. */
 static const struct documentation {
 	int family;
 	const char *network;
 	uint8_t prefix_len; /* so that no host bit is that of a network or broadcast address */
+	uint8_t spread;
 } documentation[] = {
-	{ AF_INET, "192.0.2.64", 26 },
-	{ AF_INET, "198.51.100.64", 26 },
-	{ AF_INET, "203.0.113.64", 26 },
-	{ AF_INET6, "2001:db8:5ac0:ff02::", 64 },
+	{ AF_INET, "192.0.2.64", 26, 0x3f },
+	{ AF_INET, "198.51.100.64", 26, 0x3f },
+	{ AF_INET, "203.0.113.64", 26, 0x3f },
+	{ AF_INET6, "2001:db8:5ac0:ff02::", 64, 0xff },
 };
 
 static int open_netlink(struct mnl_socket **socket)
@@ -59,6 +66,32 @@ static int ask(struct mnl_socket *socket, struct nlmsghdr *request, size_t room,
 	if (size < 0 || mnl_cb_run(request, (size_t)size, 0, mnl_socket_get_portid(socket), callback, context) < 0)
 		return -errno;
 	return 0;
+}
+
+/* Everything of a kind. Requests for that begin with the address family, AF_UNSPEC for all, and zeros. */
+static int dump(struct mnl_socket *socket, uint16_t type, size_t request_size, int family, mnl_cb_t callback,
+		void *context)
+{
+	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct rtgenmsg *request;
+	int result;
+
+	header->nlmsg_type = type;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	header->nlmsg_seq = 1;
+	request = mnl_nlmsg_put_extra_header(header, request_size);
+	request->rtgen_family = (uint8_t)family;
+	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
+		if (size < 0)
+			return -errno;
+		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), callback, context);
+	} while (result > MNL_CB_STOP);
+	return result < 0 ? -errno : 0;
 }
 
 static void map_address(int family, const void *bytes, struct in6_addr *address)
@@ -124,30 +157,6 @@ static int address_message(const struct nlmsghdr *header, void *context)
 	return remember(context, &host) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-static int dump_addresses(struct mnl_socket *socket, struct probe_hosts *hosts)
-{
-	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtgenmsg *request;
-	int result;
-
-	header->nlmsg_type = RTM_GETADDR;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
-	request->rtgen_family = AF_UNSPEC;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), address_message, hosts);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
-}
-
 int probe_hosts_read(struct probe_hosts *hosts)
 {
 	struct probe_hosts fresh = { 0 };
@@ -160,7 +169,7 @@ int probe_hosts_read(struct probe_hosts *hosts)
 	error = -EINTR; /* also what the kernel says when the addresses changed during the dump */
 	for (int i = 0; i < DUMP_TRIES && error == -EINTR; i++) {
 		fresh.count = 0;
-		error = dump_addresses(socket, &fresh);
+		error = dump(socket, RTM_GETADDR, sizeof(struct rtgenmsg), AF_UNSPEC, address_message, &fresh);
 	}
 	mnl_socket_close(socket);
 	if (error) {
@@ -290,9 +299,138 @@ static unsigned int route_interface(struct mnl_socket *socket, const struct in6_
 	return ask(socket, header, sizeof(buffer), route_message, &ifindex) ? 0 : ifindex;
 }
 
+/* A route or a next hop object has the address as gateway: the search is over. */
+struct gateway_search {
+	struct in6_addr address; /* IPv4 mapped */
+	bool found;
+};
+
+static void compare_gateway(struct gateway_search *search, const void *bytes, size_t size)
+{
+	struct in6_addr gateway;
+
+	if (size != 4 && size != sizeof(gateway))
+		return;
+	map_address(size == 4 ? AF_INET : AF_INET6, bytes, &gateway);
+	search->found |= IN6_ARE_ADDR_EQUAL(&gateway, &search->address);
+}
+
+static int compare_attribute(const struct nlattr *attribute, void *context)
+{
+	const uint8_t *payload = mnl_attr_get_payload(attribute);
+	size_t size = mnl_attr_get_payload_len(attribute);
+
+	switch (mnl_attr_get_type(attribute)) {
+	case RTA_GATEWAY: compare_gateway(context, payload, size); break;
+	case RTA_VIA:
+		if (size > sizeof(struct rtvia))
+			compare_gateway(context, payload + sizeof(struct rtvia), size - sizeof(struct rtvia));
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static void compare_hops(struct gateway_search *search, const struct nlattr *multipath)
+{
+	const struct rtnexthop *hop = mnl_attr_get_payload(multipath);
+	int left = mnl_attr_get_payload_len(multipath);
+
+	for (; RTNH_OK(hop, left); left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+		if (hop->rtnh_len > sizeof(*hop))
+			mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), compare_attribute, search);
+}
+
+static int gateway_of_route(const struct nlmsghdr *header, void *context)
+{
+	const struct nlattr *attribute;
+
+	if (header->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attribute, header, sizeof(struct rtmsg)) {
+		if (mnl_attr_get_type(attribute) == RTA_MULTIPATH)
+			compare_hops(context, attribute);
+		else
+			compare_attribute(attribute, context);
+	}
+	return MNL_CB_OK;
+}
+
+/* Routes name theirs only by number if sysctl net.ipv4.nexthop_compat_mode is 0. */
+static int gateway_of_object(const struct nlmsghdr *header, void *context)
+{
+	const struct nlattr *attribute;
+
+	if (header->nlmsg_type != RTM_NEWNEXTHOP)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attribute, header, sizeof(struct nhmsg))
+		if (mnl_attr_get_type(attribute) == NHA_GATEWAY)
+			compare_gateway(context, mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+	return MNL_CB_OK;
+}
+
+/* Of any route, in any table. Where it cannot be found out, it is one. */
+static bool is_gateway(struct mnl_socket *socket, const struct in6_addr *address)
+{
+	struct gateway_search search = { .address = *address };
+
+	return dump(socket, RTM_GETROUTE, sizeof(struct rtmsg), AF_UNSPEC, gateway_of_route, &search) ||
+	       dump(socket, RTM_GETNEXTHOP, sizeof(struct nhmsg), AF_UNSPEC, gateway_of_object, &search) ||
+	       search.found;
+}
+
+/*
+ * ------------------------------------------------------------------------------------------------------- neighbours
+ */
+
+#define NUD_ANY UINT16_MAX
+#define NUD_SOMEBODY ((uint16_t) ~(NUD_INCOMPLETE | NUD_FAILED))
+
+static int neighbour_message(const struct nlmsghdr *header, void *context)
+{
+	const struct ndmsg *message = mnl_nlmsg_get_payload(header);
+	uint16_t *state = context;
+
+	if (header->nlmsg_type == RTM_NEWNEIGH)
+		*state = message->ndm_state;
+	return MNL_CB_STOP;
+}
+
+/* Whether the neighbour table has the address, in one of the states. Where it cannot be found out, it has. */
+static bool neighbour_known(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *address,
+			    uint16_t states)
+{
+	_Alignas(struct nlmsghdr) char buffer[8 * 1024];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	uint16_t state = UINT16_MAX;
+	struct ndmsg *request;
+	int error;
+
+	header->nlmsg_type = RTM_GETNEIGH;
+	header->nlmsg_flags = NLM_F_REQUEST;
+	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
+	request->ndm_ifindex = (int)ifindex;
+	if (IN6_IS_ADDR_V4MAPPED(address)) {
+		request->ndm_family = AF_INET;
+		mnl_attr_put(header, NDA_DST, 4, &address->s6_addr[12]);
+	} else {
+		request->ndm_family = AF_INET6;
+		mnl_attr_put(header, NDA_DST, sizeof(*address), address);
+	}
+	error = ask(socket, header, sizeof(buffer), neighbour_message, &state);
+	return error != -ENOENT && (error || (state & states));
+}
+
 /*
  * --------------------------------------------------------------------------------------------------------- candidates
  */
+
+/* The bits of byte i that are a host's. */
+static uint8_t host_mask(uint8_t prefix_len, size_t i)
+{
+	size_t bits = prefix_len > 8 * i ? prefix_len - 8 * i : 0;
+
+	return bits >= 8 ? 0 : (uint8_t)(0xff >> bits);
+}
 
 /* A random address of the prefix. */
 static void random_address(const struct in6_addr *network, uint8_t prefix_len, struct in6_addr *address)
@@ -302,59 +440,142 @@ static void random_address(const struct in6_addr *network, uint8_t prefix_len, s
 	if (getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
 		random[sizeof(random) - 1] = 1; /* early at boot: any will do */
 	for (size_t i = 0; i < sizeof(random); i++) {
-		size_t bits = prefix_len > 8 * i ? prefix_len - 8 * i : 0;
-		uint8_t mask = bits >= 8 ? 0 : (uint8_t)(0xff >> bits);
+		uint8_t mask = host_mask(prefix_len, i);
 
 		address->s6_addr[i] = (uint8_t)((network->s6_addr[i] & ~mask) | (random[i] & mask));
 	}
 }
 
-/* Takes one of the prefix that is routed over the interface. */
-static bool take(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *network, uint8_t prefix_len,
-		 struct probe_sources *sources)
+static void take(struct probe_sources *sources, const struct in6_addr *address, uint8_t spread)
 {
-	struct in6_addr candidate;
+	sources->list[sources->count++] = (struct probe_source){ .address = *address, .spread = spread };
+}
 
-	random_address(network, prefix_len, &candidate);
-	if (route_interface(socket, &candidate) != ifindex)
-		return false;
-	sources->list[sources->count++] = candidate;
+static bool in_prefix(const struct in6_addr *address, const struct in6_addr *network, uint8_t prefix_len)
+{
+	for (size_t i = 0; i < sizeof(*address); i++)
+		if ((address->s6_addr[i] ^ network->s6_addr[i]) & ~host_mask(prefix_len, i))
+			return false;
 	return true;
 }
 
-static void take_documentation(struct mnl_socket *socket, unsigned int ifindex, int family,
-			       struct probe_sources *sources)
+/* No host bit is set: IPv4's network address, IPv6's anycast address of the routers. */
+static bool is_network(const struct in6_addr *address, uint8_t prefix_len)
+{
+	for (size_t i = 0; i < sizeof(*address); i++)
+		if (address->s6_addr[i] & host_mask(prefix_len, i))
+			return false;
+	return true;
+}
+
+/* Whether an address is one of the networks that the host is in, on this interface or, 0, on any. */
+static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, const struct in6_addr *address)
+{
+	for (size_t i = 0; i < hosts->count; i++)
+		if ((!ifindex || hosts->list[i].ifindex == ifindex) &&
+		    in_prefix(address, &hosts->list[i].network, hosts->list[i].prefix_len))
+			return true;
+	return false;
+}
+
+/* Where the addresses for documentation are in use, they are neighbours like others. */
+static void take_documentation(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
+			       int family, struct probe_sources *sources)
 {
 	for (size_t i = 0; i < sizeof(documentation) / sizeof(documentation[0]); i++) {
 		uint8_t extra = family == AF_INET ? MAPPED_BITS : 0, bytes[sizeof(struct in6_addr)];
-		struct in6_addr network;
+		struct in6_addr network, candidate;
 
 		if (documentation[i].family != family)
 			continue;
 		inet_pton(family, documentation[i].network, bytes);
 		map_address(family, bytes, &network);
-		if (take(socket, ifindex, &network, (uint8_t)(documentation[i].prefix_len + extra), sources))
-			return;
+		random_address(&network, (uint8_t)(documentation[i].prefix_len + extra), &candidate);
+		if (is_neighbour(hosts, 0, &candidate) || route_interface(socket, &candidate) != ifindex)
+			continue;
+		take(sources, &candidate, documentation[i].spread);
+		return;
 	}
 }
 
-static void take_neighbour(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex, int family,
-			   struct probe_sources *sources)
+/*
+ * Nobody's: not the host's own nor a broadcast address, no gateway, and nobody that the host knows. A probe in the name
+ * of a neighbour that exists could do harm: connection tracking and firewalls keep account of its address, and it gets
+ * what a firewall answers.
+ */
+static bool is_free(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *address)
+{
+	return route_interface(socket, address) == ifindex && !neighbour_known(socket, ifindex, address, NUD_ANY) &&
+	       !is_gateway(socket, address);
+}
+
+static bool choose_neighbour(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
+			     int family, struct in6_addr *address)
 {
 	for (size_t i = 0; i < hosts->count; i++) {
 		const struct probe_host *host = &hosts->list[i];
 
 		if (host->ifindex != ifindex || IN6_IS_ADDR_LINKLOCAL(&host->address) ||
-		    !!IN6_IS_ADDR_V4MAPPED(&host->address) != (family == AF_INET))
+		    !!IN6_IS_ADDR_V4MAPPED(&host->address) != (family == AF_INET) ||
+		    host->prefix_len > ADDRESS_BITS - HOST_BITS_MIN)
 			continue;
-		for (int tries = 0; tries < NEIGHBOUR_TRIES; tries++)
-			if (take(socket, ifindex, &host->network, host->prefix_len, sources))
-				return;
+		for (int tries = 0; tries < NEIGHBOUR_TRIES; tries++) {
+			random_address(&host->network, host->prefix_len, address);
+			if (!is_network(address, host->prefix_len) && is_free(socket, ifindex, address))
+				return true;
+		}
 	}
+	return false;
 }
 
-int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts, int family,
-			 struct probe_sources *sources)
+/* The place of what was chosen for the interface, in the beginning nothing. */
+static struct probe_neighbour *find_neighbour(struct probe_neighbours *neighbours, unsigned int ifindex, int family)
+{
+	struct probe_neighbour *larger;
+
+	for (size_t i = 0; i < neighbours->count; i++)
+		if (neighbours->list[i].ifindex == ifindex && neighbours->list[i].family == family)
+			return &neighbours->list[i];
+	larger = reallocarray(neighbours->list, neighbours->count + 1, sizeof(*larger));
+	if (!larger)
+		return NULL;
+	neighbours->list = larger;
+	larger += neighbours->count++;
+	*larger = (struct probe_neighbour){ .ifindex = ifindex, .family = family };
+	return larger;
+}
+
+/*
+ * Whether what was chosen is still good: the networks may have changed, and somebody may have come. That the host has
+ * asked for it in vain is our own probes' doing.
+ */
+static bool is_still_free(struct mnl_socket *socket, const struct probe_hosts *hosts,
+			  const struct probe_neighbour *neighbour)
+{
+	return !IN6_IS_ADDR_UNSPECIFIED(&neighbour->address) &&
+	       is_neighbour(hosts, neighbour->ifindex, &neighbour->address) &&
+	       route_interface(socket, &neighbour->address) == neighbour->ifindex &&
+	       !neighbour_known(socket, neighbour->ifindex, &neighbour->address, NUD_SOMEBODY);
+}
+
+static void take_neighbour(struct mnl_socket *socket, const struct probe_hosts *hosts,
+			   struct probe_neighbours *neighbours, unsigned int ifindex, int family,
+			   struct probe_sources *sources)
+{
+	struct probe_neighbour *neighbour = find_neighbour(neighbours, ifindex, family);
+
+	if (!neighbour)
+		return;
+	if (!is_still_free(socket, hosts, neighbour) &&
+	    !choose_neighbour(socket, hosts, ifindex, family, &neighbour->address)) {
+		neighbour->address = in6addr_any;
+		return;
+	}
+	take(sources, &neighbour->address, 0);
+}
+
+int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
+			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources)
 {
 	struct mnl_socket *socket;
 	int error;
@@ -363,8 +584,14 @@ int probe_sources_choose(const struct probe_port *port, const struct probe_hosts
 	if (error)
 		return error;
 	sources->count = 0;
-	take_documentation(socket, port->upper, family, sources);
-	take_neighbour(socket, hosts, port->upper, family, sources);
+	take_documentation(socket, hosts, port->upper, family, sources);
+	take_neighbour(socket, hosts, neighbours, port->upper, family, sources);
 	mnl_socket_close(socket);
 	return 0;
+}
+
+void probe_neighbours_free(struct probe_neighbours *neighbours)
+{
+	free(neighbours->list);
+	*neighbours = (struct probe_neighbours){ 0 };
 }

@@ -42,18 +42,40 @@ int probe_port_read(unsigned int ifindex, struct probe_port *port);
 bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hosts, const struct in6_addr *address);
 
 /*
+ * An address that nobody has on the network of an interface. Its packets may make the host ask who has it, and rules of
+ * a firewall may remember it: one is enough, and it is kept as long as nobody turns up that has it.
+ */
+struct probe_neighbour {
+	unsigned int ifindex;
+	int family;
+	struct in6_addr address; /* IPv4 mapped */
+};
+
+struct probe_neighbours {
+	struct probe_neighbour *list;
+	size_t count;
+};
+
+void probe_neighbours_free(struct probe_neighbours *neighbours);
+
+/*
  * Firewalls often refuse the reserved addresses of documentation from outside, or let in only the neighbours. Hence one
  * of each kind, if there is a route; what gets through from either gets through.
  */
 #define PROBE_SOURCES 2
 
-struct probe_sources {
-	struct in6_addr list[PROBE_SOURCES]; /* IPv4 mapped */
-	size_t count;                        /* 0: none is routed over the interface */
+struct probe_source {
+	struct in6_addr address; /* IPv4 mapped */
+	uint8_t spread;          /* bits of its last byte that may have any value: as many sources as that makes */
 };
 
-/* family: AF_INET or AF_INET6. */
-int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts, int family,
-			 struct probe_sources *sources);
+struct probe_sources {
+	struct probe_source list[PROBE_SOURCES];
+	size_t count; /* 0: none is routed over the interface */
+};
+
+/* family: AF_INET or AF_INET6. The neighbour is one of `neighbours`, which is added to where there is none yet. */
+int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
+			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources);
 
 #endif

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Places that are due are tried in rounds: each place on each interface that counts for it is a trial. A round tries at
- * most TRIES times, one run of the probe program an interface and try, with the trials whose probe has not arrived yet;
- * its results are published when all is known.
+ * Places that are due are tried in rounds: each place on each interface that counts for it is a trial. A trial sends an
+ * ACK until one has arrived, and then SYNs from the very source that this one came from, each at most TRIES times, one
+ * run of the probe program an interface and try with all trials that are not over; its results are published when all
+ * is known.
+ *
+ * The SYN comes second: where the ACK arrives, the kernel keeps what the tc program has given a packet to, so that the
+ * SYN does not get to the server instead. And it comes from the same source: where the one gets through and the other
+ * does not, rules make a difference between them.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -25,7 +30,8 @@
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/tuple.h>
 
-#define TRIES 3
+#define TRIES 3                  /* of one kind of probe */
+#define TRIES_OF_ALL (2 * TRIES) /* ACK and SYN */
 #define STEP_NS (20 * NS_PER_MS) /* between two runs: for what still is on its way, and for the rest of the daemon */
 
 /* Rules come in bursts, and some hosts change theirs all the time. */
@@ -55,13 +61,16 @@ struct link {
 struct trial {
 	struct place *place;
 	size_t link;
-	bool over; /* its result is in the place */
+	enum probe_kind kind; /* what is to arrive next */
+	unsigned int tries;   /* of that kind, in vain */
+	size_t source;        /* of the last ACK */
+	bool over;            /* its result is in the place */
 };
 
 struct round {
 	struct trial trials[SHAKEOFF_PROBE_MAX];
 	size_t count;
-	unsigned int attempt; /* what is to be run next: this attempt on this link */
+	unsigned int attempt; /* what is to be run next: this attempt on this link; TRIES_OF_ALL: nothing */
 	size_t link;
 };
 
@@ -84,6 +93,7 @@ struct selftest {
 	struct place *places; /* sorted, each once */
 	size_t place_count;
 	struct probe_hosts hosts;
+	struct probe_neighbours neighbours;
 	bool changed;
 
 	size_t next_due; /* no place before it is due */
@@ -115,16 +125,8 @@ static bool can_try(const struct selftest *selftest, const struct link *link, in
 	return link->map >= 0 && selftest->listeners[family] >= 0 && link->sources[family].count;
 }
 
-static const struct in6_addr *source(const struct link *link, int family, unsigned int attempt)
-{
-	const struct probe_sources *sources = &link->sources[family];
-
-	return sources->count ? &sources->list[attempt % sources->count] : &in6addr_any;
-}
-
 /* Everything that is random is new for each run: a probe of an earlier one is none. */
-static int begin_common(const struct selftest *selftest, const struct link *link, unsigned int attempt,
-			struct shakeoff_probe *common)
+static int begin_common(const struct selftest *selftest, const struct link *link, struct shakeoff_probe *common)
 {
 	struct {
 		uint32_t seq, ack;
@@ -144,9 +146,24 @@ static int begin_common(const struct selftest *selftest, const struct link *link
 	memcpy(common->group, random.group, sizeof(common->group));
 	common->group[0] |= 0x03; /* a group address, locally administered (IEEE 802, section 8.2) */
 	memcpy(common->mac, link->port.mac, sizeof(common->mac));
-	memcpy(&common->source4, &source(link, IPV4, attempt)->s6_addr[12], sizeof(common->source4));
-	memcpy(common->source6, source(link, IPV6, attempt), sizeof(common->source6));
 	return 0;
+}
+
+/*
+ * Of the trials of a run each has a source of its own, as far as there are: rules that count the SYNs or connections of
+ * one (hashlimit, connlimit, recent) are not to take many places for many connections of one client.
+ */
+static struct probe_flow flow_of(const struct link *link, struct trial *trial, size_t index)
+{
+	const struct place *place = trial->place;
+	const struct probe_sources *sources = &link->sources[family_of(place)];
+	struct probe_flow flow = { .address = place->what.address, .port = place->what.port, .kind = trial->kind };
+
+	if (trial->kind == PROBE_ACK)
+		trial->source = trial->tries % sources->count;
+	flow.source = sources->list[trial->source].address;
+	flow.source.s6_addr[15] ^= index & sources->list[trial->source].spread;
+	return flow;
 }
 
 static void collect_trials(struct selftest *selftest, size_t link)
@@ -162,7 +179,7 @@ static void collect_trials(struct selftest *selftest, size_t link)
 }
 
 /* Sends what is still unanswered on a link. Returns whether something was sent. */
-static bool run_begin(struct selftest *selftest, size_t index, unsigned int attempt)
+static bool run_begin(struct selftest *selftest, size_t index)
 {
 	const struct link *link = &selftest->links[index];
 	struct run *run = &selftest->run;
@@ -172,14 +189,13 @@ static bool run_begin(struct selftest *selftest, size_t index, unsigned int atte
 	collect_trials(selftest, index);
 	if (!run->count)
 		return false;
-	error = begin_common(selftest, link, attempt, &common);
+	error = begin_common(selftest, link, &common);
 	if (!error) {
 		common.count = (uint32_t)run->count;
 		for (size_t i = 0; i < run->count; i++) {
-			const struct selftest_place *what = &run->trials[i]->place->what;
+			struct probe_flow flow = flow_of(link, run->trials[i], i);
 
-			probe_frame_fill(&datapath_probe_frames(selftest->probe)[i], &common, (uint32_t)i,
-					 &what->address, what->port);
+			probe_frame_fill(&datapath_probe_frames(selftest->probe)[i], &common, (uint32_t)i, &flow);
 		}
 		error = datapath_probe_run(selftest->probe, link->map, link->ifindex, &common);
 	}
@@ -200,6 +216,18 @@ static void trial_end(struct trial *trial, enum selftest_result result)
 		trial->place->found = (uint8_t)result;
 }
 
+static void trial_tried(struct trial *trial, bool arrived)
+{
+	if (arrived && trial->kind == PROBE_ACK) {
+		trial->kind = PROBE_SYN;
+		trial->tries = 0;
+	} else if (arrived) {
+		trial_end(trial, SELFTEST_REACHED);
+	} else if (++trial->tries == TRIES) {
+		trial_end(trial, SELFTEST_NOT_REACHED);
+	}
+}
+
 static void run_end(struct selftest *selftest)
 {
 	const struct shakeoff_probe_frame *frames = datapath_probe_frames(selftest->probe);
@@ -208,15 +236,14 @@ static void run_end(struct selftest *selftest)
 	if (!run->count)
 		return;
 	for (size_t i = 0; i < run->count; i++)
-		if (__atomic_load_n(&frames[i].arrived, __ATOMIC_RELAXED))
-			trial_end(run->trials[i], SELFTEST_REACHED);
+		trial_tried(run->trials[i], __atomic_load_n(&frames[i].arrived, __ATOMIC_RELAXED));
 	datapath_probe_end(selftest->links[run->link].map);
 	run->count = 0;
 }
 
 /* -------------------------------------------------------------------------------------------------------- one round */
 
-static void read_link(const struct selftest *selftest, struct link *link)
+static void read_link(struct selftest *selftest, struct link *link)
 {
 	int error = probe_port_read(link->ifindex, &link->port);
 
@@ -224,7 +251,8 @@ static void read_link(const struct selftest *selftest, struct link *link)
 		struct probe_sources *sources = &link->sources[family];
 
 		sources->count = 0;
-		if (!error && probe_sources_choose(&link->port, &selftest->hosts, families[family], sources))
+		if (!error && probe_sources_choose(&link->port, &selftest->hosts, &selftest->neighbours,
+						   families[family], sources))
 			sources->count = 0;
 	}
 }
@@ -286,9 +314,9 @@ static bool round_step(struct selftest *selftest)
 {
 	struct round *round = &selftest->round;
 
-	for (; round->attempt < TRIES; round->attempt++, round->link = 0)
+	for (; round->attempt < TRIES_OF_ALL; round->attempt++, round->link = 0)
 		while (round->link < selftest->link_count)
-			if (run_begin(selftest, round->link++, round->attempt))
+			if (run_begin(selftest, round->link++))
 				return true;
 	return false;
 }
@@ -298,9 +326,6 @@ static void round_end(struct selftest *selftest)
 {
 	struct round *round = &selftest->round;
 
-	for (size_t i = 0; i < round->count; i++)
-		if (!round->trials[i].over)
-			trial_end(&round->trials[i], SELFTEST_NOT_REACHED);
 	round->count = 0;
 	for (size_t i = 0; i < selftest->next_due; i++) {
 		struct place *place = &selftest->places[i];
@@ -327,7 +352,7 @@ static void abandon_round(struct selftest *selftest)
 {
 	run_end(selftest);
 	selftest->round.count = 0;
-	selftest->round.attempt = TRIES;
+	selftest->round.attempt = TRIES_OF_ALL;
 	selftest->next_due = 0;
 }
 
@@ -370,7 +395,7 @@ static void rules_changed(struct selftest *selftest)
 		set_timer(selftest, soon);
 }
 
-/* Whatever it is that changes, a chain, a rule, an element of a set, may decide over an ACK. */
+/* Whatever it is that changes, a chain, a rule, an element of a set, may decide over a probe. */
 static void read_rules(struct event_source *source, uint32_t events)
 {
 	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, rules));
@@ -397,7 +422,12 @@ static int open_rules(struct selftest *selftest, struct event_loop *loop)
 
 /* ------------------------------------------------------------------------------------------------- open and close */
 
-/* Bound even where lo is down: packets get to it by the tc program alone. */
+/*
+ * Bound even where lo is down: packets get to it by the tc program alone. Transparent, so that where there is NAT a SYN
+ * stays with it: nf_nat_ipv4_local_in() takes from a packet every other socket that its addresses would not lead to,
+ * and the server would get it. A request is none the more transparent for it, and shares the lot of those of a server's
+ * socket.
+ */
 static int open_listener(struct selftest *selftest, int family)
 {
 	union socket_address address = { .sa.sa_family = (sa_family_t)families[family] };
@@ -412,6 +442,7 @@ static int open_listener(struct selftest *selftest, int family)
 	else
 		address.in6.sin6_addr = in6addr_loopback;
 	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on));
 	error = datapath_probe_catch(selftest->probe, fd);
 	if (error)
 		return error;
@@ -452,7 +483,7 @@ int selftest_open(struct selftest **opened, struct event_loop *loop)
 	selftest->timer.fd = -1;
 	for (int family = 0; family < FAMILIES; family++)
 		selftest->listeners[family] = -1;
-	selftest->round.attempt = TRIES;
+	selftest->round.attempt = TRIES_OF_ALL;
 	error = open_parts(selftest, loop);
 	if (error) {
 		selftest_close(selftest);
@@ -485,6 +516,7 @@ void selftest_close(struct selftest *selftest)
 	cleanup_fd_function(&selftest->timer.fd);
 	datapath_probe_close(selftest->probe);
 	probe_hosts_free(&selftest->hosts);
+	probe_neighbours_free(&selftest->neighbours);
 	free(selftest->places);
 	free(selftest);
 }

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Would an ACK without a SYN reach TCP at an address and port? With the listener handoff the kernel never sees the SYN,
- * so what remembers SYNs or sends packets elsewhere is in its way: connection tracking rules, NAT to another port or
- * host. Nobody can tell that from the rules in general, so it is tried out: such an ACK is put into the receive path of
- * the interface, as if it had come from the network, and either arrives at a socket of the daemon's own or does not.
+ * Would a handshake of the hook's be one that netfilter allows at an address and port? With the listener handoff the
+ * kernel never sees the SYN. What remembers SYNs or sends packets elsewhere is then in the way of the ACK: connection
+ * tracking rules, NAT to another port or host. And what looks at SYNs alone would be got around, so that a flood opened
+ * a port that the firewall closes. Nobody can tell either from the rules in general, so it is tried out: an ACK without
+ * a SYN and then a SYN are put into the receive path of the interface, as if they had come from the network, and either
+ * arrive at a socket of the daemon's own or do not. It takes both.
  *
- * Nothing is sent, but for a RST where a probe gets to TCP without the daemon's socket (turned to another port, or
- * orphaned by a bridge) or a rule answers with one. No server notices anything. Connection tracking sees a connection
- * that is picked up and reset at once. Firewall rules count the packets, and log them if they log what they refuse.
+ * Nothing is sent, but for a RST where an ACK gets to TCP without the daemon's socket (orphaned by NAT or a bridge), or
+ * where a rule answers. No server notices anything, unless a rule gives the SYN to one in spite of the daemon's socket
+ * (TPROXY, IPVS): a RST follows it. Connection tracking sees connections that are reset at once, and forgets them.
+ * Firewall rules count the packets, and log them if they log what they refuse.
+ *
+ * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed,
+ * unless it exceeds them: one SYN a place and interface, more than one only to a place where none has arrived; up to
+ * SHAKEOFF_PROBE_MAX at once, of 64 sources (256 in IPv6) if the host has a default route. A place whose SYNs a limit
+ * has refused is left to the kernel until the next test.
  *
  * Everything is tried when it is new, when nftables have changed, and every SELFTEST_PERIOD_NS (iptables-legacy and
  * sysctls change without a message). Runs in the event loop's own thread, which one step holds up for some 20 ms.
@@ -26,7 +34,7 @@
 #define SELFTEST_PERIOD_NS (60 * NS_PER_S)
 
 enum selftest_result {
-	SELFTEST_PENDING, /* not known yet: half a second for a few thousand places */
+	SELFTEST_PENDING, /* not known yet: a second for a few thousand places */
 	SELFTEST_REACHED,
 	SELFTEST_NOT_REACHED, /* on one of the interfaces at least */
 	SELFTEST_UNTESTED,    /* it cannot be tried: no route leads over an interface, or the kernel does not let us */

@@ -275,7 +275,10 @@ static void publish_slot(struct service *service, const struct service_slot *slo
 		publish_queue(service, slot->shared);
 	else
 		publish_listener(service, slot->shared);
-	shared_set(slot->shared->handoff, (uint8_t)service->handoff);
+	/* Cookies of the queue handoff are out, and good. The hook itself writes this field with the listener handoff alone. */
+	if (!queue && shared_get(slot->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
+		shared_set(slot->shared->released_ns, clock_ns());
+	__atomic_store_n(&slot->shared->handoff, (uint8_t)service->handoff, __ATOMIC_RELEASE);
 	if (queue ? service->served : service->listening.sockets != 0)
 		__atomic_fetch_or(&slot->shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
 	else
@@ -320,6 +323,27 @@ void service_set_listening(struct service *service, const struct service_listeni
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER)
 		publish(service);
 	pthread_mutex_unlock(&service->lock);
+}
+
+/* Whether clients may be about to bring a cookie back. */
+static bool has_cookies_out(const struct shakeoff_service *shared, uint64_t now_ns)
+{
+	uint64_t released_ns = shared_get(shared->released_ns);
+
+	return shared_get(shared->engaged_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
+}
+
+bool service_stop_answering(struct service *service, uint64_t now_ns)
+{
+	bool out = false;
+
+	pthread_mutex_lock(&service->lock);
+	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
+		out |= has_cookies_out(service->slots[i].shared, now_ns);
+		shared_set(service->slots[i].shared->engage, SHAKEOFF_ENGAGE_NEVER);
+	}
+	pthread_mutex_unlock(&service->lock);
+	return out;
 }
 
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog)

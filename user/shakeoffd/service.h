@@ -19,7 +19,11 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
+#include <shakeoffd/clock.h>
 #include <shakeoffd/slots.h>
+
+/* When a service stops answering, clients bring cookies back for so long; the round trip of most is shorter. */
+#define SERVICE_RETURN_NS (300 * NS_PER_MS)
 
 struct service_slot {
 	struct shakeoff_service *shared;
@@ -98,6 +102,12 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 
 /* Which listening sockets there are, and what they allow, has changed: tells the hook. Takes the lock itself. */
 void service_set_listening(struct service *service, const struct service_listening *listening);
+
+/*
+ * The end of a service with the listener handoff: SYNs are left to the kernel, and ACKs still admitted. Returns whether cookies are
+ * out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
+ */
+bool service_stop_answering(struct service *service, uint64_t now_ns);
 
 /* Who listens has changed: tells the hook. `backlog`: the greatest that a server asked for; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog);

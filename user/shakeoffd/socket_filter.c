@@ -5,7 +5,7 @@
  *	1. The spare filter is cleared; from then on the hook notes new connections in both (SHAKEOFF_FILTER_BUILDING).
  *	2. After a pause, and when the rings have been empty since, so that every connection that was noted before step 1 has
  *	   got its socket, the tuples of all sockets are noted in the spare one.
- *	3. The spare one becomes the active one.
+ *	3. Hints of the active one that are still needed are carried over, and the spare one becomes the active one.
  */
 #include <string.h>
 
@@ -19,28 +19,37 @@
 #define BUILD_PERIOD_NS (20 * NS_PER_S)
 #define BUILD_PAUSE_NS NS_PER_S
 
+/* After so many swaps no cookie is good any more that was when a hint was set. */
+#define AGE_MAX ((SHAKEOFF_COOKIE_LIFETIME_NS + BUILD_PERIOD_NS - 1) / BUILD_PERIOD_NS)
+_Static_assert(SHAKEOFF_FILTER_AGE / SHAKEOFF_FILTER_AGE_ONE >= AGE_MAX, "three bits hold it");
+
 /* Every state but LISTEN, NEW-SYN-RECV (12, linux: include/net/tcp_states.h) included. */
 #define ALL_BUT_LISTEN (0xffffffffu & ~(1u << TCP_LISTEN))
 
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count)
 {
-	*filter = (struct socket_filter){ .datapaths = datapaths, .datapath_count = datapath_count };
+	*filter = (struct socket_filter){ .datapaths = datapaths,
+					  .datapath_count = datapath_count,
+					  .aged_ns = clock_ns() };
 }
 
-void socket_filter_restart(struct socket_filter *filter)
+static void restart(struct socket_filter *filter)
 {
 	for (size_t i = 0; i < filter->datapath_count; i++)
 		__atomic_and_fetch(&datapath_control(filter->datapaths[i])->flags, ~SHAKEOFF_FILTER_READY,
 				   __ATOMIC_SEQ_CST);
-	filter->building = false;
+	filter->building = filter->note_again = false;
 	filter->since_ns = 0;
+}
+
+static uint8_t *active(const struct socket_filter *filter, size_t i)
+{
+	return datapath_filter(filter->datapaths[i], datapath_control(filter->datapaths[i])->filter_active);
 }
 
 static uint8_t *spare(const struct socket_filter *filter, size_t i)
 {
-	const struct shakeoff_control *control = datapath_control(filter->datapaths[i]);
-
-	return datapath_filter(filter->datapaths[i], control->filter_active ^ 1);
+	return datapath_filter(filter->datapaths[i], datapath_control(filter->datapaths[i])->filter_active ^ 1);
 }
 
 static int note(void *context, const struct sock_diag_entry *entry)
@@ -48,9 +57,46 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	const struct socket_filter *filter = context;
 	uint32_t slot = shakeoff_filter_tuple_slot(&entry->tuple);
 
-	for (size_t i = 0; i < filter->datapath_count; i++)
+	for (size_t i = 0; i < filter->datapath_count; i++) {
+		__atomic_fetch_or(&active(filter, i)[slot], SHAKEOFF_FILTER_SOCKET, __ATOMIC_RELAXED);
 		__atomic_fetch_or(&spare(filter, i)[slot], SHAKEOFF_FILTER_SOCKET, __ATOMIC_RELAXED);
+	}
 	return 0;
+}
+
+static int note_all(struct socket_filter *filter)
+{
+	return sock_diag_each(ALL_BUT_LISTEN, note, filter);
+}
+
+void socket_filter_note_sockets(struct socket_filter *filter)
+{
+	bool fresh = !filter->building && !filter->since_ns;
+
+	if (fresh || note_all(filter))
+		restart(filter);
+	else
+		filter->note_again = true;
+}
+
+/* From the active filter of a datapath to the spare one. `older`: a period has passed since ages were raised last. */
+static void carry_hints(const struct socket_filter *filter, size_t i, bool older)
+{
+	const uint8_t *from = active(filter, i);
+	uint8_t *to = spare(filter, i);
+
+	for (size_t slot = 0; slot < SHAKEOFF_FILTER_BYTES; slot++) {
+		uint8_t byte = __atomic_load_n(&from[slot], __ATOMIC_RELAXED);
+		uint8_t age = byte & SHAKEOFF_FILTER_AGE;
+
+		if (!(byte & SHAKEOFF_FILTER_UNCONFIRMED) || (older && age >= AGE_MAX * SHAKEOFF_FILTER_AGE_ONE))
+			continue;
+		if (__atomic_load_n(&to[slot], __ATOMIC_RELAXED) & SHAKEOFF_FILTER_UNCONFIRMED)
+			continue; /* set anew meanwhile */
+		age += older ? SHAKEOFF_FILTER_AGE_ONE : 0;
+		__atomic_fetch_or(&to[slot], SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED | age,
+				  __ATOMIC_RELAXED);
+	}
 }
 
 static void begin(struct socket_filter *filter)
@@ -69,13 +115,17 @@ static void begin(struct socket_filter *filter)
 
 static int finish(struct socket_filter *filter, uint64_t now_ns)
 {
-	int error = sock_diag_each(ALL_BUT_LISTEN, note, filter);
+	bool older = now_ns - filter->aged_ns >= BUILD_PERIOD_NS;
+	int error = note_all(filter);
 
 	if (error)
 		return error;
+	if (older)
+		filter->aged_ns = now_ns;
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(filter->datapaths[i]);
 
+		carry_hints(filter, i, older);
 		__atomic_store_n(&control->filter_active, control->filter_active ^ 1, __ATOMIC_SEQ_CST);
 		__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_READY, __ATOMIC_SEQ_CST);
 		__atomic_and_fetch(&control->flags, ~SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
@@ -85,8 +135,17 @@ static int finish(struct socket_filter *filter, uint64_t now_ns)
 	return 0;
 }
 
+/* Connections that the kernel made while addresses were published. */
+static void note_again(struct socket_filter *filter)
+{
+	if (filter->note_again && note_all(filter))
+		restart(filter);
+	filter->note_again = false;
+}
+
 int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t drained_ns)
 {
+	note_again(filter);
 	if (filter->building && (now_ns - filter->since_ns < BUILD_PAUSE_NS || drained_ns < filter->since_ns))
 		return 0;
 	if (filter->building)

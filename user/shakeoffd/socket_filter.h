@@ -13,16 +13,19 @@ struct socket_filter {
 	struct datapath **datapaths;
 	size_t datapath_count;
 	bool building;
+	bool note_again;
 	uint64_t since_ns; /* when the building began, or when the last one ended; 0: there has been none */
+	uint64_t aged_ns;  /* when hints were last carried over as older than before */
 };
 
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count);
 
 /*
- * The hook has been given other addresses: connections that came to them before were none of its business, and are in no
- * filter. It looks sockets up again until a new filter is there.
+ * The hook is about to be given other addresses: connections that came to them before were none of its business, and are in no
+ * filter. Notes all sockets, now and, for those that come in between, with the next tick. At the start and where that fails
+ * the hook looks sockets up again until a new filter is there.
  */
-void socket_filter_restart(struct socket_filter *filter);
+void socket_filter_note_sockets(struct socket_filter *filter);
 
 /*
  * Called several times a second, with CLOCK_MONOTONIC: begins a new filter now and then, and finishes it. drained_ns: when

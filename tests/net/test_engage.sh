@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# engage = auto: at peace the kernel negotiates everything itself; who is in the middle of a handshake when the hook begins to answer,
+# or stops, is served.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+in_the_middle() { # STEP ADDRESS [COMMAND...]
+	tap client python3 "$HERE/raw_engage.py" 7000 "$([ "$2" = "$SERVER4" ] && echo 4 || echo 6)" "$1" "${@:3}"
+}
+flood_of() { echo "$BUILD/tests/bench/flood" --dev c0 --dst "$1" --port 7000 --rate 200000 --seconds 0.5; }
+syncookies() { server sh -c "echo $1 >/proc/sys/net/ipv4/tcp_syncookies"; }
+
+lab_up
+config_daemon
+daemon_start
+for address in "$SERVER4" "$SERVER6"; do
+	plain_start "line-$address" "$address" 7000 line --backlog 4096
+done
+within 2 shows "[$SERVER6]:7000" state peace || bail "the services are not found"
+
+# ---------------------------------------------------------------------------------------------------------------- peace
+
+for address in "$SERVER4" "$SERVER6"; do
+	in_the_middle peace "$address"
+done
+is "at peace no SYN is answered with a cookie" "$(counter synack_sent)" 0
+
+# Fast Open: data in the SYN, as soon as the client has the server's cookie for it.
+server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
+spawn server fastopen python3 -c '
+import socket
+listener = socket.create_server(("", 7100))
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+print("listening", flush=True)
+while True:
+    conn, _ = listener.accept()
+    conn.sendall(conn.recv(100))
+    conn.close()'
+within 5 grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
+within 2 shows 0.0.0.0:7100 state peace || bail "it is not found"
+got=$(client python3 -c '
+import socket, sys
+for _ in range(5):
+    conn = socket.socket()
+    conn.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[1], 7100))
+    print(conn.recv(100).decode(), end=" ")
+    conn.close()' "$SERVER4")
+is "at peace a client with Fast Open is served" "$got" "hello hello hello hello hello "
+opened=$(server python3 -c '
+names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
+print(dict(zip(names, values))["TCPFastOpenPassive"])')
+at_least "at peace: with its data in the SYN" "$opened" 1
+
+plain_start mptcp 0.0.0.0 7101 line --mptcp
+within 2 shows 0.0.0.0:7101 left mptcp || bail "the MPTCP listener is not found"
+is "an MPTCP client and an MPTCP listener speak MPTCP" "$(client python3 -c '
+import socket, sys
+conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+conn.connect((sys.argv[1], 7101))
+conn.sendall(b"hello\n")
+answer = conn.recv(100).decode().strip()
+conn.getsockopt(284, 1, 256)  # SOL_MPTCP, MPTCP_INFO: refused after a fallback to TCP
+print(answer)' "$SERVER4" 2>&1 | tail -n 1)" hello
+
+# ---------------------------------------------------------------------------------------------------------- in the middle
+
+for address in "$SERVER4" "$SERVER6"; do
+	name=$(service_at "$address" 7000)
+	# shellcheck disable=SC2046 # words
+	in_the_middle request "$address" $(flood_of "$address")
+	is "$address: engaged by the flood" "$(shown "$name" state)" engaged
+done
+
+# Every SYN at peace is answered with the kernel's cookie, as when its SYN queue is full.
+syncookies 2
+for address in "$SERVER4" "$SERVER6"; do
+	name=$(service_at "$address" 7000)
+	touch_it() { client "$BUILD/tests/net/client" --dst "$address" --port 7000 --count 1 --request $'hello\n' && shows "$name" state peace; }
+	check "$address: at peace again" within 30 touch_it
+	before=$(counter ack_kernel_cookie)
+	# shellcheck disable=SC2046 # words
+	in_the_middle cookie "$address" $(flood_of "$address")
+	at_least "$address: the kernel's cookies are known" $(($(counter ack_kernel_cookie) - before)) 5
+done
+syncookies 1
+
+for address in "$SERVER4" "$SERVER6"; do
+	name=$(service_at "$address" 7000)
+	# shellcheck disable=SC2046 # words
+	in_the_middle released "$address" $(flood_of "$address")
+	is "$address: at peace after the flood" "$(shown "$name" state)" peace
+	at_least "$address: engaged twice or more" "$(shown "$name" engagements)" 2
+done
+is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+
+# tcp_syncookies = 0 switches off what completing a handshake for a listening socket needs.
+syncookies 0
+check "tcp_syncookies = 0: left to the kernel, and why is shown" within 5 shows "$SERVER4:7000" left syncookies
+is "tcp_syncookies = 0: the kernel serves" "$(connections "$SERVER4" 7000 50)" 0/0/0
+syncookies 1
+check "tcp_syncookies = 1: at peace again" within 5 shows "$SERVER4:7000" state peace
+
+# The threshold is the operator's.
+daemon_stop
+config_daemon
+discovered engage-rate=2000
+daemon_start
+within 2 shows "$SERVER4:7000" state peace || bail "the services are not found"
+client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 300 --seconds 1 >/dev/null
+is "engage-rate = 2000: 300 SYNs a second are peace" "$(shown "$SERVER4:7000" state)" peace
+client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 5000 --seconds 1 >/dev/null
+is "engage-rate = 2000: 5,000 are a flood" "$(shown "$SERVER4:7000" state)" engaged
+
+# A slow flood fills the listening socket's SYN queue.
+plain_start small 0.0.0.0 7102 line --backlog 64
+within 2 shows 0.0.0.0:7102 state peace || bail "the service is not found"
+client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7102 --rate 100 --seconds 1 >/dev/null
+is "100 SYNs a second to a backlog of 64: the hook answers" "$(shown 0.0.0.0:7102 state)" engaged
+is "because of the SYN queue" "$(shown 0.0.0.0:7102 cause)" syn_queue
+all_admitted "then" "$SERVER4" 7102 100

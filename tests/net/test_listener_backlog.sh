@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The experiment on the accept queue with plain servers: backlog 5, a server that does not accept, ten clients one after the other.
+#
+# The kernel's own queue would take one more than its backlog; behind the hook it takes what it says, in peace as well.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+# connects COUNT ADDRESS SECONDS: what each of COUNT clients got
+connects() { client python3 "$HERE/connects.py" "$@"; }
+five="connected connected connected connected connected"
+
+# queue_of SERVICE: Recv-Q/Send-Q
+queue_of() {
+	server "$BUILD/shakeoff" queues --json | python3 -c '
+import json, sys
+queues = [queue for queue in json.load(sys.stdin)["queues"] if queue["service"] == sys.argv[1]]
+print(*("%d/%d" % (queue["recv_q"], queue["send_q"]) for queue in queues))' "$1"
+}
+
+handed() { within 2 shows "$1" served True || bail "$1 is not found"; }
+
+# ended PID: and its service with it
+ended() {
+	killed "$1"
+	no_service() { [ -z "$(services)" ]; }
+	within 2 no_service || bail "the service of a server that is gone stays"
+}
+
+lab_up
+for engage in always auto; do
+	config_daemon
+	discovered overflow=reset "engage=$engage"
+	daemon_start
+	for address in "$SERVER4" "$SERVER6"; do
+		what="engage = $engage, $address"
+		name=$(service_at "$address" 7000)
+		plain_start hold "$address" 7000 hold --backlog 5
+		hold=$PID
+		handed "$name"
+		is "$what, reset: five connect, the sixth and all after it are refused" "$(connects 10 "$address" 2)" \
+			"$five refused refused refused refused refused"
+		is "$what, reset: queues shows what waits" "$(queue_of "$name")" 5/5
+		at_least "$what, reset: the overflow is counted" "$(counter overflow)" 5
+		ended "$hold"
+		plain_start collect "$address" 7000 collect --backlog 5
+		handed "$name"
+		is "$what: with accept running all ten connect" "$(connects 10 "$address" 2)" "$five $five"
+		ended "$PID"
+	done
+	daemon_stop
+
+	config_daemon
+	discovered overflow=drop "engage=$engage"
+	daemon_start
+	for address in "$SERVER4" "$SERVER6"; do
+		what="engage = $engage, $address"
+		plain_start hold "$address" 7000 hold --backlog 5
+		hold=$PID
+		handed "$(service_at "$address" 7000)"
+		rm -f "$TMP/five.log" "$TMP/sixth.log"
+		spawn client five python3 "$HERE/connects.py" 5 "$address" 2 30
+		kept=$PID
+		within 5 grep -q connected "$TMP/five.log"
+		is "$what, drop: five connect" "$(cat "$TMP/five.log")" "$five"
+		is "$what, drop: the sixth waits" "$(connects 1 "$address" 0.5)" waits
+		spawn client sixth python3 "$HERE/connects.py" 1 "$address" 8
+		sixth=$PID
+		sleep 0.3
+		kill -USR1 "$hold"
+		ends "$sixth" 10
+		is "$what, drop: it connects once one is accepted" "$(cat "$TMP/sixth.log")" connected
+		kill "$kept" 2>/dev/null
+		ended "$hold"
+	done
+	daemon_stop
+done
+
+# The smaller of listen()'s backlog and the configured one holds.
+config hold 7000 handoff=listener backlog=3 overflow=reset
+daemon_start
+plain_start hold "$SERVER4" 7000 hold --backlog 100
+handed hold
+is "listen(100) with backlog = 3: three connect" "$(connects 4 "$SERVER4" 2)" "connected connected connected refused"
+is "queues shows the capacity" "$(queue_of hold)" 3/3

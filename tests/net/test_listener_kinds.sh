@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# All kinds of plain listening sockets, and all ways in which packets reach them, while every SYN is answered by the hook.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+lab_up
+# Everything is discovered, but for two ports.
+config_daemon exclude=7090 "exclude=$SERVER4:7091"
+discovered engage=always
+daemon_start
+
+# --------------------------------------------------------------------------------------------------- kinds of sockets
+
+plain_start dual :: 7000 line
+found '*:7000'
+all_admitted "dual-stack, IPv4" "$SERVER4" 7000 200
+all_admitted "dual-stack, IPv6" "$SERVER6" 7000 200
+all_admitted "dual-stack, 64 clients at once" "$SERVER6" 7000 2000 --concurrency 64
+
+plain_start any4 0.0.0.0 7001 line
+found '0.0.0.0:7001'
+all_admitted "IPv4 only, any address" "$SERVER4" 7001 200
+plain_start bound "$SERVER6" 7002 line
+found "[$SERVER6]:7002"
+all_admitted "one IPv6 address" "$SERVER6" 7002 200
+plain_start device 0.0.0.0 7003 line --device s0
+found '0.0.0.0:7003'
+all_admitted "bound to a device" "$SERVER4" 7003 200
+
+# A listener on an address beside one on any: the kernel's look-up decides, and so does ours.
+plain_start wide 0.0.0.0 7004 name --reuseport
+plain_start narrow "$SERVER4" 7004 name --reuseport
+narrow=$PID
+found "$SERVER4:7004"
+is "a listener on the address itself wins over one on any" \
+	"$(client timeout 5 bash -c "exec 3<>/dev/tcp/$SERVER4/7004; cat <&3")" "$narrow"
+
+for i in 1 2 3 4; do
+	plain_start "group$i" :: 7005 name --reuseport
+done
+found '*:7005'
+four() { shows '*:7005' servers 4; }
+check "SO_REUSEPORT: four sockets are one service" within 2 four
+is "SO_REUSEPORT: all four get their share of 400 connections" "$(client python3 -c '
+import collections, socket, sys
+count = collections.Counter()
+for i in range(400):
+    count[socket.create_connection((sys.argv[1 + i % 2], 7005), timeout=5).recv(100)] += 1
+print(len(count), min(count.values()) >= 40, sum(count.values()))' "$SERVER4" "$SERVER6")" "4 True 400"
+
+# What discovery is told to leave alone, and what nobody can reach from outside.
+plain_start excluded 0.0.0.0 7090 line
+plain_start excluded2 "$SERVER4" 7091 line
+plain_start loopback 127.0.0.1 7092 line
+plain_start after 0.0.0.0 7093 line
+found '0.0.0.0:7093'
+is "exclude = PORT, exclude = ADDRESS:PORT, a listener on loopback: no services" "$(services | grep -c ':709[012]')" 0
+is "an excluded port is the kernel's" "$(connections "$SERVER4" 7090 50)" 0/0/0
+is "so is an excluded address and port" "$(connections "$SERVER4" 7091 50)" 0/0/0
+
+# ------------------------------------------------------------------------------------------ how packets come to them
+
+plain_start flight :: 7010 collect
+found '*:7010'
+tap client python3 "$HERE/raw_first_flight.py" 7010 4
+tap client python3 "$HERE/raw_first_flight.py" 7010 6
+
+# Threaded NAPI: ACK, data and FIN are one list to the tc program before TCP has seen the first of them.
+threaded() { ip netns exec "$LAB-server" sh -c "echo $1 >/sys/class/net/s0/threaded" || bail "no threaded NAPI"; }
+threaded 1
+tap client python3 "$HERE/raw_bursts.py" 7010 4 100 "threaded NAPI, IPv4"
+tap client python3 "$HERE/raw_bursts.py" 7010 6 100 "threaded NAPI, IPv6"
+tap client python3 "$HERE/raw_first_flight.py" 7010 4
+all_admitted "threaded NAPI" "$SERVER4" 7001 500
+threaded 0
+
+# Another program at tcx ingress before ours, behind which the metadata is gone: the tc program reads the cookie itself.
+spawn server lose "$BUILD/tests/net/lose_metadata" s0
+lose=$PID
+within 5 grep -q attached "$TMP/lose.log" || bail "lose_metadata does not attach"
+all_admitted "metadata lost on the way, IPv4" "$SERVER4" 7001 200
+all_admitted "metadata lost on the way, IPv6" "$SERVER6" 7002 200
+tap client python3 "$HERE/raw_bursts.py" 7010 4 50 "metadata lost on the way"
+tap client python3 "$HERE/raw_first_flight.py" 7010 6
+kill "$lose"
+ends "$lose"
+read -r had lost < <(tail -n 1 "$TMP/lose.log")
+echo "# of $had packets with metadata $lost have lost it"
+at_least "it was lost indeed" "$lost" 400
+
+# Tagged frames: with a priority alone, which the kernel takes without a VLAN device.
+cat >"$TMP/tagged.py" <<'EOT'
+from rawtcp import TCP, Client, Dot1Q, Tap, Wire
+
+wire, tap = Wire(), Tap()
+for family, port in ((4, 7001), (6, 7002)):
+    client = Client(wire, port, family, between=[Dot1Q(vlan=0, prio=5)])
+    answer = client.syn()
+    tap.check(f"IPv{family}, priority tag: the SYN-ACK carries the same", answer is not None and Dot1Q in answer, repr(answer))
+    wire.send(client.frame("A"), client.frame("PA", b"hello\n"))
+    tap.is_(f"IPv{family}, priority tag: served", client.everything(1.0), (b"hello\n", "F"))
+EOT
+cp "$HERE/rawtcp.py" "$TMP/"
+before=$(counter ack_admitted)
+tap client python3 "$TMP/tagged.py"
+is "priority tag: through the hook" $(($(counter ack_admitted) - before)) 2
+
+# And those of a VLAN device of the host, whose new address is a service's, too.
+vlan() { # server|client DEVICE LAST-BYTE
+	ip -n "$LAB-$1" link add link "$2" name "$2.9" type vlan id 9 2>/dev/null || return 1
+	ip -n "$LAB-$1" address add "10.9.9.$3/24" dev "$2.9"
+	ip -n "$LAB-$1" link set "$2.9" up
+}
+vlan_admits() { [ "$(connections 10.9.9.1 7001 1)" = 0/0/1 ]; }
+if vlan server s0 1 && vlan client c0 2; then
+	client ethtool -K c0.9 tx off >/dev/null 2>&1
+	check "VLAN: a new address of the host is taken up" within 3 vlan_admits
+	all_admitted "VLAN" 10.9.9.1 7001 200
+	ip -n "$LAB-server" link del s0.9
+else
+	pass "VLAN device # SKIP this kernel has none"
+fi
+is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+daemon_stop
+
+# ------------------------------------------------------------------------------------------------------- generic mode
+
+check "shakeoff attach --mode generic" server "$BUILD/shakeoff" attach s0 --mode generic
+daemon_start
+found '0.0.0.0:7001'
+all_admitted "generic mode, IPv4" "$SERVER4" 7001 200
+all_admitted "generic mode, IPv6" "$SERVER6" 7002 200
+tap client python3 "$HERE/raw_bursts.py" 7010 4 50 "generic mode"
+tap client python3 "$HERE/raw_first_flight.py" 7010 6
+daemon_stop
+server "$BUILD/shakeoff" detach s0
+
+# ------------------------------------------------------------------------------------------------------ discover = no
+
+config web 7001 handoff=listener
+daemon_start
+check "discover = no: what is configured is served" within 1 shows web state engaged
+all_admitted "discover = no, what is configured" "$SERVER4" 7001 50
+is "discover = no: nothing else is a service" "$(services)" web
+is "discover = no: what is not configured is the kernel's" "$(connections "$SERVER4" 7000 50)" 0/0/0
