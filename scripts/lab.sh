@@ -15,6 +15,7 @@
 set -euo pipefail
 
 BUILD=${BUILD:-$(cd "$(dirname "$0")/.." && pwd)/build}
+PEER=$BUILD/tests/bench/peer.bpf.o
 export PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
@@ -44,9 +45,19 @@ quiet_ipv6() {
 	done'
 }
 
+# veth_offload SERVER DEVICE PEER DEVICE: what XDP at the server's end of a pair needs
+veth_offload() {
+	# Whoever looks at frames from the peer has to see finished checksums.
+	inside "$3" ethtool -K "$4" tx off >/dev/null
+	# Frames that enter a veth by XDP need a receiver with NAPI, be there an XDP program or not.
+	inside "$1" ethtool -K "$2" gro on >/dev/null
+	# XDP_TX at the server's end needs a program at this one; it also counts and swallows what goes to flood sources.
+	inside "$3" ip link set dev "$4" xdpdrv obj "$PEER" sec xdp
+}
+
 up() {
-	local name=$1 server=$1-server client=$1-client peer=$BUILD/tests/bench/peer.bpf.o
-	[ -e "$peer" ] || die "$peer is not there: run make tools first"
+	local name=$1 server=$1-server client=$1-client
+	[ -e "$PEER" ] || die "$PEER is not there: run make tools first"
 	[ ! -e "/run/netns/$server" ] || die "lab '$name' is up already; lab.sh down $name removes it"
 	trap 'down "$name" 2>/dev/null' ERR
 
@@ -67,12 +78,7 @@ up() {
 		ip -n "$1" link set "$2" up
 	done
 
-	# Whoever looks at frames from the client has to see finished checksums.
-	inside "$client" ethtool -K c0 tx off >/dev/null
-	# Frames that enter a veth by XDP need a receiver with NAPI, be there an XDP program or not.
-	inside "$server" ethtool -K s0 gro on >/dev/null
-	# XDP_TX at the server's end needs a program at this one; it also counts and swallows what goes to flood sources.
-	inside "$client" ip link set dev c0 xdpdrv obj "$peer" sec xdp
+	veth_offload "$server" s0 "$client" c0
 
 	# Nobody asks for neighbours in a flood: everything has one hop, and its address is known.
 	ip -n "$server" neighbour replace 10.9.0.2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
@@ -98,6 +104,7 @@ behind() {
 	ip -n "$behind" link set lo up
 	ip -n "$behind" link set b0 up
 	ip -n "$server" link set b1 up
+	veth_offload "$server" b1 "$behind" b0
 	ip -n "$behind" route add default via 10.9.1.1
 	ip -n "$behind" -6 route add default via 2001:db8:9:1::1
 	ip -n "$client" route add 10.9.1.0/24 via 10.9.0.1
