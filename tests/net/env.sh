@@ -46,7 +46,7 @@ clean_up() {
 	wait 2>/dev/null
 	rm -rf "$TMP"
 }
-trap 'exit 143' TERM INT HUP
+trap 'exit 143' TERM INT HUP PIPE
 
 lab_up() {
 	"$TOP/scripts/lab.sh" up "$LAB" || bail "the lab did not come up"
