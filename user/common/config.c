@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/config.h"
 #include "common/text.h"
@@ -220,14 +221,6 @@ static bool listen_overlap(const struct config_listen *a, const struct config_li
 
 /* ------------------------------------------------------------------------------------------------------------ keys */
 
-static void *grow(void *array, size_t count, size_t size)
-{
-	/* In powers of two: full when count is one. */
-	if (count & (count - 1))
-		return array;
-	return reallocarray(array, count ? count * 2 : 1, size);
-}
-
 static int read_interface(struct parser *parser, const char *value)
 {
 	struct config *config = &parser->config;
@@ -241,7 +234,7 @@ static int read_interface(struct parser *parser, const char *value)
 		if (!strcmp(config->interfaces[i], value))
 			return fail_value(parser, "interface", value, "each interface may be given once");
 
-	interfaces = grow(config->interfaces, config->interface_count, sizeof(*interfaces));
+	interfaces = array_grow(config->interfaces, config->interface_count, sizeof(*interfaces));
 	if (!interfaces)
 		return fail_memory(parser);
 	config->interfaces = interfaces;
@@ -275,7 +268,7 @@ static int read_exclude(struct parser *parser, const char *value)
 			return fail_value(parser, "exclude", value, wrong);
 	}
 
-	excludes = grow(config->excludes, config->exclude_count, sizeof(*excludes));
+	excludes = array_grow(config->excludes, config->exclude_count, sizeof(*excludes));
 	if (!excludes)
 		return fail_memory(parser);
 	config->excludes = excludes;
@@ -313,7 +306,7 @@ static int read_listen(struct parser *parser, const char *value)
 		}
 	}
 
-	listen = grow(service->listen, service->listen_count, sizeof(*listen));
+	listen = array_grow(service->listen, service->listen_count, sizeof(*listen));
 	if (!listen)
 		return fail_memory(parser);
 	service->listen = listen;
@@ -480,7 +473,7 @@ static int add_service(struct parser *parser, const char *name)
 		return fail_at(parser, parser->number, "read [service %s], but there may be at most %d services", read,
 			       SHAKEOFF_MAX_SERVICES);
 
-	services = grow(config->services, config->service_count, sizeof(*services));
+	services = array_grow(config->services, config->service_count, sizeof(*services));
 	if (!services)
 		return fail_memory(parser);
 	config->services = services;

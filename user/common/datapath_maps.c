@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
 
@@ -101,14 +102,11 @@ static int addresses_collect(struct datapath *datapath, enum map map, struct add
 	const void *previous = NULL;
 
 	while (!bpf_map_get_next_key(datapath->maps[map], previous, &key.v6)) {
-		/* In powers of two: full when the count is one. */
-		if (!(*count & (*count - 1))) {
-			void *grown = reallocarray(*keys, *count ? *count * 2 : 1, sizeof(key));
+		void *grown = array_grow(*keys, *count, sizeof(key));
 
-			if (!grown)
-				return -ENOMEM;
-			*keys = grown;
-		}
+		if (!grown)
+			return -ENOMEM;
+		*keys = grown;
 		(*keys)[(*count)++] = key;
 		previous = &key.v6;
 		if (*count > 2 * SHAKEOFF_MAX_ADDRESSES) /* another process changes the map all the time */

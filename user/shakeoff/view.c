@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/array.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "shakeoff/view.h"
@@ -30,16 +31,11 @@ static int compare_addresses(const void *left, const void *right)
 static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct view_datapath *datapath = context;
+	void *grown = array_grow(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses));
 
-	/* In powers of two: full when the count is one. */
-	if (!(datapath->address_count & (datapath->address_count - 1))) {
-		size_t room = datapath->address_count ? datapath->address_count * 2 : 1;
-		void *grown = reallocarray(datapath->addresses, room, sizeof(*datapath->addresses));
-
-		if (!grown)
-			return -ENOMEM;
-		datapath->addresses = grown;
-	}
+	if (!grown)
+		return -ENOMEM;
+	datapath->addresses = grown;
 	datapath->addresses[datapath->address_count++] = (struct view_address){
 		.address = *address,
 		.port = port,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <common/array.h>
 #include <common/log.h>
 #include <shakeoffd/addresses.h>
 
@@ -23,16 +24,11 @@ struct published_port {
 static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct published_port *at_port = &((struct published_port *)context)[port];
+	void *larger = array_grow(at_port->list, at_port->count, sizeof(*at_port->list));
 
-	/* In powers of two: full when the count is one. */
-	if (!(at_port->count & (at_port->count - 1))) {
-		void *larger = reallocarray(at_port->list, at_port->count ? 2 * at_port->count : 1,
-					    sizeof(*at_port->list));
-
-		if (!larger)
-			return -ENOMEM;
-		at_port->list = larger;
-	}
+	if (!larger)
+		return -ENOMEM;
+	at_port->list = larger;
 	at_port->list[at_port->count++] = (struct published){ .address = *address, .value = value };
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <common/array.h>
 #include <common/log.h>
 #include <shakeoffd/discovery.h>
 
@@ -125,16 +126,11 @@ static int compare_inodes(const void *a, const void *b)
 static int note_inode(void *context, uint32_t inode)
 {
 	struct discovery *discovery = context;
-	size_t count = discovery->own_inode_count;
+	uint32_t *larger = array_grow(discovery->own_inodes, discovery->own_inode_count, sizeof(inode));
 
-	/* In powers of two: full when the count is one. */
-	if (!(count & (count - 1))) {
-		void *larger = reallocarray(discovery->own_inodes, count ? 2 * count : 1, sizeof(inode));
-
-		if (!larger)
-			return -ENOMEM;
-		discovery->own_inodes = larger;
-	}
+	if (!larger)
+		return -ENOMEM;
+	discovery->own_inodes = larger;
 	discovery->own_inodes[discovery->own_inode_count++] = inode;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <common/array.h>
 #include <shakeoffd/own_addresses.h>
 
 bool own_addresses_may_have(const struct in6_addr *address)
@@ -25,15 +26,10 @@ static int remember(struct own_addresses *own, const struct in6_addr *address)
 
 	if (!own_addresses_may_have(address))
 		return 0;
-	if (own->count == own->room) {
-		size_t room = own->room ? 2 * own->room : 64;
-
-		larger = realloc(own->list, room * sizeof(*larger));
-		if (!larger)
-			return -ENOMEM;
-		own->list = larger;
-		own->room = room;
-	}
+	larger = array_grow(own->list, own->count, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	own->list = larger;
 	own->list[own->count++] = *address;
 	return 0;
 }

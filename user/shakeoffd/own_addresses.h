@@ -9,7 +9,7 @@
 
 struct own_addresses {
 	struct in6_addr *list; /* IPv4 mapped, sorted, each once */
-	size_t count, room;
+	size_t count;
 };
 
 /* Reads them anew. On failure what was there stays. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <common/array.h>
 #include <shakeoffd/places.h>
 
 static bool listen_means(const struct config_listen *listen, const struct in6_addr *address, uint16_t port)
@@ -39,15 +40,11 @@ static bool is_excluded(const struct config *config, const struct in6_addr *addr
 
 static int append(struct places *places, const struct place *place)
 {
-	if (places->count == places->room) {
-		size_t room = places->room ? 2 * places->room : 16;
-		struct place *larger = reallocarray(places->list, room, sizeof(*larger));
+	struct place *larger = array_grow(places->list, places->count, sizeof(*larger));
 
-		if (!larger)
-			return -ENOMEM;
-		places->list = larger;
-		places->room = room;
-	}
+	if (!larger)
+		return -ENOMEM;
+	places->list = larger;
 	places->list[places->count++] = *place;
 	return 0;
 }

@@ -21,7 +21,7 @@ struct place {
 
 struct places {
 	struct place *list; /* in the order of the addresses */
-	size_t count, room;
+	size_t count;
 };
 
 /* What places depend on. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <common/array.h>
 #include <shakeoffd/probe_source.h>
 
 #define DUMP_TRIES 5
@@ -118,15 +119,11 @@ static int compare(const void *a, const void *b)
 
 static int remember(struct probe_hosts *hosts, const struct probe_host *host)
 {
-	if (hosts->count == hosts->room) {
-		size_t room = hosts->room ? 2 * hosts->room : 64;
-		struct probe_host *larger = reallocarray(hosts->list, room, sizeof(*larger));
+	struct probe_host *larger = array_grow(hosts->list, hosts->count, sizeof(*larger));
 
-		if (!larger)
-			return -ENOMEM;
-		hosts->list = larger;
-		hosts->room = room;
-	}
+	if (!larger)
+		return -ENOMEM;
+	hosts->list = larger;
 	hosts->list[hosts->count++] = *host;
 	return 0;
 }

@@ -21,7 +21,7 @@ struct probe_host {
 
 struct probe_hosts {
 	struct probe_host *list; /* sorted by address */
-	size_t count, room;
+	size_t count;
 };
 
 /* Reads them anew. On failure what was there stays. */
