@@ -11,13 +11,11 @@ static __always_inline void ack_opening(const struct packet *packet, const struc
 	opening->tsval = opt->tsval;
 	opening->tsecr = opt->tsecr;
 	opening->rcv_wnd = synack_window(walk->service, profile, packet->flow.ipv6, opening->options.timestamps);
-	opening->rcv_wscale = SHAKEOFF_NO_WSCALE;
+	opening->rcv_wscale = service_wscale(walk->service, profile, &opening->options);
 	opening->snd_wnd = packet->window;
 	opening->replaced = 0;
-	if (opening->options.wscale != SHAKEOFF_NO_WSCALE) {
-		opening->rcv_wscale = service_wscale(walk->service, profile);
+	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
 		opening->snd_wnd = (__u32)packet->window << (opening->options.wscale & 0xf);
-	}
 }
 
 /* What is known of the tuple of a segment that belongs to no open connection. */
@@ -184,7 +182,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED) || !listener_is_ready(walk))
 		return SHAKEOFF_ACK_UNSERVED;
-	if (walk->scratch->recent.left || !cookies_are_out(walk->service, walk->now_ns))
+	if (walk->scratch->recent.left || !(answering || cookies_are_left(walk->service, walk->now_ns)))
 		return SHAKEOFF_ACK_PEACE;
 	switch (listener_find(ctx, packet, walk, &past.time_wait)) {
 	case SOCKET_NONE: return SHAKEOFF_ACK_UNSERVED;

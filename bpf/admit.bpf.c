@@ -74,7 +74,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 	struct scratch *scratch = walk->scratch;
 	const struct packet *packet = &scratch->packet;
 	const struct opening *opening = &scratch->opening;
-	__u8 rcv_wscale = SHAKEOFF_NO_WSCALE;
+	__u8 rcv_wscale;
 
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) != TCP_FLAG_ACK)
 		return 0;
@@ -90,8 +90,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_judge(packet, walk, &scratch->opt, &scratch->opening) != COOKIE_GOOD)
 		return 0;
-	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
-		rcv_wscale = service_wscale(walk->service, &scratch->recent.profile);
+	rcv_wscale = service_wscale(walk->service, &scratch->recent.profile, &opening->options);
 	admission_fill(admission, walk->service_id, &opening->options, rcv_wscale, &scratch->opt);
 	return 1;
 }

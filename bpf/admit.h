@@ -26,12 +26,10 @@ static __always_inline enum shakeoff_verdict admit(struct xdp_md *ctx, const str
 						   _Bool replace)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
-	__u8 rcv_wscale = SHAKEOFF_NO_WSCALE;
+	__u8 rcv_wscale = service_wscale(walk->service, profile, &opening->options);
 
 	if (!tuple_claim(opening, walk, replace))
 		return SHAKEOFF_SEGMENT_FOLLOWS;
-	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
-		rcv_wscale = service_wscale(walk->service, profile);
 	filter_note(&packet->flow, walk->control, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;

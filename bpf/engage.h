@@ -53,11 +53,10 @@ static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now
 	return 0;
 }
 
-/* Whether ACKs may bring back cookies of ours. */
-static __always_inline _Bool cookies_are_out(struct shakeoff_service *service, __u64 now_ns)
+/* Whether ACKs may bring back cookies of ours that were sent before the answering ended. */
+static __always_inline _Bool cookies_are_left(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return engaged(service, now_ns) ||
-	       (service->released_ns && (__s64)(now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS);
+	return service->released_ns && (__s64)(now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS;
 }
 
 /*

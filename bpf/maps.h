@@ -132,8 +132,7 @@ struct listening {
 	__u32 backlog;   /* so many may: sk_max_ack_backlog */
 	__u32 half_open; /* in its SYN queue */
 	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
-	__u8 group;      /* one of several sockets (SO_REUSEPORT): others have queues of their own */
-	__u16 pad;
+	__u8 pad[3];
 };
 
 /*

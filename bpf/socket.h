@@ -60,7 +60,6 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
-	listener->group = BPF_CORE_READ_BITFIELD(&tcp->inet_conn.icsk_inet.sk.__sk_common, skc_reuseport);
 	listener->left = listener_left(tcp);
 }
 

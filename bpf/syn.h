@@ -80,8 +80,7 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	ours.timestamps = options.timestamps;
 	ours.tsval = cookie_tsval(moment->clock_ms, bits);
 	ours.tsecr = offer->tsval;
-	ours.wscale = options.wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE :
-							     service_wscale(walk->service, profile);
+	ours.wscale = service_wscale(walk->service, profile, &options);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours);
 	/* Inlined, as this is the one reply that has to be fast. */
 	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
