@@ -105,7 +105,7 @@ static bool mounts_persist(void)
 	return ours && ours == outermost;
 }
 
-static int make_directories(const char *path)
+static int make_path(const char *path)
 {
 	char partial[PATH_MAX];
 
@@ -119,6 +119,14 @@ static int make_directories(const char *path)
 		if (!slash)
 			return 0;
 	}
+}
+
+/* Another process may take the parent away between the two, when it has left it empty: once more, then. */
+static int make_directories(const char *path)
+{
+	int result = make_path(path);
+
+	return result == -ENOENT ? make_path(path) : result;
 }
 
 /* -EOPNOTSUPP: nothing can be pinned here so that it stays. */
@@ -299,6 +307,7 @@ int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, e
 
 void bpffs_tidy(void)
 {
-	if (!bpffs_dir_known() && !bpffs_given)
-		rmdir(bpffs_dir); /* succeeds when it is empty */
+	/* Each succeeds when it is empty; other network namespaces have theirs beside ours. */
+	if (!bpffs_dir_known() && !bpffs_given && !rmdir(bpffs_dir))
+		rmdir(BPFFS_ROOT "/shakeoff");
 }
