@@ -230,8 +230,8 @@ static void follow_servers(struct daemon *daemon)
 	if (changed)
 		discovery_servers_changed(&daemon->discovery);
 	if (daemon->monitor.addresses_changed) {
-		daemon->monitor.addresses_changed = false;
 		error = discovery_addresses_changed(&daemon->discovery);
+		daemon->monitor.addresses_changed = error != 0; /* tried again with the next event */
 	}
 	discovery_take_results(&daemon->discovery);
 	if (!error)
@@ -271,15 +271,16 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 static void tick(struct event_source *source, uint32_t events)
 {
 	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, timer));
-	uint64_t now = clock_ns(), expirations;
+	uint64_t now = clock_ns(), drained, expirations;
 
 	(void)events;
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
 	heartbeat_alive(daemon->heartbeat, now);
 	follow_host(daemon, now);
+	drained = drained_ns(daemon);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
-		delivery_tick(&daemon->deliveries[i], now, drained_ns(daemon));
+		delivery_tick(&daemon->deliveries[i], now, drained);
 }
 
 static void signalled(struct event_source *source, uint32_t events)
@@ -643,8 +644,7 @@ static void release(struct daemon *daemon)
 		delivery_close(&daemon->deliveries[i]);
 	if (daemon->monitor.source.loop)
 		monitor_close(&daemon->monitor);
-	if (daemon->selftest)
-		selftest_close(daemon->selftest);
+	selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
 	discovery_close(&daemon->discovery);
 	addresses_close(&daemon->addresses);

@@ -8,6 +8,8 @@
 
 #include <common/array.h>
 #include <shakeoffd/own_addresses.h>
+#include <shakeoffd/rtnetlink.h>
+#include <shakeoffd/tuple.h>
 
 bool own_addresses_may_have(const struct in6_addr *address)
 {
@@ -39,7 +41,7 @@ static int address_message(const struct nlmsghdr *header, void *context)
 {
 	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
 	const struct nlattr *attribute, *local = NULL, *address = NULL, *flags = NULL;
-	struct in6_addr found = { 0 };
+	struct in6_addr found;
 	uint32_t bits;
 
 	if (header->nlmsg_type != RTM_NEWADDR)
@@ -57,39 +59,12 @@ static int address_message(const struct nlmsghdr *header, void *context)
 	/* Not ours yet, or never: duplicate address detection (RFC 4862, section 5.4). */
 	if (!address || (bits & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(bits & IFA_F_OPTIMISTIC)))
 		return MNL_CB_OK;
-	if (message->ifa_family == AF_INET && mnl_attr_get_payload_len(address) == 4) {
-		found.s6_addr[10] = found.s6_addr[11] = 0xff;
-		memcpy(&found.s6_addr[12], mnl_attr_get_payload(address), 4);
-	} else if (message->ifa_family == AF_INET6 && mnl_attr_get_payload_len(address) == sizeof(found)) {
-		memcpy(&found, mnl_attr_get_payload(address), sizeof(found));
-	} else {
+	if (message->ifa_family != AF_INET && message->ifa_family != AF_INET6)
 		return MNL_CB_OK;
-	}
+	if (mnl_attr_get_payload_len(address) != (message->ifa_family == AF_INET ? 4 : sizeof(found)))
+		return MNL_CB_OK;
+	address_map(message->ifa_family, mnl_attr_get_payload(address), &found);
 	return remember(context, &found) ? MNL_CB_ERROR : MNL_CB_OK;
-}
-
-static int dump_addresses(struct mnl_socket *socket, struct own_addresses *own)
-{
-	char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtgenmsg *request;
-	ssize_t size;
-	int result;
-
-	header->nlmsg_type = RTM_GETADDR;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
-	request->rtgen_family = AF_UNSPEC;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), address_message, own);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -112,20 +87,9 @@ static void sort(struct own_addresses *own)
 
 int own_addresses_read(struct own_addresses *own)
 {
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	struct own_addresses fresh = { 0 };
-	int error;
+	int error = rtnetlink_addresses(address_message, &fresh, &fresh.count);
 
-	if (!socket)
-		return -errno;
-	error = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
-	/* EINTR: the addresses changed during the dump. */
-	do {
-		fresh.count = 0;
-		if (!error || error == -EINTR)
-			error = dump_addresses(socket, &fresh);
-	} while (error == -EINTR);
-	mnl_socket_close(socket);
 	if (error) {
 		free(fresh.list);
 		return error;

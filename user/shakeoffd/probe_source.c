@@ -15,8 +15,8 @@
 
 #include <common/array.h>
 #include <shakeoffd/probe_source.h>
-
-#define DUMP_TRIES 5
+#include <shakeoffd/rtnetlink.h>
+#include <shakeoffd/tuple.h>
 
 #define MAPPED_BITS 96 /* ::ffff:0:0/96 (RFC 4291, section 2.5.5.2) */
 
@@ -40,22 +40,6 @@ static const struct documentation {
 	{ AF_INET6, "2001:db8:5ac0:ff02::", 64, 0xff },
 };
 
-static int open_netlink(struct mnl_socket **socket)
-{
-	struct mnl_socket *opened = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int error;
-
-	if (!opened)
-		return -errno;
-	if (mnl_socket_bind(opened, 0, MNL_SOCKET_AUTOPID) < 0) {
-		error = -errno;
-		mnl_socket_close(opened);
-		return error;
-	}
-	*socket = opened;
-	return 0;
-}
-
 /* Sends a request for one thing and reads the answer, into the request's own buffer. */
 static int ask(struct mnl_socket *socket, struct nlmsghdr *request, size_t room, mnl_cb_t callback, void *context)
 {
@@ -69,47 +53,7 @@ static int ask(struct mnl_socket *socket, struct nlmsghdr *request, size_t room,
 	return 0;
 }
 
-/* Everything of a kind. Requests for that begin with the address family, AF_UNSPEC for all, and zeros. */
-static int dump(struct mnl_socket *socket, uint16_t type, size_t request_size, int family, mnl_cb_t callback,
-		void *context)
-{
-	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtgenmsg *request;
-	int result;
-
-	header->nlmsg_type = type;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	request = mnl_nlmsg_put_extra_header(header, request_size);
-	request->rtgen_family = (uint8_t)family;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), callback, context);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
-}
-
-static void map_address(int family, const void *bytes, struct in6_addr *address)
-{
-	memset(address, 0, sizeof(*address));
-	if (family == AF_INET6) {
-		memcpy(address, bytes, sizeof(*address));
-		return;
-	}
-	address->s6_addr[10] = address->s6_addr[11] = 0xff;
-	memcpy(&address->s6_addr[12], bytes, 4);
-}
-
-/*
- * ------------------------------------------------------------------------------------------------- the host's
- * addresses
- */
+/* --------------------------------------------------------------------------------------------- the host's addresses */
 
 static int compare(const void *a, const void *b)
 {
@@ -148,8 +92,8 @@ static int address_message(const struct nlmsghdr *header, void *context)
 	local = local ? local : address;
 	if (!local || mnl_attr_get_payload_len(local) != size || mnl_attr_get_payload_len(address) != size)
 		return MNL_CB_OK;
-	map_address(message->ifa_family, mnl_attr_get_payload(local), &host.address);
-	map_address(message->ifa_family, mnl_attr_get_payload(address), &host.network);
+	address_map(message->ifa_family, mnl_attr_get_payload(local), &host.address);
+	address_map(message->ifa_family, mnl_attr_get_payload(address), &host.network);
 	host.prefix_len = (uint8_t)(message->ifa_prefixlen + (message->ifa_family == AF_INET ? MAPPED_BITS : 0));
 	return remember(context, &host) ? MNL_CB_ERROR : MNL_CB_OK;
 }
@@ -157,18 +101,8 @@ static int address_message(const struct nlmsghdr *header, void *context)
 int probe_hosts_read(struct probe_hosts *hosts)
 {
 	struct probe_hosts fresh = { 0 };
-	struct mnl_socket *socket;
-	int error;
+	int error = rtnetlink_addresses(address_message, &fresh, &fresh.count);
 
-	error = open_netlink(&socket);
-	if (error)
-		return error;
-	error = -EINTR; /* also what the kernel says when the addresses changed during the dump */
-	for (int i = 0; i < DUMP_TRIES && error == -EINTR; i++) {
-		fresh.count = 0;
-		error = dump(socket, RTM_GETADDR, sizeof(struct rtgenmsg), AF_UNSPEC, address_message, &fresh);
-	}
-	mnl_socket_close(socket);
 	if (error) {
 		free(fresh.list);
 		return error;
@@ -229,7 +163,7 @@ int probe_port_read(unsigned int ifindex, struct probe_port *port)
 	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
 	request->ifi_index = (int)ifindex;
 	mnl_attr_put_u32(header, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	error = open_netlink(&socket);
+	error = rtnetlink_open(&socket);
 	if (error)
 		return error;
 	error = ask(socket, header, sizeof(buffer), link_message, &fresh);
@@ -308,7 +242,7 @@ static void compare_gateway(struct gateway_search *search, const void *bytes, si
 
 	if (size != 4 && size != sizeof(gateway))
 		return;
-	map_address(size == 4 ? AF_INET : AF_INET6, bytes, &gateway);
+	address_map(size == 4 ? AF_INET : AF_INET6, bytes, &gateway);
 	search->found |= IN6_ARE_ADDR_EQUAL(&gateway, &search->address);
 }
 
@@ -370,9 +304,8 @@ static bool is_gateway(struct mnl_socket *socket, const struct in6_addr *address
 {
 	struct gateway_search search = { .address = *address };
 
-	return dump(socket, RTM_GETROUTE, sizeof(struct rtmsg), AF_UNSPEC, gateway_of_route, &search) ||
-	       dump(socket, RTM_GETNEXTHOP, sizeof(struct nhmsg), AF_UNSPEC, gateway_of_object, &search) ||
-	       search.found;
+	return rtnetlink_dump(socket, RTM_GETROUTE, sizeof(struct rtmsg), gateway_of_route, &search) ||
+	       rtnetlink_dump(socket, RTM_GETNEXTHOP, sizeof(struct nhmsg), gateway_of_object, &search) || search.found;
 }
 
 /*
@@ -486,7 +419,7 @@ static void take_documentation(struct mnl_socket *socket, const struct probe_hos
 		if (documentation[i].family != family)
 			continue;
 		inet_pton(family, documentation[i].network, bytes);
-		map_address(family, bytes, &network);
+		address_map(family, bytes, &network);
 		random_address(&network, (uint8_t)(documentation[i].prefix_len + extra), &candidate);
 		if (is_neighbour(hosts, 0, &candidate) || route_interface(socket, &candidate) != ifindex)
 			continue;
@@ -577,7 +510,7 @@ int probe_sources_choose(const struct probe_port *port, const struct probe_hosts
 	struct mnl_socket *socket;
 	int error;
 
-	error = open_netlink(&socket);
+	error = rtnetlink_open(&socket);
 	if (error)
 		return error;
 	sources->count = 0;

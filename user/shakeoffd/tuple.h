@@ -25,6 +25,18 @@ static inline bool tuple_equal(const struct shakeoff_tuple *a, const struct shak
 	return !memcmp(a, b, sizeof(*a));
 }
 
+/* Of the bytes of an address in the kernel's messages: IPv4 mapped (RFC 4291, section 2.5.5.2). */
+static inline void address_map(int family, const void *bytes, struct in6_addr *address)
+{
+	memset(address, 0, sizeof(*address));
+	if (family == AF_INET6) {
+		memcpy(address, bytes, sizeof(*address));
+		return;
+	}
+	address->s6_addr[10] = address->s6_addr[11] = 0xff;
+	memcpy(&address->s6_addr[12], bytes, 4);
+}
+
 union socket_address {
 	struct sockaddr sa;
 	struct sockaddr_in in;
@@ -55,9 +67,7 @@ static inline void socket_address_get(const union socket_address *from, struct i
 		*port = ntohs(from->in6.sin6_port);
 		return;
 	}
-	memset(address, 0, sizeof(*address));
-	address->s6_addr[10] = address->s6_addr[11] = 0xff;
-	memcpy(&address->s6_addr[12], &from->in.sin_addr, 4);
+	address_map(AF_INET, &from->in.sin_addr, address);
 	*port = ntohs(from->in.sin_port);
 }
 
