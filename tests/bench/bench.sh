@@ -82,7 +82,7 @@ shakes_off() { # KEY=VALUE...
 	config web 80 backlog=4096 "$@"
 	daemon_start
 }
-answers() { [ "$(shown web handoff)" = listener ] && [ "$(shown web state)" = "$1" ]; }
+answers() { shows web handoff listener && shows web state "$1"; }
 
 begin bare
 server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/bounce.bpf.o" sec xdp
@@ -182,7 +182,7 @@ for ((round = 1; round <= 2 * rounds; round++)); do
 done
 if [ -n "$LISTENERS" ]; then
 	LAB=$base-listener
-	admitted=$(server "$BUILD/shakeoff" stats --json | json counters.ack_admitted)
+	admitted=$(counter ack_admitted)
 	made=$(cat "$TMP/serve-listener" "$TMP/single-listener" | python3 -c '
 import json, sys
 print(sum(json.loads(line)["ok"] for line in sys.stdin))')

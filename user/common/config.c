@@ -445,12 +445,10 @@ static int handle_key(void *context, const char *section, const char *name, cons
 
 static void leave_section(struct parser *parser)
 {
-	const struct config *config = &parser->config;
-
-	if (parser->section == SECTION_SERVICE && !config->services[config->service_count - 1].listen_count)
+	if (parser->section == SECTION_SERVICE && !present_service(parser)->listen_count)
 		fail_at(parser, parser->section_line,
 			"read [service %s] without an address, but it needs at least one `listen = ADDRESS:PORT`",
-			config->services[config->service_count - 1].name);
+			present_service(parser)->name);
 }
 
 static int add_service(struct parser *parser, const char *name)

@@ -18,8 +18,6 @@ struct config_listen {
 	uint16_t port;           /* host byte order, 1..65535 */
 };
 
-/* `exclude =`: listening sockets that discovery leaves to the kernel: 22, *:22, 10.9.0.1:80, [2001:db8::1]:80. */
-
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
 	struct config_listen *listen; /* at least one */
@@ -44,7 +42,8 @@ struct config {
 	char (*interfaces)[IFNAMSIZ]; /* no duplicates; may be none: every interface that has the program */
 	size_t interface_count;
 	bool discover; /* [daemon] `discover = yes | no`, default yes: listening sockets that no service names are protected, too */
-	struct config_listen *excludes; /* [daemon] `exclude =`, may be repeated; a port alone is any address */
+	/* [daemon] `exclude =`, may be repeated: what discovery leaves to the kernel; a port alone is any address. */
+	struct config_listen *excludes;
 	size_t exclude_count;
 	struct config_discovered discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */

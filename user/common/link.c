@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/link.h"
 
@@ -15,7 +16,7 @@
 
 struct links {
 	struct link_entry *entries;
-	size_t count, room;
+	size_t count;
 };
 
 static void cleanup_socket_function(struct mnl_socket **socket)
@@ -81,18 +82,14 @@ void link_parse(const struct nlmsghdr *header, struct link_entry *entry)
 static int read_link(const struct nlmsghdr *header, void *context)
 {
 	struct links *links = context;
+	struct link_entry *entries;
 
 	if (header->nlmsg_type != RTM_NEWLINK)
 		return MNL_CB_OK;
-	if (links->count == links->room) {
-		size_t room = links->room ? links->room * 2 : 16;
-		struct link_entry *entries = reallocarray(links->entries, room, sizeof(*entries));
-
-		if (!entries)
-			return MNL_CB_ERROR;
-		links->entries = entries;
-		links->room = room;
-	}
+	entries = array_grow(links->entries, links->count, sizeof(*entries));
+	if (!entries)
+		return MNL_CB_ERROR;
+	links->entries = entries;
 	link_parse(header, &links->entries[links->count++]);
 	return MNL_CB_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "common/sock_diag.h"
 #include "common/text.h"
@@ -24,7 +25,7 @@ struct connection {
 struct connections {
 	const struct view *view;
 	struct connection *list;
-	size_t count, room;
+	size_t count;
 };
 
 static void tuple_end(const __be32 address[4], __be16 port, char *text, size_t size)
@@ -53,21 +54,6 @@ static const struct shakeoff_service *find_service(const struct view *view, cons
 	return NULL;
 }
 
-static int make_room(struct connections *connections)
-{
-	size_t room = connections->room ? connections->room * 2 : 64;
-	void *grown;
-
-	if (connections->count < connections->room)
-		return 0;
-	grown = reallocarray(connections->list, room, sizeof(*connections->list));
-	if (!grown)
-		return -ENOMEM;
-	connections->list = grown;
-	connections->room = room;
-	return 0;
-}
-
 static int add_connection(void *context, const struct sock_diag_entry *entry)
 {
 	struct connections *connections = context;
@@ -75,13 +61,14 @@ static int add_connection(void *context, const struct sock_diag_entry *entry)
 	const struct shakeoff_service *service = find_service(connections->view, &entry->tuple, &datapath);
 	struct connection connection = { .entry = *entry };
 	struct shakeoff_validated validated;
-	int error;
+	void *grown;
 
 	if (!service)
 		return 0;
-	error = make_room(connections);
-	if (error)
-		return error;
+	grown = array_grow(connections->list, connections->count, sizeof(*connections->list));
+	if (!grown)
+		return -ENOMEM;
+	connections->list = grown;
 	connection.service = service->name;
 	if (!datapath_validated_get(datapath->datapath, &entry->tuple, &validated) &&
 	    validated.service == service - datapath->services) {

@@ -6,20 +6,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/array.h"
 #include "common/cleanup.h"
 #include "shakeoff/listening.h"
 
 int listening_add(struct listening *listening, const struct sock_diag_listener *listener)
 {
-	if (listening->count == listening->room) {
-		size_t room = listening->room ? listening->room * 2 : 64;
-		void *grown = reallocarray(listening->list, room, sizeof(*listening->list));
+	void *grown = array_grow(listening->list, listening->count, sizeof(*listening->list));
 
-		if (!grown)
-			return -ENOMEM;
-		listening->list = grown;
-		listening->room = room;
-	}
+	if (!grown)
+		return -ENOMEM;
+	listening->list = grown;
 	listening->list[listening->count++] = (struct listening_socket){ .socket = *listener };
 	return 0;
 }

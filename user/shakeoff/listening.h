@@ -15,7 +15,7 @@ struct listening_socket {
 
 struct listening {
 	struct listening_socket *list; /* in the order of ports */
-	size_t count, room;
+	size_t count;
 	uint32_t sums;
 	uint32_t somaxconn; /* sysctl net.core.somaxconn; 0: unknown */
 };

@@ -83,7 +83,7 @@ void addresses_close(struct addresses *addresses)
 
 static void turn_away(struct addresses *addresses)
 {
-	addresses->turned_away++;
+	addresses->turned_away = true;
 	if (addresses->full)
 		return;
 	addresses->full = true;
@@ -191,7 +191,7 @@ bool addresses_look_again(struct addresses *addresses)
 
 	if (!turned_away)
 		addresses->full = false;
-	addresses->turned_away = 0;
+	addresses->turned_away = false;
 	return turned_away;
 }
 

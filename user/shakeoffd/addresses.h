@@ -28,9 +28,9 @@ struct addresses {
 	size_t count;
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
-	bool noted;         /* the sockets, since addresses_begin() */
-	bool full;          /* it was said that a map is full */
-	size_t turned_away; /* for want of room, since addresses_look_again() */
+	bool noted;       /* the sockets, since addresses_begin() */
+	bool full;        /* it was said that a map is full */
+	bool turned_away; /* for want of room, since addresses_look_again() */
 };
 
 /* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
@@ -43,7 +43,7 @@ void addresses_begin(struct addresses *addresses);
 
 /*
  * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. What finds no room in a
- * map stays the kernel's: that is said once, and counted.
+ * map stays the kernel's: that is said once.
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
 

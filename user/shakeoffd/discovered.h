@@ -37,7 +37,6 @@ struct discovered {
 	struct service service;
 	struct config_service config;
 	struct listener *listener;
-	size_t places;
 	uint64_t idle_ns;                /* since when it has had none; 0: it has */
 	struct discovered *next, **link; /* in the list of those that are in use, or of the idle ones, oldest first */
 };
