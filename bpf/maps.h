@@ -3,16 +3,12 @@
 #ifndef SHAKEOFF_BPF_MAPS_H
 #define SHAKEOFF_BPF_MAPS_H
 
-struct filter {
-	__u8 slots[SHAKEOFF_FILTER_BYTES];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2);
 	__type(key, __u32);
-	__type(value, struct filter);
+	__type(value, struct shakeoff_filter);
 } socket_filter SEC(".maps");
 
 /*
@@ -31,15 +27,34 @@ struct packet {
 	__u32 segment_len; /* TCP header and payload, as IP says */
 };
 
-/* A TCP header to send, without its ports: those of the segment that it answers are turned round. Host byte order. */
+/*
+ * A segment to send. Addresses and ports are those of the segment that it answers, turned round. What every client gets
+ * from this address is made ready once by reply_prepare(): then seq, ack and tsecr can change from reply to reply.
+ */
 struct reply {
-	__u32 seq;
+	__u32 seq; /* host byte order, as all up to options */
 	__u32 ack;
+	__u32 tsecr; /* 0 without timestamps */
+	__u16 window;
 	__u8 flags;
 	__u8 ttl;
-	__u16 window;
 	__u32 option_words;
-	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words */
+	__be32 options
+		[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words; without tsecr, which has its place in them */
+	/* Made ready: */
+	__be32 ip[3];    /* the IP header before its addresses, IPv4's checksum zero; IPv6: two words */
+	__be32 tcp_head; /* the TCP header's fourth word: length, flags, window */
+	__u64 ip_sum;    /* of IPv4's header, but for the client's address */
+	__u64 tcp_sum; /* of pseudo header and TCP header, but for the client's address and port, seq, ack and tsecr */
+};
+
+/* The SYN-ACK of an address for clients that offer the same, for as long as a tick lasts. */
+struct answer {
+	__u64 tick;  /* 0: none */
+	__u64 offer; /* of offer_key() */
+	__u32 bits;  /* of cookie_encode() */
+	__u32 pad;
+	struct reply reply;
 };
 
 /* What a validated ACK tells beyond the packet itself. */
@@ -157,6 +172,7 @@ struct recent {
 	__u64 listener_tick;     /* 0: not looked up yet */
 	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
 	__u64 listener_room;     /* so many more connections may wait */
+	struct answer answer;
 };
 
 /* The time in the units that are needed. */

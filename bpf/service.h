@@ -56,6 +56,7 @@ static __always_inline _Bool service_find(struct scratch *scratch, const struct 
 	recent->left = *service & SHAKEOFF_ADDRESS_LEFT;
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
+	recent->answer.tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
 	recent->has_profile = profile != NULL;
 	if (profile)

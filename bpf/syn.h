@@ -52,36 +52,56 @@ static __always_inline __u16 synack_window(const struct shakeoff_service *servic
 	return window < service->window_max ? window : service->window_max;
 }
 
-static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, const struct tcpopt *offer)
+/* What a SYN offers, in one number: SYNs to one address with the same are answered alike. */
+static __always_inline __u64 offer_key(const struct packet *packet, const struct tcpopt *offer)
+{
+	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 24) |
+	       ((__u32)offer->timestamps << 25) | ((__u64)(packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) << 32);
+}
+
+/* Makes ready what all these answers have in common. */
+static __noinline void answer_prepare(const struct packet *packet, const struct walk *walk, const struct tcpopt *offer,
+				      struct answer *answer)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
-	const struct moment *moment = &walk->scratch->moment;
+	struct reply *reply = &answer->reply;
 	_Bool ipv6 = packet->flow.ipv6;
 	struct cookie_options options;
 	struct tcpopt ours = {};
-	struct reply *reply = &walk->scratch->reply;
-	__u32 bits;
 
-	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
-		return SHAKEOFF_SYN_NO_KEY;
 	syn_negotiate(packet, walk, offer, &options);
-	bits = cookie_encode(&options, ipv6);
+	answer->bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
-		cookie_decode(bits, ipv6, &options); /* promise only what comes back */
+		cookie_decode(answer->bits, ipv6, &options); /* promise only what comes back */
 
-	reply->seq = epoch_cookie(packet->seq, moment->epoch, bits);
-	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
 	reply->ttl = profile->ttl;
 	reply->window = synack_window(walk->service, profile, ipv6, options.timestamps);
 	ours.mss = profile->mss[ipv6];
 	ours.sack = options.sack;
 	ours.timestamps = options.timestamps;
-	ours.tsval = cookie_tsval(moment->clock_ms, bits);
-	ours.tsecr = offer->tsval;
+	ours.tsval = cookie_tsval(walk->scratch->moment.clock_ms, answer->bits);
 	ours.wscale = service_wscale(walk->service, profile, &options);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours);
+	reply_prepare(reply, &packet->flow);
+	answer->offer = offer_key(packet, offer);
+	answer->tick = walk->scratch->moment.tick;
+}
+
+static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
+							const struct walk *walk, const struct tcpopt *offer)
+{
+	const struct moment *moment = &walk->scratch->moment;
+	struct answer *answer = &walk->scratch->recent.answer;
+	struct reply *reply = &answer->reply;
+
+	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+		return SHAKEOFF_SYN_NO_KEY;
+	if (answer->tick != moment->tick || answer->offer != offer_key(packet, offer))
+		answer_prepare(packet, walk, offer, answer);
+	reply->seq = epoch_cookie(packet->seq, moment->epoch, answer->bits);
+	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
+	reply->tsecr = answer->bits & COOKIE_TIMESTAMPS ? offer->tsval : 0;
 	/* Inlined, as this is the one reply that has to be fast. */
 	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
 }

@@ -26,47 +26,70 @@ static __always_inline void reply_ethernet(__u16 *halves)
 	}
 }
 
-/* Writes an IPv4 header without options over the old one. Returns the sum of the pseudo header (RFC 9293, section 3.1). */
-static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_flow *flow, __u32 tcp_len, __u8 ttl)
+/* The IPv4 header without options, up to the addresses. */
+static __always_inline void reply_prepare_ipv4(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
-	__u32 words[5] = {
-		to_be32((4u << 28) | (5u << 24) |
-			(sizeof(*ip) + tcp_len)), /* version, header length, TOS 0, total length */
-		to_be32(IP_DF),                   /* id 0, DF: as the kernel sends SYN-ACKs */
-		to_be32(((__u32)ttl << 24) | (IPPROTO_TCP << 16)),
-		flow->server[0],
-		flow->client[0],
-	};
-	__u64 addresses = (__u64)flow->server[0] + flow->client[0];
-
-	words[2] |= to_be32(from_be16(csum_fold(csum_words(0, words, 5))));
-	__builtin_memcpy(ip, words, sizeof(*ip));
-	return addresses + to_be32((IPPROTO_TCP << 16) | tcp_len);
+	/* version, header length, TOS 0, total length; id 0, DF: as the kernel sends SYN-ACKs */
+	reply->ip[0] = to_be32((4u << 28) | (5u << 24) | (sizeof(struct iphdr) + tcp_len));
+	reply->ip[1] = to_be32(IP_DF);
+	reply->ip[2] = to_be32(((__u32)reply->ttl << 24) | (IPPROTO_TCP << 16));
+	reply->ip_sum = csum_words(flow->server[0], reply->ip, 3);
+	reply->tcp_sum = (__u64)flow->server[0] + to_be32((IPPROTO_TCP << 16) | tcp_len);
 }
 
-static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_flow *flow, __u32 tcp_len, __u8 ttl)
+static __always_inline void reply_prepare_ipv6(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
-	__u32 words[10];
+	reply->ip[0] = to_be32(6u << 28); /* version; traffic class and flow label 0 */
+	reply->ip[1] = to_be32((tcp_len << 16) | (IPPROTO_TCP << 8) | reply->ttl);
+	reply->tcp_sum = csum_words(to_be32(tcp_len) + (__u64)to_be32(IPPROTO_TCP), flow->server, 4);
+}
 
-	words[0] = to_be32(6u << 28); /* version; traffic class and flow label 0 */
-	words[1] = to_be32((tcp_len << 16) | (IPPROTO_TCP << 8) | ttl);
+/* Makes ready what stays the same. The sums are those of RFC 9293, section 3.1, and RFC 791, section 3.1, begun. */
+static __always_inline void reply_prepare(struct reply *reply, const struct cookie_flow *flow)
+{
+	__u32 tcp_len = sizeof(struct tcphdr) + 4 * reply->option_words;
+
+	if (flow->ipv6)
+		reply_prepare_ipv6(reply, flow, tcp_len);
+	else
+		reply_prepare_ipv4(reply, flow, tcp_len);
+	reply->tcp_head = to_be32(((5 + reply->option_words) << 28) | ((__u32)reply->flags << 16) | reply->window);
+	reply->tcp_sum += (__u64)reply->tcp_head + flow->server_port;
+	reply->tcp_sum = csum_words(reply->tcp_sum, reply->options, TCPOPT_SYNACK_MAX_WORDS);
+}
+
+/* Write an IP header over the old one. Return the sum of what reply->tcp_sum left out of it. */
+static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_flow *flow, const struct reply *reply)
+{
+	__u32 words[5] = { reply->ip[0], reply->ip[1], reply->ip[2], flow->server[0], flow->client[0] };
+
+	words[2] |= to_be32(from_be16(csum_fold(reply->ip_sum + flow->client[0])));
+	__builtin_memcpy(ip, words, sizeof(*ip));
+	return flow->client[0];
+}
+
+static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_flow *flow, const struct reply *reply)
+{
+	__u32 words[10] = { reply->ip[0], reply->ip[1] };
+
 	__builtin_memcpy(&words[2], flow->server, 16);
 	__builtin_memcpy(&words[6], flow->client, 16);
 	__builtin_memcpy(ip, words, sizeof(*ip));
-	return csum_words(to_be32(tcp_len) + (__u64)to_be32(IPPROTO_TCP), &words[2], 8);
+	return csum_words(0, flow->client, 4);
 }
 
 static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cookie_flow *flow, const struct reply *reply,
-				       __u64 pseudo_sum)
+				       __u64 client_sum)
 {
+	__be32 tsecr = to_be32(reply->tsecr);
 	__u32 header[5] = {
 		flow->server_port | ((__u32)flow->client_port << 16),
 		to_be32(reply->seq),
 		to_be32(reply->ack),
-		to_be32(((5 + reply->option_words) << 28) | ((__u32)reply->flags << 16) | reply->window),
+		reply->tcp_head,
 		0,
 	};
-	__u64 sum = csum_words(csum_words(pseudo_sum, header, 5), reply->options, TCPOPT_SYNACK_MAX_WORDS);
+	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsecr;
 
 	header[4] = to_be32((__u32)from_be16(csum_fold(sum)) << 16);
 	if ((void *)(tcp + 5) > end)
@@ -76,7 +99,9 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 	if (reply->option_words == TCPOPT_SYNACK_MAX_WORDS) {
 		if ((void *)(tcp + 5 + TCPOPT_SYNACK_MAX_WORDS) > end)
 			return 0;
-		__builtin_memcpy(tcp + 5, reply->options, sizeof(reply->options));
+		UNROLL
+		for (int i = 0; i < TCPOPT_SYNACK_MAX_WORDS; i++)
+			tcp[5 + i] = i == TCPOPT_SYNACK_TSECR ? tsecr : reply->options[i];
 		return 1;
 	}
 	UNROLL
@@ -85,7 +110,7 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 			break;
 		if ((void *)(tcp + 5 + i + 1) > end)
 			return 0;
-		tcp[5 + i] = reply->options[i];
+		tcp[5 + i] = reply->options[i] | (i == TCPOPT_SYNACK_TSECR ? tsecr : 0);
 	}
 	return 1;
 }
@@ -99,13 +124,14 @@ static __always_inline void reply_pad(__u8 *position, void *end)
 			position[i] = 0;
 }
 
+/* Writes a reply that was made ready over the frame. Returns 0 if the frame cannot take it. */
 static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *packet, const struct reply *reply,
 				       __u32 frame_len)
 {
 	__u32 ip_len = packet->flow.ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	__u32 tcp_len = sizeof(struct tcphdr) + 4 * (reply->option_words & 7); /* masked for the verifier */
 	__u32 l3_offset = packet->l3_offset & 0x1f;
-	__u64 pseudo_sum;
+	__u64 client_sum;
 	void *data, *end;
 
 	if (!reply_resize(ctx, frame_len, l3_offset + ip_len + tcp_len))
@@ -121,10 +147,10 @@ static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *
 		return 0;
 	reply_ethernet(data);
 	if (packet->flow.ipv6)
-		pseudo_sum = reply_ipv6(data + l3_offset, &packet->flow, tcp_len, reply->ttl);
+		client_sum = reply_ipv6(data + l3_offset, &packet->flow, reply);
 	else
-		pseudo_sum = reply_ipv4(data + l3_offset, &packet->flow, tcp_len, reply->ttl);
-	if (!reply_tcp(data + l3_offset + ip_len, end, &packet->flow, reply, pseudo_sum))
+		client_sum = reply_ipv4(data + l3_offset, &packet->flow, reply);
+	if (!reply_tcp(data + l3_offset + ip_len, end, &packet->flow, reply, client_sum))
 		return 0;
 	if (l3_offset + ip_len + tcp_len < ETH_ZLEN)
 		reply_pad(data + l3_offset + ip_len + tcp_len, end);
@@ -139,7 +165,10 @@ __noinline int reply_write(struct xdp_md *ctx, __u32 frame_len)
 {
 	struct scratch *scratch = scratch_get();
 
-	return scratch ? reply_build(ctx, &scratch->packet, &scratch->reply, frame_len) : 0;
+	if (!scratch)
+		return 0;
+	reply_prepare(&scratch->reply, &scratch->packet.flow);
+	return reply_build(ctx, &scratch->packet, &scratch->reply, frame_len);
 }
 
 /* RST for a SYN that is refused (RFC 9293, section 3.10.7.1: a segment without ACK): takes up its data and the SYN. */

@@ -133,6 +133,7 @@ static __always_inline _Bool tcpopt_read_linux_syn(const __u32 *words, struct tc
 }
 
 #define TCPOPT_SYNACK_MAX_WORDS 5
+#define TCPOPT_SYNACK_TSECR 3 /* which word of them echoes the client's timestamp, if one does */
 
 /*
  * Writes the options of a SYN-ACK in the order and packing of tcp_options_write() of the kernel

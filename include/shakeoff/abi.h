@@ -33,7 +33,7 @@
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
 	"service_counts"                    /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
 #define SHAKEOFF_MAP_VALIDATED "validated"  /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
-#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of SHAKEOFF_FILTER_BYTES, mmapable: see filter.h */
+#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */

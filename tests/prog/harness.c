@@ -359,20 +359,23 @@ static void validated_clear(void)
 
 uint8_t filter_get(const struct segment *segment, __u32 which)
 {
-	static uint8_t slots[SHAKEOFF_FILTER_BYTES];
+	static struct shakeoff_filter filter;
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
+	uint32_t slot = shakeoff_filter_tuple_slot(&tuple);
 
-	assert_int_equal(bpf_map_lookup_elem(harness.filter, &which, slots), 0);
-	return slots[shakeoff_filter_tuple_slot(&tuple)];
+	assert_int_equal(bpf_map_lookup_elem(harness.filter, &which, &filter), 0);
+	assert_true(filter.regions[slot >> SHAKEOFF_FILTER_REGION_BITS] || !filter.slots[slot]);
+	return filter.slots[slot];
 }
 
 void filter_fill(uint8_t byte)
 {
-	static uint8_t slots[SHAKEOFF_FILTER_BYTES];
+	static struct shakeoff_filter filter;
 
-	memset(slots, byte, sizeof(slots));
+	memset(filter.slots, byte, sizeof(filter.slots));
+	memset(filter.regions, byte ? 1 : 0, sizeof(filter.regions));
 	for (__u32 which = 0; which < 2; which++)
-		assert_int_equal(bpf_map_update_elem(harness.filter, &which, slots, BPF_ANY), 0);
+		assert_int_equal(bpf_map_update_elem(harness.filter, &which, &filter, BPF_ANY), 0);
 }
 
 int harness_reset(void **state)

@@ -207,6 +207,20 @@ static void is_answered(void **state)
 	assert_memory_equal(out.bytes, expected.bytes, expected.len);
 }
 
+/* What an answer has in common with the last one is kept: every kind comes after every other. */
+static void each_is_answered_as_if_it_were_alone(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(answered); i++) {
+		for (size_t j = 0; j < COUNT(answered); j++) {
+			void *first = (void *)&answered[i], *second = (void *)&answered[j];
+
+			is_answered(&first);
+			is_answered(&second);
+		}
+	}
+}
+
 /* Packet in, verdict. */
 struct refusal {
 	const char *name;
@@ -587,6 +601,7 @@ int main(void)
 	const struct CMUnitTest others[] = {
 		TEST(without_a_key_nothing_is_answered),
 		TEST(without_a_profile_of_the_interface_nothing_is_answered),
+		TEST(each_is_answered_as_if_it_were_alone),
 		TEST(sack_that_the_host_switched_off_is_not_answered),
 		TEST(timestamps_that_the_host_switched_off_are_not_answered),
 		TEST(scaling_that_the_host_switched_off_is_not_answered),

@@ -21,7 +21,7 @@
 /* A datapath, as far as the filter goes. */
 struct datapath {
 	struct shakeoff_control control;
-	uint8_t filters[2][SHAKEOFF_FILTER_BYTES];
+	struct shakeoff_filter filters[2];
 };
 
 static struct datapath memory;
@@ -42,9 +42,9 @@ struct shakeoff_control *datapath_control(struct datapath *datapath)
 	return &datapath->control;
 }
 
-uint8_t *datapath_filter(struct datapath *datapath, uint32_t which)
+struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t which)
 {
-	return datapath->filters[which];
+	return &datapath->filters[which];
 }
 
 int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context)
@@ -71,12 +71,12 @@ static void add_socket(uint16_t port)
 /* What the hook reads. */
 static uint8_t *active(uint16_t port)
 {
-	return &memory.filters[memory.control.filter_active][slot_of(port)];
+	return &memory.filters[memory.control.filter_active].slots[slot_of(port)];
 }
 
 static uint8_t *spare(uint16_t port)
 {
-	return &memory.filters[memory.control.filter_active ^ 1][slot_of(port)];
+	return &memory.filters[memory.control.filter_active ^ 1].slots[slot_of(port)];
 }
 
 static bool is_ready(void)
@@ -129,6 +129,26 @@ static void it_is_ready_when_the_sockets_are_in_it(void **state)
 	assert_true(is_ready());
 	assert_int_equal(*active(1), SHAKEOFF_FILTER_SOCKET);
 	assert_int_equal(*active(2), 0);
+}
+
+static bool region_is_set(const struct shakeoff_filter *from, uint16_t port)
+{
+	return from->regions[slot_of(port) >> SHAKEOFF_FILTER_REGION_BITS];
+}
+
+static void what_is_noted_or_carried_over_marks_its_region(void **state)
+{
+	(void)state;
+	swap();
+	assert_false(region_is_set(&memory.filters[memory.control.filter_active], 1));
+	add_socket(1);
+	*active(2) = SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED;
+	swap();
+	assert_true(region_is_set(&memory.filters[memory.control.filter_active], 1));
+	assert_true(region_is_set(&memory.filters[memory.control.filter_active], 2));
+	sockets.count = 0;
+	swap();
+	assert_false(region_is_set(&memory.filters[memory.control.filter_active], 1));
 }
 
 static void a_failed_list_of_sockets_keeps_the_filter_that_is_used(void **state)
@@ -271,6 +291,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
 		TEST(it_is_ready_when_the_sockets_are_in_it),
+		TEST(what_is_noted_or_carried_over_marks_its_region),
 		TEST(a_failed_list_of_sockets_keeps_the_filter_that_is_used),
 		TEST(new_addresses_get_their_sockets_into_both_filters),
 		TEST(what_came_while_they_were_published_is_noted_with_the_next_tick),

@@ -34,7 +34,8 @@ static const struct map_spec {
 				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
 	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
 			    sizeof(struct shakeoff_validated), 0, 0 },
-	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, SHAKEOFF_FILTER_BYTES, 2, BPF_F_MMAPABLE },
+	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
+			 BPF_F_MMAPABLE },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
 };
 
@@ -95,7 +96,7 @@ static size_t whole_pages(size_t size)
 #define CONTROL_SIZE whole_pages(sizeof(struct shakeoff_control))
 #define SERVICES_SIZE whole_pages(sizeof(struct shakeoff_service) * SHAKEOFF_MAX_SERVICES)
 
-#define FILTERS_SIZE whole_pages(2 * SHAKEOFF_FILTER_BYTES)
+#define FILTERS_SIZE whole_pages(2 * sizeof(struct shakeoff_filter))
 
 static struct datapath *datapath_new(void)
 {
@@ -331,7 +332,7 @@ struct shakeoff_service *datapath_services(struct datapath *datapath)
 	return datapath->services;
 }
 
-uint8_t *datapath_filter(struct datapath *datapath, uint32_t which)
+struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t which)
 {
-	return datapath->filters + (which & 1) * SHAKEOFF_FILTER_BYTES;
+	return &datapath->filters[which & 1];
 }

@@ -110,8 +110,8 @@ uint32_t datapath_control_id(const struct datapath *datapath);
 
 /* Shared memory with the hook; valid until datapath_close(). Fields have one writer each (abi.h): use relaxed atomics. */
 struct shakeoff_control *datapath_control(struct datapath *datapath);
-struct shakeoff_service *datapath_services(struct datapath *datapath); /* SHAKEOFF_MAX_SERVICES of them */
-uint8_t *datapath_filter(struct datapath *datapath, uint32_t which);   /* 0 or 1: SHAKEOFF_FILTER_BYTES (filter.h) */
+struct shakeoff_service *datapath_services(struct datapath *datapath);              /* SHAKEOFF_MAX_SERVICES of them */
+struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t which); /* 0 or 1; see filter.h */
 
 /* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: service id and SHAKEOFF_ADDRESS_LEFT. */
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value);

@@ -36,7 +36,7 @@ struct datapath {
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;
-	uint8_t *filters; /* two of SHAKEOFF_FILTER_BYTES */
+	struct shakeoff_filter *filters; /* two */
 };
 
 /* ---- datapath_detail.c: the last failure's cause, for datapath_detail() */

@@ -42,14 +42,20 @@ static void restart(struct socket_filter *filter)
 	filter->since_ns = 0;
 }
 
-static uint8_t *active(const struct socket_filter *filter, size_t i)
+static struct shakeoff_filter *active(const struct socket_filter *filter, size_t i)
 {
 	return datapath_filter(filter->datapaths[i], datapath_control(filter->datapaths[i])->filter_active);
 }
 
-static uint8_t *spare(const struct socket_filter *filter, size_t i)
+static struct shakeoff_filter *spare(const struct socket_filter *filter, size_t i)
 {
 	return datapath_filter(filter->datapaths[i], datapath_control(filter->datapaths[i])->filter_active ^ 1);
+}
+
+static void set(struct shakeoff_filter *filter, uint32_t slot, uint8_t bits)
+{
+	__atomic_fetch_or(&filter->slots[slot], SHAKEOFF_FILTER_SOCKET | bits, __ATOMIC_RELAXED);
+	__atomic_store_n(&filter->regions[slot >> SHAKEOFF_FILTER_REGION_BITS], 1, __ATOMIC_RELEASE);
 }
 
 static int note(void *context, const struct sock_diag_entry *entry)
@@ -58,8 +64,8 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	uint32_t slot = shakeoff_filter_tuple_slot(&entry->tuple);
 
 	for (size_t i = 0; i < filter->datapath_count; i++) {
-		__atomic_fetch_or(&active(filter, i)[slot], SHAKEOFF_FILTER_SOCKET, __ATOMIC_RELAXED);
-		__atomic_fetch_or(&spare(filter, i)[slot], SHAKEOFF_FILTER_SOCKET, __ATOMIC_RELAXED);
+		set(active(filter, i), slot, 0);
+		set(spare(filter, i), slot, 0);
 	}
 	return 0;
 }
@@ -82,20 +88,19 @@ void socket_filter_note_sockets(struct socket_filter *filter)
 /* From the active filter of a datapath to the spare one. `older`: a period has passed since ages were raised last. */
 static void carry_hints(const struct socket_filter *filter, size_t i, bool older)
 {
-	const uint8_t *from = active(filter, i);
-	uint8_t *to = spare(filter, i);
+	const struct shakeoff_filter *from = active(filter, i);
+	struct shakeoff_filter *to = spare(filter, i);
 
 	for (size_t slot = 0; slot < SHAKEOFF_FILTER_BYTES; slot++) {
-		uint8_t byte = __atomic_load_n(&from[slot], __ATOMIC_RELAXED);
+		uint8_t byte = __atomic_load_n(&from->slots[slot], __ATOMIC_RELAXED);
 		uint8_t age = byte & SHAKEOFF_FILTER_AGE;
 
 		if (!(byte & SHAKEOFF_FILTER_UNCONFIRMED) || (older && age >= AGE_MAX * SHAKEOFF_FILTER_AGE_ONE))
 			continue;
-		if (__atomic_load_n(&to[slot], __ATOMIC_RELAXED) & SHAKEOFF_FILTER_UNCONFIRMED)
+		if (__atomic_load_n(&to->slots[slot], __ATOMIC_RELAXED) & SHAKEOFF_FILTER_UNCONFIRMED)
 			continue; /* set anew meanwhile */
 		age += older ? SHAKEOFF_FILTER_AGE_ONE : 0;
-		__atomic_fetch_or(&to[slot], SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED | age,
-				  __ATOMIC_RELAXED);
+		set(to, slot, SHAKEOFF_FILTER_UNCONFIRMED | age);
 	}
 }
 
@@ -106,7 +111,7 @@ static void begin(struct socket_filter *filter)
 
 		/* A daemon that was killed may have left it set. */
 		__atomic_and_fetch(&control->flags, ~SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
-		memset(spare(filter, i), 0, SHAKEOFF_FILTER_BYTES);
+		memset(spare(filter, i), 0, sizeof(*spare(filter, i)));
 		__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
 	}
 	filter->building = true;
