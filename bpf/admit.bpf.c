@@ -21,6 +21,7 @@
 
 #include <shakeoff/abi.h>
 #include <shakeoff/filter.h>
+#include <shakeoff/list.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -137,7 +138,7 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	if (probe_take(skb))
 		return;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v2, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return;
 	packet = &walk.scratch->packet;

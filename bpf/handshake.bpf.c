@@ -2,10 +2,10 @@
 /*
  * The XDP entry: the packet's walk.
  *
- *	frame -> parse -> service? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
- *	            |        |   \---> ACK -> socket? -> followed its ACK? -> cookie good? -> handoff = queue: ring buffer -> shakeoffd
- *	            v        v                                                             -> handoff = listener: pass -> admit.bpf.c
- *	           pass     pass
+ *	frame -> parse -> service? -> listed? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
+ *	            |        |          |   \---> ACK -> socket? -> followed its ACK? -> cookie good?
+ *	            v        v          v                                      handoff = queue:    ring buffer -> shakeoffd
+ *	           pass     pass     blocked: drop                             handoff = listener: pass -> admit.bpf.c
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
  */
@@ -20,6 +20,7 @@
 
 #include <shakeoff/abi.h>
 #include <shakeoff/filter.h>
+#include <shakeoff/list.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -34,6 +35,7 @@
 #include "epoch.h"
 #include "filter.h"
 #include "judge.h"
+#include "list.h"
 #include "options.h"
 #include "service.h"
 #include "socket.h"
@@ -56,11 +58,12 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 {
 	struct walk walk = { .frame_len = frame_len };
 	struct packet *packet;
+	enum list_says listed;
 	__u32 zero = 0;
 	int err;
 
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v2, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &walk.scratch->packet;
@@ -75,6 +78,10 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 		return SHAKEOFF_NOT_OURS;
 	moment_read(&walk.scratch->moment, walk.control);
 	walk.now_ns = walk.scratch->moment.now_ns;
+	listed = list_says_of(&walk);
+	if (listed == LIST_BLOCKS)
+		return SHAKEOFF_BLOCKED;
+	walk.allowed = listed == LIST_ALLOWS;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
 		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
 

@@ -78,7 +78,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct shakeoff_control);
-} shakeoff_v2 SEC(".maps");
+} shakeoff_v3 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -140,6 +140,55 @@ struct {
 	__type(key, struct shakeoff_tuple);
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
+
+/*
+ * The lists of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
+ * types: clang 14 leaves types that are only named by an inner map undefined in the BTF.
+ */
+struct list_trie4 {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct shakeoff_list_key4));
+	__uint(value_size, sizeof(struct shakeoff_listed));
+};
+
+struct list_trie6 {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct shakeoff_list_key6));
+	__uint(value_size, sizeof(struct shakeoff_listed));
+};
+
+struct list_filter {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SHAKEOFF_LIST_BLOCKS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct shakeoff_list_block));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(values, struct list_trie4);
+} lists4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(values, struct list_trie6);
+} lists6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(values, struct list_filter);
+} list_filters SEC(".maps");
 
 /* What the hook reads of a listening socket. */
 struct listening {

@@ -19,11 +19,11 @@
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 2
+#define SHAKEOFF_ABI 3
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v2"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v3"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_LEFT */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
@@ -35,6 +35,10 @@
 #define SHAKEOFF_MAP_VALIDATED "validated"  /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
+/* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
+#define SHAKEOFF_MAP_LISTS4 "lists4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key4 -> shakeoff_listed */
+#define SHAKEOFF_MAP_LISTS6 "lists6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key6 -> shakeoff_listed */
+#define SHAKEOFF_MAP_LIST_FILTERS "list_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_list_block, mmapable */
 
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
@@ -144,7 +148,7 @@ enum shakeoff_overflow {
 #define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 
-/* Written by the daemon, but for the one field, and read by the hook. */
+/* Written by the daemon, but for the fields that say otherwise, and read by the hook. */
 struct shakeoff_control {
 	__u64 heartbeat_ns;    /* time of the last heartbeat; 0: no daemon has run, or it stopped cleanly */
 	__u64 epoch_offset_ns; /* what to add to CLOCK_MONOTONIC before dividing by SHAKEOFF_EPOCH_NS */
@@ -156,7 +160,8 @@ struct shakeoff_control {
 	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
 	__u32 pad;
 	__u64 claimed_tick; /* written by the hook: jiffies when an ACK was last given to the tc program */
-	__u64 pad2;
+	__u32 lists; /* SHAKEOFF_LISTS_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
+	__u32 lists_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
 };
 _Static_assert(sizeof(struct shakeoff_control) == 64, "shakeoff_control is read by several programs");
 
@@ -216,7 +221,8 @@ struct shakeoff_service {
 	__u16 window_max;     /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
 	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
 	__u8 wscale;          /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
-	__u8 pad[7];
+	__u8 pad[3];
+	__u32 list_scope; /* shakeoff_list_scope() of its name */
 	__u64 pad2[5];
 
 	__u64 enqueued;      /* final ACKs validated and given on */

@@ -58,7 +58,8 @@
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
 	X(RST_IGNORED, "rst_ignored", DROP, 0, "an RST for no socket: a handshake given up, or noise")                  \
 	X(SYNACK_IGNORED, "synack_ignored", DROP, 0, "a SYN-ACK that nobody here asked for")                            \
-	X(BAD_SEGMENT, "bad_segment", DROP, 0, "flags or lengths that fit no segment of TCP, and no socket")
+	X(BAD_SEGMENT, "bad_segment", DROP, 0, "flags or lengths that fit no segment of TCP, and no socket") \
+	X(BLOCKED, "blocked", DROP, 0, "from a source in the lists: `shakeoff block`")
 /* clang-format on */
 
 enum shakeoff_verdict {

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include <shakeoff/filter.h>
+#include <shakeoff/list.h>
 
 #include "handshake.skel.h"
 
@@ -396,6 +397,7 @@ int harness_reset(void **state)
 	};
 	*harness.service = (struct shakeoff_service){
 		.name = "web",
+		.list_scope = shakeoff_list_scope("web"),
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_QUEUE,
 		.overflow = SHAKEOFF_OVERFLOW_DROP,
@@ -538,7 +540,7 @@ int harness_start(void **state)
 		print_error("the program does not load: %s\n", strerror(errno));
 		return -1;
 	}
-	harness.control = map_memory(skeleton->maps.shakeoff_v2, sizeof(*harness.control));
+	harness.control = map_memory(skeleton->maps.shakeoff_v3, sizeof(*harness.control));
 	services = map_memory(skeleton->maps.service_state, SHAKEOFF_MAX_SERVICES * sizeof(*services));
 	if (!harness.control || !services || service_publish())
 		return -1;

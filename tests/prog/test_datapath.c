@@ -3,7 +3,7 @@
  * The data path from user space: attached, found, shared, replaced and detached, on veth pairs in a network namespace of
  * this process. Skipped without root.
  *
- * link: user/common/datapath*.c user/common/link.c user/common/log.c
+ * link: user/common/datapath*.c user/common/link.c user/common/log.c user/common/list*.c user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#include "common/datapath.h"
+#include "common/datapath_lists.h"
 
 static void run(const char *command)
 {
@@ -714,6 +714,69 @@ static void pins_go_with_the_program(void **state)
 	datapath_close(datapath);
 }
 
+static void list_one(struct datapath *datapath, const char *text)
+{
+	struct list_entry entry = { 0 };
+	char wrong[256];
+
+	assert_int_equal(prefix_read(text, &entry.prefix, wrong, sizeof(wrong)), 0);
+	succeeds(datapath_lists_set(datapath, &entry, NULL));
+}
+
+/* That it is the only one, too. */
+static bool has_listed(struct datapath *datapath, const char *text)
+{
+	char found[PREFIX_TEXT] = "";
+	struct list list = { 0 };
+
+	succeeds(datapath_lists_read(datapath, &list));
+	if (list.count == 1)
+		prefix_write(&list.entries[0].prefix, found, sizeof(found));
+	list_free(&list);
+	return !strcmp(found, text);
+}
+
+static void lists_are_kept_for_one_program_and_no_more(void **state)
+{
+	struct datapath *datapath = loaded(), *next = loaded(), *last = loaded();
+	int result;
+
+	(void)state;
+	succeeds(datapath_lists_keep(datapath));
+	assert_int_equal(datapath_lists_restore(next), 0);
+	list_one(datapath, "2001:db8::/32");
+	result = datapath_lists_keep(datapath);
+	datapath_close(datapath);
+	if (result != -EOPNOTSUPP) { /* no place to pin in this mount namespace */
+		succeeds(result);
+		assert_int_equal(datapath_lists_restore(next), 1);
+		assert_true(has_listed(next, "2001:db8::/32"));
+		assert_int_equal(access(pin_directory(), F_OK), -1);
+		assert_int_equal(datapath_lists_restore(last), 0);
+		assert_false(datapath_lists_in_use(last));
+	}
+	datapath_close(next);
+	datapath_close(last);
+	if (result)
+		skip();
+}
+
+static void a_program_with_lists_of_its_own_keeps_those(void **state)
+{
+	struct datapath *datapath = loaded(), *next = loaded();
+
+	(void)state;
+	list_one(datapath, "192.0.2.1");
+	list_one(next, "192.0.2.2");
+	if (!datapath_lists_keep(datapath)) {
+		assert_int_equal(datapath_lists_restore(next), 0);
+		assert_int_equal(access(pin_directory(), F_OK), -1);
+	}
+	assert_true(has_listed(next, "192.0.2.2"));
+	datapath_close(datapath);
+	datapath_close(next);
+}
+
 static void pins_of_an_interface_that_is_gone_are_removed(void **state)
 {
 	struct datapath *datapath = loaded();
@@ -771,6 +834,8 @@ int main(void)
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
 		test(what_belongs_to_another_abi_is_not_opened),
 		test(pins_go_with_the_program),
+		test(lists_are_kept_for_one_program_and_no_more),
+		test(a_program_with_lists_of_its_own_keeps_those),
 		test(pins_of_an_interface_that_is_gone_are_removed),
 		test(a_directory_that_is_not_on_bpffs_is_refused),
 	};

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/prog/harness.c tests/prog/sockets.c */
 /*
  * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
  * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
+ *
+ * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/common/datapath*.c user/common/link.c
+ * link: user/common/list*.c user/common/log.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,7 @@
 #include <cmocka.h>
 
 #include "harness.h"
+#include "listed.h"
 #include "sockets.h"
 
 static const struct segment syn = LINUX_SYN;
@@ -310,6 +313,15 @@ static void reach_BAD_SEGMENT(void)
 	const struct segment null = { .flags = 0 };
 
 	assert_verdict(&null, SHAKEOFF_BAD_SEGMENT);
+}
+
+static void reach_BLOCKED(void)
+{
+	assert_int_equal(listed_start(), 0);
+	listed("198.51.100.7");
+	assert_verdict(&syn, SHAKEOFF_BLOCKED);
+	listed_reset();
+	listed_stop();
 }
 
 static void is_reached(void **state)

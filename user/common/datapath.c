@@ -37,6 +37,9 @@ static const struct map_spec {
 	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
 			 BPF_F_MMAPABLE },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
+	[MAP_LISTS4] = { SHAKEOFF_MAP_LISTS4, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
+	[MAP_LISTS6] = { SHAKEOFF_MAP_LISTS6, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
+	[MAP_LIST_FILTERS] = { SHAKEOFF_MAP_LIST_FILTERS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
 };
 
 int program_read(int fd, struct program *program)

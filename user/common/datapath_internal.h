@@ -25,6 +25,9 @@ enum map {
 	MAP_VALIDATED,
 	MAP_FILTER,
 	MAP_RINGS,
+	MAP_LISTS4,
+	MAP_LISTS6,
+	MAP_LIST_FILTERS,
 	MAP_COUNT
 };
 
@@ -101,6 +104,12 @@ int link_remove(struct hook_link *link);
 
 /* Pins a link under the name of its interface, hook and owner. */
 int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner);
+
+/* Pins what is to outlive its program under a name of its own, in place of what has it. -EOPNOTSUPP: it would not stay. */
+int bpffs_keep(int fd, const char *name);
+
+/* Takes it back, its pin with it: a descriptor, or a negative errno; -ENOENT: there is none. */
+int bpffs_take(const char *name);
 
 /* ---- datapath_admit.c: the tc program beside the XDP program */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where links are pinned, and how the one of an interface is found again. */
+/* Where links are pinned, and how the one of an interface is found again; and what is kept beside them. */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
@@ -291,18 +291,56 @@ int link_remove(struct hook_link *link)
 	return result;
 }
 
+/* In place of what has the name. */
+static int pin(int fd, const char *path)
+{
+	if (!bpf_obj_pin(fd, path) || (errno == EEXIST && !unlink(path) && !bpf_obj_pin(fd, path)))
+		return 0;
+	return -errno;
+}
+
 int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner)
 {
 	char path[PATH_MAX + 64];
 
 	pin_path(hook, ifname, ifindex, owner, path, sizeof(path));
-	if (!bpf_obj_pin(fd, path))
-		return 0;
-	/* Left by an interface that is gone: names and indexes are used again. */
-	if (errno == EEXIST && !unlink(path) && !bpf_obj_pin(fd, path))
+	/* It may be there, left by an interface that is gone: names and indexes are used again. */
+	if (!pin(fd, path))
 		return 0;
 	detail_set("cannot pin the link as %.200s", path);
 	return -errno;
+}
+
+/* No interface's: those have a colon. */
+static void kept_path(const char *name, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s", bpffs_dir, name);
+}
+
+int bpffs_keep(int fd, const char *name)
+{
+	char path[PATH_MAX + 64];
+	int result = bpffs_make();
+
+	if (result)
+		return result;
+	kept_path(name, path, sizeof(path));
+	return pin(fd, path);
+}
+
+int bpffs_take(const char *name)
+{
+	char path[PATH_MAX + 64];
+	int result = bpffs_dir_known(), fd;
+
+	if (result)
+		return result;
+	kept_path(name, path, sizeof(path));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
 }
 
 void bpffs_tidy(void)

@@ -35,6 +35,75 @@ void text_duration(uint64_t nanoseconds, char *text, size_t size)
 		snprintf(text, size, "%" PRIu64 " d %" PRIu64 " h", seconds / 86400, seconds % 86400 / 3600);
 }
 
+#define SECOND_NS 1000000000ull
+#define DURATION_MAX (10 * 366 * 86400ull)
+
+static const struct {
+	char letter;
+	uint32_t seconds;
+} units[] = { { 'w', 7 * 86400 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+#define UNIT_COUNT (sizeof(units) / sizeof(units[0]))
+
+/* A number of at most nine digits. Returns what follows it, or NULL. */
+static const char *read_digits(const char *text, uint64_t *number)
+{
+	size_t length = strspn(text, "0123456789");
+
+	if (!length || length > 9)
+		return NULL;
+	*number = 0;
+	while (length--)
+		*number = *number * 10 + (*text++ - '0');
+	return text;
+}
+
+/* Numbers with their units, each smaller than the last. */
+static bool read_units(const char *text, uint64_t *seconds)
+{
+	size_t unit = 0;
+	uint64_t number;
+
+	for (*seconds = 0; *text; text++, unit++) {
+		text = read_digits(text, &number);
+		if (!text)
+			return false;
+		while (unit < UNIT_COUNT && units[unit].letter != *text)
+			unit++;
+		if (unit == UNIT_COUNT)
+			return false;
+		*seconds += number * units[unit].seconds;
+	}
+	return true;
+}
+
+bool text_read_duration(const char *text, uint64_t *nanoseconds)
+{
+	uint64_t seconds;
+	const char *end = read_digits(text, &seconds);
+
+	if ((!end || *end) && !read_units(text, &seconds))
+		return false;
+	if (!seconds || seconds > DURATION_MAX)
+		return false;
+	*nanoseconds = seconds * SECOND_NS;
+	return true;
+}
+
+void text_write_duration(uint64_t nanoseconds, char *text, size_t size)
+{
+	uint64_t seconds = nanoseconds / SECOND_NS + !!(nanoseconds % SECOND_NS);
+	size_t used = 0;
+
+	snprintf(text, size, "0s");
+	for (size_t i = 0; i < UNIT_COUNT && used < size; i++) {
+		if (seconds < units[i].seconds)
+			continue;
+		used += snprintf(text + used, size - used, "%" PRIu64 "%c", seconds / units[i].seconds,
+				 units[i].letter);
+		seconds %= units[i].seconds;
+	}
+}
+
 void text_printable(const char *from, char *text, size_t size)
 {
 	size_t i;

@@ -4,6 +4,7 @@
 #define SHAKEOFF_TEXT_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,14 @@ void text_endpoint(const struct in6_addr *address, uint16_t port, char *text, si
 /* Two units at most: "350 ms", "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
 #define TEXT_DURATION 32
 void text_duration(uint64_t nanoseconds, char *text, size_t size);
+
+/*
+ * A duration as it is typed: 90, 90s, 10m, 1h30m, 7d, 2w; of units, the greater comes first. Whole seconds, from one second to ten
+ * years; returns false for anything else.
+ */
+bool text_read_duration(const char *text, uint64_t *nanoseconds);
+/* The same way round: "1h30m". Rounded up to seconds. */
+void text_write_duration(uint64_t nanoseconds, char *text, size_t size);
 
 /* A copy in which every byte that a terminal could take for a command is a '?'; what does not fit ends in "...". */
 void text_printable(const char *from, char *text, size_t size);

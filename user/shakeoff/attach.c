@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/datapath_lists.h"
+#include "common/list_lock.h"
 #include "common/log.h"
 #include "shakeoff/command.h"
 #include "shakeoff/view.h"
@@ -108,6 +110,18 @@ static void complete(struct datapath *datapath, struct datapath_attachment *pres
 		 present->ifname, strerror(-error), *detail ? ": " : "", detail);
 }
 
+/* What a daemon that has ended left of its program. */
+static void take_up_lists(struct datapath *datapath)
+{
+	cleanup_fd int lock = -1;
+	int result = list_lock(true, &lock);
+
+	if (!result)
+		result = datapath_lists_restore(datapath);
+	if (result < 0)
+		log_warn("attach: the lists of sources of the last daemon are lost: %s", strerror(-result));
+}
+
 static void tell_attached(const struct datapath_attachment *present, const char *how)
 {
 	printf("%s: %s in %s mode (program %u", present->ifname, how, mode_name(present->native), present->prog_id);
@@ -159,6 +173,7 @@ static int attach(const struct options *options)
 	if (!result && !there)
 		result = datapath_look(options->ifname, &present);
 	if (!result) {
+		take_up_lists(datapath);
 		tell_attached(&present, there ? "already attached" : "attached");
 		tell_daemon(datapath);
 	}

@@ -21,6 +21,10 @@
 #define OPTION_INTERFACE 0x20u /* an interface may be named */
 #define OPTION_INTERFACE_NEEDED 0x40u
 #define OPTION_ALL 0x80u
+#define OPTION_OPERAND 0x100u        /* one argument that the command reads itself */
+#define OPTION_SECOND_OPERAND 0x200u /* another one may follow */
+#define OPTION_FOR 0x400u
+#define OPTION_SERVICE 0x800u
 
 struct options {
 	bool json;
@@ -29,6 +33,9 @@ struct options {
 	enum datapath_mode mode;
 	bool replace;
 	const char *ifname; /* NULL: all */
+	const char *operand, *second_operand;
+	uint64_t for_ns;     /* 0: for good */
+	const char *service; /* NULL: all */
 };
 
 struct command {
@@ -41,7 +48,10 @@ struct command {
 };
 
 extern const struct command command_attach, command_detach, command_status, command_stats, command_queues,
-	command_connections;
+	command_connections, command_block, command_allow, command_list;
+
+/* Says what is wrong with the arguments, and where help is; returns STATUS_USAGE. */
+int command_misused(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints what `shakeoff COMMAND --help` shows. */
 void command_print_help(const struct command *command);

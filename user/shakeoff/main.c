@@ -9,7 +9,8 @@
 #include "shakeoff/suggest.h"
 
 static const struct command *const commands[] = {
-	&command_attach, &command_detach, &command_status, &command_stats, &command_queues, &command_connections,
+	&command_attach,      &command_detach, &command_status, &command_stats, &command_queues,
+	&command_connections, &command_block,  &command_allow,  &command_list,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

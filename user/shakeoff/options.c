@@ -9,15 +9,32 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/text.h"
 #include "shakeoff/command.h"
 
-enum { LONG_HELP = 'h', LONG_JSON = 'j', LONG_WATCH = 'w', LONG_BPFFS = 256, LONG_MODE, LONG_REPLACE, LONG_ALL };
+enum {
+	LONG_HELP = 'h',
+	LONG_JSON = 'j',
+	LONG_WATCH = 'w',
+	LONG_BPFFS = 256,
+	LONG_MODE,
+	LONG_REPLACE,
+	LONG_ALL,
+	LONG_FOR,
+	LONG_SERVICE
+};
 
 static const struct option long_options[] = {
-	{ "all", no_argument, NULL, LONG_ALL },           { "help", no_argument, NULL, LONG_HELP },
-	{ "json", no_argument, NULL, LONG_JSON },         { "watch", optional_argument, NULL, LONG_WATCH },
-	{ "bpffs", required_argument, NULL, LONG_BPFFS }, { "mode", required_argument, NULL, LONG_MODE },
-	{ "replace", no_argument, NULL, LONG_REPLACE },   { NULL, 0, NULL, 0 },
+	{ "all", no_argument, NULL, LONG_ALL },
+	{ "help", no_argument, NULL, LONG_HELP },
+	{ "json", no_argument, NULL, LONG_JSON },
+	{ "watch", optional_argument, NULL, LONG_WATCH },
+	{ "bpffs", required_argument, NULL, LONG_BPFFS },
+	{ "mode", required_argument, NULL, LONG_MODE },
+	{ "replace", no_argument, NULL, LONG_REPLACE },
+	{ "for", required_argument, NULL, LONG_FOR },
+	{ "service", required_argument, NULL, LONG_SERVICE },
+	{ NULL, 0, NULL, 0 },
 };
 
 static const struct {
@@ -30,6 +47,9 @@ static const struct {
 	  "                     interface; auto (default): native, generic where the driver cannot\n" },
 	{ OPTION_REPLACE, LONG_REPLACE,
 	  "  --replace          replace the XDP program that is there, also a foreign one\n" },
+	{ OPTION_FOR, LONG_FOR, "  --for DURATION     only for so long: 30s, 10m, 1h30m, 7d\n" },
+	{ OPTION_SERVICE, LONG_SERVICE,
+	  "  --service NAME     for this service alone, as `shakeoff status` names it\n" },
 	{ OPTION_ALL, LONG_ALL, "  --all              list every service, however many there are\n" },
 	{ OPTION_JSON, LONG_JSON, "  --json             print one JSON object\n" },
 	{ OPTION_WATCH, LONG_WATCH, "  --watch[=SECONDS]  again and again, every 1 or SECONDS seconds, with rates\n" },
@@ -50,15 +70,32 @@ void command_print_help(const struct command *command)
 	printf("  --help             this text\n");
 }
 
-__attribute__((format(printf, 2, 3))) static bool usage_error(const struct command *command, const char *format, ...)
+__attribute__((format(printf, 2, 0))) static void say_misused(const struct command *command, const char *format,
+							      va_list arguments)
 {
 	char text[512];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	log_error("%s: %s; see `shakeoff %s --help`", command->name, text, command->name);
+}
+
+int command_misused(const struct command *command, const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	say_misused(command, format, arguments);
 	va_end(arguments);
-	log_error("%s: %s; see `shakeoff %s --help`", command->name, text, command->name);
+	return STATUS_USAGE;
+}
+
+__attribute__((format(printf, 2, 3))) static bool usage_error(const struct command *command, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_misused(command, format, arguments);
+	va_end(arguments);
 	return false;
 }
 
@@ -103,6 +140,13 @@ static bool read_bpffs(const struct command *command, const char *dir)
 	return usage_error(command, "`--bpffs %s`: a directory is given by its whole path, from / on", dir);
 }
 
+static bool read_for(const struct command *command, const char *text, uint64_t *nanoseconds)
+{
+	if (text_read_duration(text, nanoseconds))
+		return true;
+	return usage_error(command, "`--for %s`: a duration is written as 30s, 10m, 1h30m or 7d", text);
+}
+
 /* One option that the command knows. */
 static bool read_option(const struct command *command, int code, struct options *options)
 {
@@ -112,20 +156,28 @@ static bool read_option(const struct command *command, int code, struct options 
 	case LONG_WATCH: return read_watch(command, optarg, &options->watch_seconds);
 	case LONG_BPFFS: return read_bpffs(command, optarg);
 	case LONG_MODE: return read_mode(command, optarg, &options->mode);
+	case LONG_FOR: return read_for(command, optarg, &options->for_ns);
+	case LONG_SERVICE: options->service = optarg; return true;
 	default: options->replace = true; return true;
 	}
 }
 
-static bool read_interface(const struct command *command, int argc, char **argv, struct options *options)
+static bool read_arguments(const struct command *command, int argc, char **argv, struct options *options)
 {
-	int rest = argc - optind;
+	int rest = argc - optind, most = command->options & OPTION_SECOND_OPERAND ? 2 : 1;
 
+	if (!rest && command->options & OPTION_OPERAND)
+		return usage_error(command, "something is missing: `%s %s`", command->name, command->arguments);
 	if (!rest && command->options & OPTION_INTERFACE_NEEDED)
 		return usage_error(command, "name an interface");
-	if (rest > 1)
-		return usage_error(command, "`%s` is one argument too many", argv[optind + 1]);
-	if (rest)
+	if (rest > most)
+		return usage_error(command, "`%s` is one argument too many", argv[optind + most]);
+	if (rest && command->options & OPTION_OPERAND)
+		options->operand = argv[optind];
+	else if (rest)
 		options->ifname = argv[optind];
+	if (rest > 1)
+		options->second_operand = argv[optind + 1];
 	return true;
 }
 
@@ -152,7 +204,7 @@ bool options_read(const struct command *command, int argc, char **argv, struct o
 		if (!read_option(command, code, options))
 			return false;
 	}
-	return read_interface(command, argc, argv, options);
+	return read_arguments(command, argc, argv, options);
 }
 
 /* ------------------------------------------------------------------------------------------------ privileges, errors */

@@ -24,6 +24,7 @@
 #include <shakeoffd/heartbeat.h>
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/keys.h>
+#include <shakeoffd/lists.h>
 #include <shakeoffd/monitor.h>
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/run_dir.h>
@@ -52,6 +53,7 @@ struct daemon {
 	struct run_dir run_dir;
 	struct interfaces interfaces;
 	struct keys keys;
+	struct lists lists;
 	struct sysctls sysctls;
 	struct socket_filter filter;
 	struct slots slots;
@@ -263,6 +265,9 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	error = keys_rotate(&daemon->keys, now);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
+	error = lists_tick(&daemon->lists, now);
+	if (error)
+		log_warn_limited("expired entries of the lists could not be removed: %s", strerror(-error));
 	error = socket_filter_tick(&daemon->filter, now, drained_ns(daemon));
 	if (error)
 		log_warn_limited("the kernel's sockets could not be listed: %s", strerror(-error));
@@ -517,6 +522,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = say("the cookie keys could not be made",
 			    keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count));
 	if (!error)
+		error = say("the lists could not be opened",
+			    lists_open(&daemon->lists, interfaces->datapaths, interfaces->datapath_count));
+	if (!error)
 		error = open_services(daemon);
 	if (!error)
 		error = open_deliveries(daemon);
@@ -650,6 +658,8 @@ static void release(struct daemon *daemon)
 	addresses_close(&daemon->addresses);
 	services_close(&daemon->services);
 	slots_close(&daemon->slots);
+	lists_keep(&daemon->lists);
+	lists_close(&daemon->lists);
 	keys_close(&daemon->keys);
 	interfaces_close(&daemon->interfaces);
 	run_dir_close(&daemon->run_dir);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <common/log.h>
+#include <shakeoff/list.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/connection.h>
 #include <shakeoffd/service.h>
@@ -52,6 +53,7 @@ static void fill_slot(struct service *service, struct service_slot *slot)
 
 	if (!slot->adopted_ns)
 		memcpy(shared->name, config->name, sizeof(shared->name));
+	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
 	shared_set(shared->overflow, (uint8_t)config->overflow);
 	shared_set(shared->backlog, config->backlog);
 	shared_set(shared->engage_rate, config->engage_rate);

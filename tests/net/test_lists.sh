@@ -1,0 +1,277 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The lists of sources: what block, allow and list do to clients, with the daemon and without; what several commands do at once.
+. "$(dirname "$0")/lib.sh"
+
+OTHER4=10.9.0.3 OTHER6=2001:db8:9::3
+
+shakeoff() { server "$BUILD/shakeoff" "$@"; }
+
+# serves FROM ADDRESS PORT: whether a client is answered
+serves() {
+	client python3 -c '
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=0.7, source_address=(sys.argv[1], 0)) as conn:
+        conn.sendall(b"hello\n")
+        sys.exit(conn.recv(100) != b"hello\n")
+except OSError:
+    sys.exit(1)' "$@"
+}
+
+# whom PORT [ADDRESS FROM...]: which of the clients are answered
+whom() {
+	local served=
+	for from in "$CLIENT4" "$OTHER4"; do
+		! serves "$from" "$SERVER4" "$1" || served+=" $from"
+	done
+	for from in "$CLIENT6" "$OTHER6"; do
+		! serves "$from" "$SERVER6" "$1" || served+=" $from"
+	done
+	echo "${served# }"
+}
+everybody="$CLIENT4 $OTHER4 $CLIENT6 $OTHER6"
+
+# misused WHAT REGEX COMMAND...: exit status 2 and one line that matches
+misused() {
+	local what=$1 want=$2 output status
+	shift 2
+	output=$(shakeoff "$@" 2>&1 >/dev/null)
+	status=$?
+	matches "$what" "$status $output" "^2 .*$want"
+}
+
+# How many entries the kernel holds, expired ones included, which `list show` leaves out.
+held() {
+	python3 - "$(server ip -d link show s0 | sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p')" <<-'EOT'
+		import json, subprocess, sys
+		ask = lambda *words: json.loads(subprocess.check_output(["bpftool", "-j", *words]))
+		count = 0
+		for outer in ask("prog", "show", "id", sys.argv[1])["map_ids"]:
+		    if ask("map", "show", "id", str(outer))["name"] not in ("lists4", "lists6"):
+		        continue
+		    for element in ask("map", "dump", "id", str(outer)):
+		        inner = int.from_bytes(bytes(int(byte, 16) for byte in element["value"]), sys.byteorder)
+		        count += len(ask("map", "dump", "id", str(inner)))
+		print(count)
+	EOT
+}
+holds() { [ "$(held)" = "$1" ]; }
+
+lab_up
+client ip addr add "$OTHER4/24" dev c0
+client ip addr add "$OTHER6/64" dev c0 nodad
+refuses "block without the program" 'not attached' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" block 192.0.2.1
+config web 80
+service other 81
+daemon_start
+for port in 80 81; do
+	for address in "$SERVER4" "$SERVER6"; do
+		server_start "line-$port-$address" "$address" "$port" line
+	done
+done
+
+# -------------------------------------------------------------------------------------------------------- block, allow
+
+is "nothing is listed: everybody is served" "$(whom 80)" "$everybody"
+is "nothing is shown" "$(shakeoff list show)" ""
+check "block says nothing" sh -c "[ -z \"\$(nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff block $CLIENT4 2>&1)\" ]"
+is "a blocked host is not served, its neighbour is" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
+at_least "what was dropped is counted" "$(counter blocked)" 1
+shakeoff block 2001:db8:9::/64
+is "nor is a blocked network" "$(whom 80)" "$OTHER4"
+shakeoff allow "$OTHER6"
+is "but for who is allowed in it" "$(whom 80)" "$OTHER4 $OTHER6"
+is "list shows them in order, as they are written" "$(shakeoff list show)" \
+	"block $CLIENT4
+block 2001:db8:9::/64
+allow $OTHER6"
+is "and as JSON" "$(shakeoff list show --json | json datapaths.0.entries.1.prefix)" 2001:db8:9::/64
+check "delete" shakeoff list delete "$CLIENT4"
+is "what is deleted is served again" "$(whom 80)" "$CLIENT4 $OTHER4 $OTHER6"
+check "flush" shakeoff list flush
+is "after a flush everybody is served" "$(whom 80)" "$everybody"
+
+shakeoff block "$CLIENT4" --service web
+is "blocked from one service" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
+is "and served by the other" "$(whom 81)" "$everybody"
+is "list names the service" "$(shakeoff list show)" "block $CLIENT4 service web"
+refuses "a service that is not there is refused" 'there is no service .wab.; did you mean .web.' \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" block "$CLIENT4" --service wab
+refuses "delete means the very entry" "$CLIENT4 is not listed for all services" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list delete "$CLIENT4"
+check "delete --service" shakeoff list delete "$CLIENT4" --service web
+
+# A connection that exists.
+spawn client lasting python3 -c '
+import socket, sys, time
+conn = socket.create_connection((sys.argv[1], 80), timeout=20)
+print("connected", flush=True)
+sys.stdin.readline()
+for i in range(100):
+    time.sleep(0.1)
+conn.sendall(b"late\n")
+print("served" if conn.recv(100) == b"late\n" else "cut", flush=True)' "$SERVER4"
+within 5 grep -q connected "$TMP/lasting.log"
+shakeoff block "$CLIENT4"
+before=$(counter blocked)
+within 15 sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff stats --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)[\"counters\"][\"blocked\"] <= $before)'"
+check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"
+shakeoff list flush
+check "which go on when it is taken back" within 15 grep -q served "$TMP/lasting.log"
+
+# ------------------------------------------------------------------------------------------------------------ duration
+
+shakeoff block "$CLIENT4" --for 3s
+shakeoff block 10.9.0.0/24 --for 1h30m
+shakeoff allow "$OTHER4"
+matches "list shows what is left of it" "$(shakeoff list show)" "^block 10.9.0.0/24 for 1h(29m5[0-9]s|30m)\$"
+is "both block" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
+shakeoff allow 10.9.0.0/24
+check "--for ends: a shorter prefix holds again" within 5 serves "$CLIENT4" "$SERVER4" 80
+check "the daemon removes what has expired" within 5 holds 2
+shakeoff list flush
+
+for wrong in 0 5x 1m1h -3s; do
+	misused "--for $wrong is refused" 'a duration is written as 30s, 10m, 1h30m or 7d' block 192.0.2.1 --for "$wrong"
+done
+misused "bits behind the length are refused" 'is it 192.0.2.1, or 192.0.2.0/24' block 192.0.2.1/24
+misused "so is what is no prefix" 'a prefix is written as' block web
+misused "block needs a prefix" 'something is missing' block
+misused "an unknown action" 'did you mean .list flush.' list flsh
+misused "delete needs a prefix" 'delete what' list delete
+misused "load needs a file" 'load what' list load
+for action in "list show" "list flush" "list load $TMP/list"; do
+	# shellcheck disable=SC2086 # words
+	misused "$action takes no service: it would mean all of them" 'no option .--service.' $action --service web
+done
+misused "flush prints nothing, JSON neither" 'no option .--json.' list flush --json
+misused "show needs nothing" 'one argument too many' list show 192.0.2.1
+for command in block allow list; do
+	check "$command --help" shakeoff $command --help
+done
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+printf '# a list\n%s\nallow %s service web ; a friend\n203.0.113.0/24 for 1h\n' "$CLIENT4" "$OTHER4" >"$TMP/list"
+is "load says how many" "$(shakeoff list load "$TMP/list")" "3 entries loaded"
+is "what is loaded holds" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
+shakeoff block "$CLIENT6" --for 10m
+printf '%s\n' "$OTHER6" >"$TMP/next"
+shakeoff list load "$TMP/next" >/dev/null
+is "the next file replaces it, and what was blocked by hand stays" "$(whom 80)" "$CLIENT4 $OTHER4"
+printf '192.0.2.1\nallow nobody\n' >"$TMP/wrong"
+refuses "a wrong line is refused with its number" 'wrong:2: .nobody.: a prefix is written as.*nothing is changed$' \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/wrong"
+is "and changes nothing" "$(whom 80)" "$CLIENT4 $OTHER4"
+refuses "a file that is not there" 'No such file' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/nosuch"
+shakeoff allow 192.0.2.7 --service web
+shakeoff list show | sed 's/ for .*//' >"$TMP/saved"
+shakeoff list flush
+shakeoff list load - <"$TMP/saved" >/dev/null
+is "what list shows can be loaded" "$(shakeoff list show)" "$(cat "$TMP/saved")"
+matches "a service that is not there yet is warned of" "$(echo '192.0.2.1 service later' | shakeoff list load - 2>&1)" \
+	'at present there is no service .later'
+shakeoff list flush
+
+# --------------------------------------------------------------------------------------------------- several at a time
+
+python3 -c '
+for i in range(1000000):
+    address = 0x64000000 + i * 1021 % 0x40000000
+    print(f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}")' >"$TMP/million"
+begin=$(date +%s%N)
+loaded=$(shakeoff list load "$TMP/million")
+ms=$((($(date +%s%N) - begin) / 1000000))
+is "a million entries are loaded" "$loaded" "1000000 entries loaded"
+at_most "in seconds: $ms ms" "$ms" 30000
+is "and cost nobody else anything" "$(whom 80)" "$everybody"
+# Both kinds of commands at once: one replaces the maps, the others write to those in use.
+pids=()
+for i in $(seq 20); do
+	shakeoff block "192.0.2.$i" &
+	pids+=($!)
+	[ "$i" -ne 10 ] || { shakeoff list load "$TMP/next" >/dev/null & pids+=($!); }
+done
+wait "${pids[@]}"
+is "nothing is lost when many commands change the lists at once" "$(shakeoff list show | grep -c '^block 192\.0\.2\.')" 20
+is "and the file is loaded" "$(shakeoff list show | grep -c "^block $OTHER6\$")/$(shakeoff list show | wc -l)" 1/21
+shakeoff list flush
+
+# Who waits for a list on standard input keeps nobody from changing the lists.
+mkfifo "$TMP/slow"
+shakeoff list load - <"$TMP/slow" >/dev/null &
+slow=$!
+exec 5>"$TMP/slow"
+check "a list that comes slowly keeps nobody waiting" timeout 5 nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" \
+	block "$CLIENT4"
+echo "$CLIENT6" >&5
+exec 5>&-
+wait $slow
+is "both hold when it is there" "$(whom 80)" "$OTHER4 $OTHER6"
+shakeoff list flush
+
+# ---------------------------------------------------------------------------------------------- from daemon to daemon
+
+pins=/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")
+# Until its server has found the new daemon a service has no addresses.
+comes_back() { within 5 shows web state engaged || bail "the server has not come back"; }
+listed() { shakeoff list show | sed 's/ for 59m.*/ for 59m/'; }
+
+shakeoff block "$CLIENT4" --for 59m59s
+shakeoff block "$OTHER6" --service web
+echo "$CLIENT6" | shakeoff list load - >/dev/null
+before=$(listed)
+daemon_stop
+check "the daemon takes its program along" sh -c "! nsenter --net=/run/netns/$LAB-server ip -d link show s0 | grep -q prog/xdp"
+daemon_start
+is "a daemon that is stopped leaves the lists to the next" "$(listed)" "$before"
+comes_back
+is "whose program blocks by them" "$(whom 80)" "$OTHER4"
+shakeoff list load "$TMP/next" >/dev/null
+is "what had been loaded still gives way to the next file, and nothing else" "$(listed)" \
+	"block $CLIENT4 for 59m
+block $OTHER6
+block $OTHER6 service web"
+daemon_kill
+daemon_start
+is "after a crash the program still has them" "$(listed | wc -l)" 3
+daemon_stop
+mkdir -p "$TMP/unfit/web.sock/in-the-way"
+matches "a daemon that takes them up, and then cannot start" \
+	"$(server timeout 10 "$BUILD/shakeoffd" --config "$CONF" --run-dir "$TMP/unfit" 2>&1 | tr '\n' ' ')" 'hold again .*web.sock'
+check "leaves them as well" [ -e "$pins/list_filter" ]
+shakeoff attach s0 >/dev/null
+is "shakeoff attach takes them up, too" "$(listed | wc -l)" 3
+shakeoff detach s0 >/dev/null
+shakeoff attach s0 >/dev/null
+is "detach ends them" "$(listed)" ""
+shakeoff detach s0 >/dev/null
+check "and leaves nothing in bpffs" [ ! -e "$pins" ]
+daemon_start
+shakeoff block "$CLIENT4"
+daemon_stop
+check "what is left lies in bpffs" [ -e "$pins/list_filter" ]
+daemon_start
+shakeoff list flush
+daemon_stop
+check "where nothing is when nothing is listed" [ ! -e "$pins" ]
+daemon_start
+comes_back
+
+# ------------------------------------------------------------------------------------------------- without the daemon
+
+daemon_kill
+shakeoff block "$CLIENT4" --for 2s
+client python3 -c '
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 80), timeout=0.5)
+except OSError:
+    pass' "$SERVER4"
+at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.blocked)" 1
+sleep 2.2
+is "an expired entry is not shown, though nobody has removed it" "$(shakeoff list show)/$(held)" /1
+daemon_start
+check "a new daemon does" within 5 holds 0
+check "everybody is served again" within 10 serves "$CLIENT4" "$SERVER4" 80

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* shakeoff list: what block and allow have listed, and lists from files. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "shakeoff/lists.h"
+#include "shakeoff/output.h"
+#include "shakeoff/suggest.h"
+
+/* -------------------------------------------------------------------------------------------------------------- show */
+
+static int compare(const void *left, const void *right)
+{
+	const struct list_entry *a = left, *b = right;
+	int order = a->prefix.ipv6 - b->prefix.ipv6;
+
+	if (!order)
+		order = memcmp(a->prefix.address, b->prefix.address, sizeof(a->prefix.address));
+	if (!order)
+		order = a->prefix.len - b->prefix.len;
+	return order ? order : (a->scope > b->scope) - (a->scope < b->scope);
+}
+
+static void print_entries(const struct list *list, uint64_t now_ns)
+{
+	char text[LIST_ENTRY_TEXT];
+
+	for (size_t i = 0; i < list->count; i++) {
+		list_entry_write(&list->entries[i], list_name_of(list, list->entries[i].scope), now_ns, text,
+				 sizeof(text));
+		puts(text);
+	}
+}
+
+static json_t *entry_json(const struct list_entry *entry, const char *service, uint64_t now_ns)
+{
+	json_t *object = json_object();
+	char prefix[PREFIX_TEXT];
+
+	prefix_write(&entry->prefix, prefix, sizeof(prefix));
+	json_object_set_new(object, "action", json_string(list_action_name(entry->action)));
+	json_object_set_new(object, "prefix", json_string(prefix));
+	json_object_set_new(object, "service", service ? json_string(service) : json_null());
+	json_object_set_new(object, "expires_in_ms",
+			    entry->expires_ns ? json_integer((entry->expires_ns - now_ns) / 1000000) : json_null());
+	json_object_set_new(object, "loaded", json_boolean(entry->flags & SHAKEOFF_LISTED_LOADED));
+	return object;
+}
+
+static json_t *entries_json(const struct view_datapath *datapath, const struct list *list, uint64_t now_ns)
+{
+	json_t *entries = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(entries, entry_json(&list->entries[i], list_name_of(list, list->entries[i].scope),
+							  now_ns));
+	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
+}
+
+static int show_lists(const struct options *options, const struct lists *lists)
+{
+	json_t *datapaths = json_array();
+	int result = 0, status = STATUS_OK;
+
+	for (size_t i = 0; i < lists->view.datapath_count && !result; i++) {
+		const struct view_datapath *datapath = &lists->view.datapaths[i];
+		struct list list = { 0 };
+		uint64_t now_ns = view_clock_ns();
+
+		result = datapath_lists_read(datapath->datapath, &list);
+		if (list.count)
+			qsort(list.entries, list.count, sizeof(*list.entries), compare);
+		if (!result && options->json)
+			json_array_append_new(datapaths, entries_json(datapath, &list, now_ns));
+		if (!result && !options->json && lists->view.datapath_count > 1)
+			printf("# %s\n", datapath->interfaces);
+		if (!result && !options->json)
+			print_entries(&list, now_ns);
+		list_free(&list);
+	}
+	if (result)
+		status = lists_fail("list show", result);
+	else if (options->json)
+		status = json_print(json_pack("{s:O}", "datapaths", datapaths));
+	json_decref(datapaths);
+	return status;
+}
+
+static int show(const struct options *options)
+{
+	struct lists lists;
+	int status = lists_open(&lists, "list show");
+
+	if (!status)
+		status = show_lists(options, &lists);
+	lists_close(&lists);
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ change */
+
+static int remove_from(const struct options *options, struct lists *lists, const struct prefix *prefix)
+{
+	uint32_t scope = options->service ? shakeoff_list_scope(options->service) : 0;
+	char text[PREFIX_TEXT];
+	size_t removed = 0;
+
+	for (size_t i = 0; i < lists->view.datapath_count; i++) {
+		int result = datapath_lists_remove(lists->view.datapaths[i].datapath, prefix, scope);
+
+		if (result && result != -ENOENT)
+			return lists_fail("list delete", result);
+		removed += !result;
+	}
+	if (removed)
+		return STATUS_OK;
+	prefix_write(prefix, text, sizeof(text));
+	log_error("list delete: %s is not listed%s%s; `shakeoff list show` shows what is", text,
+		  options->service ? " for the service " : " for all services",
+		  options->service ? options->service : "");
+	return STATUS_FAILURE;
+}
+
+static int remove_entry(const struct options *options)
+{
+	struct prefix prefix;
+	struct lists lists;
+	char wrong[256];
+	int status;
+
+	if (prefix_read(options->second_operand, &prefix, wrong, sizeof(wrong)))
+		return command_misused(&command_list, "delete: %s", wrong);
+	status = lists_open(&lists, "list delete");
+	if (!status)
+		status = remove_from(options, &lists, &prefix);
+	lists_close(&lists);
+	return status;
+}
+
+static int flush(const struct options *options)
+{
+	struct lists lists;
+	int status = lists_open(&lists, "list flush"), result = 0;
+
+	(void)options;
+	for (size_t i = 0; i < lists.view.datapath_count && !status && !result; i++)
+		result = datapath_lists_flush(lists.view.datapaths[i].datapath);
+	lists_close(&lists);
+	return result ? lists_fail("list flush", result) : status;
+}
+
+/* Services come and go: a name that none has now may be right tomorrow. */
+static void check_names(const struct list *list, const struct lists *lists)
+{
+	for (size_t i = 0; i < list->name_count; i++)
+		if (!lists_has_service(lists, list->names[i].name))
+			log_warn("list load: at present there is no service `%s`", list->names[i].name);
+}
+
+static int read_file(const char *path, struct list *list)
+{
+	bool is_stdin = !strcmp(path, "-");
+	cleanup_file FILE *file = is_stdin ? NULL : fopen(path, "re");
+	char wrong[512];
+
+	if (!file && !is_stdin) {
+		log_error("list load: %s: %m", path);
+		return STATUS_FAILURE;
+	}
+	if (!list_read(is_stdin ? stdin : file, is_stdin ? "standard input" : path, view_clock_ns(), list, wrong,
+		       sizeof(wrong)))
+		return STATUS_OK;
+	log_error("list load: %s; nothing is changed", wrong);
+	return STATUS_FAILURE;
+}
+
+static int load_list(struct lists *lists, const struct list *list)
+{
+	int result = 0;
+
+	check_names(list, lists);
+	for (size_t i = 0; i < lists->view.datapath_count && !result; i++)
+		result = datapath_lists_load(lists->view.datapaths[i].datapath, list);
+	if (result)
+		return lists_fail("list load", result);
+	printf("%zu entries loaded\n", list->count);
+	return STATUS_OK;
+}
+
+/* The file first: others are not to wait for whoever writes to a pipe. */
+static int load(const struct options *options)
+{
+	struct list list = { 0 };
+	struct lists lists;
+	int status = read_file(options->second_operand, &list);
+
+	if (status)
+		return status;
+	for (size_t i = 0; i < list.count; i++)
+		list.entries[i].flags |= SHAKEOFF_LISTED_LOADED;
+	status = lists_open(&lists, "list load");
+	if (!status)
+		status = load_list(&lists, &list);
+	lists_close(&lists);
+	list_free(&list);
+	return status;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- actions */
+
+static const struct action {
+	const char *name, *operand; /* operand: what has to follow, or NULL */
+	bool json, service;         /* the options that it takes */
+	int (*run)(const struct options *options);
+} actions[] = {
+	{ "show", NULL, true, false, show },
+	{ "delete", "a prefix", false, true, remove_entry },
+	{ "load", "a file, or - for standard input", false, false, load },
+	{ "flush", NULL, false, false, flush },
+};
+#define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
+
+static int run(const struct action *action, const struct options *options)
+{
+	if (action->operand && !options->second_operand)
+		return command_misused(&command_list, "%s what? Name %s", action->name, action->operand);
+	if (!action->operand && options->second_operand)
+		return command_misused(&command_list, "`%s` is one argument too many", options->second_operand);
+	if (options->service && !action->service)
+		return command_misused(&command_list, "there is no option `--service` of `%s`", action->name);
+	if (options->json && !action->json)
+		return command_misused(&command_list, "there is no option `--json` of `%s`", action->name);
+	return action->run(options);
+}
+
+static int list(const struct options *options)
+{
+	const char *names[ACTION_COUNT + 1] = { 0 };
+	const char *meant;
+
+	for (size_t i = 0; i < ACTION_COUNT; i++) {
+		if (!strcmp(actions[i].name, options->operand))
+			return run(&actions[i], options);
+		names[i] = actions[i].name;
+	}
+	meant = suggest(options->operand, names);
+	return command_misused(&command_list, "there is no `list %s`%s%s%s", options->operand,
+			       meant ? "; did you mean `list " : "", meant ? meant : "", meant ? "`?" : "");
+}
+
+const struct command command_list = {
+	.name = "list",
+	.arguments = "show [--json] | delete PREFIX [--service NAME] | load FILE | flush",
+	.summary = "Show, load and empty the lists of sources",
+	.help = "  show           the entries, one a line, as `load` reads them\n"
+		"  delete PREFIX  remove an entry that block, allow or load made\n"
+		"  load FILE      replace what was loaded before, all at once; what block and allow made stays, and beats it\n"
+		"  flush          remove everything\n"
+		"\n"
+		"A line of a file is `[block|allow] PREFIX [for DURATION] [service NAME]`; a prefix alone is blocked, # and ;\n"
+		"begin a comment. A wrong line is refused with its number, and nothing is changed.\n",
+	.options = OPTION_OPERAND | OPTION_SECOND_OPERAND | OPTION_SERVICE | OPTION_JSON,
+	.run = list,
+};
