@@ -182,7 +182,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED) || !listener_is_ready(walk))
 		return SHAKEOFF_ACK_UNSERVED;
-	if (walk->scratch->recent.left || !(answering || cookies_are_left(walk->service, walk->now_ns)))
+	if (walk->scratch->recent.left || !(answering || cookies_are_left(walk)))
 		return SHAKEOFF_ACK_PEACE;
 	switch (listener_find(ctx, packet, walk, &past.time_wait)) {
 	case SOCKET_NONE: return SHAKEOFF_ACK_UNSERVED;

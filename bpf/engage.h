@@ -53,10 +53,17 @@ static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now
 	return 0;
 }
 
-/* Whether ACKs may bring back cookies of ours that were sent before the answering ended. */
-static __always_inline _Bool cookies_are_left(const struct shakeoff_service *service, __u64 now_ns)
+/*
+ * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
+ * fleet those of another host, which may be in a flood.
+ */
+static __always_inline _Bool cookies_are_left(const struct walk *walk)
 {
-	return service->released_ns && (__s64)(now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS;
+	const struct shakeoff_service *service = walk->service;
+
+	if (service->released_ns && (__s64)(walk->now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS)
+		return 1;
+	return (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && service->engage == SHAKEOFF_ENGAGE_AUTO;
 }
 
 /*

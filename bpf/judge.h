@@ -7,7 +7,8 @@ enum cookie_judgement { COOKIE_GOOD, COOKIE_BAD, COOKIE_EXPIRED };
 
 /*
  * Why a cookie with timestamps failed cannot be seen in its one epoch bit; the echoed clock tells, as far as it can be
- * believed: only a name in the statistics depends on it.
+ * believed: only a name in the statistics depends on it. It is the clock of the host that answered the SYN: in a fleet the
+ * name is a guess.
  */
 static __always_inline _Bool timestamp_is_old(__u32 tsecr, __u32 clock_ms)
 {

@@ -20,6 +20,7 @@ packages() {
 		build libjansson-dev       --json
 		build libcap-ng-dev        drops privileges
 		build libsystemd-dev       tells systemd when the daemon is ready
+		build libsodium-dev        cookie keys from a fleet's master secret
 		test  libcmocka-dev        unit tests
 		test  iproute2             namespaces, veth pairs, ss, nstat
 		test  ethtool              checksum offload off on the client's end of a veth pair
@@ -35,6 +36,7 @@ packages() {
 		test  python3-scapy        single packets that no honest client sends
 		test  curl                 an unmodified client
 		test  wrk                  many clients at once
+		test  faketime             hosts whose wall clocks differ
 		test  tcpdump              shows what was on the wire when a test fails
 		fuzz  libclang-rt-14-dev   libFuzzer and the sanitizers for clang
 		lint  clang-format         the tree's style

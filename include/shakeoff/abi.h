@@ -148,6 +148,21 @@ enum shakeoff_overflow {
 #define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 
+/*
+ * The keys, for who looks: the hook does not read this. fingerprint: of the master secret that the key of a slot was derived
+ * from, never of the key itself; 0: the key is random. epoch: which one it was made for; a slot whose turn came without a new
+ * key (the daemon is dead) keeps its old one.
+ */
+struct shakeoff_key_state {
+	__u64 fingerprint[SHAKEOFF_KEY_SLOTS];
+	__u32 epoch[SHAKEOFF_KEY_SLOTS];
+	__u32 rotations_asked; /* written by `shakeoff key rotate`: raised to ask for new random keys */
+	__u32 rotations_made;  /* the number that was last granted */
+	__u32 rotated_from;    /* the epoch whose key was the first new one then */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct shakeoff_key_state) == 64, "beside the cache line that the hook reads");
+
 /* Written by the daemon, but for the fields that say otherwise, and read by the hook. */
 struct shakeoff_control {
 	__u64 heartbeat_ns;    /* time of the last heartbeat; 0: no daemon has run, or it stopped cleanly */
@@ -162,10 +177,12 @@ struct shakeoff_control {
 	__u64 claimed_tick; /* written by the hook: jiffies when an ACK was last given to the tc program */
 	__u32 lists; /* SHAKEOFF_LISTS_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
 	__u32 lists_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
+	struct shakeoff_key_state keys;
 };
-_Static_assert(sizeof(struct shakeoff_control) == 64, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 128, "shakeoff_control is read by several programs");
+_Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 
-/* 128 bits from getrandom(); never all zero when loaded. */
+/* 128 bits, random or derived from a master secret; never all zero when loaded. */
 struct shakeoff_key {
 	__u64 k0, k1;
 };

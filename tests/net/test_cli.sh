@@ -20,7 +20,7 @@ lab_up
 
 # ------------------------------------------------------------------------------------------------- help, nothing there
 
-for command in attach detach status stats queues connections; do
+for command in attach detach status stats queues connections key; do
 	check "$command --help" shakeoff $command --help
 done
 check "--help" shakeoff --help

@@ -566,6 +566,22 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
 }
 
+static void of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here(void **state)
+{
+	const struct segment stray = { .flags = ACK };
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	engage_since(0);
+	client_connect(&client, &linux_syn);
+	harness.service->engaged_ns = 0;
+	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	admission_read();
+}
+
 static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK, 0 };
@@ -915,6 +931,7 @@ int main(void)
 		TEST(a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged),
 		TEST(our_cookies_stay_good_after_the_flood),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
+		TEST(of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
 		TEST(in_a_flood_what_nobody_asked_for_is_dropped),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_engaging),

@@ -224,6 +224,20 @@ static void what_holds_for_discovered_services_holds_for_no_other(void **state)
 	config_free(&config);
 }
 
+static void a_key_file_is_given_once_and_by_its_whole_path(void **state)
+{
+	(void)state;
+	accepted("[daemon]\n");
+	assert_null(config.key_file);
+	config_free(&config);
+	accepted("[daemon]\nkey-file = /etc/shakeoff.key\n");
+	assert_string_equal(config.key_file, "/etc/shakeoff.key");
+	config_free(&config);
+	refused("[daemon]\nkey-file = shakeoff.key\n", 2, "`key-file = shakeoff.key`|a file's whole path");
+	refused("[daemon]\nkey-file =\n", 2, "`key-file = `|a file's whole path");
+	refused("[daemon]\nkey-file = /a\nkey-file = /b\n", 3, "key-file = /b|once");
+}
+
 static void excludes_are_ports_and_addresses(void **state)
 {
 	static const char *const written[] = { "*:22", "*:8080", "10.9.0.1:80", "[2001:db8::1]:80" };
@@ -333,7 +347,7 @@ static void unknown_sections_are_refused(void **state)
 static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
-	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface, discover and exclude");
+	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface, discover, exclude and key-file");
 	refused(WEB "port = 80\n", 5, "`port`|listen, handoff, backlog, overflow, engage, engage-rate and syn-budget");
 	refused("[discovered]\nlisten = *:80\n", 2,
 		"`listen`|[discovered]|backlog, overflow, engage, engage-rate and syn-budget");
@@ -665,6 +679,7 @@ int main(void)
 		cmocka_unit_test(the_daemon_s_section_and_its_interface_may_be_left_out),
 		cmocka_unit_test(every_handoff_is_read),
 		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
+		cmocka_unit_test(a_key_file_is_given_once_and_by_its_whole_path),
 		cmocka_unit_test(excludes_are_ports_and_addresses),
 		cmocka_unit_test(a_file_without_services_is_read),
 		cmocka_unit_test(an_ipv4_address_is_held_mapped),

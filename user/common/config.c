@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_ENGAGE_RATE 0x10u
 #define SEEN_SYN_BUDGET 0x20u
 #define SEEN_DISCOVER 0x40u
+#define SEEN_KEY_FILE 0x80u
 
 struct parser {
 	const char *path;
@@ -253,6 +255,15 @@ static int read_discover(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int read_key_file(struct parser *parser, const char *value)
+{
+	if (*value != '/' || strlen(value) >= PATH_MAX)
+		return fail_value(parser, "key-file", value,
+				  "key-file is a file's whole path, from / on, as /etc/shakeoff.key");
+	parser->config.key_file = strdup(value);
+	return parser->config.key_file ? 0 : fail_memory(parser);
+}
+
 static int read_exclude(struct parser *parser, const char *value)
 {
 	struct config *config = &parser->config;
@@ -390,6 +401,7 @@ static const struct key {
 	{ SECTION_DAEMON, "interface", 0, read_interface },
 	{ SECTION_DAEMON, "discover", SEEN_DISCOVER, read_discover },
 	{ SECTION_DAEMON, "exclude", 0, read_exclude },
+	{ SECTION_DAEMON, "key-file", SEEN_KEY_FILE, read_key_file },
 	{ SECTION_DISCOVERED, "backlog", SEEN_BACKLOG, read_backlog },
 	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
@@ -408,7 +420,7 @@ static int fail_key(struct parser *parser, const char *name)
 {
 	static const char *const allowed[] = {
 		[SECTION_NONE] = ("a key stands in a section: " SECTIONS),
-		[SECTION_DAEMON] = "the keys of [daemon] are interface, discover and exclude",
+		[SECTION_DAEMON] = "the keys of [daemon] are interface, discover, exclude and key-file",
 		[SECTION_DISCOVERED] =
 			"the keys of [discovered] are backlog, overflow, engage, engage-rate and syn-budget",
 		[SECTION_SERVICE] = "the keys of a service are listen, handoff, backlog, overflow, engage, engage-rate "
@@ -717,6 +729,7 @@ void config_free(struct config *config)
 		free(config->services[i].listen);
 	free(config->services);
 	free(config->excludes);
+	free(config->key_file);
 	free(config->interfaces);
 	*config = (struct config){ 0 };
 }

@@ -45,6 +45,7 @@ struct config {
 	/* [daemon] `exclude =`, may be repeated: what discovery leaves to the kernel; a port alone is any address. */
 	struct config_listen *excludes;
 	size_t exclude_count;
+	char *key_file; /* [daemon] `key-file =`: the master secret of a fleet; NULL: random keys */
 	struct config_discovered discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */
 	size_t service_count;

@@ -48,7 +48,7 @@ struct command {
 };
 
 extern const struct command command_attach, command_detach, command_status, command_stats, command_queues,
-	command_connections, command_block, command_allow, command_list;
+	command_connections, command_key, command_block, command_allow, command_list;
 
 /* Says what is wrong with the arguments, and where help is; returns STATUS_USAGE. */
 int command_misused(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

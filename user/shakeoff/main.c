@@ -10,7 +10,7 @@
 
 static const struct command *const commands[] = {
 	&command_attach,      &command_detach, &command_status, &command_stats, &command_queues,
-	&command_connections, &command_block,  &command_allow,  &command_list,
+	&command_connections, &command_block,  &command_allow,  &command_list,  &command_key,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

@@ -247,6 +247,7 @@ static void follow_servers(struct daemon *daemon)
 /* Of the host, and of time. */
 static void follow_host(struct daemon *daemon, uint64_t now)
 {
+	struct keys_moment moment;
 	int error;
 
 	follow_sysctls(daemon);
@@ -262,7 +263,8 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
-	error = keys_rotate(&daemon->keys, now);
+	moment = keys_now();
+	error = keys_tick(&daemon->keys, &moment);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
 	error = lists_tick(&daemon->lists, now);
@@ -406,6 +408,19 @@ static int prepare_rings(struct daemon *daemon)
 	return error;
 }
 
+static int open_keys(struct daemon *daemon)
+{
+	const struct interfaces *interfaces = &daemon->interfaces;
+	const struct keys_moment moment = keys_now();
+	char sentence[512];
+	int error = keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count, daemon->config.key_file,
+			      &moment, sentence, sizeof(sentence));
+
+	if (error)
+		log_error("%s", sentence);
+	return error;
+}
+
 static int open_deliveries(struct daemon *daemon)
 {
 	int error;
@@ -519,8 +534,7 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = say("the ring buffers could not be made", prepare_rings(daemon));
 	if (!error)
-		error = say("the cookie keys could not be made",
-			    keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count));
+		error = open_keys(daemon);
 	if (!error)
 		error = say("the lists could not be opened",
 			    lists_open(&daemon->lists, interfaces->datapaths, interfaces->datapath_count));

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <common/cleanup.h>
-#include <shakeoffd/clock.h>
 #include <shakeoffd/repair.h>
 #include <shakeoffd/tuple.h>
 
@@ -76,16 +75,13 @@ static int set_options(int fd, const struct shakeoff_event *event)
 }
 
 /*
- * Our TSval goes on from the kernel's clock, which the hook's SYN-ACK used too, or from the client's echo if that is ahead
- * (another host of a fleet answered the SYN). Never odd: that would switch the socket to microseconds.
+ * Our TSval goes on from the client's echo, as bpf_sk_assign_tcp_reqsk() has it: the SYN-ACK may have come from another host of
+ * a fleet, and a clock that leapt to our own would make round-trip times of the difference. Never odd: that would switch the
+ * socket to microseconds.
  */
 static int set_timestamp(int fd, const struct shakeoff_event *event)
 {
-	uint32_t now = (uint32_t)(clock_ns() / NS_PER_MS);
-
-	if ((int32_t)(event->tsecr - now) > 0)
-		now = event->tsecr;
-	return set_int(fd, TCP_TIMESTAMP, (int)(now + (now & 1)));
+	return set_int(fd, TCP_TIMESTAMP, (int)(event->tsecr + (event->tsecr & 1)));
 }
 
 static int set_window(int fd, const struct shakeoff_event *event)

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which slot holds the key of which epoch, and when it is exchanged. The datapath is made up here; clocks are numbers.
+ *
+ * link: user/shakeoffd/keys.c user/shakeoffd/key_file.c user/shakeoffd/master.c user/common/log.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "shakeoffd/keys.h"
+
+#define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+#define OTHER "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+#define S 1000000000ull
+#define EPOCH 28000000u
+
+struct datapath {
+	struct shakeoff_control control;
+	struct shakeoff_key keys[SHAKEOFF_KEY_SLOTS];
+	int error;
+	int writes;
+};
+
+struct shakeoff_control *datapath_control(struct datapath *datapath)
+{
+	return &datapath->control;
+}
+
+int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key)
+{
+	if (datapath->error)
+		return datapath->error;
+	datapath->keys[slot] = *key;
+	datapath->writes++;
+	return 0;
+}
+
+static struct datapath path;
+static struct datapath *const paths[] = { &path };
+static struct keys keys;
+static struct keys_moment moment;
+static char file[64];
+static char sentence[256];
+
+static void put(const char *content)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, content, strlen(content)), strlen(content));
+	close(fd);
+}
+
+/* The host has been up for a thousand seconds, and EPOCH began 10 s ago. */
+static int set_up(void **state)
+{
+	int fd;
+
+	(void)state;
+	path = (struct datapath){ 0 };
+	keys = (struct keys){ 0 };
+	moment = (struct keys_moment){ .monotonic_ns = 1000 * S, .wall_ns = EPOCH * SHAKEOFF_EPOCH_NS + 10 * S };
+	strcpy(file, "/tmp/shakeoff-keys.XXXXXX");
+	fd = mkstemp(file);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	put(KEY);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	keys_close(&keys);
+	return unlink(file);
+}
+
+static void start(const char *key_file)
+{
+	keys_close(&keys);
+	assert_int_equal(keys_open(&keys, paths, 1, key_file, &moment, sentence, sizeof(sentence)), 0);
+	path.writes = 0;
+}
+
+static void pass(uint64_t seconds)
+{
+	moment.monotonic_ns += seconds * S;
+	moment.wall_ns += seconds * S;
+}
+
+static void tick(void)
+{
+	assert_int_equal(keys_tick(&keys, &moment), 0);
+}
+
+/* The epoch as the hook computes it. */
+static uint32_t epoch_now(void)
+{
+	return (uint32_t)((moment.monotonic_ns + path.control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS);
+}
+
+static struct shakeoff_key key_of(uint32_t epoch)
+{
+	return path.keys[epoch % SHAKEOFF_KEY_SLOTS];
+}
+
+static bool is_same(struct shakeoff_key a, struct shakeoff_key b)
+{
+	return a.k0 == b.k0 && a.k1 == b.k1;
+}
+
+static bool is_derived(uint32_t epoch)
+{
+	struct shakeoff_key key;
+
+	master_derive(keys.master, epoch, &key);
+	return is_same(key, key_of(epoch));
+}
+
+/* The slots around the present epoch are those of a host of the fleet. */
+static void all_are_derived(void)
+{
+	for (uint32_t epoch = epoch_now() - 1; epoch != epoch_now() + 3; epoch++) {
+		assert_true(is_derived(epoch));
+		assert_int_equal(path.control.keys.epoch[epoch % SHAKEOFF_KEY_SLOTS], epoch);
+		assert_int_equal(path.control.keys.fingerprint[epoch % SHAKEOFF_KEY_SLOTS],
+				 master_fingerprint(keys.master));
+	}
+}
+
+/* ----------------------------------------------------------------------------------------------------------- random */
+
+static void a_fresh_datapath_gets_four_random_keys_and_the_wall_clocks_epochs(void **state)
+{
+	(void)state;
+	start(NULL);
+	assert_true(path.control.flags & SHAKEOFF_KEYS_LOADED);
+	assert_false(path.control.flags & SHAKEOFF_ACCEPT_NEXT_EPOCH);
+	assert_int_equal(epoch_now(), EPOCH);
+	for (uint32_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
+		assert_true(path.keys[i].k0 || path.keys[i].k1);
+		assert_false(is_same(path.keys[i], path.keys[(i + 1) % SHAKEOFF_KEY_SLOTS]));
+		assert_int_equal(path.control.keys.fingerprint[i], 0);
+	}
+}
+
+static void an_epoch_brings_one_new_key_two_epochs_ahead(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	tick();
+	assert_int_equal(path.writes, 0);
+	memcpy(before, path.keys, sizeof(before));
+	pass(64);
+	tick();
+	tick();
+	assert_int_equal(path.writes, 1);
+	for (uint32_t epoch = EPOCH; epoch != EPOCH + 3; epoch++)
+		assert_true(is_same(key_of(epoch), before[epoch % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS]));
+	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
+}
+
+static void a_restarted_daemon_keeps_the_keys(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	memcpy(before, path.keys, sizeof(before));
+	start(NULL);
+	tick();
+	assert_memory_equal(path.keys, before, sizeof(before));
+}
+
+static void a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	memcpy(before, path.keys, sizeof(before));
+	pass(64 * 10);
+	start(NULL);
+	assert_true(is_same(key_of(EPOCH + 9), before[(EPOCH + 9) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH + 10), before[(EPOCH + 10) % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 11), before[(EPOCH + 11) % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 12), before[(EPOCH + 12) % SHAKEOFF_KEY_SLOTS]));
+}
+
+static void random_keys_do_not_care_for_the_wall_clock(void **state)
+{
+	(void)state;
+	start(NULL);
+	moment.wall_ns += 1000000 * S;
+	tick();
+	assert_int_equal(path.writes, 0);
+	assert_int_equal(epoch_now(), EPOCH);
+}
+
+static void a_failure_is_told_and_made_good_by_the_next_call(void **state)
+{
+	(void)state;
+	path.error = -ENOMEM;
+	assert_int_equal(keys_open(&keys, paths, 1, NULL, &moment, sentence, sizeof(sentence)), -ENOMEM);
+	assert_non_null(strstr(sentence, "Cannot allocate memory"));
+	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
+	path.error = 0;
+	start(NULL);
+	pass(64);
+	path.error = -ENOMEM;
+	assert_int_equal(keys_tick(&keys, &moment), -ENOMEM);
+	path.error = 0;
+	tick();
+	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
+}
+
+/* --------------------------------------------------------------------------------------------------------- rotation */
+
+static void a_rotation_exchanges_the_keys_of_epochs_to_come(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	memcpy(before, path.keys, sizeof(before));
+	path.control.keys.rotations_asked++;
+	tick();
+	tick();
+	assert_int_equal(path.writes, 2);
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
+	assert_int_equal(path.control.keys.rotations_made, 1);
+	assert_int_equal(path.control.keys.rotated_from, EPOCH + 1);
+}
+
+static void an_epoch_that_begins_at_once_is_not_touched(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	pass(53);
+	moment.monotonic_ns += S / 2;
+	moment.wall_ns += S / 2;
+	start(NULL);
+	memcpy(before, path.keys, sizeof(before));
+	path.control.keys.rotations_asked++;
+	tick();
+	assert_int_equal(epoch_now(), EPOCH);
+	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
+	assert_int_equal(path.control.keys.rotated_from, EPOCH + 2);
+}
+
+static void a_rotation_that_fails_is_not_granted(void **state)
+{
+	(void)state;
+	start(NULL);
+	path.control.keys.rotations_asked++;
+	path.error = -ENOMEM;
+	assert_int_equal(keys_tick(&keys, &moment), -ENOMEM);
+	assert_int_equal(path.control.keys.rotations_made, 0);
+	path.error = 0;
+	tick();
+	assert_int_equal(path.control.keys.rotations_made, 1);
+}
+
+static void keys_of_a_file_are_not_rotated(void **state)
+{
+	(void)state;
+	start(file);
+	path.control.keys.rotations_asked++;
+	tick();
+	assert_int_equal(path.writes, 0);
+	assert_int_equal(path.control.keys.rotations_made, 0);
+	all_are_derived();
+}
+
+/* ------------------------------------------------------------------------------------------------------- a key file */
+
+static void keys_of_a_file_are_those_of_the_wall_clocks_epochs(void **state)
+{
+	(void)state;
+	start(file);
+	assert_true(path.control.flags & SHAKEOFF_ACCEPT_NEXT_EPOCH);
+	assert_int_equal(epoch_now(), EPOCH);
+	all_are_derived();
+	for (int i = 0; i < 10; i++) {
+		pass(64);
+		tick();
+		assert_int_equal(path.writes, i + 1);
+		all_are_derived();
+	}
+}
+
+static void hosts_with_other_monotonic_clocks_have_the_same_keys(void **state)
+{
+	struct shakeoff_key here[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(file);
+	memcpy(here, path.keys, sizeof(here));
+	path = (struct datapath){ 0 };
+	moment.monotonic_ns = 77 * 86400 * S;
+	start(file);
+	assert_int_equal(epoch_now(), EPOCH);
+	assert_memory_equal(path.keys, here, sizeof(here));
+}
+
+static void a_missing_file_ends_the_start(void **state)
+{
+	(void)state;
+	assert_int_equal(keys_open(&keys, paths, 1, "/nonexistent/key", &moment, sentence, sizeof(sentence)), -ENOENT);
+	assert_non_null(strstr(sentence, "/nonexistent/key: cannot be opened"));
+	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
+}
+
+static void a_small_step_of_the_clock_leaves_the_keys_of_both_sides(void **state)
+{
+	(void)state;
+	start(file);
+	moment.wall_ns += 60 * S; /* an epoch ahead */
+	tick();
+	assert_int_equal(epoch_now(), EPOCH + 1);
+	assert_int_equal(path.writes, 1);
+	all_are_derived();
+	moment.wall_ns -= 60 * S; /* and back */
+	tick();
+	assert_int_equal(epoch_now(), EPOCH);
+	assert_int_equal(path.writes, 2);
+	all_are_derived();
+}
+
+static void a_long_step_brings_the_keys_of_the_new_epochs(void **state)
+{
+	(void)state;
+	start(file);
+	moment.wall_ns += 100000 * S;
+	tick();
+	assert_int_equal(epoch_now(), EPOCH + 1562);
+	all_are_derived();
+	moment.wall_ns -= 200000 * S;
+	tick();
+	all_are_derived();
+}
+
+static void clocks_that_are_not_read_at_one_instant_are_no_step(void **state)
+{
+	uint64_t offset;
+
+	(void)state;
+	start(file);
+	offset = path.control.epoch_offset_ns;
+	moment.wall_ns += S / 2;
+	tick();
+	moment.wall_ns -= S;
+	tick();
+	assert_int_equal(path.control.epoch_offset_ns, offset);
+	/* But small steps do not add up. */
+	moment.wall_ns += 3 * S;
+	tick();
+	assert_int_equal(path.control.epoch_offset_ns, moment.wall_ns - moment.monotonic_ns);
+}
+
+static void a_daemon_that_was_away_for_long_joins_the_fleet_at_once(void **state)
+{
+	(void)state;
+	start(file);
+	pass(64 * 10);
+	start(file);
+	all_are_derived();
+}
+
+static void from_random_keys_to_a_file_and_back_no_cookie_is_lost(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	memcpy(before, path.keys, sizeof(before));
+	start(file);
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_derived(EPOCH + 1));
+	assert_true(is_derived(EPOCH + 2));
+	pass(128);
+	tick();
+	all_are_derived();
+
+	memcpy(before, path.keys, sizeof(before));
+	start(NULL);
+	assert_false(path.control.flags & SHAKEOFF_ACCEPT_NEXT_EPOCH);
+	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
+	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS]));
+}
+
+static void a_changed_file_counts_from_the_next_epoch_on(void **state)
+{
+	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	uint64_t fingerprint;
+
+	(void)state;
+	start(file);
+	fingerprint = master_fingerprint(keys.master);
+	memcpy(before, path.keys, sizeof(before));
+	usleep(20000);
+	put(OTHER);
+	pass(1);
+	tick();
+	pass(1);
+	tick();
+	assert_int_not_equal(master_fingerprint(keys.master), fingerprint);
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
+	assert_int_equal(path.control.keys.fingerprint[EPOCH % SHAKEOFF_KEY_SLOTS], fingerprint);
+	assert_true(is_derived(EPOCH + 1));
+	assert_true(is_derived(EPOCH + 2));
+}
+
+static void a_wrong_file_leaves_the_keys(void **state)
+{
+	(void)state;
+	start(file);
+	usleep(20000);
+	put("nonsense\n");
+	for (int i = 0; i < 5; i++) {
+		pass(1);
+		tick();
+	}
+	assert_int_equal(path.writes, 0);
+	pass(64);
+	tick();
+	all_are_derived();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_fresh_datapath_gets_four_random_keys_and_the_wall_clocks_epochs),
+		TEST(an_epoch_brings_one_new_key_two_epochs_ahead),
+		TEST(a_restarted_daemon_keeps_the_keys),
+		TEST(a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under),
+		TEST(random_keys_do_not_care_for_the_wall_clock),
+		TEST(a_failure_is_told_and_made_good_by_the_next_call),
+		TEST(a_rotation_exchanges_the_keys_of_epochs_to_come),
+		TEST(an_epoch_that_begins_at_once_is_not_touched),
+		TEST(a_rotation_that_fails_is_not_granted),
+		TEST(keys_of_a_file_are_not_rotated),
+		TEST(keys_of_a_file_are_those_of_the_wall_clocks_epochs),
+		TEST(hosts_with_other_monotonic_clocks_have_the_same_keys),
+		TEST(a_missing_file_ends_the_start),
+		TEST(a_small_step_of_the_clock_leaves_the_keys_of_both_sides),
+		TEST(a_long_step_brings_the_keys_of_the_new_epochs),
+		TEST(clocks_that_are_not_read_at_one_instant_are_no_step),
+		TEST(a_daemon_that_was_away_for_long_joins_the_fleet_at_once),
+		TEST(from_random_keys_to_a_file_and_back_no_cookie_is_lost),
+		TEST(a_changed_file_counts_from_the_next_epoch_on),
+		TEST(a_wrong_file_leaves_the_keys),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Keys from a master secret: the same on every host, and what they are is known. The answers are those of another
+ * implementation of BLAKE2b, Python's:
+ *
+ *	hashlib.blake2b(b"", digest_size=16, key=master, salt=epoch.to_bytes(8, "little"), person=b"shakeoff").digest()
+ *
+ * link: user/shakeoffd/master.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shakeoffd/master.h"
+
+static struct master *master_of(unsigned char first)
+{
+	unsigned char secret[MASTER_BYTES];
+	struct master *master;
+
+	for (int i = 0; i < MASTER_BYTES; i++)
+		secret[i] = first + i;
+	assert_int_equal(master_open(&master, secret), 0);
+	return master;
+}
+
+static void the_keys_of_an_epoch_are_known_ones(void **state)
+{
+	static const struct {
+		unsigned char first; /* the secret counts from here on */
+		uint32_t epoch;
+		struct shakeoff_key key;
+	} known[] = {
+		{ 0x0, 0u, { 0x1467e3b4d3a02d21, 0xae53cfdc942840b1 } },
+		{ 0x0, 1u, { 0x5387b7e79866c23c, 0x09c87bc85cc3febe } },
+		{ 0x0, 28051171u, { 0x9031aa158f6613ad, 0x7647596d034e4287 } },
+		{ 0x0, 4294967295u, { 0x4c76efdb55004c8c, 0xb1e81de5a9cc381e } },
+		{ 0x80, 28051171u, { 0xee0386d5f50e392e, 0xed44ee4a0bcf465b } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct master *master = master_of(known[i].first);
+		struct shakeoff_key key;
+
+		master_derive(master, known[i].epoch, &key);
+		assert_int_equal(key.k0, known[i].key.k0);
+		assert_int_equal(key.k1, known[i].key.k1);
+		master_close(master);
+	}
+}
+
+static void a_fingerprint_tells_masters_apart_and_is_a_known_one(void **state)
+{
+	struct master *one = master_of(0), *same = master_of(0), *other = master_of(1);
+
+	(void)state;
+	assert_int_equal(master_fingerprint(one), 0xabe18b542a171a89);
+	assert_int_equal(master_fingerprint(one), master_fingerprint(same));
+	assert_int_not_equal(master_fingerprint(one), master_fingerprint(other));
+	master_close(one);
+	master_close(same);
+	master_close(other);
+}
+
+static void a_fingerprint_is_no_key(void **state)
+{
+	struct master *master = master_of(0);
+	struct shakeoff_key key;
+
+	(void)state;
+	master_derive(master, 0, &key);
+	assert_int_not_equal(__builtin_bswap64(key.k0), master_fingerprint(master));
+	master_close(master);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_keys_of_an_epoch_are_known_ones),
+		cmocka_unit_test(a_fingerprint_tells_masters_apart_and_is_a_known_one),
+		cmocka_unit_test(a_fingerprint_is_no_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "shakeoff/output.h"
+#include "shakeoff/suggest.h"
+#include "shakeoff/view.h"
+
+#define POLL_MS 20
+#define PATIENCE_NS 3000000000ull /* the daemon looks ten times a second */
+
+/* ------------------------------------------------------------------------------------------------------------- slots */
+
+struct slot {
+	uint32_t epoch;       /* whose turn it has */
+	const char *use;      /* in that epoch's neighbourhood */
+	uint32_t made_for;    /* the epoch that its key was made for */
+	uint64_t fingerprint; /* of the master; 0: random */
+};
+
+struct key_view {
+	bool loaded, shared;
+	uint32_t epoch;
+	uint64_t left_ns;     /* of the present epoch */
+	uint64_t fingerprint; /* of what the newest key comes from */
+	struct slot slots[SHAKEOFF_KEY_SLOTS];
+};
+
+static struct key_view key_view(const struct shakeoff_control *control, uint64_t now_ns)
+{
+	static const char *const uses[SHAKEOFF_KEY_SLOTS] = { "previous", "present", "next", "next but one" };
+	uint64_t time_ns = now_ns + control->epoch_offset_ns;
+	struct key_view keys = {
+		.loaded = control->flags & SHAKEOFF_KEYS_LOADED,
+		.shared = control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH,
+		.epoch = (uint32_t)(time_ns / SHAKEOFF_EPOCH_NS),
+		.left_ns = SHAKEOFF_EPOCH_NS - time_ns % SHAKEOFF_EPOCH_NS,
+	};
+
+	for (uint32_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
+		uint32_t epoch = keys.epoch - 1 + i, slot = epoch % SHAKEOFF_KEY_SLOTS;
+
+		keys.slots[i] = (struct slot){ epoch, uses[i], control->keys.epoch[slot],
+					       control->keys.fingerprint[slot] };
+	}
+	keys.fingerprint = keys.slots[SHAKEOFF_KEY_SLOTS - 1].fingerprint;
+	return keys;
+}
+
+static void add_slot(struct table *table, const struct slot *slot)
+{
+	table_cell(table, "%" PRIu32, slot->epoch);
+	table_cell(table, "%s", slot->use);
+	if (slot->fingerprint)
+		table_cell(table, "%016" PRIx64, slot->fingerprint);
+	else
+		table_cell(table, "random");
+	if (slot->made_for == slot->epoch)
+		table_cell(table, "this epoch");
+	else
+		table_cell_coloured(table, COLOUR_WARN, "epoch %" PRIu32, slot->made_for);
+}
+
+static void print_keys(const struct view_datapath *datapath, const struct key_view *keys)
+{
+	static const char *const headings[] = { ">Epoch", "Use", "From", "Made for", NULL };
+	struct table *table;
+
+	printf("%sInterfaces%s  %s\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD), datapath->interfaces);
+	if (!keys->loaded) {
+		printf("%sKeys%s        %snone%s: nothing is answered\n", colour_begin(COLOUR_BOLD),
+		       colour_end(COLOUR_BOLD), colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+		return;
+	}
+	printf("%sEpoch%s       %" PRIu32 ", the next in %" PRIu64 " s\n", colour_begin(COLOUR_BOLD),
+	       colour_end(COLOUR_BOLD), keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	if (keys->shared)
+		printf("%sSource%s      key file, fingerprint %016" PRIx64 "\n\n", colour_begin(COLOUR_BOLD),
+		       colour_end(COLOUR_BOLD), keys->fingerprint);
+	else
+		printf("%sSource%s      random\n\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD));
+	table = table_new(headings);
+	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++)
+		add_slot(table, &keys->slots[i]);
+	table_print(table, stdout);
+	table_free(table);
+}
+
+static json_t *fingerprint_json(uint64_t fingerprint)
+{
+	char text[17];
+
+	snprintf(text, sizeof(text), "%016" PRIx64, fingerprint);
+	return fingerprint ? json_string(text) : json_null();
+}
+
+static json_t *keys_json(const struct view_datapath *datapath, const struct key_view *keys)
+{
+	json_t *slots = json_array();
+
+	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
+		const struct slot *slot = &keys->slots[i];
+
+		json_array_append_new(slots, json_pack("{s:I, s:s, s:I, s:o}", "epoch", (json_int_t)slot->epoch, "use",
+						       slot->use, "made_for", (json_int_t)slot->made_for, "fingerprint",
+						       fingerprint_json(slot->fingerprint)));
+	}
+	return json_pack("{s:I, s:b, s:s, s:o, s:I, s:I, s:o}", "datapath", (json_int_t)datapath->control_id, "loaded",
+			 keys->loaded, "source", keys->shared ? "file" : "random", "fingerprint",
+			 fingerprint_json(keys->shared ? keys->fingerprint : 0), "epoch", (json_int_t)keys->epoch,
+			 "next_epoch_ms", (json_int_t)(keys->left_ns / 1000000), "slots", slots);
+}
+
+static int show(const struct options *options)
+{
+	json_t *list = options->json ? json_array() : NULL;
+	struct view view;
+	int status = view_open(&view, "key show", NULL);
+
+	for (size_t i = 0; i < view.datapath_count && !status; i++) {
+		const struct view_datapath *datapath = &view.datapaths[i];
+		const struct key_view keys = key_view(&datapath->control, view.now_ns);
+
+		if (list) {
+			json_array_append_new(list, keys_json(datapath, &keys));
+			continue;
+		}
+		if (i)
+			printf("\n");
+		print_keys(datapath, &keys);
+	}
+	view_close(&view);
+	if (!status && list)
+		return json_print(json_pack("{s:o}", "keys", list));
+	json_decref(list);
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ rotate */
+
+/* Why the daemon could not do it; NULL: it can. */
+static const char *cannot_rotate(const struct view *view, const struct shakeoff_control *control)
+{
+	uint64_t age_ns;
+
+	if (control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
+		return "the keys come from a key file: put a new key (`shakeoff key generate`) into the file of every host, "
+		       "and each begins with it by itself";
+	if (daemon_state(control, view->now_ns, &age_ns) != DAEMON_ALIVE)
+		return "shakeoffd does not run, and it is what makes keys";
+	return NULL;
+}
+
+/*
+ * The daemon is asked through the control map, which this command has open anyway: it needs no permission to signal it and no
+ * common PID namespace, cannot hit another process, and the answer comes the same way.
+ */
+static int rotate_one(const struct view_datapath *datapath)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000l };
+	struct shakeoff_control *control = datapath_control(datapath->datapath);
+	uint32_t mine = __atomic_add_fetch(&control->keys.rotations_asked, 1, __ATOMIC_ACQ_REL);
+	uint64_t end_ns = view_clock_ns() + PATIENCE_NS;
+	struct key_view keys;
+
+	while ((int32_t)(__atomic_load_n(&control->keys.rotations_made, __ATOMIC_ACQUIRE) - mine) < 0) {
+		if (view_clock_ns() > end_ns) {
+			log_error("key rotate: shakeoffd has not answered: it may be busy, `shakeoff key show` tells");
+			return STATUS_FAILURE;
+		}
+		nanosleep(&pause, NULL);
+	}
+	keys = key_view(control, view_clock_ns());
+	printf("%s: new random keys from epoch %" PRIu32 " on; the present one, %" PRIu32 ", ends in %" PRIu64 " s\n",
+	       datapath->interfaces, control->keys.rotated_from, keys.epoch, (keys.left_ns + 999999999) / 1000000000);
+	return STATUS_OK;
+}
+
+static int rotate(const struct options *options)
+{
+	const char *why = NULL;
+	struct view view;
+	int status = view_open(&view, "key rotate", NULL);
+
+	(void)options;
+	for (size_t i = 0; i < view.datapath_count && !status && !why; i++)
+		why = cannot_rotate(&view, &view.datapaths[i].control);
+	if (why) {
+		log_error("key rotate: %s", why);
+		status = STATUS_FAILURE;
+	}
+	for (size_t i = 0; i < view.datapath_count && !status; i++)
+		status = rotate_one(&view.datapaths[i]);
+	view_close(&view);
+	return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- generate */
+
+/* Past stdio, whose buffer would keep it. */
+static int write_all(const char *text, size_t length)
+{
+	while (length) {
+		ssize_t written = write(STDOUT_FILENO, text, length);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -errno;
+		text += written;
+		length -= written;
+	}
+	return 0;
+}
+
+static int generate(const struct options *options)
+{
+	unsigned char master[crypto_kdf_KEYBYTES];
+	char digits[2 * sizeof(master) + 1];
+	int error;
+
+	(void)options;
+	if (sodium_init() < 0) {
+		log_error("key generate: this system gives no random numbers");
+		return STATUS_FAILURE;
+	}
+	randombytes_buf(master, sizeof(master));
+	sodium_bin2hex(digits, sizeof(digits), master, sizeof(master));
+	sodium_memzero(master, sizeof(master));
+	digits[sizeof(digits) - 1] = '\n';
+	error = write_all(digits, sizeof(digits));
+	sodium_memzero(digits, sizeof(digits));
+	if (!error)
+		return STATUS_OK;
+	log_error("key generate: cannot write the key: %s", strerror(-error));
+	return STATUS_FAILURE;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- key */
+
+static const struct {
+	const char *name;
+	bool json; /* takes the option */
+	int (*run)(const struct options *options);
+} actions[] = {
+	{ "show", true, show },
+	{ "rotate", false, rotate },
+	{ "generate", false, generate },
+};
+#define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
+
+static int key(const struct options *options)
+{
+	const char *names[ACTION_COUNT + 1] = { NULL };
+	const char *meant;
+
+	for (size_t i = 0; i < ACTION_COUNT; i++) {
+		names[i] = actions[i].name;
+		if (strcmp(names[i], options->operand))
+			continue;
+		if (options->json && !actions[i].json)
+			return command_misused(&command_key, "there is no option `--json` of `%s`", names[i]);
+		return actions[i].run(options);
+	}
+	meant = suggest(options->operand, names);
+	return command_misused(&command_key, "there is no `key %s`%s%s%s", options->operand,
+			       meant ? "; did you mean `key " : "", meant ? meant : "", meant ? "`?" : "");
+}
+
+const struct command command_key = {
+	.name = "key",
+	.arguments = "show [--json] | rotate | generate",
+	.summary = "Show or rotate the keys of the cookies; make a key file's",
+	.help = "  show      the epoch (64 s, each with a key of its own), where the keys come from, and which are loaded. Of a\n"
+		"            key file its fingerprint is shown, by which hosts of a fleet can be compared, never the key\n"
+		"  rotate    new random keys for all epochs that have not begun, as if the old ones had become known: cookies\n"
+		"            under them are good for 128 s more at most. Keys from a key file change with the file\n"
+		"  generate  prints a key: (umask 077; shakeoff key generate >/etc/shakeoff.key); the file of every host of a\n"
+		"            fleet has the same one, and `key-file = /etc/shakeoff.key` in [daemon] names it\n",
+	.options = OPTION_JSON | OPTION_OPERAND,
+	.run = key,
+};
