@@ -102,6 +102,15 @@ static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, 
 	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
 }
 
+/* No ACK, and nothing to do with what is open. */
+static __always_inline enum shakeoff_verdict segment_ignore(const struct packet *packet, const struct walk *walk)
+{
+	if (!(packet->flags & TCP_FLAG_RST))
+		return SHAKEOFF_BAD_SEGMENT;
+	half_open_reset(packet, walk);
+	return SHAKEOFF_RST_IGNORED;
+}
+
 static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
 								const struct walk *walk, struct past *past)
 {
@@ -118,7 +127,7 @@ static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *c
 		return segment_follow(ctx, packet, walk, past);
 	if (past->in_time_wait)
 		return SHAKEOFF_SOCKET;
-	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;
+	return segment_ignore(packet, walk);
 }
 
 /*
@@ -203,7 +212,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 		return listener_follow(&past);
 	if (!answering)
 		return SHAKEOFF_ACK_PEACE;
-	return packet->flags & TCP_FLAG_RST ? SHAKEOFF_RST_IGNORED : SHAKEOFF_BAD_SEGMENT;
+	return segment_ignore(packet, walk);
 }
 
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,

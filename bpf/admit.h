@@ -30,6 +30,7 @@ static __always_inline enum shakeoff_verdict admit(struct xdp_md *ctx, const str
 
 	if (!tuple_claim(opening, walk, replace))
 		return SHAKEOFF_SEGMENT_FOLLOWS;
+	half_open_forget(walk);
 	filter_note(&packet->flow, walk->control, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When SYNs to a listening socket are answered with cookies, decided SYN by SYN.
+ * When SYNs to a listening socket are answered with cookies, decided SYN by SYN; and what a flood is, for services that
+ * are always answered for.
  *
  * In peace the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
  * so that the CPUs do not fight for the counter's cache line. Counts and times are written without a lock; what gets lost
@@ -34,6 +35,13 @@ static __always_inline void engage_pressed(struct shakeoff_service *service, __u
 		service->pressure_ns = now_ns;
 }
 
+/* Whether the service is under a flood, or was until a moment ago. */
+static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
+{
+	/* Signed: another CPU may have written after our clock was read. */
+	return service->pressure_ns && (__s64)(now_ns - service->pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
 static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
 {
@@ -44,9 +52,7 @@ static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now
 	}
 	if (!service->engaged_ns)
 		return 0;
-	/* Signed: another CPU may have written after our clock was read. */
-	if (service->engage == SHAKEOFF_ENGAGE_AUTO &&
-	    (__s64)(now_ns - service->pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS)
+	if (service->engage == SHAKEOFF_ENGAGE_AUTO && in_flood(service, now_ns))
 		return 1;
 	service->engaged_ns = 0;
 	service->released_ns = now_ns;
@@ -98,11 +104,16 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 /* A SYN that is answered. */
 static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
 {
-	__u32 batch = service->engage_rate < ENGAGE_BATCH_RATE ? 1 : ENGAGE_BATCH;
+	__u32 batch = 1, rate = service->engage_rate;
 
-	if (service->engage != SHAKEOFF_ENGAGE_AUTO || ++scratch->syns % batch)
-		return;
-	if (window_exceeds(service, now_ns, batch, service->engage_rate / 2))
+	if (in_flood(service, now_ns)) {
+		if (rate >= ENGAGE_BATCH_RATE)
+			batch = ENGAGE_BATCH;
+		if (++scratch->syns % batch)
+			return;
+		rate /= 2;
+	}
+	if (window_exceeds(service, now_ns, batch, rate))
 		engage_pressed(service, now_ns);
 }
 

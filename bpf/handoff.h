@@ -11,9 +11,6 @@
 #define EVENT_MEDIUM_PACKET 1536
 #define EVENT_LARGE_PACKET 65536
 
-/* A driver's frame in one buffer shares a page of 4 KiB with XDP_PACKET_HEADROOM and struct skb_shared_info. */
-#define ONE_BUFFER 3520
-
 /* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
 static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
 {
@@ -26,39 +23,6 @@ static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const s
 	hash *= 0x9e3779b1; /* 2^32 divided by the golden ratio: mixes upwards (Knuth, TAOCP 3, section 6.4) */
 	index = (hash >> 16) % count;
 	return bpf_map_lookup_elem(&rings, &index);
-}
-
-/*
- * Copies len bytes (1..size) of the frame from the IP header on. bpf_xdp_load_bytes() came with kernel 5.18; before it
- * there are no frames in several buffers either, and a bounded loop over the packet does.
- */
-static __always_inline _Bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
-{
-	__u32 last = len - 1;
-
-	/*
-	 * One comparison, of what is then passed on, and unknown to the compiler: it would use another register for one of
-	 * the bounds, and verifiers up to that of kernel 6.12 do not carry it over.
-	 */
-	asm volatile("" : "+r"(last));
-	if (last >= size)
-		return 0;
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_load_bytes))
-		return !bpf_xdp_load_bytes(ctx, offset, to, last + 1);
-
-	__u8 *from = (void *)(long)ctx->data + (offset & 0x1f);
-	void *end = (void *)(long)ctx->data_end;
-
-	if (last >= ONE_BUFFER)
-		return 0;
-	for (__u32 i = 0; i < size && i < ONE_BUFFER; i++) {
-		if (i > last)
-			break;
-		if ((void *)(from + i + 1) > end)
-			return 0;
-		to[i] = from[i];
-	}
-	return 1;
 }
 
 /* Reserves a record of a size class and copies the packet to it. */
@@ -123,6 +87,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_HELD;
 	}
+	half_open_forget(walk);
 	filter_note(&packet->flow, walk->control, 0);
 	event->type = SHAKEOFF_EVENT_OPEN;
 	event_opening(event, opening);

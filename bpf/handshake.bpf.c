@@ -31,6 +31,7 @@
 #include "parse.h"
 #include "walk.h"
 
+#include "copy.h"
 #include "count.h"
 #include "epoch.h"
 #include "filter.h"
@@ -43,6 +44,7 @@
 #include "validated.h"
 
 #include "engage.h"
+#include "half_open.h"
 #include "overflow.h"
 
 #include "listener.h"

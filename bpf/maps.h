@@ -141,6 +141,15 @@ struct {
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
 
+/* Not preallocated: with engage = auto alone it stays empty. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_HALF_OPEN);
+	__type(key, struct shakeoff_tuple);
+	__type(value, struct shakeoff_half_open);
+} half_open SEC(".maps");
+
 /*
  * The lists of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
  * types: clang 14 leaves types that are only named by an inner map undefined in the BTF.
@@ -246,7 +255,8 @@ struct scratch {
 	struct reply reply;
 	struct opening opening;
 	struct shakeoff_tuple tuple;
-	__u32 syns; /* SYNs that this CPU has answered for services with engage = auto */
+	struct shakeoff_half_open half_open;
+	__u32 syns; /* SYNs in floods that this CPU has answered */
 };
 
 struct {

@@ -21,6 +21,7 @@ static __always_inline enum shakeoff_verdict ack_overflow(struct xdp_md *ctx, co
 
 	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
 		return SHAKEOFF_ACK_OVERFLOW_DROP;
+	half_open_forget(walk);
 	reply_reset_ack(reply, packet);
 	return reply_write(ctx, walk->frame_len) ? SHAKEOFF_ACK_OVERFLOW_RESET : SHAKEOFF_ACK_OVERFLOW_DROP;
 }

@@ -103,7 +103,10 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	reply->tsecr = answer->bits & COOKIE_TIMESTAMPS ? offer->tsval : 0;
 	/* Inlined, as this is the one reply that has to be fast. */
-	return reply_build(ctx, packet, reply, walk->frame_len) ? SHAKEOFF_SYNACK_SENT : SHAKEOFF_SYN_INVALID;
+	if (!reply_build(ctx, packet, reply, walk->frame_len))
+		return SHAKEOFF_SYN_INVALID;
+	half_open_answered(ctx, walk);
+	return SHAKEOFF_SYNACK_SENT;
 }
 
 /* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
@@ -124,6 +127,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 		return SHAKEOFF_SYN_SOCKET;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
+	engage_count(walk->service, walk->scratch, walk->now_ns);
 	return service_full(walk->service) ? syn_overflow(ctx, packet, walk) : VERDICT_NONE;
 }
 

@@ -33,6 +33,7 @@
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
 	"service_counts"                    /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
 #define SHAKEOFF_MAP_VALIDATED "validated"  /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
+#define SHAKEOFF_MAP_HALF_OPEN "half_open"  /* HASH shakeoff_tuple -> shakeoff_half_open */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 /* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
@@ -46,7 +47,9 @@
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_RING_BYTES (8u << 20)
 #define SHAKEOFF_MAX_VALIDATED (1u << 18)
-#define SHAKEOFF_NAME_LEN 48 /* of a service, with its NUL; an IPv6 address and port fit */
+#define SHAKEOFF_MAX_HALF_OPEN (1u << 15)
+#define SHAKEOFF_SERVICE_HALF_OPEN (1u << 13) /* about so many of one service */
+#define SHAKEOFF_NAME_LEN 48                  /* of a service, with its NUL; an IPv6 address and port fit */
 
 /*
  * Cookies. An epoch is 64 s: epoch = (now + shakeoff_control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS, 32 bits of it. A
@@ -55,6 +58,9 @@
 #define SHAKEOFF_EPOCH_NS 64000000000ull
 #define SHAKEOFF_COOKIE_LIFETIME_NS (2 * SHAKEOFF_EPOCH_NS)
 #define SHAKEOFF_KEY_SLOTS 4
+
+/* SYN-ACKs are sent again after 1, 3, 7, 15, 31 and 63 s: the next would be later than their cookies are good. */
+#define SHAKEOFF_SYNACK_RETRIES_MAX 6
 
 /* A daemon whose last heartbeat is older than this is dead; it beats several times as often. */
 #define SHAKEOFF_HEARTBEAT_TIMEOUT_NS 2000000000ull
@@ -173,8 +179,8 @@ struct shakeoff_control {
 	__u32 filter_active;   /* which socket_filter is read: 0 or 1 */
 	__u64 started_ns;      /* when the present daemon started, for display */
 	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
-	__u32 pad;
-	__u64 claimed_tick; /* written by the hook: jiffies when an ACK was last given to the tc program */
+	__u32 half_open;       /* 0: nothing is in the map half_open. Set by the hook, taken back by the daemon */
+	__u64 claimed_tick;    /* written by the hook: jiffies when an ACK was last given to the tc program */
 	__u32 lists; /* SHAKEOFF_LISTS_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
 	__u32 lists_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
 	struct shakeoff_key_state keys;
@@ -238,7 +244,8 @@ struct shakeoff_service {
 	__u16 window_max;     /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
 	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
 	__u8 wscale;          /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
-	__u8 pad[3];
+	__u8 synack_retries;  /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u8 pad[2];
 	__u32 list_scope; /* shakeoff_list_scope() of its name */
 	__u64 pad2[5];
 
@@ -258,7 +265,10 @@ struct shakeoff_service {
 	__u64 accepted;    /* taken by a server, and acknowledged by it */
 	__u64 from_kernel; /* of the accepted, those that the kernel's own handshake made (loopback, say) */
 	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
-	__u64 pad4[5];
+	__u64 repeated;  /* SYN-ACKs that the daemon has sent again */
+	__u32 half_open; /* in the map half_open, when the daemon last looked */
+	__u32 pad3;
+	__u64 pad4[3];
 };
 _Static_assert(sizeof(struct shakeoff_service) == 320, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
@@ -340,6 +350,24 @@ struct shakeoff_validated {
 	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: the CPU */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");
+
+/* Two VLAN tags, IPv6 and 20 bytes of options; even, for words. */
+#define SHAKEOFF_SYNACK_FRAME 104
+
+/*
+ * A SYN-ACK whose ACK has not come: the frame as the hook sent it, to be sent again. Taken in by the hook while the service is
+ * under no flood; taken out by the hook when the ACK or an RST comes, and by the daemon when its time is over.
+ */
+struct shakeoff_half_open {
+	__u64 answered_ns;
+	__u32 ifindex;
+	__u32 service; /* id */
+	__u32 rcv_nxt; /* the client's ISN + 1 */
+	__u16 frame_len;
+	__u8 frame[SHAKEOFF_SYNACK_FRAME];
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct shakeoff_half_open) == 128, "no hidden padding");
 
 enum shakeoff_event_type {
 	SHAKEOFF_EVENT_OPEN = 1, /* a validated final ACK: make the connection; the packet is the ACK itself */

@@ -645,6 +645,77 @@ static void what_the_daemon_sets_can_be_set_and_removed(void **state)
 	datapath_close(datapath);
 }
 
+/* The map of this name that the program on an interface works on. */
+static int map_of(const char *ifname, const char *name)
+{
+	int program = bpf_prog_get_fd_by_id(looked(ifname).prog_id), found = -1;
+	uint32_t ids[64];
+	struct bpf_prog_info info = { .map_ids = (uintptr_t)ids, .nr_map_ids = 64 };
+	uint32_t size = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(program, &info, &size), 0);
+	for (uint32_t i = 0; i < info.nr_map_ids && found < 0; i++) {
+		int map = bpf_map_get_fd_by_id(ids[i]);
+		struct bpf_map_info map_info = { 0 };
+
+		size = sizeof(map_info);
+		assert_int_equal(bpf_obj_get_info_by_fd(map, &map_info, &size), 0);
+		if (!strcmp(map_info.name, name))
+			found = map;
+		else
+			close(map);
+	}
+	close(program);
+	assert_true(found >= 0);
+	return found;
+}
+
+struct half_open_walk {
+	uint64_t sum;
+	size_t count;
+	bool even; /* take these out */
+};
+
+static bool half_open_seen(void *context, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
+{
+	struct half_open_walk *walk = context;
+
+	assert_int_equal(tuple->remote[3], entry->rcv_nxt);
+	walk->sum += entry->rcv_nxt;
+	walk->count++;
+	return walk->even && entry->rcv_nxt % 2 == 0;
+}
+
+static void every_half_open_connection_is_seen_once_and_taken_out_if_wanted(void **state)
+{
+	struct datapath *datapath = loaded();
+	struct half_open_walk walk = { .even = true };
+	int map;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	assert_true(datapath_half_open_is_empty(datapath));
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
+	assert_int_equal(walk.count, 0);
+	map = map_of("one", SHAKEOFF_MAP_HALF_OPEN);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		struct shakeoff_tuple tuple = { .remote[3] = i };
+		struct shakeoff_half_open entry = { .rcv_nxt = i };
+
+		assert_int_equal(bpf_map_update_elem(map, &tuple, &entry, BPF_NOEXIST), 0);
+	}
+	assert_false(datapath_half_open_is_empty(datapath));
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
+	assert_int_equal(walk.count, 1000);
+	assert_int_equal(walk.sum, 1000 * 1001 / 2);
+	walk = (struct half_open_walk){ 0 };
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
+	assert_int_equal(walk.count, 500);
+	close(map);
+	succeeds(datapath_detach("one"));
+	datapath_close(datapath);
+}
+
 static void ignore_event(void *context, const struct shakeoff_event *event)
 {
 	(void)context;
@@ -831,6 +902,7 @@ int main(void)
 		test(addresses_of_both_families_are_walked_and_removed),
 		test(packets_are_counted_over_all_cpus),
 		test(what_the_daemon_sets_can_be_set_and_removed),
+		test(every_half_open_connection_is_seen_once_and_taken_out_if_wanted),
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
 		test(what_belongs_to_another_abi_is_not_opened),
 		test(pins_go_with_the_program),

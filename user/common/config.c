@@ -38,7 +38,8 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_ENGAGE_RATE 0x10u
 #define SEEN_SYN_BUDGET 0x20u
 #define SEEN_DISCOVER 0x40u
-#define SEEN_KEY_FILE 0x80u
+#define SEEN_SYNACK_RETRIES 0x80u
+#define SEEN_KEY_FILE 0x100u
 
 struct parser {
 	const char *path;
@@ -392,6 +393,14 @@ static int read_syn_budget(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int read_synack_retries(struct parser *parser, const char *value)
+{
+	if (!parse_number(value, 0, SHAKEOFF_SYNACK_RETRIES_MAX, SETTING(parser, synack_retries)))
+		return fail_value(parser, "synack-retries", value,
+				  "synack-retries is a number from 0 to 6 (a cookie is not good for longer)");
+	return 0;
+}
+
 static const struct key {
 	enum section section;
 	const char *name;
@@ -407,6 +416,7 @@ static const struct key {
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_DISCOVERED, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_DISCOVERED, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
+	{ SECTION_DISCOVERED, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
 	{ SECTION_SERVICE, "listen", 0, read_listen },
 	{ SECTION_SERVICE, "handoff", SEEN_HANDOFF, read_handoff },
 	{ SECTION_SERVICE, "backlog", SEEN_BACKLOG, read_backlog },
@@ -414,6 +424,7 @@ static const struct key {
 	{ SECTION_SERVICE, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_SERVICE, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_SERVICE, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
+	{ SECTION_SERVICE, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
 };
 
 static int fail_key(struct parser *parser, const char *name)
@@ -422,9 +433,11 @@ static int fail_key(struct parser *parser, const char *name)
 		[SECTION_NONE] = ("a key stands in a section: " SECTIONS),
 		[SECTION_DAEMON] = "the keys of [daemon] are interface, discover, exclude and key-file",
 		[SECTION_DISCOVERED] =
-			"the keys of [discovered] are backlog, overflow, engage, engage-rate and syn-budget",
-		[SECTION_SERVICE] = "the keys of a service are listen, handoff, backlog, overflow, engage, engage-rate "
-				    "and syn-budget",
+			"the keys of [discovered] are backlog, overflow, engage, engage-rate, syn-budget and "
+			"synack-retries",
+		[SECTION_SERVICE] =
+			"the keys of a service are listen, handoff, backlog, overflow, engage, engage-rate, "
+			"syn-budget and synack-retries",
 	};
 	char read[READ_TEXT];
 
@@ -495,6 +508,7 @@ static int add_service(struct parser *parser, const char *name)
 		.backlog = DEFAULT_BACKLOG,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
+		.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
 	};
 	strcpy(services->name, name);
 	parser->section = SECTION_SERVICE;
@@ -694,6 +708,7 @@ void config_default(struct config *config)
 			.engage = SHAKEOFF_ENGAGE_AUTO,
 			.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
+			.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
 		},
 	};
 }
@@ -721,6 +736,15 @@ int config_read(const char *path, struct config *config, char *error, size_t err
 	}
 	*config = parser.config;
 	return 0;
+}
+
+void config_set_synack_retries(struct config *config, uint32_t host)
+{
+	if (config->discovered.synack_retries == CONFIG_SYNACK_RETRIES_HOST)
+		config->discovered.synack_retries = host;
+	for (size_t i = 0; i < config->service_count; i++)
+		if (config->services[i].synack_retries == CONFIG_SYNACK_RETRIES_HOST)
+			config->services[i].synack_retries = host;
 }
 
 void config_free(struct config *config)

@@ -18,6 +18,9 @@ struct config_listen {
 	uint16_t port;           /* host byte order, 1..65535 */
 };
 
+/* As sysctl net.ipv4.tcp_synack_retries says. */
+#define CONFIG_SYNACK_RETRIES_HOST UINT32_MAX
+
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
 	struct config_listen *listen; /* at least one */
@@ -28,14 +31,16 @@ struct config_service {
 	uint32_t backlog;                /* 1..65535, default 4096 */
 	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
 	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
+	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
 };
 
-/* [discovered]: what holds for services that discovery finds: overflow, engage, engage-rate, syn-budget, backlog. */
+/* [discovered]: what holds for services that discovery finds. */
 struct config_discovered {
 	enum shakeoff_overflow overflow;
 	enum shakeoff_engage engage;
 	uint32_t backlog; /* 0 (default): the listening socket's alone */
 	uint32_t engage_rate, syn_budget;
+	uint32_t synack_retries;
 };
 
 struct config {
@@ -56,6 +61,9 @@ struct config {
  * `error` one sentence without a newline: file, line, what was read and what is allowed.
  */
 int config_read(const char *path, struct config *config, char *error, size_t error_size);
+
+/* Puts the host's own value where the file says nothing of synack-retries. */
+void config_set_synack_retries(struct config *config, uint32_t host);
 
 /* What holds without a file: no interface, no service, discovery with its defaults. */
 void config_default(struct config *config);

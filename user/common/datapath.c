@@ -34,6 +34,8 @@ static const struct map_spec {
 				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
 	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
 			    sizeof(struct shakeoff_validated), 0, 0 },
+	[MAP_HALF_OPEN] = { SHAKEOFF_MAP_HALF_OPEN, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_tuple),
+			    sizeof(struct shakeoff_half_open), 0, 0 },
 	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
 			 BPF_F_MMAPABLE },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },

@@ -138,6 +138,15 @@ int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tupl
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple);
 
 /*
+ * The map of half-open connections: calls back for each, perhaps twice for one that changes meanwhile; those for which the
+ * callback returns true are taken out. One thread.
+ */
+typedef bool (*datapath_half_open_fn)(void *context, const struct shakeoff_tuple *tuple,
+				      const struct shakeoff_half_open *entry);
+int datapath_half_open_each(struct datapath *datapath, datapath_half_open_fn callback, void *context);
+bool datapath_half_open_is_empty(struct datapath *datapath);
+
+/*
  * Rings: makes `count` ring buffers (1..SHAKEOFF_MAX_RINGS) where the map has none yet and keeps those that an earlier daemon
  * left, with what is in them. *actual: how many there are now; an earlier daemon's may be more or fewer.
  */

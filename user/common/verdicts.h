@@ -29,6 +29,7 @@ extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
 	X(ack_invalid, "ACKs without a socket that opened nothing")                                                    \
 	X(admitted, "connections given to listening sockets")                                                          \
 	X(unadmitted, "connections that a listening socket could not be given")                                        \
+	X(synack_repeated, "SYN-ACKs sent again, because no ACK came")                                                 \
 	X(established, "sockets made from final ACKs by the daemon")                                                   \
 	X(accepted, "connections taken by servers from the daemon")                                                    \
 	X(overflow, "SYNs and ACKs turned away by a full accept queue")                                                \

@@ -119,6 +119,7 @@ static void add_row(struct table *table, const struct view_datapath *datapath, c
 	table_cell(table, "%s", queue->cause);
 	cell_if(table, is_listener(service), queue->counters.admitted);
 	cell_if(table, !is_listener(service), service->accepted);
+	table_cell(table, "%" PRIu32, service->half_open);
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.overflow);
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.synack);
 	table_cell(table, "%" PRIu32, queue->servers);
@@ -142,9 +143,9 @@ static int add_rows(struct table *table, const struct view_datapath *datapath, c
 
 static int print_people(const struct view *view, struct listening *listening, bool all)
 {
-	static const char *const headings[] = { "Service",   ">Recv-Q",   ">Send-Q",     "Send-Q from",
-						">Admitted", ">Accepted", ">Overflowed", ">Cookies",
-						">Servers",  "Addresses", NULL };
+	static const char *const headings[] = { "Service",   ">Recv-Q",   ">Send-Q",    "Send-Q from",
+						">Admitted", ">Accepted", ">Half-open", ">Overflowed",
+						">Cookies",  ">Servers",  "Addresses",  NULL };
 	struct table *table = table_new(headings);
 	int status = STATUS_OK;
 	size_t left_out = 0;
@@ -187,6 +188,8 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 	json_object_set_new(object, "overflowed", json_integer(counters->overflow));
 	json_object_set_new(object, "admitted", json_integer(counters->admitted));
 	json_object_set_new(object, "unadmitted", json_integer(counters->unadmitted));
+	json_object_set_new(object, "half_open", json_integer(service->half_open));
+	json_object_set_new(object, "synack_repeated", json_integer(service->repeated));
 	json_object_set_new(object, "established", json_integer(service->established));
 	json_object_set_new(object, "accepted", json_integer(service->accepted));
 	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
@@ -250,7 +253,8 @@ const struct command command_queues = {
 		"SO_REUSEPORT group together. Send-Q: how many may wait, and whether the server's listen() backlog,\n"
 		"sysctl net.core.somaxconn or the configured backlog bounds it.\n"
 		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
-		"daemon. Overflowed: SYNs and ACKs turned away by a full queue. Cookies: SYN-ACKs sent.\n"
+		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
+		"Overflowed: SYNs and ACKs turned away by a full queue. Cookies: SYN-ACKs sent.\n"
 		"\n"
 		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_INTERFACE,

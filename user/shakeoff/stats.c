@@ -47,6 +47,7 @@ static int add_services(struct stats *stats, const struct view_datapath *datapat
 			return error;
 		stats->totals.admitted += counters.admitted;
 		stats->totals.unadmitted += counters.unadmitted;
+		stats->totals.synack_repeated += service->repeated;
 		stats->totals.established += service->established;
 		stats->totals.accepted += service->accepted;
 		for (size_t k = 0; k < SHAKEOFF_REFUSAL_COUNT; k++)

@@ -161,6 +161,7 @@ static struct discovered *make(struct discovered_services *services, struct list
 		.backlog = services->config->backlog ? services->config->backlog : UINT32_MAX,
 		.engage_rate = services->config->engage_rate,
 		.syn_budget = services->config->syn_budget,
+		.synack_retries = services->config->synack_retries,
 	};
 	listener_name(listener, discovered->config.name, sizeof(discovered->config.name));
 	error = open_service(services, discovered, now_ns);

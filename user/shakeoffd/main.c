@@ -21,6 +21,7 @@
 #include <shakeoffd/clock.h>
 #include <shakeoffd/descriptor.h>
 #include <shakeoffd/discovery.h>
+#include <shakeoffd/half_open.h>
 #include <shakeoffd/heartbeat.h>
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/keys.h>
@@ -37,6 +38,8 @@
 /* Programs come to interfaces without a message, and what else decides what the kernel offers changes without one. */
 #define LOOK_PERIOD_NS NS_PER_S
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
+
+#define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
 
 struct options {
 	const char *config; /* NULL: none */
@@ -56,6 +59,7 @@ struct daemon {
 	struct lists lists;
 	struct sysctls sysctls;
 	struct socket_filter filter;
+	struct half_open half_open;
 	struct slots slots;
 	struct services services;
 	struct addresses addresses;
@@ -273,6 +277,9 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	error = socket_filter_tick(&daemon->filter, now, drained_ns(daemon));
 	if (error)
 		log_warn_limited("the kernel's sockets could not be listed: %s", strerror(-error));
+	error = half_open_tick(&daemon->half_open, now);
+	if (error)
+		log_warn_limited("the half-open connections could not be listed: %s", strerror(-error));
 }
 
 static void tick(struct event_source *source, uint32_t events)
@@ -350,6 +357,14 @@ static int check_handoffs(const struct config *config)
 	return 0;
 }
 
+/* Later ones would bring back cookies that are good no more. */
+static uint32_t host_synack_retries(const struct sysctls *sysctls)
+{
+	int retries = sysctls_get(sysctls, SYSCTL_TCP_SYNACK_RETRIES, 0, TCP_SYNACK_RETRIES_DEFAULT);
+
+	return retries < SHAKEOFF_SYNACK_RETRIES_MAX ? (uint32_t)retries : SHAKEOFF_SYNACK_RETRIES_MAX;
+}
+
 static int read_config(struct daemon *daemon, const struct options *options)
 {
 	char sentence[512];
@@ -362,6 +377,7 @@ static int read_config(struct daemon *daemon, const struct options *options)
 		log_error("%s", sentence);
 		return error;
 	}
+	config_set_synack_retries(&daemon->config, host_synack_retries(&daemon->sysctls));
 	return add_interfaces(&daemon->config, options);
 }
 
@@ -536,6 +552,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = open_keys(daemon);
 	if (!error)
+		error = say("SYN-ACKs cannot be sent again", half_open_open(&daemon->half_open, interfaces->datapaths,
+									    interfaces->datapath_count, clock_ns()));
+	if (!error)
 		error = say("the lists could not be opened",
 			    lists_open(&daemon->lists, interfaces->datapaths, interfaces->datapath_count));
 	if (!error)
@@ -672,6 +691,7 @@ static void release(struct daemon *daemon)
 	addresses_close(&daemon->addresses);
 	services_close(&daemon->services);
 	slots_close(&daemon->slots);
+	half_open_close(&daemon->half_open);
 	lists_keep(&daemon->lists);
 	lists_close(&daemon->lists);
 	keys_close(&daemon->keys);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel's settings that decide what a SYN-ACK offers, and whether cookies are taken. They change without a message. */
+/*
+ * The kernel's settings that decide what a SYN-ACK offers and how often it is sent, and whether cookies are taken. They change
+ * without a message.
+ */
 #ifndef SHAKEOFF_SYSCTLS_H
 #define SHAKEOFF_SYSCTLS_H
 
@@ -8,6 +11,7 @@
 /* X(CONSTANT, name below /proc/sys/net) */
 #define SYSCTLS(X)                                                                                                     \
 	X(TCP_SYNCOOKIES, "ipv4/tcp_syncookies")                                                                       \
+	X(TCP_SYNACK_RETRIES, "ipv4/tcp_synack_retries")                                                               \
 	X(TCP_WINDOW_SCALING, "ipv4/tcp_window_scaling")                                                               \
 	X(TCP_SACK, "ipv4/tcp_sack")                                                                                   \
 	X(TCP_TIMESTAMPS, "ipv4/tcp_timestamps")                                                                       \

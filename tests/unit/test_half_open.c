@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * When SYN-ACKs are sent again, which, and when they are given up.
+ *
+ * link: user/shakeoffd/half_open.c user/common/log.c
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shakeoffd/clock.h"
+#include "shakeoffd/half_open.h"
+#include "shakeoffd/packet_socket.h"
+
+#define TICK_NS (100 * NS_PER_MS)
+#define START_NS (1000 * NS_PER_S)
+#define SERVICE 7
+
+/* ------------------------------------------------------------------------------------------- a datapath, and a wire */
+
+struct datapath {
+	struct shakeoff_control control;
+	struct shakeoff_service services[SHAKEOFF_MAX_SERVICES];
+	struct shakeoff_half_open entries[SHAKEOFF_SERVICE_HALF_OPEN + 1];
+	size_t count;
+	size_t walks;
+	bool late; /* the hook puts something in right behind a walk */
+};
+
+static struct datapath datapath;
+static struct datapath *datapaths[] = { &datapath };
+static struct half_open half_open;
+static uint64_t now_ns;
+
+static struct {
+	size_t count;
+	unsigned int ifindex;
+	uint8_t frame[SHAKEOFF_SYNACK_FRAME];
+	size_t len;
+	int error;
+} wire;
+
+struct shakeoff_control *datapath_control(struct datapath *this)
+{
+	return &this->control;
+}
+
+struct shakeoff_service *datapath_services(struct datapath *this)
+{
+	return this->services;
+}
+
+int datapath_half_open_each(struct datapath *this, datapath_half_open_fn callback, void *context)
+{
+	struct shakeoff_tuple tuple = { 0 };
+	size_t kept = 0;
+
+	this->walks++;
+	for (size_t i = 0; i < this->count; i++)
+		if (!callback(context, &tuple, &this->entries[i]))
+			this->entries[kept++] = this->entries[i];
+	this->count = kept;
+	if (this->late)
+		this->entries[this->count++] = (struct shakeoff_half_open){ .service = SERVICE, .answered_ns = now_ns };
+	return 0;
+}
+
+bool datapath_half_open_is_empty(struct datapath *this)
+{
+	return !this->count;
+}
+
+int packet_socket_open(void)
+{
+	return 1000; /* of nobody's */
+}
+
+int packet_send(int fd, unsigned int ifindex, const uint8_t *frame, size_t len)
+{
+	assert_int_equal(fd, 1000);
+	wire.count++;
+	wire.ifindex = ifindex;
+	wire.len = len;
+	memcpy(wire.frame, frame, len);
+	return wire.error;
+}
+
+static void answered(uint64_t ago_ns)
+{
+	datapath.entries[datapath.count++] = (struct shakeoff_half_open){
+		.answered_ns = now_ns - ago_ns,
+		.ifindex = 3,
+		.service = SERVICE,
+		.frame_len = 60,
+		.frame = { 1, 2, 3 },
+	};
+	datapath.control.half_open = 1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&datapath, 0, sizeof(datapath));
+	memset(&wire, 0, sizeof(wire));
+	now_ns = START_NS;
+	datapath.services[SERVICE] = (struct shakeoff_service){
+		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
+		.synack_retries = 5,
+	};
+	return half_open_open(&half_open, datapaths, 1, now_ns);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	half_open_close(&half_open);
+	return 0;
+}
+
+/* As many ticks as fit; returns how many frames left. */
+static size_t pass(uint64_t time_ns)
+{
+	size_t before = wire.count;
+
+	for (uint64_t end_ns = now_ns + time_ns; now_ns < end_ns;) {
+		now_ns += TICK_NS;
+		assert_int_equal(half_open_tick(&half_open, now_ns), 0);
+	}
+	return wire.count - before;
+}
+
+/* -------------------------------------------------------------------------------------------------------- schedule */
+
+static void a_repetition_is_due_after_1_3_7_15_31_and_63_seconds(void **state)
+{
+	static const uint64_t seconds[] = { 1, 3, 7, 15, 31, 63 };
+
+	(void)state;
+	for (unsigned int retries = 0; retries <= SHAKEOFF_SYNACK_RETRIES_MAX; retries++) {
+		for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+			uint64_t when_ns = START_NS + seconds[i] * NS_PER_S;
+
+			assert_int_equal(half_open_is_due(START_NS, when_ns - 1, when_ns, retries), i < retries);
+			assert_false(half_open_is_due(START_NS, when_ns, when_ns + NS_PER_S - 1, retries));
+			assert_false(half_open_is_due(START_NS, when_ns - NS_PER_S, when_ns - 1, retries));
+		}
+	}
+}
+
+static void the_last_is_before_the_cookie_ends(void **state)
+{
+	(void)state;
+	assert_true(half_open_is_over(START_NS, START_NS + SHAKEOFF_EPOCH_NS - NS_PER_S, SHAKEOFF_SYNACK_RETRIES_MAX));
+}
+
+static void it_is_over_with_the_last(void **state)
+{
+	(void)state;
+	assert_true(half_open_is_over(START_NS, START_NS, 0));
+	assert_false(half_open_is_over(START_NS, START_NS + 31 * NS_PER_S - 1, 5));
+	assert_true(half_open_is_over(START_NS, START_NS + 31 * NS_PER_S, 5));
+	assert_false(half_open_is_over(START_NS, START_NS - NS_PER_MS, 1)); /* the hook's clock is ahead */
+}
+
+static void the_more_there_are_the_fewer_repetitions_each_gets(void **state)
+{
+	(void)state;
+	assert_int_equal(half_open_retries(5, 0), 5);
+	assert_int_equal(half_open_retries(5, SHAKEOFF_SERVICE_HALF_OPEN / 4), 5);
+	assert_int_equal(half_open_retries(5, SHAKEOFF_SERVICE_HALF_OPEN / 4 + 1), 3);
+	assert_int_equal(half_open_retries(5, SHAKEOFF_SERVICE_HALF_OPEN / 2 + 1), 1);
+	assert_int_equal(half_open_retries(0, SHAKEOFF_SERVICE_HALF_OPEN), 0);
+	assert_int_equal(half_open_retries(2, SHAKEOFF_SERVICE_HALF_OPEN / 4 + 1), 2);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ walk */
+
+static void each_repetition_is_sent_once(void **state)
+{
+	(void)state;
+	answered(50 * NS_PER_MS);
+	assert_int_equal(pass(900 * NS_PER_MS), 0);
+	assert_int_equal(pass(100 * NS_PER_MS), 1);
+	assert_int_equal(pass(1900 * NS_PER_MS), 0);
+	assert_int_equal(pass(100 * NS_PER_MS), 1);
+	assert_int_equal(pass(28 * NS_PER_S), 3);
+	assert_int_equal(datapath.count, 0);
+	assert_int_equal(pass(60 * NS_PER_S), 0);
+	assert_int_equal(datapath.services[SERVICE].repeated, 5);
+}
+
+static void it_is_the_frame_that_the_hook_sent(void **state)
+{
+	static const uint8_t frame[60] = { 1, 2, 3 };
+
+	(void)state;
+	answered(0);
+	pass(NS_PER_S);
+	assert_int_equal(wire.len, 60);
+	assert_memory_equal(wire.frame, frame, 60);
+	assert_int_equal(wire.ifindex, 3);
+}
+
+static void what_could_not_be_sent_is_not_counted(void **state)
+{
+	(void)state;
+	answered(0);
+	wire.error = -ENETDOWN;
+	assert_int_equal(pass(NS_PER_S), 1);
+	assert_int_equal(datapath.services[SERVICE].repeated, 0);
+}
+
+static void a_restarted_daemon_goes_on(void **state)
+{
+	(void)state;
+	answered(0);
+	assert_int_equal(pass(2 * NS_PER_S), 1);
+	half_open_close(&half_open);
+	now_ns += 2 * NS_PER_S;
+	assert_int_equal(half_open_open(&half_open, datapaths, 1, now_ns), 0);
+	assert_int_equal(pass(4 * NS_PER_S), 1);
+}
+
+static void in_a_flood_all_are_dropped_and_none_is_sent(void **state)
+{
+	(void)state;
+	answered(950 * NS_PER_MS);
+	answered(0);
+	datapath.services[SERVICE].pressure_ns = now_ns;
+	assert_int_equal(pass(TICK_NS), 0);
+	assert_int_equal(datapath.count, 0);
+}
+
+static void of_a_service_without_a_server_too(void **state)
+{
+	(void)state;
+	answered(950 * NS_PER_MS);
+	datapath.services[SERVICE].flags = SHAKEOFF_SERVICE_USED;
+	assert_int_equal(pass(TICK_NS), 0);
+	assert_int_equal(datapath.count, 0);
+}
+
+static void there_is_a_bound_on_what_one_tick_sends(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < HALF_OPEN_FRAMES_A_TICK + 10; i++)
+		answered(950 * NS_PER_MS);
+	assert_int_equal(pass(TICK_NS), HALF_OPEN_FRAMES_A_TICK);
+	assert_int_equal(datapath.count, HALF_OPEN_FRAMES_A_TICK + 10);
+}
+
+static void a_long_list_is_given_up_sooner(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SHAKEOFF_SERVICE_HALF_OPEN; i++)
+		answered(0);
+	pass(TICK_NS);
+	assert_int_equal(datapath.services[SERVICE].half_open, SHAKEOFF_SERVICE_HALF_OPEN);
+	pass(NS_PER_S);
+	assert_int_equal(datapath.count, 0);
+}
+
+/* ----------------------------------------------------------------------------------------------- the count, the flag */
+
+static void services_are_told_how_many_they_have(void **state)
+{
+	(void)state;
+	answered(0);
+	answered(0);
+	pass(TICK_NS);
+	assert_int_equal(datapath.services[SERVICE].half_open, 2);
+	datapath.count = 1; /* an ACK came */
+	pass(TICK_NS);
+	assert_int_equal(datapath.services[SERVICE].half_open, 1);
+	datapath.count = 0;
+	pass(TICK_NS);
+	assert_int_equal(datapath.services[SERVICE].half_open, 0);
+}
+
+static void while_there_is_nothing_no_walk_is_made(void **state)
+{
+	size_t walks;
+
+	(void)state;
+	pass(TICK_NS);
+	assert_int_equal(datapath.control.half_open, 0);
+	walks = datapath.walks;
+	pass(NS_PER_S);
+	assert_int_equal(datapath.walks, walks);
+	answered(0);
+	assert_int_equal(pass(NS_PER_S), 1);
+}
+
+static void what_comes_in_behind_a_walk_is_not_overlooked(void **state)
+{
+	(void)state;
+	datapath.late = true;
+	pass(TICK_NS);
+	assert_int_equal(datapath.control.half_open, 1);
+}
+
+static void what_an_earlier_daemon_counted_is_put_right(void **state)
+{
+	(void)state;
+	half_open_close(&half_open);
+	datapath.services[SERVICE].half_open = 9;
+	datapath.control.half_open = 0;
+	assert_int_equal(half_open_open(&half_open, datapaths, 1, now_ns), 0);
+	pass(TICK_NS);
+	assert_int_equal(datapath.services[SERVICE].half_open, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_repetition_is_due_after_1_3_7_15_31_and_63_seconds),
+		TEST(the_last_is_before_the_cookie_ends),
+		TEST(it_is_over_with_the_last),
+		TEST(the_more_there_are_the_fewer_repetitions_each_gets),
+		TEST(each_repetition_is_sent_once),
+		TEST(it_is_the_frame_that_the_hook_sent),
+		TEST(what_could_not_be_sent_is_not_counted),
+		TEST(a_restarted_daemon_goes_on),
+		TEST(in_a_flood_all_are_dropped_and_none_is_sent),
+		TEST(of_a_service_without_a_server_too),
+		TEST(there_is_a_bound_on_what_one_tick_sends),
+		TEST(a_long_list_is_given_up_sooner),
+		TEST(services_are_told_how_many_they_have),
+		TEST(while_there_is_nothing_no_walk_is_made),
+		TEST(what_comes_in_behind_a_walk_is_not_overlooked),
+		TEST(what_an_earlier_daemon_counted_is_put_right),
+	};
+
+	return cmocka_run_group_tests_name("half-open connections", tests, NULL, NULL);
+}
