@@ -80,6 +80,16 @@ begin queue "$SERVER6" synack-retries=2
 tap client python3 "$HERE/raw_half_open.py" 7000 6
 end
 
+# Off the interface with the program: the daemon still runs, but answers for nobody there.
+begin queue "$SERVER4"
+spawn client made_up python3 "$HERE/raw_made_up.py" 7000 4 1 6
+MADE_UP=$PID
+within 5 queue_is half_open 1 || fail "a SYN-ACK waits"
+server "$BUILD/shakeoff" detach s0 >/dev/null
+wait "$MADE_UP"
+at_most "after shakeoff detach a SYN-ACK is sent again no more" "$(cat "$TMP/made_up.log")" 2
+end
+
 # A full accept queue ignores the ACK; the repetition brings another, and by then there is room.
 config_daemon discover=no
 service_on hold "$SERVER4:7000" -- backlog=1

@@ -4,11 +4,13 @@
  *
  * link: user/shakeoffd/half_open.c user/common/log.c
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +23,21 @@
 #define TICK_NS (100 * NS_PER_MS)
 #define START_NS (1000 * NS_PER_S)
 #define SERVICE 7
+#define IFINDEX 3
+#define PORT 7000
 
 /* ------------------------------------------------------------------------------------------- a datapath, and a wire */
 
 struct datapath {
 	struct shakeoff_control control;
 	struct shakeoff_service services[SHAKEOFF_MAX_SERVICES];
+	struct shakeoff_tuple tuples[SHAKEOFF_SERVICE_HALF_OPEN + 1];
 	struct shakeoff_half_open entries[SHAKEOFF_SERVICE_HALF_OPEN + 1];
 	size_t count;
 	size_t walks;
-	bool late; /* the hook puts something in right behind a walk */
+	bool detached;    /* the interface */
+	uint32_t address; /* whose the services' address is */
+	bool late;        /* the hook puts something in right behind a walk */
 };
 
 static struct datapath datapath;
@@ -56,15 +63,32 @@ struct shakeoff_service *datapath_services(struct datapath *this)
 	return this->services;
 }
 
+int datapath_interface_get(struct datapath *this, uint32_t ifindex, struct shakeoff_interface *interface)
+{
+	assert_int_equal(ifindex, IFINDEX);
+	*interface = (struct shakeoff_interface){ 0 };
+	return this->detached ? -ENOENT : 0;
+}
+
+int datapath_address_get(struct datapath *this, const struct in6_addr *address, uint16_t port, uint32_t *value)
+{
+	assert_true(IN6_IS_ADDR_LOOPBACK(address));
+	assert_int_equal(port, PORT);
+	*value = this->address;
+	return this->address == UINT32_MAX ? -ENOENT : 0;
+}
+
 int datapath_half_open_each(struct datapath *this, datapath_half_open_fn callback, void *context)
 {
-	struct shakeoff_tuple tuple = { 0 };
 	size_t kept = 0;
 
 	this->walks++;
-	for (size_t i = 0; i < this->count; i++)
-		if (!callback(context, &tuple, &this->entries[i]))
-			this->entries[kept++] = this->entries[i];
+	for (size_t i = 0; i < this->count; i++) {
+		if (callback(context, &this->tuples[i], &this->entries[i]))
+			continue;
+		this->tuples[kept] = this->tuples[i];
+		this->entries[kept++] = this->entries[i];
+	}
 	this->count = kept;
 	if (this->late)
 		this->entries[this->count++] = (struct shakeoff_half_open){ .service = SERVICE, .answered_ns = now_ns };
@@ -91,16 +115,36 @@ int packet_send(int fd, unsigned int ifindex, const uint8_t *frame, size_t len)
 	return wire.error;
 }
 
-static void answered(uint64_t ago_ns)
+static void answered_to(const char *address, uint64_t ago_ns)
 {
+	struct shakeoff_tuple *tuple = &datapath.tuples[datapath.count];
+
+	*tuple = (struct shakeoff_tuple){ .local[3] = htonl(1), .local_port = htons(PORT) };
+	assert_int_equal(inet_pton(AF_INET6, address, tuple->remote), 1);
 	datapath.entries[datapath.count++] = (struct shakeoff_half_open){
 		.answered_ns = now_ns - ago_ns,
-		.ifindex = 3,
+		.ifindex = IFINDEX,
 		.service = SERVICE,
 		.frame_len = 60,
 		.frame = { 1, 2, 3 },
 	};
 	datapath.control.half_open = 1;
+}
+
+static void answered(uint64_t ago_ns)
+{
+	answered_to("2001:db8::7", ago_ns);
+}
+
+/* To prefixes that have nothing in common. */
+static void answered_everywhere(size_t count, uint64_t ago_ns)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(address, sizeof(address), "2001:db8:%zx::7", i);
+		answered_to(address, ago_ns);
+	}
 }
 
 static int setup(void **state)
@@ -109,6 +153,7 @@ static int setup(void **state)
 	memset(&datapath, 0, sizeof(datapath));
 	memset(&wire, 0, sizeof(wire));
 	now_ns = START_NS;
+	datapath.address = SERVICE;
 	datapath.services[SERVICE] = (struct shakeoff_service){
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.synack_retries = 5,
@@ -204,7 +249,7 @@ static void it_is_the_frame_that_the_hook_sent(void **state)
 	pass(NS_PER_S);
 	assert_int_equal(wire.len, 60);
 	assert_memory_equal(wire.frame, frame, 60);
-	assert_int_equal(wire.ifindex, 3);
+	assert_int_equal(wire.ifindex, IFINDEX);
 }
 
 static void what_could_not_be_sent_is_not_counted(void **state)
@@ -246,11 +291,46 @@ static void of_a_service_without_a_server_too(void **state)
 	assert_int_equal(datapath.count, 0);
 }
 
+/* Returns how many are kept. */
+static size_t left_without_a_frame(void)
+{
+	answered(950 * NS_PER_MS);
+	assert_int_equal(pass(TICK_NS), 0);
+	return datapath.count;
+}
+
+static void of_an_interface_that_was_detached_too(void **state)
+{
+	(void)state;
+	datapath.detached = true;
+	assert_int_equal(left_without_a_frame(), 0);
+}
+
+static void of_an_address_that_is_the_hosts_no_more_too(void **state)
+{
+	(void)state;
+	datapath.address = UINT32_MAX;
+	assert_int_equal(left_without_a_frame(), 0);
+}
+
+static void of_an_address_that_is_another_services_now_too(void **state)
+{
+	(void)state;
+	datapath.address = SERVICE + 1;
+	assert_int_equal(left_without_a_frame(), 0);
+}
+
+static void of_an_address_that_is_left_to_the_kernel_now_too(void **state)
+{
+	(void)state;
+	datapath.address = SERVICE | SHAKEOFF_ADDRESS_LEFT;
+	assert_int_equal(left_without_a_frame(), 0);
+}
+
 static void there_is_a_bound_on_what_one_tick_sends(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < HALF_OPEN_FRAMES_A_TICK + 10; i++)
-		answered(950 * NS_PER_MS);
+	answered_everywhere(HALF_OPEN_FRAMES_A_TICK + 10, 950 * NS_PER_MS);
 	assert_int_equal(pass(TICK_NS), HALF_OPEN_FRAMES_A_TICK);
 	assert_int_equal(datapath.count, HALF_OPEN_FRAMES_A_TICK + 10);
 }
@@ -258,8 +338,7 @@ static void there_is_a_bound_on_what_one_tick_sends(void **state)
 static void a_long_list_is_given_up_sooner(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < SHAKEOFF_SERVICE_HALF_OPEN; i++)
-		answered(0);
+	answered_everywhere(SHAKEOFF_SERVICE_HALF_OPEN, 0);
 	pass(TICK_NS);
 	assert_int_equal(datapath.services[SERVICE].half_open, SHAKEOFF_SERVICE_HALF_OPEN);
 	pass(NS_PER_S);
@@ -331,6 +410,10 @@ int main(void)
 		TEST(a_restarted_daemon_goes_on),
 		TEST(in_a_flood_all_are_dropped_and_none_is_sent),
 		TEST(of_a_service_without_a_server_too),
+		TEST(of_an_interface_that_was_detached_too),
+		TEST(of_an_address_that_is_the_hosts_no_more_too),
+		TEST(of_an_address_that_is_another_services_now_too),
+		TEST(of_an_address_that_is_left_to_the_kernel_now_too),
 		TEST(there_is_a_bound_on_what_one_tick_sends),
 		TEST(a_long_list_is_given_up_sooner),
 		TEST(services_are_told_how_many_they_have),

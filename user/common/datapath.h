@@ -115,6 +115,7 @@ struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t whic
 
 /* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: service id and SHAKEOFF_ADDRESS_LEFT. */
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value);
+int datapath_address_get(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t *value);
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
 /* Calls back for every address; the callback may remove the one it is given. Stops at a callback's non-zero return. */
 int datapath_address_each(struct datapath *datapath,

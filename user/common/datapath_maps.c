@@ -88,6 +88,13 @@ int datapath_address_set(struct datapath *datapath, const struct in6_addr *addre
 	return changed(datapath, map_set(datapath, key.map, &key.v6, &value));
 }
 
+int datapath_address_get(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t *value)
+{
+	struct address_key key = address_key(address, port);
+
+	return map_get(datapath, key.map, &key.v6, value);
+}
+
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port)
 {
 	struct address_key key = address_key(address, port);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct half_open_counts {
 
 struct walk {
 	struct half_open *half_open;
+	struct datapath *datapath;
 	struct shakeoff_service *services;
 	struct half_open_counts *counts;
 	uint64_t now_ns;
@@ -65,14 +67,29 @@ static void repeat(struct walk *walk, struct shakeoff_service *service, const st
 {
 	int error;
 
-	if (!walk->frames)
-		return;
 	walk->frames--;
 	error = packet_send(walk->half_open->fd, entry->ifindex, entry->frame, entry->frame_len);
 	if (error)
 		log_warn_limited("a SYN-ACK could not be sent again: %s", strerror(-error));
 	else
 		__atomic_fetch_add(&service->repeated, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whether the hook would still answer there, for the same service: the program may have been taken off the interface since, the
+ * address off the host, the service away.
+ */
+static bool is_answered_for(const struct walk *walk, const struct shakeoff_tuple *tuple,
+			    const struct shakeoff_half_open *entry)
+{
+	struct shakeoff_interface profile;
+	struct in6_addr local;
+	uint32_t service;
+
+	memcpy(&local, tuple->local, sizeof(local));
+	return !datapath_interface_get(walk->datapath, entry->ifindex, &profile) &&
+	       !datapath_address_get(walk->datapath, &local, ntohs(tuple->local_port), &service) &&
+	       service == entry->service;
 }
 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
@@ -89,7 +106,6 @@ static bool visit(void *context, const struct shakeoff_tuple *tuple, const struc
 	struct shakeoff_service *service;
 	unsigned int retries;
 
-	(void)tuple;
 	if (entry->service >= SHAKEOFF_MAX_SERVICES || entry->frame_len > sizeof(entry->frame))
 		return true;
 	service = &walk->services[entry->service];
@@ -97,8 +113,11 @@ static bool visit(void *context, const struct shakeoff_tuple *tuple, const struc
 	    in_flood(service, walk->now_ns))
 		return true;
 	retries = half_open_retries(service->synack_retries, walk->counts->published[entry->service]);
-	if (half_open_is_due(entry->answered_ns, walk->half_open->looked_ns, walk->now_ns, retries))
+	if (walk->frames && half_open_is_due(entry->answered_ns, walk->half_open->looked_ns, walk->now_ns, retries)) {
+		if (!is_answered_for(walk, tuple, entry))
+			return true;
 		repeat(walk, service, entry);
+	}
 	if (half_open_is_over(entry->answered_ns, walk->now_ns, retries))
 		return true;
 	walk->counts->seen[entry->service]++;
@@ -124,20 +143,20 @@ static void lower_flag(struct datapath *datapath)
 		__atomic_store_n(&control->half_open, 1, __ATOMIC_SEQ_CST);
 }
 
-static int walk_datapath(struct walk *walk, struct datapath *datapath)
+static int walk_datapath(struct walk *walk)
 {
 	int error;
 
-	if (!__atomic_load_n(&datapath_control(datapath)->half_open, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&datapath_control(walk->datapath)->half_open, __ATOMIC_RELAXED))
 		return 0;
 	memset(walk->counts->seen, 0, sizeof(walk->counts->seen));
 	walk->left = 0;
-	error = datapath_half_open_each(datapath, visit, walk);
+	error = datapath_half_open_each(walk->datapath, visit, walk);
 	if (error)
 		return error;
 	publish(walk->counts, walk->services);
 	if (!walk->left)
-		lower_flag(datapath);
+		lower_flag(walk->datapath);
 	return 0;
 }
 
@@ -147,9 +166,10 @@ int half_open_tick(struct half_open *half_open, uint64_t now_ns)
 	int error = 0;
 
 	for (size_t i = 0; i < half_open->datapath_count && !error; i++) {
-		walk.services = datapath_services(half_open->datapaths[i]);
+		walk.datapath = half_open->datapaths[i];
+		walk.services = datapath_services(walk.datapath);
 		walk.counts = &half_open->counts[i];
-		error = walk_datapath(&walk, half_open->datapaths[i]);
+		error = walk_datapath(&walk);
 	}
 	half_open->looked_ns = now_ns;
 	return error;

@@ -411,8 +411,7 @@ static void lose(struct interfaces *interfaces, struct interface *interface, con
 		log_warn("interface %s has lost the program of this daemon", interface->name);
 	forget(interfaces, interface);
 	interface->detach = false;
-	if (interfaces->all)
-		interface->ifindex = 0;
+	interface->ifindex = 0; /* no profile, until our program is there again */
 	if (instead && instead->ours)
 		refuse(interfaces, instead);
 }

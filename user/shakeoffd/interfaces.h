@@ -17,7 +17,7 @@
 
 struct interface {
 	char name[IFNAMSIZ];
-	unsigned int ifindex; /* 0: it is gone */
+	unsigned int ifindex; /* 0: it is gone, or our program on it */
 	uint32_t mtu;
 	size_t datapath;                   /* index */
 	bool attach;                       /* nothing hung there: it is for interfaces_attach() */
