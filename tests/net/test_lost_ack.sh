@@ -80,6 +80,17 @@ begin queue "$SERVER6" synack-retries=2
 tap client python3 "$HERE/raw_half_open.py" 7000 6
 end
 
+# Whose address somebody makes up is not to be flooded by us.
+for family in 4 6; do
+	address=SERVER$family
+	begin queue "${!address}" synack-retries=1 engage-rate=1000000
+	frames=$(client python3 "$HERE/raw_made_up.py" 7000 $family 300 2)
+	at_least "IPv$family: 300 made-up SYNs from one prefix: each is answered, and some again" "$frames" 364
+	at_most "IPv$family: no more than 64 a second of those, in two seconds at most" "$frames" 428
+	is "IPv$family: nothing of them is left" "$(queue half_open)" 0
+	end
+done
+
 # Off the interface with the program: the daemon still runs, but answers for nobody there.
 begin queue "$SERVER4"
 spawn client made_up python3 "$HERE/raw_made_up.py" 7000 4 1 6

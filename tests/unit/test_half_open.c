@@ -2,7 +2,7 @@
 /*
  * When SYN-ACKs are sent again, which, and when they are given up.
  *
- * link: user/shakeoffd/half_open.c user/common/log.c
+ * link: user/shakeoffd/half_open.c user/shakeoffd/prefix_budget.c user/common/log.c
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -327,12 +327,44 @@ static void of_an_address_that_is_left_to_the_kernel_now_too(void **state)
 	assert_int_equal(left_without_a_frame(), 0);
 }
 
+/* Each slot of the budget has room for more than this test's share of it. */
 static void there_is_a_bound_on_what_one_tick_sends(void **state)
 {
 	(void)state;
 	answered_everywhere(HALF_OPEN_FRAMES_A_TICK + 10, 950 * NS_PER_MS);
 	assert_int_equal(pass(TICK_NS), HALF_OPEN_FRAMES_A_TICK);
 	assert_int_equal(datapath.count, HALF_OPEN_FRAMES_A_TICK + 10);
+}
+
+static void fill_prefix(const char *first, const char *second)
+{
+	for (size_t i = 0; i < PREFIX_BUDGET_FRAMES; i++)
+		answered_to(i % 2 ? first : second, 950 * NS_PER_MS);
+	answered_to(first, 950 * NS_PER_MS);
+	answered_to(second, 950 * NS_PER_MS);
+	assert_int_equal(pass(TICK_NS), PREFIX_BUDGET_FRAMES);
+	assert_int_equal(datapath.count, PREFIX_BUDGET_FRAMES);
+}
+
+static void to_one_ipv4_prefix_few_are_sent_a_second_and_the_rest_is_given_up(void **state)
+{
+	(void)state;
+	fill_prefix("::ffff:198.51.100.1", "::ffff:198.51.100.254");
+}
+
+static void to_one_ipv6_prefix_likewise(void **state)
+{
+	(void)state;
+	fill_prefix("2001:db8:7::1", "2001:db8:7:ffff::2");
+}
+
+static void in_the_next_second_it_may_be_sent_to_again(void **state)
+{
+	(void)state;
+	fill_prefix("::ffff:198.51.100.1", "::ffff:198.51.100.254");
+	now_ns += NS_PER_S;
+	answered_to("::ffff:198.51.100.1", 950 * NS_PER_MS);
+	assert_int_equal(pass(TICK_NS), 1);
 }
 
 static void a_long_list_is_given_up_sooner(void **state)
@@ -415,6 +447,9 @@ int main(void)
 		TEST(of_an_address_that_is_another_services_now_too),
 		TEST(of_an_address_that_is_left_to_the_kernel_now_too),
 		TEST(there_is_a_bound_on_what_one_tick_sends),
+		TEST(to_one_ipv4_prefix_few_are_sent_a_second_and_the_rest_is_given_up),
+		TEST(to_one_ipv6_prefix_likewise),
+		TEST(in_the_next_second_it_may_be_sent_to_again),
 		TEST(a_long_list_is_given_up_sooner),
 		TEST(services_are_told_how_many_they_have),
 		TEST(while_there_is_nothing_no_walk_is_made),

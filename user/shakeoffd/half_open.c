@@ -92,6 +92,13 @@ static bool is_answered_for(const struct walk *walk, const struct shakeoff_tuple
 	       service == entry->service;
 }
 
+/* The next repetition is due. Returns whether there is none any more. */
+static bool give_up(struct walk *walk, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
+{
+	return !prefix_budget_take(&walk->half_open->budget, tuple->remote, walk->now_ns) ||
+	       !is_answered_for(walk, tuple, entry);
+}
+
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
 	uint64_t pressure_ns = __atomic_load_n(&service->pressure_ns, __ATOMIC_RELAXED);
@@ -114,7 +121,7 @@ static bool visit(void *context, const struct shakeoff_tuple *tuple, const struc
 		return true;
 	retries = half_open_retries(service->synack_retries, walk->counts->published[entry->service]);
 	if (walk->frames && half_open_is_due(entry->answered_ns, walk->half_open->looked_ns, walk->now_ns, retries)) {
-		if (!is_answered_for(walk, tuple, entry))
+		if (give_up(walk, tuple, entry))
 			return true;
 		repeat(walk, service, entry);
 	}
@@ -194,7 +201,10 @@ int half_open_open(struct half_open *half_open, struct datapath **datapaths, siz
 		.datapath_count = datapath_count,
 		.looked_ns = now_ns,
 	};
+	int error = prefix_budget_open(&fresh.budget);
 
+	if (error)
+		return error;
 	fresh.fd = packet_socket_open();
 	if (fresh.fd < 0)
 		return fresh.fd;

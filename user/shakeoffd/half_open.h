@@ -6,7 +6,7 @@
  * what is to be done with it, so nothing else is remembered, and a restarted daemon goes on where the last one was.
  *
  * Whoever makes SYNs up gains little by it: a service's list is short, the longer it gets the sooner they are given up,
- * there is a bound on what is sent a second, and in a flood the list is dropped.
+ * there is a bound on what is sent a second, and to one prefix, and in a flood the list is dropped.
  */
 #ifndef SHAKEOFFD_HALF_OPEN_H
 #define SHAKEOFFD_HALF_OPEN_H
@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include <common/datapath.h>
+#include <shakeoffd/prefix_budget.h>
 
 /* Frames sent by one half_open_tick(), over all services. */
 #define HALF_OPEN_FRAMES_A_TICK 400
@@ -26,6 +27,7 @@ struct half_open {
 	struct datapath **datapaths;
 	size_t datapath_count;
 	struct half_open_counts *counts; /* one a datapath */
+	struct prefix_budget budget;
 	int fd;
 	uint64_t looked_ns;
 };
