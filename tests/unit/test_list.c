@@ -173,15 +173,20 @@ static void durations_are_written_as_they_are_read(void **state)
 
 #define NOW 5000000000ull
 
-static int read_text(const char *text, struct list *list, char *error, size_t size)
+static int read_bytes(const char *bytes, size_t length, struct list *list, char *error, size_t size)
 {
-	FILE *file = fmemopen((void *)text, strlen(text), "r");
+	FILE *file = fmemopen((void *)bytes, length, "r");
 	int result;
 
 	assert_non_null(file);
 	result = list_read(file, "FILE", NOW, list, error, size);
 	fclose(file);
 	return result;
+}
+
+static int read_text(const char *text, struct list *list, char *error, size_t size)
+{
+	return read_bytes(text, strlen(text), list, error, size);
 }
 
 static void a_file_is_read(void **state)
@@ -232,6 +237,8 @@ static void a_wrong_line_is_refused_with_its_number(void **state)
 		{ "192.0.2.1/24\n", "FILE:1: `192.0.2.1/24`: there are bits behind the length" },
 		{ "192.0.2.1 service 0123456789012345678901234567890123456789012345678\n",
 		  "no service has so long a name" },
+		{ "192.0.2.1 for 1h for 2h\n", "FILE:1: read `for 2h`, but one duration is named before it" },
+		{ "192.0.2.1 service a service b\n", "FILE:1: read `service b`, but one service is named before it" },
 	};
 	struct list list = { .count = 77 };
 	char error[512];
@@ -243,6 +250,68 @@ static void a_wrong_line_is_refused_with_its_number(void **state)
 			fail_msg("refused with: %s", error);
 	}
 	assert_int_equal(list.count, 77);
+}
+
+static void zero_bytes_are_refused(void **state)
+{
+	static const char hidden[] = "192.0.2.0/24\0 nonsense\n", comment[] = "192.0.2.0/24\n# \0\n";
+	static const char zeroes[4096]; /* what a crash leaves of a file that was just written */
+	struct list list = { .count = 77 };
+	char error[512];
+
+	(void)state;
+	assert_int_equal(read_bytes(zeroes, sizeof(zeroes), &list, error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "FILE:1: there is a zero byte: this is not text");
+	assert_int_equal(read_bytes(hidden, sizeof(hidden) - 1, &list, error, sizeof(error)), -EINVAL);
+	assert_int_equal(read_bytes(comment, sizeof(comment) - 1, &list, error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "FILE:2: there is a zero byte: this is not text");
+	assert_int_equal(list.count, 77);
+}
+
+static void a_line_without_an_end_is_refused_before_it_fills_the_memory(void **state)
+{
+	FILE *endless = popen("yes '' | tr '\\n' 1", "re");
+	struct list list = { .count = 77 };
+	char error[512];
+
+	(void)state;
+	assert_non_null(endless);
+	assert_int_equal(list_read(endless, "FILE", NOW, &list, error, sizeof(error)), -EINVAL);
+	pclose(endless);
+	assert_non_null(strstr(error, "FILE:1: the line is longer than 1023 characters"));
+	assert_int_equal(list.count, 77);
+}
+
+static void a_comment_may_be_of_any_length(void **state)
+{
+	struct list list = { 0 };
+	char text[100000], error[512];
+
+	(void)state;
+	strcpy(text, "192.0.2.1 ");
+	memset(text + 10, '#', sizeof(text) - 10);
+	strcpy(text + sizeof(text) - 11, "\n192.0.2.2"); /* the last line has no end */
+	assert_int_equal(read_bytes(text, sizeof(text) - 1, &list, error, sizeof(error)), 0);
+	assert_int_equal(list.count, 2);
+	list_free(&list);
+}
+
+static void more_services_than_there_is_room_for_are_refused_at_once(void **state)
+{
+	char text[64 * (SHAKEOFF_MAX_LIST_NAMES + 1)], error[512];
+	struct list list = { .count = 77 };
+	size_t used = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i <= SHAKEOFF_MAX_LIST_NAMES; i++)
+		used += sprintf(text + used, "192.0.2.1 service s%u\n", i);
+	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "FILE:682: there is room for 681 names of services");
+	assert_int_equal(list.count, 77);
+	*strstr(text, "192.0.2.1 service s681") = '#';
+	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), 0);
+	assert_int_equal(list.name_count, SHAKEOFF_MAX_LIST_NAMES);
+	list_free(&list);
 }
 
 static void names_with_the_same_hash_are_told_apart(void **state)
@@ -417,6 +486,10 @@ int main(void)
 		cmocka_unit_test(durations_are_written_as_they_are_read),
 		cmocka_unit_test(a_file_is_read),
 		cmocka_unit_test(a_wrong_line_is_refused_with_its_number),
+		cmocka_unit_test(zero_bytes_are_refused),
+		cmocka_unit_test(a_line_without_an_end_is_refused_before_it_fills_the_memory),
+		cmocka_unit_test(a_comment_may_be_of_any_length),
+		cmocka_unit_test(more_services_than_there_is_room_for_are_refused_at_once),
 		cmocka_unit_test(names_with_the_same_hash_are_told_apart),
 		cmocka_unit_test_setup_teardown(every_address_of_a_prefix_is_known_at_every_length_and_size, filter_new,
 						filter_drop),

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "common/array.h"
-#include "common/cleanup.h"
 #include "common/list.h"
 #include "common/text.h"
 
 #define BLANKS " \t\r\n"
 #define LINE_ALLOWED "a line is `[block|allow] PREFIX [for DURATION] [service NAME]`"
+#define LINE_SIZE 1024 /* without its comment, which may be of any length */
 
 int list_add(struct list *list, const struct list_entry *entry)
 {
@@ -100,7 +100,11 @@ static int fail_value(struct reader *reader, const char *what, const char *value
 static int read_service(struct reader *reader, const char *name, struct list_entry *entry)
 {
 	switch (list_add_name(&reader->list, name, &entry->scope)) {
-	case 0: return 0;
+	case 0:
+		/* Before the time that it takes to look through them all gets noticeable. */
+		if (reader->list.name_count <= SHAKEOFF_MAX_LIST_NAMES)
+			return 0;
+		return fail(reader, "there is room for %u names of services", SHAKEOFF_MAX_LIST_NAMES);
 	case -ENOMEM: return -ENOMEM;
 	case -EEXIST: return fail_value(reader, "service", name, "the name of another service has the same hash");
 	default: return fail_value(reader, "service", name, "no service has so long a name");
@@ -118,6 +122,11 @@ static int read_rest(struct reader *reader, char **rest, struct list_entry *entr
 		value = strtok_r(NULL, BLANKS, rest);
 		if (!value) {
 			result = fail_value(reader, "", word, LINE_ALLOWED);
+		} else if (entry->scope && !strcmp(word, "service")) {
+			result = fail_value(reader, word, value,
+					    "one service is named before it; it takes a line for each");
+		} else if (entry->expires_ns && !strcmp(word, "for")) {
+			result = fail_value(reader, word, value, "one duration is named before it");
 		} else if (!strcmp(word, "service")) {
 			result = read_service(reader, value, entry);
 		} else if (strcmp(word, "for")) {
@@ -138,7 +147,6 @@ static int read_line(struct reader *reader, char *line)
 	char wrong[256];
 	int result;
 
-	line[strcspn(line, "#;")] = '\0';
 	word = strtok_r(line, BLANKS, &rest);
 	if (!word)
 		return 0;
@@ -154,21 +162,45 @@ static int read_line(struct reader *reader, char *line)
 	return result ? result : list_add(&reader->list, &entry);
 }
 
+/*
+ * The next line, without its comment. 1, or 0 at the end of the file. A file of zero bytes, which is what a crash makes of one
+ * that was just written, is not taken for an empty list; nor is a device without lines read until memory is full.
+ */
+static int next_line(struct reader *reader, FILE *file, char line[LINE_SIZE])
+{
+	bool in_comment = false;
+	size_t length = 0;
+	int c;
+
+	reader->number++;
+	while ((c = getc_unlocked(file)) != EOF && c != '\n') {
+		in_comment |= c == '#' || c == ';';
+		if (!c)
+			return fail(reader, "there is a zero byte: this is not text");
+		if (in_comment)
+			continue;
+		if (length + 1 == LINE_SIZE)
+			return fail(reader, "the line is longer than %d characters: " LINE_ALLOWED, LINE_SIZE - 1);
+		line[length++] = (char)c;
+	}
+	line[length] = '\0';
+	if (c == EOF && ferror(file))
+		return -errno;
+	return c != EOF || length || in_comment;
+}
+
 int list_read(FILE *file, const char *path, uint64_t now_ns, struct list *list, char *error, size_t error_size)
 {
 	struct reader reader = { .path = path, .now_ns = now_ns, .error = error, .error_size = error_size };
-	cleanup_free char *line = NULL;
-	size_t room = 0;
-	int result = 0;
+	char line[LINE_SIZE];
+	int result;
 
 	*error = '\0';
-	errno = 0;
-	while (!result && getline(&line, &room, file) >= 0) {
-		reader.number++;
+	while ((result = next_line(&reader, file, line)) > 0) {
 		result = read_line(&reader, line);
+		if (result)
+			break;
 	}
-	if (!result && !feof(file))
-		result = -errno;
 	if (result) {
 		if (!*error)
 			snprintf(error, error_size, "%s: %s", path, strerror(-result));
