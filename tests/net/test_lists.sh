@@ -209,6 +209,18 @@ echo "$CLIENT6" >&5
 exec 5>&-
 wait $slow
 is "both hold when it is there" "$(whom 80)" "$OTHER4 $OTHER6"
+
+# Nor does who shows them to a pager; 10,000 lines are more than a pipe holds.
+head -n 10000 "$TMP/million" | shakeoff list load - >/dev/null
+mkfifo "$TMP/pager"
+shakeoff list show >"$TMP/pager" &
+shown=$!
+exec 5<"$TMP/pager"
+read -r _ <&5
+check "a list that is shown in a pager keeps nobody waiting" timeout 5 nsenter --net="/run/netns/$LAB-server" \
+	"$BUILD/shakeoff" block "$OTHER4"
+exec 5<&-
+wait $shown
 shakeoff list flush
 
 # ---------------------------------------------------------------------------------------------- from daemon to daemon
@@ -256,6 +268,40 @@ daemon_start
 shakeoff list flush
 daemon_stop
 check "where nothing is when nothing is listed" [ ! -e "$pins" ]
+daemon_start
+comes_back
+
+# ----------------------------------------------------------------------------------------------- while others are busy
+
+# With a lock of its own, which can be held for long without disturbing anybody.
+# shellcheck disable=SC2016 # for the inner shell
+own_lock=(unshare --mount sh -c 'mount --bind "$0" /run/shakeoff-lists.lock && exec "$@"' "$TMP/lock")
+touch "$TMP/lock"
+attached() { shakeoff status >/dev/null 2>&1; }
+
+daemon_stop
+shakeoff attach s0 >/dev/null
+exec 6>"$TMP/lock"
+flock 6
+server "${own_lock[@]}" "$BUILD/shakeoff" block "$CLIENT4" 6>&- &
+waiting=$!
+sleep 1
+shakeoff detach s0 >/dev/null
+server "${own_lock[@]}" "$BUILD/shakeoff" attach s0 >/dev/null 6>&- &
+within 5 attached
+flock -u 6
+wait $waiting
+is "a block that had to wait holds in the program that is there then" "$(shakeoff list show)" "block $CLIENT4"
+wait $!
+shakeoff detach s0 >/dev/null
+flock 6
+spawn server shakeoffd "${own_lock[@]}" "$BUILD/shakeoffd" --run-dir "$RUN" --config "$CONF" 6>&-
+# shellcheck disable=SC2034 # for ready
+DAEMON_PID=$PID
+check "a daemon does not wait for ever for a command that has stopped" within 20 ready web
+matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be taken up: a command is busy with the lists'
+daemon_stop
+exec 6>&-
 daemon_start
 comes_back
 

@@ -2,20 +2,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/list_lock.h"
 
-int list_lock(bool wait, int *result)
+#define POLL_MS 20
+
+int list_lock(uint32_t patience_ms, int *result)
 {
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000l };
 	/* Not for others to read: a lock can be taken by whoever can open the file. */
 	cleanup_fd int fd = open(LIST_LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return -errno;
-	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)))
-		if (errno != EINTR)
+	for (uint32_t waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB); waited_ms += POLL_MS) {
+		if (errno != EWOULDBLOCK || waited_ms >= patience_ms)
 			return -errno;
+		nanosleep(&pause, NULL);
+	}
 	*result = take_fd(&fd);
 	return 0;
 }

@@ -8,11 +8,17 @@
 #ifndef SHAKEOFF_LIST_LOCK_H
 #define SHAKEOFF_LIST_LOCK_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #define LIST_LOCK_PATH "/run/shakeoff-lists.lock"
 
-/* Takes the lock; *fd is to be closed. Without `wait` -EWOULDBLOCK where another one has it. */
-int list_lock(bool wait, int *fd);
+/* How long a command waits: the longest change, a load of millions, takes half a minute on a busy host. */
+#define LIST_LOCK_PATIENCE_MS 60000
+
+/*
+ * Takes the lock; *fd is to be closed. -EWOULDBLOCK: another one has had it all the time. Nobody waits for ever: it may be a
+ * command that somebody has stopped with ^Z.
+ */
+int list_lock(uint32_t patience_ms, int *fd);
 
 #endif

@@ -114,7 +114,7 @@ static void complete(struct datapath *datapath, struct datapath_attachment *pres
 static void take_up_lists(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
-	int result = list_lock(true, &lock);
+	int result = list_lock(LIST_LOCK_PATIENCE_MS, &lock);
 
 	if (!result)
 		result = datapath_lists_restore(datapath);

@@ -61,42 +61,62 @@ static json_t *entries_json(const struct view_datapath *datapath, const struct l
 	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
 }
 
-static int show_lists(const struct options *options, const struct lists *lists)
+/* of: one for each datapath of the view. now_ns: before they were read. */
+static int show_json(const struct view *view, const struct list *of, uint64_t now_ns)
 {
 	json_t *datapaths = json_array();
-	int result = 0, status = STATUS_OK;
 
-	for (size_t i = 0; i < lists->view.datapath_count && !result; i++) {
-		const struct view_datapath *datapath = &lists->view.datapaths[i];
-		struct list list = { 0 };
-		uint64_t now_ns = view_clock_ns();
+	for (size_t i = 0; i < view->datapath_count; i++)
+		json_array_append_new(datapaths, entries_json(&view->datapaths[i], &of[i], now_ns));
+	return json_print(json_pack("{s:o}", "datapaths", datapaths));
+}
 
-		result = datapath_lists_read(datapath->datapath, &list);
-		if (list.count)
-			qsort(list.entries, list.count, sizeof(*list.entries), compare);
-		if (!result && options->json)
-			json_array_append_new(datapaths, entries_json(datapath, &list, now_ns));
-		if (!result && !options->json && lists->view.datapath_count > 1)
-			printf("# %s\n", datapath->interfaces);
-		if (!result && !options->json)
-			print_entries(&list, now_ns);
-		list_free(&list);
+static int show_text(const struct view *view, const struct list *of, uint64_t now_ns)
+{
+	for (size_t i = 0; i < view->datapath_count; i++) {
+		if (view->datapath_count > 1)
+			printf("# %s\n", view->datapaths[i].interfaces);
+		print_entries(&of[i], now_ns);
 	}
+	return STATUS_OK;
+}
+
+static int read_lists(const struct view *view, struct list *of)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < view->datapath_count && !result; i++)
+		result = datapath_lists_read(view->datapaths[i].datapath, &of[i]);
+	return result;
+}
+
+/* All is read before anything is shown: others, the daemon among them, are not to wait for a pager. */
+static int show_lists(const struct options *options, struct lists *lists, struct list *of)
+{
+	uint64_t now_ns = view_clock_ns();
+	int result = read_lists(&lists->view, of);
+
 	if (result)
-		status = lists_fail("list show", result);
-	else if (options->json)
-		status = json_print(json_pack("{s:O}", "datapaths", datapaths));
-	json_decref(datapaths);
-	return status;
+		return lists_fail("list show", result);
+	lists_unlock(lists);
+	for (size_t i = 0; i < lists->view.datapath_count; i++)
+		if (of[i].count)
+			qsort(of[i].entries, of[i].count, sizeof(*of[i].entries), compare);
+	return (options->json ? show_json : show_text)(&lists->view, of, now_ns);
 }
 
 static int show(const struct options *options)
 {
+	cleanup_free struct list *of = NULL;
 	struct lists lists;
 	int status = lists_open(&lists, "list show");
 
-	if (!status)
-		status = show_lists(options, &lists);
+	if (!status) {
+		of = calloc(lists.view.datapath_count, sizeof(*of));
+		status = of ? show_lists(options, &lists, of) : command_fail("list show", NULL, -ENOMEM);
+	}
+	for (size_t i = 0; i < lists.view.datapath_count && of; i++)
+		list_free(&of[i]);
 	lists_close(&lists);
 	return status;
 }

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/list_lock.h"
 #include "common/log.h"
 #include "shakeoff/lists.h"
@@ -11,24 +11,33 @@
 
 int lists_open(struct lists *lists, const char *what)
 {
-	int status, result;
+	int result;
 
-	lists->lock = -1;
-	status = view_open(&lists->view, what, NULL);
-	if (status)
-		return status;
-	result = list_lock(true, &lists->lock);
+	*lists = (struct lists){ .lock = -1 };
+	if (!privileges_suffice(what))
+		return STATUS_FAILURE;
+	/* The lock first: whoever has it may put another program there, and what is changed of the old one is lost. */
+	result = list_lock(LIST_LOCK_PATIENCE_MS, &lists->lock);
 	if (!result)
-		return STATUS_OK;
-	log_error("%s: the lists cannot be locked with " LIST_LOCK_PATH ": %s", what, strerror(-result));
+		return view_open(&lists->view, what, NULL);
+	if (result == -EWOULDBLOCK)
+		log_error("%s: another command has been busy with the lists for %d s", what,
+			  LIST_LOCK_PATIENCE_MS / 1000);
+	else
+		log_error("%s: the lists cannot be locked with " LIST_LOCK_PATH ": %s", what, strerror(-result));
 	return STATUS_FAILURE;
+}
+
+void lists_unlock(struct lists *lists)
+{
+	cleanup_fd_function(&lists->lock);
+	lists->lock = -1;
 }
 
 void lists_close(struct lists *lists)
 {
 	view_close(&lists->view);
-	if (lists->lock >= 0)
-		close(lists->lock);
+	lists_unlock(lists);
 }
 
 /* Calls back for the name of every service, until it returns true. */

@@ -11,8 +11,11 @@ struct lists {
 	int lock;
 };
 
-/* Waits until nobody else changes them. As view_open(). */
+/* Waits until nobody else changes them, for a minute at most. As view_open(). */
 int lists_open(struct lists *lists, const char *what);
+
+/* Lets others change them. The view stays, but for what the lists hold. */
+void lists_unlock(struct lists *lists);
 void lists_close(struct lists *lists);
 
 /* Whether a service has this name. */

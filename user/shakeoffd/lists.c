@@ -16,6 +16,9 @@
 #define SWEEP_PERIOD_NS NS_PER_S
 #define STEP_NS (3 * NS_PER_MS)
 
+/* At the start and at the end: then the lists are given up rather than the daemon. */
+#define PATIENCE_MS 10000
+
 struct lists_datapath {
 	struct datapath_sweep *sweep; /* NULL: none is under way */
 	uint64_t swept_ns;            /* when the last one began; 0: there has been none */
@@ -28,14 +31,16 @@ static void say(const char *what, int error)
 {
 	const char *detail = datapath_detail();
 
-	log_warn("%s: %s%s%s", what, strerror(-error), *detail ? ": " : "", detail);
+	log_warn("%s: %s%s%s", what,
+		 error == -EWOULDBLOCK ? "a command is busy with the lists, and does not end" : strerror(-error),
+		 *detail ? ": " : "", detail);
 }
 
 /* Of the first alone: commands treat all alike, and a daemon that has loaded the program has no other. */
 static void restore(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
-	int result = list_lock(true, &lock);
+	int result = list_lock(PATIENCE_MS, &lock);
 
 	if (!result)
 		result = datapath_lists_restore(datapath);
@@ -68,7 +73,7 @@ void lists_keep(const struct lists *lists)
 
 		if (!datapath_lists_in_use(datapath) || is_attached(datapath))
 			continue;
-		result = list_lock(true, &lock);
+		result = list_lock(PATIENCE_MS, &lock);
 		if (!result)
 			result = datapath_lists_keep(datapath);
 		if (result)
@@ -155,7 +160,7 @@ int lists_tick(struct lists *lists, uint64_t now_ns)
 		if (!state->sweep && !is_due(state, lists->datapaths[i], now_ns))
 			continue;
 		if (lock < 0)
-			result = list_lock(false, &lock);
+			result = list_lock(0, &lock);
 		if (!result)
 			result = step(state, lists->datapaths[i], now_ns);
 	}
