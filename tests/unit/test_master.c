@@ -9,6 +9,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -78,12 +79,44 @@ static void a_fingerprint_is_no_key(void **state)
 	master_close(master);
 }
 
+/* Whether what functions have left of the stack, below this one's frame, holds the key. */
+__attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) static bool is_left_on_the_stack(
+	const struct shakeoff_key *key)
+{
+	const volatile unsigned char *wanted = (const volatile unsigned char *)key;
+	volatile unsigned char here = 0;
+
+	for (const volatile unsigned char *left = &here - 16384; left < &here - sizeof(*key); left++) {
+		size_t same = here;
+
+		while (same < sizeof(*key) && left[same] == wanted[same])
+			same++;
+		if (same == sizeof(*key))
+			return true;
+	}
+	return false;
+}
+
+static void nothing_of_a_key_is_left_on_the_stack(void **state)
+{
+	struct master *master = master_of(0);
+	struct shakeoff_key key;
+	bool left;
+
+	(void)state;
+	master_derive(master, 28051171u, &key);
+	left = is_left_on_the_stack(&key);
+	assert_false(left);
+	master_close(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_keys_of_an_epoch_are_known_ones),
 		cmocka_unit_test(a_fingerprint_tells_masters_apart_and_is_a_known_one),
 		cmocka_unit_test(a_fingerprint_is_no_key),
+		cmocka_unit_test(nothing_of_a_key_is_left_on_the_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

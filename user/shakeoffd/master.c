@@ -24,10 +24,15 @@ _Static_assert(sizeof(CONTEXT_COOKIES) == crypto_kdf_CONTEXTBYTES + 1, "a contex
 _Static_assert(sizeof(CONTEXT_FINGERPRINT) == crypto_kdf_CONTEXTBYTES + 1, "a context has no terminator");
 _Static_assert(sizeof(struct shakeoff_key) >= crypto_kdf_BYTES_MIN, "crypto_kdf gives no less");
 
+/* More than crypto_kdf takes of the stack: 1 to 2 KB. */
+#define KDF_STACK 4096
+
 static void derive(const struct master *master, const char *context, uint32_t number, unsigned char result[16])
 {
 	/* Fails only for lengths that it does not give. */
 	crypto_kdf_derive_from_key(result, 16, number, context, master->secret);
+	/* blake2b_final() of libsodium 1.0.18 leaves a copy of the result there. */
+	sodium_stackzero(KDF_STACK);
 }
 
 static uint64_t word_of(const unsigned char *bytes)
