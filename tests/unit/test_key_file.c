@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -58,6 +60,14 @@ static void put(const char *content, mode_t mode)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, content, strlen(content)), strlen(content));
 	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void append_zero(void)
+{
+	int fd = open(path, O_WRONLY | O_APPEND);
+
+	assert_int_equal(write(fd, "", 1), 1);
 	close(fd);
 }
 
@@ -124,6 +134,9 @@ static void other_content_is_refused(void **state)
 	refused("more than one line");
 	put("0001020304050607080x0a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", 0600);
 	refused("something else than hexadecimal digits at character 20");
+	put(KEY "\n", 0600);
+	append_zero();
+	refused("has a zero byte");
 	put("0000000000000000000000000000000000000000000000000000000000000000", 0600);
 	refused("nothing but zeroes");
 	memset(large, 'a', sizeof(large) - 1);
@@ -151,6 +164,26 @@ static void a_file_that_others_may_read_or_write_is_refused(void **state)
 	put(KEY "\n", 0600);
 	assert_int_equal(chown(path, 1, 0), 0);
 	refused("belongs to user 1");
+}
+
+static void a_file_that_an_access_control_list_opens_is_refused(void **state)
+{
+	/* Version 2; then tag, permissions, id of each: user::rw- user:1:r-- group::--- mask::r-- other::--- (posix_acl_xattr.h) */
+	static const struct {
+		uint32_t version;
+		struct {
+			uint16_t tag, permissions;
+			uint32_t id;
+		} entries[5];
+	} acl = { 2, { { 1, 6, -1u }, { 2, 4, 1 }, { 4, 0, -1u }, { 16, 4, -1u }, { 32, 0, -1u } } };
+
+	(void)state;
+	put(KEY "\n", 0600);
+	if (geteuid() || setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0))
+		skip();
+	refused("has an access control list");
+	assert_int_equal(chmod(path, 0600), 0); /* the mask, too: nobody but the owner may */
+	taken(&(struct key_file){ .path = path });
 }
 
 static void what_is_no_plain_file_is_refused(void **state)
@@ -241,16 +274,45 @@ static void a_wrong_or_missing_file_is_complained_of_once(void **state)
 	taken(&file);
 }
 
+static void a_file_that_could_not_be_read_for_want_of_descriptors_is_read_again(void **state)
+{
+	struct key_file file = { .path = path };
+	struct rlimit limit, none;
+	struct master *master;
+	char error[256];
+	int result;
+
+	(void)state;
+	put(KEY "\n", 0600);
+	taken(&file);
+	put(OTHER "\n", 0600);
+	assert_false(key_file_changed(&file));
+	assert_true(key_file_changed(&file));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	result = key_file_read(&file, &master, error, sizeof(error));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(result, -EMFILE);
+	assert_true(key_file_changed(&file));
+	taken(&file);
+	assert_false(key_file_changed(&file));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_line_of_64_digits_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(other_content_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_others_may_read_or_write_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_an_access_control_list_opens_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_change_is_seen_once_it_has_settled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_change_that_does_not_settle_is_waited_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_wrong_or_missing_file_is_complained_of_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_could_not_be_read_for_want_of_descriptors_is_read_again,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <common/cleanup.h>
@@ -59,7 +60,13 @@ static int open_file(const struct complaint *complaint, int *result)
 	return 0;
 }
 
-static int check(const struct complaint *complaint, const struct stat *st)
+/* An access control list shows in the mode as what the group may do at most: it may be others that may. */
+static bool has_acl(int fd)
+{
+	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
+}
+
+static int check(const struct complaint *complaint, int fd, const struct stat *st)
 {
 	mode_t mode = st->st_mode & 07777, forbidden = S_IRWXO | S_IWGRP | S_IXGRP;
 
@@ -74,6 +81,10 @@ static int check(const struct complaint *complaint, const struct stat *st)
 			complaint, -EPERM,
 			"is open to others (mode %04o): chmod 600 it, and if they may have read it, make a new key",
 			mode);
+	if (mode & S_IRGRP && has_acl(fd))
+		return complain(
+			complaint, -EPERM,
+			"has an access control list: setfacl -b it, and if others may have read it, make a new key");
 	if (st->st_size > FILE_MAX)
 		return complain(complaint, -EFBIG, "has %lld bytes, where one line of %d hexadecimal digits is meant",
 				(long long)st->st_size, DIGITS);
@@ -93,6 +104,8 @@ static int slurp(const struct complaint *complaint, int fd, char text[FILE_MAX +
 	if (got < 0)
 		return complain(complaint, -errno, "cannot be read: %s", strerror(errno));
 	text[used] = '\0';
+	if (strlen(text) != used)
+		return complain(complaint, -EINVAL, "has a zero byte, where %d hexadecimal digits are meant", DIGITS);
 	return 0;
 }
 
@@ -137,30 +150,48 @@ static int read_master(const struct complaint *complaint, int fd, struct passage
 	return error ? complain(complaint, error, "%s", strerror(-error)) : 0;
 }
 
-int key_file_read(struct key_file *file, struct master **master, char *text, size_t size)
+static int read_file(struct key_file *file, const struct complaint *complaint, struct master **master)
 {
-	struct complaint complaint = { .path = file->path, .size = size };
 	struct passage *passage;
 	cleanup_fd int fd = -1;
 	struct stat st;
 	int error;
 
-	complaint.text = text;
-	file->read = file->seen;
-	error = open_file(&complaint, &fd);
+	error = open_file(complaint, &fd);
 	if (error)
 		return error;
 	if (fstat(fd, &st))
-		return complain(&complaint, -errno, "cannot be looked at: %s", strerror(errno));
+		return complain(complaint, -errno, "cannot be looked at: %s", strerror(errno));
 	file->read = file->seen = state_of(&st);
-	error = check(&complaint, &st);
+	error = check(complaint, fd, &st);
 	if (error)
 		return error;
 	passage = master_memory(sizeof(*passage));
 	if (!passage)
-		return complain(&complaint, -ENOMEM, "%s", strerror(ENOMEM));
-	error = read_master(&complaint, fd, passage, master);
+		return complain(complaint, -ENOMEM, "%s", strerror(ENOMEM));
+	error = read_master(complaint, fd, passage, master);
 	master_memory_close(passage);
+	return error;
+}
+
+/* No fault of the file, which nobody will change because of it: out of descriptors or memory, or a server that is away. */
+static bool may_pass(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EIO || error == -ESTALE ||
+	       error == -EAGAIN;
+}
+
+int key_file_read(struct key_file *file, struct master **master, char *text, size_t size)
+{
+	struct complaint complaint = { .path = file->path, .size = size };
+	const struct key_file_state before = file->read;
+	int error;
+
+	complaint.text = text;
+	file->read = file->seen;
+	error = read_file(file, &complaint, master);
+	if (may_pass(error))
+		file->read = before;
 	return error;
 }
 

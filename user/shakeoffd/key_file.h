@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The key file: one line of 64 hexadecimal digits, the master secret of a fleet. As ssh does with private keys, a file that
- * others than its owner can read or write is refused (the group may read it if it is root's), and so is a symbolic link.
+ * others than its owner can read or write is refused (the group may read it if it is root's, and no access control list
+ * names others), and so is a symbolic link.
  */
 #ifndef SHAKEOFFD_KEY_FILE_H
 #define SHAKEOFFD_KEY_FILE_H
@@ -21,7 +22,7 @@ struct key_file_state {
 
 struct key_file {
 	const char *path;
-	struct key_file_state read; /* when it was last read, well or not */
+	struct key_file_state read; /* when it was last read, well or not; not where another attempt may do better */
 	struct key_file_state seen; /* when it was last looked at */
 };
 

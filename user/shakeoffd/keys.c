@@ -198,7 +198,7 @@ static void follow_file(struct keys *keys, uint64_t now_ns)
 	if (!key_file_changed(&keys->file))
 		return;
 	if (key_file_read(&keys->file, &fresh, sentence, sizeof(sentence)))
-		log_warn("%s; the key that was read before stays in use", sentence);
+		log_warn_limited("%s; the key that was read before stays in use", sentence);
 	else
 		take_master(keys, fresh);
 }
