@@ -5,8 +5,8 @@
 
 #include "list_filter.h"
 
-/* So many entries that lie in each other are looked through: all of IPv4. Of IPv6 a prefix within more expired ones is missed. */
-#define LIST_NESTED_MAX 33
+/* So many entries can lie in each other: one of each length. */
+#define LIST_NESTED_MAX(ipv6) ((ipv6) ? 129 : 33)
 
 enum list_says { LIST_NOTHING, LIST_BLOCKS, LIST_ALLOWS };
 
@@ -14,9 +14,10 @@ enum list_says { LIST_NOTHING, LIST_BLOCKS, LIST_ALLOWS };
  * The live entry with the longest prefix for a key, or NULL. The trie finds the longest one, live or not: behind one that has
  * expired the next shorter one is looked for.
  */
-static __always_inline const struct shakeoff_listed *list_live(void *trie, void *key, __u32 *prefix_len, __u64 now_ns)
+static __always_inline const struct shakeoff_listed *list_live(void *trie, void *key, __u32 *prefix_len, _Bool ipv6,
+							       __u64 now_ns)
 {
-	for (int i = 0; i < LIST_NESTED_MAX; i++) {
+	for (int i = 0; i < LIST_NESTED_MAX(ipv6); i++) {
 		const struct shakeoff_listed *listed = bpf_map_lookup_elem(trie, key);
 
 		if (!listed || !listed->expires_ns || (__s64)(listed->expires_ns - now_ns) > 0)
@@ -33,7 +34,7 @@ static __always_inline const struct shakeoff_listed *list_live4(void *trie, cons
 {
 	struct shakeoff_list_key4 key = { SHAKEOFF_LIST_SCOPE_BITS + 32, scope, flow->client[0] };
 
-	return list_live(trie, &key, &key.prefix_len, now_ns);
+	return list_live(trie, &key, &key.prefix_len, 0, now_ns);
 }
 
 static __always_inline const struct shakeoff_listed *list_live6(void *trie, const struct cookie_flow *flow, __u32 scope,
@@ -42,7 +43,7 @@ static __always_inline const struct shakeoff_listed *list_live6(void *trie, cons
 	struct shakeoff_list_key6 key = { .prefix_len = SHAKEOFF_LIST_SCOPE_BITS + 128, .scope = scope };
 
 	__builtin_memcpy(key.address, flow->client, sizeof(key.address));
-	return list_live(trie, &key, &key.prefix_len, now_ns);
+	return list_live(trie, &key, &key.prefix_len, 1, now_ns);
 }
 
 /* Of two entries, each of which may be NULL: the longer prefix; of equal ones the service's own. */

@@ -193,6 +193,33 @@ static void a_prefix_reaches_from_its_first_to_its_last_address(void **state)
 	}
 }
 
+/* All prefixes of the address but the shortest have expired. */
+static void expired_but_the_shortest(bool ipv6, const char *address)
+{
+	struct prefix prefix;
+	char wrong[256];
+
+	listed(ipv6 ? "::/0" : "0.0.0.0/0");
+	assert_int_equal(prefix_read(address, &prefix, wrong, sizeof(wrong)), 0);
+	for (; prefix.len; prefix.len--) {
+		uint8_t *last = (uint8_t *)prefix.address + (prefix.len - 1) / 8;
+		char line[PREFIX_TEXT];
+
+		prefix_write(&prefix, line, sizeof(line));
+		listed_ago(line, 1);
+		*last &= 0xff00 >> (prefix.len - 1) % 8;
+	}
+}
+
+static void expired_ones_hide_no_shorter_one_however_many_they_are(void **state)
+{
+	(void)state;
+	expired_but_the_shortest(false, "198.51.100.7");
+	assert_true(is_blocked("198.51.100.7"));
+	expired_but_the_shortest(true, "2001:db8:7::7");
+	assert_true(is_blocked("2001:db8:7::7"));
+}
+
 /* ------------------------------------------------------------------------------------------------------------ changes */
 
 static void remove_it(const char *text, uint32_t scope, int expected)
@@ -445,6 +472,7 @@ int main(void)
 {
 	static const struct CMUnitTest others[] = {
 		cmocka_unit_test_setup(a_prefix_reaches_from_its_first_to_its_last_address, reset),
+		cmocka_unit_test_setup(expired_ones_hide_no_shorter_one_however_many_they_are, reset),
 		cmocka_unit_test_setup(what_is_removed_holds_no_longer, reset),
 		cmocka_unit_test_setup(an_empty_list_costs_nothing, reset),
 		cmocka_unit_test_setup(what_is_loaded_replaces_what_was, reset),
