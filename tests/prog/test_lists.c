@@ -5,6 +5,7 @@
  * link: tests/prog/harness.c tests/prog/listed.c user/common/datapath*.c user/common/link.c user/common/log.c
  * link: user/common/list*.c user/common/prefix.c user/common/text.c
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -257,6 +259,47 @@ static void an_empty_list_costs_nothing(void **state)
 	assert_true(is_blocked("198.51.100.7"));
 }
 
+/* A map of the program, by its name. */
+static int map_of_program(const char *name)
+{
+	__u32 ids[64], size = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = { .nr_map_ids = COUNT(ids), .map_ids = (uintptr_t)ids };
+
+	assert_int_equal(bpf_obj_get_info_by_fd(harness.plain_program, &info, &size), 0);
+	for (__u32 i = 0; i < info.nr_map_ids; i++) {
+		struct bpf_map_info map = { 0 };
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		size = sizeof(map);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &size), 0);
+		if (!strcmp(map.name, name))
+			return fd;
+		close(fd);
+	}
+	fail_msg("the program has no map %s", name);
+	return -1;
+}
+
+static void nothing_is_left_of_a_load_that_was_killed(void **state)
+{
+	int outer = map_of_program("lists4"), inner;
+	__u32 which, other, id;
+
+	(void)state;
+	listed_load("198.51.100.7");
+	which = harness.control->lists & SHAKEOFF_LISTS_WHICH;
+	other = which ^ 1;
+	/* As if the next one had come so far. */
+	assert_int_equal(bpf_map_lookup_elem(outer, &which, &id), 0);
+	inner = bpf_map_get_fd_by_id(id);
+	assert_int_equal(bpf_map_update_elem(outer, &other, &inner, 0), 0);
+	close(inner);
+	assert_int_equal(datapath_lists_flush(listed_datapath), 0);
+	assert_int_equal(bpf_map_lookup_elem(outer, &which, &id), -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(outer, &other, &id), -ENOENT);
+	close(outer);
+}
+
 static void what_is_loaded_replaces_what_was(void **state)
 {
 	(void)state;
@@ -475,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup(expired_ones_hide_no_shorter_one_however_many_they_are, reset),
 		cmocka_unit_test_setup(what_is_removed_holds_no_longer, reset),
 		cmocka_unit_test_setup(an_empty_list_costs_nothing, reset),
+		cmocka_unit_test_setup(nothing_is_left_of_a_load_that_was_killed, reset),
 		cmocka_unit_test_setup(what_is_loaded_replaces_what_was, reset),
 		cmocka_unit_test_setup(what_was_added_by_hand_stays_and_beats_what_is_loaded, reset),
 		cmocka_unit_test_setup(the_last_of_two_lines_for_a_prefix_counts, reset),

@@ -268,11 +268,11 @@ static int set_use(struct datapath *datapath, const struct set *set)
 
 int datapath_lists_flush(struct datapath *datapath)
 {
-	uint32_t which = lists_now(datapath) & SHAKEOFF_LISTS_WHICH;
-
 	set_expiry(datapath, 0);
 	__atomic_store_n(&datapath->control->lists, 0, __ATOMIC_RELEASE);
-	take_from_use(datapath, which);
+	/* One is in use; a command that was killed may have left the other. */
+	take_from_use(datapath, 0);
+	take_from_use(datapath, 1);
 	return 0;
 }
 
