@@ -25,6 +25,9 @@ mid_epoch() { within 12 far_from_the_end || bail "the epoch does not end"; }
 
 lab_up
 refuses "key rotate: nothing is attached" 'not attached' "${INSIDE[@]}" "$BUILD/shakeoff" key rotate
+shakeoff attach s0 >/dev/null
+is "before a daemon has run there are no keys, nor a source of them" "$(show loaded)/$(show source)" false/null
+shakeoff detach s0 >/dev/null
 config line 7000
 daemon_start
 server_start line "$SERVER4" 7000 line

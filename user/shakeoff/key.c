@@ -103,8 +103,11 @@ static json_t *fingerprint_json(uint64_t fingerprint)
 
 static json_t *keys_json(const struct view_datapath *datapath, const struct key_view *keys)
 {
+	const char *source = keys->shared ? "file" : "random";
 	json_t *slots = json_array();
 
+	if (!keys->loaded)
+		source = NULL;
 	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
 		const struct slot *slot = &keys->slots[i];
 
@@ -112,8 +115,8 @@ static json_t *keys_json(const struct view_datapath *datapath, const struct key_
 						       slot->use, "made_for", (json_int_t)slot->made_for, "fingerprint",
 						       fingerprint_json(slot->fingerprint)));
 	}
-	return json_pack("{s:I, s:b, s:s, s:o, s:I, s:I, s:o}", "datapath", (json_int_t)datapath->control_id, "loaded",
-			 keys->loaded, "source", keys->shared ? "file" : "random", "fingerprint",
+	return json_pack("{s:I, s:b, s:s?, s:o, s:I, s:I, s:o}", "datapath", (json_int_t)datapath->control_id, "loaded",
+			 keys->loaded, "source", source, "fingerprint",
 			 fingerprint_json(keys->shared ? keys->fingerprint : 0), "epoch", (json_int_t)keys->epoch,
 			 "next_epoch_ms", (json_int_t)(keys->left_ns / 1000000), "slots", slots);
 }
