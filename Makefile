@@ -86,6 +86,7 @@ demo: all tools $(BUILD)/.deps-test
 
 bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
+	@echo 'Every kind of flood: BUILD=$(BUILD) tests/bench/floods.sh. Forged ACKs: BUILD=$(BUILD) tests/bench/guess.sh.'
 
 # An input that breaks something is kept beside its fuzzer.
 fuzz: $(FUZZERS)
@@ -108,7 +109,8 @@ help:
 	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
 	@echo 'make test       all tests: unit, BPF programs, network (root)'
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
-	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root)'
+	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
+	@echo '                tests/bench/guess.sh: connections that an ACK flood forges, beside the kernel'"'"'s'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
 	@echo 'make clean      removes $(BUILD)/'
@@ -186,6 +188,7 @@ $(TESTS): | $(BUILD)/.deps-test
 
 $(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/prog/*.c)): | $(BUILD)/.deps-test
 $(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(SKELETONS)
+$(BUILD)/san/tests/prog/test_flood_kinds.o: $(BUILD)/tests/bench/flood.skel.h
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 	$(call say,FUZZ,$@)

@@ -57,6 +57,56 @@ static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, 
 	return handoff(ctx, packet, walk, NULL, 0);
 }
 
+/* Whether the ACK whose cookie is in scratch has opened a connection before. */
+static __always_inline _Bool past_opened(const struct past *past, const struct walk *walk)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+	const struct opening *opening = &walk->scratch->opening;
+
+	return earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn;
+}
+
+/*
+ * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_judgement; scratch->opt and scratch->opening are then
+ * what it says. A global function: see scratch_get().
+ */
+__noinline int ack_cookie(struct xdp_md *ctx)
+{
+	struct walk walk = { .scratch = scratch_get() };
+	__u32 zero = 0;
+
+	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
+		return COOKIE_BAD;
+	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)
+		return COOKIE_UNREADABLE;
+	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt, &walk.scratch->opening);
+}
+
+/* The judgement on an ACK, guesses told apart. */
+static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx, const struct walk *walk,
+							     const struct past *past)
+{
+	enum cookie_judgement judgement = ack_cookie(ctx);
+
+	if (judgement == COOKIE_GOOD && !walk->scratch->opt.timestamps && !past_opened(past, walk) &&
+	    ack_is_unasked(walk->service_id))
+		return COOKIE_UNASKED;
+	return judgement;
+}
+
+/* The verdict on an ACK without a socket and without a good cookie. */
+static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk, enum cookie_judgement judgement)
+{
+	guess_count(walk);
+	switch (judgement) {
+	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
+	case COOKIE_UNASKED: return SHAKEOFF_ACK_UNASKED;
+	case COOKIE_EXPIRED: return SHAKEOFF_ACK_EXPIRED;
+	default: return SHAKEOFF_ACK_BAD_COOKIE;
+	}
+}
+
 /* An ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
 							const struct walk *walk, const struct past *past,
@@ -65,8 +115,9 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	const struct shakeoff_validated *earlier = past->earlier;
 	struct opening *opening = &walk->scratch->opening;
 	const struct tcpopt *opt = &walk->scratch->opt;
+	enum shakeoff_verdict verdict;
 
-	if (earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn) {
+	if (past_opened(past, walk)) {
 		if (past->follows)
 			return segment_follow(ctx, packet, walk, past);
 		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
@@ -74,39 +125,32 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
 	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
+	if (checksum_fails(ctx, walk))
+		return SHAKEOFF_BAD_CHECKSUM;
 	ack_opening(packet, walk, profile, opt, opening);
 	if (past->in_time_wait)
 		opening->replaced = past->time_wait.rcv_nxt;
-	if (service_full(walk->service))
-		return ack_overflow(ctx, packet, walk);
-	return handoff(ctx, packet, walk, opening, earlier != NULL);
+	verdict = ack_check(ctx, packet, walk);
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, walk, opening, earlier != NULL) : verdict;
 }
 
 static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk, const struct past *past)
 {
-	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
-	enum cookie_judgement judgement;
+	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
 
-	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
-		return SHAKEOFF_ACK_UNSERVED;
-	if (options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch) == OPTIONS_MISSING)
-		return SHAKEOFF_BAD_SEGMENT;
-	judgement = ack_judge(packet, walk, &walk->scratch->opt, &walk->scratch->opening);
 	if (judgement == COOKIE_GOOD)
-		return ack_accept(ctx, packet, walk, past, profile);
+		return ack_accept(ctx, packet, walk, past, &walk->scratch->recent.profile);
+	if (judgement == COOKIE_UNREADABLE)
+		return SHAKEOFF_BAD_HEADER;
 	if (past->follows)
 		return segment_follow(ctx, packet, walk, past);
-	if (past->in_time_wait)
-		return SHAKEOFF_SOCKET;
-	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
+	return past->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(walk, judgement);
 }
 
-/* No ACK, and nothing to do with what is open. */
-static __always_inline enum shakeoff_verdict segment_ignore(const struct packet *packet, const struct walk *walk)
+/* Nothing to do with what is open. */
+static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct walk *walk)
 {
-	if (!(packet->flags & TCP_FLAG_RST))
-		return SHAKEOFF_BAD_SEGMENT;
 	half_open_reset(packet, walk);
 	return SHAKEOFF_RST_IGNORED;
 }
@@ -114,12 +158,8 @@ static __always_inline enum shakeoff_verdict segment_ignore(const struct packet 
 static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
 								const struct walk *walk, struct past *past)
 {
-	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_UNSERVED)
-		return SHAKEOFF_ACK_UNSERVED;
 	if (packet->flags & TCP_FLAG_SYN)
 		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_IGNORED;
-	if (!tcp_lengths_fit(packet, walk->frame_len))
-		return SHAKEOFF_BAD_SEGMENT;
 	past_look_up(past, packet, walk);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return queue_ack_walk(ctx, packet, walk, past);
@@ -127,7 +167,7 @@ static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *c
 		return segment_follow(ctx, packet, walk, past);
 	if (past->in_time_wait)
 		return SHAKEOFF_SOCKET;
-	return segment_ignore(packet, walk);
+	return rst_ignore(packet, walk);
 }
 
 /*
@@ -149,85 +189,211 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 {
 	const struct shakeoff_validated *earlier = past->earlier;
 	struct opening *opening = &walk->scratch->opening;
+	enum shakeoff_verdict verdict;
 
-	if (earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn) {
+	if (past_opened(past, walk)) {
 		if (past->follows)
 			return listener_follow(past);
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
-	if (listener_full(walk))
-		return ack_overflow(ctx, packet, walk);
+	if (checksum_fails(ctx, walk))
+		return SHAKEOFF_BAD_CHECKSUM;
+	verdict = ack_check(ctx, packet, walk);
+	if (verdict != VERDICT_NONE)
+		return verdict;
 	opening->replaced = bpf_get_smp_processor_id();
 	return admit(ctx, packet, walk, opening, earlier != NULL);
 }
 
+/* How the hook stands to what belongs to no socket. */
+enum stance {
+	STANCE_UNSERVED,  /* nobody listens, or nothing can be answered: it is the kernel's */
+	STANCE_PEACE,     /* the kernel's, too: it makes the handshakes */
+	STANCE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
+	STANCE_ANSWERING, /* it is ours alone */
+};
+
+static __always_inline enum stance listener_stance(const struct walk *walk)
+{
+	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return STANCE_UNSERVED;
+	if (!listener_is_ready(walk))
+		return walk->service->engage == SHAKEOFF_ENGAGE_NEVER ? STANCE_PEACE : STANCE_UNSERVED;
+	if (engaged(walk->service, walk->now_ns))
+		return STANCE_ANSWERING;
+	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_PEACE;
+}
+
+static __always_inline enum stance queue_stance(const struct walk *walk)
+{
+	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_UNSERVED)
+		return STANCE_UNSERVED;
+	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+		return STANCE_UNSERVED;
+	return STANCE_ANSWERING;
+}
+
+/* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
+static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet, const struct walk *walk,
+								 enum stance stance, enum cookie_judgement judgement)
+{
+	if (stance != STANCE_ANSWERING)
+		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	if (judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) && kernel_cookie_good(packet))
+		return SHAKEOFF_ACK_KERNEL_COOKIE;
+	return ack_invalid(walk, judgement);
+}
+
 static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
 							       const struct walk *walk, const struct past *past,
-							       _Bool answering)
+							       enum stance stance)
+{
+	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
+
+	if (judgement == COOKIE_GOOD)
+		return listener_accept(ctx, packet, walk, past);
+	if (past->follows && judgement != COOKIE_UNREADABLE)
+		return listener_follow(past);
+	return listener_ack_refuse(packet, walk, stance, judgement);
+}
+
+static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md *ctx, const struct packet *packet,
+								   const struct walk *walk, struct past *past,
+								   enum stance stance)
+{
+	if (packet->flags & TCP_FLAG_SYN)
+		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_IGNORED :
+						    stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	past_look_up(past, packet, walk);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+		return listener_ack_walk(ctx, packet, walk, past, stance);
+	if (past->follows)
+		return listener_follow(past);
+	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+}
+
+/* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
+static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
+							   const struct walk *walk, struct past *past,
+							   enum stance stance, enum socket_found found)
+{
+	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
+		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_UNSERVED);
+	if (stance == STANCE_PEACE)
+		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
+				   queue_segment_walk(ctx, packet, walk, past);
+}
+
+/*
+ * A segment whose tuple has no socket, as the filter says, while strays press: nothing is known of it in any map, either. What may
+ * be honest all the same is VERDICT_NONE, and is looked up.
+ */
+static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, enum stance stance)
 {
 	enum cookie_judgement judgement;
 
-	if (options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch) == OPTIONS_MISSING)
-		return answering ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_ACK_PEACE;
-	judgement = ack_judge(packet, walk, &walk->scratch->opt, &walk->scratch->opening);
+	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (stance <= STANCE_PEACE)
+		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
+		tuple_of(&packet->flow, &walk->scratch->tuple);
+		return rst_ignore(packet, walk);
+	}
+	judgement = ack_cookie(ctx);
 	if (judgement == COOKIE_GOOD)
-		return listener_accept(ctx, packet, walk, past);
-	if (past->follows)
-		return listener_follow(past);
-	if (!answering)
-		return SHAKEOFF_ACK_PEACE;
-	if (kernel_cookies_are_out(walk) && kernel_cookie_good(packet))
-		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	return judgement == COOKIE_EXPIRED ? SHAKEOFF_ACK_EXPIRED : SHAKEOFF_ACK_BAD_COOKIE;
+		return VERDICT_NONE;
+	return by_listener(walk) ? listener_ack_refuse(packet, walk, stance, judgement) : ack_invalid(walk, judgement);
 }
 
-/* In peace, when no cookie is out any more, segments cost nothing but this. */
-static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md *ctx, const struct packet *packet,
-								   const struct walk *walk)
+/*
+ * Looks the socket up. One that the filter did not know gets into it: the host's own connections begin so, with a SYN-ACK. A
+ * static function of its own, for the sake of the stack.
+ */
+static __noinline enum socket_found segment_find(struct xdp_md *ctx, const struct packet *packet,
+						 const struct walk *walk, _Bool may_have_socket,
+						 struct time_wait *time_wait)
 {
-	_Bool answering = engaged(walk->service, walk->now_ns);
-	struct past past = {};
+	enum socket_found found = by_listener(walk) ? listener_find(ctx, packet, walk, time_wait) :
+						      socket_find(ctx, packet, time_wait, NULL);
 
-	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED) || !listener_is_ready(walk))
-		return SHAKEOFF_ACK_UNSERVED;
-	if (walk->scratch->recent.left || !(answering || cookies_are_left(walk)))
-		return SHAKEOFF_ACK_PEACE;
-	switch (listener_find(ctx, packet, walk, &past.time_wait)) {
-	case SOCKET_NONE: return SHAKEOFF_ACK_UNSERVED;
-	case SOCKET_EXISTS: listener_confirm(packet, walk); return SHAKEOFF_SOCKET;
-	case SOCKET_TIME_WAIT: return SHAKEOFF_SOCKET;
-	case SOCKET_LISTENS: break;
-	}
-	if (!answering && ((packet->flags & TCP_FLAG_SYN) || !tcp_lengths_fit(packet, walk->frame_len)))
-		return SHAKEOFF_ACK_PEACE;
+	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) &&
+	    (!may_have_socket || (packet->flags & TCP_FLAG_SYN)))
+		filter_note(&packet->flow, walk->control, 0);
+	return found;
+}
+
+static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, enum stance stance,
+							     _Bool may_have_socket)
+{
+	struct past past = {};
+	enum socket_found found = segment_find(ctx, packet, walk, may_have_socket, &past.time_wait);
+
+	if (found == SOCKET_EXISTS && by_listener(walk))
+		listener_confirm(packet, walk);
+	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))
+		return SHAKEOFF_SOCKET;
+	past.in_time_wait = found == SOCKET_TIME_WAIT;
+	return segment_judge(ctx, packet, walk, &past, stance, found);
+}
+
+/*
+ * Whether the filter's word spares the look-up: see stray.h. A SYN-ACK is looked up always: it belongs to a connection that the
+ * host itself begins, of which the filter may not know yet. Without a server so is everything.
+ */
+static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
+					   _Bool may_have_socket)
+{
 	if (packet->flags & TCP_FLAG_SYN)
-		return SHAKEOFF_SYNACK_IGNORED;
-	if (!tcp_lengths_fit(packet, walk->frame_len))
-		return SHAKEOFF_BAD_SEGMENT;
-	past_look_up(&past, packet, walk);
-	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return listener_ack_walk(ctx, packet, walk, &past, answering);
-	if (past.follows)
-		return listener_follow(&past);
-	if (!answering)
+		return 0;
+	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
+}
+
+/* A segment to a service that is not left to the kernel, and whose lengths fit. */
+static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
+							  const struct walk *walk)
+{
+	enum stance stance = by_listener(walk) ? listener_stance(walk) : queue_stance(walk);
+	_Bool pressed = strays_press(walk->service, walk->now_ns), may_have_socket = 1, spared;
+	enum shakeoff_verdict verdict = VERDICT_NONE;
+	_Bool sampled = 0;
+
+	if (pressed || stance == STANCE_PEACE)
+		may_have_socket = filter_may_have(&packet->flow, walk->control);
+	spared = filter_spares(packet, stance, pressed, may_have_socket);
+	if (spared)
+		sampled = segment_is_sampled(walk);
+	if (spared && !sampled && may_have_socket)
 		return SHAKEOFF_ACK_PEACE;
-	return segment_ignore(packet, walk);
+	if (spared && !sampled)
+		verdict = segment_dismiss(ctx, packet, walk, stance);
+	if (verdict == VERDICT_NONE)
+		verdict = segment_look_up(ctx, packet, walk, stance, may_have_socket);
+	if (sampled && verdict == SHAKEOFF_SOCKET)
+		source_look(ctx, walk->service_id);
+	if (verdict_is_stray(verdict))
+		strays_count(packet, walk, sampled && !pressed ? stray_sample_weight(walk->service) : 1);
+	return verdict;
 }
 
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	struct past past = {};
-	enum socket_found found;
-
-	if (by_listener(walk))
-		return listener_segment_walk(ctx, packet, walk);
-	found = socket_find(ctx, packet, &past.time_wait, NULL);
-	if (found == SOCKET_EXISTS)
-		return SHAKEOFF_SOCKET;
-	past.in_time_wait = found == SOCKET_TIME_WAIT;
-	return queue_segment_walk(ctx, packet, walk, &past);
+	if (is_left(walk)) {
+		if (segment_is_sampled(walk))
+			source_look(ctx, walk->service_id);
+		return SHAKEOFF_ACK_PEACE;
+	}
+	if (!tcp_lengths_fit(packet, walk->frame_len))
+		return SHAKEOFF_BAD_HEADER;
+	return segment_sort(ctx, packet, walk);
 }
 
 #endif

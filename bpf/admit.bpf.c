@@ -22,6 +22,7 @@
 #include <shakeoff/abi.h>
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
+#include <shakeoff/source.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -81,7 +82,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 		return 0;
 	if (entry->cookie != packet->ack - 1 || entry->client_isn != packet->seq - 1)
 		return 0;
-	if (!service_find(scratch, walk->control, skb->ifindex) || !scratch->recent.has_profile)
+	if (service_find(scratch, walk->control, skb->ifindex) != SERVICE_FOUND || !scratch->recent.has_profile)
 		return 0;
 	walk->service_id = scratch->recent.service;
 	walk->service = bpf_map_lookup_elem(&service_state, &walk->service_id);

@@ -21,9 +21,9 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 	admission_fill(admission, walk->service_id, &opening->options, rcv_wscale, &walk->scratch->opt);
 }
 
-static __always_inline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet,
-						   const struct walk *walk, const struct opening *opening,
-						   _Bool replace)
+/* A static function of its own, for the sake of the stack. */
+static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk,
+					      const struct opening *opening, _Bool replace)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	__u8 rcv_wscale = service_wscale(walk->service, profile, &opening->options);
@@ -34,6 +34,7 @@ static __always_inline enum shakeoff_verdict admit(struct xdp_md *ctx, const str
 	filter_note(&packet->flow, walk->control, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
+	source_opened(walk->service_id, walk->service->enqueued);
 	__sync_fetch_and_add(&walk->service->enqueued, 1);
 	admission_write(ctx, walk, opening, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;

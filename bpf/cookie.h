@@ -21,6 +21,7 @@
  * MAC: the low bits of SipHash-2-4 over addresses, ports, client's ISN, whole epoch (32 bits) and option bits, under the
  * key of the epoch's slot. An ACK of random numbers is taken for good with 2 of 2^32 values (timestamps) or 2 of the 4
  * epoch values times 2^-26, which is 2^-27 (without); 3 instead of 2 where cookies of the next epoch are good as well.
+ * What is done about 2^-27 is in shakeoff/asked.h.
  */
 #ifndef SHAKEOFF_BPF_COOKIE_H
 #define SHAKEOFF_BPF_COOKIE_H
@@ -211,11 +212,14 @@ static __always_inline void cookie_begin(struct siphash *hash, const struct shak
 	}
 }
 
-/* The cookie of an epoch, from the hash that cookie_begin() began with the same cookie_beginning(). */
-static __always_inline __u32 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
+/*
+ * The cookie of an epoch, from the hash that cookie_begin() began with the same cookie_beginning(): the lower half of what is
+ * returned. The upper half is that of the MAC, which no SYN-ACK shows: it tells this cookie from others to who has the key alone.
+ */
+static __always_inline __u64 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 epoch, __u32 bits)
 {
-	__u32 mac;
+	__u64 mac, unseen;
 
 	if (flow->ipv6) {
 		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
@@ -227,14 +231,15 @@ static __always_inline __u32 cookie_end(struct siphash *hash, const struct cooki
 		mac = siphash_end(hash, flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32) |
 						(23ull << 56));
 	}
+	unseen = mac >> 32 << 32;
 	if (bits & COOKIE_TIMESTAMPS)
-		return (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
-	return (bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT) |
+		return unseen | (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
+	return unseen | (bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT) |
 	       (mac & ((1u << COOKIE_EPOCH_SHIFT) - 1));
 }
 
 /* Both at once. */
-static __always_inline __u32 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow,
+static __always_inline __u64 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow,
 					__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	struct siphash hash;

@@ -20,6 +20,12 @@ static __always_inline _Bool verdict_passes(__u32 verdict)
 	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_meanings[verdict].action == XDP_PASS;
 }
 
+/* Whether it says that a segment belonged to no socket. */
+static __always_inline _Bool verdict_is_stray(__u32 verdict)
+{
+	return verdict < SHAKEOFF_VERDICT_COUNT && (verdict_meanings[verdict].counts & SHAKEOFF_COUNTS_STRAY);
+}
+
 #define NO_SERVICE 0xffffffffu
 
 static __always_inline void count_service(__u32 service, __u32 counts)

@@ -15,31 +15,54 @@
 /* Below this rate one batch alone would be too many for a window of half of it. */
 #define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS))
 
+/* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
+static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
+					   __u32 rate)
+{
+	__u64 allowed = rate * (length_ns / NSEC_PER_MSEC) / 1000;
+
+	/* Signed: another CPU may have begun it after our clock was read. */
+	if ((__s64)(now_ns - *start_ns) >= (__s64)length_ns) {
+		*start_ns = now_ns;
+		*counted = events;
+		return events > allowed;
+	}
+	__sync_fetch_and_add(counted, events);
+	return *counted > allowed;
+}
+
 /* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
 static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
 {
-	__u64 allowed = (__u64)rate * (SHAKEOFF_ENGAGE_WINDOW_NS / NSEC_PER_MSEC) / 1000;
-
-	if (now_ns - service->window_ns >= SHAKEOFF_ENGAGE_WINDOW_NS) {
-		service->window_ns = now_ns;
-		service->window_syns = syns;
-		return syns > allowed;
-	}
-	__sync_fetch_and_add(&service->window_syns, syns);
-	return service->window_syns > allowed;
+	return window_counts(&service->window_ns, &service->window_syns, SHAKEOFF_ENGAGE_WINDOW_NS, now_ns, syns, rate);
 }
 
-static __always_inline void engage_pressed(struct shakeoff_service *service, __u64 now_ns)
+/* For how many the present packet stands in a flood, of which *seen is this CPU's count; 0: it is not counted. */
+static __always_inline __u32 batch_of(__u32 *seen, __u32 rate)
 {
-	if (service->pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
-		service->pressure_ns = now_ns;
+	if (rate < ENGAGE_BATCH_RATE)
+		return 1;
+	return ++*seen % ENGAGE_BATCH ? 0 : ENGAGE_BATCH;
 }
 
-/* Whether the service is under a flood, or was until a moment ago. */
-static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
+/* Notes that there is pressure. */
+static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
+{
+	if (*pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
+		*pressure_ns = now_ns;
+}
+
+/* Whether there was pressure until a moment ago. */
+static __always_inline _Bool is_pressed(__u64 pressure_ns, __u64 now_ns)
 {
 	/* Signed: another CPU may have written after our clock was read. */
-	return service->pressure_ns && (__s64)(now_ns - service->pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
+/* Whether the service is under a flood of SYNs, or was until a moment ago. */
+static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return is_pressed(service->pressure_ns, now_ns);
 }
 
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
@@ -82,19 +105,31 @@ static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
 	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
 }
 
+/*
+ * Whether the accept queue that the hook is to share has `places` left or less: `scarce` of them when a quarter is taken. In peace
+ * the kernel fills it, and asks nobody whose turn it is.
+ */
+static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
+{
+	return recent->listener_scarce && (__s64)recent->listener_room <= places;
+}
+
 /* A SYN in peace. Returns whether it begins the answering. */
-static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, const struct listening *listener,
+static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, const struct recent *recent,
 					      __u64 now_ns)
 {
+	const struct listening *listener = &recent->listener;
 	__u32 cause = SHAKEOFF_CAUSE_NONE;
 
 	if (window_exceeds(service, now_ns, 1, service->engage_rate))
 		cause = SHAKEOFF_CAUSE_SYN_RATE;
 	else if (listener->half_open > listener->backlog / 2)
 		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
+	else if (accept_queue_is_short(recent, (__u64)recent->listener_scarce * 2 / 3))
+		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
 	if (!cause)
 		return 0;
-	engage_pressed(service, now_ns);
+	press(&service->pressure_ns, now_ns);
 	service->cause = cause;
 	service->engagements++;
 	service->engaged_ns = now_ns;
@@ -104,42 +139,68 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 /* A SYN that is answered. */
 static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
 {
-	__u32 batch = 1, rate = service->engage_rate;
+	__u32 stands_for = 1, rate = service->engage_rate;
 
 	if (in_flood(service, now_ns)) {
-		if (rate >= ENGAGE_BATCH_RATE)
-			batch = ENGAGE_BATCH;
-		if (++scratch->syns % batch)
+		stands_for = batch_of(&scratch->syns, rate);
+		if (!stands_for)
 			return;
 		rate /= 2;
 	}
-	if (window_exceeds(service, now_ns, batch, rate))
-		engage_pressed(service, now_ns);
+	if (window_exceeds(service, now_ns, stands_for, rate))
+		press(&service->pressure_ns, now_ns);
 }
 
-/* The listening socket was looked at: does its SYN queue keep us? */
-static __always_inline void engage_look(struct shakeoff_service *service, const struct listening *listener,
-					__u64 now_ns)
+/* The listening socket was looked at: do its queues keep us? */
+static __always_inline void engage_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
 {
-	if (listener->half_open > listener->backlog / 4)
-		engage_pressed(service, now_ns);
+	const struct listening *listener = &recent->listener;
+
+	if (listener->half_open > listener->backlog / 4 ||
+	    (service->engage == SHAKEOFF_ENGAGE_AUTO && service->engaged_ns &&
+	     accept_queue_is_short(recent, recent->listener_scarce)))
+		press(&service->pressure_ns, now_ns);
+}
+
+/* So many packets of `rate` a second may pass in a window of a budget. */
+static __always_inline __u64 budget_of(__u32 rate)
+{
+	return (__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+}
+
+/*
+ * Whether the SYN in scratch is within its service's budget; beyond it known and allowed sources have as much again. A global
+ * function: see scratch_get().
+ */
+__noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	__u32 window;
+	__u64 most;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	most = budget_of(service->syn_budget);
+	window = scratch->moment.now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
+	if (service->budget_window != window) {
+		service->budget_window = window;
+		service->budget_syns = service->budget_known = 0;
+	}
+	if (service->budget_syns < most) {
+		__sync_fetch_and_add(&service->budget_syns, 1);
+		return 1;
+	}
+	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
+		return 0;
+	__sync_fetch_and_add(&service->budget_known, 1);
+	return 1;
 }
 
 /* A SYN that only the kernel can answer: passes within the budget. */
-static __always_inline enum shakeoff_verdict syn_to_kernel(struct shakeoff_service *service, __u64 now_ns,
-							   enum shakeoff_verdict verdict)
+static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *walk, enum shakeoff_verdict verdict)
 {
-	__u64 allowed = (__u64)service->syn_budget * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
-	__u32 window = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
-
-	if (service->budget_window != window) {
-		service->budget_window = window;
-		service->budget_syns = 0;
-	}
-	if (service->budget_syns >= allowed)
-		return SHAKEOFF_SYN_BUDGET;
-	__sync_fetch_and_add(&service->budget_syns, 1);
-	return verdict;
+	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
 }
 
 #endif

@@ -21,13 +21,17 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
 	moment->now_ns = bpf_ktime_get_ns();
 	moment->epoch = (moment->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
 	moment->clock_ms = moment->now_ns / NSEC_PER_MSEC;
+	moment->asked_period = shakeoff_asked_period(moment->now_ns);
+	moment->reply_window = moment->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
+	moment->reply_batch = control->replies.batch;
+	moment->reply_salt = control->replies.salt;
 }
 
 /*
- * The cookie of an epoch for the packet in scratch. bits: of cookie_encode(). Begins from the hash that the last packet to
+ * The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). Begins from the hash that the last packet to
  * this address began, if it was of the same epoch. A global function: see scratch_get().
  */
-__noinline __u32 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
+__noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	struct scratch *scratch = scratch_get();
 	struct recent *recent;

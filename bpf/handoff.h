@@ -91,6 +91,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 	filter_note(&packet->flow, walk->control, 0);
 	event->type = SHAKEOFF_EVENT_OPEN;
 	event_opening(event, opening);
+	source_opened(walk->service_id, walk->service->enqueued);
 	__sync_fetch_and_add(&walk->service->enqueued, 1);
 	bpf_ringbuf_submit(event, 0);
 	return SHAKEOFF_ACK_VALID;

@@ -21,6 +21,7 @@
 #include <shakeoff/abi.h>
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
+#include <shakeoff/source.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -31,20 +32,30 @@
 #include "parse.h"
 #include "walk.h"
 
+#include "checksum.h"
 #include "copy.h"
 #include "count.h"
 #include "epoch.h"
 #include "filter.h"
 #include "judge.h"
+#include "kernel_cookie.h"
 #include "list.h"
+#include "malformed.h"
 #include "options.h"
 #include "service.h"
+#include "sketch.h"
 #include "socket.h"
+#include "source.h"
 #include "synack.h"
 #include "validated.h"
 
 #include "engage.h"
+#include "fragment.h"
 #include "half_open.h"
+#include "asked.h"
+#include "limit.h"
+#include "reply.h"
+#include "stray.h"
 #include "overflow.h"
 
 #include "listener.h"
@@ -71,9 +82,12 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	packet = &walk.scratch->packet;
 	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);
 	if (err)
-		return err == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
-	if (!service_find(walk.scratch, walk.control, ctx->ingress_ifindex))
-		return SHAKEOFF_NOT_OURS;
+		return err == PARSE_OTHER ? SHAKEOFF_NOT_OURS : fragment_walk(ctx, err, frame_len);
+	switch (service_find(walk.scratch, walk.control, ctx->ingress_ifindex)) {
+	case SERVICE_NONE: return SHAKEOFF_NOT_OURS;
+	case SERVICE_PORT_ZERO: return SHAKEOFF_BAD_SEGMENT;
+	case SERVICE_FOUND: break;
+	}
 	walk.service_id = *service_id = walk.scratch->recent.service;
 	walk.service = bpf_map_lookup_elem(&service_state, service_id);
 	if (!walk.service)

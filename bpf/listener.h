@@ -5,12 +5,15 @@
 
 #define ONE_TAG_L3_OFFSET (sizeof(struct ethhdr) + sizeof(struct vlan_tag))
 
-/* No verdict yet: the walk goes on. */
-#define VERDICT_NONE SHAKEOFF_VERDICT_COUNT
-
 static __always_inline _Bool by_listener(const struct walk *walk)
 {
 	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+}
+
+/* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
+static __always_inline _Bool is_left(const struct walk *walk)
+{
+	return walk->scratch->recent.left || walk->service->left == SHAKEOFF_LEFT_NETFILTER;
 }
 
 /* Whether everything is there that answering and admitting need. */
@@ -25,18 +28,23 @@ static __always_inline _Bool listener_is_ready(const struct walk *walk)
  * How many more connections may wait: not those that wait in the socket's accept queue, and not those that are on their way
  * there from the hook.
  */
-static __always_inline __u64 listener_room(const struct listening *listener, const struct shakeoff_service *service,
-					   __u64 enqueued)
+static __always_inline void listener_measure(struct recent *recent, const struct shakeoff_service *service)
 {
+	const struct listening *listener = &recent->listener;
 	__u32 capacity = listener->backlog < service->backlog ? listener->backlog : service->backlog;
+	__u64 enqueued = service->enqueued, taken = listener->waiting;
 	__s64 on_their_way = enqueued - service->dequeued;
-	__u64 taken = listener->waiting;
 
 	if (!capacity) /* listen(fd, 0): the kernel takes one all the same */
 		capacity = 1;
 	if (on_their_way > 0)
 		taken += on_their_way;
-	return taken < capacity ? capacity - taken : 0;
+	recent->listener_enqueued = enqueued;
+	recent->listener_room = taken < capacity ? capacity - taken : 0;
+	recent->listener_scarce = scarce_places(service, capacity);
+	recent->listener_capacity = capacity;
+	/* More may wait than the hook has let through: what the kernel's own handshake brought. */
+	recent->listener_head = enqueued > taken ? enqueued - taken : 0;
 }
 
 /* socket_find() with the listening socket remembered for this tick. */
@@ -48,9 +56,8 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 
 	if (found == SOCKET_LISTENS) {
 		recent->listener_tick = walk->scratch->moment.tick;
-		recent->listener_enqueued = walk->service->enqueued;
-		recent->listener_room = listener_room(&recent->listener, walk->service, recent->listener_enqueued);
-		engage_look(walk->service, &recent->listener, walk->now_ns);
+		listener_measure(recent, walk->service);
+		engage_look(walk->service, recent, walk->now_ns);
 	}
 	return found;
 }
@@ -60,19 +67,19 @@ static __always_inline _Bool listener_is_remembered(const struct walk *walk)
 	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
 }
 
-/* Whether the accept queue has no room, with what the hook has let through since the socket was looked at. */
-static __always_inline _Bool listener_full(const struct walk *walk)
+/* How many more connections may wait, with what the hook has let through since the socket was looked at. */
+static __always_inline __s64 listener_free(const struct walk *walk)
 {
 	const struct recent *recent = &walk->scratch->recent;
 
-	return walk->service->enqueued - recent->listener_enqueued >= recent->listener_room;
+	return recent->listener_room - (walk->service->enqueued - recent->listener_enqueued);
 }
 
 /* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */
 static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk)
 {
-	const struct listening *listener = &walk->scratch->recent.listener;
+	const struct recent *recent = &walk->scratch->recent;
 	struct time_wait time_wait = {};
 
 	switch (listener_find(ctx, packet, walk, &time_wait)) {
@@ -80,11 +87,13 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}
-	if (listener->left)
-		return syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_LEFT);
-	if (engage_peace_syn(walk->service, listener, walk->now_ns))
+	if (recent->listener.left)
+		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+	if (engage_peace_syn(walk->service, recent, walk->now_ns))
 		return VERDICT_NONE;
-	return listener_full(walk) ? syn_overflow(ctx, packet, walk) : SHAKEOFF_SYN_PEACE;
+	if (listener_free(walk) <= 0)
+		return syn_overflow(ctx, packet, walk);
+	return limit_admits_syn(walk) ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYN_SOURCE_LIMIT;
 }
 
 /* The service's state, before the SYN itself is looked at. */
@@ -98,7 +107,7 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 	/* Of two VLAN tags one is still there when the tc program runs, and the kernel then takes no request. */
 	if (service->engage == SHAKEOFF_ENGAGE_NEVER || walk->scratch->recent.left ||
 	    packet->l3_offset > ONE_TAG_L3_OFFSET)
-		return syn_to_kernel(service, walk->now_ns, SHAKEOFF_SYN_LEFT);
+		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;
 	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);

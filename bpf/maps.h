@@ -25,6 +25,7 @@ struct packet {
 	__u32 l3_offset;   /* of the IP header in the frame */
 	__u32 l4_offset;   /* of the TCP header in the frame */
 	__u32 segment_len; /* TCP header and payload, as IP says */
+	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
 };
 
 /*
@@ -39,6 +40,7 @@ struct reply {
 	__u8 flags;
 	__u8 ttl;
 	__u32 option_words;
+	__u32 tsecr_word; /* which of them echoes the client's timestamp, if one does */
 	__be32 options
 		[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words; without tsecr, which has its place in them */
 	/* Made ready: */
@@ -68,6 +70,7 @@ struct opening {
 	__u8 rcv_wscale;
 	__u8 pad0;
 	__u32 replaced; /* as in struct shakeoff_validated */
+	__u32 unseen;   /* of cookie_end(), the upper half */
 	struct cookie_options options;
 	__u16 pad;
 };
@@ -150,6 +153,43 @@ struct {
 	__type(value, struct shakeoff_half_open);
 } half_open SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shakeoff_reply_cells);
+} reply_cells SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHAKEOFF_MAX_SOURCES);
+	__type(key, struct shakeoff_source_key);
+	__type(value, struct shakeoff_source);
+} sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHAKEOFF_MAX_SYN_SOURCES);
+	__type(key, struct shakeoff_source_key);
+	__type(value, __u64);
+} syn_sources SEC(".maps");
+
+/* Of SYNs, for limit.h: a CPU's counts, in rows as large as an element may be. */
+#define SYN_COUNT_BITS 15
+#define SYN_COUNTS 8192
+#define SYN_COUNT_ROWS ((1u << SYN_COUNT_BITS) / SYN_COUNTS)
+
+struct syn_counts {
+	__u16 cells[SYN_COUNTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SYN_COUNT_ROWS);
+	__type(key, __u32);
+	__type(value, struct syn_counts);
+} syn_counts SEC(".maps");
+
 /*
  * The lists of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
  * types: clang 14 leaves types that are only named by an inner map undefined in the BTF.
@@ -199,6 +239,14 @@ struct {
 	__array(values, struct list_filter);
 } list_filters SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * SHAKEOFF_ASKED_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} asked SEC(".maps");
+
 /* What the hook reads of a listening socket. */
 struct listening {
 	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
@@ -230,6 +278,9 @@ struct recent {
 	__u64 listener_tick;     /* 0: not looked up yet */
 	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
 	__u64 listener_room;     /* so many more connections may wait */
+	__s64 listener_scarce;   /* with so many or less, places are shared; 0: never */
+	__u64 listener_head;     /* the number of the place at its queue's head */
+	__u32 listener_capacity;
 	struct answer answer;
 };
 
@@ -239,7 +290,11 @@ struct moment {
 	__u64 now_ns;
 	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
 	__u32 epoch;
-	__u32 clock_ms; /* the clock of the kernel's TCP timestamps: tcp_clock_ms(), include/net/tcp.h */
+	__u32 clock_ms;     /* the clock of the kernel's TCP timestamps: tcp_clock_ms(), include/net/tcp.h */
+	__u32 asked_period; /* of shakeoff_asked_period() */
+	__u32 reply_window;
+	__u32 reply_batch; /* these as in struct shakeoff_reply_budget */
+	__u64 reply_salt;
 };
 
 /*
@@ -256,7 +311,14 @@ struct scratch {
 	struct opening opening;
 	struct shakeoff_tuple tuple;
 	struct shakeoff_half_open half_open;
-	__u32 syns; /* SYNs in floods that this CPU has answered */
+	__u32 syns;     /* SYNs in floods that this CPU has answered */
+	__u32 strays;   /* strays in floods that this CPU has met */
+	__u32 guesses;  /* invalid ACKs that this CPU has seen */
+	__u32 segments; /* segments that this CPU has let pass, or dropped, without a look at sockets: see stray.h */
+	struct shakeoff_source source; /* one to be made */
+	__u32 learnt;                  /* of sources, in the tick learnt_tick: limit.h */
+	__u64 learnt_tick;
+	__u16 replies[SHAKEOFF_REPLY_CELLS]; /* this CPU's, see shakeoff/reply.h */
 };
 
 struct {

@@ -2,14 +2,16 @@
 /*
  * From a frame to its TCP header: a cursor that each parser checks and moves on.
  *
- * Parsers return what comes next, or a negative value: PARSE_OTHER for what is not ours to judge (other protocols,
- * truncated or damaged headers: the kernel counts those), PARSE_FRAGMENT for an IP fragment.
+ * Parsers return what comes next, or a negative value: PARSE_OTHER for what is not ours to judge (other protocols, damaged
+ * Ethernet and IP headers: the kernel counts those). After the others the IP addresses are known, and fragment.h judges.
  */
 #ifndef SHAKEOFF_BPF_PARSE_H
 #define SHAKEOFF_BPF_PARSE_H
 
 #define PARSE_OTHER (-1)
-#define PARSE_FRAGMENT (-2)
+#define PARSE_FRAGMENT (-2) /* an IP fragment of a TCP segment: `fragment` is known, and where its data begins */
+#define PARSE_CUT (-3)      /* says to be TCP, but the TCP header is not all there */
+#define PARSE_CHAIN (-4)    /* an IPv6 packet with more extension headers than are walked over */
 
 /* linux/if_ether.h, linux/in.h and linux/in6.h: constants that BTF does not hold. */
 #define ETH_P_IP 0x0800
@@ -31,12 +33,17 @@
 /* RFC 8200, section 4.1 lists six kinds of extension header; three of them may stand before TCP and be walked over. */
 #define MAX_EXTENSION_HEADERS 4
 
-/* The first four bytes of every extension header that is walked over (RFC 8200, sections 4.3, 4.4 and 4.6). */
+/* The first four bytes of every extension header that is walked over (RFC 8200, sections 4.3 to 4.6). */
 struct extension_header {
 	__u8 next;
-	__u8 len; /* in 8-byte units beyond the first */
-	__u8 type;
-	__u8 segments_left; /* of a routing header */
+	__u8 len; /* in 8-byte units beyond the first; reserved in a fragment header */
+	union {
+		struct {
+			__u8 type;
+			__u8 segments_left; /* of a routing header */
+		};
+		__be16 fragment; /* 13 bits of offset in 8-byte units, 2 reserved, more fragments */
+	};
 };
 
 struct cursor {
@@ -92,59 +99,92 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 
 	if ((void *)(ip + 1) > cursor->end || ip->version != 4 || ip->protocol != IPPROTO_TCP)
 		return PARSE_OTHER;
-	if (ip->frag_off & to_be16(IP_MF | IP_OFFSET))
-		return PARSE_FRAGMENT;
 	header_len = ip->ihl * 4;
 	total_len = from_be16(ip->tot_len);
-	if (header_len < sizeof(*ip) || total_len < header_len + sizeof(struct tcphdr))
-		return PARSE_OTHER;
 	packet->flow.client[0] = ip->saddr;
 	packet->flow.server[0] = ip->daddr;
 	packet->flow.ipv6 = 0;
 	packet->segment_len = total_len - header_len;
 	packet->l4_offset = packet->l3_offset + header_len;
+	if (header_len < sizeof(*ip) || total_len < header_len)
+		return PARSE_CUT;
+	if (ip->frag_off & to_be16(IP_MF | IP_OFFSET)) {
+		packet->fragment = from_be16(ip->frag_off) & (IP_MF | IP_OFFSET);
+		return PARSE_FRAGMENT;
+	}
+	if (total_len < header_len + sizeof(struct tcphdr))
+		return PARSE_CUT;
 	cursor->position = (void *)ip + header_len;
 	return 0;
+}
+
+static __always_inline _Bool is_extension(__u32 next)
+{
+	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT || next == NEXTHDR_DEST;
+}
+
+/*
+ * Walks over what stands between the IPv6 header and TCP; *walked: the bytes of it. A fragment header on a whole packet is one
+ * extension header of several (RFC 6946).
+ */
+static __always_inline int parse_extensions(struct cursor *cursor, struct packet *packet, __u32 next, __u32 *walked)
+{
+	__u16 fragment = 0;
+
+	for (int i = 0; i < MAX_EXTENSION_HEADERS && next != IPPROTO_TCP; i++) {
+		struct extension_header *extension = cursor->position;
+		__u32 len;
+
+		if (!is_extension(next))
+			return PARSE_OTHER;
+		if ((void *)(extension + 1) > cursor->end)
+			return PARSE_CUT;
+		len = (extension->len + 1) * 8;
+		if (next == NEXTHDR_ROUTING && extension->segments_left) /* on its way through, not for us */
+			return PARSE_OTHER;
+		if (next == NEXTHDR_FRAGMENT) {
+			__u16 field = from_be16(extension->fragment);
+
+			len = 8;
+			fragment |= (field >> 3) | (field & 1 ? IP_MF : 0);
+		}
+		next = extension->next;
+		*walked += len;
+		cursor->position += len;
+		if (fragment & IP_OFFSET)
+			break;
+	}
+	packet->fragment = fragment;
+	if (next != IPPROTO_TCP && !is_extension(next))
+		return PARSE_OTHER;
+	if (fragment && (next == IPPROTO_TCP || fragment & IP_OFFSET))
+		return PARSE_FRAGMENT;
+	return next == IPPROTO_TCP ? 0 : PARSE_CHAIN;
 }
 
 /* IPv6 (RFC 8200) with a bounded walk over extension headers. Moves the cursor to the TCP header. */
 static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = cursor->position;
-	__u32 next, walked = 0, payload_len;
+	__u32 walked = 0, payload_len;
+	int err = 0;
 
 	if ((void *)(ip + 1) > cursor->end || ip->version != 6)
 		return PARSE_OTHER;
-	next = ip->nexthdr;
 	cursor->position = ip + 1;
-	for (int i = 0; i < MAX_EXTENSION_HEADERS && next != IPPROTO_TCP; i++) {
-		struct extension_header *extension = cursor->position;
-		__u32 len;
-
-		if (next == NEXTHDR_FRAGMENT)
-			return PARSE_FRAGMENT;
-		if (next != NEXTHDR_HOP && next != NEXTHDR_ROUTING && next != NEXTHDR_DEST)
-			return PARSE_OTHER;
-		if ((void *)(extension + 1) > cursor->end)
-			return PARSE_OTHER;
-		if (next == NEXTHDR_ROUTING && extension->segments_left) /* on its way through, not for us */
-			return PARSE_OTHER;
-		len = (extension->len + 1) * 8;
-		next = extension->next;
-		walked += len;
-		cursor->position += len;
-	}
-	if (next == NEXTHDR_FRAGMENT)
-		return PARSE_FRAGMENT;
+	if (ip->nexthdr != IPPROTO_TCP)
+		err = parse_extensions(cursor, packet, ip->nexthdr, &walked);
+	if (err == PARSE_OTHER)
+		return err;
 	payload_len = from_be16(ip->payload_len);
-	if (next != IPPROTO_TCP || payload_len < walked + sizeof(struct tcphdr))
-		return PARSE_OTHER;
 	__builtin_memcpy(packet->flow.client, &ip->saddr, sizeof(packet->flow.client));
 	__builtin_memcpy(packet->flow.server, &ip->daddr, sizeof(packet->flow.server));
 	packet->flow.ipv6 = 1;
 	packet->segment_len = payload_len - walked;
 	packet->l4_offset = packet->l3_offset + sizeof(*ip) + walked;
-	return 0;
+	if (err != PARSE_CHAIN && payload_len < walked + (err ? 0 : sizeof(struct tcphdr)))
+		return PARSE_CUT;
+	return err;
 }
 
 static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packet)
@@ -152,7 +192,7 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	struct tcphdr *tcp = cursor->position;
 
 	if ((void *)(tcp + 1) > cursor->end)
-		return PARSE_OTHER;
+		return PARSE_CUT;
 	packet->flow.client_port = tcp->source;
 	packet->flow.server_port = tcp->dest;
 	packet->seq = from_be32(tcp->seq);

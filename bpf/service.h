@@ -3,18 +3,16 @@
 #ifndef SHAKEOFF_BPF_SERVICE_H
 #define SHAKEOFF_BPF_SERVICE_H
 
-/* The one look-up that traffic of nobody's costs. Returns NULL, or the map's value for this address and port. */
-static __always_inline __u32 *service_look_up(const struct packet *packet)
+/* The one look-up that traffic of nobody's costs. Returns NULL, or the map's value for this address and a port. */
+static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __be16 port)
 {
-	const struct cookie_flow *flow = &packet->flow;
-
 	if (flow->ipv6) {
-		struct shakeoff_address6 key = { .port = flow->server_port };
+		struct shakeoff_address6 key = { .port = port };
 
 		__builtin_memcpy(key.address, flow->server, sizeof(key.address));
 		return bpf_map_lookup_elem(&addresses6, &key);
 	}
-	struct shakeoff_address4 key = { .address = flow->server[0], .port = flow->server_port };
+	struct shakeoff_address4 key = { .address = flow->server[0], .port = port };
 
 	return bpf_map_lookup_elem(&addresses4, &key);
 }
@@ -29,12 +27,18 @@ static __always_inline _Bool recent_is_for(const struct recent *recent, const st
 			       recent->address[3] == flow->server[3]);
 }
 
+enum service_found {
+	SERVICE_NONE,
+	SERVICE_FOUND,
+	SERVICE_PORT_ZERO, /* the address is protected, but no socket can have this port */
+};
+
 /*
- * Finds the service and the interface's profile for the packet in scratch, from what was looked up last or anew. Returns
- * false if no service claims it; otherwise they stand in scratch->recent.
+ * Finds the service and the interface's profile for the packet in scratch, from what was looked up last or anew: then they stand
+ * in scratch->recent.
  */
-static __always_inline _Bool service_find(struct scratch *scratch, const struct shakeoff_control *control,
-					  __u32 ifindex)
+static __always_inline enum service_found service_find(struct scratch *scratch, const struct shakeoff_control *control,
+						       __u32 ifindex)
 {
 	const struct cookie_flow *flow = &scratch->packet.flow;
 	struct recent *recent = &scratch->recent;
@@ -43,10 +47,12 @@ static __always_inline _Bool service_find(struct scratch *scratch, const struct 
 	__u32 generation = control->generation, *service;
 
 	if (recent_is_for(recent, flow, ifindex, generation))
-		return 1;
-	service = service_look_up(&scratch->packet);
+		return SERVICE_FOUND;
+	service = service_look_up(flow, flow->server_port);
 	if (!service)
-		return 0;
+		return SERVICE_NONE;
+	if (*service & SHAKEOFF_ADDRESS_ITSELF)
+		return SERVICE_PORT_ZERO;
 	recent->generation = generation;
 	recent->ifindex = ifindex;
 	__builtin_memcpy(recent->address, flow->server, sizeof(recent->address));
@@ -61,7 +67,7 @@ static __always_inline _Bool service_find(struct scratch *scratch, const struct 
 	recent->has_profile = profile != NULL;
 	if (profile)
 		recent->profile = *profile;
-	return 1;
+	return SERVICE_FOUND;
 }
 
 enum service_health {
@@ -94,11 +100,6 @@ static __always_inline __u8 service_wscale(const struct shakeoff_service *servic
 	if (options->wscale == SHAKEOFF_NO_WSCALE)
 		return SHAKEOFF_NO_WSCALE;
 	return service->wscale == SHAKEOFF_NO_WSCALE ? profile->wscale : service->wscale;
-}
-
-static __always_inline _Bool service_full(const struct shakeoff_service *service)
-{
-	return (__s64)(service->enqueued - service->dequeued) >= (__s64)service->capacity;
 }
 
 #endif

@@ -3,30 +3,6 @@
 #ifndef SHAKEOFF_BPF_SYN_H
 #define SHAKEOFF_BPF_SYN_H
 
-/* Addresses that no client can have: RFC 1122, section 3.2.1.3; RFC 4291, sections 2.5.2, 2.5.3, 2.5.5.2 and 2.7. */
-static __always_inline _Bool source_is_impossible(const struct cookie_flow *flow)
-{
-	if (flow->ipv6) {
-		__u8 first = *(const __u8 *)flow->client;
-		_Bool zero = !(flow->client[0] | flow->client[1]);
-		_Bool unspecified_or_loopback = !flow->client[2] && (from_be32(flow->client[3]) & ~1u) == 0;
-
-		return first == 0xff || (zero && (unspecified_or_loopback || flow->client[2] == to_be32(0xffff)));
-	}
-	__u8 first = *(const __u8 *)flow->client;
-
-	return first == 0 || first == 127 || first >= 224;
-}
-
-/* RFC 793's LAND attack: a segment from the address and port that it goes to. */
-static __always_inline _Bool source_is_target(const struct cookie_flow *flow)
-{
-	if (flow->client_port != flow->server_port || flow->client[0] != flow->server[0])
-		return 0;
-	return !flow->ipv6 || (flow->client[1] == flow->server[1] && flow->client[2] == flow->server[2] &&
-			       flow->client[3] == flow->server[3]);
-}
-
 /* What of the client's offer we take up and can remember. */
 static __always_inline void syn_negotiate(const struct packet *packet, const struct walk *walk,
 					  const struct tcpopt *offer, struct cookie_options *options)
@@ -52,11 +28,26 @@ static __always_inline __u16 synack_window(const struct shakeoff_service *servic
 	return window < service->window_max ? window : service->window_max;
 }
 
-/* What a SYN offers, in one number: SYNs to one address with the same are answered alike. */
+/* What a SYN offers, in one number: SYNs to one address with the same are answered alike. Lengths are for answer_room(). */
 static __always_inline __u64 offer_key(const struct packet *packet, const struct tcpopt *offer)
 {
 	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 24) |
-	       ((__u32)offer->timestamps << 25) | ((__u64)(packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) << 32);
+	       ((__u32)offer->timestamps << 25) | ((__u64)(packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) << 32) |
+	       ((__u64)packet->header_len << 40) | ((__u64)packet->l3_offset << 48);
+}
+
+/*
+ * So many words of options a SYN-ACK may have, so that its frame is no longer than that of the SYN, or than Ethernet's minimum:
+ * whoever sends SYNs in somebody else's name gains nothing.
+ */
+static __always_inline __u32 answer_room(const struct packet *packet)
+{
+	const __u32 least = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	__u32 words = (packet->header_len - sizeof(struct tcphdr)) / 4;
+
+	if (!words && !packet->flow.ipv6 && packet->l3_offset == sizeof(struct ethhdr))
+		return (ETH_ZLEN - least) / 4;
+	return words;
 }
 
 /* Makes ready what all these answers have in common. */
@@ -82,7 +73,7 @@ static __noinline void answer_prepare(const struct packet *packet, const struct 
 	ours.timestamps = options.timestamps;
 	ours.tsval = cookie_tsval(walk->scratch->moment.clock_ms, answer->bits);
 	ours.wscale = service_wscale(walk->service, profile, &options);
-	reply->option_words = tcpopt_write_synack(reply->options, &ours);
+	reply->option_words = tcpopt_write_synack(reply->options, &ours, answer_room(packet), &reply->tsecr_word);
 	reply_prepare(reply, &packet->flow);
 	answer->offer = offer_key(packet, offer);
 	answer->tick = walk->scratch->moment.tick;
@@ -94,12 +85,20 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	const struct moment *moment = &walk->scratch->moment;
 	struct answer *answer = &walk->scratch->recent.answer;
 	struct reply *reply = &answer->reply;
+	__u64 cookie;
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
+	if (checksum_fails(ctx, walk))
+		return SHAKEOFF_BAD_CHECKSUM;
+	if (!reply_is_within_budget(walk))
+		return SHAKEOFF_SYN_REPLY_BUDGET;
 	if (answer->tick != moment->tick || answer->offer != offer_key(packet, offer))
 		answer_prepare(packet, walk, offer, answer);
-	reply->seq = epoch_cookie(packet->seq, moment->epoch, answer->bits);
+	cookie = epoch_cookie(packet->seq, moment->epoch, answer->bits);
+	if (!(answer->bits & COOKIE_TIMESTAMPS) && walk->service->guessed_ns)
+		asked_answered(walk, cookie >> 32);
+	reply->seq = (__u32)cookie;
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	reply->tsecr = answer->bits & COOKIE_TIMESTAMPS ? offer->tsval : 0;
 	/* Inlined, as this is the one reply that has to be fast. */
@@ -115,8 +114,9 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 							     _Bool may_have_socket)
 {
 	const struct tcpopt *offer = &walk->scratch->opt;
-	struct time_wait time_wait = {};
 	enum socket_found found = SOCKET_NONE;
+	struct time_wait time_wait = {};
+	struct queue_state queue;
 
 	if (may_have_socket)
 		found = socket_find(ctx, packet, &time_wait, NULL);
@@ -128,26 +128,30 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
 	engage_count(walk->service, walk->scratch, walk->now_ns);
-	return service_full(walk->service) ? syn_overflow(ctx, packet, walk) : VERDICT_NONE;
+	queue_state_read(walk->scratch, walk->service, &queue);
+	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, walk, queue.free) : VERDICT_NONE;
 }
 
 /* The same for a listening socket. In TIME-WAIT the kernel renews the connection itself. */
 static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *ctx, const struct packet *packet,
 								const struct walk *walk, _Bool may_have_socket)
 {
+	const struct recent *recent = &walk->scratch->recent;
 	enum socket_found found = SOCKET_LISTENS;
 	struct time_wait time_wait = {};
+	__s64 free;
 
-	if (may_have_socket || !listener_is_remembered(walk) || listener_full(walk))
+	if (may_have_socket || !listener_is_remembered(walk) || listener_free(walk) <= 0)
 		found = listener_find(ctx, packet, walk, &time_wait);
 	if (found == SOCKET_NONE)
 		return SHAKEOFF_SYN_UNSERVED;
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
-	if (walk->scratch->recent.listener.left)
-		return syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_LEFT);
+	if (recent->listener.left)
+		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	engage_count(walk->service, walk->scratch, walk->now_ns);
-	return listener_full(walk) ? syn_overflow(ctx, packet, walk) : VERDICT_NONE;
+	free = listener_free(walk);
+	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, walk, free) : VERDICT_NONE;
 }
 
 static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struct packet *packet,
@@ -158,6 +162,8 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	enum options_found options;
 	_Bool may_have_socket;
 
+	if (!is_left(walk) && syn_is_malformed(packet, walk->frame_len))
+		return SHAKEOFF_SYN_INVALID;
 	if (by_listener(walk))
 		verdict = listener_syn_walk(ctx, packet, walk);
 	else
@@ -166,20 +172,20 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return verdict;
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
-	if ((packet->flags & (TCP_FLAG_FIN | TCP_FLAG_RST)) || !tcp_lengths_fit(packet, walk->frame_len) ||
-	    !packet->flow.client_port || source_is_impossible(&packet->flow) || source_is_target(&packet->flow))
-		return SHAKEOFF_SYN_INVALID;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
 	may_have_socket = filter_may_have(&packet->flow, walk->control);
 	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch);
 	if (options == OPTIONS_MISSING)
 		return SHAKEOFF_SYN_INVALID;
 	if (options == OPTIONS_AUTHENTICATE)
-		return by_listener(walk) ? syn_to_kernel(walk->service, walk->now_ns, SHAKEOFF_SYN_TCP_AUTH) :
-					   SHAKEOFF_SYN_TCP_AUTH;
+		return by_listener(walk) ? syn_to_kernel(walk, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
 	verdict = by_listener(walk) ? syn_listener_check(ctx, packet, walk, may_have_socket) :
 				      syn_queue_check(ctx, packet, walk, health, may_have_socket);
-	return verdict == VERDICT_NONE ? syn_answer(ctx, packet, walk, &walk->scratch->opt) : verdict;
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	if (!limit_admits_syn(walk))
+		return SHAKEOFF_SYN_SOURCE_LIMIT;
+	return syn_answer(ctx, packet, walk, &walk->scratch->opt);
 }
 
 #endif

@@ -110,7 +110,7 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 			break;
 		if ((void *)(tcp + 5 + i + 1) > end)
 			return 0;
-		tcp[5 + i] = reply->options[i] | (i == TCPOPT_SYNACK_TSECR ? tsecr : 0);
+		tcp[5 + i] = reply->options[i] | (i == reply->tsecr_word ? tsecr : 0);
 	}
 	return 1;
 }

@@ -133,14 +133,9 @@ static __always_inline _Bool tcpopt_read_linux_syn(const __u32 *words, struct tc
 }
 
 #define TCPOPT_SYNACK_MAX_WORDS 5
-#define TCPOPT_SYNACK_TSECR 3 /* which word of them echoes the client's timestamp, if one does */
+#define TCPOPT_SYNACK_TSECR 3 /* which word of them echoes the client's timestamp, if one does, behind an MSS */
 
-/*
- * Writes the options of a SYN-ACK in the order and packing of tcp_options_write() of the kernel
- * (net/ipv4/tcp_output.c). Everything in *opt is what we say: our MSS, our scale, our tsval; tsecr echoes the client.
- * words: network byte order, TCPOPT_SYNACK_MAX_WORDS of them, all written. Returns how many count.
- */
-static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcpopt *opt)
+static __always_inline __u32 tcpopt_write_all(__be32 *words, const struct tcpopt *opt)
 {
 	__be32 wscale = to_be32((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_WSCALE << 16) | (3 << 8) | opt->wscale);
 	_Bool scaled = opt->wscale != SHAKEOFF_NO_WSCALE;
@@ -171,6 +166,28 @@ static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcp
 		return 1;
 	words[1] = wscale;
 	return 2;
+}
+
+/*
+ * Writes the options of a SYN-ACK in the order and packing of tcp_options_write() of the kernel
+ * (net/ipv4/tcp_output.c). Everything in *opt is what we say: our MSS, our scale, our tsval; tsecr echoes the client.
+ * words: network byte order, TCPOPT_SYNACK_MAX_WORDS of them, all written. Returns how many count: no more than `room`, that of
+ * the SYN's own. Only the MSS may have to be left out for that; the client then goes by the default (RFC 9293, section 3.7.1).
+ * All other options take no more words than they did in any SYN. *tsecr_word: where the client's timestamp belongs.
+ */
+static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcpopt *opt, __u32 room, __u32 *tsecr_word)
+{
+	__u32 count = tcpopt_write_all(words, opt);
+
+	*tsecr_word = TCPOPT_SYNACK_TSECR;
+	if (count <= room)
+		return count;
+	*tsecr_word = TCPOPT_SYNACK_TSECR - 1;
+	UNROLL
+	for (int i = 1; i < TCPOPT_SYNACK_MAX_WORDS; i++)
+		words[i - 1] = words[i];
+	words[TCPOPT_SYNACK_MAX_WORDS - 1] = 0;
+	return count - 1;
 }
 
 #endif

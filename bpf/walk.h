@@ -2,6 +2,9 @@
 #ifndef SHAKEOFF_BPF_WALK_H
 #define SHAKEOFF_BPF_WALK_H
 
+/* No verdict yet: the walk goes on. */
+#define VERDICT_NONE SHAKEOFF_VERDICT_COUNT
+
 /* What the hook knows of a packet's service and of the moment, looked up once. */
 struct walk {
 	struct shakeoff_control *control;

@@ -85,8 +85,8 @@ up() {
 	ip -n "$server" neighbour replace 2001:db8:9::2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
 	ip -n "$client" neighbour replace 10.9.0.1 lladdr 02:00:00:09:00:01 dev c0 nud permanent
 	ip -n "$client" neighbour replace 2001:db8:9::1 lladdr 02:00:00:09:00:01 dev c0 nud permanent
-	ip -n "$server" route add 198.18.0.0/15 via 10.9.0.2
-	ip -n "$server" -6 route add 2001:db8:f::/48 via 2001:db8:9::2
+	ip -n "$server" route add 100.64.0.0/10 via 10.9.0.2
+	ip -n "$server" -6 route add 3fff::/32 via 2001:db8:9::2
 	trap - ERR
 }
 

@@ -87,6 +87,6 @@ step 'clang' compile clang
 step 'clang-tidy' tidy
 step 'shellcheck' shellcheck -x -e SC1091 "${scripts[@]}"
 step 'sh' posix
-step 'python' python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' tests/net/*.py
+step 'python' python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' tests/net/*.py tests/bench/*.py
 step 'SPDX' headers
 exit $found

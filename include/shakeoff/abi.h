@@ -13,6 +13,8 @@
 #include <linux/types.h>
 #endif
 
+#include <shakeoff/asked.h>
+#include <shakeoff/reply.h>
 #include <shakeoff/verdict.h>
 
 /*
@@ -25,15 +27,20 @@
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
 #define SHAKEOFF_MAP_CONTROL "shakeoff_v3"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
-#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_LEFT */
+#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
 #define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
-	"service_counts"                    /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
-#define SHAKEOFF_MAP_VALIDATED "validated"  /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
-#define SHAKEOFF_MAP_HALF_OPEN "half_open"  /* HASH shakeoff_tuple -> shakeoff_half_open */
+	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
+#define SHAKEOFF_MAP_VALIDATED "validated" /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
+#define SHAKEOFF_MAP_HALF_OPEN "half_open" /* HASH shakeoff_tuple -> shakeoff_half_open */
+#define SHAKEOFF_MAP_SOURCES "sources"     /* LRU_HASH shakeoff_source_key -> shakeoff_source (source.h) */
+#define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
+	"syn_sources"                       /* LRU_HASH shakeoff_source_key -> __u64 when its SYNs are due (source.h) */
+#define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
+#define SHAKEOFF_MAP_ASKED "asked"          /* ARRAY[2 * SHAKEOFF_ASKED_WORDS] of __u64 (asked.h), mmapable */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 /* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
@@ -130,7 +137,8 @@ enum shakeoff_left {
 #define SHAKEOFF_ENGAGE_CAUSES(X)                                                                                      \
 	X(CAUSE_NONE, "", "it has not")                                                                                \
 	X(CAUSE_SYN_RATE, "syn_rate", "more SYNs a second than engage-rate")                                           \
-	X(CAUSE_SYN_QUEUE, "syn_queue", "the listening socket's SYN queue was half full")
+	X(CAUSE_SYN_QUEUE, "syn_queue", "the listening socket's SYN queue was half full")                              \
+	X(CAUSE_ACCEPT_QUEUE, "accept_queue", "its accept queue was half full, which the hook can share fairly")
 /* clang-format on */
 
 enum shakeoff_engage_cause {
@@ -139,6 +147,42 @@ enum shakeoff_engage_cause {
 #undef X
 		SHAKEOFF_ENGAGE_CAUSE_COUNT
 };
+
+/*
+ * Strays: segments without SYN, or SYN-ACKs, for a service, that belong to no socket of the host. Where the hook answers no SYNs
+ * they pass, and the kernel refuses them with RST, as long as they are few: they are counted in windows as SYNs are, with the same
+ * rate and the same hold time. Beyond it they are dropped. X(CONSTANT, name, help): what came when it began.
+ */
+/* clang-format off */
+#define SHAKEOFF_STRAY_KINDS(X)                                                                                        \
+	X(STRAY_NONE, "", "it has not")                                                                                \
+	X(STRAY_ACK, "stray_ack", "more ACKs of no connection than engage-rate")                                       \
+	X(STRAY_FIN, "stray_fin", "more FINs of no connection than engage-rate")                                       \
+	X(STRAY_RST, "stray_rst", "more RSTs of no connection than engage-rate")                                       \
+	X(STRAY_SYNACK, "stray_synack", "more SYN-ACKs that nobody asked for than engage-rate")                        \
+	X(STRAY_INVALID, "stray_invalid", "more segments that no TCP sends than engage-rate")
+/* clang-format on */
+
+enum shakeoff_stray_kind {
+#define X(constant, name, help) SHAKEOFF_##constant,
+	SHAKEOFF_STRAY_KINDS(X)
+#undef X
+		SHAKEOFF_STRAY_KIND_COUNT
+};
+
+/*
+ * Cookies of a service are being guessed while more invalid ACKs a second come in a window of this length, and for the hold time
+ * after the last. At this rate 2^-27 is a forged connection in 37 hours.
+ */
+#define SHAKEOFF_GUESS_RATE 1000u
+#define SHAKEOFF_GUESS_WINDOW_NS 100000000ull
+#define SHAKEOFF_GUESS_HOLD_NS 10000000000ull
+
+/* After so long, cookies that were sent before they were guessed at have come back, or are expected no more. */
+#define SHAKEOFF_GUESS_WARM_NS 2000000000ull
+
+/* IP fragments of TCP a second that pass to protected addresses. */
+#define SHAKEOFF_FRAGMENT_BUDGET_DEFAULT 10000u
 
 /* What a full accept queue does with SYNs and final ACKs: as tcp_abort_on_overflow 0 and 1. */
 enum shakeoff_overflow {
@@ -150,9 +194,10 @@ enum shakeoff_overflow {
 #define SHAKEOFF_KEYS_LOADED 0x1u /* every slot of cookie_keys holds a key: answering may begin */
 #define SHAKEOFF_ACCEPT_NEXT_EPOCH                                                                                     \
 	0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
-#define SHAKEOFF_FILTER_READY 0x8u     /* socket_filter[filter_active] knows every socket of a service */
-#define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
-#define SHAKEOFF_KEEP_TIME_WAIT 0x4u   /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
+#define SHAKEOFF_FILTER_READY 0x8u      /* socket_filter[filter_active] knows every socket of a service */
+#define SHAKEOFF_FILTER_BUILDING 0x10u  /* note new connections in the other one as well */
+#define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
+#define SHAKEOFF_KEEP_TIME_WAIT 0x4u    /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 
 /*
  * The keys, for who looks: the hook does not read this. fingerprint: of the master secret that the key of a slot was derived
@@ -184,8 +229,14 @@ struct shakeoff_control {
 	__u32 lists; /* SHAKEOFF_LISTS_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
 	__u32 lists_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
 	struct shakeoff_key_state keys;
+	struct shakeoff_reply_budget replies;
+
+	__u32 fragment_budget; /* fragments a second */
+	__u32 fragment_window; /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
+	__u32 fragments;       /* likewise: let pass in it */
+	__u32 pad[13];
 };
-_Static_assert(sizeof(struct shakeoff_control) == 128, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 
 /* 128 bits, random or derived from a master secret; never all zero when loaded. */
@@ -222,7 +273,7 @@ enum shakeoff_refusal {
 	0x4u /* of a listening socket that no configured service has; its name is what ss shows: *:80, 10.9.0.1:80 */
 
 /*
- * A service. Each block is a cache line with one writer: the daemon, the hook, the daemon.
+ * A service. Each block is a cache line, or two, with one writer: the daemon, the hook, the daemon.
  *
  * Queue handoff: the accept queue holds enqueued - dequeued connections (signed difference; may be briefly off by one a CPU).
  * Listener handoff: enqueued - dequeued are on their way from the hook to the listening socket, whose own queue is the rest;
@@ -238,16 +289,24 @@ struct shakeoff_service {
 	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
-	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
-	__u32 engage_rate;    /* SYNs a second */
-	__u32 syn_budget;     /* SYNs a second; engage NEVER, and SYNs that only the kernel can answer */
-	__u16 window_max;     /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
-	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
-	__u8 wscale;          /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
-	__u8 synack_retries;  /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
-	__u8 pad[2];
-	__u32 list_scope; /* shakeoff_list_scope() of its name */
-	__u64 pad2[5];
+	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u32 engage_rate;        /* SYNs a second */
+	__u32 syn_budget;         /* SYNs a second; engage NEVER, and SYNs that only the kernel can answer */
+	__u16 window_max;         /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
+	__u16 servers;            /* servers connected now (queue), listening sockets (listener) */
+	__u8 wscale;              /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
+	__u8 synack_retries;      /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u8 source_prefix4;      /* the length of what is one source: 24, else 32 */
+	__u8 source_prefix6;      /* 48, else 64 */
+	__u32 list_scope;         /* shakeoff_list_scope() of its name */
+	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
+	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
+	__u32 accept_interval_ns; /* the same of source-limit, for connections */
+	__u32 accept_burst;
+	__u8 fair_share; /* 0: places of the accept queue are not shared between sources */
+	__u8 pad[3];
+	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
+	__u32 pad2[3];
 
 	__u64 enqueued;      /* final ACKs validated and given on */
 	__u64 engaged_ns;    /* since when SYNs are answered with cookies; 0: they are not, now */
@@ -260,6 +319,24 @@ struct shakeoff_service {
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
+	__u64 share_ns;           /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known;       /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;        /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;           /* when a connection was last of another source than the one before it */
+	__u64 guessed_ns;         /* since when cookies of the service are being guessed; 0: they are not, now */
+	__u64 guess_pressure_ns;  /* when what tells was last seen */
+	__u64 strays_ns;          /* since when strays are dropped; 0: they are not, now */
+	__u64 strays_pressure_ns; /* when what keeps it so was last seen */
+	__u64 pad6;
+
+	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
+	__u64 guess_window_acks;     /* invalid ACKs in it */
+	__u64 strays_window_ns;      /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 strays_window_counted; /* strays in it */
+	__u32 strays_times;          /* how often it began */
+	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */
+	__u64 pad7[3];
+
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
 	__u64 established; /* sockets made */
 	__u64 accepted;    /* taken by a server, and acknowledged by it */
@@ -270,9 +347,11 @@ struct shakeoff_service {
 	__u32 pad3;
 	__u64 pad4[3];
 };
-_Static_assert(sizeof(struct shakeoff_service) == 320, "shakeoff_service is indexed by several programs");
+_Static_assert(sizeof(struct shakeoff_service) == 448, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, "its own cache line");
 
 /*
@@ -281,7 +360,13 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, 
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 
-/* A place where a service is reached: one of the host's own unicast addresses. */
+/*
+ * Instead of an id, at port 0: the address has services. It is how fragments, and packets whose TCP header cannot be read, are
+ * known to be for one that is protected.
+ */
+#define SHAKEOFF_ADDRESS_ITSELF 0x40000000u
+
+/* A place where a service is reached: one of the host's own unicast addresses; with port 0 see SHAKEOFF_ADDRESS_ITSELF. */
 struct shakeoff_address4 {
 	__be32 address;
 	__be16 port;

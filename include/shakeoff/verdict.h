@@ -16,6 +16,7 @@
 #define SHAKEOFF_COUNTS_ACK_VALID 0x04u   /* a final ACK whose cookie proved good: a connection */
 #define SHAKEOFF_COUNTS_ACK_INVALID 0x08u /* an ACK without a socket that opened nothing */
 #define SHAKEOFF_COUNTS_OVERFLOW 0x10u    /* turned away because the accept queue was full */
+#define SHAKEOFF_COUNTS_STRAY 0x20u       /* a segment of no socket that opened nothing */
 
 /*
  * X(CONSTANT, name, XDP action without its prefix, SHAKEOFF_COUNTS_*, help)
@@ -26,7 +27,7 @@
 /* clang-format off */
 #define SHAKEOFF_VERDICTS(X)                                                                                           \
 	X(NOT_OURS, "not_ours", PASS, 0, "no service claims it")                                                       \
-	X(FRAGMENT, "fragment", PASS, 0, "an IP fragment; the kernel puts it together")                                \
+	X(FRAGMENT, "fragment", PASS, 0, "an IP fragment of TCP; the kernel puts it together")                                \
 	X(SOCKET, "socket", PASS, 0, "belongs to a socket that exists")                                                \
 	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
 	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
@@ -34,14 +35,19 @@
 	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or its daemon is gone for good") \
 	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
 	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve, within its budget") \
-	X(ACK_UNSERVED, "ack_unserved", PASS, 0, "a segment without a socket for a service that has no server")         \
-	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment without a socket, for the kernel to judge")             \
+	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
+	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
 	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
 	X(SEGMENT_FOLLOWS, "segment_follows", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
+	X(STRAY, "stray", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN refused with RST")                                                                   \
+	X(SYN_SHARE_RESET, "syn_share_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                       \
+	  "the source holds its share of the accept queue: SYN refused with RST")                                      \
+	X(ACK_SHARE_RESET, "ack_share_reset", TX, SHAKEOFF_COUNTS_OVERFLOW,                                             \
+	  "the source holds its share of the accept queue: final ACK refused with RST")                                \
 	X(ACK_OVERFLOW_RESET, "ack_overflow_reset", TX, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK refused with RST") \
 	X(ACK_VALID, "ack_valid", DROP, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, given to the daemon") \
 	X(SEGMENT_HELD, "segment_held", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
@@ -49,17 +55,34 @@
 	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN not answered")                                                                       \
 	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \
+	X(SYN_SHARE_DROP, "syn_share_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                       \
+	  "the source holds its share of the accept queue: SYN not answered")                                          \
+	X(ACK_SHARE_DROP, "ack_share_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW,                                             \
+	  "the source holds its share of the accept queue: final ACK ignored")                                         \
+	X(SYN_SOURCE_LIMIT, "syn_source_limit", DROP, SHAKEOFF_COUNTS_SYN, "beyond source-syn-limit")                   \
+	X(ACK_SOURCE_LIMIT, "ack_source_limit", DROP, 0, "beyond source-limit: final ACK ignored")                      \
+	X(SYN_REPLY_BUDGET, "syn_reply_budget", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
 	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
-	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "an ACK that no SYN-ACK of ours brought about") \
-	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "an ACK whose cookie is too old")              \
-	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID, "a late duplicate of an ACK that has had its connection") \
+	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about") \
+	X(ACK_UNASKED, "ack_unasked", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                                                \
+	  "while cookies are guessed: a good one without timestamps that was sent to nobody lately")                   \
+	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK whose cookie is too old")              \
+	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
-	X(RST_IGNORED, "rst_ignored", DROP, 0, "an RST for no socket: a handshake given up, or noise")                  \
-	X(SYNACK_IGNORED, "synack_ignored", DROP, 0, "a SYN-ACK that nobody here asked for")                            \
-	X(BAD_SEGMENT, "bad_segment", DROP, 0, "flags or lengths that fit no segment of TCP, and no socket") \
-	X(BLOCKED, "blocked", DROP, 0, "from a source in the lists: `shakeoff block`")
+	X(RST_IGNORED, "rst_ignored", DROP, SHAKEOFF_COUNTS_STRAY, "an RST for no socket: a handshake given up, or noise") \
+	X(SYNACK_IGNORED, "synack_ignored", DROP, SHAKEOFF_COUNTS_STRAY, "a SYN-ACK that nobody here asked for")        \
+	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_STRAY, "flags, ports or addresses that no TCP sends, and no socket") \
+	X(BLOCKED, "blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
+	X(ACK_STRAY, "ack_stray", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
+	  "in peace, too many segments without a socket: an ACK or FIN of no connection")                              \
+	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
+	X(BAD_CHECKSUM, "bad_checksum", DROP, 0, "with verify-checksums: a SYN or final ACK whose checksum is wrong")    \
+	X(EXTENSION_CHAIN, "extension_chain", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
+	X(SYN_FRAGMENT, "syn_fragment", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
+	X(FRAGMENT_TINY, "fragment_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \
+	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "beyond fragment-budget")
 /* clang-format on */
 
 enum shakeoff_verdict {

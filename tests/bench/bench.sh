@@ -15,37 +15,18 @@
 set -u
 
 json_wanted=0 rounds=9 family=4
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--json) json_wanted=1 ;;
 	--rounds) rounds=$2 && shift ;;
 	--family) family=$2 && shift ;;
-	*)
-		sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
-		exit 2
-		;;
+	*) usage ;;
 	esac
 	shift
 done
 
-fatal() {
-	echo "bench: $*" >&2
-	exit 1
-}
-[ "$(id -u)" -eq 0 ] || fatal "needs root, for network namespaces and BPF: sudo make bench"
-bail() {
-	show_tails
-	fatal "$*"
-}
-show_tails() {
-	local log
-	for log in "$TMP"/*.log; do
-		[ ! -s "$log" ] || tail -n 5 "$log" | sed "s,^,$(basename "$log"): ," >&2
-	done
-}
-
-# shellcheck source=tests/net/env.sh
-. "$(dirname "$0")/../net/env.sh"
 base=$LAB run_base=$RUN
 FLOODS="bare kernel queue"
 SERVES="plain pass kernel queue"

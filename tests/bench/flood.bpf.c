@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One SYN a run, out of an interface. Frames of a live test run come back from the page pool with whatever the receiver
+ * One frame a run, out of an interface. Frames of a live test run come back from the page pool with whatever the receiver
  * wrote into them, so each is written from its first to its last byte.
+ *
+ * What a frame looks like is constant when the program is loaded: the verifier takes out what its kind has no need of.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_endian.h>
@@ -9,22 +11,18 @@
 
 #include "flood.h"
 
-#define ETH_HLEN 14
-
-const volatile __u64 frame_words[FLOOD_FRAME_MAX / 8]; /* the frame, its random fields zero */
-const volatile __u32 frame_len;
+const volatile struct flood_frame frames[2];
+const volatile bool pairs; /* both, by turns, with the same random numbers; otherwise the first alone */
 const volatile __u32 out_ifindex;
 const volatile bool ipv6;
-const volatile bool
-	timestamps;          /* 8 bytes at tcp + 20 + 8: MSS (4), SACK permitted (2), timestamps' kind and length (2) */
-const volatile __u64 rate;   /* SYNs a second, 0: no pacing */
-const volatile __u32 ip_sum; /* IPv4: sum of the header's 16-bit words, random fields zero; not folded */
-const volatile __u32 tcp_sum; /* the same of pseudo header and TCP header */
+const volatile bool narrow; /* sources of one prefix */
+const volatile __u64 rate;  /* frames a second, 0: no pacing */
 
 /* One CPU runs this program, one run after the other. */
 __u64 random_state;
 __u64 start_ns;
 __u64 sent;
+struct flood_numbers last;
 
 static __always_inline __u64 next_random(void)
 {
@@ -53,84 +51,113 @@ static __always_inline bool too_early(void)
 	return rate && sent * 1000000000ull >= (bpf_ktime_get_ns() - start_ns) * rate;
 }
 
-static __always_inline int fill(void *data, void *end)
+/* The check at the top is the only one: lengths and offsets are numbers that the verifier knows. */
+static __always_inline int fill(const volatile struct flood_frame *frame, void *data, void *end)
 {
-	__u32 i;
+	__u32 len = frame->len, i;
 
-	if (data + frame_len > end)
+	if (data + len > end)
 		return -1;
 #pragma unroll
 	for (i = 0; i < FLOOD_FRAME_MAX / 8; i++) {
 		__u64 *to = (__u64 *)data + i;
 
-		if (i * 8 + 8 <= frame_len) {
-			if ((void *)(to + 1) > end)
-				return -1;
-			*to = frame_words[i];
-		} else if (i * 8 < frame_len) {
+		if (i * 8 + 8 <= len) {
+			*to = frame->words[i];
+		} else if (i * 8 < len) {
 			__u16 *half = (__u16 *)to;
-			__u64 word = frame_words[i];
+			__u64 word = frame->words[i];
 
 			/* Frames are a whole number of 16-bit words: 1 to 3 remain. */
-			if ((void *)(half + 1) > end)
-				return -1;
 			half[0] = word;
-			if ((void *)(half + 2) <= end)
+			if (i * 8 + 4 <= len)
 				half[1] = word >> 16;
-			if ((void *)(half + 3) <= end)
+			if (i * 8 + 6 <= len)
 				half[2] = word >> 32;
 		}
 	}
 	return 0;
 }
 
+/* Writes a field, if the frame has it. Returns what it adds to the checksum. */
+static __always_inline __u32 put32(void *data, __u32 offset, __u32 value)
+{
+	if (!offset)
+		return 0;
+	*(__u32 *)(data + offset) = value;
+	return value;
+}
+
+static __always_inline __u32 put16(void *data, __u32 offset, __u16 value)
+{
+	if (!offset)
+		return 0;
+	*(__u16 *)(data + offset) = value;
+	return value;
+}
+
+static __always_inline __u64 put_source(const volatile struct flood_frame *frame, void *data,
+					const struct flood_numbers *numbers)
+{
+	if (!frame->source)
+		return 0;
+	if (ipv6)
+		return (__u64)put32(data, frame->source, narrow ? 0 : numbers->second >> 32) +
+		       put32(data, frame->source + 4, numbers->first) + put32(data, frame->source + 8, numbers->second);
+	return put32(data, frame->source,
+		     bpf_htonl(FLOOD_PREFIX4 | ((__u32)numbers->first & ~(narrow ? FLOOD_NARROW_MASK4 : FLOOD_MASK4))));
+}
+
+static __always_inline int frame_write(const volatile struct flood_frame *frame, void *data, void *end,
+				       const struct flood_numbers *numbers)
+{
+	__u64 sum;
+
+	if (fill(frame, data, end))
+		return -1;
+	sum = put_source(frame, data, numbers);
+	if (frame->ip_check)
+		put16(data, frame->ip_check, fold(frame->ip_sum + sum + put16(data, frame->ip_id, numbers->second)));
+	put32(data, frame->fragment, numbers->second);
+
+	/* No privileged port, never 0. */
+	sum += put16(data, frame->port, (numbers->second >> 48) | bpf_htons(1024));
+	sum += put32(data, frame->seq, numbers->first >> 32);
+	sum += put32(data, frame->ack, numbers->third >> 32);
+	sum += put32(data, frame->tsval, numbers->second >> 16);
+	sum += put32(data, frame->tsecr, numbers->third);
+	put16(data, frame->tcp_check, fold(frame->tcp_sum + sum));
+	return 0;
+}
+
+/* A random ACK number, as it is checked, takes as many random bits as all the rest. */
+static __always_inline void draw(struct flood_numbers *numbers)
+{
+	numbers->first = next_random();
+	numbers->second = next_random();
+	numbers->third = frames[0].ack ? next_random() : 0;
+}
+
 SEC("xdp")
 int flood(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u64 first = next_random(), second = next_random(), sum = tcp_sum;
-	__u32 source = first, isn = first >> 32, port = second >> 48;
-	struct tcphdr *tcp;
+	struct flood_numbers numbers;
+	int err;
 
-	if (too_early() || fill(data, end))
+	if (too_early())
 		return XDP_DROP;
-
-	if (ipv6) {
-		struct ipv6hdr *ip = data + ETH_HLEN;
-		__u32 *address = ip->saddr.in6_u.u6_addr32;
-
-		tcp = (void *)(ip + 1);
-		if ((void *)(tcp + 1) > end)
-			return XDP_DROP;
-		address[2] = source;
-		address[3] = (__u32)second;
-		sum += (__u64)source + (__u32)second;
+	if (pairs && sent % 2) {
+		numbers = last;
+		err = frame_write(&frames[1], data, end, &numbers);
 	} else {
-		struct iphdr *ip = data + ETH_HLEN;
-
-		tcp = (void *)(ip + 1);
-		if ((void *)(tcp + 1) > end)
-			return XDP_DROP;
-		source = bpf_htonl(FLOOD_PREFIX4 | (source & ~FLOOD_MASK4));
-		ip->saddr = source;
-		ip->id = (__u16)second;
-		ip->check = fold((__u64)ip_sum + source + (__u16)second);
-		sum += source;
+		draw(&numbers);
+		if (pairs)
+			last = numbers;
+		err = frame_write(&frames[0], data, end, &numbers);
 	}
-
-	port |= bpf_htons(1024); /* no privileged port, never 0 */
-	tcp->source = port;
-	tcp->seq = isn;
-	sum += (__u64)port + isn;
-	if (timestamps) {
-		__u32 *tsval = (void *)(tcp + 1) + 8;
-
-		if ((void *)(tsval + 1) > end)
-			return XDP_DROP;
-		*tsval = second >> 16;
-		sum += *tsval;
-	}
-	tcp->check = fold(sum);
+	if (err)
+		return XDP_DROP;
 	sent++;
 	return bpf_redirect(out_ifindex, 0);
 }

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A SYN flood out of one end of a veth pair, for tests and benchmarks: millions of SYNs a second from one CPU, every one from
- * another made-up source, without any hardware (BPF_PROG_TEST_RUN with live frames).
+ * A flood out of one end of a veth pair, for tests and benchmarks: millions of SYNs a second, or of other segments, from one
+ * CPU, every one from another made-up source, without any hardware (BPF_PROG_TEST_RUN with live frames).
  *
  * It floods nothing but a veth, and always ends by itself.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <linux/if_ether.h>
 #include <linux/if_link.h>
-#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/ip.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -32,7 +28,7 @@
 #include <bpf/libbpf.h>
 #include <libmnl/libmnl.h>
 
-#include "flood.h"
+#include "flood_frame.h"
 #include "tests/bench/flood.skel.h"
 
 #define MAX_SECONDS 600
@@ -40,29 +36,16 @@
 
 struct options {
 	const char *ifname;
-	int family;
-	union {
-		struct in_addr v4;
-		struct in6_addr v6;
-	} dst;
+	struct flood_ends ends;
 	const char *dst_text;
-	unsigned int port;
-	unsigned char dst_mac[ETH_ALEN];
 	bool have_dst_mac;
+	enum flood_kind kind;
+	bool no_options;
+	bool narrow;
 	unsigned long rate;
 	double seconds;
-	bool full_options;
 	int cpu;
 	bool json;
-};
-
-struct frame {
-	union {
-		unsigned char bytes[FLOOD_FRAME_MAX];
-		__u64 words[FLOOD_FRAME_MAX / 8];
-	};
-	__u32 len;
-	__u32 ip_sum, tcp_sum;
 };
 
 static volatile sig_atomic_t stopped;
@@ -75,14 +58,21 @@ static void stop(int signal)
 
 static void usage(FILE *out)
 {
-	fputs("flood --dev IFACE --dst ADDRESS --port N [options]: a SYN flood out of one end of a veth pair\n"
-	      "  --rate PPS       SYNs a second; 0: as fast as one CPU can (default)\n"
+	fputs("flood --dev IFACE --dst ADDRESS --port N [options]: a flood out of one end of a veth pair\n"
+	      "  --kind KIND      what to flood with, see below (default syn)\n"
+	      "  --rate PPS       frames a second; 0: as fast as one CPU can (default)\n"
 	      "  --seconds S      how long (default 10)\n"
-	      "  --options full|none  TCP options as Linux sends them (MSS, SACK, timestamps, window scale: default), or none\n"
+	      "  --options full|none  TCP options of --kind syn: as Linux sends them (MSS, SACK, timestamps, window scale:\n"
+	      "                   default), or none\n"
+	      "  --narrow         sources of one /24, or one /48, instead of thousands\n"
 	      "  --dst-mac MAC    default: the neighbour's of --dst\n"
 	      "  --cpu N          the CPU to flood from\n"
-	      "  --json           print the result as JSON; start_ns: of the first SYN, on CLOCK_MONOTONIC\n",
+	      "  --json           print the result as JSON; start_ns: of the first frame, on CLOCK_MONOTONIC\n"
+	      "\n"
+	      "Sources, ports and numbers are random, checksums right, unless the kind says otherwise. Kinds:\n",
 	      out);
+	for (int kind = 0; kind < FLOOD_KIND_COUNT; kind++)
+		fprintf(out, "  %-16s %s\n", flood_shapes[kind].name, flood_shapes[kind].help);
 }
 
 static void die(const char *what, const char *on, const char *why)
@@ -164,7 +154,7 @@ static void ask_neighbours(struct nlmsghdr *nlh, const void *context)
 	const struct neighbour_question *question = context;
 	struct ndmsg *ndm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ndm));
 
-	ndm->ndm_family = question->options->family;
+	ndm->ndm_family = question->options->ends.ipv6 ? AF_INET6 : AF_INET;
 }
 
 static int answer_neighbours(const struct nlmsghdr *nlh, void *context)
@@ -172,7 +162,7 @@ static int answer_neighbours(const struct nlmsghdr *nlh, void *context)
 	struct neighbour_question *question = context;
 	struct options *options = question->options;
 	const struct ndmsg *ndm = mnl_nlmsg_get_payload(nlh);
-	size_t size = options->family == AF_INET ? 4 : 16;
+	size_t size = options->ends.ipv6 ? 16 : 4;
 	const struct nlattr *attr;
 	const void *mac = NULL;
 	bool wanted = false;
@@ -181,89 +171,15 @@ static int answer_neighbours(const struct nlmsghdr *nlh, void *context)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, nlh, sizeof(*ndm)) {
 		if (mnl_attr_get_type(attr) == NDA_DST)
-			wanted = !memcmp(mnl_attr_get_payload(attr), &options->dst, size);
+			wanted = !memcmp(mnl_attr_get_payload(attr), &options->ends.dst, size);
 		if (mnl_attr_get_type(attr) == NDA_LLADDR && mnl_attr_get_payload_len(attr) == ETH_ALEN)
 			mac = mnl_attr_get_payload(attr);
 	}
 	if (wanted && mac) {
-		memcpy(options->dst_mac, mac, ETH_ALEN);
+		memcpy(options->ends.dst_mac, mac, ETH_ALEN);
 		options->have_dst_mac = true;
 	}
 	return MNL_CB_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------------ the frame */
-
-static __u32 sum16(const void *data, size_t len)
-{
-	const unsigned char *bytes = data;
-	__u32 sum = 0;
-	__u16 word;
-	size_t i;
-
-	for (i = 0; i + 1 < len; i += 2) {
-		memcpy(&word, bytes + i, 2);
-		sum += word;
-	}
-	return sum;
-}
-
-/* As Linux writes them in a SYN: MSS, SACK permitted, timestamps, NOP, window scale 7. */
-static size_t put_options(unsigned char *to, bool full, unsigned int mss)
-{
-	const unsigned char options[20] = {
-		2, 4, mss >> 8, mss & 255, 4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 3, 7
-	};
-
-	if (!full)
-		return 0;
-	memcpy(to, options, sizeof(options));
-	return sizeof(options);
-}
-
-static void make_frame(struct frame *frame, const struct options *options, const unsigned char *src_mac)
-{
-	bool v6 = options->family == AF_INET6;
-	struct ethhdr *eth = (void *)frame->bytes;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct ipv6hdr *ip6 = (void *)(eth + 1);
-	struct tcphdr *tcp = v6 ? (void *)(ip6 + 1) : (void *)(ip + 1);
-	size_t tcp_len = sizeof(*tcp) +
-			 put_options((unsigned char *)(tcp + 1), options->full_options, v6 ? 1440 : 1460);
-
-	memcpy(eth->h_dest, options->dst_mac, ETH_ALEN);
-	memcpy(eth->h_source, src_mac, ETH_ALEN);
-	eth->h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP);
-
-	tcp->dest = htons(options->port);
-	tcp->doff = tcp_len / 4;
-	tcp->syn = 1;
-	tcp->window = htons(64240);
-
-	if (v6) {
-		ip6->version = 6;
-		ip6->payload_len = htons(tcp_len);
-		ip6->nexthdr = IPPROTO_TCP;
-		ip6->hop_limit = 64;
-		ip6->saddr.s6_addr32[0] = htonl(FLOOD_PREFIX6_0);
-		ip6->saddr.s6_addr32[1] = htonl(FLOOD_PREFIX6_1);
-		ip6->daddr = options->dst.v6;
-		frame->tcp_sum = sum16(&ip6->saddr, 32);
-	} else {
-		ip->version = 4;
-		ip->ihl = 5;
-		ip->tot_len = htons(sizeof(*ip) + tcp_len);
-		ip->frag_off = htons(IP_DF);
-		ip->ttl = 64;
-		ip->protocol = IPPROTO_TCP;
-		ip->daddr = options->dst.v4.s_addr;
-		frame->ip_sum = sum16(ip, sizeof(*ip));
-		frame->tcp_sum = sum16(&ip->daddr, 4);
-	}
-	frame->tcp_sum += sum16(tcp, tcp_len) + htons(tcp_len) + htons(IPPROTO_TCP);
-	frame->len = (unsigned char *)tcp + tcp_len - frame->bytes;
-	if (frame->len < ETH_ZLEN)
-		frame->len = ETH_ZLEN;
 }
 
 /* ------------------------------------------------------------------------------------------------------- counting */
@@ -325,7 +241,7 @@ static double now(void)
 
 static void parse_mac(struct options *options, const char *text)
 {
-	unsigned char *mac = options->dst_mac;
+	unsigned char *mac = options->ends.dst_mac;
 
 	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6)
 		die("cannot read the MAC address", text, "want six bytes such as 02:00:00:00:00:01");
@@ -342,50 +258,72 @@ static unsigned long parse_number(const char *name, const char *text, unsigned l
 	return value;
 }
 
+static enum flood_kind parse_kind(const char *text)
+{
+	enum flood_kind kind = flood_kind_named(text);
+
+	if (kind == FLOOD_KIND_COUNT)
+		die("unknown --kind", text, "--help lists them");
+	return kind;
+}
+
+static bool parse_no_options(const char *text)
+{
+	bool none = !strcmp(text, "none");
+
+	if (!none && strcmp(text, "full"))
+		die("unknown --options", text, "full or none");
+	return none;
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option table[] = {
 		{ "dev", required_argument, NULL, 'i' },
+		{ "kind", required_argument, NULL, 'k' },
 		{ "dst", required_argument, NULL, 'd' },
 		{ "port", required_argument, NULL, 'p' },
 		{ "rate", required_argument, NULL, 'r' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "options", required_argument, NULL, 'o' },
 		{ "dst-mac", required_argument, NULL, 'm' },
+		{ "narrow", no_argument, NULL, 'n' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	unsigned long port = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
 		case 'i': options->ifname = optarg; break;
 		case 'd': options->dst_text = optarg; break;
-		case 'p': options->port = parse_number("--port", optarg, 65535); break;
+		case 'k': options->kind = parse_kind(optarg); break;
+		case 'p': port = parse_number("--port", optarg, 65535); break;
 		case 'r': options->rate = parse_number("--rate", optarg, 1000000000); break;
 		case 's': options->seconds = strtod(optarg, NULL); break;
 		case 'm': parse_mac(options, optarg); break;
 		case 'c': options->cpu = parse_number("--cpu", optarg, CPU_SETSIZE - 1); break;
 		case 'j': options->json = true; break;
-		case 'o':
-			options->full_options = !strcmp(optarg, "full");
-			if (!options->full_options && strcmp(optarg, "none"))
-				die("unknown --options", optarg, "full or none");
-			break;
+		case 'n': options->narrow = true; break;
+		case 'o': options->no_options = parse_no_options(optarg); break;
 		case 'h': usage(stdout); exit(0);
 		default: usage(stderr); exit(2);
 		}
 	}
-	if (!options->ifname || !options->dst_text || !options->port || optind != argc) {
+	if (!options->ifname || !options->dst_text || !port || optind != argc) {
 		usage(stderr);
 		exit(2);
 	}
 	if (!(options->seconds > 0 && options->seconds <= MAX_SECONDS))
 		die("wrong time for", "--seconds", "want more than 0 and at most 600");
-	options->family = strchr(options->dst_text, ':') ? AF_INET6 : AF_INET;
-	if (inet_pton(options->family, options->dst_text, &options->dst) != 1)
+	if (options->no_options && options->kind != FLOOD_SYN)
+		die("wrong kind for", "--options", "it is for --kind syn");
+	options->ends.port = htons(port);
+	options->ends.ipv6 = strchr(options->dst_text, ':');
+	if (inet_pton(options->ends.ipv6 ? AF_INET6 : AF_INET, options->dst_text, &options->ends.dst) != 1)
 		die("not an address:", options->dst_text, "want an IPv4 or IPv6 address");
 }
 
@@ -403,20 +341,27 @@ static void own_mac(const char *ifname, unsigned char *mac)
 	close(fd);
 }
 
-static struct flood *load(const struct options *options, const struct frame *frame, int ifindex)
+static void plan_make(struct flood_plan *plan, const struct options *options)
+{
+	const struct flood_shape *shape = &flood_shapes[options->kind];
+
+	if (flood_plan_make(plan, options->kind, options->no_options ? FLOOD_OPTIONS_NONE : shape->options,
+			    &options->ends))
+		die("cannot make frames of kind", shape->name, "it is for IPv6 alone");
+}
+
+static struct flood *load(const struct options *options, const struct flood_plan *plan, int ifindex)
 {
 	struct flood *skel = flood__open();
 
 	if (!skel)
 		die("cannot open", "flood.bpf.o", strerror(errno));
-	memcpy((void *)skel->rodata->frame_words, frame->words, sizeof(frame->words));
-	skel->rodata->frame_len = frame->len;
+	memcpy((void *)skel->rodata->frames, plan->frames, sizeof(plan->frames));
+	skel->rodata->pairs = plan->pairs;
+	skel->rodata->narrow = options->narrow;
 	skel->rodata->out_ifindex = ifindex;
-	skel->rodata->ipv6 = options->family == AF_INET6;
-	skel->rodata->timestamps = options->full_options;
+	skel->rodata->ipv6 = options->ends.ipv6;
 	skel->rodata->rate = options->rate;
-	skel->rodata->ip_sum = frame->ip_sum;
-	skel->rodata->tcp_sum = frame->tcp_sum;
 	if (getrandom(&skel->bss->random_state, sizeof(skel->bss->random_state), 0) < 0 || !skel->bss->random_state)
 		skel->bss->random_state = 1;
 	if (flood__load(skel))
@@ -439,11 +384,11 @@ static void arm(double seconds)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static void run(struct flood *skel, const struct frame *frame)
+static void run(struct flood *skel, const struct flood_frame *frame)
 {
 	unsigned char data[FLOOD_FRAME_MAX];
 
-	memcpy(data, frame->bytes, sizeof(data));
+	memcpy(data, frame->words, sizeof(data));
 	while (!stopped) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = frame->len, .repeat = RUNS_A_CALL,
 			    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
@@ -460,14 +405,15 @@ static void report(const struct options *options, const struct flood__bss *flood
 	__u64 sent = flood->sent;
 
 	if (options->json) {
-		printf("{\"start_ns\": %llu, \"seconds\": %.3f, \"sent\": %llu, \"sent_per_second\": %.0f, \"synacks\": %llu, "
+		printf("{\"kind\": \"%s\", \"start_ns\": %llu, \"seconds\": %.3f, \"sent\": %llu, \"sent_per_second\": %.0f, \"synacks\": %llu, "
 		       "\"synacks_per_second\": %.0f, \"rsts\": %llu, \"other\": %llu}\n",
-		       (unsigned long long)flood->start_ns, seconds, (unsigned long long)sent, sent / seconds,
-		       (unsigned long long)replies[FLOOD_REPLY_SYNACK], replies[FLOOD_REPLY_SYNACK] / seconds,
-		       (unsigned long long)replies[FLOOD_REPLY_RST], (unsigned long long)replies[FLOOD_REPLY_OTHER]);
+		       flood_shapes[options->kind].name, (unsigned long long)flood->start_ns, seconds,
+		       (unsigned long long)sent, sent / seconds, (unsigned long long)replies[FLOOD_REPLY_SYNACK],
+		       replies[FLOOD_REPLY_SYNACK] / seconds, (unsigned long long)replies[FLOOD_REPLY_RST],
+		       (unsigned long long)replies[FLOOD_REPLY_OTHER]);
 		return;
 	}
-	printf("%.1f s: %llu SYNs sent (%.3f Mpps), %llu SYN-ACKs came back (%.3f Mpps), %llu RSTs, %llu others\n",
+	printf("%.1f s: %llu frames sent (%.3f Mpps), %llu SYN-ACKs came back (%.3f Mpps), %llu RSTs, %llu others\n",
 	       seconds, (unsigned long long)sent, sent / seconds / 1e6, (unsigned long long)replies[FLOOD_REPLY_SYNACK],
 	       replies[FLOOD_REPLY_SYNACK] / seconds / 1e6, (unsigned long long)replies[FLOOD_REPLY_RST],
 	       (unsigned long long)replies[FLOOD_REPLY_OTHER]);
@@ -475,10 +421,9 @@ static void report(const struct options *options, const struct flood__bss *flood
 
 int main(int argc, char **argv)
 {
-	struct options options = { .seconds = 10, .full_options = true, .cpu = -1 };
+	struct options options = { .seconds = 10, .cpu = -1 };
 	__u64 before[FLOOD_REPLY_COUNT], after[FLOOD_REPLY_COUNT];
-	unsigned char src_mac[ETH_ALEN];
-	struct frame frame = {};
+	struct flood_plan plan;
 	struct flood *skel;
 	int ifindex, map, kind;
 	double begin, seconds;
@@ -496,8 +441,8 @@ int main(int argc, char **argv)
 	}
 	if (!options.have_dst_mac)
 		die("no neighbour entry for", options.dst_text, "give --dst-mac, or ping it first");
-	own_mac(options.ifname, src_mac);
-	make_frame(&frame, &options, src_mac);
+	own_mac(options.ifname, options.ends.src_mac);
+	plan_make(&plan, &options);
 
 	map = open_replies(ifindex);
 	if (map < 0)
@@ -511,11 +456,11 @@ int main(int argc, char **argv)
 			die("cannot run on the CPU of", "--cpu", strerror(errno));
 	}
 
-	skel = load(&options, &frame, ifindex);
+	skel = load(&options, &plan, ifindex);
 	read_replies(map, before);
 	arm(options.seconds);
 	begin = now();
-	run(skel, &frame);
+	run(skel, &plan.frames[0]);
 	seconds = now() - begin;
 	usleep(100000); /* the last replies are on their way */
 	read_replies(map, after);

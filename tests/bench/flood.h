@@ -4,16 +4,42 @@
 #define SHAKEOFF_TESTS_FLOOD_H
 
 /*
- * Flood sources come from prefixes that stand for nobody: 198.18.0.0/15 (RFC 2544, benchmarks) and 2001:db8:f::/48 (in
- * RFC 3849's documentation prefix). The client's end of the veth pair swallows what is sent to them.
+ * Flood sources come from prefixes that stand for nobody here: 100.64.0.0/10 (RFC 6598) and 3fff::/32 (in RFC 9637's
+ * documentation prefix): 16384 /24s and 65536 /48s. A narrow flood is of one of each. The client's end of the veth pair swallows
+ * what is sent to them.
  */
-#define FLOOD_PREFIX4 0xc6120000u /* host byte order */
-#define FLOOD_MASK4 0xfffe0000u
-#define FLOOD_PREFIX6_0 0x20010db8u /* first and second 32 bits, host byte order */
-#define FLOOD_PREFIX6_1 0x000f0000u
-#define FLOOD_MASK6_1 0xffff0000u
+#define FLOOD_PREFIX4 0x64400000u /* host byte order */
+#define FLOOD_MASK4 0xffc00000u
+#define FLOOD_NARROW_MASK4 0xffffff00u
+#define FLOOD_PREFIX6 0x3fff0000u /* the first 32 bits, host byte order */
 
-#define FLOOD_FRAME_MAX 96
+#define FLOOD_FRAME_MAX 160
+
+/*
+ * A frame, and where in it random numbers go; 0: nowhere. Whoever makes it leaves zeros there, and the sums are of all the
+ * rest: of 16-bit words as they lie in the packet, not folded.
+ */
+struct flood_frame {
+	__u64 words[FLOOD_FRAME_MAX / 8];
+	__u32 len;
+	__u32 ip_sum;   /* of IPv4's header */
+	__u32 tcp_sum;  /* of pseudo header, TCP header and payload */
+	__u16 source;   /* the lower bits of an IPv4 address, the lower 96 of an IPv6 address */
+	__u16 ip_id;    /* of IPv4 */
+	__u16 fragment; /* the identification of an IPv6 fragment */
+	__u16 port;     /* the source's */
+	__u16 seq;
+	__u16 ack;
+	__u16 tsval;
+	__u16 tsecr;
+	__u16 ip_check; /* the two checksums */
+	__u16 tcp_check;
+};
+
+/* What its random fields are made of. */
+struct flood_numbers {
+	__u64 first, second, third;
+};
 
 /* Replies to flood sources, counted per CPU by peer.bpf.c in its map "flood_replies". */
 enum flood_reply { FLOOD_REPLY_SYNACK, FLOOD_REPLY_RST, FLOOD_REPLY_OTHER, FLOOD_REPLY_COUNT };

@@ -19,11 +19,14 @@ struct {
 	__type(value, __u64);
 } flood_replies SEC(".maps");
 
-static __always_inline void count(const struct tcphdr *tcp)
+static __always_inline void count(__u8 protocol, const struct tcphdr *tcp)
 {
-	__u32 kind = tcp->rst ? FLOOD_REPLY_RST : tcp->syn && tcp->ack ? FLOOD_REPLY_SYNACK : FLOOD_REPLY_OTHER;
-	__u64 *replies = bpf_map_lookup_elem(&flood_replies, &kind);
+	__u32 kind = FLOOD_REPLY_OTHER;
+	__u64 *replies;
 
+	if (protocol == IPPROTO_TCP)
+		kind = tcp->rst ? FLOOD_REPLY_RST : tcp->syn && tcp->ack ? FLOOD_REPLY_SYNACK : FLOOD_REPLY_OTHER;
+	replies = bpf_map_lookup_elem(&flood_replies, &kind);
 	if (replies)
 		++*replies;
 }
@@ -43,18 +46,16 @@ int peer(struct xdp_md *ctx)
 
 		if ((void *)(tcp + 1) > end || (ip->daddr & bpf_htonl(FLOOD_MASK4)) != bpf_htonl(FLOOD_PREFIX4))
 			return XDP_PASS;
-		count(tcp);
+		count(ip->protocol, tcp);
 		return XDP_DROP;
 	}
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 		struct tcphdr *tcp = (void *)(ip + 1);
-		__u32 *to = ip->daddr.in6_u.u6_addr32;
 
-		if ((void *)(tcp + 1) > end || to[0] != bpf_htonl(FLOOD_PREFIX6_0) ||
-		    (to[1] & bpf_htonl(FLOOD_MASK6_1)) != bpf_htonl(FLOOD_PREFIX6_1))
+		if ((void *)(tcp + 1) > end || ip->daddr.in6_u.u6_addr32[0] != bpf_htonl(FLOOD_PREFIX6))
 			return XDP_PASS;
-		count(tcp);
+		count(ip->nexthdr, tcp);
 		return XDP_DROP;
 	}
 	return XDP_PASS;

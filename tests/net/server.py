@@ -9,6 +9,7 @@ server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--de
   hold     accept nothing; every SIGUSR1 accepts one connection, which stays open
   greet    speak first, then as collect
   name     answer with the process's number, close
+  slow     as line, but accept no more than 200 a second
 """
 import argparse
 import hashlib
@@ -19,6 +20,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 
 def say(**what):
@@ -49,7 +51,7 @@ def serve(conn, peer, mode):
         if mode == "name":
             conn.sendall(b"%d\n" % os.getpid())
             return
-        if mode == "line":
+        if mode in ("line", "slow"):
             line = b""
             while not line.endswith(b"\n") and (data := conn.recv(4096)):
                 line += data
@@ -75,7 +77,7 @@ def main():
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--backlog", type=int, default=128)
-    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet", "name"])
+    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet", "name", "slow"])
     parser.add_argument("--mptcp", action="store_true")
     parser.add_argument("--reuseport", action="store_true")
     parser.add_argument("--device")
@@ -100,6 +102,8 @@ def main():
     while True:
         if args.mode == "hold":
             signal.sigwait([signal.SIGUSR1])
+        if args.mode == "slow":
+            time.sleep(0.005)
         conn, peer = listener.accept()
         if args.mode == "hold":
             kept.append(conn)

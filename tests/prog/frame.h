@@ -58,7 +58,7 @@ struct segment {
 	struct bytes extensions;
 
 	size_t padding; /* behind the IP packet, of zeros */
-	bool zero_sport;
+	bool zero_sport, zero_dport;
 	uint8_t doff;            /* instead of the true one, in words */
 	bool no_doff;            /* 0 */
 	int longer;              /* the IP length says so many bytes more than there are */
@@ -131,7 +131,7 @@ static inline size_t frame_put_tcp(uint8_t *at, const struct segment *segment)
 	size_t len = 20;
 
 	put16(at, segment->zero_sport ? 0 : segment->sport ? segment->sport : 40000);
-	put16(at + 2, segment->dport ? segment->dport : 80);
+	put16(at + 2, segment->zero_dport ? 0 : segment->dport ? segment->dport : 80);
 	put32(at + 4, segment->seq);
 	put32(at + 8, segment->ack);
 	at[12] = segment->no_doff ? 0 : (segment->doff ? segment->doff : 5 + segment->options.len / 4) << 4;
@@ -221,7 +221,7 @@ struct reading {
 	uint8_t client[16], server[16]; /* destination and source; IPv4 uses the first 4 bytes */
 	uint8_t options[40];
 	size_t options_len, payload_len;
-	uint32_t tsval, tsecr; /* if there are timestamps where a SYN-ACK has them */
+	uint32_t tsval, tsecr; /* if there are timestamps where a SYN-ACK has them, with or without MSS */
 	bool timestamps;
 };
 
@@ -260,10 +260,12 @@ static inline const char *frame_read_tcp(const uint8_t *tcp, size_t len, struct 
 	reading->options_len = (tcp[12] >> 4) * 4 - 20;
 	reading->payload_len = len - 20 - reading->options_len;
 	memcpy(reading->options, tcp + 20, reading->options_len);
-	if (reading->options_len >= 16 && reading->options[6] == 8) {
+	for (size_t at = 2; at <= 6 && at + 10 <= reading->options_len; at += 4) {
+		if (reading->options[at] != 8 || reading->options[at + 1] != 10)
+			continue;
 		reading->timestamps = true;
-		reading->tsval = get32(reading->options + 8);
-		reading->tsecr = get32(reading->options + 12);
+		reading->tsval = get32(reading->options + at + 2);
+		reading->tsecr = get32(reading->options + at + 6);
 	}
 	return get16(tcp + 18) ? "urgent pointer" : NULL;
 }

@@ -19,6 +19,7 @@
 
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
+#include <shakeoff/source.h>
 
 #include "handshake.skel.h"
 
@@ -350,6 +351,14 @@ void validated_age(const struct segment *segment, int64_t age_ns)
 	validated_set(segment, &entry);
 }
 
+static void sources_clear(int map)
+{
+	struct shakeoff_source_key key;
+
+	while (!bpf_map_get_next_key(map, NULL, &key))
+		bpf_map_delete_elem(map, &key);
+}
+
 static void validated_clear(void)
 {
 	struct shakeoff_tuple tuple;
@@ -379,6 +388,18 @@ void filter_fill(uint8_t byte)
 		assert_int_equal(bpf_map_update_elem(harness.filter, &which, &filter, BPF_ANY), 0);
 }
 
+/* What the hook keeps from packet to packet. */
+static void scratch_clear(void)
+{
+	size_t size = bpf_map__value_size(skeleton->maps.scratches) * libbpf_num_possible_cpus();
+	void *zeros = calloc(1, size);
+	__u32 zero = 0;
+
+	assert_non_null(zeros);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.scratches), &zero, zeros, BPF_ANY), 0);
+	free(zeros);
+}
+
 int harness_reset(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
@@ -388,12 +409,14 @@ int harness_reset(void **state)
 	harness.program = harness.plain_program;
 	harness.linear = 0;
 	harness.service_id = SERVICE;
+	scratch_clear();
 	*harness.control = (struct shakeoff_control){
 		.heartbeat_ns = now,
 		/* In the middle of an epoch, so that none ends during a test. */
 		.epoch_offset_ns = EPOCH * SHAKEOFF_EPOCH_NS + SHAKEOFF_EPOCH_NS / 2 - now,
 		.flags = SHAKEOFF_KEYS_LOADED,
 		.rings = RINGS,
+		.fragment_budget = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT,
 	};
 	*harness.service = (struct shakeoff_service){
 		.name = "web",
@@ -412,6 +435,8 @@ int harness_reset(void **state)
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
 		key_set(slot, 0);
 	validated_clear();
+	sources_clear(harness.sources);
+	sources_clear(harness.syn_sources);
 	filter_fill(0);
 	rings_set(SHAKEOFF_RING_BYTES);
 	events_forget();
@@ -497,16 +522,22 @@ static void *map_memory(struct bpf_map *map, size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static int service_publish(void)
+static int address_publish(uint16_t port, __u32 value)
 {
-	struct shakeoff_address4 address4 = { .port = htons(80) };
-	struct shakeoff_address6 address6 = { .port = htons(80) };
-	__u32 service = SERVICE;
+	struct shakeoff_address4 address4 = { .port = htons(port) };
+	struct shakeoff_address6 address6 = { .port = htons(port) };
 
 	inet_pton(AF_INET, "10.9.0.1", &address4.address);
 	inet_pton(AF_INET6, "2001:db8::1", address6.address);
-	if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.addresses4), &address4, &service, BPF_ANY) ||
-	    bpf_map_update_elem(bpf_map__fd(skeleton->maps.addresses6), &address6, &service, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.addresses4), &address4, &value, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(skeleton->maps.addresses6), &address6, &value, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static int service_publish(void)
+{
+	if (address_publish(80, SERVICE) || address_publish(0, SHAKEOFF_ADDRESS_ITSELF))
 		return -errno;
 	for (__u32 i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
 		struct shakeoff_key key = { 0x1111111111111111 * (i + 1), 0x0123456789abcdef + i };
@@ -550,6 +581,8 @@ int harness_start(void **state)
 	harness.frags_program = bpf_program__fd(skeleton->progs.shakeoff_xdp_frags);
 	harness.interfaces = bpf_map__fd(skeleton->maps.interfaces);
 	harness.validated = bpf_map__fd(skeleton->maps.validated);
+	harness.sources = bpf_map__fd(skeleton->maps.sources);
+	harness.syn_sources = bpf_map__fd(skeleton->maps.syn_sources);
 	harness.rings = bpf_map__fd(skeleton->maps.rings);
 	harness.addresses4 = bpf_map__fd(skeleton->maps.addresses4);
 	harness.keys = bpf_map__fd(skeleton->maps.cookie_keys);

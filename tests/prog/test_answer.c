@@ -203,6 +203,19 @@ static size_t expected_options(const struct offer *offer, uint32_t tsval, uint8_
 	return at - options;
 }
 
+/* The SYN-ACK is to be no longer than its SYN, or than Ethernet's shortest frame: then the MSS has to stay away. */
+static size_t shortened(const struct offer *offer, size_t len, uint8_t *options)
+{
+	size_t room = (offer->syn.options.len + 3) & ~3u;
+
+	if (!room && !offer->ipv6 && !offer->syn.tags)
+		room = 4;
+	if (len <= room)
+		return len;
+	memmove(options, options + 4, len - 4);
+	return len - 4;
+}
+
 static void expected_answer(const struct offer *offer, const struct reading *reading, struct frame *frame)
 {
 	bool timestamps = offer->timestamps && profile.timestamps;
@@ -218,7 +231,7 @@ static void expected_answer(const struct offer *offer, const struct reading *rea
 		.ack = offer->syn.seq + 1,
 		.flags = SYN | ACK | (ecn ? ECE : 0),
 		.window = window < harness.service->window_max ? window : harness.service->window_max,
-		.options = { options, expected_options(offer, reading->tsval, options) },
+		.options = { options, shortened(offer, expected_options(offer, reading->tsval, options), options) },
 		.fragment = FRAGMENT_DF,
 		.reply = true,
 		.ttl = profile.ttl,

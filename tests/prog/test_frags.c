@@ -143,7 +143,7 @@ static void ack_options_behind_the_first_buffer_open_nothing(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	harness.linear = 14 + 20 + 20 + 4;
-	assert_verdict(&client.ack, SHAKEOFF_BAD_SEGMENT);
+	assert_verdict(&client.ack, SHAKEOFF_BAD_HEADER);
 	expect_no_event();
 }
 
@@ -155,7 +155,7 @@ static void a_length_beyond_all_buffers_is_bad(void **state)
 	client_connect(&client, &linux_syn);
 	client.ack.payload = (struct bytes){ data, 9000 };
 	client.ack.longer = 1;
-	assert_verdict(&client.ack, SHAKEOFF_BAD_SEGMENT);
+	assert_verdict(&client.ack, SHAKEOFF_BAD_HEADER);
 }
 
 static void a_large_ack_refused_by_a_full_queue_is_reset(void **state)

@@ -397,7 +397,7 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 
 static void in_peace_the_kernel_makes_the_handshake(void **state)
 {
-	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, SYN | ACK, 0 };
+	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, 0 };
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
@@ -553,6 +553,18 @@ static void our_cookies_stay_good_after_the_flood(void **state)
 	admission_read();
 }
 
+static void our_cookies_stay_good_when_the_service_is_left_to_the_kernel(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	harness.service->engage = SHAKEOFF_ENGAGE_NEVER;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	admission_read();
+}
+
 static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state)
 {
 	struct client client;
@@ -577,14 +589,14 @@ static void of_a_fleet_another_host_may_have_given_one_though_there_is_peace_her
 	client_connect(&client, &linux_syn);
 	harness.service->engaged_ns = 0;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&stray, SHAKEOFF_STRAY);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
 }
 
 static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **state)
 {
-	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK, 0 };
+	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK };
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
@@ -592,7 +604,7 @@ static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **stat
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment segment = { .flags = flags[i] };
 
-		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&segment, SHAKEOFF_STRAY);
 	}
 }
 
@@ -930,6 +942,7 @@ int main(void)
 		TEST(half_the_rate_keeps_it_engaged),
 		TEST(a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged),
 		TEST(our_cookies_stay_good_after_the_flood),
+		TEST(our_cookies_stay_good_when_the_service_is_left_to_the_kernel),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),

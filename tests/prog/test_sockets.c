@@ -197,7 +197,7 @@ static void everything_for_an_established_ipv6_socket_passes(void **state)
 	assert_all_pass(SHAKEOFF_SYN_SOCKET);
 }
 
-static void a_damaged_segment_for_a_socket_passes(void **state)
+static void a_segment_that_the_kernel_cannot_read_is_dropped_even_for_a_socket(void **state)
 {
 	struct segment segment;
 
@@ -205,7 +205,7 @@ static void a_damaged_segment_for_a_socket_passes(void **state)
 	pair_open(&ipv4);
 	segment = of_pair(ACK);
 	segment.doff = 15;
-	assert_verdict(&segment, SHAKEOFF_SOCKET);
+	assert_verdict(&segment, SHAKEOFF_BAD_HEADER);
 }
 
 static void segments_for_a_socket_pass_while_the_service_is_down(void **state)
@@ -719,7 +719,7 @@ static void the_filter_does_not_stand_between_a_socket_and_its_segments(void **s
 static const struct CMUnitTest others[] = {
 	TEST(everything_for_an_established_socket_passes),
 	TEST(everything_for_an_established_ipv6_socket_passes),
-	TEST(a_damaged_segment_for_a_socket_passes),
+	TEST(a_segment_that_the_kernel_cannot_read_is_dropped_even_for_a_socket),
 	TEST(segments_for_a_socket_pass_while_the_service_is_down),
 	TEST(segments_for_a_socket_pass_while_its_tuple_is_fresh),
 	TEST(a_full_queue_does_not_touch_established_sockets),

@@ -69,9 +69,9 @@ static const struct fixture answered[] = {
 	{ "no options: MSS alone is answered, padded with zeros to 60 bytes",
 	  { .seq = CLIENT_ISN, .flags = SYN },
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
-	{ "no options over IPv6",
+	{ "no options over IPv6: no MSS, which would make the answer longer",
 	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN },
-	  ANSWERS6(PORTS, .window = WINDOW(1, 0), .options = BYTES(SAY_MSS6)) },
+	  ANSWERS6(PORTS, .window = WINDOW(1, 0)) },
 	{ "the padding of a short frame is not echoed",
 	  { .seq = CLIENT_ISN, .flags = SYN, .payload = BYTES(0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa), .longer = -6 },
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
@@ -135,9 +135,12 @@ static const struct fixture answered[] = {
 	{ "two VLAN tags over IPv6",
 	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2 },
 	  ANSWERS_LINUX6(.tags = 2) },
-	{ "no options with one VLAN tag",
+	{ "no options with one VLAN tag: no MSS, which would make the answer longer",
 	  { .seq = CLIENT_ISN, .flags = SYN, .tags = 1 },
-	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .tags = 1) },
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .tags = 1, .padding = 2) },
+	{ "SACK alone: MSS alone, in its place",
+	  { .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(1, 1, 4, 2) },
+	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
 	{ "IPv4 options are folded out",
 	  { .seq = CLIENT_ISN,
 	    .flags = SYN,
@@ -246,7 +249,6 @@ static const struct refusal refused[] = {
 	{ "from this network", SYN_FROM("0.1.2.3"), SHAKEOFF_SYN_INVALID },
 	{ "from loopback", SYN_FROM("127.0.0.1"), SHAKEOFF_SYN_INVALID },
 	{ "from multicast", SYN_FROM("224.0.0.1"), SHAKEOFF_SYN_INVALID },
-	{ "from the reserved space", SYN_FROM("240.0.0.1"), SHAKEOFF_SYN_INVALID },
 	{ "from broadcast", SYN_FROM("255.255.255.255"), SHAKEOFF_SYN_INVALID },
 	{ "from ::", SYN_FROM("::"), SHAKEOFF_SYN_INVALID },
 	{ "from ::1", SYN_FROM("::1"), SHAKEOFF_SYN_INVALID },
@@ -258,6 +260,8 @@ static const struct refusal refused[] = {
 	{ "land attack over IPv6",
 	  { .from = "2001:db8::1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS },
 	  SHAKEOFF_SYN_INVALID },
+	{ "from the reserved space, of which the kernel makes no difference", SYN_FROM("240.0.0.1"),
+	  SHAKEOFF_SYNACK_SENT },
 	{ "from our own address, another port",
 	  { .from = "10.9.0.1", .flags = SYN, .options = LINUX_OPTIONS },
 	  SHAKEOFF_SYNACK_SENT },
@@ -371,6 +375,85 @@ static void the_mss_is_the_interfaces_not_the_clients(void **state)
 	interface_set(&profile);
 	run_answered(&syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(get16(reading.options + 2), 8960);
+}
+
+/* ------------------------------------------------------------------------------------------------------- its length */
+
+static const struct bytes option_parts[] = { BYTES(2, 4, 0x05, 0xb4), BYTES(4, 2),
+					     BYTES(8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0), BYTES(3, 3, 7) };
+
+/* The options of a set of kinds, beginning with one of them, packed as closely as can be: NOPs only up to a whole word. */
+static struct bytes pack_options(unsigned int set, size_t first, uint8_t *to)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < COUNT(option_parts); i++) {
+		const struct bytes *part = &option_parts[(first + i) % COUNT(option_parts)];
+
+		if (!(set >> (first + i) % COUNT(option_parts) & 1))
+			continue;
+		memcpy(to + len, part->data, part->len);
+		len += part->len;
+	}
+	while (len % 4)
+		to[len++] = 1;
+	return (struct bytes){ to, len };
+}
+
+/* The connection that the answer offers comes about: with MSS left out, timestamps are elsewhere in it. */
+static void assert_answer_is_no_longer(const struct segment *syn)
+{
+	static struct frame in, out;
+	struct client client = { .syn = *syn };
+
+	frame_make(&in, syn);
+	assert_string_equal(verdict_name(run_frame(&in, &out)), "synack_sent");
+	assert_null(frame_read(out.bytes, out.len, &client.synack));
+	assert_true(out.len <= (in.len > 60 ? in.len : 60));
+	assert_true(client.synack.ip_len <= in.len - in.l3 || out.len == 60);
+	if (client.synack.timestamps)
+		assert_int_equal(client.synack.tsecr, LINUX_TSVAL);
+	client_make_ack(&client);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	expect_event(SHAKEOFF_EVENT_OPEN);
+}
+
+static void an_answer_is_never_longer_than_the_syn_and_the_least_frame(void **state)
+{
+	uint8_t options[40];
+
+	for (unsigned int i = 0; i < 2 * 3 * 16 * COUNT(option_parts); i++) {
+		struct segment syn = {
+			.from = i & 1 ? "2001:db8:7::7" : "198.51.100.7",
+			.tags = i / 2 % 3,
+			.seq = CLIENT_ISN,
+			.flags = SYN,
+			.options = pack_options(i / 6 % 16, i / 96, options),
+		};
+
+		harness_reset(state);
+		assert_answer_is_no_longer(&syn);
+	}
+}
+
+/* Both kinds of answer are kept one after the other: what the one leaves out, the other has. */
+static void an_answer_that_is_kept_is_not_given_to_a_shorter_syn(void **state)
+{
+	const struct segment shorter = { .from = "2001:db8:7::7",
+					 .flags = SYN,
+					 .options = BYTES(1, 1, 1, 1, 4, 2, 1, 1) };
+	const struct segment shortest = { .from = "2001:db8:7::7", .flags = SYN, .options = BYTES(1, 1, 4, 2) };
+	struct reading reading;
+
+	(void)state;
+	run_answered(&shorter, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.options_len, 4);
+	run_answered(&shortest, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.options_len, 4);
+	run_answered(&(const struct segment){ .from = "2001:db8:7::7", .flags = SYN }, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.options_len, 0);
+	run_answered(&shortest, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.options_len, 4);
 }
 
 /* ------------------------------------------------------------------------------------------------------- the cookie */
@@ -553,7 +636,7 @@ static void a_reset_of_a_tagged_short_syn_fits(void **state)
 
 /* -------------------------------------------------------------------------------------------------- damaged frames */
 
-/* Cut anywhere, a SYN is never answered: without its TCP header it is nobody's, with part of the rest it is invalid. */
+/* Cut anywhere, a SYN is never answered: without its IP header it is nobody's. */
 static void assert_cut_is_not_answered(const struct segment *syn)
 {
 	static struct frame frame;
@@ -562,7 +645,9 @@ static void assert_cut_is_not_answered(const struct segment *syn)
 	for (size_t len = 14, whole = frame.len; len < whole; len++) {
 		frame.len = len;
 		assert_string_equal(verdict_name(run_frame(&frame, NULL)),
-				    len < frame.l4 + 20 ? "not_ours" : "syn_invalid");
+				    len < frame.l3 + (segment_is_ipv6(syn) ? 40 : 20) ? "not_ours" :
+				    len < frame.l4 + 20                               ? "bad_header" :
+											"syn_invalid");
 	}
 }
 
@@ -608,6 +693,8 @@ int main(void)
 		TEST(a_scale_of_the_service_comes_before_the_interfaces),
 		TEST(the_window_is_bounded_by_the_service),
 		TEST(the_mss_is_the_interfaces_not_the_clients),
+		TEST(an_answer_is_never_longer_than_the_syn_and_the_least_frame),
+		TEST(an_answer_that_is_kept_is_not_given_to_a_shorter_syn),
 		TEST(a_repeated_syn_gets_the_same_cookie),
 		TEST(another_isn_gets_another_cookie),
 		TEST(another_port_gets_another_cookie),

@@ -195,6 +195,75 @@ static void reach_SYNACK_SENT(void)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 }
 
+/* The source of `syn` opens connections until it holds half of the queue; ends with the verdict on the next one's ACK. */
+static void reach_ack_share(enum shakeoff_overflow overflow, enum shakeoff_verdict verdict)
+{
+	struct segment next = syn;
+	struct client client;
+
+	harness.service->capacity = 16;
+	harness.service->fair_share = 1;
+	harness.service->overflow = overflow;
+	for (next.sport = 41000; next.sport < 41008; next.sport++)
+		client_opens(&client, &next);
+	client_connect(&client, &next);
+	harness.service->mixed_ns = monotonic_ns(); /* another source has been here */
+	assert_verdict(&client.ack, verdict);
+}
+
+static void reach_SYN_SHARE_RESET(void)
+{
+	reach_ack_share(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_ACK_SHARE_RESET);
+	assert_verdict(&syn, SHAKEOFF_SYN_SHARE_RESET);
+}
+
+static void reach_ACK_SHARE_RESET(void)
+{
+	reach_ack_share(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_ACK_SHARE_RESET);
+}
+
+static void reach_SYN_SHARE_DROP(void)
+{
+	reach_ack_share(SHAKEOFF_OVERFLOW_DROP, SHAKEOFF_ACK_SHARE_DROP);
+	assert_verdict(&syn, SHAKEOFF_SYN_SHARE_DROP);
+}
+
+static void reach_ACK_SHARE_DROP(void)
+{
+	reach_ack_share(SHAKEOFF_OVERFLOW_DROP, SHAKEOFF_ACK_SHARE_DROP);
+}
+
+static void reach_SYN_SOURCE_LIMIT(void)
+{
+	harness.service->syn_interval_ns = 1000000000;
+	harness.service->syn_burst = harness.service->syn_hot = 1;
+	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&syn, SHAKEOFF_SYN_SOURCE_LIMIT);
+}
+
+static void reach_ACK_SOURCE_LIMIT(void)
+{
+	struct segment next = syn;
+	struct client client;
+
+	harness.service->accept_interval_ns = 1000000000;
+	harness.service->accept_burst = 1;
+	client_opens(&client, &syn);
+	next.sport = 41000;
+	client_connect(&client, &next);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_SOURCE_LIMIT);
+}
+
+static void reach_SYN_REPLY_BUDGET(void)
+{
+	enum shakeoff_verdict verdict = SHAKEOFF_SYNACK_SENT;
+
+	harness.control->replies = shakeoff_reply_budget(monotonic_ns(), SHAKEOFF_REPLY_BUDGET_MIN, 1);
+	for (int i = 0; i < 1000 && verdict == SHAKEOFF_SYNACK_SENT; i++)
+		verdict = run_segment(&syn, NULL);
+	assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_SYN_REPLY_BUDGET));
+}
+
 static void reach_SYN_OVERFLOW_RESET(void)
 {
 	queue_full(SHAKEOFF_OVERFLOW_RESET);
@@ -267,6 +336,17 @@ static void reach_ACK_BAD_COOKIE(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
+static void reach_ACK_UNASKED(void)
+{
+	const struct segment windows = WINDOWS_SYN;
+	struct client client;
+
+	client_connect(&client, &windows); /* before the guessing began, so that it is not remembered */
+	harness.service->guess_pressure_ns = monotonic_ns();
+	harness.service->guessed_ns = monotonic_ns() - 2 * SHAKEOFF_GUESS_WARM_NS;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+}
+
 static void reach_ACK_EXPIRED(void)
 {
 	const struct segment windows = WINDOWS_SYN;
@@ -322,6 +402,74 @@ static void reach_BLOCKED(void)
 	assert_verdict(&syn, SHAKEOFF_BLOCKED);
 	listed_reset();
 	listed_stop();
+}
+
+static void reach_STRAY(void)
+{
+	const struct segment ack = { .flags = ACK };
+
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.control->flags |= SHAKEOFF_FILTER_READY;
+	assert_verdict(&ack, SHAKEOFF_STRAY);
+}
+
+static void reach_ACK_STRAY(void)
+{
+	const struct segment ack = { .flags = ACK };
+
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->strays_ns = harness.service->strays_pressure_ns = monotonic_ns();
+	assert_verdict(&ack, SHAKEOFF_ACK_STRAY);
+}
+
+static void reach_BAD_HEADER(void)
+{
+	const struct segment short_header = { .flags = ACK, .doff = 4 };
+
+	assert_verdict(&short_header, SHAKEOFF_BAD_HEADER);
+}
+
+static void reach_BAD_CHECKSUM(void)
+{
+	static struct frame frame;
+
+	harness.control->flags |= SHAKEOFF_VERIFY_CHECKSUMS;
+	frame_make(&frame, &syn);
+	frame.bytes[frame.l4 + 16] ^= 1;
+	assert_string_equal(verdict_name(run_frame(&frame, NULL)), verdict_name(SHAKEOFF_BAD_CHECKSUM));
+}
+
+static void reach_EXTENSION_CHAIN(void)
+{
+	const struct segment chain = { .from = "2001:db8:7::7",
+				       .flags = SYN,
+				       .extensions = BYTES(60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1,
+							   4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0,
+							   0) };
+
+	assert_verdict(&chain, SHAKEOFF_EXTENSION_CHAIN);
+}
+
+static void reach_SYN_FRAGMENT(void)
+{
+	const struct segment fragment = { .fragment = FRAGMENT_MF, .flags = SYN };
+
+	assert_verdict(&fragment, SHAKEOFF_SYN_FRAGMENT);
+}
+
+static void reach_FRAGMENT_TINY(void)
+{
+	const struct segment fragment = { .fragment = 1, .flags = ACK };
+
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_TINY);
+}
+
+static void reach_FRAGMENT_BUDGET(void)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK };
+
+	harness.control->fragment_budget = 0;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
 }
 
 static void is_reached(void **state)

@@ -92,7 +92,8 @@ int datapath_address_each(struct datapath *datapath,
 {
 	int result = 0;
 
-	for (size_t i = 0; i < datapath->count && !result; i++)
+	/* From the end, as one that is removed changes places with the last. */
+	for (size_t i = datapath->count; i-- && !result;)
 		result = callback(context, &datapath->list[i].address, datapath->list[i].port,
 				  datapath->list[i].service);
 	return result;
@@ -225,11 +226,92 @@ static void what_finds_no_room_is_remembered_and_tried_again(void **state)
 	assert_false(addresses_look_again(&addresses));
 }
 
+/* Ends a round; returns what was done for it. */
+static const char *ended(void)
+{
+	memory.log[0] = '\0';
+	assert_int_equal(addresses_end(&addresses), 0);
+	return memory.log;
+}
+
+static void an_address_with_services_is_published_by_itself_once(void **state)
+{
+	const struct address list[] = { { .address = address(1), .service = &mail },
+					{ .address = address(2), .service = &mail } };
+	struct in6_addr first = address(1);
+
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1, 2));
+	assert_int_equal(addresses_publish(&addresses, 25, list, 2), 0);
+	assert_string_equal(ended(), "+1 +2 ");
+	assert_int_equal(memory.list[find(&first, 0)].service, SHAKEOFF_ADDRESS_ITSELF);
+	publish(&web, false, HOSTS(1, 2));
+	assert_string_equal(ended(), "");
+}
+
+static void it_goes_with_the_last_of_its_services(void **state)
+{
+	const struct address list[] = { { .address = address(1), .service = &mail } };
+
+	(void)state;
+	open_now();
+	publish(&web, false, HOSTS(1, 2));
+	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
+	ended();
+	publish(&web, false, HOSTS(3));
+	assert_string_equal(ended(), "-2 +3 ");
+	assert_int_equal(addresses_publish(&addresses, 25, NULL, 0), 0);
+	assert_string_equal(ended(), "-1 ");
+}
+
+static void it_is_not_while_all_of_them_are_left_to_the_kernel(void **state)
+{
+	struct address list[] = { { .address = address(1), .service = &mail, .left = true } };
+
+	(void)state;
+	open_now();
+	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
+	assert_string_equal(ended(), "");
+	publish(&web, false, HOSTS(1));
+	assert_string_equal(ended(), "+1 ");
+	publish(&web, false, 0, NULL);
+	assert_string_equal(ended(), "-1 ");
+}
+
+static void what_an_earlier_daemon_left_of_it_is_put_right(void **state)
+{
+	struct in6_addr first = address(1), second = address(2), third = address(3);
+
+	(void)state;
+	datapath_address_set(&memory, &first, 80, 1);
+	datapath_address_set(&memory, &second, 80, 1);
+	datapath_address_set(&memory, &second, 0, SHAKEOFF_ADDRESS_ITSELF);
+	datapath_address_set(&memory, &third, 0, SHAKEOFF_ADDRESS_ITSELF);
+	open_now();
+	assert_string_equal(ended(), "+1 -3 ");
+}
+
+static void without_room_it_is_tried_again(void **state)
+{
+	(void)state;
+	memory.room = 1;
+	open_now();
+	publish(&web, false, HOSTS(1));
+	assert_string_equal(ended(), "+1 ");
+	assert_true(addresses_look_again(&addresses));
+	memory.room = 2;
+	publish(&web, false, HOSTS(1));
+	assert_string_equal(ended(), "+1 ");
+	assert_string_equal(ended(), "");
+}
+
 static void withdrawing_removes_all(void **state)
 {
 	(void)state;
 	open_now();
 	publish(&web, false, HOSTS(1));
+	ended();
 	assert_int_equal(addresses_withdraw(datapaths, 1), 0);
 	assert_int_equal(memory.count, 0);
 }
@@ -246,6 +328,11 @@ int main(void)
 		TEST(what_an_earlier_daemon_left_and_is_right_stays),
 		TEST(what_is_only_kept_is_not_added),
 		TEST(what_finds_no_room_is_remembered_and_tried_again),
+		TEST(an_address_with_services_is_published_by_itself_once),
+		TEST(it_goes_with_the_last_of_its_services),
+		TEST(it_is_not_while_all_of_them_are_left_to_the_kernel),
+		TEST(what_an_earlier_daemon_left_of_it_is_put_right),
+		TEST(without_room_it_is_tried_again),
 		TEST(withdrawing_removes_all),
 	};
 

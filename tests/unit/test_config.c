@@ -238,6 +238,35 @@ static void a_key_file_is_given_once_and_by_its_whole_path(void **state)
 	refused("[daemon]\nkey-file = /a\nkey-file = /b\n", 3, "key-file = /b|once");
 }
 
+static void checksums_are_verified_when_asked_for(void **state)
+{
+	(void)state;
+	accepted("[daemon]\n");
+	assert_false(config.verify_checksums);
+	config_free(&config);
+	accepted("[daemon]\nverify-checksums = yes\n");
+	assert_true(config.verify_checksums);
+	config_free(&config);
+	accepted("[daemon]\nverify-checksums = no\n");
+	assert_false(config.verify_checksums);
+	config_free(&config);
+	refused("[daemon]\nverify-checksums = 1\n", 2, "`verify-checksums = 1`|yes or no");
+	refused("[daemon]\nverify-checksums = no\nverify-checksums = no\n", 3, "once");
+}
+
+static void fragments_have_a_budget(void **state)
+{
+	(void)state;
+	accepted("[daemon]\n");
+	assert_int_equal(config.fragment_budget, SHAKEOFF_FRAGMENT_BUDGET_DEFAULT);
+	config_free(&config);
+	accepted("[daemon]\nfragment-budget = 0\n");
+	assert_int_equal(config.fragment_budget, 0);
+	config_free(&config);
+	refused("[daemon]\nfragment-budget = -1\n", 2, "`fragment-budget = -1`|0 to 100000000");
+	refused("[daemon]\nfragment-budget = 100000001\n", 2, "`fragment-budget = 100000001`|0 to 100000000");
+}
+
 static void excludes_are_ports_and_addresses(void **state)
 {
 	static const char *const written[] = { "*:22", "*:8080", "10.9.0.1:80", "[2001:db8::1]:80" };
@@ -347,14 +376,104 @@ static void unknown_sections_are_refused(void **state)
 	refused(DAEMON "[]\n", 3, "`[]`");
 }
 
+/* ------------------------------------------------------------------------------------------------ limits of sources */
+
+static void by_default_no_source_is_limited(void **state)
+{
+	const struct config_sources *sources;
+
+	(void)state;
+	accepted(WEB);
+	sources = &config.services[0].sources;
+	assert_int_equal(sources->syn_limit.rate, 0);
+	assert_int_equal(sources->accept_limit.rate, 0);
+	assert_int_equal(sources->prefix4, 32);
+	assert_int_equal(sources->prefix6, 64);
+	assert_true(sources->fair_share);
+	assert_memory_equal(sources, &config.discovered.sources, sizeof(*sources));
+	assert_int_equal(config.reply_budget, SHAKEOFF_REPLY_BUDGET_DEFAULT);
+	config_free(&config);
+}
+
+static void limits_of_sources_are_read(void **state)
+{
+	static const char *const heads[] = { WEB, "[discovered]\n" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const struct config_sources *sources;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "%ssource-syn-limit = 100\nsource-limit = 20/500\nsource-prefix4 = 24\n"
+			 "source-prefix6 = 48\nfair-share = no\n",
+			 heads[i]);
+		accepted(text);
+		sources = i ? &config.discovered.sources : &config.services[0].sources;
+		assert_int_equal(sources->syn_limit.rate, 100);
+		assert_int_equal(sources->syn_limit.burst, 100);
+		assert_int_equal(sources->accept_limit.rate, 20);
+		assert_int_equal(sources->accept_limit.burst, 500);
+		assert_int_equal(sources->prefix4, 24);
+		assert_int_equal(sources->prefix6, 48);
+		assert_false(sources->fair_share);
+		config_free(&config);
+	}
+}
+
+static void wrong_limits_are_refused(void **state)
+{
+	static const char *const wrong[] = { "",
+					     "0",
+					     "-1",
+					     "x",
+					     "1/0",
+					     "1/",
+					     "/5",
+					     "1/x",
+					     "1 / 5",
+					     "1000001",
+					     "1/1000001",
+					     "10/5/3",
+					     "00000000000000000001" };
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), WEB "source-limit = %s\n", wrong[i]);
+		refused(text, 5, "source-limit|100/500|1000000");
+		snprintf(text, sizeof(text), WEB "source-syn-limit = %s\n", wrong[i]);
+		refused(text, 5, "source-syn-limit|100/500|1000000");
+	}
+	refused(WEB "source-prefix4 = 28\n", 5, "source-prefix4 is 32 or 24");
+	refused(WEB "source-prefix6 = 56\n", 5, "source-prefix6 is 64 or 48");
+	refused(WEB "fair-share = 1\n", 5, "fair-share is yes or no");
+	refused("[daemon]\nsource-limit = 5\n", 2, "`source-limit`|[daemon]");
+}
+
+static void the_reply_budget_is_none_or_a_hundred_at_least(void **state)
+{
+	(void)state;
+	accepted("[daemon]\nreply-budget = 0\n");
+	assert_int_equal(config.reply_budget, 0);
+	accepted("[daemon]\nreply-budget = 100\n");
+	assert_int_equal(config.reply_budget, 100);
+	refused("[daemon]\nreply-budget = 99\n", 2, "`reply-budget = 99`|from 100|0 for none");
+	refused("[daemon]\nreply-budget = many\n", 2, "`reply-budget = many`");
+	refused(WEB "reply-budget = 100\n", 5, "`reply-budget`|a service");
+}
+
 static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
-	refused("[daemon]\ninterfaces = eth0\n", 2, "`interfaces`|interface, discover, exclude and key-file");
+	refused("[daemon]\ninterfaces = eth0\n", 2,
+		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums and fragment-budget");
 	refused(WEB "port = 80\n", 5,
-		"`port`|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget and synack-retries");
+		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
+		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
 	refused("[discovered]\nlisten = *:80\n", 2,
-		"`listen`|[discovered]|backlog, overflow, engage, engage-rate, syn-budget and synack-retries");
+		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
+		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
 	refused("[discovered]\nhandoff = auto\n", 2, "`handoff`");
 	refused(WEB "exclude = 22\n", 5, "`exclude`");
 	refused(WEB "Backlog = 80\n", 5, "`Backlog`");
@@ -701,6 +820,8 @@ int main(void)
 		cmocka_unit_test(every_handoff_is_read),
 		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
 		cmocka_unit_test(a_key_file_is_given_once_and_by_its_whole_path),
+		cmocka_unit_test(checksums_are_verified_when_asked_for),
+		cmocka_unit_test(fragments_have_a_budget),
 		cmocka_unit_test(excludes_are_ports_and_addresses),
 		cmocka_unit_test(a_file_without_services_is_read),
 		cmocka_unit_test(an_ipv4_address_is_held_mapped),
@@ -711,6 +832,10 @@ int main(void)
 		cmocka_unit_test(sections_may_have_blanks_and_a_comment),
 		cmocka_unit_test(the_widest_values_are_read),
 		cmocka_unit_test(unknown_sections_are_refused),
+		cmocka_unit_test(by_default_no_source_is_limited),
+		cmocka_unit_test(limits_of_sources_are_read),
+		cmocka_unit_test(wrong_limits_are_refused),
+		cmocka_unit_test(the_reply_budget_is_none_or_a_hundred_at_least),
 		cmocka_unit_test(unknown_keys_are_refused_with_those_that_exist),
 		cmocka_unit_test(a_key_outside_of_a_section_is_refused),
 		cmocka_unit_test(a_key_that_may_stand_once_is_refused_twice),

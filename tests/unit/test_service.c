@@ -324,6 +324,43 @@ static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
 	assert_int_equal(slot(0, "web")->servers, 0);
 }
 
+static void what_one_source_may_have_is_told_to_the_hook(void **state)
+{
+	struct config_service limited = config.services[0];
+	const struct shakeoff_service *shared;
+	struct service service;
+
+	(void)state;
+	open_on(1);
+	strcpy(limited.name, "limited");
+	limited.sources = (struct config_sources){
+		.syn_limit = { .rate = 100, .burst = 300 },
+		.accept_limit = { .rate = 3, .burst = 1 },
+		.prefix4 = 24,
+		.prefix6 = 48,
+		.fair_share = true,
+	};
+	assert_int_equal(service_open(&service, &limited, false, &slots), 0);
+	shared = service.slots[0].shared;
+	assert_int_equal(shared->syn_interval_ns, 10000000);
+	assert_int_equal(shared->syn_burst, 300);
+	assert_in_range(shared->syn_hot, 1, 13); /* half of 26.8 a window, divided among the CPUs */
+	assert_int_equal(shared->accept_interval_ns, 333333333);
+	assert_int_equal(shared->accept_burst, 1);
+	assert_int_equal(shared->source_prefix4, 24);
+	assert_int_equal(shared->source_prefix6, 48);
+	assert_int_equal(shared->fair_share, 1);
+	service_release(&service, &slots);
+}
+
+static void without_limits_there_are_no_intervals(void **state)
+{
+	(void)state;
+	open_on(1);
+	assert_int_equal(services.list[0].slots[0].shared->syn_interval_ns, 0);
+	assert_int_equal(services.list[0].slots[0].shared->accept_interval_ns, 0);
+}
+
 static void the_queue_handoff_always_answers(void **state)
 {
 	(void)state;
@@ -486,7 +523,7 @@ static void what_is_on_its_way_is_not_counted_out(void **state)
 	assert_int_equal(web->dequeued, 15);
 }
 
-static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards(void **state)
+static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_for_the_numbers_of_places(void **state)
 {
 	const struct config_service found = { .name = "*:80",
 					      .handoff = SHAKEOFF_HANDOFF_LISTENER,
@@ -505,6 +542,9 @@ static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards(void 
 	assert_null(services_find(&services, 0, id));
 	memory[0].slots[id].enqueued = 9;
 	service_release(&service, &slots);
+	assert_int_equal(memory[0].slots[id].enqueued, 9);
+	assert_int_equal(memory[0].slots[id].dequeued, 9);
+	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = 0;
 	for (size_t i = 0; i < sizeof(memory[0].slots[id]); i++)
 		assert_int_equal(((const char *)&memory[0].slots[id])[i], 0);
 	assert_int_equal(memory[0].reset, id);
@@ -528,6 +568,8 @@ int main(void)
 		TEST(a_service_with_auto_takes_the_handoff_of_who_is_there),
 		TEST(a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts),
 		TEST(a_configured_handoff_is_not_changed_by_who_is_there),
+		TEST(what_one_source_may_have_is_told_to_the_hook),
+		TEST(without_limits_there_are_no_intervals),
 		TEST(the_queue_handoff_always_answers),
 		TEST(a_listening_service_shows_its_sockets_and_what_may_wait),
 		TEST(a_reason_to_leave_it_to_the_kernel_ends_the_answering),
@@ -536,7 +578,7 @@ int main(void)
 		TEST(a_listening_service_of_an_earlier_daemon_goes_on_as_it_is),
 		TEST(what_never_came_to_the_socket_is_counted_out),
 		TEST(what_is_on_its_way_is_not_counted_out),
-		TEST(a_discovered_service_is_marked_and_its_slot_is_zero_afterwards),
+		TEST(a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_for_the_numbers_of_places),
 	};
 
 	return cmocka_run_group_tests_name("service", tests, NULL, NULL);

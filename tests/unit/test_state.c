@@ -111,6 +111,43 @@ static void peace_is_counted_from_the_end_of_the_last_flood(void **state)
 	assert_string_equal(service_reason(&unnoticed, STATE_PEACE).name, "");
 }
 
+/* Strays are dropped since half a minute; what keeps it so was last seen `ago`. */
+static struct shakeoff_service pressed_by_strays(struct shakeoff_service service, uint64_t ago)
+{
+	service.strays_ns = NOW - 30 * SECOND;
+	service.strays_pressure_ns = NOW - ago;
+	service.strays_kind = SHAKEOFF_STRAY_RST;
+	return service;
+}
+
+static void in_peace_strays_are_dropped_until_the_hold_time_is_over(void **state)
+{
+	struct shakeoff_service service = pressed_by_strays(listener(), 0);
+	uint64_t age_ns;
+
+	(void)state;
+	state_is(service, alive(), STATE_STRAYS);
+	assert_string_equal(service_reason(&service, STATE_STRAYS).name, "stray_rst");
+	assert_true(*service_reason(&service, STATE_STRAYS).help);
+	assert_true(service_since(&service, STATE_STRAYS, NOW, &age_ns));
+	assert_int_equal(age_ns, 30 * SECOND);
+	state_is(pressed_by_strays(listener(), SHAKEOFF_ENGAGE_HOLD_NS), alive(), STATE_STRAYS);
+	state_is(pressed_by_strays(listener(), SHAKEOFF_ENGAGE_HOLD_NS + 1), alive(), STATE_PEACE);
+}
+
+static void in_other_states_they_are_dropped_besides(void **state)
+{
+	struct shakeoff_service service = pressed_by_strays(in_flood(0), 0);
+
+	(void)state;
+	state_is(service, alive(), STATE_FLOOD);
+	assert_string_equal(service_reason(&service, STATE_FLOOD).name, "syn_rate");
+	assert_true(service_drops_strays(&service, NOW));
+	assert_string_equal(service_strays(&service).name, "stray_rst");
+	service = in_flood(0);
+	assert_false(service_drops_strays(&service, NOW));
+}
+
 static void engage_always_is_engaged_without_a_flood(void **state)
 {
 	struct shakeoff_service service = listener();
@@ -120,6 +157,20 @@ static void engage_always_is_engaged_without_a_flood(void **state)
 	state_is(service, alive(), STATE_ALWAYS);
 	assert_string_equal(service_reason(&service, STATE_ALWAYS).name, "always");
 	state_is(queue(), alive(), STATE_ALWAYS);
+}
+
+static void guessing_has_its_beginning_and_ends_with_the_hold_time(void **state)
+{
+	struct shakeoff_service service = listener();
+	uint64_t age_ns;
+
+	(void)state;
+	assert_false(service_guessed(&service, NOW, &age_ns));
+	service.guessed_ns = NOW - 60 * SECOND;
+	service.guess_pressure_ns = NOW - SHAKEOFF_GUESS_HOLD_NS;
+	assert_true(service_guessed(&service, NOW, &age_ns));
+	assert_int_equal(age_ns, 60 * SECOND);
+	assert_false(service_guessed(&service, NOW + 1, &age_ns));
 }
 
 static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **state)
@@ -280,7 +331,10 @@ int main(void)
 		cmocka_unit_test(in_a_flood_it_is_engaged_until_the_hold_time_is_over),
 		cmocka_unit_test(a_flood_has_its_beginning_and_its_cause),
 		cmocka_unit_test(peace_is_counted_from_the_end_of_the_last_flood),
+		cmocka_unit_test(in_peace_strays_are_dropped_until_the_hold_time_is_over),
+		cmocka_unit_test(in_other_states_they_are_dropped_besides),
 		cmocka_unit_test(engage_always_is_engaged_without_a_flood),
+		cmocka_unit_test(guessing_has_its_beginning_and_ends_with_the_hold_time),
 		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
 		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),

@@ -228,10 +228,61 @@ static void a_synack_is_written_as_linux_does(void **state)
 {
 	const struct synack *synack = *state;
 	__be32 words[TCPOPT_SYNACK_MAX_WORDS];
+	__u32 tsecr_word;
 
 	memset(words, 0xee, sizeof(words));
-	assert_int_equal(tcpopt_write_synack(words, &synack->say), synack->words);
+	assert_int_equal(tcpopt_write_synack(words, &synack->say, synack->words, &tsecr_word), synack->words);
 	assert_memory_equal(words, synack->bytes, sizeof(words)); /* zeros behind what counts */
+	assert_int_equal(tsecr_word, TCPOPT_SYNACK_TSECR);
+}
+
+/* What is behind the MSS stands as it was, one word further ahead. */
+static void without_room_the_mss_is_left_out(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(synacks) / sizeof(synacks[0]); i++) {
+		const struct synack *synack = &synacks[i];
+		uint8_t expected[sizeof(synack->bytes)] = { 0 };
+		__be32 words[TCPOPT_SYNACK_MAX_WORDS];
+		__u32 tsecr_word;
+
+		memcpy(expected, synack->bytes + 4, sizeof(expected) - 4);
+		memset(words, 0xee, sizeof(words));
+		assert_int_equal(tcpopt_write_synack(words, &synack->say, synack->words - 1, &tsecr_word),
+				 synack->words - 1);
+		assert_memory_equal(words, expected, sizeof(words));
+		if (synack->say.timestamps)
+			assert_int_equal(from_be32(words[tsecr_word]), synack->say.tsecr);
+	}
+}
+
+/* The options that an answer takes up, all of them, never need more room than they had, but for the MSS. */
+static void assert_answer_has_room(const struct tcpopt *offer, uint32_t len)
+{
+	struct tcpopt say = *offer;
+	__be32 words[TCPOPT_SYNACK_MAX_WORDS];
+	__u32 tsecr_word;
+
+	say.mss = 1460;
+	assert_true(tcpopt_write_synack(words, &say, len / 4, &tsecr_word) <= len / 4);
+}
+
+static void an_answer_to_random_options_has_room(void **state)
+{
+	static const uint8_t kinds[] = { 0, 1, 1, 2, 3, 4, 8, 19 }, lengths[] = { 0, 1, 2, 3, 4, 10, 10, 5 };
+
+	(void)state;
+	srandom(7);
+	for (int i = 0; i < 300000; i++) {
+		uint8_t bytes[TCPOPT_MAX_BYTES];
+		uint32_t len = random() % 11 * 4;
+		struct tcpopt offer;
+
+		for (size_t k = 0; k < sizeof(bytes); k++)
+			bytes[k] = random() % 2 ? kinds[random() % sizeof(kinds)] : lengths[random() % sizeof(lengths)];
+		offer = read_list(bytes, len);
+		assert_answer_has_room(&offer, len);
+	}
 }
 
 static void a_synack_is_read_as_it_was_meant(void **state)
@@ -256,6 +307,8 @@ int main(void)
 		cmocka_unit_test(the_fast_path_says_what_the_slow_one_says),
 		cmocka_unit_test(the_fast_path_leaves_other_lists_alone),
 		cmocka_unit_test(a_synack_is_read_as_it_was_meant),
+		cmocka_unit_test(without_room_the_mss_is_left_out),
+		cmocka_unit_test(an_answer_to_random_options_has_room),
 	};
 	struct CMUnitTest read[LISTS], written[SYNACKS];
 	int failed;

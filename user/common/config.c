@@ -25,6 +25,8 @@
 #define DEFAULT_BACKLOG 4096
 #define RATE_MAX 100000000
 #define RATE_MAX_TEXT "100000000"
+#define LIMIT_MAX 1000000
+#define LIMIT_MAX_TEXT "1000000"
 #define SERVICE_PREFIX "service"
 #define SECTIONS "[daemon], [discovered] and [service NAME]"
 
@@ -40,6 +42,14 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_DISCOVER 0x40u
 #define SEEN_SYNACK_RETRIES 0x80u
 #define SEEN_KEY_FILE 0x100u
+#define SEEN_REPLY_BUDGET 0x200u
+#define SEEN_SYN_LIMIT 0x400u
+#define SEEN_LIMIT 0x800u
+#define SEEN_PREFIX4 0x1000u
+#define SEEN_PREFIX6 0x2000u
+#define SEEN_FAIR_SHARE 0x4000u
+#define SEEN_VERIFY_CHECKSUMS 0x10000u
+#define SEEN_FRAGMENT_BUDGET 0x20000u
 
 struct parser {
 	const char *path;
@@ -245,14 +255,33 @@ static int read_interface(struct parser *parser, const char *value)
 	return 0;
 }
 
+static bool parse_switch(const char *value, bool *on)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return false;
+	*on = !strcmp(value, "yes");
+	return true;
+}
+
 static int read_discover(struct parser *parser, const char *value)
 {
-	if (!strcmp(value, "yes"))
-		parser->config.discover = true;
-	else if (!strcmp(value, "no"))
-		parser->config.discover = false;
-	else
+	if (!parse_switch(value, &parser->config.discover))
 		return fail_value(parser, "discover", value, "discover is yes or no");
+	return 0;
+}
+
+static int read_verify_checksums(struct parser *parser, const char *value)
+{
+	if (!parse_switch(value, &parser->config.verify_checksums))
+		return fail_value(parser, "verify-checksums", value, "verify-checksums is yes or no");
+	return 0;
+}
+
+static int read_fragment_budget(struct parser *parser, const char *value)
+{
+	if (!parse_number(value, 0, RATE_MAX, &parser->config.fragment_budget))
+		return fail_value(parser, "fragment-budget", value,
+				  "fragment-budget is IP fragments a second, from 0 to " RATE_MAX_TEXT);
 	return 0;
 }
 
@@ -401,6 +430,81 @@ static int read_synack_retries(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int read_reply_budget(struct parser *parser, const char *value)
+{
+	uint32_t budget;
+
+	if (!parse_number(value, 0, RATE_MAX, &budget) || (budget && budget < SHAKEOFF_REPLY_BUDGET_MIN))
+		return fail_value(parser, "reply-budget", value,
+				  "reply-budget is replies a second, from 100 to " RATE_MAX_TEXT ", or 0 for none");
+	parser->config.reply_budget = budget;
+	return 0;
+}
+
+/* RATE or RATE/BURST. Returns false, *limit untouched, if it is neither. */
+static bool parse_limit(const char *value, struct config_limit *limit)
+{
+	char rate[16];
+	size_t length = strcspn(value, "/");
+	struct config_limit parsed;
+
+	if (length >= sizeof(rate))
+		return false;
+	memcpy(rate, value, length);
+	rate[length] = '\0';
+	if (!parse_number(rate, 1, LIMIT_MAX, &parsed.rate))
+		return false;
+	parsed.burst = parsed.rate;
+	if (value[length] && !parse_number(value + length + 1, 1, LIMIT_MAX, &parsed.burst))
+		return false;
+	*limit = parsed;
+	return true;
+}
+
+#define LIMIT_ALLOWED " a second, as 100, or with how many at once, as 100/500: numbers from 1 to " LIMIT_MAX_TEXT
+
+static int read_source_syn_limit(struct parser *parser, const char *value)
+{
+	if (!parse_limit(value, SETTING(parser, sources.syn_limit)))
+		return fail_value(parser, "source-syn-limit", value,
+				  "source-syn-limit is SYNs of one source" LIMIT_ALLOWED);
+	return 0;
+}
+
+static int read_source_limit(struct parser *parser, const char *value)
+{
+	if (!parse_limit(value, SETTING(parser, sources.accept_limit)))
+		return fail_value(parser, "source-limit", value,
+				  "source-limit is new connections of one source" LIMIT_ALLOWED);
+	return 0;
+}
+
+static int read_source_prefix4(struct parser *parser, const char *value)
+{
+	uint32_t *prefix = SETTING(parser, sources.prefix4);
+
+	if (!parse_number(value, 24, 32, prefix) || (*prefix != 24 && *prefix != 32))
+		return fail_value(parser, "source-prefix4", value, "source-prefix4 is 32 or 24");
+	return 0;
+}
+
+static int read_source_prefix6(struct parser *parser, const char *value)
+{
+	uint32_t *prefix = SETTING(parser, sources.prefix6);
+
+	if (!parse_number(value, 48, 64, prefix) || (*prefix != 48 && *prefix != 64))
+		return fail_value(parser, "source-prefix6", value, "source-prefix6 is 64 or 48");
+	return 0;
+}
+
+static int read_fair_share(struct parser *parser, const char *value)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return fail_value(parser, "fair-share", value, "fair-share is yes or no");
+	*SETTING(parser, sources.fair_share) = !strcmp(value, "yes");
+	return 0;
+}
+
 static const struct key {
 	enum section section;
 	const char *name;
@@ -411,12 +515,20 @@ static const struct key {
 	{ SECTION_DAEMON, "discover", SEEN_DISCOVER, read_discover },
 	{ SECTION_DAEMON, "exclude", 0, read_exclude },
 	{ SECTION_DAEMON, "key-file", SEEN_KEY_FILE, read_key_file },
+	{ SECTION_DAEMON, "reply-budget", SEEN_REPLY_BUDGET, read_reply_budget },
+	{ SECTION_DAEMON, "verify-checksums", SEEN_VERIFY_CHECKSUMS, read_verify_checksums },
+	{ SECTION_DAEMON, "fragment-budget", SEEN_FRAGMENT_BUDGET, read_fragment_budget },
 	{ SECTION_DISCOVERED, "backlog", SEEN_BACKLOG, read_backlog },
 	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_DISCOVERED, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_DISCOVERED, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 	{ SECTION_DISCOVERED, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
+	{ SECTION_DISCOVERED, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
+	{ SECTION_DISCOVERED, "source-limit", SEEN_LIMIT, read_source_limit },
+	{ SECTION_DISCOVERED, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
+	{ SECTION_DISCOVERED, "source-prefix6", SEEN_PREFIX6, read_source_prefix6 },
+	{ SECTION_DISCOVERED, "fair-share", SEEN_FAIR_SHARE, read_fair_share },
 	{ SECTION_SERVICE, "listen", 0, read_listen },
 	{ SECTION_SERVICE, "handoff", SEEN_HANDOFF, read_handoff },
 	{ SECTION_SERVICE, "backlog", SEEN_BACKLOG, read_backlog },
@@ -425,24 +537,48 @@ static const struct key {
 	{ SECTION_SERVICE, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_SERVICE, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 	{ SECTION_SERVICE, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
+	{ SECTION_SERVICE, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
+	{ SECTION_SERVICE, "source-limit", SEEN_LIMIT, read_source_limit },
+	{ SECTION_SERVICE, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
+	{ SECTION_SERVICE, "source-prefix6", SEEN_PREFIX6, read_source_prefix6 },
+	{ SECTION_SERVICE, "fair-share", SEEN_FAIR_SHARE, read_fair_share },
 };
+
+/* "a, b and c": the keys of a section. */
+static void list_keys(enum section section, char *text, size_t size)
+{
+	size_t count = 0, listed = 0, length = 0;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		count += keys[i].section == section;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && length < size; i++) {
+		if (keys[i].section != section)
+			continue;
+		length += snprintf(text + length, size - length, "%s%s",
+				   !listed             ? "" :
+				   listed + 1 == count ? " and " :
+							 ", ",
+				   keys[i].name);
+		listed++;
+	}
+}
 
 static int fail_key(struct parser *parser, const char *name)
 {
-	static const char *const allowed[] = {
-		[SECTION_NONE] = ("a key stands in a section: " SECTIONS),
-		[SECTION_DAEMON] = "the keys of [daemon] are interface, discover, exclude and key-file",
-		[SECTION_DISCOVERED] =
-			"the keys of [discovered] are backlog, overflow, engage, engage-rate, syn-budget and "
-			"synack-retries",
-		[SECTION_SERVICE] =
-			"the keys of a service are listen, handoff, backlog, overflow, engage, engage-rate, "
-			"syn-budget and synack-retries",
+	static const char *const whose[] = {
+		[SECTION_DAEMON] = "[daemon]",
+		[SECTION_DISCOVERED] = "[discovered]",
+		[SECTION_SERVICE] = "a service",
 	};
-	char read[READ_TEXT];
+	char read[READ_TEXT], allowed[256];
 
 	text_printable(name, read, sizeof(read));
-	return fail_at(parser, parser->number, "read the key `%s`, but %s", read, allowed[parser->section]);
+	if (parser->section == SECTION_NONE)
+		return fail_at(parser, parser->number, "read the key `%s`, but a key stands in a section: " SECTIONS,
+			       read);
+	list_keys(parser->section, allowed, sizeof(allowed));
+	return fail_at(parser, parser->number, "read the key `%s`, but the keys of %s are %s", read,
+		       whose[parser->section], allowed);
 }
 
 /* inih's handler: non-zero for success. */
@@ -475,6 +611,8 @@ static void leave_section(struct parser *parser)
 			"read [service %s] without an address, but it needs at least one `listen = ADDRESS:PORT`",
 			present_service(parser)->name);
 }
+
+static const struct config_sources default_sources = { .prefix4 = 32, .prefix6 = 64, .fair_share = true };
 
 static int add_service(struct parser *parser, const char *name)
 {
@@ -509,6 +647,7 @@ static int add_service(struct parser *parser, const char *name)
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 		.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
+		.sources = default_sources,
 	};
 	strcpy(services->name, name);
 	parser->section = SECTION_SERVICE;
@@ -703,12 +842,15 @@ void config_default(struct config *config)
 {
 	*config = (struct config){
 		.discover = true,
+		.reply_budget = SHAKEOFF_REPLY_BUDGET_DEFAULT,
+		.fragment_budget = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT,
 		.discovered = {
 			.overflow = SHAKEOFF_OVERFLOW_DROP,
 			.engage = SHAKEOFF_ENGAGE_AUTO,
 			.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 			.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
+			.sources = default_sources,
 		},
 	};
 }

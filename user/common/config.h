@@ -21,6 +21,20 @@ struct config_listen {
 /* As sysctl net.ipv4.tcp_synack_retries says. */
 #define CONFIG_SYNACK_RETRIES_HOST UINT32_MAX
 
+/* `source-limit = RATE[/BURST]`. rate 0: none. Burst: RATE unless given. */
+struct config_limit {
+	uint32_t rate; /* a second, 1..1000000 */
+	uint32_t burst;
+};
+
+/* What one source may have of a service: keys of a service, and of [discovered]. */
+struct config_sources {
+	struct config_limit syn_limit;    /* `source-syn-limit =`, SYNs; default none */
+	struct config_limit accept_limit; /* `source-limit =`, connections; default none */
+	uint32_t prefix4, prefix6;        /* what is one source: 32 (default) or 24, 64 (default) or 48 */
+	bool fair_share; /* `fair-share = yes | no`, default yes: places of the accept queue are shared */
+};
+
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
 	struct config_listen *listen; /* at least one */
@@ -32,6 +46,7 @@ struct config_service {
 	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
 	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
 	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
+	struct config_sources sources;
 };
 
 /* [discovered]: what holds for services that discovery finds. */
@@ -41,6 +56,7 @@ struct config_discovered {
 	uint32_t backlog; /* 0 (default): the listening socket's alone */
 	uint32_t engage_rate, syn_budget;
 	uint32_t synack_retries;
+	struct config_sources sources;
 };
 
 struct config {
@@ -50,7 +66,10 @@ struct config {
 	/* [daemon] `exclude =`, may be repeated: what discovery leaves to the kernel; a port alone is any address. */
 	struct config_listen *excludes;
 	size_t exclude_count;
-	char *key_file; /* [daemon] `key-file =`: the master secret of a fleet; NULL: random keys */
+	char *key_file;           /* [daemon] `key-file =`: the master secret of a fleet; NULL: random keys */
+	uint32_t reply_budget;    /* [daemon] `reply-budget =`: SYN-ACKs and RSTs a second to a prefix; 0: no budget */
+	bool verify_checksums;    /* [daemon] `verify-checksums = yes | no`, default no */
+	uint32_t fragment_budget; /* [daemon] `fragment-budget =`, fragments a second, 0..100000000 */
 	struct config_discovered discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */
 	size_t service_count;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <shakeoff/filter.h>
+#include <shakeoff/source.h>
 
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
@@ -36,6 +37,12 @@ static const struct map_spec {
 			    sizeof(struct shakeoff_validated), 0, 0 },
 	[MAP_HALF_OPEN] = { SHAKEOFF_MAP_HALF_OPEN, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_tuple),
 			    sizeof(struct shakeoff_half_open), 0, 0 },
+	[MAP_SOURCES] = { SHAKEOFF_MAP_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key),
+			  sizeof(struct shakeoff_source), 0, 0 },
+	[MAP_SYN_SOURCES] = { SHAKEOFF_MAP_SYN_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key), 8, 0,
+			      0 },
+	[MAP_REPLIES] = { SHAKEOFF_MAP_REPLIES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_reply_cells), 1, 0 },
+	[MAP_ASKED] = { SHAKEOFF_MAP_ASKED, BPF_MAP_TYPE_ARRAY, 4, 8, 2 * SHAKEOFF_ASKED_WORDS, BPF_F_MMAPABLE },
 	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
 			 BPF_F_MMAPABLE },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },

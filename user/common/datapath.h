@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
+#include <shakeoff/source.h>
 
 struct datapath;
 struct datapath_ring;
@@ -113,7 +114,7 @@ struct shakeoff_control *datapath_control(struct datapath *datapath);
 struct shakeoff_service *datapath_services(struct datapath *datapath);              /* SHAKEOFF_MAX_SERVICES of them */
 struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t which); /* 0 or 1; see filter.h */
 
-/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: service id and SHAKEOFF_ADDRESS_LEFT. */
+/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: as in abi.h. */
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value);
 int datapath_address_get(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t *value);
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
@@ -146,6 +147,14 @@ typedef bool (*datapath_half_open_fn)(void *context, const struct shakeoff_tuple
 				      const struct shakeoff_half_open *entry);
 int datapath_half_open_each(struct datapath *datapath, datapath_half_open_fn callback, void *context);
 bool datapath_half_open_is_empty(struct datapath *datapath);
+
+/* The map of sources: calls back for each, perhaps twice for one that changes meanwhile. */
+typedef void (*datapath_source_fn)(void *context, const struct shakeoff_source_key *key,
+				   const struct shakeoff_source *source);
+int datapath_source_each(struct datapath *datapath, datapath_source_fn callback, void *context);
+
+/* The share of cookies that nobody was sent but that are taken for sent, 0 to 1 (shakeoff/asked.h). now_ns: CLOCK_MONOTONIC. */
+int datapath_asked_share(struct datapath *datapath, uint64_t now_ns, double *share);
 
 /*
  * Rings: makes `count` ring buffers (1..SHAKEOFF_MAX_RINGS) where the map has none yet and keeps those that an earlier daemon

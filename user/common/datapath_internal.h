@@ -24,6 +24,10 @@ enum map {
 	MAP_SERVICE_COUNTERS,
 	MAP_VALIDATED,
 	MAP_HALF_OPEN,
+	MAP_SOURCES,
+	MAP_SYN_SOURCES,
+	MAP_REPLIES,
+	MAP_ASKED,
 	MAP_FILTER,
 	MAP_RINGS,
 	MAP_LISTS4,
@@ -76,6 +80,12 @@ int duplicate(int fd);
 
 /* Loads the object's program for packets in several buffers, onto this datapath's maps. Kernel 5.18 and later. */
 int datapath_load_frags(struct datapath *datapath);
+
+/* ---- datapath_each.c: hash maps, element by element */
+
+/* Calls back for each, perhaps twice for one that changes meanwhile; those for which it returns true are taken out. */
+typedef bool (*map_each_fn)(void *context, const void *key, const void *value);
+int map_each(int fd, size_t key_size, size_t value_size, map_each_fn callback, void *context);
 
 /* ---- datapath_pin.c: bpffs, and the links in it */
 

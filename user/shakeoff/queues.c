@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/prefix.h"
 #include "shakeoff/listening.h"
 #include "shakeoff/output.h"
 #include "shakeoff/service_list.h"
@@ -16,6 +17,8 @@ struct queue {
 	const char *cause; /* of the capacity */
 	uint32_t servers;
 	struct shakeoff_service_counters counters;
+	struct shakeoff_source_key busiest; /* the source that holds the most places */
+	uint32_t held;                      /* so many; 0: none holds any */
 };
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
@@ -62,6 +65,52 @@ static int read_queue(const struct view_datapath *datapath, uint32_t id, struct 
 	return datapath_service_counters(datapath->datapath, id, &queue->counters);
 }
 
+struct busiest {
+	const struct view_datapath *datapath;
+	struct queue *queues;
+};
+
+/* The number of the place at the head of the queue, as the hook reckons it. */
+static uint64_t head_of(const struct shakeoff_service *service, const struct queue *queue)
+{
+	int64_t on_their_way = (int64_t)(service->enqueued - service->dequeued);
+	uint64_t taken = queue->waiting;
+
+	if (!is_listener(service))
+		return service->dequeued;
+	taken += on_their_way > 0 ? on_their_way : 0;
+	return service->enqueued > taken ? service->enqueued - taken : 0;
+}
+
+static void look_at_source(void *context, const struct shakeoff_source_key *key, const struct shakeoff_source *source)
+{
+	const struct busiest *busiest = context;
+	uint32_t id = key->service & ~SHAKEOFF_SOURCE_IPV6, held;
+	const struct shakeoff_service *service;
+	struct queue *queue;
+
+	if (id >= SHAKEOFF_MAX_SERVICES)
+		return;
+	service = &busiest->datapath->services[id];
+	queue = &busiest->queues[id];
+	if (!(service->flags & SHAKEOFF_SERVICE_USED) || !queue->waiting)
+		return;
+	held = shakeoff_source_held(source, head_of(service, queue));
+	if (held > queue->waiting)
+		held = queue->waiting;
+	if (held <= queue->held)
+		return;
+	queue->held = held;
+	queue->busiest = *key;
+}
+
+static int read_busiest(const struct view_datapath *datapath, struct queue *queues)
+{
+	struct busiest busiest = { datapath, queues };
+
+	return datapath_source_each(datapath->datapath, look_at_source, &busiest);
+}
+
 /* Of every service, by its id. NULL after a failure, which has been said. */
 static struct queue *read_queues(const struct view_datapath *datapath, struct listening *listening)
 {
@@ -71,11 +120,27 @@ static struct queue *read_queues(const struct view_datapath *datapath, struct li
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES && !error; id++)
 		if (datapath->services[id].flags & SHAKEOFF_SERVICE_USED)
 			error = read_queue(datapath, id, listening, &queues[id]);
+	if (!error)
+		error = read_busiest(datapath, queues);
 	if (error) {
 		command_fail("queues", NULL, error);
 		return NULL;
 	}
 	return take_pointer(queues);
+}
+
+/* The source as an operator would write it: 10.9.0.2, 198.51.100.0/24, 2001:db8:7::/64. */
+static void source_text(const struct shakeoff_source_key *key, const struct shakeoff_service *service, char *text,
+			size_t size)
+{
+	bool ipv6 = key->service & SHAKEOFF_SOURCE_IPV6;
+	const struct prefix prefix = {
+		.address = { key->prefix[0], key->prefix[1] },
+		.len = ipv6 ? service->source_prefix6 : service->source_prefix4,
+		.ipv6 = ipv6,
+	};
+
+	prefix_write(&prefix, text, size);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- people */
@@ -106,6 +171,19 @@ static void cell_if(struct table *table, bool known, uint64_t value)
 		table_cell(table, "-");
 }
 
+static void add_busiest(struct table *table, const struct shakeoff_service *service, const struct queue *queue)
+{
+	char source[PREFIX_TEXT];
+
+	if (!queue->held) {
+		table_cell(table, "-");
+		return;
+	}
+	source_text(&queue->busiest, service, source, sizeof(source));
+	table_cell(table, "%s: %" PRIu32 " (%" PRIu64 "%%)", source, queue->held,
+		   queue->capacity ? 100 * queue->held / queue->capacity : 100);
+}
+
 static void add_row(struct table *table, const struct view_datapath *datapath, const struct service_row *row,
 		    const struct queue *queue)
 {
@@ -123,6 +201,7 @@ static void add_row(struct table *table, const struct view_datapath *datapath, c
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.overflow);
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.synack);
 	table_cell(table, "%" PRIu32, queue->servers);
+	add_busiest(table, service, queue);
 	table_cell(table, "%s", addresses);
 }
 
@@ -143,9 +222,9 @@ static int add_rows(struct table *table, const struct view_datapath *datapath, c
 
 static int print_people(const struct view *view, struct listening *listening, bool all)
 {
-	static const char *const headings[] = { "Service",   ">Recv-Q",   ">Send-Q",    "Send-Q from",
-						">Admitted", ">Accepted", ">Half-open", ">Overflowed",
-						">Cookies",  ">Servers",  "Addresses",  NULL };
+	static const char *const headings[] = { "Service",   ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
+						">Accepted", ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
+						"Busiest",   "Addresses",  NULL };
 	struct table *table = table_new(headings);
 	int status = STATUS_OK;
 	size_t left_out = 0;
@@ -172,6 +251,7 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 {
 	const struct shakeoff_service *service = row->service;
 	const struct shakeoff_service_counters *counters = &queue->counters;
+	char source[PREFIX_TEXT];
 	json_t *object = json_pack("{s:s, s:I, s:s, s:b, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "service",
 				   service->name, "id", (json_int_t)row->id, "handoff", service_handoff_name(service),
 				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "recv_q",
@@ -193,6 +273,10 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 	json_object_set_new(object, "established", json_integer(service->established));
 	json_object_set_new(object, "accepted", json_integer(service->accepted));
 	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
+	json_object_set_new(object, "busiest_held", json_integer(queue->held));
+	if (queue->held)
+		source_text(&queue->busiest, service, source, sizeof(source));
+	json_object_set_new(object, "busiest_source", queue->held ? json_string(source) : json_null());
 	return object;
 }
 
@@ -254,7 +338,9 @@ const struct command command_queues = {
 		"sysctl net.core.somaxconn or the configured backlog bounds it.\n"
 		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
 		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
-		"Overflowed: SYNs and ACKs turned away by a full queue. Cookies: SYN-ACKs sent.\n"
+		"Overflowed: SYNs and ACKs turned away by a full queue, or by one of which their source holds its share.\n"
+		"Cookies: SYN-ACKs sent. Busiest: the source that holds the most places of the queue, and how many at most;\n"
+		"those that the kernel's own handshake gave away are not known.\n"
 		"\n"
 		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_INTERFACE,

@@ -19,6 +19,12 @@ const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT] = {
 #undef X
 };
 
+const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT] = {
+#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
+	SHAKEOFF_STRAY_KINDS(X)
+#undef X
+};
+
 static uint64_t age(uint64_t now_ns, uint64_t then_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;
@@ -36,6 +42,17 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
 	return service->engaged_ns && age(now_ns, service->pressure_ns) <= SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
+bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns)
+{
+	return service->strays_ns && age(now_ns, service->strays_pressure_ns) <= SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
+struct service_reason service_strays(const struct shakeoff_service *service)
+{
+	return service->strays_kind < SHAKEOFF_STRAY_KIND_COUNT ? stray_table[service->strays_kind] :
+								  (struct service_reason){ "?", "" };
 }
 
 /* A daemon that was stopped has withdrawn its addresses; one that died leaves listening sockets protected. */
@@ -67,7 +84,9 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 		return STATE_NO_TC;
 	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS)
 		return STATE_ALWAYS;
-	return in_flood(service, now_ns) ? STATE_FLOOD : STATE_PEACE;
+	if (in_flood(service, now_ns))
+		return STATE_FLOOD;
+	return service_drops_strays(service, now_ns) ? STATE_STRAYS : STATE_PEACE;
 }
 
 struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state)
@@ -82,6 +101,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 		if (service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT)
 			return cause_table[service->cause];
 		break;
+	case STATE_STRAYS: return service_strays(service);
 	default: break;
 	}
 	return (struct service_reason){ "", "" };
@@ -93,6 +113,8 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 
 	if (state == STATE_FLOOD)
 		since = service->engaged_ns;
+	else if (state == STATE_STRAYS)
+		since = service->strays_ns;
 	else if (state == STATE_PEACE && service->engaged_ns)
 		since = service->pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS;
 	else if (state == STATE_PEACE)
@@ -100,6 +122,15 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 	if (!since)
 		return false;
 	*age_ns = age(now_ns, since);
+	return true;
+}
+
+/* As the hook does, it goes on until the hold time is over, which the hook notices later. */
+bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
+{
+	if (!service->guessed_ns || age(now_ns, service->guess_pressure_ns) > SHAKEOFF_GUESS_HOLD_NS)
+		return false;
+	*age_ns = age(now_ns, service->guessed_ns);
 	return true;
 }
 

@@ -22,6 +22,7 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 /* clang-format off */
 #define SERVICE_STATES(X)                                                                                              \
 	X(STATE_FLOOD, "engaged", "engaged", COLOUR_WARN)                                                              \
+	X(STATE_STRAYS, "dropping strays", "dropping strays in peace", COLOUR_WARN)                                    \
 	X(STATE_DAEMON_DOWN, "daemon down", "without their daemon", COLOUR_BAD)                                        \
 	X(STATE_NO_KEYS, "waiting for keys", "waiting for keys", COLOUR_BAD)                                           \
 	X(STATE_NO_TC, "no tc program", "without a tc program", COLOUR_BAD)                                            \
@@ -57,12 +58,20 @@ struct service_reason {
 };
 extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
 extern const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT];
+extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
 
 /* Why it is in that state; both texts are "" where the state says all. */
 struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state);
 
-/* Since when, for a flood or the peace after one. False: there is no such time. */
+/* Whether segments of no socket are dropped though nothing else is; and what came when it began. In every state. */
+bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns);
+struct service_reason service_strays(const struct shakeoff_service *service);
+
+/* Since when, for a flood, strays, or the peace after a flood. False: there is no such time. */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);
+
+/* Whether cookies of the service are being guessed, and for how long. */
+bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns);
 
 const char *service_handoff_name(const struct shakeoff_service *service);
 const char *service_overflow_name(const struct shakeoff_service *service);

@@ -145,6 +145,18 @@ static void print_summary(const struct service_row *rows, size_t count)
 	printf("\n");
 }
 
+/* Strays may be dropped in any state: then it is said beside the state's own reason. */
+static void add_reason(struct table *table, const struct view *view, const struct shakeoff_service *service,
+		       enum service_state state)
+{
+	const char *why = service_reason(service, state).name;
+
+	if (state == STATE_STRAYS || !service_drops_strays(service, view->now_ns))
+		table_cell(table, "%s", why);
+	else
+		table_cell(table, "%s%s%s", why, *why ? ", " : "", service_strays(service).name);
+}
+
 static void add_service(struct table *table, const struct view *view, const struct view_datapath *datapath,
 			const struct service_row *row)
 {
@@ -158,7 +170,7 @@ static void add_service(struct table *table, const struct view *view, const stru
 		text_duration(age_ns, since, sizeof(since));
 	table_cell(table, "%s", service->name);
 	table_cell_coloured(table, service_state_table[state].colour, "%s", service_state_table[state].name);
-	table_cell(table, "%s", service_reason(service, state).name);
+	add_reason(table, view, service, state);
 	table_cell(table, "%s", since);
 	table_cell(table, "%s", service_handoff_name(service));
 	table_cell(table, "%s", service->flags & SHAKEOFF_SERVICE_DISCOVERED ? "discovered" : "configured");
@@ -167,18 +179,20 @@ static void add_service(struct table *table, const struct view *view, const stru
 	table_cell(table, "%s", addresses);
 }
 
-static bool any_has(const struct service_row *rows, size_t count, const char *reason)
+static bool any_has(const struct view *view, const struct service_row *rows, size_t count, const char *reason)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(service_reason(rows[i].service, rows[i].rank).name, reason))
+		if (!strcmp(service_reason(rows[i].service, rows[i].rank).name, reason) ||
+		    (service_drops_strays(rows[i].service, view->now_ns) &&
+		     !strcmp(service_strays(rows[i].service).name, reason)))
 			return true;
 	return false;
 }
 
-static void print_reason(const struct service_row *rows, size_t count, const struct service_reason *reason,
-			 const char **before)
+static void print_reason(const struct view *view, const struct service_row *rows, size_t count,
+			 const struct service_reason *reason, const char **before)
 {
-	if (!any_has(rows, count, reason->name))
+	if (!any_has(view, rows, count, reason->name))
 		return;
 	printf("%s%s: %s\n", *before, reason->name, reason->help);
 	*before = "";
@@ -193,17 +207,36 @@ static bool any_address_left(const struct view_datapath *datapath)
 }
 
 /* What the names in the column "Why" mean, of those that occur. */
-static void print_reasons(const struct view_datapath *datapath, const struct service_row *rows, size_t count)
+static void print_reasons(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
+			  size_t count)
 {
 	const char *before = "\n";
 
 	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
-		print_reason(rows, count, &cause_table[i], &before);
+		print_reason(view, rows, count, &cause_table[i], &before);
+	for (size_t i = 1; i < SHAKEOFF_STRAY_KIND_COUNT; i++)
+		print_reason(view, rows, count, &stray_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
-		print_reason(rows, count, &left_table[i], &before);
+		print_reason(view, rows, count, &left_table[i], &before);
 	if (any_address_left(datapath))
 		printf("%s(left): this address is left to the kernel: %s\n", before,
 		       left_table[SHAKEOFF_LEFT_NETFILTER].help);
+}
+
+static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)
+{
+	const char *before = "\n";
+
+	for (size_t i = 0; i < count; i++) {
+		char since[TEXT_DURATION];
+		uint64_t age_ns;
+
+		if (!service_guessed(rows[i].service, view->now_ns, &age_ns))
+			continue;
+		text_duration(age_ns, since, sizeof(since));
+		printf("%s%s: an ACK flood guesses its cookies, since %s\n", before, rows[i].service->name, since);
+		before = "";
+	}
 }
 
 static int print_services(const struct view *view, const struct view_datapath *datapath, bool all)
@@ -232,7 +265,8 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	table_free(table);
 	if (shown < count)
 		printf("and %zu more: --all lists them\n", count - shown);
-	print_reasons(datapath, rows, shown);
+	print_reasons(view, datapath, rows, shown);
+	print_guessed(view, rows, count);
 	return STATUS_OK;
 }
 
@@ -323,11 +357,22 @@ static void add_engagement(json_t *object, const struct view *view, const struct
 	json_object_set_new(object, "syn_budget", json_integer(service->syn_budget));
 }
 
+static json_t *strays_json(const struct view *view, const struct shakeoff_service *service)
+{
+	bool dropped = service_drops_strays(service, view->now_ns);
+
+	return json_pack("{s:b, s:o, s:o, s:s, s:I}", "dropped", dropped, "dropped_age_ms",
+			 age_json(view, dropped ? service->strays_ns : 0), "pressure_age_ms",
+			 age_json(view, service->strays_pressure_ns), "kind", service_strays(service).name, "times",
+			 (json_int_t)service->strays_times);
+}
+
 static json_t *service_json(const struct view *view, const struct view_datapath *datapath,
 			    const struct service_row *row)
 {
 	const struct shakeoff_service *service = row->service;
 	enum service_state state = view_service_state(view, datapath, row->id);
+	uint64_t guessed_ns;
 	json_t *object = json_pack("{s:s, s:I, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "name",
 				   service->name, "id", (json_int_t)row->id, "state", service_state_table[state].name,
 				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "served",
@@ -339,6 +384,10 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
 	add_engagement(object, view, service, state);
+	json_object_set_new(object, "guessed_age_ms",
+			    age_json(view,
+				     service_guessed(service, view->now_ns, &guessed_ns) ? service->guessed_ns : 0));
+	json_object_set_new(object, "strays", strays_json(view, service));
 	return object;
 }
 
@@ -347,6 +396,7 @@ static json_t *datapath_json(const struct view *view, const struct view_datapath
 {
 	cleanup_free struct service_row *rows = NULL;
 	json_t *services, *interfaces;
+	double asked_share;
 	size_t count;
 
 	if (service_list(datapath->services, NULL, NULL, &rows, &count))
@@ -358,11 +408,13 @@ static json_t *datapath_json(const struct view *view, const struct view_datapath
 			json_array_append_new(interfaces, json_string(view->attachments[i].ifname));
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(services, service_json(view, datapath, &rows[i]));
-	return json_pack("{s:I, s:o, s:o, s:b, s:I, s:I, s:o}", "id", (json_int_t)datapath->control_id, "interfaces",
-			 interfaces, "daemon", daemon_json(view, datapath), "keys_loaded",
+	if (datapath_asked_share(datapath->datapath, view->now_ns, &asked_share))
+		asked_share = 0;
+	return json_pack("{s:I, s:o, s:o, s:b, s:I, s:f, s:I, s:o}", "id", (json_int_t)datapath->control_id,
+			 "interfaces", interfaces, "daemon", daemon_json(view, datapath), "keys_loaded",
 			 !!(datapath->control.flags & SHAKEOFF_KEYS_LOADED), "epoch",
-			 (json_int_t)epoch_now(view, datapath), "rings", (json_int_t)datapath->control.rings,
-			 "services", services);
+			 (json_int_t)epoch_now(view, datapath), "asked_share", asked_share, "rings",
+			 (json_int_t)datapath->control.rings, "services", services);
 }
 
 static int print_json(const struct view *view, const char *ifname)
@@ -399,6 +451,7 @@ const struct command command_status = {
 		"What a service's state means:\n"
 		"  peace               no flood: the kernel makes the handshakes; since the last flood, if there was one\n"
 		"  engaged             SYNs are answered with cookies at the hook: since a flood began, or always\n"
+		"  dropping strays     peace, but for segments that belong to no connection, of which there are too many\n"
 		"  left to the kernel  only the kernel can make its handshakes; the hook bounds its SYNs a second\n"
 		"  unserved            nobody listens: its packets are left to the kernel\n"
 		"  waiting for a server, waiting for keys, no tc program, daemon down\n"

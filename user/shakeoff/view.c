@@ -31,8 +31,11 @@ static int compare_addresses(const void *left, const void *right)
 static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct view_datapath *datapath = context;
-	void *grown = array_grow(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses));
+	void *grown;
 
+	if (value & SHAKEOFF_ADDRESS_ITSELF)
+		return 0;
+	grown = array_grow(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses));
 	if (!grown)
 		return -ENOMEM;
 	datapath->addresses = grown;

@@ -11,7 +11,7 @@
 
 struct published {
 	struct in6_addr address;
-	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_LEFT */
+	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_LEFT, or SHAKEOFF_ADDRESS_ITSELF */
 };
 
 struct published_port {
@@ -21,9 +21,8 @@ struct published_port {
 
 /* ---------------------------------------------------------------------------------------------------------- opening */
 
-static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
+static int append(struct published_port *at_port, const struct in6_addr *address, uint32_t value)
 {
-	struct published_port *at_port = &((struct published_port *)context)[port];
 	void *larger = array_grow(at_port->list, at_port->count, sizeof(*at_port->list));
 
 	if (!larger)
@@ -31,6 +30,11 @@ static int read_one(void *context, const struct in6_addr *address, uint16_t port
 	at_port->list = larger;
 	at_port->list[at_port->count++] = (struct published){ .address = *address, .value = value };
 	return 0;
+}
+
+static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
+{
+	return append(&((struct published_port *)context)[port], address, value);
 }
 
 static int compare(const void *a, const void *b)
@@ -57,6 +61,7 @@ int addresses_open(struct addresses *addresses, struct datapath *const *datapath
 		.datapaths = datapaths,
 		.count = count,
 		.filter = filter,
+		.changed = true,
 		.ports = calloc(count * PORTS, sizeof(*fresh.ports)),
 	};
 	int error = fresh.ports ? 0 : -ENOMEM;
@@ -83,7 +88,7 @@ void addresses_close(struct addresses *addresses)
 
 static void turn_away(struct addresses *addresses)
 {
-	addresses->turned_away = true;
+	addresses->turned_away = addresses->changed = true;
 	if (addresses->full)
 		return;
 	addresses->full = true;
@@ -99,15 +104,23 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 {
 	int error;
 
-	if (is_new && !addresses->noted)
+	if (is_new && port && !addresses->noted) {
 		socket_filter_note_sockets(addresses->filter);
-	addresses->noted |= is_new;
+		addresses->noted = true;
+	}
+	addresses->changed |= port != 0;
 	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->value);
 	if (error == -E2BIG || error == -ENOMEM)
 		turn_away(addresses);
 	else if (error)
 		log_warn_limited("an address of a service could not be published: %s", strerror(-error));
 	return !error;
+}
+
+static void take_out(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *old)
+{
+	addresses->changed |= port != 0;
+	datapath_address_remove(addresses->datapaths[datapath], &old->address, port);
 }
 
 /* What only stays until more is known stays as it is. */
@@ -131,7 +144,7 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 		bool there;
 
 		for (; o < old->count && compare(&old->list[o], &wanted) < 0; o++)
-			datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
+			take_out(addresses, datapath, port, &old->list[o]);
 		there = o < old->count && !compare(&old->list[o], &wanted);
 		if (there && leads_there(&old->list[o], &wanted, list[i].keep_only)) {
 			next->list[next->count++] = old->list[o++];
@@ -146,7 +159,7 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 		o += there;
 	}
 	for (; o < old->count; o++)
-		datapath_address_remove(addresses->datapaths[datapath], &old->list[o].address, port);
+		take_out(addresses, datapath, port, &old->list[o]);
 }
 
 void addresses_begin(struct addresses *addresses)
@@ -168,6 +181,70 @@ int addresses_publish(struct addresses *addresses, uint16_t port, const struct a
 		publish_in(addresses, i, port, list, count, &next);
 		free(at_port->list);
 		*at_port = next;
+	}
+	return 0;
+}
+
+/* Each address that leads to a service and is not left to the kernel, once, and in order. */
+static int find_protected(const struct addresses *addresses, size_t datapath, struct published_port *found)
+{
+	size_t distinct = 0;
+	int error = 0;
+
+	for (size_t port = 1; port < PORTS; port++) {
+		const struct published_port *at_port = &addresses->ports[datapath * PORTS + port];
+
+		for (size_t i = 0; i < at_port->count && !error; i++)
+			if (!(at_port->list[i].value & SHAKEOFF_ADDRESS_LEFT))
+				error = append(found, &at_port->list[i].address, SHAKEOFF_ADDRESS_ITSELF);
+	}
+	if (found->count)
+		qsort(found->list, found->count, sizeof(*found->list), compare);
+	for (size_t i = 0; i < found->count; i++)
+		if (!distinct || compare(&found->list[distinct - 1], &found->list[i]))
+			found->list[distinct++] = found->list[i];
+	found->count = distinct;
+	return error;
+}
+
+/* Both lists are in the same order. What finds no room in the map is taken out of `next`. */
+static void publish_protected(struct addresses *addresses, size_t datapath, struct published_port *next)
+{
+	const struct published_port *old = &addresses->ports[datapath * PORTS];
+	size_t o = 0, kept = 0;
+
+	for (size_t i = 0; i < next->count; i++) {
+		bool there;
+
+		for (; o < old->count && compare(&old->list[o], &next->list[i]) < 0; o++)
+			take_out(addresses, datapath, 0, &old->list[o]);
+		there = o < old->count && !compare(&old->list[o], &next->list[i]);
+		o += there;
+		if (there || set(addresses, datapath, 0, &next->list[i], true))
+			next->list[kept++] = next->list[i];
+	}
+	for (; o < old->count; o++)
+		take_out(addresses, datapath, 0, &old->list[o]);
+	next->count = kept;
+}
+
+int addresses_end(struct addresses *addresses)
+{
+	if (!addresses->changed)
+		return 0;
+	addresses->changed = false; /* until something finds no room */
+	for (size_t i = 0; i < addresses->count; i++) {
+		struct published_port next = { 0 };
+		int error = find_protected(addresses, i, &next);
+
+		if (error) {
+			free(next.list);
+			addresses->changed = true;
+			return error;
+		}
+		publish_protected(addresses, i, &next);
+		free(addresses->ports[i * PORTS].list);
+		addresses->ports[i * PORTS] = next;
 	}
 	return 0;
 }

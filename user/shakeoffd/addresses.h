@@ -29,6 +29,7 @@ struct addresses {
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
 	bool noted;       /* the sockets, since addresses_begin() */
+	bool changed;     /* a map, since addresses_end() */
 	bool full;        /* it was said that a map is full */
 	bool turned_away; /* for want of room, since addresses_look_again() */
 };
@@ -46,6 +47,9 @@ void addresses_begin(struct addresses *addresses);
  * map stays the kernel's: that is said once.
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
+
+/* To be called after them: each address that has a service is published by itself, too (SHAKEOFF_ADDRESS_ITSELF). */
+int addresses_end(struct addresses *addresses);
 
 /* Whether an address leads anywhere now. */
 bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port);

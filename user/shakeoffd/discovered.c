@@ -162,6 +162,7 @@ static struct discovered *make(struct discovered_services *services, struct list
 		.engage_rate = services->config->engage_rate,
 		.syn_budget = services->config->syn_budget,
 		.synack_retries = services->config->synack_retries,
+		.sources = services->config->sources,
 	};
 	listener_name(listener, discovered->config.name, sizeof(discovered->config.name));
 	error = open_service(services, discovered, now_ns);

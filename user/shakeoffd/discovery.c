@@ -493,6 +493,8 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		for (size_t port = 0; port < PORTS && !error; port++)
 			if (discovery->ports[port].dirty)
 				error = resolve(discovery, (uint16_t)port, now_ns);
+		if (!error)
+			error = addresses_end(discovery->addresses);
 		change_to_queue(discovery);
 	}
 	if (error) {

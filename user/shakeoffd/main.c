@@ -28,6 +28,7 @@
 #include <shakeoffd/lists.h>
 #include <shakeoffd/monitor.h>
 #include <shakeoffd/privilege.h>
+#include <shakeoffd/reply_budget.h>
 #include <shakeoffd/run_dir.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/socket_filter.h>
@@ -506,6 +507,20 @@ static int open_sources(struct daemon *daemon)
 	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
 }
 
+/* What of the configuration holds for the hook as a whole. */
+static void configure(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
+		struct shakeoff_control *control = datapath_control(daemon->interfaces.datapaths[i]);
+
+		__atomic_store_n(&control->fragment_budget, daemon->config.fragment_budget, __ATOMIC_RELAXED);
+		if (daemon->config.verify_checksums)
+			__atomic_fetch_or(&control->flags, SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(&control->flags, ~SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
+	}
+}
+
 static int open_services(struct daemon *daemon)
 {
 	struct interfaces *interfaces = &daemon->interfaces;
@@ -546,6 +561,7 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = interfaces_profile(interfaces);
 	if (error)
 		return error;
+	configure(daemon);
 	error = say("the event loops could not be made", open_loops(daemon, options->workers));
 	if (!error)
 		error = say("the ring buffers could not be made", prepare_rings(daemon));
@@ -554,6 +570,10 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = say("SYN-ACKs cannot be sent again", half_open_open(&daemon->half_open, interfaces->datapaths,
 									    interfaces->datapath_count, clock_ns()));
+	if (!error)
+		error = say("the reply budget could not be told to the hook",
+			    reply_budget_publish(interfaces->datapaths, interfaces->datapath_count,
+						 daemon->config.reply_budget));
 	if (!error)
 		error = say("the lists could not be opened",
 			    lists_open(&daemon->lists, interfaces->datapaths, interfaces->datapath_count));

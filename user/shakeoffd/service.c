@@ -5,8 +5,10 @@
 
 #include <common/log.h>
 #include <shakeoff/list.h>
+#include <shakeoff/source.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/connection.h>
+#include <shakeoffd/cpus.h>
 #include <shakeoffd/service.h>
 
 /* The slots are memory shared with the hook and with the command line; each field has one writer (abi.h). */
@@ -44,6 +46,31 @@ static void adopt(struct service *service)
 	}
 }
 
+static uint32_t interval_ns(const struct config_limit *limit)
+{
+	return limit->rate ? (uint32_t)(NS_PER_S / limit->rate) : 0;
+}
+
+/* Half of what one CPU sees of a source that is at its limit: see bpf/limit.h. */
+static uint32_t hot_count(const struct config_limit *limit)
+{
+	uint64_t hot = ((uint64_t)limit->rate << SHAKEOFF_SYN_WINDOW_SHIFT) / NS_PER_S / (2 * online_cpus());
+
+	return hot < 1 ? 1 : hot > SHAKEOFF_SYN_HOT_MAX ? SHAKEOFF_SYN_HOT_MAX : (uint32_t)hot;
+}
+
+static void publish_sources(struct shakeoff_service *shared, const struct config_sources *sources)
+{
+	shared_set(shared->source_prefix4, (uint8_t)sources->prefix4);
+	shared_set(shared->source_prefix6, (uint8_t)sources->prefix6);
+	shared_set(shared->syn_hot, hot_count(&sources->syn_limit));
+	shared_set(shared->syn_burst, sources->syn_limit.burst);
+	shared_set(shared->syn_interval_ns, interval_ns(&sources->syn_limit));
+	shared_set(shared->accept_burst, sources->accept_limit.burst);
+	shared_set(shared->accept_interval_ns, interval_ns(&sources->accept_limit));
+	shared_set(shared->fair_share, (uint8_t)sources->fair_share);
+}
+
 /* Writes what the configuration says; the flags last, which make the slot count. */
 static void fill_slot(struct service *service, struct service_slot *slot)
 {
@@ -59,6 +86,7 @@ static void fill_slot(struct service *service, struct service_slot *slot)
 	shared_set(shared->engage_rate, config->engage_rate);
 	shared_set(shared->syn_budget, config->syn_budget);
 	shared_set(shared->synack_retries, (uint8_t)config->synack_retries);
+	publish_sources(shared, &config->sources);
 	/*
 	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a moment. Otherwise
 	 * nothing is held now; what is still in the rings is counted in again when it is read.

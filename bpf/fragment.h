@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets whose TCP header cannot be read, or not in one piece: IP fragments, headers that are cut off, IPv6 packets with
+ * endless extension headers. What has no port is for a service if its address has one. TCP avoids being fragmented (RFC 9293,
+ * section 3.7.1), so that little of this is honest; how fragments fit together is the kernel's business.
+ */
+#ifndef SHAKEOFF_BPF_FRAGMENT_H
+#define SHAKEOFF_BPF_FRAGMENT_H
+
+/* Length of what a 16-bit field can tell: a longer packet says 0 (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c). */
+#define IP_LENGTH_MAX 0xffff
+
+/* A fragment that may be honest: within the budget that all of them have together. */
+static __always_inline enum shakeoff_verdict fragment_pass(struct shakeoff_control *control, __u64 now_ns)
+{
+	__u32 window = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	if (control->fragment_window != window) {
+		control->fragment_window = window;
+		control->fragments = 0;
+	}
+	if (control->fragments >= budget_of(control->fragment_budget))
+		return SHAKEOFF_FRAGMENT_BUDGET;
+	__sync_fetch_and_add(&control->fragments, 1);
+	return SHAKEOFF_FRAGMENT;
+}
+
+/*
+ * RFC 1858 and RFC 3128: what no fragment of a TCP segment needs, but filters fall for. The first one holds the whole header, which
+ * has 20 bytes at least, so that no other begins within these.
+ */
+static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, const struct packet *packet,
+							    struct shakeoff_control *control, __u64 now_ns)
+{
+	__u32 offset = (packet->fragment & IP_OFFSET) * 8, header_len;
+	void *data = FRAME_START(ctx), *end = FRAME_END(ctx);
+	const struct tcphdr *tcp = data + (packet->l4_offset & MAX_L4_OFFSET_MASK);
+
+	if (offset)
+		return offset < sizeof(*tcp) ? SHAKEOFF_FRAGMENT_TINY : fragment_pass(control, now_ns);
+	if ((void *)(tcp + 1) > end || packet->segment_len < sizeof(*tcp))
+		return SHAKEOFF_FRAGMENT_TINY;
+	header_len = tcp->doff * 4;
+	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
+		return SHAKEOFF_FRAGMENT_TINY;
+	if (((const __u8 *)tcp)[13] & TCP_FLAG_SYN)
+		return SHAKEOFF_SYN_FRAGMENT;
+	return fragment_pass(control, now_ns);
+}
+
+/* A TCP header that is not all there; or not in the first of several buffers, where drivers put all but very long headers. */
+static __always_inline enum shakeoff_verdict cut_judge(struct xdp_md *ctx, const struct packet *packet, __u32 frame_len)
+{
+	__u32 first_buffer = ctx->data_end - ctx->data;
+
+	if (first_buffer == frame_len)
+		return SHAKEOFF_BAD_HEADER;
+	return packet->flow.ipv6 && packet->l4_offset > packet->l3_offset + sizeof(struct ipv6hdr) ?
+		       SHAKEOFF_EXTENSION_CHAIN :
+		       SHAKEOFF_NOT_OURS;
+}
+
+/* The verdict on the packet in scratch, of which parse_packet() said `parsed`. A global function: see scratch_get(). */
+__noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
+{
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_control *control;
+	const struct packet *packet;
+	__u32 zero = 0;
+
+	control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	if (!scratch || !control) /* cannot be: for the verifier */
+		return SHAKEOFF_NOT_OURS;
+	packet = &scratch->packet;
+	if (frame_len > IP_LENGTH_MAX || !service_look_up(&packet->flow, 0))
+		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
+	moment_read(&scratch->moment, control);
+	if (parsed == PARSE_FRAGMENT)
+		return fragment_judge(ctx, packet, control, scratch->moment.now_ns);
+	return parsed == PARSE_CHAIN ? SHAKEOFF_EXTENSION_CHAIN : cut_judge(ctx, packet, frame_len);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * source-syn-limit. A SYN proves nothing of its source, so memory is spent on one only where a count that costs none (sketch.h) says
+ * that it may be beyond the limit, and then on a bounded number of new ones a tick. A source for which there is no memory in a
+ * flood of so many is answered: the limit holds back the few that send much.
+ */
+#ifndef SHAKEOFF_BPF_LIMIT_H
+#define SHAKEOFF_BPF_LIMIT_H
+
+/* What is learnt of sources in one tick (1 to 10 ms) of a CPU. */
+#define LIMIT_NEW_A_TICK 16
+
+/* So many SYNs of the packet's source came to this CPU in the present window, at most. */
+static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, const struct moment *moment)
+{
+	__u32 window = moment->now_ns >> SHAKEOFF_SYN_WINDOW_SHIFT, index, row, count;
+	struct syn_counts *counts;
+	__u16 *cell;
+
+	index = sketch_index(key->prefix[0] | (__u64)key->prefix[1] << 32, moment->reply_salt, SYN_COUNT_BITS);
+	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
+	counts = bpf_map_lookup_elem(&syn_counts, &row);
+	if (!counts) /* cannot be: for the verifier */
+		return 0;
+	asm volatile("" : "+r"(index));
+	index &= SYN_COUNTS - 1;
+	cell = &counts->cells[index];
+	asm volatile("" : "+r"(cell));
+	count = sketch_next(*cell, window);
+	if (count <= SKETCH_COUNT_MAX)
+		*cell = sketch_cell(window, count);
+	return count;
+}
+
+/* Whether one more source may be learnt of now. */
+static __always_inline _Bool limit_may_learn(struct scratch *scratch)
+{
+	if (scratch->learnt_tick != scratch->moment.tick) {
+		scratch->learnt_tick = scratch->moment.tick;
+		scratch->learnt = 0;
+	}
+	return scratch->learnt++ < LIMIT_NEW_A_TICK;
+}
+
+/* Whether the SYN in scratch is within its source's limit, which an allowed one has not. A global function: see scratch_get(). */
+__noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_source_key key;
+	__u64 *due_ns, first, now_ns;
+
+	if (!scratch || !service || allowed) /* the first two cannot be: for the verifier */
+		return 1;
+	now_ns = scratch->moment.now_ns;
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	if (limit_count(&key, &scratch->moment) < service->syn_hot)
+		return 1;
+	due_ns = bpf_map_lookup_elem(&syn_sources, &key);
+	if (due_ns) {
+		if (!rate_allows(*due_ns, now_ns, service->syn_interval_ns, service->syn_burst))
+			return 0;
+		*due_ns = rate_next(*due_ns, now_ns, service->syn_interval_ns);
+		return 1;
+	}
+	first = now_ns + service->syn_interval_ns;
+	if (limit_may_learn(scratch))
+		bpf_map_update_elem(&syn_sources, &key, &first, BPF_NOEXIST);
+	return 1;
+}
+
+/* Without a limit it costs one load of a cache line that every SYN needs. */
+static __always_inline _Bool limit_admits_syn(const struct walk *walk)
+{
+	return !walk->service->syn_interval_ns || limit_allows_syn(walk->service_id, walk->allowed);
+}
+
+#endif

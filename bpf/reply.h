@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The reply budget (shakeoff/reply.h) in the hook. */
+#ifndef SHAKEOFF_BPF_REPLY_H
+#define SHAKEOFF_BPF_REPLY_H
+
+/*
+ * A batch of replies is full, of which the packet in scratch would be the last. Carries it over to the table of all CPUs, unless the
+ * prefix has had its budget; then only a known or allowed source is answered, up to a bound of its own. Returns whether the reply
+ * may be sent. A global function: see scratch_get().
+ */
+__noinline int reply_settle(__u32 index, __u32 service_id, __u32 allowed)
+{
+	struct shakeoff_control *control;
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_reply_cells *common;
+	struct shakeoff_reply_cell *cell;
+	__u32 zero = 0, window;
+	__u16 *own;
+
+	control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	common = bpf_map_lookup_elem(&reply_cells, &zero);
+	if (!scratch || !control || !common) /* cannot be: for the verifier */
+		return 0;
+	asm volatile("" : "+r"(index));
+	index &= SHAKEOFF_REPLY_CELLS - 1;
+	cell = &common->cells[index];
+	own = &scratch->replies[index];
+	asm volatile("" : "+r"(cell), "+r"(own));
+	window = scratch->moment.reply_window;
+	if (cell->window != window) {
+		cell->window = window;
+		cell->sent = cell->known = 0;
+	}
+	if (cell->sent + scratch->moment.reply_batch <= control->replies.limit) {
+		__sync_fetch_and_add(&cell->sent, scratch->moment.reply_batch);
+		*own = sketch_cell(window, 0);
+		return 1;
+	}
+	*own = sketch_cell(window, scratch->moment.reply_batch - 1); /* so that the next one comes here again */
+	if (cell->known >= control->replies.limit * SHAKEOFF_REPLY_KNOWN || !(allowed || source_is_known(service_id)))
+		return 0;
+	__sync_fetch_and_add(&cell->known, 1);
+	return 1;
+}
+
+/* Whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
+static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
+{
+	struct scratch *scratch = walk->scratch;
+	const struct moment *moment = &scratch->moment;
+	__u32 batch = moment->reply_batch, count, index;
+	__u64 prefix;
+	__u16 *cell;
+
+	if (!batch)
+		return 1;
+	prefix = sketch_prefix(scratch->packet.flow.ipv6, scratch->packet.flow.client);
+	index = sketch_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_CELL_BITS);
+	asm volatile("" : "+r"(index));
+	index &= SHAKEOFF_REPLY_CELLS - 1;
+	cell = &scratch->replies[index];
+	asm volatile("" : "+r"(cell));
+	count = sketch_next(*cell, moment->reply_window);
+	if (count >= batch)
+		return reply_settle(index, walk->service_id, walk->allowed);
+	*cell = sketch_cell(moment->reply_window, count);
+	return 1;
+}
+
+#endif

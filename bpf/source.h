@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is remembered of sources that have proved their address (shakeoff/source.h): known ones, limits, shares. */
+#ifndef SHAKEOFF_BPF_SOURCE_H
+#define SHAKEOFF_BPF_SOURCE_H
+
+#include "share.h"
+#include "rate.h"
+
+static __always_inline void source_key(const struct cookie_flow *flow, __u32 service_id,
+				       const struct shakeoff_service *service, struct shakeoff_source_key *key)
+{
+	*key = (struct shakeoff_source_key){ .service = service_id, .prefix = { flow->client[0] } };
+	if (flow->ipv6) {
+		key->service |= SHAKEOFF_SOURCE_IPV6;
+		key->prefix[1] = service->source_prefix6 == 48 ? flow->client[1] & to_be32(0xffff0000) :
+								 flow->client[1];
+	} else if (service->source_prefix4 == 24) {
+		key->prefix[0] &= to_be32(0xffffff00);
+	}
+}
+
+/* That of the packet in scratch, or NULL. */
+static __always_inline struct shakeoff_source *source_find(const struct scratch *scratch, __u32 service_id,
+							   const struct shakeoff_service *service)
+{
+	struct shakeoff_source_key key;
+
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	return bpf_map_lookup_elem(&sources, &key);
+}
+
+/* Whether the source of the packet in scratch has made a handshake not long ago. A global function: see scratch_get(). */
+__noinline int source_is_known(__u32 service_id)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_source *source;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	source = source_find(scratch, service_id, service);
+	return source && (__s64)(scratch->moment.now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
+}
+
+static __always_inline __s64 scarce_places(const struct shakeoff_service *service, __u32 capacity)
+{
+	return service->fair_share && capacity >= SHAKEOFF_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) : 0;
+}
+
+/* The accept queue of a service, as the packet in scratch finds it. */
+static __always_inline void queue_state_read(const struct scratch *scratch, const struct shakeoff_service *service,
+					     struct queue_state *queue)
+{
+	const struct recent *recent = &scratch->recent;
+
+	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
+		queue->head = recent->listener_head;
+		queue->free = recent->listener_room - (service->enqueued - recent->listener_enqueued);
+		queue->scarce = recent->listener_scarce;
+		queue->capacity = recent->listener_capacity;
+	} else {
+		queue->head = service->dequeued;
+		queue->free = service->capacity - (service->enqueued - service->dequeued);
+		queue->scarce = scarce_places(service, service->capacity);
+		queue->capacity = service->capacity;
+	}
+}
+
+/* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
+static __always_inline _Bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_SHARE_ALONE_NS;
+}
+
+static __always_inline void source_note_last(struct shakeoff_service *service, const struct shakeoff_source_key *key,
+					     __u64 now_ns)
+{
+	__u32 hash = ((key->prefix[0] ^ key->prefix[1] * 0x9e3779b1u) + key->service) | 1;
+
+	if (service->last_source == hash)
+		return;
+	if (service->last_source)
+		service->mixed_ns = now_ns;
+	service->last_source = hash;
+}
+
+enum source_says { SOURCE_ADMITTED, SOURCE_FINDS_NO_PLACE, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
+
+/*
+ * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_says. allowed:
+ * neither limit nor share holds for it. A global function: see scratch_get().
+ */
+__noinline int source_judge(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_source *source;
+	struct queue_state queue;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return SOURCE_ADMITTED;
+	queue_state_read(scratch, service, &queue);
+	if (queue.free <= 0)
+		return SOURCE_FINDS_NO_PLACE;
+	source = allowed ? NULL : source_find(scratch, service_id, service);
+	if (!source)
+		return SOURCE_ADMITTED;
+	if (service->accept_interval_ns && !rate_allows(source->accepted_ns, scratch->moment.now_ns,
+							service->accept_interval_ns, service->accept_burst))
+		return SOURCE_LIMITED;
+	if (!share_is_used_up(source, &queue, source_is_alone(service, scratch->moment.now_ns)))
+		return SOURCE_ADMITTED;
+	service->share_ns = scratch->moment.now_ns;
+	return SOURCE_HOLDS_SHARE;
+}
+
+/*
+ * Whether the source of the SYN in scratch holds its share of a queue that is short. Only asked while some source does: nearly
+ * always the SYN is one of a flood's, which hold nothing. A global function: see scratch_get().
+ */
+__noinline int source_holds_share(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_source *source;
+	struct queue_state queue;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	if (allowed || !service->share_ns ||
+	    (__s64)(scratch->moment.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
+		return 0;
+	source = source_find(scratch, service_id, service);
+	if (!source)
+		return 0;
+	queue_state_read(scratch, service, &queue);
+	if (!share_is_used_up(source, &queue, source_is_alone(service, scratch->moment.now_ns)))
+		return 0;
+	service->share_ns = scratch->moment.now_ns;
+	return 1;
+}
+
+/* An entry to be made. On the stack older verifiers would not let its elements be chosen at run time. */
+static __always_inline struct shakeoff_source *source_fresh(struct scratch *scratch)
+{
+	scratch->source = (struct shakeoff_source){};
+	return &scratch->source;
+}
+
+/*
+ * The source of the packet in scratch has proved its address; place: of the accept queue, that it got. A global function: see
+ * scratch_get().
+ */
+__noinline int source_opened(__u32 service_id, __u64 place)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_source *known, *source;
+	struct shakeoff_source_key key;
+	struct queue_state queue;
+	__u64 now_ns;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	now_ns = scratch->moment.now_ns;
+	queue_state_read(scratch, service, &queue);
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	source_note_last(service, &key, now_ns);
+	known = bpf_map_lookup_elem(&sources, &key);
+	source = known ? known : source_fresh(scratch);
+	source->known_ns = now_ns;
+	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns);
+	share_enter(source, place, queue.capacity);
+	if (!known)
+		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);
+	return 0;
+}
+
+/*
+ * Where the kernel makes the handshakes the hook does not see them succeed. It looks at a few of the segments: one with an established
+ * socket is of a source that is known by then. A global function: see scratch_get().
+ */
+__noinline int source_look(struct xdp_md *ctx, __u32 service_id)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_source *known, *source;
+	struct shakeoff_source_key key;
+	struct bpf_sock *sk;
+	_Bool established;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	sk = socket_look_up(ctx, &scratch->packet.flow);
+	if (!sk)
+		return 0;
+	established = sk->state == BPF_TCP_ESTABLISHED;
+	bpf_sk_release(sk);
+	if (!established)
+		return 0;
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	known = bpf_map_lookup_elem(&sources, &key);
+	source = known ? known : source_fresh(scratch);
+	source->known_ns = scratch->moment.now_ns;
+	if (!known)
+		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The reply budget: no destination prefix (/24 of IPv4, /48 of IPv6) is sent more SYN-ACKs and RSTs a second than it says, so
+ * that nobody can turn us against somebody else by SYNs in his name.
+ *
+ * Replies are counted in windows, by prefix, in a table that prefixes share by a salted hash: what others cost a prefix makes
+ * its budget smaller, never greater. Each CPU counts in a small table of its own, which fits into its nearest cache, and
+ * carries what it counted over to the table of all CPUs in batches (bpf/sketch.h).
+ *
+ * What the CPUs have not carried over yet is less than a batch each; the limit that the common table is held to is smaller by
+ * that. A uniformly random flood of 10 million SYNs a second on one CPU makes 164 replies a cell and window, on average, where
+ * the default allows 671: no cell gets there. A budget is that of one datapath: interfaces with programs of their own have one
+ * each.
+ */
+#ifndef SHAKEOFF_REPLY_H
+#define SHAKEOFF_REPLY_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define SHAKEOFF_REPLY_BUDGET_DEFAULT 10000u
+#define SHAKEOFF_REPLY_BUDGET_MIN 100u /* 6 a window: the least that windows express without much error */
+#define SHAKEOFF_REPLY_CELL_BITS 12
+#define SHAKEOFF_REPLY_CELLS (1u << SHAKEOFF_REPLY_CELL_BITS)
+#define SHAKEOFF_REPLY_WINDOW_SHIFT 26 /* a window is 2^26 ns: 67 ms */
+#define SHAKEOFF_REPLY_BATCH_MAX 200u
+
+/* Known and allowed sources are answered beyond the budget, but no more than so many times as much. */
+#define SHAKEOFF_REPLY_KNOWN 4u
+
+/* Written by the daemon. */
+struct shakeoff_reply_budget {
+	__u64 salt;  /* random, odd; for all that is counted by a hash (bpf/sketch.h) */
+	__u32 rate;  /* `reply-budget =`, replies a second */
+	__u32 limit; /* of a window, in the common table */
+	__u32 batch; /* 1..SHAKEOFF_REPLY_BATCH_MAX; 0: there is no budget */
+	__u32 pad[11];
+};
+_Static_assert(sizeof(struct shakeoff_reply_budget) == 64, "one cache line");
+
+/* The table of all CPUs. */
+struct shakeoff_reply_cell {
+	__u32 window;
+	__u32 sent;
+	__u32 known; /* beyond the limit, to known and allowed sources */
+	__u32 pad;
+};
+
+struct shakeoff_reply_cells {
+	struct shakeoff_reply_cell cells[SHAKEOFF_REPLY_CELLS];
+};
+
+/* What a second's budget is for a window, shared by `cpus`. */
+static inline struct shakeoff_reply_budget shakeoff_reply_budget(__u64 salt, __u32 rate, __u32 cpus)
+{
+	__u64 window = (__u64)rate * (1ull << SHAKEOFF_REPLY_WINDOW_SHIFT) / 1000000000;
+	__u64 batch = window / (4ull * cpus);
+
+	if (!rate)
+		return (struct shakeoff_reply_budget){ .salt = salt | 1 };
+	batch = batch < 1 ? 1 : batch > SHAKEOFF_REPLY_BATCH_MAX ? SHAKEOFF_REPLY_BATCH_MAX : batch;
+	return (struct shakeoff_reply_budget){
+		.salt = salt | 1,
+		.rate = rate,
+		.limit = window - cpus * (batch - 1),
+		.batch = batch,
+	};
+}
+
+#endif

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# One source opens connections as fast as it can, to a server that accepts 200 a second: the accept queue stays open to others.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+SECONDS_EACH=4
+BACKLOG=64
+
+# The greedy client has the usual address, and each of the others a source of its own: of IPv6 a /64.
+others() {
+	case $1 in
+	*:*) echo 2001:db8:9:a::1 2001:db8:9:b::1 2001:db8:9:c::1 ;;
+	*) echo 10.9.0.31 10.9.0.32 10.9.0.33 ;;
+	esac
+}
+
+addresses_up() {
+	local address
+	for address in $(others "$SERVER4"); do
+		ip -n "$LAB-client" address add "$address/32" dev c0
+		ip -n "$LAB-server" neighbour replace "$address" lladdr "$CLIENT_MAC" dev s0 nud permanent
+	done
+	for address in $(others "$SERVER6"); do
+		ip -n "$LAB-client" address add "$address/128" dev c0 nodad
+		ip -n "$LAB-server" -6 route add "$address/128" via "$CLIENT6"
+	done
+}
+
+# compete ADDRESS: sets $ok, $failed and $slowest of the honest clients
+compete() {
+	local source=$CLIENT4
+	case $1 in *:*) source=$CLIENT6 ;; esac
+	spawn client greedy python3 "$HERE/greedy.py" greedy "$1" 60 "$source"
+	greedy=$PID
+	sleep 0.5
+	rm -f "$TMP/honest.log"
+	# shellcheck disable=SC2046 # each is an argument
+	spawn client honest python3 "$HERE/greedy.py" honest "$1" $SECONDS_EACH $(others "$1")
+	honest=$PID
+	sleep 1.5
+	busiest=$(queue_with busiest_source)
+	ends "$honest" 20 || bail "the honest clients hang"
+	read -r ok failed slowest <"$TMP/honest.log"
+	kill "$greedy" 2>/dev/null
+	ends "$greedy" 5
+	echo "# $1: $ok answered, $failed not, the slowest after $slowest ms; the greedy source: $busiest"
+}
+
+# A field of the queue in which somebody waits.
+queue_with() {
+	server "$BUILD/shakeoff" queues --json | python3 -c '
+import json, sys
+print(*(queue[sys.argv[1]] for queue in json.load(sys.stdin)["queues"] if queue["recv_q"]))' "$1"
+}
+
+# served WHAT ADDRESS
+served() {
+	local before
+	before=$(($(counter ack_share_drop) + $(counter syn_share_drop)))
+	compete "$2"
+	at_least "$1: others are served beside a greedy source" "$ok" 15
+	is "$1: none of them fails" "$failed" 0
+	at_most "$1: none waits longer than the queue is long (ms)" "$slowest" 900
+	at_least "$1: the greedy one is turned away" \
+		$(($(counter ack_share_drop) + $(counter syn_share_drop) - before)) 500
+	case $2 in
+	*:*) is "$1: queues shows who it is" "$busiest" 2001:db8:9::/64 ;;
+	*) is "$1: queues shows who it is" "$busiest" "$CLIENT4" ;;
+	esac
+}
+
+starved() {
+	compete "$2"
+	at_least "$1: without the rule others fail" "$failed" 3
+}
+
+# listener_start ADDRESS
+listener_start() {
+	plain_start slow "$1" 7000 slow --backlog $BACKLOG
+	SLOW=$PID
+	within 2 shows "$(service_at "$1" 7000)" served True || bail "the server on $1 is not found"
+}
+
+# gone: the server, and its service
+gone() {
+	killed "$SLOW"
+	no_service() { [ -z "$(services)" ]; }
+	within 3 no_service || bail "the service of a server that is gone stays"
+}
+
+lab_up
+addresses_up
+for engage in auto always; do
+	config_daemon
+	discovered "engage=$engage"
+	daemon_start
+	for address in "$SERVER4" "$SERVER6"; do
+		listener_start "$address"
+		served "listener, engage = $engage, $address" "$address"
+		gone
+	done
+	daemon_stop
+done
+
+config_daemon
+discovered fair-share=no engage=always
+daemon_start
+listener_start "$SERVER4"
+starved "listener" "$SERVER4"
+gone
+daemon_stop
+
+config slow 7000 "backlog=$BACKLOG"
+daemon_start
+for address in "$SERVER4" "$SERVER6"; do
+	server_start slow "$address" 7000 slow
+	SLOW=$PID
+	served "queue, $address" "$address"
+	killed "$SLOW"
+	sleep 1
+done
+daemon_stop
+
+config slow 7000 "backlog=$BACKLOG" fair-share=no
+daemon_start
+server_start slow "$SERVER4" 7000 slow
+starved "queue" "$SERVER4"

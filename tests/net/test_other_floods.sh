@@ -1,0 +1,167 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Floods of anything but SYNs, at peace and where the hook answers: clients are served, open connections go on, and what has no socket
+# is dropped by name before the kernel answers it.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+RATE=60000 SECONDS_EACH=1.2
+# What passes before the flood is known for one: a window's worth of engage-rate, and what other CPUs let pass meanwhile.
+FEW=2000
+
+flood_of() { # KIND ADDRESS PORT
+	echo "$BUILD/tests/bench/flood" --dev c0 --dst "$2" --port "$3" --kind "$1" --rate $RATE --seconds $SECONDS_EACH
+}
+flood() { # shellcheck disable=SC2046 # words
+	client $(flood_of "$@") --json >"$TMP/flood.json"
+}
+sent() { json sent <"$TMP/flood.json"; } # by the last one
+# What the server's TCP has seen of it: RSTs sent, segments in error, SYN cookies and so on.
+tcp_saw() { server awk '/^Tcp: [0-9]/ { print $14 + $15 }' /proc/net/snmp; }
+strays() { # NAME FIELD
+	server "$BUILD/shakeoff" status --json | python3 -c '
+import json, sys
+services = [service for path in json.load(sys.stdin)["datapaths"] for service in path["services"]]
+print(*(json.dumps(service["strays"][sys.argv[2]]).strip("\"") for service in services if service["name"] == sys.argv[1]))' "$@"
+}
+calm() { # NAME: strays are not dropped now
+	[ "$(strays "$1" dropped)" = false ]
+}
+
+# holds WHAT KIND ADDRESS VERDICT: a flood of that kind on port 7000
+holds() {
+	local what=$1 kind=$2 address=$3 verdict=$4 drops saw kernel tried failed result
+	drops=$(counter "$verdict") saw=$(tcp_saw)
+	flood "$kind" "$address" 7000 &
+	result=$(client "$BUILD/tests/net/client" --dst "$address" --port 7000 --seconds 1 --interval-ms 5 --request $'hello\n' --json)
+	wait $!
+	tried=$(json tried <<<"$result") failed=$(json failed <<<"$result")
+	kernel=$(($(tcp_saw) - saw))
+	is "$what, $kind: none of $tried clients fails" "$failed" 0
+	at_least "$what, $kind: dropped as $verdict" $(($(counter "$verdict") - drops)) $(($(sent) * 8 / 10))
+	at_most "$what, $kind: the kernel's TCP answers little of it" "$kernel" $FEW
+}
+
+# goes_on WHAT KIND ADDRESS: a connection to port 7001 during such a flood
+goes_on() {
+	local intact before during
+	# shellcheck disable=SC2046 # words
+	read -r intact before during < <(client python3 "$HERE/steady.py" "$3" 7001 1 $(flood_of "$2" "$3" 7001))
+	is "$1, $2: an open connection stays intact" "$intact" intact
+	# The generator, too, takes its share of the processors.
+	at_least "$1, $2: at $during kB/s, $before before" "${during:-0}" $((${before:-1} / 10))
+}
+
+lab_up
+config_daemon fragment-budget=100
+daemon_start
+for address in "$SERVER4" "$SERVER6"; do
+	plain_start "line-$address" "$address" 7000 line --backlog 4096
+	plain_start "collect-$address" "$address" 7001 collect
+done
+within 2 shows "[$SERVER6]:7001" state peace || bail "the services are not found"
+
+# ---------------------------------------------------------------------------------------------------------------- peace
+
+for address in "$SERVER4" "$SERVER6"; do
+	name=$(service_at "$address" 7000)
+	flood ack "$address" 7000 # from here on they are dropped
+	is "$address: at peace, strays are dropped" "$(shown "$name" state)" "dropping strays"
+	is "$address: and why is shown" "$(shown "$name" why)" stray_ack
+	at_least "$address: and since when" "$(strays "$name" dropped_age_ms)" 1
+	is "$address: no SYN was answered for it" "$(counter synack_sent)" 0
+	holds "$address at peace" ack "$address" ack_stray
+	holds "$address at peace" ack-data "$address" ack_stray
+	holds "$address at peace" fin "$address" ack_stray
+	holds "$address at peace" rst "$address" rst_ignored
+	holds "$address at peace" synack "$address" synack_ignored
+	holds "$address at peace" xmas "$address" bad_segment
+	holds "$address at peace" syn-fin "$address" syn_invalid
+	holds "$address at peace" land "$address" syn_invalid
+	goes_on "$address at peace" ack "$address"
+	goes_on "$address at peace" rst "$address"
+	goes_on "$address at peace" synack "$address"
+done
+holds "IPv6 at peace" ext-chain "$SERVER6" extension_chain
+check "when they are few again, they are not dropped any more" within 15 calm "$SERVER4:7000"
+check "and the kernel refuses what it does not know" client python3 -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+from rawtcp import Client, Wire
+client = Client(Wire(), 7000)
+client.wire.send(client.frame("A"))
+sys.exit(client.receive(1, lambda tcp: tcp.flags.R) is None)' "$HERE"
+
+# ------------------------------------------------------------------------------------------------------------ fragments
+
+for address in "$SERVER4" "$SERVER6"; do
+	family=$([ "$address" = "$SERVER4" ] && echo 4 || echo 6)
+	tap client python3 "$HERE/raw_fragments.py" 7000 "$family"
+	holds "$address" fragment "$address" fragment_tiny
+	before=$(counter fragment_tiny) saw=$(tcp_saw)
+	flood fragment-syn "$address" 7000 # the first half of each cuts the options
+	at_least "$address: so are the halves of SYNs" $(($(counter fragment_tiny) - before)) $(($(sent) * 4 / 10))
+	at_most "$address: and the kernel's TCP answers none of it" $(($(tcp_saw) - saw)) 50
+	before=$(counter fragment_budget)
+	flood fragment-rest "$address" 7000 &
+	check "$address: during a flood of fragments ping in fragments gets through" \
+		client ping -c 3 -i 0.1 -W 2 -q -s 4000 "$address"
+	wait $!
+	at_least "$address: beyond the budget fragments are dropped" $(($(counter fragment_budget) - before)) 20000
+	goes_on "$address" fragment-rest "$address"
+done
+
+# ------------------------------------------------------------------------------------------------------------ Fast Open
+
+server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
+spawn server fastopen python3 -c '
+import socket
+listener = socket.create_server(("", 7100), backlog=128)
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+print("listening", flush=True)
+while True:
+    conn, _ = listener.accept()
+    conn.sendall(conn.recv(100))
+    conn.close()'
+within 5 grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
+within 2 shows 0.0.0.0:7100 state peace || bail "it is not found"
+fast_open() { # COUNT
+	client timeout 20 python3 -c '
+import socket, sys
+for _ in range(int(sys.argv[2])):
+    conn = socket.socket()
+    conn.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[1], 7100))
+    print(conn.recv(100).decode(), end=" ")
+    conn.close()' "$SERVER4" "$1"
+}
+opened() { server python3 -c '
+names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
+print(dict(zip(names, values))["TCPFastOpenPassive"])'; }
+is "at peace a client with Fast Open is served" "$(fast_open 3)" "hello hello hello "
+at_least "with its data in the SYN" "$(opened)" 1
+before=$(opened) answered=$(counter ack_admitted)
+flood syn "$SERVER4" 7100
+is "in a flood so it is, when it has the cookie for it" "$(fast_open 5)" "hello hello hello hello hello "
+is "with a handshake like others" "$(($(opened) - before))/$(($(counter ack_admitted) - answered))" 0/5
+
+# ------------------------------------------------------------------------------------------- where the hook answers
+
+daemon_stop
+config_daemon verify-checksums=yes
+discovered engage=always
+daemon_start
+within 2 shows "[$SERVER6]:7001" state engaged || bail "the services are not found"
+for address in "$SERVER4" "$SERVER6"; do
+	what="$address, answered for"
+	holds "$what" ack "$address" ack_invalid
+	is "$what: strays are told of" "$(shown "$(service_at "$address" 7000)" state) $(strays "$(service_at "$address" 7000)" dropped)" \
+		"engaged true"
+	holds "$what" ack-ts "$address" ack_invalid
+	holds "$what" fin "$address" ack_invalid
+	holds "$what" rst "$address" rst_ignored
+	holds "$what" synack "$address" synack_ignored
+	holds "$what" null "$address" bad_segment
+	holds "$what" bad-checksum "$address" bad_checksum
+	goes_on "$what" ack "$address"
+	goes_on "$what" fin "$address"
+done

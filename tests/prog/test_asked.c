@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/prog/harness.c tests/prog/sockets.c */
+/* ACK floods that guess cookies: when they are noticed, and what an ACK without timestamps then needs to open a connection. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+#include "sockets.h"
+
+#define SECOND 1000000000ull
+#define ASKED_SIZE (2 * SHAKEOFF_ASKED_WORDS * sizeof(uint64_t))
+
+/* They are counted by sixteens: so many are two of these at least, and so many less than a window allows. */
+#define MANY 48
+#define FEW 80
+#define ALLOWED (SHAKEOFF_GUESS_RATE * (SHAKEOFF_GUESS_WINDOW_NS / 1000000) / 1000)
+
+static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6;
+static uint64_t *asked;
+static int half_open, listener;
+
+static int start(void **state)
+{
+	int error = harness_start(state);
+	void *memory;
+
+	if (error)
+		return error;
+	half_open = bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	memory = mmap(NULL, ASKED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ASKED), 0);
+	asked = memory;
+	return memory == MAP_FAILED ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+	munmap(asked, ASKED_SIZE);
+	return harness_stop(state);
+}
+
+/* What happens within a test happens within one period. */
+static int setup(void **state)
+{
+	uint64_t left = SHAKEOFF_ASKED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ASKED_PERIOD_NS;
+
+	if (left < SHAKEOFF_ASKED_PERIOD_NS / 4)
+		usleep(left / 1000 + 1000);
+	memset(asked, 0, ASKED_SIZE);
+	listener = -1;
+	return harness_reset(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+static void listens(void)
+{
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv4, ipv4.server, 16);
+}
+
+/* As if it had been going on for so long. */
+static void guessed_for(uint64_t duration_ns)
+{
+	harness.service->guessed_ns = monotonic_ns() - duration_ns;
+	harness.service->guess_pressure_ns = monotonic_ns();
+}
+
+static void guessed(void)
+{
+	guessed_for(SHAKEOFF_GUESS_WARM_NS + SECOND);
+}
+
+static size_t notes(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < 2 * SHAKEOFF_ASKED_WORDS; i++)
+		count += asked[i] != 0;
+	return count;
+}
+
+static void forget_notes(void)
+{
+	memset(asked, 0, ASKED_SIZE);
+}
+
+/* As if what is noted had been noted a period earlier. */
+static void notes_grow_older(void)
+{
+	for (size_t i = 0; i < SHAKEOFF_ASKED_WORDS; i++) {
+		uint64_t *even = &asked[i], *odd = &asked[i + SHAKEOFF_ASKED_WORDS], kept = *even;
+
+		*even = *odd ? *odd - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
+		*odd = kept ? kept - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
+	}
+}
+
+/* On a slow machine the window would be over before it is full. */
+static void window_is_nearly_full(void)
+{
+	harness.service->guess_window_ns = monotonic_ns();
+	harness.service->guess_window_acks = ALLOWED - 16;
+}
+
+static void bad_acks(int count)
+{
+	struct client client;
+
+	client_connect(&client, &linux_syn);
+	window_is_nearly_full();
+	for (int i = 0; i < count; i++) {
+		client.ack.ack++;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	}
+}
+
+/* ----------------------------------------------------------------------------------------------------- noticing it */
+
+static void an_ack_flood_is_noticed(void **state)
+{
+	(void)state;
+	bad_acks(MANY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+	assert_true(monotonic_ns() - harness.service->guessed_ns < SECOND);
+	assert_int_not_equal(harness.service->guess_pressure_ns, 0);
+}
+
+static void so_it_is_in_front_of_a_listening_socket(void **state)
+{
+	(void)state;
+	listens();
+	bad_acks(MANY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+static void a_few_bad_acks_are_none(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	client.ack.ack++;
+	for (int i = 0; i < FEW; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void expired_acks_count_too(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	window_is_nearly_full();
+	for (int i = 0; i < MANY; i++) {
+		client.ack.ack = (client.ack.ack & ~(3u << 26)) | ((EPOCH + 2) & 3) << 26;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
+	}
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+static void valid_ones_do_not(void **state)
+{
+	(void)state;
+	harness.service->capacity = MANY + 1;
+	window_is_nearly_full();
+	for (int i = 0; i < MANY; i++) {
+		struct segment syn = WINDOWS_SYN;
+		struct client client;
+
+		syn.sport = 20000 + i;
+		client_opens(&client, &syn);
+	}
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void it_begins_once_and_goes_on(void **state)
+{
+	uint64_t since;
+
+	(void)state;
+	guessed();
+	since = harness.service->guessed_ns;
+	harness.service->guess_pressure_ns -= SECOND;
+	bad_acks(MANY);
+	assert_int_equal(harness.service->guessed_ns, since);
+	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+}
+
+/* --------------------------------------------------------------------------------------- who opens a connection then */
+
+static void nothing_is_noted_in_peace(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_opens(&client, &windows_syn);
+	assert_int_equal(notes(), 0);
+}
+
+static void one_who_was_sent_a_cookie_gets_in(void **state)
+{
+	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		client_opens(&client, syns[i]);
+		assert_int_equal(notes(), i + 1);
+	}
+}
+
+static void one_who_was_not_does_not(void **state)
+{
+	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		client_connect(&client, syns[i]);
+		forget_notes();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	}
+}
+
+static void so_it_is_with_a_listening_socket(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	guessed();
+	client_connect(&client, &windows_syn);
+	forget_notes();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+/* The tuple has been sent one, but that is another. */
+static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **state)
+{
+	struct segment again = WINDOWS_SYN;
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	forget_notes();
+	again.seq += 1000;
+	assert_verdict(&again, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+}
+
+static void unasked_ones_keep_it_going(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	forget_notes();
+	harness.service->guess_pressure_ns -= SECOND;
+	window_is_nearly_full();
+	for (int i = 0; i < MANY; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+}
+
+static void timestamps_need_no_note(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &linux_syn);
+	assert_int_equal(notes(), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void what_was_sent_before_is_waited_for(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void a_flood_that_is_over_asks_nobody(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_GUESS_HOLD_NS + SECOND;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void an_answered_syn_ends_it_as_well(void **state)
+{
+	(void)state;
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_GUESS_HOLD_NS + SECOND;
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(notes(), 0);
+}
+
+static void a_fleet_asks_nobody(void **state)
+{
+	struct client client;
+
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	guessed();
+	client_connect(&client, &windows_syn);
+	assert_int_equal(notes(), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+/* ---------------------------------------------------------------------------------------------------- for how long */
+
+static void a_note_lives_into_the_next_period(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	notes_grow_older();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void and_not_into_the_one_after_that(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	notes_grow_older();
+	notes_grow_older();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+}
+
+static void a_syn_that_is_sent_again_renews_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	notes_grow_older();
+	notes_grow_older();
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void an_ack_that_a_full_queue_ignores_renews_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	harness.service->capacity = 0;
+	for (int i = 0; i < 4; i++) {
+		notes_grow_older();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
+	}
+	harness.service->capacity = 1;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void a_half_open_connection_needs_no_note(void **state)
+{
+	struct shakeoff_tuple tuple = tuple_of_segment(&windows_syn);
+	struct shakeoff_half_open entry = { .rcv_nxt = CLIENT_ISN + 1 };
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_connect(&client, &windows_syn);
+	forget_notes();
+	harness.control->half_open = 1;
+	entry.rcv_nxt++;
+	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	entry.rcv_nxt--;
+	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+/* ------------------------------------------------------------------------------------------------------ duplicates */
+
+static void a_duplicate_of_an_ack_that_opened_is_no_guess(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_opens(&client, &windows_syn);
+	forget_notes();
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
+	validated_age(&windows_syn, SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
+}
+
+static void one_that_the_kernel_had_no_room_for_opens_again(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	guessed();
+	client_connect(&client, &windows_syn);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	forget_notes();
+	validated_age(&windows_syn, SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_ack_flood_is_noticed),
+		TEST(so_it_is_in_front_of_a_listening_socket),
+		TEST(a_few_bad_acks_are_none),
+		TEST(expired_acks_count_too),
+		TEST(valid_ones_do_not),
+		TEST(it_begins_once_and_goes_on),
+		TEST(nothing_is_noted_in_peace),
+		TEST(one_who_was_sent_a_cookie_gets_in),
+		TEST(one_who_was_not_does_not),
+		TEST(so_it_is_with_a_listening_socket),
+		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
+		TEST(unasked_ones_keep_it_going),
+		TEST(timestamps_need_no_note),
+		TEST(what_was_sent_before_is_waited_for),
+		TEST(a_flood_that_is_over_asks_nobody),
+		TEST(an_answered_syn_ends_it_as_well),
+		TEST(a_fleet_asks_nobody),
+		TEST(a_note_lives_into_the_next_period),
+		TEST(and_not_into_the_one_after_that),
+		TEST(a_syn_that_is_sent_again_renews_it),
+		TEST(an_ack_that_a_full_queue_ignores_renews_it),
+		TEST(a_half_open_connection_needs_no_note),
+		TEST(a_duplicate_of_an_ack_that_opened_is_no_guess),
+		TEST(one_that_the_kernel_had_no_room_for_opens_again),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What one source, or one prefix, may have: replies, places of an accept queue, SYNs, connections; and who comes first.
+ *
+ * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/common/datapath*.c user/common/link.c
+ * link: user/common/log.c user/common/list*.c user/common/prefix.c user/common/text.c user/common/asked.c
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <shakeoff/source.h>
+
+#include "harness.h"
+#include "listed.h"
+#include "sockets.h"
+
+#define MS 1000000ull
+#define SECOND 1000000000ull
+#define BUDGET_WINDOW (1ull << SHAKEOFF_REPLY_WINDOW_SHIFT)
+
+static const struct segment linux_syn = LINUX_SYN;
+
+static int listener, connected[32];
+static uint16_t next_port;
+
+static int setup(void **state)
+{
+	listener = -1;
+	memset(connected, -1, sizeof(connected));
+	next_port = 20000;
+	listed_reset();
+	harness_reset(state);
+	/* A salt of its own: what an earlier test counted is in other cells. */
+	harness.control->replies = shakeoff_reply_budget(monotonic_ns() * 0x9e3779b97f4a7c15ull, 0, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(connected); i++)
+		if (connected[i] >= 0)
+			reset_socket(&connected[i]);
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+static struct segment syn_from(const char *from)
+{
+	struct segment syn = linux_syn;
+
+	syn.from = from;
+	syn.sport = next_port++;
+	return syn;
+}
+
+static enum shakeoff_verdict syn_says(const char *from)
+{
+	struct segment syn = syn_from(from);
+
+	return run_segment(&syn, NULL);
+}
+
+#define assert_syn(from, verdict) assert_string_equal(verdict_name(syn_says(from)), verdict_name(verdict))
+
+/* How many of so many SYNs have this verdict; all others have the second. */
+static int syns_that(const char *from, int count, enum shakeoff_verdict verdict, enum shakeoff_verdict otherwise)
+{
+	int those = 0;
+
+	while (count--) {
+		enum shakeoff_verdict got = syn_says(from);
+
+		if (got != verdict)
+			assert_string_equal(verdict_name(got), verdict_name(otherwise));
+		those += got == verdict;
+	}
+	return those;
+}
+
+/* The verdict on the ACK, or on the SYN if that is not answered. */
+static enum shakeoff_verdict opens(const char *from)
+{
+	struct client client = { .syn = syn_from(from) };
+	enum shakeoff_verdict verdict;
+	static struct frame out;
+
+	verdict = run_segment(&client.syn, &out);
+	if (verdict != SHAKEOFF_SYNACK_SENT)
+		return verdict;
+	assert_null(frame_read(out.bytes, out.len, &client.synack));
+	client_make_ack(&client);
+	verdict = run_segment(&client.ack, NULL);
+	if (verdict == SHAKEOFF_ACK_VALID)
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	return verdict;
+}
+
+#define assert_opens(from, verdict) assert_string_equal(verdict_name(opens(from)), verdict_name(verdict))
+
+/* ------------------------------------------------------------------------------------------------- the reply budget */
+
+#define BUDGET 100 /* a second: 6 a window, one by one */
+#define OF_A_WINDOW 6
+
+static void budget(uint32_t rate)
+{
+	uint64_t offset_ns = harness.control->epoch_offset_ns;
+
+	harness.control->replies = shakeoff_reply_budget(monotonic_ns() * 0x9e3779b97f4a7c15ull, rate, 1);
+	harness.control->epoch_offset_ns = offset_ns + 1; /* has the hook read it now, rather than with its next tick */
+}
+
+static uint64_t window_now(void)
+{
+	return monotonic_ns() / BUDGET_WINDOW;
+}
+
+/*
+ * Shortly after a window has begun by the hook's clock too, which goes by ticks of 10 ms at most. Returns its number: what takes
+ * longer than the window, on a busy machine, has to be tried again.
+ */
+static uint64_t window_begins(void)
+{
+	struct timespec time;
+	uint64_t wait = BUDGET_WINDOW - monotonic_ns() % BUDGET_WINDOW + 12 * MS;
+
+	time = (struct timespec){ .tv_nsec = wait };
+	nanosleep(&time, NULL);
+	return window_now();
+}
+
+static void a_prefix_is_answered_as_often_as_its_budget_says(void **state)
+{
+	(void)state;
+	budget(BUDGET);
+	window_begins();
+	for (int i = 0; i < OF_A_WINDOW; i++) {
+		char from[32];
+
+		snprintf(from, sizeof(from), "198.51.100.%d", i * 40 + 1);
+		assert_syn(from, SHAKEOFF_SYNACK_SENT);
+	}
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_REPLY_BUDGET);
+	assert_syn("198.51.100.200", SHAKEOFF_SYN_REPLY_BUDGET);
+	assert_syn("198.51.101.7", SHAKEOFF_SYNACK_SENT);
+	window_begins();
+	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
+}
+
+static void an_ipv6_prefix_is_answered_as_often_as_its_budget_says(void **state)
+{
+	(void)state;
+	budget(BUDGET);
+	window_begins();
+	for (int i = 0; i < OF_A_WINDOW; i++) {
+		char from[40];
+
+		snprintf(from, sizeof(from), "2001:db8:7:%x::1", i);
+		assert_syn(from, SHAKEOFF_SYNACK_SENT);
+	}
+	assert_syn("2001:db8:7:99::1", SHAKEOFF_SYN_REPLY_BUDGET);
+	assert_syn("2001:db8:8::1", SHAKEOFF_SYNACK_SENT);
+}
+
+/* Where a CPU carries its count over in batches, no more is answered than one by one. */
+static void batches_keep_to_the_budget(void **state)
+{
+	const struct shakeoff_reply_budget expected = shakeoff_reply_budget(1, 1000, 1);
+	int window = 1000 * BUDGET_WINDOW / SECOND, answered;
+	uint64_t begun;
+
+	(void)state;
+	budget(1000);
+	assert_true(expected.batch > 4);
+	do {
+		begun = window_begins();
+		answered = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+	} while (window_now() != begun);
+	assert_in_range(answered, expected.limit - expected.batch, window);
+}
+
+static void without_a_budget_all_is_answered(void **state)
+{
+	(void)state;
+	budget(0);
+	assert_int_equal(syns_that("198.51.100.7", 300, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET), 300);
+}
+
+/* Of a known or allowed source: four times the budget is its bound. */
+static void assert_bound_beyond_the_budget(const char *preferred, const char *other)
+{
+	int others, known;
+	uint64_t begun;
+
+	budget(BUDGET);
+	do {
+		begun = window_begins();
+		others = syns_that(other, OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		known = syns_that(preferred, 40, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		others += syns_that(other, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+	} while (window_now() != begun);
+	assert_int_equal(others, OF_A_WINDOW);
+	assert_int_equal(known, SHAKEOFF_REPLY_KNOWN * OF_A_WINDOW);
+}
+
+static void a_known_source_is_answered_beyond_the_budget(void **state)
+{
+	(void)state;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_bound_beyond_the_budget("198.51.100.7", "198.51.100.8");
+}
+
+static void a_known_ipv6_source_is_answered_beyond_the_budget(void **state)
+{
+	(void)state;
+	assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_VALID);
+	assert_bound_beyond_the_budget("2001:db8:7:1::8", "2001:db8:7:2::8");
+}
+
+static void an_allowed_source_is_answered_beyond_the_budget(void **state)
+{
+	(void)state;
+	listed("allow 198.51.100.7\n");
+	assert_bound_beyond_the_budget("198.51.100.7", "198.51.100.8");
+}
+
+static void a_source_is_known_for_ten_minutes(void **state)
+{
+	struct shakeoff_source_key key;
+	struct shakeoff_source source;
+
+	(void)state;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_int_equal(bpf_map_get_next_key(harness.sources, NULL, &key), 0);
+	assert_int_equal(bpf_map_lookup_elem(harness.sources, &key, &source), 0);
+	source.known_ns = monotonic_ns() - SHAKEOFF_SOURCE_KNOWN_NS - SECOND;
+	assert_int_equal(bpf_map_update_elem(harness.sources, &key, &source, BPF_ANY), 0);
+	budget(BUDGET);
+	window_begins();
+	assert_int_equal(syns_that("198.51.100.7", 12, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET), OF_A_WINDOW);
+}
+
+static void queue_fill(void)
+{
+	harness.service->enqueued = harness.service->capacity;
+	harness.service->dequeued = 0;
+	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
+}
+
+static void resets_of_syns_are_replies(void **state)
+{
+	(void)state;
+	queue_fill();
+	budget(BUDGET);
+	window_begins();
+	assert_int_equal(syns_that("198.51.100.7", 12, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_SYN_REPLY_BUDGET),
+			 OF_A_WINDOW);
+}
+
+static void resets_of_acks_are_replies(void **state)
+{
+	struct client clients[OF_A_WINDOW + 2];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		struct segment syn = syn_from("198.51.100.7");
+
+		client_connect(&clients[i], &syn);
+	}
+	queue_fill();
+	budget(BUDGET);
+	window_begins();
+	for (size_t i = 0; i < COUNT(clients); i++)
+		assert_verdict(&clients[i].ack,
+			       i < OF_A_WINDOW ? SHAKEOFF_ACK_OVERFLOW_RESET : SHAKEOFF_ACK_OVERFLOW_DROP);
+}
+
+/* ------------------------------------------------------------------------------------------------- the accept queue */
+
+#define CAPACITY 32
+
+static void shared_queue(void)
+{
+	harness.service->capacity = CAPACITY;
+	harness.service->fair_share = 1;
+}
+
+/* Another source has been here a moment ago. */
+static void others_come(void)
+{
+	harness.service->mixed_ns = monotonic_ns();
+}
+
+/* Opens until it is refused, beside others; returns how many it got. */
+static int takes(const char *from, enum shakeoff_verdict refusal)
+{
+	for (int got = 0;; got++) {
+		enum shakeoff_verdict verdict;
+
+		others_come();
+		verdict = opens(from);
+
+		if (verdict == SHAKEOFF_ACK_VALID || verdict == SHAKEOFF_ACK_ADMITTED)
+			continue;
+		assert_string_equal(verdict_name(verdict), verdict_name(refusal));
+		return got;
+	}
+}
+
+static void no_source_holds_more_places_than_are_free(void **state)
+{
+	(void)state;
+	shared_queue();
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
+	assert_int_equal(takes("198.51.100.8", SHAKEOFF_SYN_SHARE_DROP), CAPACITY / 4);
+	assert_opens("198.51.100.9", SHAKEOFF_ACK_VALID);
+}
+
+/* A proxy in front of everybody, say. */
+static void a_source_that_is_alone_leaves_an_eighth(void **state)
+{
+	(void)state;
+	shared_queue();
+	for (int i = 0; i < CAPACITY - CAPACITY / 8; i++)
+		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
+}
+
+static void two_sources_are_not_alone(void **state)
+{
+	(void)state;
+	shared_queue();
+	for (int i = 0; i < CAPACITY / 2; i++)
+		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+}
+
+static void no_ipv6_source_holds_more_places_than_are_free(void **state)
+{
+	(void)state;
+	shared_queue();
+	assert_int_equal(takes("2001:db8:7:1::7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
+	assert_opens("2001:db8:7:2::7", SHAKEOFF_ACK_VALID);
+	/* The same /64. */
+	assert_syn("2001:db8:7:1::8", SHAKEOFF_SYN_SHARE_DROP);
+}
+
+static void a_source_with_its_share_gets_no_cookie(void **state)
+{
+	(void)state;
+	shared_queue();
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
+	assert_syn("198.51.100.8", SHAKEOFF_SYNACK_SENT);
+}
+
+static void with_overflow_reset_it_is_refused(void **state)
+{
+	struct reading reading;
+	struct segment syn;
+
+	(void)state;
+	shared_queue();
+	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_RESET);
+	syn = syn_from("198.51.100.7");
+	run_answered(&syn, SHAKEOFF_SYN_SHARE_RESET, &reading);
+	assert_int_equal(reading.flags, RST | ACK);
+}
+
+/* A flood in a queue that happens to be short pays nothing. */
+static void syns_are_not_asked_when_no_source_holds_its_share(void **state)
+{
+	(void)state;
+	shared_queue();
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	harness.service->share_ns -= SHAKEOFF_SHARE_WATCH_NS + SECOND;
+	others_come();
+	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
+}
+
+static void what_the_server_accepted_is_free_again(void **state)
+{
+	(void)state;
+	shared_queue();
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	harness.service->dequeued = harness.service->enqueued;
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP), CAPACITY / 2);
+}
+
+static void a_queue_with_three_quarters_free_is_not_shared(void **state)
+{
+	(void)state;
+	shared_queue();
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	harness.service->dequeued = harness.service->enqueued - CAPACITY / 4 + 1;
+	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
+}
+
+static void a_small_queue_is_not_shared(void **state)
+{
+	(void)state;
+	shared_queue();
+	harness.service->capacity = SHAKEOFF_SHARE_CAPACITY_MIN - 1;
+	assert_int_equal(syns_that("198.51.100.7", 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYNACK_SENT), 1);
+	for (__u32 i = 0; i < SHAKEOFF_SHARE_CAPACITY_MIN - 1; i++)
+		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_OVERFLOW_DROP);
+}
+
+static void assert_takes_all(const char *from)
+{
+	for (int i = 0; i < CAPACITY; i++)
+		assert_opens(from, SHAKEOFF_ACK_VALID);
+	assert_syn(from, SHAKEOFF_SYN_OVERFLOW_DROP);
+}
+
+static void without_fair_share_one_source_takes_all(void **state)
+{
+	(void)state;
+	shared_queue();
+	harness.service->fair_share = 0;
+	assert_takes_all("198.51.100.7");
+}
+
+static void an_allowed_source_takes_all(void **state)
+{
+	(void)state;
+	shared_queue();
+	listed("allow 198.51.100.7\n");
+	assert_takes_all("198.51.100.7");
+}
+
+static void a_listening_socket_is_shared_as_well(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->fair_share = 1;
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
+}
+
+static void fill_accept_queue(int count)
+{
+	for (int i = 0; i < count; i++)
+		connected[i] = connected_socket(&ipv4, 0);
+	generation_raise();
+}
+
+/* What the kernel put there has no number; it counts as taken. */
+static void places_that_the_kernel_gave_away_count(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->fair_share = 1;
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	fill_accept_queue(CAPACITY / 2);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 4);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
+}
+
+static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->fair_share = 1;
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	fill_accept_queue(CAPACITY / 2 - 1);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
+	connected[CAPACITY / 2] = connected_socket(&ipv4, 0);
+	generation_raise();
+	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
+}
+
+static void without_fair_share_it_does_not(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	fill_accept_queue(CAPACITY - 2);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ limits */
+
+static void accept_limit(uint32_t interval_ns, uint32_t burst)
+{
+	harness.service->accept_interval_ns = interval_ns;
+	harness.service->accept_burst = burst;
+}
+
+static void a_source_opens_as_many_connections_as_its_limit_says(void **state)
+{
+	(void)state;
+	accept_limit(SECOND / 4, 5);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 5);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
+	nanosleep(&(struct timespec){ .tv_nsec = 300 * MS }, NULL);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 1);
+}
+
+static void a_source_may_be_a_prefix(void **state)
+{
+	(void)state;
+	accept_limit(SECOND, 2);
+	harness.service->source_prefix4 = 24;
+	harness.service->source_prefix6 = 48;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.9", SHAKEOFF_ACK_SOURCE_LIMIT);
+	assert_opens("198.51.101.9", SHAKEOFF_ACK_VALID);
+	assert_opens("2001:db8:7:1::1", SHAKEOFF_ACK_VALID);
+	assert_opens("2001:db8:7:2::1", SHAKEOFF_ACK_VALID);
+	assert_opens("2001:db8:7:3::1", SHAKEOFF_ACK_SOURCE_LIMIT);
+	assert_opens("2001:db8:8:3::1", SHAKEOFF_ACK_VALID);
+}
+
+static void the_limits_skip_an_allowed_source(void **state)
+{
+	(void)state;
+	accept_limit(SECOND, 1);
+	harness.service->syn_interval_ns = SECOND;
+	harness.service->syn_burst = harness.service->syn_hot = 1;
+	listed("allow 198.51.100.0/24\n");
+	for (int i = 0; i < 10; i++)
+		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+}
+
+static void the_limit_holds_for_listening_sockets(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	accept_limit(SECOND, 3);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 3);
+}
+
+static void syn_limit(uint32_t hot, uint32_t burst)
+{
+	harness.service->syn_interval_ns = SECOND;
+	harness.service->syn_burst = burst;
+	harness.service->syn_hot = hot;
+}
+
+static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
+{
+	(void)state;
+	syn_limit(1, 5);
+	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+	assert_syn("198.51.100.8", SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(syns_that("2001:db8:7:1::7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+	assert_syn("2001:db8:7:2::7", SHAKEOFF_SYNACK_SENT);
+}
+
+static void the_limit_of_syns_holds_in_peace(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	syn_limit(1, 5);
+	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYN_PEACE, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+}
+
+static int count(int map)
+{
+	struct shakeoff_source_key key, *previous = NULL;
+	int elements = 0;
+
+	for (; !bpf_map_get_next_key(map, previous, &key); previous = &key)
+		elements++;
+	return elements;
+}
+
+static void flood(int syns)
+{
+	while (syns--) {
+		char from[32];
+
+		snprintf(from, sizeof(from), "%ld.%ld.%ld.%ld", 20 + random() % 80, random() % 256, random() % 256,
+			 random() % 256);
+		assert_syn(from, SHAKEOFF_SYNACK_SENT);
+	}
+}
+
+/* Two of a thousand sources share a counter now and then: none has enough to be looked at. */
+static void a_flood_from_made_up_sources_leaves_nothing(void **state)
+{
+	(void)state;
+	srandom(11);
+	syn_limit(5, 5);
+	nanosleep(&(struct timespec){ .tv_nsec = 300 * MS },
+		  NULL); /* what earlier tests counted is of a window that is over */
+	flood(1000);
+	assert_int_equal(count(harness.syn_sources), 0);
+	assert_int_equal(count(harness.sources), 0);
+}
+
+/* However many seem to send much: so many a tick. */
+static void few_sources_are_learnt_in_a_tick(void **state)
+{
+	uint64_t begin = monotonic_ns();
+
+	(void)state;
+	syn_limit(1, 5);
+	flood(400);
+	assert_in_range(count(harness.syn_sources), 16, 16 * ((monotonic_ns() - begin) / MS + 2));
+	assert_true(count(harness.syn_sources) < 400 || monotonic_ns() - begin > 20 * MS);
+}
+
+/* -------------------------------------------------------------------------------------------- left to the kernel */
+
+static void known_sources_pass_beyond_the_budget_of_the_kernel(void **state)
+{
+	(void)state;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	harness.service->syn_budget = 30; /* 3 a window */
+	nanosleep(&(struct timespec){ .tv_nsec = 112 * MS - monotonic_ns() % (100 * MS) }, NULL);
+	assert_int_equal(syns_that("198.51.100.8", 6, SHAKEOFF_SYN_LEFT, SHAKEOFF_SYN_BUDGET), 3);
+	assert_int_equal(syns_that("198.51.100.7", 6, SHAKEOFF_SYN_LEFT, SHAKEOFF_SYN_BUDGET), 3);
+}
+
+static void sources_whose_connection_the_kernel_made_become_known(void **state)
+{
+	struct segment segment = { .from = "10.9.0.2", .sport = 30000, .seq = 1, .ack = 1, .flags = ACK };
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	connected[0] = connected_socket(&ipv4, 30000);
+	for (int i = 1; i < 64; i++)
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&segment, SHAKEOFF_SOCKET); /* it was looked at */
+	assert_int_equal(count(harness.sources), 1);
+}
+
+static void segments_of_no_connection_make_nobody_known(void **state)
+{
+	struct segment segment = { .from = "10.9.0.2", .sport = 30001, .seq = 1, .ack = 1, .flags = ACK };
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	for (int i = 1; i <= 128; i++)
+		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_PEACE : SHAKEOFF_STRAY);
+	assert_int_equal(count(harness.sources), 0);
+}
+
+static int start(void **state)
+{
+	return harness_start(state) || listed_start() ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+	listed_stop();
+	return harness_stop(state);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_prefix_is_answered_as_often_as_its_budget_says),
+		TEST(an_ipv6_prefix_is_answered_as_often_as_its_budget_says),
+		TEST(batches_keep_to_the_budget),
+		TEST(without_a_budget_all_is_answered),
+		TEST(a_known_source_is_answered_beyond_the_budget),
+		TEST(a_known_ipv6_source_is_answered_beyond_the_budget),
+		TEST(an_allowed_source_is_answered_beyond_the_budget),
+		TEST(a_source_is_known_for_ten_minutes),
+		TEST(resets_of_syns_are_replies),
+		TEST(resets_of_acks_are_replies),
+		TEST(no_source_holds_more_places_than_are_free),
+		TEST(a_source_that_is_alone_leaves_an_eighth),
+		TEST(two_sources_are_not_alone),
+		TEST(no_ipv6_source_holds_more_places_than_are_free),
+		TEST(a_source_with_its_share_gets_no_cookie),
+		TEST(with_overflow_reset_it_is_refused),
+		TEST(syns_are_not_asked_when_no_source_holds_its_share),
+		TEST(what_the_server_accepted_is_free_again),
+		TEST(a_queue_with_three_quarters_free_is_not_shared),
+		TEST(a_small_queue_is_not_shared),
+		TEST(without_fair_share_one_source_takes_all),
+		TEST(an_allowed_source_takes_all),
+		TEST(a_listening_socket_is_shared_as_well),
+		TEST(places_that_the_kernel_gave_away_count),
+		TEST(an_accept_queue_that_is_half_full_ends_the_peace),
+		TEST(without_fair_share_it_does_not),
+		TEST(a_source_opens_as_many_connections_as_its_limit_says),
+		TEST(a_source_may_be_a_prefix),
+		TEST(the_limits_skip_an_allowed_source),
+		TEST(the_limit_holds_for_listening_sockets),
+		TEST(a_source_is_answered_as_many_syns_as_its_limit_says),
+		TEST(the_limit_of_syns_holds_in_peace),
+		TEST(a_flood_from_made_up_sources_leaves_nothing),
+		TEST(few_sources_are_learnt_in_a_tick),
+		TEST(known_sources_pass_beyond_the_budget_of_the_kernel),
+		TEST(sources_whose_connection_the_kernel_made_become_known),
+		TEST(segments_of_no_connection_make_nobody_known),
+	};
+
+	return cmocka_run_group_tests_name("sources at the hook", tests, start, stop);
+}
