@@ -63,8 +63,8 @@ sed "s|$KEY|$TMP/link|" "$CONF" >"$TMP/link.conf"
 refuses "so is a symbolic link" 'link: is a symbolic link' \
 	"${INSIDE[@]}" "$BUILD/shakeoffd" --config "$TMP/link.conf" --run-dir "$RUN"
 
-daemon_start
 mid_epoch
+daemon_start
 first=$(show fingerprint)
 is "from random keys to a file: what cookies are out under stays" "$(sources)" "random random $first $first"
 is "the source" "$(show source)" file

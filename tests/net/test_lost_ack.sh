@@ -91,17 +91,6 @@ for family in 4 6; do
 	end
 done
 
-# Off the interface with the program: the daemon still runs, but answers for nobody there. It sees that within seconds: after
-# 1 and 3 s there may have been repetitions, after 7 s there is none.
-begin queue "$SERVER4"
-spawn client made_up python3 "$HERE/raw_made_up.py" 7000 4 1 9
-MADE_UP=$PID
-within 5 queue_is half_open 1 || fail "a SYN-ACK waits"
-server "$BUILD/shakeoff" detach s0 >/dev/null
-wait "$MADE_UP"
-at_most "after shakeoff detach a SYN-ACK is sent again no more" "$(cat "$TMP/made_up.log")" 3
-end
-
 # A full accept queue ignores the ACK; the repetition brings another, and by then there is room.
 config_daemon discover=no
 service_on hold "$SERVER4:7000" -- backlog=1
