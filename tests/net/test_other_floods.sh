@@ -17,6 +17,7 @@ flood() { # shellcheck disable=SC2046 # words
 }
 sent() { json sent <"$TMP/flood.json"; } # by the last one
 # What the server's TCP has seen of it: RSTs sent, segments in error, SYN cookies and so on.
+# shellcheck disable=SC2016 # for awk
 tcp_saw() { server awk '/^Tcp: [0-9]/ { print $14 + $15 }' /proc/net/snmp; }
 strays() { # NAME FIELD
 	server "$BUILD/shakeoff" status --json | python3 -c '
