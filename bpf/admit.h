@@ -30,12 +30,9 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 
 	if (!tuple_claim(opening, walk, replace))
 		return SHAKEOFF_SEGMENT_FOLLOWS;
-	half_open_forget(walk);
-	filter_note(&packet->flow, walk->control, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
+	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
-	source_opened(walk->service_id, walk->service->enqueued);
-	__sync_fetch_and_add(&walk->service->enqueued, 1);
 	admission_write(ctx, walk, opening, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;
 }

@@ -20,8 +20,7 @@ static __always_inline void guess_count(const struct walk *walk)
 	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
 			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
 		return;
-	if (service->guess_pressure_ns != walk->now_ns)
-		service->guess_pressure_ns = walk->now_ns;
+	press(&service->guess_pressure_ns, walk->now_ns);
 	if (!service->guessed_ns)
 		service->guessed_ns = walk->now_ns;
 }
@@ -29,13 +28,7 @@ static __always_inline void guess_count(const struct walk *walk)
 /* Whether cookies of the service are being guessed. Ends what has been without pressure for long enough. */
 static __always_inline _Bool guessed_at(struct shakeoff_service *service, __u64 now_ns)
 {
-	if (!service->guessed_ns)
-		return 0;
-	/* Signed: another CPU may have written after our clock was read. */
-	if ((__s64)(now_ns - service->guess_pressure_ns) <= (__s64)SHAKEOFF_GUESS_HOLD_NS)
-		return 1;
-	service->guessed_ns = 0;
-	return 0;
+	return pressure_lasts(&service->guessed_ns, service->guess_pressure_ns, now_ns);
 }
 
 /*

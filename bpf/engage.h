@@ -52,17 +52,21 @@ static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
 		*pressure_ns = now_ns;
 }
 
-/* Whether there was pressure until a moment ago. */
-static __always_inline _Bool is_pressed(__u64 pressure_ns, __u64 now_ns)
+/* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
+static __always_inline _Bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, __u64 now_ns)
 {
-	/* Signed: another CPU may have written after our clock was read. */
-	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+	if (!*since_ns)
+		return 0;
+	if (shakeoff_is_pressed(pressure_ns, now_ns))
+		return 1;
+	*since_ns = 0;
+	return 0;
 }
 
 /* Whether the service is under a flood of SYNs, or was until a moment ago. */
 static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return is_pressed(service->pressure_ns, now_ns);
+	return shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
@@ -168,6 +172,26 @@ static __always_inline __u64 budget_of(__u32 rate)
 	return (__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
 }
 
+/* Whether a window of a budget begins; *window: the number of the last one. */
+static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
+{
+	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	if (*window == present)
+		return 0;
+	*window = present;
+	return 1;
+}
+
+/* Whether one more may pass, of which `most` may in a window. */
+static __always_inline _Bool budget_takes(__u32 *passed, __u64 most)
+{
+	if (*passed >= most)
+		return 0;
+	__sync_fetch_and_add(passed, 1);
+	return 1;
+}
+
 /*
  * Whether the SYN in scratch is within its service's budget; beyond it known and allowed sources have as much again. A global
  * function: see scratch_get().
@@ -176,25 +200,18 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	__u32 window;
 	__u64 most;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	most = budget_of(service->syn_budget);
-	window = scratch->moment.now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
-	if (service->budget_window != window) {
-		service->budget_window = window;
+	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
-	}
-	if (service->budget_syns < most) {
-		__sync_fetch_and_add(&service->budget_syns, 1);
+	if (budget_takes(&service->budget_syns, most))
 		return 1;
-	}
 	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
 		return 0;
-	__sync_fetch_and_add(&service->budget_known, 1);
-	return 1;
+	return budget_takes(&service->budget_known, most);
 }
 
 /* A SYN that only the kernel can answer: passes within the budget. */

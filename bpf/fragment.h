@@ -13,16 +13,10 @@
 /* A fragment that may be honest: within the budget that all of them have together. */
 static __always_inline enum shakeoff_verdict fragment_pass(struct shakeoff_control *control, __u64 now_ns)
 {
-	__u32 window = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
-
-	if (control->fragment_window != window) {
-		control->fragment_window = window;
+	if (budget_begins(&control->fragment_window, now_ns))
 		control->fragments = 0;
-	}
-	if (control->fragments >= budget_of(control->fragment_budget))
-		return SHAKEOFF_FRAGMENT_BUDGET;
-	__sync_fetch_and_add(&control->fragments, 1);
-	return SHAKEOFF_FRAGMENT;
+	return budget_takes(&control->fragments, budget_of(control->fragment_budget)) ? SHAKEOFF_FRAGMENT :
+											SHAKEOFF_FRAGMENT_BUDGET;
 }
 
 /*

@@ -87,12 +87,9 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_HELD;
 	}
-	half_open_forget(walk);
-	filter_note(&packet->flow, walk->control, 0);
 	event->type = SHAKEOFF_EVENT_OPEN;
 	event_opening(event, opening);
-	source_opened(walk->service_id, walk->service->enqueued);
-	__sync_fetch_and_add(&walk->service->enqueued, 1);
+	connection_opened(packet, walk, 0);
 	bpf_ringbuf_submit(event, 0);
 	return SHAKEOFF_ACK_VALID;
 }

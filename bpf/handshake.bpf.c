@@ -62,6 +62,8 @@
 
 #include "syn.h"
 
+#include "opened.h"
+
 #include "admit.h"
 #include "handoff.h"
 

@@ -67,14 +67,6 @@ static __always_inline _Bool listener_is_remembered(const struct walk *walk)
 	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
 }
 
-/* How many more connections may wait, with what the hook has let through since the socket was looked at. */
-static __always_inline __s64 listener_free(const struct walk *walk)
-{
-	const struct recent *recent = &walk->scratch->recent;
-
-	return recent->listener_room - (walk->service->enqueued - recent->listener_enqueued);
-}
-
 /* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */
 static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk)
@@ -91,7 +83,7 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	if (engage_peace_syn(walk->service, recent, walk->now_ns))
 		return VERDICT_NONE;
-	if (listener_free(walk) <= 0)
+	if (listener_free(recent, walk->service) <= 0)
 		return syn_overflow(ctx, packet, walk);
 	return limit_admits_syn(walk) ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYN_SOURCE_LIMIT;
 }

@@ -40,9 +40,8 @@ struct reply {
 	__u8 flags;
 	__u8 ttl;
 	__u32 option_words;
-	__u32 tsecr_word; /* which of them echoes the client's timestamp, if one does */
-	__be32 options
-		[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words; without tsecr, which has its place in them */
+	__u32 tsecr_word;                        /* which of them echoes the client's timestamp, if one does */
+	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and in tsecr's place */
 	/* Made ready: */
 	__be32 ip[3];    /* the IP header before its addresses, IPv4's checksum zero; IPv6: two words */
 	__be32 tcp_head; /* the TCP header's fourth word: length, flags, window */

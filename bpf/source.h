@@ -47,6 +47,12 @@ static __always_inline __s64 scarce_places(const struct shakeoff_service *servic
 	return service->fair_share && capacity >= SHAKEOFF_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) : 0;
 }
 
+/* How many more connections may wait for a listening socket, with what the hook has let through since it was looked at. */
+static __always_inline __s64 listener_free(const struct recent *recent, const struct shakeoff_service *service)
+{
+	return recent->listener_room - (service->enqueued - recent->listener_enqueued);
+}
+
 /* The accept queue of a service, as the packet in scratch finds it. */
 static __always_inline void queue_state_read(const struct scratch *scratch, const struct shakeoff_service *service,
 					     struct queue_state *queue)
@@ -55,7 +61,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
 		queue->head = recent->listener_head;
-		queue->free = recent->listener_room - (service->enqueued - recent->listener_enqueued);
+		queue->free = listener_free(recent, service);
 		queue->scarce = recent->listener_scarce;
 		queue->capacity = recent->listener_capacity;
 	} else {

@@ -27,12 +27,7 @@ static __always_inline _Bool segment_is_sampled(const struct walk *walk)
 /* Whether strays are dropped now. Ends what has been without pressure for long enough. */
 static __always_inline _Bool strays_press(struct shakeoff_service *service, __u64 now_ns)
 {
-	if (!service->strays_ns)
-		return 0;
-	if (is_pressed(service->strays_pressure_ns, now_ns))
-		return 1;
-	service->strays_ns = 0;
-	return 0;
+	return pressure_lasts(&service->strays_ns, service->strays_pressure_ns, now_ns);
 }
 
 static __always_inline enum shakeoff_stray_kind stray_kind(__u8 flags)

@@ -141,7 +141,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 	struct time_wait time_wait = {};
 	__s64 free;
 
-	if (may_have_socket || !listener_is_remembered(walk) || listener_free(walk) <= 0)
+	if (may_have_socket || !listener_is_remembered(walk) || listener_free(recent, walk->service) <= 0)
 		found = listener_find(ctx, packet, walk, &time_wait);
 	if (found == SOCKET_NONE)
 		return SHAKEOFF_SYN_UNSERVED;
@@ -150,7 +150,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 	if (recent->listener.left)
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	engage_count(walk->service, walk->scratch, walk->now_ns);
-	free = listener_free(walk);
+	free = listener_free(recent, walk->service);
 	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, walk, free) : VERDICT_NONE;
 }
 

@@ -91,6 +91,15 @@
 #define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
 #define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
 
+/*
+ * Whether there was pressure until a moment ago: of SYNs, of strays or of guesses, which all have this hold time. pressure_ns: when
+ * it was last seen; 0: never. Signed: another CPU may have written it after now_ns was read.
+ */
+static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
+{
+	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+}
+
 /* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve. */
 #define SHAKEOFF_SYN_BUDGET_DEFAULT 20000u
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
@@ -176,7 +185,6 @@ enum shakeoff_stray_kind {
  */
 #define SHAKEOFF_GUESS_RATE 1000u
 #define SHAKEOFF_GUESS_WINDOW_NS 100000000ull
-#define SHAKEOFF_GUESS_HOLD_NS 10000000000ull
 
 /* After so long, cookies that were sent before they were guessed at have come back, or are expected no more. */
 #define SHAKEOFF_GUESS_WARM_NS 2000000000ull

@@ -317,7 +317,7 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 	(void)state;
 	client_connect(&client, &windows_syn);
 	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_GUESS_HOLD_NS + SECOND;
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	assert_int_equal(harness.service->guessed_ns, 0);
 }
@@ -326,7 +326,7 @@ static void an_answered_syn_ends_it_as_well(void **state)
 {
 	(void)state;
 	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_GUESS_HOLD_NS + SECOND;
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->guessed_ns, 0);
 	assert_int_equal(notes(), 0);

@@ -167,7 +167,7 @@ static void guessing_has_its_beginning_and_ends_with_the_hold_time(void **state)
 	(void)state;
 	assert_false(service_guessed(&service, NOW, &age_ns));
 	service.guessed_ns = NOW - 60 * SECOND;
-	service.guess_pressure_ns = NOW - SHAKEOFF_GUESS_HOLD_NS;
+	service.guess_pressure_ns = NOW - SHAKEOFF_ENGAGE_HOLD_NS;
 	assert_true(service_guessed(&service, NOW, &age_ns));
 	assert_int_equal(age_ns, 60 * SECOND);
 	assert_false(service_guessed(&service, NOW + 1, &age_ns));

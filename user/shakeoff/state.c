@@ -41,12 +41,12 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 /* The hook goes back to peace with the first packet after the hold time: without one it has not noticed yet. */
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->engaged_ns && age(now_ns, service->pressure_ns) <= SHAKEOFF_ENGAGE_HOLD_NS;
+	return service->engaged_ns && shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
 bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->strays_ns && age(now_ns, service->strays_pressure_ns) <= SHAKEOFF_ENGAGE_HOLD_NS;
+	return service->strays_ns && shakeoff_is_pressed(service->strays_pressure_ns, now_ns);
 }
 
 struct service_reason service_strays(const struct shakeoff_service *service)
@@ -128,7 +128,7 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 /* As the hook does, it goes on until the hold time is over, which the hook notices later. */
 bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
 {
-	if (!service->guessed_ns || age(now_ns, service->guess_pressure_ns) > SHAKEOFF_GUESS_HOLD_NS)
+	if (!service->guessed_ns || !shakeoff_is_pressed(service->guess_pressure_ns, now_ns))
 		return false;
 	*age_ns = age(now_ns, service->guessed_ns);
 	return true;

@@ -101,9 +101,7 @@ static bool give_up(struct walk *walk, const struct shakeoff_tuple *tuple, const
 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	uint64_t pressure_ns = __atomic_load_n(&service->pressure_ns, __ATOMIC_RELAXED);
-
-	return pressure_ns && (int64_t)(now_ns - pressure_ns) <= (int64_t)SHAKEOFF_ENGAGE_HOLD_NS;
+	return shakeoff_is_pressed(__atomic_load_n(&service->pressure_ns, __ATOMIC_RELAXED), now_ns);
 }
 
 /* Returns whether the entry has had its time. */
