@@ -43,10 +43,8 @@ static __always_inline _Bool past_follows(const struct past *past, const struct 
 
 static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct walk *walk)
 {
-	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
-
-	tuple_of(&packet->flow, tuple);
-	past->earlier = bpf_map_lookup_elem(&validated, tuple);
+	tuple_of(&packet->flow, &walk->scratch->tuple);
+	past->earlier = validated_find(&packet->flow);
 	past->follows = past_follows(past, walk);
 }
 
@@ -55,6 +53,12 @@ static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, 
 {
 	past->earlier->followed++;
 	return handoff(ctx, packet, walk, NULL, 0);
+}
+
+/* For validated_claim(). */
+static __always_inline __u64 past_seen_ns(const struct past *past)
+{
+	return past->earlier ? past->earlier->opened_ns : 0;
 }
 
 /* Whether the ACK whose cookie is in scratch has opened a connection before. */
@@ -75,7 +79,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 	struct walk walk = { .scratch = scratch_get() };
 	__u32 zero = 0;
 
-	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v4, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)
@@ -112,7 +116,6 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 							const struct walk *walk, const struct past *past,
 							const struct shakeoff_interface *profile)
 {
-	const struct shakeoff_validated *earlier = past->earlier;
 	struct opening *opening = &walk->scratch->opening;
 	const struct tcpopt *opt = &walk->scratch->opt;
 	enum shakeoff_verdict verdict;
@@ -131,7 +134,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	if (past->in_time_wait)
 		opening->replaced = past->time_wait.rcv_nxt;
 	verdict = ack_check(ctx, packet, walk);
-	return verdict == VERDICT_NONE ? handoff(ctx, packet, walk, opening, earlier != NULL) : verdict;
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, walk, opening, past_seen_ns(past)) : verdict;
 }
 
 static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
@@ -203,7 +206,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	opening->replaced = bpf_get_smp_processor_id();
-	return admit(ctx, packet, walk, opening, earlier != NULL);
+	return admit(ctx, packet, walk, opening, past_seen_ns(past));
 }
 
 /* How the hook stands to what belongs to no socket. */

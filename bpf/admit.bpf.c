@@ -23,6 +23,7 @@
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
 #include <shakeoff/source.h>
+#include <shakeoff/validated.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -139,7 +140,7 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	if (probe_take(skb))
 		return;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v4, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return;
 	packet = &walk.scratch->packet;
@@ -151,7 +152,7 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	if (!told && !filter_has_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING))
 		return;
 	tuple_of(&packet->flow, &walk.scratch->tuple);
-	entry = bpf_map_lookup_elem(&validated, &walk.scratch->tuple);
+	entry = validated_find(&packet->flow);
 	if (entry ? entry->flags & SHAKEOFF_VALIDATED_ADMITTED :
 		    !told) /* a flood of good cookies may have evicted it */
 		return;

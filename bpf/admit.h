@@ -23,12 +23,12 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 
 /* A static function of its own, for the sake of the stack. */
 static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk,
-					      const struct opening *opening, _Bool replace)
+					      const struct opening *opening, __u64 seen_ns)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	__u8 rcv_wscale = service_wscale(walk->service, profile, &opening->options);
 
-	if (!tuple_claim(opening, walk, replace))
+	if (!validated_claim(walk->service_id, seen_ns))
 		return SHAKEOFF_SEGMENT_FOLLOWS;
 	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)

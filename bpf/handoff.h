@@ -78,12 +78,12 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
  */
 static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, struct shakeoff_event *event,
 							  const struct packet *packet, const struct walk *walk,
-							  const struct opening *opening, _Bool replace)
+							  const struct opening *opening, __u64 seen_ns)
 {
 	if (!event)
 		return SHAKEOFF_RING_FULL;
 	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, walk);
-	if (!opening || !tuple_claim(opening, walk, replace)) {
+	if (!opening || !validated_claim(walk->service_id, seen_ns)) {
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_HELD;
 	}
@@ -95,7 +95,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 }
 
 static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
-						const struct walk *walk, const struct opening *opening, _Bool replace)
+						const struct walk *walk, const struct opening *opening, __u64 seen_ns)
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
 	void *ring = ring_of(&walk->scratch->tuple, walk->control);
@@ -109,7 +109,7 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_MEDIUM_PACKET);
 	else
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_LARGE_PACKET);
-	return handoff_with(ctx, event, packet, walk, opening, replace);
+	return handoff_with(ctx, event, packet, walk, opening, seen_ns);
 }
 
 #endif

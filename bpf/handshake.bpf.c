@@ -22,6 +22,7 @@
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
 #include <shakeoff/source.h>
+#include <shakeoff/validated.h>
 
 #include "byteorder.h"
 #include "cookie.h"
@@ -78,7 +79,7 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	int err;
 
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v3, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v4, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &walk.scratch->packet;

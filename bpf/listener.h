@@ -111,13 +111,12 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
  */
 static __always_inline void listener_confirm(const struct packet *packet, const struct walk *walk)
 {
-	struct shakeoff_tuple *tuple = &walk->scratch->tuple;
 	struct shakeoff_validated *entry;
 
 	if (!filter_has_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
 		return;
-	tuple_of(&packet->flow, tuple);
-	entry = bpf_map_lookup_elem(&validated, tuple);
+	tuple_of(&packet->flow, &walk->scratch->tuple);
+	entry = validated_find(&packet->flow);
 	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
 		return; /* the hint is another tuple's of this slot */
 	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;

@@ -80,7 +80,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct shakeoff_control);
-} shakeoff_v3 SEC(".maps");
+} shakeoff_v4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -137,9 +137,10 @@ struct {
 } service_counts SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* for the elements' alignment: nobody may map a lock */
 	__uint(max_entries, SHAKEOFF_MAX_VALIDATED);
-	__type(key, struct shakeoff_tuple);
+	__type(key, __u32);
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
 

@@ -3,8 +3,6 @@
 #ifndef SHAKEOFF_BPF_VALIDATED_H
 #define SHAKEOFF_BPF_VALIDATED_H
 
-#define EEXIST 17
-
 static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
 {
 	if (flow->ipv6) {
@@ -20,24 +18,95 @@ static __always_inline void tuple_of(const struct cookie_flow *flow, struct shak
 	tuple->local_port = flow->server_port;
 }
 
-/*
- * Claims the tuple for this opening. Returns false when another CPU was quicker with a duplicate of the same ACK. An
- * entry of an earlier connection is replaced; the caller has made sure that it is one.
- */
-static __always_inline _Bool tuple_claim(const struct opening *opening, const struct walk *walk, _Bool replace)
+static __always_inline struct shakeoff_validated *validated_at(__u32 place)
 {
-	const struct shakeoff_tuple *tuple = &walk->scratch->tuple;
-	struct shakeoff_validated entry = {
-		.opened_ns = walk->now_ns,
-		.client_isn = opening->client_isn,
-		.cookie = opening->cookie,
-		.service = walk->service_id,
-		.replaced = opening->replaced,
-	};
+	return bpf_map_lookup_elem(&validated, &place);
+}
 
-	if (replace)
-		bpf_map_delete_elem(&validated, tuple);
-	return bpf_map_update_elem(&validated, tuple, &entry, BPF_NOEXIST) != -EEXIST;
+/* Ports first: they are enough to tell nearly all tuples of a set apart. */
+static __always_inline _Bool validated_is_of(const struct shakeoff_validated *entry, const struct shakeoff_tuple *tuple)
+{
+	__u32 differs = 0;
+
+	if (entry->tuple.remote_port != tuple->remote_port || entry->tuple.local_port != tuple->local_port)
+		return 0;
+	UNROLL
+	for (int word = 0; word < 4; word++)
+		differs |= (entry->tuple.remote[word] ^ tuple->remote[word]) |
+			   (entry->tuple.local[word] ^ tuple->local[word]);
+	return !differs;
+}
+
+/* Where the tuple in scratch is, or -1. A global function: see scratch_get(). */
+__noinline int validated_place(__u32 set)
+{
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return -1;
+	UNROLL
+	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		const struct shakeoff_validated *entry = validated_at(set + way);
+
+		if (entry && validated_is_of(entry, &scratch->tuple))
+			return set + way;
+	}
+	return -1;
+}
+
+/* The entry of the tuple in scratch, which is that of the flow, or NULL. */
+static __always_inline struct shakeoff_validated *validated_find(const struct cookie_flow *flow)
+{
+	int place = validated_place(shakeoff_validated_set(filter_slot(flow)));
+
+	return place < 0 ? NULL : validated_at(place);
+}
+
+/*
+ * Claims the tuple in scratch for the opening there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
+ * earlier connection of the tuple was opened, which this one replaces; 0: there was none. A global function: see scratch_get().
+ */
+__noinline int validated_claim(__u32 service_id, __u64 seen_ns)
+{
+	struct shakeoff_validated *ways[SHAKEOFF_VALIDATED_WAYS], *oldest, *entry = NULL;
+	const struct scratch *scratch = scratch_get();
+	const struct opening *opening;
+	__u32 set;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	opening = &scratch->opening;
+	set = shakeoff_validated_set(filter_slot(&scratch->packet.flow));
+	UNROLL
+	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		ways[way] = validated_at(set + way);
+		if (!ways[way])
+			return 0;
+	}
+	bpf_spin_lock(&ways[0]->lock);
+	oldest = ways[0];
+	UNROLL
+	for (int way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		if (ways[way]->opened_ns < oldest->opened_ns)
+			oldest = ways[way];
+		if (validated_is_of(ways[way], &scratch->tuple))
+			entry = ways[way];
+	}
+	if (entry && entry->opened_ns != seen_ns) {
+		bpf_spin_unlock(&ways[0]->lock);
+		return 0;
+	}
+	if (!entry)
+		entry = oldest;
+	entry->opened_ns = scratch->moment.now_ns;
+	entry->tuple = scratch->tuple;
+	entry->client_isn = opening->client_isn;
+	entry->cookie = opening->cookie;
+	entry->replaced = opening->replaced;
+	entry->service = service_id;
+	entry->followed = entry->flags = 0;
+	bpf_spin_unlock(&ways[0]->lock);
+	return 1;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #define SHAKEOFF_ABI_H
 
 #ifndef __VMLINUX_H__
+#include <linux/bpf.h>
 #include <linux/types.h>
 #endif
 
@@ -21,11 +22,11 @@
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 3
+#define SHAKEOFF_ABI 4
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v3"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v4"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
@@ -34,7 +35,7 @@
 #define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
 	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
-#define SHAKEOFF_MAP_VALIDATED "validated" /* LRU_HASH shakeoff_tuple -> shakeoff_validated */
+#define SHAKEOFF_MAP_VALIDATED "validated" /* ARRAY[SHAKEOFF_MAX_VALIDATED] of shakeoff_validated (validated.h) */
 #define SHAKEOFF_MAP_HALF_OPEN "half_open" /* HASH shakeoff_tuple -> shakeoff_half_open */
 #define SHAKEOFF_MAP_SOURCES "sources"     /* LRU_HASH shakeoff_source_key -> shakeoff_source (source.h) */
 #define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
@@ -53,7 +54,6 @@
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_RING_BYTES (8u << 20)
-#define SHAKEOFF_MAX_VALIDATED (1u << 18)
 #define SHAKEOFF_MAX_HALF_OPEN (1u << 15)
 #define SHAKEOFF_SERVICE_HALF_OPEN (1u << 13) /* about so many of one service */
 #define SHAKEOFF_NAME_LEN 48                  /* of a service, with its NUL; an IPv6 address and port fit */
@@ -434,15 +434,17 @@ _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding
 
 /* A tuple whose final ACK was accepted. */
 struct shakeoff_validated {
-	__u64 opened_ns;
+	__u64 opened_ns; /* 0: there is none */
+	struct shakeoff_tuple tuple;
 	__u32 client_isn;
 	__u32 cookie;   /* our ISN */
+	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: the CPU */
 	__u16 service;  /* id */
 	__u8 followed;  /* segments that followed the ACK before its socket existed; counted without a lock, so about */
 	__u8 flags;     /* SHAKEOFF_VALIDATED_* */
-	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: the CPU */
+	struct bpf_spin_lock lock; /* of the set, in its first way: for those who enter a tuple */
 };
-_Static_assert(sizeof(struct shakeoff_validated) == 24, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_validated) == 64, "a cache line, no hidden padding");
 
 /* Two VLAN tags, IPv6 and 20 bytes of options; even, for words. */
 #define SHAKEOFF_SYNACK_FRAME 104

@@ -20,6 +20,7 @@
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
 #include <shakeoff/source.h>
+#include <shakeoff/validated.h>
 
 #include "handshake.skel.h"
 
@@ -174,11 +175,33 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 	return verdict;
 }
 
+static __u32 set_of(const struct shakeoff_tuple *tuple)
+{
+	return shakeoff_validated_set(shakeoff_filter_tuple_slot(tuple));
+}
+
+/* The sets of the table that segments of this test may have got into. */
+static bool set_is_used[SHAKEOFF_MAX_VALIDATED / SHAKEOFF_VALIDATED_WAYS];
+static __u32 used_sets[SHAKEOFF_MAX_VALIDATED / SHAKEOFF_VALIDATED_WAYS];
+static size_t used_set_count;
+
+void validated_note(const struct segment *segment)
+{
+	struct shakeoff_tuple tuple = tuple_of_segment(segment);
+	__u32 set = set_of(&tuple);
+	bool *used = &set_is_used[set / SHAKEOFF_VALIDATED_WAYS];
+
+	if (!*used)
+		used_sets[used_set_count++] = set;
+	*used = true;
+}
+
 enum shakeoff_verdict run_segment(const struct segment *segment, struct frame *out)
 {
 	static struct frame frame;
 
 	frame_make(&frame, segment);
+	validated_note(segment);
 	return run_frame(&frame, out);
 }
 
@@ -328,18 +351,33 @@ struct shakeoff_tuple tuple_of_segment(const struct segment *segment)
 	return tuple;
 }
 
+/* Returns where it is, or -1. */
+static int validated_find(const struct shakeoff_tuple *tuple, struct shakeoff_validated *entry)
+{
+	__u32 set = set_of(tuple);
+
+	for (__u32 place = set; place < set + SHAKEOFF_VALIDATED_WAYS; place++) {
+		assert_int_equal(bpf_map_lookup_elem(harness.validated, &place, entry), 0);
+		if (entry->opened_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
+			return place;
+	}
+	return -1;
+}
+
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry)
 {
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
 
-	return !bpf_map_lookup_elem(harness.validated, &tuple, entry);
+	return validated_find(&tuple, entry) >= 0;
 }
 
 void validated_set(const struct segment *segment, const struct shakeoff_validated *entry)
 {
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
+	struct shakeoff_validated before;
+	__u32 place = validated_find(&tuple, &before);
 
-	assert_int_equal(bpf_map_update_elem(harness.validated, &tuple, entry, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(harness.validated, &place, entry, BPF_ANY), 0);
 }
 
 void validated_age(const struct segment *segment, int64_t age_ns)
@@ -361,10 +399,15 @@ static void sources_clear(int map)
 
 static void validated_clear(void)
 {
-	struct shakeoff_tuple tuple;
+	static const struct shakeoff_validated nothing;
 
-	while (!bpf_map_get_next_key(harness.validated, NULL, &tuple))
-		bpf_map_delete_elem(harness.validated, &tuple);
+	while (used_set_count > 0) {
+		__u32 set = used_sets[--used_set_count];
+
+		for (__u32 place = set; place < set + SHAKEOFF_VALIDATED_WAYS; place++)
+			assert_int_equal(bpf_map_update_elem(harness.validated, &place, &nothing, BPF_ANY), 0);
+		set_is_used[set / SHAKEOFF_VALIDATED_WAYS] = false;
+	}
 }
 
 uint8_t filter_get(const struct segment *segment, __u32 which)
@@ -571,7 +614,7 @@ int harness_start(void **state)
 		print_error("the program does not load: %s\n", strerror(errno));
 		return -1;
 	}
-	harness.control = map_memory(skeleton->maps.shakeoff_v3, sizeof(*harness.control));
+	harness.control = map_memory(skeleton->maps.shakeoff_v4, sizeof(*harness.control));
 	services = map_memory(skeleton->maps.service_state, SHAKEOFF_MAX_SERVICES * sizeof(*services));
 	if (!harness.control || !services || service_publish())
 		return -1;

@@ -100,6 +100,7 @@ void client_opens(struct client *client, const struct segment *syn); /* and send
 
 uint64_t monotonic_ns(void);
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
+void validated_note(const struct segment *segment); /* run_segment() does it: what it opens is cleared after the test */
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
 void validated_set(const struct segment *segment, const struct shakeoff_validated *entry);
 void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */

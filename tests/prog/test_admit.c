@@ -169,6 +169,7 @@ static void wire_send(const struct segment *segment)
 	static struct frame frame;
 
 	frame_make(&frame, segment);
+	validated_note(segment);
 	assert_int_equal(send(wire, frame.bytes, frame.len, 0), frame.len);
 }
 

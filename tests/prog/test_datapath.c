@@ -24,6 +24,8 @@
 
 #include <cmocka.h>
 
+#include <shakeoff/validated.h>
+
 #include "common/datapath_lists.h"
 
 static void run(const char *command)
@@ -670,6 +672,33 @@ static int map_of(const char *ifname, const char *name)
 	return found;
 }
 
+static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
+{
+	struct shakeoff_tuple tuple = { .remote = { 0, 0, htonl(0xffff), 1 }, .local = { 0, 0, htonl(0xffff), 2 } };
+	struct shakeoff_validated entry = { .opened_ns = 1, .tuple = tuple, .cookie = 7 };
+	__u32 first = shakeoff_validated_set(shakeoff_filter_tuple_slot(&tuple)),
+	      last = first + SHAKEOFF_VALIDATED_WAYS - 1;
+	struct datapath *datapath = loaded();
+	int map;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
+	map = map_of("one", SHAKEOFF_MAP_VALIDATED);
+	assert_int_equal(bpf_map_update_elem(map, &last, &entry, BPF_ANY), 0);
+	entry.tuple.remote_port = htons(1); /* of another tuple, in the same set */
+	assert_int_equal(bpf_map_update_elem(map, &first, &entry, BPF_ANY), 0);
+	entry = (struct shakeoff_validated){ 0 };
+	succeeds(datapath_validated_get(datapath, &tuple, &entry));
+	assert_int_equal(entry.cookie, 7);
+	succeeds(datapath_validated_forget(datapath, &tuple));
+	assert_int_equal(datapath_validated_get(datapath, &tuple, &entry), -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(map, &first, &entry), 0);
+	assert_int_equal(entry.opened_ns, 1);
+	close(map);
+	succeeds(datapath_detach("one"));
+	datapath_close(datapath);
+}
+
 struct half_open_walk {
 	uint64_t sum;
 	size_t count;
@@ -902,6 +931,7 @@ int main(void)
 		test(addresses_of_both_families_are_walked_and_removed),
 		test(packets_are_counted_over_all_cpus),
 		test(what_the_daemon_sets_can_be_set_and_removed),
+		test(a_validated_tuple_is_found_and_forgotten_alone),
 		test(every_half_open_connection_is_seen_once_and_taken_out_if_wanted),
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
 		test(what_belongs_to_another_abi_is_not_opened),

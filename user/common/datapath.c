@@ -9,6 +9,7 @@
 
 #include <shakeoff/filter.h>
 #include <shakeoff/source.h>
+#include <shakeoff/validated.h>
 
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
@@ -33,8 +34,8 @@ static const struct map_spec {
 	[MAP_VERDICTS] = { SHAKEOFF_MAP_VERDICTS, BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, SHAKEOFF_VERDICT_COUNT, 0 },
 	[MAP_SERVICE_COUNTERS] = { SHAKEOFF_MAP_SERVICE_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, 4,
 				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
-	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
-			    sizeof(struct shakeoff_validated), 0, 0 },
+	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_validated),
+			    SHAKEOFF_MAX_VALIDATED, 0 },
 	[MAP_HALF_OPEN] = { SHAKEOFF_MAP_HALF_OPEN, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_tuple),
 			    sizeof(struct shakeoff_half_open), 0, 0 },
 	[MAP_SOURCES] = { SHAKEOFF_MAP_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key),

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <shakeoff/validated.h>
+
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
@@ -168,15 +170,41 @@ int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shak
 	return changed(datapath, map_set(datapath, MAP_KEYS, &slot, key));
 }
 
+/* Also tells where the entry is. */
+static int validated_find(struct datapath *datapath, const struct shakeoff_tuple *tuple,
+			  struct shakeoff_validated *entry, uint32_t *place)
+{
+	uint32_t set = shakeoff_validated_set(shakeoff_filter_tuple_slot(tuple));
+
+	for (*place = set; *place < set + SHAKEOFF_VALIDATED_WAYS; (*place)++) {
+		int result = map_get(datapath, MAP_VALIDATED, place, entry);
+
+		if (result)
+			return result;
+		if (entry->opened_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
+			return 0;
+	}
+	return -ENOENT;
+}
+
 int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple,
 			   struct shakeoff_validated *entry)
 {
-	return map_get(datapath, MAP_VALIDATED, tuple, entry);
+	uint32_t place;
+
+	return validated_find(datapath, tuple, entry, &place);
 }
 
+/* What the hook enters there at the very same moment is forgotten with it, but a young entry is never the one to be replaced. */
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple)
 {
-	return map_remove(datapath, MAP_VALIDATED, tuple);
+	const struct shakeoff_validated nothing = { 0 };
+	struct shakeoff_validated entry;
+	uint32_t place;
+	int result;
+
+	result = validated_find(datapath, tuple, &entry, &place);
+	return result ? result : map_set(datapath, MAP_VALIDATED, &place, &nothing);
 }
 
 /* --------------------------------------------------------------------------------------------------------- counters */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The table of tuples whose final ACK was accepted: a set-associative one, in an array. A tuple lies in one of the few ways of its
+ * set, and each way is a cache line.
+ *
+ * Every connection is in it and is looked up several times, so it has to be cheap: an LRU hash of the kernel's took as long for that
+ * as all the rest of the hook. A set that is full gives up its oldest. As connections are spread evenly, the table loses less than
+ * 5 in 1000 of a thousand a second before their cookies are no good any more. Who opens connections of
+ * chosen ports to fill one set gains little: an ACK of another's may open a connection twice, as it may with the kernel's
+ * cookies.
+ */
+#ifndef SHAKEOFF_VALIDATED_H
+#define SHAKEOFF_VALIDATED_H
+
+#include <shakeoff/abi.h>
+#include <shakeoff/filter.h>
+
+#define SHAKEOFF_VALIDATED_WAYS 4
+#define SHAKEOFF_VALIDATED_SET_BITS 17
+#define SHAKEOFF_MAX_VALIDATED (SHAKEOFF_VALIDATED_WAYS << SHAKEOFF_VALIDATED_SET_BITS)
+
+/* The index of the first way of a set. slot: that of the tuple in the socket filter. */
+static inline __attribute__((always_inline)) __u32 shakeoff_validated_set(__u32 slot)
+{
+	return (slot >> (SHAKEOFF_FILTER_BITS - SHAKEOFF_VALIDATED_SET_BITS)) * SHAKEOFF_VALIDATED_WAYS;
+}
+
+#endif
