@@ -356,7 +356,7 @@ static __always_inline _Bool filter_spares(const struct packet *packet, enum sta
 	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
 }
 
-/* A segment to a service that is not left to the kernel, and whose lengths fit. */
+/* A segment to a service that is not left to the kernel, whose sockets can be found, and whose lengths fit. */
 static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
 							  const struct walk *walk)
 {
@@ -386,7 +386,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	if (is_left(walk)) {
+	if (is_left(walk) || sockets_are_hidden(walk)) {
 		if (segment_is_sampled(walk))
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_PEACE;

@@ -88,11 +88,11 @@ static const struct impossible {
 	{ "a SYN longer than its frame", { .flags = SYN, .longer = 1 }, SHAKEOFF_SYN_INVALID },
 };
 
-static int listeners[2], client;
+static int listeners[2], client, accepted;
 
 static int setup(void **state)
 {
-	listeners[0] = listeners[1] = client = -1;
+	listeners[0] = listeners[1] = client = accepted = -1;
 	harness_reset(state);
 	harness.control->flags |= SHAKEOFF_FILTER_READY;
 	return 0;
@@ -102,6 +102,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	reset_socket(&client);
+	reset_socket(&accepted);
 	for (size_t i = 0; i < COUNT(listeners); i++)
 		if (listeners[i] >= 0)
 			close(listeners[i]);
@@ -376,6 +377,39 @@ static void a_connection_passes_however_many_strays_there_are(void **state)
 	}
 }
 
+/* The same, but the server's end is bound to another device: as when frames go on to a VRF or a VLAN's device. */
+static struct segment connected_elsewhere(void)
+{
+	struct segment segment = connected(ACK);
+
+	accepted = accept(listeners[0], NULL, NULL);
+	assert_true(accepted >= 0);
+	assert_int_equal(setsockopt(accepted, SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
+	return segment;
+}
+
+static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
+{
+	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_NEVER };
+	struct shakeoff_interface profile = interface_default();
+	struct segment segment;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	segment = connected_elsewhere();
+	profile.in_vrf = 1;
+	interface_set(&profile);
+	harness.service->engage_rate = 0;
+	for (size_t i = 0; i < COUNT(engages); i++) {
+		harness.service->engage = engages[i];
+		harness.service->strays_ns = 0;
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_int_equal(harness.service->strays_ns, 0);
+		press();
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+	}
+}
+
 static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(void **state)
 {
 	struct segment ack;
@@ -571,6 +605,13 @@ static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void
 		is_dropped(&impossible[i]);
 }
 
+static int start(void **state)
+{
+	int error = harness_start(state);
+
+	return error ? error : system("ip link add s1 type veth peer name c1");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -592,6 +633,7 @@ int main(void)
 		TEST(of_those_a_few_are_looked_up_and_stand_for_the_others),
 		TEST(where_few_are_too_many_each_stands_for_itself),
 		TEST(a_connection_passes_however_many_strays_there_are),
+		TEST(a_connection_of_a_vrf_passes_and_is_no_stray),
 		TEST(a_handshake_of_the_kernels_own_passes_however_many_strays_there_are),
 		TEST(a_connection_that_the_host_begins_passes_however_many_strays_there_are),
 		TEST(a_socket_that_the_filter_does_not_know_gets_into_it),
@@ -607,5 +649,5 @@ int main(void)
 		TEST(what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves),
 	};
 
-	return cmocka_run_group_tests_name("strays", tests, harness_start, harness_stop);
+	return cmocka_run_group_tests_name("strays", tests, start, harness_stop);
 }
