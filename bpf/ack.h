@@ -340,6 +340,10 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
 	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))
 		return SHAKEOFF_SOCKET;
+	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
+	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&
+	    (walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_ACK_UNSERVED;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
 	return segment_judge(ctx, packet, walk, &past, stance, found);
 }

@@ -410,6 +410,23 @@ static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
 	}
 }
 
+/* The filter knows them: their SYNs passed. */
+static void connections_of_who_listens_on_another_device_pass(void **state)
+{
+	struct segment segment;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	segment = connected_elsewhere();
+	for (size_t i = 0; i < COUNT(listeners); i++)
+		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
+	filter_fill(SHAKEOFF_FILTER_SOCKET);
+	press();
+	assert_verdict(&segment, SHAKEOFF_ACK_UNSERVED);
+	filter_fill(0);
+	assert_verdict(&segment, SHAKEOFF_ACK_STRAY);
+}
+
 static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(void **state)
 {
 	struct segment ack;
@@ -634,6 +651,7 @@ int main(void)
 		TEST(where_few_are_too_many_each_stands_for_itself),
 		TEST(a_connection_passes_however_many_strays_there_are),
 		TEST(a_connection_of_a_vrf_passes_and_is_no_stray),
+		TEST(connections_of_who_listens_on_another_device_pass),
 		TEST(a_handshake_of_the_kernels_own_passes_however_many_strays_there_are),
 		TEST(a_connection_that_the_host_begins_passes_however_many_strays_there_are),
 		TEST(a_socket_that_the_filter_does_not_know_gets_into_it),
