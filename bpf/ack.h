@@ -238,11 +238,14 @@ static __always_inline enum stance queue_stance(const struct walk *walk)
 static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet, const struct walk *walk,
 								 enum stance stance, enum cookie_judgement judgement)
 {
-	if (stance != STANCE_ANSWERING)
-		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
-	if (judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) && kernel_cookie_good(packet))
+	enum shakeoff_verdict invalid;
+
+	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
+	    kernel_cookie_good(packet))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	return ack_invalid(walk, judgement);
+	/* Cookies of ours that are left can be guessed, too. */
+	invalid = ack_invalid(walk, judgement);
+	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
 }
 
 static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,

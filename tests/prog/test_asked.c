@@ -150,6 +150,24 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	assert_int_not_equal(harness.service->guessed_ns, 0);
 }
 
+/* Cookies of the flood are good for two minutes after it. */
+static void so_it_is_when_the_answering_is_over(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	client_connect(&client, &linux_syn);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = harness.service->pressure_ns = 0;
+	harness.service->released_ns = monotonic_ns();
+	window_is_nearly_full();
+	client.ack.ack++;
+	for (int i = 0; i < MANY; i++)
+		assert_verdict(&client.ack, SHAKEOFF_STRAY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
 static void a_few_bad_acks_are_none(void **state)
 {
 	struct client client;
@@ -453,6 +471,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_ack_flood_is_noticed),
 		TEST(so_it_is_in_front_of_a_listening_socket),
+		TEST(so_it_is_when_the_answering_is_over),
 		TEST(a_few_bad_acks_are_none),
 		TEST(expired_acks_count_too),
 		TEST(valid_ones_do_not),
