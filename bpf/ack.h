@@ -241,7 +241,7 @@ static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct pa
 	enum shakeoff_verdict invalid;
 
 	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
-	    kernel_cookie_good(packet))
+	    kernel_cookie_good(packet, walk->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Cookies of ours that are left can be guessed, too. */
 	invalid = ack_invalid(walk, judgement);

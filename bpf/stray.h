@@ -85,7 +85,7 @@ static __always_inline enum shakeoff_verdict stray_to_kernel(const struct packet
 		return SHAKEOFF_RST_IGNORED;
 	if (!kernel_cookies_are_known())
 		return few;
-	return kernel_cookie_good(packet) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
+	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
 }
 
 #endif

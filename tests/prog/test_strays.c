@@ -296,6 +296,25 @@ static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(vo
 	}
 }
 
+/* Its SYN came before the present filter was begun, or before the hook was there. */
+static void so_is_what_follows_on_them(void **state)
+{
+	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_ALWAYS };
+	const struct segment syn = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN, .flags = SYN };
+	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	ack.ack = kernel_cookie(&syn) + 1;
+	for (size_t i = 0; i < COUNT(engages); i++) {
+		harness.service->engage = engages[i];
+		filter_fill(0);
+		press();
+		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
+		assert_int_equal(filter_get(&ack, 0), SHAKEOFF_FILTER_SOCKET);
+	}
+}
+
 static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
@@ -645,6 +664,7 @@ int main(void)
 		TEST(without_anybody_who_listens_many_are_dropped),
 		TEST(of_a_queue_without_a_server_many_are_dropped),
 		TEST(cookies_of_the_kernels_own_are_good_however_many_strays_there_are),
+		TEST(so_is_what_follows_on_them),
 		TEST(cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are),
 		TEST(what_the_filter_knows_passes_without_a_look),
 		TEST(of_those_a_few_are_looked_up_and_stand_for_the_others),
