@@ -416,7 +416,7 @@ struct shakeoff_service_counters {
 	__u64 overflow;   /* SYNs and ACKs turned away by a full accept queue */
 	__u64 admitted;   /* listener handoff: requests assigned to the listening socket by the tc program */
 	__u64 unadmitted; /* listener handoff: the kernel refused the assignment, or no socket listened any more */
-	__u64 pad;
+	__u64 guesses;    /* what may be guesses at cookies: for the hook, which takes them together in batches */
 };
 _Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
 

@@ -194,6 +194,35 @@ static void expired_acks_count_too(void **state)
 	assert_int_not_equal(harness.service->guessed_ns, 0);
 }
 
+/* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
+static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
+{
+	const __u32 other = SERVICE + 1;
+	struct shakeoff_address4 address = { .port = htons(81) };
+	struct segment elsewhere = { .dport = 81, .flags = ACK };
+	struct client client;
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &other, BPF_ANY), 0);
+	harness.service[1] = *harness.service;
+	for (int phase = 0; phase < 16; phase++) {
+		client_connect(&client, &linux_syn);
+		client.ack.ack++;
+		harness.service->guessed_ns = 0;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE); /* one more: the next phase */
+		window_is_nearly_full();
+		for (int i = 0; i < 4 * 16; i++) {
+			harness.service_id = i % 16 ? SERVICE : other;
+			assert_verdict(i % 16 ? &client.ack : &elsewhere, SHAKEOFF_ACK_BAD_COOKIE);
+		}
+		harness.service_id = SERVICE;
+		assert_int_not_equal(harness.service->guessed_ns, 0);
+	}
+	memset(&harness.service[1], 0, sizeof(harness.service[1]));
+	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
+}
+
 static void valid_ones_do_not(void **state)
 {
 	(void)state;
@@ -474,6 +503,7 @@ int main(void)
 		TEST(so_it_is_when_the_answering_is_over),
 		TEST(a_few_bad_acks_are_none),
 		TEST(expired_acks_count_too),
+		TEST(they_are_counted_for_the_service_that_is_guessed_at),
 		TEST(valid_ones_do_not),
 		TEST(it_begins_once_and_goes_on),
 		TEST(nothing_is_noted_in_peace),
