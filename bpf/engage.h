@@ -12,8 +12,10 @@
 
 #define ENGAGE_BATCH 32
 
+#define ENGAGE_WINDOWS_A_SECOND (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS)
+
 /* Below this rate one batch alone would be too many for a window of half of it. */
-#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS))
+#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * ENGAGE_WINDOWS_A_SECOND)
 
 /* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
 static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,

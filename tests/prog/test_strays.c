@@ -362,15 +362,28 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 	assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
 }
 
-static void where_few_are_too_many_each_stands_for_itself(void **state)
+/* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
+static void where_few_are_too_many_they_stand_for_fewer(void **state)
 {
+	static const uint32_t rates[] = { 1000, 5000, 12800, SHAKEOFF_ENGAGE_RATE_DEFAULT };
+
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 1000;
-	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	for (int i = 0; i < SAMPLE; i++)
-		run_segment(&strays[0].in, NULL);
-	assert_int_equal(harness.service->strays_window_counted, 1);
+	for (size_t i = 0; i < COUNT(rates); i++) {
+		uint32_t in_a_window = rates[i] / WINDOWS_A_SECOND;
+		int sampled = in_a_window / (in_a_window < 2 * SAMPLE ? in_a_window / 2 : SAMPLE) + 1;
+
+		filter_fill(SHAKEOFF_FILTER_SOCKET);
+		harness.service->engage_rate = rates[i];
+		harness.service->strays_ns = harness.service->strays_window_counted = 0;
+		harness.service->strays_window_ns = monotonic_ns() + SECOND; /* one that does not end */
+		for (int k = 0; k < (sampled - 1) * SAMPLE; k++)
+			run_segment(&strays[0].in, NULL);
+		assert_int_equal(harness.service->strays_ns, 0);
+		for (int k = 0; k < SAMPLE; k++)
+			run_segment(&strays[0].in, NULL);
+		assert_int_not_equal(harness.service->strays_ns, 0);
+	}
 }
 
 static void a_connection_passes_however_many_strays_there_are(void **state)
@@ -668,7 +681,7 @@ int main(void)
 		TEST(cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are),
 		TEST(what_the_filter_knows_passes_without_a_look),
 		TEST(of_those_a_few_are_looked_up_and_stand_for_the_others),
-		TEST(where_few_are_too_many_each_stands_for_itself),
+		TEST(where_few_are_too_many_they_stand_for_fewer),
 		TEST(a_connection_passes_however_many_strays_there_are),
 		TEST(a_connection_of_a_vrf_passes_and_is_no_stray),
 		TEST(connections_of_who_listens_on_another_device_pass),
