@@ -168,10 +168,10 @@ static __always_inline void engage_look(struct shakeoff_service *service, const 
 		press(&service->pressure_ns, now_ns);
 }
 
-/* So many packets of `rate` a second may pass in a window of a budget. */
+/* So many packets of `rate` a second may pass in a window of a budget: none only if it is 0. */
 static __always_inline __u64 budget_of(__u32 rate)
 {
-	return (__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+	return ((__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) + 999) / 1000;
 }
 
 /* Whether a window of a budget begins; *window: the number of the last one. */
