@@ -174,12 +174,15 @@ static __always_inline __u64 budget_of(__u32 rate)
 	return ((__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) + 999) / 1000;
 }
 
-/* Whether a window of a budget begins; *window: the number of the last one. */
+/*
+ * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
+ * in the next: nobody takes it back there, or the two would give each other fresh budgets until the tick is over.
+ */
 static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
 {
 	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
 
-	if (*window == present)
+	if ((__s32)(present - *window) <= 0)
 		return 0;
 	*window = present;
 	return 1;
