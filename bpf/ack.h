@@ -351,14 +351,22 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	return segment_judge(ctx, packet, walk, &past, stance, found);
 }
 
+/* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
+static __always_inline _Bool may_answer_syn(const struct packet *packet)
+{
+	const __u8 refusal = TCP_FLAG_RST | TCP_FLAG_ACK;
+
+	return (packet->flags & TCP_FLAG_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
+}
+
 /*
- * Whether the filter's word spares the look-up: see stray.h. A SYN-ACK is looked up always: it belongs to a connection that the
- * host itself begins, of which the filter may not know yet. Without a server so is everything.
+ * Whether the filter's word spares the look-up: see stray.h. What may answer a SYN is looked up always: it belongs to a connection
+ * that the host itself begins, of which the filter may not know yet.
  */
 static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
 					   _Bool may_have_socket)
 {
-	if (packet->flags & TCP_FLAG_SYN)
+	if (may_answer_syn(packet))
 		return 0;
 	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
 }

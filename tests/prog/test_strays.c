@@ -478,14 +478,17 @@ static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(
 static void assert_own_connection_passes(void)
 {
 	const struct segment synack = { .sport = 40022, .flags = SYN | ACK }, ack = { .sport = 40022, .flags = ACK };
+	const struct segment refusal = { .sport = 40022, .flags = RST | ACK, .ack = CLIENT_ISN };
 	union address to = make_address(&ipv4, "198.51.100.7", 40022);
 	int own = bound_socket(&ipv4, ipv4.server, 80);
 
 	assert_int_equal(fcntl(own, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(connect(own, &to.any, sizeof(to.in)), -1);
 	assert_int_equal(errno, EINPROGRESS);
-	filter_fill(0);
 	press();
+	filter_fill(0);
+	assert_verdict(&refusal, SHAKEOFF_SOCKET);
+	filter_fill(0);
 	assert_verdict(&synack, SHAKEOFF_SOCKET);
 	assert_int_equal(filter_get(&synack, 0), SHAKEOFF_FILTER_SOCKET);
 	for (int i = 0; i < 2 * SAMPLE; i++)
