@@ -241,11 +241,14 @@ static __always_inline enum stance queue_stance(const struct walk *walk)
 static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet, const struct walk *walk,
 								 enum stance stance, enum cookie_judgement judgement)
 {
-	if (stance != STANCE_ANSWERING)
-		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
-	if (judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) && kernel_cookie_good(packet))
+	enum shakeoff_verdict invalid;
+
+	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
+	    kernel_cookie_good(packet, walk->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	return ack_invalid(walk, judgement);
+	/* Cookies of ours that are left can be guessed, too. */
+	invalid = ack_invalid(walk, judgement);
+	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
 }
 
 static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
@@ -343,23 +346,35 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
 	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))
 		return SHAKEOFF_SOCKET;
+	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
+	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&
+	    (walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_ACK_UNSERVED;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
 	return segment_judge(ctx, packet, walk, &past, stance, found);
 }
 
+/* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
+static __always_inline _Bool may_answer_syn(const struct packet *packet)
+{
+	const __u8 refusal = TCP_FLAG_RST | TCP_FLAG_ACK;
+
+	return (packet->flags & TCP_FLAG_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
+}
+
 /*
- * Whether the filter's word spares the look-up: see stray.h. A SYN-ACK is looked up always: it belongs to a connection that the
- * host itself begins, of which the filter may not know yet. Without a server so is everything.
+ * Whether the filter's word spares the look-up: see stray.h. What may answer a SYN is looked up always: it belongs to a connection
+ * that the host itself begins, of which the filter may not know yet.
  */
 static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
 					   _Bool may_have_socket)
 {
-	if (packet->flags & TCP_FLAG_SYN)
+	if (may_answer_syn(packet))
 		return 0;
 	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
 }
 
-/* A segment to a service that is not left to the kernel, and whose lengths fit. */
+/* A segment to a service that is not left to the kernel, whose sockets can be found, and whose lengths fit. */
 static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
 							  const struct walk *walk)
 {
@@ -389,7 +404,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	if (is_left(walk)) {
+	if (is_left(walk) || sockets_are_hidden(walk)) {
 		if (segment_is_sampled(walk))
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_PEACE;

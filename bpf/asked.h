@@ -7,15 +7,19 @@
 #ifndef SHAKEOFF_BPF_ASKED_H
 #define SHAKEOFF_BPF_ASKED_H
 
-/* Each CPU counts invalid ACKs in batches, as it does SYNs in a flood. */
+/*
+ * Each CPU counts invalid ACKs in batches, as it does SYNs in a flood; but those of each service by themselves: who mixes one ACK
+ * for another service among fifteen guesses is not to have the batch counted there.
+ */
 #define GUESS_BATCH 16
 
 /* An ACK that brought back no cookie, or one that nobody was sent. */
 static __always_inline void guess_count(const struct walk *walk)
 {
+	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &walk->service_id);
 	struct shakeoff_service *service = walk->service;
 
-	if (++walk->scratch->guesses % GUESS_BATCH)
+	if (!counters || ++counters->guesses % GUESS_BATCH)
 		return;
 	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
 			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))

@@ -12,8 +12,10 @@
 
 #define ENGAGE_BATCH 32
 
+#define ENGAGE_WINDOWS_A_SECOND (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS)
+
 /* Below this rate one batch alone would be too many for a window of half of it. */
-#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS))
+#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * ENGAGE_WINDOWS_A_SECOND)
 
 /* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
 static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
@@ -166,18 +168,21 @@ static __always_inline void engage_look(struct shakeoff_service *service, const 
 		press(&service->pressure_ns, now_ns);
 }
 
-/* So many packets of `rate` a second may pass in a window of a budget. */
+/* So many packets of `rate` a second may pass in a window of a budget: none only if it is 0. */
 static __always_inline __u64 budget_of(__u32 rate)
 {
-	return (__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+	return ((__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) + 999) / 1000;
 }
 
-/* Whether a window of a budget begins; *window: the number of the last one. */
+/*
+ * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
+ * in the next: nobody takes it back there, or the two would give each other fresh budgets until the tick is over.
+ */
 static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
 {
 	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
 
-	if (*window == present)
+	if ((__s32)(present - *window) <= 0)
 		return 0;
 	*window = present;
 	return 1;

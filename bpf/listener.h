@@ -16,6 +16,14 @@ static __always_inline _Bool is_left(const struct walk *walk)
 	return walk->scratch->recent.left || walk->service->left == SHAKEOFF_LEFT_NETFILTER;
 }
 
+/* Whether the service's sockets cannot be found from here: what looks like a stray may have one. */
+static __always_inline _Bool sockets_are_hidden(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return recent->has_profile && recent->profile.in_vrf && by_listener(walk);
+}
+
 /* Whether everything is there that answering and admitting need. */
 static __always_inline _Bool listener_is_ready(const struct walk *walk)
 {

@@ -313,7 +313,6 @@ struct scratch {
 	struct shakeoff_half_open half_open;
 	__u32 syns;     /* SYNs in floods that this CPU has answered */
 	__u32 strays;   /* strays in floods that this CPU has met */
-	__u32 guesses;  /* invalid ACKs that this CPU has seen */
 	__u32 segments; /* segments that this CPU has let pass, or dropped, without a look at sockets: see stray.h */
 	struct shakeoff_source source; /* one to be made */
 	__u32 learnt;                  /* of sources, in the tick learnt_tick: limit.h */

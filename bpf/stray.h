@@ -64,10 +64,12 @@ static __always_inline void strays_count(const struct packet *packet, const stru
 	service->strays_ns = walk->now_ns;
 }
 
-/* How many a sampled segment stands for: where a few make a flood, itself alone. */
+/* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
 static __always_inline __u32 stray_sample_weight(const struct shakeoff_service *service)
 {
-	return service->engage_rate < ENGAGE_BATCH_RATE ? 1 : SEGMENT_SAMPLE;
+	__u32 half = service->engage_rate / (2 * ENGAGE_WINDOWS_A_SECOND);
+
+	return half >= SEGMENT_SAMPLE ? SEGMENT_SAMPLE : half ? half : 1;
 }
 
 /*
@@ -85,7 +87,7 @@ static __always_inline enum shakeoff_verdict stray_to_kernel(const struct packet
 		return SHAKEOFF_RST_IGNORED;
 	if (!kernel_cookies_are_known())
 		return few;
-	return kernel_cookie_good(packet) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
+	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
 }
 
 #endif

@@ -402,7 +402,8 @@ struct shakeoff_interface {
 	__u8 ttl;           /* sysctl ip_default_ttl: time to live and hop limit of what we send */
 	__u8 ecn;           /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
 	__u8 admits;        /* the tc program is attached: services with the listener handoff can be answered */
-	__u8 pad[2];
+	__u8 in_vrf;        /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
 
@@ -415,7 +416,7 @@ struct shakeoff_service_counters {
 	__u64 overflow;   /* SYNs and ACKs turned away by a full accept queue */
 	__u64 admitted;   /* listener handoff: requests assigned to the listening socket by the tc program */
 	__u64 unadmitted; /* listener handoff: the kernel refused the assignment, or no socket listened any more */
-	__u64 pad;
+	__u64 guesses;    /* what may be guesses at cookies: for the hook, which takes them together in batches */
 };
 _Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
 

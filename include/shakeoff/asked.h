@@ -14,7 +14,8 @@
  *	+------------+------------+------------+------------+
  *
  * Where a cookie lies is told by 29 bits of its own MAC, of which no SYN-ACK shows anything: without the key nobody can aim at a
- * word, and who sends SYNs to have their cookies remembered gains nothing for other cookies of the same tuple.
+ * word, and who sends SYNs to have their cookies remembered gains nothing for other cookies of the same tuple. For those very
+ * cookies he does: they are remembered, he knows their bits of options and epoch, and the 26 of MAC are left to guess.
  *
  * How many of the cookies that nobody was sent are taken for sent, while SYNs without timestamps come at this rate, and what is
  * left of 2^-27 then; both periods full:

@@ -150,6 +150,24 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	assert_int_not_equal(harness.service->guessed_ns, 0);
 }
 
+/* Cookies of the flood are good for two minutes after it. */
+static void so_it_is_when_the_answering_is_over(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	client_connect(&client, &linux_syn);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = harness.service->pressure_ns = 0;
+	harness.service->released_ns = monotonic_ns();
+	window_is_nearly_full();
+	client.ack.ack++;
+	for (int i = 0; i < MANY; i++)
+		assert_verdict(&client.ack, SHAKEOFF_STRAY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
 static void a_few_bad_acks_are_none(void **state)
 {
 	struct client client;
@@ -174,6 +192,35 @@ static void expired_acks_count_too(void **state)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 	}
 	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+/* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
+static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
+{
+	const __u32 other = SERVICE + 1;
+	struct shakeoff_address4 address = { .port = htons(81) };
+	struct segment elsewhere = { .dport = 81, .flags = ACK };
+	struct client client;
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &other, BPF_ANY), 0);
+	harness.service[1] = *harness.service;
+	for (int phase = 0; phase < 16; phase++) {
+		client_connect(&client, &linux_syn);
+		client.ack.ack++;
+		harness.service->guessed_ns = 0;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE); /* one more: the next phase */
+		window_is_nearly_full();
+		for (int i = 0; i < 4 * 16; i++) {
+			harness.service_id = i % 16 ? SERVICE : other;
+			assert_verdict(i % 16 ? &client.ack : &elsewhere, SHAKEOFF_ACK_BAD_COOKIE);
+		}
+		harness.service_id = SERVICE;
+		assert_int_not_equal(harness.service->guessed_ns, 0);
+	}
+	memset(&harness.service[1], 0, sizeof(harness.service[1]));
+	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
 }
 
 static void valid_ones_do_not(void **state)
@@ -453,8 +500,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_ack_flood_is_noticed),
 		TEST(so_it_is_in_front_of_a_listening_socket),
+		TEST(so_it_is_when_the_answering_is_over),
 		TEST(a_few_bad_acks_are_none),
 		TEST(expired_acks_count_too),
+		TEST(they_are_counted_for_the_service_that_is_guessed_at),
 		TEST(valid_ones_do_not),
 		TEST(it_begins_once_and_goes_on),
 		TEST(nothing_is_noted_in_peace),

@@ -179,6 +179,28 @@ static void beyond_the_budget_fragments_are_dropped(void **state)
 	assert_verdict(&udp, SHAKEOFF_NOT_OURS);
 }
 
+static void a_window_that_another_cpu_has_begun_goes_on(void **state)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK };
+
+	(void)state;
+	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
+	harness.control->fragments = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+}
+
+static void of_the_smallest_budget_one_passes(void **state)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK };
+
+	(void)state;
+	harness.control->fragment_budget = 1;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT);
+	harness.control->fragment_budget = 0;
+	harness.control->fragment_window = 0;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+}
+
 static void a_fragment_header_on_a_whole_packet_changes_nothing(void **state)
 {
 	const struct segment syn = { IN6(6, 0, 0), .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS };
@@ -218,6 +240,8 @@ int main(void)
 		TEST(to_an_address_without_a_service_all_of_it_passes),
 		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
 		TEST(beyond_the_budget_fragments_are_dropped),
+		TEST(a_window_that_another_cpu_has_begun_goes_on),
+		TEST(of_the_smallest_budget_one_passes),
 		TEST(a_fragment_header_on_a_whole_packet_changes_nothing),
 		TEST(damaged_frames_have_a_verdict),
 	};

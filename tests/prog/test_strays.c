@@ -88,11 +88,11 @@ static const struct impossible {
 	{ "a SYN longer than its frame", { .flags = SYN, .longer = 1 }, SHAKEOFF_SYN_INVALID },
 };
 
-static int listeners[2], client;
+static int listeners[2], client, accepted;
 
 static int setup(void **state)
 {
-	listeners[0] = listeners[1] = client = -1;
+	listeners[0] = listeners[1] = client = accepted = -1;
 	harness_reset(state);
 	harness.control->flags |= SHAKEOFF_FILTER_READY;
 	return 0;
@@ -102,6 +102,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	reset_socket(&client);
+	reset_socket(&accepted);
 	for (size_t i = 0; i < COUNT(listeners); i++)
 		if (listeners[i] >= 0)
 			close(listeners[i]);
@@ -295,6 +296,25 @@ static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(vo
 	}
 }
 
+/* Its SYN came before the present filter was begun, or before the hook was there. */
+static void so_is_what_follows_on_them(void **state)
+{
+	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_ALWAYS };
+	const struct segment syn = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN, .flags = SYN };
+	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	ack.ack = kernel_cookie(&syn) + 1;
+	for (size_t i = 0; i < COUNT(engages); i++) {
+		harness.service->engage = engages[i];
+		filter_fill(0);
+		press();
+		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
+		assert_int_equal(filter_get(&ack, 0), SHAKEOFF_FILTER_SOCKET);
+	}
+}
+
 static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
@@ -342,15 +362,28 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 	assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
 }
 
-static void where_few_are_too_many_each_stands_for_itself(void **state)
+/* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
+static void where_few_are_too_many_they_stand_for_fewer(void **state)
 {
+	static const uint32_t rates[] = { 1000, 5000, 12800, SHAKEOFF_ENGAGE_RATE_DEFAULT };
+
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 1000;
-	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	for (int i = 0; i < SAMPLE; i++)
-		run_segment(&strays[0].in, NULL);
-	assert_int_equal(harness.service->strays_window_counted, 1);
+	for (size_t i = 0; i < COUNT(rates); i++) {
+		uint32_t in_a_window = rates[i] / WINDOWS_A_SECOND;
+		int sampled = in_a_window / (in_a_window < 2 * SAMPLE ? in_a_window / 2 : SAMPLE) + 1;
+
+		filter_fill(SHAKEOFF_FILTER_SOCKET);
+		harness.service->engage_rate = rates[i];
+		harness.service->strays_ns = harness.service->strays_window_counted = 0;
+		harness.service->strays_window_ns = monotonic_ns() + SECOND; /* one that does not end */
+		for (int k = 0; k < (sampled - 1) * SAMPLE; k++)
+			run_segment(&strays[0].in, NULL);
+		assert_int_equal(harness.service->strays_ns, 0);
+		for (int k = 0; k < SAMPLE; k++)
+			run_segment(&strays[0].in, NULL);
+		assert_int_not_equal(harness.service->strays_ns, 0);
+	}
 }
 
 static void a_connection_passes_however_many_strays_there_are(void **state)
@@ -376,6 +409,56 @@ static void a_connection_passes_however_many_strays_there_are(void **state)
 	}
 }
 
+/* The same, but the server's end is bound to another device: as when frames go on to a VRF or a VLAN's device. */
+static struct segment connected_elsewhere(void)
+{
+	struct segment segment = connected(ACK);
+
+	accepted = accept(listeners[0], NULL, NULL);
+	assert_true(accepted >= 0);
+	assert_int_equal(setsockopt(accepted, SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
+	return segment;
+}
+
+static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
+{
+	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_NEVER };
+	struct shakeoff_interface profile = interface_default();
+	struct segment segment;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	segment = connected_elsewhere();
+	profile.in_vrf = 1;
+	interface_set(&profile);
+	harness.service->engage_rate = 0;
+	for (size_t i = 0; i < COUNT(engages); i++) {
+		harness.service->engage = engages[i];
+		harness.service->strays_ns = 0;
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_int_equal(harness.service->strays_ns, 0);
+		press();
+		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+	}
+}
+
+/* The filter knows them: their SYNs passed. */
+static void connections_of_who_listens_on_another_device_pass(void **state)
+{
+	struct segment segment;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	segment = connected_elsewhere();
+	for (size_t i = 0; i < COUNT(listeners); i++)
+		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
+	filter_fill(SHAKEOFF_FILTER_SOCKET);
+	press();
+	assert_verdict(&segment, SHAKEOFF_ACK_UNSERVED);
+	filter_fill(0);
+	assert_verdict(&segment, SHAKEOFF_ACK_STRAY);
+}
+
 static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(void **state)
 {
 	struct segment ack;
@@ -395,14 +478,17 @@ static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(
 static void assert_own_connection_passes(void)
 {
 	const struct segment synack = { .sport = 40022, .flags = SYN | ACK }, ack = { .sport = 40022, .flags = ACK };
+	const struct segment refusal = { .sport = 40022, .flags = RST | ACK, .ack = CLIENT_ISN };
 	union address to = make_address(&ipv4, "198.51.100.7", 40022);
 	int own = bound_socket(&ipv4, ipv4.server, 80);
 
 	assert_int_equal(fcntl(own, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(connect(own, &to.any, sizeof(to.in)), -1);
 	assert_int_equal(errno, EINPROGRESS);
-	filter_fill(0);
 	press();
+	filter_fill(0);
+	assert_verdict(&refusal, SHAKEOFF_SOCKET);
+	filter_fill(0);
 	assert_verdict(&synack, SHAKEOFF_SOCKET);
 	assert_int_equal(filter_get(&synack, 0), SHAKEOFF_FILTER_SOCKET);
 	for (int i = 0; i < 2 * SAMPLE; i++)
@@ -571,6 +657,13 @@ static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void
 		is_dropped(&impossible[i]);
 }
 
+static int start(void **state)
+{
+	int error = harness_start(state);
+
+	return error ? error : system("ip link add s1 type veth peer name c1");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -587,11 +680,14 @@ int main(void)
 		TEST(without_anybody_who_listens_many_are_dropped),
 		TEST(of_a_queue_without_a_server_many_are_dropped),
 		TEST(cookies_of_the_kernels_own_are_good_however_many_strays_there_are),
+		TEST(so_is_what_follows_on_them),
 		TEST(cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are),
 		TEST(what_the_filter_knows_passes_without_a_look),
 		TEST(of_those_a_few_are_looked_up_and_stand_for_the_others),
-		TEST(where_few_are_too_many_each_stands_for_itself),
+		TEST(where_few_are_too_many_they_stand_for_fewer),
 		TEST(a_connection_passes_however_many_strays_there_are),
+		TEST(a_connection_of_a_vrf_passes_and_is_no_stray),
+		TEST(connections_of_who_listens_on_another_device_pass),
 		TEST(a_handshake_of_the_kernels_own_passes_however_many_strays_there_are),
 		TEST(a_connection_that_the_host_begins_passes_however_many_strays_there_are),
 		TEST(a_socket_that_the_filter_does_not_know_gets_into_it),
@@ -607,5 +703,5 @@ int main(void)
 		TEST(what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves),
 	};
 
-	return cmocka_run_group_tests_name("strays", tests, harness_start, harness_stop);
+	return cmocka_run_group_tests_name("strays", tests, start, harness_stop);
 }

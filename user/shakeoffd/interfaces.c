@@ -67,7 +67,7 @@ static bool is_in_vrf(struct interface *interface)
 
 static bool may_admit(struct interface *interface)
 {
-	return datapath_can_admit() && !is_in_vrf(interface);
+	return !is_in_vrf(interface) && datapath_can_admit();
 }
 
 static void adopt(struct interface *interface, const struct datapath_attachment *found)
@@ -257,6 +257,7 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 
 	error = profile_ask(interface->mtu, interfaces->sysctls, &profile);
 	profile.admits = interface->admit_id != 0;
+	profile.in_vrf = interface->in_vrf;
 	if (error || !memcmp(&profile, &interface->profile, sizeof(profile)))
 		return error;
 	error = set_profile(interfaces, interface, &profile);
