@@ -166,10 +166,14 @@ static __always_inline void engage_look(struct shakeoff_service *service, const 
 		press(&service->pressure_ns, now_ns);
 }
 
-/* So many packets of `rate` a second may pass in a window of a budget. */
-static __always_inline __u64 budget_of(__u32 rate)
+#define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */
+
+/* So many packets of `rate` a second may pass in this window of a budget: those of a second's windows add up to the rate. */
+static __always_inline __u64 budget_of(__u32 rate, __u32 window)
 {
-	return (__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) / 1000;
+	__u64 before = window % BUDGET_WINDOWS * (__u64)rate;
+
+	return (before + rate) / BUDGET_WINDOWS - before / BUDGET_WINDOWS;
 }
 
 /* Whether a window of a budget begins; *window: the number of the last one. */
@@ -204,9 +208,9 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	most = budget_of(service->syn_budget);
 	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
+	most = budget_of(service->syn_budget, service->budget_window);
 	if (budget_takes(&service->budget_syns, most))
 		return 1;
 	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
