@@ -176,12 +176,12 @@ static __always_inline __u64 budget_of(__u32 rate, __u32 window)
 	return (before + rate) / BUDGET_WINDOWS - before / BUDGET_WINDOWS;
 }
 
-/* Whether a window of a budget begins; *window: the number of the last one. */
+/* Whether a window of a budget begins; *window: the number of the last one. Signed: another CPU may have begun a later one. */
 static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
 {
 	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
 
-	if (*window == present)
+	if ((__s32)(present - *window) <= 0)
 		return 0;
 	*window = present;
 	return 1;

@@ -27,7 +27,8 @@ __noinline int reply_settle(__u32 index, __u32 service_id, __u32 allowed)
 	own = &scratch->replies[index];
 	asm volatile("" : "+r"(cell), "+r"(own));
 	window = scratch->moment.reply_window;
-	if (cell->window != window) {
+	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
+	if ((__s32)(window - cell->window) > 0) {
 		cell->window = window;
 		cell->sent = cell->known = 0;
 	}

@@ -36,6 +36,17 @@ static const struct segment linux_syn = LINUX_SYN;
 static int listener, connected[32];
 static uint16_t next_port;
 
+/* What every prefix has been sent, by the table of all CPUs. */
+static void replies_sent(uint32_t window, uint32_t sent)
+{
+	static struct shakeoff_reply_cells cells;
+	__u32 zero = 0;
+
+	for (size_t i = 0; i < COUNT(cells.cells); i++)
+		cells.cells[i] = (struct shakeoff_reply_cell){ .window = window, .sent = sent };
+	assert_int_equal(bpf_map_update_elem(harness.replies, &zero, &cells, BPF_ANY), 0);
+}
+
 static int setup(void **state)
 {
 	listener = -1;
@@ -43,6 +54,7 @@ static int setup(void **state)
 	next_port = 20000;
 	listed_reset();
 	harness_reset(state);
+	replies_sent(0, 0);
 	/* A salt of its own: what an earlier test counted is in other cells. */
 	harness.control->replies = shakeoff_reply_budget(monotonic_ns() * 0x9e3779b97f4a7c15ull, 0, 1);
 	return 0;
@@ -192,6 +204,22 @@ static void batches_keep_to_the_budget(void **state)
 		answered = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
 	} while (window_now() != begun);
 	assert_in_range(answered, expected.limit - expected.batch, window);
+}
+
+/* CPUs read the clock once a tick: one may be in the old window for so long. */
+static void a_cpu_behind_does_not_take_back_the_window_of_another(void **state)
+{
+	uint64_t begun;
+	int answered;
+
+	(void)state;
+	budget(BUDGET);
+	do {
+		begun = window_begins();
+		replies_sent(begun + 1, harness.control->replies.limit);
+		answered = syns_that("198.51.100.7", 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+	} while (window_now() != begun);
+	assert_int_equal(answered, 0);
 }
 
 static void without_a_budget_all_is_answered(void **state)
@@ -665,6 +693,16 @@ static void known_sources_pass_beyond_the_budget_of_the_kernel(void **state)
 	assert_int_equal(syns_that("198.51.100.7", 6, SHAKEOFF_SYN_LEFT, SHAKEOFF_SYN_BUDGET), 3);
 }
 
+/* As with the reply budget. */
+static void a_cpu_behind_does_not_take_back_the_budget_of_another(void **state)
+{
+	(void)state;
+	left_to_the_kernel(30);
+	harness.service->budget_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
+	harness.service->budget_syns = 3;
+	assert_syn("198.51.100.8", SHAKEOFF_SYN_BUDGET);
+}
+
 static void sources_whose_connection_the_kernel_made_become_known(void **state)
 {
 	struct segment segment = { .from = "10.9.0.2", .sport = 30000, .seq = 1, .ack = 1, .flags = ACK };
@@ -710,6 +748,7 @@ int main(void)
 		TEST(a_prefix_is_answered_as_often_as_its_budget_says),
 		TEST(an_ipv6_prefix_is_answered_as_often_as_its_budget_says),
 		TEST(batches_keep_to_the_budget),
+		TEST(a_cpu_behind_does_not_take_back_the_window_of_another),
 		TEST(without_a_budget_all_is_answered),
 		TEST(a_known_source_is_answered_beyond_the_budget),
 		TEST(a_known_ipv6_source_is_answered_beyond_the_budget),
@@ -743,6 +782,7 @@ int main(void)
 		TEST(few_sources_are_learnt_in_a_tick),
 		TEST(a_budget_may_be_smaller_than_there_are_windows),
 		TEST(known_sources_pass_beyond_the_budget_of_the_kernel),
+		TEST(a_cpu_behind_does_not_take_back_the_budget_of_another),
 		TEST(sources_whose_connection_the_kernel_made_become_known),
 		TEST(segments_of_no_connection_make_nobody_known),
 	};
