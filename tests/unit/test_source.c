@@ -311,6 +311,20 @@ static void places_of_long_ago_do_not_count_again(void **state)
 	}
 }
 
+/* Of two CPUs that give places away at the same moment, the one with the lower number may be the later one. */
+static void a_place_that_comes_late_is_counted_in_its_own_range(void **state)
+{
+	struct shakeoff_source source = { 0 };
+
+	(void)state;
+	for (uint64_t place = 0; place < 15; place++)
+		share_enter(&source, place, 128);
+	share_enter(&source, 16, 128);
+	share_enter(&source, 15, 128);
+	assert_int_equal(shakeoff_source_held(&source, 0), 17);
+	assert_int_equal(shakeoff_source_held(&source, 16), 1);
+}
+
 /* After the server listened anew, with another backlog. */
 static void places_of_another_capacity_are_forgotten(void **state)
 {
@@ -395,6 +409,7 @@ int main(void)
 		cmocka_unit_test(places_that_are_evenly_spread_are_known_almost_exactly),
 		cmocka_unit_test(what_was_accepted_is_held_no_more),
 		cmocka_unit_test(places_of_long_ago_do_not_count_again),
+		cmocka_unit_test(a_place_that_comes_late_is_counted_in_its_own_range),
 		cmocka_unit_test(places_of_another_capacity_are_forgotten),
 		cmocka_unit_test(one_source_gets_half_of_a_queue_two_get_three_quarters),
 		cmocka_unit_test(a_source_that_is_alone_leaves_an_eighth),
