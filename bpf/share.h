@@ -9,10 +9,10 @@
 
 /* The accept queue of a service at a moment. */
 struct queue_state {
-	__u64 head;   /* the number of the place that is next to be accepted */
-	__s64 free;   /* so many more connections may wait */
-	__s64 scarce; /* with so many free or less, places are shared; 0: never */
-	__u32 capacity;
+	__u64 head;     /* the number of the place that is next to be accepted */
+	__s64 free;     /* so many more connections may wait */
+	__s64 scarce;   /* with so many free or less, places are shared; 0: never */
+	__u32 capacity; /* of the whole queue: what is left of it for this datapath changes as others come and go */
 };
 
 /* The shortest ranges that together are longer than the queue, wherever in one its head is. */

@@ -294,7 +294,7 @@ struct shakeoff_service {
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
 	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
-	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
+	__u32 capacity; /* so many connections may wait: min(listen_backlog, backlog), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */

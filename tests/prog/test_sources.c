@@ -324,7 +324,7 @@ static void resets_of_acks_are_replies(void **state)
 
 static void shared_queue(void)
 {
-	harness.service->capacity = CAPACITY;
+	harness.service->capacity = harness.service->backlog = CAPACITY;
 	harness.service->fair_share = 1;
 }
 
@@ -434,6 +434,17 @@ static void what_the_server_accepted_is_free_again(void **state)
 	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
 	harness.service->dequeued = harness.service->enqueued;
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP), CAPACITY / 2);
+}
+
+/* Connections over loopback, say, and those of another datapath leave less of the queue to this one. */
+static void what_a_source_holds_is_known_when_others_take_places_elsewhere(void **state)
+{
+	(void)state;
+	shared_queue();
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	harness.service->dequeued = harness.service->enqueued - 12;
+	harness.service->capacity = CAPACITY - 2;
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP), 3);
 }
 
 static void a_queue_with_three_quarters_free_is_not_shared(void **state)
@@ -764,6 +775,7 @@ int main(void)
 		TEST(with_overflow_reset_it_is_refused),
 		TEST(syns_are_not_asked_when_no_source_holds_its_share),
 		TEST(what_the_server_accepted_is_free_again),
+		TEST(what_a_source_holds_is_known_when_others_take_places_elsewhere),
 		TEST(a_queue_with_three_quarters_free_is_not_shared),
 		TEST(a_small_queue_is_not_shared),
 		TEST(without_fair_share_one_source_takes_all),
