@@ -69,6 +69,15 @@ static __always_inline _Bool in_flood(const struct shakeoff_service *service, __
 	return shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
+/*
+ * The kernel makes the handshakes now, or did until now: it gives places away that have no number, so that those of before are not
+ * to be told from them.
+ */
+static __always_inline void places_forget(struct shakeoff_service *service)
+{
+	service->places_from = service->enqueued;
+}
+
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
 static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
 {
@@ -83,6 +92,7 @@ static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now
 		return 1;
 	service->engaged_ns = 0;
 	service->released_ns = now_ns;
+	places_forget(service);
 	return 0;
 }
 
@@ -133,6 +143,7 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
 	if (!cause)
 		return 0;
+	places_forget(service);
 	press(&service->pressure_ns, now_ns);
 	service->cause = cause;
 	service->engagements++;

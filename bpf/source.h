@@ -60,7 +60,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 	const struct recent *recent = &scratch->recent;
 
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
-		queue->head = recent->listener_head;
+		queue->head = shakeoff_listener_head(service, recent->listener_head);
 		queue->free = listener_free(recent, service);
 		queue->scarce = recent->listener_scarce;
 		queue->capacity = recent->listener_capacity;

@@ -335,7 +335,7 @@ struct shakeoff_service {
 	__u64 guess_pressure_ns;  /* when what tells was last seen */
 	__u64 strays_ns;          /* since when strays are dropped; 0: they are not, now */
 	__u64 strays_pressure_ns; /* when what keeps it so was last seen */
-	__u64 pad6;
+	__u64 places_from;        /* places with a smaller number are held no more (source.h) */
 
 	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
 	__u64 guess_window_acks;     /* invalid ACKs in it */

@@ -534,6 +534,23 @@ static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
 }
 
+/* The places that the kernel gives away in peace have no number, and are not those of whoever was here in the last flood. */
+static void places_of_the_last_flood_are_not_held_in_the_next(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->fair_share = 1;
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
+	harness.service->dequeued = harness.service->enqueued; /* they came to the socket, and were accepted */
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = 0;
+	fill_accept_queue(CAPACITY / 2);
+	others_come();
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_ADMITTED);
+	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
+}
+
 static void without_fair_share_it_does_not(void **state)
 {
 	(void)state;
@@ -783,6 +800,7 @@ int main(void)
 		TEST(a_listening_socket_is_shared_as_well),
 		TEST(places_that_the_kernel_gave_away_count),
 		TEST(an_accept_queue_that_is_half_full_ends_the_peace),
+		TEST(places_of_the_last_flood_are_not_held_in_the_next),
 		TEST(without_fair_share_it_does_not),
 		TEST(a_source_opens_as_many_connections_as_its_limit_says),
 		TEST(a_source_may_be_a_prefix),
