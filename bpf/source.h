@@ -177,7 +177,8 @@ __noinline int source_opened(__u32 service_id, __u64 place)
 	known = bpf_map_lookup_elem(&sources, &key);
 	source = known ? known : source_fresh(scratch);
 	source->known_ns = now_ns;
-	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns);
+	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns, service->accept_burst,
+					1);
 	share_enter(source, place, queue.capacity);
 	if (!known)
 		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);

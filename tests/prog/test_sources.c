@@ -605,6 +605,20 @@ static void the_limits_skip_an_allowed_source(void **state)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 }
 
+/* Nor what it had by a limit that the configuration has raised since. */
+static void what_an_allowed_source_has_opened_is_not_held_against_it_later(void **state)
+{
+	(void)state;
+	harness.service->capacity = 1000;
+	accept_limit(SECOND / 4, 2);
+	listed("allow 198.51.100.7\n");
+	for (int i = 0; i < 40; i++)
+		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	listed_reset();
+	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 600 * MS }, NULL);
+	assert_in_range(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 1, 2);
+}
+
 static void the_limit_holds_for_listening_sockets(void **state)
 {
 	(void)state;
@@ -629,6 +643,28 @@ static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
 	assert_syn("198.51.100.8", SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(syns_that("2001:db8:7:1::7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
 	assert_syn("2001:db8:7:2::7", SHAKEOFF_SYNACK_SENT);
+}
+
+#define SYN_RATE 200
+#define SYN_BURST 20
+#define SYN_HOT 26 /* what a single CPU would have */
+
+/* Those that pass before the source is looked at closely are counted when it is. */
+static void a_source_that_floods_is_answered_no_more_than_its_limit(void **state)
+{
+	uint64_t begin = monotonic_ns(), now;
+	uint32_t answered = 0, most;
+
+	(void)state;
+	harness.service->syn_interval_ns = SECOND / SYN_RATE;
+	harness.service->syn_burst = SYN_BURST;
+	harness.service->syn_hot = SYN_HOT;
+	do {
+		answered += syn_says("198.51.100.7") == SHAKEOFF_SYNACK_SENT;
+		now = monotonic_ns();
+	} while (now - begin < 2 * SECOND);
+	most = SYN_RATE * (now - begin) / SECOND + SYN_BURST;
+	assert_in_range(answered, most / 2, most + 2 * SYN_HOT);
 }
 
 static void the_limit_of_syns_holds_in_peace(void **state)
@@ -805,8 +841,10 @@ int main(void)
 		TEST(a_source_opens_as_many_connections_as_its_limit_says),
 		TEST(a_source_may_be_a_prefix),
 		TEST(the_limits_skip_an_allowed_source),
+		TEST(what_an_allowed_source_has_opened_is_not_held_against_it_later),
 		TEST(the_limit_holds_for_listening_sockets),
 		TEST(a_source_is_answered_as_many_syns_as_its_limit_says),
+		TEST(a_source_that_floods_is_answered_no_more_than_its_limit),
 		TEST(the_limit_of_syns_holds_in_peace),
 		TEST(a_flood_from_made_up_sources_leaves_nothing),
 		TEST(few_sources_are_learnt_in_a_tick),

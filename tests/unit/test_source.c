@@ -156,7 +156,7 @@ static uint32_t passes(uint64_t *due, uint64_t now, uint32_t interval, uint32_t 
 	while (tries--) {
 		if (!rate_allows(*due, now, interval, burst))
 			continue;
-		*due = rate_next(*due, now, interval);
+		*due = rate_next(*due, now, interval, burst, 1);
 		passed++;
 	}
 	return passed;
@@ -186,6 +186,44 @@ static void whatever_comes_when_no_more_than_rate_and_burst_passes(void **state)
 		assert_true(passed <= (now - begin) / interval + burst);
 	}
 	assert_true(passed >= 4900);
+}
+
+static void events_that_are_counted_later_delay_those_to_come(void **state)
+{
+	uint64_t now = 5 * SECOND, due = rate_next(0, now, SECOND / 10, 7, 5);
+
+	(void)state;
+	assert_int_equal(passes(&due, now, SECOND / 10, 7, 100), 2);
+}
+
+/* The configuration had another limit before, or the source was allowed. */
+static void what_another_limit_has_brought_about_is_forgotten(void **state)
+{
+	uint64_t now = 5 * SECOND, due = now + 500 * SECOND;
+
+	(void)state;
+	assert_int_equal(passes(&due, now, SECOND / 10, 7, 100), 7);
+	due = now + 500 * SECOND;
+	assert_int_equal(rate_next(due, now, 0, 0, 1), now);
+	assert_int_equal(rate_next(due, now, SECOND, 1000000, 1), due + SECOND);
+}
+
+/* A source that never waits is no better off: its debt does not grow to where it would be forgotten. */
+static void no_debt_of_the_limit_itself_is_forgotten(void **state)
+{
+	const uint32_t interval = SECOND / 100, burst = 3,
+		       later = 25; /* half of what the limit allows in a quarter of a second */
+	uint64_t due = 0, now = 5 * SECOND, passed = 0;
+
+	(void)state;
+	for (uint64_t end = now + 100 * SECOND; now < end; now += SECOND / 1000) {
+		if (now % (SECOND / 2) == 0) {
+			due = rate_next(due, now, interval, burst, later);
+			passed += later;
+		}
+		passed += passes(&due, now, interval, burst, 10);
+	}
+	assert_in_range(passed, 9990, 10000 + burst + later);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- places */
@@ -404,6 +442,9 @@ int main(void)
 		cmocka_unit_test(without_a_budget_there_is_no_batch),
 		cmocka_unit_test(a_burst_passes_at_once_and_then_one_an_interval),
 		cmocka_unit_test(whatever_comes_when_no_more_than_rate_and_burst_passes),
+		cmocka_unit_test(events_that_are_counted_later_delay_those_to_come),
+		cmocka_unit_test(what_another_limit_has_brought_about_is_forgotten),
+		cmocka_unit_test(no_debt_of_the_limit_itself_is_forgotten),
 		cmocka_unit_test(ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most),
 		cmocka_unit_test(what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range),
 		cmocka_unit_test(places_that_are_evenly_spread_are_known_almost_exactly),
