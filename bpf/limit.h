@@ -17,7 +17,7 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 	struct syn_counts *counts;
 	__u16 *cell;
 
-	index = sketch_index(key->prefix[0] | (__u64)key->prefix[1] << 32, moment->reply_salt, SYN_COUNT_BITS);
+	index = shakeoff_hash_index(key->prefix[0] | (__u64)key->prefix[1] << 32, moment->reply_salt, SYN_COUNT_BITS);
 	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
 	counts = bpf_map_lookup_elem(&syn_counts, &row);
 	if (!counts) /* cannot be: for the verifier */

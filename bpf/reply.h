@@ -55,8 +55,8 @@ static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
 
 	if (!batch)
 		return 1;
-	prefix = sketch_prefix(scratch->packet.flow.ipv6, scratch->packet.flow.client);
-	index = sketch_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_CELL_BITS);
+	prefix = shakeoff_prefix_number(scratch->packet.flow.ipv6, scratch->packet.flow.client);
+	index = shakeoff_hash_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_CELL_BITS);
 	asm volatile("" : "+r"(index));
 	index &= SHAKEOFF_REPLY_CELLS - 1;
 	cell = &scratch->replies[index];

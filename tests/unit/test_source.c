@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <shakeoff/prefix_hash.h>
 #include <shakeoff/reply.h>
 #include <shakeoff/source.h>
 
@@ -58,7 +59,7 @@ static uint64_t prefix4(const char *text)
 	struct in_addr address;
 
 	assert_int_equal(inet_pton(AF_INET, text, &address), 1);
-	return sketch_prefix(false, &address.s_addr);
+	return shakeoff_prefix_number(false, &address.s_addr);
 }
 
 static uint64_t prefix6(const char *text)
@@ -66,7 +67,14 @@ static uint64_t prefix6(const char *text)
 	struct in6_addr address;
 
 	assert_int_equal(inet_pton(AF_INET6, text, &address), 1);
-	return sketch_prefix(true, address.s6_addr32);
+	return shakeoff_prefix_number(true, address.s6_addr32);
+}
+
+static void a_prefix_is_the_first_bits_of_an_address(void **state)
+{
+	(void)state;
+	assert_true(prefix4("192.0.2.1") == 0xc00002);
+	assert_true(prefix6("2001:db8:1:ffff::1") == 0x800020010db80001);
 }
 
 static void addresses_of_one_prefix_are_counted_together(void **state)
@@ -95,8 +103,8 @@ static void a_uniform_flood_of_ten_millions_a_second_reaches_no_limit(void **sta
 		for (uint64_t i = 0; i < 10000000 * WINDOW / SECOND; i++) {
 			uint64_t random = next_random();
 			__be32 address[4] = { (uint32_t)random, random >> 32 };
-			uint32_t index = sketch_index(sketch_prefix(window & 1, address), budget.salt,
-						      SHAKEOFF_REPLY_CELL_BITS);
+			uint32_t index = shakeoff_hash_index(shakeoff_prefix_number(window & 1, address), budget.salt,
+							     SHAKEOFF_REPLY_CELL_BITS);
 
 			assert_true(index < SHAKEOFF_REPLY_CELLS);
 			assert_true(++cells[index] < budget.limit);
@@ -114,7 +122,8 @@ static void prefixes_in_a_row_share_few_cells(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < SHAKEOFF_REPLY_CELLS; i++) {
 		__be32 address = htonl(0x0a000000 + (i << 8));
-		uint32_t index = sketch_index(sketch_prefix(false, &address), salt, SHAKEOFF_REPLY_CELL_BITS);
+		uint32_t index = shakeoff_hash_index(shakeoff_prefix_number(false, &address), salt,
+						     SHAKEOFF_REPLY_CELL_BITS);
 
 		used += !cells[index];
 		cells[index] = 1;
@@ -435,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cell_counts_up_within_its_window),
 		cmocka_unit_test(a_cell_of_another_window_is_empty),
+		cmocka_unit_test(a_prefix_is_the_first_bits_of_an_address),
 		cmocka_unit_test(addresses_of_one_prefix_are_counted_together),
 		cmocka_unit_test(a_uniform_flood_of_ten_millions_a_second_reaches_no_limit),
 		cmocka_unit_test(prefixes_in_a_row_share_few_cells),
