@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The reply budget: no destination prefix (/24 of IPv4, /48 of IPv6) is sent more SYN-ACKs and RSTs a second than it says, so
+ * The reply budget: the hook sends no destination prefix (/24 of IPv4, /48 of IPv6) more SYN-ACKs and RSTs a second than it says, so
  * that nobody can turn us against somebody else by SYNs in his name.
  *
  * Replies are counted in windows, by prefix, in a table that prefixes share by a salted hash: what others cost a prefix makes
