@@ -131,6 +131,44 @@ static void prefixes_in_a_row_share_few_cells(void **state)
 	assert_true(used > SHAKEOFF_REPLY_CELLS / 3);
 }
 
+/* As the hook counts them, with one CPU: whether a reply may be sent. */
+struct replies {
+	uint32_t cells[SHAKEOFF_REPLY_CELLS], spares[SHAKEOFF_REPLY_SPARES];
+};
+
+static bool may_reply(struct replies *replies, const struct shakeoff_reply_budget *budget, uint32_t network)
+{
+	__be32 address = htonl(network << 8);
+	uint32_t hash = shakeoff_hash_index(shakeoff_prefix_number(false, &address), budget->salt,
+					    SHAKEOFF_REPLY_HASH_BITS);
+	uint32_t *cell = &replies->cells[hash >> SHAKEOFF_REPLY_SPARE_BITS];
+	uint32_t *spare = &replies->spares[hash % SHAKEOFF_REPLY_SPARES];
+
+	return *cell < budget->limit ? ++*cell : *spare < budget->spare ? ++*spare : 0;
+}
+
+/* Those that share the counters of all of these are shut out with them. */
+static void a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others(void **state)
+{
+	struct replies *replies = calloc(1, sizeof(*replies));
+	const struct shakeoff_reply_budget budget = shakeoff_reply_budget(next_random(), SHAKEOFF_REPLY_BUDGET_DEFAULT,
+									  1);
+	uint32_t shut_out = 0;
+
+	(void)state;
+	assert_non_null(replies);
+	for (int i = 0; i < 1000; i++) {
+		uint32_t network = next_random() >> 40;
+
+		while (may_reply(replies, &budget, network))
+			continue;
+	}
+	for (int i = 0; i < 10000; i++)
+		shut_out += !may_reply(replies, &budget, next_random() >> 40);
+	free(replies);
+	assert_in_range(shut_out, 0, 100);
+}
+
 /* What all CPUs may send in a window: what the common table lets through, and less than a batch each on top. */
 static void the_cpus_together_stay_within_the_budget(void **state)
 {
@@ -144,8 +182,8 @@ static void the_cpus_together_stay_within_the_budget(void **state)
 
 			assert_int_equal(budget.salt & 1, 1);
 			assert_in_range(budget.batch, 1, SHAKEOFF_REPLY_BATCH_MAX);
-			assert_true(budget.limit + cpus * (uint64_t)(budget.batch - 1) <= window);
-			assert_true(budget.limit >= window * 3 / 4 && budget.limit);
+			assert_true(budget.limit + budget.spare + cpus * (uint64_t)(budget.batch - 1) <= window);
+			assert_true(budget.limit + budget.spare >= window * 3 / 4 && budget.limit > budget.spare);
 		}
 	}
 }
@@ -448,6 +486,7 @@ int main(void)
 		cmocka_unit_test(addresses_of_one_prefix_are_counted_together),
 		cmocka_unit_test(a_uniform_flood_of_ten_millions_a_second_reaches_no_limit),
 		cmocka_unit_test(prefixes_in_a_row_share_few_cells),
+		cmocka_unit_test(a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others),
 		cmocka_unit_test(the_cpus_together_stay_within_the_budget),
 		cmocka_unit_test(without_a_budget_there_is_no_batch),
 		cmocka_unit_test(a_burst_passes_at_once_and_then_one_an_interval),
