@@ -20,12 +20,12 @@
 #endif
 
 #include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
 
-#include "byteorder.h"
 #include "cookie.h"
 #include "maps.h"
 

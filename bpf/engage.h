@@ -71,6 +71,15 @@ static __always_inline _Bool in_flood(const struct shakeoff_service *service, __
 	return shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
+/*
+ * The kernel makes the handshakes now, or did until now: it gives places away that have no number, so that those of before are not
+ * to be told from them.
+ */
+static __always_inline void places_forget(struct shakeoff_service *service)
+{
+	service->places_from = service->enqueued;
+}
+
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
 static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
 {
@@ -85,6 +94,7 @@ static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now
 		return 1;
 	service->engaged_ns = 0;
 	service->released_ns = now_ns;
+	places_forget(service);
 	return 0;
 }
 
@@ -135,6 +145,7 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
 	if (!cause)
 		return 0;
+	places_forget(service);
 	press(&service->pressure_ns, now_ns);
 	service->cause = cause;
 	service->engagements++;
@@ -168,10 +179,14 @@ static __always_inline void engage_look(struct shakeoff_service *service, const 
 		press(&service->pressure_ns, now_ns);
 }
 
-/* So many packets of `rate` a second may pass in a window of a budget: none only if it is 0. */
-static __always_inline __u64 budget_of(__u32 rate)
+#define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */
+
+/* So many packets of `rate` a second may pass in this window of a budget: those of a second's windows add up to the rate. */
+static __always_inline __u64 budget_of(__u32 rate, __u32 window)
 {
-	return ((__u64)rate * (SHAKEOFF_BUDGET_WINDOW_NS / NSEC_PER_MSEC) + 999) / 1000;
+	__u64 before = window % BUDGET_WINDOWS * (__u64)rate;
+
+	return (before + rate) / BUDGET_WINDOWS - before / BUDGET_WINDOWS;
 }
 
 /*
@@ -209,9 +224,9 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	most = budget_of(service->syn_budget);
 	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
+	most = budget_of(service->syn_budget, service->budget_window);
 	if (budget_takes(&service->budget_syns, most))
 		return 1;
 	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))

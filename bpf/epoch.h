@@ -4,6 +4,7 @@
 #define SHAKEOFF_BPF_EPOCH_H
 
 #define NSEC_PER_MSEC 1000000
+#define NSEC_PER_SEC 1000000000ull
 
 /*
  * The moment in scratch, read anew when the kernel's tick (1 to 10 ms) or the epochs' offset has changed. A tick is exact

@@ -15,8 +15,9 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct shakeoff_contr
 {
 	if (budget_begins(&control->fragment_window, now_ns))
 		control->fragments = 0;
-	return budget_takes(&control->fragments, budget_of(control->fragment_budget)) ? SHAKEOFF_FRAGMENT :
-											SHAKEOFF_FRAGMENT_BUDGET;
+	return budget_takes(&control->fragments, budget_of(control->fragment_budget, control->fragment_window)) ?
+		       SHAKEOFF_FRAGMENT :
+		       SHAKEOFF_FRAGMENT_BUDGET;
 }
 
 /*

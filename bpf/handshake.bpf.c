@@ -19,12 +19,13 @@
 #endif
 
 #include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
 #include <shakeoff/filter.h>
 #include <shakeoff/list.h>
+#include <shakeoff/prefix_hash.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
 
-#include "byteorder.h"
 #include "cookie.h"
 #include "csum.h"
 #include "maps.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * source-syn-limit. A SYN proves nothing of its source, so memory is spent on one only where a count that costs none (sketch.h) says
- * that it may be beyond the limit, and then on a bounded number of new ones a tick. A source for which there is no memory in a
- * flood of so many is answered: the limit holds back the few that send much.
+ * that it may be beyond the limit, and then on a bounded number of new ones a tick. What passed until then counts from then on. A
+ * source for which there is no memory in a flood of so many is answered: the limit holds back the few that send much.
  */
 #ifndef SHAKEOFF_BPF_LIMIT_H
 #define SHAKEOFF_BPF_LIMIT_H
@@ -17,7 +17,7 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 	struct syn_counts *counts;
 	__u16 *cell;
 
-	index = sketch_index(key->prefix[0] | (__u64)key->prefix[1] << 32, moment->reply_salt, SYN_COUNT_BITS);
+	index = shakeoff_hash_index(key->prefix[0] | (__u64)key->prefix[1] << 32, moment->reply_salt, SYN_COUNT_BITS);
 	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
 	counts = bpf_map_lookup_elem(&syn_counts, &row);
 	if (!counts) /* cannot be: for the verifier */
@@ -48,22 +48,26 @@ __noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
 	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_source_key key;
+	__u32 count, unseen, allows;
 	__u64 *due_ns, first, now_ns;
 
 	if (!scratch || !service || allowed) /* the first two cannot be: for the verifier */
 		return 1;
 	now_ns = scratch->moment.now_ns;
 	source_key(&scratch->packet.flow, service_id, service, &key);
-	if (limit_count(&key, &scratch->moment) < service->syn_hot)
+	count = limit_count(&key, &scratch->moment);
+	if (count < service->syn_hot)
 		return 1;
+	unseen = count == service->syn_hot ? count - 1 : 0; /* in this window, by this CPU: they have passed */
 	due_ns = bpf_map_lookup_elem(&syn_sources, &key);
 	if (due_ns) {
-		if (!rate_allows(*due_ns, now_ns, service->syn_interval_ns, service->syn_burst))
-			return 0;
-		*due_ns = rate_next(*due_ns, now_ns, service->syn_interval_ns);
-		return 1;
+		allows = rate_allows(*due_ns, now_ns, service->syn_interval_ns, service->syn_burst);
+		if (unseen + allows)
+			*due_ns = rate_next(*due_ns, now_ns, service->syn_interval_ns, service->syn_burst,
+					    unseen + allows);
+		return allows;
 	}
-	first = now_ns + service->syn_interval_ns;
+	first = now_ns + (__u64)(unseen + 1) * service->syn_interval_ns;
 	if (limit_may_learn(scratch))
 		bpf_map_update_elem(&syn_sources, &key, &first, BPF_NOEXIST);
 	return 1;

@@ -11,9 +11,9 @@
 #define NULL ((void *)0)
 #endif
 
+#include <shakeoff/byteorder.h>
 #include <shakeoff/probe.h>
 
-#include "byteorder.h"
 #include "bytes.h"
 #include "csum.h"
 

@@ -12,16 +12,30 @@
 
 #include "compiler.h"
 
+/*
+ * A limit brings due times no further ahead than its burst, and by this: CPUs read the clock at different times, and source-syn-limit
+ * counts some events later (limit.h).
+ */
+#define RATE_SLACK_NS 1000000000ull
+
+/* So far ahead of now the next event is due. What another limit has made of it, or none, does not count. */
+static __always_inline __s64 rate_ahead(__u64 due_ns, __u64 now_ns, __u32 interval_ns, __u32 burst)
+{
+	__s64 ahead = due_ns - now_ns;
+
+	return ahead < 0 || ahead > (__s64)((__u64)burst * interval_ns + RATE_SLACK_NS) ? 0 : ahead;
+}
+
 /* An event every interval_ns, and `burst` (at least 1) at once. */
 static __always_inline _Bool rate_allows(__u64 due_ns, __u64 now_ns, __u32 interval_ns, __u32 burst)
 {
-	return (__s64)(due_ns - now_ns) <= (__s64)((__u64)(burst - 1) * interval_ns);
+	return rate_ahead(due_ns, now_ns, interval_ns, burst) <= (__s64)((__u64)(burst - 1) * interval_ns);
 }
 
-/* When the next one is due, after this one. */
-static __always_inline __u64 rate_next(__u64 due_ns, __u64 now_ns, __u32 interval_ns)
+/* When the next one is due, after so many. */
+static __always_inline __u64 rate_next(__u64 due_ns, __u64 now_ns, __u32 interval_ns, __u32 burst, __u32 events)
 {
-	return ((__s64)(due_ns - now_ns) > 0 ? due_ns : now_ns) + interval_ns;
+	return now_ns + rate_ahead(due_ns, now_ns, interval_ns, burst) + (__u64)events * interval_ns;
 }
 
 #endif

@@ -3,18 +3,39 @@
 #ifndef SHAKEOFF_BPF_REPLY_H
 #define SHAKEOFF_BPF_REPLY_H
 
-/*
- * A batch of replies is full, of which the packet in scratch would be the last. Carries it over to the table of all CPUs, unless the
- * prefix has had its budget; then only a known or allowed source is answered, up to a bound of its own. Returns whether the reply
- * may be sent. A global function: see scratch_get().
- */
-__noinline int reply_settle(__u32 index, __u32 service_id, __u32 allowed)
+/* Whether the packet's prefix, of this hash, may be sent one of the replies that are kept apart. */
+static __always_inline _Bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
 {
+	struct shakeoff_reply_spare *cell;
+
+	asm volatile("" : "+r"(hash));
+	hash &= SHAKEOFF_REPLY_SPARES - 1;
+	cell = &common->spares[hash];
+	asm volatile("" : "+r"(cell));
+	if ((__s32)(window - cell->window) > 0) { /* as below */
+		cell->window = window;
+		cell->sent = 0;
+	}
+	if (cell->sent >= most)
+		return 0;
+	__sync_fetch_and_add(&cell->sent, 1);
+	return 1;
+}
+
+/*
+ * A batch of replies is full, of which the packet in scratch would be the last; hash: of its prefix. Carries it over to the table of
+ * all CPUs, unless the prefix, with those that share its cell, has had its budget; then it has the part that is kept apart, and after
+ * that only a known or allowed source is answered, up to a bound of its own. Returns whether the reply may be sent. A global
+ * function: see scratch_get().
+ */
+__noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
+{
+	__u32 index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
 	struct shakeoff_control *control;
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_reply_cells *common;
 	struct shakeoff_reply_cell *cell;
-	__u32 zero = 0, window;
+	__u32 zero = 0, window, most;
 	__u16 *own;
 
 	control = bpf_map_lookup_elem(&shakeoff_v4, &zero);
@@ -27,7 +48,8 @@ __noinline int reply_settle(__u32 index, __u32 service_id, __u32 allowed)
 	own = &scratch->replies[index];
 	asm volatile("" : "+r"(cell), "+r"(own));
 	window = scratch->moment.reply_window;
-	if (cell->window != window) {
+	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
+	if ((__s32)(window - cell->window) > 0) {
 		cell->window = window;
 		cell->sent = cell->known = 0;
 	}
@@ -37,7 +59,10 @@ __noinline int reply_settle(__u32 index, __u32 service_id, __u32 allowed)
 		return 1;
 	}
 	*own = sketch_cell(window, scratch->moment.reply_batch - 1); /* so that the next one comes here again */
-	if (cell->known >= control->replies.limit * SHAKEOFF_REPLY_KNOWN || !(allowed || source_is_known(service_id)))
+	if (reply_spare(common, hash, window, control->replies.spare))
+		return 1;
+	most = (control->replies.limit + control->replies.spare) * SHAKEOFF_REPLY_KNOWN;
+	if (cell->known >= most || !(allowed || source_is_known(service_id)))
 		return 0;
 	__sync_fetch_and_add(&cell->known, 1);
 	return 1;
@@ -48,21 +73,22 @@ static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
 {
 	struct scratch *scratch = walk->scratch;
 	const struct moment *moment = &scratch->moment;
-	__u32 batch = moment->reply_batch, count, index;
+	__u32 batch = moment->reply_batch, count, hash, index;
 	__u64 prefix;
 	__u16 *cell;
 
 	if (!batch)
 		return 1;
-	prefix = sketch_prefix(scratch->packet.flow.ipv6, scratch->packet.flow.client);
-	index = sketch_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_CELL_BITS);
+	prefix = shakeoff_prefix_number(scratch->packet.flow.ipv6, scratch->packet.flow.client);
+	hash = shakeoff_hash_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_HASH_BITS);
+	index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
 	asm volatile("" : "+r"(index));
 	index &= SHAKEOFF_REPLY_CELLS - 1;
 	cell = &scratch->replies[index];
 	asm volatile("" : "+r"(cell));
 	count = sketch_next(*cell, moment->reply_window);
 	if (count >= batch)
-		return reply_settle(index, walk->service_id, walk->allowed);
+		return reply_settle(hash, walk->service_id, walk->allowed);
 	*cell = sketch_cell(moment->reply_window, count);
 	return 1;
 }

@@ -9,10 +9,10 @@
 
 /* The accept queue of a service at a moment. */
 struct queue_state {
-	__u64 head;   /* the number of the place that is next to be accepted */
-	__s64 free;   /* so many more connections may wait */
-	__s64 scarce; /* with so many free or less, places are shared; 0: never */
-	__u32 capacity;
+	__u64 head;     /* the number of the place that is next to be accepted */
+	__s64 free;     /* so many more connections may wait */
+	__s64 scarce;   /* with so many free or less, places are shared; 0: never */
+	__u32 capacity; /* of the whole queue: what is left of it for this datapath changes as others come and go */
 };
 
 /* The shortest ranges that together are longer than the queue, wherever in one its head is. */
@@ -32,15 +32,17 @@ static __always_inline void share_enter(struct shakeoff_source *source, __u64 pl
 {
 	__u8 shift = share_shift(capacity);
 	__u64 range = place >> shift, newest = source->newest;
-	_Bool apart = shift != source->shift || range < newest || range - newest >= SHAKEOFF_PLACE_RANGES;
+	__u64 distance = range < newest ? newest - range : range - newest;
+	_Bool apart = shift != source->shift || distance >= SHAKEOFF_PLACE_RANGES;
 
 	for (__u32 i = 0; i < SHAKEOFF_PLACE_RANGES; i++) {
-		if (!apart && newest == range)
+		if (!apart && newest >= range) /* greater: another CPU was quicker with a later place */
 			break;
 		newest++;
 		source->counts[newest % SHAKEOFF_PLACE_RANGES] = 0;
 	}
-	source->newest = range;
+	if (apart || range > source->newest)
+		source->newest = range;
 	source->shift = shift;
 	if (source->counts[range % SHAKEOFF_PLACE_RANGES] != 0xffff)
 		source->counts[range % SHAKEOFF_PLACE_RANGES]++;

@@ -15,7 +15,6 @@
 #include <linux/types.h>
 #endif
 
-#include "byteorder.h"
 #include "compiler.h"
 
 #define SKETCH_COUNT_MAX 255u
@@ -32,23 +31,6 @@ static __always_inline __u32 sketch_next(__u16 cell, __u32 window)
 	__u16 count = cell - sketch_cell(window, 0);
 
 	return count <= SKETCH_COUNT_MAX ? count + 1u : 1u;
-}
-
-/*
- * Multiply-shift hashing with a random odd factor: Dietzfelbinger, Hagerup, Katajainen and Penttonen, "A reliable randomized
- * algorithm for the closest-pair problem", Journal of Algorithms 25 (1997).
- */
-static __always_inline __u32 sketch_index(__u64 prefix, __u64 salt, __u32 bits)
-{
-	return prefix * salt >> (64 - bits);
-}
-
-/* The /24 or /48 of an address as it lies in the packet, as one number. */
-static __always_inline __u64 sketch_prefix(_Bool ipv6, const __be32 *address)
-{
-	if (ipv6)
-		return 1ull << 63 | (__u64)from_be32(address[0]) << 16 | from_be32(address[1]) >> 16;
-	return from_be32(address[0]) >> 8;
 }
 
 #endif

@@ -60,7 +60,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 	const struct recent *recent = &scratch->recent;
 
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
-		queue->head = recent->listener_head;
+		queue->head = shakeoff_listener_head(service, recent->listener_head);
 		queue->free = listener_free(recent, service);
 		queue->scarce = recent->listener_scarce;
 		queue->capacity = recent->listener_capacity;
@@ -68,7 +68,9 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 		queue->head = service->dequeued;
 		queue->free = service->capacity - (service->enqueued - service->dequeued);
 		queue->scarce = scarce_places(service, service->capacity);
-		queue->capacity = service->capacity;
+		queue->capacity = service->listen_backlog && service->listen_backlog < service->backlog ?
+					  service->listen_backlog :
+					  service->backlog;
 	}
 }
 
@@ -175,7 +177,8 @@ __noinline int source_opened(__u32 service_id, __u64 place)
 	known = bpf_map_lookup_elem(&sources, &key);
 	source = known ? known : source_fresh(scratch);
 	source->known_ns = now_ns;
-	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns);
+	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns, service->accept_burst,
+					1);
 	share_enter(source, place, queue.capacity);
 	if (!known)
 		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);

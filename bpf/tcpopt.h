@@ -9,8 +9,8 @@
 #define SHAKEOFF_BPF_TCPOPT_H
 
 #include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
 
-#include "byteorder.h"
 #include "compiler.h"
 
 #define TCPOPT_MAX_BYTES 40

@@ -294,7 +294,7 @@ struct shakeoff_service {
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
 	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
-	__u32 capacity;               /* so many connections may wait: min(listen_backlog, backlog), at least 1 */
+	__u32 capacity; /* so many connections may wait: min(listen_backlog, backlog), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
@@ -335,7 +335,7 @@ struct shakeoff_service {
 	__u64 guess_pressure_ns;  /* when what tells was last seen */
 	__u64 strays_ns;          /* since when strays are dropped; 0: they are not, now */
 	__u64 strays_pressure_ns; /* when what keeps it so was last seen */
-	__u64 pad6;
+	__u64 places_from;        /* places with a smaller number are held no more (source.h) */
 
 	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
 	__u64 guess_window_acks;     /* invalid ACKs in it */

@@ -19,6 +19,7 @@
 #define SHAKEOFF_LIST_H
 
 #include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
 
 #define SHAKEOFF_MAX_LISTED (1u << 22) /* of one family; 140 bytes of kernel memory each, IPv6 280 */
 #define SHAKEOFF_MAX_LIST_NAMES 681
@@ -144,19 +145,10 @@ static inline __attribute__((always_inline)) __u32 shakeoff_list_fine_len(_Bool 
 	return i == 0 ? 24 : 32;
 }
 
-static inline __attribute__((always_inline)) __u32 shakeoff_list_host32(__be32 word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return __builtin_bswap32(word);
-#else
-	return word;
-#endif
-}
-
 /* Which of the coarse stage's slots. address: one word for IPv4, four for IPv6. */
 static inline __attribute__((always_inline)) __u32 shakeoff_list_coarse_slot(_Bool ipv6, const __be32 *address)
 {
-	__u32 first = shakeoff_list_host32(address[0]);
+	__u32 first = from_be32(address[0]);
 
 	return ipv6 ? SHAKEOFF_LIST_COARSE_SLOTS + (first * 0x9e3779b1u >> 16) : first >> 16;
 }
@@ -172,15 +164,14 @@ static inline __attribute__((always_inline)) __u32 shakeoff_list_coarse_slot(_Bo
 /* The hash of the address, cut to granularity i. */
 static inline __attribute__((always_inline)) __u64 shakeoff_list_fine_hash(_Bool ipv6, const __be32 *address, __u32 i)
 {
-	__u64 hash = shakeoff_list_host32(address[0]);
+	__u64 hash = from_be32(address[0]);
 
 	if (ipv6) {
-		hash = hash << 32 | shakeoff_list_host32(address[1]);
+		hash = hash << 32 | from_be32(address[1]);
 		if (i == 0)
 			hash &= ~0xffffull;
 		if (i == 2)
-			hash ^= ((__u64)shakeoff_list_host32(address[2]) << 32 | shakeoff_list_host32(address[3])) *
-				SHAKEOFF_LIST_MIX2;
+			hash ^= ((__u64)from_be32(address[2]) << 32 | from_be32(address[3])) * SHAKEOFF_LIST_MIX2;
 	} else if (i == 0) {
 		hash &= ~0xffull;
 	}

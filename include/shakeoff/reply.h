@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The reply budget: no destination prefix (/24 of IPv4, /48 of IPv6) is sent more SYN-ACKs and RSTs a second than it says, so
+ * The reply budget: the hook sends no destination prefix (/24 of IPv4, /48 of IPv6) more SYN-ACKs and RSTs a second than it says, so
  * that nobody can turn us against somebody else by SYNs in his name.
  *
  * Replies are counted in windows, by prefix, in a table that prefixes share by a salted hash: what others cost a prefix makes
  * its budget smaller, never greater. Each CPU counts in a small table of its own, which fits into its nearest cache, and
  * carries what it counted over to the table of all CPUs in batches (bpf/sketch.h).
  *
+ * An eighth of the budget is kept apart: where a cell has had the rest, it is counted in one of many more spare cells, chosen by
+ * further bits of the hash. So whoever floods in the name of a thousand prefixes does not shut out all that share a cell with them, a
+ * fifth of the world, but those alone that share a spare cell as well: one in three hundred.
+ *
+ *	 27          16 15            0
+ *	+--------------+---------------+
+ *	| cell         | spare cell    |    the hash of a prefix
+ *	+--------------+---------------+
+ *
  * What the CPUs have not carried over yet is less than a batch each; the limit that the common table is held to is smaller by
  * that. A uniformly random flood of 10 million SYNs a second on one CPU makes 164 replies a cell and window, on average, where
- * the default allows 671: no cell gets there. A budget is that of one datapath: interfaces with programs of their own have one
+ * the default allows 421 at least: no cell gets there. A budget is that of one datapath: interfaces with programs of their own have one
  * each.
  */
 #ifndef SHAKEOFF_REPLY_H
@@ -23,6 +32,9 @@
 #define SHAKEOFF_REPLY_BUDGET_MIN 100u /* 6 a window: the least that windows express without much error */
 #define SHAKEOFF_REPLY_CELL_BITS 12
 #define SHAKEOFF_REPLY_CELLS (1u << SHAKEOFF_REPLY_CELL_BITS)
+#define SHAKEOFF_REPLY_SPARE_BITS 16
+#define SHAKEOFF_REPLY_SPARES (1u << SHAKEOFF_REPLY_SPARE_BITS)
+#define SHAKEOFF_REPLY_HASH_BITS (SHAKEOFF_REPLY_CELL_BITS + SHAKEOFF_REPLY_SPARE_BITS)
 #define SHAKEOFF_REPLY_WINDOW_SHIFT 26 /* a window is 2^26 ns: 67 ms */
 #define SHAKEOFF_REPLY_BATCH_MAX 200u
 
@@ -35,7 +47,8 @@ struct shakeoff_reply_budget {
 	__u32 rate;  /* `reply-budget =`, replies a second */
 	__u32 limit; /* of a window, in the common table */
 	__u32 batch; /* 1..SHAKEOFF_REPLY_BATCH_MAX; 0: there is no budget */
-	__u32 pad[11];
+	__u32 spare; /* of a window, in a spare cell, beyond the limit */
+	__u32 pad[10];
 };
 _Static_assert(sizeof(struct shakeoff_reply_budget) == 64, "one cache line");
 
@@ -47,15 +60,21 @@ struct shakeoff_reply_cell {
 	__u32 pad;
 };
 
+struct shakeoff_reply_spare {
+	__u32 window;
+	__u32 sent;
+};
+
 struct shakeoff_reply_cells {
 	struct shakeoff_reply_cell cells[SHAKEOFF_REPLY_CELLS];
+	struct shakeoff_reply_spare spares[SHAKEOFF_REPLY_SPARES];
 };
 
 /* What a second's budget is for a window, shared by `cpus`. */
 static inline struct shakeoff_reply_budget shakeoff_reply_budget(__u64 salt, __u32 rate, __u32 cpus)
 {
 	__u64 window = (__u64)rate * (1ull << SHAKEOFF_REPLY_WINDOW_SHIFT) / 1000000000;
-	__u64 batch = window / (4ull * cpus);
+	__u64 batch = window / (4ull * cpus), spare = window / 8;
 
 	if (!rate)
 		return (struct shakeoff_reply_budget){ .salt = salt | 1 };
@@ -63,8 +82,9 @@ static inline struct shakeoff_reply_budget shakeoff_reply_budget(__u64 salt, __u
 	return (struct shakeoff_reply_budget){
 		.salt = salt | 1,
 		.rate = rate,
-		.limit = window - cpus * (batch - 1),
+		.limit = window - spare - cpus * (batch - 1),
 		.batch = batch,
+		.spare = spare,
 	};
 }
 

@@ -15,7 +15,8 @@
  *
  * In the range in which the head is, places are taken to be evenly spread: what is reckoned is wrong by less than the source got in
  * that one, at most an eighth of the queue. Places that the kernel's own handshake gave away, and those of another listening socket
- * of the same service, have no number; they put the head back, and what is reckoned is more than it is.
+ * of the same service, have no number; they put the head back, and what is reckoned is more than it is. They never put it behind
+ * shakeoff_service.places_from, the place that was next when the kernel last made the handshakes.
  */
 #ifndef SHAKEOFF_SOURCE_H
 #define SHAKEOFF_SOURCE_H
@@ -72,6 +73,13 @@ struct shakeoff_source {
 	__u8 pad[7];
 };
 _Static_assert(sizeof(struct shakeoff_source) == 64, "no hidden padding");
+
+/* The number of the place at the head of a listening socket's queue: not before places_from. head: as if every place had one. */
+static inline __attribute__((always_inline)) __u64 shakeoff_listener_head(const struct shakeoff_service *service,
+									  __u64 head)
+{
+	return head > service->places_from ? head : service->places_from;
+}
 
 /* How many places the source holds, about. head: the number of the place at the head of the queue. */
 static inline __attribute__((always_inline)) __u32 shakeoff_source_held(const struct shakeoff_source *source,

@@ -625,6 +625,7 @@ int harness_start(void **state)
 	harness.interfaces = bpf_map__fd(skeleton->maps.interfaces);
 	harness.validated = bpf_map__fd(skeleton->maps.validated);
 	harness.sources = bpf_map__fd(skeleton->maps.sources);
+	harness.replies = bpf_map__fd(skeleton->maps.reply_cells);
 	harness.syn_sources = bpf_map__fd(skeleton->maps.syn_sources);
 	harness.rings = bpf_map__fd(skeleton->maps.rings);
 	harness.addresses4 = bpf_map__fd(skeleton->maps.addresses4);

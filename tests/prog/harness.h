@@ -35,7 +35,7 @@ struct harness {
 	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
 	int addresses4, keys, interfaces, validated, rings, filter; /* maps */
-	int sources, syn_sources;                                   /* likewise */
+	int sources, syn_sources, replies;                          /* likewise */
 	unsigned int ifindex;                                       /* where frames come in */
 	__u32 service_id;                                           /* whose counters a frame is to move */
 	size_t linear;         /* bytes in a frame's first buffer; 0: as many as fit */

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "byteorder.h"
+#include <shakeoff/byteorder.h>
 #include "csum.h"
 
 #define MAX_WORDS 16

@@ -544,7 +544,8 @@ static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_f
 	service_release(&service, &slots);
 	assert_int_equal(memory[0].slots[id].enqueued, 9);
 	assert_int_equal(memory[0].slots[id].dequeued, 9);
-	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = 0;
+	assert_int_equal(memory[0].slots[id].places_from, 9);
+	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = memory[0].slots[id].places_from = 0;
 	for (size_t i = 0; i < sizeof(memory[0].slots[id]); i++)
 		assert_int_equal(((const char *)&memory[0].slots[id])[i], 0);
 	assert_int_equal(memory[0].reset, id);

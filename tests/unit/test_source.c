@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <shakeoff/prefix_hash.h>
 #include <shakeoff/reply.h>
 #include <shakeoff/source.h>
 
@@ -58,7 +59,7 @@ static uint64_t prefix4(const char *text)
 	struct in_addr address;
 
 	assert_int_equal(inet_pton(AF_INET, text, &address), 1);
-	return sketch_prefix(false, &address.s_addr);
+	return shakeoff_prefix_number(false, &address.s_addr);
 }
 
 static uint64_t prefix6(const char *text)
@@ -66,7 +67,14 @@ static uint64_t prefix6(const char *text)
 	struct in6_addr address;
 
 	assert_int_equal(inet_pton(AF_INET6, text, &address), 1);
-	return sketch_prefix(true, address.s6_addr32);
+	return shakeoff_prefix_number(true, address.s6_addr32);
+}
+
+static void a_prefix_is_the_first_bits_of_an_address(void **state)
+{
+	(void)state;
+	assert_true(prefix4("192.0.2.1") == 0xc00002);
+	assert_true(prefix6("2001:db8:1:ffff::1") == 0x800020010db80001);
 }
 
 static void addresses_of_one_prefix_are_counted_together(void **state)
@@ -95,8 +103,8 @@ static void a_uniform_flood_of_ten_millions_a_second_reaches_no_limit(void **sta
 		for (uint64_t i = 0; i < 10000000 * WINDOW / SECOND; i++) {
 			uint64_t random = next_random();
 			__be32 address[4] = { (uint32_t)random, random >> 32 };
-			uint32_t index = sketch_index(sketch_prefix(window & 1, address), budget.salt,
-						      SHAKEOFF_REPLY_CELL_BITS);
+			uint32_t index = shakeoff_hash_index(shakeoff_prefix_number(window & 1, address), budget.salt,
+							     SHAKEOFF_REPLY_CELL_BITS);
 
 			assert_true(index < SHAKEOFF_REPLY_CELLS);
 			assert_true(++cells[index] < budget.limit);
@@ -114,12 +122,51 @@ static void prefixes_in_a_row_share_few_cells(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < SHAKEOFF_REPLY_CELLS; i++) {
 		__be32 address = htonl(0x0a000000 + (i << 8));
-		uint32_t index = sketch_index(sketch_prefix(false, &address), salt, SHAKEOFF_REPLY_CELL_BITS);
+		uint32_t index = shakeoff_hash_index(shakeoff_prefix_number(false, &address), salt,
+						     SHAKEOFF_REPLY_CELL_BITS);
 
 		used += !cells[index];
 		cells[index] = 1;
 	}
 	assert_true(used > SHAKEOFF_REPLY_CELLS / 3);
+}
+
+/* As the hook counts them, with one CPU: whether a reply may be sent. */
+struct replies {
+	uint32_t cells[SHAKEOFF_REPLY_CELLS], spares[SHAKEOFF_REPLY_SPARES];
+};
+
+static bool may_reply(struct replies *replies, const struct shakeoff_reply_budget *budget, uint32_t network)
+{
+	__be32 address = htonl(network << 8);
+	uint32_t hash = shakeoff_hash_index(shakeoff_prefix_number(false, &address), budget->salt,
+					    SHAKEOFF_REPLY_HASH_BITS);
+	uint32_t *cell = &replies->cells[hash >> SHAKEOFF_REPLY_SPARE_BITS];
+	uint32_t *spare = &replies->spares[hash % SHAKEOFF_REPLY_SPARES];
+
+	return *cell < budget->limit ? ++*cell : *spare < budget->spare ? ++*spare : 0;
+}
+
+/* Those that share the counters of all of these are shut out with them. */
+static void a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others(void **state)
+{
+	struct replies *replies = calloc(1, sizeof(*replies));
+	const struct shakeoff_reply_budget budget = shakeoff_reply_budget(next_random(), SHAKEOFF_REPLY_BUDGET_DEFAULT,
+									  1);
+	uint32_t shut_out = 0;
+
+	(void)state;
+	assert_non_null(replies);
+	for (int i = 0; i < 1000; i++) {
+		uint32_t network = next_random() >> 40;
+
+		while (may_reply(replies, &budget, network))
+			continue;
+	}
+	for (int i = 0; i < 10000; i++)
+		shut_out += !may_reply(replies, &budget, next_random() >> 40);
+	free(replies);
+	assert_in_range(shut_out, 0, 100);
 }
 
 /* What all CPUs may send in a window: what the common table lets through, and less than a batch each on top. */
@@ -135,8 +182,8 @@ static void the_cpus_together_stay_within_the_budget(void **state)
 
 			assert_int_equal(budget.salt & 1, 1);
 			assert_in_range(budget.batch, 1, SHAKEOFF_REPLY_BATCH_MAX);
-			assert_true(budget.limit + cpus * (uint64_t)(budget.batch - 1) <= window);
-			assert_true(budget.limit >= window * 3 / 4 && budget.limit);
+			assert_true(budget.limit + budget.spare + cpus * (uint64_t)(budget.batch - 1) <= window);
+			assert_true(budget.limit + budget.spare >= window * 3 / 4 && budget.limit > budget.spare);
 		}
 	}
 }
@@ -156,7 +203,7 @@ static uint32_t passes(uint64_t *due, uint64_t now, uint32_t interval, uint32_t 
 	while (tries--) {
 		if (!rate_allows(*due, now, interval, burst))
 			continue;
-		*due = rate_next(*due, now, interval);
+		*due = rate_next(*due, now, interval, burst, 1);
 		passed++;
 	}
 	return passed;
@@ -186,6 +233,44 @@ static void whatever_comes_when_no_more_than_rate_and_burst_passes(void **state)
 		assert_true(passed <= (now - begin) / interval + burst);
 	}
 	assert_true(passed >= 4900);
+}
+
+static void events_that_are_counted_later_delay_those_to_come(void **state)
+{
+	uint64_t now = 5 * SECOND, due = rate_next(0, now, SECOND / 10, 7, 5);
+
+	(void)state;
+	assert_int_equal(passes(&due, now, SECOND / 10, 7, 100), 2);
+}
+
+/* The configuration had another limit before, or the source was allowed. */
+static void what_another_limit_has_brought_about_is_forgotten(void **state)
+{
+	uint64_t now = 5 * SECOND, due = now + 500 * SECOND;
+
+	(void)state;
+	assert_int_equal(passes(&due, now, SECOND / 10, 7, 100), 7);
+	due = now + 500 * SECOND;
+	assert_int_equal(rate_next(due, now, 0, 0, 1), now);
+	assert_int_equal(rate_next(due, now, SECOND, 1000000, 1), due + SECOND);
+}
+
+/* A source that never waits is no better off: its debt does not grow to where it would be forgotten. */
+static void no_debt_of_the_limit_itself_is_forgotten(void **state)
+{
+	const uint32_t interval = SECOND / 100, burst = 3,
+		       later = 25; /* half of what the limit allows in a quarter of a second */
+	uint64_t due = 0, now = 5 * SECOND, passed = 0;
+
+	(void)state;
+	for (uint64_t end = now + 100 * SECOND; now < end; now += SECOND / 1000) {
+		if (now % (SECOND / 2) == 0) {
+			due = rate_next(due, now, interval, burst, later);
+			passed += later;
+		}
+		passed += passes(&due, now, interval, burst, 10);
+	}
+	assert_in_range(passed, 9990, 10000 + burst + later);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- places */
@@ -311,6 +396,20 @@ static void places_of_long_ago_do_not_count_again(void **state)
 	}
 }
 
+/* Of two CPUs that give places away at the same moment, the one with the lower number may be the later one. */
+static void a_place_that_comes_late_is_counted_in_its_own_range(void **state)
+{
+	struct shakeoff_source source = { 0 };
+
+	(void)state;
+	for (uint64_t place = 0; place < 15; place++)
+		share_enter(&source, place, 128);
+	share_enter(&source, 16, 128);
+	share_enter(&source, 15, 128);
+	assert_int_equal(shakeoff_source_held(&source, 0), 17);
+	assert_int_equal(shakeoff_source_held(&source, 16), 1);
+}
+
 /* After the server listened anew, with another backlog. */
 static void places_of_another_capacity_are_forgotten(void **state)
 {
@@ -383,18 +482,24 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cell_counts_up_within_its_window),
 		cmocka_unit_test(a_cell_of_another_window_is_empty),
+		cmocka_unit_test(a_prefix_is_the_first_bits_of_an_address),
 		cmocka_unit_test(addresses_of_one_prefix_are_counted_together),
 		cmocka_unit_test(a_uniform_flood_of_ten_millions_a_second_reaches_no_limit),
 		cmocka_unit_test(prefixes_in_a_row_share_few_cells),
+		cmocka_unit_test(a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others),
 		cmocka_unit_test(the_cpus_together_stay_within_the_budget),
 		cmocka_unit_test(without_a_budget_there_is_no_batch),
 		cmocka_unit_test(a_burst_passes_at_once_and_then_one_an_interval),
 		cmocka_unit_test(whatever_comes_when_no_more_than_rate_and_burst_passes),
+		cmocka_unit_test(events_that_are_counted_later_delay_those_to_come),
+		cmocka_unit_test(what_another_limit_has_brought_about_is_forgotten),
+		cmocka_unit_test(no_debt_of_the_limit_itself_is_forgotten),
 		cmocka_unit_test(ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most),
 		cmocka_unit_test(what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range),
 		cmocka_unit_test(places_that_are_evenly_spread_are_known_almost_exactly),
 		cmocka_unit_test(what_was_accepted_is_held_no_more),
 		cmocka_unit_test(places_of_long_ago_do_not_count_again),
+		cmocka_unit_test(a_place_that_comes_late_is_counted_in_its_own_range),
 		cmocka_unit_test(places_of_another_capacity_are_forgotten),
 		cmocka_unit_test(one_source_gets_half_of_a_queue_two_get_three_quarters),
 		cmocka_unit_test(a_source_that_is_alone_leaves_an_eighth),

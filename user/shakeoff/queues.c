@@ -79,7 +79,7 @@ static uint64_t head_of(const struct shakeoff_service *service, const struct que
 	if (!is_listener(service))
 		return service->dequeued;
 	taken += on_their_way > 0 ? on_their_way : 0;
-	return service->enqueued > taken ? service->enqueued - taken : 0;
+	return shakeoff_listener_head(service, service->enqueued > taken ? service->enqueued - taken : 0);
 }
 
 static void look_at_source(void *context, const struct shakeoff_source_key *key, const struct shakeoff_source *source)

@@ -104,7 +104,7 @@ void slots_release(struct slots *slots, size_t datapath, uint32_t id)
 	places = __atomic_load_n(&shared->enqueued, __ATOMIC_RELAXED);
 	memset(shared, 0, sizeof(*shared));
 	/* Places are numbered on: what sources are remembered to hold (shakeoff/source.h) is then held no more. */
-	shared->enqueued = shared->dequeued = places;
+	shared->enqueued = shared->dequeued = shared->places_from = places;
 	datapath_service_counters_reset(slots->datapaths[datapath], id);
 	pool->free[pool->free_count++] = id;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Network byte order, for constants and values alike, in BPF and on the host. */
-#ifndef SHAKEOFF_BPF_BYTEORDER_H
-#define SHAKEOFF_BPF_BYTEORDER_H
+#ifndef SHAKEOFF_BYTEORDER_H
+#define SHAKEOFF_BYTEORDER_H
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define to_be16(x) ((__be16)__builtin_bswap16(x))

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which counter is that of a network prefix (/24 of IPv4, /48 of IPv6), where all prefixes share a table of them: of the replies that
+ * the hook sends, and of the SYN-ACKs that the daemon sends again.
+ */
+#ifndef SHAKEOFF_PREFIX_HASH_H
+#define SHAKEOFF_PREFIX_HASH_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include <shakeoff/byteorder.h>
+
+/* The prefix of an address as it lies in the packet, as one number. */
+static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(_Bool ipv6, const __be32 *address)
+{
+	if (ipv6)
+		return 1ull << 63 | (__u64)from_be32(address[0]) << 16 | from_be32(address[1]) >> 16;
+	return from_be32(address[0]) >> 8;
+}
+
+/*
+ * The index of a number's counter in a table of 2^bits. Multiply-shift hashing with a random odd factor, so that nobody outside knows
+ * which share one: Dietzfelbinger, Hagerup, Katajainen and Penttonen, "A reliable randomized algorithm for the closest-pair problem",
+ * Journal of Algorithms 25 (1997).
+ */
+static inline __attribute__((always_inline)) __u32 shakeoff_hash_index(__u64 number, __u64 factor, __u32 bits)
+{
+	return number * factor >> (64 - bits);
+}
+
+#endif
