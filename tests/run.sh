@@ -6,7 +6,7 @@
 #	tests/run.sh [PART-OF-A-NAME...]
 #
 # A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is 0 if
-# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other.
+# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other (1).
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -15,12 +15,14 @@ case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export PATH=$PATH:/usr/sbin:/sbin
 # Tests that hang are failures, too.
-LIMIT=${LIMIT:-240}
+LIMIT=${LIMIT:-600}
+JOBS=${JOBS:-1}
 
 passed=0 failed=0 skipped=0
 out=$(mktemp -d "${TMPDIR:-/tmp}/shakeoff-run.XXXXXX")
+names=() begins=() # by the process
 trap 'rm -rf "$out"' EXIT
-trap 'exit 130' INT TERM
+trap 'kill "${!names[@]}" 2>/dev/null; wait; exit 130' INT TERM
 
 wanted() {
 	local name=$1
@@ -55,11 +57,21 @@ judge() {
 	[ "$bad" -eq 0 ] || sed 's/^/       | /' "$file"
 }
 
-run() {
-	local name=$1 program=$2 begin=$SECONDS status
-	timeout --kill-after=20 "$LIMIT" "$program" >"$out/log" 2>&1 </dev/null
-	status=$?
-	judge "$name" "$status" "$out/log" $((SECONDS - begin))
+# begin NAME PROGRAM: in the background
+begin() {
+	timeout --kill-after=20 "$LIMIT" "$2" >"$out/${1//\//.}" 2>&1 </dev/null &
+	names[$!]=$1 begins[$!]=$SECONDS
+}
+
+# end MOST: waits until no more than so many are running, and judges those that are not
+end() {
+	local pid status
+	while [ ${#names[@]} -gt "$1" ]; do
+		wait -n -p pid "${!names[@]}"
+		status=$?
+		judge "${names[$pid]}" "$status" "$out/${names[$pid]//\//.}" $((SECONDS - begins[pid]))
+		unset "names[$pid]"
+	done
 }
 
 for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/test_*.sh; do
@@ -78,8 +90,13 @@ for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/t
 		fi
 		;;
 	esac
-	run "$name" "$program"
+	case $name in
+	net/*) end $((JOBS - 1)) ;;
+	*) end 0 ;;
+	esac
+	begin "$name" "$program"
 done
+end 0
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

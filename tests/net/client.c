@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * An honest client that measures: it connects, asks for a page if told to, reads until the server closes, and does that
- * again; many at once if told to. It says how many connections failed and why, and how long the handshakes took.
+ * again; many at once if told to. It says how many connections failed and why, and how long the handshakes took. SIGTERM: it
+ * begins no more.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -58,6 +60,13 @@ struct totals {
 static struct options options = { .concurrency = 1, .timeout_ms = 3000 };
 static struct totals totals;
 static int epoll_fd;
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
 
 static uint64_t now(void)
 {
@@ -207,6 +216,11 @@ static unsigned long tend(struct conn *conns, bool more)
 	return busy;
 }
 
+static bool begins_more(uint64_t end)
+{
+	return !stopped && now() < end && (!options.count || totals.tried < options.count);
+}
+
 static double run(void)
 {
 	struct conn *conns = calloc(options.concurrency, sizeof(*conns));
@@ -219,7 +233,7 @@ static double run(void)
 	if (!conns)
 		abort();
 	while (more || busy) {
-		more = now() < end && (!options.count || totals.tried < options.count);
+		more = begins_more(end);
 		busy = tend(conns, more);
 		n = epoll_wait(epoll_fd, events, 256, options.interval_ms || busy ? 10 : 0);
 		for (i = 0; i < n; i++) {
@@ -230,8 +244,7 @@ static double run(void)
 			else if (conn->step == STEP_ANSWER)
 				answer(conn);
 			/* The next one at once: tend() looks at everybody, which is for time-outs and pauses. */
-			if (conn->step == STEP_IDLE && !options.interval_ms && now() < end &&
-			    (!options.count || totals.tried < options.count))
+			if (conn->step == STEP_IDLE && !options.interval_ms && begins_more(end))
 				begin(conn);
 		}
 		last = now();
@@ -368,6 +381,7 @@ int main(int argc, char **argv)
 	long before;
 
 	parse(argc, argv);
+	signal(SIGTERM, stop);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	before = retransmissions();
 	seconds = run();

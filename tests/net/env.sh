@@ -68,6 +68,9 @@ within() {
 	done
 }
 
+# soon COMMAND...: the same, for what happens at once, or never: the machine may be slow, and stand still now and then
+soon() { within 30 "$@"; }
+
 # spawn server|client|behind NAME COMMAND...: in the background; output in $TMP/NAME.log, its process in $PID
 spawn() {
 	local side=$1 name=$2
@@ -82,8 +85,8 @@ killed() {
 	wait "$1" 2>/dev/null
 }
 
-# ends PID: waits until it is gone
-ends() { within "${2:-5}" sh -c "! kill -0 $1"; }
+# ends PID [SECONDS]: waits until it is gone
+ends() { within "${2:-30}" sh -c "! kill -0 $1"; }
 
 # ------------------------------------------------------------------------------------------------------------ shakeoff
 
@@ -144,13 +147,13 @@ daemon_start() {
 	local name
 	daemon_spawn --config "$CONF"
 	name=$(sed -n 's/^\[service \(.*\)\]/\1/p' "$CONF" | tail -n 1)
-	within 10 ready "$name" || bail "shakeoffd did not start"
+	soon ready "$name" || bail "shakeoffd did not start"
 }
 
 # daemon_start_bare [ARGUMENT...]: without a configuration
 daemon_start_bare() {
 	daemon_spawn "$@"
-	within 10 beats || bail "shakeoffd did not start"
+	soon beats || bail "shakeoffd did not start"
 }
 
 daemon_spawn() {
@@ -164,7 +167,7 @@ ready() { beats && { [ -z "$1" ] || [ -S "$RUN/$1.sock" ]; }; }
 
 daemon_stop() {
 	kill "$DAEMON_PID" 2>/dev/null
-	ends "$DAEMON_PID" 10 || bail "shakeoffd did not stop"
+	ends "$DAEMON_PID" || bail "shakeoffd did not stop"
 	wait "$DAEMON_PID" 2>/dev/null
 	# shellcheck disable=SC2034 # for tests
 	DAEMON_STATUS=$?
@@ -237,8 +240,8 @@ nginx_start() {
 	EOT
 	spawn server nginx env LD_PRELOAD="$preload" nginx -e "$TMP/nginx.log" -c "$TMP/nginx.conf"
 	NGINX_PID=$PID
-	within 10 client curl -sf -m 2 -o /dev/null "http://$SERVER4:$port/" || bail "nginx does not answer"
-	within 10 client curl -sgf -m 2 -o /dev/null "http://[$SERVER6]:$port/" || bail "nginx does not answer over IPv6"
+	soon client curl -sf -m 2 -o /dev/null "http://$SERVER4:$port/" || bail "nginx does not answer"
+	soon client curl -sgf -m 2 -o /dev/null "http://[$SERVER6]:$port/" || bail "nginx does not answer over IPv6"
 }
 
 nginx_stop() {
@@ -246,15 +249,10 @@ nginx_stop() {
 	ends "$NGINX_PID" || bail "nginx did not stop"
 }
 
-# TcpRetransSegs of the client's namespace.
-retransmissions() {
-	client sed -n 's/^Tcp: \([0-9]\)/\1/p' /proc/net/snmp | awk '{ print $12 }'
-}
-
 # server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/server.py under the preload; pid in $PID, output in $TMP/NAME.log
 server_start() {
 	spawn server "$1" env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$2" "$3" --mode "$4" --backlog "${5:-128}"
-	within 5 grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
+	soon grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
 }
 
 # plain_start NAME ADDRESS PORT MODE [ARGUMENT...]: the same as it is, without the preload
@@ -262,5 +260,5 @@ plain_start() {
 	local name=$1
 	rm -f "$TMP/$name.log"
 	spawn server "$name" python3 "$HERE/server.py" "$2" "$3" --mode "${@:4}"
-	within 5 grep -q listening "$TMP/$name.log" || bail "server.py does not listen on $2 port $3"
+	soon grep -q listening "$TMP/$name.log" || bail "server.py does not listen on $2 port $3"
 }

@@ -35,8 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOON_MS 3000
-#define A_WHILE_MS 150
+#define SOON_MS 20000
+#define A_WHILE_MS 100
 
 union address {
 	struct sockaddr sa;
@@ -530,7 +530,7 @@ static void fork_worker(int fd)
 	int connection;
 	char byte;
 
-	alarm(20);
+	alarm(60);
 	for (;;) {
 		connection = accept(fd, NULL, NULL);
 		if (connection >= 0 && recv(connection, &byte, 1, 0) == 1)
@@ -642,7 +642,7 @@ static void examine_close_everything(void)
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 	child = fork();
 	if (child == 0) {
-		alarm(20);
+		alarm(60);
 		for (i = 3; i < 20000; i++)
 			if (i != fd && i != client_netns && i != own_netns)
 				close(i);
@@ -658,7 +658,7 @@ static void examine_close_everything(void)
 	report(status == 0, "a child that closes every other descriptor, one by one, serves");
 	child = fork();
 	if (child == 0) {
-		alarm(20);
+		alarm(60);
 		i = fd > own_netns ? fd : own_netns;
 		if (i < client_netns)
 			i = client_netns;
@@ -700,7 +700,7 @@ static int serve_inherited(int fd)
 	socklen_t size = sizeof(address);
 	int theirs;
 
-	alarm(20);
+	alarm(60);
 	if (getsockname(fd, &address.sa, &size) < 0 || !same(&address, &own) ||
 	    int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
 		return 1;

@@ -15,15 +15,15 @@ def syn_in_established():
     client = Client(wire, port, family)
     client.connect()
     wire.send(client.frame("PA", b"GET / HTTP/1.0\r\n"))
-    client.receive(0.5)
+    client.receive()
     client.seq += 16
     wire.send(client.frame("S", seq=client.seq + 5000, ack=0, options=LINUX))
-    answer = client.receive(0.5)
+    answer = client.receive()
     tap.check(name + "a SYN in ESTABLISHED gets the kernel's challenge ACK",
               answer is not None and answer["TCP"].flags == "A" and answer["TCP"].ack == client.seq, repr(answer))
     wire.send(client.frame("PA", b"\r\n"))
     client.seq += 2
-    data, end = client.everything(1.0)
+    data, end = client.everything()
     tap.check(name + "and the connection goes on", data.startswith(b"HTTP/1.1 200") and end == "F", repr(data[:60]))
     return client
 
@@ -32,7 +32,7 @@ def close_to_time_wait(client):
     wire.send(client.frame("A"))
     wire.send(client.frame("FA"))
     client.seq += 1
-    client.receive(0.5)
+    client.receive()
 
 
 def reuse(old, newer):
@@ -40,14 +40,14 @@ def reuse(old, newer):
     client = Client(wire, port, family, sport=old.sport)
     client.isn = (old.seq + (100000 if newer else -100000)) & 0xffffffff
     client.options = [("MSS", 1400), ("SAckOK", b""), ("Timestamp", (2000 if newer else 500, 0)), ("NOP", None), ("WScale", 7)]
-    answer = client.syn(0.5)
+    answer = client.syn() if newer else client.syn(0.5)
     if not newer:
         tap.check(name + "TIME-WAIT: an older SYN opens nothing", answer is None, repr(answer))
         return
     tap.check(name + "TIME-WAIT: a newer SYN gets a SYN-ACK", answer is not None and "S" in str(answer["TCP"].flags), repr(answer))
     wire.send(client.frame("A", options=[("NOP", None), ("NOP", None), ("Timestamp", (2001, client.tsecr))]),
               client.frame("PA", b"GET / HTTP/1.0\r\n\r\n", options=[("NOP", None), ("NOP", None), ("Timestamp", (2001, client.tsecr))]))
-    data, end = client.everything(1.0)
+    data, end = client.everything()
     tap.check(name + "TIME-WAIT: and is served", data.startswith(b"HTTP/1.1 200") and end == "F", repr((data[:60], end)))
 
 

@@ -16,7 +16,7 @@ def served(what, client, at_once=False, **syn):
         return None
     # at_once: the ACK carries the data, so that nothing else has to get through to the socket.
     wire.send(*([] if at_once else [client.frame("A")]), client.frame("PA", b"hello\n"))
-    got = client.everything(1.0)
+    got = client.everything()
     tap.is_(what, got, (b"hello\n", "F"))
     client.seq = (client.seq + len(b"hello\n")) & 0xffffffff
     client.reset()  # where the server expects it
@@ -58,7 +58,7 @@ for family in (4, 6):
     client = Client(wire, port, family)
     frame = client.frame("S", b"early", seq=client.isn, ack=0, options=client.options)
     wire.send(frame)
-    answer = client.receive(1.0)
+    answer = client.receive()
     tap.check(name + "data on a SYN is not acknowledged", answer is not None and answer[TCP].ack == (client.isn + 1) & 0xffffffff,
               repr(answer))
 

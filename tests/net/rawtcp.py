@@ -14,6 +14,8 @@ from scapy.all import IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN  # noqa: F401
 SERVER_MAC, CLIENT_MAC = "02:00:00:09:00:01", "02:00:00:09:00:02"
 SERVER = {4: "10.9.0.1", 6: "2001:db8:9::1"}
 RAW = {4: "10.9.0.77", 6: "2001:db8:9::77"}
+# For what has to come, in seconds; what has not to come is waited for for a short time, which every caller says himself.
+PATIENCE = 10
 LINUX = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1000, 0)), ("NOP", None), ("WScale", 7)]
 
 
@@ -84,14 +86,14 @@ class Client:
         frame = frame / tcp
         return frame / Raw(payload) if payload else frame
 
-    def receive(self, timeout=1.0, wanted=lambda tcp: True):
+    def receive(self, timeout=PATIENCE, wanted=lambda tcp: True):
         """The next frame of this connection whose TCP header is wanted, or None."""
         for frame in self.wire.frames(timeout):
             if TCP in frame and frame[TCP].dport == self.sport and frame[TCP].sport == self.port and wanted(frame[TCP]):
                 return frame
         return None
 
-    def syn(self, timeout=1.0, **more):
+    def syn(self, timeout=PATIENCE, **more):
         """Sends the SYN; the SYN-ACK's frame or None (or an RST's)."""
         self.wire.send(self.frame("S", seq=self.isn, ack=0, options=self.options, **more))
         answer = self.receive(timeout, lambda tcp: tcp.flags.S or tcp.flags.R)
@@ -103,13 +105,13 @@ class Client:
                     self.tsecr = value[0]
         return answer
 
-    def connect(self, timeout=1.0):
+    def connect(self, timeout=PATIENCE):
         answer = self.syn(timeout)
         assert answer is not None and answer[TCP].flags.S, "no SYN-ACK"
         self.wire.send(self.frame("A"))
         return answer
 
-    def everything(self, timeout=1.0):
+    def everything(self, timeout=PATIENCE):
         """Reads until the server's FIN or RST: (bytes, 'F', 'R' or ''). Acknowledges nothing on the way."""
         data, expected, early = b"", self.ack, {}
         for frame in self.wire.frames(timeout):

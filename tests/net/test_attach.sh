@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 
 attached() { server ip -d link show dev s0 | grep -oE 'prog/xdp id [0-9]+'; }
-served() { client curl -s -m 5 "http://$SERVER4/"; }
+served() { client curl -s -m 20 "http://$SERVER4/"; }
 
 lab_up
 config web 80
 
 server ip link set dev s0 xdpdrv obj "$BUILD/handshake.bpf.o" sec xdp
 by_ip=$(attached)
-is "ip link: without a daemon other traffic passes" "$(client ping -c 1 -W 2 "$SERVER4" | grep -c ' 0% packet loss')" 1
+is "ip link: without a daemon other traffic passes" "$(client ping -c 1 -W 20 "$SERVER4" | grep -c ' 0% packet loss')" 1
 daemon_start
 nginx_start 80
 is "ip link: the daemon adopts the program" "$(attached)" "$by_ip"
@@ -20,7 +20,7 @@ at_least "ip link: by the hook" "$(counter ack_valid)" 1
 daemon_stop
 is "ip link: the program stays when the daemon stops" "$(attached)" "$by_ip"
 daemon_start
-within 5 served
+soon served
 is "ip link: the next daemon adopts it again" "$(served)/$(attached)" "served by nginx/$by_ip"
 daemon_stop
 check "shakeoff detach takes it off" server "$BUILD/shakeoff" detach s0
@@ -29,7 +29,7 @@ is "nothing is attached" "$(attached)" ""
 check "shakeoff attach" server "$BUILD/shakeoff" attach s0
 by_attach=$(attached)
 daemon_start
-within 5 served
+soon served
 is "shakeoff attach: the daemon adopts the program" "$(served)/$(attached)" "served by nginx/$by_attach"
 daemon_stop
 is "shakeoff attach: the program stays when the daemon stops" "$(attached)" "$by_attach"
@@ -38,7 +38,7 @@ is "nothing is attached" "$(attached)" ""
 refuses "a second detach says that there is nothing" 's0' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" detach s0
 
 daemon_start
-within 5 served
+soon served
 is "the daemon attaches: clients are served" "$(served)" "served by nginx"
 daemon_stop
 is "and detaches when it stops" "$(attached)" ""
@@ -48,7 +48,7 @@ check "shakeoff attach --mode generic" server "$BUILD/shakeoff" attach s0 --mode
 daemon_start
 # nginx has been served by its own socket meanwhile, and registers again by itself.
 has_server() { [ "$(queue servers)" -ge 1 ]; }
-within 10 has_server
+soon has_server
 is "generic mode: clients are served" "$(served)" "served by nginx"
 at_least "generic mode: by the hook" "$(counter ack_valid)" 1
 daemon_stop

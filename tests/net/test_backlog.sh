@@ -11,7 +11,7 @@ connects() { client python3 "$HERE/connects.py" "$@"; }
 hold_start() {
 	spawn server hold env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$1" 7000 --backlog "${2:-5}" --mode "${3:-hold}"
 	HOLD_PID=$PID
-	within 5 grep -q listening "$TMP/hold.log" || bail "the server does not listen"
+	soon grep -q listening "$TMP/hold.log" || bail "the server does not listen"
 }
 
 hold_stop() {
@@ -26,7 +26,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	config hold 7000 backlog=5 overflow=reset
 	daemon_start
 	hold_start "$address"
-	got=$(connects 10 "$address" 2)
+	got=$(connects 10 "$address" 10)
 	is "$address, reset: five connect, the sixth and all after it are refused" "$got" \
 		"connected connected connected connected connected refused refused refused refused refused"
 	at_least "$address, reset: the overflow is counted" "$(counter overflow)" 5
@@ -37,16 +37,16 @@ for address in "$SERVER4" "$SERVER6"; do
 	config hold 7000 backlog=5 overflow=drop
 	daemon_start
 	hold_start "$address"
-	spawn client five python3 "$HERE/connects.py" 5 "$address" 2 30
+	spawn client five python3 "$HERE/connects.py" 5 "$address" 10 600
 	five=$PID
-	within 5 grep -q connected "$TMP/five.log"
+	soon grep -q connected "$TMP/five.log"
 	is "$address, drop: five connect" "$(cat "$TMP/five.log")" "connected connected connected connected connected"
 	is "$address, drop: the sixth waits" "$(connects 1 "$address" 0.5)" waits
-	spawn client sixth python3 "$HERE/connects.py" 1 "$address" 8
+	spawn client sixth python3 "$HERE/connects.py" 1 "$address" 60
 	sixth=$PID
 	sleep 0.3
 	kill -USR1 "$HOLD_PID"
-	ends "$sixth" 10
+	ends "$sixth"
 	is "$address, drop: it connects once one is accepted" "$(cat "$TMP/sixth.log")" connected
 	kill "$five" 2>/dev/null
 	hold_stop
@@ -56,8 +56,8 @@ for address in "$SERVER4" "$SERVER6"; do
 	# a server that accepts serves them all
 	config hold 7000 backlog=5 overflow=reset
 	daemon_start
-	hold_start "$address" 5 collect
-	is "$address: with accept running all ten connect" "$(connects 10 "$address" 2)" \
+	hold_start "$address" 5 greet
+	is "$address: with accept running all ten connect" "$(connects 10 "$address" 10 greeted)" \
 		"connected connected connected connected connected connected connected connected connected connected"
 	hold_stop
 	daemon_stop
@@ -67,5 +67,5 @@ done
 config hold 7000 backlog=100 overflow=reset
 daemon_start
 hold_start "$SERVER4" 3
-is "listen(3) with backlog = 100: three connect" "$(connects 4 "$SERVER4" 2)" "connected connected connected refused"
+is "listen(3) with backlog = 100: three connect" "$(connects 4 "$SERVER4" 10)" "connected connected connected refused"
 is "queues shows the capacity" "$(queue send_q)" 3

@@ -6,10 +6,13 @@
 
 attached() { server ip -d link show dev s0 | grep -c 'prog/xdp'; }
 
-# connect, ask, wait for the answer for as long as it takes
+# connect, once there is a file if one is named, ask, wait for the answer for as long as it takes
 cat >"$TMP/patient.py" <<'EOT'
-import socket, sys
-conn = socket.create_connection((sys.argv[1], 7000), timeout=20)
+import os, socket, sys, time
+print("ready", flush=True)
+while len(sys.argv) > 2 and not os.path.exists(sys.argv[2]):
+    time.sleep(0.01)
+conn = socket.create_connection((sys.argv[1], 7000), timeout=60)
 print("connected", flush=True)
 conn.sendall(b"hello\n")
 print(conn.makefile().readline().strip(), flush=True)
@@ -22,19 +25,22 @@ server_start line "$SERVER4" 7000 line
 is "served before" "$(client python3 "$TMP/patient.py" "$SERVER4" | tail -n 1)" hello
 is "the program is attached" "$(attached)" 1
 
-daemon_kill
-spawn client meanwhile python3 "$TMP/patient.py" "$SERVER4"
+spawn client meanwhile python3 "$TMP/patient.py" "$SERVER4" "$TMP/go"
 waiting=$PID
-within 1 grep -q connected "$TMP/meanwhile.log"
-is "killed: for two seconds SYNs are still answered" "$(cat "$TMP/meanwhile.log")" connected
+soon grep -q ready "$TMP/meanwhile.log"
+daemon_kill
+touch "$TMP/go"
+within 2 grep -q connected "$TMP/meanwhile.log"
+is "killed: for two seconds SYNs are still answered" "$(tail -n 1 "$TMP/meanwhile.log")" connected
 sleep 2.2
 before=$(counter synack_sent)
 result=$(client timeout 3 python3 "$TMP/patient.py" "$SERVER4" 2>&1)
-is "killed: after two seconds no SYN is answered" "$(($(counter synack_sent) - before))/$result" "0/"
+is "killed: after two seconds no SYN is answered" "$(($(counter synack_sent) - before))/$result" "0/ready"
+at_least "killed: it is counted" "$(counter syn_daemon_down)" 1
 is "status tells that the daemon is gone" "$(alive)" false
 
 daemon_start
-ends "$waiting" 15
+ends "$waiting"
 is "restarted: who came meanwhile is served" "$(tail -n 1 "$TMP/meanwhile.log")" hello
 is "restarted: so is who comes now" "$(client python3 "$TMP/patient.py" "$SERVER4" | tail -n 1)" hello
 

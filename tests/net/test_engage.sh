@@ -6,9 +6,11 @@
 needs_admission
 
 in_the_middle() { # STEP ADDRESS [COMMAND...]
-	tap client python3 "$HERE/raw_engage.py" 7000 "$([ "$2" = "$SERVER4" ] && echo 4 || echo 6)" "$1" "${@:3}"
+	tap middle "$@"
 }
+middle() { client python3 "$HERE/raw_engage.py" 7000 "$([ "$2" = "$SERVER4" ] && echo 4 || echo 6)" "$1" "${@:3}"; }
 flood_of() { echo "$BUILD/tests/bench/flood" --dev c0 --dst "$1" --port 7000 --rate 200000 --seconds 0.5; }
+released=()
 syncookies() { server sh -c "echo $1 >/proc/sys/net/ipv4/tcp_syncookies"; }
 
 lab_up
@@ -17,7 +19,7 @@ daemon_start
 for address in "$SERVER4" "$SERVER6"; do
 	plain_start "line-$address" "$address" 7000 line --backlog 4096
 done
-within 2 shows "[$SERVER6]:7000" state peace || bail "the services are not found"
+soon shows "[$SERVER6]:7000" state peace || bail "the services are not found"
 
 # ---------------------------------------------------------------------------------------------------------------- peace
 
@@ -37,8 +39,8 @@ while True:
     conn, _ = listener.accept()
     conn.sendall(conn.recv(100))
     conn.close()'
-within 5 grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
-within 2 shows 0.0.0.0:7100 state peace || bail "it is not found"
+soon grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
+soon shows 0.0.0.0:7100 state peace || bail "it is not found"
 got=$(client python3 -c '
 import socket, sys
 for _ in range(5):
@@ -53,7 +55,7 @@ print(dict(zip(names, values))["TCPFastOpenPassive"])')
 at_least "at peace: with its data in the SYN" "$opened" 1
 
 plain_start mptcp 0.0.0.0 7101 line --mptcp
-within 2 shows 0.0.0.0:7101 left mptcp || bail "the MPTCP listener is not found"
+soon shows 0.0.0.0:7101 left mptcp || bail "the MPTCP listener is not found"
 is "an MPTCP client and an MPTCP listener speak MPTCP" "$(client python3 -c '
 import socket, sys
 conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
@@ -77,7 +79,7 @@ syncookies 2
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
 	touch_it() { client "$BUILD/tests/net/client" --dst "$address" --port 7000 --count 1 --request $'hello\n' && shows "$name" state peace; }
-	check "$address: at peace again" within 30 touch_it
+	check "$address: at peace again" within 60 touch_it
 	before=$(counter ack_kernel_cookie)
 	# shellcheck disable=SC2046 # words
 	in_the_middle cookie "$address" $(flood_of "$address")
@@ -85,10 +87,16 @@ for address in "$SERVER4" "$SERVER6"; do
 done
 syncookies 1
 
+# Both wait for the same ten seconds.
+for address in "$SERVER4" "$SERVER6"; do
+	# shellcheck disable=SC2046 # words
+	middle released "$address" $(flood_of "$address") >"$TMP/released-$address" 2>&1 || echo "not ok - released" >>"$TMP/released-$address" &
+	released+=($!)
+done
+wait "${released[@]}"
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
-	# shellcheck disable=SC2046 # words
-	in_the_middle released "$address" $(flood_of "$address")
+	tap cat "$TMP/released-$address"
 	is "$address: at peace after the flood" "$(shown "$name" state)" peace
 	at_least "$address: engaged twice or more" "$(shown "$name" engagements)" 2
 done
@@ -96,25 +104,26 @@ is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
 
 # tcp_syncookies = 0 switches off what completing a handshake for a listening socket needs.
 syncookies 0
-check "tcp_syncookies = 0: left to the kernel, and why is shown" within 5 shows "$SERVER4:7000" left syncookies
+check "tcp_syncookies = 0: left to the kernel, and why is shown" soon shows "$SERVER4:7000" left syncookies
 is "tcp_syncookies = 0: the kernel serves" "$(connections "$SERVER4" 7000 50)" 0/0/0
 syncookies 1
-check "tcp_syncookies = 1: at peace again" within 5 shows "$SERVER4:7000" state peace
+check "tcp_syncookies = 1: at peace again" soon shows "$SERVER4:7000" state peace
 
-# The threshold is the operator's.
+# The threshold is the operator's. (Of a generator that had to stand still the frames of half a second come at once: 150 are below
+# what the rate allows in 10 ms.)
 daemon_stop
 config_daemon
-discovered engage-rate=2000
+discovered engage-rate=20000
 daemon_start
-within 2 shows "$SERVER4:7000" state peace || bail "the services are not found"
+soon shows "$SERVER4:7000" state peace || bail "the services are not found"
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 300 --seconds 1 >/dev/null
-is "engage-rate = 2000: 300 SYNs a second are peace" "$(shown "$SERVER4:7000" state)" peace
-client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 5000 --seconds 1 >/dev/null
-is "engage-rate = 2000: 5,000 are a flood" "$(shown "$SERVER4:7000" state)" engaged
+is "engage-rate = 20,000: 300 SYNs a second are peace" "$(shown "$SERVER4:7000" state)" peace
+client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 200000 --seconds 1 >/dev/null
+is "engage-rate = 20,000: 200,000 are a flood" "$(shown "$SERVER4:7000" state)" engaged
 
 # A slow flood fills the listening socket's SYN queue.
 plain_start small 0.0.0.0 7102 line --backlog 64
-within 2 shows 0.0.0.0:7102 state peace || bail "the service is not found"
+soon shows 0.0.0.0:7102 state peace || bail "the service is not found"
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7102 --rate 100 --seconds 1 >/dev/null
 is "100 SYNs a second to a backlog of 64: the hook answers" "$(shown 0.0.0.0:7102 state)" engaged
 is "because of the SYN queue" "$(shown 0.0.0.0:7102 cause)" syn_queue

@@ -105,14 +105,14 @@ host_start() {
 		FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
 		"$BUILD/shakeoffd" --config "$TMP/h$1.conf" --run-dir "$TMP/run$1"
 	PIDS+=("$PID")
-	within 10 grep -q ready "$TMP/daemon$1.log" || bail "shakeoffd of host $1 did not start"
+	soon grep -q ready "$TMP/daemon$1.log" || bail "shakeoffd of host $1 did not start"
 	for port in $PORT_LISTENER $PORT_QUEUE $PORT_PEACE; do
 		preload=
 		[ "$port" != $PORT_QUEUE ] || preload=$BUILD/libshakeoff-preload.so
 		spawn "h$1" "server$1.$port" env LD_PRELOAD="$preload" SHAKEOFF_RUN_DIR="$TMP/run$1" \
 			python3 "$HERE/server.py" :: "$port" --mode line
 		PIDS+=("$PID")
-		within 5 grep -q listening "$TMP/server$1.$port.log" || bail "server.py of host $1 does not listen"
+		soon grep -q listening "$TMP/server$1.$port.log" || bail "server.py of host $1 does not listen"
 	done
 }
 
@@ -139,8 +139,8 @@ clocks() {
 		offset $((BASE + (n - 1) * $2 * 1000000)) $n
 	done
 	EPOCH=$(((now + BASE) / 64000000))
-	within 2 epoch_is 1 $EPOCH || bail "host 1 does not follow its clock"
-	within 2 epoch_is 2 $(((now + BASE + $2 * 1000000) / 64000000)) || bail "host 2 does not follow its clock"
+	soon epoch_is 1 $EPOCH || bail "host 1 does not follow its clock"
+	soon epoch_is 2 $(((now + BASE + $2 * 1000000) / 64000000)) || bail "host 2 does not follow its clock"
 }
 epoch_is() { [ "$(key_of "$1" epoch)" = "$2" ]; }
 
@@ -156,12 +156,18 @@ timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
 
 # answered_elsewhere WHAT ADDRESS PORT: what one host answered the other one serves
 answered_elsewhere() {
-	local sent taken result
-	sent=$(counted 1 synack_sent) taken=$(($(counted 2 ack_valid)))
-	result=$(client "$BUILD/tests/net/client" --dst "$2" --port "$3" --count $COUNT --request $'hello\n' --json)
+	local result
+	result=$(unrepeated by_both asks "$2" "$3" --count $COUNT --request $'hello\n')
 	is "$1, $2, $(name_of "$3"): failed, sent twice, SYN-ACKs by the first host, ACKs good at the second" \
-		"$(json failed <<<"$result")/$(json retransmissions <<<"$result")/$(($(counted 1 synack_sent) - sent))/$(($(counted 2 ack_valid) - taken))" \
-		"0/0/$COUNT/$COUNT"
+		"$(for key in failed retransmissions synacks acks; do json $key <<<"$result"; done | paste -sd /)" "0/0/$COUNT/$COUNT"
+}
+
+# by_both COMMAND...: its JSON with two fields more: SYN-ACKs of the first host, ACKs that were good at the second
+by_both() {
+	local sent taken result
+	sent=$(counted 1 synack_sent) taken=$(counted 2 ack_valid)
+	result=$("$@")
+	echo "${result%\}}, \"synacks\": $(($(counted 1 synack_sent) - sent)), \"acks\": $(($(counted 2 ack_valid) - taken))}"
 }
 
 everywhere() {
@@ -179,7 +185,7 @@ everywhere() {
 # One that gets its SYN-ACK, and speaks once its ACKs get through.
 cat >"$TMP/patient.py" <<'EOT'
 import os, socket, sys, time
-conn = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20)
+conn = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
 print("connected", flush=True)
 while not os.path.exists(sys.argv[3]):
     time.sleep(0.02)
@@ -204,7 +210,7 @@ begin() {
 			done
 		done
 		clients=$((clients + 2 * ${#PORTS[@]}))
-		within 3 all_connected $clients || bail "$1: no SYN-ACKs"
+		soon all_connected $clients || bail "$1: no SYN-ACKs"
 	done
 }
 
@@ -213,7 +219,7 @@ complete() {
 	local stamps address port pid
 	let_go
 	for pid in "${WAITING[@]}"; do
-		ends "$pid" 15
+		ends "$pid"
 	done
 	for stamps in 1 0; do
 		for address in $ADDRESS4 $ADDRESS6; do
@@ -225,14 +231,20 @@ complete() {
 	done
 }
 
-# across SKEW SECONDS WHAT: the second host enters another epoch between SYN-ACK and ACK
+# across SKEW SECONDS WHAT: the second host enters another epoch between SYN-ACK and ACK. If the machine is too slow for that, it is tried
+# again with more time.
 across() {
-	local epoch
-	clocks "$2" "$1"
-	epoch=$(key_of 2 epoch)
-	begin "$3"
+	local epoch earlier
+	for earlier in 0 10 25; do
+		clocks $(($2 - earlier)) "$1"
+		epoch=$(key_of 2 epoch)
+		begin "$3"
+		[ "$(key_of 2 epoch)" != "$epoch" ] || break
+		kill "${WAITING[@]}"
+		let_go
+	done
 	is "$3: the rotation is still to come" "$(key_of 2 epoch)" "$epoch"
-	within 10 epoch_is 2 $((epoch + 1)) || bail "no rotation"
+	within 60 epoch_is 2 $((epoch + 1)) || bail "no rotation"
 	complete "$3"
 }
 
@@ -243,7 +255,7 @@ set_across() {
 	epoch=$(key_of 2 epoch)
 	begin "$2"
 	offset $((BASE + $1 * 1000000)) 2
-	within 2 epoch_is 2 $((epoch + ($1 > 0 ? 1 : -1))) || bail "host 2 does not follow its clock"
+	soon epoch_is 2 $((epoch + ($1 > 0 ? 1 : -1))) || bail "host 2 does not follow its clock"
 	complete "$2"
 }
 
@@ -260,7 +272,7 @@ for n in 1 2; do
 	write_config $n "$([ $n = 1 ] && echo always || echo auto)"
 	kernel_admits || sed -i 's/handoff = listener/handoff = auto/' "$TMP/h$n.conf"
 	host_start $n
-	within 5 served $n || bail "host $n serves nothing"
+	soon served $n || bail "host $n serves nothing"
 done
 
 [ ${#PORTS[@]} -eq 1 ] || is "the second host is in peace" \
@@ -288,12 +300,12 @@ is "what the hosts know of the key they do not tell" "$(cat "$TMP"/daemon*.log <
 # The same with another key in one of the hosts: what came before was no accident.
 refused_before=$(counted 2 ack_bad_cookie)
 (umask 077 && "$BUILD/shakeoff" key generate >"$TMP/other" && mv "$TMP/other" "${KEY}2")
-within 5 grep -q 'a new key' "$TMP/daemon2.log" || bail "the key file is not read again"
+soon grep -q 'a new key' "$TMP/daemon2.log" || bail "the key file is not read again"
 clocks 20 0
 timestamps 1
 client python3 -c '
 import socket, sys
-conn = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+conn = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20)
 conn.sendall(b"hello\n")
 conn.settimeout(1)
 try:

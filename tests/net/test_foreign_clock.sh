@@ -15,6 +15,6 @@ for family in 4 6; do
 	kernel_admits || continue
 	plain_start "listener$family" "${!address}" 7001 line
 	shows_served() { [ "$(shown listener servers)" = $((family == 4 ? 1 : 2)) ]; }
-	within 3 shows_served || bail "the listening socket is not found"
+	soon shows_served || bail "the listening socket is not found"
 	tap client python3 "$HERE/raw_foreign_clock.py" 7001 $family
 done

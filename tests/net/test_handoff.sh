@@ -9,7 +9,7 @@ needs_admission
 served() {
 	local admitted accepted
 	admitted=$(counter ack_admitted) accepted=$(counter accepted)
-	"${2:-client}" "$BUILD/tests/net/client" --dst "${3:-$SERVER4}" --port "$1" --count 1 --timeout-ms 2000 --request $'hello\n' >/dev/null || echo "failed "
+	"${2:-client}" "$BUILD/tests/net/client" --dst "${3:-$SERVER4}" --port "$1" --count 1 --timeout-ms 30000 --request $'hello\n' >/dev/null || echo "failed "
 	[ "$(counter ack_admitted)" -eq "$admitted" ] || echo listener
 	[ "$(counter accepted)" -eq "$accepted" ] || echo queue
 }
@@ -24,21 +24,21 @@ check "auto, no server: the kernel refuses" refused "$SERVER4" 7000
 
 plain_start plain4 "$SERVER4" 7000 line
 plain=$PID
-check "auto, a plain server: its listening socket is found" within 1 shows auto served True
+check "auto, a plain server: its listening socket is found" soon shows auto served True
 is "auto, a plain server: the listener handoff" "$(shown auto handoff)/$(served 7000)" listener/listener
 killed "$plain"
-check "auto, no server any more: unserved" within 1 shows auto served False
+check "auto, no server any more: unserved" soon shows auto served False
 server_start preloaded "$SERVER4" 7000 line
-check "auto, a server under the preload: the queue handoff" within 1 shows auto handoff queue
+check "auto, a server under the preload: the queue handoff" soon shows auto handoff queue
 is "auto, a server under the preload: served from the queue" "$(served 7000)" queue
 
 plain_start plain4b "$SERVER4" 7001 line
 plain=$PID
-check "listener: a plain server" within 1 shows listener served True
+check "listener: a plain server" soon shows listener served True
 is "listener: served by its own socket" "$(served 7001)" listener
 killed "$plain"
 server_start refused "$SERVER4" 7001 line
-check "listener: a server under the preload is served by its own socket" within 2 shows listener served True
+check "listener: a server under the preload is served by its own socket" soon shows listener served True
 is "listener: though it asked for the queue" "$(served 7001)" listener
 matches "listener: the daemon says so" "$(cat "$TMP/shakeoffd.log")" 'listener'
 
@@ -63,7 +63,7 @@ is "s0: through the hook" "$(served 7003)" listener
 is "b1 has no program: the kernel" "$(served 7003 behind 10.9.1.1)" ""
 check "shakeoff attach b1, while the daemon runs" server "$BUILD/shakeoff" attach b1
 on_b1() { [ "$(served 7003 behind 10.9.1.1)" = listener ]; }
-check "b1: through the hook within 2 s" within 2 on_b1
+check "b1: through the hook" soon on_b1
 is "both interfaces share one datapath" "$(status datapaths.0.interfaces)/$(server "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys
 print(len(json.load(sys.stdin)["datapaths"]))')" '["s0", "b1"]/1'

@@ -18,13 +18,13 @@ queues = [queue for queue in json.load(sys.stdin)["queues"] if queue["service"] 
 print(*("%d/%d" % (queue["recv_q"], queue["send_q"]) for queue in queues))' "$1"
 }
 
-handed() { within 2 shows "$1" served True || bail "$1 is not found"; }
+handed() { soon shows "$1" served True || bail "$1 is not found"; }
 
 # ended PID: and its service with it
 ended() {
 	killed "$1"
 	no_service() { [ -z "$(services)" ]; }
-	within 2 no_service || bail "the service of a server that is gone stays"
+	soon no_service || bail "the service of a server that is gone stays"
 }
 
 lab_up
@@ -38,14 +38,14 @@ for engage in always auto; do
 		plain_start hold "$address" 7000 hold --backlog 5
 		hold=$PID
 		handed "$name"
-		is "$what, reset: five connect, the sixth and all after it are refused" "$(connects 10 "$address" 2)" \
+		is "$what, reset: five connect, the sixth and all after it are refused" "$(connects 10 "$address" 10)" \
 			"$five refused refused refused refused refused"
 		is "$what, reset: queues shows what waits" "$(queue_of "$name")" 5/5
 		at_least "$what, reset: the overflow is counted" "$(counter overflow)" 5
 		ended "$hold"
-		plain_start collect "$address" 7000 collect --backlog 5
+		plain_start greet "$address" 7000 greet --backlog 5
 		handed "$name"
-		is "$what: with accept running all ten connect" "$(connects 10 "$address" 2)" "$five $five"
+		is "$what: with accept running all ten connect" "$(connects 10 "$address" 10 greeted)" "$five $five"
 		ended "$PID"
 	done
 	daemon_stop
@@ -59,16 +59,16 @@ for engage in always auto; do
 		hold=$PID
 		handed "$(service_at "$address" 7000)"
 		rm -f "$TMP/five.log" "$TMP/sixth.log"
-		spawn client five python3 "$HERE/connects.py" 5 "$address" 2 30
+		spawn client five python3 "$HERE/connects.py" 5 "$address" 10 600
 		kept=$PID
-		within 5 grep -q connected "$TMP/five.log"
+		soon grep -q connected "$TMP/five.log"
 		is "$what, drop: five connect" "$(cat "$TMP/five.log")" "$five"
 		is "$what, drop: the sixth waits" "$(connects 1 "$address" 0.5)" waits
-		spawn client sixth python3 "$HERE/connects.py" 1 "$address" 8
+		spawn client sixth python3 "$HERE/connects.py" 1 "$address" 60
 		sixth=$PID
 		sleep 0.3
 		kill -USR1 "$hold"
-		ends "$sixth" 10
+		ends "$sixth"
 		is "$what, drop: it connects once one is accepted" "$(cat "$TMP/sixth.log")" connected
 		kill "$kept" 2>/dev/null
 		ended "$hold"
@@ -81,5 +81,5 @@ config hold 7000 handoff=listener backlog=3 overflow=reset
 daemon_start
 plain_start hold "$SERVER4" 7000 hold --backlog 100
 handed hold
-is "listen(100) with backlog = 3: three connect" "$(connects 4 "$SERVER4" 2)" "connected connected connected refused"
+is "listen(100) with backlog = 3: three connect" "$(connects 4 "$SERVER4" 10)" "connected connected connected refused"
 is "queues shows the capacity" "$(queue_of hold)" 3/3

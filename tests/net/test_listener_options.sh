@@ -14,12 +14,12 @@ for family in 4 6; do
 	address=SERVER$family
 	for port in 7000 7001; do
 		spawn server "info$family-$port" python3 "$HERE/server.py" "${!address}" $port --mode info
-		within 5 grep -q listening "$TMP/info$family-$port.log" || bail "server.py does not listen"
+		soon grep -q listening "$TMP/info$family-$port.log" || bail "server.py does not listen"
 	done
 done
 config info 7000 handoff=listener
 daemon_start
-within 5 shows info state engaged || bail "the service is not answered: $(shown info state) $(shown info left)"
+soon shows info state engaged || bail "the service is not answered: $(shown info state) $(shown info left)"
 
 for family in 4 6; do
 	before=$(counter ack_admitted)

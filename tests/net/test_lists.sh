@@ -12,21 +12,26 @@ serves() {
 	client python3 -c '
 import socket, sys
 try:
-    with socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=0.7, source_address=(sys.argv[1], 0)) as conn:
+    with socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=1.5, source_address=(sys.argv[1], 0)) as conn:
         conn.sendall(b"hello\n")
         sys.exit(conn.recv(100) != b"hello\n")
 except OSError:
     sys.exit(1)' "$@"
 }
 
-# whom PORT [ADDRESS FROM...]: which of the clients are answered
+# whom PORT: which of the clients are answered; all are asked at once
 whom() {
-	local served=
+	local from asked=() served=
 	for from in "$CLIENT4" "$OTHER4"; do
-		! serves "$from" "$SERVER4" "$1" || served+=" $from"
+		serves "$from" "$SERVER4" "$1" &
+		asked+=("$from $!")
 	done
 	for from in "$CLIENT6" "$OTHER6"; do
-		! serves "$from" "$SERVER6" "$1" || served+=" $from"
+		serves "$from" "$SERVER6" "$1" &
+		asked+=("$from $!")
+	done
+	for from in "${asked[@]}"; do
+		! wait "${from#* }" || served+=" ${from% *}"
 	done
 	echo "${served# }"
 }
@@ -104,21 +109,22 @@ check "delete --service" shakeoff list delete "$CLIENT4" --service web
 
 # A connection that exists.
 spawn client lasting python3 -c '
-import socket, sys, time
+import os, socket, sys, time
 conn = socket.create_connection((sys.argv[1], 80), timeout=20)
 print("connected", flush=True)
-sys.stdin.readline()
-for i in range(100):
-    time.sleep(0.1)
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)
+conn.settimeout(120)
 conn.sendall(b"late\n")
-print("served" if conn.recv(100) == b"late\n" else "cut", flush=True)' "$SERVER4"
-within 5 grep -q connected "$TMP/lasting.log"
+print("served" if conn.recv(100) == b"late\n" else "cut", flush=True)' "$SERVER4" "$TMP/speak"
+soon grep -q connected "$TMP/lasting.log"
 shakeoff block "$CLIENT4"
 before=$(counter blocked)
-within 15 sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff stats --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)[\"counters\"][\"blocked\"] <= $before)'"
+touch "$TMP/speak"
+check "what comes by connections that exist is dropped" soon grown blocked $((before + 1))
 check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"
 shakeoff list flush
-check "which go on when it is taken back" within 15 grep -q served "$TMP/lasting.log"
+check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting.log"
 
 # ------------------------------------------------------------------------------------------------------------ duration
 
@@ -128,8 +134,8 @@ shakeoff allow "$OTHER4"
 matches "list shows what is left of it" "$(shakeoff list show)" "^block 10.9.0.0/24 for 1h(29m5[0-9]s|30m)\$"
 is "both block" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 shakeoff allow 10.9.0.0/24
-check "--for ends: a shorter prefix holds again" within 5 serves "$CLIENT4" "$SERVER4" 80
-check "the daemon removes what has expired" within 5 holds 2
+check "--for ends: a shorter prefix holds again" soon serves "$CLIENT4" "$SERVER4" 80
+check "the daemon removes what has expired" soon holds 2
 shakeoff list flush
 
 for wrong in 0 5x 1m1h -3s; do
@@ -180,11 +186,7 @@ python3 -c '
 for i in range(1000000):
     address = 0x64000000 + i * 1021 % 0x40000000
     print(f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}")' >"$TMP/million"
-begin=$(date +%s%N)
-loaded=$(shakeoff list load "$TMP/million")
-ms=$((($(date +%s%N) - begin) / 1000000))
-is "a million entries are loaded" "$loaded" "1000000 entries loaded"
-at_most "in seconds: $ms ms" "$ms" 30000
+is "a million entries are loaded" "$(shakeoff list load "$TMP/million")" "1000000 entries loaded"
 is "and cost nobody else anything" "$(whom 80)" "$everybody"
 # Both kinds of commands at once: one replaces the maps, the others write to those in use.
 pids=()
@@ -203,7 +205,7 @@ mkfifo "$TMP/slow"
 shakeoff list load - <"$TMP/slow" >/dev/null &
 slow=$!
 exec 5>"$TMP/slow"
-check "a list that comes slowly keeps nobody waiting" timeout 5 nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" \
+check "a list that comes slowly keeps nobody waiting" timeout 60 nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" \
 	block "$CLIENT4"
 echo "$CLIENT6" >&5
 exec 5>&-
@@ -217,7 +219,7 @@ shakeoff list show >"$TMP/pager" &
 shown=$!
 exec 5<"$TMP/pager"
 read -r _ <&5
-check "a list that is shown in a pager keeps nobody waiting" timeout 5 nsenter --net="/run/netns/$LAB-server" \
+check "a list that is shown in a pager keeps nobody waiting" timeout 60 nsenter --net="/run/netns/$LAB-server" \
 	"$BUILD/shakeoff" block "$OTHER4"
 exec 5<&-
 wait $shown
@@ -227,8 +229,8 @@ shakeoff list flush
 
 pins=/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")
 # Until its server has found the new daemon a service has no addresses.
-comes_back() { within 5 shows web state engaged || bail "the server has not come back"; }
-listed() { shakeoff list show | sed 's/ for 59m.*/ for 59m/'; }
+comes_back() { soon shows web state engaged || bail "the server has not come back"; }
+listed() { shakeoff list show | sed 's/ for 5[0-9]m.*/ for 50m/'; }
 
 shakeoff block "$CLIENT4" --for 59m59s
 shakeoff block "$OTHER6" --service web
@@ -242,7 +244,7 @@ comes_back
 is "whose program blocks by them" "$(whom 80)" "$OTHER4"
 shakeoff list load "$TMP/next" >/dev/null
 is "what had been loaded still gives way to the next file, and nothing else" "$(listed)" \
-	"block $CLIENT4 for 59m
+	"block $CLIENT4 for 50m
 block $OTHER6
 block $OTHER6 service web"
 daemon_kill
@@ -251,7 +253,7 @@ is "after a crash the program still has them" "$(listed | wc -l)" 3
 daemon_stop
 mkdir -p "$TMP/unfit/web.sock/in-the-way"
 matches "a daemon that takes them up, and then cannot start" \
-	"$(server timeout 10 "$BUILD/shakeoffd" --config "$CONF" --run-dir "$TMP/unfit" 2>&1 | tr '\n' ' ')" 'hold again .*web.sock'
+	"$(server timeout 60 "$BUILD/shakeoffd" --config "$CONF" --run-dir "$TMP/unfit" 2>&1 | tr '\n' ' ')" 'hold again .*web.sock'
 check "leaves them as well" [ -e "$pins/list_filter" ]
 shakeoff attach s0 >/dev/null
 is "shakeoff attach takes them up, too" "$(listed | wc -l)" 3
@@ -288,7 +290,7 @@ waiting=$!
 sleep 1
 shakeoff detach s0 >/dev/null
 server "${own_lock[@]}" "$BUILD/shakeoff" attach s0 >/dev/null 6>&- &
-within 5 attached
+soon attached
 flock -u 6
 wait $waiting
 is "a block that had to wait holds in the program that is there then" "$(shakeoff list show)" "block $CLIENT4"
@@ -298,7 +300,7 @@ flock 6
 spawn server shakeoffd "${own_lock[@]}" "$BUILD/shakeoffd" --run-dir "$RUN" --config "$CONF" 6>&-
 # shellcheck disable=SC2034 # for ready
 DAEMON_PID=$PID
-check "a daemon does not wait for ever for a command that has stopped" within 20 ready web
+check "a daemon does not wait for ever for a command that has stopped" within 60 ready web
 matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be taken up: a command is busy with the lists'
 daemon_stop
 exec 6>&-
@@ -308,7 +310,7 @@ comes_back
 # ------------------------------------------------------------------------------------------------- without the daemon
 
 daemon_kill
-shakeoff block "$CLIENT4" --for 2s
+shakeoff block "$CLIENT4" --for 4s
 client python3 -c '
 import socket, sys
 try:
@@ -316,8 +318,9 @@ try:
 except OSError:
     pass' "$SERVER4"
 at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.blocked)" 1
-sleep 2.2
-is "an expired entry is not shown, though nobody has removed it" "$(shakeoff list show)/$(held)" /1
+nothing_shown() { [ -z "$(shakeoff list show)" ]; }
+check "an expired entry is not shown" soon nothing_shown
+is "though nobody has removed it" "$(held)" 1
 daemon_start
-check "a new daemon does" within 5 holds 0
-check "everybody is served again" within 10 serves "$CLIENT4" "$SERVER4" 80
+check "a new daemon does" soon holds 0
+check "everybody is served again" soon serves "$CLIENT4" "$SERVER4" 80

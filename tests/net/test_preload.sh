@@ -41,7 +41,7 @@ cat >"$TMP/serve.py" <<-'EOT'
 	behind = os.readlink(f"/proc/self/fd/{fd}").split("[")[1][:-1]
 	kind = "queue" if f" {behind} " in open("/proc/net/unix").read().replace("\n", " ") else "kernel"
 	listening = socket.socket(fileno=fd)
-	listening.settimeout(5)
+	listening.settimeout(20)
 	print("listening", flush=True)
 	connection, peer = listening.accept()
 	connection.sendall(f"{kind}, {peer[0]}".encode())
@@ -88,9 +88,9 @@ starter() { echo /usr/bin/python3 "$TMP/start.py" "$TMP" "$SERVER4" 7000; }
 for how in pass_fds stdin dup2 set_inheritable; do
 	# shellcheck disable=SC2046 # words
 	spawn server "$how" env LD_PRELOAD="$PRELOAD" $(starter) "$how"
-	within 5 grep -q listening "$TMP/$how.log"
+	soon grep -q listening "$TMP/$how.log"
 	is "$how: a program that inherits the listening socket accepts from the daemon's queue" \
-		"$(client timeout 5 bash -c "exec 3<>/dev/tcp/$SERVER4/7000; cat <&3")" "queue, $CLIENT4"
+		"$(client timeout 20 bash -c "exec 3<>/dev/tcp/$SERVER4/7000; cat <&3")" "queue, $CLIENT4"
 	check "$how: it ends" ends "$PID"
 done
 for how in default "set_inheritable(False)" close_fds "a duplicate closed"; do
@@ -105,24 +105,25 @@ killed "$PID"
 server_start any 0.0.0.0 7002 line
 any=$PID
 is "restarted on any address, a server gets what came for the one it had" \
-	"$(client timeout 5 bash -c "exec 3<>/dev/tcp/$SERVER4/7002; echo hello >&3; cat <&3")" hello
+	"$(client timeout 20 bash -c "exec 3<>/dev/tcp/$SERVER4/7002; echo hello >&3; cat <&3")" hello
 kill "$any"
 
 # nginx's workers have given up root; they register again by the listening socket that they inherited.
 nginx_start 80
 mapfile -t workers < <(pgrep -P "$NGINX_PID")
 daemon_kill
-page() { "$1" curl -sf -m 5 -o /dev/null "http://$SERVER4:80/" && "$1" curl -sgf -m 5 -o /dev/null "http://[$SERVER6]:80/"; }
+page() { "$1" curl -sf -m 20 -o /dev/null "http://$SERVER4:80/" && "$1" curl -sgf -m 20 -o /dev/null "http://[$SERVER6]:80/"; }
 check "daemon killed: nginx serves who comes past the hook" page server
 check "daemon killed: again" page server
 before=$(ticks "${workers[@]/%//stat}")
 sleep 2
-at_most "daemon killed: the workers do not spin (ticks in 2 s)" $(($(ticks "${workers[@]/%//stat}") - before)) 5
+at_most "daemon killed: the workers do not spin (ticks of CPU time, a tenth of those of two seconds)" \
+	$(($(ticks "${workers[@]/%//stat}") - before)) $((2 * $(getconf CLK_TCK) / 10))
 daemon_start
-check "daemon restarted: nginx serves" within 5 page client
-result=$(client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --count 500 --concurrency 8 --http --json)
+check "daemon restarted: nginx serves" soon page client
+result=$(asks "$SERVER4" 80 --count 500 --concurrency 8 --http)
 is "daemon restarted: none of 500 connections fails" "$(json failed <<<"$result")" 0
 is "nginx has nothing to say" "$(grep -v 'signal process started' "$TMP/nginx.log")" ""
 daemon_stop
-check "daemon stopped: nginx serves, through the kernel" within 5 page client
+check "daemon stopped: nginx serves, through the kernel" soon page client
 kill "$NGINX_PID"

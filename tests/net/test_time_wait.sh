@@ -15,7 +15,7 @@ for stamps in 1 0; do
 	client sh -c "echo $stamps >/proc/sys/net/ipv4/tcp_timestamps"
 	for address in "$SERVER4" "$SERVER6"; do
 		# nginx closes first (Connection: close).
-		result=$(client "$BUILD/tests/net/client" --dst "$address" --port 80 --count 5000 --http --json)
+		result=$(unrepeated asks "$address" 80 --count 5000 --http)
 		what="$address, client's timestamps $([ $stamps = 1 ] && echo on || echo off)"
 		is "$what: none of 5,000 connections over 1,000 ports fails" "$(json failed <<<"$result")" 0
 		is "$what: nothing is sent twice" "$(json retransmissions <<<"$result")" 0

@@ -94,14 +94,14 @@ void kernel_receives(const struct segment *segment)
 uint32_t kernel_cookie(const struct segment *syn)
 {
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval patience = { .tv_sec = 10 };
 	uint8_t packet[256], *tcp = packet + 20;
 	ssize_t len;
 
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_tcp_raw_check_syncookie_ipv4, NULL) != 1)
 		skip();
 	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	sysctl_set("/proc/sys/net/ipv4/tcp_syncookies", 2);
 	kernel_receives(syn);
 	do {

@@ -105,12 +105,12 @@ static int open_wire(void)
 	struct sockaddr_ll address = { .sll_family = AF_PACKET,
 				       .sll_protocol = htons(ETH_P_ALL),
 				       .sll_ifindex = if_nametoindex("c0") };
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval patience = { .tv_sec = 10 };
 
 	wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	if (wire < 0 || bind(wire, (struct sockaddr *)&address, sizeof(address)))
 		return -1;
-	return setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	return setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 }
 
 static int start(void **state)
@@ -222,9 +222,9 @@ static void client_asks(struct client *client, const struct segment *syn)
 
 static void accepts(void)
 {
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval patience = { .tv_sec = 10 };
 
-	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	accepted = accept(listener, NULL, NULL);
 	if (accepted < 0)
 		fail_msg("no connection came: %s", strerror(errno));
@@ -355,9 +355,9 @@ static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
 static void reads(const char *expected)
 {
 	char text[64] = { 0 };
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval patience = { .tv_sec = 10 };
 
-	setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	assert_int_equal(recv(accepted, text, strlen(expected), MSG_WAITALL), strlen(expected));
 	assert_string_equal(text, expected);
 }
@@ -422,7 +422,7 @@ static void a_segment_that_meets_the_socket_confirms_the_connection(void **state
 	(void)state;
 	listens(&ipv4, ipv4.server);
 	connects(&client, &linux_syn);
-	for (int i = 0; i < 100 && !(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED); i++) {
+	for (int i = 0; i < 10000 && !(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED); i++) {
 		wire_send(&client.ack);
 		usleep(1000);
 		assert_true(validated_get(&client.ack, &entry));
@@ -490,14 +490,16 @@ static void sockets_that_share_the_port_share_the_connections(void **state)
 		client_asks(&client, &syn);
 		wire_send(&client.ack);
 	}
-	usleep(50000);
-	while ((accepted = accept(listener, NULL, NULL)) >= 0) {
-		of_one++;
-		reset_socket(&accepted);
-	}
-	while ((accepted = accept(other_listener, NULL, NULL)) >= 0) {
-		of_other++;
-		reset_socket(&accepted);
+	for (int i = 0; i < 10000 && of_one + of_other < 32; i++) {
+		usleep(1000);
+		while ((accepted = accept(listener, NULL, NULL)) >= 0) {
+			of_one++;
+			reset_socket(&accepted);
+		}
+		while ((accepted = accept(other_listener, NULL, NULL)) >= 0) {
+			of_other++;
+			reset_socket(&accepted);
+		}
 	}
 	assert_int_equal(of_one + of_other, 32);
 	assert_true(of_one && of_other); /* 2^-31 that it is chance */
@@ -579,7 +581,8 @@ static void a_socket_that_is_gone_is_counted(void **state)
 	before = counters();
 	reset_socket(&listener);
 	wire_send(&client.ack);
-	usleep(20000);
+	for (int i = 0; i < 10000 && counters().unadmitted == before.unadmitted; i++)
+		usleep(1000);
 	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
 	assert_int_equal(harness.service->dequeued, 1);
 }

@@ -54,7 +54,7 @@ static int setup(void **state)
 {
 	uint64_t left = SHAKEOFF_ASKED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ASKED_PERIOD_NS;
 
-	if (left < SHAKEOFF_ASKED_PERIOD_NS / 4)
+	if (left < SHAKEOFF_ASKED_PERIOD_NS / 2)
 		usleep(left / 1000 + 1000);
 	memset(asked, 0, ASKED_SIZE);
 	listener = -1;

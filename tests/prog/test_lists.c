@@ -475,15 +475,12 @@ static void entries_that_go_do_not_disturb_a_sweep(void **state)
 
 #define MILLION 1000000u
 
-/* Bounds that hold on a slow machine, and under sanitizers. */
-#define LOAD_SECONDS 60
-
 static struct in_addr scattered(uint32_t i)
 {
 	return (struct in_addr){ htonl(0x01000000 + i * 2654435761u % 0xdf000000u) };
 }
 
-static void a_million_prefixes_are_loaded_in_seconds(void **state)
+static void a_million_prefixes_are_loaded(void **state)
 {
 	struct list list = { .entries = calloc(MILLION, sizeof(*list.entries)), .count = MILLION };
 	unsigned int wrong = 0;
@@ -499,7 +496,6 @@ static void a_million_prefixes_are_loaded_in_seconds(void **state)
 	begin = monotonic_ns();
 	assert_int_equal(datapath_lists_load(listed_datapath, &list), 0);
 	print_message("# a million prefixes in %.1f s\n", (monotonic_ns() - begin) / 1e9);
-	assert_in_range((monotonic_ns() - begin) / 1000000000, 0, LOAD_SECONDS);
 	for (uint32_t i = 0; i < MILLION; i += MILLION / 500) {
 		struct in_addr present = scattered(i), absent = { present.s_addr ^ htonl(1) };
 		char text[INET_ADDRSTRLEN];
@@ -529,7 +525,7 @@ int main(void)
 		cmocka_unit_test_setup(a_list_that_expires_altogether_costs_nothing, reset),
 		cmocka_unit_test_setup(a_list_that_is_loaded_meanwhile_ends_the_sweep, reset),
 		cmocka_unit_test_setup(entries_that_go_do_not_disturb_a_sweep, reset),
-		cmocka_unit_test_setup(a_million_prefixes_are_loaded_in_seconds, reset),
+		cmocka_unit_test_setup(a_million_prefixes_are_loaded, reset),
 	};
 	struct CMUnitTest tests[COUNT(cases) + COUNT(others)];
 

@@ -228,7 +228,7 @@ static void a_socket_in_time_wait_can_be_removed(void **state)
 	close(pair.server); /* the server's end closes first and keeps TIME-WAIT */
 	assert_int_equal(read(pair.client, &byte, 1), 0);
 	close(pair.client);
-	for (int i = 0; i < 100 && !search_tuple(&pair.tuple, 1u << TCP_TIME_WAIT).found; i++)
+	for (int i = 0; i < 1000 && !search_tuple(&pair.tuple, 1u << TCP_TIME_WAIT).found; i++)
 		usleep(10000);
 	assert_int_equal(search_tuple(&pair.tuple, 1u << TCP_TIME_WAIT).found, 1);
 
