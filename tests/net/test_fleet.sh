@@ -182,35 +182,40 @@ everywhere() {
 	done
 }
 
-# One that gets its SYN-ACK, and speaks once its ACKs get through.
+# Those that get their SYN-ACK, and speak once their ACKs get through: one each for every "ADDRESS PORT".
 cat >"$TMP/patient.py" <<'EOT'
-import os, socket, sys, time
-conn = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
-print("connected", flush=True)
-while not os.path.exists(sys.argv[3]):
-    time.sleep(0.02)
-conn.sendall(b"hello\n")
-print(conn.makefile().readline().strip(), flush=True)
+import os, socket, sys, threading, time
+go, log = sys.argv[1:3]
+def speak(address, port):
+    with open(f"{log}.{address}.{port}.log", "w") as out:
+        conn = socket.create_connection((address, int(port)), timeout=60)
+        print("connected", file=out, flush=True)
+        while not os.path.exists(go):
+            time.sleep(0.02)
+        conn.sendall(b"hello\n")
+        print(conn.makefile().readline().strip(), file=out, flush=True)
+for peer in sys.argv[3:]:
+    threading.Thread(target=speak, args=peer.split()).start()
 EOT
 
 all_connected() { [ "$(cat "$TMP"/patient.*.log 2>/dev/null | grep -c connected)" = "$1" ]; }
 
 # begin WHAT: clients everywhere, and none of their ACKs gets through
 begin() {
-	local stamps address port clients=0
+	local stamps address port peers=()
 	rm -f "$TMP"/patient.*.log
 	WAITING=()
 	hold
+	for address in $ADDRESS4 $ADDRESS6; do
+		for port in "${PORTS[@]}"; do
+			peers+=("$address $port")
+		done
+	done
 	for stamps in 1 0; do
 		timestamps $stamps
-		for address in $ADDRESS4 $ADDRESS6; do
-			for port in "${PORTS[@]}"; do
-				spawn client "patient.$stamps.$address.$port" python3 "$TMP/patient.py" "$address" "$port" "$TMP/go"
-				WAITING+=("$PID")
-			done
-		done
-		clients=$((clients + 2 * ${#PORTS[@]}))
-		soon all_connected $clients || bail "$1: no SYN-ACKs"
+		spawn client "patients.$stamps" python3 "$TMP/patient.py" "$TMP/go" "$TMP/patient.$stamps" "${peers[@]}"
+		WAITING+=("$PID")
+		soon all_connected $((${#WAITING[@]} * ${#peers[@]})) || bail "$1: no SYN-ACKs"
 	done
 }
 
