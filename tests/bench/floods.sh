@@ -3,7 +3,9 @@
 #
 # floods.sh [--json] [--seconds N] [--family 4|6] [--pace MB] [KIND...]: every kind of flood that the generator knows, or those that are named,
 # as fast as one CPU can, against an unmodified nginx in peace (listener handoff, engage = auto). Each twice from peace: alone,
-# and beside honest clients and a connection that transfers.
+# and beside honest clients and a connection that transfers; and beside the same behind an ideal filter, an XDP program that knows the
+# made-up sources and does nothing but drop what comes from them. What is lost there is lost to the veth pair and to the flood's
+# share of the CPU.
 #
 # --seconds  how long each flood lasts (default 4)
 # --pace     megabytes a second that the connection asks for (default 100; 0: all it can get, which the flood's CPU is missing in)
@@ -13,6 +15,7 @@
 #	passed       what the hook passed of it, dropped: by which verdicts, the first three
 #	honest       connections tried and failed during the flood
 #	transfer     bytes a second of an open connection during the flood, as a share of before
+#	ideal        the last three columns behind the ideal filter
 set -u
 
 json_wanted=0 seconds=4 family=4 pace=100 kinds=
@@ -84,7 +87,6 @@ alone() {
 
 beside() {
 	local honest transfer
-	peace
 	spawn client transfer python3 "$TOP/tests/bench/transfer.py" "$address" 80 /large "$pace"
 	transfer=$PID
 	sleep 2.5
@@ -93,23 +95,44 @@ beside() {
 	generated
 	kill -0 "$transfer" 2>/dev/null || bail "$1: the open connection was lost"
 	killed "$transfer"
-	echo "\"beside\": {\"flood\": $FLOODED, \"honest\": $honest}, \"transfer\": [$(sed 's/.*/[&]/; s/ /, /' "$TMP/transfer.log" | paste -sd,)]"
+	echo "{\"flood\": $FLOODED, \"honest\": $honest, \"transfer\": [$(sed 's/.*/[&]/; s/ /, /' "$TMP/transfer.log" | paste -sd,)]}"
 	rm "$TMP/transfer.log"
 }
 
 # --------------------------------------------------------------------------------------------------------------- rounds
 
-lab_up
+ours=$LAB ideal=$LAB-ideal
+leave() {
+	local status=$?
+	trap - EXIT
+	"$TOP/scripts/lab.sh" down "$ideal" >/dev/null 2>&1
+	LAB=$ours clean_up
+	exit "$status"
+}
+trap leave EXIT
+
+# lab NAME: with a server that has something large to give
+lab() {
+	LAB=$1
+	lab_up
+	nginx_start 80 4096 plain
+	truncate -s 256M "$TMP/www/large"
+}
+
+lab "$ideal"
+server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/ideal.bpf.o" sec xdp
+lab "$ours"
 config web 80 handoff=listener engage=auto
-nginx_start 80 4096 plain
-truncate -s 256M "$TMP/www/large"
 for kind in $kinds; do
 	say "$kind ..."
 	{
 		echo "{\"kind\": \"$kind\", "
 		alone "$kind"
-		echo ", "
+		echo ", \"beside\": "
+		peace
 		beside "$kind"
+		echo ", \"ideal\": "
+		LAB=$ideal beside "$kind"
 		echo "}"
 	} >"$TMP/line"
 	tr -d '\n' <"$TMP/line" >>"$TMP/results"
@@ -126,14 +149,24 @@ def rate(samples, begin, end):
     return (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0]) * 1e9 if len(within) > 1 else 0
 
 
+def met(run):
+    """What honest clients and an open connection met beside the flood."""
+    begin = run["flood"]["start_ns"]
+    idle = rate(run["transfer"], begin - 1.5e9, begin)
+    during = rate(run["transfer"], begin, begin + run["flood"]["seconds"] * 1e9)
+    return {
+        "honest_tried": run["honest"]["tried"],
+        "honest_failed": run["honest"]["failed"],
+        "transfer_before": round(idle),
+        "transfer_during": round(during),
+        "transfer_share": round(during / idle, 3) if idle else None,
+    }
+
+
 def row(line):
-    alone, beside, samples = line["alone"], line["beside"], line["transfer"]
+    alone = line["alone"]
     before, after, sent = alone["before"], alone["after"], alone["flood"]["sent"]
     verdicts = {name: (action, count - before["verdicts"][name][1]) for name, (action, count) in after["verdicts"].items()}
-    begin = beside["flood"]["start_ns"]
-    end = begin + beside["flood"]["seconds"] * 1e9
-    honest = beside["honest"]
-    idle = rate(samples, begin - 1.5e9, begin)
     segments = after["segments"] - before["segments"]
     return {
         "kind": line["kind"],
@@ -146,11 +179,8 @@ def row(line):
         "passed": sum(count for action, count in verdicts.values() if action == "PASS"),
         "dropped": {name: count for name, (action, count) in verdicts.items() if action == "DROP" and count},
         "answered": sum(count for action, count in verdicts.values() if action == "TX"),
-        "honest_tried": honest["tried"],
-        "honest_failed": honest["failed"],
-        "transfer_before": round(idle),
-        "transfer_during": round(rate(samples, begin, end)),
-        "transfer_share": round(rate(samples, begin, end) / idle, 3) if idle else None,
+        **met(line["beside"]),
+        "ideal": met(line["ideal"]),
     }
 
 
@@ -160,11 +190,12 @@ if json_wanted:
     sys.exit()
 print(f"\nIPv{family}, {seconds:g} s each, one CPU floods")
 print(f"  {'':<14}{'sent/s':>12}{'reached TCP':>20}{'fragments':>11}{'passed':>10}{'answered':>12}{'honest':>9}{'failed':>8}"
-      f"{'transfer':>10}  dropped")
+      f"{'transfer':>10}{'ideal: honest':>16}{'failed':>8}{'transfer':>10}  dropped")
 for row in rows:
     drops = sorted(row["dropped"].items(), key=lambda item: -item[1])[:3]
     reached = f"{row['reached_tcp']:,} ({row['share_reached_tcp']:.3%})"
     print(f"  {row['kind']:<14}{row['sent_per_second']:>12,}{reached:>20}{row['fragments']:>11,}{row['passed']:>10,}{row['answered']:>12,}"
-          f"{row['honest_tried']:>9,}{row['honest_failed']:>8,}{row['transfer_share'] or 0:>10.2f}  "
+          f"{row['honest_tried']:>9,}{row['honest_failed']:>8,}{row['transfer_share'] or 0:>10.2f}"
+          f"{row['ideal']['honest_tried']:>16,}{row['ideal']['honest_failed']:>8,}{row['ideal']['transfer_share'] or 0:>10.2f}  "
           + ", ".join(f"{name} {count:,}" for name, count in drops))
 EOT
