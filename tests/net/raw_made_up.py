@@ -20,5 +20,7 @@ for at in range(0, count, 20):  # the pair's ring holds 256 frames
     wire.send(*frames[at:at + 20])
     time.sleep(0.002)
 spread = time.monotonic() - begin
-answers = [frame[TCP].dport for frame in wire.frames(seconds) if TCP in frame and frame[TCP].sport == port]
+ports = {client.sport for client in clients}
+answers = [frame[TCP].dport for frame in wire.frames(seconds)
+           if TCP in frame and frame[TCP].sport == port and frame[TCP].dport in ports and frame[TCP].flags.S]
 print(len(set(answers)), len(answers) - len(set(answers)), 2 + math.ceil(spread))

@@ -10,6 +10,7 @@ server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--de
   greet    speak first, then as collect
   name     answer with the process's number, close
   slow     as line, but accept no more than 200 a second
+  crawl    as slow, but no more than 50
 """
 import argparse
 import hashlib
@@ -21,6 +22,9 @@ import struct
 import sys
 import threading
 import time
+
+
+PAUSE = {"slow": 0.005, "crawl": 0.02}  # seconds between two that are accepted
 
 
 def say(**what):
@@ -51,7 +55,7 @@ def serve(conn, peer, mode):
         if mode == "name":
             conn.sendall(b"%d\n" % os.getpid())
             return
-        if mode in ("line", "slow"):
+        if mode in ("line", *PAUSE):
             line = b""
             while not line.endswith(b"\n") and (data := conn.recv(4096)):
                 line += data
@@ -77,7 +81,7 @@ def main():
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--backlog", type=int, default=128)
-    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet", "name", "slow"])
+    parser.add_argument("--mode", default="collect", choices=["collect", "line", "info", "hold", "greet", "name", "slow", "crawl"])
     parser.add_argument("--mptcp", action="store_true")
     parser.add_argument("--reuseport", action="store_true")
     parser.add_argument("--device")
@@ -102,8 +106,7 @@ def main():
     while True:
         if args.mode == "hold":
             signal.sigwait([signal.SIGUSR1])
-        if args.mode == "slow":
-            time.sleep(0.005)
+        time.sleep(PAUSE.get(args.mode, 0))
         conn, peer = listener.accept()
         if args.mode == "hold":
             kept.append(conn)
