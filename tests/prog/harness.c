@@ -601,11 +601,22 @@ static void stay_on_one_cpu(void)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
+/* Clients that may have any port are not to get one that a test means for another. */
+static int ports_configure(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "we");
+
+	if (!file)
+		return -errno;
+	fprintf(file, "50000 60999\n");
+	return fclose(file) ? -errno : 0;
+}
+
 int harness_start(void **state)
 {
 	(void)state;
 	stay_on_one_cpu();
-	if (unshare(CLONE_NEWNET) || lo_configure()) {
+	if (unshare(CLONE_NEWNET) || lo_configure() || ports_configure()) {
 		print_error("no network namespace of its own: %s\n", strerror(errno));
 		return -1;
 	}
