@@ -84,7 +84,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)
 		return COOKIE_UNREADABLE;
-	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt, &walk.scratch->opening);
+	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt);
 }
 
 /* The judgement on an ACK, guesses told apart. */

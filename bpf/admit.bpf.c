@@ -91,7 +91,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 		return 0;
 	moment_read(&scratch->moment, walk->control);
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
-	    ack_judge(packet, walk, &scratch->opt, &scratch->opening) != COOKIE_GOOD)
+	    ack_judge(packet, walk, &scratch->opt) != COOKIE_GOOD)
 		return 0;
 	rcv_wscale = service_wscale(walk->service, &scratch->recent.profile, &opening->options);
 	admission_fill(admission, walk->service_id, &opening->options, rcv_wscale, &scratch->opt);

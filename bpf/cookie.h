@@ -11,17 +11,23 @@
  *	+---------------------------+-----+---+---+-----+ +------+------------------------------+
  *	  scale 15: not negotiated                         parity: lowest bit of the epoch
  *
- * One without carries them in the ISN:
+ * One without carries them in the ISN, hidden:
  *
  *	 31     28 27   26 25                          0
  *	+---------+-------+-----------------------------+    options: 0: smallest MSS, nothing else
  *	| options | epoch | MAC                         |             1 + 5 * (MSS class - 1) + option class, see below
- *	+---------+-------+-----------------------------+    epoch: its two lowest bits
+ *	+---------+-------+                             |    epoch: its two lowest bits
+ *	    XOR mask      |                             |    mask: the six lowest bits of a second hash
+ *	+-----------------+-----------------------------+
  *
  * MAC: the low bits of SipHash-2-4 over addresses, ports, client's ISN, whole epoch (32 bits) and option bits, under the
- * key of the epoch's slot. An ACK of random numbers is taken for good with 2 of 2^32 values (timestamps) or 2 of the 4
- * epoch values times 2^-26, which is 2^-27 (without); 3 instead of 2 where cookies of the next epoch are good as well.
- * What is done about 2^-27 is in shakeoff/asked.h.
+ * key of the epoch's slot. The second hash is the same with COOKIE_MASK for the option bits, which no options give: it does not
+ * depend on them, and whoever knows what a SYN offered and when still knows no bit of its cookie. The epoch is told by trying: its
+ * two bits are what ends most wrong tries before the MAC.
+ *
+ * An ACK of random numbers is taken for good with 2 of 2^32 values with timestamps, 2^-31. Without, each of 16 options has one
+ * good value of 2^32 in each of 2 epochs: 2^-27. 3 instead of 2 where cookies of the next epoch are good as well. What is done
+ * about 2^-27 is in shakeoff/asked.h.
  */
 #ifndef SHAKEOFF_BPF_COOKIE_H
 #define SHAKEOFF_BPF_COOKIE_H
@@ -44,6 +50,8 @@
 /* ISN of a cookie without */
 #define COOKIE_OPTIONS_SHIFT 28
 #define COOKIE_EPOCH_SHIFT 26
+#define COOKIE_HIDDEN (~0u << COOKIE_EPOCH_SHIFT)
+#define COOKIE_MASK 0x10u /* takes the place of the option bits, which are less */
 #define COOKIE_MSS_CLASSES 4
 #define COOKIE_OPTION_CLASSES 5
 
@@ -212,6 +220,44 @@ static __always_inline void cookie_begin(struct siphash *hash, const struct shak
 	}
 }
 
+/* Goes on from cookie_begin() with what comes before the last word: it is the same for all option bits of a beginning. */
+static __always_inline void cookie_go_on(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn)
+{
+	if (flow->ipv6) {
+		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
+		siphash_word(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
+	} else {
+		siphash_word(hash, flow->client[0] | ((__u64)client_isn << 32));
+	}
+}
+
+/* The last word. hash is a copy: what cookie_go_on() made of it serves another call. */
+static __always_inline __u64 cookie_mac(struct siphash hash, const struct cookie_flow *flow, __u32 client_isn,
+					__u32 bits)
+{
+	if (flow->ipv6)
+		return siphash_end(&hash, client_isn | ((__u64)flow->client_port << 32) | ((__u64)(bits & 0xff) << 48) |
+						  (47ull << 56));
+	return siphash_end(&hash,
+			   flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32) | (23ull << 56));
+}
+
+/* What hides options and epoch of a cookie without timestamps, in their place. hash: of cookie_go_on(). */
+static __always_inline __u32 cookie_mask(const struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn)
+{
+	return (__u32)cookie_mac(*hash, flow, client_isn, COOKIE_MASK) << COOKIE_EPOCH_SHIFT;
+}
+
+static __always_inline __u64 cookie_end_plain(const struct siphash *hash, const struct cookie_flow *flow,
+					      __u32 client_isn, __u32 epoch, __u32 bits)
+{
+	__u32 mask = cookie_mask(hash, flow, client_isn);
+	__u64 mac = cookie_mac(*hash, flow, client_isn, bits);
+
+	return (mac & ~(__u64)COOKIE_HIDDEN) |
+	       (((bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT)) ^ mask);
+}
+
 /*
  * The cookie of an epoch, from the hash that cookie_begin() began with the same cookie_beginning(): the lower half of what is
  * returned. The upper half is that of the MAC, which no SYN-ACK shows: it tells this cookie from others to who has the key alone.
@@ -219,23 +265,35 @@ static __always_inline void cookie_begin(struct siphash *hash, const struct shak
 static __always_inline __u64 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 epoch, __u32 bits)
 {
-	__u64 mac, unseen;
+	__u64 mac;
 
-	if (flow->ipv6) {
-		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
-		siphash_word(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
-		mac = siphash_end(hash, client_isn | ((__u64)flow->client_port << 32) | ((__u64)(bits & 0xff) << 48) |
-						(47ull << 56));
-	} else {
-		siphash_word(hash, flow->client[0] | ((__u64)client_isn << 32));
-		mac = siphash_end(hash, flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)bits << 32) |
-						(23ull << 56));
-	}
-	unseen = mac >> 32 << 32;
-	if (bits & COOKIE_TIMESTAMPS)
-		return unseen | (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
-	return unseen | (bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT) |
-	       (mac & ((1u << COOKIE_EPOCH_SHIFT) - 1));
+	cookie_go_on(hash, flow, client_isn);
+	if (!(bits & COOKIE_TIMESTAMPS))
+		return cookie_end_plain(hash, flow, client_isn, epoch, bits);
+	mac = cookie_mac(*hash, flow, client_isn, bits);
+	return (mac >> 32 << 32) | (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
+}
+
+/*
+ * Reads a cookie without timestamps as one of this epoch. hash: of cookie_begin(), for bits without timestamps. Returns its
+ * option bits and sets *unseen, as in cookie_end(); or -1: it is none.
+ */
+static __always_inline int cookie_read_plain(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
+					     __u32 epoch, __u32 cookie, __u32 *unseen)
+{
+	__u32 shown, bits;
+	__u64 mac;
+
+	cookie_go_on(hash, flow, client_isn);
+	shown = cookie ^ cookie_mask(hash, flow, client_isn);
+	if (((shown >> COOKIE_EPOCH_SHIFT) ^ epoch) & 3)
+		return -1;
+	bits = shown >> COOKIE_OPTIONS_SHIFT;
+	mac = cookie_mac(*hash, flow, client_isn, bits);
+	if (((__u32)mac ^ cookie) & ~COOKIE_HIDDEN)
+		return -1;
+	*unseen = mac >> 32;
+	return bits;
 }
 
 /* Both at once. */
@@ -259,30 +317,31 @@ static __always_inline __u32 cookie_tsval(__u32 clock_ms, __u32 bits)
 	return (__s32)(tsval - clock_ms) > 0 ? tsval - (1u << COOKIE_TS_BITS) : tsval;
 }
 
-/* The bits of cookie_encode() that an ACK brings back: cookie is its acknowledgment number - 1. */
-static __always_inline __u32 cookie_bits(__u32 cookie, __u32 tsecr, _Bool timestamps)
+/* The bits of cookie_encode() that an ACK with timestamps brings back. */
+static __always_inline __u32 cookie_bits(__u32 tsecr)
 {
-	return timestamps ? COOKIE_TIMESTAMPS | (tsecr & COOKIE_TS_MASK) : cookie >> COOKIE_OPTIONS_SHIFT;
+	return COOKIE_TIMESTAMPS | (tsecr & COOKIE_TS_MASK);
 }
 
 /*
- * Which epoch a cookie says that it is of. attempt: 0, then 1: a cookie with timestamps has one bit of it, which fits the
- * previous and the next epoch. accept_next: cookies of hosts whose clocks are ahead are good.
- * Returns 1 and sets *epoch, or 0: none that is still (or already) good.
+ * The epochs that a cookie may be of: of attempts 0 and 1, those that fit the one bit that a cookie with timestamps shows; of 0 to
+ * 2, all that are good, for one without. accept_next: cookies of hosts whose clocks are ahead are good.
+ * Return 1 and set *epoch, or 0: this attempt is none.
  */
-static __always_inline _Bool cookie_epoch(__u32 cookie, _Bool timestamps, __u32 now, _Bool accept_next, int attempt,
-					  __u32 *epoch)
+static __always_inline _Bool cookie_epoch(__u32 cookie, __u32 now, _Bool accept_next, int attempt, __u32 *epoch)
 {
-	__u32 ahead;
+	_Bool present = (cookie >> COOKIE_PARITY_SHIFT) == (now & 1);
 
-	if (timestamps)
-		ahead = (cookie >> COOKIE_PARITY_SHIFT) == (now & 1) ? 0 : attempt ? 1 : 3;
-	else
-		ahead = ((cookie >> COOKIE_EPOCH_SHIFT) - now) & 3;
-	if (ahead == 2 || (ahead == 1 && !accept_next) || (attempt && (!timestamps || ahead == 0)))
-		return 0;
-	*epoch = ahead == 3 ? now - 1 : now + ahead;
-	return 1;
+	*epoch = present ? now : attempt ? now + 1 : now - 1;
+	return !attempt || (!present && accept_next);
+}
+
+#define COOKIE_PLAIN_ATTEMPTS 3
+
+static __always_inline _Bool cookie_epoch_plain(__u32 now, _Bool accept_next, int attempt, __u32 *epoch)
+{
+	*epoch = attempt == 2 ? now + 1 : now - attempt;
+	return attempt < 2 || accept_next;
 }
 
 #endif

@@ -69,4 +69,49 @@ __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 	return cookie_end(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }
 
+/*
+ * Begins the hash of a cookie without timestamps, for an ACK of which every good epoch is tried: those of the present and the
+ * previous epoch are kept side by side. That of the next is not: its key may still be exchanged.
+ */
+static __always_inline _Bool epoch_begin_plain(struct scratch *scratch, __u32 epoch, struct siphash *hash)
+{
+	__u32 behind = scratch->moment.epoch - epoch, begun, slot = epoch % SHAKEOFF_KEY_SLOTS;
+	struct siphash *kept = behind ? &scratch->recent.previous : &scratch->recent.hashes[0];
+	struct recent *recent = &scratch->recent;
+	const struct shakeoff_key *key;
+
+	if (recent->hash_epoch != scratch->moment.epoch) {
+		recent->hash_epoch = scratch->moment.epoch;
+		recent->hashes_begun = 0;
+	}
+	begun = behind ? 1u << COOKIE_BEGINNINGS : 1;
+	if (behind <= 1 && (recent->hashes_begun & begun)) {
+		*hash = *kept;
+		return 1;
+	}
+	key = bpf_map_lookup_elem(&cookie_keys, &slot);
+	if (!key) /* cannot be: for the verifier */
+		return 0;
+	cookie_begin(hash, key, &scratch->packet.flow, epoch, 0);
+	if (behind <= 1) {
+		*kept = *hash;
+		recent->hashes_begun |= begun;
+	}
+	return 1;
+}
+
+/*
+ * Reads a cookie without timestamps for the packet in scratch as one of this epoch, which is the present one, the previous or the
+ * next. Returns its option bits, scratch->opening.unseen is then set; or -1: it is none. A global function: see scratch_get().
+ */
+__noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
+{
+	struct scratch *scratch = scratch_get();
+	struct siphash hash;
+
+	if (!scratch || !epoch_begin_plain(scratch, epoch, &hash))
+		return -1;
+	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->opening.unseen);
+}
+
 #endif

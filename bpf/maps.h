@@ -273,6 +273,7 @@ struct recent {
 	__u32 hash_epoch;
 	__u32 hashes_begun;                       /* a bit for each of the hashes that is good */
 	struct siphash hashes[COOKIE_BEGINNINGS]; /* of cookie_begin(), for hash_epoch; index: cookie_beginning() */
+	struct siphash previous;                  /* of the epoch before, without timestamps: bit COOKIE_BEGINNINGS */
 	/* Listener handoff: its socket, as it was at this tick. */
 	struct listening listener;
 	__u64 listener_tick;     /* 0: not looked up yet */

@@ -14,8 +14,10 @@
  *	+------------+------------+------------+------------+
  *
  * Where a cookie lies is told by 29 bits of its own MAC, of which no SYN-ACK shows anything: without the key nobody can aim at a
- * word, and who sends SYNs to have their cookies remembered gains nothing for other cookies of the same tuple. For those very
- * cookies he does: they are remembered, he knows their bits of options and epoch, and the 26 of MAC are left to guess.
+ * word, and who sends SYNs in a client's name to have their cookies remembered gains nothing for other cookies of that client. For
+ * those very cookies he does: each is one value of 2^32, all of which he has to guess, as options and epoch are hidden (cookie.h).
+ * Of his guesses 2^-32 pass after one SYN, and 2^-28 after one with each of the 16 sets of options that cookies tell apart; twice as
+ * many in the second or two in which cookies of two epochs are remembered.
  *
  * How many of the cookies that nobody was sent are taken for sent, while SYNs without timestamps come at this rate, and what is
  * left of 2^-27 then; both periods full:

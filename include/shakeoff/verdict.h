@@ -65,10 +65,10 @@
 	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
-	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about") \
+	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \
 	X(ACK_UNASKED, "ack_unasked", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                                                \
 	  "while cookies are guessed: a good one without timestamps that was sent to nobody lately")                   \
-	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK whose cookie is too old")              \
+	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK whose cookie is too old, as its timestamps tell")              \
 	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
 	X(RST_IGNORED, "rst_ignored", DROP, SHAKEOFF_COUNTS_STRAY, "an RST for no socket: a handshake given up, or noise") \

@@ -249,6 +249,8 @@ static inline const char *frame_read_ip(const uint8_t *ip, size_t len, struct re
 
 static inline const char *frame_read_tcp(const uint8_t *tcp, size_t len, struct reading *reading)
 {
+	size_t at;
+
 	if (len < 20 || tcp[12] >> 4 < 5 || (size_t)(tcp[12] >> 4) * 4 > len || tcp[12] & 0xf)
 		return "TCP header's length does not fit";
 	reading->sport = get16(tcp);
@@ -260,9 +262,8 @@ static inline const char *frame_read_tcp(const uint8_t *tcp, size_t len, struct 
 	reading->options_len = (tcp[12] >> 4) * 4 - 20;
 	reading->payload_len = len - 20 - reading->options_len;
 	memcpy(reading->options, tcp + 20, reading->options_len);
-	for (size_t at = 2; at <= 6 && at + 10 <= reading->options_len; at += 4) {
-		if (reading->options[at] != 8 || reading->options[at + 1] != 10)
-			continue;
+	at = reading->options[0] == 2 ? 6 : 2; /* what follows is no place to search: a clock may look like an option */
+	if (at + 10 <= reading->options_len && reading->options[at] == 8 && reading->options[at + 1] == 10) {
 		reading->timestamps = true;
 		reading->tsval = get32(reading->options + at + 2);
 		reading->tsecr = get32(reading->options + at + 6);

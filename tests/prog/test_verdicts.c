@@ -349,11 +349,12 @@ static void reach_ACK_UNASKED(void)
 
 static void reach_ACK_EXPIRED(void)
 {
-	const struct segment windows = WINDOWS_SYN;
+	const struct segment linux_syn = LINUX_SYN;
 	struct client client;
 
-	client_connect(&client, &windows);
+	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
+	put32(client.ack_options + 8, client.synack.tsval - (128000 & ~511)); /* the option bits are kept */
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 
