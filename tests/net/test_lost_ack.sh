@@ -30,9 +30,11 @@ queue_is() { [ "$(queue "$1")" = "$2" ]; }
 
 # served_late WHAT ADDRESS
 served_late() {
-	local before
-	before=$(counter synack_repeated)
-	is "$1: the server is heard" "$(heard "$2" 20)" "220 hello"
+	local before begun said
+	before=$(counter synack_repeated) begun=$(date +%s%N)
+	said=$(heard "$2" 20)
+	echo "# $1: after $((($(date +%s%N) - begun) / 1000000)) ms, with the client's start"
+	is "$1: the server is heard" "$said" "220 hello"
 	is "$1: the SYN-ACK was sent again for that, once" $(($(counter synack_repeated) - before)) 1
 	check "$1: nothing is half-open any more" soon queue_is half_open 0
 }
