@@ -204,6 +204,16 @@ print(*(service[sys.argv[2]] for service in services if service["name"] == sys.a
 }
 shows() { [ "$(shown "$1" "$2")" = "$3" ]; }
 
+# served_on NAME ADDRESS:PORT...: whether the service has a server on each of these. Those that find the daemon again, after it was
+# away, come one after the other.
+served_on() {
+	local addresses endpoint
+	addresses=$(shown "$1" addresses)
+	for endpoint in "${@:2}"; do
+		case $addresses in *"'$endpoint'"*) ;; *) return 1 ;; esac
+	done
+}
+
 # The names of all services that have a server, sorted, in one line.
 services() {
 	server "$BUILD/shakeoff" status --json | python3 -c '

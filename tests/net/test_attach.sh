@@ -47,8 +47,7 @@ is "and detaches when it stops" "$(attached)" ""
 check "shakeoff attach --mode generic" server "$BUILD/shakeoff" attach s0 --mode generic
 daemon_start
 # nginx has been served by its own socket meanwhile, and registers again by itself.
-has_server() { [ "$(queue servers)" -ge 1 ]; }
-soon has_server
+soon served_on web "$SERVER4:80"
 is "generic mode: clients are served" "$(served)" "served by nginx"
 at_least "generic mode: by the hook" "$(counter ack_valid)" 1
 daemon_stop

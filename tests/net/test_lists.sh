@@ -229,7 +229,7 @@ shakeoff list flush
 
 pins=/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")
 # Until its server has found the new daemon a service has no addresses.
-comes_back() { soon shows web state engaged || bail "the server has not come back"; }
+comes_back() { soon served_on web "$SERVER4:80" "[$SERVER6]:80" || bail "the server has not come back"; }
 listed() { shakeoff list show | sed 's/ for 5[0-9]m.*/ for 50m/'; }
 
 shakeoff block "$CLIENT4" --for 59m59s
