@@ -185,6 +185,38 @@ except ConnectionRefusedError:
 sys.exit(1)' "$@"
 }
 
+# fast_open_server: one with Fast Open on port 7100, found and in peace
+fast_open_server() {
+	server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
+	spawn server fastopen python3 -c '
+import socket
+listener = socket.create_server(("", 7100), backlog=128)
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+print("listening", flush=True)
+while True:
+    conn, _ = listener.accept()
+    conn.sendall(conn.recv(100))
+    conn.close()'
+	soon grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
+	soon shows 0.0.0.0:7100 state peace || bail "it is not found"
+}
+
+# fast_open COUNT: what so many clients with data in their SYN get from it, one after the other
+fast_open() {
+	client timeout 20 python3 -c '
+import socket, sys
+for _ in range(int(sys.argv[2])):
+    conn = socket.socket()
+    conn.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[1], 7100))
+    print(conn.recv(100).decode(), end=" ")
+    conn.close()' "$SERVER4" "$1"
+}
+
+# How many came in that way.
+fast_opened() { server python3 -c '
+names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
+print(dict(zip(names, values))["TCPFastOpenPassive"])'; }
+
 finish() {
 	local status=$?
 	trap - EXIT

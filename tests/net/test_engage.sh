@@ -29,30 +29,9 @@ done
 is "at peace no SYN is answered with a cookie" "$(counter synack_sent)" 0
 
 # Fast Open: data in the SYN, as soon as the client has the server's cookie for it.
-server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
-spawn server fastopen python3 -c '
-import socket
-listener = socket.create_server(("", 7100))
-listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
-print("listening", flush=True)
-while True:
-    conn, _ = listener.accept()
-    conn.sendall(conn.recv(100))
-    conn.close()'
-soon grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
-soon shows 0.0.0.0:7100 state peace || bail "it is not found"
-got=$(client python3 -c '
-import socket, sys
-for _ in range(5):
-    conn = socket.socket()
-    conn.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[1], 7100))
-    print(conn.recv(100).decode(), end=" ")
-    conn.close()' "$SERVER4")
-is "at peace a client with Fast Open is served" "$got" "hello hello hello hello hello "
-opened=$(server python3 -c '
-names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
-print(dict(zip(names, values))["TCPFastOpenPassive"])')
-at_least "at peace: with its data in the SYN" "$opened" 1
+fast_open_server
+is "at peace a client with Fast Open is served" "$(fast_open 5)" "hello hello hello hello hello "
+at_least "at peace: with its data in the SYN" "$(fast_opened)" 1
 
 plain_start mptcp 0.0.0.0 7101 line --mptcp
 soon shows 0.0.0.0:7101 left mptcp || bail "the MPTCP listener is not found"

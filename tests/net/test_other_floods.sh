@@ -115,36 +115,13 @@ done
 
 # ------------------------------------------------------------------------------------------------------------ Fast Open
 
-server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
-spawn server fastopen python3 -c '
-import socket
-listener = socket.create_server(("", 7100), backlog=128)
-listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
-print("listening", flush=True)
-while True:
-    conn, _ = listener.accept()
-    conn.sendall(conn.recv(100))
-    conn.close()'
-soon grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
-soon shows 0.0.0.0:7100 state peace || bail "it is not found"
-fast_open() { # COUNT
-	client timeout 20 python3 -c '
-import socket, sys
-for _ in range(int(sys.argv[2])):
-    conn = socket.socket()
-    conn.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[1], 7100))
-    print(conn.recv(100).decode(), end=" ")
-    conn.close()' "$SERVER4" "$1"
-}
-opened() { server python3 -c '
-names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
-print(dict(zip(names, values))["TCPFastOpenPassive"])'; }
+fast_open_server
 is "at peace a client with Fast Open is served" "$(fast_open 3)" "hello hello hello "
-at_least "with its data in the SYN" "$(opened)" 1
-before=$(opened) answered=$(counter ack_admitted)
+at_least "with its data in the SYN" "$(fast_opened)" 1
+before=$(fast_opened) answered=$(counter ack_admitted)
 flood syn "$SERVER4" 7100
 is "in a flood so it is, when it has the cookie for it" "$(fast_open 5)" "hello hello hello hello hello "
-is "with a handshake like others" "$(($(opened) - before))/$(($(counter ack_admitted) - answered))" 0/5
+is "with a handshake like others" "$(($(fast_opened) - before))/$(($(counter ack_admitted) - answered))" 0/5
 
 # ------------------------------------------------------------------------------------------- where the hook answers
 

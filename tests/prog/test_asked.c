@@ -87,6 +87,13 @@ static void guessed(void)
 	guessed_for(SHAKEOFF_GUESS_WARM_NS + SECOND);
 }
 
+/* A client whose SYN is answered while cookies are guessed. */
+static void guessed_client(struct client *client, const struct segment *syn)
+{
+	guessed();
+	client_connect(client, syn);
+}
+
 static size_t notes(void)
 {
 	size_t count = 0;
@@ -298,8 +305,7 @@ static void so_it_is_with_a_listening_socket(void **state)
 
 	(void)state;
 	listens();
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	forget_notes();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
@@ -313,8 +319,7 @@ static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **s
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	forget_notes();
 	again.seq += 1000;
 	assert_verdict(&again, SHAKEOFF_SYNACK_SENT);
@@ -328,8 +333,7 @@ static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
 	int bad = 0;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	assert_int_equal(notes(), 1);
 	for (uint32_t above = 0; above < 64; above++) {
 		struct segment guess = client.ack;
@@ -349,8 +353,7 @@ static void unasked_ones_keep_it_going(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	forget_notes();
 	harness.service->guess_pressure_ns -= SECOND;
 	window_is_nearly_full();
@@ -364,8 +367,7 @@ static void timestamps_need_no_note(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &linux_syn);
+	guessed_client(&client, &linux_syn);
 	assert_int_equal(notes(), 0);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
@@ -408,8 +410,7 @@ static void a_fleet_asks_nobody(void **state)
 
 	(void)state;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	assert_int_equal(notes(), 0);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
@@ -421,8 +422,7 @@ static void a_note_lives_into_the_next_period(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	notes_grow_older();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
@@ -432,8 +432,7 @@ static void and_not_into_the_one_after_that(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	notes_grow_older();
 	notes_grow_older();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
@@ -444,8 +443,7 @@ static void a_syn_that_is_sent_again_renews_it(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	notes_grow_older();
 	notes_grow_older();
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
@@ -457,8 +455,7 @@ static void an_ack_that_a_full_queue_ignores_renews_it(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	harness.service->capacity = 0;
 	for (int i = 0; i < 4; i++) {
 		notes_grow_older();
@@ -475,8 +472,7 @@ static void a_half_open_connection_needs_no_note(void **state)
 	struct client client;
 
 	(void)state;
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	forget_notes();
 	harness.control->half_open = 1;
 	entry.rcv_nxt++;
@@ -508,8 +504,7 @@ static void one_that_the_kernel_had_no_room_for_opens_again(void **state)
 
 	(void)state;
 	listens();
-	guessed();
-	client_connect(&client, &windows_syn);
+	guessed_client(&client, &windows_syn);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	forget_notes();
 	validated_age(&windows_syn, SECOND);
