@@ -140,7 +140,7 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	if (probe_take(skb))
 		return;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v4, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v5, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return;
 	packet = &walk.scratch->packet;
@@ -158,9 +158,14 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 		return;
 	if (!told && !admission_recover(skb, &walk, entry, &admission))
 		return;
-	/* The hint stays: another tuple of its slot may be on its way. */
 	if (entry)
 		entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
+	/*
+	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
+	 * way, and has nothing else.
+	 */
+	if (told)
+		filter_drop_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING);
 	count_admission(&admission, request_assign(skb, &packet->flow, &admission));
 }
 

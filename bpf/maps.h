@@ -80,7 +80,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct shakeoff_control);
-} shakeoff_v4 SEC(".maps");
+} shakeoff_v5 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -22,11 +22,11 @@
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 4
+#define SHAKEOFF_ABI 5
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v4"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v5"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
@@ -316,14 +316,14 @@ struct shakeoff_service {
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
 	__u32 pad2[3];
 
-	__u64 enqueued;      /* final ACKs validated and given on */
-	__u64 engaged_ns;    /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 pressure_ns;   /* when what keeps it engaged was last seen */
-	__u64 released_ns;   /* when it last went back to the kernel; 0: never */
-	__u64 window_ns;     /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
-	__u64 window_syns;   /* SYNs in it */
-	__u32 engagements;   /* how often it was engaged */
-	__u32 cause;         /* enum shakeoff_engage_cause: of the last time */
+	__u64 enqueued;    /* final ACKs validated and given on */
+	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
+	__u64 engaged_ns;  /* since when SYNs are answered with cookies; 0: they are not, now */
+	__u64 pressure_ns; /* when what keeps it engaged was last seen */
+	__u64 window_ns;   /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 window_syns; /* SYNs in it */
+	__u32 engagements; /* how often it was engaged */
+	__u32 cause;       /* enum shakeoff_engage_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
@@ -345,7 +345,7 @@ struct shakeoff_service {
 	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */
 	__u64 pad7[3];
 
-	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
+	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */
 	__u64 accepted;    /* taken by a server, and acknowledged by it */
 	__u64 from_kernel; /* of the accepted, those that the kernel's own handshake made (loopback, say) */
@@ -360,7 +360,7 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, dequeued) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
 /*
  * With a service's id: this one of its addresses is left to the kernel, under the service's SYN budget (LEFT_NETFILTER, listener

@@ -27,6 +27,8 @@
 
 #include <cmocka.h>
 
+#include <shakeoff/filter.h>
+
 #include "harness.h"
 #include "sockets.h"
 
@@ -414,7 +416,7 @@ static void a_duplicate_of_the_ack_opens_nothing(void **state)
 	assert_int_equal(counters().admitted - before.admitted, 1);
 }
 
-static void a_segment_that_meets_the_socket_confirms_the_connection(void **state)
+static void data_that_meets_the_socket_confirms_the_connection(void **state)
 {
 	struct shakeoff_validated entry = { 0 };
 	struct client client;
@@ -422,12 +424,24 @@ static void a_segment_that_meets_the_socket_confirms_the_connection(void **state
 	(void)state;
 	listens(&ipv4, ipv4.server);
 	connects(&client, &linux_syn);
+	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
 	for (int i = 0; i < 10000 && !(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED); i++) {
 		wire_send(&client.ack);
 		usleep(1000);
 		assert_true(validated_get(&client.ack, &entry));
 	}
 	assert_int_equal(entry.flags, SHAKEOFF_VALIDATED_ADMITTED | SHAKEOFF_VALIDATED_CONFIRMED);
+}
+
+/* Without the hint its later segments are not looked up. */
+static void an_ack_that_arrives_with_its_metadata_has_no_hint_any_more(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	connects(&client, &linux_syn);
+	assert_int_equal(filter_get(&client.ack, 0), SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED);
 }
 
 /* ---------------------------------------------------------------------------------------------- listening sockets */
@@ -527,6 +541,7 @@ static void without_metadata_the_cookie_is_read_again(void **state)
 	client_validated(&client, &linux_syn);
 	wire_send(&client.ack);
 	accepts();
+	assert_true(filter_get(&client.ack, 0) & SHAKEOFF_FILTER_PENDING);
 	assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
 	assert_int_equal(info.tcpi_options & OPTIONS_LINUX, OPTIONS_LINUX);
 	assert_int_equal(info.tcpi_snd_wscale, 7);
@@ -650,7 +665,8 @@ static const struct CMUnitTest others[] = {
 	TEST(data_with_the_final_ack_is_there_at_once),
 	TEST(data_right_behind_the_final_ack_is_there_too),
 	TEST(a_duplicate_of_the_ack_opens_nothing),
-	TEST(a_segment_that_meets_the_socket_confirms_the_connection),
+	TEST(data_that_meets_the_socket_confirms_the_connection),
+	TEST(an_ack_that_arrives_with_its_metadata_has_no_hint_any_more),
 	TEST(a_dual_stack_socket_gets_both_families),
 	TEST(a_socket_bound_to_the_device_gets_its_connections),
 	TEST(behind_a_vlan_tag_it_is_the_same),
