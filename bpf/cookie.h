@@ -258,6 +258,15 @@ static __always_inline __u64 cookie_end_plain(const struct siphash *hash, const 
 	       (((bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT)) ^ mask);
 }
 
+/* hash: of cookie_go_on(). */
+static __always_inline __u64 cookie_end_timestamps(const struct siphash *hash, const struct cookie_flow *flow,
+						   __u32 client_isn, __u32 epoch, __u32 bits)
+{
+	__u64 mac = cookie_mac(*hash, flow, client_isn, bits);
+
+	return (mac >> 32 << 32) | (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
+}
+
 /*
  * The cookie of an epoch, from the hash that cookie_begin() began with the same cookie_beginning(): the lower half of what is
  * returned. The upper half is that of the MAC, which no SYN-ACK shows: it tells this cookie from others to who has the key alone.
@@ -265,13 +274,9 @@ static __always_inline __u64 cookie_end_plain(const struct siphash *hash, const 
 static __always_inline __u64 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 epoch, __u32 bits)
 {
-	__u64 mac;
-
 	cookie_go_on(hash, flow, client_isn);
-	if (!(bits & COOKIE_TIMESTAMPS))
-		return cookie_end_plain(hash, flow, client_isn, epoch, bits);
-	mac = cookie_mac(*hash, flow, client_isn, bits);
-	return (mac >> 32 << 32) | (epoch << COOKIE_PARITY_SHIFT) | (mac & ((1u << COOKIE_PARITY_SHIFT) - 1));
+	return bits & COOKIE_TIMESTAMPS ? cookie_end_timestamps(hash, flow, client_isn, epoch, bits) :
+					  cookie_end_plain(hash, flow, client_isn, epoch, bits);
 }
 
 /*

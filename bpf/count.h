@@ -39,8 +39,10 @@ static __always_inline void count_service(__u32 service, __u32 counts)
 		return;
 	if (counts & SHAKEOFF_COUNTS_SYN)
 		counters->syn++;
-	if (counts & SHAKEOFF_COUNTS_SYNACK)
+	if (counts & SHAKEOFF_COUNTS_SYNACK) {
 		counters->synack++;
+		return; /* the commonest is nothing else */
+	}
 	if (counts & SHAKEOFF_COUNTS_ACK_VALID)
 		counters->ack_valid++;
 	if (counts & SHAKEOFF_COUNTS_ACK_INVALID)

@@ -29,20 +29,16 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
 }
 
 /*
- * The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). Begins from the hash that the last packet to
- * this address began, if it was of the same epoch. A global function: see scratch_get().
+ * The hash of cookie_begin() for packets like the one in scratch, from that of the last packet to this address, if it was of the same
+ * epoch. NULL cannot be: for the verifier.
  */
-__noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
+static __always_inline const struct siphash *epoch_begin(struct scratch *scratch, __u32 epoch, __u32 bits)
 {
-	struct scratch *scratch = scratch_get();
-	struct recent *recent;
+	__u32 beginning = cookie_beginning(scratch->packet.flow.ipv6, bits), slot = epoch % SHAKEOFF_KEY_SLOTS;
+	struct recent *recent = &scratch->recent;
+	const struct shakeoff_key *key;
 	struct siphash hash, *kept;
-	__u32 beginning;
 
-	if (!scratch) /* cannot be: for the verifier */
-		return 0;
-	recent = &scratch->recent;
-	beginning = cookie_beginning(scratch->packet.flow.ipv6, bits);
 	/*
 	 * Bounded where clang cannot drop it for what it knows: verifiers up to that of kernel 6.1 do not follow its 32-bit OR. And
 	 * made a pointer at once: clang spills the number otherwise, of which they forget the bound.
@@ -53,19 +49,31 @@ __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 	asm volatile("" : "+r"(kept));
 	if (recent->hash_epoch != epoch)
 		recent->hashes_begun = 0;
-	if (!(recent->hashes_begun & (1u << beginning))) {
-		__u32 slot = epoch % SHAKEOFF_KEY_SLOTS;
-		const struct shakeoff_key *key = bpf_map_lookup_elem(&cookie_keys, &slot);
+	if (recent->hashes_begun & (1u << beginning))
+		return kept;
+	key = bpf_map_lookup_elem(&cookie_keys, &slot);
+	if (!key)
+		return NULL;
+	cookie_begin(&hash, key, &scratch->packet.flow, epoch, bits);
+	*kept = hash;
+	recent->hash_epoch = epoch;
+	recent->hashes_begun |= 1u << beginning;
+	return kept;
+}
 
-		if (!key) /* likewise */
-			return 0;
-		cookie_begin(&hash, key, &scratch->packet.flow, epoch, bits);
-		*kept = hash;
-		recent->hash_epoch = epoch;
-		recent->hashes_begun |= 1u << beginning;
-	} else {
-		hash = *kept;
-	}
+/* The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). A global function: see scratch_get(). */
+__noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
+{
+	struct scratch *scratch = scratch_get();
+	const struct siphash *begun;
+	struct siphash hash;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	begun = epoch_begin(scratch, epoch, bits);
+	if (!begun)
+		return 0;
+	hash = *begun;
 	return cookie_end(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }
 

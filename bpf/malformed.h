@@ -10,15 +10,15 @@
  */
 static __always_inline _Bool source_is_impossible(const struct cookie_flow *flow)
 {
-	if (flow->ipv6) {
-		__u8 first = *(const __u8 *)flow->client;
-		_Bool zero = !(flow->client[0] | flow->client[1]);
-		_Bool unspecified_or_loopback = !flow->client[2] && (from_be32(flow->client[3]) & ~1u) == 0;
-
-		return first == 0xff || (zero && (unspecified_or_loopback || flow->client[2] == to_be32(0xffff)));
-	}
 	__u8 first = *(const __u8 *)flow->client;
 
+	if (flow->ipv6) {
+		_Bool unspecified_or_loopback = !flow->client[2] && (from_be32(flow->client[3]) & ~1u) == 0;
+
+		if (flow->client[0] | flow->client[1])
+			return first == 0xff;
+		return unspecified_or_loopback || flow->client[2] == to_be32(0xffff);
+	}
 	return first == 0 || first == 127 || (first & 0xf0) == 224 || flow->client[0] == 0xffffffff;
 }
 

@@ -54,7 +54,8 @@ struct answer {
 	__u64 tick;  /* 0: none */
 	__u64 offer; /* of offer_key() */
 	__u32 bits;  /* of cookie_encode() */
-	__u32 pad;
+	__u32 epoch;
+	struct siphash hash; /* of cookie_begin(), for these bits and this epoch */
 	struct reply reply;
 };
 

@@ -57,6 +57,7 @@ static __noinline void answer_prepare(const struct packet *packet, const struct 
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	struct reply *reply = &answer->reply;
 	_Bool ipv6 = packet->flow.ipv6;
+	const struct siphash *begun;
 	struct cookie_options options;
 	struct tcpopt ours = {};
 
@@ -75,8 +76,34 @@ static __noinline void answer_prepare(const struct packet *packet, const struct 
 	ours.wscale = service_wscale(walk->service, profile, &options);
 	reply->option_words = tcpopt_write_synack(reply->options, &ours, answer_room(packet), &reply->tsecr_word);
 	reply_prepare(reply, &packet->flow);
+	answer->epoch = walk->scratch->moment.epoch;
+	begun = epoch_begin(walk->scratch, answer->epoch, answer->bits);
+	if (begun)
+		answer->hash = *begun;
 	answer->offer = offer_key(packet, offer);
 	answer->tick = walk->scratch->moment.tick;
+}
+
+/* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
+static __always_inline void answer_number(const struct packet *packet, const struct walk *walk,
+					  const struct tcpopt *offer, struct answer *answer)
+{
+	struct reply *reply = &answer->reply;
+	struct siphash hash = answer->hash;
+	__u64 cookie;
+
+	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
+	if (answer->bits & COOKIE_TIMESTAMPS) {
+		cookie_go_on(&hash, &packet->flow, packet->seq);
+		reply->seq = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch, answer->bits);
+		reply->tsecr = offer->tsval;
+		return;
+	}
+	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
+	if (walk->service->guessed_ns)
+		asked_answered(walk, cookie >> 32);
+	reply->seq = (__u32)cookie;
+	reply->tsecr = 0;
 }
 
 static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
@@ -84,8 +111,6 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 {
 	const struct moment *moment = &walk->scratch->moment;
 	struct answer *answer = &walk->scratch->recent.answer;
-	struct reply *reply = &answer->reply;
-	__u64 cookie;
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
@@ -93,16 +118,11 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 		return SHAKEOFF_BAD_CHECKSUM;
 	if (!reply_is_within_budget(walk))
 		return SHAKEOFF_SYN_REPLY_BUDGET;
-	if (answer->tick != moment->tick || answer->offer != offer_key(packet, offer))
+	if (answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offer_key(packet, offer))
 		answer_prepare(packet, walk, offer, answer);
-	cookie = epoch_cookie(packet->seq, moment->epoch, answer->bits);
-	if (!(answer->bits & COOKIE_TIMESTAMPS) && walk->service->guessed_ns)
-		asked_answered(walk, cookie >> 32);
-	reply->seq = (__u32)cookie;
-	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
-	reply->tsecr = answer->bits & COOKIE_TIMESTAMPS ? offer->tsval : 0;
+	answer_number(packet, walk, offer, answer);
 	/* Inlined, as this is the one reply that has to be fast. */
-	if (!reply_build(ctx, packet, reply, walk->frame_len))
+	if (!reply_build(ctx, packet, &answer->reply, walk->frame_len))
 		return SHAKEOFF_SYN_INVALID;
 	half_open_answered(ctx, walk);
 	return SHAKEOFF_SYNACK_SENT;

@@ -70,12 +70,21 @@ static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_fl
 
 static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_flow *flow, const struct reply *reply)
 {
-	__u32 words[10] = { reply->ip[0], reply->ip[1] };
+	__u32 *words = (__u32 *)ip;
+	__u64 sum = 0;
 
-	__builtin_memcpy(&words[2], flow->server, 16);
-	__builtin_memcpy(&words[6], flow->client, 16);
-	__builtin_memcpy(ip, words, sizeof(*ip));
-	return csum_words(0, flow->client, 4);
+	words[0] = reply->ip[0];
+	words[1] = reply->ip[1];
+	/* Word by word, as the parser has stored them: clang makes pairs of a copy, and takes them apart again. */
+	UNROLL
+	for (int i = 0; i < 4; i++) {
+		__u32 client = flow->client[i];
+
+		words[2 + i] = flow->server[i];
+		words[6 + i] = client;
+		sum += client;
+	}
+	return sum;
 }
 
 static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cookie_flow *flow, const struct reply *reply,

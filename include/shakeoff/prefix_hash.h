@@ -12,12 +12,12 @@
 
 #include <shakeoff/byteorder.h>
 
-/* The prefix of an address as it lies in the packet, as one number. */
+/* The prefix of an address as it lies in the packet, as one number: another one for each prefix of a family. */
 static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(_Bool ipv6, const __be32 *address)
 {
 	if (ipv6)
-		return 1ull << 63 | (__u64)from_be32(address[0]) << 16 | from_be32(address[1]) >> 16;
-	return from_be32(address[0]) >> 8;
+		return address[0] | (__u64)(address[1] & to_be32(0xffff0000)) << 32;
+	return address[0] & to_be32(0xffffff00);
 }
 
 /*
