@@ -13,8 +13,8 @@
 
 #define SETS (1u << SHAKEOFF_VALIDATED_SET_BITS)
 
-/* As many as come in while a segment may follow its ACK, at 30,000 a second. */
-#define CONNECTIONS (30000 * SHAKEOFF_FOLLOW_NS / 1000000000)
+/* As many as come in while a segment may follow its ACK, at 120,000 a second. */
+#define CONNECTIONS (120000 * SHAKEOFF_FOLLOW_NS / 1000000000)
 
 typedef void (*make_fn)(struct shakeoff_tuple *tuple, uint32_t number);
 
