@@ -13,8 +13,8 @@
 #	queue     shakeoff's queue handoff          auto     its listener handoff, at peace (engage = auto)
 #	listener  its listener handoff, engaged     lookups  the same, the socket look-up spared to no SYN
 #
-# Of connections a second `pass` is what the handshakes are to be compared by: for any native XDP program a veth pair copies every
-# frame into a page of its own, which a network card's driver does not do for its own pages. `plain` tells what that comes to here.
+# For any native XDP program a veth pair copies every frame into a page of its own, which a network card's driver does not do with what
+# it has received: `pass` tells what part of the difference to `plain` that is.
 set -u
 
 json_wanted=0 rounds=9 family=4
