@@ -383,10 +383,8 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	_Bool sampled = 0;
 
-	if (pressed)
+	if (pressed || stance == STANCE_PEACE)
 		may_have_socket = filter_may_have(&packet->flow, walk->control);
-	else if (stance == STANCE_PEACE)
-		may_have_socket = filter_may_have_about(&packet->flow, walk->control);
 	spared = filter_spares(packet, stance, pressed, may_have_socket);
 	if (spared)
 		sampled = segment_is_sampled(walk);
@@ -396,10 +394,8 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 		verdict = segment_dismiss(ctx, packet, walk, stance);
 	if (verdict == VERDICT_NONE)
 		verdict = segment_look_up(ctx, packet, walk, stance, may_have_socket);
-	if (sampled && verdict == SHAKEOFF_SOCKET) {
-		filter_note(&packet->flow, walk->control, 0);
+	if (sampled && verdict == SHAKEOFF_SOCKET)
 		source_look(ctx, walk->service_id);
-	}
 	if (verdict_is_stray(verdict))
 		strays_count(packet, walk, sampled && !pressed ? stray_sample_weight(walk->service) : 1);
 	return verdict;

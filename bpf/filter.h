@@ -36,22 +36,6 @@ static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, con
 	return !filter || (filter->regions[slot >> SHAKEOFF_FILTER_REGION_BITS] && filter->slots[slot]);
 }
 
-/*
- * The same as far as the slot's region tells, which is nearly always in the nearest cache: enough for what only has to see most of
- * many.
- */
-static __always_inline _Bool filter_may_have_about(const struct cookie_flow *flow,
-						   const struct shakeoff_control *control)
-{
-	__u32 slot = filter_slot(flow) & (SHAKEOFF_FILTER_BYTES - 1);
-	const struct shakeoff_filter *filter;
-
-	if (!(control->flags & SHAKEOFF_FILTER_READY))
-		return 1;
-	filter = filter_get(control->filter_active);
-	return !filter || filter->regions[slot >> SHAKEOFF_FILTER_REGION_BITS];
-}
-
 /* What is there already is left: a write that changes nothing would take the cache line from the other CPUs. */
 static __always_inline void filter_set(struct shakeoff_filter *filter, __u32 slot, __u8 hints)
 {
@@ -62,7 +46,7 @@ static __always_inline void filter_set(struct shakeoff_filter *filter, __u32 slo
 		after &= ~SHAKEOFF_FILTER_AGE;
 	if (after != before)
 		*byte = after;
-	if (!(before & SHAKEOFF_FILTER_SOCKET)) /* or the region was marked with it */
+	if (!*region)
 		*region = 1;
 }
 

@@ -114,16 +114,13 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 }
 
 /*
- * A segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Of that a connection's
- * first data or its end tells soon enough; mere ACKs, most segments of a busy server, are spared the filter. Only tuples with the
- * hint cost the look-up.
+ * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
+ * tuples with the hint cost the look-up.
  */
 static __always_inline void listener_confirm(const struct packet *packet, const struct walk *walk)
 {
 	struct shakeoff_validated *entry;
 
-	if (packet->segment_len == packet->header_len && !(packet->flags & (TCP_FLAG_FIN | TCP_FLAG_RST)))
-		return;
 	if (!filter_has_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
 		return;
 	tuple_of(&packet->flow, &walk->scratch->tuple);
