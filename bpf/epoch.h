@@ -61,7 +61,10 @@ static __always_inline const struct siphash *epoch_begin(struct scratch *scratch
 	return kept;
 }
 
-/* The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). A global function: see scratch_get(). */
+/*
+ * The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). A global function: see
+ * scratch_get().
+ */
 __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	struct scratch *scratch = scratch_get();

@@ -7,7 +7,7 @@
  * bytes, when it validates an ACK and when it lets a SYN to a service pass; nobody clears one. The daemon builds the other
  * filter of the two from time to time from the sockets that there are, and then makes it the active one. A byte set in
  * vain costs a look-up; a byte is what several CPUs can set at once without an atomic instruction. Tuples of a slot share
- * its bits, so nobody takes another's away with his own.
+ * its bits. SOCKET nobody takes back; a hint that has served goes, and another tuple's of the slot with it.
  *
  * Slots lie in regions, with a byte for each that is set after a slot of it: while a host has a few thousand sockets, most
  * of a flood's SYNs find their region empty, in 16 KiB that stay in the nearest cache, where the slots would not.
@@ -19,7 +19,7 @@
 
 #define SHAKEOFF_FILTER_SOCKET 0x1 /* set whenever the byte is not 0 */
 
-/* Listener handoff; hints for a tuple of the slot, and nothing worse than a look-up follows from a wrong one. */
+/* Listener handoff; hints for a tuple of the slot, and nothing worse than a look-up follows from one too many. */
 #define SHAKEOFF_FILTER_PENDING 0x2     /* a validated ACK is on its way to the tc program */
 #define SHAKEOFF_FILTER_UNCONFIRMED 0x4 /* no segment has met its socket yet: see SHAKEOFF_VALIDATED_CONFIRMED */
 

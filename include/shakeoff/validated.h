@@ -7,8 +7,9 @@
  * as all the rest of the hook, and a table of many megabytes costs a page that no cache knows of for every connection. So it is
  * small, and a set that is full gives up its oldest. What must not be lost is what the next tenth of a second needs (segments that
  * follow an ACK before its socket exists): of 120,000 connections a second less than 5 in 1000 are gone by then. Beyond that it
- * tells late duplicates of ACKs, of the last ten thousand nearly all. One that it has forgotten may open a connection twice, as it may with
- * the kernel's cookies, which are never remembered; nor does he gain more who opens connections of chosen ports to fill one set.
+ * tells late duplicates of ACKs, of the last ten thousand nearly all. One that it has forgotten may open a connection twice, as
+ * with the kernel's cookies, which are never remembered; nor does he gain more who opens connections of chosen ports to fill one
+ * set.
  */
 #ifndef SHAKEOFF_VALIDATED_H
 #define SHAKEOFF_VALIDATED_H
