@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Servers that were started plainly, then `shakeoff attach` and a daemon without a configuration: all keep serving before, during
-# and after a flood, which the hook notices by itself. CONNECTIONS: how many are tried in a row.
+# and after a flood, which the hook notices by itself. CONNECTIONS: how many are tried in a row. RATE: SYNs a second of the floods.
 . "$(dirname "$0")/lib.sh"
 needs_admission
 
 CONNECTIONS=${CONNECTIONS:-2000}
-RATE=300000
+RATE=${RATE:-300000}
 
 # ------------------------------------------------------------------------------------------------ servers as they are
 
@@ -96,7 +96,7 @@ HONEST=()
 
 # flood ADDRESS PORT: until flood_ends flood $FLOOD_PID
 flood() {
-	flood_begins flood --dst "$1" --port "$2" --rate $RATE
+	flood_begins flood --dst "$1" --port "$2" --rate "$RATE"
 	FLOOD_PID=$PID
 }
 
