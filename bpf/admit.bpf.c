@@ -42,6 +42,7 @@
 #include "socket.h"
 #include "validated.h"
 
+#include "conntrack.h"
 #include "probe.h"
 
 /* So long after it was validated an ACK may still be on its way here, in ticks of any kernel (1 to 10 ms). */
@@ -134,8 +135,8 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	struct admission admission;
 	struct packet *packet;
 	struct walk walk = {};
+	_Bool told, assigned;
 	__u32 zero = 0;
-	_Bool told;
 
 	if (probe_take(skb))
 		return;
@@ -167,7 +168,10 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	 */
 	if (told)
 		filter_drop_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING);
-	count_admission(&admission, request_assign(skb, &packet->flow, &admission));
+	assigned = request_assign(skb, &packet->flow, &admission);
+	if (assigned)
+		conntrack_forget(skb, &packet->flow);
+	count_admission(&admission, assigned);
 }
 
 SEC("tc")

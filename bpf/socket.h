@@ -63,22 +63,32 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->left = listener_left(tcp);
 }
 
+static __always_inline void tuple_fill4(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)
+{
+	tuple->ipv4.saddr = flow->client[0];
+	tuple->ipv4.daddr = flow->server[0];
+	tuple->ipv4.sport = flow->client_port;
+	tuple->ipv4.dport = flow->server_port;
+}
+
+static __always_inline void tuple_fill6(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)
+{
+	__builtin_memcpy(tuple->ipv6.saddr, flow->client, sizeof(tuple->ipv6.saddr));
+	__builtin_memcpy(tuple->ipv6.daddr, flow->server, sizeof(tuple->ipv6.daddr));
+	tuple->ipv6.sport = flow->client_port;
+	tuple->ipv6.dport = flow->server_port;
+}
+
 /* The socket that a segment of this flow meets, with a reference to be released, or NULL. ctx: of XDP or of tc. */
 static __always_inline struct bpf_sock *socket_look_up(void *ctx, const struct cookie_flow *flow)
 {
 	struct bpf_sock_tuple tuple = {};
 
 	if (flow->ipv6) {
-		__builtin_memcpy(tuple.ipv6.saddr, flow->client, sizeof(tuple.ipv6.saddr));
-		__builtin_memcpy(tuple.ipv6.daddr, flow->server, sizeof(tuple.ipv6.daddr));
-		tuple.ipv6.sport = flow->client_port;
-		tuple.ipv6.dport = flow->server_port;
+		tuple_fill6(flow, &tuple);
 		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	}
-	tuple.ipv4.saddr = flow->client[0];
-	tuple.ipv4.daddr = flow->server[0];
-	tuple.ipv4.sport = flow->client_port;
-	tuple.ipv4.dport = flow->server_port;
+	tuple_fill4(flow, &tuple);
 	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
 }
 

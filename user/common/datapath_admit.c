@@ -39,6 +39,21 @@ bool datapath_can_admit(void)
 	return answer == CAN;
 }
 
+/* Whether the functions of bpf/conntrack.h are there: in the kernel itself, or in a module that has been loaded. */
+static bool conntrack_is_known(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf(), *module = NULL;
+	bool known = btf && btf__find_by_name_kind(btf, "bpf_ct_change_timeout", BTF_KIND_FUNC) > 0;
+
+	if (btf && !known) {
+		module = btf__load_module_btf("nf_conntrack", btf);
+		known = module && btf__find_by_name_kind(module, "bpf_ct_change_timeout", BTF_KIND_FUNC) > 0;
+	}
+	btf__free(module);
+	btf__free(btf);
+	return known;
+}
+
 /* ------------------------------------------------------------------------------------------------------------ find */
 
 struct tcx_programs {
@@ -147,6 +162,7 @@ static int admit_load(struct datapath *datapath)
 	object = admit__open();
 	if (!object)
 		return -errno;
+	object->rodata->conntrack_is_known = conntrack_is_known();
 	result = object_share_maps(object->obj, datapath);
 	if (!result)
 		result = admit__load(object);

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Connection tracking does not see the SYNs that the hook answers, and a firewall drops what it finds invalid: a client that uses a port
+# again, while the last connection from there is remembered, is served all the same.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+lab_up
+client sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse'
+server nft -f - <<-EOT || bail "nft refuses the rules"
+	table inet usual {
+		chain input {
+			type filter hook input priority filter; policy drop
+			iifname lo accept
+			ct state invalid counter drop
+			ct state established,related accept
+			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+			tcp dport 7000 accept
+		}
+	}
+EOT
+plain_start greet :: 7000 greet
+# greeted_again WHAT PORT: the same ports for each, so that the next ones meet what the last ones left
+greeted_again() {
+	local address
+	for address in "$SERVER4" "$SERVER6"; do
+		is "$1: $address greets whoever comes again from a port that ended with FIN" \
+			"$(client "$HERE/again.py" "$address" 7000 "$2" fin)" "greeted greeted greeted"
+		is "$1: $address greets whoever comes again from a port that ended with RST" \
+			"$(client "$HERE/again.py" "$address" 7000 $(($2 + 1)) reset)" "greeted greeted greeted"
+	done
+}
+
+config_daemon
+discovered engage=auto
+daemon_start
+check "the server is found" soon shows '*:7000' state peace
+greeted_again "peace" 40000
+daemon_stop
+
+config_daemon
+discovered engage=always
+daemon_start
+found '*:7000'
+admitted=$(counter ack_admitted)
+greeted_again "engaged" 40000
+is "engaged: all of them came through the hook" $(($(counter ack_admitted) - admitted)) 12
+daemon_stop
