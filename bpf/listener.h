@@ -83,7 +83,7 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	struct time_wait time_wait = {};
 
 	switch (listener_find(ctx, packet, walk, &time_wait)) {
-	case SOCKET_NONE: return SHAKEOFF_SYN_UNSERVED;
+	case SOCKET_NONE: return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}

@@ -163,8 +163,8 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 
 	if (may_have_socket || !listener_is_remembered(walk) || listener_free(recent, walk->service) <= 0)
 		found = listener_find(ctx, packet, walk, &time_wait);
-	if (found == SOCKET_NONE)
-		return SHAKEOFF_SYN_UNSERVED;
+	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
+		return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
 	if (recent->listener.left)

@@ -131,7 +131,8 @@ enum shakeoff_engage {
 	X(LEFT_TCP_AUTH, "tcp_auth", "a socket with TCP-MD5 or TCP-AO keys")                                           \
 	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules or NAT")      \
 	X(LEFT_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
-	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")
+	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
+	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")
 /* clang-format on */
 
 enum shakeoff_left {

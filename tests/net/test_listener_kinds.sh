@@ -27,6 +27,12 @@ all_admitted "one IPv6 address" "$SERVER6" 7002 200
 plain_start device 0.0.0.0 7003 line --device s0
 found '0.0.0.0:7003'
 all_admitted "bound to a device" "$SERVER4" 7003 200
+ip -n "$LAB-server" link add other0 type veth peer name other1 || bail "no second pair"
+plain_start elsewhere 0.0.0.0 7003 line --device other0 --mptcp
+plain_start only 0.0.0.0 7006 line --device other0
+check "bound to another device: it is left to the kernel, and why is shown" soon shows 0.0.0.0:7006 left device
+is "bound to another device: what it is there says nothing of a socket here" "$(shown 0.0.0.0:7003 state)" engaged
+all_admitted "bound to a device, beside one bound to another" "$SERVER4" 7003 200
 
 # A listener on an address beside one on any: the kernel's look-up decides, and so does ours.
 plain_start wide 0.0.0.0 7004 name --reuseport
@@ -53,9 +59,10 @@ print(len(count), min(count.values()) >= 40, sum(count.values()))' "$SERVER4" "$
 plain_start excluded 0.0.0.0 7090 line
 plain_start excluded2 "$SERVER4" 7091 line
 plain_start loopback 127.0.0.1 7092 line
+plain_start loopback2 0.0.0.0 7094 line --device lo
 plain_start after 0.0.0.0 7093 line
 found '0.0.0.0:7093'
-is "exclude = PORT, exclude = ADDRESS:PORT, a listener on loopback: no services" "$(services | grep -c ':709[012]')" 0
+is "exclude = PORT, exclude = ADDRESS:PORT, a listener on loopback: no services" "$(services | grep -c ':709[0124]')" 0
 is "an excluded port is the kernel's" "$(connections "$SERVER4" 7090 50)" 0/0/0
 is "so is an excluded address and port" "$(connections "$SERVER4" 7091 50)" 0/0/0
 
@@ -120,6 +127,33 @@ if vlan server s0 1 && vlan client c0 2; then
 	ip -n "$LAB-server" link del s0.9
 else
 	pass "VLAN device # SKIP this kernel has none"
+fi
+
+# A socket that is bound to a device above the interface: its SYNs come by, and the hook does not find it.
+ABOVE4=10.9.8.1 ABOVE_MAC=02:00:00:09:08:01
+above() {
+	ip -n "$LAB-server" link add link s0 name above0 address $ABOVE_MAC type macvlan mode bridge 2>/dev/null || return 1
+	ip -n "$LAB-server" address add $ABOVE4/24 dev above0
+	ip -n "$LAB-server" link set above0 up
+	ip -n "$LAB-server" neighbour replace 10.9.8.2 lladdr "$CLIENT_MAC" dev above0 nud permanent
+	ip -n "$LAB-server" route add 100.64.0.0/10 via 10.9.8.2 metric 1
+	ip -n "$LAB-client" address add 10.9.8.2/24 dev c0
+	ip -n "$LAB-client" neighbour replace $ABOVE4 lladdr $ABOVE_MAC dev c0 nud permanent
+}
+if above; then
+	plain_start above $ABOVE4 7020 line --device above0
+	check "macvlan: a socket bound to it is left to the kernel, and why is shown" soon shows $ABOVE4:7020 left device
+	is "macvlan: none of 100 connections fails, none comes through the hook" "$(connections $ABOVE4 7020 100)" 0/0/0
+	passed() { echo $(($(counter syn_left) + $(counter syn_unserved))); }
+	before_passed=$(passed) before_dropped=$(counter syn_budget)
+	client "$BUILD/tests/bench/flood" --dev c0 --dst $ABOVE4 --port 7020 --rate 100000 --seconds 2 --json >"$TMP/flood.log"
+	passed=$(($(passed) - before_passed)) dropped=$(($(counter syn_budget) - before_dropped))
+	at_most "macvlan: of a flood no more than the budget passes (20,000 a second)" \
+		$passed "$(tail -n 1 "$TMP/flood.log" | json seconds | awk '{ print int(20000 * ($1 + 0.5)) }')"
+	at_least "macvlan: the rest is dropped, and counted" $dropped $passed
+	ip -n "$LAB-server" link del above0
+else
+	pass "macvlan # SKIP this kernel has none"
 fi
 is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
 daemon_stop

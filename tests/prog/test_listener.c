@@ -331,6 +331,16 @@ static void what_is_left_to_the_kernel_gets_syns_within_the_budget(void **state)
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BUDGET);
 }
 
+static void a_socket_that_the_hook_does_not_find_gets_syns_within_the_budget(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = 0;
+	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+}
+
 static void segments_of_what_is_left_to_the_kernel_pass(void **state)
 {
 	const struct segment ack = { .flags = ACK };
@@ -918,6 +928,7 @@ int main(void)
 		TEST(without_keys_nothing_is_answered),
 		TEST(segments_of_a_socket_pass),
 		TEST(what_is_left_to_the_kernel_gets_syns_within_the_budget),
+		TEST(a_socket_that_the_hook_does_not_find_gets_syns_within_the_budget),
 		TEST(segments_of_what_is_left_to_the_kernel_pass),
 		TEST(an_mptcp_socket_is_left_to_the_kernel),
 		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),

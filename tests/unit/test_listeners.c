@@ -60,7 +60,7 @@ static void see(const char *text, uint16_t port)
 {
 	struct sock_diag_listener socket = listening(text, port);
 
-	assert_int_equal(listeners_see(&listeners, &socket), 0);
+	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
 }
 
 static void see_any(uint8_t family, bool dualstack, uint16_t port)
@@ -69,7 +69,7 @@ static void see_any(uint8_t family, bool dualstack, uint16_t port)
 
 	socket.family = family;
 	socket.dualstack = dualstack;
-	assert_int_equal(listeners_see(&listeners, &socket), 0);
+	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
 }
 
 static const char *name_at(const char *text, uint16_t port)
@@ -146,15 +146,68 @@ static void sockets_at_one_place_are_one_service(void **state)
 
 	(void)state;
 	socket.receive_buffer = 131072;
-	listeners_see(&listeners, &socket);
+	listeners_see(&listeners, &socket, false);
 	socket.backlog = 511;
 	socket.receive_buffer = 8192;
 	socket.ifindex = 3;
-	listeners_see(&listeners, &socket);
+	listeners_see(&listeners, &socket, false);
 	assert_int_equal(settle(), 1);
 	assert_int_equal(seen.now.sockets, 2);
 	assert_int_equal(seen.now.backlog, 511);
 	assert_int_equal(seen.now.receive_buffer, 8192);
+}
+
+static void see_on_device(uint32_t ifindex, bool elsewhere, bool mptcp)
+{
+	struct sock_diag_listener socket = listening("::", 80);
+
+	socket.family = AF_INET;
+	socket.ifindex = ifindex;
+	socket.mptcp = mptcp;
+	assert_int_equal(listeners_see(&listeners, &socket, elsewhere), 0);
+}
+
+static void one_on_a_device_where_the_hook_does_not_find_it_is_told(void **state)
+{
+	(void)state;
+	see_on_device(3, true, false);
+	assert_int_equal(settle(), 1);
+	assert_true(seen.now.elsewhere);
+	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "0.0.0.0:80");
+	/* The hook's program has come to the device. */
+	see_on_device(3, false, false);
+	assert_int_equal(settle(), 1);
+	assert_true(seen.before.elsewhere);
+	assert_false(seen.now.elsewhere);
+}
+
+/* Whichever of them the kernel lists first. */
+static void it_says_nothing_of_those_that_the_hook_finds(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		see_on_device(3, first, first);
+		see_on_device(4, !first, !first);
+		settle();
+		assert_false(seen.now.elsewhere);
+		assert_false(seen.now.mptcp);
+		assert_int_equal(seen.now.sockets, 1);
+		settle();
+	}
+	see_on_device(3, true, true);
+	see_on_device(4, true, false);
+	settle();
+	assert_true(seen.now.elsewhere);
+	assert_true(seen.now.mptcp);
+	assert_int_equal(seen.now.sockets, 2);
+}
+
+static void one_bound_to_lo_is_not_followed(void **state)
+{
+	(void)state;
+	see_on_device(LOOPBACK_IFINDEX, true, false);
+	assert_int_equal(settle(), 0);
+	assert_int_equal(listeners.count, 0);
 }
 
 static void a_changed_backlog_is_told(void **state)
@@ -162,16 +215,16 @@ static void a_changed_backlog_is_told(void **state)
 	struct sock_diag_listener socket = listening("::ffff:10.9.0.1", 80);
 
 	(void)state;
-	listeners_see(&listeners, &socket);
+	listeners_see(&listeners, &socket, false);
 	settle();
 	socket.backlog = 4096;
 	socket.waiting = 17;
-	listeners_see(&listeners, &socket);
+	listeners_see(&listeners, &socket, false);
 	assert_int_equal(settle(), 1);
 	assert_int_equal(seen.now.backlog, 4096);
 	/* What waits comes and goes. */
 	socket.waiting = 18;
-	listeners_see(&listeners, &socket);
+	listeners_see(&listeners, &socket, false);
 	assert_int_equal(settle(), 0);
 }
 
@@ -305,6 +358,7 @@ static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **
 {
 	const struct listener_facts plain = { .sockets = 1 }, mptcp = { .sockets = 1, .mptcp = true };
 	const struct listener_facts keys = { .sockets = 1, .tcp_auth = true };
+	const struct listener_facts elsewhere = { .sockets = 1, .elsewhere = true };
 	const struct left_host able = { 0 }, no_cookies = { .no_cookies = true };
 	const struct left_host old = { .cannot_admit = true, .no_cookies = true };
 
@@ -313,6 +367,7 @@ static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **
 	assert_int_equal(left_reason(&able, &plain, true), SHAKEOFF_LEFT_NETFILTER);
 	assert_int_equal(left_reason(&able, &keys, true), SHAKEOFF_LEFT_TCP_AUTH);
 	assert_int_equal(left_reason(&able, &mptcp, false), SHAKEOFF_LEFT_MPTCP);
+	assert_int_equal(left_reason(&able, &elsewhere, true), SHAKEOFF_LEFT_DEVICE);
 	assert_int_equal(left_reason(&no_cookies, &mptcp, false), SHAKEOFF_LEFT_SYNCOOKIES);
 	assert_int_equal(left_reason(&old, &mptcp, true), SHAKEOFF_LEFT_KERNEL);
 }
@@ -333,6 +388,9 @@ int main(void)
 		TEST(a_socket_that_has_gone_is_told_and_forgotten),
 		TEST(a_socket_that_has_gone_is_kept_for_its_service),
 		TEST(sockets_at_one_place_are_one_service),
+		TEST(one_on_a_device_where_the_hook_does_not_find_it_is_told),
+		TEST(it_says_nothing_of_those_that_the_hook_finds),
+		TEST(one_bound_to_lo_is_not_followed),
 		TEST(a_changed_backlog_is_told),
 		TEST(a_list_that_broke_off_changes_nothing),
 		TEST(the_most_specific_socket_gets_the_connection),

@@ -125,6 +125,18 @@ static void another_address_or_port_does_not(void **state)
 	assert_int_equal(check(NULL, port, &found), -EINVAL);
 }
 
+static void one_that_is_bound_to_lo_does_not(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+
+	(void)state;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
+		skip();
+	assert_int_equal(check(NULL, port, &found), -EINVAL);
+	assert_int_equal(check("::ffff:10.0.0.1", port, &found), -EINVAL);
+}
+
 static void what_does_not_listen_does_not(void **state)
 {
 	struct listening_socket found;
@@ -183,6 +195,7 @@ int main(void)
 		TEST(one_on_every_address_does),
 		TEST(an_ipv6_one_stands_for_both_families_unless_it_is_v6only),
 		TEST(another_address_or_port_does_not),
+		TEST(one_that_is_bound_to_lo_does_not),
 		TEST(what_does_not_listen_does_not),
 		TEST(a_receive_buffer_that_was_set_is_told),
 		TEST(one_of_another_network_namespace_does_not),

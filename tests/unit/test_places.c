@@ -47,7 +47,7 @@ static void listening(const char *text, uint8_t family)
 		.address = address(text), .port = 80, .family = family, .dualstack = family == AF_INET6, .backlog = 1
 	};
 
-	assert_int_equal(listeners_see(&listeners, &socket), 0);
+	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
 }
 
 /* "10.9.0.1=web 10.9.0.2=0.0.0.0:80"; a configured service without a socket: "web-". */

@@ -9,6 +9,9 @@
 
 #include <shakeoff/abi.h>
 
+/* lo has it in every network namespace (linux, include/net/net_namespace.h). */
+#define LOOPBACK_IFINDEX 1
+
 struct sock_diag_entry {
 	struct shakeoff_tuple tuple; /* IPv4 mapped, network byte order */
 	uint8_t family;              /* AF_INET, AF_INET6 */

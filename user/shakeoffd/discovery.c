@@ -158,7 +158,8 @@ static int see(void *context, const struct sock_diag_listener *socket)
 	if (discovery->own_inode_count && bsearch(&socket->inode, discovery->own_inodes, discovery->own_inode_count,
 						  sizeof(socket->inode), compare_inodes))
 		return 0;
-	return listeners_see(&discovery->listeners, socket);
+	return listeners_see(&discovery->listeners, socket,
+			     socket->ifindex && !interfaces_have(discovery->interfaces, socket->ifindex));
 }
 
 static void listener_changed(void *context, struct listener *listener, const struct listener_facts *before)
@@ -569,7 +570,7 @@ size_t discovery_count(const struct discovery *discovery)
 
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
 		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
-		   const struct discovery_host *host)
+		   const struct interfaces *interfaces, const struct discovery_host *host)
 {
 	int error;
 
@@ -578,6 +579,7 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 		.deliveries = deliveries,
 		.delivery_count = delivery_count,
 		.addresses = addresses,
+		.interfaces = interfaces,
 		.configured = calloc(delivery_count + 1, sizeof(*discovery->configured)),
 		.ports = calloc(PORTS, sizeof(*discovery->ports)),
 	};

@@ -17,6 +17,7 @@
 #include <shakeoffd/addresses.h>
 #include <shakeoffd/delivery.h>
 #include <shakeoffd/discovered.h>
+#include <shakeoffd/interfaces.h>
 #include <shakeoffd/places.h>
 #include <shakeoffd/selftest.h>
 
@@ -27,6 +28,7 @@ struct discovery {
 	struct delivery *deliveries; /* in the order of the configured services */
 	size_t delivery_count;
 	struct addresses *addresses;
+	const struct interfaces *interfaces;
 	struct selftest *selftest; /* what is new is tested before it is published; NULL: it is not */
 	bool follows;              /* there may be services with the listener handoff */
 
@@ -62,7 +64,7 @@ struct discovery_host {
 
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
 		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
-		   const struct discovery_host *host);
+		   const struct interfaces *interfaces, const struct discovery_host *host);
 void discovery_close(struct discovery *discovery);
 
 /* Something has changed; discovery_update() is to follow. */

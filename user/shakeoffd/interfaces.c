@@ -440,7 +440,7 @@ static void refresh_one(struct interfaces *interfaces, struct interface *interfa
 		lose(interfaces, interface, error ? NULL : &found);
 }
 
-static bool is_known(const struct interfaces *interfaces, unsigned int ifindex)
+bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex)
 {
 	for (size_t i = 0; i < interfaces->count; i++)
 		if (interfaces->list[i].ifindex == ifindex)
@@ -478,7 +478,7 @@ static void take_up_new(struct interfaces *interfaces)
 	if (datapath_list(&list, &count))
 		return;
 	for (size_t i = 0; i < count; i++)
-		if (list[i].ours && list[i].abi == SHAKEOFF_ABI && !is_known(interfaces, list[i].ifindex))
+		if (list[i].ours && list[i].abi == SHAKEOFF_ABI && !interfaces_have(interfaces, list[i].ifindex))
 			take_up(interfaces, &list[i]);
 	free(list);
 }

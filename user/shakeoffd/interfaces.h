@@ -46,6 +46,9 @@ struct interfaces {
  */
 int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls);
 
+/* Whether the program is, or is to be, on the one with this index. */
+bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
+
 /* Asks the kernel what a SYN-ACK offers on each interface, and publishes what has changed. Says what is wrong. */
 int interfaces_profile(struct interfaces *interfaces);
 

@@ -11,6 +11,8 @@ enum shakeoff_left left_reason(const struct left_host *host, const struct listen
 		return SHAKEOFF_LEFT_MPTCP;
 	if (facts->tcp_auth)
 		return SHAKEOFF_LEFT_TCP_AUTH;
+	if (facts->elsewhere)
+		return SHAKEOFF_LEFT_DEVICE;
 	return not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
 }
 

@@ -119,7 +119,16 @@ static uint8_t kind_of(const struct sock_diag_listener *socket, bool any)
 	return socket->dualstack ? LISTENER_DUALSTACK : LISTENER_IPV6;
 }
 
-int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket)
+/* The hook meets none of those elsewhere, whatever they are, and all of the others. */
+static void facts_of_place_add(struct listener_facts *facts, const struct listener_facts *more)
+{
+	if (facts->sockets && facts->elsewhere && !more->elsewhere)
+		*facts = (struct listener_facts){ 0 };
+	if (!facts->sockets || facts->elsewhere == more->elsewhere)
+		listener_facts_add(facts, more);
+}
+
+int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket, bool elsewhere)
 {
 	bool any = IN6_IS_ADDR_UNSPECIFIED(&socket->address);
 	uint8_t kind = kind_of(socket, any);
@@ -130,16 +139,17 @@ int listeners_see(struct listeners *listeners, const struct sock_diag_listener *
 		.receive_buffer = socket->receive_buffer,
 		.mptcp = socket->mptcp,
 		.tcp_auth = socket->tcp_auth,
+		.elsewhere = elsewhere,
 	};
 
-	if (!any && !own_addresses_may_have(&socket->address))
+	if (socket->ifindex == LOOPBACK_IFINDEX || (!any && !own_addresses_may_have(&socket->address)))
 		return 0;
 	listener = find(listeners, &socket->address, socket->port, kind);
 	if (!listener)
 		listener = add(listeners, &socket->address, socket->port, kind);
 	if (!listener)
 		return -ENOMEM;
-	listener_facts_add(&listener->fresh, &facts);
+	facts_of_place_add(&listener->fresh, &facts);
 	return 0;
 }
 
@@ -151,13 +161,14 @@ void listener_facts_add(struct listener_facts *facts, const struct listener_fact
 		facts->receive_buffer = more->receive_buffer;
 	facts->mptcp |= more->mptcp;
 	facts->tcp_auth |= more->tcp_auth;
+	facts->elsewhere |= more->elsewhere;
 	facts->sockets += more->sockets;
 }
 
 bool listener_facts_equal(const struct listener_facts *a, const struct listener_facts *b)
 {
 	return a->sockets == b->sockets && a->backlog == b->backlog && a->receive_buffer == b->receive_buffer &&
-	       a->mptcp == b->mptcp && a->tcp_auth == b->tcp_auth;
+	       a->mptcp == b->mptcp && a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere;
 }
 
 /* Calls back for every entry; the callback may forget it. */

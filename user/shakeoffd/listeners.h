@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The listening sockets of this network namespace, as a table that is brought up to date with a list of all sockets, and tells what
- * is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry; a bound device makes no other place.
+ * is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry. A bound device makes no other place, but sockets
+ * elsewhere, on devices where the hook does not find them, count only where there are no others.
  */
 #ifndef SHAKEOFF_LISTENERS_H
 #define SHAKEOFF_LISTENERS_H
@@ -26,6 +27,7 @@ struct listener_facts {
 	uint32_t receive_buffer; /* the least: every one of them can keep what it promises */
 	bool mptcp;              /* one of them */
 	bool tcp_auth;
+	bool elsewhere; /* one of them is bound to a device where the hook does not find it */
 };
 
 struct discovered;
@@ -53,8 +55,11 @@ struct listeners {
 int listeners_open(struct listeners *listeners);
 void listeners_close(struct listeners *listeners);
 
-/* Notes a socket of the present list, if its address can be one that is served (own_addresses.h). 0 or -ENOMEM. */
-int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket);
+/*
+ * Notes a socket of the present list, if its address can be one that is served (own_addresses.h) and it is not bound to lo.
+ * elsewhere: see listener_facts. 0 or -ENOMEM.
+ */
+int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket, bool elsewhere);
 
 /*
  * The list is complete: calls back for every entry that is not as it was; `before`: what it was then. An entry without sockets is

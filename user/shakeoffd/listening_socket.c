@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <common/cleanup.h>
+#include <common/sock_diag.h>
 #include <shakeoffd/listening_socket.h>
 
 #define MAX_GROUPS 256
@@ -65,7 +66,8 @@ int listening_socket_check(int fd, const struct config_service *service, struct 
 	socklen_t size = sizeof(found.cookie);
 
 	if (socket_int(fd, SO_PROTOCOL) != IPPROTO_TCP || socket_int(fd, SO_ACCEPTCONN) != 1 || !is_in_our_netns(fd) ||
-	    binding_of_socket(fd, &found.key) || !listens_for(service, &found.key))
+	    socket_int(fd, SO_BINDTOIFINDEX) == LOOPBACK_IFINDEX || binding_of_socket(fd, &found.key) ||
+	    !listens_for(service, &found.key))
 		return -EINVAL;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found.cookie, &size))
 		return -errno;

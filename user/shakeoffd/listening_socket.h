@@ -17,8 +17,8 @@ struct listening_socket {
 };
 
 /*
- * Is it a TCP socket in LISTEN, of the daemon's network namespace, on an address of the service? 0, or -EINVAL or
- * another negative errno.
+ * Is it a TCP socket in LISTEN, of the daemon's network namespace, on an address of the service, and not bound to lo? 0, or
+ * -EINVAL or another negative errno.
  */
 int listening_socket_check(int fd, const struct config_service *service, struct listening_socket *socket);
 

@@ -541,7 +541,7 @@ static int open_discovery(struct daemon *daemon)
 {
 	struct discovery_host host = discovery_host(&daemon->sysctls);
 	int error = discovery_open(&daemon->discovery, &daemon->config, daemon->deliveries, daemon->delivery_count,
-				   &daemon->slots, &daemon->addresses, &host);
+				   &daemon->slots, &daemon->addresses, &daemon->interfaces, &host);
 
 	if (!error && !host.can_admit && daemon->discovery.follows)
 		log_info("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_KERNEL));
