@@ -209,6 +209,21 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
 }
 
+static void sack_that_has_been_switched_off_since_is_not_used(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	profile.admits = 1;
+	profile.sack = 0;
+	interface_set(&profile);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_int_equal(admission_read().flags, ADMISSION_TIMESTAMPS);
+}
+
 static void data_with_the_final_ack_goes_on_with_it(void **state)
 {
 	struct client client;
@@ -1036,6 +1051,7 @@ int main(void)
 		TEST(without_options_nothing_is_negotiated),
 		TEST(the_services_window_scale_is_told_as_it_was_offered),
 		TEST(ecn_is_taken_up_where_the_kernel_would),
+		TEST(sack_that_has_been_switched_off_since_is_not_used),
 		TEST(data_with_the_final_ack_goes_on_with_it),
 		TEST(the_daemons_heartbeat_does_not_matter),
 		TEST(a_dual_stack_socket_listens_for_ipv4),
