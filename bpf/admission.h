@@ -24,7 +24,9 @@ struct admission {
 	__u32 flags; /* ADMISSION_* */
 };
 
+/* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
 static __always_inline void admission_fill(struct admission *admission, __u32 service,
+					   const struct shakeoff_interface *profile,
 					   const struct cookie_options *options, __u8 rcv_wscale,
 					   const struct tcpopt *opt)
 {
@@ -35,8 +37,8 @@ static __always_inline void admission_fill(struct admission *admission, __u32 se
 	admission->mss = options->mss;
 	admission->snd_wscale = options->wscale;
 	admission->rcv_wscale = rcv_wscale;
-	admission->flags = (options->sack ? ADMISSION_SACK : 0) | (options->timestamps ? ADMISSION_TIMESTAMPS : 0) |
-			   (options->ecn ? ADMISSION_ECN : 0);
+	admission->flags = (options->sack && profile->sack ? ADMISSION_SACK : 0) |
+			   (options->timestamps ? ADMISSION_TIMESTAMPS : 0) | (options->ecn ? ADMISSION_ECN : 0);
 }
 
 #endif

@@ -77,6 +77,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 {
 	struct scratch *scratch = walk->scratch;
 	const struct packet *packet = &scratch->packet;
+	const struct shakeoff_interface *profile = &scratch->recent.profile;
 	const struct opening *opening = &scratch->opening;
 	__u8 rcv_wscale;
 
@@ -94,8 +95,8 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_judge(packet, walk, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	rcv_wscale = service_wscale(walk->service, &scratch->recent.profile, &opening->options);
-	admission_fill(admission, walk->service_id, &opening->options, rcv_wscale, &scratch->opt);
+	rcv_wscale = service_wscale(walk->service, profile, &opening->options);
+	admission_fill(admission, walk->service_id, profile, &opening->options, rcv_wscale, &scratch->opt);
 	return 1;
 }
 

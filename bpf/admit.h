@@ -7,7 +7,8 @@
  * Where the driver has no room for metadata the tc program reads the cookie itself, told by the filter's hint. Moves the
  * frame's start: packet pointers are void afterwards.
  */
-static __always_inline void admission_write(struct xdp_md *ctx, const struct walk *walk, const struct opening *opening,
+static __always_inline void admission_write(struct xdp_md *ctx, const struct walk *walk,
+					    const struct shakeoff_interface *profile, const struct opening *opening,
 					    __u8 rcv_wscale)
 {
 	struct admission *admission;
@@ -18,7 +19,7 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 	admission = (void *)(long)ctx->data_meta;
 	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
-	admission_fill(admission, walk->service_id, &opening->options, rcv_wscale, &walk->scratch->opt);
+	admission_fill(admission, walk->service_id, profile, &opening->options, rcv_wscale, &walk->scratch->opt);
 }
 
 /* A static function of its own, for the sake of the stack. */
@@ -33,7 +34,7 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
-	admission_write(ctx, walk, opening, rcv_wscale);
+	admission_write(ctx, walk, profile, opening, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;
 }
 

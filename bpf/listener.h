@@ -55,6 +55,30 @@ static __always_inline void listener_measure(struct recent *recent, const struct
 	recent->listener_head = enqueued > taken ? enqueued - taken : 0;
 }
 
+/* A group that nobody has looked at for so long may have a full socket from before. */
+#define GROUP_UNKNOWN_NS (NSEC_PER_SEC / 10)
+
+/*
+ * In a group (SO_REUSEPORT) the kernel chooses a socket for each client, and the remembered one tells nothing of the others.
+ * While one of them is half full, every SYN's own is looked at, for the hold time. What fills one through the hook is an ACK,
+ * which looks at it before.
+ */
+static __always_inline void group_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
+{
+	if (service->servers <= 1)
+		return;
+	/* Rounded up: who takes the last place has found it short. */
+	if (recent->listener_room <= (recent->listener_capacity + 1) / 2 ||
+	    (__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS)
+		press(&service->short_ns, now_ns);
+	press(&service->looked_ns, now_ns);
+}
+
+static __always_inline _Bool group_is_short(const struct walk *walk)
+{
+	return walk->service->servers > 1 && shakeoff_is_pressed(walk->service->short_ns, walk->now_ns);
+}
+
 /* socket_find() with the listening socket remembered for this tick. */
 static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
 						       const struct walk *walk, struct time_wait *time_wait)
@@ -66,6 +90,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);
 		engage_look(walk->service, recent, walk->now_ns);
+		group_look(walk->service, recent, walk->now_ns);
 	}
 	return found;
 }

@@ -161,7 +161,8 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 	struct time_wait time_wait = {};
 	__s64 free;
 
-	if (may_have_socket || !listener_is_remembered(walk) || listener_free(recent, walk->service) <= 0)
+	if (may_have_socket || !listener_is_remembered(walk) || listener_free(recent, walk->service) <= 0 ||
+	    group_is_short(walk))
 		found = listener_find(ctx, packet, walk, &time_wait);
 	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
 		return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);

@@ -92,8 +92,8 @@
 #define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
 
 /*
- * Whether there was pressure until a moment ago: of SYNs, of strays or of guesses, which all have this hold time. pressure_ns: when
- * it was last seen; 0: never. Signed: another CPU may have written it after now_ns was read.
+ * Whether there was pressure until a moment ago: of SYNs, of strays, of guesses or of connections that wait, which all have this hold
+ * time. pressure_ns: when it was last seen; 0: never. Signed: another CPU may have written it after now_ns was read.
  */
 static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
 {
@@ -344,7 +344,9 @@ struct shakeoff_service {
 	__u64 strays_window_counted; /* strays in it */
 	__u32 strays_times;          /* how often it began */
 	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */
-	__u64 pad7[3];
+	__u64 looked_ns;             /* of several listening sockets: when the hook last looked at one */
+	__u64 short_ns;              /* when one was last found half full, or might have been */
+	__u64 pad7;
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */

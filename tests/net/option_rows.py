@@ -3,9 +3,10 @@
 """The matrix of client options, each row once by the kernel's own handshake and once through the listening socket by the hook; called
 by test_listener_options.sh.
 
-option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG: server.py info on both ports, and what they printed. A row is what
-a client in this network namespace is made to offer; compared is what its SYN-ACK carries and what both ends' sockets say of the
-connection. Data goes both ways after it, and the server's clock never goes back.
+option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG [OFF]: server.py info on both ports, and what they printed. A row is
+what a client in this network namespace is made to offer; compared is what its SYN-ACK carries and what both ends' sockets say of the
+connection. Data goes both ways after it, and the server's clock never goes back. OFF: sack, timestamps or wscale, which the server's
+sysctls do not take up; then there is only the row in which all is offered.
 """
 import hashlib
 import json
@@ -19,6 +20,7 @@ from rawtcp import SERVER, Tap
 from server import tcp_info
 
 offload_port, kernel_port, family = (int(value) for value in sys.argv[1:4])
+off = sys.argv[6] if len(sys.argv) > 6 else None
 logs = {offload_port: open(sys.argv[4]), kernel_port: open(sys.argv[5])}
 tap = Tap()
 # What a cookie can carry (bpf/cookie.h).
@@ -200,8 +202,11 @@ def row(stamps, scale, sack, ecn, mss):
     what = (f"IPv{family}, MSS {mss or mtu_mss}, scale {'none' if scale is None else scale}, SACK {'on' if sack else 'off'}, "
             f"timestamps {'on' if stamps else 'off'}, ECN {'on' if ecn else 'off'}")
     sockopts = offer(stamps, scale, sack, ecn, mss)
+    if off:
+        what += f"; the server's {off} off"
+        stamps, sack, scale = stamps and off != "timestamps", sack and off != "sack", None if off == "wscale" else scale
     kernel, wrong = connection(kernel_port, sockopts)
-    if wrong or None in kernel.values():
+    if wrong or None in kernel.values() or (off and kernel["synack"][off]):
         tap.check(what + ": the kernel's own", False, repr(kernel), *wrong)
         return
     offload, wrong = connection(offload_port, sockopts)
@@ -215,6 +220,9 @@ def row(stamps, scale, sack, ecn, mss):
     tap.check(what + ("" if equal else ", up to the documented classes"), not different and not wrong, *different, *wrong)
 
 
+if off:
+    row(1, 7, 1, 0, None)
+    sys.exit()
 for stamps in (1, 0):
     for scale in SCALES:
         for sack in (1, 0):

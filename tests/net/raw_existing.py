@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Segments for tuples that have a socket already; called by test_time_wait.sh. raw_existing.py PORT 4|6 (an HTTP server)."""
+"""Segments for tuples that have a socket already; called by test_time_wait.sh. raw_existing.py PORT 4|6 HANDOFF (of an HTTP server)."""
 import sys
 
 from rawtcp import LINUX, Client, Tap, Wire
 
 port, family = int(sys.argv[1]), int(sys.argv[2])
 wire, tap = Wire(), Tap()
-name = f"IPv{family}: "
+name = f"{sys.argv[3]}, IPv{family}: "
 
 
 def syn_in_established():

@@ -10,6 +10,19 @@ needs_admission
 connects() { client python3 "$HERE/connects.py" "$@"; }
 five="connected connected connected connected connected"
 
+# group_of WHAT ADDRESS SERVICE OUTCOME: while the queue of the first server is full, a second one listens beside it (SO_REUSEPORT).
+# Of 64 clients that begin at once it serves those that are given to it; the others get OUTCOME, and none a connection for nothing.
+group_of() {
+	local second
+	plain_start second "$2" 7000 greet --backlog 1000 --reuseport
+	second=$PID
+	check "$1, SO_REUSEPORT: two sockets are one service" soon shows "$3" servers 2
+	is "$1, SO_REUSEPORT, one queue full: who is not served does not connect" \
+		"$(client python3 "$HERE/at_once.py" 64 "$2")" "greeted $4"
+	killed "$second"
+	soon shows "$3" servers 1 || bail "a server that is gone is still in the group"
+}
+
 # queue_of SERVICE: Recv-Q/Send-Q
 queue_of() {
 	server "$BUILD/shakeoff" queues --json | python3 -c '
@@ -35,13 +48,14 @@ for engage in always auto; do
 	for address in "$SERVER4" "$SERVER6"; do
 		what="engage = $engage, $address"
 		name=$(service_at "$address" 7000)
-		plain_start hold "$address" 7000 hold --backlog 5
+		plain_start hold "$address" 7000 hold --backlog 5 --reuseport
 		hold=$PID
 		handed "$name"
 		is "$what, reset: five connect, the sixth and all after it are refused" "$(connects 10 "$address" 10)" \
 			"$five refused refused refused refused refused"
 		is "$what, reset: queues shows what waits" "$(queue_of "$name")" 5/5
 		at_least "$what, reset: the overflow is counted" "$(counter overflow)" 5
+		group_of "$what, reset" "$address" "$name" refused
 		ended "$hold"
 		plain_start greet "$address" 7000 greet --backlog 5
 		handed "$name"
@@ -55,15 +69,17 @@ for engage in always auto; do
 	daemon_start
 	for address in "$SERVER4" "$SERVER6"; do
 		what="engage = $engage, $address"
-		plain_start hold "$address" 7000 hold --backlog 5
+		name=$(service_at "$address" 7000)
+		plain_start hold "$address" 7000 hold --backlog 5 --reuseport
 		hold=$PID
-		handed "$(service_at "$address" 7000)"
+		handed "$name"
 		rm -f "$TMP/five.log" "$TMP/sixth.log"
 		spawn client five python3 "$HERE/connects.py" 5 "$address" 10 600
 		kept=$PID
 		soon grep -q connected "$TMP/five.log"
 		is "$what, drop: five connect" "$(cat "$TMP/five.log")" "$five"
 		is "$what, drop: the sixth waits" "$(connects 1 "$address" 0.5)" waits
+		group_of "$what, drop" "$address" "$name" waits
 		spawn client sixth python3 "$HERE/connects.py" 1 "$address" 60
 		sixth=$PID
 		sleep 0.3

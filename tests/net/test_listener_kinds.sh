@@ -55,6 +55,33 @@ for i in range(400):
     count[socket.create_connection((sys.argv[1 + i % 2], 7005), timeout=20).recv(100)] += 1
 print(len(count), min(count.values()) >= 40, sum(count.values()))' "$SERVER4" "$SERVER6")" "4 True 400"
 
+# A group whose members are chosen by a program of the server's own (SO_ATTACH_REUSEPORT_CBPF): always the second.
+spawn server chosen python3 -c '
+import ctypes, select, socket, struct
+members = []
+for _ in range(3):
+    member = socket.socket()
+    member.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    member.bind(("0.0.0.0", 7006))
+    member.listen(128)
+    members.append(member)
+program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 1))  # BPF_RET | BPF_K: 1
+members[0].setsockopt(socket.SOL_SOCKET, 51, struct.pack("HxxxxxxQ", 1, ctypes.addressof(program)))
+print("listening", flush=True)
+while True:
+    for member in select.select(members, [], [])[0]:
+        conn, _ = member.accept()
+        conn.sendall(b"%d" % members.index(member))
+        conn.close()'
+soon grep -q listening "$TMP/chosen.log" || bail "no group with a program"
+found '0.0.0.0:7006'
+before=$(counter ack_admitted)
+is "SO_REUSEPORT with a program: every connection is given to the member that it chooses" "$(client python3 -c '
+import collections, socket, sys
+count = collections.Counter(socket.create_connection((sys.argv[1], 7006), timeout=30).recv(100) for _ in range(60))
+print(dict(count))' "$SERVER4")" "{b'1': 60}"
+is "SO_REUSEPORT with a program: all come through the hook" $(($(counter ack_admitted) - before)) 60
+
 # What discovery is told to leave alone, and what nobody can reach from outside.
 plain_start excluded 0.0.0.0 7090 line
 plain_start excluded2 "$SERVER4" 7091 line

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,24 +31,57 @@ union address make_address(const struct family *family, const char *text, uint16
 	return address;
 }
 
-int bound_socket(const struct family *family, const char *text, uint16_t port)
+static void option_set(int fd, int option)
+{
+	int one = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &one, sizeof(one)), 0);
+}
+
+static int bound(const struct family *family, const char *text, uint16_t port, bool in_group)
 {
 	union address address = make_address(family, text, port);
-	int fd = socket(family->family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	int fd = socket(family->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	option_set(fd, SO_REUSEADDR);
+	if (in_group)
+		option_set(fd, SO_REUSEPORT);
 	if (bind(fd, &address.any, sizeof(address)))
 		fail_msg("bind %s: %s", text, strerror(errno));
 	return fd;
 }
 
-int listening_socket(const struct family *family, const char *text, int backlog)
+int bound_socket(const struct family *family, const char *text, uint16_t port)
 {
-	int fd = bound_socket(family, text, 80);
+	return bound(family, text, port, false);
+}
+
+static int listening(const struct family *family, const char *text, int backlog, bool in_group)
+{
+	int fd = bound(family, text, 80, in_group);
 
 	assert_int_equal(listen(fd, backlog), 0);
 	return fd;
+}
+
+int listening_socket(const struct family *family, const char *text, int backlog)
+{
+	return listening(family, text, backlog, false);
+}
+
+int listening_member(const struct family *family, const char *text, int backlog)
+{
+	return listening(family, text, backlog, true);
+}
+
+int waiting_at(int fd)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+	return (int)info.tcpi_unacked; /* of a listening socket: its accept queue */
 }
 
 int connected_socket(const struct family *family, uint16_t port)

@@ -34,6 +34,12 @@ int bound_socket(const struct family *family, const char *text, uint16_t port);
 /* One that listens at port 80 of an address: "::" is dual-stack. */
 int listening_socket(const struct family *family, const char *text, int backlog);
 
+/* The same of a group (SO_REUSEPORT). */
+int listening_member(const struct family *family, const char *text, int backlog);
+
+/* How many connections wait in the accept queue of a listening socket. */
+int waiting_at(int fd);
+
 /* A connection from the client's address to the service, from a port (0: any); it waits in the accept queue. */
 int connected_socket(const struct family *family, uint16_t port);
 

@@ -32,11 +32,11 @@
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
-static int listener, clients[CLIENTS];
+static int listener, other_member, clients[CLIENTS];
 
 static int setup(void **state)
 {
-	listener = -1;
+	listener = other_member = -1;
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i] = -1;
 	return harness_reset(state);
@@ -49,6 +49,8 @@ static int teardown(void **state)
 		reset_socket(&clients[i]);
 	if (listener >= 0)
 		close(listener);
+	if (other_member >= 0)
+		close(other_member);
 	return 0;
 }
 
@@ -205,6 +207,21 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 	syn.sport = 40002;
 	syn.flags = SYN;
 	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+}
+
+static void sack_that_has_been_switched_off_since_is_not_used(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	profile.admits = 1;
+	profile.sack = 0;
+	interface_set(&profile);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_int_equal(admission_read().flags, ADMISSION_TIMESTAMPS);
 }
 
 static void data_with_the_final_ack_goes_on_with_it(void **state)
@@ -762,6 +779,131 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 	assert_verdict(&other.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
+/* A group: `listener`, whose accept queue has `waiting` of 5 connections, and `other_member`, which always has room. */
+static void group_listens(int waiting)
+{
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.control->flags |= SHAKEOFF_FILTER_READY; /* or every SYN would be looked up */
+	harness.service->servers = 2;
+	listener = listening_member(&ipv4, ipv4.server, 5);
+	other_member = listening_member(&ipv4, ipv4.server, 1000);
+	for (int have = 0; have < waiting;) {
+		clients[have] = connected_socket(&ipv4, 0);
+		if (waiting_at(listener) > have) {
+			have++;
+			continue;
+		}
+		close(accept(other_member, NULL, NULL));
+		reset_socket(&clients[have]);
+	}
+}
+
+/* A SYN that the kernel would give to the member in question: with `listener` full, the verdict tells. */
+static struct segment syn_with_verdict(enum shakeoff_verdict wanted)
+{
+	struct segment syn = LINUX_SYN;
+
+	assert_int_equal(waiting_at(listener), 5);
+	for (syn.sport = 42000; syn.sport < 43000; syn.sport++) {
+		generation_raise();
+		if (run_segment(&syn, NULL) == wanted)
+			return syn;
+	}
+	fail_msg("no SYN is given to this member");
+	return syn;
+}
+
+static void assert_full_member(enum shakeoff_overflow overflow, enum shakeoff_verdict full)
+{
+	struct segment to_full, to_other;
+
+	group_listens(5);
+	harness.service->overflow = overflow;
+	to_full = syn_with_verdict(full);
+	to_other = syn_with_verdict(SHAKEOFF_SYNACK_SENT);
+	for (int i = 0; i < 100; i++) {
+		assert_verdict(&to_other, SHAKEOFF_SYNACK_SENT);
+		assert_verdict(&to_full, full);
+	}
+}
+
+static void a_full_member_of_a_group_drops(void **state)
+{
+	(void)state;
+	assert_full_member(SHAKEOFF_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_DROP);
+}
+
+static void a_full_member_of_a_group_resets(void **state)
+{
+	(void)state;
+	assert_full_member(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_SYN_OVERFLOW_RESET);
+}
+
+/* Whether an ACK to a service with so many sockets notes that one is short of room. */
+static void assert_noted(int waiting, uint16_t servers, uint64_t looked_ns, bool noted)
+{
+	struct client client;
+
+	group_listens(waiting);
+	close(other_member); /* now all is given to `listener` */
+	other_member = -1;
+	harness.service->servers = servers;
+	client_connect(&client, &linux_syn);
+	harness.service->looked_ns = looked_ns;
+	harness.service->short_ns = 0;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_int_equal(harness.service->short_ns != 0, noted);
+}
+
+/* Not long ago, however long the test takes. */
+static uint64_t lately(void)
+{
+	return monotonic_ns() + 60 * SECOND;
+}
+
+static void an_ack_that_makes_a_member_half_full_is_noted(void **state)
+{
+	(void)state;
+	assert_noted(2, 2, lately(), true);
+}
+
+static void a_member_with_more_room_is_not_noted(void **state)
+{
+	(void)state;
+	assert_noted(1, 2, lately(), false);
+}
+
+static void a_group_that_nobody_has_looked_at_is_taken_to_be_short(void **state)
+{
+	(void)state;
+	assert_noted(0, 2, monotonic_ns() - SECOND, true);
+}
+
+static void a_single_socket_is_not_noted(void **state)
+{
+	(void)state;
+	assert_noted(4, 1, 0, false);
+}
+
+/* Then the one that was looked at last in a tick stands for all. Until both SYNs come in one tick. */
+static void after_the_hold_time_not_every_syn_is_looked_up(void **state)
+{
+	enum shakeoff_verdict verdict = SHAKEOFF_VERDICT_COUNT;
+	struct segment to_full, to_other;
+
+	(void)state;
+	group_listens(5);
+	to_full = syn_with_verdict(SHAKEOFF_SYN_OVERFLOW_DROP);
+	to_other = syn_with_verdict(SHAKEOFF_SYNACK_SENT);
+	for (int i = 0; i < 100 && verdict != SHAKEOFF_SYNACK_SENT; i++) {
+		assert_verdict(&to_other, SHAKEOFF_SYNACK_SENT);
+		harness.service->looked_ns = lately();
+		harness.service->short_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS - SECOND;
+		verdict = run_segment(&to_full, NULL);
+	}
+	assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_SYNACK_SENT));
+}
+
 /* ---------------------------------------------------------------------------------------- after the ACK, and again */
 
 static void what_follows_the_ack_passes_without_metadata(void **state)
@@ -919,6 +1061,7 @@ int main(void)
 		TEST(without_options_nothing_is_negotiated),
 		TEST(the_services_window_scale_is_told_as_it_was_offered),
 		TEST(ecn_is_taken_up_where_the_kernel_would),
+		TEST(sack_that_has_been_switched_off_since_is_not_used),
 		TEST(data_with_the_final_ack_goes_on_with_it),
 		TEST(the_daemons_heartbeat_does_not_matter),
 		TEST(a_dual_stack_socket_listens_for_ipv4),
@@ -958,6 +1101,13 @@ int main(void)
 		TEST(a_full_accept_queue_turns_away_in_peace_too),
 		TEST(the_services_backlog_holds_where_it_is_smaller),
 		TEST(what_is_on_its_way_to_the_socket_counts),
+		TEST(a_full_member_of_a_group_drops),
+		TEST(a_full_member_of_a_group_resets),
+		TEST(an_ack_that_makes_a_member_half_full_is_noted),
+		TEST(a_member_with_more_room_is_not_noted),
+		TEST(a_group_that_nobody_has_looked_at_is_taken_to_be_short),
+		TEST(a_single_socket_is_not_noted),
+		TEST(after_the_hold_time_not_every_syn_is_looked_up),
 		TEST(what_follows_the_ack_passes_without_metadata),
 		TEST(on_another_cpu_it_waits_to_be_sent_again),
 		TEST(a_socket_with_backlog_zero_takes_one),
