@@ -10,20 +10,38 @@ lab_up
 for side in server client; do
 	$side sh -c 'echo "4096 131072 6291456" >/proc/sys/net/ipv4/tcp_rmem'
 done
-for family in 4 6; do
-	address=SERVER$family
-	for port in 7000 7001; do
-		spawn server "info$family-$port" python3 "$HERE/server.py" "${!address}" $port --mode info
+# serves PORT [ARGUMENT...]: on both addresses
+serves() {
+	local port=$1 family address
+	for family in 4 6; do
+		address=SERVER$family
+		spawn server "info$family-$port" python3 "$HERE/server.py" "${!address}" "$port" --mode info "${@:2}"
 		soon grep -q listening "$TMP/info$family-$port.log" || bail "server.py does not listen"
 	done
-done
-config info 7000 handoff=listener
-daemon_start
-soon shows info state engaged || bail "the service is not answered: $(shown info state) $(shown info left)"
+}
 
-for family in 4 6; do
-	before=$(counter ack_admitted)
-	tap client python3 "$HERE/option_rows.py" 7000 7001 $family "$TMP/info$family-7000.log" "$TMP/info$family-7001.log"
-	at_least "IPv$family: the rows were admitted by the hook" $(($(counter ack_admitted) - before)) 40
+# rows OFFLOAD-PORT KERNEL-PORT LEAST [MAXSEG]
+rows() {
+	local family before
+	for family in 4 6; do
+		before=$(counter ack_admitted)
+		tap client python3 "$HERE/option_rows.py" "$1" "$2" $family "$TMP/info$family-$1.log" "$TMP/info$family-$2.log" "${@:4}"
+		at_least "IPv$family: the rows were admitted by the hook" $(($(counter ack_admitted) - before)) "$3"
+	done
+}
+
+for port in 7000 7001; do serves $port; done
+for port in 7002 7003; do serves $port --maxseg 1250; done
+# Less than any class, which is what the kernel takes of a request.
+for port in 7004 7005; do serves $port --maxseg 400; done
+config_daemon discover=no
+for port in 7000 7002 7004; do service info$port $port handoff=listener; done
+daemon_start
+for port in 7000 7002 7004; do
+	soon shows info$port state engaged || bail "port $port is not answered: $(shown info$port state) $(shown info$port left)"
 done
+
+rows 7000 7001 40
+rows 7002 7003 8 1250
+rows 7004 7005 8 400
 is "the kernel refused none of them" "$(counter unadmitted)" 0
