@@ -3,6 +3,9 @@
 #ifndef SHAKEOFF_BPF_ASSIGN_H
 #define SHAKEOFF_BPF_ASSIGN_H
 
+#include "cookie.h"
+#include "socket.h"
+
 /* On to the next program of the hook. enum tcx_action_base of linux/bpf.h, which older kernels' BTF does not have. */
 #define TCX_NEXT (-1)
 
@@ -25,18 +28,28 @@ _Static_assert(sizeof(struct request_attributes) == 20, "the kernel checks the s
 extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struct request_attributes *attributes,
 				   int attributes__sz) __ksym;
 
+/* What the client can take, within the socket's TCP_MAXSEG. The kernel refuses less than what every path must carry. */
+static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
+					 const struct admission *admission)
+{
+	__u16 least = cookie_ts_mss[skb->protocol == to_be16(ETH_P_IPV6)][0];
+	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, admission->mss);
+
+	return mss < least ? least : mss;
+}
+
 /* sk: a listening socket. Returns whether the kernel took it. */
 static __always_inline _Bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct admission *admission)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct request_attributes attributes = {
-		.mss = admission->mss,
 		.ecn_ok = !!(admission->flags & ADMISSION_ECN),
 		.sack_ok = !!(admission->flags & ADMISSION_SACK),
 	};
 
 	if (!tcp)
 		return 0;
+	attributes.mss = request_mss(skb, tcp, admission);
 	if (admission->flags & ADMISSION_TIMESTAMPS) {
 		attributes.tstamp_ok = 1;
 		attributes.rcv_tsval = admission->tsval;

@@ -253,8 +253,9 @@ struct listening {
 	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
 	__u32 backlog;   /* so many may: sk_max_ack_backlog */
 	__u32 half_open; /* in its SYN queue */
+	__u16 user_mss;  /* its TCP_MAXSEG; 0: none */
 	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
-	__u8 pad[3];
+	__u8 pad;
 };
 
 /*

@@ -37,6 +37,12 @@ static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait
 	time_wait->replaceable = tw->tw_sk.tw_substate == BPF_TCP_TIME_WAIT;
 }
 
+/* tcp_mss_clamp(), include/net/tcp.h: what a listening socket's TCP_MAXSEG makes of the MSS that it offers, and of a client's. */
+static __always_inline __u16 mss_clamp(__u16 user_mss, __u16 mss)
+{
+	return user_mss && user_mss < mss ? user_mss : mss;
+}
+
 /* bpf_sk_assign_tcp_reqsk() refuses MPTCP; keys ask for signatures that no cookie carries. */
 static __always_inline enum shakeoff_left listener_left(const struct tcp_sock *tcp)
 {
@@ -60,6 +66,7 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
+	listener->user_mss = tcp->rx_opt.user_mss;
 	listener->left = listener_left(tcp);
 }
 

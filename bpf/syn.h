@@ -70,6 +70,8 @@ static __noinline void answer_prepare(const struct packet *packet, const struct 
 	reply->ttl = profile->ttl;
 	reply->window = synack_window(walk->service, profile, ipv6, options.timestamps);
 	ours.mss = profile->mss[ipv6];
+	if (by_listener(walk))
+		ours.mss = mss_clamp(walk->scratch->recent.listener.user_mss, ours.mss);
 	ours.sack = options.sack;
 	ours.timestamps = options.timestamps;
 	ours.tsval = cookie_tsval(walk->scratch->moment.clock_ms, answer->bits);

@@ -3,10 +3,11 @@
 """The matrix of client options, each row once by the kernel's own handshake and once through the listening socket by the hook; called
 by test_listener_options.sh.
 
-option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG [OFF]: server.py info on both ports, and what they printed. A row is
-what a client in this network namespace is made to offer; compared is what its SYN-ACK carries and what both ends' sockets say of the
-connection. Data goes both ways after it, and the server's clock never goes back. OFF: sack, timestamps or wscale, which the server's
-sysctls do not take up; then there is only the row in which all is offered.
+option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG [MAXSEG|OFF]: server.py info on both ports, and what they printed. A
+row is what a client in this network namespace is made to offer; compared is what its SYN-ACK carries and what both ends' sockets say of
+the connection. Data goes both ways after it, and the server's clock never goes back. MAXSEG: the servers' TCP_MAXSEG, with which a few
+rows are enough. OFF: sack, timestamps or wscale, which the server's sysctls do not take up; then there is only the row in which all is
+offered.
 """
 import hashlib
 import json
@@ -20,7 +21,9 @@ from rawtcp import SERVER, Tap
 from server import tcp_info
 
 offload_port, kernel_port, family = (int(value) for value in sys.argv[1:4])
-off = sys.argv[6] if len(sys.argv) > 6 else None
+special = sys.argv[6] if len(sys.argv) > 6 else None
+maxseg = int(special) if special and special.isdigit() else None
+off = special if not maxseg else None
 logs = {offload_port: open(sys.argv[4]), kernel_port: open(sys.argv[5])}
 tap = Tap()
 # What a cookie can carry (bpf/cookie.h).
@@ -139,7 +142,8 @@ def documented(row, mss, stamps, sack, scale):
     server, client, answer = row["server"], row["client"], row["synack"]
     asked = mss or {4: 1460, 6: 1440}[family]
     kept = down((STAMPED if stamps else PLAIN)[family], asked)
-    server["snd_mss"] -= asked - kept
+    bound = maxseg or asked  # exact, but no less than the smallest class
+    server["snd_mss"] -= min(asked, bound) - max(min(kept, bound), STAMPED[family][0])
     if stamps:
         return row
     kept_scale = None
@@ -167,10 +171,13 @@ def near(got, want):
 
 def compare(got, want, stamps, scaled):
     """Names what is different. Without timestamps the scale of a class makes other windows of the same bits, and the socket halves
-    the MSS for a small one."""
+    the MSS for a small one. With TCP_MAXSEG the kernel's window is whole segments of that."""
+    rounded = [("server", "rcv_wnd")]
+    if maxseg:
+        rounded += [("server", "rcv_ssthresh"), ("client", "snd_wnd"), ("synack", "window")]
     for side in want:
         for name, value in want[side].items():
-            if (side, name) == ("server", "rcv_wnd"):
+            if (side, name) in rounded:
                 same = near(got[side][name], value)
             elif not stamps and not scaled and name in ("snd_wnd", "rcv_wnd", "rcv_ssthresh", "snd_mss"):
                 continue
@@ -199,7 +206,8 @@ def offer(stamps, scale, sack, ecn, mss):
 
 
 def row(stamps, scale, sack, ecn, mss):
-    what = (f"IPv{family}, MSS {mss or mtu_mss}, scale {'none' if scale is None else scale}, SACK {'on' if sack else 'off'}, "
+    what = (f"IPv{family}, {f'TCP_MAXSEG {maxseg}, ' if maxseg else ''}MSS {mss or mtu_mss}, "
+            f"scale {'none' if scale is None else scale}, SACK {'on' if sack else 'off'}, "
             f"timestamps {'on' if stamps else 'off'}, ECN {'on' if ecn else 'off'}")
     sockopts = offer(stamps, scale, sack, ecn, mss)
     if off:
@@ -224,6 +232,11 @@ if off:
     row(1, 7, 1, 0, None)
     sys.exit()
 for stamps in (1, 0):
+    if maxseg:
+        for mss in SIZES[:2]:
+            row(stamps, 7, 1, 0, mss)
+            row(stamps, None, 0, 1, mss)
+        continue
     for scale in SCALES:
         for sack in (1, 0):
             for ecn in (1, 0):

@@ -62,7 +62,7 @@ members = []
 for _ in range(3):
     member = socket.socket()
     member.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    member.bind(("0.0.0.0", 7006))
+    member.bind(("0.0.0.0", 7007))
     member.listen(128)
     members.append(member)
 program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 1))  # BPF_RET | BPF_K: 1
@@ -74,11 +74,11 @@ while True:
         conn.sendall(b"%d" % members.index(member))
         conn.close()'
 soon grep -q listening "$TMP/chosen.log" || bail "no group with a program"
-found '0.0.0.0:7006'
+found '0.0.0.0:7007'
 before=$(counter ack_admitted)
 is "SO_REUSEPORT with a program: every connection is given to the member that it chooses" "$(client python3 -c '
 import collections, socket, sys
-count = collections.Counter(socket.create_connection((sys.argv[1], 7006), timeout=30).recv(100) for _ in range(60))
+count = collections.Counter(socket.create_connection((sys.argv[1], 7007), timeout=30).recv(100) for _ in range(60))
 print(dict(count))' "$SERVER4")" "{b'1': 60}"
 is "SO_REUSEPORT with a program: all come through the hook" $(($(counter ack_admitted) - before)) 60
 

@@ -269,22 +269,29 @@ struct row {
 	uint32_t options; /* TCPI_OPT_* */
 	uint32_t mss;     /* without room for timestamps */
 	uint8_t snd_wscale, rcv_wscale;
+	int maxseg; /* TCP_MAXSEG of the listening socket; 0: none */
 };
 
 #define OPTIONS_LINUX (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE)
 
 static const struct row rows[] = {
-	{ "Linux's options", LINUX_SYN, OPTIONS_LINUX, 1448, 7, OUR_WSCALE },
-	{ "Linux's options, IPv6", LINUX_SYN6, OPTIONS_LINUX, 1428, 7, OUR_WSCALE },
-	{ "Windows' options", WINDOWS_SYN, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1460, 8, OUR_WSCALE },
-	{ "Windows' options, IPv6", WINDOWS_SYN6, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1440, 8, OUR_WSCALE },
-	{ "no options", { .seq = CLIENT_ISN, .flags = SYN }, 0, 536, 0, 0 },
+	{ "Linux's options", LINUX_SYN, OPTIONS_LINUX, 1448, 7, OUR_WSCALE, 0 },
+	{ "Linux's options, IPv6", LINUX_SYN6, OPTIONS_LINUX, 1428, 7, OUR_WSCALE, 0 },
+	{ "Windows' options", WINDOWS_SYN, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1460, 8, OUR_WSCALE, 0 },
+	{ "Windows' options, IPv6", WINDOWS_SYN6, TCPI_OPT_SACK | TCPI_OPT_WSCALE, 1440, 8, OUR_WSCALE, 0 },
+	{ "no options", { .seq = CLIENT_ISN, .flags = SYN }, 0, 536, 0, 0, 0 },
 	{ "ECN",
 	  { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS },
 	  OPTIONS_LINUX | TCPI_OPT_ECN,
 	  1448,
 	  7,
-	  OUR_WSCALE },
+	  OUR_WSCALE,
+	  0 },
+	{ "TCP_MAXSEG", LINUX_SYN, OPTIONS_LINUX, 988, 7, OUR_WSCALE, 1000 },
+	{ "TCP_MAXSEG, IPv6", LINUX_SYN6, OPTIONS_LINUX, 1288, 7, OUR_WSCALE, 1300 },
+	{ "TCP_MAXSEG, more than the client's MSS", LINUX_SYN, OPTIONS_LINUX, 1448, 7, OUR_WSCALE, 1461 },
+	{ "TCP_MAXSEG, less than the kernel takes", LINUX_SYN, OPTIONS_LINUX, 524, 7, OUR_WSCALE, 535 },
+	{ "TCP_MAXSEG, less than the kernel takes, IPv6", LINUX_SYN6, OPTIONS_LINUX, 1208, 7, OUR_WSCALE, 1219 },
 };
 
 static void the_connection_has_what_was_negotiated(void **state)
@@ -297,6 +304,7 @@ static void the_connection_has_what_was_negotiated(void **state)
 	struct client client;
 
 	listens(family, family->server);
+	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &row->maxseg, sizeof(row->maxseg)), 0);
 	profile.admits = profile.ecn = 1;
 	interface_set(&profile);
 	client_asks(&client, &row->syn);

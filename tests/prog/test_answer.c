@@ -5,6 +5,7 @@
  * left behind, and whatever has changed since on the interface and the service.
  */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct offer {
 };
 
 static struct shakeoff_interface profile;
+static int listener, maxseg; /* its TCP_MAXSEG; 0: none */
 
 static uint32_t below(uint32_t bound)
 {
@@ -185,7 +187,7 @@ static size_t expected_options(const struct offer *offer, uint32_t tsval, uint8_
 	if (!timestamps)
 		give_up(offer, &sack, &scale);
 	*at++ = 2, *at++ = 4;
-	put16(at, profile.mss[offer->ipv6]);
+	put16(at, maxseg && maxseg < profile.mss[offer->ipv6] ? maxseg : profile.mss[offer->ipv6]);
 	at += 2;
 	if (timestamps || sack) {
 		*at++ = timestamps && sack ? 4 : 1;
@@ -276,11 +278,18 @@ static void change_interface(void)
 	interface_set(&profile);
 }
 
-/* The service's own settings raise no generation: they hold from the next tick on, at 100 a second the slowest. */
+/*
+ * The service's own settings, and its socket's, raise no generation: they hold from the next tick on, at 100 a second the
+ * slowest.
+ */
 static void change_service(void)
 {
 	harness.service->wscale = once_in(2) ? SHAKEOFF_NO_WSCALE : below(15);
 	harness.service->window_max = once_in(2) ? 65535 : 1 + below(65535);
+	if (listener >= 0) {
+		maxseg = once_in(2) ? 0 : 88 + (int)below(32680);
+		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &maxseg, sizeof(maxseg)), 0);
+	}
 	usleep(11000);
 }
 
@@ -307,6 +316,8 @@ static int setup(void **state)
 	profile = interface_default();
 	profile.admits = 1;
 	interface_set(&profile);
+	listener = -1;
+	maxseg = 0;
 	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
 	harness.service->engage_rate = UINT32_MAX;
 	return error;
@@ -326,9 +337,8 @@ static void so_it_does_while_the_interface_and_the_service_change(void **state)
 
 static void so_it_does_in_front_of_a_listening_socket(void **state)
 {
-	int listener = listening_socket(&ipv6, "::", 10);
-
 	(void)state;
+	listener = listening_socket(&ipv6, "::", 10);
 	harness.service->handoff = SHAKEOFF_HANDOFF_LISTENER;
 	are_answered(3);
 	close(listener);

@@ -224,6 +224,46 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 	assert_int_equal(admission_read().flags, ADMISSION_TIMESTAMPS);
 }
 
+/* The MSS that a SYN-ACK of now offers. */
+static uint16_t offered_mss(const struct segment *syn)
+{
+	struct client client;
+
+	generation_raise();
+	client_connect(&client, syn);
+	assert_memory_equal(client.synack.options, "\2\4", 2);
+	return get16(client.synack.options + 2);
+}
+
+static void maxseg(int mss)
+{
+	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)), 0);
+}
+
+static void tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered(void **state)
+{
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv6, "::", 5);
+	maxseg(1000);
+	assert_int_equal(offered_mss(&linux_syn), 1000);
+	assert_int_equal(offered_mss(&linux_syn6), 1000);
+	maxseg(MSS4 + 1);
+	assert_int_equal(offered_mss(&linux_syn), MSS4);
+	maxseg(0);
+	assert_int_equal(offered_mss(&linux_syn), MSS4);
+}
+
+static void with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	maxseg(1000);
+	assert_int_equal(offered_mss(&linux_syn), 1000);
+	harness.service->handoff = SHAKEOFF_HANDOFF_QUEUE;
+	assert_int_equal(offered_mss(&linux_syn), MSS4);
+}
+
 static void data_with_the_final_ack_goes_on_with_it(void **state)
 {
 	struct client client;
@@ -1062,6 +1102,8 @@ int main(void)
 		TEST(the_services_window_scale_is_told_as_it_was_offered),
 		TEST(ecn_is_taken_up_where_the_kernel_would),
 		TEST(sack_that_has_been_switched_off_since_is_not_used),
+		TEST(tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered),
+		TEST(with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter),
 		TEST(data_with_the_final_ack_goes_on_with_it),
 		TEST(the_daemons_heartbeat_does_not_matter),
 		TEST(a_dual_stack_socket_listens_for_ipv4),
