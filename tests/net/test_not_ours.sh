@@ -103,9 +103,9 @@ nft_rules <<-EOT
 EOT
 back "beside NAT, but notrack" '*:80'
 none_left "beside NAT, but notrack" '*:80'
-before=$(counter ack_admitted)
+before=$(let_through)
 is "beside NAT, but notrack: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
-is "beside NAT, but notrack: through the hook" $(($(counter ack_admitted) - before)) 40
+is "beside NAT, but notrack: through the hook" $(($(let_through) - before)) 40
 is "beside NAT, but notrack: DNAT goes on" "$(shown '*:8080' left)/$(answered_by "$SERVER4" 8080)" "netfilter/$INNER4:20"
 server nft delete table inet raw
 server nft delete table inet published
@@ -122,9 +122,9 @@ nft_rules <<-EOT
 	}
 EOT
 becomes "IPv4 NAT alone: the IPv4 addresses are left" '*:80' left_addresses "['$SERVER4:80', '10.9.1.1:80']"
-before=$(counter ack_admitted)
+before=$(let_through)
 is "IPv4 NAT alone: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
-is "IPv4 NAT alone: IPv6 through the hook" $(($(counter ack_admitted) - before)) 20
+is "IPv4 NAT alone: IPv6 through the hook" $(($(let_through) - before)) 20
 server nft delete table ip four
 becomes "IPv4 NAT gone: none of its addresses is left" '*:80' left_addresses '[]'
 
