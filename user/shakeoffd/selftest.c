@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Places that are due are tried in rounds: each place on each interface that counts for it is a trial. A trial sends an
- * ACK until one has arrived, and then SYNs from the very source that this one came from, each at most TRIES times, one
- * run of the probe program an interface and try with all trials that are not over; its results are published when all
- * is known.
+ * ACK until ARRIVALS of them have arrived, and then a SYN from the very source that the last one came from, until one
+ * has; TRIES may go astray of each. One run of the probe program an interface and try takes all trials that are not
+ * over; its results are published when all is known.
  *
  * The SYN comes second: where the ACK arrives, the kernel keeps what the tc program has given a packet to, so that the
  * SYN does not get to the server instead. And it comes from the same source: where the one gets through and the other
@@ -30,8 +30,15 @@
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/tuple.h>
 
-#define TRIES 3                  /* of one kind of probe */
-#define TRIES_OF_ALL (2 * TRIES) /* ACK and SYN */
+#define TRIES 3 /* in vain, of one kind of probe */
+
+/*
+ * ACKs of a place that have to arrive. Beside NAT one is not enough: whether nf_nat_ipv4_local_in() takes the request
+ * from a packet depends on two fields of it that bpf_sk_assign_tcp_reqsk() does not set, so on who had its memory before.
+ */
+#define ARRIVALS 3
+
+#define TRIES_OF_ALL (ARRIVALS - 1 + 2 * TRIES) /* ACKs and SYNs */
 #define STEP_NS (20 * NS_PER_MS) /* between two runs: for what still is on its way, and for the rest of the daemon */
 
 /* Rules come in bursts, and some hosts change theirs all the time. */
@@ -61,10 +68,11 @@ struct link {
 struct trial {
 	struct place *place;
 	size_t link;
-	enum probe_kind kind; /* what is to arrive next */
-	unsigned int tries;   /* of that kind, in vain */
-	size_t source;        /* of the last ACK */
-	bool over;            /* its result is in the place */
+	enum probe_kind kind;  /* what is to arrive next */
+	unsigned int tries;    /* of that kind, in vain */
+	unsigned int arrivals; /* of ACKs */
+	size_t source;         /* of the last ACK */
+	bool over;             /* its result is in the place */
 };
 
 struct round {
@@ -219,6 +227,8 @@ static void trial_end(struct trial *trial, enum selftest_result result)
 static void trial_tried(struct trial *trial, bool arrived)
 {
 	if (arrived && trial->kind == PROBE_ACK) {
+		if (++trial->arrivals < ARRIVALS)
+			return;
 		trial->kind = PROBE_SYN;
 		trial->tries = 0;
 	} else if (arrived) {
