@@ -68,9 +68,12 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 	if (service->servers <= 1)
 		return;
 	/* Rounded up: who takes the last place has found it short. */
-	if (recent->listener_room <= (recent->listener_capacity + 1) / 2 ||
-	    (__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS)
+	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
 		press(&service->short_ns, now_ns);
+	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
+		 !shakeoff_is_pressed(service->short_ns, now_ns))
+		service->short_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS +
+				    GROUP_UNKNOWN_NS; /* until every one has been met */
 	press(&service->looked_ns, now_ns);
 }
 
