@@ -142,7 +142,7 @@ static __always_inline void admit_packet(struct __sk_buff *skb)
 	if (probe_take(skb))
 		return;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v5, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return;
 	packet = &walk.scratch->packet;

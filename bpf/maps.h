@@ -81,7 +81,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct shakeoff_control);
-} shakeoff_v5 SEC(".maps");
+} shakeoff_v6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -115,6 +115,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct shakeoff_interface);
 } interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_ROUTES);
+	__type(key, struct shakeoff_route_key4);
+	__type(value, struct shakeoff_route);
+} routes4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_ROUTES);
+	__type(key, struct shakeoff_route_key6);
+	__type(value, struct shakeoff_route);
+} routes6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -16,21 +16,24 @@
 
 #include <shakeoff/asked.h>
 #include <shakeoff/reply.h>
+#include <shakeoff/route.h>
 #include <shakeoff/verdict.h>
 
 /*
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 5
+#define SHAKEOFF_ABI 6
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v5"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL "shakeoff_v6"    /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
+#define SHAKEOFF_MAP_ROUTES4 "routes4"        /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
+#define SHAKEOFF_MAP_ROUTES6 "routes6"        /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
 #define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
 #define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
@@ -132,7 +135,9 @@ enum shakeoff_engage {
 	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules or NAT")      \
 	X(LEFT_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
 	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
-	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")
+	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
+	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
+	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")
 /* clang-format on */
 
 enum shakeoff_left {
@@ -206,6 +211,8 @@ enum shakeoff_overflow {
 #define SHAKEOFF_FILTER_READY 0x8u      /* socket_filter[filter_active] knows every socket of a service */
 #define SHAKEOFF_FILTER_BUILDING 0x10u  /* note new connections in the other one as well */
 #define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
+#define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
+#define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u    /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 
 /*
@@ -243,7 +250,11 @@ struct shakeoff_control {
 	__u32 fragment_budget; /* fragments a second */
 	__u32 fragment_window; /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 fragments;       /* likewise: let pass in it */
-	__u32 pad[13];
+	__u32 pad;
+
+	/* Keys the offset of our timestamps, so that they do not tell the uptime. Outlives the daemon; a fleet's hosts share it. */
+	__u64 tsval_secret[2];
+	__u32 pad2[8];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
@@ -315,7 +326,9 @@ struct shakeoff_service {
 	__u8 fair_share; /* 0: places of the accept queue are not shared between sources */
 	__u8 pad[3];
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
-	__u32 pad2[3];
+	__u32 rcv_space; /* queue handoff: tcp_full_space() of the server's sockets (route.h), bytes */
+	__u32 rcv_locked; /* queue handoff: not 0: the server has set SO_RCVBUF, so rcv_space bounds the window */
+	__u32 pad2;
 
 	__u64 enqueued;    /* final ACKs validated and given on */
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
@@ -346,7 +359,8 @@ struct shakeoff_service {
 	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */
 	__u64 looked_ns;             /* of several listening sockets: when the hook last looked at one */
 	__u64 short_ns;              /* when one was last found half full, or might have been */
-	__u64 pad7;
+	__u32 seen_left;             /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
+	__u32 pad7;
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */
@@ -406,9 +420,13 @@ struct shakeoff_interface {
 	__u8 ecn;           /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
 	__u8 admits;        /* the tc program is attached: services with the listener handoff can be answered */
 	__u8 in_vrf;        /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
-	__u8 pad;
+	__u8 hop_limit[2];  /* time to live and hop limit, where neither socket nor route says otherwise */
+	__u8 window_scaling; /* sysctl tcp_window_scaling */
+	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
+	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
+	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 28, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What routes say of SYN-ACKs, for the clients behind them. The hook knows what an interface offers (shakeoff_interface); a route
+ * whose metrics, or whose device, say something else is published here, and so is every longer prefix inside of it, whose own
+ * route wins (routes4 and routes6 are longest-prefix-match tries). Where nothing of the kind is set both are empty, and cost nothing.
+ */
+#ifndef SHAKEOFF_ROUTE_H
+#define SHAKEOFF_ROUTE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define SHAKEOFF_MAX_ROUTES 16384 /* of one family */
+
+struct shakeoff_route_key4 {
+	__u32 prefix_len;
+	__be32 address;
+};
+
+struct shakeoff_route_key6 {
+	__u32 prefix_len;
+	__be32 address[4];
+};
+
+/* Host byte order. Zero everywhere: as the interface has it. */
+struct shakeoff_route {
+	__u32 window;   /* RTAX_WINDOW: bounds the window, bytes; 0: no bound */
+	__u16 mss;      /* dst_metric_advmss(), include/net/dst.h: what the SYN-ACK offers; 0: the interface's */
+	__u16 initrwnd; /* RTAX_INITRWND: segments that the first window has at most; 0: no bound */
+	__u8 hop_limit; /* RTAX_HOPLIMIT; 0: the interface's */
+	__u8 ecn;       /* RTAX_FEATURES has RTAX_FEATURE_ECN: ECN is taken up whatever the sysctl says */
+	__u16 id;       /* the same for routes that say the same, not 0 */
+};
+_Static_assert(sizeof(struct shakeoff_route) == 12, "no hidden padding");
+
+#endif
