@@ -4,14 +4,12 @@
 #define SHAKEOFF_BPF_ACK_H
 
 /* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
-static __always_inline void ack_opening(const struct packet *packet, const struct walk *walk,
-					const struct shakeoff_interface *profile, const struct tcpopt *opt,
+static __always_inline void ack_opening(const struct packet *packet, const struct walk *walk, const struct tcpopt *opt,
 					struct opening *opening)
 {
 	opening->tsval = opt->tsval;
-	opening->tsecr = opt->tsecr;
-	opening->rcv_wnd = synack_window(walk->service, profile, packet->flow.ipv6, opening->options.timestamps);
-	opening->rcv_wscale = service_wscale(walk->service, profile, &opening->options);
+	route_find(walk->scratch, walk->control);
+	offer_wscale(walk->service_id);
 	opening->snd_wnd = packet->window;
 	opening->replaced = 0;
 	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
@@ -113,8 +111,7 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk
 
 /* An ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, const struct past *past,
-							const struct shakeoff_interface *profile)
+							const struct walk *walk, const struct past *past)
 {
 	struct opening *opening = &walk->scratch->opening;
 	const struct tcpopt *opt = &walk->scratch->opt;
@@ -130,7 +127,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 		return SHAKEOFF_SOCKET;
 	if (checksum_fails(ctx, walk))
 		return SHAKEOFF_BAD_CHECKSUM;
-	ack_opening(packet, walk, profile, opt, opening);
+	ack_opening(packet, walk, opt, opening);
 	if (past->in_time_wait)
 		opening->replaced = past->time_wait.rcv_nxt;
 	verdict = ack_check(ctx, packet, walk);
@@ -143,7 +140,7 @@ static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, 
 	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
 
 	if (judgement == COOKIE_GOOD)
-		return ack_accept(ctx, packet, walk, past, &walk->scratch->recent.profile);
+		return ack_accept(ctx, packet, walk, past);
 	if (judgement == COOKIE_UNREADABLE)
 		return SHAKEOFF_BAD_HEADER;
 	if (past->follows)
@@ -175,12 +172,14 @@ static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *c
 
 /*
  * To a listening socket a segment follows its ACK through the same CPU, and finds the connection's socket there. On another CPU it
- * may be there first, and meet only the listening one: that would answer with an RST.
+ * may be there first, and meet only the listening one, which would answer with an RST: it waits. A static function of its own, as it
+ * is called from several places.
  */
-static __always_inline enum shakeoff_verdict listener_follow(const struct past *past)
+static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct past *past)
 {
-	return past->earlier->replaced == bpf_get_smp_processor_id() ? SHAKEOFF_SEGMENT_FOLLOWS :
-								       SHAKEOFF_SEGMENT_EARLY;
+	if (past->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(past->earlier) == bpf_get_smp_processor_id())
+		return SHAKEOFF_SEGMENT_FOLLOWS;
+	return segment_wait(ctx);
 }
 
 /*
@@ -196,7 +195,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 
 	if (past_opened(past, walk)) {
 		if (past->follows)
-			return listener_follow(past);
+			return listener_follow(ctx, past);
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
@@ -260,7 +259,7 @@ static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ct
 	if (judgement == COOKIE_GOOD)
 		return listener_accept(ctx, packet, walk, past);
 	if (past->follows && judgement != COOKIE_UNREADABLE)
-		return listener_follow(past);
+		return listener_follow(ctx, past);
 	return listener_ack_refuse(packet, walk, stance, judgement);
 }
 
@@ -275,7 +274,7 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return listener_ack_walk(ctx, packet, walk, past, stance);
 	if (past->follows)
-		return listener_follow(past);
+		return listener_follow(ctx, past);
 	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
 }
 

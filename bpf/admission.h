@@ -6,7 +6,13 @@
 #ifndef SHAKEOFF_BPF_ADMISSION_H
 #define SHAKEOFF_BPF_ADMISSION_H
 
-#define ADMISSION_MAGIC 0x5ac0ff02u
+#define ADMISSION_MAGIC 0x5ac0ff03u
+
+/*
+ * All that it tells of a segment that came by another CPU than the ACK that it follows: it may be here before the connection's socket
+ * is, and waits for it. Also the mark of one that has waited, in __sk_buff.cb.
+ */
+#define ADMISSION_WAITS 0x5ac0ff83u
 
 #define ADMISSION_SACK 0x1
 #define ADMISSION_TIMESTAMPS 0x2
@@ -17,7 +23,7 @@ struct admission {
 	__u32 magic;
 	__u32 service;
 	__u32 tsval;
-	__u32 tsecr;
+	__u32 ts_base; /* as in struct opening */
 	__u16 mss;
 	__u8 snd_wscale; /* the client's; SHAKEOFF_NO_WSCALE: neither */
 	__u8 rcv_wscale;
@@ -27,13 +33,15 @@ struct admission {
 /* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
 static __always_inline void admission_fill(struct admission *admission, __u32 service,
 					   const struct shakeoff_interface *profile,
-					   const struct cookie_options *options, __u8 rcv_wscale,
+					   const struct opening *opening, __u8 rcv_wscale,
 					   const struct tcpopt *opt)
 {
+	const struct cookie_options *options = &opening->options;
+
 	admission->magic = ADMISSION_MAGIC;
 	admission->service = service;
 	admission->tsval = opt->tsval;
-	admission->tsecr = opt->tsecr;
+	admission->ts_base = opening->ts_base;
 	admission->mss = options->mss;
 	admission->snd_wscale = options->wscale;
 	admission->rcv_wscale = rcv_wscale;

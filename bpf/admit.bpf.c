@@ -6,6 +6,7 @@
  *	packet -> metadata of ours? -> the listening socket -> bpf_sk_assign_tcp_reqsk() -> the kernel's TCP
  *	             |
  *	             +-> an ACK that lost its metadata on the way? -> cookie good? -> the same
+ *	             +-> came by another CPU than its ACK? -> waits for the connection's socket
  *	             +-> a probe of the daemon's self-test? -> the daemon's own listening socket
  *
  * Everything else goes on as it came, to the next program and to the stack.
@@ -25,6 +26,7 @@
 #include <shakeoff/list.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
+#include <shakeoff/window.h>
 
 #include "cookie.h"
 #include "maps.h"
@@ -33,13 +35,16 @@
 #include "parse.h"
 #include "walk.h"
 
-#include "assign.h"
 #include "epoch.h"
+
+#include "assign.h"
 #include "filter.h"
 #include "judge.h"
 #include "options.h"
 #include "service.h"
 #include "socket.h"
+
+#include "offer.h"
 #include "validated.h"
 
 #include "conntrack.h"
@@ -51,14 +56,27 @@
 /* Room for Ethernet, IP and TCP headers with their options: what has to lie in one piece to be read. */
 #define HEADERS_BYTES 192u
 
-static __always_inline _Bool admission_read(struct __sk_buff *skb, struct admission *admission)
+/* What the hook has said of a packet. */
+enum told {
+	TOLD_NOTHING,
+	TOLD_ADMIT, /* a validated ACK: *admission is set */
+	TOLD_WAIT,  /* a segment that may be here before its connection */
+};
+
+static __always_inline enum told admission_read(struct __sk_buff *skb, struct admission *admission)
 {
 	const struct admission *metadata = (void *)(long)skb->data_meta;
 
-	if ((void *)(metadata + 1) > FRAME_START(skb) || metadata->magic != ADMISSION_MAGIC)
-		return 0;
+	if (skb->cb[0] == ADMISSION_WAITS)
+		return TOLD_WAIT;
+	if ((void *)(&metadata->magic + 1) > FRAME_START(skb))
+		return TOLD_NOTHING;
+	if (metadata->magic == ADMISSION_WAITS)
+		return TOLD_WAIT;
+	if (metadata->magic != ADMISSION_MAGIC || (void *)(metadata + 1) > FRAME_START(skb))
+		return TOLD_NOTHING;
 	*admission = *metadata;
-	return 1;
+	return TOLD_ADMIT;
 }
 
 static __always_inline _Bool headers_read(struct __sk_buff *skb, struct packet *packet)
@@ -71,16 +89,15 @@ static __always_inline _Bool headers_read(struct __sk_buff *skb, struct packet *
 	return !parse_packet(FRAME_START(skb), FRAME_END(skb), packet);
 }
 
-/* An ACK that was validated, but whose metadata did not get here: reads the cookie again. */
+/*
+ * An ACK that was validated, but whose metadata did not get here, or another segment that brings back the same cookie and is here
+ * first: reads the cookie again. The window scale is for who has the listening socket.
+ */
 static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct walk *walk,
 					       const struct shakeoff_validated *entry, struct admission *admission)
 {
 	struct scratch *scratch = walk->scratch;
 	const struct packet *packet = &scratch->packet;
-	const struct shakeoff_interface *profile = &scratch->recent.profile;
-	const struct opening *opening = &scratch->opening;
-	__u8 rcv_wscale;
-
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) != TCP_FLAG_ACK)
 		return 0;
 	if (entry->cookie != packet->ack - 1 || entry->client_isn != packet->seq - 1)
@@ -92,25 +109,36 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 	if (!walk->service)
 		return 0;
 	moment_read(&scratch->moment, walk->control);
+	walk->now_ns = scratch->moment.now_ns;
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_judge(packet, walk, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	rcv_wscale = service_wscale(walk->service, profile, &opening->options);
-	admission_fill(admission, walk->service_id, profile, &opening->options, rcv_wscale, &scratch->opt);
+	admission_fill(admission, walk->service_id, &scratch->recent.profile, &scratch->opening, SHAKEOFF_NO_WSCALE,
+		       &scratch->opt);
 	return 1;
 }
 
-/* The request goes to the listening socket that the kernel's own look-up finds: the group's choice, too (SO_REUSEPORT). */
-static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct cookie_flow *flow,
-					    const struct admission *admission)
+/*
+ * The request goes to the listening socket that the kernel's own look-up finds: the group's choice, too (SO_REUSEPORT). recovered: the
+ * window scale is not known yet.
+ */
+static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct walk *walk, struct admission *admission,
+					    _Bool recovered)
 {
-	struct bpf_sock *sk = socket_look_up(skb, flow);
+	struct scratch *scratch = walk->scratch;
+	struct bpf_sock *sk = socket_look_up(skb, &scratch->packet.flow);
 	_Bool assigned = 0;
 
 	if (!sk)
 		return 0;
-	if (sk->state == BPF_TCP_LISTEN)
+	if (sk->state == BPF_TCP_LISTEN) {
+		if (recovered) {
+			listener_read(sk, &scratch->recent.listener);
+			route_find(scratch, walk->control);
+			admission->rcv_wscale = offer_wscale(walk->service_id);
+		}
 		assigned = assign_to(skb, sk, admission);
+	}
 	bpf_sk_release(sk);
 	return assigned;
 }
@@ -130,56 +158,108 @@ static __always_inline void count_admission(const struct admission *admission, _
 	__sync_fetch_and_add(&service->dequeued, 1);
 }
 
-static __always_inline void admit_packet(struct __sk_buff *skb)
+/*
+ * So long after the hook saw its ACK a segment waits for the connection's socket, going round through the CPU's backlog queue: a few
+ * microseconds suffice as a rule, an ACK that a firewall drops never brings it.
+ */
+#define WAIT_NS (5 * NSEC_PER_MSEC)
+
+/* linux/pkt_cls.h, and the program's verdicts */
+#define TCX_DROP 2
+#define BPF_REDIRECT_INGRESS 1
+
+static __always_inline _Bool socket_is_there(struct __sk_buff *skb, const struct cookie_flow *flow)
+{
+	struct bpf_sock *sk = socket_look_up(skb, flow);
+	_Bool there;
+
+	if (!sk)
+		return 0;
+	there = sk->state != BPF_TCP_LISTEN;
+	bpf_sk_release(sk);
+	return there;
+}
+
+/*
+ * A segment of a connection whose ACK another CPU brings to the listening socket, or has brought there: on to its own socket, once
+ * there is one. Without one it would meet the listening socket, which refuses it with RST.
+ */
+static __always_inline int segment_hold(struct __sk_buff *skb, const struct walk *walk,
+					const struct shakeoff_validated *entry, enum told told)
+{
+	if (socket_is_there(skb, &walk->scratch->packet.flow))
+		return TCX_NEXT;
+	/* Signed: the entry may be younger than our clock. */
+	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS)
+		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
+	skb->cb[0] = ADMISSION_WAITS;
+	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
+}
+
+/* The ACK has got its request, from this packet's CPU or from another. */
+static __always_inline int segment_follow(struct __sk_buff *skb, const struct walk *walk,
+					  const struct shakeoff_validated *entry, enum told told)
+{
+	/* Behind its ACK, in order: spared the look-up. */
+	if (told == TOLD_NOTHING && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
+		return TCX_NEXT;
+	return segment_hold(skb, walk, entry, told);
+}
+
+static __always_inline int admit_packet(struct __sk_buff *skb)
 {
 	struct shakeoff_validated *entry;
 	struct admission admission;
 	struct packet *packet;
 	struct walk walk = {};
-	_Bool told, assigned;
+	enum told told;
+	_Bool assigned;
 	__u32 zero = 0;
 
 	if (probe_take(skb))
-		return;
+		return TCX_NEXT;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	walk.control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
-		return;
+		return TCX_NEXT;
 	packet = &walk.scratch->packet;
 	told = admission_read(skb, &admission);
-	if (!told && bpf_jiffies64() - walk.control->claimed_tick > ON_THEIR_WAY_TICKS)
-		return;
+	if (told == TOLD_NOTHING && bpf_jiffies64() - walk.control->claimed_tick > ON_THEIR_WAY_TICKS)
+		return TCX_NEXT;
 	if (!headers_read(skb, packet))
-		return;
-	if (!told && !filter_has_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING))
-		return;
+		return TCX_NEXT;
+	if (told == TOLD_NOTHING && !filter_has_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING))
+		return TCX_NEXT;
 	tuple_of(&packet->flow, &walk.scratch->tuple);
 	entry = validated_find(&packet->flow);
-	if (entry ? entry->flags & SHAKEOFF_VALIDATED_ADMITTED :
-		    !told) /* a flood of good cookies may have evicted it */
-		return;
-	if (!told && !admission_recover(skb, &walk, entry, &admission))
-		return;
-	if (entry)
+	if (!entry && told != TOLD_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
+		return told == TOLD_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
+	if (entry && (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
+		return segment_follow(skb, &walk, entry, told);
+	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &walk, entry, &admission))
+		return segment_hold(skb, &walk, entry, told);
+	if (entry) {
 		entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
+		entry->replaced |= (bpf_get_smp_processor_id() + 1) << 16;
+	}
 	/*
 	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
 	 * way, and has nothing else. Only where interfaces with and without metadata share the map can one be taken from the other:
 	 * two ACKs of one slot (1 in 262,144) within microseconds.
 	 */
-	if (told)
+	if (told == TOLD_ADMIT)
 		filter_drop_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING);
-	assigned = request_assign(skb, &packet->flow, &admission);
+	assigned = request_assign(skb, &walk, &admission, told != TOLD_ADMIT);
 	if (assigned)
 		conntrack_forget(skb, &packet->flow);
 	count_admission(&admission, assigned);
+	return TCX_NEXT;
 }
 
 SEC("tc")
 int shakeoff_admit(struct __sk_buff *skb)
 {
-	admit_packet(skb);
-	return TCX_NEXT;
+	return admit_packet(skb);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -19,7 +19,21 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 	admission = (void *)(long)ctx->data_meta;
 	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
-	admission_fill(admission, walk->service_id, profile, &opening->options, rcv_wscale, &walk->scratch->opt);
+	admission_fill(admission, walk->service_id, profile, opening, rcv_wscale, &walk->scratch->opt);
+}
+
+/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see ADMISSION_WAITS. */
+static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
+{
+	__u32 *mark;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
+		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
+	asm volatile("" : "+r"(ctx)); /* as in reply_build() */
+	mark = (void *)(long)ctx->data_meta;
+	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
+		*mark = ADMISSION_WAITS;
+	return SHAKEOFF_SEGMENT_EARLY;
 }
 
 /* A static function of its own, for the sake of the stack. */
@@ -27,13 +41,15 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 					      const struct opening *opening, __u64 seen_ns)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
-	__u8 rcv_wscale = service_wscale(walk->service, profile, &opening->options);
+	__u8 rcv_wscale;
 
 	if (!validated_claim(walk->service_id, seen_ns))
-		return SHAKEOFF_SEGMENT_FOLLOWS;
+		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
 	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
+	route_find(walk->scratch, walk->control);
+	rcv_wscale = offer_wscale(walk->service_id);
 	admission_write(ctx, walk, profile, opening, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;
 }

@@ -12,7 +12,7 @@
 /* struct bpf_tcp_req_attrs of include/net/tcp.h, likewise. Host byte order; what is reserved is zero. */
 struct request_attributes {
 	__u32 rcv_tsval;
-	__u32 rcv_tsecr; /* the connection's timestamps go on from it */
+	__u32 rcv_tsecr; /* what our timestamps say now: they go on from it, and so the first round-trip sample is told */
 	__u16 mss;
 	__u8 rcv_wscale; /* ours: what the SYN-ACK offered */
 	__u8 snd_wscale;
@@ -32,7 +32,7 @@ extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struc
 static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
 					 const struct admission *admission)
 {
-	__u16 least = cookie_ts_mss[skb->protocol == to_be16(ETH_P_IPV6)][0];
+	__u16 least = cookie_plain_mss[skb->protocol == to_be16(ETH_P_IPV6)][0];
 	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, admission->mss);
 
 	return mss < least ? least : mss;
@@ -53,7 +53,8 @@ static __always_inline _Bool assign_to(struct __sk_buff *skb, struct bpf_sock *s
 	if (admission->flags & ADMISSION_TIMESTAMPS) {
 		attributes.tstamp_ok = 1;
 		attributes.rcv_tsval = admission->tsval;
-		attributes.rcv_tsecr = admission->tsecr;
+		/* Now, not when the hook looked at the packet: the socket's clock is to be right when it meets it. */
+		attributes.rcv_tsecr = (__u32)(bpf_ktime_get_ns() / NSEC_PER_MSEC) + admission->ts_base;
 	}
 	if (admission->rcv_wscale != SHAKEOFF_NO_WSCALE) {
 		attributes.wscale_ok = 1;

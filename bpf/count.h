@@ -3,27 +3,35 @@
 #ifndef SHAKEOFF_BPF_COUNT_H
 #define SHAKEOFF_BPF_COUNT_H
 
-/* What a verdict comes to: the XDP action, and what it counts towards. */
-struct verdict_meaning {
-	__u8 action;
-	__u8 counts;
-};
-
-CONST_TABLE struct verdict_meaning verdict_meanings[SHAKEOFF_VERDICT_COUNT] = {
-#define X(constant, name, xdp, counted, help) [SHAKEOFF_##constant] = { .action = XDP_##xdp, .counts = (counted) },
+/*
+ * What a verdict comes to: the XDP action in the low byte, what it counts towards above it. Numbers, as a table that is not static
+ * (CONST_TABLE) is part of the skeleton, which knows no types of ours.
+ */
+CONST_TABLE __u16 verdict_meanings[SHAKEOFF_VERDICT_COUNT] = {
+#define X(constant, name, xdp, counted, help) [SHAKEOFF_##constant] = XDP_##xdp | (counted) << 8,
 	SHAKEOFF_VERDICTS(X)
 #undef X
 };
 
+static __always_inline __u32 verdict_action(__u16 meaning)
+{
+	return meaning & 0xff;
+}
+
+static __always_inline __u32 verdict_counts(__u16 meaning)
+{
+	return meaning >> 8;
+}
+
 static __always_inline _Bool verdict_passes(__u32 verdict)
 {
-	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_meanings[verdict].action == XDP_PASS;
+	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_action(verdict_meanings[verdict]) == XDP_PASS;
 }
 
 /* Whether it says that a segment belonged to no socket. */
 static __always_inline _Bool verdict_is_stray(__u32 verdict)
 {
-	return verdict < SHAKEOFF_VERDICT_COUNT && (verdict_meanings[verdict].counts & SHAKEOFF_COUNTS_STRAY);
+	return verdict < SHAKEOFF_VERDICT_COUNT && (verdict_counts(verdict_meanings[verdict]) & SHAKEOFF_COUNTS_STRAY);
 }
 
 #define NO_SERVICE 0xffffffffu
@@ -57,14 +65,14 @@ static __always_inline int count_verdict(__u32 verdict, __u32 service)
 	/* A variable of its own: clang 14 reads one whose address is taken again, and the verifier loses its bound. */
 	__u32 key = verdict;
 	__u64 *packets = bpf_map_lookup_elem(&verdicts, &key);
-	const struct verdict_meaning *meaning;
+	__u16 meaning;
 
 	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
 		return XDP_ABORTED; /* cannot be: for the verifier */
 	(*packets)++;
-	meaning = &verdict_meanings[verdict];
-	count_service(service, meaning->counts);
-	return meaning->action;
+	meaning = verdict_meanings[verdict];
+	count_service(service, verdict_counts(meaning));
+	return verdict_action(meaning);
 }
 
 #endif

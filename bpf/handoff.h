@@ -54,7 +54,8 @@ static __always_inline void event_head(struct shakeoff_event *event, enum shakeo
 	event->pad[0] = event->pad[1] = 0;
 }
 
-static __always_inline void event_opening(struct shakeoff_event *event, const struct opening *opening)
+static __always_inline void event_opening(struct shakeoff_event *event, const struct walk *walk,
+					  const struct opening *opening)
 {
 	event->rcv_nxt = opening->client_isn + 1;
 	event->snd_nxt = opening->cookie + 1;
@@ -68,7 +69,7 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
 	if (opening->options.timestamps) {
 		event->flags |= SHAKEOFF_EVENT_TIMESTAMPS;
 		event->tsval = opening->tsval;
-		event->tsecr = opening->tsecr;
+		event->tsecr = (__u32)(walk->now_ns / NSEC_PER_MSEC) + opening->ts_base;
 	}
 }
 
@@ -88,7 +89,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 		return SHAKEOFF_SEGMENT_HELD;
 	}
 	event->type = SHAKEOFF_EVENT_OPEN;
-	event_opening(event, opening);
+	event_opening(event, walk, opening);
 	connection_opened(packet, walk, 0);
 	bpf_ringbuf_submit(event, 0);
 	return SHAKEOFF_ACK_VALID;

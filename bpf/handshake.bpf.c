@@ -25,6 +25,7 @@
 #include <shakeoff/prefix_hash.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
+#include <shakeoff/window.h>
 
 #include "cookie.h"
 #include "csum.h"
@@ -48,6 +49,7 @@
 #include "sketch.h"
 #include "socket.h"
 #include "source.h"
+#include "offer.h"
 #include "synack.h"
 #include "validated.h"
 

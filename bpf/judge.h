@@ -13,22 +13,57 @@ enum cookie_judgement {
 
 /*
  * Why a cookie failed cannot be seen in it. With timestamps the echoed clock tells, as far as it can be believed: only a name in the
- * statistics depends on it. It is the clock of the host that answered the SYN: in a fleet the name is a guess. Without, nothing
- * does: the key of an epoch that is over has been overwritten.
+ * statistics depends on it. Without, nothing does: the key of an epoch that is over has been overwritten.
  */
-static __always_inline _Bool timestamp_is_old(__u32 tsecr, __u32 clock_ms)
+static __always_inline _Bool echo_is_old(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr)
 {
-	__u32 age_ms = clock_ms - tsecr;
+	const __u64 *key = epoch_offset_key(walk->scratch->moment.epoch);
+	__u32 clock_ms = walk->scratch->moment.clock_ms;
 
-	return age_ms > SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC && age_ms < 10 * SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC;
+	if (!key) /* cannot be: for the verifier */
+		return 0;
+	clock_ms += cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	return cookie_age(tsecr, clock_ms, cookie_bits(tsecr, clock_ms)) > (__s32)(SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC);
+}
+
+/*
+ * So far ahead of the client's echo, in ms, the kernel takes no round-trip time from it: tcp_rtt_tsopt_us(), net/ipv4/tcp_input.c:
+ * INT_MAX / (USEC_PER_SEC / TCP_TS_HZ).
+ */
+#define TS_NO_SAMPLE_MS 2147484u
+
+/*
+ * Where the connection's timestamps go on. Its first round-trip sample is what the kernel's clock, with ts_base, says when the ACK
+ * meets the socket, less the echo: the time since the SYN-ACK. One more, as clocks are cut to milliseconds at both ends: it is never
+ * taken for shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
+ */
+static __always_inline __u32 judge_ts_base(const struct walk *walk, __u32 tsecr, __u32 offset, __u32 bits)
+{
+	if (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
+		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->now_ns / NSEC_PER_MSEC);
+	return offset + cookie_ts_add(bits) + 1;
+}
+
+/* What the echo of a good cookie of this epoch says. */
+static __always_inline void judge_echo(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr, __u32 epoch,
+				       struct opening *opening)
+{
+	const __u64 *key = epoch_offset_key(epoch);
+	__u32 offset, bits;
+
+	if (!key) /* cannot be: for the verifier */
+		return;
+	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	bits = cookie_bits(tsecr, walk->scratch->moment.clock_ms + offset);
+	cookie_decode_timestamps(bits, &opening->options);
+	opening->ts_base = judge_ts_base(walk, tsecr, offset, bits);
 }
 
 static __always_inline enum cookie_judgement judge_timestamps(const struct walk *walk, const struct tcpopt *opt,
-							      _Bool ipv6, struct opening *opening)
+							      const struct cookie_flow *flow, struct opening *opening)
 {
 	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	const struct moment *moment = &walk->scratch->moment;
-	__u32 bits = cookie_bits(opt->tsecr);
 
 	UNROLL
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -37,14 +72,14 @@ static __always_inline enum cookie_judgement judge_timestamps(const struct walk 
 
 		if (!cookie_epoch(opening->cookie, moment->epoch, accept_next, attempt, &epoch))
 			continue;
-		expected = epoch_cookie(opening->client_isn, epoch, bits);
+		expected = epoch_cookie(opening->client_isn, epoch, COOKIE_TIMESTAMPS);
 		if ((__u32)expected != opening->cookie)
 			continue;
 		opening->unseen = expected >> 32;
-		cookie_decode(bits, ipv6, &opening->options);
+		judge_echo(walk, flow, opt->tsecr, epoch, opening);
 		return COOKIE_GOOD;
 	}
-	return timestamp_is_old(opt->tsecr, moment->clock_ms) ? COOKIE_EXPIRED : COOKIE_BAD;
+	return echo_is_old(walk, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
 static __always_inline enum cookie_judgement judge_plain(const struct walk *walk, _Bool ipv6, struct opening *opening)
@@ -61,13 +96,14 @@ static __always_inline enum cookie_judgement judge_plain(const struct walk *walk
 		bits = epoch_read_plain(opening->client_isn, epoch, opening->cookie);
 		if (bits < 0)
 			continue;
-		cookie_decode(bits, ipv6, &opening->options);
+		/* A client that leaves out, or empties, the timestamps that it negotiated has no options left. */
+		cookie_decode_plain(bits & COOKIE_TIMESTAMPS ? 0 : bits, ipv6, &opening->options);
 		return COOKIE_GOOD;
 	}
 	return COOKIE_BAD;
 }
 
-/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen and options of the opening in scratch. */
+/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, options and ts_base of the opening in scratch. */
 static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct walk *walk,
 						       const struct tcpopt *opt)
 {
@@ -75,8 +111,9 @@ static __always_inline enum cookie_judgement ack_judge(const struct packet *pack
 
 	opening->cookie = packet->ack - 1;
 	opening->client_isn = packet->seq - 1;
-	return opt->timestamps ? judge_timestamps(walk, opt, packet->flow.ipv6, opening) :
-				 judge_plain(walk, packet->flow.ipv6, opening);
+	/* An echo of 0 is none (RFC 7323, section 3.2). */
+	return opt->timestamps && opt->tsecr ? judge_timestamps(walk, opt, &packet->flow, opening) :
+					       judge_plain(walk, packet->flow.ipv6, opening);
 }
 
 #endif

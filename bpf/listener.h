@@ -39,12 +39,11 @@ static __always_inline _Bool listener_is_ready(const struct walk *walk)
 static __always_inline void listener_measure(struct recent *recent, const struct shakeoff_service *service)
 {
 	const struct listening *listener = &recent->listener;
-	__u32 capacity = listener->backlog < service->backlog ? listener->backlog : service->backlog;
+	/* sk_acceptq_is_full(), include/net/sock.h: one more than listen() was given. `backlog` of the service is meant as it says. */
+	__u32 capacity = listener->backlog < service->backlog ? listener->backlog + 1 : service->backlog;
 	__u64 enqueued = service->enqueued, taken = listener->waiting;
 	__s64 on_their_way = enqueued - service->dequeued;
 
-	if (!capacity) /* listen(fd, 0): the kernel takes one all the same */
-		capacity = 1;
 	if (on_their_way > 0)
 		taken += on_their_way;
 	recent->listener_enqueued = enqueued;
@@ -90,6 +89,8 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
 
 	if (found == SOCKET_LISTENS) {
+		if (recent->listener.left && walk->service->seen_left != recent->listener.left)
+			walk->service->seen_left = recent->listener.left;
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);
 		engage_look(walk->service, recent, walk->now_ns);

@@ -22,6 +22,8 @@ struct packet {
 	__u16 window;
 	__u8 flags;        /* TCP_FLAG_* */
 	__u8 header_len;   /* of TCP, with options: as it says, unchecked */
+	__u8 tos;          /* of IP, or traffic class */
+	__u8 reserved;     /* TCP: the four bits behind the header's length, of which the last is AE */
 	__u32 l3_offset;   /* of the IP header in the frame */
 	__u32 l4_offset;   /* of the TCP header in the frame */
 	__u32 segment_len; /* TCP header and payload, as IP says */
@@ -35,18 +37,21 @@ struct packet {
 struct reply {
 	__u32 seq; /* host byte order, as all up to options */
 	__u32 ack;
-	__u32 tsecr; /* 0 without timestamps */
+	__u32 tsval; /* 0 without timestamps, as the next */
+	__u32 tsecr;
 	__u16 window;
 	__u8 flags;
 	__u8 ttl;
+	__u8 tos; /* or traffic class */
+	__u8 pad[3];
 	__u32 option_words;
-	__u32 tsecr_word;                        /* which of them echoes the client's timestamp, if one does */
-	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and in tsecr's place */
+	__u32 tsecr_word;                        /* which of them echoes the client's timestamp, behind ours, if one does */
+	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and in the timestamps' place */
 	/* Made ready: */
 	__be32 ip[3];    /* the IP header before its addresses, IPv4's checksum zero; IPv6: two words */
 	__be32 tcp_head; /* the TCP header's fourth word: length, flags, window */
 	__u64 ip_sum;    /* of IPv4's header, but for the client's address */
-	__u64 tcp_sum; /* of pseudo header and TCP header, but for the client's address and port, seq, ack and tsecr */
+	__u64 tcp_sum; /* of pseudo header and TCP header, but for the client's address and port, seq, ack, tsval and tsecr */
 };
 
 /* The SYN-ACK of an address for clients that offer the same, for as long as a tick lasts. */
@@ -55,7 +60,11 @@ struct answer {
 	__u64 offer; /* of offer_key() */
 	__u32 bits;  /* of cookie_encode() */
 	__u32 epoch;
-	struct siphash hash; /* of cookie_begin(), for these bits and this epoch */
+	__u32 tsval;         /* our clock with the option bits, without the pair's offset */
+	__u32 pad;
+	__u64 offset_key[2]; /* of the epoch */
+	__u64 offset_begun;  /* of cookie_offset_begin() */
+	struct siphash hash; /* of cookie_begin(), for this epoch */
 	struct reply reply;
 };
 
@@ -64,7 +73,7 @@ struct opening {
 	__u32 client_isn;
 	__u32 cookie;
 	__u32 tsval;
-	__u32 tsecr;
+	__u32 ts_base; /* our timestamps are the kernel's clock in ms (tcp_clock_ms(), include/net/tcp.h) and this */
 	__u32 snd_wnd;
 	__u16 rcv_wnd;
 	__u8 rcv_wscale;
@@ -136,7 +145,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SHAKEOFF_KEY_SLOTS);
 	__type(key, __u32);
-	__type(value, struct shakeoff_key);
+	__type(value, struct shakeoff_epoch_key);
 } cookie_keys SEC(".maps");
 
 struct {
@@ -271,7 +280,13 @@ struct listening {
 	__u32 half_open; /* in its SYN queue */
 	__u16 user_mss;  /* its TCP_MAXSEG; 0: none */
 	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
-	__u8 pad;
+	__u8 rcv_locked; /* it has set SO_RCVBUF */
+	/* For its SYN-ACKs. Index: 0 IPv4, 1 IPv6 */
+	__u32 rcv_space;    /* tcp_full_space(), include/net/tcp.h */
+	__u32 window_clamp; /* its TCP_WINDOW_CLAMP; 0: none */
+	__s16 hop_limit[2]; /* its IP_TTL and IPV6_UNICAST_HOPS; below 0: none */
+	__u8 tos[2];        /* its IP_TOS and IPV6_TCLASS */
+	__u8 pad[2];
 };
 
 /*
@@ -289,9 +304,8 @@ struct recent {
 	__u32 left; /* SHAKEOFF_ADDRESS_LEFT or 0 */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
-	__u32 hashes_begun;                       /* a bit for each of the hashes that is good */
-	struct siphash hashes[COOKIE_BEGINNINGS]; /* of cookie_begin(), for hash_epoch; index: cookie_beginning() */
-	struct siphash previous;                  /* of the epoch before, without timestamps: bit COOKIE_BEGINNINGS */
+	__u32 hashes_begun;       /* a bit for each of the hashes that is good */
+	struct siphash hashes[2]; /* of cookie_begin(), for hash_epoch and for the epoch before it */
 	/* Listener handoff: its socket, as it was at this tick. */
 	struct listening listener;
 	__u64 listener_tick;     /* 0: not looked up yet */
@@ -309,7 +323,7 @@ struct moment {
 	__u64 now_ns;
 	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
 	__u32 epoch;
-	__u32 clock_ms;     /* the clock of the kernel's TCP timestamps: tcp_clock_ms(), include/net/tcp.h */
+	__u32 clock_ms;     /* of our timestamps: the kernel's (tcp_clock_ms(), include/net/tcp.h); in a fleet the wall clock */
 	__u32 asked_period; /* of shakeoff_asked_period() */
 	__u32 reply_window;
 	__u32 reply_batch; /* these as in struct shakeoff_reply_budget */
@@ -326,6 +340,7 @@ struct scratch {
 	struct moment moment;
 	__u32 options[TCPOPT_BUFFER_WORDS]; /* as tcpopt_read() wants them */
 	struct tcpopt opt;
+	struct shakeoff_route route; /* to the packet's source: of route_find() */
 	struct reply reply;
 	struct opening opening;
 	struct shakeoff_tuple tuple;

@@ -104,6 +104,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	packet->flow.client[0] = ip->saddr;
 	packet->flow.server[0] = ip->daddr;
 	packet->flow.ipv6 = 0;
+	packet->tos = ip->tos;
 	packet->segment_len = total_len - header_len;
 	packet->l4_offset = packet->l3_offset + header_len;
 	if (header_len < sizeof(*ip) || total_len < header_len)
@@ -180,6 +181,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 	__builtin_memcpy(packet->flow.client, &ip->saddr, sizeof(packet->flow.client));
 	__builtin_memcpy(packet->flow.server, &ip->daddr, sizeof(packet->flow.server));
 	packet->flow.ipv6 = 1;
+	packet->tos = (ip->priority << 4) | (ip->flow_lbl[0] >> 4);
 	packet->segment_len = payload_len - walked;
 	packet->l4_offset = packet->l3_offset + sizeof(*ip) + walked;
 	if (err != PARSE_CHAIN && payload_len < walked + (err ? 0 : sizeof(struct tcphdr)))
@@ -198,6 +200,7 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	packet->seq = from_be32(tcp->seq);
 	packet->ack = from_be32(tcp->ack_seq);
 	packet->window = from_be16(tcp->window);
+	packet->reserved = ((const __u8 *)tcp)[12] & 0xf;
 	packet->flags = ((const __u8 *)tcp)[13];
 	packet->header_len = tcp->doff * 4;
 	return 0;

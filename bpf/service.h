@@ -92,14 +92,4 @@ static __always_inline enum service_health service_health(const struct shakeoff_
 	return SERVICE_UNSERVED;
 }
 
-/* The receive window scale of our SYN-ACK: none to a client that has none (RFC 7323, section 2.2). */
-static __always_inline __u8 service_wscale(const struct shakeoff_service *service,
-					   const struct shakeoff_interface *profile,
-					   const struct cookie_options *options)
-{
-	if (options->wscale == SHAKEOFF_NO_WSCALE)
-		return SHAKEOFF_NO_WSCALE;
-	return service->wscale == SHAKEOFF_NO_WSCALE ? profile->wscale : service->wscale;
-}
-
 #endif

@@ -23,6 +23,8 @@ struct tcp_sock___optional {
 	_Bool is_mptcp;
 	void *md5sig_info;
 	void *ao_info;
+	__u8 save_syn : 2;
+	__u8 scaling_ratio;
 } __attribute__((preserve_access_index));
 
 static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait *time_wait)
@@ -54,7 +56,44 @@ static __always_inline enum shakeoff_left listener_left(const struct tcp_sock *t
 		return SHAKEOFF_LEFT_TCP_AUTH;
 	if (bpf_core_field_exists(optional->ao_info) && optional->ao_info)
 		return SHAKEOFF_LEFT_TCP_AUTH;
+	if (bpf_core_field_exists(optional->save_syn) && BPF_CORE_READ_BITFIELD(optional, save_syn))
+		return SHAKEOFF_LEFT_SAVE_SYN;
 	return SHAKEOFF_LEFT_NOT;
+}
+
+/* include/net/sock.h */
+#define SOCK_RCVBUF_LOCK 2
+
+/*
+ * tcp_full_space(), include/net/tcp.h: what of the receive buffer is for data. The ratio has been the socket's own since kernel 6.6; no
+ * earlier one completes handshakes for listening sockets.
+ */
+static __always_inline __u32 listener_rcv_space(const struct tcp_sock *tcp)
+{
+	const struct tcp_sock___optional *optional = (const void *)tcp;
+	__u64 buffer = (__u32)tcp->inet_conn.icsk_inet.sk.sk_rcvbuf;
+
+	return bpf_core_field_exists(optional->scaling_ratio) ? buffer * optional->scaling_ratio >> 8 : buffer / 2;
+}
+
+/* What its SYN-ACKs offer, and how they are marked. */
+static __always_inline void listener_read_offer(const struct tcp_sock *tcp, struct listening *listener)
+{
+	const struct inet_sock *inet = &tcp->inet_conn.icsk_inet;
+	const struct ipv6_pinfo *ipv6 = inet->pinet6;
+
+	listener->user_mss = tcp->rx_opt.user_mss;
+	listener->rcv_space = listener_rcv_space(tcp);
+	listener->rcv_locked = !!(inet->sk.sk_userlocks & SOCK_RCVBUF_LOCK);
+	listener->window_clamp = tcp->window_clamp;
+	listener->hop_limit[0] = inet->uc_ttl;
+	listener->tos[0] = inet->tos;
+	listener->hop_limit[1] = -1;
+	listener->tos[1] = 0;
+	if (!ipv6)
+		return;
+	listener->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);
+	listener->tos[1] = ipv6->tclass;
 }
 
 static __always_inline void listener_read(struct bpf_sock *sk, struct listening *listener)
@@ -66,7 +105,7 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
-	listener->user_mss = tcp->rx_opt.user_mss;
+	listener_read_offer(tcp, listener);
 	listener->left = listener_left(tcp);
 }
 

@@ -3,37 +3,52 @@
 #ifndef SHAKEOFF_BPF_SYN_H
 #define SHAKEOFF_BPF_SYN_H
 
+/* RFC 9293, section 3.7.1: what a client takes that names no MSS, and what every path carries. */
+static __always_inline __u16 default_mss(const struct packet *packet)
+{
+	return packet->flow.ipv6 ? 1220 : 536;
+}
+
+/*
+ * Whether the kernel would take up the client's ECN (RFC 3168, section 6.1.1): tcp_ecn_create_request(), include/net/tcp_ecn.h.
+ * Where the SYN itself is marked, somebody on the way marks everything. TCP_REPAIR cannot give ECN to a socket.
+ */
+static __always_inline _Bool ecn_is_taken_up(const struct packet *packet, const struct walk *walk)
+{
+	const __u8 asks = TCP_FLAG_ECE | TCP_FLAG_CWR;
+
+	if ((packet->flags & asks) != asks || !by_listener(walk))
+		return 0;
+	if ((packet->tos & IP_ECN_MASK) && !packet->reserved)
+		return 0;
+	return walk->scratch->recent.profile.ecn || walk->scratch->route.ecn;
+}
+
 /* What of the client's offer we take up and can remember. */
 static __always_inline void syn_negotiate(const struct packet *packet, const struct walk *walk,
 					  const struct tcpopt *offer, struct cookie_options *options)
 {
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
-	__u16 default_mss = packet->flow.ipv6 ? 1220 : 536; /* RFC 9293, section 3.7.1 */
-	_Bool asks_ecn = (packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) == (TCP_FLAG_ECE | TCP_FLAG_CWR);
 
-	options->mss = offer->mss ? offer->mss : default_mss;
-	options->wscale = profile->wscale == SHAKEOFF_NO_WSCALE ? SHAKEOFF_NO_WSCALE : offer->wscale;
+	options->mss = offer->mss ? offer->mss : default_mss(packet);
+	options->wscale = profile->window_scaling ? offer->wscale : SHAKEOFF_NO_WSCALE;
 	options->sack = offer->sack && profile->sack;
 	options->timestamps = offer->timestamps && profile->timestamps;
-	/* TCP_REPAIR cannot give it to the socket. RFC 3168, section 6.1.1. */
-	options->ecn = asks_ecn && profile->ecn && by_listener(walk);
+	options->ecn = ecn_is_taken_up(packet, walk);
 }
 
-/* The window of our SYN-ACK, in bytes: never scaled (RFC 7323, section 2.2). */
-static __always_inline __u16 synack_window(const struct shakeoff_service *service,
-					   const struct shakeoff_interface *profile, _Bool ipv6, _Bool timestamps)
+/*
+ * What decides over an answer, in one number: SYNs to one address with the same are answered alike. Lengths are for answer_room().
+ *
+ *	63          48 47     40 39   33 32      28 27          24 22    21         20   19     16 15    0
+ *	 route's id     SYN's TOS         l3_offset  header_len / 4 ECN   timestamps SACK scale     MSS
+ */
+static __always_inline __u64 offer_key(const struct packet *packet, const struct walk *walk, const struct tcpopt *offer)
 {
-	__u16 window = profile->window[ipv6][timestamps];
-
-	return window < service->window_max ? window : service->window_max;
-}
-
-/* What a SYN offers, in one number: SYNs to one address with the same are answered alike. Lengths are for answer_room(). */
-static __always_inline __u64 offer_key(const struct packet *packet, const struct tcpopt *offer)
-{
-	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 24) |
-	       ((__u32)offer->timestamps << 25) | ((__u64)(packet->flags & (TCP_FLAG_ECE | TCP_FLAG_CWR)) << 32) |
-	       ((__u64)packet->header_len << 40) | ((__u64)packet->l3_offset << 48);
+	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 20) |
+	       ((__u32)offer->timestamps << 21) | ((__u32)ecn_is_taken_up(packet, walk) << 22) |
+	       ((__u32)(packet->header_len / 4) << 24) | ((__u64)packet->l3_offset << 28) |
+	       ((__u64)packet->tos << 40) | ((__u64)walk->scratch->route.id << 48);
 }
 
 /*
@@ -50,40 +65,50 @@ static __always_inline __u32 answer_room(const struct packet *packet)
 	return words;
 }
 
-/* Makes ready what all these answers have in common. */
-static __noinline void answer_prepare(const struct packet *packet, const struct walk *walk, const struct tcpopt *offer,
-				      struct answer *answer)
+/*
+ * Makes the SYN-ACK ready that all these clients have in common: scratch->opt is what they offer, offered their offer_key(). A static
+ * function of its own: it runs once a tick. Returns 0 if there is no key, which cannot be: for the verifier.
+ */
+static __noinline int answer_prepare(const struct packet *packet, const struct walk *walk, __u64 offered,
+				     struct answer *answer)
 {
-	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
+	const struct tcpopt *theirs = &walk->scratch->opt;
+	struct scratch *scratch = walk->scratch;
 	struct reply *reply = &answer->reply;
 	_Bool ipv6 = packet->flow.ipv6;
-	const struct siphash *begun;
 	struct cookie_options options;
 	struct tcpopt ours = {};
+	struct offer offer;
+	const __u64 *key;
 
-	syn_negotiate(packet, walk, offer, &options);
+	syn_negotiate(packet, walk, theirs, &options);
 	answer->bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
 		cookie_decode(answer->bits, ipv6, &options); /* promise only what comes back */
+	offer_make(scratch, walk->service, &options, &offer);
+	offer_mark(scratch, by_listener(walk), packet->tos, &offer);
 
 	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
-	reply->ttl = profile->ttl;
-	reply->window = synack_window(walk->service, profile, ipv6, options.timestamps);
-	ours.mss = profile->mss[ipv6];
-	if (by_listener(walk))
-		ours.mss = mss_clamp(walk->scratch->recent.listener.user_mss, ours.mss);
+	reply->ttl = offer.hop_limit;
+	reply->tos = offer.tos;
+	reply->window = offer.window;
+	ours.mss = offer.mss;
 	ours.sack = options.sack;
 	ours.timestamps = options.timestamps;
-	ours.tsval = cookie_tsval(walk->scratch->moment.clock_ms, answer->bits);
-	ours.wscale = service_wscale(walk->service, profile, &options);
+	ours.wscale = offer.wscale;
 	reply->option_words = tcpopt_write_synack(reply->options, &ours, answer_room(packet), &reply->tsecr_word);
 	reply_prepare(reply, &packet->flow);
-	answer->epoch = walk->scratch->moment.epoch;
-	begun = epoch_begin(walk->scratch, answer->epoch, answer->bits);
-	if (begun)
-		answer->hash = *begun;
-	answer->offer = offer_key(packet, offer);
-	answer->tick = walk->scratch->moment.tick;
+	answer->tsval = scratch->moment.clock_ms + cookie_ts_add(answer->bits);
+	answer->epoch = scratch->moment.epoch;
+	key = epoch_offset_key(answer->epoch);
+	if (!key)
+		return 0;
+	answer->offset_key[0] = key[0];
+	answer->offset_key[1] = key[1];
+	answer->offset_begun = cookie_offset_begin(&packet->flow, key);
+	answer->offer = offered;
+	answer->tick = scratch->moment.tick;
+	return epoch_begin(scratch, answer->epoch, &answer->hash);
 }
 
 /* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
@@ -97,7 +122,9 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	if (answer->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
-		reply->seq = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch, answer->bits);
+		reply->seq = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
+		reply->tsval = answer->tsval + cookie_offset_end(answer->offset_begun, &packet->flow,
+								 answer->offset_key);
 		reply->tsecr = offer->tsval;
 		return;
 	}
@@ -105,7 +132,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	if (walk->service->guessed_ns)
 		asked_answered(walk, cookie >> 32);
 	reply->seq = (__u32)cookie;
-	reply->tsecr = 0;
+	reply->tsval = reply->tsecr = 0;
 }
 
 static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
@@ -113,6 +140,7 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 {
 	const struct moment *moment = &walk->scratch->moment;
 	struct answer *answer = &walk->scratch->recent.answer;
+	__u64 offered;
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
@@ -120,14 +148,33 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 		return SHAKEOFF_BAD_CHECKSUM;
 	if (!reply_is_within_budget(walk))
 		return SHAKEOFF_SYN_REPLY_BUDGET;
-	if (answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offer_key(packet, offer))
-		answer_prepare(packet, walk, offer, answer);
+	route_find(walk->scratch, walk->control);
+	offered = offer_key(packet, walk, offer);
+	if ((answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offered) &&
+	    !answer_prepare(packet, walk, offered, answer))
+		return SHAKEOFF_SYN_NO_KEY;
 	answer_number(packet, walk, offer, answer);
 	/* Inlined, as this is the one reply that has to be fast. */
 	if (!reply_build(ctx, packet, &answer->reply, walk->frame_len))
 		return SHAKEOFF_SYN_INVALID;
 	half_open_answered(ctx, walk);
 	return SHAKEOFF_SYNACK_SENT;
+}
+
+/*
+ * A client that takes smaller segments than any class says. The kernel alone can keep to it, as long as these are few; in a flood of
+ * them it would send a cookie of its own, whose smallest class is the same. There is no kernel behind a queue.
+ */
+static __always_inline enum shakeoff_verdict syn_mss_check(const struct packet *packet, const struct walk *walk,
+							   const struct tcpopt *offer)
+{
+	if (!offer->mss || offer->mss >= default_mss(packet))
+		return VERDICT_NONE;
+	if (by_listener(walk))
+		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_SMALL_MSS : VERDICT_NONE;
+	return offer->timestamps && walk->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0] ?
+		       VERDICT_NONE :
+		       SHAKEOFF_SYN_MSS_DROP;
 }
 
 /* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
@@ -204,6 +251,9 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return by_listener(walk) ? syn_to_kernel(walk, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
 	verdict = by_listener(walk) ? syn_listener_check(ctx, packet, walk, may_have_socket) :
 				      syn_queue_check(ctx, packet, walk, health, may_have_socket);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	verdict = syn_mss_check(packet, walk, &walk->scratch->opt);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (!limit_admits_syn(walk))

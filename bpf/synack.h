@@ -29,8 +29,8 @@ static __always_inline void reply_ethernet(__u16 *halves)
 /* The IPv4 header without options, up to the addresses. */
 static __always_inline void reply_prepare_ipv4(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
-	/* version, header length, TOS 0, total length; id 0, DF: as the kernel sends SYN-ACKs */
-	reply->ip[0] = to_be32((4u << 28) | (5u << 24) | (sizeof(struct iphdr) + tcp_len));
+	/* version, header length, TOS, total length; id 0, DF: as the kernel sends SYN-ACKs */
+	reply->ip[0] = to_be32((4u << 28) | (5u << 24) | ((__u32)reply->tos << 16) | (sizeof(struct iphdr) + tcp_len));
 	reply->ip[1] = to_be32(IP_DF);
 	reply->ip[2] = to_be32(((__u32)reply->ttl << 24) | (IPPROTO_TCP << 16));
 	reply->ip_sum = csum_words(flow->server[0], reply->ip, 3);
@@ -39,7 +39,7 @@ static __always_inline void reply_prepare_ipv4(struct reply *reply, const struct
 
 static __always_inline void reply_prepare_ipv6(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
-	reply->ip[0] = to_be32(6u << 28); /* version; traffic class and flow label 0 */
+	reply->ip[0] = to_be32((6u << 28) | ((__u32)reply->tos << 20)); /* version, traffic class; flow label 0 */
 	reply->ip[1] = to_be32((tcp_len << 16) | (IPPROTO_TCP << 8) | reply->ttl);
 	reply->tcp_sum = csum_words(to_be32(tcp_len) + (__u64)to_be32(IPPROTO_TCP), flow->server, 4);
 }
@@ -90,7 +90,7 @@ static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_
 static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cookie_flow *flow, const struct reply *reply,
 				       __u64 client_sum)
 {
-	__be32 tsecr = to_be32(reply->tsecr);
+	__be32 tsval = to_be32(reply->tsval), tsecr = to_be32(reply->tsecr);
 	__u32 header[5] = {
 		flow->server_port | ((__u32)flow->client_port << 16),
 		to_be32(reply->seq),
@@ -98,7 +98,7 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 		reply->tcp_head,
 		0,
 	};
-	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsecr;
+	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsval + tsecr;
 
 	header[4] = to_be32((__u32)from_be16(csum_fold(sum)) << 16);
 	if ((void *)(tcp + 5) > end)
@@ -110,7 +110,9 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 			return 0;
 		UNROLL
 		for (int i = 0; i < TCPOPT_SYNACK_MAX_WORDS; i++)
-			tcp[5 + i] = i == TCPOPT_SYNACK_TSECR ? tsecr : reply->options[i];
+			tcp[5 + i] = i == TCPOPT_SYNACK_TSECR     ? tsecr :
+				     i == TCPOPT_SYNACK_TSECR - 1 ? tsval :
+								    reply->options[i];
 		return 1;
 	}
 	UNROLL
@@ -119,7 +121,9 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 			break;
 		if ((void *)(tcp + 5 + i + 1) > end)
 			return 0;
-		tcp[5 + i] = reply->options[i] | (i == reply->tsecr_word ? tsecr : 0);
+		tcp[5 + i] = reply->options[i] | (i == reply->tsecr_word     ? tsecr :
+						  i == reply->tsecr_word - 1 ? tsval :
+									       0);
 	}
 	return 1;
 }

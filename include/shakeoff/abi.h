@@ -34,7 +34,7 @@
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_ROUTES4 "routes4"        /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
 #define SHAKEOFF_MAP_ROUTES6 "routes6"        /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
-#define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_key, index: epoch % slots */
+#define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
 #define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
 	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
@@ -252,8 +252,7 @@ struct shakeoff_control {
 	__u32 fragments;       /* likewise: let pass in it */
 	__u32 pad;
 
-	/* Keys the offset of our timestamps, so that they do not tell the uptime. Outlives the daemon; a fleet's hosts share it. */
-	__u64 tsval_secret[2];
+	__u64 tsval_secret[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
 	__u32 pad2[8];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
@@ -262,6 +261,15 @@ _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what th
 /* 128 bits, random or derived from a master secret; never all zero when loaded. */
 struct shakeoff_key {
 	__u64 k0, k1;
+};
+
+/*
+ * The keys of an epoch. offset: of our timestamps' offset (bpf/cookie.h), which hides the uptime. It is the same in every slot, so that
+ * timestamps never go back, until the master is exchanged: then the epochs that had begun keep the old one.
+ */
+struct shakeoff_epoch_key {
+	struct shakeoff_key cookie;
+	__u64 offset[2];
 };
 
 /*
@@ -460,13 +468,17 @@ struct shakeoff_validated {
 	struct shakeoff_tuple tuple;
 	__u32 client_isn;
 	__u32 cookie;   /* our ISN */
-	__u32 replaced; /* rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: the CPU */
+	__u32 replaced; /* queue: rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: CPUs, below */
 	__u16 service;  /* id */
 	__u8 followed;  /* segments that followed the ACK before its socket existed; counted without a lock, so about */
-	__u8 flags;     /* SHAKEOFF_VALIDATED_* */
+	__u8 flags;     /* SHAKEOFF_VALIDATED_ADMITTED, _CONFIRMED */
 	struct bpf_spin_lock lock; /* of the set, in its first way: for those who enter a tuple */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 64, "a cache line, no hidden padding");
+
+/* Listener handoff: where the ACK was seen by the hook, and one more than where by the tc program; 0: not yet. */
+#define SHAKEOFF_VALIDATED_HOOK_CPU(entry) ((entry)->replaced & 0xffffu)
+#define SHAKEOFF_VALIDATED_TC_CPU(entry) ((entry)->replaced >> 16)
 
 /* Two VLAN tags, IPv6 and 20 bytes of options; even, for words. */
 #define SHAKEOFF_SYNACK_FRAME 104
@@ -517,7 +529,7 @@ struct shakeoff_event {
 	__u32 rcv_wnd;   /* bytes that our SYN-ACK offered */
 	__u32 snd_wnd;   /* bytes that the ACK offers, scaled */
 	__u32 tsval;     /* of the ACK: the client's clock */
-	__u32 tsecr;     /* of the ACK: our clock when the SYN-ACK left, low bits replaced (never ahead of the clock) */
+	__u32 tsecr;     /* what our timestamps say at time_ns: the connection's go on from it, and are not behind the SYN-ACK's */
 	__u16 mss;       /* the client's, without options; 536/1220 if it gave none */
 	__u8 snd_wscale; /* the client's, or SHAKEOFF_NO_WSCALE */
 	__u8 rcv_wscale; /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */

@@ -35,11 +35,13 @@
 	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds (within its budget), or its daemon is gone for good") \
 	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
 	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve, within its budget") \
+	X(SYN_SMALL_MSS, "syn_small_mss", PASS, SHAKEOFF_COUNTS_SYN, "the client takes smaller segments than a cookie can say; the kernel's own handshake") \
 	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
 	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
 	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
 	X(SEGMENT_FOLLOWS, "segment_follows", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
+	X(SEGMENT_EARLY, "segment_early", PASS, 0, "came by another CPU than its final ACK: waits until the connection's socket is there") \
 	X(STRAY, "stray", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
@@ -51,7 +53,6 @@
 	X(ACK_OVERFLOW_RESET, "ack_overflow_reset", TX, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK refused with RST") \
 	X(ACK_VALID, "ack_valid", DROP, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, given to the daemon") \
 	X(SEGMENT_HELD, "segment_held", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
-	X(SEGMENT_EARLY, "segment_early", DROP, 0, "overtook its final ACK on another CPU: the client sends it again") \
 	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN not answered")                                                                       \
 	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \
@@ -63,6 +64,7 @@
 	X(ACK_SOURCE_LIMIT, "ack_source_limit", DROP, 0, "beyond source-limit: final ACK ignored")                      \
 	X(SYN_REPLY_BUDGET, "syn_reply_budget", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
 	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
+	X(SYN_MSS_DROP, "syn_mss_drop", DROP, SHAKEOFF_COUNTS_SYN, "queue handoff: the client takes smaller segments than a cookie can say") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
 	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \

@@ -27,7 +27,7 @@
 
 struct datapath {
 	struct shakeoff_control control;
-	struct shakeoff_key keys[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key keys[SHAKEOFF_KEY_SLOTS];
 	int error;
 	int writes;
 };
@@ -37,7 +37,7 @@ struct shakeoff_control *datapath_control(struct datapath *datapath)
 	return &datapath->control;
 }
 
-int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key)
+int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key)
 {
 	if (datapath->error)
 		return datapath->error;

@@ -30,7 +30,7 @@ static const struct map_spec {
 	[MAP_ADDRESSES4] = { SHAKEOFF_MAP_ADDRESSES4, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address4), 4, 0, 0 },
 	[MAP_ADDRESSES6] = { SHAKEOFF_MAP_ADDRESSES6, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address6), 4, 0, 0 },
 	[MAP_INTERFACES] = { SHAKEOFF_MAP_INTERFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_interface), 0, 0 },
-	[MAP_KEYS] = { SHAKEOFF_MAP_KEYS, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_key), SHAKEOFF_KEY_SLOTS, 0 },
+	[MAP_KEYS] = { SHAKEOFF_MAP_KEYS, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_epoch_key), SHAKEOFF_KEY_SLOTS, 0 },
 	[MAP_VERDICTS] = { SHAKEOFF_MAP_VERDICTS, BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, SHAKEOFF_VERDICT_COUNT, 0 },
 	[MAP_SERVICE_COUNTERS] = { SHAKEOFF_MAP_SERVICE_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, 4,
 				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },

@@ -127,7 +127,7 @@ int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const st
 int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct shakeoff_interface *interface);
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex);
 
-int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key);
+int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key);
 
 /* Sums over CPUs. */
 int datapath_verdicts(struct datapath *datapath, uint64_t counts[SHAKEOFF_VERDICT_COUNT]);

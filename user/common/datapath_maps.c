@@ -165,7 +165,7 @@ int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex)
 	return changed(datapath, map_remove(datapath, MAP_INTERFACES, &ifindex));
 }
 
-int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_key *key)
+int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key)
 {
 	return changed(datapath, map_set(datapath, MAP_KEYS, &slot, key));
 }

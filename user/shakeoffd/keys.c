@@ -33,12 +33,32 @@ static bool is_loaded(const struct shakeoff_control *control)
 
 /* ------------------------------------------------------------------------------------------------------------- slots */
 
-static int random_key(struct shakeoff_key *key)
+static int random_words(__u64 words[2])
 {
+	const size_t size = 2 * sizeof(words[0]);
+
 	do {
-		if (getrandom(key, sizeof(*key), 0) != sizeof(*key))
+		if (getrandom(words, size, 0) != (ssize_t)size)
 			return -errno;
-	} while (!key->k0 && !key->k1);
+	} while (!words[0] && !words[1]);
+	return 0;
+}
+
+/* The offset of timestamps stays when cookies' keys change, and when the daemon does. */
+static int random_key(struct shakeoff_control *control, struct shakeoff_epoch_key *key)
+{
+	__u64 words[2];
+	int error = random_words(words);
+
+	if (!error && !control->tsval_secret[0] && !control->tsval_secret[1])
+		error = random_words(key->offset);
+	if (error)
+		return error;
+	if (!control->tsval_secret[0] && !control->tsval_secret[1])
+		memcpy(control->tsval_secret, key->offset, sizeof(key->offset));
+	memcpy(key->offset, control->tsval_secret, sizeof(key->offset));
+	key->cookie = (struct shakeoff_key){ words[0], words[1] };
+	explicit_bzero(words, sizeof(words));
 	return 0;
 }
 
@@ -49,15 +69,18 @@ static uint64_t fingerprint_of(const struct keys *keys)
 
 static int fill_slot(const struct keys *keys, struct datapath *datapath, uint32_t epoch)
 {
-	struct shakeoff_key_state *state = &datapath_control(datapath)->keys;
+	struct shakeoff_control *control = datapath_control(datapath);
+	struct shakeoff_key_state *state = &control->keys;
 	uint32_t slot = epoch % SHAKEOFF_KEY_SLOTS;
-	struct shakeoff_key key;
+	struct shakeoff_epoch_key key;
 	int error = 0;
 
-	if (keys->master)
-		master_derive(keys->master, epoch, &key);
-	else
-		error = random_key(&key);
+	if (keys->master) {
+		master_derive(keys->master, epoch, &key.cookie);
+		master_derive_offset(keys->master, key.offset);
+	} else {
+		error = random_key(control, &key);
+	}
 	if (!error)
 		error = datapath_key_set(datapath, slot, &key);
 	explicit_bzero(&key, sizeof(key));

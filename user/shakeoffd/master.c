@@ -13,6 +13,7 @@
 
 #define CONTEXT_COOKIES "shakeoff"
 #define CONTEXT_FINGERPRINT "shakeprt"
+#define CONTEXT_OFFSET "shaketso"
 
 struct master {
 	unsigned char secret[MASTER_BYTES];
@@ -22,15 +23,18 @@ struct master {
 _Static_assert(MASTER_BYTES == crypto_kdf_KEYBYTES, "a master is a key of crypto_kdf");
 _Static_assert(sizeof(CONTEXT_COOKIES) == crypto_kdf_CONTEXTBYTES + 1, "a context has no terminator");
 _Static_assert(sizeof(CONTEXT_FINGERPRINT) == crypto_kdf_CONTEXTBYTES + 1, "a context has no terminator");
-_Static_assert(sizeof(struct shakeoff_key) >= crypto_kdf_BYTES_MIN, "crypto_kdf gives no less");
+_Static_assert(sizeof(CONTEXT_OFFSET) == crypto_kdf_CONTEXTBYTES + 1, "a context has no terminator");
+
+#define KEY_BYTES 16
+_Static_assert(KEY_BYTES >= crypto_kdf_BYTES_MIN, "crypto_kdf gives no less");
 
 /* More than crypto_kdf takes of the stack: 1 to 2 KB. */
 #define KDF_STACK 4096
 
-static void derive(const struct master *master, const char *context, uint32_t number, unsigned char result[16])
+static void derive(const struct master *master, const char *context, uint32_t number, unsigned char result[KEY_BYTES])
 {
 	/* Fails only for lengths that it does not give. */
-	crypto_kdf_derive_from_key(result, 16, number, context, master->secret);
+	crypto_kdf_derive_from_key(result, KEY_BYTES, number, context, master->secret);
 	/* blake2b_final() of libsodium 1.0.18 leaves a copy of the result there. */
 	sodium_stackzero(KDF_STACK);
 }
@@ -56,7 +60,7 @@ void master_memory_close(void *memory)
 int master_open(struct master **result, const unsigned char secret[MASTER_BYTES])
 {
 	struct master *master = master_memory(sizeof(*master));
-	unsigned char fingerprint[16];
+	unsigned char fingerprint[KEY_BYTES];
 
 	if (!master)
 		return -ENOMEM;
@@ -80,10 +84,20 @@ uint64_t master_fingerprint(const struct master *master)
 
 void master_derive(const struct master *master, uint32_t epoch, struct shakeoff_key *key)
 {
-	unsigned char bytes[sizeof(*key)];
+	unsigned char bytes[KEY_BYTES];
 
 	derive(master, CONTEXT_COOKIES, epoch, bytes);
 	key->k0 = le64toh(word_of(bytes));
 	key->k1 = le64toh(word_of(bytes + 8));
+	sodium_memzero(bytes, sizeof(bytes));
+}
+
+void master_derive_offset(const struct master *master, __u64 offset[2])
+{
+	unsigned char bytes[KEY_BYTES];
+
+	derive(master, CONTEXT_OFFSET, 0, bytes);
+	offset[0] = le64toh(word_of(bytes));
+	offset[1] = le64toh(word_of(bytes + 8));
 	sodium_memzero(bytes, sizeof(bytes));
 }

@@ -29,4 +29,7 @@ uint64_t master_fingerprint(const struct master *master);
 /* The key of an epoch: the same on every host. Who gets it wipes it. */
 void master_derive(const struct master *master, uint32_t epoch, struct shakeoff_key *key);
 
+/* shakeoff_epoch_key.offset, likewise. */
+void master_derive_offset(const struct master *master, __u64 offset[2]);
+
 #endif

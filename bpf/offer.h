@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a SYN-ACK offers and how it is marked: what the kernel's would from this socket, on the route to this client. It is asked when
+ * the SYN is answered, and again when the ACK comes: the socket goes by what was promised.
+ */
+#ifndef SHAKEOFF_BPF_OFFER_H
+#define SHAKEOFF_BPF_OFFER_H
+
+/* include/net/inet_ecn.h, INET_ECN_MASK */
+#define IP_ECN_MASK 3
+
+struct offer {
+	__u16 mss;
+	__u16 window; /* as on the wire: never scaled (RFC 7323, section 2.2) */
+	__u8 wscale;  /* 0..14, or SHAKEOFF_NO_WSCALE */
+	__u8 hop_limit;
+	__u8 tos; /* or traffic class */
+};
+
+/* What routes say of the packet in scratch, to scratch->route: see shakeoff/route.h. A global function: see scratch_get(). */
+__noinline int route_look_up(void)
+{
+	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
+	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
+	struct scratch *scratch = scratch_get();
+	const struct shakeoff_route *route;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6) {
+		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
+		route = bpf_map_lookup_elem(&routes6, &key6);
+	} else {
+		key4.address = scratch->packet.flow.client[0];
+		route = bpf_map_lookup_elem(&routes4, &key4);
+	}
+	if (route)
+		scratch->route = *route;
+	else
+		scratch->route = (struct shakeoff_route){ 0 };
+	return 0;
+}
+
+/* Where no route says anything of its own, which is nearly everywhere, this is a compare. */
+static __always_inline void route_find(struct scratch *scratch, const struct shakeoff_control *control)
+{
+	if (control->flags & (scratch->packet.flow.ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4))
+		route_look_up();
+	else if (scratch->route.id)
+		scratch->route = (struct shakeoff_route){ 0 };
+}
+
+/* The MSS of the SYN-ACK: tcp_make_synack(), net/ipv4/tcp_output.c. */
+static __always_inline __u16 offer_mss(const struct scratch *scratch, _Bool by_listener)
+{
+	__u16 mss = scratch->recent.profile.mss[scratch->packet.flow.ipv6];
+
+	if (scratch->route.mss)
+		mss = scratch->route.mss;
+	return by_listener ? mss_clamp(scratch->recent.listener.user_mss, mss) : mss;
+}
+
+/* Window and scale: tcp_openreq_init_rwin(), net/ipv4/tcp_minisocks.c. */
+static __always_inline void offer_window(const struct scratch *scratch, const struct shakeoff_service *service,
+					 _Bool by_listener, const struct cookie_options *options, struct offer *offer)
+{
+	const struct shakeoff_interface *profile = &scratch->recent.profile;
+	const struct listening *listener = &scratch->recent.listener;
+	struct shakeoff_window_input input = {
+		.space = by_listener ? listener->rcv_space : service->rcv_space,
+		.mss = offer->mss - (options->timestamps ? SHAKEOFF_TIMESTAMP_BYTES : 0),
+		.window_space = profile->window_space,
+		.initrwnd = scratch->route.initrwnd,
+		.wscale_ok = options->wscale != SHAKEOFF_NO_WSCALE && profile->window_scaling,
+		.signed_windows = profile->signed_windows,
+	};
+	struct shakeoff_window window;
+
+	input.clamp = shakeoff_window_clamp(by_listener ? listener->window_clamp : 0, scratch->route.window,
+					    input.space, by_listener ? listener->rcv_locked : service->rcv_locked);
+	window = shakeoff_window_select(&input);
+	offer->window = window.window;
+	offer->wscale = input.wscale_ok ? window.wscale : SHAKEOFF_NO_WSCALE;
+}
+
+/*
+ * TTL, hop limit, TOS and traffic class: ip_build_and_send_pkt() (net/ipv4/ip_output.c), tcp_v4_send_synack(),
+ * tcp_v6_send_synack() and ip6_xmit(). tos: the SYN's.
+ */
+static __always_inline void offer_mark(const struct scratch *scratch, _Bool by_listener, __u8 tos, struct offer *offer)
+{
+	const struct shakeoff_interface *profile = &scratch->recent.profile;
+	const struct listening *listener = &scratch->recent.listener;
+	_Bool ipv6 = scratch->packet.flow.ipv6;
+	__u8 own_tos = by_listener ? listener->tos[ipv6] : 0;
+
+	offer->hop_limit = scratch->route.hop_limit ? scratch->route.hop_limit : profile->hop_limit[ipv6];
+	if (by_listener && listener->hop_limit[ipv6] >= 0)
+		offer->hop_limit = listener->hop_limit[ipv6];
+	offer->tos = profile->reflect_tos ? (tos & ~IP_ECN_MASK) | (own_tos & IP_ECN_MASK) : own_tos;
+}
+
+/* For the packet in scratch, whose route is found, and a client with these options. */
+static __always_inline void offer_make(const struct scratch *scratch, const struct shakeoff_service *service,
+				       const struct cookie_options *options, struct offer *offer)
+{
+	_Bool by_listener = service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+
+	offer->mss = offer_mss(scratch, by_listener);
+	offer_window(scratch, service, by_listener, options, offer);
+}
+
+/* What the window scale of our SYN-ACK was, when its ACK has come. A global function: see scratch_get(). */
+__noinline int offer_wscale(__u32 service_id)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct scratch *scratch = scratch_get();
+	struct offer offer;
+
+	if (!service || !scratch) /* cannot be: for the verifier */
+		return SHAKEOFF_NO_WSCALE;
+	offer_make(scratch, service, &scratch->opening.options, &offer);
+	scratch->opening.rcv_wnd = offer.window;
+	scratch->opening.rcv_wscale = offer.wscale;
+	return offer.wscale;
+}
+
+#endif
