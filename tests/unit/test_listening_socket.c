@@ -162,6 +162,25 @@ static void a_receive_buffer_that_was_set_is_told(void **state)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
 	assert_int_equal(check(NULL, port, &found), 0);
 	assert_int_equal(found.receive_buffer, 2 * size);
+	assert_int_equal(found.buffer, 2 * size);
+}
+
+static void one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+	socklen_t length = sizeof(int);
+	int usual, half;
+
+	(void)state;
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &usual, &length), 0);
+	assert_int_equal(found.receive_buffer, 0);
+	assert_int_equal(found.buffer, usual);
+	half = usual / 2;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)), 0);
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_int_equal(found.receive_buffer, usual);
 }
 
 /* In a network namespace of one's own one may bind whatever one likes. */
@@ -198,6 +217,7 @@ int main(void)
 		TEST(one_that_is_bound_to_lo_does_not),
 		TEST(what_does_not_listen_does_not),
 		TEST(a_receive_buffer_that_was_set_is_told),
+		TEST(one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not),
 		TEST(one_of_another_network_namespace_does_not),
 	};
 

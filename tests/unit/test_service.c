@@ -392,6 +392,22 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	assert_int_equal(web->wscale, 2);
 }
 
+static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
+{
+	const struct shakeoff_service *web;
+
+	(void)state;
+	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
+	open_on(1);
+	web = slot(0, "web");
+	service_set_space(&services.list[0], 65536, false);
+	assert_int_equal(web->rcv_space, 65536);
+	assert_int_equal(web->rcv_locked, 0);
+	service_set_space(&services.list[0], 5000, true);
+	assert_int_equal(web->rcv_space, 5000);
+	assert_int_equal(web->rcv_locked, 1);
+}
+
 static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
 {
 	struct service_listening left = listening;
@@ -573,6 +589,7 @@ int main(void)
 		TEST(without_limits_there_are_no_intervals),
 		TEST(the_queue_handoff_always_answers),
 		TEST(a_listening_service_shows_its_sockets_and_what_may_wait),
+		TEST(the_buffer_of_a_server_is_told_to_the_hook),
 		TEST(a_reason_to_leave_it_to_the_kernel_ends_the_answering),
 		TEST(cookies_of_the_queue_handoff_are_good_with_the_listener_handoff),
 		TEST(a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out),

@@ -373,6 +373,7 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 	error = accept_queue_open(&delivery->queue);
 	if (error)
 		return error;
+	delivery_publish_window(delivery);
 	if (service->served)
 		error = accept_queue_adopt(&delivery->queue, clock_ns());
 	if (!error)

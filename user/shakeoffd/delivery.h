@@ -29,7 +29,8 @@ struct delivery {
 	struct server *servers;            /* connected, registered or not yet */
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
 	size_t connected, registered;
-	int receive_buffer; /* that the service's window is made for; 0: the default */
+	uint32_t receive_buffer; /* that the service's window is made for; 0: the default */
+	bool buffer_locked;      /* a server has set it */
 	uint64_t settled_ns;
 
 	_Atomic(bool) changed;           /* where servers listen, since delivery_take_change() */
@@ -76,6 +77,9 @@ void delivery_announce(struct delivery *delivery);
 
 /* Calls back with the inode of every listening socket that servers have passed. Stops at a non-zero return, and returns it. */
 int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context);
+
+/* After changes of sysctls: the window of SYN-ACKs may be another. */
+void delivery_publish_window(struct delivery *delivery);
 
 /*
  * About every 100 ms: watches what waits, ends pauses, and gives up when there has been no server for too long.

@@ -160,18 +160,30 @@ void server_end(struct server *server, struct finished *finished)
 	event_loop_retire(&server->source, release);
 }
 
-/* SYN-ACKs of a service have one window, that of the server which registered last. */
-static void set_window(struct delivery *delivery, int receive_buffer)
+static void publish_window(struct delivery *delivery)
 {
 	uint16_t window = UINT16_MAX;
 	uint8_t wscale = SHAKEOFF_NO_WSCALE;
 
-	if (receive_buffer == delivery->receive_buffer)
-		return;
-	if (receive_buffer && profile_window(receive_buffer, &window, &wscale))
-		return;
-	delivery->receive_buffer = receive_buffer;
+	if (delivery->buffer_locked)
+		profile_window(delivery->receive_buffer, &window, &wscale);
 	service_set_window(delivery->service, window, wscale);
+	service_set_space(delivery->service, profile_full_space(delivery->receive_buffer), delivery->buffer_locked);
+}
+
+void delivery_publish_window(struct delivery *delivery)
+{
+	pthread_mutex_lock(&delivery->service->lock);
+	publish_window(delivery);
+	pthread_mutex_unlock(&delivery->service->lock);
+}
+
+/* SYN-ACKs of a service have one window, that of the server which registered last. */
+static void set_window(struct delivery *delivery, const struct listening_socket *found)
+{
+	delivery->receive_buffer = (uint32_t)found->buffer;
+	delivery->buffer_locked = found->receive_buffer != 0;
+	publish_window(delivery);
 }
 
 static void leave_binding(struct server *server)
@@ -213,7 +225,7 @@ static int join_binding(struct server *server, int listening_fd)
 	server->listener = listener;
 	server->binding = binding;
 	binding->receive_buffer = found.receive_buffer;
-	set_window(delivery, found.receive_buffer);
+	set_window(delivery, &found);
 	return 0;
 }
 

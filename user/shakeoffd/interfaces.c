@@ -8,6 +8,8 @@
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/profile.h>
 
+#define IPV6_HOP_LIMIT 64 /* IPV6_DEFAULT_HOPLIMIT */
+
 static int say_attach(const char *name, int error)
 {
 	const char *detail = datapath_detail();
@@ -222,9 +224,10 @@ static int open_all(struct interfaces *interfaces)
 	return -ENOENT;
 }
 
-int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls)
+int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls,
+		    const struct devices *devices)
 {
-	struct interfaces fresh = { .sysctls = sysctls, .all = !config->interface_count };
+	struct interfaces fresh = { .sysctls = sysctls, .devices = devices, .all = !config->interface_count };
 	int error = fresh.all ? open_all(&fresh) : open_named(&fresh, config);
 
 	if (error) {
@@ -252,14 +255,17 @@ static int set_profile(const struct interfaces *interfaces, struct interface *in
 
 static int publish_profile(const struct interfaces *interfaces, struct interface *interface)
 {
-	struct shakeoff_interface profile = { 0 };
+	/* For one that came since the devices were read; it is done again when they are. */
+	const struct device fallback = { .mtu = interface->mtu, .mtu6 = interface->mtu, .hop_limit = IPV6_HOP_LIMIT };
+	const struct device *device = devices_find(interfaces->devices, interface->ifindex);
+	struct shakeoff_interface profile;
 	int error;
 
-	error = profile_ask(interface->mtu, interfaces->sysctls, &profile);
+	profile_fill(device ? device : &fallback, interfaces->sysctls, &profile);
 	profile.admits = interface->admit_id != 0;
 	profile.in_vrf = interface->in_vrf;
-	if (error || !memcmp(&profile, &interface->profile, sizeof(profile)))
-		return error;
+	if (!memcmp(&profile, &interface->profile, sizeof(profile)))
+		return 0;
 	error = set_profile(interfaces, interface, &profile);
 	if (error)
 		return error;
@@ -277,8 +283,7 @@ int interfaces_profile(struct interfaces *interfaces)
 		if (interfaces->list[i].ifindex)
 			error = publish_profile(interfaces, &interfaces->list[i]);
 	if (error)
-		log_error("a handshake over lo, to learn what the kernel offers in its SYN-ACKs, failed: %s; is lo up?",
-			  strerror(-error));
+		log_error("what SYN-ACKs offer could not be told to the hook: %s", strerror(-error));
 	return error;
 }
 

@@ -13,6 +13,7 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
+#include <shakeoffd/devices.h>
 #include <shakeoffd/sysctls.h>
 
 struct interface {
@@ -34,6 +35,7 @@ struct interfaces {
 	struct datapath **datapaths;
 	size_t datapath_count;
 	const struct sysctls *sysctls;
+	const struct devices *devices;
 	bool all;          /* every interface that has the program, now and later */
 	bool changed;      /* which of them admit; the reader of this clears it */
 	uint64_t programs; /* a sum over the XDP programs of all interfaces */
@@ -42,14 +44,15 @@ struct interfaces {
 
 /*
  * Looks at every interface before anything is changed, opens the datapaths that are there, and loads one if it is
- * needed. Says what is wrong.
+ * needed. Says what is wrong. Sysctls and devices stay the caller's, who reads them again.
  */
-int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls);
+int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls,
+		    const struct devices *devices);
 
 /* Whether the program is, or is to be, on the one with this index. */
 bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* Asks the kernel what a SYN-ACK offers on each interface, and publishes what has changed. Says what is wrong. */
+/* Publishes what a SYN-ACK offers on each interface, where that has changed. Says what is wrong. */
 int interfaces_profile(struct interfaces *interfaces);
 
 /* Attaches where nothing hung, and puts the tc program beside it where it is missing. Says what is wrong. */

@@ -14,6 +14,12 @@
 
 #define MAX_GROUPS 256
 
+/* linux/socket.h, which does not go together with sys/socket.h */
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define SOCK_RCVBUF_LOCK 2
+
 static int socket_int(int fd, int option)
 {
 	int value = -1;
@@ -60,9 +66,17 @@ static int default_receive_buffer(void)
 	return file && fscanf(file, "%d %d", &least, &usual) == 2 ? usual : 0;
 }
 
+/* Kernels before 5.14 do not tell. */
+static bool is_buffer_set(int fd, int buffer)
+{
+	int locks = socket_int(fd, SO_BUF_LOCK);
+
+	return locks < 0 ? buffer != default_receive_buffer() : locks & SOCK_RCVBUF_LOCK;
+}
+
 int listening_socket_check(int fd, const struct config_service *service, struct listening_socket *socket)
 {
-	struct listening_socket found = { .receive_buffer = socket_int(fd, SO_RCVBUF) };
+	struct listening_socket found = { .buffer = socket_int(fd, SO_RCVBUF) };
 	socklen_t size = sizeof(found.cookie);
 
 	if (socket_int(fd, SO_PROTOCOL) != IPPROTO_TCP || socket_int(fd, SO_ACCEPTCONN) != 1 || !is_in_our_netns(fd) ||
@@ -71,8 +85,8 @@ int listening_socket_check(int fd, const struct config_service *service, struct 
 		return -EINVAL;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found.cookie, &size))
 		return -errno;
-	if (found.receive_buffer == default_receive_buffer())
-		found.receive_buffer = 0;
+	if (is_buffer_set(fd, found.buffer))
+		found.receive_buffer = found.buffer;
 	*socket = found;
 	return 0;
 }

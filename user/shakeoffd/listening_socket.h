@@ -13,7 +13,8 @@
 struct listening_socket {
 	struct binding_key key;
 	uint64_t cookie;    /* the kernel's name of the socket, however many descriptors there are */
-	int receive_buffer; /* SO_RCVBUF if it is not the default, otherwise 0 */
+	int buffer;         /* SO_RCVBUF */
+	int receive_buffer; /* the same if its owner has set it, otherwise 0 */
 };
 
 /*

@@ -20,6 +20,7 @@
 #include <shakeoffd/addresses.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/descriptor.h>
+#include <shakeoffd/devices.h>
 #include <shakeoffd/discovery.h>
 #include <shakeoffd/half_open.h>
 #include <shakeoffd/heartbeat.h>
@@ -28,6 +29,7 @@
 #include <shakeoffd/lists.h>
 #include <shakeoffd/monitor.h>
 #include <shakeoffd/privilege.h>
+#include <shakeoffd/profile.h>
 #include <shakeoffd/reply_budget.h>
 #include <shakeoffd/run_dir.h>
 #include <shakeoffd/selftest.h>
@@ -38,6 +40,7 @@
 #define TICK_NS (100 * NS_PER_MS)
 /* Programs come to interfaces without a message, and what else decides what the kernel offers changes without one. */
 #define LOOK_PERIOD_NS NS_PER_S
+#define DEVICES_PERIOD_NS (500 * NS_PER_MS)
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
 
 #define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
@@ -59,6 +62,7 @@ struct daemon {
 	struct keys keys;
 	struct lists lists;
 	struct sysctls sysctls;
+	struct devices devices;
 	struct socket_filter filter;
 	struct half_open half_open;
 	struct slots slots;
@@ -77,7 +81,7 @@ struct daemon {
 	struct monitor monitor;
 	struct event_source signals, timer;
 	struct heartbeat *heartbeat;
-	uint64_t looked_ns, profiled_ns;
+	uint64_t looked_ns, profiled_ns, devices_ns;
 	bool ready; /* said so */
 	bool stop;
 };
@@ -204,10 +208,23 @@ static void choose_test_interfaces(struct daemon *daemon)
 		log_warn("the self-test cannot be made: %s", strerror(-error));
 }
 
+/* Whether one has changed. */
+static bool read_devices(struct daemon *daemon, uint64_t now)
+{
+	bool changed = false;
+	int error = devices_read(&daemon->devices, &changed);
+
+	daemon->devices_ns = now;
+	if (error)
+		log_warn_limited("the network devices could not be listed: %s", strerror(-error));
+	return changed;
+}
+
 /* Privileges are only for the moment: to find programs and maps. */
 static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 {
 	daemon->profiled_ns = now;
+	read_devices(daemon, now);
 	privilege_restore();
 	interfaces_refresh(&daemon->interfaces);
 	if (daemon->interfaces.changed)
@@ -222,7 +239,10 @@ static void follow_sysctls(struct daemon *daemon)
 	if (!sysctls_changed(&daemon->sysctls))
 		return;
 	host = discovery_host(&daemon->sysctls);
+	profile_learn(&daemon->sysctls);
 	interfaces_profile(&daemon->interfaces);
+	for (size_t i = 0; i < daemon->delivery_count; i++)
+		delivery_publish_window(&daemon->deliveries[i]);
 	discovery_host_changed(&daemon->discovery, &host);
 }
 
@@ -265,6 +285,8 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 		daemon->monitor.links_changed = false;
 		refresh_interfaces(daemon, now);
 	}
+	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && read_devices(daemon, now))
+		interfaces_profile(&daemon->interfaces);
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
@@ -556,7 +578,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	struct interfaces *interfaces = &daemon->interfaces;
 	int error;
 
-	error = interfaces_open(interfaces, &daemon->config, &daemon->sysctls);
+	profile_learn(&daemon->sysctls);
+	read_devices(daemon, clock_ns());
+	error = interfaces_open(interfaces, &daemon->config, &daemon->sysctls, &daemon->devices);
 	if (!error)
 		error = interfaces_profile(interfaces);
 	if (error)
@@ -719,6 +743,7 @@ static void release(struct daemon *daemon)
 	run_dir_close(&daemon->run_dir);
 	config_free(&daemon->config);
 	sysctls_close(&daemon->sysctls);
+	devices_free(&daemon->devices);
 	free(daemon->deliveries);
 	free(daemon->worker_loops);
 	free(daemon->workers);

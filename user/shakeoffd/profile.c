@@ -9,64 +9,66 @@
 #include <sys/time.h>
 
 #include <common/cleanup.h>
+#include <common/log.h>
+#include <shakeoff/window.h>
+#include <shakeoffd/advmss.h>
 #include <shakeoffd/profile.h>
 #include <shakeoffd/tuple.h>
 
-#define ETHERNET_MTU 1500
-#define TIMESTAMP_BYTES 12
+#define RMEM_MAX_DEFAULT 212992u /* SK_RMEM_MAX, include/net/sock.h, on most machines */
+#define TCP_RMEM_USUAL 131072u   /* tcp_rmem[1] */
+#define TCP_RMEM_MOST (6u << 20) /* tcp_rmem[2] */
+#define ETHERNET_MSS 1460u
 
-/* The limits of setsockopt(TCP_MAXSEG). */
-#define MSS_MIN 88
-#define MSS_MAX 32767
+/* How much of a receive buffer is window, in 256ths: tp->scaling_ratio of a socket that has received nothing. */
+#define RATIO_ALL 256u
+#define RATIO_USUAL 128u
 
-struct offer {
-	uint16_t window;
-	uint8_t wscale;
-};
+/* For one handshake to ask with: a buffer that is smaller than its MSS is offered as it is. Half of it is asked for. */
+#define ASK_BUFFER 32768
+#define ASK_MSS 32767
+#define ASK_PATIENCE_US 200000
 
-static uint32_t clamp_mss(uint32_t mss)
+/* Of the whole host; written by profile_learn(). */
+static _Atomic(uint32_t) ratio = RATIO_USUAL;
+static _Atomic(uint32_t) usual_buffer = TCP_RMEM_USUAL;
+
+/* ---------------------------------------------------------------------------------------------------------- asking */
+
+static int open_listener(union socket_address *address, socklen_t *size, uint32_t *buffer)
 {
-	if (mss < MSS_MIN)
-		return MSS_MIN;
-	return mss > MSS_MAX ? MSS_MAX : mss;
-}
-
-/* Listens on a free port of the loopback address, as a server with this MSS and buffer. */
-static int open_listener(int family, int mss, int receive_buffer, union socket_address *address, socklen_t *size)
-{
-	int half = receive_buffer / 2;
-	cleanup_fd int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int half = ASK_BUFFER / 2, mss = ASK_MSS, whole;
+	socklen_t length = sizeof(whole);
+	cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	memset(address, 0, sizeof(*address));
-	address->sa.sa_family = (sa_family_t)family;
-	if (family == AF_INET)
-		address->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	else
-		address->in6.sin6_addr = in6addr_loopback;
-	*size = family == AF_INET ? sizeof(address->in) : sizeof(address->in6);
-	if (half && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)))
-		return -errno;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)) || bind(fd, &address->sa, *size) ||
+	*address = (union socket_address){ .in = { .sin_family = AF_INET } };
+	address->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	*size = sizeof(address->in);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &whole, &length) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)) || bind(fd, &address->sa, *size) ||
 	    listen(fd, 1) || getsockname(fd, &address->sa, size))
 		return -errno;
+	*buffer = (uint32_t)whole;
 	return take_fd(&fd);
 }
 
-static int handshake(int family, uint32_t mss, int receive_buffer, struct offer *offer)
+/* Makes a handshake over lo, and tells the listening socket's buffer and the window that its SYN-ACK offered. */
+static int ask(uint32_t *buffer, uint32_t *window)
 {
 	struct linger abort = { .l_onoff = 1, .l_linger = 0 }; /* leaves no TIME-WAIT */
-	struct timeval patience = { .tv_sec = 1 };
+	struct timeval patience = { .tv_usec = ASK_PATIENCE_US };
 	cleanup_fd int listener = -1, client = -1;
 	union socket_address address;
 	struct tcp_info info = { 0 };
 	socklen_t size;
 
-	listener = open_listener(family, (int)clamp_mss(mss), receive_buffer, &address, &size);
+	listener = open_listener(&address, &size, buffer);
 	if (listener < 0)
 		return listener;
-	client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client < 0)
 		return -errno;
 	setsockopt(client, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
@@ -77,63 +79,106 @@ static int handshake(int family, uint32_t mss, int receive_buffer, struct offer 
 	if (getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &size))
 		return -errno;
 	/* The client has sent nothing, so its send window still is what the SYN-ACK offered: never scaled. */
-	offer->window = info.tcpi_snd_wnd > UINT16_MAX ? UINT16_MAX : (uint16_t)info.tcpi_snd_wnd;
-	offer->wscale = info.tcpi_options & TCPI_OPT_WSCALE ? info.tcpi_snd_wscale : SHAKEOFF_NO_WSCALE;
+	*window = info.tcpi_snd_wnd;
 	return 0;
 }
 
-/*
- * Both handshakes over lo have timestamps, or neither. The kernel only cares for the room that they take of a segment, so
- * one without is like one with them whose MSS is that much larger.
- */
-static int ask_family(int family, bool ipv6, bool timestamps, uint16_t mss, struct shakeoff_interface *profile,
-		      uint8_t *wscale)
+static uint32_t get(const struct sysctls *sysctls, enum sysctl which, int index, uint32_t otherwise)
 {
-	struct offer with, without;
-	int error;
+	int value = sysctls_get(sysctls, which, index, (int)otherwise);
 
-	error = handshake(family, mss, 0, &with);
-	if (!error)
-		error = handshake(family, timestamps ? mss + TIMESTAMP_BYTES : mss, 0, &without);
+	return value < 0 ? 0 : (uint32_t)value;
+}
+
+void profile_learn(const struct sysctls *sysctls)
+{
+	uint32_t buffer, window, learnt = RATIO_USUAL;
+	int error = ask(&buffer, &window);
+
+	/* A larger one would be whole segments, or cut: sysctl tcp_workaround_signed_windows. */
+	if (!error && buffer && window < ASK_MSS - SHAKEOFF_TIMESTAMP_BYTES)
+		learnt = (window * RATIO_ALL + buffer / 2) / buffer;
 	if (error)
-		return error;
-	profile->window[ipv6][1] = with.window;
-	profile->window[ipv6][0] = without.window;
-	*wscale = with.wscale;
-	return 0;
+		log_debug("a handshake over lo, to learn what part of a buffer is window, failed: %s; taken for half",
+			  strerror(-error));
+	ratio = learnt;
+	usual_buffer = get(sysctls, SYSCTL_TCP_RMEM, 1, TCP_RMEM_USUAL);
 }
 
-int profile_ask(uint32_t mtu, const struct sysctls *sysctls, struct shakeoff_interface *profile)
+uint32_t profile_full_space(uint32_t receive_buffer)
 {
-	struct shakeoff_interface fresh = {
-		.mss = { (uint16_t)clamp_mss(mtu - 40), (uint16_t)clamp_mss(mtu - 60) },
-		.sack = sysctls_get(sysctls, SYSCTL_TCP_SACK, 0, 1) != 0,
-		.timestamps = sysctls_get(sysctls, SYSCTL_TCP_TIMESTAMPS, 0, 1) != 0,
-		.ttl = (uint8_t)sysctls_get(sysctls, SYSCTL_TTL, 0, 64),
-		.ecn = sysctls_get(sysctls, SYSCTL_TCP_ECN, 0, 2) != 0,
+	uint64_t buffer = receive_buffer ? receive_buffer : usual_buffer;
+
+	return (uint32_t)(buffer * ratio / RATIO_ALL);
+}
+
+/* -------------------------------------------------------------------------------------------------------- profiles */
+
+/* RTAX_MTU and more are the routes': routes.h. */
+static void fill_route(const struct device *device, const struct sysctls *sysctls, struct shakeoff_interface *profile)
+{
+	profile->mss[0] = advmss4(device->mtu, get(sysctls, SYSCTL_MIN_ADV_MSS4, 0, ADVMSS_MIN4_DEFAULT));
+	profile->mss[1] = advmss6(device->mtu6, get(sysctls, SYSCTL_MIN_ADV_MSS6, 0, ADVMSS_MIN6_DEFAULT));
+	profile->hop_limit[0] = profile->ttl = (uint8_t)get(sysctls, SYSCTL_TTL, 0, 64);
+	profile->hop_limit[1] = (uint8_t)device->hop_limit;
+}
+
+static void fill_sysctls(const struct sysctls *sysctls, struct shakeoff_interface *profile)
+{
+	uint32_t rmem = get(sysctls, SYSCTL_TCP_RMEM, 2, TCP_RMEM_MOST);
+	uint32_t rmem_max = get(sysctls, SYSCTL_RMEM_MAX, 0, RMEM_MAX_DEFAULT);
+
+	profile->sack = get(sysctls, SYSCTL_TCP_SACK, 0, 1) != 0;
+	profile->timestamps = get(sysctls, SYSCTL_TCP_TIMESTAMPS, 0, 1) != 0;
+	profile->ecn = get(sysctls, SYSCTL_TCP_ECN, 0, 2) != 0;
+	profile->window_scaling = get(sysctls, SYSCTL_TCP_WINDOW_SCALING, 0, 1) != 0;
+	profile->signed_windows = get(sysctls, SYSCTL_SIGNED_WINDOWS, 0, 0) != 0;
+	profile->reflect_tos = get(sysctls, SYSCTL_REFLECT_TOS, 0, 0) != 0;
+	profile->window_space = rmem > rmem_max ? rmem : rmem_max;
+}
+
+/* Of a listening socket with the usual buffer. */
+static void fill_windows(struct shakeoff_interface *profile)
+{
+	struct shakeoff_window_input input = {
+		.space = profile_full_space(0),
+		.window_space = profile->window_space,
+		.wscale_ok = profile->window_scaling,
+		.signed_windows = profile->signed_windows,
 	};
-	uint8_t ignored;
-	int error;
+	struct shakeoff_window result;
 
-	error = ask_family(AF_INET, false, fresh.timestamps, fresh.mss[0], &fresh, &fresh.wscale);
-	if (error)
-		return error;
-	error = ask_family(AF_INET6, true, fresh.timestamps, fresh.mss[1], &fresh, &ignored);
-	/* Without IPv6 on this host there will be nothing to offer it to either. */
-	if (error && error != -EADDRNOTAVAIL && error != -EAFNOSUPPORT)
-		return error;
-	*profile = fresh;
-	return 0;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		for (int timestamps = 0; timestamps < 2; timestamps++) {
+			input.mss = profile->mss[ipv6];
+			if (timestamps)
+				input.mss -= SHAKEOFF_TIMESTAMP_BYTES;
+			result = shakeoff_window_select(&input);
+			profile->window[ipv6][timestamps] = result.window;
+		}
+	}
+	profile->wscale = profile->window_scaling ? result.wscale : SHAKEOFF_NO_WSCALE;
 }
 
-int profile_window(int receive_buffer, uint16_t *window, uint8_t *wscale)
+void profile_fill(const struct device *device, const struct sysctls *sysctls, struct shakeoff_interface *profile)
 {
-	struct offer offer;
-	int error = handshake(AF_INET, ETHERNET_MTU - 40, receive_buffer, &offer);
+	*profile = (struct shakeoff_interface){ 0 };
+	fill_route(device, sysctls, profile);
+	fill_sysctls(sysctls, profile);
+	fill_windows(profile);
+}
 
-	if (error)
-		return error;
-	*window = offer.window;
-	*wscale = offer.wscale;
-	return 0;
+void profile_window(uint32_t receive_buffer, uint16_t *window, uint8_t *wscale)
+{
+	struct shakeoff_window_input input = {
+		.space = profile_full_space(receive_buffer),
+		.mss = ETHERNET_MSS - SHAKEOFF_TIMESTAMP_BYTES,
+		.wscale_ok = 1,
+	};
+	struct shakeoff_window result;
+
+	input.clamp = input.window_space = input.space;
+	result = shakeoff_window_select(&input);
+	*window = result.window;
+	*wscale = result.wscale;
 }

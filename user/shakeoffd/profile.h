@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel would offer in a SYN-ACK. Nothing of it is computed here: the daemon makes a handshake with itself over
- * the loopback interface, with the MSS that the interface's MTU gives, and reads what the kernel offered.
+ * What the kernel would offer in a SYN-ACK that leaves by an interface, as far as socket and route say nothing else: computed from
+ * the interface's MTUs and from sysctls.
  */
 #ifndef SHAKEOFF_PROFILE_H
 #define SHAKEOFF_PROFILE_H
@@ -9,12 +9,22 @@
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
+#include <shakeoffd/devices.h>
 #include <shakeoffd/sysctls.h>
 
-/* For an interface of this MTU; `admits` is for the caller to fill. 0 or a negative errno: -ENETUNREACH: lo is down. */
-int profile_ask(uint32_t mtu, const struct sysctls *sysctls, struct shakeoff_interface *profile);
+/*
+ * Asks the kernel over lo how much of a receive buffer it offers as window; where lo does not answer it is half, the kernel's own
+ * default. To be called first, and after changes of sysctls.
+ */
+void profile_learn(const struct sysctls *sysctls);
 
-/* The window and scale of a listening socket with this SO_RCVBUF (as getsockopt() tells it) on Ethernet's MTU. */
-int profile_window(int receive_buffer, uint16_t *window, uint8_t *wscale);
+/* For a device; who admits and what is in a VRF is for the caller to fill. */
+void profile_fill(const struct device *device, const struct sysctls *sysctls, struct shakeoff_interface *profile);
+
+/* tcp_full_space() of a socket with this SO_RCVBUF (as getsockopt() tells it); 0: the usual one, tcp_rmem[1]. Any thread. */
+uint32_t profile_full_space(uint32_t receive_buffer);
+
+/* The window and scale of a listening socket with this SO_RCVBUF on Ethernet's MTU. */
+void profile_window(uint32_t receive_buffer, uint16_t *window, uint8_t *wscale);
 
 #endif

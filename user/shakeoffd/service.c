@@ -279,6 +279,8 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 	shared_set(shared->servers, (uint16_t)service->servers);
 	shared_set(shared->window_max, service->window_max);
 	shared_set(shared->wscale, service->wscale);
+	shared_set(shared->rcv_space, service->rcv_space);
+	shared_set(shared->rcv_locked, service->rcv_locked);
 	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
 	shared_set(shared->left, SHAKEOFF_LEFT_NOT);
 }
@@ -391,6 +393,13 @@ void service_set_window(struct service *service, uint16_t window_max, uint8_t ws
 {
 	service->window_max = window_max;
 	service->wscale = wscale;
+	publish(service);
+}
+
+void service_set_space(struct service *service, uint32_t rcv_space, bool rcv_locked)
+{
+	service->rcv_space = rcv_space;
+	service->rcv_locked = rcv_locked;
 	publish(service);
 }
 

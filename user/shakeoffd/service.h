@@ -58,6 +58,8 @@ struct service {
 	bool served;             /* a server of the daemon's has listened, and may come back if it has gone */
 	uint16_t window_max;
 	uint8_t wscale;
+	uint32_t rcv_space; /* these two as in shakeoff_service */
+	bool rcv_locked;
 
 	struct service_listening listening; /* for the listener handoff */
 };
@@ -114,6 +116,9 @@ void service_set_servers(struct service *service, uint32_t servers, uint32_t bac
 
 /* The window of SYN-ACKs and its scale, where a server's SO_RCVBUF asks for others than the interface's. */
 void service_set_window(struct service *service, uint16_t window_max, uint8_t wscale);
+
+/* From what that window is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
+void service_set_space(struct service *service, uint32_t rcv_space, bool rcv_locked);
 
 /* Not answered any more, until a server listens again. */
 void service_disarm(struct service *service);

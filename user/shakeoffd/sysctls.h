@@ -17,7 +17,12 @@
 	X(TCP_TIMESTAMPS, "ipv4/tcp_timestamps")                                                                       \
 	X(TCP_ECN, "ipv4/tcp_ecn")                                                                                     \
 	X(TCP_RMEM, "ipv4/tcp_rmem")                                                                                   \
+	X(SIGNED_WINDOWS, "ipv4/tcp_workaround_signed_windows")                                                        \
+	X(REFLECT_TOS, "ipv4/tcp_reflect_tos")                                                                         \
+	X(ADV_WIN_SCALE, "ipv4/tcp_adv_win_scale")                                                                     \
 	X(TTL, "ipv4/ip_default_ttl")                                                                                  \
+	X(MIN_ADV_MSS4, "ipv4/route/min_adv_mss")                                                                      \
+	X(MIN_ADV_MSS6, "ipv6/route/min_adv_mss")                                                                      \
 	X(RMEM_MAX, "core/rmem_max")
 
 enum sysctl {

@@ -23,8 +23,7 @@ void windows_get(struct windows *windows, uint32_t receive_buffer, uint16_t *win
 		uint16_t window;
 		uint8_t scale;
 
-		if (profile_window((int)receive_buffer, &window, &scale))
-			return;
+		profile_window(receive_buffer, &window, &scale);
 		/* A host with so many sizes asks now and then for one again. */
 		i = windows->count < WINDOWS_MAX ? windows->count++ : receive_buffer % WINDOWS_MAX;
 		windows->known[i].receive_buffer = receive_buffer;
