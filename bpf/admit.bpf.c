@@ -206,6 +206,20 @@ static __always_inline int segment_follow(struct __sk_buff *skb, const struct wa
 	return segment_hold(skb, walk, entry, told);
 }
 
+/*
+ * Claims the connection for this packet: of an ACK and a segment that brings back the same cookie, on two CPUs at the same moment,
+ * one gets the request. Of two the kernel would drop the second, with its data.
+ */
+static __always_inline _Bool admission_claim(struct shakeoff_validated *entry)
+{
+	__u32 before = SHAKEOFF_VALIDATED_HOOK_CPU(entry), cpu = bpf_get_smp_processor_id() + 1;
+
+	if (__sync_val_compare_and_swap(&entry->replaced, before, before | cpu << 16) != before)
+		return 0;
+	entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
+	return 1;
+}
+
 static __always_inline int admit_packet(struct __sk_buff *skb)
 {
 	struct shakeoff_validated *entry;
@@ -238,10 +252,8 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 		return segment_follow(skb, &walk, entry, told);
 	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &walk, entry, &admission))
 		return segment_hold(skb, &walk, entry, told);
-	if (entry) {
-		entry->flags |= SHAKEOFF_VALIDATED_ADMITTED;
-		entry->replaced |= (bpf_get_smp_processor_id() + 1) << 16;
-	}
+	if (entry && !admission_claim(entry))
+		return segment_hold(skb, &walk, entry, told);
 	/*
 	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
 	 * way, and has nothing else. Only where interfaces with and without metadata share the map can one be taken from the other:
