@@ -314,7 +314,7 @@ struct shakeoff_service {
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
 	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
-	__u32 capacity; /* so many connections may wait: min(listen_backlog, backlog), less what others hold of it (service.h) */
+	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
@@ -386,6 +386,15 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, 
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
+
+/*
+ * So many connections may wait: one more than listen() was given, as in the kernel's own queues (sk_acceptq_is_full(),
+ * include/net/sock.h), and no more than configured. listen_backlog: 0: no server has listened yet.
+ */
+static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 listen_backlog, __u32 backlog)
+{
+	return listen_backlog && listen_backlog < backlog ? listen_backlog + 1 : backlog;
+}
 
 /*
  * With a service's id: this one of its addresses is left to the kernel, under the service's SYN budget (LEFT_NETFILTER, listener

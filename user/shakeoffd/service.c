@@ -198,9 +198,7 @@ struct service *services_find(const struct services *services, size_t datapath, 
 
 uint32_t service_capacity(const struct service *service)
 {
-	uint32_t backlog = service->config->backlog;
-
-	return service->listen_backlog && service->listen_backlog < backlog ? service->listen_backlog : backlog;
+	return shakeoff_capacity(service->listen_backlog, service->config->backlog);
 }
 
 /* What the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
