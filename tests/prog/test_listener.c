@@ -23,6 +23,12 @@
 
 #include "cookie.h"
 
+/* What of the hook's working memory goes into it; nothing here looks at it. */
+struct opening {
+	__u32 ts_base;
+	struct cookie_options options;
+};
+
 #include "admission.h"
 #include "harness.h"
 #include "sockets.h"
@@ -104,7 +110,7 @@ static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
 	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
 	assert_int_equal(admission.tsval, LINUX_TSVAL + 1);
-	assert_int_equal(admission.tsecr, client.synack.tsval);
+	assert_in_range(monotonic_ns() / 1000000 + admission.ts_base - client.synack.tsval, 1, 1000);
 
 	assert_int_equal(harness.service->enqueued, 1);
 	assert_true(validated_get(&client.ack, &entry));
@@ -140,7 +146,7 @@ static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	listener = listening_socket(&ipv6, ipv6.server, 5);
 	admission = admitted(&client, &linux_syn6);
-	assert_int_equal(admission.mss, 1440);
+	assert_int_equal(admission.mss, 1460);
 	assert_int_equal(admission.snd_wscale, 7);
 	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
 }
@@ -159,7 +165,7 @@ static void without_timestamps_the_isn_brings_the_options_back(void **state)
 	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
 	assert_int_equal(admission.flags, ADMISSION_SACK);
 	assert_int_equal(admission.tsval, 0);
-	assert_int_equal(admission.tsecr, 0);
+	assert_int_equal(admission.ts_base, 0);
 }
 
 static void without_options_nothing_is_negotiated(void **state)
@@ -1085,7 +1091,7 @@ static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
-	put32(client.ack_options + 8, client.synack.tsval - (128000 & ~511)); /* the option bits are kept */
+	put32(client.ack_options + 8, client.synack.tsval - 128000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 
