@@ -21,17 +21,9 @@
 
 #include <shakeoff/filter.h>
 
-#include "cookie.h"
-
-/* What of the hook's working memory goes into it; nothing here looks at it. */
-struct opening {
-	__u32 ts_base;
-	struct cookie_options options;
-};
-
-#include "admission.h"
 #include "harness.h"
 #include "sockets.h"
+#include "told.h"
 
 #define SECOND 1000000000ull
 #define CLIENTS 8
