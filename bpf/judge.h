@@ -40,7 +40,7 @@ static __always_inline _Bool echo_is_old(const struct walk *walk, const struct c
 static __always_inline __u32 judge_ts_base(const struct walk *walk, __u32 tsecr, __u32 offset, __u32 bits)
 {
 	if (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
-		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->now_ns / NSEC_PER_MSEC);
+		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->scratch->moment.now_ns / NSEC_PER_MSEC);
 	return offset + cookie_ts_add(bits) + 1;
 }
 

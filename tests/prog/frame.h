@@ -61,6 +61,7 @@ struct segment {
 	bool zero_sport, zero_dport;
 	uint8_t doff;            /* instead of the true one, in words */
 	bool no_doff;            /* 0 */
+	uint8_t reserved;        /* the four bits of TCP behind the header's length */
 	int longer;              /* the IP length says so many bytes more than there are */
 	uint8_t ip_header_words; /* instead of the true one */
 };
@@ -135,6 +136,7 @@ static inline size_t frame_put_tcp(uint8_t *at, const struct segment *segment)
 	put32(at + 4, segment->seq);
 	put32(at + 8, segment->ack);
 	at[12] = segment->no_doff ? 0 : (segment->doff ? segment->doff : 5 + segment->options.len / 4) << 4;
+	at[12] |= segment->reserved;
 	at[13] = segment->flags;
 	put16(at + 14, segment->window ? segment->window : 64240);
 	put32(at + 16, 0);
@@ -217,7 +219,7 @@ struct reading {
 	size_t l3, ip_len; /* length of the IP packet */
 	uint16_t sport, dport, window;
 	uint32_t seq, ack;
-	uint8_t flags, ttl;
+	uint8_t flags, ttl, tos;        /* tos: or traffic class */
 	uint8_t client[16], server[16]; /* destination and source; IPv4 uses the first 4 bytes */
 	uint8_t options[40];
 	size_t options_len, payload_len;
@@ -232,16 +234,17 @@ static inline const char *frame_read_ip(const uint8_t *ip, size_t len, struct re
 
 	if (len < (reading->ipv6 ? 40 : 20))
 		return "too short for its IP header";
-	if (!reading->ipv6 && (ip[0] != 0x45 || ip[1] || get32(ip + 4) != FRAGMENT_DF))
-		return "not IPv4 without options, TOS and id 0, DF";
-	if (reading->ipv6 && get32(ip) != 6u << 28)
-		return "not IPv6 with traffic class and flow label 0";
+	if (!reading->ipv6 && (ip[0] != 0x45 || get32(ip + 4) != FRAGMENT_DF))
+		return "not IPv4 without options, id 0, DF";
+	if (reading->ipv6 && (get32(ip) & 0xf00fffff) != 6u << 28)
+		return "not IPv6 with flow label 0";
 	if (ip[reading->ipv6 ? 6 : 9] != IPPROTO_TCP)
 		return "not TCP";
 	if (!reading->ipv6 && (uint16_t)~sum_bytes(0, ip, 20))
 		return "wrong IPv4 checksum";
 	reading->ip_len = reading->ipv6 ? 40 + get16(ip + 4) : get16(ip + 2);
 	reading->ttl = ip[reading->ipv6 ? 7 : 8];
+	reading->tos = reading->ipv6 ? get16(ip) >> 4 : ip[1];
 	memcpy(reading->server, addresses, address);
 	memcpy(reading->client, addresses + address, address);
 	return reading->ip_len > len ? "IP length beyond the frame" : NULL;

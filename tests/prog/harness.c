@@ -160,7 +160,7 @@ enum shakeoff_verdict run_frame(const struct frame *in, struct frame *out)
 	/* Metadata comes first; context_out.data is its length. */
 	harness.metadata_len = context_out.data;
 	assert_true(harness.metadata_len <= sizeof(harness.metadata));
-	assert_true(!harness.metadata_len || verdict == SHAKEOFF_ACK_ADMITTED);
+	assert_true(!harness.metadata_len || verdict == SHAKEOFF_ACK_ADMITTED || verdict == SHAKEOFF_SEGMENT_EARLY);
 	memcpy(harness.metadata, after.bytes, harness.metadata_len);
 	after.len = options.data_size_out - harness.metadata_len;
 	memmove(after.bytes, after.bytes + harness.metadata_len, after.len);
@@ -290,17 +290,20 @@ struct shakeoff_interface interface_default(void)
 {
 	return (struct shakeoff_interface){
 		.mss = { MSS4, MSS6 },
-		.window = { { WINDOW(0, 0), WINDOW(0, 1) }, { WINDOW(1, 0), WINDOW(1, 1) } },
-		.wscale = OUR_WSCALE,
 		.sack = 1,
 		.timestamps = 1,
-		.ttl = OUR_TTL,
+		.hop_limit = { OUR_TTL, OUR_HOP_LIMIT },
+		.window_scaling = 1,
+		.window_space = WINDOW_SPACE,
 	};
 }
 
 void key_set(__u32 slot, uint64_t change)
 {
-	struct shakeoff_key key = { 0x1111111111111111 * (slot + 1) ^ change, 0x0123456789abcdef + slot };
+	struct shakeoff_epoch_key key = {
+		.cookie = { 0x1111111111111111 * (slot + 1) ^ change, 0x0123456789abcdef + slot },
+		.offset = { 0xfedcba9876543210, 0x02468ace13579bdf }, /* the same in every slot */
+	};
 
 	assert_int_equal(bpf_map_update_elem(harness.keys, &slot, &key, BPF_ANY), 0);
 }
@@ -319,6 +322,49 @@ void interface_set(const struct shakeoff_interface *profile)
 	if (profile)
 		assert_int_equal(bpf_map_update_elem(harness.interfaces, &harness.ifindex, profile, BPF_ANY), 0);
 	generation_raise();
+}
+
+/* A prefix without a length is an address. */
+static __u32 prefix_split(const char *prefix, char *address, size_t size, __u32 longest)
+{
+	size_t len = strcspn(prefix, "/");
+
+	assert_true(len < size);
+	memcpy(address, prefix, len);
+	address[len] = '\0';
+	return prefix[len] ? (__u32)strtoul(prefix + len + 1, NULL, 10) : longest;
+}
+
+void route_set(const char *prefix, const struct shakeoff_route *route)
+{
+	struct shakeoff_route_key4 key4 = { 0 };
+	struct shakeoff_route_key6 key6 = { 0 };
+	char address[INET6_ADDRSTRLEN];
+	bool is_ipv6 = strchr(prefix, ':');
+
+	if (is_ipv6) {
+		key6.prefix_len = prefix_split(prefix, address, sizeof(address), 128);
+		assert_int_equal(inet_pton(AF_INET6, address, key6.address), 1);
+		assert_int_equal(bpf_map_update_elem(harness.routes6, &key6, route, BPF_ANY), 0);
+		harness.control->flags |= SHAKEOFF_ROUTES6;
+	} else {
+		key4.prefix_len = prefix_split(prefix, address, sizeof(address), 32);
+		assert_int_equal(inet_pton(AF_INET, address, &key4.address), 1);
+		assert_int_equal(bpf_map_update_elem(harness.routes4, &key4, route, BPF_ANY), 0);
+		harness.control->flags |= SHAKEOFF_ROUTES4;
+	}
+	generation_raise();
+}
+
+static void routes_clear(void)
+{
+	struct shakeoff_route_key4 key4;
+	struct shakeoff_route_key6 key6;
+
+	while (!bpf_map_get_next_key(harness.routes4, NULL, &key4))
+		assert_int_equal(bpf_map_delete_elem(harness.routes4, &key4), 0);
+	while (!bpf_map_get_next_key(harness.routes6, NULL, &key6))
+		assert_int_equal(bpf_map_delete_elem(harness.routes6, &key6), 0);
 }
 
 void service_listens(enum shakeoff_engage engage)
@@ -467,16 +513,16 @@ int harness_reset(void **state)
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_QUEUE,
 		.overflow = SHAKEOFF_OVERFLOW_DROP,
-		.wscale = SHAKEOFF_NO_WSCALE,
+		.rcv_space = RCV_SPACE,
 		.capacity = 100,
 		.backlog = UINT32_MAX,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
-		.window_max = 65535,
 	};
 	interface_set(&profile); /* raises the generation */
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
 		key_set(slot, 0);
+	routes_clear();
 	validated_clear();
 	sources_clear(harness.sources);
 	sources_clear(harness.syn_sources);
@@ -582,12 +628,6 @@ static int service_publish(void)
 {
 	if (address_publish(80, SERVICE) || address_publish(0, SHAKEOFF_ADDRESS_ITSELF))
 		return -errno;
-	for (__u32 i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
-		struct shakeoff_key key = { 0x1111111111111111 * (i + 1), 0x0123456789abcdef + i };
-
-		if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.cookie_keys), &i, &key, BPF_ANY))
-			return -errno;
-	}
 	return 0;
 }
 
@@ -639,6 +679,8 @@ int harness_start(void **state)
 	harness.replies = bpf_map__fd(skeleton->maps.reply_cells);
 	harness.syn_sources = bpf_map__fd(skeleton->maps.syn_sources);
 	harness.rings = bpf_map__fd(skeleton->maps.rings);
+	harness.routes4 = bpf_map__fd(skeleton->maps.routes4);
+	harness.routes6 = bpf_map__fd(skeleton->maps.routes6);
 	harness.addresses4 = bpf_map__fd(skeleton->maps.addresses4);
 	harness.keys = bpf_map__fd(skeleton->maps.cookie_keys);
 	harness.filter = bpf_map__fd(skeleton->maps.socket_filter);

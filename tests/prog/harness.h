@@ -23,9 +23,15 @@
 /* Of the interface's profile: values that nothing else has. */
 #define MSS4 1460
 #define MSS6 1440
-#define WINDOW(ipv6, timestamps) (64000 + 100 * (ipv6) + 10 * (timestamps))
 #define OUR_WSCALE 9
 #define OUR_TTL 61
+#define OUR_HOP_LIMIT 62
+
+/* What a server has room for, and the whole segments of it that a SYN-ACK offers: timestamps take 12 bytes of each. */
+#define RCV_SPACE 50000
+#define SEGMENT(ipv6, timestamps) (((ipv6) ? MSS6 : MSS4) - ((timestamps) ? 12 : 0))
+#define WINDOW(ipv6, timestamps) (RCV_SPACE / SEGMENT(ipv6, timestamps) * SEGMENT(ipv6, timestamps))
+#define WINDOW_SPACE (20u << 20) /* between 2^24 and 2^25: OUR_WSCALE */
 
 struct bpf_object;
 
@@ -35,6 +41,7 @@ struct harness {
 	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
 	int addresses4, keys, interfaces, validated, rings, filter; /* maps */
+	int routes4, routes6;                                       /* likewise */
 	int sources, syn_sources, replies;                          /* likewise */
 	unsigned int ifindex;                                       /* where frames come in */
 	__u32 service_id;                                           /* whose counters a frame is to move */
@@ -110,6 +117,7 @@ void generation_raise(void);
 void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
 struct shakeoff_interface interface_default(void);
+void route_set(const char *prefix, const struct shakeoff_route *route); /* address/length; gone before the next test */
 
 /* Makes it a service with the listener handoff, on an interface that has the tc program. */
 void service_listens(enum shakeoff_engage engage);

@@ -14,6 +14,7 @@
 #include <linux/tcp.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,11 +32,17 @@
 
 #include "harness.h"
 #include "sockets.h"
+#include "told.h"
 
 #include "admit.skel.h"
 
 #define TCX_INGRESS 46 /* BPF_TCX_INGRESS, kernel 6.6 */
 #define TCX_NEXT (-1)
+#define TCX_DROP 2
+#define TCX_REDIRECT 7
+
+#define SECOND 1000000000ull
+#define WAIT_NS 5000000ll /* so long a segment waits for its connection's socket */
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
@@ -609,19 +616,28 @@ static void a_socket_that_is_gone_is_counted(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-static int run_admit(const struct segment *segment)
+/* told: the mark that the packet has: 0: none. */
+static int run_admit_told(const struct segment *segment, uint32_t told)
 {
 	static struct frame frame, after;
-	struct __sk_buff context = { .ifindex = harness.ifindex };
+	struct __sk_buff context = { .ifindex = harness.ifindex, .cb[0] = told }, context_out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_out = after.bytes,
-		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context));
+		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context),
+		    .ctx_out = &context_out, .ctx_size_out = sizeof(context_out));
 
 	frame_make(&frame, segment);
 	options.data_size_in = frame.len;
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(admit->progs.shakeoff_admit), &options), 0);
 	assert_int_equal(options.data_size_out, frame.len);
 	assert_memory_equal(after.bytes, frame.bytes, frame.len);
+	/* What goes round is known again. */
+	assert_int_equal(context_out.cb[0], options.retval == TCX_REDIRECT ? ADMISSION_WAITS : told);
 	return (int)options.retval;
+}
+
+static int run_admit(const struct segment *segment)
+{
+	return run_admit_told(segment, 0);
 }
 
 /* A test run is not at ingress, so that the kernel takes no request. */
@@ -660,8 +676,224 @@ static void everything_goes_on_unchanged_to_the_next_program(void **state)
 	(void)state;
 	need_admit();
 	client_validated(&client, &linux_syn);
+	validated_age(&client.ack, 2 * WAIT_NS); /* one of them is of the same tuple */
 	for (size_t i = 0; i < COUNT(segments); i++)
 		assert_int_equal(run_admit(&segments[i]), TCX_NEXT);
+}
+
+/* ---------------------------------------------------------------------------------- segments before their connection */
+
+/* A segment further on in the connection, whose ACK was validated `age_ns` ago. */
+static struct segment later_segment(struct client *client, int64_t age_ns)
+{
+	struct segment later;
+
+	need_admit();
+	client_validated(client, &linux_syn);
+	validated_age(&client->ack, age_ns);
+	later = client->ack;
+	later.seq += 1000;
+	later.flags |= PSH;
+	later.payload = (struct bytes)BYTES('G', 'E', 'T');
+	return later;
+}
+
+static void a_segment_before_its_connection_goes_round(void **state)
+{
+	struct client client;
+	struct segment later = later_segment(&client, -(int64_t)SECOND), reset;
+
+	(void)state;
+	reset = later;
+	reset.flags = RST;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(run_admit_told(&later, ADMISSION_WAITS), TCX_REDIRECT);
+		assert_int_equal(run_admit_told(&reset, ADMISSION_WAITS), TCX_REDIRECT);
+		assert_int_equal(run_admit(&later),
+				 TCX_REDIRECT); /* the hint tells, where metadata does not get here */
+	}
+	assert_int_equal(harness.service->dequeued, 0);
+}
+
+static void after_five_milliseconds_it_is_dropped(void **state)
+{
+	struct client client;
+	struct segment later = later_segment(&client, WAIT_NS + 1);
+
+	(void)state;
+	assert_int_equal(run_admit_told(&later, ADMISSION_WAITS), TCX_DROP);
+	assert_int_equal(run_admit(&later), TCX_NEXT);
+}
+
+static void without_the_entry_it_does_not_wait(void **state)
+{
+	static const struct shakeoff_validated nothing;
+	struct client client;
+	struct segment later = later_segment(&client, -(int64_t)SECOND);
+
+	(void)state;
+	validated_set(&client.ack, &nothing);
+	assert_int_equal(run_admit_told(&later, ADMISSION_WAITS), TCX_DROP);
+	assert_int_equal(run_admit(&later), TCX_NEXT);
+}
+
+static void once_its_socket_is_there_it_goes_on(void **state)
+{
+	static const struct shakeoff_validated nothing;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	connects(&client, &linux_syn);
+	for (int age = -1; age <= 1; age += 2) {
+		validated_age(&client.ack, age * (int64_t)SECOND);
+		assert_int_equal(run_admit_told(&client.ack, ADMISSION_WAITS), TCX_NEXT);
+		assert_int_equal(run_admit(&client.ack), TCX_NEXT);
+	}
+	validated_set(&client.ack, &nothing);
+	assert_int_equal(run_admit_told(&client.ack, ADMISSION_WAITS), TCX_NEXT);
+}
+
+/* In order behind its ACK it is spared the look-up; behind another CPU's it waits. */
+static void behind_its_ack_on_the_same_cpu_a_segment_goes_on(void **state)
+{
+	struct shakeoff_validated entry;
+	struct client client;
+	struct segment later = later_segment(&client, -(int64_t)SECOND);
+
+	(void)state;
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(SHAKEOFF_VALIDATED_HOOK_CPU(&entry), sched_getcpu());
+	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), 0);
+	entry.flags = SHAKEOFF_VALIDATED_ADMITTED;
+	entry.replaced |= (__u32)(sched_getcpu() + 1) << 16;
+	validated_set(&client.ack, &entry);
+	assert_int_equal(run_admit(&later), TCX_NEXT);
+	assert_int_equal(run_admit_told(&later, ADMISSION_WAITS), TCX_REDIRECT);
+	entry.replaced += 1u << 16;
+	validated_set(&client.ack, &entry);
+	assert_int_equal(run_admit(&later), TCX_REDIRECT);
+}
+
+/* A segment that brings the cookie back itself opens the connection, and the ACK then waits for it; its CPU is told. */
+static void what_waits_with_the_cookie_opens_the_connection(void **state)
+{
+	struct shakeoff_service_counters before;
+	struct shakeoff_validated entry;
+	struct client client;
+
+	(void)state;
+	later_segment(&client, -(int64_t)SECOND);
+	before = counters();
+	assert_int_equal(run_admit_told(&client.ack, ADMISSION_WAITS), TCX_NEXT);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 1); /* no request in a test run */
+	assert_true(validated_get(&client.ack, &entry));
+	assert_int_equal(entry.flags, SHAKEOFF_VALIDATED_ADMITTED);
+	assert_int_equal(SHAKEOFF_VALIDATED_HOOK_CPU(&entry), sched_getcpu());
+	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), sched_getcpu() + 1);
+	assert_int_equal(run_admit_told(&client.ack, ADMISSION_WAITS), TCX_REDIRECT);
+	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
+	assert_int_equal(harness.service->dequeued, 1);
+}
+
+/* The later segment is there first, goes round, and its data comes in order. Refused, it would end the connection. */
+static void data_that_overtakes_its_ack_is_not_lost(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+	const struct family *const families[] = { &ipv4, &ipv6 };
+	static struct frame frame;
+
+	(void)state;
+	need_admit();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct reading reading;
+		struct segment later;
+		struct client client;
+
+		bpf_xdp_detach(harness.ifindex, XDP_FLAGS_DRV_MODE, NULL);
+		listens(families[i], families[i]->server);
+		client_connect(&client, syns[i]);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+		validated_age(&client.ack, -(int64_t)SECOND); /* patience for a slow machine */
+		client.ack.flags |= PSH;
+		client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
+		later = client.ack;
+		later.seq += 3;
+		wire_empty();
+		wire_send(&later);
+		usleep(2000);
+		wire_send(&client.ack);
+		accepts();
+		reads("GETGET");
+		do {
+			wire_receive(40000, &frame, &reading);
+			assert_int_equal(reading.flags & RST, 0);
+		} while (reading.ack != later.seq + 3);
+		reset_socket(&accepted);
+		reset_socket(&listener);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------- round trips */
+
+static struct tcp_info connects_after(struct client *client, const struct segment *syn, unsigned int delay_us)
+{
+	socklen_t len = sizeof(struct tcp_info);
+	struct tcp_info info;
+
+	client_asks(client, syn);
+	usleep(delay_us);
+	wire_send(&client->ack);
+	accepts();
+	assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info;
+}
+
+static void the_first_round_trip_is_the_handshakes(void **state)
+{
+	const unsigned int delays[] = { 30000, 300000 };
+	struct segment syn = LINUX_SYN;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	for (size_t i = 0; i < COUNT(delays); i++) {
+		syn.sport = 44000 + i;
+		/* A tick of a coarse clock, and a millisecond for rounding; a machine that is late makes it longer. */
+		assert_in_range(connects_after(&client, &syn, delays[i]).tcpi_rtt, delays[i] - 10000,
+				delays[i] + 60000);
+		reset_socket(&accepted);
+	}
+}
+
+static void in_a_fleet_no_round_trip_is_taken_from_the_echo(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	assert_int_equal(connects_after(&client, &linux_syn, 100000).tcpi_rtt, 0);
+}
+
+static void a_client_that_leaves_its_timestamps_out_is_served_without_options(void **state)
+{
+	socklen_t len = sizeof(struct tcp_info);
+	struct tcp_info info;
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	client_asks(&client, &linux_syn);
+	client.ack.options.len = 0;
+	client.ack.window = 64240; /* a small one would bound the MSS */
+	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
+	wire_send(&client.ack);
+	accepts();
+	reads("GET");
+	assert_int_equal(getsockopt(accepted, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	assert_int_equal(info.tcpi_options & OPTIONS_LINUX, 0);
+	assert_int_equal(info.tcpi_snd_mss, 536);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -684,6 +916,16 @@ static const struct CMUnitTest others[] = {
 	TEST(a_socket_that_is_gone_is_counted),
 	TEST(what_the_kernel_refuses_is_counted_and_goes_on),
 	TEST(everything_goes_on_unchanged_to_the_next_program),
+	TEST(a_segment_before_its_connection_goes_round),
+	TEST(after_five_milliseconds_it_is_dropped),
+	TEST(without_the_entry_it_does_not_wait),
+	TEST(once_its_socket_is_there_it_goes_on),
+	TEST(behind_its_ack_on_the_same_cpu_a_segment_goes_on),
+	TEST(what_waits_with_the_cookie_opens_the_connection),
+	TEST(data_that_overtakes_its_ack_is_not_lost),
+	TEST(the_first_round_trip_is_the_handshakes),
+	TEST(in_a_fleet_no_round_trip_is_taken_from_the_echo),
+	TEST(a_client_that_leaves_its_timestamps_out_is_served_without_options),
 };
 
 int main(void)

@@ -31,8 +31,18 @@ struct offer {
 	uint32_t tsval;
 };
 
+/* What the routes to the first and to the second half of the clients say; 0: nothing of their own. */
+static struct shakeoff_route routes[2][2];
+
 static struct shakeoff_interface profile;
-static int listener, maxseg; /* its TCP_MAXSEG; 0: none */
+
+/* Of the listening socket; 0, or -1 of hop limits: not set. */
+static struct {
+	int fd, maxseg, rcvbuf, clamp;
+	int ttl, hop_limit, tos, traffic_class;
+} listener;
+
+static bool kernel_takes_small; /* the service's budget of SYNs for the kernel is not 0 */
 
 static uint32_t below(uint32_t bound)
 {
@@ -150,6 +160,7 @@ static void make_offer(struct offer *offer)
 	offer->syn.seq = random32();
 	offer->syn.flags = SYN | (offer->ecn ? ECE | CWR : 0) | (once_in(8) ? PSH : 0);
 	offer->syn.tos = once_in(4) ? random() : 0;
+	offer->syn.reserved = once_in(4) ? below(16) : 0;
 	/* Behind two tags a listening socket is left to the kernel. */
 	offer->syn.tags = below(harness.service->handoff == SHAKEOFF_HANDOFF_LISTENER ? 2 : 3);
 	if (once_in(4))
@@ -177,17 +188,78 @@ static void give_up(const struct offer *offer, bool *sack, bool *scale)
 		*scale = false;
 }
 
+static bool by_listener(void)
+{
+	return harness.service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+}
+
+static const struct shakeoff_route *route_to(const struct offer *offer)
+{
+	uint8_t address[16];
+
+	inet_pton(offer->ipv6 ? AF_INET6 : AF_INET, offer->from, address);
+	return &routes[offer->ipv6][offer->ipv6 ? address[0] >= 0x28 : address[0] >= 64];
+}
+
+static uint32_t offered_mss(const struct offer *offer)
+{
+	uint32_t mss = route_to(offer)->mss ? route_to(offer)->mss : profile.mss[offer->ipv6];
+
+	return by_listener() && listener.maxseg && (uint32_t)listener.maxseg < mss ? (uint32_t)listener.maxseg : mss;
+}
+
+/* Of the window: tcp_openreq_init_rwin(). Returns it; *space is what there is in the buffer. */
+static uint32_t bound_of(const struct offer *offer, uint32_t *space)
+{
+	bool locked = by_listener() ? listener.rcvbuf != 0 : harness.service->rcv_locked != 0;
+	uint32_t bound = by_listener() && listener.clamp ? (uint32_t)listener.clamp : route_to(offer)->window;
+	socklen_t len = sizeof(int);
+	int buffer = 0;
+
+	*space = harness.service->rcv_space;
+	if (by_listener()) {
+		assert_int_equal(getsockopt(listener.fd, SOL_SOCKET, SO_RCVBUF, &buffer, &len), 0);
+		*space = buffer / 2;
+	}
+	if (locked && (!bound || bound > *space))
+		bound = *space;
+	return bound ? bound : 65535u << 14;
+}
+
+/* tcp_select_initial_window() */
+static uint16_t offered_window(const struct offer *offer, bool timestamps, uint8_t *scale)
+{
+	uint32_t segment = offered_mss(offer) - (timestamps ? 12 : 0), space, window, bound = bound_of(offer, &space);
+	uint32_t initrwnd = route_to(offer)->initrwnd;
+
+	space = space < bound ? space : bound;
+	if (space > segment)
+		space = space / segment * segment;
+	window = space;
+	if (profile.signed_windows && window > 32767)
+		window = 32767;
+	if (initrwnd && window > initrwnd * segment)
+		window = initrwnd * segment;
+	if (profile.window_space > space)
+		space = profile.window_space;
+	if (space > bound)
+		space = bound;
+	for (*scale = 0; space > 65535 && *scale < 14; space >>= 1)
+		++*scale;
+	return window < 65535 ? window : 65535;
+}
+
 static size_t expected_options(const struct offer *offer, uint32_t tsval, uint8_t *options)
 {
 	bool timestamps = offer->timestamps && profile.timestamps, sack = offer->sack && profile.sack;
-	bool scale = offer->scale != NO_SCALE && profile.wscale != SHAKEOFF_NO_WSCALE;
-	uint8_t our_scale = harness.service->wscale == SHAKEOFF_NO_WSCALE ? profile.wscale : harness.service->wscale;
-	uint8_t *at = options;
+	bool scale = offer->scale != NO_SCALE && profile.window_scaling;
+	uint8_t *at = options, our_scale;
 
+	offered_window(offer, timestamps, &our_scale);
 	if (!timestamps)
 		give_up(offer, &sack, &scale);
 	*at++ = 2, *at++ = 4;
-	put16(at, maxseg && maxseg < profile.mss[offer->ipv6] ? maxseg : profile.mss[offer->ipv6]);
+	put16(at, offered_mss(offer));
 	at += 2;
 	if (timestamps || sack) {
 		*at++ = timestamps && sack ? 4 : 1;
@@ -200,9 +272,43 @@ static size_t expected_options(const struct offer *offer, uint32_t tsval, uint8_
 		put32(at + 4, offer->tsval);
 		at += 8;
 	}
-	if (scale && our_scale != SHAKEOFF_NO_WSCALE)
+	if (scale)
 		*at++ = 1, *at++ = 3, *at++ = 3, *at++ = our_scale;
 	return at - options;
+}
+
+/* ECN of a SYN that is marked itself is no client's wish, but for one that speaks AccECN. */
+static bool takes_ecn(const struct offer *offer)
+{
+	return offer->ecn && by_listener() && (!(offer->syn.tos & 3) || offer->syn.reserved) &&
+	       (profile.ecn || route_to(offer)->ecn);
+}
+
+static uint8_t expected_ttl(const struct offer *offer)
+{
+	int own = by_listener() ? (offer->ipv6 ? listener.hop_limit : listener.ttl) : -1;
+
+	if (own >= 0)
+		return own;
+	return route_to(offer)->hop_limit ? route_to(offer)->hop_limit : profile.hop_limit[offer->ipv6];
+}
+
+static uint8_t expected_tos(const struct offer *offer)
+{
+	uint8_t own = by_listener() ? (offer->ipv6 ? listener.traffic_class : listener.tos) : 0;
+
+	return profile.reflect_tos ? (offer->syn.tos & 0xfc) | (own & 3) : own;
+}
+
+/* The verdict on a client that takes smaller segments than every path carries. */
+static enum shakeoff_verdict expected_verdict(const struct offer *offer)
+{
+	if (!offer->mss || offer->mss >= (offer->ipv6 ? 1220 : 536))
+		return SHAKEOFF_SYNACK_SENT;
+	if (by_listener())
+		return kernel_takes_small ? SHAKEOFF_SYN_SMALL_MSS : SHAKEOFF_SYNACK_SENT;
+	return offer->timestamps && profile.timestamps && offer->mss >= 88 ? SHAKEOFF_SYNACK_SENT :
+									     SHAKEOFF_SYN_MSS_DROP;
 }
 
 /* The SYN-ACK is to be no longer than its SYN, or than Ethernet's shortest frame: then the MSS has to stay away. */
@@ -221,9 +327,7 @@ static size_t shortened(const struct offer *offer, size_t len, uint8_t *options)
 static void expected_answer(const struct offer *offer, const struct reading *reading, struct frame *frame)
 {
 	bool timestamps = offer->timestamps && profile.timestamps;
-	bool ecn = offer->ecn && timestamps && profile.ecn && harness.service->handoff == SHAKEOFF_HANDOFF_LISTENER;
-	uint16_t window = profile.window[offer->ipv6][timestamps];
-	uint8_t options[40];
+	uint8_t options[40], scale;
 	struct segment answer = {
 		.from = offer->ipv6 ? "2001:db8::1" : "10.9.0.1",
 		.to = offer->from,
@@ -231,12 +335,13 @@ static void expected_answer(const struct offer *offer, const struct reading *rea
 		.dport = offer->syn.sport,
 		.seq = reading->seq,
 		.ack = offer->syn.seq + 1,
-		.flags = SYN | ACK | (ecn ? ECE : 0),
-		.window = window < harness.service->window_max ? window : harness.service->window_max,
+		.flags = SYN | ACK | (timestamps && takes_ecn(offer) ? ECE : 0),
+		.window = offered_window(offer, timestamps, &scale),
 		.options = { options, shortened(offer, expected_options(offer, reading->tsval, options), options) },
 		.fragment = FRAGMENT_DF,
 		.reply = true,
-		.ttl = profile.ttl,
+		.ttl = expected_ttl(offer),
+		.tos = expected_tos(offer),
 		.tags = offer->syn.tags,
 	};
 
@@ -249,10 +354,13 @@ static void expected_answer(const struct offer *offer, const struct reading *rea
 
 static void assert_answered(const struct offer *offer)
 {
+	enum shakeoff_verdict verdict = expected_verdict(offer);
 	static struct frame out, expected;
 	struct reading reading;
 
-	assert_string_equal(verdict_name(run_segment(&offer->syn, &out)), "synack_sent");
+	assert_string_equal(verdict_name(run_segment(&offer->syn, &out)), verdict_name(verdict));
+	if (verdict != SHAKEOFF_SYNACK_SENT)
+		return;
 	assert_null(frame_read(out.bytes, out.len, &reading));
 	expected_answer(offer, &reading, &expected);
 	assert_int_equal(out.len, expected.len);
@@ -261,6 +369,25 @@ static void assert_answered(const struct offer *offer)
 
 /* ------------------------------------------------------------------------------------------------------------ tests */
 
+static void change_routes(void)
+{
+	static const char *const prefixes[2][2] = { { "0.0.0.0/2", "64.0.0.0/2" }, { "2000::/4", "2800::/5" } };
+
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		for (int half = 0; half < 2; half++) {
+			struct shakeoff_route *route = &routes[ipv6][half];
+
+			*route = (struct shakeoff_route){ .id = 1 + 2 * ipv6 + half };
+			route->mss = once_in(2) ? 0 : 88 + below(9000);
+			route->window = once_in(2) ? 0 : 1 + below(200000);
+			route->initrwnd = once_in(2) ? 0 : 1 + below(100);
+			route->hop_limit = once_in(2) ? 0 : 1 + below(255);
+			route->ecn = once_in(2);
+			route_set(prefixes[ipv6][half], route);
+		}
+	}
+}
+
 static void change_interface(void)
 {
 	profile = interface_default();
@@ -268,14 +395,35 @@ static void change_interface(void)
 	profile.ecn = once_in(2);
 	profile.sack = !once_in(3);
 	profile.timestamps = !once_in(3);
-	profile.wscale = once_in(4) ? SHAKEOFF_NO_WSCALE : below(15);
-	profile.ttl = 1 + below(255);
+	profile.window_scaling = !once_in(4);
+	profile.signed_windows = once_in(4);
+	profile.reflect_tos = once_in(3);
+	profile.window_space = 1 + below(1u << (1 + below(30)));
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-		profile.mss[ipv6] = random();
-		profile.window[ipv6][0] = 1 + below(65535);
-		profile.window[ipv6][1] = 1 + below(65535);
+		profile.mss[ipv6] = 88 + below(65448);
+		profile.hop_limit[ipv6] = 1 + below(255);
 	}
 	interface_set(&profile);
+}
+
+static void socket_set(int level, int option, int *value, int chosen)
+{
+	*value = chosen;
+	assert_int_equal(setsockopt(listener.fd, level, option, value, sizeof(*value)), 0);
+}
+
+static void change_socket(void)
+{
+	socket_set(IPPROTO_TCP, TCP_MAXSEG, &listener.maxseg, once_in(2) ? 0 : 88 + (int)below(32680));
+	/* These two cannot be taken back. */
+	if (once_in(4))
+		socket_set(IPPROTO_TCP, TCP_WINDOW_CLAMP, &listener.clamp, 5000 + (int)below(200000));
+	if (once_in(4))
+		socket_set(SOL_SOCKET, SO_RCVBUF, &listener.rcvbuf, 1 + (int)below(200000));
+	socket_set(IPPROTO_IP, IP_TTL, &listener.ttl, once_in(2) ? -1 : 1 + (int)below(255));
+	socket_set(IPPROTO_IPV6, IPV6_UNICAST_HOPS, &listener.hop_limit, once_in(2) ? -1 : 1 + (int)below(255));
+	socket_set(IPPROTO_IP, IP_TOS, &listener.tos, (int)below(64) << 2);
+	socket_set(IPPROTO_IPV6, IPV6_TCLASS, &listener.traffic_class, (int)below(64) << 2);
 }
 
 /*
@@ -284,12 +432,12 @@ static void change_interface(void)
  */
 static void change_service(void)
 {
-	harness.service->wscale = once_in(2) ? SHAKEOFF_NO_WSCALE : below(15);
-	harness.service->window_max = once_in(2) ? 65535 : 1 + below(65535);
-	if (listener >= 0) {
-		maxseg = once_in(2) ? 0 : 88 + (int)below(32680);
-		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &maxseg, sizeof(maxseg)), 0);
-	}
+	harness.service->rcv_space = 1 + below(200000);
+	harness.service->rcv_locked = once_in(2);
+	kernel_takes_small = once_in(2);
+	harness.service->syn_budget = kernel_takes_small ? UINT32_MAX : 0;
+	if (listener.fd >= 0)
+		change_socket();
 	usleep(11000);
 }
 
@@ -301,6 +449,8 @@ static void are_answered(uint32_t changes)
 	for (uint32_t i = 0; i < SYNS; i++) {
 		if (changes && once_in(changes))
 			change_interface();
+		if (changes && once_in(10 * changes))
+			change_routes();
 		if (changes && once_in(100 * changes))
 			change_service();
 		harness.control->heartbeat_ns = monotonic_ns();
@@ -316,8 +466,11 @@ static int setup(void **state)
 	profile = interface_default();
 	profile.admits = 1;
 	interface_set(&profile);
-	listener = -1;
-	maxseg = 0;
+	memset(routes, 0, sizeof(routes));
+	memset(&listener, 0, sizeof(listener));
+	listener.fd = listener.ttl = listener.hop_limit = -1;
+	kernel_takes_small = false;
+	harness.service->syn_budget = 0;
 	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
 	harness.service->engage_rate = UINT32_MAX;
 	return error;
@@ -338,10 +491,10 @@ static void so_it_does_while_the_interface_and_the_service_change(void **state)
 static void so_it_does_in_front_of_a_listening_socket(void **state)
 {
 	(void)state;
-	listener = listening_socket(&ipv6, "::", 10);
+	listener.fd = listening_socket(&ipv6, "::", 10);
 	harness.service->handoff = SHAKEOFF_HANDOFF_LISTENER;
 	are_answered(3);
-	close(listener);
+	close(listener.fd);
 }
 
 #define TEST(function) cmocka_unit_test_setup(function, setup)

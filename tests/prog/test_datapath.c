@@ -631,7 +631,7 @@ static void what_the_daemon_sets_can_be_set_and_removed(void **state)
 {
 	struct shakeoff_interface interface = { .mss = { 1460, 1440 } };
 	struct shakeoff_tuple tuple = { .local_port = htons(80) };
-	struct shakeoff_key key = { 1, 2 };
+	struct shakeoff_epoch_key key = { .cookie = { 1, 2 }, .offset = { 3, 4 } };
 	struct shakeoff_validated entry;
 	struct datapath *datapath = loaded();
 

@@ -21,11 +21,9 @@
 
 #include <shakeoff/filter.h>
 
-#include "cookie.h"
-
-#include "admission.h"
 #include "harness.h"
 #include "sockets.h"
+#include "told.h"
 
 #define SECOND 1000000000ull
 #define CLIENTS 8
@@ -104,7 +102,7 @@ static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
 	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
 	assert_int_equal(admission.tsval, LINUX_TSVAL + 1);
-	assert_int_equal(admission.tsecr, client.synack.tsval);
+	assert_in_range(monotonic_ns() / 1000000 + admission.ts_base - client.synack.tsval, 1, 1000);
 
 	assert_int_equal(harness.service->enqueued, 1);
 	assert_true(validated_get(&client.ack, &entry));
@@ -140,7 +138,7 @@ static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	listener = listening_socket(&ipv6, ipv6.server, 5);
 	admission = admitted(&client, &linux_syn6);
-	assert_int_equal(admission.mss, 1440);
+	assert_int_equal(admission.mss, 1460);
 	assert_int_equal(admission.snd_wscale, 7);
 	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
 }
@@ -159,7 +157,7 @@ static void without_timestamps_the_isn_brings_the_options_back(void **state)
 	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
 	assert_int_equal(admission.flags, ADMISSION_SACK);
 	assert_int_equal(admission.tsval, 0);
-	assert_int_equal(admission.tsecr, 0);
+	assert_int_equal(admission.ts_base, 0);
 }
 
 static void without_options_nothing_is_negotiated(void **state)
@@ -177,15 +175,72 @@ static void without_options_nothing_is_negotiated(void **state)
 	assert_int_equal(admission.flags, 0);
 }
 
-static void the_services_window_scale_is_told_as_it_was_offered(void **state)
+/* From the socket's own buffer, which a bound of the window is one of, too. */
+static void an_ack_without_its_timestamps_passes_without_options(void **state)
 {
+	const bool echoes_zero[] = { false, true };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	for (size_t i = 0; i < COUNT(echoes_zero); i++) {
+		struct segment syn = LINUX_SYN;
+		struct admission admission;
+		struct client client;
+
+		syn.sport = 40001 + i;
+		client_connect(&client, &syn);
+		put32(client.ack_options + 8, 0);
+		if (!echoes_zero[i])
+			client.ack.options.len = 0;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+		admission = admission_read();
+		assert_int_equal(admission.mss, 536);
+		assert_int_equal(admission.snd_wscale, SHAKEOFF_NO_WSCALE);
+		assert_int_equal(admission.rcv_wscale, SHAKEOFF_NO_WSCALE);
+		assert_int_equal(admission.flags, 0);
+	}
+}
+
+#define SYN_WITH_MSS(mss)                                                                                              \
+	{                                                                                                              \
+		.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(2, 4, (mss) >> 8, (mss)&0xff)                        \
+	}
+#define SYN6_WITH_MSS(mss)                                                                                             \
+	{                                                                                                              \
+		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN,                                              \
+		.options = BYTES(2, 4, (mss) >> 8, (mss)&0xff)                                                         \
+	}
+
+static void a_client_of_small_segments_is_the_kernels_within_the_budget(void **state)
+{
+	const struct segment small[] = { SYN_WITH_MSS(535), SYN_WITH_MSS(1), SYN6_WITH_MSS(1219) },
+			     usual[] = { SYN_WITH_MSS(536), SYN6_WITH_MSS(1220) };
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv6, "::", 5);
+	for (size_t i = 0; i < COUNT(small); i++) {
+		harness.service->syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT;
+		assert_verdict(&small[i], SHAKEOFF_SYN_SMALL_MSS);
+		harness.service->syn_budget = 0;
+		assert_verdict(&small[i], SHAKEOFF_SYNACK_SENT);
+	}
+	harness.service->syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT;
+	for (size_t i = 0; i < COUNT(usual); i++)
+		assert_verdict(&usual[i], SHAKEOFF_SYNACK_SENT);
+}
+
+static void the_sockets_window_and_scale_are_told_as_they_were_offered(void **state)
+{
+	const int buffer = 40000; /* the kernel doubles it, and half of that is for data */
 	struct client client;
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	harness.service->wscale = 3;
-	assert_int_equal(admitted(&client, &linux_syn).rcv_wscale, 3);
-	assert_int_equal(client.synack.options[19], 3);
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)), 0);
+	assert_int_equal(admitted(&client, &linux_syn).rcv_wscale, 0);
+	assert_int_equal(client.synack.options[19], 0);
+	assert_int_equal(client.synack.window, 40000 / SEGMENT(0, 1) * SEGMENT(0, 1));
 }
 
 static void ecn_is_taken_up_where_the_kernel_would(void **state)
@@ -207,6 +262,56 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 	syn.sport = 40002;
 	syn.flags = SYN;
 	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+}
+
+/* Whether a SYN that asks for ECN, itself marked so and with these bits of TCP, gets it; the profile is the present one. */
+static bool gets_ecn(uint8_t tos, uint8_t reserved, uint16_t port)
+{
+	const struct segment syn = { .sport = port,
+				     .seq = CLIENT_ISN,
+				     .flags = SYN | ECE | CWR,
+				     .tos = tos,
+				     .reserved = reserved,
+				     .options = LINUX_OPTIONS };
+	struct client client;
+	bool admits = admitted(&client, &syn).flags & ADMISSION_ECN;
+
+	assert_int_equal(client.synack.flags, SYN | ACK | (admits ? ECE : 0));
+	return admits;
+}
+
+/* tcp_ecn_create_request(): where SYNs come marked, everything does (RFC 3168, 6.1.1). AccECN's bits say that it is meant. */
+static void ecn_of_a_marked_syn_is_not_taken_up(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(listen(listener, 64), 0);
+	profile.admits = profile.ecn = 1;
+	interface_set(&profile);
+	assert_true(gets_ecn(0, 0, 40001));
+	assert_true(gets_ecn(0xfc, 0, 40002));
+	for (uint8_t mark = 1; mark <= 3; mark++) {
+		assert_false(gets_ecn(mark, 0, 40010 + mark));
+		assert_false(gets_ecn(0xb8 | mark, 0, 40020 + mark));
+		assert_true(gets_ecn(mark, 1, 40030 + mark));
+		assert_true(gets_ecn(mark, 8, 40040 + mark));
+	}
+}
+
+static void a_route_can_ask_for_ecn(void **state)
+{
+	const struct shakeoff_route with = { .ecn = 1, .id = 1 }, without = { .id = 2 };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_false(gets_ecn(0, 0, 40001));
+	route_set("198.51.100.0/24", &with);
+	assert_true(gets_ecn(0, 0, 40002));
+	assert_false(gets_ecn(1, 0, 40003));
+	route_set("198.51.100.7/32", &without);
+	assert_false(gets_ecn(0, 0, 40004));
 }
 
 static void sack_that_has_been_switched_off_since_is_not_used(void **state)
@@ -421,6 +526,7 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	assert_int_equal(bind(listener, &address.any, sizeof(address.in)), 0);
 	assert_int_equal(listen(listener, 5), 0);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_MPTCP);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
 }
@@ -436,6 +542,35 @@ static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
 	if (setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
 		skip();
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_TCP_AUTH);
+}
+
+static void assert_left_for_save_syn(enum shakeoff_engage engage)
+{
+	int value = 1;
+
+	harness.service->engage = engage;
+	harness.service->engaged_ns = harness.service->seen_left = 0;
+	generation_raise();
+	assert_verdict(&linux_syn, engage == SHAKEOFF_ENGAGE_AUTO ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_NOT);
+	for (; value <= 2; value++) { /* 2: with the Ethernet header */
+		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
+		harness.service->seen_left = 0;
+		generation_raise();
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+		assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_SAVE_SYN);
+	}
+	value = 0;
+	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
+}
+
+static void a_socket_that_saves_syns_is_left_to_the_kernel(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_left_for_save_syn(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_left_for_save_syn(SHAKEOFF_ENGAGE_AUTO);
 }
 
 static void a_syn_with_a_signature_is_left_to_the_kernel_within_the_budget(void **state)
@@ -782,13 +917,29 @@ static void a_full_accept_queue_turns_away_in_peace_too(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	assert_int_equal(listen(listener, 2), 0);
-	fill_accept_queue(2);
+	fill_accept_queue(3); /* one more than listen() was given */
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
 	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_RESET);
 }
 
-static void the_services_backlog_holds_where_it_is_smaller(void **state)
+static void a_socket_takes_one_more_than_listen_was_given(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	for (int backlog = 0; backlog < 5; backlog++) {
+		assert_int_equal(listen(listener, backlog), 0);
+		generation_raise();
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+		clients[backlog] = connected_socket(&ipv4, 0);
+		generation_raise();
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
+		assert_int_equal(waiting_at(listener), backlog + 1);
+	}
+}
+
+/* `backlog` of the configuration is meant as it says. */
+static void the_services_backlog_holds_where_it_is_not_greater(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
@@ -797,6 +948,14 @@ static void the_services_backlog_holds_where_it_is_smaller(void **state)
 	fill_accept_queue(1);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
 	harness.service->backlog = 2;
+	generation_raise();
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(listen(listener, 1), 0); /* the same as the service's */
+	harness.service->backlog = 1;
+	generation_raise();
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
+	harness.service->backlog = 2;
+	generation_raise();
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 }
 
@@ -807,7 +966,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(listen(listener, 0), 0); /* takes one */
 	client_connect(&client, &linux_syn);
 	syn.sport = 40001;
 	client_connect(&other, &syn);
@@ -819,7 +978,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 	assert_verdict(&other.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-/* A group: `listener`, whose accept queue has `waiting` of 5 connections, and `other_member`, which always has room. */
+/* A group: `listener`, whose accept queue has `waiting` of 6 connections, and `other_member`, which always has room. */
 static void group_listens(int waiting)
 {
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
@@ -843,7 +1002,7 @@ static struct segment syn_with_verdict(enum shakeoff_verdict wanted)
 {
 	struct segment syn = LINUX_SYN;
 
-	assert_int_equal(waiting_at(listener), 5);
+	assert_int_equal(waiting_at(listener), 6);
 	for (syn.sport = 42000; syn.sport < 43000; syn.sport++) {
 		generation_raise();
 		if (run_segment(&syn, NULL) == wanted)
@@ -857,7 +1016,7 @@ static void assert_full_member(enum shakeoff_overflow overflow, enum shakeoff_ve
 {
 	struct segment to_full, to_other;
 
-	group_listens(5);
+	group_listens(6);
 	harness.service->overflow = overflow;
 	to_full = syn_with_verdict(full);
 	to_other = syn_with_verdict(SHAKEOFF_SYNACK_SENT);
@@ -904,13 +1063,13 @@ static uint64_t lately(void)
 static void an_ack_that_makes_a_member_half_full_is_noted(void **state)
 {
 	(void)state;
-	assert_noted(2, 2, lately(), true);
+	assert_noted(3, 2, lately(), true);
 }
 
 static void a_member_with_more_room_is_not_noted(void **state)
 {
 	(void)state;
-	assert_noted(1, 2, lately(), false);
+	assert_noted(2, 2, lately(), false);
 }
 
 static void a_group_that_nobody_has_looked_at_is_taken_to_be_short(void **state)
@@ -922,7 +1081,7 @@ static void a_group_that_nobody_has_looked_at_is_taken_to_be_short(void **state)
 static void a_single_socket_is_not_noted(void **state)
 {
 	(void)state;
-	assert_noted(4, 1, 0, false);
+	assert_noted(5, 1, 0, false);
 }
 
 /* Then the one that was looked at last in a tick stands for all. Until both SYNs come in one tick. */
@@ -932,7 +1091,7 @@ static void after_the_hold_time_not_every_syn_is_looked_up(void **state)
 	struct segment to_full, to_other;
 
 	(void)state;
-	group_listens(5);
+	group_listens(6);
 	to_full = syn_with_verdict(SHAKEOFF_SYN_OVERFLOW_DROP);
 	to_other = syn_with_verdict(SHAKEOFF_SYNACK_SENT);
 	for (int i = 0; i < 100 && verdict != SHAKEOFF_SYNACK_SENT; i++) {
@@ -968,7 +1127,18 @@ static void what_follows_the_ack_passes_without_metadata(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-static void on_another_cpu_it_waits_to_be_sent_again(void **state)
+/* Says to the tc program that the segment may be here before its connection. */
+static void assert_waits(const struct segment *segment)
+{
+	uint32_t mark;
+
+	assert_verdict(segment, SHAKEOFF_SEGMENT_EARLY);
+	assert_int_equal(harness.metadata_len, sizeof(mark));
+	memcpy(&mark, harness.metadata, sizeof(mark));
+	assert_int_equal(mark, ADMISSION_WAITS);
+}
+
+static void on_another_cpu_it_waits_for_the_socket(void **state)
 {
 	static const uint8_t flags[] = { ACK | PSH, ACK, ACK | FIN, RST, RST | ACK };
 	struct shakeoff_validated entry;
@@ -980,15 +1150,19 @@ static void on_another_cpu_it_waits_to_be_sent_again(void **state)
 	validated_age(&client.ack, 0);
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.replaced, sched_getcpu());
+	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), 0);
+	entry.replaced |= (sched_getcpu() + 1) << 16; /* where the tc program saw it makes no difference here */
+	validated_set(&client.ack, &entry);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
 	entry.replaced++; /* as if the ACK had come in by another CPU */
 	validated_set(&client.ack, &entry);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_EARLY);
+	assert_waits(&client.ack);
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		struct segment segment = client.ack;
 
 		segment.flags = flags[i];
 		segment.seq += 1000;
-		assert_verdict(&segment, SHAKEOFF_SEGMENT_EARLY);
+		assert_waits(&segment);
 	}
 	assert_int_equal(harness.service->enqueued, 1);
 }
@@ -1085,7 +1259,7 @@ static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
-	put32(client.ack_options + 8, client.synack.tsval - (128000 & ~511)); /* the option bits are kept */
+	put32(client.ack_options + 8, client.synack.tsval - 128000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 
@@ -1099,8 +1273,12 @@ int main(void)
 		TEST(an_ipv6_ack_passes_with_what_was_negotiated),
 		TEST(without_timestamps_the_isn_brings_the_options_back),
 		TEST(without_options_nothing_is_negotiated),
-		TEST(the_services_window_scale_is_told_as_it_was_offered),
+		TEST(an_ack_without_its_timestamps_passes_without_options),
+		TEST(a_client_of_small_segments_is_the_kernels_within_the_budget),
+		TEST(the_sockets_window_and_scale_are_told_as_they_were_offered),
 		TEST(ecn_is_taken_up_where_the_kernel_would),
+		TEST(ecn_of_a_marked_syn_is_not_taken_up),
+		TEST(a_route_can_ask_for_ecn),
 		TEST(sack_that_has_been_switched_off_since_is_not_used),
 		TEST(tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered),
 		TEST(with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter),
@@ -1117,6 +1295,7 @@ int main(void)
 		TEST(segments_of_what_is_left_to_the_kernel_pass),
 		TEST(an_mptcp_socket_is_left_to_the_kernel),
 		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),
+		TEST(a_socket_that_saves_syns_is_left_to_the_kernel),
 		TEST(a_syn_with_a_signature_is_left_to_the_kernel_within_the_budget),
 		TEST(behind_two_vlan_tags_the_kernel_alone_can),
 		TEST(in_peace_the_kernel_makes_the_handshake),
@@ -1141,7 +1320,8 @@ int main(void)
 		TEST(a_full_accept_queue_drops),
 		TEST(a_full_accept_queue_resets),
 		TEST(a_full_accept_queue_turns_away_in_peace_too),
-		TEST(the_services_backlog_holds_where_it_is_smaller),
+		TEST(a_socket_takes_one_more_than_listen_was_given),
+		TEST(the_services_backlog_holds_where_it_is_not_greater),
 		TEST(what_is_on_its_way_to_the_socket_counts),
 		TEST(a_full_member_of_a_group_drops),
 		TEST(a_full_member_of_a_group_resets),
@@ -1151,7 +1331,7 @@ int main(void)
 		TEST(a_single_socket_is_not_noted),
 		TEST(after_the_hold_time_not_every_syn_is_looked_up),
 		TEST(what_follows_the_ack_passes_without_metadata),
-		TEST(on_another_cpu_it_waits_to_be_sent_again),
+		TEST(on_another_cpu_it_waits_for_the_socket),
 		TEST(a_socket_with_backlog_zero_takes_one),
 		TEST(a_duplicate_of_the_ack_follows_it),
 		TEST(an_ack_whose_connection_nobody_met_is_accepted_again),

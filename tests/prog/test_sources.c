@@ -553,7 +553,7 @@ static void a_listening_socket_is_shared_as_well(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	harness.service->fair_share = 1;
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
@@ -572,7 +572,7 @@ static void places_that_the_kernel_gave_away_count(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	harness.service->fair_share = 1;
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY / 2);
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 4);
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
@@ -583,7 +583,7 @@ static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
 	harness.service->fair_share = 1;
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY / 2 - 1);
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
 	connected[CAPACITY / 2] = connected_socket(&ipv4, 0);
@@ -598,7 +598,7 @@ static void places_of_the_last_flood_are_not_held_in_the_next(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	harness.service->fair_share = 1;
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
 	harness.service->dequeued = harness.service->enqueued; /* they came to the socket, and were accepted */
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
@@ -613,7 +613,7 @@ static void without_fair_share_it_does_not(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY - 2);
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
 }
@@ -682,7 +682,7 @@ static void the_limit_holds_for_listening_sockets(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	accept_limit(SECOND, 3);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 3);
 }
 
@@ -729,7 +729,7 @@ static void the_limit_of_syns_holds_in_peace(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	syn_limit(1, 5);
 	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYN_PEACE, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
 }
@@ -785,7 +785,7 @@ static void few_sources_are_learnt_in_a_tick(void **state)
 static void left_to_the_kernel(uint32_t syn_budget)
 {
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	harness.service->syn_budget = syn_budget;
 }
 
@@ -839,7 +839,7 @@ static void sources_whose_connection_the_kernel_made_become_known(void **state)
 
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	connected[0] = connected_socket(&ipv4, 30000);
 	for (int i = 1; i < 64; i++)
 		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
@@ -853,7 +853,7 @@ static void segments_of_no_connection_make_nobody_known(void **state)
 
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	for (int i = 1; i <= 128; i++)
 		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_PEACE : SHAKEOFF_STRAY);
 	assert_int_equal(count(harness.sources), 0);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,10 +24,11 @@ struct fixture {
 
 #define ANSWERS(...)                                                                                                   \
 	{                                                                                                              \
-		.seq = 0, .ack = CLIENT_ISN + 1, .flags = SYN | ACK, .reply = true, .ttl = OUR_TTL, __VA_ARGS__        \
+		.seq = 0, .ack = CLIENT_ISN + 1, .flags = SYN | ACK, .reply = true, __VA_ARGS__                        \
 	}
-#define ANSWERS4(...) ANSWERS(.from = "10.9.0.1", .to = "198.51.100.7", .fragment = FRAGMENT_DF, __VA_ARGS__)
-#define ANSWERS6(...) ANSWERS(.from = "2001:db8::1", .to = "2001:db8:7::7", __VA_ARGS__)
+#define ANSWERS4(...)                                                                                                  \
+	ANSWERS(.from = "10.9.0.1", .to = "198.51.100.7", .ttl = OUR_TTL, .fragment = FRAGMENT_DF, __VA_ARGS__)
+#define ANSWERS6(...) ANSWERS(.from = "2001:db8::1", .to = "2001:db8:7::7", .ttl = OUR_HOP_LIMIT, __VA_ARGS__)
 #define PORTS .sport = 80, .dport = 40000
 
 #define OFFERS(...)                                                                                                    \
@@ -338,30 +340,59 @@ static void scaling_that_the_host_switched_off_is_not_answered(void **state)
 	struct reading reading;
 
 	(void)state;
-	profile.wscale = SHAKEOFF_NO_WSCALE;
+	profile.window_scaling = 0;
 	interface_set(&profile);
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(reading.options_len, 16);
 }
 
-static void a_scale_of_the_service_comes_before_the_interfaces(void **state)
+static void the_scale_is_chosen_for_the_space_that_the_host_allows(void **state)
 {
+	struct shakeoff_interface profile = interface_default();
 	struct reading reading;
 
 	(void)state;
-	harness.service->wscale = 3;
+	profile.window_space = 1 << 19;
+	interface_set(&profile);
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
-	assert_int_equal(reading.options[19], 3);
+	assert_int_equal(reading.options[19], 4);
+	assert_int_equal(reading.window, WINDOW(0, 1));
 }
 
-static void the_window_is_bounded_by_the_service(void **state)
+static void the_window_is_what_the_server_has_room_for(void **state)
 {
 	struct reading reading;
 
 	(void)state;
-	harness.service->window_max = 5000;
+	harness.service->rcv_space = 5000;
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
-	assert_int_equal(reading.window, 5000);
+	assert_int_equal(reading.window, 3 * SEGMENT(0, 1));
+	assert_int_equal(reading.options[19], OUR_WSCALE);
+}
+
+/* As tcp_select_initial_window() has it: the bound is one of the scale, too. */
+static void a_server_that_has_set_so_rcvbuf_bounds_the_scale(void **state)
+{
+	struct reading reading;
+
+	(void)state;
+	harness.service->rcv_space = 200000;
+	harness.service->rcv_locked = 1;
+	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.window, 65535);
+	assert_int_equal(reading.options[19], 2); /* 200000 is more than 2^17 */
+}
+
+static void signed_windows_are_kept_to(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+	struct reading reading;
+
+	(void)state;
+	profile.signed_windows = 1;
+	interface_set(&profile);
+	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
+	assert_int_equal(reading.window, 32767);
 }
 
 static void the_mss_is_the_interfaces_not_the_clients(void **state)
@@ -492,18 +523,103 @@ static void another_port_gets_another_cookie(void **state)
 	assert_int_not_equal(first.seq, second.seq);
 }
 
-static void tsval_is_the_kernels_clock_never_ahead_of_it(void **state)
+/* What the TSval is beyond the clock: the offset of the pair of addresses, and the options. */
+static uint32_t tsval_ahead(const struct segment *syn)
 {
-	(void)state;
-	for (int i = 0; i < 200; i++) {
-		struct reading reading;
-		uint32_t before = monotonic_ns() / 1000000, after;
+	uint32_t before = monotonic_ns() / 1000000, after;
+	struct reading reading;
 
-		run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
-		after = monotonic_ns() / 1000000;
-		assert_true((int32_t)(after - reading.tsval) >= 0);
-		assert_true((int32_t)(before - reading.tsval) < 512 + 20); /* 2^9, and a tick of a coarse clock */
+	run_answered(syn, SHAKEOFF_SYNACK_SENT, &reading);
+	after = monotonic_ns() / 1000000;
+	assert_true(reading.timestamps);
+	assert_true(after - before < 1000);
+	return reading.tsval - before;
+}
+
+/* As the two are read at other moments, and a coarse clock has a tick. */
+static bool is_about(uint32_t one, uint32_t other)
+{
+	return one - other + 1020 < 2040;
+}
+
+static void tsval_goes_with_the_clock(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct segment syn = *syns[i];
+		uint32_t ahead = tsval_ahead(&syn);
+
+		for (int k = 0; k < 200; k++) {
+			syn.seq = k;
+			syn.sport = 40000 + k; /* ports do not matter */
+			assert_true(is_about(tsval_ahead(&syn), ahead));
+		}
 	}
+}
+
+/* It hides the uptime, and that two addresses are one host. */
+static void tsval_is_another_for_every_pair_of_addresses(void **state)
+{
+	static const char *const clients[] = { "198.51.100.7",  "198.51.100.8",  "203.0.113.7",
+					       "2001:db8:7::7", "2001:db8:7::8", "2001:db8:8::7" };
+	uint32_t ahead[COUNT(clients)];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		struct segment syn = linux_syn;
+
+		syn.from = clients[i];
+		ahead[i] = tsval_ahead(&syn);
+		assert_false(is_about(ahead[i], 0));
+		for (size_t k = 0; k < i; k++)
+			assert_false(is_about(ahead[i], ahead[k]));
+	}
+}
+
+/* 2^18 ms apart, as far as what they are of: MSS class, ECN, SACK and scale (bpf/cookie.h). */
+static void the_options_are_told_in_the_high_bits_of_the_tsval(void **state)
+{
+	const struct {
+		struct segment syn;
+		uint32_t bits;
+	} rows[] = {
+		{ OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7), (1460 - 1220) << 6 | 0x10 | 7 },
+		{ OFFERS(2, 4, 0x05, 0xb3, 4, 2, OFFER_TS, 1, 3, 3, 7), (1459 - 1220) << 6 | 0x10 | 7 },
+		{ OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 14), (1460 - 1220) << 6 | 0x10 | 14 },
+		{ OFFERS(2, 4, 0x05, 0xb4, 1, 1, OFFER_TS, 1, 3, 3, 0), (1460 - 1220) << 6 },
+		{ OFFERS(2, 4, 0x04, 0xc4, 4, 2, OFFER_TS), 0x10 | 15 },
+		{ OFFERS(2, 4, 0x23, 0x00, 4, 2, OFFER_TS), 255u << 6 | 0x10 | 15 },
+	};
+	uint32_t without = tsval_ahead(&rows[0].syn) - (rows[0].bits << 18);
+
+	(void)state;
+	for (size_t i = 1; i < COUNT(rows); i++)
+		assert_true(is_about(tsval_ahead(&rows[i].syn) - (rows[i].bits << 18), without));
+}
+
+static void a_fleets_timestamps_are_of_the_clock_that_it_shares(void **state)
+{
+	uint32_t ahead = tsval_ahead(&linux_syn), offset_ms = harness.control->epoch_offset_ns / 1000000;
+
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	usleep(11000); /* the next tick */
+	assert_true(is_about(tsval_ahead(&linux_syn) - offset_ms, ahead));
+}
+
+static void a_new_key_of_cookies_leaves_the_timestamps_as_they_are(void **state)
+{
+	uint32_t ahead = tsval_ahead(&linux_syn);
+
+	(void)state;
+	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
+		key_set(slot, 0x1234);
+	generation_raise();
+	assert_true(is_about(tsval_ahead(&linux_syn), ahead));
+	harness.control->epoch_offset_ns += SHAKEOFF_EPOCH_NS;
+	assert_true(is_about(tsval_ahead(&linux_syn), ahead));
 }
 
 /* ----------------------------------------------------------------------------------------------------- the service */
@@ -690,15 +806,21 @@ int main(void)
 		TEST(sack_that_the_host_switched_off_is_not_answered),
 		TEST(timestamps_that_the_host_switched_off_are_not_answered),
 		TEST(scaling_that_the_host_switched_off_is_not_answered),
-		TEST(a_scale_of_the_service_comes_before_the_interfaces),
-		TEST(the_window_is_bounded_by_the_service),
+		TEST(the_scale_is_chosen_for_the_space_that_the_host_allows),
+		TEST(the_window_is_what_the_server_has_room_for),
+		TEST(a_server_that_has_set_so_rcvbuf_bounds_the_scale),
+		TEST(signed_windows_are_kept_to),
 		TEST(the_mss_is_the_interfaces_not_the_clients),
 		TEST(an_answer_is_never_longer_than_the_syn_and_the_least_frame),
 		TEST(an_answer_that_is_kept_is_not_given_to_a_shorter_syn),
 		TEST(a_repeated_syn_gets_the_same_cookie),
 		TEST(another_isn_gets_another_cookie),
 		TEST(another_port_gets_another_cookie),
-		TEST(tsval_is_the_kernels_clock_never_ahead_of_it),
+		TEST(tsval_goes_with_the_clock),
+		TEST(tsval_is_another_for_every_pair_of_addresses),
+		TEST(the_options_are_told_in_the_high_bits_of_the_tsval),
+		TEST(a_fleets_timestamps_are_of_the_clock_that_it_shares),
+		TEST(a_new_key_of_cookies_leaves_the_timestamps_as_they_are),
 		TEST(without_a_server_the_kernel_answers),
 		TEST(with_a_daemon_that_stopped_cleanly_the_kernel_answers),
 		TEST(a_heartbeat_just_under_two_seconds_old_is_enough),

@@ -129,6 +129,20 @@ static void reach_SYN_LEFT(void)
 	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
 }
 
+/* A client that takes segments of 535 bytes. */
+static const struct segment small_syn = { .flags = SYN, .options = BYTES(2, 4, 0x02, 0x17) };
+
+static void reach_SYN_SMALL_MSS(void)
+{
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_verdict(&small_syn, SHAKEOFF_SYN_SMALL_MSS);
+}
+
+static void reach_SYN_MSS_DROP(void)
+{
+	assert_verdict(&small_syn, SHAKEOFF_SYN_MSS_DROP);
+}
+
 static void reach_ACK_UNSERVED(void)
 {
 	const struct segment ack = { .flags = ACK };
@@ -354,7 +368,7 @@ static void reach_ACK_EXPIRED(void)
 
 	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
-	put32(client.ack_options + 8, client.synack.tsval - (128000 & ~511)); /* the option bits are kept */
+	put32(client.ack_options + 8, client.synack.tsval - 128000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 

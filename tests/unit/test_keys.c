@@ -113,7 +113,12 @@ static uint32_t epoch_now(void)
 
 static struct shakeoff_key key_of(uint32_t epoch)
 {
-	return path.keys[epoch % SHAKEOFF_KEY_SLOTS];
+	return path.keys[epoch % SHAKEOFF_KEY_SLOTS].cookie;
+}
+
+static bool same_offset(uint32_t epoch, const __u64 offset[2])
+{
+	return !memcmp(path.keys[epoch % SHAKEOFF_KEY_SLOTS].offset, offset, sizeof(path.keys[0].offset));
 }
 
 static bool is_same(struct shakeoff_key a, struct shakeoff_key b)
@@ -124,9 +129,11 @@ static bool is_same(struct shakeoff_key a, struct shakeoff_key b)
 static bool is_derived(uint32_t epoch)
 {
 	struct shakeoff_key key;
+	__u64 offset[2];
 
 	master_derive(keys.master, epoch, &key);
-	return is_same(key, key_of(epoch));
+	master_derive_offset(keys.master, offset);
+	return is_same(key, key_of(epoch)) && same_offset(epoch, offset);
 }
 
 /* The slots around the present epoch are those of a host of the fleet. */
@@ -150,15 +157,15 @@ static void a_fresh_datapath_gets_four_random_keys_and_the_wall_clocks_epochs(vo
 	assert_false(path.control.flags & SHAKEOFF_ACCEPT_NEXT_EPOCH);
 	assert_int_equal(epoch_now(), EPOCH);
 	for (uint32_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
-		assert_true(path.keys[i].k0 || path.keys[i].k1);
-		assert_false(is_same(path.keys[i], path.keys[(i + 1) % SHAKEOFF_KEY_SLOTS]));
+		assert_true(key_of(i).k0 || key_of(i).k1);
+		assert_false(is_same(key_of(i), key_of(i + 1)));
 		assert_int_equal(path.control.keys.fingerprint[i], 0);
 	}
 }
 
 static void an_epoch_brings_one_new_key_two_epochs_ahead(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	start(NULL);
@@ -170,14 +177,14 @@ static void an_epoch_brings_one_new_key_two_epochs_ahead(void **state)
 	tick();
 	assert_int_equal(path.writes, 1);
 	for (uint32_t epoch = EPOCH; epoch != EPOCH + 3; epoch++)
-		assert_true(is_same(key_of(epoch), before[epoch % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS]));
+		assert_true(is_same(key_of(epoch), before[epoch % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS].cookie));
 	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
 }
 
 static void a_restarted_daemon_keeps_the_keys(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	start(NULL);
@@ -189,17 +196,17 @@ static void a_restarted_daemon_keeps_the_keys(void **state)
 
 static void a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	start(NULL);
 	memcpy(before, path.keys, sizeof(before));
 	pass(64 * 10);
 	start(NULL);
-	assert_true(is_same(key_of(EPOCH + 9), before[(EPOCH + 9) % SHAKEOFF_KEY_SLOTS]));
-	assert_true(is_same(key_of(EPOCH + 10), before[(EPOCH + 10) % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 11), before[(EPOCH + 11) % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 12), before[(EPOCH + 12) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH + 9), before[(EPOCH + 9) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(is_same(key_of(EPOCH + 10), before[(EPOCH + 10) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 11), before[(EPOCH + 11) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 12), before[(EPOCH + 12) % SHAKEOFF_KEY_SLOTS].cookie));
 }
 
 static void random_keys_do_not_care_for_the_wall_clock(void **state)
@@ -229,11 +236,47 @@ static void a_failure_is_told_and_made_good_by_the_next_call(void **state)
 	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
 }
 
+/* Timestamps never go back, whatever becomes of the keys and of the daemon. */
+static void random_keys_have_one_offset_of_timestamps(void **state)
+{
+	__u64 offset[2];
+
+	(void)state;
+	start(NULL);
+	memcpy(offset, path.keys[0].offset, sizeof(offset));
+	assert_true(offset[0] || offset[1]);
+	assert_memory_equal(path.control.tsval_secret, offset, sizeof(offset));
+	for (int i = 0; i < 10; i++) {
+		for (uint32_t slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++) {
+			assert_true(same_offset(slot, offset));
+			assert_false(key_of(slot).k0 == offset[0] || key_of(slot).k1 == offset[1]);
+		}
+		if (i % 3 == 0)
+			start(NULL);
+		if (i % 3 == 1)
+			path.control.keys.rotations_asked++;
+		pass(64);
+		tick();
+	}
+}
+
+static void two_datapaths_of_random_keys_have_two_offsets(void **state)
+{
+	struct shakeoff_epoch_key before;
+
+	(void)state;
+	start(NULL);
+	before = path.keys[0];
+	path = (struct datapath){ 0 };
+	start(NULL);
+	assert_false(same_offset(0, before.offset));
+}
+
 /* --------------------------------------------------------------------------------------------------------- rotation */
 
 static void a_rotation_exchanges_the_keys_of_epochs_to_come(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	start(NULL);
@@ -242,17 +285,17 @@ static void a_rotation_exchanges_the_keys_of_epochs_to_come(void **state)
 	tick();
 	tick();
 	assert_int_equal(path.writes, 2);
-	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS].cookie));
 	assert_int_equal(path.control.keys.rotations_made, 1);
 	assert_int_equal(path.control.keys.rotated_from, EPOCH + 1);
 }
 
 static void an_epoch_that_begins_at_once_is_not_touched(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	pass(53);
@@ -263,8 +306,8 @@ static void an_epoch_that_begins_at_once_is_not_touched(void **state)
 	path.control.keys.rotations_asked++;
 	tick();
 	assert_int_equal(epoch_now(), EPOCH);
-	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS].cookie));
 	assert_int_equal(path.control.keys.rotated_from, EPOCH + 2);
 }
 
@@ -311,7 +354,7 @@ static void keys_of_a_file_are_those_of_the_wall_clocks_epochs(void **state)
 
 static void hosts_with_other_monotonic_clocks_have_the_same_keys(void **state)
 {
-	struct shakeoff_key here[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key here[SHAKEOFF_KEY_SLOTS];
 
 	(void)state;
 	start(file);
@@ -389,16 +432,21 @@ static void a_daemon_that_was_away_for_long_joins_the_fleet_at_once(void **state
 
 static void from_random_keys_to_a_file_and_back_no_cookie_is_lost(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
+	__u64 random_offset[2];
 
 	(void)state;
 	start(NULL);
 	memcpy(before, path.keys, sizeof(before));
+	memcpy(random_offset, before[0].offset, sizeof(random_offset));
 	start(file);
-	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(same_offset(EPOCH - 1, random_offset)); /* what is out is read with it */
+	assert_true(same_offset(EPOCH, random_offset));
 	assert_true(is_derived(EPOCH + 1));
 	assert_true(is_derived(EPOCH + 2));
+	assert_false(same_offset(EPOCH + 1, random_offset));
 	pass(128);
 	tick();
 	all_are_derived();
@@ -406,14 +454,16 @@ static void from_random_keys_to_a_file_and_back_no_cookie_is_lost(void **state)
 	memcpy(before, path.keys, sizeof(before));
 	start(NULL);
 	assert_false(path.control.flags & SHAKEOFF_ACCEPT_NEXT_EPOCH);
-	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_true(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS]));
-	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH + 1), before[(EPOCH + 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(is_same(key_of(EPOCH + 2), before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_false(is_same(key_of(EPOCH + 3), before[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(same_offset(EPOCH + 2, before[(EPOCH + 2) % SHAKEOFF_KEY_SLOTS].offset));
+	assert_true(same_offset(EPOCH + 3, random_offset));
 }
 
 static void a_changed_file_counts_from_the_next_epoch_on(void **state)
 {
-	struct shakeoff_key before[SHAKEOFF_KEY_SLOTS];
+	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 	uint64_t fingerprint;
 
 	(void)state;
@@ -427,9 +477,11 @@ static void a_changed_file_counts_from_the_next_epoch_on(void **state)
 	pass(1);
 	tick();
 	assert_int_not_equal(master_fingerprint(keys.master), fingerprint);
-	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS]));
-	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS]));
+	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS].cookie));
+	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS].cookie));
 	assert_int_equal(path.control.keys.fingerprint[EPOCH % SHAKEOFF_KEY_SLOTS], fingerprint);
+	assert_true(same_offset(EPOCH, before[EPOCH % SHAKEOFF_KEY_SLOTS].offset));
+	assert_false(same_offset(EPOCH + 1, before[EPOCH % SHAKEOFF_KEY_SLOTS].offset));
 	assert_true(is_derived(EPOCH + 1));
 	assert_true(is_derived(EPOCH + 2));
 }
@@ -460,6 +512,8 @@ int main(void)
 		TEST(a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under),
 		TEST(random_keys_do_not_care_for_the_wall_clock),
 		TEST(a_failure_is_told_and_made_good_by_the_next_call),
+		TEST(random_keys_have_one_offset_of_timestamps),
+		TEST(two_datapaths_of_random_keys_have_two_offsets),
 		TEST(a_rotation_exchanges_the_keys_of_epochs_to_come),
 		TEST(an_epoch_that_begins_at_once_is_not_touched),
 		TEST(a_rotation_that_fails_is_not_granted),

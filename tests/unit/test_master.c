@@ -55,6 +55,29 @@ static void the_keys_of_an_epoch_are_known_ones(void **state)
 	}
 }
 
+/* As above, of number 0 with person=b"shaketso". */
+static void the_offset_of_timestamps_is_a_known_one(void **state)
+{
+	static const struct {
+		unsigned char first;
+		__u64 offset[2];
+	} known[] = {
+		{ 0x0, { 0x3d7d5744f4a03690, 0xba2c89ea9acc9801 } },
+		{ 0x80, { 0x53993beb729a98cd, 0x5a48477f5df9e127 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct master *master = master_of(known[i].first);
+		__u64 offset[2];
+
+		master_derive_offset(master, offset);
+		assert_int_equal(offset[0], known[i].offset[0]);
+		assert_int_equal(offset[1], known[i].offset[1]);
+		master_close(master);
+	}
+}
+
 static void a_fingerprint_tells_masters_apart_and_is_a_known_one(void **state)
 {
 	struct master *one = master_of(0), *same = master_of(0), *other = master_of(1);
@@ -101,10 +124,15 @@ static void nothing_of_a_key_is_left_on_the_stack(void **state)
 {
 	struct master *master = master_of(0);
 	struct shakeoff_key key;
+	__u64 offset[2];
 	bool left;
 
 	(void)state;
 	master_derive(master, 28051171u, &key);
+	left = is_left_on_the_stack(&key);
+	assert_false(left);
+	master_derive_offset(master, offset);
+	key = (struct shakeoff_key){ offset[0], offset[1] };
 	left = is_left_on_the_stack(&key);
 	assert_false(left);
 	master_close(master);
@@ -114,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_keys_of_an_epoch_are_known_ones),
+		cmocka_unit_test(the_offset_of_timestamps_is_a_known_one),
 		cmocka_unit_test(a_fingerprint_tells_masters_apart_and_is_a_known_one),
 		cmocka_unit_test(a_fingerprint_is_no_key),
 		cmocka_unit_test(nothing_of_a_key_is_left_on_the_stack),
