@@ -361,15 +361,18 @@ static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **
 	const struct listener_facts elsewhere = { .sockets = 1, .elsewhere = true };
 	const struct left_host able = { 0 }, no_cookies = { .no_cookies = true };
 	const struct left_host old = { .cannot_admit = true, .no_cookies = true };
+	const struct left_addresses reached = { 0 }, not_reached = { .not_reached = true };
+	const struct left_addresses unfollowed = { .not_reached = true, .routes = true };
 
 	(void)state;
-	assert_int_equal(left_reason(&able, &plain, false), SHAKEOFF_LEFT_NOT);
-	assert_int_equal(left_reason(&able, &plain, true), SHAKEOFF_LEFT_NETFILTER);
-	assert_int_equal(left_reason(&able, &keys, true), SHAKEOFF_LEFT_TCP_AUTH);
-	assert_int_equal(left_reason(&able, &mptcp, false), SHAKEOFF_LEFT_MPTCP);
-	assert_int_equal(left_reason(&able, &elsewhere, true), SHAKEOFF_LEFT_DEVICE);
-	assert_int_equal(left_reason(&no_cookies, &mptcp, false), SHAKEOFF_LEFT_SYNCOOKIES);
-	assert_int_equal(left_reason(&old, &mptcp, true), SHAKEOFF_LEFT_KERNEL);
+	assert_int_equal(left_reason(&able, &plain, &reached), SHAKEOFF_LEFT_NOT);
+	assert_int_equal(left_reason(&able, &plain, &not_reached), SHAKEOFF_LEFT_NETFILTER);
+	assert_int_equal(left_reason(&able, &plain, &unfollowed), SHAKEOFF_LEFT_ROUTE);
+	assert_int_equal(left_reason(&able, &keys, &not_reached), SHAKEOFF_LEFT_TCP_AUTH);
+	assert_int_equal(left_reason(&able, &mptcp, &reached), SHAKEOFF_LEFT_MPTCP);
+	assert_int_equal(left_reason(&able, &elsewhere, &not_reached), SHAKEOFF_LEFT_DEVICE);
+	assert_int_equal(left_reason(&no_cookies, &mptcp, &reached), SHAKEOFF_LEFT_SYNCOOKIES);
+	assert_int_equal(left_reason(&old, &mptcp, &not_reached), SHAKEOFF_LEFT_KERNEL);
 }
 
 static void every_reason_has_its_help(void **state)

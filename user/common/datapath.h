@@ -127,6 +127,19 @@ int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const st
 int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct shakeoff_interface *interface);
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex);
 
+/*
+ * What routes say (shakeoff/route.h). datapath_routes_announce() tells the hook whether it has to look them up: with true after the
+ * first is there, with false before the last goes; and that what it looked up before may not hold any more.
+ */
+struct prefix;
+int datapath_route_set(struct datapath *datapath, const struct prefix *prefix, const struct shakeoff_route *route);
+int datapath_route_remove(struct datapath *datapath, const struct prefix *prefix);
+/* Calls back for every one, in no order; the callback may not change them. Stops at a callback's non-zero return. */
+int datapath_route_each(struct datapath *datapath, bool ipv6,
+			int (*callback)(void *context, const struct prefix *prefix, const struct shakeoff_route *route),
+			void *context);
+void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
+
 int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key);
 
 /* Sums over CPUs. */

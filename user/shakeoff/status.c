@@ -219,8 +219,8 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
 		print_reason(view, rows, count, &left_table[i], &before);
 	if (any_address_left(datapath))
-		printf("%s(left): this address is left to the kernel: %s\n", before,
-		       left_table[SHAKEOFF_LEFT_NETFILTER].help);
+		printf("%s(left): this address is left to the kernel: %s; or %s\n", before,
+		       left_table[SHAKEOFF_LEFT_NETFILTER].help, left_table[SHAKEOFF_LEFT_ROUTE].help);
 }
 
 static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)

@@ -53,7 +53,7 @@ void listening_describe(struct listening_service *listening, const struct left_h
 	struct service_listening now = {
 		.sockets = facts->sockets,
 		.backlog = facts->backlog,
-		.left = (uint8_t)left_reason(host, facts, listening->not_reached),
+		.left = (uint8_t)left_reason(host, facts, &listening->left),
 	};
 
 	windows_get(windows, facts->receive_buffer, &now.window_max, &now.wscale);
@@ -196,7 +196,7 @@ struct discovered *discovered_use(struct discovered_services *services, struct l
 		discovered->idle_ns = 0;
 	}
 	discovered->listening.since_ns = now_ns;
-	discovered->listening.not_reached = false;
+	discovered->listening.left = (struct left_addresses){ 0 };
 	discovered->listening.facts = listener->facts;
 	listening_describe(&discovered->listening, services->host, services->windows);
 	log_debug("service %s: %u listening, backlog %u", discovered->config.name, listener->facts.sockets,

@@ -27,7 +27,7 @@
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
-	bool left; /* published as left to the kernel: the self-test failed there */
+	bool left; /* published as left to the kernel: is_left() */
 };
 
 struct discovery_port {
@@ -99,17 +99,23 @@ static void describe_all(struct discovery *discovery)
 
 static void set_host(struct discovery *discovery, const struct discovery_host *host)
 {
-	discovery->host = (struct left_host){ .cannot_admit = !host->can_admit, .no_cookies = !host->syncookies };
+	discovery->host = (struct left_host){
+		.cannot_admit = !host->can_admit,
+		.no_cookies = !host->syncookies,
+		.routes = { host->routes_left[0], host->routes_left[1] },
+	};
 	windows_reset(&discovery->windows, host->receive_buffer);
 }
 
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
 {
-	bool no_cookies = discovery->host.no_cookies;
+	const struct left_host before = discovery->host;
 
 	set_host(discovery, host);
-	if (discovery->host.no_cookies && !no_cookies)
+	if (discovery->host.no_cookies && !before.no_cookies)
 		log_warn("listening sockets are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)))
+		mark_all(discovery);
 	describe_all(discovery);
 	discovery->tests_changed = true;
 }
@@ -236,7 +242,7 @@ static void recount(struct discovery *discovery, uint64_t now_ns)
 		if (!listener_facts_equal(&facts, &listening->facts)) {
 			if (!facts.sockets != !listening->facts.sockets) {
 				listening->since_ns = facts.sockets ? now_ns : 0;
-				listening->not_reached = false;
+				listening->left = (struct left_addresses){ 0 };
 			}
 			listening->facts = facts;
 			discovery->tests_changed = true;
@@ -272,7 +278,9 @@ static void change_to_queue(struct discovery *discovery)
 /* Only the self-test could say that the service has to be left to the kernel. */
 static bool is_testable(const struct discovery *discovery, const struct listening_service *listening)
 {
-	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, false);
+	const struct left_addresses none = { 0 };
+
+	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, &none);
 }
 
 static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
@@ -317,18 +325,40 @@ static bool is_refused(const struct discovery *discovery, const struct in6_addr 
 	return selftest_result(discovery->selftest, address, port) == SELFTEST_NOT_REACHED;
 }
 
+static bool is_unfollowed(const struct discovery *discovery, const struct in6_addr *address)
+{
+	return discovery->host.routes[!IN6_IS_ADDR_V4MAPPED(address)];
+}
+
+/* Whether the address is left to the kernel. */
+static bool is_left(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
+{
+	return is_unfollowed(discovery, address) || is_refused(discovery, address, port);
+}
+
 static void judge(struct discovery *discovery, struct listening_service *listening)
 {
-	bool not_reached = listening->refusals && !listening->others;
+	const struct left_addresses left = {
+		.not_reached = listening->refusals && !listening->others,
+		.routes = listening->unfollowed && !listening->others,
+	};
 
-	listening->refusals = listening->others = 0;
-	if (listening->not_reached == not_reached)
+	listening->refusals = listening->unfollowed = listening->others = 0;
+	if (listening->left.not_reached == left.not_reached && listening->left.routes == left.routes)
 		return;
-	listening->not_reached = not_reached;
+	listening->left = left;
 	describe(discovery, listening);
 }
 
-/* A place that is not reached is left to the kernel; a service of which none is, as a whole. */
+static void judge_all(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		judge(discovery, &discovery->configured[i]);
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		judge(discovery, &d->listening);
+}
+
+/* A place that is not reached, or where routes cannot be followed, is left to the kernel; a service of such places alone, as a whole. */
 static void take_results(struct discovery *discovery)
 {
 	for (size_t port = 0; port < PORTS; port++) {
@@ -336,18 +366,17 @@ static void take_results(struct discovery *discovery)
 
 		for (size_t i = 0; i < at_port->count; i++) {
 			const struct tested *tested = &at_port->list[i];
-			bool refused = is_refused(discovery, &tested->address, (uint16_t)port);
+			bool unfollowed = is_unfollowed(discovery, &tested->address);
+			bool left = is_left(discovery, &tested->address, (uint16_t)port);
 
-			tested->owner->refusals += refused;
-			tested->owner->others += !refused;
-			if (refused != tested->left)
+			tested->owner->unfollowed += unfollowed;
+			tested->owner->refusals += left && !unfollowed;
+			tested->owner->others += !left;
+			if (left != tested->left)
 				mark(discovery, (uint16_t)port);
 		}
 	}
-	for (size_t i = 0; i < discovery->delivery_count; i++)
-		judge(discovery, &discovery->configured[i]);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
-		judge(discovery, &d->listening);
+	judge_all(discovery);
 }
 
 /* ------------------------------------------------------------------------------------------------- places of a port */
@@ -458,7 +487,7 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		tested[tested_count] = (struct tested){
 			.address = place->address,
 			.owner = owner,
-			.left = is_refused(discovery, &place->address, port),
+			.left = is_left(discovery, &place->address, port),
 		};
 		*address = (struct address){
 			.address = place->address,
@@ -502,9 +531,10 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		mark_all(discovery);
 		return error;
 	}
-	if (discovery->selftest && discovery->tests_changed) {
+	if (discovery->tests_changed) {
 		discovery->tests_changed = false;
-		error = request_tests(discovery);
+		if (discovery->selftest)
+			error = request_tests(discovery);
 		take_results(discovery);
 	}
 	return error;

@@ -59,6 +59,7 @@ struct discovery {
 struct discovery_host {
 	bool can_admit;
 	bool syncookies;
+	bool routes_left[2];     /* IPv4, IPv6: routes_left() */
 	uint32_t receive_buffer; /* usual one of a listening socket */
 };
 

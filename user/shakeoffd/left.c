@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <shakeoffd/left.h>
 
-enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts, bool not_reached)
+enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts,
+			       const struct left_addresses *addresses)
 {
 	if (host->cannot_admit)
 		return SHAKEOFF_LEFT_KERNEL;
@@ -13,7 +14,9 @@ enum shakeoff_left left_reason(const struct left_host *host, const struct listen
 		return SHAKEOFF_LEFT_TCP_AUTH;
 	if (facts->elsewhere)
 		return SHAKEOFF_LEFT_DEVICE;
-	return not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
+	if (addresses->routes)
+		return SHAKEOFF_LEFT_ROUTE;
+	return addresses->not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
 }
 
 const char *left_help(enum shakeoff_left left)

@@ -11,10 +11,18 @@
 struct left_host {
 	bool cannot_admit; /* the kernel has no bpf_sk_assign_tcp_reqsk */
 	bool no_cookies;   /* net.ipv4.tcp_syncookies is 0 */
+	bool routes[2];    /* those of IPv4, of IPv6 cannot be followed: the addresses are left one by one */
+};
+
+/* Why all addresses of a service are left. */
+struct left_addresses {
+	bool not_reached; /* the self-test failed there */
+	bool routes;      /* left_host.routes */
 };
 
 /* The first reason that holds; those of the host come first. LEFT_NOT: there is none. */
-enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts, bool not_reached);
+enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts,
+			       const struct left_addresses *addresses);
 
 /* The help text of SHAKEOFF_LEFT_REASONS. */
 const char *left_help(enum shakeoff_left left);

@@ -31,6 +31,7 @@
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/profile.h>
 #include <shakeoffd/reply_budget.h>
+#include <shakeoffd/routes.h>
 #include <shakeoffd/run_dir.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/socket_filter.h>
@@ -63,6 +64,7 @@ struct daemon {
 	struct lists lists;
 	struct sysctls sysctls;
 	struct devices devices;
+	struct routes routes;
 	struct socket_filter filter;
 	struct half_open half_open;
 	struct slots slots;
@@ -180,11 +182,14 @@ static uint64_t drained_ns(const struct daemon *daemon)
 	return oldest;
 }
 
-static struct discovery_host discovery_host(const struct sysctls *sysctls)
+static struct discovery_host discovery_host(const struct daemon *daemon)
 {
+	const struct sysctls *sysctls = &daemon->sysctls;
+
 	return (struct discovery_host){
 		.can_admit = datapath_can_admit(),
 		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
+		.routes_left = { routes_left(&daemon->routes, false), routes_left(&daemon->routes, true) },
 		.receive_buffer = (uint32_t)sysctls_get(sysctls, SYSCTL_TCP_RMEM, 1, 0),
 	};
 }
@@ -215,6 +220,8 @@ static bool read_devices(struct daemon *daemon, uint64_t now)
 	int error = devices_read(&daemon->devices, &changed);
 
 	daemon->devices_ns = now;
+	if (changed)
+		routes_touch(&daemon->routes);
 	if (error)
 		log_warn_limited("the network devices could not be listed: %s", strerror(-error));
 	return changed;
@@ -227,6 +234,7 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 	read_devices(daemon, now);
 	privilege_restore();
 	interfaces_refresh(&daemon->interfaces);
+	routes_touch(&daemon->routes);
 	if (daemon->interfaces.changed)
 		choose_test_interfaces(daemon);
 	privilege_drop();
@@ -238,12 +246,23 @@ static void follow_sysctls(struct daemon *daemon)
 
 	if (!sysctls_changed(&daemon->sysctls))
 		return;
-	host = discovery_host(&daemon->sysctls);
+	host = discovery_host(daemon);
 	profile_learn(&daemon->sysctls);
 	interfaces_profile(&daemon->interfaces);
+	routes_touch(&daemon->routes);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		delivery_publish_window(&daemon->deliveries[i]);
 	discovery_host_changed(&daemon->discovery, &host);
+}
+
+static void follow_routes(struct daemon *daemon, uint64_t now)
+{
+	struct discovery_host before = discovery_host(daemon), after;
+
+	routes_tick(&daemon->routes, now);
+	after = discovery_host(daemon);
+	if (memcmp(before.routes_left, after.routes_left, sizeof(after.routes_left)))
+		discovery_host_changed(&daemon->discovery, &after);
 }
 
 /* Of servers: those that are registered, and those that listen. */
@@ -287,6 +306,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	}
 	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && read_devices(daemon, now))
 		interfaces_profile(&daemon->interfaces);
+	follow_routes(daemon, now);
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
@@ -561,7 +581,7 @@ static int open_services(struct daemon *daemon)
 
 static int open_discovery(struct daemon *daemon)
 {
-	struct discovery_host host = discovery_host(&daemon->sysctls);
+	struct discovery_host host = discovery_host(daemon);
 	int error = discovery_open(&daemon->discovery, &daemon->config, daemon->deliveries, daemon->delivery_count,
 				   &daemon->slots, &daemon->addresses, &daemon->interfaces, &host);
 
@@ -589,6 +609,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	error = say("the event loops could not be made", open_loops(daemon, options->workers));
 	if (!error)
 		error = say("the ring buffers could not be made", prepare_rings(daemon));
+	if (!error)
+		error = say("the routes could not be read",
+			    routes_open(&daemon->routes, daemon->loop, interfaces, &daemon->devices, &daemon->sysctls));
 	if (!error)
 		error = open_keys(daemon);
 	if (!error)
@@ -729,6 +752,7 @@ static void release(struct daemon *daemon)
 		delivery_close(&daemon->deliveries[i]);
 	if (daemon->monitor.source.loop)
 		monitor_close(&daemon->monitor);
+	routes_close(&daemon->routes);
 	selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
 	discovery_close(&daemon->discovery);

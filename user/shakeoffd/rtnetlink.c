@@ -22,8 +22,14 @@ int rtnetlink_open(struct mnl_socket **socket)
 	return 0;
 }
 
-/* The message begins with the address family; zeros are AF_UNSPEC, and nothing more that is asked for. */
 int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size, mnl_cb_t callback, void *context)
+{
+	return rtnetlink_dump_family(socket, AF_UNSPEC, type, header_size, callback, context);
+}
+
+/* The message begins with the address family; zeros behind it are nothing more that is asked for. */
+int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t type, size_t header_size,
+			  mnl_cb_t callback, void *context)
 {
 	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -32,7 +38,7 @@ int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size,
 	header->nlmsg_type = type;
 	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	header->nlmsg_seq = 1;
-	mnl_nlmsg_put_extra_header(header, header_size);
+	*(uint8_t *)mnl_nlmsg_put_extra_header(header, header_size) = family;
 	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
 		return -errno;
 	do {

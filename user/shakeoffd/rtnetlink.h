@@ -16,6 +16,10 @@ int rtnetlink_open(struct mnl_socket **socket);
  */
 int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size, mnl_cb_t callback, void *context);
 
+/* The same for one address family. */
+int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t type, size_t header_size,
+			  mnl_cb_t callback, void *context);
+
 /*
  * Calls back for every address of the host, and begins again when they change meanwhile: with *count, of what the callback
  * has collected, made 0. -EINTR: they did so every time.

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a SYN-ACK offers that leaves by a route, beside what the interfaces' profiles say. Pure. */
+#ifndef SHAKEOFF_ROUTE_OFFER_H
+#define SHAKEOFF_ROUTE_OFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <shakeoff/route.h>
+#include <shakeoffd/devices.h>
+#include <shakeoffd/route_entry.h>
+
+/* What the profiles of all interfaces say alike, of one family; 0: they differ, or there is none. */
+struct route_usual {
+	uint16_t mss;
+	uint8_t hop_limit;
+};
+
+/* Index: 0 IPv4, 1 IPv6. */
+struct route_world {
+	const struct devices *devices;
+	struct route_usual usual[2];
+	uint32_t min_adv_mss[2];
+};
+
+/* As in shakeoff_route, with id 0. False: the device is not known (yet). */
+bool route_offer(const struct route_world *world, const struct route_entry *route, const struct route_hop *hop,
+		 struct shakeoff_route *offer);
+
+/* Whether it says what the interfaces say. */
+bool route_offer_is_trivial(const struct shakeoff_route *offer);
+bool route_offer_equal(const struct shakeoff_route *a, const struct shakeoff_route *b); /* but for the id */
+
+#endif

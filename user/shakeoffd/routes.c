@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <common/log.h>
+#include <shakeoffd/advmss.h>
+#include <shakeoffd/clock.h>
+#include <shakeoffd/route_entry.h>
+#include <shakeoffd/routes.h>
+#include <shakeoffd/rtnetlink.h>
+
+/* A host whose routes change all the time has them read so often, and spends this part of a CPU on it. */
+#define READ_PERIOD_NS (800 * NS_PER_MS)
+#define READ_SHARE 20
+
+#define DUMP_TRIES 5
+#define GROUP(number) (1u << ((number)-1))
+
+static const char *const family_names[2] = { "IPv4", "IPv6" };
+
+static uint8_t family_of(bool ipv6)
+{
+	return ipv6 ? AF_INET6 : AF_INET;
+}
+
+/* --------------------------------------------------------------------------------------------------------- the world */
+
+/* What all interfaces say that are answered by main's routes: those of a VRF have other tables. */
+static struct route_usual usual_of(const struct interfaces *interfaces, bool ipv6)
+{
+	struct route_usual usual = { 0 };
+	bool first = true;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct interface *interface = &interfaces->list[i];
+		const struct shakeoff_interface *profile = &interface->profile;
+
+		if (!interface->ifindex || interface->in_vrf)
+			continue;
+		if (first)
+			usual = (struct route_usual){ profile->mss[ipv6], profile->hop_limit[ipv6] };
+		if (usual.mss != profile->mss[ipv6])
+			usual.mss = 0;
+		if (usual.hop_limit != profile->hop_limit[ipv6])
+			usual.hop_limit = 0;
+		first = false;
+	}
+	return usual;
+}
+
+static bool any_interface(const struct interfaces *interfaces)
+{
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->list[i].ifindex && !interfaces->list[i].in_vrf)
+			return true;
+	return false;
+}
+
+static void look_at_the_world(struct routes *routes)
+{
+	struct route_world *world = &routes->world;
+
+	for (int ipv6 = 0; ipv6 < 2; ipv6++)
+		world->usual[ipv6] = usual_of(routes->interfaces, ipv6);
+	world->min_adv_mss[0] = (uint32_t)sysctls_get(routes->sysctls, SYSCTL_MIN_ADV_MSS4, 0, ADVMSS_MIN4_DEFAULT);
+	world->min_adv_mss[1] = (uint32_t)sysctls_get(routes->sysctls, SYSCTL_MIN_ADV_MSS6, 0, ADVMSS_MIN6_DEFAULT);
+}
+
+/* ----------------------------------------------------------------------------------------------------- one route */
+
+/* What a route offers, by each of its next hops. */
+struct offers {
+	struct shakeoff_route list[ROUTE_HOPS_MAX];
+	size_t count;
+	bool trivial; /* all of them */
+};
+
+static void find_offers(const struct routes *routes, struct route_entry *route, struct offers *offers)
+{
+	*offers = (struct offers){ .trivial = true };
+	if (route->nexthop)
+		route_nexthops_resolve(&routes->nexthops, route);
+	for (size_t i = 0; i < route->hop_count; i++) {
+		struct shakeoff_route *offer = &offers->list[offers->count];
+
+		/* A device that came since: a message of it has come, too. */
+		if (!route_offer(&routes->world, route, &route->hops[i], offer))
+			continue;
+		offers->trivial &= route_offer_is_trivial(offer);
+		offers->count++;
+	}
+}
+
+/* --------------------------------------------------------------------------------------------------------- reading */
+
+struct reading {
+	struct routes *routes;
+	struct routes_family *family;
+	bool trivial; /* the second pass */
+	uint32_t number;
+	enum route_problem problem; /* that is known already */
+	struct prefix where;
+	uint32_t rule;
+};
+
+static void find_problem(struct reading *reading, enum route_problem problem, const struct prefix *where)
+{
+	if (reading->problem)
+		return;
+	reading->problem = problem;
+	reading->where = *where;
+}
+
+/* Some connections go by it, and nobody knows which. */
+static void read_other(struct reading *reading, const struct route_entry *route, const struct offers *offers)
+{
+	uint32_t priority;
+
+	if (!route_rules_have_other(&reading->family->rules, route->table, &priority))
+		return;
+	/* One that says nothing differs from the others if those say something of the same addresses: the second pass knows. */
+	if (offers->trivial && (!reading->trivial || !route_table_touches(&reading->family->table, &route->prefix)))
+		return;
+	find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
+	reading->rule = priority;
+}
+
+static int add_candidates(struct reading *reading, const struct route_entry *route, const struct offers *offers,
+			  int rank)
+{
+	struct route_candidate candidate = {
+		.prefix = route->prefix,
+		.preference = route->preference,
+		.partial = route->partial,
+		.rank = (uint8_t)rank,
+		.number = reading->number,
+		.priority = route->priority,
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < offers->count && !error; i++) {
+		candidate.offer = offers->list[i];
+		error = route_table_add(&reading->family->table, &candidate);
+	}
+	return error;
+}
+
+static int route_message(const struct nlmsghdr *header, void *context)
+{
+	struct reading *reading = context;
+	struct route_entry route;
+	struct offers offers;
+	int rank;
+
+	reading->number++;
+	if (header->nlmsg_type != RTM_NEWROUTE || !route_entry_parse(header, &route))
+		return MNL_CB_OK;
+	find_offers(reading->routes, &route, &offers);
+	rank = route_rules_rank(&reading->family->rules, route.table, route.prefix.len);
+	if (rank == ROUTE_NOT_LOOKED_UP) {
+		read_other(reading, &route, &offers);
+		return MNL_CB_OK;
+	}
+	if (route.hops_unknown)
+		find_problem(reading, ROUTE_PROBLEM_UNKNOWN, &route.prefix);
+	if (offers.trivial != reading->trivial ||
+	    (offers.trivial && !route_table_touches(&reading->family->table, &route.prefix)) ||
+	    !add_candidates(reading, &route, &offers, rank))
+		return MNL_CB_OK;
+	errno = ENOMEM;
+	return MNL_CB_ERROR;
+}
+
+static int rule_message(const struct nlmsghdr *header, void *context)
+{
+	if (header->nlmsg_type == RTM_NEWRULE)
+		route_rules_add(context, header);
+	return MNL_CB_OK;
+}
+
+/* Without what the kernel has learnt of single hosts: it would be of as many as have connections. */
+static int open_strict(struct mnl_socket **socket)
+{
+	int on = 1, error = rtnetlink_open(socket);
+
+	if (!error)
+		mnl_socket_setsockopt(*socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	return error;
+}
+
+static int dump(uint8_t family, uint16_t type, size_t header_size, mnl_cb_t callback, void *context)
+{
+	struct mnl_socket *socket;
+	int error = open_strict(&socket);
+
+	if (error)
+		return error;
+	error = rtnetlink_dump_family(socket, family, type, header_size, callback, context);
+	mnl_socket_close(socket);
+	return error;
+}
+
+static int read_once(struct reading *reading, bool ipv6)
+{
+	struct routes_family *family = reading->family;
+	uint8_t number = family_of(ipv6);
+	int error;
+
+	route_table_free(&family->table);
+	family->rules = (struct route_rules){ 0 };
+	error = dump(number, RTM_GETRULE, sizeof(struct fib_rule_hdr), rule_message, &family->rules);
+	if (!error)
+		error = dump(number, RTM_GETROUTE, sizeof(struct rtmsg), route_message, reading);
+	if (!error)
+		error = route_table_index(&family->table);
+	if (error || !family->table.count)
+		return error;
+	reading->trivial = true;
+	reading->number = 0;
+	return dump(number, RTM_GETROUTE, sizeof(struct rtmsg), route_message, reading);
+}
+
+static enum route_problem settle(struct reading *reading)
+{
+	struct routes_family *family = reading->family;
+	const struct prefix all = { 0 };
+	struct prefix where;
+	enum route_problem problem;
+
+	if (family->rules.overflow)
+		find_problem(reading, ROUTE_PROBLEM_RULES, &all);
+	if (reading->problem)
+		return reading->problem;
+	problem = route_table_settle(&family->table, SHAKEOFF_MAX_ROUTES, &where);
+	if (problem)
+		find_problem(reading, problem, &where);
+	return reading->problem;
+}
+
+/* -------------------------------------------------------------------------------------------------------- following */
+
+static const char *problem_text(enum route_problem problem)
+{
+	static const char *const texts[ROUTE_PROBLEM_COUNT] = {
+#define X(constant, text) text,
+		ROUTE_PROBLEMS(X)
+#undef X
+	};
+
+	return texts[problem];
+}
+
+static void say(const struct reading *reading, bool ipv6, enum route_problem before)
+{
+	char where[PREFIX_TEXT], rule[40] = "";
+	struct prefix prefix = reading->where;
+
+	if (reading->problem == before)
+		return;
+	if (!reading->problem) {
+		log_info("%s routes can be followed again", family_names[ipv6]);
+		return;
+	}
+	if (reading->problem == ROUTE_PROBLEM_RULES)
+		snprintf(rule, sizeof(rule), " (rule %u)", reading->rule);
+	prefix.ipv6 = ipv6;
+	prefix_write(&prefix, where, sizeof(where));
+	log_warn("servers that listen are left to the kernel at %s addresses, because of routes: %s%s: %s",
+		 family_names[ipv6], problem_text(reading->problem), rule, where);
+}
+
+static void follow(struct routes *routes, bool ipv6)
+{
+	struct routes_family *family = &routes->families[ipv6];
+	struct reading reading = { .routes = routes, .family = family };
+	enum route_problem before = family->problem;
+	int error = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && error == -EINTR; i++) {
+		reading = (struct reading){ .routes = routes, .family = family };
+		error = read_once(&reading, ipv6);
+	}
+	if (error)
+		reading.problem = ROUTE_PROBLEM_UNREAD;
+	else
+		settle(&reading);
+	error = route_publish(&routes->publisher, ipv6, family->table.published,
+			      reading.problem ? 0 : family->table.published_count);
+	if (error && !reading.problem)
+		reading.problem = ROUTE_PROBLEM_UNTOLD;
+	say(&reading, ipv6, before);
+	family->problem = reading.problem;
+	/* What could not be done may be done another time. */
+	family->dirty = reading.problem == ROUTE_PROBLEM_UNREAD || reading.problem == ROUTE_PROBLEM_UNTOLD;
+}
+
+static void follow_dirty(struct routes *routes)
+{
+	if (!any_interface(routes->interfaces))
+		return;
+	look_at_the_world(routes);
+	if (route_nexthops_read(&routes->nexthops))
+		log_debug("next hop objects could not be listed");
+	for (int ipv6 = 0; ipv6 < 2; ipv6++)
+		if (routes->families[ipv6].dirty)
+			follow(routes, ipv6);
+}
+
+void routes_touch(struct routes *routes)
+{
+	routes->families[0].dirty = routes->families[1].dirty = true;
+}
+
+void routes_tick(struct routes *routes, uint64_t now_ns)
+{
+	uint64_t pause, end;
+
+	if (now_ns < routes->next_ns || (!routes->families[0].dirty && !routes->families[1].dirty))
+		return;
+	follow_dirty(routes);
+	end = clock_ns();
+	pause = (end - now_ns) * READ_SHARE;
+	routes->next_ns = pause > READ_PERIOD_NS ? end + pause : now_ns + READ_PERIOD_NS;
+}
+
+bool routes_left(const struct routes *routes, bool ipv6)
+{
+	return routes->families[ipv6].problem != ROUTE_PROBLEM_NONE;
+}
+
+/* -------------------------------------------------------------------------------------------------------- messages */
+
+/* Of a million routes of a router that come and go few say anything. */
+static bool matters(const struct routes *routes, const struct nlmsghdr *header)
+{
+	const struct routes_family *family;
+	struct route_entry route;
+	struct offers offers;
+	uint32_t priority;
+
+	if (!route_entry_parse(header, &route))
+		return false;
+	family = &routes->families[route.prefix.ipv6];
+	if (family->dirty)
+		return true;
+	if (route_rules_rank(&family->rules, route.table, route.prefix.len) == ROUTE_NOT_LOOKED_UP)
+		return route_rules_have_other(&family->rules, route.table, &priority);
+	find_offers(routes, &route, &offers);
+	return offers.count != route.hop_count || !offers.trivial || family->problem ||
+	       route_table_touches(&family->table, &route.prefix);
+}
+
+static void message(struct routes *routes, const struct nlmsghdr *header)
+{
+	const uint8_t *family = mnl_nlmsg_get_payload(header);
+
+	switch (header->nlmsg_type) {
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		if (matters(routes, header))
+			routes->families[*family == AF_INET6].dirty = true;
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE: routes->families[*family == AF_INET6].dirty = true; break;
+	/* Routes go with devices, addresses and next hops, without a message of their own. */
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP: routes_touch(routes); break;
+	}
+}
+
+static void ready(struct event_source *source, uint32_t events)
+{
+	struct routes *routes = (struct routes *)source;
+	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
+	ssize_t size;
+
+	(void)events;
+	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
+		if (size < 0 && errno == ENOBUFS) {
+			routes_touch(routes); /* messages were lost: it may have been anything */
+			continue;
+		}
+		if (size < 0)
+			return;
+		for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, (size_t)size);
+		     header = NLMSG_NEXT(header, size))
+			if (header->nlmsg_len > NLMSG_HDRLEN)
+				message(routes, header);
+	}
+}
+
+static int listen_for_messages(struct routes *routes, struct event_loop *loop)
+{
+	struct sockaddr_nl groups = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR) |
+			     GROUP(RTNLGRP_IPV4_ROUTE) | GROUP(RTNLGRP_IPV6_ROUTE) | GROUP(RTNLGRP_IPV4_RULE) |
+			     GROUP(RTNLGRP_IPV6_RULE) | GROUP(RTNLGRP_NEXTHOP),
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
+		error = -errno;
+	if (!error)
+		error = event_loop_add(loop, &routes->source, fd, EPOLLIN, ready);
+	if (error)
+		close(fd);
+	return error;
+}
+
+int routes_open(struct routes *routes, struct event_loop *loop, const struct interfaces *interfaces,
+		const struct devices *devices, const struct sysctls *sysctls)
+{
+	int error;
+
+	*routes = (struct routes){
+		.interfaces = interfaces,
+		.sysctls = sysctls,
+		.world.devices = devices,
+	};
+	error = listen_for_messages(routes, loop);
+	if (!error)
+		error = route_publisher_open(&routes->publisher, interfaces->datapaths, interfaces->datapath_count);
+	if (error)
+		return error;
+	routes_touch(routes);
+	follow_dirty(routes);
+	return 0;
+}
+
+void routes_close(struct routes *routes)
+{
+	if (routes->source.loop)
+		close(routes->source.fd);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++)
+		route_table_free(&routes->families[ipv6].table);
+	route_nexthops_free(&routes->nexthops);
+	route_publisher_close(&routes->publisher);
+}
