@@ -87,6 +87,7 @@ demo: all tools $(BUILD)/.deps-test
 bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@echo 'Every kind of flood: BUILD=$(BUILD) tests/bench/floods.sh. Forged ACKs: BUILD=$(BUILD) tests/bench/guess.sh.'
+	@echo 'What is left to the kernel, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
 
 # An input that breaks something is kept beside its fuzzer.
 fuzz: $(FUZZERS)
@@ -110,7 +111,8 @@ help:
 	@echo 'make test       all tests: unit, BPF programs, network (root)'
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
-	@echo '                tests/bench/guess.sh: connections that an ACK flood forges, beside the kernel'"'"'s'
+	@echo '                tests/bench/guess.sh: connections that an ACK flood forges, beside the kernel'"'"'s;'
+	@echo '                tests/bench/bypass.sh: what is left to the kernel, without shakeoff and with it'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
 	@echo 'make clean      removes $(BUILD)/'

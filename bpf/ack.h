@@ -285,6 +285,9 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 {
 	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
 		return SHAKEOFF_BAD_SEGMENT;
+	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
+	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.left)
+		return SHAKEOFF_ACK_PEACE;
 	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
 		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_UNSERVED);
 	if (stance == STANCE_PEACE)
@@ -408,6 +411,8 @@ static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const s
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_PEACE;
 	}
+	if (is_bypassed(walk))
+		return bypass_segment(ctx, packet, walk);
 	if (!tcp_lengths_fit(packet, walk->frame_len))
 		return SHAKEOFF_BAD_HEADER;
 	return segment_sort(ctx, packet, walk);

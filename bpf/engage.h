@@ -234,9 +234,11 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 	return budget_takes(&service->budget_known, most);
 }
 
-/* A SYN that only the kernel can answer: passes within the budget. */
+/* A SYN that only the kernel can answer: passes, if the operator has set a budget within that. */
 static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *walk, enum shakeoff_verdict verdict)
 {
+	if (!walk->service->syn_budget)
+		return verdict;
 	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
 }
 

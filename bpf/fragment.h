@@ -20,6 +20,22 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct shakeoff_contr
 		       SHAKEOFF_FRAGMENT_BUDGET;
 }
 
+/* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
+static __always_inline _Bool fragment_is_bypassed(const struct cookie_flow *flow, __be16 port)
+{
+	const __u32 *address = service_look_up(flow, port);
+	const struct shakeoff_service *service;
+	__u32 id;
+
+	if (!address)
+		return 0;
+	if (*address & SHAKEOFF_ADDRESS_LEFT)
+		return 1;
+	id = *address;
+	service = bpf_map_lookup_elem(&service_state, &id);
+	return service && service_is_bypassed(service);
+}
+
 /*
  * RFC 1858 and RFC 3128: what no fragment of a TCP segment needs, but filters fall for. The first one holds the whole header, which
  * has 20 bytes at least, so that no other begins within these.
@@ -38,7 +54,7 @@ static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, 
 	header_len = tcp->doff * 4;
 	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
 		return SHAKEOFF_FRAGMENT_TINY;
-	if (((const __u8 *)tcp)[13] & TCP_FLAG_SYN)
+	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(&packet->flow, tcp->dest))
 		return SHAKEOFF_SYN_FRAGMENT;
 	return fragment_pass(control, now_ns);
 }

@@ -64,6 +64,8 @@
 
 #include "listener.h"
 
+#include "bypass.h"
+
 #include "syn.h"
 
 #include "opened.h"
@@ -107,7 +109,8 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
 		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
 
-		if (verdict_passes(verdict)) /* the kernel may make a socket of it */
+		/* The kernel may make a socket of it. Nobody asks for those of what is bypassed: its flood is not to fill the filter. */
+		if (verdict_passes(verdict) && !is_bypassed(&walk))
 			filter_note(&packet->flow, walk.control, 0);
 		return verdict;
 	}

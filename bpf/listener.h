@@ -135,7 +135,8 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 		return SHAKEOFF_SYN_UNSERVED;
 	/* Of two VLAN tags one is still there when the tc program runs, and the kernel then takes no request. */
 	if (service->engage == SHAKEOFF_ENGAGE_NEVER || walk->scratch->recent.left ||
-	    packet->l3_offset > ONE_TAG_L3_OFFSET)
+	    packet->l3_offset > ONE_TAG_L3_OFFSET ||
+	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;

@@ -70,6 +70,16 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	return SERVICE_FOUND;
 }
 
+/*
+ * Whether it is bypassed (bypass.h). Not where everything is left, for the sake of the host's kernel or of a sysctl: to drop strays
+ * when there are many is then what the hook is there for.
+ */
+static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *service)
+{
+	return service->engage == SHAKEOFF_ENGAGE_NEVER && service->left != SHAKEOFF_LEFT_NOT &&
+	       service->left != SHAKEOFF_LEFT_KERNEL && service->left != SHAKEOFF_LEFT_SYNCOOKIES;
+}
+
 enum service_health {
 	SERVICE_SERVED,      /* answer */
 	SERVICE_DAEMON_DOWN, /* the daemon may come back: answer nothing new, go on validating */

@@ -103,8 +103,8 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
 }
 
-/* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve. */
-#define SHAKEOFF_SYN_BUDGET_DEFAULT 20000u
+/* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve; 0: all of them. */
+#define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
 
 /*
@@ -123,7 +123,7 @@ enum shakeoff_handoff {
 enum shakeoff_engage {
 	SHAKEOFF_ENGAGE_ALWAYS,
 	SHAKEOFF_ENGAGE_AUTO,  /* listener handoff only: while there is a flood */
-	SHAKEOFF_ENGAGE_NEVER, /* only the kernel can: see shakeoff_service.left; its SYNs have a budget */
+	SHAKEOFF_ENGAGE_NEVER, /* only the kernel can: see shakeoff_service.left */
 };
 
 /* Why a service is left to the kernel. X(CONSTANT, name, help) */
@@ -319,7 +319,7 @@ struct shakeoff_service {
 
 	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
 	__u32 engage_rate;        /* SYNs a second */
-	__u32 syn_budget;         /* SYNs a second; engage NEVER, and SYNs that only the kernel can answer */
+	__u32 syn_budget;         /* SYNs a second to what only the kernel can serve; 0: no budget */
 	__u16 window_max;         /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
 	__u16 servers;            /* servers connected now (queue), listening sockets (listener) */
 	__u8 wscale;              /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
@@ -397,8 +397,7 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 }
 
 /*
- * With a service's id: this one of its addresses is left to the kernel, under the service's SYN budget (LEFT_NETFILTER, listener
- * handoff).
+ * With a service's id: this one of its addresses is left to the kernel (LEFT_NETFILTER, listener handoff).
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 

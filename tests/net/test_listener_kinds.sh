@@ -7,7 +7,7 @@ needs_admission
 lab_up
 # Everything is discovered, but for two ports.
 config_daemon exclude=7090 "exclude=$SERVER4:7091"
-discovered engage=always
+discovered engage=always syn-budget=20000
 daemon_start
 
 # --------------------------------------------------------------------------------------------------- kinds of sockets

@@ -162,6 +162,23 @@ static void an_address_whose_services_are_left_to_the_kernel_gets_all_of_it(void
 	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
 }
 
+/* Whose address has others, too. */
+static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
+{
+	const struct segment syn = { .fragment = MF, .flags = SYN }, syn6 = { IN6(6, 0, 1), .flags = SYN };
+	const struct segment elsewhere = { .fragment = MF, .flags = SYN, .dport = 81 };
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_verdict(&syn6, SHAKEOFF_FRAGMENT);
+	assert_verdict(&elsewhere, SHAKEOFF_SYN_FRAGMENT);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->left = SHAKEOFF_LEFT_NOT;
+	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
+}
+
 /* One may pass in a window of SHAKEOFF_BUDGET_WINDOW_NS, and the next may not. A new window may begin between them. */
 static void beyond_the_budget_fragments_are_dropped(void **state)
 {
@@ -244,6 +261,7 @@ int main(void)
 {
 	static const struct CMUnitTest rest[] = {
 		TEST(to_an_address_without_a_service_all_of_it_passes),
+		TEST(a_fragment_with_a_syn_for_what_is_bypassed_passes),
 		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
 		TEST(beyond_the_budget_fragments_are_dropped),
 		TEST(a_window_that_another_cpu_has_begun_goes_on),

@@ -484,19 +484,54 @@ static void assert_budget_of_one(const struct segment *syn, enum shakeoff_verdic
 	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYN_BUDGET));
 }
 
-static void what_is_left_to_the_kernel_gets_syns_within_the_budget(void **state)
+static void what_is_left_to_the_kernel_gets_every_syn(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	for (int i = 0; i < 1000; i++)
+		assert_verdict(i % 2 ? &linux_syn : &linux_syn6, SHAKEOFF_SYN_LEFT);
+	assert_int_equal(harness.service->budget_window, 0);
+	assert_int_equal(harness.service->budget_syns, 0);
+	assert_int_equal(harness.service->window_syns, 0);
+}
+
+static void within_a_budget_if_there_is_one(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_NEVER);
 	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
-	harness.service->syn_budget = 0;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_BUDGET);
 }
 
-static void a_socket_that_the_hook_does_not_find_gets_syns_within_the_budget(void **state)
+static void malformed_syns_do_not_get_there(void **state)
+{
+	const struct segment with_fin = { .flags = SYN | FIN }, from_loopback = { .from = "127.0.0.1", .flags = SYN };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_verdict(&with_fin, SHAKEOFF_SYN_INVALID);
+	assert_verdict(&from_loopback, SHAKEOFF_SYN_INVALID);
+}
+
+/* Or a flood would fill it: nobody asks for the sockets of what is bypassed. */
+static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_int_equal(filter_get(&linux_syn, 0), 0);
+	harness.service->left = SHAKEOFF_LEFT_SYNCOOKIES; /* whose strays are dropped */
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_true(filter_get(&linux_syn, 0));
+}
+
+static void a_socket_that_the_hook_does_not_find_gets_every_syn_or_those_within_a_budget(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	for (int i = 0; i < 1000; i++)
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
 	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_UNSERVED);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	harness.service->engaged_ns = 0;
@@ -1290,8 +1325,11 @@ int main(void)
 		TEST(without_the_tc_program_nothing_is_answered),
 		TEST(without_keys_nothing_is_answered),
 		TEST(segments_of_a_socket_pass),
-		TEST(what_is_left_to_the_kernel_gets_syns_within_the_budget),
-		TEST(a_socket_that_the_hook_does_not_find_gets_syns_within_the_budget),
+		TEST(what_is_left_to_the_kernel_gets_every_syn),
+		TEST(within_a_budget_if_there_is_one),
+		TEST(malformed_syns_do_not_get_there),
+		TEST(what_is_bypassed_is_not_noted_in_the_filter),
+		TEST(a_socket_that_the_hook_does_not_find_gets_every_syn_or_those_within_a_budget),
 		TEST(segments_of_what_is_left_to_the_kernel_pass),
 		TEST(an_mptcp_socket_is_left_to_the_kernel),
 		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),

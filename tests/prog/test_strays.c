@@ -215,16 +215,48 @@ static void half_the_rate_keeps_dropping_them(void **state)
 	assert_true(harness.service->strays_pressure_ns > before);
 }
 
-static void what_is_left_because_of_its_socket_is_cared_for(void **state)
+/* The kernel refuses them with RST, as it would without the hook. */
+static void of_what_is_bypassed_all_pass_uncounted(void **state)
 {
+	static const enum shakeoff_left reasons[] = { SHAKEOFF_LEFT_MPTCP, SHAKEOFF_LEFT_TCP_AUTH, SHAKEOFF_LEFT_DEVICE,
+						      SHAKEOFF_LEFT_SAVE_SYN, SHAKEOFF_LEFT_ROUTE };
+
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_STRAY);
-	press();
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, strays[i].dropped);
+	harness.service->engage_rate = 0;
+	for (size_t r = 0; r < COUNT(reasons); r++) {
+		harness.service->left = reasons[r];
+		harness.service->strays_ns = harness.service->strays_window_counted = 0;
+		for (size_t i = 0; i < COUNT(strays); i++)
+			assert_verdict(&strays[i].in, SHAKEOFF_ACK_PEACE);
+		assert_int_equal(harness.service->strays_ns, 0);
+		assert_int_equal(harness.service->strays_window_counted, 0);
+		press();
+		for (size_t i = 0; i < COUNT(strays); i++)
+			assert_verdict(&strays[i].in, SHAKEOFF_ACK_PEACE);
+	}
+}
+
+/* The service's own reason is not known, but the hook sees its socket. Its cookies are the kernel's, of however long ago. */
+static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
+{
+	union address address = make_address(&ipv4, ipv4.server, 80);
+	const struct segment ack = { .flags = ACK };
+	int one = 1;
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->engaged_ns = harness.control->started_ns = 1;
+	listeners[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+	if (listeners[0] < 0)
+		skip();
+	setsockopt(listeners[0], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(listeners[0], &address.any, sizeof(address.in)), 0);
+	assert_int_equal(listen(listeners[0], 5), 0);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
 }
 
 /* No interface profile, no tc program: so it is before kernel 6.9. */
@@ -674,7 +706,8 @@ int main(void)
 		TEST(the_rate_is_that_of_syns),
 		TEST(they_are_dropped_until_the_hold_time_is_over),
 		TEST(half_the_rate_keeps_dropping_them),
-		TEST(what_is_left_because_of_its_socket_is_cared_for),
+		TEST(of_what_is_bypassed_all_pass_uncounted),
+		TEST(of_a_socket_that_the_hook_finds_to_be_left_all_pass),
 		TEST(so_it_is_where_nothing_could_be_answered),
 		TEST(what_is_left_because_of_netfilter_is_not_touched),
 		TEST(without_anybody_who_listens_many_are_dropped),

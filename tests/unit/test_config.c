@@ -711,7 +711,7 @@ static void wrong_rates_are_refused(void **state)
 	refused(WEB "engage-rate = 100000001\n", 5, "`engage-rate = 100000001`");
 	refused(WEB "engage-rate = 4294967296\n", 5, "`engage-rate = 4294967296`");
 	refused(WEB "engage-rate = 20k\n", 5, "`engage-rate = 20k`");
-	refused(WEB "syn-budget = none\n", 5, "`syn-budget = none`|SYNs a second, from 0 to 100000000");
+	refused(WEB "syn-budget = none\n", 5, "`syn-budget = none`|SYNs a second, from 1 to 100000000, or 0 for none");
 	refused(WEB "syn-budget = -1\n", 5, "`syn-budget = -1`");
 	refused("[discovered]\nsyn-budget = 1.5\n", 2, "`syn-budget = 1.5`");
 	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");

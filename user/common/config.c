@@ -418,7 +418,8 @@ static int read_engage_rate(struct parser *parser, const char *value)
 static int read_syn_budget(struct parser *parser, const char *value)
 {
 	if (!parse_number(value, 0, RATE_MAX, SETTING(parser, syn_budget)))
-		return fail_value(parser, "syn-budget", value, "syn-budget is SYNs a second, from 0 to " RATE_MAX_TEXT);
+		return fail_value(parser, "syn-budget", value,
+				  "syn-budget is SYNs a second, from 1 to " RATE_MAX_TEXT ", or 0 for none");
 	return 0;
 }
 

@@ -44,7 +44,7 @@ struct config_service {
 	enum shakeoff_engage engage;     /* auto (default) or always */
 	uint32_t backlog;                /* 1..65535, default 4096 */
 	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
-	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, 0..100000000, default SHAKEOFF_SYN_BUDGET_DEFAULT */
+	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, default SHAKEOFF_SYN_BUDGET_DEFAULT: none */
 	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
 	struct config_sources sources;
 };
