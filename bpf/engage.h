@@ -226,7 +226,7 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 		return 0;
 	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
-	most = budget_of(service->syn_budget, service->budget_window);
+	most = budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS, service->budget_window);
 	if (budget_takes(&service->budget_syns, most))
 		return 1;
 	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
@@ -240,6 +240,15 @@ static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *wa
 	if (!walk->service->syn_budget)
 		return verdict;
 	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
+}
+
+/*
+ * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
+ * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
+ */
+static __always_inline enum shakeoff_verdict syn_exception(const struct walk *walk, enum shakeoff_verdict verdict)
+{
+	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : VERDICT_NONE;
 }
 
 #endif

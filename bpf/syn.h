@@ -171,7 +171,7 @@ static __always_inline enum shakeoff_verdict syn_mss_check(const struct packet *
 	if (!offer->mss || offer->mss >= default_mss(packet))
 		return VERDICT_NONE;
 	if (by_listener(walk))
-		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_SMALL_MSS : VERDICT_NONE;
+		return syn_exception(walk, SHAKEOFF_SYN_SMALL_MSS);
 	return offer->timestamps && walk->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0] ?
 		       VERDICT_NONE :
 		       SHAKEOFF_SYN_MSS_DROP;
@@ -248,7 +248,9 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	if (options == OPTIONS_MISSING)
 		return SHAKEOFF_SYN_INVALID;
 	if (options == OPTIONS_AUTHENTICATE)
-		return by_listener(walk) ? syn_to_kernel(walk, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
+		verdict = by_listener(walk) ? syn_exception(walk, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
+	if (verdict != VERDICT_NONE)
+		return verdict;
 	verdict = by_listener(walk) ? syn_listener_check(ctx, packet, walk, may_have_socket) :
 				      syn_queue_check(ctx, packet, walk, health, may_have_socket);
 	if (verdict != VERDICT_NONE)

@@ -105,6 +105,11 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 
 /* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve; 0: all of them. */
 #define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
+/*
+ * SYNs a second, to a service that is answered for, which pass because only the kernel can do what they ask for: TCP-AO, and segments
+ * that are smaller than a cookie can say.
+ */
+#define SHAKEOFF_SYN_EXCEPTIONS 20000u
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
 
 /*

@@ -489,6 +489,12 @@ static void scratch_clear(void)
 	free(zeros);
 }
 
+void budget_spend(bool spent)
+{
+	harness.service->budget_window = spent ? (__u32)(monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS) + 100000 : 0;
+	harness.service->budget_syns = harness.service->budget_known = spent ? UINT32_MAX : 0;
+}
+
 int harness_reset(void **state)
 {
 	struct shakeoff_interface profile = interface_default();

@@ -106,6 +106,9 @@ void client_opens(struct client *client, const struct segment *syn); /* and send
 	}
 
 uint64_t monotonic_ns(void);
+
+/* Of SYNs for the kernel: what the service may let pass is spent, for this window and many to come; or there is room again. */
+void budget_spend(bool spent);
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
 void validated_note(const struct segment *segment); /* run_segment() does it: what it opens is cleared after the test */
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);

@@ -42,7 +42,7 @@ static struct {
 	int ttl, hop_limit, tos, traffic_class;
 } listener;
 
-static bool kernel_takes_small; /* the service's budget of SYNs for the kernel is not 0 */
+static bool kernel_takes_small; /* the service's budget of SYNs for the kernel is not spent */
 
 static uint32_t below(uint32_t bound)
 {
@@ -435,7 +435,8 @@ static void change_service(void)
 	harness.service->rcv_space = 1 + below(200000);
 	harness.service->rcv_locked = once_in(2);
 	kernel_takes_small = once_in(2);
-	harness.service->syn_budget = kernel_takes_small ? UINT32_MAX : 0;
+	harness.service->syn_budget = UINT32_MAX;
+	budget_spend(!kernel_takes_small);
 	if (listener.fd >= 0)
 		change_socket();
 	usleep(11000);
@@ -470,7 +471,7 @@ static int setup(void **state)
 	memset(&listener, 0, sizeof(listener));
 	listener.fd = listener.ttl = listener.hop_limit = -1;
 	kernel_takes_small = false;
-	harness.service->syn_budget = 0;
+	budget_spend(true);
 	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
 	harness.service->engage_rate = UINT32_MAX;
 	return error;
