@@ -402,6 +402,13 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 
 /*
+ * With a service's id: the address belongs to a VLAN device. Where a frame's tag may have been taken off (shakeoff_interface.vlans),
+ * frames without one are left to the kernel: what the hook sent back would leave without the tag, too (listener handoff).
+ */
+#define SHAKEOFF_ADDRESS_TAGGED 0x20000000u
+#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED)
+
+/*
  * Instead of an id, at port 0: the address has services. It is how fragments, and packets whose TCP header cannot be read, are
  * known to be for one that is protected.
  */
@@ -441,8 +448,10 @@ struct shakeoff_interface {
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
 	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
+	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 28, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 32, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {

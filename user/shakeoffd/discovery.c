@@ -165,7 +165,7 @@ static int see(void *context, const struct sock_diag_listener *socket)
 						  sizeof(socket->inode), compare_inodes))
 		return 0;
 	return listeners_see(&discovery->listeners, socket,
-			     socket->ifindex && !interfaces_have(discovery->interfaces, socket->ifindex));
+			     socket->ifindex && !interfaces_find_bound(discovery->interfaces, socket->ifindex));
 }
 
 static void listener_changed(void *context, struct listener *listener, const struct listener_facts *before)

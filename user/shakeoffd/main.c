@@ -194,7 +194,7 @@ static struct discovery_host discovery_host(const struct daemon *daemon)
 	};
 }
 
-/* Tells the self-test where the tc program hangs. */
+/* Tells the self-test where the tc program hangs; but a bond lets nothing in by an inactive member, of which nothing follows. */
 static void choose_test_interfaces(struct daemon *daemon)
 {
 	const struct interfaces *interfaces = &daemon->interfaces;
@@ -206,7 +206,7 @@ static void choose_test_interfaces(struct daemon *daemon)
 	if (!daemon->selftest)
 		return;
 	for (size_t i = 0; i < interfaces->count && count < SHAKEOFF_MAX_INTERFACES; i++)
-		if (interfaces->list[i].admit_id)
+		if (interfaces->list[i].admit_id && !interfaces->list[i].inactive)
 			ifindexes[count++] = interfaces->list[i].ifindex;
 	error = selftest_interfaces(daemon->selftest, ifindexes, count);
 	if (error)
