@@ -43,7 +43,8 @@ static int add_address(void *context, const struct in6_addr *address, uint16_t p
 		.address = *address,
 		.port = port,
 		.left = value & SHAKEOFF_ADDRESS_LEFT,
-		.service = value & ~SHAKEOFF_ADDRESS_LEFT,
+		.tagged = value & SHAKEOFF_ADDRESS_TAGGED,
+		.service = value & ~SHAKEOFF_ADDRESS_FLAGS,
 	};
 	return 0;
 }

@@ -15,7 +15,8 @@
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;
-	bool left; /* SHAKEOFF_ADDRESS_LEFT */
+	bool left;   /* SHAKEOFF_ADDRESS_LEFT */
+	bool tagged; /* SHAKEOFF_ADDRESS_TAGGED */
 	uint32_t service;
 };
 

@@ -11,7 +11,7 @@
 
 struct published {
 	struct in6_addr address;
-	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_LEFT, or SHAKEOFF_ADDRESS_ITSELF */
+	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_FLAGS, or SHAKEOFF_ADDRESS_ITSELF */
 };
 
 struct published_port {
@@ -126,7 +126,13 @@ static void take_out(struct addresses *addresses, size_t datapath, uint16_t port
 /* What only stays until more is known stays as it is. */
 static bool leads_there(const struct published *old, const struct published *wanted, bool keep_only)
 {
-	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_LEFT));
+	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_FLAGS));
+}
+
+static uint32_t value_of(const struct address *address, size_t datapath)
+{
+	return address->service->slots[datapath].id | (address->left ? SHAKEOFF_ADDRESS_LEFT : 0) |
+	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0);
 }
 
 /* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
@@ -139,7 +145,7 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 	for (size_t i = 0; i < count; i++) {
 		struct published wanted = {
 			.address = list[i].address,
-			.value = list[i].service->slots[datapath].id | (list[i].left ? SHAKEOFF_ADDRESS_LEFT : 0),
+			.value = value_of(&list[i], datapath),
 		};
 		bool there;
 

@@ -18,6 +18,7 @@ struct address {
 	struct in6_addr address; /* IPv4 mapped */
 	struct service *service;
 	bool left;      /* to the kernel: SHAKEOFF_ADDRESS_LEFT */
+	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool keep_only; /* stays if it leads there already, but is not added */
 };
 

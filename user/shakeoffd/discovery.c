@@ -60,11 +60,24 @@ static void mark_service(struct discovery *discovery, const struct config_servic
 		mark(discovery, service->listen[i].port);
 }
 
+/* Which of the addresses are VLAN devices'. */
+int discovery_devices_changed(struct discovery *discovery)
+{
+	bool changed = false;
+	int error = tagged_addresses_read(&discovery->tagged, discovery->interfaces, &changed);
+
+	if (changed)
+		mark_all(discovery);
+	return error;
+}
+
 int discovery_addresses_changed(struct discovery *discovery)
 {
 	struct own_addresses fresh = { 0 };
-	int error = own_addresses_read(&fresh);
+	int error = discovery_devices_changed(discovery);
 
+	if (!error)
+		error = own_addresses_read(&fresh);
 	if (error)
 		return error;
 	if (fresh.count == discovery->own.count &&
@@ -493,6 +506,7 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 			.address = place->address,
 			.service = owner->service,
 			.left = tested[tested_count].left,
+			.tagged = tagged_addresses_have(&discovery->tagged, &place->address),
 		};
 		address->keep_only = is_pending(discovery, &tested[tested_count], port, now_ns);
 		pending |= address->keep_only;
@@ -626,6 +640,8 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 		discovery->configured[i].service = deliveries[i].service;
 	mark_all(discovery);
 	error = own_addresses_read(&discovery->own);
+	if (!error)
+		error = discovery_devices_changed(discovery);
 	if (!error && discovery->follows)
 		error = poll_listeners(discovery);
 	return error;
@@ -640,6 +656,7 @@ void discovery_close(struct discovery *discovery)
 	free(discovery->configured);
 	listeners_close(&discovery->listeners);
 	own_addresses_free(&discovery->own);
+	tagged_addresses_free(&discovery->tagged);
 	places_free(&discovery->places);
 	free(discovery->list);
 	free(discovery->own_inodes);

@@ -230,6 +230,8 @@ static bool read_devices(struct daemon *daemon, uint64_t now)
 /* Privileges are only for the moment: to find programs and maps. */
 static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 {
+	int error;
+
 	daemon->profiled_ns = now;
 	read_devices(daemon, now);
 	privilege_restore();
@@ -238,6 +240,9 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 	if (daemon->interfaces.changed)
 		choose_test_interfaces(daemon);
 	privilege_drop();
+	error = discovery_devices_changed(&daemon->discovery);
+	if (error)
+		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
 }
 
 static void follow_sysctls(struct daemon *daemon)
