@@ -377,8 +377,11 @@ struct shakeoff_service {
 	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
 	__u64 repeated;  /* SYN-ACKs that the daemon has sent again */
 	__u32 half_open; /* in the map half_open, when the daemon last looked */
-	__u32 pad3;
-	__u64 pad4[3];
+	__u32 no_room;   /* addresses and ports of it that the table of addresses has no room for */
+	/* The first of them: IPv4 mapped, port in host byte order. */
+	__be32 no_room_address[4];
+	__u16 no_room_port;
+	__u16 pad3[3];
 };
 _Static_assert(sizeof(struct shakeoff_service) == 448, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");

@@ -52,14 +52,14 @@ static bool stands_on_lower(const struct link_entry *device)
 	       is_kind(device, "ipvlan") || is_kind(device, "ipvtap");
 }
 
-static bool has_ethernet_header(const struct link_entry *device)
+bool device_has_ethernet_header(const struct link_entry *device)
 {
 	return device->type == ARPHRD_ETHER || device->type == ARPHRD_LOOPBACK;
 }
 
 bool device_is_served(const struct link_entry *device)
 {
-	return has_ethernet_header(device) && !is_kind(device, "vrf");
+	return device_has_ethernet_header(device) && !is_kind(device, "vrf");
 }
 
 bool device_runs_at_members(const struct link_entry *device)
@@ -152,7 +152,7 @@ bool device_refuses(const struct topology *topology, const struct link_entry *de
 {
 	char ports[128];
 
-	if (!has_ethernet_header(device)) {
+	if (!device_has_ethernet_header(device)) {
 		snprintf(
 			sentence, size,
 			"%s carries packets without an Ethernet header%s%s%s, which the program cannot read: attach to "

@@ -18,6 +18,8 @@ int topology_read(struct topology *topology);
 void topology_free(struct topology *topology);
 const struct link_entry *topology_find(const struct topology *topology, unsigned int ifindex);
 
+bool device_has_ethernet_header(const struct link_entry *device);
+
 /* Whether frames of the device have an Ethernet header and come to a program that is attached to it. */
 bool device_is_served(const struct link_entry *device);
 
