@@ -22,7 +22,8 @@ static __always_inline _Bool address_is_left(const struct walk *walk)
 /* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
 static __always_inline _Bool is_left(const struct walk *walk)
 {
-	return address_is_left(walk) || walk->service->left == SHAKEOFF_LEFT_NETFILTER;
+	return address_is_left(walk) || walk->service->left == SHAKEOFF_LEFT_NETFILTER ||
+	       walk->service->left == SHAKEOFF_LEFT_BRIDGE;
 }
 
 /* Whether the service's sockets cannot be found from here: what looks like a stray may have one. */

@@ -137,7 +137,8 @@ enum shakeoff_engage {
 	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
 	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
 	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
-	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")
+	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
+	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself")
 /* clang-format on */
 
 enum shakeoff_left {

@@ -20,7 +20,7 @@
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/places.h>
 #include <shakeoffd/selftest.h>
-#include <shakeoffd/tagged_addresses.h>
+#include <shakeoffd/upper_addresses.h>
 
 struct discovery_port;
 
@@ -37,7 +37,7 @@ struct discovery {
 	struct windows windows;
 	struct listeners listeners;
 	struct own_addresses own;
-	struct tagged_addresses tagged;
+	struct upper_addresses upper;
 	struct discovered_services discovered;
 	struct listening_service *configured;
 

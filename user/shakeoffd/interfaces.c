@@ -635,6 +635,32 @@ bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifi
 	return false;
 }
 
+bool interfaces_are_below_others(const struct interfaces *interfaces)
+{
+	const struct link_entry *device;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		device = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		if (interfaces->list[i].vlans || (device && device->master))
+			return true;
+	}
+	return false;
+}
+
+bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex)
+{
+	const struct link_entry *bridge = topology_find(&interfaces->topology, ifindex), *port;
+
+	if (!bridge || interfaces_have(interfaces, ifindex))
+		return false;
+	for (size_t i = 0; i < interfaces->count; i++) {
+		port = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		if (port && device_is_port_of(port, bridge, "bridge"))
+			return true;
+	}
+	return false;
+}
+
 bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex)
 {
 	const struct link_entry *device = topology_find(&interfaces->topology, ifindex), *below;

@@ -64,6 +64,12 @@ bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
 /* Whether the hook finds a socket that is bound to the device with this index: where a bond's members run the program it does not. */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex);
 
+/* Whether one of them has a VLAN device above it, or is a port of a bridge. */
+bool interfaces_are_below_others(const struct interfaces *interfaces);
+
+/* Whether this device is a bridge of which an interface of ours is a port, and none of ours itself. */
+bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex);
+
 /* Whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
 bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex);
 
