@@ -140,6 +140,35 @@ static void addresses_above_a_vlan_device_are_tagged(void **state)
 	assert_false(device_is_tagged(&topology, device(PEER), device(ETH3)));
 }
 
+static void packets_come_in_by_what_a_device_stands_on(void **state)
+{
+	(void)state;
+	assert_true(device_is_reached(&topology, device(ETH3), device(ETH3)));
+	assert_true(device_is_reached(&topology, device(MAC0), device(ETH1)));
+	assert_true(device_is_reached(&topology, device(BR0), device(ETH3)));
+	assert_true(device_is_reached(&topology, device(BLUE), device(ETH2)));
+	assert_false(device_is_reached(&topology, device(ETH1), device(ETH0)));
+	assert_false(device_is_reached(&topology, device(TUN0), device(ETH3)));
+	assert_false(device_is_reached(&topology, device(ETH3), device(BR0)));
+	/* An address that is on no network in particular. */
+	device(PEER)->type = ARPHRD_LOOPBACK;
+	assert_true(device_is_reached(&topology, device(PEER), device(ETH3)));
+}
+
+static void a_bonds_member_without_a_program_is_named(void **state)
+{
+	char sentence[DEVICE_SENTENCE] = "";
+
+	(void)state;
+	device(ETH0)->prog_id[LINK_XDP_DRIVER] = 7;
+	assert_true(device_has_open_sibling(&topology, device(ETH0), sentence, sizeof(sentence)));
+	assert_non_null(strstr(sentence, "its member eth1 has no program"));
+	device(ETH1)->prog_id[LINK_XDP_DRIVER] = 8;
+	assert_false(device_has_open_sibling(&topology, device(ETH0), sentence, sizeof(sentence)));
+	assert_false(device_has_open_sibling(&topology, device(ETH2), sentence, sizeof(sentence)));
+	assert_false(device_has_open_sibling(&topology, device(ETH3), sentence, sizeof(sentence)));
+}
+
 static void a_device_has_vlans_above_it_at_any_height(void **state)
 {
 	const bool expected[PEER] = { [ETH0 - 1] = true, [ETH1 - 1] = true, [ETH3 - 1] = true, [BOND0 - 1] = true };
@@ -178,6 +207,8 @@ int main(void)
 		TEST(below_a_device_with_a_program_there_is_none),
 		TEST(a_bond_whose_member_has_a_program_is_refused_with_its_members),
 		TEST(addresses_above_a_vlan_device_are_tagged),
+		TEST(packets_come_in_by_what_a_device_stands_on),
+		TEST(a_bonds_member_without_a_program_is_named),
 		TEST(a_device_has_vlans_above_it_at_any_height),
 		TEST(devices_that_stand_on_each_other_in_a_circle_come_to_an_end),
 		TEST(a_veth_may_hide_tags),

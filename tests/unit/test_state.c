@@ -264,6 +264,19 @@ static void a_service_without_an_address_is_not_protected(void **state)
 	assert_string_equal(service_reason_there(&service, STATE_NO_ADDRESS, OBSTACLE_NONE).name, "no_address");
 }
 
+static void a_service_on_other_devices_alone_is_not_protected(void **state)
+{
+	struct service_place place = { .answers = true, .addresses = 2, .elsewhere = 2 };
+	struct shakeoff_service service = listener(), queued = queue();
+
+	(void)state;
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_ELSEWHERE);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ELSEWHERE);
+	assert_string_equal(service_reason_there(&service, STATE_ELSEWHERE, OBSTACLE_NONE).name, "elsewhere");
+	place.elsewhere = 1;
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_PEACE);
+}
+
 static void a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel(void **state)
 {
 	struct service_place place = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
@@ -395,6 +408,7 @@ int main(void)
 		cmocka_unit_test(what_the_hook_lacks_is_said),
 		cmocka_unit_test(what_no_packet_reaches_is_not_protected),
 		cmocka_unit_test(a_service_without_an_address_is_not_protected),
+		cmocka_unit_test(a_service_on_other_devices_alone_is_not_protected),
 		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel),
 		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,

@@ -174,30 +174,71 @@ bool device_refuses(const struct topology *topology, const struct link_entry *de
 
 /* --------------------------------------------------------------------------------------------------------- VLANs */
 
-/* Whether frames that come in by `below` get to `device`; tagged: with a VLAN device on their way. */
-static bool gets_frames(const struct topology *topology, const struct link_entry *device, const struct link_entry *below,
-			bool tagged, int height)
-{
-	const struct link_entry *lower;
+/* How frames that come in by one device get to another. */
+enum way { WAY_NONE, WAY_PLAIN, WAY_TAGGED /* with a VLAN device on it */ };
 
-	if (device->ifindex == below->ifindex)
-		return tagged;
-	if (height == HEIGHT_MAX)
-		return false;
-	tagged |= is_kind(device, "vlan");
-	lower = stands_on_lower(device) ? topology_find(topology, device->lower) : NULL;
-	if (lower && gets_frames(topology, lower, below, tagged, height + 1))
-		return true;
+static enum way find_way(const struct topology *topology, const struct link_entry *device,
+			 const struct link_entry *below, enum way way, int height);
+
+/* Of two ways the one with a tag: what is answered on it would be wrong, and on the other is only left. */
+static enum way worse(enum way a, enum way b)
+{
+	return a > b ? a : b;
+}
+
+static enum way find_way_through(const struct topology *topology, const struct link_entry *device,
+				 const struct link_entry *below, enum way way, int height)
+{
+	const struct link_entry *lower = stands_on_lower(device) ? topology_find(topology, device->lower) : NULL;
+	enum way found = lower ? find_way(topology, lower, below, way, height) : WAY_NONE;
+
 	for (size_t i = 0; i < topology->count; i++)
-		if (topology->list[i].master == device->ifindex &&
-		    gets_frames(topology, &topology->list[i], below, tagged, height + 1))
-			return true;
-	return false;
+		if (topology->list[i].master == device->ifindex)
+			found = worse(found, find_way(topology, &topology->list[i], below, way, height));
+	return found;
+}
+
+static enum way find_way(const struct topology *topology, const struct link_entry *device,
+			 const struct link_entry *below, enum way way, int height)
+{
+	if (device->ifindex == below->ifindex)
+		return way;
+	if (height == HEIGHT_MAX)
+		return WAY_NONE;
+	return find_way_through(topology, device, below, is_kind(device, "vlan") ? WAY_TAGGED : way, height + 1);
 }
 
 bool device_is_tagged(const struct topology *topology, const struct link_entry *device, const struct link_entry *below)
 {
-	return gets_frames(topology, device, below, false, 0);
+	return find_way(topology, device, below, WAY_PLAIN, 0) == WAY_TAGGED;
+}
+
+bool device_is_reached(const struct topology *topology, const struct link_entry *device, const struct link_entry *below)
+{
+	/* Addresses of these are not of one network: packets for them come in anywhere. */
+	if (device->type == ARPHRD_LOOPBACK || is_kind(device, "dummy"))
+		return true;
+	return find_way(topology, device, below, WAY_PLAIN, 0) != WAY_NONE;
+}
+
+bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
+			     size_t size)
+{
+	const struct link_entry *bond = topology_find(topology, device->master);
+
+	for (size_t i = 0; i < topology->count && bond && is_kind(bond, "bond"); i++) {
+		const struct link_entry *sibling = &topology->list[i];
+
+		if (sibling->master != bond->ifindex || has_program(sibling) || has_program(bond))
+			continue;
+		snprintf(
+			sentence, size,
+			"%s is a member of %s, and its member %s has no program: what comes in by that is not protected; attach "
+			"to every member, or to %s alone",
+			device->name, bond->name, sibling->name, bond->name);
+		return true;
+	}
+	return false;
 }
 
 static bool any_vlan(const struct topology *topology)

@@ -45,6 +45,14 @@ bool device_has_vlans(const struct topology *topology, const struct link_entry *
  */
 bool device_is_tagged(const struct topology *topology, const struct link_entry *device, const struct link_entry *below);
 
+/* Whether packets for the addresses of a device come in by `below`: it is the same, or stands above it; lo's come in anywhere. */
+bool device_is_reached(const struct topology *topology, const struct link_entry *device,
+		       const struct link_entry *below);
+
+/* Whether a device is a member of a bond that has members without a program; `sentence` as with the others. */
+bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
+			     size_t size);
+
 /*
  * Whether tags of VLAN devices above a device are, or may be, hidden from the hook. `sentence`: what comes of it, and what to do; it
  * begins with the device's name.

@@ -187,6 +187,8 @@ static void warn_of_device(const char *ifname)
 				ifname, master->name);
 		if (device_hides_tags(&topology, device, sentence, sizeof(sentence)))
 			log_warn("attach: %s", sentence);
+		if (device_has_open_sibling(&topology, device, sentence, sizeof(sentence)))
+			log_warn("attach: %s", sentence);
 	}
 	topology_free(&topology);
 }

@@ -36,6 +36,10 @@ const struct service_reason reason_no_room = {
 	"the hook's table of addresses is full: low ports come first, and `exclude =` leaves out what needs no protection",
 };
 const struct service_reason reason_no_address = { "no_address", "no address of this host leads to it" };
+const struct service_reason reason_elsewhere = {
+	"elsewhere",
+	"its address is on a device that shakeoff is not attached to: what comes in there is not protected",
+};
 const struct service_reason reason_tag_hidden = {
 	"vlan",
 	"a VLAN device's address: frames whose tag the hook does not see are left to the kernel",
@@ -133,6 +137,8 @@ enum service_state service_state_there(enum service_state state, const struct sh
 		return place->obstacle == OBSTACLE_NO_TC && listener ? STATE_NO_TC : STATE_UNPROTECTED;
 	if (!place->addresses)
 		return service->no_room ? STATE_NO_ROOM : STATE_NO_ADDRESS;
+	if (place->elsewhere == place->addresses)
+		return STATE_ELSEWHERE;
 	if (place->hides_tags && place->tagged == place->addresses && listener)
 		return STATE_TAG_HIDDEN;
 	return state;
@@ -146,6 +152,7 @@ struct service_reason service_reason_there(const struct shakeoff_service *servic
 	case STATE_UNPROTECTED: return obstacle_table[obstacle];
 	case STATE_NO_ROOM: return reason_no_room;
 	case STATE_NO_ADDRESS: return reason_no_address;
+	case STATE_ELSEWHERE: return reason_elsewhere;
 	case STATE_TAG_HIDDEN: return reason_tag_hidden;
 	default: return service_reason(service, state);
 	}

@@ -29,6 +29,7 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_UNPROTECTED, "not protected", "not protected", COLOUR_BAD)                                             \
 	X(STATE_NO_ROOM, "no room", "without room", COLOUR_BAD)                                                        \
 	X(STATE_NO_ADDRESS, "no address", "without an address", COLOUR_WARN)                                           \
+	X(STATE_ELSEWHERE, "not protected", "on other devices", COLOUR_BAD)                                            \
 	X(STATE_TAG_HIDDEN, "left to the kernel", "behind a VLAN", COLOUR_WARN)                                        \
 	X(STATE_LEFT, "left to the kernel", "left to the kernel", COLOUR_WARN)                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
@@ -91,6 +92,7 @@ struct service_place {
 	bool hides_tags;  /* VLAN tags may be beside the frames */
 	size_t addresses; /* that lead to it */
 	size_t tagged;    /* of these, those of VLAN devices */
+	size_t elsewhere; /* and those of devices by which nothing comes to the hook */
 };
 
 /* What is left of a state that says that the service is protected, where it cannot be reached through the hook. */
@@ -106,7 +108,7 @@ extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
 extern const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT];
 extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
 extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
-extern const struct service_reason reason_no_room, reason_no_address, reason_tag_hidden;
+extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
 
 /* "yes", or why not: in the table of interfaces. */
 const char *obstacle_column(enum interface_obstacle obstacle);

@@ -194,27 +194,41 @@ static void print_reason(const struct view *view, const struct view_datapath *da
 	*before = "";
 }
 
-static bool any_address_left(const struct view_datapath *datapath)
+static bool is_left(const struct view_address *address)
 {
-	for (size_t i = 0; i < datapath->address_count; i++)
-		if (datapath->addresses[i].left)
-			return true;
-	return false;
+	return address->left;
 }
 
-static bool any_address_tagged(const struct view_datapath *datapath)
+static bool is_elsewhere(const struct view_address *address)
 {
-	for (size_t i = 0; i < datapath->address_count; i++)
-		if (datapath->addresses[i].tagged)
-			return true;
-	return false;
+	return address->elsewhere;
+}
+
+static bool is_tagged(const struct view_address *address)
+{
+	return address->tagged;
+}
+
+/* What a word behind an address means, if one has it. */
+static void print_mark(const struct view_datapath *datapath, bool (*has)(const struct view_address *address),
+		       const char *mark, const char *help, const char **before)
+{
+	for (size_t i = 0; i < datapath->address_count; i++) {
+		if (!has(&datapath->addresses[i]))
+			continue;
+		printf("%s(%s): %s\n", *before, mark, help);
+		*before = "";
+		return;
+	}
 }
 
 /* What the names in the column "Why" mean, of those that occur. */
 static void print_reasons(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
 			  size_t count)
 {
+	bool bridged = any_has(view, datapath, rows, count, left_table[SHAKEOFF_LEFT_BRIDGE].name);
 	const char *before = "\n";
+	char left[512];
 
 	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
 		print_reason(view, datapath, rows, count, &cause_table[i], &before);
@@ -227,13 +241,13 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	print_reason(view, datapath, rows, count, &reason_no_room, &before);
 	print_reason(view, datapath, rows, count, &reason_no_address, &before);
 	print_reason(view, datapath, rows, count, &reason_tag_hidden, &before);
-	if (any_address_tagged(datapath)) {
-		printf("%s(tagged): %s\n", before, reason_tag_hidden.help);
-		before = "";
-	}
-	if (any_address_left(datapath))
-		printf("%s(left): this address is left to the kernel: %s; or %s\n", before,
-		       left_table[SHAKEOFF_LEFT_NETFILTER].help, left_table[SHAKEOFF_LEFT_ROUTE].help);
+	print_reason(view, datapath, rows, count, &reason_elsewhere, &before);
+	print_mark(datapath, is_elsewhere, "elsewhere", reason_elsewhere.help, &before);
+	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
+	snprintf(left, sizeof(left), "this address is left to the kernel: %s; or %s",
+		 left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
+		 left_table[SHAKEOFF_LEFT_ROUTE].help);
+	print_mark(datapath, is_left, "left", left, &before);
 }
 
 static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)
@@ -293,6 +307,8 @@ static void print_devices(const struct view *view, const char *ifname)
 		if (obstacle)
 			printf("%s: %s\n", attachment->ifname, obstacle_table[obstacle].help);
 		if (device_hides_tags(&view->topology, device, sentence, sizeof(sentence)))
+			printf("%s\n", sentence);
+		if (device_has_open_sibling(&view->topology, device, sentence, sizeof(sentence)))
 			printf("%s\n", sentence);
 	}
 }

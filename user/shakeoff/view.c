@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,11 +111,13 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 
 	snprintf(text, size, datapath->services[service].no_room ? "none" : "none of this host's");
 	for (size_t i = 0; i < count; i++) {
-		char endpoint[TEXT_ENDPOINT + sizeof(" (tagged)")];
+		char endpoint[TEXT_ENDPOINT + sizeof(" (elsewhere)")];
 
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, TEXT_ENDPOINT);
 		if (list[i]->left)
 			strcat(endpoint, " (left)");
+		else if (list[i]->elsewhere)
+			strcat(endpoint, " (elsewhere)");
 		else if (list[i]->tagged)
 			strcat(endpoint, " (tagged)");
 		if (used + 1 + strlen(endpoint) + sizeof(" and 65536 more") > size) {
@@ -264,6 +267,71 @@ static int add_datapath(struct view *view, const struct datapath_attachment *att
 	return 0;
 }
 
+/* Whether packets for a device's addresses come in by an interface of the datapath. */
+static bool comes_in(const struct view *view, const struct view_datapath *datapath, const struct link_entry *device)
+{
+	for (size_t i = 0; i < view->attachment_count; i++) {
+		const struct datapath_attachment *attachment = &view->attachments[i];
+		const struct link_entry *below = topology_find(&view->topology, attachment->ifindex);
+
+		if (attachment->ours && attachment->control_id == datapath->control_id && below &&
+		    device_is_served(below) && device_is_reached(&view->topology, device, below))
+			return true;
+	}
+	return false;
+}
+
+/* An address and port of the datapath has every port of the address beside it. */
+static void mark_elsewhere(struct view_datapath *datapath, const struct in6_addr *address, bool elsewhere)
+{
+	struct view_address first = { .address = *address };
+	size_t low = 0, high = datapath->address_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_addresses(&datapath->addresses[middle], &first) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < datapath->address_count && IN6_ARE_ADDR_EQUAL(&datapath->addresses[low].address, address); low++)
+		datapath->addresses[low].elsewhere = elsewhere;
+}
+
+static bool map_address(const struct sockaddr *of, struct in6_addr *address)
+{
+	static const struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	if (!of || (of->sa_family != AF_INET && of->sa_family != AF_INET6))
+		return false;
+	*address = of->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)of)->sin6_addr : mapped;
+	if (of->sa_family == AF_INET)
+		memcpy(&address->s6_addr[12], &((const struct sockaddr_in *)(const void *)of)->sin_addr, 4);
+	return true;
+}
+
+/* Of an address that is on several devices one that works is enough: those are looked at last. */
+static void find_elsewhere(const struct view *view, struct view_datapath *datapath)
+{
+	struct ifaddrs *list;
+	struct in6_addr address;
+
+	if (getifaddrs(&list))
+		return;
+	for (int works = 0; works < 2; works++) {
+		for (const struct ifaddrs *each = list; each; each = each->ifa_next) {
+			const struct link_entry *device = topology_find(&view->topology,
+									if_nametoindex(each->ifa_name));
+
+			if (device && map_address(each->ifa_addr, &address) &&
+			    comes_in(view, datapath, device) == works)
+				mark_elsewhere(datapath, &address, !works);
+		}
+	}
+	freeifaddrs(list);
+}
+
 static bool is_wanted(const struct view *view, const struct datapath_attachment *attachment, const char *ifname)
 {
 	if (!attachment->ours || attachment->abi != SHAKEOFF_ABI || !ifname)
@@ -334,6 +402,8 @@ int view_open(struct view *view, const char *what, const char *ifname)
 		if (result && result != -ENOENT) /* detached in the meantime */
 			return command_fail(what, attachment->ifname, result);
 	}
+	for (size_t i = 0; i < view->datapath_count; i++)
+		find_elsewhere(view, &view->datapaths[i]);
 	view->now_ns = view_clock_ns();
 	return view->datapath_count ? STATUS_OK : fail_nothing(view, what, ifname);
 }
@@ -374,8 +444,10 @@ enum service_state view_service_state(const struct view *view, const struct view
 		.addresses = view_addresses_of(datapath, service, &list),
 	};
 
-	for (size_t i = 0; i < place.addresses; i++)
+	for (size_t i = 0; i < place.addresses; i++) {
 		place.tagged += list[i]->tagged;
+		place.elsewhere += list[i]->elsewhere;
+	}
 	return service_state_there(state, of, &place);
 }
 

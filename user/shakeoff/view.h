@@ -16,8 +16,9 @@
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;
-	bool left;   /* SHAKEOFF_ADDRESS_LEFT */
-	bool tagged; /* SHAKEOFF_ADDRESS_TAGGED */
+	bool left;      /* SHAKEOFF_ADDRESS_LEFT */
+	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
+	bool elsewhere; /* on devices by which nothing comes to the hook */
 	uint32_t service;
 };
 

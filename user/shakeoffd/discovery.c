@@ -373,7 +373,10 @@ static void judge(struct discovery *discovery, struct listening_service *listeni
 	bool not_reached = listening->refusals && !listening->others;
 	const struct left_addresses left = {
 		.not_reached = not_reached,
-		.bridged = not_reached && listening->bridged == listening->refusals && bridges_have_netfilter(),
+		.bridged = not_reached &&
+			   (listening->bridged == listening->refusals ||
+			    interfaces_are_bridge_ports(discovery->interfaces)) &&
+			   bridges_have_netfilter(),
 		.routes = listening->unfollowed && !listening->others,
 	};
 

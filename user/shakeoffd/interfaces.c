@@ -201,14 +201,28 @@ static void note_device(struct interfaces *interfaces, struct interface *interfa
 	follow_members(interfaces, interface, device);
 }
 
+static void note_siblings(struct interfaces *interfaces, struct interface *interface)
+{
+	const struct link_entry *device = topology_find(&interfaces->topology, interface->ifindex);
+	char sentence[DEVICE_SENTENCE];
+	bool open = device && device_has_open_sibling(&interfaces->topology, device, sentence, sizeof(sentence));
+
+	if (open && !interface->open_sibling)
+		log_warn("interface %s", sentence);
+	interface->open_sibling = open;
+}
+
+/* After everything is attached. */
 static void note_devices(struct interfaces *interfaces)
 {
 	int error = topology_read(&interfaces->topology);
 
 	if (error)
 		log_warn_limited("the host's devices could not be listed: %s", strerror(-error));
-	for (size_t i = 0; i < interfaces->count && !error; i++)
+	for (size_t i = 0; i < interfaces->count && !error; i++) {
 		note_device(interfaces, &interfaces->list[i]);
+		note_siblings(interfaces, &interfaces->list[i]);
+	}
 }
 
 /* Attached by `ip link`, say, to what carries nothing that the hook can read. */
@@ -645,6 +659,19 @@ bool interfaces_are_below_others(const struct interfaces *interfaces)
 			return true;
 	}
 	return false;
+}
+
+bool interfaces_are_bridge_ports(const struct interfaces *interfaces)
+{
+	bool all = interfaces->count > 0;
+
+	for (size_t i = 0; i < interfaces->count && all; i++) {
+		const struct link_entry *port = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		const struct link_entry *bridge = port ? topology_find(&interfaces->topology, port->master) : NULL;
+
+		all = bridge && device_is_port_of(port, bridge, "bridge");
+	}
+	return all;
 }
 
 bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex)

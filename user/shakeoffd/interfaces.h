@@ -30,6 +30,7 @@ struct interface {
 	bool unserved;         /* the program sees nothing there, or cannot read it: it only is listed */
 	bool inactive;         /* a member of a bond that takes nothing in by it at the moment */
 	bool vlans;            /* there are VLAN devices above it */
+	bool open_sibling;     /* a bond's member, of which another has no program: it was said */
 	bool hides_tags;       /* their tags are, or may be, beside the frames: it was said */
 	unsigned int *members; /* ifindexes of a bond's members, where its program runs for it */
 	size_t member_count;
@@ -66,6 +67,9 @@ bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifi
 
 /* Whether one of them has a VLAN device above it, or is a port of a bridge. */
 bool interfaces_are_below_others(const struct interfaces *interfaces);
+
+/* Whether they all are ports of bridges: then everything comes in through one. */
+bool interfaces_are_bridge_ports(const struct interfaces *interfaces);
 
 /* Whether this device is a bridge of which an interface of ours is a port, and none of ours itself. */
 bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex);
