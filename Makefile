@@ -41,7 +41,9 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
-BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wextra -Werror -Iinclude -Ibpf -I$(BUILD)
+# bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: we declare those that we call ourselves.
+BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -DBPF_NO_KFUNC_PROTOTYPES -Wall -Wextra -Werror \
+	-Iinclude -Ibpf -I$(BUILD)
 
 # ----------------------------------------------------------------------------------------------------------- sources
 

@@ -10,10 +10,20 @@ static __always_inline _Bool by_listener(const struct walk *walk)
 	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 }
 
+/* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
+static __always_inline _Bool address_is_left(const struct walk *walk)
+{
+	__u32 left = walk->scratch->recent.left;
+
+	return (left & SHAKEOFF_ADDRESS_LEFT) ||
+	       ((left & SHAKEOFF_ADDRESS_TAGGED) && walk->scratch->packet.l3_offset == sizeof(struct ethhdr));
+}
+
 /* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
 static __always_inline _Bool is_left(const struct walk *walk)
 {
-	return walk->scratch->recent.left || walk->service->left == SHAKEOFF_LEFT_NETFILTER;
+	return address_is_left(walk) || walk->service->left == SHAKEOFF_LEFT_NETFILTER ||
+	       walk->service->left == SHAKEOFF_LEFT_BRIDGE;
 }
 
 /* Whether the service's sockets cannot be found from here: what looks like a stray may have one. */
@@ -134,7 +144,7 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_SYN_UNSERVED;
 	/* Of two VLAN tags one is still there when the tc program runs, and the kernel then takes no request. */
-	if (service->engage == SHAKEOFF_ENGAGE_NEVER || walk->scratch->recent.left ||
+	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
 	    packet->l3_offset > ONE_TAG_L3_OFFSET ||
 	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);

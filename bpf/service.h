@@ -58,8 +58,8 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	__builtin_memcpy(recent->address, flow->server, sizeof(recent->address));
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
-	recent->service = *service & ~SHAKEOFF_ADDRESS_LEFT;
-	recent->left = *service & SHAKEOFF_ADDRESS_LEFT;
+	recent->service = *service & ~SHAKEOFF_ADDRESS_FLAGS;
+	recent->left = *service & SHAKEOFF_ADDRESS_FLAGS;
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	recent->answer.tick = 0;
@@ -67,6 +67,8 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->has_profile = profile != NULL;
 	if (profile)
 		recent->profile = *profile;
+	if (!profile || !profile->vlans) /* no tag is missing here */
+		recent->left &= ~SHAKEOFF_ADDRESS_TAGGED;
 	return SERVICE_FOUND;
 }
 

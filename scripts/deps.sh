@@ -5,9 +5,14 @@
 # installed; anybody else is told what is missing and how to get it.
 set -eu
 
+# `make -j2` runs this for several uses at once: one after the other, or the second apt-get finds the lists locked, and the policy
+# against services (below) is gone while it installs. A shell script can be locked like any other file.
+exec 9<"$0"
+flock 9
+
 # use, package, what for
 packages() {
-	cat <<-'EOT'
+	cat <<-EOT
 		build gcc                  the daemon, the command line and the libraries
 		build libc6-dev            C library headers
 		build pkg-config           finds the libraries below
@@ -38,7 +43,8 @@ packages() {
 		test  wrk                  many clients at once
 		test  faketime             hosts whose wall clocks differ
 		test  tcpdump              shows what was on the wire when a test fails
-		fuzz  libclang-rt-14-dev   libFuzzer and the sanitizers for clang
+		fuzz  clang                the compiler that has libFuzzer
+		fuzz  libclang-rt-$clang-dev   libFuzzer and the sanitizers for clang
 		lint  clang-format         the tree's style
 		lint  clang-tidy           static analysis
 		lint  shellcheck           the scripts
@@ -91,6 +97,18 @@ build | test | fuzz | lint | all) ;;
 	;;
 esac
 
+# The compiler's runtime is a package of its own, with the number of the release's clang in its name.
+clang_version() { apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1; }
+clang=14
+case $use in
+fuzz | all)
+	# On a machine that has just been installed there are no package lists yet.
+	[ -n "$(clang_version)" ] || [ "$(id -u)" -ne 0 ] || apt-get update -qq >/dev/null 2>&1 || true
+	clang=$(clang_version)
+	clang=${clang:-14}
+	;;
+esac
+
 command -v dpkg-query >/dev/null 2>&1 || {
 	echo "deps.sh: not a Debian system: install by your own means what this lists, then touch the stamp or go on:" >&2
 	packages >&2
@@ -117,8 +135,9 @@ fi
 echo "Installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 forbid_services
+# Somebody else may be installing: unattended-upgrades on a machine that has just booted, a build in another tree.
 # shellcheck disable=SC2086 # a list
-apt_install() { apt-get install -qq -y --no-install-recommends $missing >"$log" 2>&1; }
+apt_install() { apt-get -o DPkg::Lock::Timeout=600 install -qq -y --no-install-recommends $missing >"$log" 2>&1; }
 log=$(mktemp)
 if ! apt_install; then
 	# The package lists may be missing or too old.

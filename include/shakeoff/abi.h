@@ -142,7 +142,8 @@ enum shakeoff_engage {
 	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
 	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
 	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
-	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")
+	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
+	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself")
 /* clang-format on */
 
 enum shakeoff_left {
@@ -382,8 +383,11 @@ struct shakeoff_service {
 	__u64 refused[SHAKEOFF_REFUSAL_COUNT];
 	__u64 repeated;  /* SYN-ACKs that the daemon has sent again */
 	__u32 half_open; /* in the map half_open, when the daemon last looked */
-	__u32 pad3;
-	__u64 pad4[3];
+	__u32 no_room;   /* addresses and ports of it that the table of addresses has no room for */
+	/* The first of them: IPv4 mapped, port in host byte order. */
+	__be32 no_room_address[4];
+	__u16 no_room_port;
+	__u16 pad3[3];
 };
 _Static_assert(sizeof(struct shakeoff_service) == 448, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
@@ -405,6 +409,13 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
  * With a service's id: this one of its addresses is left to the kernel (LEFT_NETFILTER, listener handoff).
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
+
+/*
+ * With a service's id: the address belongs to a VLAN device. Where a frame's tag may have been taken off (shakeoff_interface.vlans),
+ * frames without one are left to the kernel: what the hook sent back would leave without the tag, too (listener handoff).
+ */
+#define SHAKEOFF_ADDRESS_TAGGED 0x20000000u
+#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED)
 
 /*
  * Instead of an id, at port 0: the address has services. It is how fragments, and packets whose TCP header cannot be read, are
@@ -446,8 +457,10 @@ struct shakeoff_interface {
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
 	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
+	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 28, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 32, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {

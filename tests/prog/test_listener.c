@@ -4,6 +4,7 @@
  * The listener handoff at the hook, in front of real listening sockets: when SYNs are answered with cookies and when they are
  * left to the kernel, and which ACKs go on to the tc program, with what. What that does with them: test_admit.c.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include <shakeoff/filter.h>
@@ -40,9 +42,20 @@ static int setup(void **state)
 	return harness_reset(state);
 }
 
+/* What the hook finds at the service's address: its id, and what stands beside it. */
+static void address_set(__u32 value)
+{
+	struct shakeoff_address4 address = { .port = htons(80) };
+
+	inet_pton(AF_INET, ipv4.server, &address.address);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &value, BPF_ANY), 0);
+	generation_raise();
+}
+
 static int teardown(void **state)
 {
 	(void)state;
+	address_set(SERVICE);
 	for (int i = 0; i < CLIENTS; i++)
 		reset_socket(&clients[i]);
 	if (listener >= 0)
@@ -630,6 +643,68 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 	admitted(&client, &syn);
 	syn.tags = 2;
 	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+}
+
+/* ------------------------------------------------------------------------------------- addresses of VLAN devices */
+
+/* With VLAN devices above the interface, where a tag may be beside the frame. */
+static void listens_behind_vlans(bool vlans)
+{
+	struct shakeoff_interface profile = interface_default();
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	profile.admits = 1;
+	profile.vlans = vlans;
+	interface_set(&profile);
+	address_set(SERVICE | SHAKEOFF_ADDRESS_TAGGED);
+}
+
+static void a_frame_whose_tag_is_not_there_is_left_to_the_kernel(void **state)
+{
+	const struct segment ack = { .flags = ACK }, rst = { .flags = RST };
+
+	(void)state;
+	listens_behind_vlans(true);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&rst, SHAKEOFF_ACK_PEACE);
+}
+
+/* One after the other, as what the first has looked up is remembered for the second. */
+static void a_frame_with_its_tag_is_answered_beside_those_without(void **state)
+{
+	struct segment tagged = LINUX_SYN;
+	struct client client;
+
+	(void)state;
+	tagged.tags = 1;
+	listens_behind_vlans(true);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	client_connect(&client, &tagged);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	client.ack.tags = 0;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+}
+
+/* At the VLAN device itself, say: what comes in there has lost its tag, and gets it back on its way out. */
+static void where_no_tag_can_be_missing_frames_without_one_are_answered(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens_behind_vlans(false);
+	admitted(&client, &linux_syn);
+}
+
+static void what_belongs_to_no_vlan_device_is_answered_without_a_tag(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens_behind_vlans(true);
+	address_set(SERVICE);
+	admitted(&client, &linux_syn);
 }
 
 /* ------------------------------------------------------------------------------------------------ peace and flood */
@@ -1338,6 +1413,10 @@ int main(void)
 		TEST(a_socket_that_saves_syns_is_left_to_the_kernel),
 		TEST(a_syn_with_a_signature_is_left_to_the_kernel_as_long_as_they_are_few),
 		TEST(behind_two_vlan_tags_the_kernel_alone_can),
+		TEST(a_frame_whose_tag_is_not_there_is_left_to_the_kernel),
+		TEST(a_frame_with_its_tag_is_answered_beside_those_without),
+		TEST(where_no_tag_can_be_missing_frames_without_one_are_answered),
+		TEST(what_belongs_to_no_vlan_device_is_answered_without_a_tag),
 		TEST(in_peace_the_kernel_makes_the_handshake),
 		TEST(a_syn_that_passes_in_peace_is_noted_in_the_filter),
 		TEST(the_first_syn_beyond_the_rate_is_answered),

@@ -29,6 +29,7 @@ struct datapath {
 };
 
 static struct datapath memory;
+static struct shakeoff_service services[SHAKEOFF_MAX_SERVICES];
 static struct datapath *const datapaths[1] = { &memory };
 static struct socket_filter filter;
 static struct addresses addresses;
@@ -85,6 +86,12 @@ int datapath_address_remove(struct datapath *datapath, const struct in6_addr *ad
 	return 0;
 }
 
+struct shakeoff_service *datapath_services(struct datapath *datapath)
+{
+	(void)datapath;
+	return services;
+}
+
 int datapath_address_each(struct datapath *datapath,
 			  int (*callback)(void *context, const struct in6_addr *address, uint16_t port,
 					  uint32_t service),
@@ -133,6 +140,7 @@ static int begin(void **state)
 {
 	(void)state;
 	memset(&memory, 0, sizeof(memory));
+	memset(services, 0, sizeof(services));
 	memory.room = 16;
 	return 0;
 }
@@ -306,6 +314,79 @@ static void without_room_it_is_tried_again(void **state)
 	assert_string_equal(ended(), "");
 }
 
+/* Publishes these hosts for mail at another port. */
+static void publish_at(uint16_t port, size_t count, const int *hosts)
+{
+	struct address list[8];
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct address){ .address = address(hosts[i]), .service = &mail };
+	assert_int_equal(addresses_publish(&addresses, port, list, count), 0);
+}
+
+static bool stands(int host, uint16_t port)
+{
+	struct in6_addr wanted = address(host);
+
+	return addresses_have(&addresses, &wanted, port) && find(&wanted, port) < memory.count;
+}
+
+static void in_a_full_table_the_highest_port_makes_room(void **state)
+{
+	(void)state;
+	memory.room = 3;
+	open_now();
+	publish_at(8080, HOSTS(1, 2));
+	publish_at(9090, HOSTS(1));
+	publish(&web, false, HOSTS(1, 2));
+	assert_true(stands(1, 80) && stands(2, 80) && stands(1, 8080));
+	assert_false(stands(2, 8080) || stands(1, 9090));
+	assert_int_equal(memory.count, 3);
+	/* But no port for a lower one that has had none yet. */
+	publish_at(9090, HOSTS(1));
+	assert_true(stands(1, 8080));
+	assert_false(stands(1, 9090));
+}
+
+static void what_has_no_room_is_counted_for_its_service(void **state)
+{
+	struct in6_addr second = address(2);
+
+	(void)state;
+	memory.room = 3;
+	open_now();
+	publish_at(8080, HOSTS(1, 2));
+	publish_at(9090, HOSTS(1));
+	publish(&web, false, HOSTS(1, 2));
+	ended();
+	assert_int_equal(services[1].no_room, 0);
+	assert_int_equal(services[2].no_room, 2);
+	assert_int_equal(services[2].no_room_port, 8080);
+	assert_memory_equal(services[2].no_room_address, &second, sizeof(second));
+	/* A server ends, and the others are looked at again. */
+	publish(&web, false, 0, NULL);
+	assert_true(addresses_look_again(&addresses));
+	publish_at(8080, HOSTS(1, 2));
+	publish_at(9090, HOSTS(1));
+	ended();
+	assert_int_equal(services[2].no_room, 0);
+	assert_true(stands(2, 8080) && stands(1, 9090));
+}
+
+static void an_address_of_a_vlan_is_published_as_such(void **state)
+{
+	struct address list[] = { { .address = address(1), .service = &mail, .tagged = true } };
+	struct in6_addr first = address(1);
+
+	(void)state;
+	open_now();
+	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
+	assert_int_equal(memory.list[find(&first, 25)].service, mail_slot.id | SHAKEOFF_ADDRESS_TAGGED);
+	list[0].tagged = false;
+	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
+	assert_int_equal(memory.list[find(&first, 25)].service, mail_slot.id);
+}
+
 static void withdrawing_removes_all(void **state)
 {
 	(void)state;
@@ -333,6 +414,9 @@ int main(void)
 		TEST(it_is_not_while_all_of_them_are_left_to_the_kernel),
 		TEST(what_an_earlier_daemon_left_of_it_is_put_right),
 		TEST(without_room_it_is_tried_again),
+		TEST(in_a_full_table_the_highest_port_makes_room),
+		TEST(what_has_no_room_is_counted_for_its_service),
+		TEST(an_address_of_a_vlan_is_published_as_such),
 		TEST(withdrawing_removes_all),
 	};
 

@@ -14,6 +14,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 
 #include "common/link.h"
 
@@ -95,6 +96,51 @@ static void a_port_of_a_vrf_is_known(void **state)
 	assert_false(parsed(with_kinds("veth", NULL)).in_vrf);
 }
 
+static void its_kind_and_what_it_hangs_together_with_are_known(void **state)
+{
+	struct nlmsghdr *header = with_kinds("vlan", "bridge");
+	struct link_entry entry;
+
+	(void)state;
+	mnl_attr_put_u32(header, IFLA_MASTER, 3);
+	mnl_attr_put_u32(header, IFLA_LINK, 2);
+	((struct ifinfomsg *)mnl_nlmsg_get_payload(header))->ifi_type = ARPHRD_ETHER;
+	((struct ifinfomsg *)mnl_nlmsg_get_payload(header))->ifi_flags = IFF_UP | IFF_RUNNING;
+	entry = parsed(header);
+	assert_string_equal(entry.kind, "vlan");
+	assert_int_equal(entry.master, 3);
+	assert_int_equal(entry.lower, 2);
+	assert_int_equal(entry.type, ARPHRD_ETHER);
+	assert_true(entry.up);
+	/* The number is one of another network namespace: a veth's peer, say. */
+	mnl_attr_put_u32(header, IFLA_LINK_NETNSID, 0);
+	assert_int_equal(parsed(header).lower, 0);
+	((struct ifinfomsg *)mnl_nlmsg_get_payload(header))->ifi_flags = IFF_UP;
+	assert_false(parsed(header).up);
+}
+
+/* What the kernel says of a member: drivers/net/bonding/bond_netlink.c, bond_fill_slave_info(). */
+static bool is_inactive(const char *master, uint8_t member_state)
+{
+	struct nlmsghdr *header = message();
+	struct nlattr *nest = mnl_attr_nest_start(header, IFLA_LINKINFO), *data;
+
+	mnl_attr_put_strz(header, IFLA_INFO_SLAVE_KIND, master);
+	data = mnl_attr_nest_start(header, IFLA_INFO_SLAVE_DATA);
+	mnl_attr_put_u8(header, IFLA_BOND_SLAVE_STATE, member_state);
+	mnl_attr_nest_end(header, data);
+	mnl_attr_nest_end(header, nest);
+	return parsed(header).inactive;
+}
+
+static void an_inactive_member_of_a_bond_is_known(void **state)
+{
+	(void)state;
+	assert_true(is_inactive("bond", 1));
+	assert_false(is_inactive("bond", 0));
+	assert_false(is_inactive("bridge", 1)); /* IFLA_BRPORT_STATE has the same number */
+}
+
 static void a_kind_without_its_end_is_no_kind(void **state)
 {
 	struct nlmsghdr *header = message();
@@ -112,6 +158,8 @@ int main(void)
 		cmocka_unit_test(an_interface_has_its_name_and_mtu),
 		cmocka_unit_test(each_hook_has_its_program),
 		cmocka_unit_test(a_port_of_a_vrf_is_known),
+		cmocka_unit_test(its_kind_and_what_it_hangs_together_with_are_known),
+		cmocka_unit_test(an_inactive_member_of_a_bond_is_known),
 		cmocka_unit_test(a_kind_without_its_end_is_no_kind),
 	};
 

@@ -362,11 +362,13 @@ static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **
 	const struct left_host able = { 0 }, no_cookies = { .no_cookies = true };
 	const struct left_host old = { .cannot_admit = true, .no_cookies = true };
 	const struct left_addresses reached = { 0 }, not_reached = { .not_reached = true };
+	const struct left_addresses bridged = { .not_reached = true, .bridged = true };
 	const struct left_addresses unfollowed = { .not_reached = true, .routes = true };
 
 	(void)state;
 	assert_int_equal(left_reason(&able, &plain, &reached), SHAKEOFF_LEFT_NOT);
 	assert_int_equal(left_reason(&able, &plain, &not_reached), SHAKEOFF_LEFT_NETFILTER);
+	assert_int_equal(left_reason(&able, &plain, &bridged), SHAKEOFF_LEFT_BRIDGE);
 	assert_int_equal(left_reason(&able, &plain, &unfollowed), SHAKEOFF_LEFT_ROUTE);
 	assert_int_equal(left_reason(&able, &keys, &not_reached), SHAKEOFF_LEFT_TCP_AUTH);
 	assert_int_equal(left_reason(&able, &mptcp, &reached), SHAKEOFF_LEFT_MPTCP);

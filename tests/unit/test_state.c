@@ -227,6 +227,72 @@ static void what_the_hook_lacks_is_said(void **state)
 	assert_int_equal(service_state(&queued, &control, false, NOW), STATE_ALWAYS);
 }
 
+static void what_no_packet_reaches_is_not_protected(void **state)
+{
+	const struct service_place down = { .obstacle = OBSTACLE_DOWN, .addresses = 1 };
+	const struct service_place no_tc = { .obstacle = OBSTACLE_NO_TC, .answers = true, .addresses = 1 };
+	const struct service_place vrf = { .obstacle = OBSTACLE_VRF, .answers = true, .addresses = 1 };
+	struct shakeoff_service service = listener(), queued = queue();
+
+	(void)state;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &down), STATE_UNPROTECTED);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &down), STATE_UNPROTECTED);
+	assert_int_equal(service_state_there(STATE_NO_TC, &service, &vrf), STATE_UNPROTECTED);
+	assert_string_equal(service_reason_there(&service, STATE_UNPROTECTED, OBSTACLE_VRF).name, "vrf");
+	/* The queue handoff needs neither a tc program nor a listening socket. */
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &vrf), STATE_ALWAYS);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &no_tc), STATE_ALWAYS);
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &no_tc), STATE_NO_TC);
+	assert_string_equal(service_reason_there(&service, STATE_NO_TC, OBSTACLE_NO_TC).name, "no_tc");
+	/* What says that it is not protected goes on to say so in its own words. */
+	assert_int_equal(service_state_there(STATE_LEFT, &service, &down), STATE_LEFT);
+	assert_int_equal(service_state_there(STATE_UNSERVED, &service, &down), STATE_UNSERVED);
+}
+
+static void a_service_without_an_address_is_not_protected(void **state)
+{
+	const struct service_place nowhere = { .answers = true }, there = { .answers = true, .addresses = 1 };
+	struct shakeoff_service service = listener(), full = listener();
+
+	(void)state;
+	full.no_room = 3;
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &nowhere), STATE_NO_ADDRESS);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &full, &nowhere), STATE_NO_ROOM);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &full, &there), STATE_ALWAYS);
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &there), STATE_PEACE);
+	assert_string_equal(service_reason_there(&full, STATE_NO_ROOM, OBSTACLE_NONE).name, "no_room");
+	assert_string_equal(service_reason_there(&service, STATE_NO_ADDRESS, OBSTACLE_NONE).name, "no_address");
+}
+
+static void a_service_on_other_devices_alone_is_not_protected(void **state)
+{
+	struct service_place place = { .answers = true, .addresses = 2, .elsewhere = 2 };
+	struct shakeoff_service service = listener(), queued = queue();
+
+	(void)state;
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_ELSEWHERE);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ELSEWHERE);
+	assert_string_equal(service_reason_there(&service, STATE_ELSEWHERE, OBSTACLE_NONE).name, "elsewhere");
+	place.elsewhere = 1;
+	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_PEACE);
+}
+
+static void a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel(void **state)
+{
+	struct service_place place = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
+	struct shakeoff_service service = listener(), queued = queue();
+
+	(void)state;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_TAG_HIDDEN);
+	assert_string_equal(service_reason_there(&service, STATE_TAG_HIDDEN, OBSTACLE_NONE).name, "vlan");
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ALWAYS);
+	place.tagged = 1;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_ALWAYS);
+	place.tagged = 2;
+	place.hides_tags = false;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_ALWAYS);
+}
+
 static void a_heartbeat_of_this_very_moment_is_not_of_the_future(void **state)
 {
 	struct shakeoff_control control = { .heartbeat_ns = NOW + 1 };
@@ -340,6 +406,10 @@ int main(void)
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
 		cmocka_unit_test(a_daemon_that_was_stopped_leaves_nothing_protected),
 		cmocka_unit_test(what_the_hook_lacks_is_said),
+		cmocka_unit_test(what_no_packet_reaches_is_not_protected),
+		cmocka_unit_test(a_service_without_an_address_is_not_protected),
+		cmocka_unit_test(a_service_on_other_devices_alone_is_not_protected),
+		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel),
 		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
 						slots_setup, slots_teardown),

@@ -12,6 +12,8 @@
 #include "common/cleanup.h"
 #include "common/link.h"
 
+#include <linux/if_bonding.h> /* after net/if.h, which has half of it */
+
 #define DUMP_TRIES 5
 
 struct links {
@@ -51,32 +53,65 @@ static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 	}
 }
 
-/* The master's kind: linux, drivers/net/vrf.c. */
-static void read_info(const struct nlattr *nest, struct link_entry *entry)
+/* linux, drivers/net/bonding/bond_netlink.c: bond_fill_slave_info() */
+static void read_member(const struct nlattr *nest, struct link_entry *entry)
 {
 	const struct nlattr *attr;
 
+	mnl_attr_for_each_nested(attr, nest)
+		if (mnl_attr_get_type(attr) == IFLA_BOND_SLAVE_STATE && mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
+			entry->inactive = mnl_attr_get_u8(attr) == BOND_STATE_BACKUP;
+}
+
+/* Its own kind, and its master's. */
+static void read_info(const struct nlattr *nest, struct link_entry *entry)
+{
+	const struct nlattr *attr, *member = NULL;
+	const char *master = "";
+
 	mnl_attr_for_each_nested(attr, nest) {
-		if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND &&
-		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
-			entry->in_vrf = !strcmp(mnl_attr_get_str(attr), "vrf");
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_INFO_KIND:
+			if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+				strncpy(entry->kind, mnl_attr_get_str(attr), sizeof(entry->kind) - 1);
+			break;
+		case IFLA_INFO_SLAVE_KIND:
+			if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+				master = mnl_attr_get_str(attr);
+			break;
+		case IFLA_INFO_SLAVE_DATA: member = attr; break;
+		}
 	}
+	entry->in_vrf = !strcmp(master, "vrf");
+	if (member && !strcmp(master, "bond"))
+		read_member(member, entry);
+}
+
+static bool is_up(const struct ifinfomsg *info)
+{
+	return (info->ifi_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 
 void link_parse(const struct nlmsghdr *header, struct link_entry *entry)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
 	const struct nlattr *attr;
+	bool lower_is_elsewhere = false;
 
-	*entry = (struct link_entry){ .ifindex = info->ifi_index };
+	*entry = (struct link_entry){ .ifindex = info->ifi_index, .type = info->ifi_type, .up = is_up(info) };
 	mnl_attr_for_each(attr, header, sizeof(*info)) {
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_IFNAME: strncpy(entry->name, mnl_attr_get_str(attr), sizeof(entry->name) - 1); break;
 		case IFLA_MTU: entry->mtu = nested_u32(attr); break;
+		case IFLA_MASTER: entry->master = nested_u32(attr); break;
+		case IFLA_LINK: entry->lower = nested_u32(attr); break;
+		case IFLA_LINK_NETNSID: lower_is_elsewhere = true; break;
 		case IFLA_XDP: read_xdp(attr, entry); break;
 		case IFLA_LINKINFO: read_info(attr, entry); break;
 		}
 	}
+	if (lower_is_elsewhere || entry->lower == entry->ifindex)
+		entry->lower = 0;
 }
 
 static int read_link(const struct nlmsghdr *header, void *context)
@@ -94,8 +129,8 @@ static int read_link(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-/* Asks for one interface (by name) or for all (NULL). */
-static int query(const char *name, struct links *links)
+/* Asks for one interface, by name or by number, or for all (NULL and 0). */
+static int query(const char *name, unsigned int ifindex, struct links *links)
 {
 	cleanup_socket struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	/* An answer about one interface with many virtual functions can exceed libmnl's usual size. */
@@ -112,10 +147,11 @@ static int query(const char *name, struct links *links)
 
 	request = mnl_nlmsg_put_header(buffer);
 	request->nlmsg_type = RTM_GETLINK;
-	request->nlmsg_flags = NLM_F_REQUEST | (name ? NLM_F_ACK : NLM_F_DUMP);
+	request->nlmsg_flags = NLM_F_REQUEST | (name || ifindex ? NLM_F_ACK : NLM_F_DUMP);
 	request->nlmsg_seq = sequence;
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 	info->ifi_family = AF_UNSPEC;
+	info->ifi_index = (int)ifindex;
 	if (name)
 		mnl_attr_put_strz(request, IFLA_IFNAME, name);
 	mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -132,20 +168,27 @@ static int query(const char *name, struct links *links)
 	return result < 0 ? -errno : 0;
 }
 
-int link_get(const char *name, struct link_entry *entry)
+static int get(const char *name, unsigned int ifindex, struct link_entry *entry)
 {
 	struct links links = { 0 };
-	int result;
+	int result = query(name, ifindex, &links);
 
-	if (!*name || strlen(name) >= IFNAMSIZ)
-		return -ENODEV;
-	result = query(name, &links);
 	if (!result && links.count != 1)
 		result = -ENODEV;
 	if (!result)
 		*entry = links.entries[0];
 	free(links.entries);
 	return result;
+}
+
+int link_get(const char *name, struct link_entry *entry)
+{
+	return !*name || strlen(name) >= IFNAMSIZ ? -ENODEV : get(name, 0, entry);
+}
+
+int link_get_index(unsigned int ifindex, struct link_entry *entry)
+{
+	return ifindex ? get(NULL, ifindex, entry) : -ENODEV;
 }
 
 int link_list(struct link_entry **list, size_t *count)
@@ -156,7 +199,7 @@ int link_list(struct link_entry **list, size_t *count)
 	/* The kernel says so when interfaces came or went during the dump. */
 	for (int i = 0; i < DUMP_TRIES && result == -EINTR; i++) {
 		links.count = 0;
-		result = query(NULL, &links);
+		result = query(NULL, 0, &links);
 	}
 	if (result) {
 		free(links.entries);

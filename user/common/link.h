@@ -11,12 +11,20 @@
 /* The hooks of an interface: the driver's, the generic one, and the card's own. */
 enum link_xdp { LINK_XDP_DRIVER, LINK_XDP_GENERIC, LINK_XDP_OFFLOAD, LINK_XDP_COUNT };
 
+#define LINK_KIND_LEN 16
+
 struct link_entry {
 	unsigned int ifindex;
 	char name[IFNAMSIZ];
 	uint32_t mtu;
 	uint32_t prog_id[LINK_XDP_COUNT]; /* 0: none */
+	uint16_t type;                    /* ARPHRD_* */
+	char kind[LINK_KIND_LEN];         /* as `ip -d link` shows it: "bond", "vlan", "tun"; "" for a card */
+	unsigned int master;              /* ifindex of the bridge, bond or VRF that it is a port of; 0: none */
+	unsigned int lower;               /* ifindex of the device below it in this network namespace; 0: none */
 	bool in_vrf;                      /* a port of a VRF device */
+	bool inactive;                    /* a member of a bond, which drops what comes in by it */
+	bool up;                          /* it is up, and has a carrier */
 };
 
 struct nlmsghdr;
@@ -26,6 +34,9 @@ void link_parse(const struct nlmsghdr *header, struct link_entry *entry);
 
 /* One interface of this network namespace: -ENODEV without it. */
 int link_get(const char *name, struct link_entry *entry);
+
+/* The same by its number, whatever it is called now. */
+int link_get_index(unsigned int ifindex, struct link_entry *entry);
 
 /* Every interface of this network namespace. *list is malloc()ed. */
 int link_list(struct link_entry **list, size_t *count);

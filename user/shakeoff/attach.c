@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/datapath_lists.h"
+#include "common/device.h"
 #include "common/list_lock.h"
 #include "common/log.h"
 #include "shakeoff/command.h"
@@ -146,6 +147,52 @@ static void tell_daemon(struct datapath *datapath)
 		printf("No daemon is running: start `shakeoffd --config FILE`.\n");
 }
 
+/* Before anything is changed: whether the device can be served at all. */
+static int check_device(const char *ifname)
+{
+	struct topology topology = { 0 };
+	char sentence[DEVICE_SENTENCE];
+	int error = topology_read(&topology), status = STATUS_OK;
+
+	for (size_t i = 0; i < topology.count && !error; i++) {
+		if (strcmp(topology.list[i].name, ifname) ||
+		    !device_refuses(&topology, &topology.list[i], sentence, sizeof(sentence)))
+			continue;
+		log_error("attach: %s", sentence);
+		status = STATUS_FAILURE;
+	}
+	topology_free(&topology);
+	return error ? command_fail("attach", ifname, error) : status;
+}
+
+/* What is served there all the same less than the reader may think. */
+static void warn_of_device(const char *ifname)
+{
+	struct topology topology = { 0 };
+	char sentence[DEVICE_SENTENCE];
+	const struct link_entry *master;
+
+	if (topology_read(&topology))
+		return;
+	for (size_t i = 0; i < topology.count; i++) {
+		const struct link_entry *device = &topology.list[i];
+
+		if (strcmp(device->name, ifname))
+			continue;
+		master = topology_find(&topology, device->master);
+		if (device->in_vrf && master)
+			log_warn(
+				"attach: %s belongs to the VRF %s: servers that listen are left to the kernel there, which looks "
+				"their sockets up for the VRF",
+				ifname, master->name);
+		if (device_hides_tags(&topology, device, sentence, sizeof(sentence)))
+			log_warn("attach: %s", sentence);
+		if (device_has_open_sibling(&topology, device, sentence, sizeof(sentence)))
+			log_warn("attach: %s", sentence);
+	}
+	topology_free(&topology);
+}
+
 static int attach(const struct options *options)
 {
 	struct datapath_attachment present;
@@ -158,6 +205,8 @@ static int attach(const struct options *options)
 	result = datapath_look(options->ifname, &present);
 	if (result && result != -ENOENT)
 		return command_fail("attach", options->ifname, result);
+	if (check_device(options->ifname))
+		return STATUS_FAILURE;
 	there = !result && !options->replace;
 	if (there && !is_as_wanted(options, &present))
 		return STATUS_FAILURE;
@@ -175,6 +224,7 @@ static int attach(const struct options *options)
 	if (!result) {
 		take_up_lists(datapath);
 		tell_attached(&present, there ? "already attached" : "attached");
+		warn_of_device(options->ifname);
 		tell_daemon(datapath);
 	}
 	datapath_close(datapath);

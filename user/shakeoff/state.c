@@ -25,6 +25,37 @@ const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT] = {
 #undef X
 };
 
+const struct service_reason obstacle_table[OBSTACLE_COUNT] = {
+#define X(constant, name, column, help) [constant] = { name, help },
+	INTERFACE_OBSTACLES(X)
+#undef X
+};
+
+const struct service_reason reason_no_room = {
+	"no_room",
+	"the hook's table of addresses is full: low ports come first, and `exclude =` leaves out what needs no protection",
+};
+const struct service_reason reason_no_address = { "no_address", "no address of this host leads to it" };
+const struct service_reason reason_elsewhere = {
+	"elsewhere",
+	"its address is on a device that shakeoff is not attached to: what comes in there is not protected",
+};
+const struct service_reason reason_tag_hidden = {
+	"vlan",
+	"a VLAN device's address: frames whose tag the hook does not see are left to the kernel",
+};
+
+const char *obstacle_column(enum interface_obstacle obstacle)
+{
+	static const char *const columns[OBSTACLE_COUNT] = {
+#define X(constant, name, column, help) [constant] = column,
+		INTERFACE_OBSTACLES(X)
+#undef X
+	};
+
+	return columns[obstacle];
+}
+
 static uint64_t age(uint64_t now_ns, uint64_t then_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;
@@ -87,6 +118,44 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 	if (in_flood(service, now_ns))
 		return STATE_FLOOD;
 	return service_drops_strays(service, now_ns) ? STATE_STRAYS : STATE_PEACE;
+}
+
+enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
+				       const struct service_place *place)
+{
+	bool listener = service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+
+	switch (state) {
+	case STATE_NO_TC:
+	case STATE_FLOOD:
+	case STATE_STRAYS:
+	case STATE_ALWAYS:
+	case STATE_PEACE: break;
+	default: return state;
+	}
+	if (listener ? place->obstacle != OBSTACLE_NONE : !place->answers)
+		return place->obstacle == OBSTACLE_NO_TC && listener ? STATE_NO_TC : STATE_UNPROTECTED;
+	if (!place->addresses)
+		return service->no_room ? STATE_NO_ROOM : STATE_NO_ADDRESS;
+	if (place->elsewhere == place->addresses)
+		return STATE_ELSEWHERE;
+	if (place->hides_tags && place->tagged == place->addresses && listener)
+		return STATE_TAG_HIDDEN;
+	return state;
+}
+
+struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
+					   enum interface_obstacle obstacle)
+{
+	switch (state) {
+	case STATE_NO_TC:
+	case STATE_UNPROTECTED: return obstacle_table[obstacle];
+	case STATE_NO_ROOM: return reason_no_room;
+	case STATE_NO_ADDRESS: return reason_no_address;
+	case STATE_ELSEWHERE: return reason_elsewhere;
+	case STATE_TAG_HIDDEN: return reason_tag_hidden;
+	default: return service_reason(service, state);
+	}
 }
 
 struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state)

@@ -26,6 +26,11 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_DAEMON_DOWN, "daemon down", "without their daemon", COLOUR_BAD)                                        \
 	X(STATE_NO_KEYS, "waiting for keys", "waiting for keys", COLOUR_BAD)                                           \
 	X(STATE_NO_TC, "no tc program", "without a tc program", COLOUR_BAD)                                            \
+	X(STATE_UNPROTECTED, "not protected", "not protected", COLOUR_BAD)                                             \
+	X(STATE_NO_ROOM, "no room", "without room", COLOUR_BAD)                                                        \
+	X(STATE_NO_ADDRESS, "no address", "without an address", COLOUR_WARN)                                           \
+	X(STATE_ELSEWHERE, "not protected", "on other devices", COLOUR_BAD)                                            \
+	X(STATE_TAG_HIDDEN, "left to the kernel", "behind a VLAN", COLOUR_WARN)                                        \
 	X(STATE_LEFT, "left to the kernel", "left to the kernel", COLOUR_WARN)                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
 	X(STATE_UNSERVED, "unserved", "unserved", COLOUR_WARN)                                                         \
@@ -51,6 +56,49 @@ extern const struct service_state_info service_state_table[SERVICE_STATE_COUNT];
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
 				 bool admits, uint64_t now_ns);
 
+/*
+ * Why what comes in by an interface is not answered for listening sockets. X(CONSTANT, name, in the table of interfaces, help); what
+ * is nearer to working comes later.
+ */
+/* clang-format off */
+#define INTERFACE_OBSTACLES(X)                                                                                         \
+	X(OBSTACLE_NONE, "", "yes", "")                                                                                \
+	X(OBSTACLE_NO_ETHERNET, "no_ethernet", "no: no Ethernet header",                                               \
+	  "the device carries packets without an Ethernet header: attach to the Ethernet devices of this host")        \
+	X(OBSTACLE_VRF_DEVICE, "vrf_device", "no: a VRF's own device",                                                 \
+	  "no packet comes in by a VRF's own device: attach to its ports")                                             \
+	X(OBSTACLE_KERNEL, "old_kernel", "no: needs Linux 6.9", "this kernel has no bpf_sk_assign_tcp_reqsk")              \
+	X(OBSTACLE_VRF, "vrf", "no: in a VRF",                                                                         \
+	  "the interface belongs to a VRF, for which the kernel looks sockets up; the hook does not find them")        \
+	X(OBSTACLE_NOT_NAMED, "not_named", "no: not shakeoffd's",                                                      \
+	  "the daemon's configuration does not name the interface, or the daemon has lost it: its log says more")      \
+	X(OBSTACLE_NO_TC, "no_tc", "no: no tc program",                                                                \
+	  "the XDP program has no tc program beside it: `shakeoff attach IFACE`, or shakeoffd, puts it there")         \
+	X(OBSTACLE_NOT_YET, "not_yet", "not yet", "the daemon has not taken the interface up yet")                     \
+	X(OBSTACLE_DOWN, "down", "no: it is down", "the interface is down, or has no carrier: nothing comes in")
+/* clang-format on */
+
+enum interface_obstacle {
+#define X(constant, name, column, help) constant,
+	INTERFACE_OBSTACLES(X)
+#undef X
+		OBSTACLE_COUNT
+};
+
+/* Where a service is reached. */
+struct service_place {
+	enum interface_obstacle obstacle; /* of the interface that is nearest to working; NONE: one does */
+	bool answers; /* for services with the queue handoff, which need no tc program: an interface is known to the hook */
+	bool hides_tags;  /* VLAN tags may be beside the frames */
+	size_t addresses; /* that lead to it */
+	size_t tagged;    /* of these, those of VLAN devices */
+	size_t elsewhere; /* and those of devices by which nothing comes to the hook */
+};
+
+/* What is left of a state that says that the service is protected, where it cannot be reached through the hook. */
+enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
+				       const struct service_place *place);
+
 /* A reason's name, and what it means. */
 struct service_reason {
 	const char *name;
@@ -59,9 +107,16 @@ struct service_reason {
 extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
 extern const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT];
 extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
+extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
+extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
+
+/* "yes", or why not: in the table of interfaces. */
+const char *obstacle_column(enum interface_obstacle obstacle);
 
 /* Why it is in that state; both texts are "" where the state says all. */
 struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state);
+struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
+					   enum interface_obstacle obstacle);
 
 /* Whether segments of no socket are dropped though nothing else is; and what came when it began. In every state. */
 bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns);

@@ -8,13 +8,6 @@
 #include "shakeoff/service_list.h"
 #include "shakeoff/view.h"
 
-static const char *const admits_names[] = {
-	[VIEW_ADMITS] = "yes",
-	[VIEW_ADMITS_NOT_YET] = "not yet",
-	[VIEW_ADMITS_NO_PROGRAM] = "no: no tc program",
-	[VIEW_ADMITS_NO_KERNEL] = "no: needs Linux 6.9",
-};
-
 static const char *owner_name(const struct datapath_attachment *attachment)
 {
 	enum datapath_owner owner;
@@ -47,7 +40,8 @@ static uint64_t uptime_ns(const struct view *view, const struct view_datapath *d
 
 /* ---------------------------------------------------------------------------------------- people: interfaces, daemon */
 
-static void add_interface(struct table *table, const struct datapath_attachment *attachment, enum view_admits admits)
+static void add_interface(struct table *table, const struct datapath_attachment *attachment,
+			  enum interface_obstacle obstacle)
 {
 	bool ours = attachment->ours;
 
@@ -61,8 +55,7 @@ static void add_interface(struct table *table, const struct datapath_attachment 
 	else
 		table_cell(table, "-");
 	if (ours && !is_other_version(attachment))
-		table_cell_coloured(table, admits == VIEW_ADMITS ? COLOUR_GOOD : COLOUR_WARN, "%s",
-				    admits_names[admits]);
+		table_cell_coloured(table, obstacle ? COLOUR_WARN : COLOUR_GOOD, "%s", obstacle_column(obstacle));
 	else
 		table_cell(table, "-");
 	if (is_other_version(attachment))
@@ -80,7 +73,7 @@ static void print_interfaces(const struct view *view, const char *ifname)
 
 	for (size_t i = 0; i < view->attachment_count; i++)
 		if (!ifname || !strcmp(ifname, view->attachments[i].ifname))
-			add_interface(table, &view->attachments[i], view->admits[i]);
+			add_interface(table, &view->attachments[i], view->obstacles[i]);
 	table_print(table, stdout);
 	table_free(table);
 }
@@ -146,10 +139,12 @@ static void print_summary(const struct service_row *rows, size_t count)
 }
 
 /* Strays may be dropped in any state: then it is said beside the state's own reason. */
-static void add_reason(struct table *table, const struct view *view, const struct shakeoff_service *service,
-		       enum service_state state)
+static void add_reason(struct table *table, const struct view *view, const struct view_datapath *datapath,
+		       const struct service_row *row)
 {
-	const char *why = service_reason(service, state).name;
+	const struct shakeoff_service *service = row->service;
+	enum service_state state = row->rank;
+	const char *why = view_service_reason(datapath, row->id, state).name;
 
 	if (state == STATE_STRAYS || !service_drops_strays(service, view->now_ns))
 		table_cell(table, "%s", why);
@@ -170,7 +165,7 @@ static void add_service(struct table *table, const struct view *view, const stru
 		text_duration(age_ns, since, sizeof(since));
 	table_cell(table, "%s", service->name);
 	table_cell_coloured(table, service_state_table[state].colour, "%s", service_state_table[state].name);
-	add_reason(table, view, service, state);
+	add_reason(table, view, datapath, row);
 	table_cell(table, "%s", since);
 	table_cell(table, "%s", service_handoff_name(service));
 	table_cell(table, "%s", service->flags & SHAKEOFF_SERVICE_DISCOVERED ? "discovered" : "configured");
@@ -179,48 +174,80 @@ static void add_service(struct table *table, const struct view *view, const stru
 	table_cell(table, "%s", addresses);
 }
 
-static bool any_has(const struct view *view, const struct service_row *rows, size_t count, const char *reason)
+static bool any_has(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
+		    size_t count, const char *reason)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(service_reason(rows[i].service, rows[i].rank).name, reason) ||
+		if (!strcmp(view_service_reason(datapath, rows[i].id, rows[i].rank).name, reason) ||
 		    (service_drops_strays(rows[i].service, view->now_ns) &&
 		     !strcmp(service_strays(rows[i].service).name, reason)))
 			return true;
 	return false;
 }
 
-static void print_reason(const struct view *view, const struct service_row *rows, size_t count,
-			 const struct service_reason *reason, const char **before)
+static void print_reason(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
+			 size_t count, const struct service_reason *reason, const char **before)
 {
-	if (!any_has(view, rows, count, reason->name))
+	if (!any_has(view, datapath, rows, count, reason->name))
 		return;
 	printf("%s%s: %s\n", *before, reason->name, reason->help);
 	*before = "";
 }
 
-static bool any_address_left(const struct view_datapath *datapath)
+static bool is_left(const struct view_address *address)
 {
-	for (size_t i = 0; i < datapath->address_count; i++)
-		if (datapath->addresses[i].left)
-			return true;
-	return false;
+	return address->left;
+}
+
+static bool is_elsewhere(const struct view_address *address)
+{
+	return address->elsewhere;
+}
+
+static bool is_tagged(const struct view_address *address)
+{
+	return address->tagged;
+}
+
+/* What a word behind an address means, if one has it. */
+static void print_mark(const struct view_datapath *datapath, bool (*has)(const struct view_address *address),
+		       const char *mark, const char *help, const char **before)
+{
+	for (size_t i = 0; i < datapath->address_count; i++) {
+		if (!has(&datapath->addresses[i]))
+			continue;
+		printf("%s(%s): %s\n", *before, mark, help);
+		*before = "";
+		return;
+	}
 }
 
 /* What the names in the column "Why" mean, of those that occur. */
 static void print_reasons(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
 			  size_t count)
 {
+	bool bridged = any_has(view, datapath, rows, count, left_table[SHAKEOFF_LEFT_BRIDGE].name);
 	const char *before = "\n";
+	char left[512];
 
 	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
-		print_reason(view, rows, count, &cause_table[i], &before);
+		print_reason(view, datapath, rows, count, &cause_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_STRAY_KIND_COUNT; i++)
-		print_reason(view, rows, count, &stray_table[i], &before);
+		print_reason(view, datapath, rows, count, &stray_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
-		print_reason(view, rows, count, &left_table[i], &before);
-	if (any_address_left(datapath))
-		printf("%s(left): this address is left to the kernel: %s; or %s\n", before,
-		       left_table[SHAKEOFF_LEFT_NETFILTER].help, left_table[SHAKEOFF_LEFT_ROUTE].help);
+		print_reason(view, datapath, rows, count, &left_table[i], &before);
+	for (size_t i = 1; i < OBSTACLE_COUNT; i++)
+		print_reason(view, datapath, rows, count, &obstacle_table[i], &before);
+	print_reason(view, datapath, rows, count, &reason_no_room, &before);
+	print_reason(view, datapath, rows, count, &reason_no_address, &before);
+	print_reason(view, datapath, rows, count, &reason_tag_hidden, &before);
+	print_reason(view, datapath, rows, count, &reason_elsewhere, &before);
+	print_mark(datapath, is_elsewhere, "elsewhere", reason_elsewhere.help, &before);
+	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
+	snprintf(left, sizeof(left), "this address is left to the kernel: %s; or %s",
+		 left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
+		 left_table[SHAKEOFF_LEFT_ROUTE].help);
+	print_mark(datapath, is_left, "left", left, &before);
 }
 
 static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)
@@ -236,6 +263,53 @@ static void print_guessed(const struct view *view, const struct service_row *row
 		text_duration(age_ns, since, sizeof(since));
 		printf("%s%s: an ACK flood guesses its cookies, since %s\n", before, rows[i].service->name, since);
 		before = "";
+	}
+}
+
+/* A table that is full is nobody's fault, but what is missing of it has to be known. */
+static void print_no_room(const struct service_row *rows, size_t count)
+{
+	const char *before = "\n";
+	size_t total = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct shakeoff_service *service = rows[i].service;
+		char endpoint[TEXT_ENDPOINT];
+		struct in6_addr first;
+
+		if (!service->no_room)
+			continue;
+		memcpy(&first, service->no_room_address, sizeof(first));
+		text_endpoint(&first, service->no_room_port, endpoint, sizeof(endpoint));
+		printf("%s%s%s: %" PRIu32 " of its addresses find no room, from %s on%s\n", before,
+		       colour_begin(COLOUR_BAD), service->name, service->no_room, endpoint, colour_end(COLOUR_BAD));
+		before = "";
+		total += service->no_room;
+	}
+	if (total)
+		printf("The hook's table of addresses is full (%u of a family): %zu addresses and ports have no room, and stay the "
+		       "kernel's\n",
+		       SHAKEOFF_MAX_ADDRESSES, total);
+}
+
+/* Interfaces at which not all is as it looks. */
+static void print_devices(const struct view *view, const char *ifname)
+{
+	for (size_t i = 0; i < view->attachment_count; i++) {
+		const struct datapath_attachment *attachment = &view->attachments[i];
+		const struct link_entry *device = topology_find(&view->topology, attachment->ifindex);
+		enum interface_obstacle obstacle = view->obstacles[i];
+		char sentence[DEVICE_SENTENCE];
+
+		if (!attachment->ours || is_other_version(attachment) || !device ||
+		    (ifname && strcmp(ifname, attachment->ifname)))
+			continue;
+		if (obstacle)
+			printf("%s: %s\n", attachment->ifname, obstacle_table[obstacle].help);
+		if (device_hides_tags(&view->topology, device, sentence, sizeof(sentence)))
+			printf("%s\n", sentence);
+		if (device_has_open_sibling(&view->topology, device, sentence, sizeof(sentence)))
+			printf("%s\n", sentence);
 	}
 }
 
@@ -266,6 +340,7 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	if (shown < count)
 		printf("and %zu more: --all lists them\n", count - shown);
 	print_reasons(view, datapath, rows, shown);
+	print_no_room(rows, count);
 	print_guessed(view, rows, count);
 	return STATUS_OK;
 }
@@ -275,6 +350,7 @@ static int print_people(const struct view *view, const struct options *options)
 	int status = STATUS_OK;
 
 	print_interfaces(view, options->ifname);
+	print_devices(view, options->ifname);
 	for (size_t i = 0; i < view->datapath_count && !status; i++) {
 		const struct view_datapath *datapath = &view->datapaths[i];
 
@@ -290,7 +366,7 @@ static int print_people(const struct view *view, const struct options *options)
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
-static json_t *interface_json(const struct datapath_attachment *attachment, enum view_admits admits)
+static json_t *interface_json(const struct datapath_attachment *attachment, enum interface_obstacle obstacle)
 {
 	json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:b}", "name", attachment->ifname, "ifindex",
 				   (json_int_t)attachment->ifindex, "mode", attachment->native ? "native" : "generic",
@@ -303,7 +379,8 @@ static json_t *interface_json(const struct datapath_attachment *attachment, enum
 		json_object_set_new(object, "datapath", json_integer(attachment->control_id));
 		json_object_set_new(object, "admit_id",
 				    attachment->admit_id ? json_integer(attachment->admit_id) : json_null());
-		json_object_set_new(object, "admits", json_boolean(admits == VIEW_ADMITS));
+		json_object_set_new(object, "admits", json_boolean(!obstacle));
+		json_object_set_new(object, "why", json_string(obstacle_table[obstacle].name));
 	}
 	return object;
 }
@@ -336,9 +413,8 @@ static json_t *age_json(const struct view *view, uint64_t then_ns)
 }
 
 static void add_engagement(json_t *object, const struct view *view, const struct shakeoff_service *service,
-			   enum service_state state)
+			   enum service_state state, struct service_reason reason)
 {
-	struct service_reason reason = service_reason(service, state);
 	bool engaged = state == STATE_FLOOD || state == STATE_ALWAYS;
 
 	json_object_set_new(object, "why", json_string(reason.name));
@@ -383,7 +459,8 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   "addresses", view_addresses_json(datapath, row->id));
 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
-	add_engagement(object, view, service, state);
+	json_object_set_new(object, "no_room", json_integer(service->no_room));
+	add_engagement(object, view, service, state, view_service_reason(datapath, row->id, state));
 	json_object_set_new(object, "guessed_age_ms",
 			    age_json(view,
 				     service_guessed(service, view->now_ns, &guessed_ns) ? service->guessed_ns : 0));
@@ -423,7 +500,7 @@ static int print_json(const struct view *view, const char *ifname)
 
 	for (size_t i = 0; i < view->attachment_count; i++)
 		if (!ifname || !strcmp(ifname, view->attachments[i].ifname))
-			json_array_append_new(interfaces, interface_json(&view->attachments[i], view->admits[i]));
+			json_array_append_new(interfaces, interface_json(&view->attachments[i], view->obstacles[i]));
 	for (size_t i = 0; i < view->datapath_count; i++)
 		json_array_append_new(datapaths, datapath_json(view, &view->datapaths[i]));
 	return json_print(json_pack("{s:o, s:o}", "interfaces", interfaces, "datapaths", datapaths));
@@ -454,6 +531,9 @@ const struct command command_status = {
 		"  dropping strays     peace, but for segments that belong to no connection, of which there are too many\n"
 		"  left to the kernel  only the kernel can make its handshakes; the hook bounds its SYNs a second\n"
 		"  unserved            nobody listens: its packets are left to the kernel\n"
+		"  not protected       nothing that comes in is answered: Why says what is in the way\n"
+		"  no room             the hook's table of addresses is full\n"
+		"  no address          no address of this host leads to it\n"
 		"  waiting for a server, waiting for keys, no tc program, daemon down\n"
 		"\n"
 		"Services in a flood come first, those in peace last, and configured services before discovered ones.\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ static int add_address(void *context, const struct in6_addr *address, uint16_t p
 		.address = *address,
 		.port = port,
 		.left = value & SHAKEOFF_ADDRESS_LEFT,
-		.service = value & ~SHAKEOFF_ADDRESS_LEFT,
+		.tagged = value & SHAKEOFF_ADDRESS_TAGGED,
+		.service = value & ~SHAKEOFF_ADDRESS_FLAGS,
 	};
 	return 0;
 }
@@ -107,13 +109,17 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 	const struct view_address *const *list;
 	size_t count = view_addresses_of(datapath, service, &list), used = 0;
 
-	snprintf(text, size, "none of this host's");
+	snprintf(text, size, datapath->services[service].no_room ? "none" : "none of this host's");
 	for (size_t i = 0; i < count; i++) {
-		char endpoint[TEXT_ENDPOINT + sizeof(" (left)")];
+		char endpoint[TEXT_ENDPOINT + sizeof(" (elsewhere)")];
 
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, TEXT_ENDPOINT);
 		if (list[i]->left)
 			strcat(endpoint, " (left)");
+		else if (list[i]->elsewhere)
+			strcat(endpoint, " (elsewhere)");
+		else if (list[i]->tagged)
+			strcat(endpoint, " (tagged)");
 		if (used + 1 + strlen(endpoint) + sizeof(" and 65536 more") > size) {
 			snprintf(text + used, size - used, " and %zu more", count - i);
 			break;
@@ -184,19 +190,60 @@ static struct view_datapath *find_datapath(struct view *view, uint32_t control_i
 	return NULL;
 }
 
-static enum view_admits attachment_admits(const struct view_datapath *datapath,
-					  const struct datapath_attachment *attachment)
+/* A daemon that has started takes up what is its own within this time. */
+#define TAKE_UP_NS 5000000000ull
+
+/* Why the hook has no profile of an interface. */
+static enum interface_obstacle why_unknown(const struct view_datapath *datapath)
+{
+	uint64_t age_ns, now_ns = view_clock_ns(), started_ns = datapath->control.started_ns;
+
+	return daemon_state(&datapath->control, now_ns, &age_ns) == DAEMON_ALIVE && now_ns - started_ns > TAKE_UP_NS ?
+		       OBSTACLE_NOT_NAMED :
+		       OBSTACLE_NOT_YET;
+}
+
+/* Whether the hook knows the members of a bond at which its program runs. */
+static bool knows_members(const struct view *view, const struct view_datapath *datapath,
+			  const struct link_entry *device)
 {
 	struct shakeoff_interface profile;
 
-	if (!attachment->admit_id)
-		return datapath_can_admit() ? VIEW_ADMITS_NO_PROGRAM : VIEW_ADMITS_NO_KERNEL;
-	if (datapath_interface_get(datapath->datapath, attachment->ifindex, &profile) || !profile.admits)
-		return VIEW_ADMITS_NOT_YET;
-	return VIEW_ADMITS;
+	for (size_t i = 0; i < view->topology.count && device_runs_at_members(device); i++)
+		if (view->topology.list[i].master == device->ifindex &&
+		    datapath_interface_get(datapath->datapath, view->topology.list[i].ifindex, &profile))
+			return false;
+	return true;
 }
 
-static int add_datapath(struct view *view, const struct datapath_attachment *attachment, enum view_admits *admits)
+static enum interface_obstacle find_obstacle(const struct view *view, struct view_datapath *datapath,
+					     const struct datapath_attachment *attachment)
+{
+	const struct link_entry *device = topology_find(&view->topology, attachment->ifindex);
+	struct shakeoff_interface profile;
+	char sentence[DEVICE_SENTENCE];
+	bool known = !datapath_interface_get(datapath->datapath, attachment->ifindex, &profile);
+
+	if (device && !device_is_served(device))
+		return device_has_ethernet_header(device) ? OBSTACLE_VRF_DEVICE : OBSTACLE_NO_ETHERNET;
+	known = known && (!device || knows_members(view, datapath, device));
+	datapath->answers |= known && (!device || device->up);
+	datapath->hides_tags |= device && device_hides_tags(&view->topology, device, sentence, sizeof(sentence));
+	if (!datapath_can_admit())
+		return OBSTACLE_KERNEL;
+	if (device && device->in_vrf)
+		return OBSTACLE_VRF;
+	if (!known)
+		return why_unknown(datapath);
+	if (!attachment->admit_id)
+		return OBSTACLE_NO_TC;
+	if (!profile.admits)
+		return OBSTACLE_NOT_YET;
+	return device && !device->up ? OBSTACLE_DOWN : OBSTACLE_NONE;
+}
+
+static int add_datapath(struct view *view, const struct datapath_attachment *attachment,
+			enum interface_obstacle *obstacle)
 {
 	struct view_datapath *datapath = find_datapath(view, attachment->control_id);
 	int result;
@@ -213,9 +260,76 @@ static int add_datapath(struct view *view, const struct datapath_attachment *att
 			return result;
 	}
 	name_interface(datapath, attachment->ifname);
-	*admits = attachment_admits(datapath, attachment);
-	datapath->admits |= *admits == VIEW_ADMITS;
+	*obstacle = find_obstacle(view, datapath, attachment);
+	datapath->works |= *obstacle == OBSTACLE_NONE;
+	if (*obstacle > datapath->obstacle)
+		datapath->obstacle = *obstacle;
 	return 0;
+}
+
+/* Whether packets for a device's addresses come in by an interface of the datapath. */
+static bool comes_in(const struct view *view, const struct view_datapath *datapath, const struct link_entry *device)
+{
+	for (size_t i = 0; i < view->attachment_count; i++) {
+		const struct datapath_attachment *attachment = &view->attachments[i];
+		const struct link_entry *below = topology_find(&view->topology, attachment->ifindex);
+
+		if (attachment->ours && attachment->control_id == datapath->control_id && below &&
+		    device_is_served(below) && device_is_reached(&view->topology, device, below))
+			return true;
+	}
+	return false;
+}
+
+/* An address and port of the datapath has every port of the address beside it. */
+static void mark_elsewhere(struct view_datapath *datapath, const struct in6_addr *address, bool elsewhere)
+{
+	struct view_address first = { .address = *address };
+	size_t low = 0, high = datapath->address_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_addresses(&datapath->addresses[middle], &first) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < datapath->address_count && IN6_ARE_ADDR_EQUAL(&datapath->addresses[low].address, address); low++)
+		datapath->addresses[low].elsewhere = elsewhere;
+}
+
+static bool map_address(const struct sockaddr *of, struct in6_addr *address)
+{
+	static const struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	if (!of || (of->sa_family != AF_INET && of->sa_family != AF_INET6))
+		return false;
+	*address = of->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)of)->sin6_addr : mapped;
+	if (of->sa_family == AF_INET)
+		memcpy(&address->s6_addr[12], &((const struct sockaddr_in *)(const void *)of)->sin_addr, 4);
+	return true;
+}
+
+/* Of an address that is on several devices one that works is enough: those are looked at last. */
+static void find_elsewhere(const struct view *view, struct view_datapath *datapath)
+{
+	struct ifaddrs *list;
+	struct in6_addr address;
+
+	if (getifaddrs(&list))
+		return;
+	for (int works = 0; works < 2; works++) {
+		for (const struct ifaddrs *each = list; each; each = each->ifa_next) {
+			const struct link_entry *device = topology_find(&view->topology,
+									if_nametoindex(each->ifa_name));
+
+			if (device && map_address(each->ifa_addr, &address) &&
+			    comes_in(view, datapath, device) == works)
+				mark_elsewhere(datapath, &address, !works);
+		}
+	}
+	freeifaddrs(list);
 }
 
 static bool is_wanted(const struct view *view, const struct datapath_attachment *attachment, const char *ifname)
@@ -271,20 +385,25 @@ int view_open(struct view *view, const char *what, const char *ifname)
 	if (result)
 		return command_fail(what, NULL, result);
 	view->datapaths = calloc(view->attachment_count + 1, sizeof(*view->datapaths));
-	view->admits = calloc(view->attachment_count + 1, sizeof(*view->admits));
-	if (!view->datapaths || !view->admits)
+	view->obstacles = calloc(view->attachment_count + 1, sizeof(*view->obstacles));
+	if (!view->datapaths || !view->obstacles)
 		return command_fail(what, NULL, -ENOMEM);
+	result = topology_read(&view->topology);
+	if (result)
+		return command_fail(what, NULL, result);
 
 	for (size_t i = 0; i < view->attachment_count; i++) {
 		const struct datapath_attachment *attachment = &view->attachments[i];
 
-		view->admits[i] = VIEW_ADMITS_NO_PROGRAM;
+		view->obstacles[i] = OBSTACLE_NO_TC;
 		if (!is_wanted(view, attachment, ifname))
 			continue;
-		result = add_datapath(view, attachment, &view->admits[i]);
+		result = add_datapath(view, attachment, &view->obstacles[i]);
 		if (result && result != -ENOENT) /* detached in the meantime */
 			return command_fail(what, attachment->ifname, result);
 	}
+	for (size_t i = 0; i < view->datapath_count; i++)
+		find_elsewhere(view, &view->datapaths[i]);
 	view->now_ns = view_clock_ns();
 	return view->datapath_count ? STATUS_OK : fail_nothing(view, what, ifname);
 }
@@ -298,7 +417,8 @@ void view_close(struct view *view)
 		datapath_close(view->datapaths[i].datapath);
 	}
 	free(view->datapaths);
-	free(view->admits);
+	free(view->obstacles);
+	topology_free(&view->topology);
 	free(view->attachments);
 	*view = (struct view){ 0 };
 }
@@ -314,5 +434,25 @@ uint32_t view_waiting(const struct shakeoff_service *service)
 
 enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service)
 {
-	return service_state(&datapath->services[service], &datapath->control, datapath->admits, view->now_ns);
+	const struct shakeoff_service *of = &datapath->services[service];
+	enum service_state state = service_state(of, &datapath->control, datapath->works, view->now_ns);
+	const struct view_address *const *list;
+	struct service_place place = {
+		.obstacle = datapath->works ? OBSTACLE_NONE : datapath->obstacle,
+		.answers = datapath->answers,
+		.hides_tags = datapath->hides_tags,
+		.addresses = view_addresses_of(datapath, service, &list),
+	};
+
+	for (size_t i = 0; i < place.addresses; i++) {
+		place.tagged += list[i]->tagged;
+		place.elsewhere += list[i]->elsewhere;
+	}
+	return service_state_there(state, of, &place);
+}
+
+struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,
+					  enum service_state state)
+{
+	return service_reason_there(&datapath->services[service], state, datapath->obstacle);
 }

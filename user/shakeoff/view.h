@@ -9,13 +9,16 @@
 #include <stdint.h>
 
 #include "common/datapath.h"
+#include "common/device.h"
 #include "shakeoff/command.h"
 #include "shakeoff/state.h"
 
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;
-	bool left; /* SHAKEOFF_ADDRESS_LEFT */
+	bool left;      /* SHAKEOFF_ADDRESS_LEFT */
+	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
+	bool elsewhere; /* on devices by which nothing comes to the hook */
 	uint32_t service;
 };
 
@@ -28,20 +31,16 @@ struct view_datapath {
 	struct view_address *addresses;         /* in the order of address and port */
 	const struct view_address **by_service; /* the same in the order of services */
 	size_t address_count;
-	bool admits; /* the tc program works on one of the interfaces at least */
-};
-
-/* Whether validated ACKs of an interface reach listening sockets. */
-enum view_admits {
-	VIEW_ADMITS,         /* they do */
-	VIEW_ADMITS_NOT_YET, /* the tc program hangs there, the daemon has not taken it up */
-	VIEW_ADMITS_NO_PROGRAM,
-	VIEW_ADMITS_NO_KERNEL, /* this kernel cannot */
+	enum interface_obstacle obstacle; /* of the interface that is nearest to working */
+	bool works;                       /* one has none */
+	bool answers;                     /* one is known to the hook: enough for the queue handoff */
+	bool hides_tags;                  /* one of them */
 };
 
 struct view {
 	struct datapath_attachment *attachments; /* foreign ones too */
-	enum view_admits *admits;                /* of each; of foreign ones NO_PROGRAM */
+	enum interface_obstacle *obstacles;      /* of each; of foreign ones NO_TC */
+	struct topology topology;
 	size_t attachment_count;
 	struct view_datapath *datapaths;
 	size_t datapath_count;
@@ -78,7 +77,9 @@ json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t 
 /* Connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);
 
-/* What a service does now. */
+/* What a service does now, and why. */
 enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service);
+struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,
+					  enum service_state state);
 
 #endif

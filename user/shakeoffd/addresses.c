@@ -11,30 +11,35 @@
 
 struct published {
 	struct in6_addr address;
-	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_LEFT, or SHAKEOFF_ADDRESS_ITSELF */
+	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_FLAGS, or SHAKEOFF_ADDRESS_ITSELF */
 };
 
-struct published_port {
+struct published_list {
 	struct published *list; /* in the order of the addresses */
 	size_t count;
 };
 
+struct published_port {
+	struct published_list in_map;
+	struct published_list no_room;
+};
+
 /* ---------------------------------------------------------------------------------------------------------- opening */
 
-static int append(struct published_port *at_port, const struct in6_addr *address, uint32_t value)
+static int append(struct published_list *to, const struct in6_addr *address, uint32_t value)
 {
-	void *larger = array_grow(at_port->list, at_port->count, sizeof(*at_port->list));
+	void *larger = array_grow(to->list, to->count, sizeof(*to->list));
 
 	if (!larger)
 		return -ENOMEM;
-	at_port->list = larger;
-	at_port->list[at_port->count++] = (struct published){ .address = *address, .value = value };
+	to->list = larger;
+	to->list[to->count++] = (struct published){ .address = *address, .value = value };
 	return 0;
 }
 
 static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
-	return append(&((struct published_port *)context)[port], address, value);
+	return append(&((struct published_port *)context)[port].in_map, address, value);
 }
 
 static int compare(const void *a, const void *b)
@@ -44,13 +49,18 @@ static int compare(const void *a, const void *b)
 	return memcmp(&first->address, &second->address, sizeof(first->address));
 }
 
+static void sort(struct published_list *list)
+{
+	if (list->count)
+		qsort(list->list, list->count, sizeof(*list->list), compare);
+}
+
 static int read_all(struct datapath *datapath, struct published_port *ports)
 {
 	int error = datapath_address_each(datapath, read_one, ports);
 
 	for (size_t port = 0; port < PORTS && !error; port++)
-		if (ports[port].count)
-			qsort(ports[port].list, ports[port].count, sizeof(*ports[port].list), compare);
+		sort(&ports[port].in_map);
 	return error;
 }
 
@@ -63,11 +73,14 @@ int addresses_open(struct addresses *addresses, struct datapath *const *datapath
 		.filter = filter,
 		.changed = true,
 		.ports = calloc(count * PORTS, sizeof(*fresh.ports)),
+		.top = calloc(count + 1, sizeof(*fresh.top)),
 	};
-	int error = fresh.ports ? 0 : -ENOMEM;
+	int error = fresh.ports && fresh.top ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < count && !error; i++)
+	for (size_t i = 0; i < count && !error; i++) {
+		fresh.top[i] = PORTS - 1;
 		error = read_all(datapaths[i], &fresh.ports[i * PORTS]);
+	}
 	if (error) {
 		addresses_close(&fresh);
 		return error;
@@ -78,24 +91,64 @@ int addresses_open(struct addresses *addresses, struct datapath *const *datapath
 
 void addresses_close(struct addresses *addresses)
 {
-	for (size_t i = 0; i < addresses->count * PORTS && addresses->ports; i++)
-		free(addresses->ports[i].list);
+	for (size_t i = 0; i < addresses->count * PORTS && addresses->ports; i++) {
+		free(addresses->ports[i].in_map.list);
+		free(addresses->ports[i].no_room.list);
+	}
 	free(addresses->ports);
+	free(addresses->top);
 	*addresses = (struct addresses){ 0 };
 }
 
 /* ------------------------------------------------------------------------------------------------------ publication */
 
-static void turn_away(struct addresses *addresses)
+static bool same_family(const struct in6_addr *a, const struct in6_addr *b)
 {
-	addresses->turned_away = addresses->changed = true;
-	if (addresses->full)
-		return;
-	addresses->full = true;
-	log_warn(
-		"the hook's table of addresses is full (%u of a family): the services that find no room stay the kernel's; "
-		"`exclude =` in the configuration leaves out what needs no protection",
-		SHAKEOFF_MAX_ADDRESSES);
+	return !IN6_IS_ADDR_V4MAPPED(a) == !IN6_IS_ADDR_V4MAPPED(b);
+}
+
+/* The last address of a family in the list; its count: there is none. */
+static size_t last_of(const struct published_list *list, const struct in6_addr *family)
+{
+	size_t i = list->count;
+
+	while (i && !same_family(&list->list[i - 1].address, family))
+		i--;
+	return i ? i - 1 : list->count;
+}
+
+/* Takes the address with the highest port above `port` out, for another of its family. Returns false if there is none. */
+static bool make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct in6_addr *family)
+{
+	struct published_port *ports = &addresses->ports[datapath * PORTS];
+
+	while (addresses->top[datapath] && !ports[addresses->top[datapath]].in_map.count)
+		addresses->top[datapath]--;
+	for (size_t high = addresses->top[datapath]; high > port; high--) {
+		struct published_list *list = &ports[high].in_map;
+		size_t last = last_of(list, family);
+
+		if (last == list->count ||
+		    append(&ports[high].no_room, &list->list[last].address, list->list[last].value))
+			continue;
+		sort(&ports[high].no_room);
+		datapath_address_remove(addresses->datapaths[datapath], &list->list[last].address, (uint16_t)high);
+		list->count--;
+		memmove(&list->list[last], &list->list[last + 1], (list->count - last) * sizeof(*list->list));
+		return true;
+	}
+	return false;
+}
+
+/* An address itself (port 0) takes no service's place. */
+static int put(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
+{
+	int error;
+
+	do
+		error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->value);
+	while ((error == -E2BIG || error == -ENOMEM) && port && make_room(addresses, datapath, port, &wanted->address));
+	return error;
 }
 
 /* Adds or changes one. Returns whether it stands in the map. */
@@ -109,9 +162,9 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 		addresses->noted = true;
 	}
 	addresses->changed |= port != 0;
-	error = datapath_address_set(addresses->datapaths[datapath], &wanted->address, port, wanted->value);
+	error = put(addresses, datapath, port, wanted);
 	if (error == -E2BIG || error == -ENOMEM)
-		turn_away(addresses);
+		addresses->turned_away = addresses->changed = true;
 	else if (error)
 		log_warn_limited("an address of a service could not be published: %s", strerror(-error));
 	return !error;
@@ -126,20 +179,28 @@ static void take_out(struct addresses *addresses, size_t datapath, uint16_t port
 /* What only stays until more is known stays as it is. */
 static bool leads_there(const struct published *old, const struct published *wanted, bool keep_only)
 {
-	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_LEFT));
+	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_FLAGS));
+}
+
+static uint32_t value_of(const struct address *address, size_t datapath)
+{
+	return address->service->slots[datapath].id | (address->left ? SHAKEOFF_ADDRESS_LEFT : 0) |
+	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0);
 }
 
 /* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
-static void publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
-		       size_t count, struct published_port *next)
+static int publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
+		      size_t count, struct published_port *next)
 {
-	const struct published_port *old = &addresses->ports[datapath * PORTS + port];
+	const struct published_list *old = &addresses->ports[datapath * PORTS + port].in_map;
+	struct published_list *in_map = &next->in_map;
 	size_t o = 0;
+	int error = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct published wanted = {
 			.address = list[i].address,
-			.value = list[i].service->slots[datapath].id | (list[i].left ? SHAKEOFF_ADDRESS_LEFT : 0),
+			.value = value_of(&list[i], datapath),
 		};
 		bool there;
 
@@ -147,19 +208,22 @@ static void publish_in(struct addresses *addresses, size_t datapath, uint16_t po
 			take_out(addresses, datapath, port, &old->list[o]);
 		there = o < old->count && !compare(&old->list[o], &wanted);
 		if (there && leads_there(&old->list[o], &wanted, list[i].keep_only)) {
-			next->list[next->count++] = old->list[o++];
+			in_map->list[in_map->count++] = old->list[o++];
 			continue;
 		}
 		if (there && list[i].keep_only)
 			continue; /* it leads elsewhere: removed below, in its turn */
 		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, !there))
-			next->list[next->count++] = wanted;
+			in_map->list[in_map->count++] = wanted;
 		else if (there)
-			next->list[next->count++] = old->list[o];
+			in_map->list[in_map->count++] = old->list[o];
+		else if (!list[i].keep_only && !error)
+			error = append(&next->no_room, &wanted.address, wanted.value);
 		o += there;
 	}
 	for (; o < old->count; o++)
 		take_out(addresses, datapath, port, &old->list[o]);
+	return error;
 }
 
 void addresses_begin(struct addresses *addresses)
@@ -169,37 +233,42 @@ void addresses_begin(struct addresses *addresses)
 
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count)
 {
+	int error = 0;
+
 	for (size_t i = 0; i < addresses->count; i++) {
 		struct published_port *at_port = &addresses->ports[i * PORTS + port];
 		struct published_port next = { 0 };
 
-		if (!count && !at_port->count)
+		if (!count && !at_port->in_map.count && !at_port->no_room.count)
 			continue;
-		next.list = calloc(count + 1, sizeof(*next.list));
-		if (!next.list)
+		next.in_map.list = calloc(count + 1, sizeof(*next.in_map.list));
+		if (!next.in_map.list)
 			return -ENOMEM;
-		publish_in(addresses, i, port, list, count, &next);
-		free(at_port->list);
+		if (count && addresses->top[i] < port)
+			addresses->top[i] = port;
+		addresses->changed |= at_port->no_room.count != 0;
+		error |= publish_in(addresses, i, port, list, count, &next);
+		free(at_port->in_map.list);
+		free(at_port->no_room.list);
 		*at_port = next;
 	}
-	return 0;
+	return error;
 }
 
 /* Each address that leads to a service and is not left to the kernel, once, and in order. */
-static int find_protected(const struct addresses *addresses, size_t datapath, struct published_port *found)
+static int find_protected(const struct addresses *addresses, size_t datapath, struct published_list *found)
 {
 	size_t distinct = 0;
 	int error = 0;
 
 	for (size_t port = 1; port < PORTS; port++) {
-		const struct published_port *at_port = &addresses->ports[datapath * PORTS + port];
+		const struct published_list *in_map = &addresses->ports[datapath * PORTS + port].in_map;
 
-		for (size_t i = 0; i < at_port->count && !error; i++)
-			if (!(at_port->list[i].value & SHAKEOFF_ADDRESS_LEFT))
-				error = append(found, &at_port->list[i].address, SHAKEOFF_ADDRESS_ITSELF);
+		for (size_t i = 0; i < in_map->count && !error; i++)
+			if (!(in_map->list[i].value & SHAKEOFF_ADDRESS_LEFT))
+				error = append(found, &in_map->list[i].address, SHAKEOFF_ADDRESS_ITSELF);
 	}
-	if (found->count)
-		qsort(found->list, found->count, sizeof(*found->list), compare);
+	sort(found);
 	for (size_t i = 0; i < found->count; i++)
 		if (!distinct || compare(&found->list[distinct - 1], &found->list[i]))
 			found->list[distinct++] = found->list[i];
@@ -208,9 +277,9 @@ static int find_protected(const struct addresses *addresses, size_t datapath, st
 }
 
 /* Both lists are in the same order. What finds no room in the map is taken out of `next`. */
-static void publish_protected(struct addresses *addresses, size_t datapath, struct published_port *next)
+static void publish_protected(struct addresses *addresses, size_t datapath, struct published_list *next)
 {
-	const struct published_port *old = &addresses->ports[datapath * PORTS];
+	const struct published_list *old = &addresses->ports[datapath * PORTS].in_map;
 	size_t o = 0, kept = 0;
 
 	for (size_t i = 0; i < next->count; i++) {
@@ -228,13 +297,62 @@ static void publish_protected(struct addresses *addresses, size_t datapath, stru
 	next->count = kept;
 }
 
+/* ----------------------------------------------------------------------------------------------- what has no room */
+
+static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *turned_away)
+{
+	struct shakeoff_service *service = &services[turned_away->value & ~SHAKEOFF_ADDRESS_FLAGS];
+
+	if (!service->no_room) {
+		memcpy(service->no_room_address, &turned_away->address, sizeof(service->no_room_address));
+		service->no_room_port = port;
+	}
+	service->no_room++;
+}
+
+/* Counts anew what has no room, for `shakeoff status`. Returns how many; *first: the lowest port of them. */
+static size_t count_no_room(const struct addresses *addresses, size_t datapath, size_t *first)
+{
+	struct shakeoff_service *services = datapath_services(addresses->datapaths[datapath]);
+	size_t count = 0;
+
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
+		if (services[i].no_room)
+			services[i].no_room = 0;
+	for (size_t port = 1; port < PORTS; port++) {
+		const struct published_list *no_room = &addresses->ports[datapath * PORTS + port].no_room;
+
+		for (size_t i = 0; i < no_room->count; i++)
+			count_one(services, (uint16_t)port, &no_room->list[i]);
+		if (no_room->count && !count)
+			*first = port;
+		count += no_room->count;
+	}
+	return count;
+}
+
+static void tell_no_room(struct addresses *addresses)
+{
+	size_t count = 0, first = 0;
+
+	for (size_t i = 0; i < addresses->count; i++)
+		count += count_no_room(addresses, i, &first);
+	if (count && !addresses->full)
+		log_warn(
+			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services find no room, "
+			"from port %zu on, and stay the kernel's; `exclude =` in the configuration leaves out what needs no "
+			"protection",
+			SHAKEOFF_MAX_ADDRESSES, count, first);
+	addresses->full = count != 0;
+}
+
 int addresses_end(struct addresses *addresses)
 {
 	if (!addresses->changed)
 		return 0;
 	addresses->changed = false; /* until something finds no room */
 	for (size_t i = 0; i < addresses->count; i++) {
-		struct published_port next = { 0 };
+		struct published_list next = { 0 };
 		int error = find_protected(addresses, i, &next);
 
 		if (error) {
@@ -243,9 +361,10 @@ int addresses_end(struct addresses *addresses)
 			return error;
 		}
 		publish_protected(addresses, i, &next);
-		free(addresses->ports[i * PORTS].list);
-		addresses->ports[i * PORTS] = next;
+		free(addresses->ports[i * PORTS].in_map.list);
+		addresses->ports[i * PORTS].in_map = next;
 	}
+	tell_no_room(addresses);
 	return 0;
 }
 
@@ -254,9 +373,9 @@ bool addresses_have(const struct addresses *addresses, const struct in6_addr *ad
 	struct published key = { .address = *address };
 
 	for (size_t i = 0; i < addresses->count; i++) {
-		const struct published_port *at_port = &addresses->ports[i * PORTS + port];
+		const struct published_list *in_map = &addresses->ports[i * PORTS + port].in_map;
 
-		if (at_port->count && bsearch(&key, at_port->list, at_port->count, sizeof(key), compare))
+		if (in_map->count && bsearch(&key, in_map->list, in_map->count, sizeof(key), compare))
 			return true;
 	}
 	return false;
@@ -266,8 +385,6 @@ bool addresses_look_again(struct addresses *addresses)
 {
 	bool turned_away = addresses->turned_away;
 
-	if (!turned_away)
-		addresses->full = false;
 	addresses->turned_away = false;
 	return turned_away;
 }

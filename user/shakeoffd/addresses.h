@@ -18,6 +18,7 @@ struct address {
 	struct in6_addr address; /* IPv4 mapped */
 	struct service *service;
 	bool left;      /* to the kernel: SHAKEOFF_ADDRESS_LEFT */
+	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool keep_only; /* stays if it leads there already, but is not added */
 };
 
@@ -32,6 +33,7 @@ struct addresses {
 	bool changed;     /* a map, since addresses_end() */
 	bool full;        /* it was said that a map is full */
 	bool turned_away; /* for want of room, since addresses_look_again() */
+	size_t *top;      /* of each datapath: no port above has an address */
 };
 
 /* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
@@ -43,12 +45,15 @@ void addresses_close(struct addresses *addresses);
 void addresses_begin(struct addresses *addresses);
 
 /*
- * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. What finds no room in a
- * map stays the kernel's: that is said once.
+ * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is full, what
+ * has the highest port makes room; what finds none stays the kernel's, and is counted (shakeoff_service.no_room).
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
 
-/* To be called after them: each address that has a service is published by itself, too (SHAKEOFF_ADDRESS_ITSELF). */
+/*
+ * To be called after them: each address that has a service is published by itself, too (SHAKEOFF_ADDRESS_ITSELF), as far as there is
+ * room, and what has found none is told.
+ */
 int addresses_end(struct addresses *addresses);
 
 /* Whether an address leads anywhere now. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +61,24 @@ static void mark_service(struct discovery *discovery, const struct config_servic
 		mark(discovery, service->listen[i].port);
 }
 
+/* Which of the addresses are VLAN devices' or bridges'. */
+int discovery_devices_changed(struct discovery *discovery)
+{
+	bool changed = false;
+	int error = upper_addresses_read(&discovery->upper, discovery->interfaces, &changed);
+
+	if (changed)
+		mark_all(discovery);
+	return error;
+}
+
 int discovery_addresses_changed(struct discovery *discovery)
 {
 	struct own_addresses fresh = { 0 };
-	int error = own_addresses_read(&fresh);
+	int error = discovery_devices_changed(discovery);
 
+	if (!error)
+		error = own_addresses_read(&fresh);
 	if (error)
 		return error;
 	if (fresh.count == discovery->own.count &&
@@ -165,7 +179,7 @@ static int see(void *context, const struct sock_diag_listener *socket)
 						  sizeof(socket->inode), compare_inodes))
 		return 0;
 	return listeners_see(&discovery->listeners, socket,
-			     socket->ifindex && !interfaces_have(discovery->interfaces, socket->ifindex));
+			     socket->ifindex && !interfaces_find_bound(discovery->interfaces, socket->ifindex));
 }
 
 static void listener_changed(void *context, struct listener *listener, const struct listener_facts *before)
@@ -336,15 +350,39 @@ static bool is_left(const struct discovery *discovery, const struct in6_addr *ad
 	return is_unfollowed(discovery, address) || is_refused(discovery, address, port);
 }
 
+/* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
+static bool bridges_have_netfilter(void)
+{
+	static const char *const sysctls[] = { "/proc/sys/net/bridge/bridge-nf-call-iptables",
+					       "/proc/sys/net/bridge/bridge-nf-call-ip6tables" };
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
+		FILE *file = fopen(sysctls[i], "re");
+
+		if (!file)
+			continue;
+		found |= fgetc(file) == '1';
+		fclose(file);
+	}
+	return found;
+}
+
 static void judge(struct discovery *discovery, struct listening_service *listening)
 {
+	bool not_reached = listening->refusals && !listening->others;
 	const struct left_addresses left = {
-		.not_reached = listening->refusals && !listening->others,
+		.not_reached = not_reached,
+		.bridged = not_reached &&
+			   (listening->bridged == listening->refusals ||
+			    interfaces_are_bridge_ports(discovery->interfaces)) &&
+			   bridges_have_netfilter(),
 		.routes = listening->unfollowed && !listening->others,
 	};
 
-	listening->refusals = listening->unfollowed = listening->others = 0;
-	if (listening->left.not_reached == left.not_reached && listening->left.routes == left.routes)
+	listening->refusals = listening->bridged = listening->unfollowed = listening->others = 0;
+	if (listening->left.not_reached == left.not_reached && listening->left.bridged == left.bridged &&
+	    listening->left.routes == left.routes)
 		return;
 	listening->left = left;
 	describe(discovery, listening);
@@ -371,6 +409,8 @@ static void take_results(struct discovery *discovery)
 
 			tested->owner->unfollowed += unfollowed;
 			tested->owner->refusals += left && !unfollowed;
+			tested->owner->bridged += left && !unfollowed &&
+						  upper_addresses_are_bridged(&discovery->upper, &tested->address);
 			tested->owner->others += !left;
 			if (left != tested->left)
 				mark(discovery, (uint16_t)port);
@@ -493,6 +533,7 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 			.address = place->address,
 			.service = owner->service,
 			.left = tested[tested_count].left,
+			.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
 		};
 		address->keep_only = is_pending(discovery, &tested[tested_count], port, now_ns);
 		pending |= address->keep_only;
@@ -626,6 +667,8 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 		discovery->configured[i].service = deliveries[i].service;
 	mark_all(discovery);
 	error = own_addresses_read(&discovery->own);
+	if (!error)
+		error = discovery_devices_changed(discovery);
 	if (!error && discovery->follows)
 		error = poll_listeners(discovery);
 	return error;
@@ -640,6 +683,7 @@ void discovery_close(struct discovery *discovery)
 	free(discovery->configured);
 	listeners_close(&discovery->listeners);
 	own_addresses_free(&discovery->own);
+	upper_addresses_free(&discovery->upper);
 	places_free(&discovery->places);
 	free(discovery->list);
 	free(discovery->own_inodes);

@@ -20,6 +20,7 @@
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/places.h>
 #include <shakeoffd/selftest.h>
+#include <shakeoffd/upper_addresses.h>
 
 struct discovery_port;
 
@@ -36,6 +37,7 @@ struct discovery {
 	struct windows windows;
 	struct listeners listeners;
 	struct own_addresses own;
+	struct upper_addresses upper;
 	struct discovered_services discovered;
 	struct listening_service *configured;
 
@@ -70,6 +72,7 @@ void discovery_close(struct discovery *discovery);
 
 /* Something has changed; discovery_update() is to follow. */
 int discovery_addresses_changed(struct discovery *discovery);
+int discovery_devices_changed(struct discovery *discovery);
 void discovery_servers_changed(struct discovery *discovery);
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
 

@@ -10,10 +10,29 @@
 
 #define IPV6_HOP_LIMIT 64 /* IPV6_DEFAULT_HOPLIMIT */
 
-static int say_attach(const char *name, int error)
+/* Whether something about the device itself is in the way; then it is said. */
+static bool say_refusal(struct interfaces *interfaces, const char *name)
+{
+	char sentence[DEVICE_SENTENCE];
+
+	for (size_t i = 0; i < interfaces->topology.count; i++) {
+		const struct link_entry *device = &interfaces->topology.list[i];
+
+		if (strcmp(device->name, name) ||
+		    !device_refuses(&interfaces->topology, device, sentence, sizeof(sentence)))
+			continue;
+		log_error("interface %s", sentence);
+		return true;
+	}
+	return false;
+}
+
+static int say_attach(struct interfaces *interfaces, const char *name, int error)
 {
 	const char *detail = datapath_detail();
 
+	if (!topology_read(&interfaces->topology) && say_refusal(interfaces, name))
+		return error;
 	log_error("interface %s: the XDP program could not be attached: %s%s%s", name, strerror(-error),
 		  *detail ? ": " : "", detail);
 	return error;
@@ -77,6 +96,7 @@ static void adopt(struct interface *interface, const struct datapath_attachment 
 	enum datapath_owner owner;
 
 	memcpy(interface->name, found->ifname, sizeof(interface->name));
+	memcpy(interface->configured, found->ifname, sizeof(interface->configured));
 	interface->ifindex = found->ifindex;
 	interface->mtu = found->mtu;
 	interface->admit_id = may_admit(interface) ? found->admit_id : 0;
@@ -84,12 +104,16 @@ static void adopt(struct interface *interface, const struct datapath_attachment 
 		interface->detach = owner == DATAPATH_OWNER_DAEMON;
 }
 
-static int look(struct interface *interface, const char *name, struct datapath_attachment *found)
+static int look(struct interfaces *interfaces, struct interface *interface, const char *name,
+		struct datapath_attachment *found)
 {
 	struct link_entry link;
 	int error;
 
 	memcpy(interface->name, name, sizeof(interface->name));
+	memcpy(interface->configured, name, sizeof(interface->configured));
+	if (say_refusal(interfaces, name))
+		return -EOPNOTSUPP;
 	error = datapath_look(name, found);
 	if (error == -ENOENT) {
 		interface->attach = true;
@@ -112,6 +136,106 @@ static int look(struct interface *interface, const char *name, struct datapath_a
 	else if (error)
 		log_error("interface %s could not be looked at: %s", name, strerror(-error));
 	return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ the device itself */
+
+static bool same_members(const struct interface *interface, const unsigned int *members, size_t count)
+{
+	return count == interface->member_count &&
+	       (!count || !memcmp(members, interface->members, count * sizeof(*members)));
+}
+
+static bool is_member(const unsigned int *members, size_t count, unsigned int ifindex)
+{
+	for (size_t i = 0; i < count; i++)
+		if (members[i] == ifindex)
+			return true;
+	return false;
+}
+
+/* What comes in by the member of a bond has the member's number in the hook: all know what the bond knows. */
+static void follow_members(struct interfaces *interfaces, struct interface *interface, const struct link_entry *device)
+{
+	const struct topology *topology = &interfaces->topology;
+	unsigned int *members = calloc(topology->count + 1, sizeof(*members));
+	size_t count = 0;
+
+	if (!members)
+		return;
+	for (size_t i = 0; i < topology->count && device_runs_at_members(device); i++)
+		if (topology->list[i].master == device->ifindex)
+			members[count++] = topology->list[i].ifindex;
+	if (same_members(interface, members, count)) {
+		free(members);
+		return;
+	}
+	for (size_t d = 0; d < interfaces->datapath_count; d++) {
+		for (size_t i = 0; i < interface->member_count; i++)
+			if (!is_member(members, count, interface->members[i]))
+				datapath_interface_remove(interfaces->datapaths[d], interface->members[i]);
+		for (size_t i = 0; i < count && interface->profile.mss[0]; i++)
+			datapath_interface_set(interfaces->datapaths[d], members[i], &interface->profile);
+	}
+	free(interface->members);
+	interface->members = members;
+	interface->member_count = count;
+}
+
+/* What other devices make of it: a bond, VLAN devices above. */
+static void note_device(struct interfaces *interfaces, struct interface *interface)
+{
+	const struct link_entry *device = topology_find(&interfaces->topology, interface->ifindex);
+	char sentence[DEVICE_SENTENCE];
+	bool hides_tags;
+
+	if (!device || !interface->ifindex)
+		return;
+	interfaces->changed |= interface->inactive != device->inactive;
+	interface->inactive = device->inactive;
+	interface->vlans = device_has_vlans(&interfaces->topology, device);
+	hides_tags = device_hides_tags(&interfaces->topology, device, sentence, sizeof(sentence));
+	if (hides_tags && !interface->hides_tags)
+		log_warn("interface %s", sentence);
+	interface->hides_tags = hides_tags;
+	follow_members(interfaces, interface, device);
+}
+
+static void note_siblings(struct interfaces *interfaces, struct interface *interface)
+{
+	const struct link_entry *device = topology_find(&interfaces->topology, interface->ifindex);
+	char sentence[DEVICE_SENTENCE];
+	bool open = device && device_has_open_sibling(&interfaces->topology, device, sentence, sizeof(sentence));
+
+	if (open && !interface->open_sibling)
+		log_warn("interface %s", sentence);
+	interface->open_sibling = open;
+}
+
+/* After everything is attached. */
+static void note_devices(struct interfaces *interfaces)
+{
+	int error = topology_read(&interfaces->topology);
+
+	if (error)
+		log_warn_limited("the host's devices could not be listed: %s", strerror(-error));
+	for (size_t i = 0; i < interfaces->count && !error; i++) {
+		note_device(interfaces, &interfaces->list[i]);
+		note_siblings(interfaces, &interfaces->list[i]);
+	}
+}
+
+/* Attached by `ip link`, say, to what carries nothing that the hook can read. */
+static bool is_unserved(struct interfaces *interfaces, const struct datapath_attachment *found)
+{
+	const struct link_entry *device = topology_find(&interfaces->topology, found->ifindex);
+	char sentence[DEVICE_SENTENCE];
+
+	if (!device || device_is_served(device) ||
+	    !device_refuses(&interfaces->topology, device, sentence, sizeof(sentence)))
+		return false;
+	log_warn("interface %s", sentence);
+	return true;
 }
 
 /* ------------------------------------------------------------------------------------------------------ datapaths */
@@ -182,7 +306,7 @@ static int open_named(struct interfaces *interfaces, const struct config *config
 	for (size_t i = 0; i < config->interface_count && !error; i++) {
 		struct interface *interface = append(interfaces);
 
-		error = interface ? look(interface, config->interfaces[i], &found[i]) : -ENOMEM;
+		error = interface ? look(interfaces, interface, config->interfaces[i], &found[i]) : -ENOMEM;
 	}
 	for (size_t i = 0; i < interfaces->count && !error; i++)
 		if (!interfaces->list[i].attach)
@@ -191,6 +315,20 @@ static int open_named(struct interfaces *interfaces, const struct config *config
 		error = load_if_needed(interfaces);
 	free(found);
 	return error;
+}
+
+/* Is only listed: its program stays as it is. */
+static int append_unserved(struct interfaces *interfaces, const struct datapath_attachment *found)
+{
+	struct interface *interface = append(interfaces);
+
+	if (!interface)
+		return -ENOMEM;
+	interface->unserved = true;
+	interface->ifindex = found->ifindex;
+	memcpy(interface->name, found->ifname, sizeof(interface->name));
+	memcpy(interface->configured, found->ifname, sizeof(interface->configured));
+	return 0;
 }
 
 static int open_all(struct interfaces *interfaces)
@@ -207,6 +345,10 @@ static int open_all(struct interfaces *interfaces)
 
 		if (!list[i].ours)
 			continue;
+		if (is_unserved(interfaces, &list[i])) {
+			error = append_unserved(interfaces, &list[i]);
+			continue;
+		}
 		error = judge(&list[i]);
 		if (error)
 			break;
@@ -216,7 +358,7 @@ static int open_all(struct interfaces *interfaces)
 			adopt(interface, &list[i]);
 	}
 	free(list);
-	if (error || interfaces->count)
+	if (error || interfaces->datapath_count)
 		return error;
 	log_error(
 		"no interface has shakeoff's program, and none is named: attach it with `shakeoff attach IFACE`, or name an "
@@ -228,13 +370,19 @@ int interfaces_open(struct interfaces *interfaces, const struct config *config, 
 		    const struct devices *devices)
 {
 	struct interfaces fresh = { .sysctls = sysctls, .devices = devices, .all = !config->interface_count };
-	int error = fresh.all ? open_all(&fresh) : open_named(&fresh, config);
+	int error = topology_read(&fresh.topology);
 
+	if (error)
+		log_error("the host's devices could not be listed: %s", strerror(-error));
+	else
+		error = fresh.all ? open_all(&fresh) : open_named(&fresh, config);
 	if (error) {
 		interfaces_close(&fresh);
 		return error;
 	}
 	*interfaces = fresh;
+	for (size_t i = 0; i < interfaces->count; i++)
+		note_device(interfaces, &interfaces->list[i]);
 	return 0;
 }
 
@@ -246,8 +394,11 @@ static int set_profile(const struct interfaces *interfaces, struct interface *in
 {
 	int error = 0;
 
-	for (size_t i = 0; i < interfaces->datapath_count && !error; i++)
+	for (size_t i = 0; i < interfaces->datapath_count && !error; i++) {
 		error = datapath_interface_set(interfaces->datapaths[i], interface->ifindex, profile);
+		for (size_t m = 0; m < interface->member_count && !error; m++)
+			error = datapath_interface_set(interfaces->datapaths[i], interface->members[m], profile);
+	}
 	if (!error)
 		interface->profile = *profile;
 	return error;
@@ -264,6 +415,7 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 	profile_fill(device ? device : &fallback, interfaces->sysctls, &profile);
 	profile.admits = interface->admit_id != 0;
 	profile.in_vrf = interface->in_vrf;
+	profile.vlans = interface->vlans;
 	if (!memcmp(&profile, &interface->profile, sizeof(profile)))
 		return 0;
 	error = set_profile(interfaces, interface, &profile);
@@ -280,7 +432,7 @@ int interfaces_profile(struct interfaces *interfaces)
 	int error = 0;
 
 	for (size_t i = 0; i < interfaces->count && !error; i++)
-		if (interfaces->list[i].ifindex)
+		if (interfaces->list[i].ifindex && !interfaces->list[i].unserved)
 			error = publish_profile(interfaces, &interfaces->list[i]);
 	if (error)
 		log_error("what SYN-ACKs offer could not be told to the hook: %s", strerror(-error));
@@ -367,10 +519,13 @@ int interfaces_attach(struct interfaces *interfaces)
 		int error = interface->attach ? attach(interfaces, interface) : 0;
 
 		if (error)
-			return say_attach(interface->name, error);
+			return say_attach(interfaces, interface->name, error);
+		if (interface->unserved)
+			continue;
 		admit(interfaces, interface);
 		say_mode(interface);
 	}
+	note_devices(interfaces); /* a bond's program has come to its members only now */
 	return interfaces_profile(interfaces);
 }
 
@@ -378,8 +533,14 @@ int interfaces_attach(struct interfaces *interfaces)
 
 static void forget(struct interfaces *interfaces, struct interface *interface)
 {
-	for (size_t i = 0; i < interfaces->datapath_count && interface->ifindex; i++)
+	for (size_t i = 0; i < interfaces->datapath_count && interface->ifindex; i++) {
 		datapath_interface_remove(interfaces->datapaths[i], interface->ifindex);
+		for (size_t m = 0; m < interface->member_count; m++)
+			datapath_interface_remove(interfaces->datapaths[i], interface->members[m]);
+	}
+	free(interface->members);
+	interface->members = NULL;
+	interface->member_count = 0;
 	interfaces->changed |= interface->admit_id != 0;
 	interface->admit_id = 0;
 	memset(&interface->profile, 0, sizeof(interface->profile));
@@ -396,7 +557,7 @@ static void come_back(struct interfaces *interfaces, struct interface *interface
 		return;
 	error = attach(interfaces, interface);
 	if (error)
-		say_attach(interface->name, error);
+		say_attach(interfaces, interface->name, error);
 	else
 		log_info("interface %s is back and attached again", interface->name);
 }
@@ -422,17 +583,40 @@ static void lose(struct interfaces *interfaces, struct interface *interface, con
 		refuse(interfaces, instead);
 }
 
+/* A renamed interface keeps its number and its program, so it stays protected under its new name. */
+static int find_again(const struct interfaces *interfaces, struct interface *interface, struct link_entry *link)
+{
+	if (!link_get_index(interface->ifindex, link)) {
+		if (!strcmp(link->name, interface->name))
+			return 0;
+		if (interfaces->all || !strcmp(link->name, interface->configured))
+			log_info("interface %s is called %s now, and stays protected", interface->name, link->name);
+		else
+			log_warn("interface %s is called %s now, and stays protected; the configuration names %s",
+				 interface->name, link->name, interface->configured);
+		memcpy(interface->name, link->name, sizeof(interface->name));
+		return 0;
+	}
+	memcpy(interface->name, interface->configured, sizeof(interface->name));
+	return link_get(interface->name, link);
+}
+
 static void refresh_one(struct interfaces *interfaces, struct interface *interface)
 {
 	struct datapath_attachment found;
 	struct link_entry link;
 	int error;
 
-	if (link_get(interface->name, &link)) {
+	if (find_again(interfaces, interface, &link)) {
 		if (interface->ifindex)
 			log_warn("interface %s is gone", interface->name);
 		forget(interfaces, interface);
 		interface->ifindex = 0;
+		return;
+	}
+	if (interface->unserved) {
+		if (datapath_look(interface->name, &found) == -ENOENT)
+			interface->ifindex = 0;
 		return;
 	}
 	if (link.ifindex != interface->ifindex)
@@ -453,10 +637,79 @@ bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex)
 	return false;
 }
 
+/* With a bond's program at its members a socket is looked up as if for these. */
+bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex)
+{
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct interface *interface = &interfaces->list[i];
+
+		if (interface->ifindex == ifindex)
+			return !interface->unserved && !interface->member_count;
+	}
+	return false;
+}
+
+bool interfaces_are_below_others(const struct interfaces *interfaces)
+{
+	const struct link_entry *device;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		device = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		if (interfaces->list[i].vlans || (device && device->master))
+			return true;
+	}
+	return false;
+}
+
+bool interfaces_are_bridge_ports(const struct interfaces *interfaces)
+{
+	bool all = interfaces->count > 0;
+
+	for (size_t i = 0; i < interfaces->count && all; i++) {
+		const struct link_entry *port = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		const struct link_entry *bridge = port ? topology_find(&interfaces->topology, port->master) : NULL;
+
+		all = bridge && device_is_port_of(port, bridge, "bridge");
+	}
+	return all;
+}
+
+bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex)
+{
+	const struct link_entry *bridge = topology_find(&interfaces->topology, ifindex), *port;
+
+	if (!bridge || interfaces_have(interfaces, ifindex))
+		return false;
+	for (size_t i = 0; i < interfaces->count; i++) {
+		port = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		if (port && device_is_port_of(port, bridge, "bridge"))
+			return true;
+	}
+	return false;
+}
+
+bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex)
+{
+	const struct link_entry *device = topology_find(&interfaces->topology, ifindex), *below;
+
+	for (size_t i = 0; i < interfaces->count && device; i++) {
+		if (!interfaces->list[i].vlans)
+			continue;
+		below = topology_find(&interfaces->topology, interfaces->list[i].ifindex);
+		if (below && device_is_tagged(&interfaces->topology, device, below))
+			return true;
+	}
+	return false;
+}
+
 static void take_up(struct interfaces *interfaces, const struct datapath_attachment *found)
 {
 	struct interface *interface;
 
+	if (is_unserved(interfaces, found)) {
+		append_unserved(interfaces, found);
+		return;
+	}
 	for (size_t i = 0; i < interfaces->datapath_count; i++) {
 		if (datapath_control_id(interfaces->datapaths[i]) != found->control_id)
 			continue;
@@ -501,12 +754,17 @@ static void drop_gone(struct interfaces *interfaces)
 
 void interfaces_refresh(struct interfaces *interfaces)
 {
+	int error = topology_read(&interfaces->topology);
+
+	if (error)
+		log_warn_limited("the host's devices could not be listed: %s", strerror(-error));
 	for (size_t i = 0; i < interfaces->count; i++)
 		refresh_one(interfaces, &interfaces->list[i]);
 	if (interfaces->all) {
 		drop_gone(interfaces);
 		take_up_new(interfaces);
 	}
+	note_devices(interfaces); /* what was done to them by now */
 	interfaces_profile(interfaces);
 }
 
@@ -566,6 +824,9 @@ void interfaces_close(struct interfaces *interfaces)
 {
 	for (size_t i = 0; i < interfaces->datapath_count; i++)
 		datapath_close(interfaces->datapaths[i]);
+	for (size_t i = 0; i < interfaces->count; i++)
+		free(interfaces->list[i].members);
+	topology_free(&interfaces->topology);
 	free(interfaces->datapaths);
 	free(interfaces->list);
 	*interfaces = (struct interfaces){ 0 };

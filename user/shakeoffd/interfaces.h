@@ -13,18 +13,27 @@
 
 #include <common/config.h>
 #include <common/datapath.h>
+#include <common/device.h>
 #include <shakeoffd/devices.h>
 #include <shakeoffd/sysctls.h>
 
 struct interface {
 	char name[IFNAMSIZ];
-	unsigned int ifindex; /* 0: it is gone, or our program on it */
+	char configured[IFNAMSIZ]; /* the same, unless it was renamed: one that comes back has this name */
+	unsigned int ifindex;      /* 0: it is gone, or our program on it */
 	uint32_t mtu;
-	size_t datapath;                   /* index */
-	bool attach;                       /* nothing hung there: it is for interfaces_attach() */
-	bool detach;                       /* a daemon attached it, so a daemon detaches it */
-	bool attached_now;                 /* this daemon did */
-	bool in_vrf;                       /* then it does not admit */
+	size_t datapath;       /* index */
+	bool attach;           /* nothing hung there: it is for interfaces_attach() */
+	bool detach;           /* a daemon attached it, so a daemon detaches it */
+	bool attached_now;     /* this daemon did */
+	bool in_vrf;           /* then it does not admit */
+	bool unserved;         /* the program sees nothing there, or cannot read it: it only is listed */
+	bool inactive;         /* a member of a bond that takes nothing in by it at the moment */
+	bool vlans;            /* there are VLAN devices above it */
+	bool open_sibling;     /* a bond's member, of which another has no program: it was said */
+	bool hides_tags;       /* their tags are, or may be, beside the frames: it was said */
+	unsigned int *members; /* ifindexes of a bond's members, where its program runs for it */
+	size_t member_count;
 	uint32_t admit_id;                 /* of the tc program that hangs there; 0: none, or it is not to be used */
 	struct shakeoff_interface profile; /* as published */
 };
@@ -36,10 +45,11 @@ struct interfaces {
 	size_t datapath_count;
 	const struct sysctls *sysctls;
 	const struct devices *devices;
-	bool all;          /* every interface that has the program, now and later */
-	bool changed;      /* which of them admit; the reader of this clears it */
-	uint64_t programs; /* a sum over the XDP programs of all interfaces */
-	uint32_t refused;  /* control id of a datapath that came later, and that was warned of */
+	bool all;                 /* every interface that has the program, now and later */
+	bool changed;             /* which of them admit, or can be tested; the reader of this clears it */
+	struct topology topology; /* of the host, when it was last looked */
+	uint64_t programs;        /* a sum over the XDP programs of all interfaces */
+	uint32_t refused;         /* control id of a datapath that came later, and that was warned of */
 };
 
 /*
@@ -51,6 +61,21 @@ int interfaces_open(struct interfaces *interfaces, const struct config *config, 
 
 /* Whether the program is, or is to be, on the one with this index. */
 bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
+
+/* Whether the hook finds a socket that is bound to the device with this index: where a bond's members run the program it does not. */
+bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex);
+
+/* Whether one of them has a VLAN device above it, or is a port of a bridge. */
+bool interfaces_are_below_others(const struct interfaces *interfaces);
+
+/* Whether they all are ports of bridges: then everything comes in through one. */
+bool interfaces_are_bridge_ports(const struct interfaces *interfaces);
+
+/* Whether this device is a bridge of which an interface of ours is a port, and none of ours itself. */
+bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex);
+
+/* Whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
+bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex);
 
 /* Publishes what a SYN-ACK offers on each interface, where that has changed. Says what is wrong. */
 int interfaces_profile(struct interfaces *interfaces);

@@ -16,6 +16,8 @@ enum shakeoff_left left_reason(const struct left_host *host, const struct listen
 		return SHAKEOFF_LEFT_DEVICE;
 	if (addresses->routes)
 		return SHAKEOFF_LEFT_ROUTE;
+	if (addresses->not_reached && addresses->bridged)
+		return SHAKEOFF_LEFT_BRIDGE;
 	return addresses->not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
 }
 

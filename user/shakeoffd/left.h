@@ -17,6 +17,7 @@ struct left_host {
 /* Why all addresses of a service are left. */
 struct left_addresses {
 	bool not_reached; /* the self-test failed there */
+	bool bridged;     /* and a bridge that gives packets to netfilter is in the way */
 	bool routes;      /* left_host.routes */
 };
 

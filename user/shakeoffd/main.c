@@ -194,7 +194,7 @@ static struct discovery_host discovery_host(const struct daemon *daemon)
 	};
 }
 
-/* Tells the self-test where the tc program hangs. */
+/* Tells the self-test where the tc program hangs; but a bond lets nothing in by an inactive member, of which nothing follows. */
 static void choose_test_interfaces(struct daemon *daemon)
 {
 	const struct interfaces *interfaces = &daemon->interfaces;
@@ -206,7 +206,7 @@ static void choose_test_interfaces(struct daemon *daemon)
 	if (!daemon->selftest)
 		return;
 	for (size_t i = 0; i < interfaces->count && count < SHAKEOFF_MAX_INTERFACES; i++)
-		if (interfaces->list[i].admit_id)
+		if (interfaces->list[i].admit_id && !interfaces->list[i].inactive)
 			ifindexes[count++] = interfaces->list[i].ifindex;
 	error = selftest_interfaces(daemon->selftest, ifindexes, count);
 	if (error)
@@ -230,6 +230,8 @@ static bool read_devices(struct daemon *daemon, uint64_t now)
 /* Privileges are only for the moment: to find programs and maps. */
 static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 {
+	int error;
+
 	daemon->profiled_ns = now;
 	read_devices(daemon, now);
 	privilege_restore();
@@ -238,6 +240,9 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 	if (daemon->interfaces.changed)
 		choose_test_interfaces(daemon);
 	privilege_drop();
+	error = discovery_devices_changed(&daemon->discovery);
+	if (error)
+		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
 }
 
 static void follow_sysctls(struct daemon *daemon)

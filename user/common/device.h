@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which devices the hook can serve, and how devices stand above each other. */
+#ifndef SHAKEOFF_DEVICE_H
+#define SHAKEOFF_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/link.h"
+
+/* The devices of a network namespace, as link_list() gives them. */
+struct topology {
+	struct link_entry *list;
+	size_t count;
+};
+
+int topology_read(struct topology *topology);
+void topology_free(struct topology *topology);
+const struct link_entry *topology_find(const struct topology *topology, unsigned int ifindex);
+
+bool device_has_ethernet_header(const struct link_entry *device);
+
+/* Whether frames of the device have an Ethernet header and come to a program that is attached to it. */
+bool device_is_served(const struct link_entry *device);
+
+/*
+ * Whether our program cannot be attached to a device, or would see nothing there. `sentence`: why, and what to attach to instead;
+ * it begins with the device's name.
+ */
+#define DEVICE_SENTENCE 384
+bool device_refuses(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size);
+
+/* Whether a program at this device runs for each of its members instead: a bond with a program in native mode. */
+bool device_runs_at_members(const struct link_entry *device);
+
+/* Whether a device is a port of another: of a bridge, a bond or a VRF. */
+bool device_is_port_of(const struct link_entry *port, const struct link_entry *master, const char *kind);
+
+/* Whether VLAN devices are above a device, at any height: then a frame's tag may be beside it, where the hook does not see it. */
+bool device_has_vlans(const struct topology *topology, const struct link_entry *device);
+
+/*
+ * Whether frames for the addresses of a device come in by `below` with a VLAN tag: it is a VLAN device above it, or a bridge, a bond,
+ * a macvlan above one.
+ */
+bool device_is_tagged(const struct topology *topology, const struct link_entry *device, const struct link_entry *below);
+
+/* Whether packets for the addresses of a device come in by `below`: it is the same, or stands above it; lo's come in anywhere. */
+bool device_is_reached(const struct topology *topology, const struct link_entry *device,
+		       const struct link_entry *below);
+
+/* Whether a device is a member of a bond that has members without a program; `sentence` as with the others. */
+bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
+			     size_t size);
+
+/*
+ * Whether tags of VLAN devices above a device are, or may be, hidden from the hook. `sentence`: what comes of it, and what to do; it
+ * begins with the device's name.
+ */
+bool device_hides_tags(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size);
+
+#endif
