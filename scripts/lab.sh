@@ -154,7 +154,7 @@ far() {
 	# An XDP program has switched it on.
 	inside "$line" ethtool -K l0 gro off >/dev/null
 	inside "$line" ethtool -K l1 gro off >/dev/null
-	inside "$line" "$DELAY" --background l0 l1 "$2" >>"${LINE_LOG:-/dev/null}" </dev/null
+	inside "$line" nice -n -20 "$DELAY" --background l0 l1 "$2" >>"${LINE_LOG:-/dev/null}" </dev/null
 	trap - EXIT
 }
 
