@@ -7,11 +7,13 @@
 
 FAR_LISTENER=7000 FAR_QUEUE=7001 FAR_KERNEL=7002
 
-# far_lab MS COMMAND...: runs the command in a subshell of its own, with LAB and TMP of its own, in a lab of that round trip. Where it has
-# failed there is a line in $TMP/failed, of the TMP outside.
-far_lab() (
-	outside=$TMP ms=$1
-	LAB=$LAB-$1 RUN=$RUN-$1 TMP=$TMP/$1 CONF=$TMP/$1/shakeoff.conf DAEMON_PID=
+# far_lab MS COMMAND...: runs the command in a lab of that round trip, with LAB and TMP of its own, which are gone after it: TMP is in that
+# of the caller, and what the command wants to leave goes to $FAR_OUT, which is the caller's. To be run in the background.
+far_lab() {
+	FAR_OUT=$TMP
+	LAB=$LAB-$1 RUN=$RUN-$1 TMP=$TMP/$1
+	# shellcheck disable=SC2034 # for env.sh
+	CONF=$TMP/shakeoff.conf DAEMON_PID=
 	export SHAKEOFF_RUN_DIR=$RUN
 	trap 'clean_up' EXIT
 	trap 'exit 143' TERM INT
@@ -19,8 +21,9 @@ far_lab() (
 	LINE_LOG=$TMP/line.log "$TOP/scripts/lab.sh" far "$LAB" "$(python3 -c "print($1 / 2)")" || bail "no lab of $1 ms"
 	far_servers
 	shift
-	"$@" || echo "$ms ms" >>"$outside/failed"
-)
+	"$@"
+	exit
+}
 
 far_systems() {
 	! kernel_admits || echo listener
@@ -73,7 +76,7 @@ far_cell() {
 	before=$(grep -c rtt_ms "$TMP/$log.log")
 	resent=$(kernel_counter Tcp RetransSegs) probes=$(kernel_counter TcpExt TCPLossProbes)
 	clients=$(client python3 "$HERE/far_client.py" "${!address}" "$port" "${@:5}")
-	within 10 far_logged "$log" $((before + $5)) || bail "$system, IPv$family, $control, $ms ms: $clients"
+	within 10 far_logged "$log" $((before + $5)) || bail "$system, IPv$family, $control, $ms ms: $clients" >&2
 	resent=$(($(kernel_counter Tcp RetransSegs) - resent)) probes=$(($(kernel_counter TcpExt TCPLossProbes) - probes))
 	[ "$system" != cookies ] || server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'
 	grep rtt_ms "$TMP/$log.log" | tail -n +$((before + 1)) | python3 -c '

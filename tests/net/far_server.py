@@ -7,6 +7,7 @@ one line of JSON what the kernel said of it: the round trip that it knew when th
 end the smallest one, the congestion window, its control, and how many segments were sent twice.
 """
 import json
+import os
 import socket
 import struct
 import sys
@@ -22,7 +23,7 @@ def tcp_info(conn):
 
 def serve(conn, peer):
     info = tcp_info(conn)
-    said = {"peer": peer[0], "rtt_ms": info(RTT) / 1000}
+    said = {"peer": peer[0], "port": peer[1], "rtt_ms": info(RTT) / 1000}
     try:
         with conn, conn.makefile("r") as lines:
             for line in lines:
@@ -32,7 +33,7 @@ def serve(conn, peer):
             said["control"] = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
     except OSError as error:
         said["error"] = error.strerror
-    print(json.dumps(said), flush=True)
+    os.write(1, json.dumps(said).encode() + b"\n")  # at once: threads would mix their lines
 
 
 address, port = sys.argv[1], int(sys.argv[2])
