@@ -10,6 +10,7 @@ FAR_LISTENER=7000 FAR_QUEUE=7001 FAR_KERNEL=7002
 # far_lab MS COMMAND...: runs the command in a lab of that round trip, with LAB and TMP of its own, which are gone after it: TMP is in that
 # of the caller, and what the command wants to leave goes to $FAR_OUT, which is the caller's. To be run in the background.
 far_lab() {
+	# shellcheck disable=SC2034 # for the command
 	FAR_OUT=$TMP
 	LAB=$LAB-$1 RUN=$RUN-$1 TMP=$TMP/$1
 	# shellcheck disable=SC2034 # for env.sh
