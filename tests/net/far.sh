@@ -35,6 +35,8 @@ far_servers() {
 	local family address
 	# What the kernel remembers of a client is not to come into the next connection.
 	server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save'
+	# The servers choose another one by themselves: only sockets may have any in a namespace.
+	server sh -c 'echo reno >/proc/sys/net/ipv4/tcp_congestion_control'
 	config_daemon discover=no
 	! kernel_admits || service listener $FAR_LISTENER handoff=listener engage=always
 	service queue $FAR_QUEUE handoff=queue engage=always
@@ -72,11 +74,10 @@ far_cell() {
 	queue) port=$FAR_QUEUE ;;
 	*) port=$FAR_KERNEL log=kernel$family ;;
 	esac
-	server sh -c "echo $control >/proc/sys/net/ipv4/tcp_congestion_control"
 	[ "$system" != cookies ] || server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies'
 	before=$(grep -c rtt_ms "$TMP/$log.log")
 	resent=$(kernel_counter Tcp RetransSegs) probes=$(kernel_counter TcpExt TCPLossProbes)
-	clients=$(client python3 "$HERE/far_client.py" "${!address}" "$port" "${@:5}")
+	clients=$(client python3 "$HERE/far_client.py" "${!address}" "$port" "$control" "${@:5}")
 	within 10 far_logged "$log" $((before + $5)) || bail "$system, IPv$family, $control, $ms ms: $clients" >&2
 	resent=$(($(kernel_counter Tcp RetransSegs) - resent)) probes=$(($(kernel_counter TcpExt TCPLossProbes) - probes))
 	[ "$system" != cookies ] || server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'

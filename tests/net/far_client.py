@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients of far_server.py, all at once: far_client.py ADDRESS PORT CONNECTIONS ANSWERS SIZE. Each asks for its answers one after the
-other. Prints, as one line of JSON, how long the handshakes and the answers took, in seconds."""
+"""Clients of far_server.py, all at once: far_client.py ADDRESS PORT CONTROL CONNECTIONS ANSWERS SIZE. Each asks for its answers one after
+the other, with that congestion control. Prints, as one line of JSON, how long the handshakes and the answers took, in seconds."""
 import json
 import socket
 import sys
 import threading
 import time
 
-address, port, connections, answers, size = sys.argv[1], *map(int, sys.argv[2:])
+address, control = sys.argv[1], sys.argv[3]
+port, connections, answers, size = map(int, (sys.argv[2], *sys.argv[4:]))
 connects, seconds, errors = [], [], []
 
 
@@ -19,7 +20,7 @@ def ask():
             connects.append(time.monotonic() - begun)
             for _ in range(answers):
                 begun, left = time.monotonic(), size
-                conn.sendall(b"%d\n" % size)
+                conn.sendall(f"{control} {size}\n".encode())
                 while left:
                     data = conn.recv(min(left, 1 << 20))
                     if not data:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A server whose clients are far away. Nothing in it knows of shakeoff.
 
-far_server.py ADDRESS PORT: each line of a client is a number; the answer has so many bytes. At the end of a connection it prints as
-one line of JSON what the kernel said of it: the round trip that it knew when the connection was accepted (0: none), and at the
-end the smallest one, the congestion window, its control, and how many segments were sent twice.
+far_server.py ADDRESS PORT: each line of a client is a congestion control, which the connection has from then on, and a number: the
+answer has so many bytes. At the end of a connection it prints as one line of JSON what the kernel said of it: the round trip that it
+knew when the connection was accepted (0: none), and at the end the smallest one, the congestion window, its control, and how many
+segments were sent twice.
 """
 import json
 import os
@@ -27,7 +28,9 @@ def serve(conn, peer):
     try:
         with conn, conn.makefile("r") as lines:
             for line in lines:
-                conn.sendall(bytes(int(line)))
+                control, size = line.split()
+                conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+                conn.sendall(bytes(int(size)))
             info = tcp_info(conn)
             said |= {"min_rtt_ms": info(MIN_RTT) / 1000, "cwnd": info(CWND), "resent": info(TOTAL_RETRANS)}
             said["control"] = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()

@@ -52,11 +52,11 @@ def clocks(port):
             frame = client.syn()
             assert frame is not None, "no SYN-ACK"
             seen.append((tsval(frame), time.monotonic()))
-            wire.send(client.frame("A"), client.frame("PA", payload=b"10\n"))
+            wire.send(client.frame("A"), client.frame("PA", payload=b"reno 10\n"))
             answer = client.receive(wanted=lambda tcp: len(bytes(tcp.payload)) == 10)
             assert answer is not None, "no answer"
             seen.append((tsval(answer), time.monotonic()))
-            client.seq += 3
+            client.seq += len(b"reno 10\n")
             client.reset()
             time.sleep(0.1)
         steps = [(signed(b[0] - a[0]), (b[1] - a[1]) * 1000) for a, b in zip(seen, seen[1:])]
