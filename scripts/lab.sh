@@ -7,19 +7,29 @@
 #	NAME-client  c0  10.9.0.2/24  2001:db8:9::2/64  02:00:00:09:00:02
 #
 # lab.sh up [NAME]             make it (NAME: shakeoff unless given; labs of different names do not disturb each other)
-# lab.sh behind [NAME]         a third one behind the server, which forwards to it, as to a container:
+# lab.sh far NAME MS           the same, MS milliseconds apart (one way, fractions allowed): a third namespace holds a delay line
+#	NAME-line    l0, l1: the other ends of s0 and c0; tests/net/delay carries every frame between them
+#	What is on the line is what a wire carries: whole segments with checksums, no larger than the MTU. LINE_LOG: the file where the
+#	line says at its end (SIGUSR1: at once) what it has carried and lost. For floods it is too slow.
+# lab.sh behind [NAME]         one more behind the server, which forwards to it, as to a container:
 #	NAME-behind  b0  10.9.1.2/24  2001:db8:9:1::2/64, the server's end b1 10.9.1.1/24 2001:db8:9:1::1/64
 # lab.sh down [NAME]           remove it, with everything in it
 # lab.sh shell [NAME [server|client|behind]]   a shell in one of them (client unless given)
 # lab.sh run NAME server|client|behind COMMAND...
+#
+# Every pair has a queue for each CPU, two at least, and each CPU sends by its own: what a network card does with RSS. On one queue, of 256
+# frames, a flood from one CPU would push out everybody's SYNs, whatever the CPU they come from.
 set -euo pipefail
 
 BUILD=${BUILD:-$(cd "$(dirname "$0")/.." && pwd)/build}
 PEER=$BUILD/tests/bench/peer.bpf.o
+DELAY=$BUILD/tests/net/delay
+CPUS=$(nproc --all)
+QUEUES=$((CPUS > 2 ? CPUS : 2))
 export PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-	sed -n '4,15s/^# \{0,1\}//p' "$0" >&2
+	sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -45,6 +55,29 @@ quiet_ipv6() {
 	done'
 }
 
+# veth_pair NAMESPACE DEVICE MAC NAMESPACE DEVICE MAC; an empty MAC: any
+veth_pair() {
+	local queues="numrxqueues $QUEUES numtxqueues $QUEUES"
+	# shellcheck disable=SC2086 # lists
+	ip -n "$1" link add "$2" $queues ${3:+address $3} type veth peer name "$5" $queues ${6:+address $6} netns "$4"
+	own_queues "$1" "$2"
+	own_queues "$4" "$5"
+}
+
+# own_queues NAMESPACE DEVICE: each CPU sends by the queue of its number (XPS). A namespace's devices show in a sysfs mounted inside it.
+own_queues() {
+	# shellcheck disable=SC2016 # for the inner shell
+	inside "$1" unshare --mount sh -c '
+		mount -t sysfs sysfs /sys || exit
+		cpu=0 zeros=
+		while [ $cpu -lt "$2" ]; do
+			file=/sys/class/net/$1/queues/tx-$cpu/xps_cpus
+			[ ! -e "$file" ] || printf "%x%s\n" $((1 << cpu % 32)) "$zeros" >"$file" || exit
+			cpu=$((cpu + 1))
+			[ $((cpu % 32)) -ne 0 ] || zeros="$zeros,00000000"
+		done' sh "$2" "$CPUS"
+}
+
 # veth_offload SERVER DEVICE PEER DEVICE: what XDP at the server's end of a pair needs
 veth_offload() {
 	# Whoever looks at frames from the peer has to see finished checksums.
@@ -55,18 +88,22 @@ veth_offload() {
 	inside "$3" ip link set dev "$4" xdpdrv obj "$PEER" sec xdp
 }
 
-up() {
-	local name=$1 server=$1-server client=$1-client
+# ends NAME: the two namespaces, quiet, with nothing in them yet
+ends() {
+	local server=$1-server client=$1-client
 	[ -e "$PEER" ] || die "$PEER is not there: run make tools first"
-	[ ! -e "/run/netns/$server" ] || die "lab '$name' is up already; lab.sh down $name removes it"
-	trap 'down "$name" 2>/dev/null' ERR
+	[ ! -e "/run/netns/$server" ] || die "lab '$1' is up already; lab.sh down $1 removes it"
+	trap 'down "$name" >/dev/null 2>&1' EXIT
 
 	ip netns add "$server"
 	ip netns add "$client"
 	quiet_ipv6 "$server"
 	quiet_ipv6 "$client"
-	ip -n "$server" link add s0 address 02:00:00:09:00:01 type veth peer name c0 address 02:00:00:09:00:02 netns "$client"
+}
 
+# addresses NAME: s0 and c0 get theirs, and come up
+addresses() {
+	local server=$1-server client=$1-client end
 	ip -n "$server" address add 10.9.0.1/24 dev s0
 	ip -n "$client" address add 10.9.0.2/24 dev c0
 	ip -n "$server" address add 2001:db8:9::1/64 dev s0 nodad
@@ -78,8 +115,6 @@ up() {
 		ip -n "$1" link set "$2" up
 	done
 
-	veth_offload "$server" s0 "$client" c0
-
 	# Nobody asks for neighbours in a flood: everything has one hop, and its address is known.
 	ip -n "$server" neighbour replace 10.9.0.2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
 	ip -n "$server" neighbour replace 2001:db8:9::2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
@@ -87,7 +122,40 @@ up() {
 	ip -n "$client" neighbour replace 2001:db8:9::1 lladdr 02:00:00:09:00:01 dev c0 nud permanent
 	ip -n "$server" route add 100.64.0.0/10 via 10.9.0.2
 	ip -n "$server" -6 route add 3fff::/32 via 2001:db8:9::2
-	trap - ERR
+}
+
+up() {
+	ends "$1"
+	veth_pair "$1-server" s0 02:00:00:09:00:01 "$1-client" c0 02:00:00:09:00:02
+	addresses "$1"
+	veth_offload "$1-server" s0 "$1-client" c0
+	trap - EXIT
+}
+
+# The line's own namespace takes no part in what goes through it.
+far() {
+	local server=$1-server client=$1-client line=$1-line end
+	[ -x "$DELAY" ] || die "$DELAY is not there: run make tools first"
+	ends "$1"
+	ip netns add "$line"
+	inside "$line" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+		echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'
+	veth_pair "$server" s0 02:00:00:09:00:01 "$line" l0 ""
+	veth_pair "$client" c0 02:00:00:09:00:02 "$line" l1 ""
+	for end in l0 l1; do
+		# Room for two VLAN tags.
+		ip -n "$line" link set "$end" arp off mtu 1508
+		ip -n "$line" link set "$end" up
+	done
+	addresses "$1"
+	veth_offload "$server" s0 "$line" l0
+	inside "$server" ethtool -K s0 tx off tso off txvlan off >/dev/null
+	inside "$client" ethtool -K c0 tx off tso off txvlan off gro on >/dev/null
+	# An XDP program has switched it on.
+	inside "$line" ethtool -K l0 gro off >/dev/null
+	inside "$line" ethtool -K l1 gro off >/dev/null
+	inside "$line" nice -n -20 "$DELAY" --background l0 l1 "$2" >>"${LINE_LOG:-/dev/null}" </dev/null
+	trap - EXIT
 }
 
 behind() {
@@ -96,7 +164,7 @@ behind() {
 	[ ! -e "/run/netns/$behind" ] || die "there is one behind '$1' already"
 	ip netns add "$behind"
 	quiet_ipv6 "$behind"
-	ip -n "$server" link add b1 type veth peer name b0 netns "$behind"
+	veth_pair "$server" b1 "" "$behind" b0 ""
 	ip -n "$server" address add 10.9.1.1/24 dev b1
 	ip -n "$behind" address add 10.9.1.2/24 dev b0
 	ip -n "$server" address add 2001:db8:9:1::1/64 dev b1 nodad
@@ -131,7 +199,7 @@ end_processes() {
 
 down() {
 	local ns found=1 pins
-	for ns in "$1-server" "$1-client" "$1-behind"; do
+	for ns in "$1-server" "$1-client" "$1-line" "$1-behind"; do
 		[ -e "/run/netns/$ns" ] || continue
 		found=0
 		end_processes "$ns"
@@ -146,10 +214,14 @@ down() {
 command=$1
 name=${2:-shakeoff}
 case $command in
-up | behind | down | shell | run) [ "$(id -u)" -eq 0 ] || die "needs root" ;;
+up | far | behind | down | shell | run) [ "$(id -u)" -eq 0 ] || die "needs root" ;;
 esac
 case $command in
 up) up "$name" ;;
+far)
+	[ $# -eq 3 ] || usage
+	far "$name" "$3"
+	;;
 behind) behind "$name" ;;
 down) down "$name" || die "no lab '$name'" ;;
 shell)

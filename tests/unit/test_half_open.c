@@ -2,10 +2,11 @@
 /*
  * When SYN-ACKs are sent again, which, and when they are given up.
  *
- * link: user/shakeoffd/half_open.c user/shakeoffd/prefix_budget.c user/common/log.c
+ * link: user/shakeoffd/half_open.c user/shakeoffd/synack_frame.c user/shakeoffd/prefix_budget.c user/common/log.c
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,6 +148,48 @@ static void answered_everywhere(size_t count, uint64_t ago_ns)
 	}
 }
 
+/* A SYN-ACK with all options; its TSval is 0xfffffff0. The checksum is put there by setup(). */
+static uint8_t synack4[14 + 20 + 40] = {
+	[12] = 8,    0, /* IPv4 */
+	[14] = 0x45, 0,    0,    60,   0,    0,    0x40, 0,  64,   IPPROTO_TCP,
+	0,           0,    192,  0,    2,    1,    192,  0,  2,    2, /* header */
+	27,          88,   0x30, 0x39, 1,    2,    3,    4,  5,    6,
+	7,           8,    0xa0, 0x12, 0xfe, 0x88, 0,    0,  0,    0, /* ports to urgent pointer */
+	2,           4,    5,    0xb4, 4,    2,    8,    10, 0xff, 0xff,
+	0xff,        0xf0, 0,    1,    2,    3,    1,    3,  3,    7, /* MSS, SACK, timestamps, scale */
+};
+
+static uint32_t tsval_of(const uint8_t *tcp)
+{
+	uint32_t tsval;
+
+	memcpy(&tsval, tcp + 28, sizeof(tsval));
+	return ntohl(tsval);
+}
+
+/* What is missing to the checksum of the segment behind an IP header: 0 if it is right. 40 bytes of TCP. */
+static uint16_t checksum_left(const uint8_t *ip, bool ipv6)
+{
+	const uint8_t *tcp = ip + (ipv6 ? 40 : 20), *addresses = ip + (ipv6 ? 8 : 12);
+	uint32_t sum = IPPROTO_TCP + 40;
+
+	for (const uint8_t *at = addresses; at < tcp + 40; at += 2)
+		sum += (uint32_t)at[0] << 8 | at[1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static void put_checksum(uint8_t *ip, bool ipv6)
+{
+	uint8_t *tcp = ip + (ipv6 ? 40 : 20);
+	uint16_t sum;
+
+	tcp[16] = tcp[17] = 0;
+	sum = htons(checksum_left(ip, ipv6));
+	memcpy(tcp + 16, &sum, sizeof(sum));
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -154,6 +197,7 @@ static int setup(void **state)
 	memset(&wire, 0, sizeof(wire));
 	now_ns = START_NS;
 	datapath.address = SERVICE;
+	put_checksum(synack4 + 14, false);
 	datapath.services[SERVICE] = (struct shakeoff_service){
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.synack_retries = 5,
@@ -250,6 +294,24 @@ static void it_is_the_frame_that_the_hook_sent(void **state)
 	assert_int_equal(wire.len, 60);
 	assert_memory_equal(wire.frame, frame, 60);
 	assert_int_equal(wire.ifindex, IFINDEX);
+}
+
+/* The hook's own copy stays as it was: the next repetition counts from there. */
+static void its_timestamp_is_that_of_the_repetition(void **state)
+{
+	struct shakeoff_half_open *entry = datapath.entries;
+
+	(void)state;
+	answered(100 * NS_PER_MS);
+	entry->frame_len = sizeof(synack4);
+	memcpy(entry->frame, synack4, sizeof(synack4));
+	assert_int_equal(pass(NS_PER_S), 1);
+	assert_int_equal(tsval_of(wire.frame + 14 + 20), 0xfffffff0 + 1000);
+	assert_int_equal(checksum_left(wire.frame + 14, false), 0);
+	assert_int_equal(pass(2 * NS_PER_S), 1);
+	assert_int_equal(tsval_of(wire.frame + 14 + 20), 0xfffffff0 + 3000);
+	assert_int_equal(checksum_left(wire.frame + 14, false), 0);
+	assert_memory_equal(entry->frame, synack4, sizeof(synack4));
 }
 
 static void what_could_not_be_sent_is_not_counted(void **state)
@@ -438,6 +500,7 @@ int main(void)
 		TEST(the_more_there_are_the_fewer_repetitions_each_gets),
 		TEST(each_repetition_is_sent_once),
 		TEST(it_is_the_frame_that_the_hook_sent),
+		TEST(its_timestamp_is_that_of_the_repetition),
 		TEST(what_could_not_be_sent_is_not_counted),
 		TEST(a_restarted_daemon_goes_on),
 		TEST(in_a_flood_all_are_dropped_and_none_is_sent),

@@ -9,6 +9,7 @@
 #include <shakeoffd/clock.h>
 #include <shakeoffd/half_open.h>
 #include <shakeoffd/packet_socket.h>
+#include <shakeoffd/synack_frame.h>
 
 /* Of each service, by its id. */
 struct half_open_counts {
@@ -65,10 +66,15 @@ unsigned int half_open_retries(unsigned int configured, uint32_t half_open)
 
 static void repeat(struct walk *walk, struct shakeoff_service *service, const struct shakeoff_half_open *entry)
 {
+	uint8_t frame[sizeof(entry->frame)];
 	int error;
 
 	walk->frames--;
-	error = packet_send(walk->half_open->fd, entry->ifindex, entry->frame, entry->frame_len);
+	memcpy(frame, entry->frame, entry->frame_len);
+	/* Its clock goes in whole milliseconds. */
+	synack_frame_later(frame, entry->frame_len,
+			   (uint32_t)(walk->now_ns / NS_PER_MS - entry->answered_ns / NS_PER_MS));
+	error = packet_send(walk->half_open->fd, entry->ifindex, frame, entry->frame_len);
 	if (error)
 		log_warn_limited("a SYN-ACK could not be sent again: %s", strerror(-error));
 	else
