@@ -10,6 +10,8 @@
  *	             +-> a probe of the daemon's self-test? -> the daemon's own listening socket
  *
  * Everything else goes on as it came, to the next program and to the stack.
+ *
+ * And the tc entry at egress: outgoing.h.
  */
 #include "vmlinux.h"
 
@@ -48,6 +50,7 @@
 #include "validated.h"
 
 #include "conntrack.h"
+#include "outgoing.h"
 #include "probe.h"
 
 /* So long after it was validated an ACK may still be on its way here, in ticks of any kernel (1 to 10 ms). */
@@ -272,6 +275,13 @@ SEC("tc")
 int shakeoff_admit(struct __sk_buff *skb)
 {
 	return admit_packet(skb);
+}
+
+SEC("tc")
+int shakeoff_outgoing(struct __sk_buff *skb)
+{
+	outgoing_note(skb);
+	return TCX_NEXT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -123,7 +123,7 @@ static struct datapath *datapath_new(void)
 		return NULL;
 	for (int i = 0; i < MAP_COUNT; i++)
 		datapath->maps[i] = -1;
-	datapath->program = datapath->frags = datapath->admit = -1;
+	datapath->program = datapath->frags = datapath->admit = datapath->outgoing = -1;
 	datapath->control = MAP_FAILED;
 	datapath->services = MAP_FAILED;
 	datapath->filters = MAP_FAILED;
@@ -145,6 +145,7 @@ void datapath_close(struct datapath *datapath)
 	cleanup_fd_function(&datapath->program);
 	cleanup_fd_function(&datapath->frags);
 	cleanup_fd_function(&datapath->admit);
+	cleanup_fd_function(&datapath->outgoing);
 	free(datapath);
 }
 
@@ -314,6 +315,8 @@ int datapath_open(const struct datapath_attachment *attachment, struct datapath 
 		return -errno;
 	if (attachment->admit_id)
 		datapath->admit = bpf_prog_get_fd_by_id(attachment->admit_id);
+	if (attachment->admit_id)
+		datapath->outgoing = bpf_prog_get_fd_by_id(outgoing_find(attachment->ifindex, attachment->control_id));
 	result = program_read(datapath->program, &program);
 	if (result)
 		return result;

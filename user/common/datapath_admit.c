@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The tc program at the tcx ingress hook of interfaces: found, put beside the XDP program, taken away. */
+/* The tc programs at the tcx hooks of interfaces: found, put beside the XDP program, taken away. */
 #include <bpf/btf.h>
 #include <errno.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 
 /* BPF_TCX_INGRESS of enum bpf_attach_type (kernel 6.6): the headers of libbpf 1.1 do not have it. */
 #define TCX_INGRESS 46
+#define TCX_EGRESS 47
 
 /* Programs at one hook: BPF_MPROG_MAX, include/linux/bpf_mprog.h. */
 #define TCX_PROGRAMS_MAX 64
@@ -61,10 +62,10 @@ struct tcx_programs {
 	uint32_t count; /* 0 also where there is no such hook */
 };
 
-static void tcx_query(unsigned int ifindex, struct tcx_programs *programs)
+static void tcx_query(unsigned int ifindex, int hook, struct tcx_programs *programs)
 {
 	programs->count = TCX_PROGRAMS_MAX;
-	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, programs->ids, &programs->count))
+	if (bpf_prog_query(ifindex, hook, 0, NULL, programs->ids, &programs->count))
 		programs->count = 0;
 }
 
@@ -81,15 +82,25 @@ static bool program_uses(uint32_t prog_id, uint32_t map_id)
 	return false;
 }
 
-uint32_t admit_find(unsigned int ifindex, uint32_t control_id)
+static uint32_t tcx_find(unsigned int ifindex, int hook, uint32_t control_id)
 {
 	struct tcx_programs programs;
 
-	tcx_query(ifindex, &programs);
+	tcx_query(ifindex, hook, &programs);
 	for (uint32_t i = 0; i < programs.count; i++)
 		if (program_uses(programs.ids[i], control_id))
 			return programs.ids[i];
 	return 0;
+}
+
+uint32_t admit_find(unsigned int ifindex, uint32_t control_id)
+{
+	return tcx_find(ifindex, TCX_INGRESS, control_id);
+}
+
+uint32_t outgoing_find(unsigned int ifindex, uint32_t control_id)
+{
+	return tcx_find(ifindex, TCX_EGRESS, control_id);
 }
 
 uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex)
@@ -113,7 +124,7 @@ bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id)
 /* ---------------------------------------------------------------------------------------------------------- remove */
 
 /* 1: it was ours, and is gone. */
-static int tcx_remove_ours(unsigned int ifindex, uint32_t prog_id)
+static int tcx_remove_ours(unsigned int ifindex, int hook, uint32_t prog_id)
 {
 	cleanup_fd int fd = bpf_prog_get_fd_by_id(prog_id);
 	struct program program;
@@ -130,24 +141,31 @@ static int tcx_remove_ours(unsigned int ifindex, uint32_t prog_id)
 	if (!result)
 		result = link_remove(&link);
 	else if (result == -ENOENT)
-		result = bpf_prog_detach2(fd, ifindex, TCX_INGRESS) ? -errno : 0;
+		result = bpf_prog_detach2(fd, ifindex, hook) ? -errno : 0;
 	return result ? result : 1;
 }
 
-int admit_remove(unsigned int ifindex)
+static int tcx_remove_all(unsigned int ifindex, int hook)
 {
 	struct tcx_programs programs;
 	int removed = 0;
 
-	tcx_query(ifindex, &programs);
+	tcx_query(ifindex, hook, &programs);
 	for (uint32_t i = 0; i < programs.count; i++) {
-		int result = tcx_remove_ours(ifindex, programs.ids[i]);
+		int result = tcx_remove_ours(ifindex, hook, programs.ids[i]);
 
 		if (result < 0)
 			return result;
 		removed += result;
 	}
 	return removed;
+}
+
+int admit_remove(unsigned int ifindex)
+{
+	int removed = tcx_remove_all(ifindex, TCX_EGRESS);
+
+	return removed < 0 ? removed : tcx_remove_all(ifindex, TCX_INGRESS);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- attach */
@@ -157,8 +175,10 @@ static int admit_load(struct datapath *datapath)
 	struct admit *object;
 	int result;
 
-	if (datapath->admit >= 0)
+	if (datapath->admit >= 0 && datapath->outgoing >= 0)
 		return 0;
+	cleanup_fd_function(&datapath->admit);
+	cleanup_fd_function(&datapath->outgoing);
 	object = admit__open();
 	if (!object)
 		return -errno;
@@ -167,6 +187,8 @@ static int admit_load(struct datapath *datapath)
 	if (!result)
 		result = admit__load(object);
 	if (!result)
+		result = datapath->outgoing = duplicate(bpf_program__fd(object->progs.shakeoff_outgoing));
+	if (result >= 0)
 		result = datapath->admit = duplicate(bpf_program__fd(object->progs.shakeoff_admit));
 	admit__destroy(object);
 	return result < 0 ? result : 0;
@@ -185,6 +207,14 @@ static int tcx_attach(int program, const struct link_entry *interface, enum data
 	return link_pin(link, HOOK_TCX, interface->name, interface->ifindex, owner);
 }
 
+/* Not by a link: it stays as long as the interface, or until it is removed with the other. */
+static int outgoing_attach(const struct datapath *datapath, unsigned int ifindex)
+{
+	if (outgoing_find(ifindex, datapath->control_id))
+		return 0;
+	return bpf_prog_attach(datapath->outgoing, (int)ifindex, TCX_EGRESS, TCX_FIRST) ? -errno : 0;
+}
+
 int admit_attach(struct datapath *datapath, const struct link_entry *interface, enum datapath_owner owner, bool by_link)
 {
 	int result;
@@ -194,6 +224,8 @@ int admit_attach(struct datapath *datapath, const struct link_entry *interface, 
 	result = admit_load(datapath);
 	if (!result)
 		result = tcx_attach(datapath->admit, interface, owner, by_link);
+	if (!result)
+		result = outgoing_attach(datapath, interface->ifindex);
 	/* The command that attaches and the daemon that notices may do it at the same moment: the other was quicker. */
 	return result == -EEXIST && admit_find(interface->ifindex, datapath->control_id) ? 0 : result;
 }
@@ -214,7 +246,7 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 		detail_set("its XDP program works on other maps");
 		return -ENOENT;
 	}
-	if (attachment.admit_id)
+	if (attachment.admit_id && outgoing_find(attachment.ifindex, attachment.control_id))
 		return 0;
 	result = link_get(ifname, &interface);
 	if (!result)

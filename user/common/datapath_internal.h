@@ -42,7 +42,8 @@ struct datapath {
 	int maps[MAP_COUNT];
 	int program; /* loaded here, or what was found on an interface */
 	int frags;   /* the xdp.frags program, loaded when an interface needs it; -1 before */
-	int admit;   /* the tc program, likewise */
+	int admit;   /* the tc program at ingress, likewise */
+	int outgoing; /* the one at egress */
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;
@@ -128,6 +129,9 @@ int bpffs_take(const char *name);
 
 /* The id of the one that works on these maps; 0: none. */
 uint32_t admit_find(unsigned int ifindex, uint32_t control_id);
+
+/* The same of the program at egress. */
+uint32_t outgoing_find(unsigned int ifindex, uint32_t control_id);
 
 /* Takes all of ours from an interface. Returns how many there were, or a negative errno. */
 int admit_remove(unsigned int ifindex);
