@@ -84,7 +84,7 @@ static __always_inline void listener_read_offer(const struct tcp_sock *tcp, stru
 
 	listener->user_mss = tcp->rx_opt.user_mss;
 	listener->rcv_space = listener_rcv_space(tcp);
-	listener->rcv_locked = !!(inet->sk.sk_userlocks & SOCK_RCVBUF_LOCK);
+	listener->rcv_locked = !!(BPF_CORE_READ_BITFIELD(&inet->sk, sk_userlocks) & SOCK_RCVBUF_LOCK);
 	listener->window_clamp = tcp->window_clamp;
 	listener->hop_limit[0] = inet->uc_ttl;
 	listener->tos[0] = inet->tos;
