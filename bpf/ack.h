@@ -91,7 +91,8 @@ static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx,
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
-	if (judgement == COOKIE_GOOD && !walk->scratch->opt.timestamps && !past_opened(past, walk) &&
+	/* Not as the ACK says, but as it was judged: one that echoes 0 is as easily guessed as one without timestamps. */
+	if (judgement == COOKIE_GOOD && !walk->scratch->opening.options.timestamps && !past_opened(past, walk) &&
 	    ack_is_unasked(walk->service_id))
 		return COOKIE_UNASKED;
 	return judgement;

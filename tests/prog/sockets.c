@@ -116,12 +116,15 @@ void sysctl_set(const char *path, int value)
 
 void kernel_receives(const struct segment *segment)
 {
-	union address to = make_address(&ipv4, ipv4.server, 0);
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	const struct family *family = segment_is_ipv6(segment) ? &ipv6 : &ipv4;
+	union address to = make_address(family, segment->to ? segment->to : family->server, 0);
+	int fd = socket(family->family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	static struct frame frame;
 
+	assert_true(fd >= 0);
 	frame_make(&frame, segment);
-	assert_true(sendto(fd, frame.bytes + frame.l3, frame.len - frame.l3, 0, &to.any, sizeof(to.in)) > 0);
+	assert_int_equal(sendto(fd, frame.bytes + frame.l3, frame.len - frame.l3, 0, &to.any, sizeof(to)),
+			 frame.len - frame.l3);
 	close(fd);
 }
 

@@ -48,7 +48,7 @@ void reset_socket(int *fd);
 
 void sysctl_set(const char *path, int value);
 
-/* Hands an IPv4 segment to the kernel's own TCP. */
+/* Hands a segment to the kernel's own TCP. */
 void kernel_receives(const struct segment *segment);
 
 /*

@@ -25,7 +25,8 @@
 #define FEW 80
 #define ALLOWED (SHAKEOFF_GUESS_RATE * (SHAKEOFF_GUESS_WINDOW_NS / 1000000) / 1000)
 
-static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6;
+static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6,
+			    linux_syn6 = LINUX_SYN6;
 static uint64_t *asked;
 static int half_open, listener;
 
@@ -312,6 +313,29 @@ static void so_it_is_with_a_listening_socket(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
+/* A cookie with timestamps is not noted: who brings one back without an echo has guessed it, as far as can be told. */
+static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct segment echoes_zero, without;
+		struct client client;
+
+		client_connect(&client, syns[i]);
+		assert_int_equal(notes(), 0);
+		without = echoes_zero = client.ack;
+		without.options.len = 0;
+		echoes_zero.options = (struct bytes)BYTES(1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0);
+		assert_verdict(&without, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&echoes_zero, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
 /* The tuple has been sent one, but that is another. */
 static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **state)
 {
@@ -528,6 +552,7 @@ int main(void)
 		TEST(one_who_was_sent_a_cookie_gets_in),
 		TEST(one_who_was_not_does_not),
 		TEST(so_it_is_with_a_listening_socket),
+		TEST(a_cookie_that_lost_its_timestamps_is_no_way_round),
 		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
 		TEST(the_mac_of_a_noted_cookie_is_not_enough),
 		TEST(unasked_ones_keep_it_going),

@@ -179,6 +179,22 @@ static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
 }
 
+/* The address of a VLAN device names its service with a mark. */
+static void so_it_does_for_the_address_of_a_vlan_device(void **state)
+{
+	const struct segment syn = { .fragment = MF, .flags = SYN };
+	struct shakeoff_address4 address = { .port = htons(80) };
+	__u32 tagged = SERVICE | SHAKEOFF_ADDRESS_TAGGED, plain = SERVICE;
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &tagged, BPF_ANY), 0);
+	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &plain, BPF_ANY), 0);
+}
+
 /* One may pass in a window of SHAKEOFF_BUDGET_WINDOW_NS, and the next may not. A new window may begin between them. */
 static void beyond_the_budget_fragments_are_dropped(void **state)
 {
@@ -262,6 +278,7 @@ int main(void)
 	static const struct CMUnitTest rest[] = {
 		TEST(to_an_address_without_a_service_all_of_it_passes),
 		TEST(a_fragment_with_a_syn_for_what_is_bypassed_passes),
+		TEST(so_it_does_for_the_address_of_a_vlan_device),
 		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
 		TEST(beyond_the_budget_fragments_are_dropped),
 		TEST(a_window_that_another_cpu_has_begun_goes_on),

@@ -490,6 +490,7 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 static void assert_evenly_hidden(_Bool ipv6, __u32 epoch, __u32 bits, _Bool by_isn)
 {
 	int count[BINS] = { 0 };
+	const double expected = (double)CLIENTS / BINS;
 	double chi2 = 0;
 
 	for (__u32 i = 0; i < CLIENTS; i++) {
@@ -500,9 +501,9 @@ static void assert_evenly_hidden(_Bool ipv6, __u32 epoch, __u32 bits, _Bool by_i
 		count[isn_of(&flow, by_isn ? i : CLIENT_ISN, epoch, bits) >> COOKIE_EPOCH_SHIFT]++;
 	}
 	for (int i = 0; i < BINS; i++) {
-		double away = count[i] - CLIENTS / BINS;
+		double away = count[i] - expected;
 
-		chi2 += away * away / (CLIENTS / BINS);
+		chi2 += away * away / expected;
 	}
 	assert_true(chi2 > 63 - 4 * 11 && chi2 < 63 + 5 * 11);
 }
