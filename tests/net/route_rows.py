@@ -13,7 +13,7 @@ from rawtcp import IP, TCP, Client, Ether, IPv6, Tap, Wire
 netns, listener, queue, kernel = sys.argv[1], *map(int, sys.argv[2:])
 wire, tap = Wire(), Tap()
 RAW = {4: "10.9.0.77", 6: "2001:db8:9::77"}
-BEHIND = {4: "198.18.7.7", 6: "3fff:0:7::7"}
+BEHIND = {4: "198.18.7.7", 6: "2001:db8:77::7"}
 TOS = 0x48
 # "Within a second", and what a busy machine may add to that.
 PROMISED, PATIENCE = 1, 3
@@ -93,7 +93,7 @@ for metrics in ("mtu 1300", "mtu lock 1200", "mtu 1600", "mtu 200", "advmss 1000
     for family in (4, 6):
         row(f"route {metrics}", family, [add(family, RAW[family], f"dev s0 {metrics}")], [delete(family, RAW[family])])
         if metrics in ("mtu 1300", "advmss 1000"):
-            net, gateway = {4: ("198.18.0.0/15", "10.9.0.2"), 6: ("3fff::/32", "2001:db8:9::2")}[family]
+            net, gateway = {4: ("198.18.0.0/15", "10.9.0.2"), 6: ("2001:db8:77::/48", "2001:db8:9::2")}[family]
             row(f"route to a network {metrics}", family, [add(family, net, f"via {gateway} {metrics}")],
                 [add(family, net, f"via {gateway}")], BEHIND[family])
 
@@ -131,7 +131,7 @@ for device in "e0", "e1":
     run(f"ip link set {device} mtu 1350 up")
 for family in (4, 6):
     # What leaves there is not seen: the route to the client is the other one again before the client asks.
-    neighbour = {4: "198.18.0.0/15", 6: "3fff::/32"}[family]
+    neighbour = {4: "198.18.0.0/15", 6: "2001:db8:77::/48"}[family]
     run(add(family, f"{BEHIND[family]}", "dev e0"))
     time.sleep(PROMISED)
     got = synack(listener, family, BEHIND[family], "SEC")

@@ -9,6 +9,7 @@ lab_up
 # Whatever the machine has.
 server sh -c 'echo "4096 131072 6291456" >/proc/sys/net/ipv4/tcp_rmem; echo 2 >/proc/sys/net/ipv4/tcp_ecn'
 server ip route add 198.18.0.0/15 via 10.9.0.2
+server ip -6 route add 2001:db8:77::/48 via 2001:db8:9::2
 for family in 4 6; do
 	address=SERVER$family
 	plain_start "listener$family" "${!address}" 7000 line
