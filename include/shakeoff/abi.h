@@ -326,23 +326,21 @@ struct shakeoff_service {
 	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
 	__u32 engage_rate;        /* SYNs a second */
 	__u32 syn_budget;         /* SYNs a second to what only the kernel can serve; 0: no budget */
-	__u16 window_max;         /* upper bound of the window in our SYN-ACK (a server's SO_RCVBUF); 65535: none */
 	__u16 servers;            /* servers connected now (queue), listening sockets (listener) */
-	__u8 wscale;              /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: the interface's */
 	__u8 synack_retries;      /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u8 fair_share;          /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4;      /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6;      /* 48, else 64 */
+	__u16 pad;
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */
 	__u32 accept_burst;
-	__u8 fair_share; /* 0: places of the accept queue are not shared between sources */
-	__u8 pad[3];
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
 	__u32 rcv_space; /* queue handoff: tcp_full_space() of the server's sockets (route.h), bytes */
 	__u32 rcv_locked; /* queue handoff: not 0: the server has set SO_RCVBUF, so rcv_space bounds the window */
-	__u32 pad2;
+	__u32 pad2[2];
 
 	__u64 enqueued;    /* final ACKs validated and given on */
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
@@ -439,16 +437,13 @@ _Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_a
 	       "hash keys: no hidden padding");
 
 /*
- * What a SYN-ACK that leaves through an interface offers; the daemon asks the kernel what it would offer there.
- * Index of `mss` and first index of `window`: 0 IPv4, 1 IPv6. Second index: 1 with timestamps, 0 without.
+ * What a SYN-ACK that leaves through an interface offers, as far as listening socket and route say nothing else. Index of `mss` and
+ * `hop_limit`: 0 IPv4, 1 IPv6.
  */
 struct shakeoff_interface {
 	__u16 mss[2];
-	__u16 window[2][2]; /* as on the wire: a SYN-ACK's window is never scaled */
-	__u8 wscale;        /* our receive window scale, 0..14, or SHAKEOFF_NO_WSCALE: sysctl tcp_window_scaling=0 */
 	__u8 sack;          /* sysctl tcp_sack */
 	__u8 timestamps;    /* sysctl tcp_timestamps != 0 */
-	__u8 ttl;           /* sysctl ip_default_ttl: time to live and hop limit of what we send */
 	__u8 ecn;           /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
 	__u8 admits;        /* the tc program is attached: services with the listener handoff can be answered */
 	__u8 in_vrf;        /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
@@ -456,11 +451,11 @@ struct shakeoff_interface {
 	__u8 window_scaling; /* sysctl tcp_window_scaling */
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
-	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
 	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
-	__u8 pad[3];
+	__u8 pad;
+	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 32, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {

@@ -44,7 +44,7 @@ static const struct config config = { .services = configured, .service_count = 2
 static struct services services;
 static struct slots slots;
 
-static const struct service_listening listening = { .sockets = 2, .backlog = 7, .window_max = 3000, .wscale = 2 };
+static const struct service_listening listening = { .sockets = 2, .backlog = 7 };
 static const struct service_listening none = { 0 };
 
 static struct shakeoff_service *slot(int datapath, const char *name)
@@ -388,8 +388,6 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	assert_int_equal(web->listen_backlog, 7);
 	assert_int_equal(web->backlog, 10);
 	assert_int_equal(web->capacity, 7);
-	assert_int_equal(web->window_max, 3000);
-	assert_int_equal(web->wscale, 2);
 }
 
 static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
@@ -481,8 +479,6 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 					  .flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 					  .handoff = SHAKEOFF_HANDOFF_LISTENER,
 					  .engage = SHAKEOFF_ENGAGE_AUTO,
-					  .window_max = 3000,
-					  .wscale = 2,
 					  .enqueued = 10,
 					  .dequeued = 9,
 					  .engaged_ns = 5,
@@ -490,8 +486,6 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 	open_on(1);
 	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
-	assert_int_equal(web->window_max, 3000);
-	assert_int_equal(web->wscale, 2);
 	assert_int_equal(web->dequeued, 9);
 	assert_int_equal(web->engaged_ns, 5);
 	/* Nobody of the daemon's had listened. */

@@ -162,12 +162,6 @@ void server_end(struct server *server, struct finished *finished)
 
 static void publish_window(struct delivery *delivery)
 {
-	uint16_t window = UINT16_MAX;
-	uint8_t wscale = SHAKEOFF_NO_WSCALE;
-
-	if (delivery->buffer_locked)
-		profile_window(delivery->receive_buffer, &window, &wscale);
-	service_set_window(delivery->service, window, wscale);
 	service_set_space(delivery->service, profile_full_space(delivery->receive_buffer), delivery->buffer_locked);
 }
 

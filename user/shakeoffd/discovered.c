@@ -46,7 +46,7 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 		log_debug("service %s is no longer left to the kernel", service->config->name);
 }
 
-void listening_describe(struct listening_service *listening, const struct left_host *host, struct windows *windows)
+void listening_describe(struct listening_service *listening, const struct left_host *host)
 {
 	const struct listener_facts *facts = &listening->facts;
 	enum shakeoff_left before = listening->service->listening.left;
@@ -56,7 +56,6 @@ void listening_describe(struct listening_service *listening, const struct left_h
 		.left = (uint8_t)left_reason(host, facts, &listening->left),
 	};
 
-	windows_get(windows, facts->receive_buffer, &now.window_max, &now.wscale);
 	service_set_listening(listening->service, &now);
 	if (facts->sockets)
 		say_left(listening->service, before, now.left);
@@ -65,14 +64,13 @@ void listening_describe(struct listening_service *listening, const struct left_h
 /* -------------------------------------------------------------------------------------------------------- discovered */
 
 void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
-		     struct listeners *listeners, const struct left_host *host, struct windows *windows)
+		     struct listeners *listeners, const struct left_host *host)
 {
 	*services = (struct discovered_services){
 		.config = config,
 		.slots = slots,
 		.listeners = listeners,
 		.host = host,
-		.windows = windows,
 	};
 	list_open(&services->used);
 	list_open(&services->idle);
@@ -198,7 +196,7 @@ struct discovered *discovered_use(struct discovered_services *services, struct l
 	discovered->listening.since_ns = now_ns;
 	discovered->listening.left = (struct left_addresses){ 0 };
 	discovered->listening.facts = listener->facts;
-	listening_describe(&discovered->listening, services->host, services->windows);
+	listening_describe(&discovered->listening, services->host);
 	log_debug("service %s: %u listening, backlog %u", discovered->config.name, listener->facts.sockets,
 		  listener->facts.backlog);
 	return discovered;
@@ -213,6 +211,6 @@ void discovered_idle(struct discovered_services *services, struct discovered *di
 	discovered->idle_ns = now_ns;
 	discovered->listening.since_ns = 0;
 	discovered->listening.facts = (struct listener_facts){ 0 };
-	listening_describe(&discovered->listening, services->host, services->windows);
+	listening_describe(&discovered->listening, services->host);
 	log_debug("service %s: nothing listens at an address of the host any more", discovered->config.name);
 }

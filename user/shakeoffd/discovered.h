@@ -14,7 +14,6 @@
 #include <shakeoffd/left.h>
 #include <shakeoffd/listeners.h>
 #include <shakeoffd/service.h>
-#include <shakeoffd/windows.h>
 
 /* So long the slot of a service without a socket or an address is kept: servers restart. */
 #define DISCOVERED_GRACE_NS (60 * NS_PER_S)
@@ -53,14 +52,13 @@ struct discovered_services {
 	struct slots *slots;
 	struct listeners *listeners;
 	const struct left_host *host;
-	struct windows *windows;
 	struct discovered_list used, idle;
 	bool full;        /* it was said that there is no slot */
 	bool turned_away; /* for want of a slot, since discovered_look_again() */
 };
 
 void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
-		     struct listeners *listeners, const struct left_host *host, struct windows *windows);
+		     struct listeners *listeners, const struct left_host *host);
 void discovered_close(struct discovered_services *services);
 
 /* The one of this listener, made if need be, and described. NULL: there is no slot or no memory; a lack of slots is said once. */
@@ -76,6 +74,6 @@ void discovered_expire(struct discovered_services *services, uint64_t now_ns);
 bool discovered_look_again(struct discovered_services *services);
 
 /* Tells the hook what the sockets of a service are now, and says so when it is left to the kernel, or no more. */
-void listening_describe(struct listening_service *listening, const struct left_host *host, struct windows *windows);
+void listening_describe(struct listening_service *listening, const struct left_host *host);
 
 #endif

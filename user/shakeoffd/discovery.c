@@ -100,7 +100,7 @@ void discovery_servers_changed(struct discovery *discovery)
 
 static void describe(struct discovery *discovery, struct listening_service *listening)
 {
-	listening_describe(listening, &discovery->host, &discovery->windows);
+	listening_describe(listening, &discovery->host);
 }
 
 static void describe_all(struct discovery *discovery)
@@ -118,7 +118,6 @@ static void set_host(struct discovery *discovery, const struct discovery_host *h
 		.no_cookies = !host->syncookies,
 		.routes = { host->routes_left[0], host->routes_left[1] },
 	};
-	windows_reset(&discovery->windows, host->receive_buffer);
 }
 
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
@@ -661,8 +660,7 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 	error = discovery->configured && discovery->ports ? listeners_open(&discovery->listeners) : -ENOMEM;
 	if (error)
 		return error;
-	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
-			&discovery->windows);
+	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host);
 	for (size_t i = 0; i < delivery_count; i++)
 		discovery->configured[i].service = deliveries[i].service;
 	mark_all(discovery);

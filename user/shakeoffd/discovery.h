@@ -34,7 +34,6 @@ struct discovery {
 	bool follows;              /* there may be services with the listener handoff */
 
 	struct left_host host;
-	struct windows windows;
 	struct listeners listeners;
 	struct own_addresses own;
 	struct upper_addresses upper;
@@ -61,8 +60,7 @@ struct discovery {
 struct discovery_host {
 	bool can_admit;
 	bool syncookies;
-	bool routes_left[2];     /* IPv4, IPv6: routes_left() */
-	uint32_t receive_buffer; /* usual one of a listening socket */
+	bool routes_left[2]; /* IPv4, IPv6: routes_left() */
 };
 
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,

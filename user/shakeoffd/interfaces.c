@@ -421,9 +421,8 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 	error = set_profile(interfaces, interface, &profile);
 	if (error)
 		return error;
-	log_debug("interface %s: MTU %u, MSS %u and %u, window %u (%u without timestamps), scale %u", interface->name,
-		  interface->mtu, profile.mss[0], profile.mss[1], profile.window[0][1], profile.window[0][0],
-		  profile.wscale);
+	log_debug("interface %s: MTU %u, MSS %u and %u, hops %u and %u", interface->name, interface->mtu,
+		  profile.mss[0], profile.mss[1], profile.hop_limit[0], profile.hop_limit[1]);
 	return 0;
 }
 

@@ -136,7 +136,6 @@ int listeners_see(struct listeners *listeners, const struct sock_diag_listener *
 	const struct listener_facts facts = {
 		.sockets = 1,
 		.backlog = socket->backlog,
-		.receive_buffer = socket->receive_buffer,
 		.mptcp = socket->mptcp,
 		.tcp_auth = socket->tcp_auth,
 		.elsewhere = elsewhere,
@@ -157,8 +156,6 @@ void listener_facts_add(struct listener_facts *facts, const struct listener_fact
 {
 	if (more->backlog > facts->backlog)
 		facts->backlog = more->backlog;
-	if (!facts->sockets || more->receive_buffer < facts->receive_buffer)
-		facts->receive_buffer = more->receive_buffer;
 	facts->mptcp |= more->mptcp;
 	facts->tcp_auth |= more->tcp_auth;
 	facts->elsewhere |= more->elsewhere;
@@ -167,8 +164,8 @@ void listener_facts_add(struct listener_facts *facts, const struct listener_fact
 
 bool listener_facts_equal(const struct listener_facts *a, const struct listener_facts *b)
 {
-	return a->sockets == b->sockets && a->backlog == b->backlog && a->receive_buffer == b->receive_buffer &&
-	       a->mptcp == b->mptcp && a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere;
+	return a->sockets == b->sockets && a->backlog == b->backlog && a->mptcp == b->mptcp &&
+	       a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere;
 }
 
 /* Calls back for every entry; the callback may forget it. */

@@ -23,9 +23,8 @@ enum listener_kind {
 /* What the sockets of an entry are together. */
 struct listener_facts {
 	uint32_t sockets;
-	uint32_t backlog;        /* the greatest */
-	uint32_t receive_buffer; /* the least: every one of them can keep what it promises */
-	bool mptcp;              /* one of them */
+	uint32_t backlog; /* the greatest */
+	bool mptcp;       /* one of them */
 	bool tcp_auth;
 	bool elsewhere; /* one of them is bound to a device where the hook does not find it */
 };

@@ -190,7 +190,6 @@ static struct discovery_host discovery_host(const struct daemon *daemon)
 		.can_admit = datapath_can_admit(),
 		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
 		.routes_left = { routes_left(&daemon->routes, false), routes_left(&daemon->routes, true) },
-		.receive_buffer = (uint32_t)sysctls_get(sysctls, SYSCTL_TCP_RMEM, 1, 0),
 	};
 }
 

@@ -18,7 +18,6 @@
 #define RMEM_MAX_DEFAULT 212992u /* SK_RMEM_MAX, include/net/sock.h, on most machines */
 #define TCP_RMEM_USUAL 131072u   /* tcp_rmem[1] */
 #define TCP_RMEM_MOST (6u << 20) /* tcp_rmem[2] */
-#define ETHERNET_MSS 1460u
 
 /* How much of a receive buffer is window, in 256ths: tp->scaling_ratio of a socket that has received nothing. */
 #define RATIO_ALL 256u
@@ -119,7 +118,7 @@ static void fill_route(const struct device *device, const struct sysctls *sysctl
 {
 	profile->mss[0] = advmss4(device->mtu, get(sysctls, SYSCTL_MIN_ADV_MSS4, 0, ADVMSS_MIN4_DEFAULT));
 	profile->mss[1] = advmss6(device->mtu6, get(sysctls, SYSCTL_MIN_ADV_MSS6, 0, ADVMSS_MIN6_DEFAULT));
-	profile->hop_limit[0] = profile->ttl = (uint8_t)get(sysctls, SYSCTL_TTL, 0, 64);
+	profile->hop_limit[0] = (uint8_t)get(sysctls, SYSCTL_TTL, 0, 64);
 	profile->hop_limit[1] = (uint8_t)device->hop_limit;
 }
 
@@ -137,48 +136,9 @@ static void fill_sysctls(const struct sysctls *sysctls, struct shakeoff_interfac
 	profile->window_space = rmem > rmem_max ? rmem : rmem_max;
 }
 
-/* Of a listening socket with the usual buffer. */
-static void fill_windows(struct shakeoff_interface *profile)
-{
-	struct shakeoff_window_input input = {
-		.space = profile_full_space(0),
-		.window_space = profile->window_space,
-		.wscale_ok = profile->window_scaling,
-		.signed_windows = profile->signed_windows,
-	};
-	struct shakeoff_window result;
-
-	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-		for (int timestamps = 0; timestamps < 2; timestamps++) {
-			input.mss = profile->mss[ipv6];
-			if (timestamps)
-				input.mss -= SHAKEOFF_TIMESTAMP_BYTES;
-			result = shakeoff_window_select(&input);
-			profile->window[ipv6][timestamps] = result.window;
-		}
-	}
-	profile->wscale = profile->window_scaling ? result.wscale : SHAKEOFF_NO_WSCALE;
-}
-
 void profile_fill(const struct device *device, const struct sysctls *sysctls, struct shakeoff_interface *profile)
 {
 	*profile = (struct shakeoff_interface){ 0 };
 	fill_route(device, sysctls, profile);
 	fill_sysctls(sysctls, profile);
-	fill_windows(profile);
-}
-
-void profile_window(uint32_t receive_buffer, uint16_t *window, uint8_t *wscale)
-{
-	struct shakeoff_window_input input = {
-		.space = profile_full_space(receive_buffer),
-		.mss = ETHERNET_MSS - SHAKEOFF_TIMESTAMP_BYTES,
-		.wscale_ok = 1,
-	};
-	struct shakeoff_window result;
-
-	input.clamp = input.window_space = input.space;
-	result = shakeoff_window_select(&input);
-	*window = result.window;
-	*wscale = result.wscale;
 }

@@ -24,7 +24,4 @@ void profile_fill(const struct device *device, const struct sysctls *sysctls, st
 /* tcp_full_space() of a socket with this SO_RCVBUF (as getsockopt() tells it); 0: the usual one, tcp_rmem[1]. Any thread. */
 uint32_t profile_full_space(uint32_t receive_buffer);
 
-/* The window and scale of a listening socket with this SO_RCVBUF on Ethernet's MTU. */
-void profile_window(uint32_t receive_buffer, uint16_t *window, uint8_t *wscale);
-
 #endif

@@ -32,7 +32,13 @@ static uint8_t family_of(bool ipv6)
 
 /* --------------------------------------------------------------------------------------------------------- the world */
 
-/* What all interfaces say that are answered by main's routes: those of a VRF have other tables. */
+/* Whether the hook answers there by the routes that are read: those of a VRF are others. */
+static bool is_answered(const struct interface *interface)
+{
+	return interface->ifindex && !interface->in_vrf && !interface->unserved;
+}
+
+/* What all interfaces say alike. */
 static struct route_usual usual_of(const struct interfaces *interfaces, bool ipv6)
 {
 	struct route_usual usual = { 0 };
@@ -42,7 +48,7 @@ static struct route_usual usual_of(const struct interfaces *interfaces, bool ipv
 		const struct interface *interface = &interfaces->list[i];
 		const struct shakeoff_interface *profile = &interface->profile;
 
-		if (!interface->ifindex || interface->in_vrf)
+		if (!is_answered(interface))
 			continue;
 		if (first)
 			usual = (struct route_usual){ profile->mss[ipv6], profile->hop_limit[ipv6] };
@@ -58,7 +64,7 @@ static struct route_usual usual_of(const struct interfaces *interfaces, bool ipv
 static bool any_interface(const struct interfaces *interfaces)
 {
 	for (size_t i = 0; i < interfaces->count; i++)
-		if (interfaces->list[i].ifindex && !interfaces->list[i].in_vrf)
+		if (is_answered(&interfaces->list[i]))
 			return true;
 	return false;
 }

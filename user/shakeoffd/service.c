@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,7 +80,7 @@ static void fill_slot(struct service *service, struct service_slot *slot)
 	uint32_t flags = SHAKEOFF_SERVICE_USED | (service->discovered ? SHAKEOFF_SERVICE_DISCOVERED : 0);
 
 	if (!slot->adopted_ns)
-		memcpy(shared->name, config->name, sizeof(shared->name));
+		snprintf(shared->name, sizeof(shared->name), "%s", config->name);
 	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
 	shared_set(shared->overflow, (uint8_t)config->overflow);
 	shared_set(shared->backlog, config->backlog);
@@ -123,8 +124,6 @@ int service_open(struct service *service, const struct config_service *config, b
 	*service = (struct service){
 		.config = config,
 		.discovered = discovered,
-		.window_max = UINT16_MAX,
-		.wscale = SHAKEOFF_NO_WSCALE,
 	};
 	pthread_mutex_init(&service->lock, NULL);
 	error = take_slots(service, slots);
@@ -275,8 +274,6 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 {
 	shared_set(shared->listen_backlog, service->listen_backlog);
 	shared_set(shared->servers, (uint16_t)service->servers);
-	shared_set(shared->window_max, service->window_max);
-	shared_set(shared->wscale, service->wscale);
 	shared_set(shared->rcv_space, service->rcv_space);
 	shared_set(shared->rcv_locked, service->rcv_locked);
 	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
@@ -290,8 +287,6 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 
 	if (listening->sockets) {
 		shared_set(shared->listen_backlog, listening->backlog);
-		shared_set(shared->window_max, listening->window_max);
-		shared_set(shared->wscale, listening->wscale);
 		shared_set(shared->left, listening->left);
 		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
 	}
@@ -384,13 +379,6 @@ void service_set_servers(struct service *service, uint32_t servers, uint32_t bac
 		service->listen_backlog = backlog;
 	if (servers)
 		service->served = true;
-	publish(service);
-}
-
-void service_set_window(struct service *service, uint16_t window_max, uint8_t wscale)
-{
-	service->window_max = window_max;
-	service->wscale = wscale;
 	publish(service);
 }
 

@@ -36,11 +36,9 @@ struct service_slot {
 
 /* The listening sockets of a service, and what they allow. */
 struct service_listening {
-	uint32_t sockets;    /* 0: none, and the rest means nothing */
-	uint32_t backlog;    /* the greatest */
-	uint16_t window_max; /* these two as in shakeoff_service */
-	uint8_t wscale;
-	uint8_t left; /* enum shakeoff_left */
+	uint32_t sockets; /* 0: none, and the rest means nothing */
+	uint32_t backlog; /* the greatest */
+	uint8_t left;     /* enum shakeoff_left */
 };
 
 struct service {
@@ -56,9 +54,7 @@ struct service {
 	uint32_t servers;
 	uint32_t listen_backlog; /* 0: none has listened yet */
 	bool served;             /* a server of the daemon's has listened, and may come back if it has gone */
-	uint16_t window_max;
-	uint8_t wscale;
-	uint32_t rcv_space; /* these two as in shakeoff_service */
+	uint32_t rcv_space;      /* these two as in shakeoff_service */
 	bool rcv_locked;
 
 	struct service_listening listening; /* for the listener handoff */
@@ -114,10 +110,7 @@ bool service_stop_answering(struct service *service, uint64_t now_ns);
 /* Who listens has changed: tells the hook. `backlog`: the greatest that a server asked for; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog);
 
-/* The window of SYN-ACKs and its scale, where a server's SO_RCVBUF asks for others than the interface's. */
-void service_set_window(struct service *service, uint16_t window_max, uint8_t wscale);
-
-/* From what that window is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
+/* From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
 void service_set_space(struct service *service, uint32_t rcv_space, bool rcv_locked);
 
 /* Not answered any more, until a server listens again. */
