@@ -10,7 +10,7 @@
 /* Whether the packet in scratch is for one. Of two VLAN tags: listener_syn_walk(). */
 static __always_inline _Bool is_bypassed(const struct walk *walk)
 {
-	return walk->scratch->recent.left || service_is_bypassed(walk->service) ||
+	return address_is_left(walk) || service_is_bypassed(walk->service) ||
 	       (by_listener(walk) && walk->scratch->packet.l3_offset > ONE_TAG_L3_OFFSET);
 }
 

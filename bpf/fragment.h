@@ -31,7 +31,7 @@ static __always_inline _Bool fragment_is_bypassed(const struct cookie_flow *flow
 		return 0;
 	if (*address & SHAKEOFF_ADDRESS_LEFT)
 		return 1;
-	id = *address;
+	id = *address & ~SHAKEOFF_ADDRESS_FLAGS;
 	service = bpf_map_lookup_elem(&service_state, &id);
 	return service && service_is_bypassed(service);
 }
