@@ -301,7 +301,7 @@ struct recent {
 	__u8 ipv6;
 	__u8 has_profile;
 	__u32 service;
-	__u32 left; /* SHAKEOFF_ADDRESS_FLAGS */
+	__u32 left; /* SHAKEOFF_ADDRESS_LEFT, SHAKEOFF_ADDRESS_TAGGED */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
 	__u32 hashes_begun;       /* a bit for each of the hashes that is good */

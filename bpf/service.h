@@ -59,7 +59,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
 	recent->service = *service & ~SHAKEOFF_ADDRESS_FLAGS;
-	recent->left = *service & SHAKEOFF_ADDRESS_FLAGS;
+	recent->left = *service & (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED);
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	recent->answer.tick = 0;

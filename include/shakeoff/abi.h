@@ -413,7 +413,10 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
  * frames without one are left to the kernel: what the hook sent back would leave without the tag, too (listener handoff).
  */
 #define SHAKEOFF_ADDRESS_TAGGED 0x20000000u
-#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED)
+
+/* Likewise, for `shakeoff status`: the self-test could not try whether packets reach the address. The hook does not look at it. */
+#define SHAKEOFF_ADDRESS_UNTESTED 0x10000000u
+#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)
 
 /*
  * Instead of an id, at port 0: the address has services. It is how fragments, and packets whose TCP header cannot be read, are

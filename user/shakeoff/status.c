@@ -209,6 +209,11 @@ static bool is_tagged(const struct view_address *address)
 	return address->tagged;
 }
 
+static bool is_untested(const struct view_address *address)
+{
+	return address->untested;
+}
+
 /* What a word behind an address means, if one has it. */
 static void print_mark(const struct view_datapath *datapath, bool (*has)(const struct view_address *address),
 		       const char *mark, const char *help, const char **before)
@@ -244,6 +249,11 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	print_reason(view, datapath, rows, count, &reason_elsewhere, &before);
 	print_mark(datapath, is_elsewhere, "elsewhere", reason_elsewhere.help, &before);
 	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
+	print_mark(
+		datapath, is_untested, "untested",
+		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, or it is not "
+		"allowed to",
+		&before);
 	snprintf(left, sizeof(left), "this address is left to the kernel: %s; or %s",
 		 left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
 		 left_table[SHAKEOFF_LEFT_ROUTE].help);

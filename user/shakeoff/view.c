@@ -45,6 +45,7 @@ static int add_address(void *context, const struct in6_addr *address, uint16_t p
 		.port = port,
 		.left = value & SHAKEOFF_ADDRESS_LEFT,
 		.tagged = value & SHAKEOFF_ADDRESS_TAGGED,
+		.untested = value & SHAKEOFF_ADDRESS_UNTESTED,
 		.service = value & ~SHAKEOFF_ADDRESS_FLAGS,
 	};
 	return 0;
@@ -120,6 +121,8 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 			strcat(endpoint, " (elsewhere)");
 		else if (list[i]->tagged)
 			strcat(endpoint, " (tagged)");
+		else if (list[i]->untested)
+			strcat(endpoint, " (untested)");
 		if (used + 1 + strlen(endpoint) + sizeof(" and 65536 more") > size) {
 			snprintf(text + used, size - used, " and %zu more", count - i);
 			break;

@@ -18,6 +18,7 @@ struct view_address {
 	uint16_t port;
 	bool left;      /* SHAKEOFF_ADDRESS_LEFT */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
+	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool elsewhere; /* on devices by which nothing comes to the hook */
 	uint32_t service;
 };

@@ -185,7 +185,7 @@ static bool leads_there(const struct published *old, const struct published *wan
 static uint32_t value_of(const struct address *address, size_t datapath)
 {
 	return address->service->slots[datapath].id | (address->left ? SHAKEOFF_ADDRESS_LEFT : 0) |
-	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0);
+	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0) | (address->untested ? SHAKEOFF_ADDRESS_UNTESTED : 0);
 }
 
 /* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */

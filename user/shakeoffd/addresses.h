@@ -19,6 +19,7 @@ struct address {
 	struct service *service;
 	bool left;      /* to the kernel: SHAKEOFF_ADDRESS_LEFT */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
+	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool keep_only; /* stays if it leads there already, but is not added */
 };
 

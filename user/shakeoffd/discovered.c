@@ -40,7 +40,7 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 		return;
 	/* Those of the host concern every service: they are said once, elsewhere. */
 	if (now == SHAKEOFF_LEFT_MPTCP || now == SHAKEOFF_LEFT_TCP_AUTH || now == SHAKEOFF_LEFT_DEVICE ||
-	    now == SHAKEOFF_LEFT_NETFILTER)
+	    now == SHAKEOFF_LEFT_NETFILTER || now == SHAKEOFF_LEFT_BRIDGE)
 		log_warn_limited("service %s is left to the kernel: %s", service->config->name, left_help(now));
 	else if (!now)
 		log_debug("service %s is no longer left to the kernel", service->config->name);

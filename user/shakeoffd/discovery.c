@@ -28,7 +28,8 @@
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
-	bool left; /* published as left to the kernel: is_left() */
+	bool left;     /* published as left to the kernel: is_left() */
+	bool untested; /* published as such: is_untested() */
 };
 
 struct discovery_port {
@@ -349,6 +350,13 @@ static bool is_left(const struct discovery *discovery, const struct in6_addr *ad
 	return is_unfollowed(discovery, address) || is_refused(discovery, address, port);
 }
 
+/* Whether it is not known, nor will be, that packets reach it. */
+static bool is_untested(const struct discovery *discovery, const struct listening_service *owner,
+			const struct in6_addr *address, uint16_t port)
+{
+	return is_testable(discovery, owner) && selftest_cannot_try(discovery->selftest, address, port);
+}
+
 /* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
 static bool bridges_have_netfilter(void)
 {
@@ -411,7 +419,8 @@ static void take_results(struct discovery *discovery)
 			tested->owner->bridged += left && !unfollowed &&
 						  upper_addresses_are_bridged(&discovery->upper, &tested->address);
 			tested->owner->others += !left;
-			if (left != tested->left)
+			if (left != tested->left ||
+			    tested->untested != is_untested(discovery, tested->owner, &tested->address, (uint16_t)port))
 				mark(discovery, (uint16_t)port);
 		}
 	}
@@ -527,11 +536,13 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 			.address = place->address,
 			.owner = owner,
 			.left = is_left(discovery, &place->address, port),
+			.untested = is_untested(discovery, owner, &place->address, port),
 		};
 		*address = (struct address){
 			.address = place->address,
 			.service = owner->service,
 			.left = tested[tested_count].left,
+			.untested = tested[tested_count].untested,
 			.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
 		};
 		address->keep_only = is_pending(discovery, &tested[tested_count], port, now_ns);

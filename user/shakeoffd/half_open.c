@@ -95,7 +95,7 @@ static bool is_answered_for(const struct walk *walk, const struct shakeoff_tuple
 	memcpy(&local, tuple->local, sizeof(local));
 	return !datapath_interface_get(walk->datapath, entry->ifindex, &profile) &&
 	       !datapath_address_get(walk->datapath, &local, ntohs(tuple->local_port), &service) &&
-	       (service & ~SHAKEOFF_ADDRESS_TAGGED) == entry->service;
+	       (service & ~(SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)) == entry->service;
 }
 
 /* The next repetition is due. Returns whether there is none any more. */

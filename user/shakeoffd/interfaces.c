@@ -300,7 +300,7 @@ static struct interface *append(struct interfaces *interfaces)
 
 static int open_named(struct interfaces *interfaces, const struct config *config)
 {
-	struct datapath_attachment *found = calloc(config->interface_count, sizeof(*found));
+	struct datapath_attachment *found = calloc(config->interface_count + 1, sizeof(*found));
 	int error = found ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < config->interface_count && !error; i++) {

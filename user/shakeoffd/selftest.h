@@ -71,6 +71,9 @@ int selftest_places(struct selftest *selftest, const struct selftest_place *plac
 /* What is not among the places is untested. While something is tried again, its last result stands. */
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
+/* Whether it was among the places, and could not be tried. */
+bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
+
 /* Whether a result has changed since this was last asked. To be asked after every round of the event loop. */
 bool selftest_take_change(struct selftest *selftest);
 
