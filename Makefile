@@ -90,6 +90,7 @@ bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@echo 'Every kind of flood: BUILD=$(BUILD) tests/bench/floods.sh. Forged ACKs: BUILD=$(BUILD) tests/bench/guess.sh.'
 	@echo 'What is left to the kernel, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
+	@echo 'Clients far away: BUILD=$(BUILD) tests/bench/round_trip.sh.'
 
 # An input that breaks something is kept beside its fuzzer.
 fuzz: $(FUZZERS)
@@ -114,7 +115,8 @@ help:
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
 	@echo '                tests/bench/guess.sh: connections that an ACK flood forges, beside the kernel'"'"'s;'
-	@echo '                tests/bench/bypass.sh: what is left to the kernel, without shakeoff and with it'
+	@echo '                tests/bench/bypass.sh: what is left to the kernel, without shakeoff and with it;'
+	@echo '                tests/bench/round_trip.sh: clients that are 40 to 300 ms away, beside the kernel'"'"'s'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
 	@echo 'make clean      removes $(BUILD)/'

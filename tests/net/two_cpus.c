@@ -39,6 +39,7 @@
 #define GIVE_UP_NS (5000 * NS_PER_MS)
 #define WAIT_NS (150 * NS_PER_MS)
 #define LINE "hello\n"
+#define LINE_LEN (sizeof(LINE) - 1)
 #define FRAME_ROOM 256
 
 struct frame {
@@ -154,10 +155,11 @@ static size_t put_options(uint8_t *at, const struct connection *connection, bool
 	return len;
 }
 
-static void make(struct frame *frame, const struct connection *connection, uint8_t flags, const char *data)
+static void make(struct frame *frame, const struct connection *connection, uint8_t flags, const void *data,
+		 size_t data_len)
 {
 	uint8_t options[40], segment[FRAME_ROOM];
-	size_t option_len = put_options(options, connection, flags & TH_SYN), data_len = strlen(data);
+	size_t option_len = put_options(options, connection, flags & TH_SYN);
 	size_t len = sizeof(struct tcphdr) + option_len + data_len, at;
 	struct tcphdr tcp = {
 		.th_sport = htons(connection->port),
@@ -323,7 +325,7 @@ static bool begin(int fd, struct connection *connection)
 	for (int try = 0; try < 5; try++) {
 		uint64_t until_ns = now() + REPEAT_NS;
 
-		make(&syn, connection, TH_SYN, "");
+		make(&syn, connection, TH_SYN, "", 0);
 		transmit(fd, &syn);
 		while (hear(fd, connection, until_ns, &segment)) {
 			if ((segment.tcp.th_flags & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK))
@@ -343,9 +345,9 @@ static void end(int fd, struct connection *connection)
 	struct frame rst;
 
 	for (int i = 0; i < 2; i++) {
-		make(&rst, connection, TH_RST, "");
+		make(&rst, connection, TH_RST, "", 0);
 		transmit(fd, &rst);
-		connection->seq += strlen(LINE);
+		connection->seq += LINE_LEN;
 	}
 }
 
@@ -356,8 +358,8 @@ static void finish(int fd, struct connection *connection, unsigned int number, s
 	int apart_ns = (int)(number / 4 * 20 % (2 * APART_NS)) - APART_NS;
 	struct segment segment;
 
-	make(&pair[number & 1], connection, TH_ACK, "");
-	make(&pair[!(number & 1)], connection, TH_ACK | TH_PUSH, LINE);
+	make(&pair[number & 1], connection, TH_ACK, "", 0);
+	make(&pair[!(number & 1)], connection, TH_ACK | TH_PUSH, LINE, LINE_LEN);
 	for (uint64_t repeat_ns = begun_ns; repeat_ns < begun_ns + GIVE_UP_NS; repeat_ns += REPEAT_NS) {
 		totals->repeated += repeat_ns != begun_ns;
 		send_pair(apart_ns);
