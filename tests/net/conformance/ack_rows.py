@@ -202,6 +202,8 @@ async def exact_reset(lab, family, options=LINUX):
     await c.note_socket()
     c.reset()
     await c.note_end()
+    # Not as one of those segments that follow the final ACK at once.
+    await asyncio.sleep(0.5)
     c.send(ACK)
     await heard(c, "ack-after", until=lambda segment: True)
     return c
@@ -389,6 +391,18 @@ async def congestion(lab, family):
 
 
 # ------------------------------------------------------------------------------------------------------- late and lost
+
+@both("first round trip: ACK after 500 ms")
+async def round_trip(lab, family, options=LINUX):
+    c = await begun(lab, family, options)
+    await asyncio.sleep(0.5)
+    c.send(ACK)
+    event = await c.server("accepted")
+    c.note("rtt", "none" if event is None else f"{round(event['rtt'] / 500000) * 500} ms")
+    c.reset()
+    return c
+
+
 
 @both("no ACK at all: what is sent in 8 s")
 async def silent(lab, family, options=LINUX):

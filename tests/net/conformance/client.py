@@ -50,6 +50,7 @@ class Client:
         """A connection of the same address and port: nothing is known of the server's."""
         self.isn, self.peer, self.echo, self.next, self.expected = isn, None, None, 1, 1
         self.early = {}
+        self.clock, self.clock_jumps = None, False  # the server's
 
     # --------------------------------------------------------------------------------------------------------- sending
 
@@ -98,6 +99,10 @@ class Client:
         for kind, body in segment.each_option():
             if kind == 8 and (segment.flags & SYN or (segment.data and self.echo is not None)):
                 self.echo = struct.unpack("!I", body[:4])[0]
+            if kind == 8 and self.clock is not None and (struct.unpack("!I", body[:4])[0] - self.clock) & MASK > 10000:
+                self.clock_jumps = True
+            if kind == 8:
+                self.clock = struct.unpack("!I", body[:4])[0]
         if self.peer is not None and not segment.flags & (SYN | RST):
             self.early[(segment.seq - self.peer) & MASK] = segment.length
             while self.expected in self.early:
@@ -261,6 +266,7 @@ class Client:
             self.send(ACK)
         self.note(key, f"{self.expected - base} B")
         self.note(f"{key}.segments", "/".join(str(length) for length in sorted(set(sizes.values()), reverse=True)))
+        self.note(f"{key}.clock", "jumps" if self.clock_jumps else "goes on")
         self.note(f"{key}.tos", ",".join(sorted(tos)))
         self.note(f"{key}.ttl", ",".join(str(value) for value in sorted(ttl)))
 

@@ -72,6 +72,8 @@ async def server_resets(lab, family, options=LINUX):
     c = await begun(lab, family, options, RESET)
     c.send(ACK)
     await heard(c, "answer", until=fin_or_reset)
+    # Not as one of those segments that follow the final ACK at once.
+    await asyncio.sleep(0.5)
     c.send(ACK | PSH, b"hello\n")
     await heard(c, "data-after", until=lambda segment: True)
     return c

@@ -37,9 +37,10 @@ def say(**what):
 def tcp_info(conn):
     raw = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     snd_mss, = struct.unpack_from("=I", raw, 16)
+    rtt, = struct.unpack_from("=I", raw, 68)
     advmss, = struct.unpack_from("=I", raw, 84)
     # Without ECN_SEEN: whether data came before accept() is a matter of timing.
-    return {"options": raw[5] & ~16, "wscale": f"{raw[6] & 15}/{raw[6] >> 4}", "snd_mss": snd_mss, "advmss": advmss}
+    return {"options": raw[5] & ~16, "wscale": f"{raw[6] & 15}/{raw[6] >> 4}", "snd_mss": snd_mss, "advmss": advmss}, rtt
 
 
 def talk(conn, total):
@@ -103,7 +104,8 @@ def accept(listener, port, mode, read):
             options = [value(conn, *where) for where in read]
         except OSError as error:
             options = [os.strerror(error.errno)]
-        say(accepted=tcp_info(conn), peer=peer[0], port=peer[1], to=port, read=options)
+        info, rtt = tcp_info(conn)
+        say(accepted=info, rtt=rtt, peer=peer[0], port=peer[1], to=port, read=options)
         threading.Thread(target=connection, args=(conn, peer, port, mode), daemon=True).start()
 
 
