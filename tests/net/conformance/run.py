@@ -14,7 +14,6 @@ import time
 import traceback
 
 import catalogue
-import frames
 from listeners import SERVER
 from wire import Wire
 

@@ -4,11 +4,10 @@ import asyncio
 import socket
 import struct
 
-import catalogue
 import frames
 from catalogue import add
-from client import LINUX, SHORT, Client, linux_options
-from frames import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN
+from client import SHORT, Client, linux_options
+from frames import ACK, AE, CWR, ECE, PSH, RST, SYN
 
 SETTLED = 1.3  # seconds; shakeoff follows within one
 FIRST_PORT = 7000
