@@ -213,11 +213,12 @@ $(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff \
-		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BUILD)/shakeoffd $(BUILD)/shakeoff $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
+	install -m 644 user/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	install -m 644 README.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
@@ -225,6 +226,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/shakeoffd $(DESTDIR)$(PREFIX)/sbin/shakeoff
 	rm -f $(DESTDIR)$(PREFIX)/lib/libshakeoff.so $(DESTDIR)$(PREFIX)/lib/libshakeoff-preload.so
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man7/shakeoff-limits.7
 	rm -rf $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff $(DESTDIR)$(PREFIX)/share/doc/shakeoff
 
 -include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

@@ -48,6 +48,7 @@ packages() {
 		lint  clang-format         the tree's style
 		lint  clang-tidy           static analysis
 		lint  shellcheck           the scripts
+		lint  mandoc               the manual pages
 	EOT
 }
 
