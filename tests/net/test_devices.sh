@@ -173,3 +173,32 @@ all_admitted "attached to the bridge itself" "$SERVER4" 7000 50
 refuses "a port below a bridge that has a program: attach says so" 's0 is below br0, which has an XDP program' \
 	"${SERVER_NS[@]}" "$BUILD/shakeoff" attach s0
 daemon_stop
+
+# ------------------------------------------------------------------------------------- a table of addresses that is full
+
+for i in $(seq 0 1699); do
+	echo "address add 10.60.$((i / 250)).$((i % 250 + 1))/32 dev lo"
+done | ip -n "$LAB-server" -batch - || bail "no addresses"
+spawn server many python3 -c '
+import socket, time
+kept = [socket.create_server(("0.0.0.0", port)) for port in range(8001, 8040)]
+print("listening", flush=True)
+time.sleep(600)'
+soon grep -q listening "$TMP/many.log" || bail "no listeners"
+daemon_start_bare --config "$CONF"
+room() { [ "$(shown "0.0.0.0:$1" no_room)" -gt 0 ]; }
+check "more addresses than the table has room for: the highest port has none" \
+	within 60 shows 0.0.0.0:8039 state "no room"
+plain_start low 0.0.0.0 7100 line
+check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:7100 state engaged
+is "and all of them have room" "$(shown 0.0.0.0:7100 no_room)" 0
+check "it is the highest ports that made it" room 8038
+matches "how many have no room, and from which on, is shown" "$(shakeoff status)" \
+	'0.0.0.0:8039: [0-9]+ of its addresses find no room, from [0-9.]+:8039 on'
+all_admitted "the lower port" "$SERVER4" 7100 50
+is "who has no room is served by the kernel" "$(client python3 -c '
+import socket, sys
+for _ in range(20):
+    socket.create_connection((sys.argv[1], 8039), timeout=20)
+print("connected")' "$SERVER4")" connected
+daemon_stop

@@ -300,7 +300,7 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
 {
 	return is_testable(discovery, tested->owner) && now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
-	       selftest_result(discovery->selftest, &tested->address, port) == SELFTEST_PENDING;
+	       selftest_awaits(discovery->selftest, &tested->address, port); /* a new one is told of only afterwards */
 }
 
 static size_t count_tested(const struct discovery *discovery)

@@ -617,6 +617,14 @@ enum selftest_result selftest_result(const struct selftest *selftest, const stru
 	return place ? (enum selftest_result)place->result : SELFTEST_UNTESTED;
 }
 
+bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
+{
+	struct selftest_place what = { .address = *address, .port = port };
+	const struct place *place = selftest ? find(selftest, &what) : NULL;
+
+	return selftest && (!place || place->result == SELFTEST_PENDING);
+}
+
 bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
 	struct selftest_place what = { .address = *address, .port = port };

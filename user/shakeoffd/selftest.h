@@ -71,6 +71,9 @@ int selftest_places(struct selftest *selftest, const struct selftest_place *plac
 /* What is not among the places is untested. While something is tried again, its last result stands. */
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
+/* Whether nothing is known of it yet: it is being tried for the first time, or is not among the places. */
+bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
+
 /* Whether it was among the places, and could not be tried. */
 bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
