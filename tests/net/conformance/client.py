@@ -260,6 +260,8 @@ class Client:
             segment = await self.receive(end - time.monotonic(), lambda segment: segment.data or segment.flags & RST)
             if segment is None or segment.flags & RST:
                 break
+            if segment.seq - self.peer & MASK < base:
+                continue  # sent again
             sizes[segment.seq] = max(len(segment.data), sizes.get(segment.seq, 0))
             tos.add(hex(segment.tos))
             ttl.add(segment.ttl)
