@@ -32,9 +32,8 @@ struct admission {
 
 /* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
 static __always_inline void admission_fill(struct admission *admission, __u32 service,
-					   const struct shakeoff_interface *profile,
-					   const struct opening *opening, __u8 rcv_wscale,
-					   const struct tcpopt *opt)
+					   const struct shakeoff_interface *profile, const struct opening *opening,
+					   __u8 rcv_wscale, const struct tcpopt *opt)
 {
 	const struct cookie_options *options = &opening->options;
 

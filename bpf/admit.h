@@ -29,7 +29,7 @@ static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
 		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
-	asm volatile("" : "+r"(ctx)); /* as in reply_build() */
+	asm volatile("" : "+r"(ctx));          /* as in reply_build() */
 	mark = (void *)(long)ctx->data_meta;
 	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
 		*mark = ADMISSION_WAITS;

@@ -90,8 +90,8 @@
 #define COOKIE_TS_LARGE_CLASSES 6
 
 CONST_TABLE __u16 cookie_ts_mss[16] = {
-	88, 128, 256, 400, 512, 536, 768, 1000, 1100, /* below the exact ones */
-	1960, 2960, 3960, 8900, 8940, 8960,	      /* above them */
+	88,   128,  256,  400,  512,  536,  768, 1000, 1100, /* below the exact ones */
+	1960, 2960, 3960, 8900, 8940, 8960,                  /* above them */
 };
 
 /* The smallest that a path must carry comes first (RFC 9293, section 3.7.1), as in the kernel's own (msstab, net/ipv4/syncookies.c). */
@@ -167,7 +167,9 @@ static __always_inline __u16 cookie_ts_mss_of(__u32 class)
 
 	if (class < COOKIE_TS_EXACT_CLASSES)
 		return COOKIE_TS_EXACT_MSS + class;
-	asm volatile("" : "+r"(listed)); /* clang 19 knows that it is below 16, and leaves the mask out, which the verifier needs */
+	asm volatile(
+		""
+		: "+r"(listed)); /* clang 19 knows that it is below 16, and leaves the mask out, which the verifier needs */
 	return cookie_ts_mss[listed & 15];
 }
 
@@ -273,8 +275,8 @@ static __always_inline __u64 cookie_mac(struct siphash hash, const struct cookie
 					__u32 code)
 {
 	if (flow->ipv6)
-		return siphash_end(&hash, client_isn | ((__u64)flow->client_port << 32) | ((__u64)code << 48) |
-						  (47ull << 56));
+		return siphash_end(&hash,
+				   client_isn | ((__u64)flow->client_port << 32) | ((__u64)code << 48) | (47ull << 56));
 	return siphash_end(&hash,
 			   flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)code << 32) | (23ull << 56));
 }
@@ -383,7 +385,8 @@ static __always_inline __u32 cookie_offset_end(__u64 hash, const struct cookie_f
 	if (!flow->ipv6)
 		return cookie_offset_add(hash, flow->client[0], secret) * 0x9e3779b97f4a7c15ull >> 32;
 	hash = cookie_offset_add(hash, flow->client[0] | (__u64)flow->client[1] << 32, secret);
-	return cookie_offset_add(hash, flow->client[2] | (__u64)flow->client[3] << 32, secret) * 0x9e3779b97f4a7c15ull >>
+	return cookie_offset_add(hash, flow->client[2] | (__u64)flow->client[3] << 32, secret) *
+		       0x9e3779b97f4a7c15ull >>
 	       32;
 }
 

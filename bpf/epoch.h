@@ -21,9 +21,8 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
 	moment->epoch_offset_ns = offset_ns;
 	moment->now_ns = bpf_ktime_get_ns();
 	moment->epoch = (moment->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
-	/* Hosts of a fleet read each other's clock: the one that they share. */
-	moment->clock_ms =
-		(moment->now_ns + (control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH ? offset_ns : 0)) / NSEC_PER_MSEC;
+	/* With the epochs' offset, as hosts of a fleet read each other's clock. */
+	moment->clock_ms = (moment->now_ns + offset_ns) / NSEC_PER_MSEC;
 	moment->asked_period = shakeoff_asked_period(moment->now_ns);
 	moment->reply_window = moment->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
 	moment->reply_batch = control->replies.batch;

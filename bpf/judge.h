@@ -34,19 +34,19 @@ static __always_inline _Bool echo_is_old(const struct walk *walk, const struct c
 
 /*
  * Where the connection's timestamps go on. Its first round-trip sample is what the kernel's clock, with ts_base, says when the ACK
- * meets the socket, less the echo: the time since the SYN-ACK. One more, as clocks are cut to milliseconds at both ends: it is never
- * taken for shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
+ * meets the socket, less the echo: the time since the SYN-ACK. Two more, as three clocks are cut to milliseconds: it is never taken for
+ * shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
  */
 static __always_inline __u32 judge_ts_base(const struct walk *walk, __u32 tsecr, __u32 offset, __u32 bits)
 {
 	if (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
 		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->scratch->moment.now_ns / NSEC_PER_MSEC);
-	return offset + cookie_ts_add(bits) + 1;
+	return offset + cookie_ts_add(bits) + (__u32)(walk->scratch->moment.epoch_offset_ns / NSEC_PER_MSEC) + 2;
 }
 
 /* What the echo of a good cookie of this epoch says. */
-static __always_inline void judge_echo(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr, __u32 epoch,
-				       struct opening *opening)
+static __always_inline void judge_echo(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr,
+				       __u32 epoch, struct opening *opening)
 {
 	const __u64 *key = epoch_offset_key(epoch);
 	__u32 offset, bits;

@@ -45,7 +45,7 @@ struct reply {
 	__u8 tos; /* or traffic class */
 	__u8 pad[3];
 	__u32 option_words;
-	__u32 tsecr_word;                        /* which of them echoes the client's timestamp, behind ours, if one does */
+	__u32 tsecr_word; /* which of them echoes the client's timestamp, behind ours, if one does */
 	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and in the timestamps' place */
 	/* Made ready: */
 	__be32 ip[3];    /* the IP header before its addresses, IPv4's checksum zero; IPv6: two words */
@@ -60,7 +60,7 @@ struct answer {
 	__u64 offer; /* of offer_key() */
 	__u32 bits;  /* of cookie_encode() */
 	__u32 epoch;
-	__u32 tsval;         /* our clock with the option bits, without the pair's offset */
+	__u32 tsval; /* our clock with the option bits, without the pair's offset */
 	__u32 pad;
 	__u64 offset_key[2]; /* of the epoch */
 	__u64 offset_begun;  /* of cookie_offset_begin() */
@@ -323,7 +323,7 @@ struct moment {
 	__u64 now_ns;
 	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
 	__u32 epoch;
-	__u32 clock_ms;     /* of our timestamps: the kernel's (tcp_clock_ms(), include/net/tcp.h); in a fleet the wall clock */
+	__u32 clock_ms;     /* of our timestamps: now_ns and epoch_offset_ns */
 	__u32 asked_period; /* of shakeoff_asked_period() */
 	__u32 reply_window;
 	__u32 reply_batch; /* these as in struct shakeoff_reply_budget */

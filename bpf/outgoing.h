@@ -31,7 +31,8 @@ static __always_inline _Bool outgoing_may_be_syn(struct __sk_buff *skb)
 	} else {
 		return 1; /* a VLAN tag in the frame */
 	}
-	return (const void *)(tcp + sizeof(struct tcphdr)) > end || (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+	return (const void *)(tcp + sizeof(struct tcphdr)) > end ||
+	       (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
 /* The flow as an answer to it would have it. */

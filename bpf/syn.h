@@ -47,8 +47,8 @@ static __always_inline __u64 offer_key(const struct packet *packet, const struct
 {
 	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 20) |
 	       ((__u32)offer->timestamps << 21) | ((__u32)ecn_is_taken_up(packet, walk) << 22) |
-	       ((__u32)(packet->header_len / 4) << 24) | ((__u64)packet->l3_offset << 28) |
-	       ((__u64)packet->tos << 40) | ((__u64)walk->scratch->route.id << 48);
+	       ((__u32)(packet->header_len / 4) << 24) | ((__u64)packet->l3_offset << 28) | ((__u64)packet->tos << 40) |
+	       ((__u64)walk->scratch->route.id << 48);
 }
 
 /*
@@ -123,8 +123,8 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	if (answer->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		reply->seq = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
-		reply->tsval = answer->tsval + cookie_offset_end(answer->offset_begun, &packet->flow,
-								 answer->offset_key);
+		reply->tsval = answer->tsval +
+			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
 		reply->tsecr = offer->tsval;
 		return;
 	}

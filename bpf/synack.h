@@ -98,7 +98,8 @@ static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cooki
 		reply->tcp_head,
 		0,
 	};
-	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsval + tsecr;
+	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsval +
+		    tsecr;
 
 	header[4] = to_be32((__u32)from_be16(csum_fold(sum)) << 16);
 	if ((void *)(tcp + 5) > end)

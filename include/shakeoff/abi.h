@@ -34,8 +34,8 @@
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_ROUTES4 "routes4"        /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
 #define SHAKEOFF_MAP_ROUTES6 "routes6"        /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
-#define SHAKEOFF_MAP_KEYS "cookie_keys"       /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
-#define SHAKEOFF_MAP_VERDICTS "verdicts"      /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
+#define SHAKEOFF_MAP_KEYS "cookie_keys"  /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
+#define SHAKEOFF_MAP_VERDICTS "verdicts" /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
 	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
 #define SHAKEOFF_MAP_VALIDATED "validated" /* ARRAY[SHAKEOFF_MAX_VALIDATED] of shakeoff_validated (validated.h) */
@@ -258,7 +258,8 @@ struct shakeoff_control {
 	__u32 fragments;       /* likewise: let pass in it */
 	__u32 pad;
 
-	__u64 tsval_secret[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
+	__u64 tsval_secret
+		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
 	__u32 pad2[8];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
@@ -323,14 +324,14 @@ struct shakeoff_service {
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
-	__u32 listen_backlog;     /* the greatest that a server has asked for in listen(); 0: none yet */
-	__u32 engage_rate;        /* SYNs a second */
-	__u32 syn_budget;         /* SYNs a second to what only the kernel can serve; 0: no budget */
-	__u16 servers;            /* servers connected now (queue), listening sockets (listener) */
-	__u8 synack_retries;      /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
-	__u8 fair_share;          /* 0: places of the accept queue are not shared between sources */
-	__u8 source_prefix4;      /* the length of what is one source: 24, else 32 */
-	__u8 source_prefix6;      /* 48, else 64 */
+	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u32 engage_rate;    /* SYNs a second */
+	__u32 syn_budget;     /* SYNs a second to what only the kernel can serve; 0: no budget */
+	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
+	__u8 synack_retries;  /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u8 fair_share;      /* 0: places of the accept queue are not shared between sources */
+	__u8 source_prefix4;  /* the length of what is one source: 24, else 32 */
+	__u8 source_prefix6;  /* 48, else 64 */
 	__u16 pad;
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
@@ -338,7 +339,7 @@ struct shakeoff_service {
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */
 	__u32 accept_burst;
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
-	__u32 rcv_space; /* queue handoff: tcp_full_space() of the server's sockets (route.h), bytes */
+	__u32 rcv_space;  /* queue handoff: tcp_full_space() of the server's sockets (route.h), bytes */
 	__u32 rcv_locked; /* queue handoff: not 0: the server has set SO_RCVBUF, so rcv_space bounds the window */
 	__u32 pad2[2];
 
@@ -445,18 +446,18 @@ _Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_a
  */
 struct shakeoff_interface {
 	__u16 mss[2];
-	__u8 sack;          /* sysctl tcp_sack */
-	__u8 timestamps;    /* sysctl tcp_timestamps != 0 */
-	__u8 ecn;           /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
-	__u8 admits;        /* the tc program is attached: services with the listener handoff can be answered */
-	__u8 in_vrf;        /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
-	__u8 hop_limit[2];  /* time to live and hop limit, where neither socket nor route says otherwise */
+	__u8 sack;         /* sysctl tcp_sack */
+	__u8 timestamps;   /* sysctl tcp_timestamps != 0 */
+	__u8 ecn;          /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
+	__u8 admits;       /* the tc program is attached: services with the listener handoff can be answered */
+	__u8 in_vrf;       /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
+	__u8 hop_limit[2]; /* time to live and hop limit, where neither socket nor route says otherwise */
 	__u8 window_scaling; /* sysctl tcp_window_scaling */
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
 	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
 	__u8 pad;
-	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
+	__u32 window_space; /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
 };
 _Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
 
@@ -491,11 +492,11 @@ struct shakeoff_validated {
 	__u64 opened_ns; /* 0: there is none */
 	struct shakeoff_tuple tuple;
 	__u32 client_isn;
-	__u32 cookie;   /* our ISN */
+	__u32 cookie; /* our ISN */
 	__u32 replaced; /* queue: rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: CPUs, below */
-	__u16 service;  /* id */
-	__u8 followed;  /* segments that followed the ACK before its socket existed; counted without a lock, so about */
-	__u8 flags;     /* SHAKEOFF_VALIDATED_ADMITTED, _CONFIRMED */
+	__u16 service; /* id */
+	__u8 followed; /* segments that followed the ACK before its socket existed; counted without a lock, so about */
+	__u8 flags;    /* SHAKEOFF_VALIDATED_ADMITTED, _CONFIRMED */
 	struct bpf_spin_lock lock; /* of the set, in its first way: for those who enter a tuple */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 64, "a cache line, no hidden padding");
@@ -548,12 +549,12 @@ struct shakeoff_event {
 	__u16 flags;      /* SHAKEOFF_EVENT_* */
 
 	/* OPEN only, zero otherwise. Sequence numbers and windows are in host byte order. */
-	__u32 rcv_nxt;   /* client's ISN + 1 */
-	__u32 snd_nxt;   /* cookie + 1 */
-	__u32 rcv_wnd;   /* bytes that our SYN-ACK offered */
-	__u32 snd_wnd;   /* bytes that the ACK offers, scaled */
-	__u32 tsval;     /* of the ACK: the client's clock */
-	__u32 tsecr;     /* what our timestamps say at time_ns: the connection's go on from it, and are not behind the SYN-ACK's */
+	__u32 rcv_nxt; /* client's ISN + 1 */
+	__u32 snd_nxt; /* cookie + 1 */
+	__u32 rcv_wnd; /* bytes that our SYN-ACK offered */
+	__u32 snd_wnd; /* bytes that the ACK offers, scaled */
+	__u32 tsval;   /* of the ACK: the client's clock */
+	__u32 tsecr; /* what our timestamps say at time_ns: the connection's go on from it, and are not behind the SYN-ACK's */
 	__u16 mss;       /* the client's, without options; 536/1220 if it gave none */
 	__u8 snd_wscale; /* the client's, or SHAKEOFF_NO_WSCALE */
 	__u8 rcv_wscale; /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */

@@ -936,7 +936,6 @@ static void a_cookie_four_epochs_old_is_bad(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* The clock of the tests does not move on by itself: the echoed one is put back as far. */
 static void a_cookie_with_timestamps_two_epochs_old_has_expired(void **state)
 {
 	struct client client;
@@ -944,7 +943,6 @@ static void a_cookie_with_timestamps_two_epochs_old_has_expired(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	epochs_pass(2);
-	put32(client.ack_options + 8, client.synack.tsval - 128000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 

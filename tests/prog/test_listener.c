@@ -1371,7 +1371,6 @@ static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
-	put32(client.ack_options + 8, client.synack.tsval - 128000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
 }
 

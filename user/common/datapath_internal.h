@@ -40,9 +40,9 @@ enum map {
 
 struct datapath {
 	int maps[MAP_COUNT];
-	int program; /* loaded here, or what was found on an interface */
-	int frags;   /* the xdp.frags program, loaded when an interface needs it; -1 before */
-	int admit;   /* the tc program at ingress, likewise */
+	int program;  /* loaded here, or what was found on an interface */
+	int frags;    /* the xdp.frags program, loaded when an interface needs it; -1 before */
+	int admit;    /* the tc program at ingress, likewise */
 	int outgoing; /* the one at egress */
 	uint32_t control_id;
 	struct shakeoff_control *control;
