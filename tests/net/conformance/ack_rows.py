@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What follows the SYN-ACK: ACKs right and wrong, in every order with data, FIN and RST."""
 import asyncio
-import time
 
 from catalogue import GREET, TALK, add, row
-from client import LINUX, PATIENCE, PLAIN, SHORT, Client
+from client import LINUX, PATIENCE, PLAIN, SHORT, Client, epoch_for
 from frames import ACK, ECE, FIN, NOP, PSH, RST, SYN, URG, CWR, timestamps
 from syn_rows import DESTINATION, HOP_BY_HOP, PADDING
 
@@ -413,15 +412,9 @@ async def silent(lab, family, options=LINUX):
     return c
 
 
-async def early_in_epoch(seconds):
-    """A cookie is good in its epoch and in the next (64 s of wall clock each): for 64 to 128 s. That those of more than 64 s are good, or
-    not, must not be a matter of chance."""
-    if 64 < seconds < 128 and time.time() % 64 > 128 - seconds - 2:
-        await asyncio.sleep(64.5 - time.time() % 64)
-
-
 async def late(lab, family, seconds, options=LINUX):
-    await early_in_epoch(seconds)
+    if 64 < seconds < 128:
+        await epoch_for(seconds - 64)
     c = await begun(lab, family, options)
     c.note("again.count", len(await c.collect(seconds)))
     c.send(ACK)
@@ -430,7 +423,8 @@ async def late(lab, family, seconds, options=LINUX):
 
 
 async def lost(lab, family, seconds, options=LINUX):
-    await early_in_epoch(seconds)
+    if 64 < seconds < 128:
+        await epoch_for(seconds - 64)
     c = await begun(lab, family, options, GREET)
     c.note("again.count", len(await c.collect(seconds)))
     c.send(ACK | PSH, b"abc\n")

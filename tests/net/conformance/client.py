@@ -28,6 +28,13 @@ def plain_options(family, scale=8):
     return frames.mss({4: 1460, 6: 1440}[family]) + NOP + frames.wscale(scale) + NOP + NOP + frames.SACK_PERMITTED
 
 
+async def epoch_for(seconds):
+    """Waits until so much of the cookies' epoch (64 s of the wall clock) is left. A SYN that is repeated in the same gets the same number,
+    and a cookie is good in its epoch and in the next: what a row sees is to be no matter of chance."""
+    if time.time() % 64 > 62 - seconds:
+        await asyncio.sleep(64.5 - time.time() % 64)
+
+
 class Client:
     def __init__(self, lab, family, port, sport=None, address=None, options=LINUX, isn=None):
         self.lab, self.family, self.port = lab, family, port

@@ -4,7 +4,7 @@ import asyncio
 
 import frames
 from catalogue import TALK, add, row
-from client import LINUX, SHORT, Client, linux_options, plain_options
+from client import LINUX, SHORT, Client, epoch_for, linux_options, plain_options
 from frames import ACK, AE, CWR, ECE, EOL, FIN, NOP, PSH, RST, SACK_PERMITTED, SYN, URG, mss, option, timestamps, wscale
 
 SIZES = 0, 1, 64, 535, 536, 537, 1219, 1220, 1300, 1400, 1460, 8960, 65535
@@ -147,6 +147,7 @@ add("SYN ISN 0", syn, isn=0)
 # ---------------------------------------------------------------------------------------------------- two SYNs in a row
 
 async def twice(lab, family, which):
+    await epoch_for(1)
     c = Client(lab, family, TALK)
     first = await c.syn()
     c.note_synack(first)
@@ -192,6 +193,7 @@ for which in ("first", "second"):
 
 @row("SYN retransmitted after 1 s without answer heard (same ISN), ACK of the last")
 async def retransmitted(lab, family):
+    await epoch_for(3)
     c = Client(lab, family, TALK)
     c.note_synack(await c.syn())
     await asyncio.sleep(1)
