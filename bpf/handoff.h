@@ -61,7 +61,7 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
 	event->snd_nxt = opening->cookie + 1;
 	event->rcv_wnd = opening->rcv_wnd;
 	event->snd_wnd = opening->snd_wnd;
-	event->mss = opening->options.mss;
+	event->mss = mss_clamp(walk->service->offer.user_mss, opening->options.mss);
 	event->snd_wscale = opening->options.wscale;
 	event->rcv_wscale = opening->rcv_wscale;
 	event->flags = (opening->options.sack ? SHAKEOFF_EVENT_SACK : 0) |

@@ -278,15 +278,9 @@ struct listening {
 	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
 	__u32 backlog;   /* so many may: sk_max_ack_backlog */
 	__u32 half_open; /* in its SYN queue */
-	__u16 user_mss;  /* its TCP_MAXSEG; 0: none */
 	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
-	__u8 rcv_locked; /* it has set SO_RCVBUF */
-	/* For its SYN-ACKs. Index: 0 IPv4, 1 IPv6 */
-	__u32 rcv_space;    /* tcp_full_space(), include/net/tcp.h */
-	__u32 window_clamp; /* its TCP_WINDOW_CLAMP; 0: none */
-	__s16 hop_limit[2]; /* its IP_TTL and IPV6_UNICAST_HOPS; below 0: none */
-	__u8 tos[2];        /* its IP_TOS and IPV6_TCLASS */
-	__u8 pad[2];
+	__u8 pad[3];
+	struct shakeoff_socket_offer offer;
 };
 
 /*

@@ -50,24 +50,20 @@ static __always_inline void route_find(struct scratch *scratch, const struct sha
 		scratch->route = (struct shakeoff_route){ 0 };
 }
 
-/* The MSS of the SYN-ACK: tcp_make_synack(), net/ipv4/tcp_output.c. */
-static __always_inline __u16 offer_mss(const struct scratch *scratch, _Bool by_listener)
+/* The options of the socket that the SYN-ACK is sent for. */
+static __always_inline const struct shakeoff_socket_offer *offer_socket(const struct scratch *scratch,
+									const struct shakeoff_service *service)
 {
-	__u16 mss = scratch->recent.profile.mss[scratch->packet.flow.ipv6];
-
-	if (scratch->route.mss)
-		mss = scratch->route.mss;
-	return by_listener ? mss_clamp(scratch->recent.listener.user_mss, mss) : mss;
+	return service->handoff == SHAKEOFF_HANDOFF_LISTENER ? &scratch->recent.listener.offer : &service->offer;
 }
 
 /* Window and scale: tcp_openreq_init_rwin(), net/ipv4/tcp_minisocks.c. */
-static __always_inline void offer_window(const struct scratch *scratch, const struct shakeoff_service *service,
-					 _Bool by_listener, const struct cookie_options *options, struct offer *offer)
+static __always_inline void offer_window(const struct scratch *scratch, const struct shakeoff_socket_offer *socket,
+					 const struct cookie_options *options, struct offer *offer)
 {
 	const struct shakeoff_interface *profile = &scratch->recent.profile;
-	const struct listening *listener = &scratch->recent.listener;
 	struct shakeoff_window_input input = {
-		.space = by_listener ? listener->rcv_space : service->rcv_space,
+		.space = socket->rcv_space,
 		.mss = offer->mss - (options->timestamps ? SHAKEOFF_TIMESTAMP_BYTES : 0),
 		.window_space = profile->window_space,
 		.initrwnd = scratch->route.initrwnd,
@@ -76,8 +72,8 @@ static __always_inline void offer_window(const struct scratch *scratch, const st
 	};
 	struct shakeoff_window window;
 
-	input.clamp = shakeoff_window_clamp(by_listener ? listener->window_clamp : 0, scratch->route.window,
-					    input.space, by_listener ? listener->rcv_locked : service->rcv_locked);
+	input.clamp = shakeoff_window_clamp(socket->window_clamp, scratch->route.window, input.space,
+					    socket->rcv_locked);
 	window = shakeoff_window_select(&input);
 	offer->window = window.window;
 	offer->wscale = input.wscale_ok ? window.wscale : SHAKEOFF_NO_WSCALE;
@@ -87,27 +83,30 @@ static __always_inline void offer_window(const struct scratch *scratch, const st
  * TTL, hop limit, TOS and traffic class: ip_build_and_send_pkt() (net/ipv4/ip_output.c), tcp_v4_send_synack(),
  * tcp_v6_send_synack() and ip6_xmit(). tos: the SYN's.
  */
-static __always_inline void offer_mark(const struct scratch *scratch, _Bool by_listener, __u8 tos, struct offer *offer)
+static __always_inline void offer_mark(const struct scratch *scratch, const struct shakeoff_service *service, __u8 tos,
+				       struct offer *offer)
 {
+	const struct shakeoff_socket_offer *socket = offer_socket(scratch, service);
 	const struct shakeoff_interface *profile = &scratch->recent.profile;
-	const struct listening *listener = &scratch->recent.listener;
 	_Bool ipv6 = scratch->packet.flow.ipv6;
-	__u8 own_tos = by_listener ? listener->tos[ipv6] : 0;
 
 	offer->hop_limit = scratch->route.hop_limit ? scratch->route.hop_limit : profile->hop_limit[ipv6];
-	if (by_listener && listener->hop_limit[ipv6] >= 0)
-		offer->hop_limit = listener->hop_limit[ipv6];
-	offer->tos = profile->reflect_tos ? (tos & ~IP_ECN_MASK) | (own_tos & IP_ECN_MASK) : own_tos;
+	if (socket->hop_limit[ipv6] >= 0)
+		offer->hop_limit = socket->hop_limit[ipv6];
+	offer->tos = socket->tos[ipv6];
+	if (profile->reflect_tos)
+		offer->tos = (tos & ~IP_ECN_MASK) | (offer->tos & IP_ECN_MASK);
 }
 
-/* For the packet in scratch, whose route is found, and a client with these options. */
+/* For the packet in scratch, whose route is found, and a client with these options. The MSS: tcp_make_synack(), net/ipv4/tcp_output.c. */
 static __always_inline void offer_make(const struct scratch *scratch, const struct shakeoff_service *service,
 				       const struct cookie_options *options, struct offer *offer)
 {
-	_Bool by_listener = service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+	const struct shakeoff_socket_offer *socket = offer_socket(scratch, service);
+	__u16 mss = scratch->route.mss ? scratch->route.mss : scratch->recent.profile.mss[scratch->packet.flow.ipv6];
 
-	offer->mss = offer_mss(scratch, by_listener);
-	offer_window(scratch, service, by_listener, options, offer);
+	offer->mss = mss_clamp(socket->user_mss, mss);
+	offer_window(scratch, socket, options, offer);
 }
 
 /* What the window scale of our SYN-ACK was, when its ACK has come. A global function: see scratch_get(). */

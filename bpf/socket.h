@@ -76,24 +76,23 @@ static __always_inline __u32 listener_rcv_space(const struct tcp_sock *tcp)
 	return bpf_core_field_exists(optional->scaling_ratio) ? buffer * optional->scaling_ratio >> 8 : buffer / 2;
 }
 
-/* What its SYN-ACKs offer, and how they are marked. */
-static __always_inline void listener_read_offer(const struct tcp_sock *tcp, struct listening *listener)
+static __always_inline void listener_read_offer(const struct tcp_sock *tcp, struct shakeoff_socket_offer *offer)
 {
 	const struct inet_sock *inet = &tcp->inet_conn.icsk_inet;
 	const struct ipv6_pinfo *ipv6 = inet->pinet6;
 
-	listener->user_mss = tcp->rx_opt.user_mss;
-	listener->rcv_space = listener_rcv_space(tcp);
-	listener->rcv_locked = !!(BPF_CORE_READ_BITFIELD(&inet->sk, sk_userlocks) & SOCK_RCVBUF_LOCK);
-	listener->window_clamp = tcp->window_clamp;
-	listener->hop_limit[0] = inet->uc_ttl;
-	listener->tos[0] = inet->tos;
-	listener->hop_limit[1] = -1;
-	listener->tos[1] = 0;
+	offer->user_mss = tcp->rx_opt.user_mss;
+	offer->rcv_space = listener_rcv_space(tcp);
+	offer->rcv_locked = !!(BPF_CORE_READ_BITFIELD(&inet->sk, sk_userlocks) & SOCK_RCVBUF_LOCK);
+	offer->window_clamp = tcp->window_clamp;
+	offer->hop_limit[0] = inet->uc_ttl;
+	offer->tos[0] = inet->tos;
+	offer->hop_limit[1] = -1;
+	offer->tos[1] = 0;
 	if (!ipv6)
 		return;
-	listener->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);
-	listener->tos[1] = ipv6->tclass;
+	offer->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);
+	offer->tos[1] = ipv6->tclass;
 }
 
 static __always_inline void listener_read(struct bpf_sock *sk, struct listening *listener)
@@ -105,7 +104,7 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
-	listener_read_offer(tcp, listener);
+	listener_read_offer(tcp, &listener->offer);
 	listener->left = listener_left(tcp);
 }
 

@@ -68,7 +68,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 		queue->head = service->dequeued;
 		queue->free = service->capacity - (service->enqueued - service->dequeued);
 		queue->scarce = scarce_places(service, service->capacity);
-		queue->capacity = shakeoff_capacity(service->listen_backlog, service->backlog);
+		queue->capacity = shakeoff_capacity(service->listen_places, service->backlog);
 	}
 }
 

@@ -86,7 +86,7 @@ static __noinline int answer_prepare(const struct packet *packet, const struct w
 	if (!options.timestamps)
 		cookie_decode(answer->bits, ipv6, &options); /* promise only what comes back */
 	offer_make(scratch, walk->service, &options, &offer);
-	offer_mark(scratch, by_listener(walk), packet->tos, &offer);
+	offer_mark(scratch, walk->service, packet->tos, &offer);
 
 	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
 	reply->ttl = offer.hop_limit;

@@ -307,6 +307,18 @@ enum shakeoff_refusal {
 #define SHAKEOFF_SERVICE_DISCOVERED                                                                                    \
 	0x4u /* of a listening socket that no configured service has; its name is what ss shows: *:80, 10.9.0.1:80 */
 
+/* What a listening socket's options make of its SYN-ACKs. Host byte order. Index: 0 IPv4, 1 IPv6. */
+struct shakeoff_socket_offer {
+	__u32 rcv_space;    /* tcp_full_space(), include/net/tcp.h: what of the receive buffer is for data */
+	__u32 window_clamp; /* TCP_WINDOW_CLAMP; 0: none */
+	__u16 user_mss;     /* TCP_MAXSEG; 0: none */
+	__s16 hop_limit[2]; /* IP_TTL and IPV6_UNICAST_HOPS; below 0: none */
+	__u8 tos[2];        /* IP_TOS and IPV6_TCLASS */
+	__u8 rcv_locked;    /* SO_RCVBUF has been set, so rcv_space bounds the window */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct shakeoff_socket_offer) == 20, "no hidden padding");
+
 /*
  * A service. Each block is a cache line, or two, with one writer: the daemon, the hook, the daemon.
  *
@@ -324,7 +336,7 @@ struct shakeoff_service {
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
-	__u32 listen_backlog; /* the greatest that a server has asked for in listen(); 0: none yet */
+	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
 	__u32 engage_rate;    /* SYNs a second */
 	__u32 syn_budget;     /* SYNs a second to what only the kernel can serve; 0: no budget */
 	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
@@ -339,9 +351,7 @@ struct shakeoff_service {
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */
 	__u32 accept_burst;
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
-	__u32 rcv_space;  /* queue handoff: tcp_full_space() of the server's sockets (route.h), bytes */
-	__u32 rcv_locked; /* queue handoff: not 0: the server has set SO_RCVBUF, so rcv_space bounds the window */
-	__u32 pad2[2];
+	struct shakeoff_socket_offer offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 
 	__u64 enqueued;    /* final ACKs validated and given on */
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
@@ -389,7 +399,7 @@ struct shakeoff_service {
 	__u16 pad3[3];
 };
 _Static_assert(sizeof(struct shakeoff_service) == 448, "shakeoff_service is indexed by several programs");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, listen_backlog) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, listen_places) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
@@ -397,11 +407,11 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 
 
 /*
  * So many connections may wait: one more than listen() was given, as in the kernel's own queues (sk_acceptq_is_full(),
- * include/net/sock.h), and no more than configured. listen_backlog: 0: no server has listened yet.
+ * include/net/sock.h), and no more than configured. listen_places: as in shakeoff_service.
  */
-static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 listen_backlog, __u32 backlog)
+static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 listen_places, __u32 backlog)
 {
-	return listen_backlog && listen_backlog < backlog ? listen_backlog + 1 : backlog;
+	return listen_places && listen_places < backlog ? listen_places : backlog;
 }
 
 /*

@@ -14,6 +14,9 @@ served() {
 	[ "$(counter accepted)" -eq "$accepted" ] || echo queue
 }
 
+# serves PORT WHOM
+serves() { [ "$(served "$1")" = "$2" ]; }
+
 lab_up
 config auto 7000 handoff=auto
 service listener 7001 handoff=listener
@@ -25,7 +28,8 @@ check "auto, no server: the kernel refuses" refused "$SERVER4" 7000
 plain_start plain4 "$SERVER4" 7000 line
 plain=$PID
 check "auto, a plain server: its listening socket is found" soon shows auto served True
-is "auto, a plain server: the listener handoff" "$(shown auto handoff)/$(served 7000)" listener/listener
+is "auto, a plain server: the listener handoff" "$(shown auto handoff)" listener
+check "auto, a plain server: served by its own socket, once its self-test is over" soon serves 7000 listener
 killed "$plain"
 check "auto, no server any more: unserved" soon shows auto served False
 server_start preloaded "$SERVER4" 7000 line
@@ -35,7 +39,7 @@ is "auto, a server under the preload: served from the queue" "$(served 7000)" qu
 plain_start plain4b "$SERVER4" 7001 line
 plain=$PID
 check "listener: a plain server" soon shows listener served True
-is "listener: served by its own socket" "$(served 7001)" listener
+check "listener: served by its own socket" soon serves 7001 listener
 killed "$plain"
 server_start refused "$SERVER4" 7001 line
 check "listener: a server under the preload is served by its own socket" soon shows listener served True

@@ -519,7 +519,7 @@ int harness_reset(void **state)
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_QUEUE,
 		.overflow = SHAKEOFF_OVERFLOW_DROP,
-		.rcv_space = RCV_SPACE,
+		.offer = { .rcv_space = RCV_SPACE, .hop_limit = { -1, -1 } },
 		.capacity = 100,
 		.backlog = UINT32_MAX,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,

@@ -166,11 +166,11 @@ static void the_window_and_the_scale_of_the_synack_are_told(void **state)
 	struct client client;
 
 	(void)state;
-	harness.service->rcv_space = 5000;
-	harness.service->rcv_locked = 1;
+	harness.service->offer.rcv_space = 5000;
+	harness.service->offer.rcv_locked = 1;
 	client_connect(&client, &linux_syn);
 	event_is_of_the_synack(opens(&client), 3 * SEGMENT(0, 1), 0);
-	harness.service->rcv_space = 500000;
+	harness.service->offer.rcv_space = 500000;
 	usleep(11000); /* the next tick */
 	client.syn.sport = 40001;
 	client_connect(&client, &client.syn);

@@ -211,12 +211,12 @@ static uint32_t offered_mss(const struct offer *offer)
 /* Of the window: tcp_openreq_init_rwin(). Returns it; *space is what there is in the buffer. */
 static uint32_t bound_of(const struct offer *offer, uint32_t *space)
 {
-	bool locked = by_listener() ? listener.rcvbuf != 0 : harness.service->rcv_locked != 0;
+	bool locked = by_listener() ? listener.rcvbuf != 0 : harness.service->offer.rcv_locked != 0;
 	uint32_t bound = by_listener() && listener.clamp ? (uint32_t)listener.clamp : route_to(offer)->window;
 	socklen_t len = sizeof(int);
 	int buffer = 0;
 
-	*space = harness.service->rcv_space;
+	*space = harness.service->offer.rcv_space;
 	if (by_listener()) {
 		assert_int_equal(getsockopt(listener.fd, SOL_SOCKET, SO_RCVBUF, &buffer, &len), 0);
 		*space = buffer / 2;
@@ -432,8 +432,8 @@ static void change_socket(void)
  */
 static void change_service(void)
 {
-	harness.service->rcv_space = 1 + below(200000);
-	harness.service->rcv_locked = once_in(2);
+	harness.service->offer.rcv_space = 1 + below(200000);
+	harness.service->offer.rcv_locked = once_in(2);
 	kernel_takes_small = once_in(2);
 	harness.service->syn_budget = UINT32_MAX;
 	budget_spend(!kernel_takes_small);

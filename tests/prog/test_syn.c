@@ -364,7 +364,7 @@ static void the_window_is_what_the_server_has_room_for(void **state)
 	struct reading reading;
 
 	(void)state;
-	harness.service->rcv_space = 5000;
+	harness.service->offer.rcv_space = 5000;
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(reading.window, 3 * SEGMENT(0, 1));
 	assert_int_equal(reading.options[19], OUR_WSCALE);
@@ -376,8 +376,8 @@ static void a_server_that_has_set_so_rcvbuf_bounds_the_scale(void **state)
 	struct reading reading;
 
 	(void)state;
-	harness.service->rcv_space = 200000;
-	harness.service->rcv_locked = 1;
+	harness.service->offer.rcv_space = 200000;
+	harness.service->offer.rcv_locked = 1;
 	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &reading);
 	assert_int_equal(reading.window, 65535);
 	assert_int_equal(reading.options[19], 2); /* 200000 is more than 2^17 */

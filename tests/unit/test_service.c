@@ -96,7 +96,7 @@ static void a_service_is_not_answered_before_a_server_listens(void **state)
 	(void)state;
 	open_on(1);
 	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED);
-	service_set_servers(&services.list[0], 1, 5);
+	service_set_servers(&services.list[0], 1, 6);
 	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(slot(0, "mail")->flags, SHAKEOFF_SERVICE_USED);
 }
@@ -105,7 +105,7 @@ static void it_stays_so_while_its_server_restarts(void **state)
 {
 	(void)state;
 	open_on(1);
-	service_set_servers(&services.list[0], 1, 5);
+	service_set_servers(&services.list[0], 1, 6);
 	service_set_servers(&services.list[0], 0, 0);
 	assert_true(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(slot(0, "web")->servers, 0);
@@ -118,12 +118,12 @@ static void capacity_is_the_smaller_of_listen_and_configuration(void **state)
 	(void)state;
 	open_on(1);
 	assert_int_equal(slot(0, "web")->capacity, 10);
-	service_set_servers(&services.list[0], 1, 5);
+	service_set_servers(&services.list[0], 1, 6);
 	assert_int_equal(slot(0, "web")->capacity, 6);
 	service_set_servers(&services.list[0], 1, 500);
 	assert_int_equal(slot(0, "web")->capacity, 10);
 	/* The last server has gone: what it asked for holds for those who wait. */
-	service_set_servers(&services.list[0], 1, 7);
+	service_set_servers(&services.list[0], 1, 8);
 	service_set_servers(&services.list[0], 0, 0);
 	assert_int_equal(slot(0, "web")->capacity, 8);
 }
@@ -155,7 +155,7 @@ static void what_the_kernel_accepted_takes_a_place_that_the_hook_sees(void **sta
 	(void)state;
 	open_on(1);
 	service = &services.list[0];
-	service_set_servers(service, 1, 2);
+	service_set_servers(service, 1, 3);
 	for (int i = 0; i < 3; i++) {
 		assert_true(service_has_room(service));
 		service_arrived(service, CONNECTION_FROM_KERNEL, 0);
@@ -176,7 +176,7 @@ static void two_datapaths_share_one_capacity(void **state)
 	(void)state;
 	open_on(2);
 	service = &services.list[0];
-	service_set_servers(service, 1, 5);
+	service_set_servers(service, 1, 6);
 	handed_over(service, 0);
 	handed_over(service, 0);
 	handed_over(service, 1);
@@ -195,7 +195,7 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	mail->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
 	mail->handoff = SHAKEOFF_HANDOFF_QUEUE;
 	mail->accepted = 1000;
-	mail->listen_backlog = 6;
+	mail->listen_places = 7;
 	open_on(1);
 	assert_ptr_equal(services.list[1].slots[0].shared, mail);
 	assert_ptr_equal(services_find(&services, 0, 7), &services.list[1]);
@@ -290,7 +290,7 @@ static void a_service_with_auto_takes_the_handoff_of_who_is_there(void **state)
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
 	service_set_listening(service, &listening);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
-	service_set_servers(service, 1, 5);
+	service_set_servers(service, 1, 6);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
 	/* It may come back. */
 	service_set_servers(service, 0, 0);
@@ -385,7 +385,7 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	service_set_listening(&services.list[0], &listening);
 	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(web->servers, 2);
-	assert_int_equal(web->listen_backlog, 7);
+	assert_int_equal(web->listen_places, 8);
 	assert_int_equal(web->backlog, 10);
 	assert_int_equal(web->capacity, 7);
 }
@@ -398,12 +398,15 @@ static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
 	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
 	open_on(1);
 	web = slot(0, "web");
-	service_set_space(&services.list[0], 65536, false);
-	assert_int_equal(web->rcv_space, 65536);
-	assert_int_equal(web->rcv_locked, 0);
-	service_set_space(&services.list[0], 5000, true);
-	assert_int_equal(web->rcv_space, 5000);
-	assert_int_equal(web->rcv_locked, 1);
+	service_set_offer(&services.list[0], &(struct shakeoff_socket_offer){ .rcv_space = 65536, .hop_limit = { 5, -1 } });
+	assert_int_equal(web->offer.rcv_space, 65536);
+	assert_int_equal(web->offer.rcv_locked, 0);
+	assert_int_equal(web->offer.hop_limit[0], 5);
+	service_set_offer(&services.list[0],
+			  &(struct shakeoff_socket_offer){ .rcv_space = 5000, .rcv_locked = 1, .tos = { 0, 8 } });
+	assert_int_equal(web->offer.rcv_space, 5000);
+	assert_int_equal(web->offer.rcv_locked, 1);
+	assert_int_equal(web->offer.tos[1], 8);
 }
 
 static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
@@ -430,7 +433,7 @@ static void cookies_of_the_queue_handoff_are_good_with_the_listener_handoff(void
 
 	(void)state;
 	open_on(2);
-	service_set_servers(&services.list[0], 1, 5);
+	service_set_servers(&services.list[0], 1, 6);
 	assert_int_equal(slot(0, "web")->released_ns, 0);
 	service_disarm(&services.list[0]);
 	service_set_listening(&services.list[0], &listening);
@@ -482,7 +485,7 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 					  .enqueued = 10,
 					  .dequeued = 9,
 					  .engaged_ns = 5,
-					  .listen_backlog = 7 };
+					  .listen_places = 8 };
 	open_on(1);
 	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
@@ -490,7 +493,7 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 	assert_int_equal(web->engaged_ns, 5);
 	/* Nobody of the daemon's had listened. */
 	service_set_listening(&services.list[0], &none);
-	assert_int_equal(services.list[0].listen_backlog, 0);
+	assert_int_equal(services.list[0].listen_places, 0);
 }
 
 static void what_never_came_to_the_socket_is_counted_out(void **state)

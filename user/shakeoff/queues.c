@@ -26,9 +26,9 @@ struct queue {
 /* What bounds the queue: the smaller of the two, as for listen() and somaxconn. */
 static const char *capacity_cause(const struct shakeoff_service *service)
 {
-	if (!service->listen_backlog)
+	if (!service->listen_places)
 		return "no server yet";
-	return service->listen_backlog < service->backlog ? "listen backlog" : "configured backlog";
+	return service->listen_places < service->backlog ? "listen backlog" : "configured backlog";
 }
 
 static bool is_listener(const struct shakeoff_service *service)
@@ -257,7 +257,7 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "recv_q",
 				   (json_int_t)queue->waiting, "send_q", (json_int_t)queue->capacity, "send_q_cause",
 				   queue->cause, "backlog", (json_int_t)service->backlog, "listen_backlog",
-				   (json_int_t)service->listen_backlog, "servers", (json_int_t)queue->servers,
+				   (json_int_t)view_listen_backlog(service), "servers", (json_int_t)queue->servers,
 				   "datapath", (json_int_t)datapath->control_id, "addresses",
 				   view_addresses_json(datapath, row->id));
 

@@ -465,7 +465,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   !!(service->flags & SHAKEOFF_SERVICE_SERVED), "handoff",
 				   service_handoff_name(service), "overflow", service_overflow_name(service), "servers",
 				   (json_int_t)service->servers, "capacity", (json_int_t)service->capacity, "backlog",
-				   (json_int_t)service->backlog, "listen_backlog", (json_int_t)service->listen_backlog,
+				   (json_int_t)service->backlog, "listen_backlog", (json_int_t)view_listen_backlog(service),
 				   "addresses", view_addresses_json(datapath, row->id));
 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));

@@ -428,6 +428,11 @@ void view_close(struct view *view)
 
 /* ---------------------------------------------------------------------------------------------------------- meanings */
 
+uint32_t view_listen_backlog(const struct shakeoff_service *service)
+{
+	return service->listen_places ? service->listen_places - 1 : 0;
+}
+
 uint32_t view_waiting(const struct shakeoff_service *service)
 {
 	int64_t waiting = (int64_t)(service->enqueued - service->dequeued);

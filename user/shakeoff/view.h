@@ -78,6 +78,9 @@ json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t 
 /* Connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);
 
+/* The greatest backlog that a server has given to listen(); 0 also if none has listened. */
+uint32_t view_listen_backlog(const struct shakeoff_service *service);
+
 /* What a service does now, and why. */
 enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service);
 struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,

@@ -41,6 +41,7 @@ struct binding {
 	bool adopted;         /* stands for the servers of an earlier daemon, wherever they listened */
 	bool dualstack;       /* its servers have IPv6 sockets that take IPv4 */
 	int receive_buffer;   /* SO_RCVBUF of its servers' listening sockets if they have set it; 0: the default */
+	struct shakeoff_socket_offer offer; /* their other options */
 };
 
 struct accept_queue {

@@ -167,7 +167,8 @@ bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tu
 	binding = accept_queue_find(&delivery->queue, &address, ntohs(tuple->local_port));
 	if (binding)
 		*options = (struct repair_options){ .dualstack = binding->dualstack,
-						    .receive_buffer = binding->receive_buffer };
+						    .receive_buffer = binding->receive_buffer,
+						    .offer = binding->offer };
 	pthread_mutex_unlock(&delivery->service->lock);
 	return binding;
 }

@@ -30,7 +30,7 @@ struct delivery {
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
 	size_t connected, registered;
 	uint32_t receive_buffer; /* that the service's window is made for; 0: the default */
-	bool buffer_locked;      /* a server has set it */
+	struct shakeoff_socket_offer offer; /* of the server that registered last */
 	uint64_t settled_ns;
 
 	_Atomic(bool) changed;           /* where servers listen, since delivery_take_change() */

@@ -38,12 +38,12 @@ static int say(const struct server *server, enum delivery_type type, int32_t val
 /* What the servers ask for together: the greatest backlog. */
 static void tell_service(struct delivery *delivery)
 {
-	uint32_t backlog = 0;
+	uint32_t places = 0;
 
 	for (const struct server *server = delivery->servers; server; server = server->next)
-		if (server->binding && server->backlog > backlog)
-			backlog = server->backlog;
-	service_set_servers(delivery->service, (uint32_t)delivery->registered, backlog);
+		if (server->binding && server->backlog >= places)
+			places = server->backlog + 1;
+	service_set_servers(delivery->service, (uint32_t)delivery->registered, places);
 }
 
 static void unlink_server(struct server *server)
@@ -162,7 +162,8 @@ void server_end(struct server *server, struct finished *finished)
 
 static void publish_window(struct delivery *delivery)
 {
-	service_set_space(delivery->service, profile_full_space(delivery->receive_buffer), delivery->buffer_locked);
+	delivery->offer.rcv_space = profile_full_space(delivery->receive_buffer);
+	service_set_offer(delivery->service, &delivery->offer);
 }
 
 void delivery_publish_window(struct delivery *delivery)
@@ -172,11 +173,11 @@ void delivery_publish_window(struct delivery *delivery)
 	pthread_mutex_unlock(&delivery->service->lock);
 }
 
-/* SYN-ACKs of a service have one window, that of the server which registered last. */
+/* SYN-ACKs of a service are those of the server which registered last. */
 static void set_window(struct delivery *delivery, const struct listening_socket *found)
 {
 	delivery->receive_buffer = (uint32_t)found->buffer;
-	delivery->buffer_locked = found->receive_buffer != 0;
+	delivery->offer = found->offer;
 	publish_window(delivery);
 }
 
@@ -194,7 +195,7 @@ static void leave_binding(struct server *server)
 static int join_binding(struct server *server, int listening_fd)
 {
 	struct delivery *delivery = server->delivery;
-	struct listening_socket found = { .key = binding_everything };
+	struct listening_socket found = { .key = binding_everything, .offer.hop_limit = { -1, -1 } };
 	struct kernel_listener *listener = NULL;
 	struct binding *binding;
 	int error = 0;
@@ -219,16 +220,15 @@ static int join_binding(struct server *server, int listening_fd)
 	server->listener = listener;
 	server->binding = binding;
 	binding->receive_buffer = found.receive_buffer;
+	binding->offer = found.offer;
 	set_window(delivery, &found);
 	return 0;
 }
 
 static int32_t backlog_of(const struct delivery_message *message)
 {
-	/* As listen(2): a negative one is as many as can be, and 0 still lets one wait. */
-	if (message->value < 0)
-		return INT32_MAX;
-	return message->value ? message->value : 1;
+	/* As listen(2): a negative one is as many as can be. */
+	return message->value < 0 ? INT32_MAX : message->value;
 }
 
 /* Returns 0, or the negative errno that the server is refused with. Owns the descriptor that came along. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -74,6 +75,34 @@ static bool is_buffer_set(int fd, int buffer)
 	return locks < 0 ? buffer != default_receive_buffer() : locks & SOCK_RCVBUF_LOCK;
 }
 
+static int option_of(int fd, int level, int name)
+{
+	socklen_t size = sizeof(int);
+	int value;
+
+	return getsockopt(fd, level, name, &value, &size) ? -1 : value;
+}
+
+/* An option of the socket; `unset` if it is what a new socket has. */
+static int option_if_set(int fd, int fresh, int level, int name, int unset)
+{
+	int value = option_of(fd, level, name);
+
+	return value < 0 || value == option_of(fresh, level, name) ? unset : value;
+}
+
+static void read_offer(int fd, struct shakeoff_socket_offer *offer)
+{
+	cleanup_fd int fresh = socket(option_of(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	offer->user_mss = (__u16)option_if_set(fd, fresh, IPPROTO_TCP, TCP_MAXSEG, 0);
+	offer->window_clamp = (__u32)option_if_set(fd, fresh, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0);
+	offer->hop_limit[0] = (__s16)option_if_set(fd, fresh, IPPROTO_IP, IP_TTL, -1);
+	offer->hop_limit[1] = (__s16)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1);
+	offer->tos[0] = (__u8)option_if_set(fd, fresh, IPPROTO_IP, IP_TOS, 0);
+	offer->tos[1] = (__u8)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_TCLASS, 0);
+}
+
 int listening_socket_check(int fd, const struct config_service *service, struct listening_socket *socket)
 {
 	struct listening_socket found = { .buffer = socket_int(fd, SO_RCVBUF) };
@@ -85,8 +114,10 @@ int listening_socket_check(int fd, const struct config_service *service, struct 
 		return -EINVAL;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found.cookie, &size))
 		return -errno;
+	read_offer(fd, &found.offer);
 	if (is_buffer_set(fd, found.buffer))
 		found.receive_buffer = found.buffer;
+	found.offer.rcv_locked = found.receive_buffer != 0;
 	*socket = found;
 	return 0;
 }

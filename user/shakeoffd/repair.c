@@ -33,6 +33,21 @@ static void set_receive_buffer(int fd, int receive_buffer)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half));
 }
 
+static void set_if(int fd, int level, int name, int value, bool wanted)
+{
+	if (wanted)
+		setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* A connection inherits these of its listening socket, too. */
+static void set_marks(int fd, bool ipv6, const struct shakeoff_socket_offer *offer)
+{
+	set_if(fd, IPPROTO_IP, IP_TTL, offer->hop_limit[0], offer->hop_limit[0] >= 0);
+	set_if(fd, IPPROTO_IP, IP_TOS, offer->tos[0], offer->tos[0]);
+	set_if(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, offer->hop_limit[1], ipv6 && offer->hop_limit[1] >= 0);
+	set_if(fd, IPPROTO_IPV6, IPV6_TCLASS, offer->tos[1], ipv6 && offer->tos[1]);
+}
+
 static int join_tuple(int fd, const struct shakeoff_event *event, bool mapped)
 {
 	const struct shakeoff_tuple *tuple = &event->tuple;
@@ -126,6 +141,7 @@ int repair_socket(const struct shakeoff_event *event, const struct repair_option
 	if (fd < 0)
 		return -errno;
 	set_receive_buffer(fd, options->receive_buffer);
+	set_marks(fd, !ipv4 || mapped, &options->offer);
 	error = set_int(fd, TCP_REPAIR, TCP_REPAIR_ON);
 	if (!error)
 		error = restore(fd, event, mapped);

@@ -10,6 +10,7 @@
 struct repair_options {
 	bool dualstack;     /* AF_INET6 with mapped addresses for IPv4 */
 	int receive_buffer; /* SO_RCVBUF as getsockopt() tells it, of a server that has set it; 0: the kernel's default */
+	struct shakeoff_socket_offer offer; /* of it: how what the socket sends is marked */
 };
 
 /*

@@ -36,12 +36,12 @@ static void adopt(struct service *service)
 {
 	for (size_t i = 0; i < service->slot_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
 		const struct shakeoff_service *shared = service->slots[i].shared;
-		uint32_t backlog = shared_get(shared->listen_backlog);
+		uint32_t places = shared_get(shared->listen_places);
 
 		if (!service->slots[i].adopted_ns || shared_get(shared->handoff) != SHAKEOFF_HANDOFF_QUEUE)
 			continue;
-		if (backlog > service->listen_backlog)
-			service->listen_backlog = backlog;
+		if (places > service->listen_places)
+			service->listen_places = places;
 		if (shared_get(shared->flags) & SHAKEOFF_SERVICE_SERVED)
 			service->served = true;
 	}
@@ -124,6 +124,7 @@ int service_open(struct service *service, const struct config_service *config, b
 	*service = (struct service){
 		.config = config,
 		.discovered = discovered,
+		.offer.hop_limit = { -1, -1 },
 	};
 	pthread_mutex_init(&service->lock, NULL);
 	error = take_slots(service, slots);
@@ -197,7 +198,7 @@ struct service *services_find(const struct services *services, size_t datapath, 
 
 uint32_t service_capacity(const struct service *service)
 {
-	return shakeoff_capacity(service->listen_backlog, service->config->backlog);
+	return shakeoff_capacity(service->listen_places, service->config->backlog);
 }
 
 /* What the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
@@ -272,10 +273,16 @@ static void publish_room(struct service *service, bool from_kernel)
 
 static void publish_queue(const struct service *service, struct shakeoff_service *shared)
 {
-	shared_set(shared->listen_backlog, service->listen_backlog);
+	shared_set(shared->listen_places, service->listen_places);
 	shared_set(shared->servers, (uint16_t)service->servers);
-	shared_set(shared->rcv_space, service->rcv_space);
-	shared_set(shared->rcv_locked, service->rcv_locked);
+	shared_set(shared->offer.rcv_space, service->offer.rcv_space);
+	shared_set(shared->offer.window_clamp, service->offer.window_clamp);
+	shared_set(shared->offer.user_mss, service->offer.user_mss);
+	shared_set(shared->offer.rcv_locked, service->offer.rcv_locked);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		shared_set(shared->offer.hop_limit[ipv6], service->offer.hop_limit[ipv6]);
+		shared_set(shared->offer.tos[ipv6], service->offer.tos[ipv6]);
+	}
 	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
 	shared_set(shared->left, SHAKEOFF_LEFT_NOT);
 }
@@ -286,7 +293,7 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 	uint8_t engage = (uint8_t)service->config->engage;
 
 	if (listening->sockets) {
-		shared_set(shared->listen_backlog, listening->backlog);
+		shared_set(shared->listen_places, listening->backlog + 1);
 		shared_set(shared->left, listening->left);
 		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
 	}
@@ -372,20 +379,19 @@ bool service_stop_answering(struct service *service, uint64_t now_ns)
 	return out;
 }
 
-void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog)
+void service_set_servers(struct service *service, uint32_t servers, uint32_t places)
 {
 	service->servers = servers;
-	if (backlog)
-		service->listen_backlog = backlog;
+	if (places)
+		service->listen_places = places;
 	if (servers)
 		service->served = true;
 	publish(service);
 }
 
-void service_set_space(struct service *service, uint32_t rcv_space, bool rcv_locked)
+void service_set_offer(struct service *service, const struct shakeoff_socket_offer *offer)
 {
-	service->rcv_space = rcv_space;
-	service->rcv_locked = rcv_locked;
+	service->offer = *offer;
 	publish(service);
 }
 

@@ -52,10 +52,9 @@ struct service {
 
 	uint64_t held_from_kernel; /* these for the queue handoff */
 	uint32_t servers;
-	uint32_t listen_backlog; /* 0: none has listened yet */
+	uint32_t listen_places; /* as in shakeoff_service */
 	bool served;             /* a server of the daemon's has listened, and may come back if it has gone */
-	uint32_t rcv_space;      /* these two as in shakeoff_service */
-	bool rcv_locked;
+	struct shakeoff_socket_offer offer; /* as in shakeoff_service */
 
 	struct service_listening listening; /* for the listener handoff */
 };
@@ -107,11 +106,11 @@ void service_set_listening(struct service *service, const struct service_listeni
  */
 bool service_stop_answering(struct service *service, uint64_t now_ns);
 
-/* Who listens has changed: tells the hook. `backlog`: the greatest that a server asked for; 0: as it was. */
-void service_set_servers(struct service *service, uint32_t servers, uint32_t backlog);
+/* Who listens has changed: tells the hook. places: as listen_places of shakeoff_service; 0: as it was. */
+void service_set_servers(struct service *service, uint32_t servers, uint32_t places);
 
 /* From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
-void service_set_space(struct service *service, uint32_t rcv_space, bool rcv_locked);
+void service_set_offer(struct service *service, const struct shakeoff_socket_offer *offer);
 
 /* Not answered any more, until a server listens again. */
 void service_disarm(struct service *service);
