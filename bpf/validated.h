@@ -64,7 +64,8 @@ static __always_inline struct shakeoff_validated *validated_find(const struct co
 
 /*
  * Claims the tuple in scratch for the opening there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
- * earlier connection of the tuple was opened, which this one replaces; 0: there was none. A global function: see scratch_get().
+ * earlier connection of the tuple was opened, which this one replaces; 0: there was none. Who looked while another CPU was writing may
+ * have seen its time, but not its cookie yet: so that is compared, too. A global function: see scratch_get().
  */
 __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 {
@@ -92,7 +93,9 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 		if (validated_is_of(ways[way], &scratch->tuple))
 			entry = ways[way];
 	}
-	if (entry && entry->opened_ns != seen_ns) {
+	if (entry && (entry->opened_ns != seen_ns ||
+		      (entry->cookie == opening->cookie && entry->client_isn == opening->client_isn &&
+		       (__s64)(scratch->moment.now_ns - entry->opened_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
 		bpf_spin_unlock(&ways[0]->lock);
 		return 0;
 	}

@@ -118,14 +118,18 @@ static int restore(int fd, const struct shakeoff_event *event, bool mapped)
 
 	/* The MSS counts only if it is known before connect(), and only then: later it would be an upper limit of ours. */
 	error = set_int(fd, TCP_MAXSEG, event->mss);
+	/*
+	 * From connect() on segments of the client meet the socket, and it answers them: never by another clock than the SYN-ACK's,
+	 * or the client takes all that comes later for old (RFC 7323, section 5). connect() leaves it alone in repair mode.
+	 */
+	if (!error && event->flags & SHAKEOFF_EVENT_TIMESTAMPS)
+		error = set_timestamp(fd, event);
 	if (!error)
 		error = join_tuple(fd, event, mapped);
 	if (!error)
 		error = set_int(fd, TCP_MAXSEG, 0);
 	if (!error)
 		error = set_options(fd, event);
-	if (!error && event->flags & SHAKEOFF_EVENT_TIMESTAMPS)
-		error = set_timestamp(fd, event);
 	if (!error)
 		error = set_window(fd, event);
 	return error;
