@@ -99,7 +99,8 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
 
 	if (found == SOCKET_LISTENS) {
-		if (recent->listener.left && walk->service->seen_left != recent->listener.left)
+		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
+		if (walk->service->seen_left != recent->listener.left)
 			walk->service->seen_left = recent->listener.left;
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);

@@ -187,6 +187,22 @@ static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **
 	}
 }
 
+static void what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there(void **state)
+{
+	struct shakeoff_service service = listener();
+
+	(void)state;
+	service.engage = SHAKEOFF_ENGAGE_ALWAYS;
+	service.seen_left = SHAKEOFF_LEFT_SAVE_SYN;
+	state_is(service, alive(), STATE_LEFT);
+	assert_string_equal(service_reason(&service, STATE_LEFT).name, "save_syn");
+	service.handoff = SHAKEOFF_HANDOFF_QUEUE;
+	assert_int_equal(service_left(&service), SHAKEOFF_LEFT_NOT);
+	service.handoff = SHAKEOFF_HANDOFF_LISTENER;
+	service.servers = 0;
+	assert_int_equal(service_left(&service), SHAKEOFF_LEFT_NOT);
+}
+
 static void without_a_server_a_service_is_unserved_or_waits_for_its_restart(void **state)
 {
 	struct shakeoff_service never = queue(), restarting = queue(), gone = listener();
@@ -402,6 +418,7 @@ int main(void)
 		cmocka_unit_test(engage_always_is_engaged_without_a_flood),
 		cmocka_unit_test(guessing_has_its_beginning_and_ends_with_the_hold_time),
 		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
+		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),
 		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
 		cmocka_unit_test(a_daemon_that_was_stopped_leaves_nothing_protected),

@@ -96,6 +96,17 @@ static bool lacks_daemon(const struct shakeoff_service *service, const struct sh
 	return state == DAEMON_NEVER || (state == DAEMON_DEAD && service->handoff != SHAKEOFF_HANDOFF_LISTENER);
 }
 
+enum shakeoff_left service_left(const struct shakeoff_service *service)
+{
+	uint32_t left = service->left ? service->left : service->seen_left;
+
+	/* What the hook saw of a socket that is gone. */
+	if (service->engage != SHAKEOFF_ENGAGE_NEVER &&
+	    (service->handoff != SHAKEOFF_HANDOFF_LISTENER || !service->servers))
+		return SHAKEOFF_LEFT_NOT;
+	return left < SHAKEOFF_LEFT_COUNT ? left : SHAKEOFF_LEFT_NOT;
+}
+
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
 				 bool admits, uint64_t now_ns)
 {
@@ -107,7 +118,7 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 		return STATE_UNSERVED;
 	if (!service->servers)
 		return listener ? STATE_UNSERVED : STATE_WAITING;
-	if (service->engage == SHAKEOFF_ENGAGE_NEVER)
+	if (service_left(service) != SHAKEOFF_LEFT_NOT)
 		return STATE_LEFT;
 	if (!(control->flags & SHAKEOFF_KEYS_LOADED))
 		return STATE_NO_KEYS;
@@ -163,9 +174,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 	switch (state) {
 	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
 	case STATE_LEFT:
-		if (service->left < SHAKEOFF_LEFT_COUNT)
-			return left_table[service->left];
-		break;
+		return left_table[service_left(service)];
 	case STATE_FLOOD:
 		if (service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT)
 			return cause_table[service->cause];

@@ -52,6 +52,9 @@ struct service_state_info {
 };
 extern const struct service_state_info service_state_table[SERVICE_STATE_COUNT];
 
+/* Why the service is left to the kernel: as the daemon has found, or the hook has seen of the socket. LEFT_NOT: it is not. */
+enum shakeoff_left service_left(const struct shakeoff_service *service);
+
 /* `admits`: the tc program works on one of the interfaces. */
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
 				 bool admits, uint64_t now_ns);
