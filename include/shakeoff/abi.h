@@ -337,13 +337,13 @@ struct shakeoff_service {
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
-	__u32 engage_rate;    /* SYNs a second */
-	__u32 syn_budget;     /* SYNs a second to what only the kernel can serve; 0: no budget */
-	__u16 servers;        /* servers connected now (queue), listening sockets (listener) */
-	__u8 synack_retries;  /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
-	__u8 fair_share;      /* 0: places of the accept queue are not shared between sources */
-	__u8 source_prefix4;  /* the length of what is one source: 24, else 32 */
-	__u8 source_prefix6;  /* 48, else 64 */
+	__u32 engage_rate;   /* SYNs a second */
+	__u32 syn_budget;    /* SYNs a second to what only the kernel can serve; 0: no budget */
+	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
+	__u8 synack_retries; /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
+	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
+	__u8 source_prefix6; /* 48, else 64 */
 	__u16 pad;
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
@@ -351,7 +351,8 @@ struct shakeoff_service {
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */
 	__u32 accept_burst;
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
-	struct shakeoff_socket_offer offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
+	struct shakeoff_socket_offer
+		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 
 	__u64 enqueued;    /* final ACKs validated and given on */
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */

@@ -143,7 +143,7 @@ daemon_stop
 server ip address flush dev s0
 server ip link add br0 type bridge forward_delay 0 || bail "no bridge"
 server ip link set s0 master br0
-server ip link set br0 address $SERVER_MAC
+server ip link set br0 address "$SERVER_MAC"
 server ip link set br0 up
 server ip address add "$SERVER4/24" dev br0
 routes br0

@@ -398,7 +398,8 @@ static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
 	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
 	open_on(1);
 	web = slot(0, "web");
-	service_set_offer(&services.list[0], &(struct shakeoff_socket_offer){ .rcv_space = 65536, .hop_limit = { 5, -1 } });
+	service_set_offer(&services.list[0],
+			  &(struct shakeoff_socket_offer){ .rcv_space = 65536, .hop_limit = { 5, -1 } });
 	assert_int_equal(web->offer.rcv_space, 65536);
 	assert_int_equal(web->offer.rcv_locked, 0);
 	assert_int_equal(web->offer.hop_limit[0], 5);

@@ -173,8 +173,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 {
 	switch (state) {
 	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
-	case STATE_LEFT:
-		return left_table[service_left(service)];
+	case STATE_LEFT: return left_table[service_left(service)];
 	case STATE_FLOOD:
 		if (service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT)
 			return cause_table[service->cause];

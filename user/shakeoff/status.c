@@ -437,8 +437,7 @@ static void add_engagement(json_t *object, const struct view *view, const struct
 	json_object_set_new(
 		object, "cause",
 		json_string(service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT ? cause_table[service->cause].name : "?"));
-	json_object_set_new(object, "left",
-			    json_string(left_table[service_left(service)].name));
+	json_object_set_new(object, "left", json_string(left_table[service_left(service)].name));
 	json_object_set_new(object, "engage_rate", json_integer(service->engage_rate));
 	json_object_set_new(object, "syn_budget", json_integer(service->syn_budget));
 }
@@ -465,8 +464,9 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   !!(service->flags & SHAKEOFF_SERVICE_SERVED), "handoff",
 				   service_handoff_name(service), "overflow", service_overflow_name(service), "servers",
 				   (json_int_t)service->servers, "capacity", (json_int_t)service->capacity, "backlog",
-				   (json_int_t)service->backlog, "listen_backlog", (json_int_t)view_listen_backlog(service),
-				   "addresses", view_addresses_json(datapath, row->id));
+				   (json_int_t)service->backlog, "listen_backlog",
+				   (json_int_t)view_listen_backlog(service), "addresses",
+				   view_addresses_json(datapath, row->id));
 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));

@@ -29,7 +29,7 @@ struct delivery {
 	struct server *servers;            /* connected, registered or not yet */
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
 	size_t connected, registered;
-	uint32_t receive_buffer; /* that the service's window is made for; 0: the default */
+	uint32_t receive_buffer;            /* that the service's window is made for; 0: the default */
 	struct shakeoff_socket_offer offer; /* of the server that registered last */
 	uint64_t settled_ns;
 

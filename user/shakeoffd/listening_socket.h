@@ -12,9 +12,9 @@
 
 struct listening_socket {
 	struct binding_key key;
-	uint64_t cookie;    /* the kernel's name of the socket, however many descriptors there are */
-	int buffer;         /* SO_RCVBUF */
-	int receive_buffer; /* the same if its owner has set it, otherwise 0 */
+	uint64_t cookie;                    /* the kernel's name of the socket, however many descriptors there are */
+	int buffer;                         /* SO_RCVBUF */
+	int receive_buffer;                 /* the same if its owner has set it, otherwise 0 */
 	struct shakeoff_socket_offer offer; /* but for rcv_space */
 };
 

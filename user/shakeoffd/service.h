@@ -53,7 +53,7 @@ struct service {
 	uint64_t held_from_kernel; /* these for the queue handoff */
 	uint32_t servers;
 	uint32_t listen_places; /* as in shakeoff_service */
-	bool served;             /* a server of the daemon's has listened, and may come back if it has gone */
+	bool served;            /* a server of the daemon's has listened, and may come back if it has gone */
 	struct shakeoff_socket_offer offer; /* as in shakeoff_service */
 
 	struct service_listening listening; /* for the listener handoff */
