@@ -7,8 +7,7 @@
 #include <unistd.h>
 
 #include <shakeoffd/monitor.h>
-
-#define GROUP(number) (1u << ((number)-1))
+#include <shakeoffd/rtnetlink.h>
 
 static void message(struct monitor *monitor, const struct nlmsghdr *header)
 {
@@ -43,20 +42,14 @@ static void ready(struct event_source *source, uint32_t events)
 
 int monitor_open(struct monitor *monitor, struct event_loop *loop)
 {
-	struct sockaddr_nl groups = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR),
-	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int error = 0;
+	int fd = rtnetlink_subscribe(RTNETLINK_GROUP(RTNLGRP_LINK) | RTNETLINK_GROUP(RTNLGRP_IPV4_IFADDR) |
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_IFADDR));
+	int error;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	*monitor = (struct monitor){ 0 };
-	if (bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
-		error = -errno;
-	if (!error)
-		error = event_loop_add(loop, &monitor->source, fd, EPOLLIN, ready);
+	error = event_loop_add(loop, &monitor->source, fd, EPOLLIN, ready);
 	if (error)
 		close(fd);
 	return error;

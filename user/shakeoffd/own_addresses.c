@@ -36,35 +36,15 @@ static int remember(struct own_addresses *own, const struct in6_addr *address)
 	return 0;
 }
 
-/* IFA_LOCAL is the host's end of a point-to-point link; IFA_ADDRESS would be the peer. IPv6 mostly has only the latter. */
 static int address_message(const struct nlmsghdr *header, void *context)
 {
-	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
-	const struct nlattr *attribute, *local = NULL, *address = NULL, *flags = NULL;
-	struct in6_addr found;
-	uint32_t bits;
+	struct rtnetlink_address address;
 
-	if (header->nlmsg_type != RTM_NEWADDR)
-		return MNL_CB_OK;
-	mnl_attr_for_each(attribute, header, sizeof(*message)) {
-		switch (mnl_attr_get_type(attribute)) {
-		case IFA_LOCAL: local = attribute; break;
-		case IFA_ADDRESS: address = attribute; break;
-		case IFA_FLAGS: flags = attribute; break;
-		}
-	}
-	if (local)
-		address = local;
-	bits = flags ? mnl_attr_get_u32(flags) : message->ifa_flags;
 	/* Not ours yet, or never: duplicate address detection (RFC 4862, section 5.4). */
-	if (!address || (bits & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(bits & IFA_F_OPTIMISTIC)))
+	if (!rtnetlink_address_read(header, &address) ||
+	    (address.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(address.flags & IFA_F_OPTIMISTIC)))
 		return MNL_CB_OK;
-	if (message->ifa_family != AF_INET && message->ifa_family != AF_INET6)
-		return MNL_CB_OK;
-	if (mnl_attr_get_payload_len(address) != (message->ifa_family == AF_INET ? 4 : sizeof(found)))
-		return MNL_CB_OK;
-	address_map(message->ifa_family, mnl_attr_get_payload(address), &found);
-	return remember(context, &found) ? MNL_CB_ERROR : MNL_CB_OK;
+	return remember(context, &address.local) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 static int compare(const void *a, const void *b)

@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
@@ -74,27 +73,15 @@ static int remember(struct probe_hosts *hosts, const struct probe_host *host)
 
 static int address_message(const struct nlmsghdr *header, void *context)
 {
-	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
-	const struct nlattr *attribute, *local = NULL, *address = NULL;
-	size_t size = message->ifa_family == AF_INET ? 4 : sizeof(struct in6_addr);
-	struct probe_host host = { .ifindex = message->ifa_index };
+	struct rtnetlink_address address;
+	struct probe_host host = { 0 };
 
-	if (header->nlmsg_type != RTM_NEWADDR || (message->ifa_family != AF_INET && message->ifa_family != AF_INET6))
+	if (!rtnetlink_address_read(header, &address))
 		return MNL_CB_OK;
-	mnl_attr_for_each(attribute, header, sizeof(*message)) {
-		switch (mnl_attr_get_type(attribute)) {
-		case IFA_LOCAL: local = attribute; break;
-		case IFA_ADDRESS: address = attribute; break;
-		}
-	}
-	/* IFA_ADDRESS is the peer's on a point-to-point link; IPv6 mostly has only that one, then it is the host's. */
-	address = address ? address : local;
-	local = local ? local : address;
-	if (!local || mnl_attr_get_payload_len(local) != size || mnl_attr_get_payload_len(address) != size)
-		return MNL_CB_OK;
-	address_map(message->ifa_family, mnl_attr_get_payload(local), &host.address);
-	address_map(message->ifa_family, mnl_attr_get_payload(address), &host.network);
-	host.prefix_len = (uint8_t)(message->ifa_prefixlen + (message->ifa_family == AF_INET ? MAPPED_BITS : 0));
+	host.ifindex = address.ifindex;
+	host.address = address.local;
+	host.network = address.remote;
+	host.prefix_len = (uint8_t)(address.prefix_len + (address.family == AF_INET ? MAPPED_BITS : 0));
 	return remember(context, &host) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 

@@ -21,8 +21,6 @@
 #define READ_SHARE 20
 
 #define DUMP_TRIES 5
-#define GROUP(number) (1u << ((number)-1))
-
 static const char *const family_names[2] = { "IPv4", "IPv6" };
 
 static uint8_t family_of(bool ipv6)
@@ -408,21 +406,15 @@ static void ready(struct event_source *source, uint32_t events)
 
 static int listen_for_messages(struct routes *routes, struct event_loop *loop)
 {
-	struct sockaddr_nl groups = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR) |
-			     GROUP(RTNLGRP_IPV4_ROUTE) | GROUP(RTNLGRP_IPV6_ROUTE) | GROUP(RTNLGRP_IPV4_RULE) |
-			     GROUP(RTNLGRP_IPV6_RULE) | GROUP(RTNLGRP_NEXTHOP),
-	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int error = 0;
+	int fd = rtnetlink_subscribe(RTNETLINK_GROUP(RTNLGRP_LINK) | RTNETLINK_GROUP(RTNLGRP_IPV4_IFADDR) |
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_IFADDR) | RTNETLINK_GROUP(RTNLGRP_IPV4_ROUTE) |
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_ROUTE) | RTNETLINK_GROUP(RTNLGRP_IPV4_RULE) |
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_RULE) | RTNETLINK_GROUP(RTNLGRP_NEXTHOP));
+	int error;
 
 	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&groups, sizeof(groups)))
-		error = -errno;
-	if (!error)
-		error = event_loop_add(loop, &routes->source, fd, EPOLLIN, ready);
+		return fd;
+	error = event_loop_add(loop, &routes->source, fd, EPOLLIN, ready);
 	if (error)
 		close(fd);
 	return error;

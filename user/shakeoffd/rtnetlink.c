@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <shakeoffd/rtnetlink.h>
+#include <shakeoffd/tuple.h>
 
 #define DUMP_TRIES 5
 
@@ -65,5 +70,47 @@ int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
 		error = rtnetlink_dump(socket, RTM_GETADDR, sizeof(struct rtgenmsg), callback, context);
 		mnl_socket_close(socket);
 	}
+	return error;
+}
+
+/* IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only the latter: then it is the host's. */
+bool rtnetlink_address_read(const struct nlmsghdr *header, struct rtnetlink_address *address)
+{
+	const struct nlattr *attribute, *local = NULL, *remote = NULL, *flags = NULL;
+	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
+	size_t size = message->ifa_family == AF_INET ? 4 : sizeof(struct in6_addr);
+
+	if (header->nlmsg_type != RTM_NEWADDR || (message->ifa_family != AF_INET && message->ifa_family != AF_INET6))
+		return false;
+	mnl_attr_for_each(attribute, header, sizeof(*message)) {
+		switch (mnl_attr_get_type(attribute)) {
+		case IFA_LOCAL: local = attribute; break;
+		case IFA_ADDRESS: remote = attribute; break;
+		case IFA_FLAGS: flags = attribute; break;
+		}
+	}
+	local = local ? local : remote;
+	remote = remote ? remote : local;
+	if (!local || mnl_attr_get_payload_len(local) != size || mnl_attr_get_payload_len(remote) != size)
+		return false;
+	address->family = message->ifa_family;
+	address->ifindex = message->ifa_index;
+	address->prefix_len = message->ifa_prefixlen;
+	address->flags = flags ? mnl_attr_get_u32(flags) : message->ifa_flags;
+	address_map(message->ifa_family, mnl_attr_get_payload(local), &address->local);
+	address_map(message->ifa_family, mnl_attr_get_payload(remote), &address->remote);
+	return true;
+}
+
+int rtnetlink_subscribe(uint32_t groups)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int error;
+
+	if (fd < 0 || !bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd < 0 ? -errno : fd;
+	error = -errno;
+	close(fd);
 	return error;
 }

@@ -4,6 +4,8 @@
 #define SHAKEOFF_RTNETLINK_H
 
 #include <libmnl/libmnl.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +27,24 @@ int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t ty
  * has collected, made 0. -EINTR: they did so every time.
  */
 int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count);
+
+/* An address of the host; IPv4 mapped. */
+struct rtnetlink_address {
+	int family; /* AF_INET or AF_INET6 */
+	unsigned int ifindex;
+	uint32_t flags;         /* IFA_F_* */
+	uint8_t prefix_len;     /* as the kernel tells it: 0..32, 0..128 */
+	struct in6_addr local;  /* the host's own */
+	struct in6_addr remote; /* the peer's, on a point-to-point link; otherwise the host's own */
+};
+
+/* Reads a message of rtnetlink_addresses(). Returns false, *address undefined, if it is none of an IP address. */
+bool rtnetlink_address_read(const struct nlmsghdr *header, struct rtnetlink_address *address);
+
+/* A socket that does not block, on which messages of these groups arrive: a bit each, RTNLGRP_LINK being the first. Or a negative errno. */
+int rtnetlink_subscribe(uint32_t groups);
+
+/* The bit of a group up to 32. */
+#define RTNETLINK_GROUP(number) (1u << ((number)-1))
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,31 +26,19 @@ static int remember(struct upper_addresses *upper, const struct upper_address *a
 	return 0;
 }
 
-/* IFA_LOCAL is the host's end of a point-to-point link; IPv6 mostly has only IFA_ADDRESS. */
 static int address_message(const struct nlmsghdr *header, void *context)
 {
-	const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
-	size_t size = message->ifa_family == AF_INET ? 4 : sizeof(struct in6_addr);
-	const struct nlattr *attribute, *local = NULL, *address = NULL;
 	struct reading *reading = context;
+	struct rtnetlink_address address;
 	struct upper_address found = { 0 };
 
-	if (header->nlmsg_type != RTM_NEWADDR || (message->ifa_family != AF_INET && message->ifa_family != AF_INET6))
+	if (!rtnetlink_address_read(header, &address))
 		return MNL_CB_OK;
-	mnl_attr_for_each(attribute, header, sizeof(*message)) {
-		switch (mnl_attr_get_type(attribute)) {
-		case IFA_LOCAL: local = attribute; break;
-		case IFA_ADDRESS: address = attribute; break;
-		}
-	}
-	local = local ? local : address;
-	if (!local || mnl_attr_get_payload_len(local) != size)
-		return MNL_CB_OK;
-	found.tagged = interfaces_tag(reading->interfaces, message->ifa_index);
-	found.bridged = interfaces_bridge(reading->interfaces, message->ifa_index);
+	found.tagged = interfaces_tag(reading->interfaces, address.ifindex);
+	found.bridged = interfaces_bridge(reading->interfaces, address.ifindex);
 	if (!found.tagged && !found.bridged)
 		return MNL_CB_OK;
-	address_map(message->ifa_family, mnl_attr_get_payload(local), &found.address);
+	found.address = address.local;
 	return remember(&reading->fresh, &found) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
