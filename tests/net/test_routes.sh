@@ -51,10 +51,10 @@ for i in $(seq 0 16999); do
 	echo "route add 100.$((64 + i / 65536)).$((i / 256 % 256)).$((i % 256)) dev s0 mtu $((1000 + i % 2))"
 done >"$TMP/many"
 server ip -batch "$TMP/many"
-check "more routes than there is room for: the address is left to the kernel" within 5 left4
+check "more routes than there is room for: the address is left to the kernel" soon left4
 matches "the log says why" "$(cat "$TMP/shakeoffd.log")" 'because of routes: more of them'
 server ip route flush root 100.64.0.0/16
-check "once they are gone it is answered again" within 5 nobody_left
+check "once they are gone it is answered again" soon nobody_left
 
 # Without lo nothing can be asked of the kernel.
 daemon_stop
