@@ -180,6 +180,8 @@ static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, cons
 {
 	if (past->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(past->earlier) == bpf_get_smp_processor_id())
 		return SHAKEOFF_SEGMENT_FOLLOWS;
+	if (past->earlier)
+		past->earlier->followed++;
 	return segment_wait(ctx);
 }
 
@@ -412,7 +414,8 @@ static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const s
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_PEACE;
 	}
-	if (is_bypassed(walk))
+	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
+	if (is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))
 		return bypass_segment(ctx, packet, walk);
 	if (!tcp_lengths_fit(packet, walk->frame_len))
 		return SHAKEOFF_BAD_HEADER;

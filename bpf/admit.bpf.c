@@ -163,13 +163,31 @@ static __always_inline void count_admission(const struct admission *admission, _
 
 /*
  * So long after the hook saw its ACK a segment waits for the connection's socket, going round through the CPU's backlog queue: a few
- * microseconds suffice as a rule, an ACK that a firewall drops never brings it.
+ * microseconds suffice as a rule. The hook's clock goes by ticks, of 10 ms at most.
  */
-#define WAIT_NS (5 * NSEC_PER_MSEC)
+#define WAIT_NS (15 * NSEC_PER_MSEC)
+
+/*
+ * An ACK that TCP or a firewall drops never brings a socket, and whoever sends such ACKs is not to keep a CPU busy: so many rounds, of a
+ * microsecond or so, may all segments of a CPU make in a tick.
+ */
+#define WAIT_ROUNDS_A_TICK 512
 
 /* linux/pkt_cls.h, and the program's verdicts */
 #define TCX_DROP 2
 #define BPF_REDIRECT_INGRESS 1
+
+/* Whether one more round may be made now. */
+static __always_inline _Bool wait_may_go_on(struct scratch *scratch)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (scratch->wait_tick != tick) {
+		scratch->wait_tick = tick;
+		scratch->wait_rounds = 0;
+	}
+	return scratch->wait_rounds++ < WAIT_ROUNDS_A_TICK;
+}
 
 static __always_inline _Bool socket_is_there(struct __sk_buff *skb, const struct cookie_flow *flow)
 {
@@ -193,7 +211,7 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct walk
 	if (socket_is_there(skb, &walk->scratch->packet.flow))
 		return TCX_NEXT;
 	/* Signed: the entry may be younger than our clock. */
-	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS)
+	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS || !wait_may_go_on(walk->scratch))
 		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
 	skb->cb[0] = ADMISSION_WAITS;
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);

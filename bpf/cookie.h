@@ -360,8 +360,8 @@ static __always_inline __u64 cookie_isn(const struct shakeoff_key *key, const st
 
 /*
  * The offset of our timestamps towards an address, in ms: it hides the uptime, and which addresses are one host, as the kernel's
- * secure_tcp_ts_off() does (net/core/secure_seq.c). Always the same for a pair of addresses, so that their timestamps never go
- * back. A multiplicative hash, as what it hides is small: it is computed for every SYN.
+ * secure_tcp_ts_off() does (net/core/secure_seq.c). Always the same for a pair of addresses: with the
+ * same options, their timestamps never go back. A multiplicative hash, as what it hides is small: it is computed for every SYN.
  */
 static __always_inline __u64 cookie_offset_add(__u64 hash, __u64 word, const __u64 *secret)
 {

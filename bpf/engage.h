@@ -112,11 +112,17 @@ static __always_inline _Bool cookies_are_left(const struct walk *walk)
 }
 
 /*
- * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, or before the daemon started, which
- * may have been long after.
+ * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, before the daemon started, which may have
+ * been long after, to SYNs that have passed by a budget, or for a socket that only it can serve.
  */
 static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
 {
+	__u32 window = walk->service->budget_window;
+
+	if (walk->service->seen_left ||
+	    (window && (__s32)((__u32)(walk->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
+			       (__s32)(SHAKEOFF_KERNEL_COOKIE_NS / SHAKEOFF_BUDGET_WINDOW_NS)))
+		return 1;
 	return (__s64)(walk->now_ns - walk->service->engaged_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
 	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
 }
@@ -240,15 +246,6 @@ static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *wa
 	if (!walk->service->syn_budget)
 		return verdict;
 	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
-}
-
-/*
- * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
- * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
- */
-static __always_inline enum shakeoff_verdict syn_exception(const struct walk *walk, enum shakeoff_verdict verdict)
-{
-	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : VERDICT_NONE;
 }
 
 #endif

@@ -345,6 +345,9 @@ struct scratch {
 	struct shakeoff_source source; /* one to be made */
 	__u32 learnt;                  /* of sources, in the tick learnt_tick: limit.h */
 	__u64 learnt_tick;
+	__u64 wait_tick; /* rounds of segments that wait for their connection in this tick: admit.bpf.c */
+	__u32 wait_rounds;
+	__u32 pad;
 	__u16 replies[SHAKEOFF_REPLY_CELLS]; /* this CPU's, see shakeoff/reply.h */
 };
 

@@ -62,6 +62,9 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	if (!control) /* cannot be: for the verifier */
 		return;
 	outgoing_reverse(&packet.flow, &reverse);
+	/* Only an address and port of a service is ever looked up: what is forwarded, or begun from any port, is not to fill the filter. */
+	if (!service_look_up(&reverse, reverse.server_port))
+		return;
 	filter_note(&reverse, control, 0);
 }
 

@@ -79,7 +79,7 @@ static __always_inline __u32 listener_rcv_space(const struct tcp_sock *tcp)
 static __always_inline void listener_read_offer(const struct tcp_sock *tcp, struct shakeoff_socket_offer *offer)
 {
 	const struct inet_sock *inet = &tcp->inet_conn.icsk_inet;
-	const struct ipv6_pinfo *ipv6 = inet->pinet6;
+	const struct ipv6_pinfo *ipv6 = NULL;
 
 	offer->user_mss = tcp->rx_opt.user_mss;
 	offer->rcv_space = listener_rcv_space(tcp);
@@ -89,6 +89,8 @@ static __always_inline void listener_read_offer(const struct tcp_sock *tcp, stru
 	offer->tos[0] = inet->tos;
 	offer->hop_limit[1] = -1;
 	offer->tos[1] = 0;
+	if (bpf_core_field_exists(inet->pinet6)) /* CONFIG_IPV6 */
+		ipv6 = inet->pinet6;
 	if (!ipv6)
 		return;
 	offer->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);

@@ -162,6 +162,17 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 }
 
 /*
+ * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
+ * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
+ */
+static __always_inline enum shakeoff_verdict syn_exception(const struct walk *walk, enum shakeoff_verdict verdict)
+{
+	if (!kernel_budget_takes(walk->service_id, walk->allowed))
+		return VERDICT_NONE;
+	return limit_admits_syn(walk) ? verdict : SHAKEOFF_SYN_SOURCE_LIMIT;
+}
+
+/*
  * A client that takes smaller segments than any class says. The kernel alone can keep to it, as long as these are few; in a flood of
  * them it would send a cookie of its own, whose smallest class is the same. There is no kernel behind a queue.
  */

@@ -193,7 +193,7 @@ enum shakeoff_stray_kind {
 
 /*
  * Cookies of a service are being guessed while more invalid ACKs a second come in a window of this length, and for the hold time
- * after the last. At this rate 2^-27 is a forged connection in 37 hours.
+ * after the last. At this rate 2^-26.9 is a forged connection in 35 hours.
  */
 #define SHAKEOFF_GUESS_RATE 1000u
 #define SHAKEOFF_GUESS_WINDOW_NS 100000000ull

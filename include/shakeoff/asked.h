@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which cookies without timestamps have been sent lately, so that they cannot be guessed. They carry more in their 32 bits than
- * the kernel's do: of random ACKs four times as many pass, 2^-27 instead of 2^-29. While a service gets more invalid ACKs than
+ * the kernel's do: of random ACKs four times as many pass, 2^-26.9 instead of 2^-29. While a service gets more invalid ACKs than
  * SHAKEOFF_GUESS_RATE, its cookies are therefore remembered here, and after SHAKEOFF_GUESS_WARM_NS an ACK without timestamps opens
  * nothing unless its cookie is.
  *
@@ -20,7 +20,7 @@
  * many in the second or two in which cookies of two epochs are remembered.
  *
  * How many of the cookies that nobody was sent are taken for sent, while SYNs without timestamps come at this rate, and what is
- * left of 2^-27 then; both periods full:
+ * left of 2^-26.9 then; both periods full:
  *
  *	SYNs a second    100,000    500,000    1,000,000    1,400,000    3,000,000
  *	taken for sent     0.0012     0.031       0.13         0.25         0.70

@@ -32,9 +32,9 @@
 	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
 	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
 	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key, interface profile or tc program is there yet") \
-	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds (within its budget), or its daemon is gone for good") \
+	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds, or its daemon is gone for good") \
 	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
-	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve, within its budget") \
+	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve") \
 	X(SYN_SMALL_MSS, "syn_small_mss", PASS, SHAKEOFF_COUNTS_SYN, "the client takes smaller segments than a cookie can say; the kernel's own handshake") \
 	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
 	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \

@@ -14,6 +14,9 @@ flood() {
 # budgeted SECONDS-MORE: what the budget allows in the time of a flood, and so much longer; its result on standard input
 budgeted() { json seconds | awk '{ printf "%d\n", '"$BUDGET"' * ($1 + '"$1"') }'; }
 
+# answered SERVICE: its address is in the hook's table, which is a moment after its server was found
+answered() { case $(shown "$1" state) in peace | engaged) ;; *) return 1 ;; esac; }
+
 lab_up
 config_daemon "reply-budget=$BUDGET"
 discovered engage=always
@@ -21,7 +24,7 @@ daemon_start
 for address in "$SERVER4" "$SERVER6"; do
 	plain_start "line-$address" "$address" 7000 line --backlog 1024
 	server=$PID
-	soon shows "$(service_at "$address" 7000)" served True || bail "the server on $address is not found"
+	soon shows "$(service_at "$address" 7000)" state engaged || bail "the server on $address is not found"
 
 	before=$(counter syn_reply_budget)
 	result=$(flood "$address" --narrow)
@@ -67,7 +70,7 @@ service_on limited "$SERVER4:7000" -- handoff=listener source-syn-limit=1/3
 daemon_start
 plain_start collect "$SERVER4" 7000 collect
 server=$PID
-soon shows limited served True || bail "the service is not found"
+soon answered limited || bail "the service is not found"
 read -r connected seconds < <(at_once 10)
 at_least "source-syn-limit = 1/3: three SYNs of a source are answered" "$connected" 3
 at_most "source-syn-limit = 1/3: and one more each second" "$connected" $((3 + seconds))
@@ -80,7 +83,7 @@ service_on limited "$SERVER4:7000" -- handoff=listener source-limit=1/3
 daemon_start
 plain_start line "$SERVER4" 7000 line
 server=$PID
-soon shows limited served True || bail "the service is not found"
+soon answered limited || bail "the service is not found"
 # Its client believes that the fourth is open: what it sends opens it, once the limit allows that.
 result=$(asks "$SERVER4" 7000 --count 5 --concurrency 5 --request $'hello\n')
 is "source-limit = 1/3: the fourth connection of a source is served as well" "$(json failed <<<"$result")" 0

@@ -179,6 +179,7 @@ static int admit_load(struct datapath *datapath)
 		return 0;
 	cleanup_fd_function(&datapath->admit);
 	cleanup_fd_function(&datapath->outgoing);
+	datapath->admit = datapath->outgoing = -1;
 	object = admit__open();
 	if (!object)
 		return -errno;
@@ -246,8 +247,11 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 		detail_set("its XDP program works on other maps");
 		return -ENOENT;
 	}
-	if (attachment.admit_id && outgoing_find(attachment.ifindex, attachment.control_id))
-		return 0;
+	/* What works at ingress is not touched for the other's sake. */
+	if (attachment.admit_id) {
+		result = admit_load(datapath);
+		return result ? result : outgoing_attach(datapath, attachment.ifindex);
+	}
 	result = link_get(ifname, &interface);
 	if (!result)
 		result = bpffs_prepare(owner, &by_link);

@@ -151,13 +151,16 @@ static int put(struct addresses *addresses, size_t datapath, uint16_t port, cons
 	return error;
 }
 
-/* Adds or changes one. Returns whether it stands in the map. */
+/*
+ * Adds or changes one. is_unknown: the socket filter may not know the connections that the kernel has made there. Returns whether it
+ * stands in the map.
+ */
 static bool set(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted,
-		bool is_new)
+		bool is_unknown)
 {
 	int error;
 
-	if (is_new && port && !addresses->noted) {
+	if (is_unknown && port && !addresses->noted) {
 		socket_filter_note_sockets(addresses->filter);
 		addresses->noted = true;
 	}
@@ -213,7 +216,8 @@ static int publish_in(struct addresses *addresses, size_t datapath, uint16_t por
 		}
 		if (there && list[i].keep_only)
 			continue; /* it leads elsewhere: removed below, in its turn */
-		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, !there))
+		if (!list[i].keep_only &&
+		    set(addresses, datapath, port, &wanted, !there || old->list[o].value & SHAKEOFF_ADDRESS_LEFT))
 			in_map->list[in_map->count++] = wanted;
 		else if (there)
 			in_map->list[in_map->count++] = old->list[o];

@@ -95,6 +95,9 @@ static void read_offer(int fd, struct shakeoff_socket_offer *offer)
 {
 	cleanup_fd int fresh = socket(option_of(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	*offer = (struct shakeoff_socket_offer){ .hop_limit = { -1, -1 } };
+	if (fresh < 0)
+		return;
 	offer->user_mss = (__u16)option_if_set(fd, fresh, IPPROTO_TCP, TCP_MAXSEG, 0);
 	offer->window_clamp = (__u32)option_if_set(fd, fresh, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0);
 	offer->hop_limit[0] = (__s16)option_if_set(fd, fresh, IPPROTO_IP, IP_TTL, -1);

@@ -90,9 +90,8 @@ static int set_options(int fd, const struct shakeoff_event *event)
 }
 
 /*
- * Our TSval goes on from the client's echo, as bpf_sk_assign_tcp_reqsk() has it: the SYN-ACK may have come from another host of
- * a fleet, and a clock that leapt to our own would make round-trip times of the difference. Never odd: that would switch the
- * socket to microseconds.
+ * Our timestamps go on from the SYN-ACK's clock, as bpf_sk_assign_tcp_reqsk() has it: the hook has said where it stands. Never odd: that would
+ * switch the socket to microseconds.
  */
 static int set_timestamp(int fd, const struct shakeoff_event *event)
 {

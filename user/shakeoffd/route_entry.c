@@ -118,7 +118,8 @@ static bool begin(const struct rtmsg *message, struct route_entry *route)
 {
 	bool ipv6 = message->rtm_family == AF_INET6;
 
-	if ((!ipv6 && message->rtm_family != AF_INET) || message->rtm_type != RTN_UNICAST ||
+	if ((!ipv6 && message->rtm_family != AF_INET) ||
+	    (message->rtm_type != RTN_UNICAST && message->rtm_type != RTN_THROW) ||
 	    message->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD) || message->rtm_dst_len > PREFIX_LEN_MAX(ipv6))
 		return false;
 	*route = (struct route_entry){
@@ -126,6 +127,7 @@ static bool begin(const struct rtmsg *message, struct route_entry *route)
 		.table = message->rtm_table,
 		.preference = 1,
 		.partial = message->rtm_tos != 0 || message->rtm_src_len != 0,
+		.throws = message->rtm_type == RTN_THROW,
 	};
 	return true;
 }

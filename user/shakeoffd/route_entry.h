@@ -31,6 +31,7 @@ struct route_entry {
 	uint32_t priority;  /* the metric: the lowest wins */
 	uint8_t preference; /* of IPv6 routers (RFC 4191): the highest wins */
 	bool partial;       /* for one TOS, or (IPv6) for one source alone */
+	bool throws;        /* RTN_THROW: the look-up goes on in the next table */
 	bool hops_unknown;  /* there are too many */
 	uint32_t
 		nexthop; /* number of the next hop object, if the kernel does not spell it out: route_nexthops.h; 0: none */

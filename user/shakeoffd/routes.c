@@ -166,8 +166,15 @@ static int route_message(const struct nlmsghdr *header, void *context)
 	reading->number++;
 	if (header->nlmsg_type != RTM_NEWROUTE || !route_entry_parse(header, &route))
 		return MNL_CB_OK;
-	find_offers(reading->routes, &route, &offers);
 	rank = route_rules_rank(&reading->family->rules, route.table, route.prefix.len);
+	if (route.throws) {
+		/* What another table says of a part of this one is not followed. */
+		if (rank != ROUTE_NOT_LOOKED_UP && reading->trivial &&
+		    route_table_touches(&reading->family->table, &route.prefix))
+			find_problem(reading, ROUTE_PROBLEM_RULES, &route.prefix);
+		return MNL_CB_OK;
+	}
+	find_offers(reading->routes, &route, &offers);
 	if (rank == ROUTE_NOT_LOOKED_UP) {
 		read_other(reading, &route, &offers);
 		return MNL_CB_OK;
