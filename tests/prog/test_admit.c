@@ -14,9 +14,11 @@
 #include <linux/tcp.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -817,19 +819,43 @@ static void what_waits_with_the_cookie_opens_the_connection(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-/* The later segment is there first, goes round, and its data comes in order. Refused, it would end the connection. */
+/* A frame, and the CPU that it is sent by: that one works on it, too. */
+struct elsewhere {
+	struct frame frame;
+	int cpu;
+	atomic_int begun;
+};
+
+static void *send_elsewhere(void *argument)
+{
+	struct elsewhere *elsewhere = argument;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(elsewhere->cpu, &one);
+	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+	atomic_store(&elsewhere->begun, 1);
+	send(wire, elsewhere->frame.bytes, elsewhere->frame.len, 0);
+	return NULL;
+}
+
+/* The later segment is there first, by another CPU, goes round, and its data comes in order. Refused, it would end the connection. */
 static void data_that_overtakes_its_ack_is_not_lost(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 	const struct family *const families[] = { &ipv4, &ipv6 };
+	struct elsewhere elsewhere = { .cpu = sched_getcpu() ? 0 : 1 };
 	static struct frame frame;
 
 	(void)state;
 	need_admit();
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip();
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct reading reading;
 		struct segment later;
 		struct client client;
+		pthread_t thread;
 
 		bpf_xdp_detach(harness.ifindex, XDP_FLAGS_DRV_MODE, NULL);
 		listens(families[i], families[i]->server);
@@ -841,8 +867,14 @@ static void data_that_overtakes_its_ack_is_not_lost(void **state)
 		later = client.ack;
 		later.seq += 3;
 		wire_empty();
-		wire_send(&later);
+		frame_make(&elsewhere.frame, &later);
+		validated_note(&later);
+		atomic_store(&elsewhere.begun, 0);
+		assert_int_equal(pthread_create(&thread, NULL, send_elsewhere, &elsewhere), 0);
+		while (!atomic_load(&elsewhere.begun))
+			;
 		wire_send(&client.ack);
+		pthread_join(thread, NULL);
 		accepts();
 		reads("GETGET");
 		do {
