@@ -173,7 +173,7 @@ static __always_inline void count_admission(const struct admission *admission, _
  */
 #define WAIT_ROUNDS_A_TICK 512
 
-/* linux/pkt_cls.h, and the program's verdicts */
+/* TCX_DROP: as TCX_NEXT above (assign.h). BPF_F_INGRESS of linux/bpf.h, for bpf_redirect(). */
 #define TCX_DROP 2
 #define BPF_REDIRECT_INGRESS 1
 
