@@ -77,7 +77,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 	struct walk walk = { .scratch = scratch_get() };
 	__u32 zero = 0;
 
-	walk.control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)

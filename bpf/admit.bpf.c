@@ -254,7 +254,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	if (probe_take(skb))
 		return TCX_NEXT;
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
 	packet = &walk.scratch->packet;

@@ -93,7 +93,7 @@ __noinline int ack_is_unasked(__u32 service_id)
 	__u32 zero = 0;
 	__u64 now_ns;
 
-	control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->moment.now_ns;

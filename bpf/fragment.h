@@ -79,7 +79,7 @@ __noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
 	const struct packet *packet;
 	__u32 zero = 0;
 
-	control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!scratch || !control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &scratch->packet;

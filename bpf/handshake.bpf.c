@@ -84,7 +84,7 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	int err;
 
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &walk.scratch->packet;

@@ -58,7 +58,7 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	if (!outgoing_may_be_syn(skb) || parse_packet(FRAME_START(skb), FRAME_END(skb), &packet) ||
 	    (packet.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
 		return;
-	control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!control) /* cannot be: for the verifier */
 		return;
 	outgoing_reverse(&packet.flow, &reverse);

@@ -38,7 +38,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	__u32 zero = 0, window, most;
 	__u16 *own;
 
-	control = bpf_map_lookup_elem(&shakeoff_v6, &zero);
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	common = bpf_map_lookup_elem(&reply_cells, &zero);
 	if (!scratch || !control || !common) /* cannot be: for the verifier */
 		return 0;

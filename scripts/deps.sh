@@ -24,6 +24,8 @@ packages() {
 		build libinih-dev          reads the configuration file
 		build libjansson-dev       --json
 		build libcap-ng-dev        drops privileges
+		build libseccomp-dev       keeps the daemon to the system calls that it needs
+		build libnftables-dev      reads the firewall's rules
 		build libsystemd-dev       tells systemd when the daemon is ready
 		build libsodium-dev        cookie keys from a fleet's master secret
 		test  libcmocka-dev        unit tests
