@@ -93,7 +93,7 @@ static int control_abi(const char *name)
 bool program_control(const struct program *program, struct control *control)
 {
 	for (uint32_t i = 0; i < program->map_count; i++) {
-		cleanup_fd int map = bpf_map_get_fd_by_id(program->map_ids[i]);
+		cleanup_fd int map = map_by_id(program->map_ids[i]);
 		struct bpf_map_info info;
 
 		if (map < 0 || map_info(map, &info) || !control_abi(info.name))
@@ -311,19 +311,19 @@ int datapath_open(const struct datapath_attachment *attachment, struct datapath 
 		detail_set("it belongs to another version of shakeoff");
 		return -EPROTO;
 	}
-	datapath->program = bpf_prog_get_fd_by_id(attachment->prog_id);
+	datapath->program = program_by_id(attachment->prog_id);
 	if (datapath->program < 0)
 		return -errno;
 	if (attachment->admit_id)
-		datapath->admit = bpf_prog_get_fd_by_id(attachment->admit_id);
+		datapath->admit = program_by_id(attachment->admit_id);
 	if (attachment->admit_id)
-		datapath->outgoing = bpf_prog_get_fd_by_id(outgoing_find(attachment->ifindex, attachment->control_id));
+		datapath->outgoing = program_by_id(outgoing_find(attachment->ifindex, attachment->control_id));
 	result = program_read(datapath->program, &program);
 	if (result)
 		return result;
 
 	for (uint32_t i = 0; i < program.map_count; i++) {
-		cleanup_fd int fd = bpf_map_get_fd_by_id(program.map_ids[i]);
+		cleanup_fd int fd = map_by_id(program.map_ids[i]);
 		struct bpf_map_info info;
 
 		if (fd < 0 || map_info(fd, &info))

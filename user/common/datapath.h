@@ -51,6 +51,16 @@ struct datapath_attachment {
 };
 
 /*
+ * Descriptors of BPF objects by their ids need CAP_SYS_ADMIN, and nothing else here does once programs are attached. A process
+ * that has given it up says who finds them instead. A finder returns a descriptor, or for DATAPATH_NEXT_LINK the next id, or a
+ * negative errno; datapath_find() is the one that asks the kernel itself.
+ */
+enum datapath_object { DATAPATH_PROGRAM, DATAPATH_MAP, DATAPATH_LINK, DATAPATH_NEXT_LINK };
+typedef int (*datapath_find_fn)(enum datapath_object object, uint32_t id);
+int datapath_find(enum datapath_object object, uint32_t id);
+void datapath_find_by(datapath_find_fn find); /* NULL: datapath_find() again */
+
+/*
  * bpffs_dir: where links are pinned, NULL for /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS. The directory is made when needed,
  * and bpffs mounted on /sys/fs/bpf if it is not. Where that is impossible, or would not outlive the present process (the
  * private /sys of `ip netns exec`), programs are attached by netlink, without a link.
@@ -79,6 +89,12 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
  * tcx (both: 6.9 and later); -ENOENT: no XDP program, or one that works on other maps; -EEXIST: a foreign one.
  */
 int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner);
+
+/*
+ * Loads the tc programs now, for interfaces that come later: functions of kernel modules, of connection tracking say, are found
+ * by ids of BTF objects, which a process without CAP_SYS_ADMIN cannot do. -EOPNOTSUPP: not on this kernel.
+ */
+int datapath_admit_prepare(struct datapath *datapath);
 
 /* The id of the tc program at an interface that works on this datapath's maps; 0: none. */
 uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex);

@@ -71,7 +71,7 @@ static void tcx_query(unsigned int ifindex, int hook, struct tcx_programs *progr
 
 static bool program_uses(uint32_t prog_id, uint32_t map_id)
 {
-	cleanup_fd int fd = bpf_prog_get_fd_by_id(prog_id);
+	cleanup_fd int fd = program_by_id(prog_id);
 	struct program program;
 
 	if (fd < 0 || program_read(fd, &program))
@@ -126,7 +126,7 @@ bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id)
 /* 1: it was ours, and is gone. */
 static int tcx_remove_ours(unsigned int ifindex, int hook, uint32_t prog_id)
 {
-	cleanup_fd int fd = bpf_prog_get_fd_by_id(prog_id);
+	cleanup_fd int fd = program_by_id(prog_id);
 	struct program program;
 	struct hook_link link;
 	struct control control;
@@ -193,6 +193,12 @@ static int admit_load(struct datapath *datapath)
 		result = datapath->admit = duplicate(bpf_program__fd(object->progs.shakeoff_admit));
 	admit__destroy(object);
 	return result < 0 ? result : 0;
+}
+
+int datapath_admit_prepare(struct datapath *datapath)
+{
+	detail_clear();
+	return datapath_can_admit() ? admit_load(datapath) : -EOPNOTSUPP;
 }
 
 static int tcx_attach(int program, const struct link_entry *interface, enum datapath_owner owner, bool by_link)

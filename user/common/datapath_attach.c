@@ -16,7 +16,7 @@ static int attachment_read_program(struct datapath_attachment *attachment)
 {
 	struct program program;
 	struct control control;
-	cleanup_fd int fd = bpf_prog_get_fd_by_id(attachment->prog_id);
+	cleanup_fd int fd = program_by_id(attachment->prog_id);
 	int result;
 
 	if (fd < 0)
@@ -261,7 +261,7 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 		return result;
 
 	if (present.prog_id) {
-		old = bpf_prog_get_fd_by_id(present.prog_id);
+		old = program_by_id(present.prog_id);
 		if (old < 0)
 			return -errno;
 		result = remove_program(&present, old);
@@ -300,7 +300,7 @@ int datapath_detach(const char *ifname)
 		result = -EEXIST;
 	if (result)
 		return detach_leftover(ifname, result);
-	program = bpf_prog_get_fd_by_id(attachment.prog_id);
+	program = program_by_id(attachment.prog_id);
 	if (program < 0)
 		return -errno;
 	result = remove_program(&attachment, program);

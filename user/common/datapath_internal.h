@@ -55,6 +55,18 @@ struct datapath {
 void detail_clear(void);
 void detail_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* ---- datapath_id.c: descriptors by id, as libbpf's functions give them: -1 and errno where there is none */
+
+int program_by_id(uint32_t id);
+int map_by_id(uint32_t id);
+int link_by_id(uint32_t id);
+int link_id_after(uint32_t id, uint32_t *next);
+
+/* In the daemon libbpf's own fail, for want of CAP_SYS_ADMIN: a broker makes these calls there. */
+#ifndef DATAPATH_MAY_FIND_BY_ID
+#pragma GCC poison bpf_prog_get_fd_by_id bpf_map_get_fd_by_id bpf_link_get_fd_by_id bpf_link_get_next_id
+#endif
+
 /* ---- datapath.c: programs and maps */
 
 struct program {

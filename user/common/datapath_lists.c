@@ -153,7 +153,7 @@ static int inner_open(const struct datapath *datapath, enum map outer, uint32_t 
 
 	if (bpf_map_lookup_elem(datapath->maps[outer], &which, &id))
 		return -errno;
-	fd = bpf_map_get_fd_by_id(id);
+	fd = map_by_id(id);
 	if (fd < 0)
 		return -errno;
 	*result = fd;

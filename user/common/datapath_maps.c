@@ -284,7 +284,7 @@ static int ring_lookup(const struct datapath *datapath, uint32_t index, int *rin
 	result = map_get(datapath, MAP_RINGS, &index, &id);
 	if (result)
 		return result;
-	fd = bpf_map_get_fd_by_id(id);
+	fd = map_by_id(id);
 	if (fd < 0)
 		return -errno;
 	*ring = fd;

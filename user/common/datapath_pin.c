@@ -268,8 +268,8 @@ int link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hoo
 
 	if (!pinned_link_find(hook, ifindex, prog_id, found))
 		return 0;
-	while (!bpf_link_get_next_id(id, &id)) {
-		cleanup_fd int fd = bpf_link_get_fd_by_id(id);
+	while (!link_id_after(id, &id)) {
+		cleanup_fd int fd = link_by_id(id);
 
 		if (fd < 0 && errno == EPERM)
 			return -EPERM;

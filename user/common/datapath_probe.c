@@ -75,7 +75,7 @@ struct shakeoff_probe_frame *datapath_probe_frames(struct datapath_probe *probe)
 static int find_map(const struct program *program, int *map)
 {
 	for (uint32_t i = 0; i < program->map_count; i++) {
-		cleanup_fd int fd = bpf_map_get_fd_by_id(program->map_ids[i]);
+		cleanup_fd int fd = map_by_id(program->map_ids[i]);
 		struct bpf_map_info info;
 
 		if (fd < 0 || map_info(fd, &info))
@@ -103,7 +103,7 @@ int datapath_probe_map(unsigned int ifindex, int *map)
 		return error;
 	if (!attachment.admit_id)
 		return -ENOENT;
-	fd = bpf_prog_get_fd_by_id(attachment.admit_id);
+	fd = program_by_id(attachment.admit_id);
 	if (fd < 0)
 		return -errno;
 	error = program_read(fd, &program);

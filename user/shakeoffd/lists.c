@@ -10,7 +10,6 @@
 #include <common/log.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/lists.h>
-#include <shakeoffd/privilege.h>
 
 /* A list of a million entries takes some 2 s to walk: at every expiry, but not all the time, and in small steps. */
 #define SWEEP_PERIOD_NS NS_PER_S
@@ -122,13 +121,8 @@ static bool is_due(const struct lists_datapath *state, struct datapath *datapath
 
 static int begin(struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
-	int error;
-
 	state->swept_ns = now_ns;
-	privilege_restore();
-	error = datapath_lists_sweep_begin(datapath, &state->sweep);
-	privilege_drop();
-	return error;
+	return datapath_lists_sweep_begin(datapath, &state->sweep);
 }
 
 /* One step, under the lock. */

@@ -18,6 +18,7 @@
 #include <common/version.h>
 #include <shakeoff/shakeoff.h>
 #include <shakeoffd/addresses.h>
+#include <shakeoffd/broker.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/descriptor.h>
 #include <shakeoffd/devices.h>
@@ -85,7 +86,7 @@ struct daemon {
 	struct heartbeat *heartbeat;
 	uint64_t looked_ns, profiled_ns, devices_ns;
 	bool ready; /* said so */
-	bool stop;
+	bool stop, failed;
 };
 
 /* -------------------------------------------------------------------------------------------------------- arguments */
@@ -226,19 +227,16 @@ static bool read_devices(struct daemon *daemon, uint64_t now)
 	return changed;
 }
 
-/* Privileges are only for the moment: to find programs and maps. */
 static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 {
 	int error;
 
 	daemon->profiled_ns = now;
 	read_devices(daemon, now);
-	privilege_restore();
 	interfaces_refresh(&daemon->interfaces);
 	routes_touch(&daemon->routes);
 	if (daemon->interfaces.changed)
 		choose_test_interfaces(daemon);
-	privilege_drop();
 	error = discovery_devices_changed(&daemon->discovery);
 	if (error)
 		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
@@ -357,6 +355,17 @@ static void signalled(struct event_source *source, uint32_t events)
 		return;
 	}
 	daemon->stop = true;
+}
+
+static void broker_ended(void *context)
+{
+	struct daemon *daemon = context;
+
+	if (!daemon->stop)
+		log_error(
+			"the process that finds BPF programs and maps has ended, without which this one cannot go on: start it "
+			"again (systemd does)");
+	daemon->stop = daemon->failed = true;
 }
 
 /* -------------------------------------------------------------------------------------------------------- starting */
@@ -550,6 +559,8 @@ static int open_sources(struct daemon *daemon)
 	if (fd < 0 || timerfd_settime(fd, 0, &period, NULL))
 		return -errno;
 	error = event_loop_add(daemon->loop, &daemon->timer, fd, EPOLLIN, tick);
+	if (!error)
+		error = broker_watch(daemon->loop, broker_ended, daemon);
 	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
 }
 
@@ -689,6 +700,19 @@ static int start_threads(struct daemon *daemon)
 	return say("the threads could not be started", error);
 }
 
+/* What is loaded for interfaces that come later needs more than is kept. */
+static int give_up_privileges(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
+		int error = datapath_admit_prepare(daemon->interfaces.datapaths[i]);
+
+		if (error && error != -EOPNOTSUPP)
+			log_debug("the tc programs could not be loaded: %s: %s", strerror(-error), datapath_detail());
+	}
+	return privilege_drop();
+}
+
+/* Other processes are forked first, with what privileges they need; then privileges are given up; then threads start. */
 static int start(struct daemon *daemon, const struct options *options)
 {
 	int error;
@@ -696,6 +720,8 @@ static int start(struct daemon *daemon, const struct options *options)
 	error = read_config(daemon, options);
 	if (!error)
 		error = privilege_check();
+	if (!error)
+		error = broker_start();
 	if (!error)
 		error = check_handoffs(&daemon->config);
 	if (!error)
@@ -710,9 +736,10 @@ static int start(struct daemon *daemon, const struct options *options)
 		return error;
 	open_selftest(daemon);
 	error = publish(daemon);
+	if (!error)
+		error = give_up_privileges(daemon);
 	if (error)
 		return error;
-	privilege_drop();
 	daemon->profiled_ns = clock_ns();
 	return start_threads(daemon);
 }
@@ -742,7 +769,6 @@ static void stop_service(struct daemon *daemon)
 		worker_stop(daemon->workers[i]);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		delivery_stop(&daemon->deliveries[i]);
-	privilege_restore();
 	interfaces_detach(interfaces, false);
 }
 
@@ -776,6 +802,7 @@ static void release(struct daemon *daemon)
 	free(daemon->worker_loops);
 	free(daemon->workers);
 	free(daemon->rings);
+	broker_stop();
 }
 
 /* Once what was there at the start is tested and published. */
@@ -823,5 +850,5 @@ int main(int argc, char **argv)
 	stop_service(&daemon);
 	release(&daemon);
 	free(options.interfaces);
-	return error ? EXIT_FAILURE : EXIT_SUCCESS;
+	return error || daemon.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
