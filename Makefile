@@ -36,14 +36,30 @@ $(BUILD)/.deps-%: scripts/deps.sh
 # ------------------------------------------------------------------------------------------------------------- flags
 
 INCLUDES := -Iinclude -Iuser
-C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -I$(BUILD) $(CFLAGS)
+
+# Hardening, which CFLAGS and LDFLAGS from outside add to and do not replace. Each only where the compiler knows it, which is asked
+# once, when something is compiled. Fortify needs optimization and does not go with sanitizers; level 3 is from gcc 12, clang 9 and
+# glibc 2.34 on, where one is older 2 has to do.
+comma := ,
+knows = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
+fortify = $(if $(call knows,-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -include stdio.h),3,2)
+optimizes = $(and $(filter -O1 -O2 -O3 -Os -Og -Ofast,$(CFLAGS)),$(if $(findstring -fsanitize,$(CFLAGS)),,yes))
+HARDEN_C = $(eval HARDEN_C := $(if $(optimizes),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(fortify)) \
+	$(call knows,-fstack-protector-strong) $(call knows,-fstack-clash-protection) $(call knows,-fcf-protection))$(HARDEN_C)
+HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
+
+# The same sources give the same bytes, whatever the directories are called.
+PREFIX_MAP = -ffile-prefix-map=$(abspath $(BUILD))=build -ffile-prefix-map=$(BUILD)=build -ffile-prefix-map=$(CURDIR)=.
+
+C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -I$(BUILD) $(CFLAGS) $(HARDEN_FORTIFY) $(HARDEN_C) $(PREFIX_MAP)
+LD_FLAGS = $(CFLAGS) $(LDFLAGS) $(HARDEN_LD)
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
 # bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: we declare those that we call ourselves.
 BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -DBPF_NO_KFUNC_PROTOTYPES -Wall -Wextra -Werror \
-	-Iinclude -Ibpf -I$(BUILD)
+	-Iinclude -Ibpf -I$(BUILD) $(PREFIX_MAP)
 
 # ----------------------------------------------------------------------------------------------------------- sources
 
@@ -157,19 +173,18 @@ $(BUILD)/shakeoffd: $(call objects,$(DAEMON) $(COMMON))
 $(BUILD)/shakeoff: $(call objects,$(COMMAND) $(COMMON))
 $(BUILD)/shakeoffd $(BUILD)/shakeoff:
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LD_FLAGS) -pie -o $@ $^ $(LIBS)
 
 # The libraries are loaded into other people's programs: they need nothing but libc and export only what their .map says.
 exports = $(addprefix -Wl$(comma)--version-script=,$(wildcard $(call map,$(1))))
 map = user/libshakeoff/$(patsubst libshakeoff-%,%,$(basename $(notdir $(1)))).map
-comma := ,
 
 $(BUILD)/libshakeoff.so: $(call objects,$(LIBRARY)) $(wildcard $(call map,libshakeoff.so))
 $(BUILD)/libshakeoff-preload.so: $(wildcard $(call map,libshakeoff-preload.so))
 $(BUILD)/libshakeoff-preload.so: $(call objects,$(PRELOAD) $(filter-out user/libshakeoff/libshakeoff.c,$(LIBRARY)))
 $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
+	$(Q)$(CC) $(LD_FLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
 		-ldl -pthread
 
 # ------------------------------------------------------------------------------------------------------------- tests
