@@ -808,10 +808,14 @@ void interfaces_detach(struct interfaces *interfaces, bool only_new)
 {
 	for (size_t i = 0; i < interfaces->count; i++) {
 		struct interface *interface = &interfaces->list[i];
+		struct link_entry link;
 		int error;
 
 		if (!interface->ifindex || !interface->detach || (only_new && !interface->attached_now))
 			continue;
+		/* It may have been renamed since the last look. */
+		if (!link_get_index(interface->ifindex, &link))
+			memcpy(interface->name, link.name, sizeof(interface->name));
 		error = datapath_detach(interface->name);
 		if (error && error != -ENOENT && error != -ENODEV)
 			log_warn("interface %s: the XDP program could not be detached: %s", interface->name,

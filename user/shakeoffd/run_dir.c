@@ -27,9 +27,12 @@ static int say(const char *what, const char *path, int error)
 	return error;
 }
 
+/* Servers of other users reach what is in it, whatever the umask. */
 static int make_directory(const char *path)
 {
-	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
+	if (!mkdir(path, 0755))
+		return chmod(path, 0755) ? -errno : 0;
+	return errno == EEXIST ? 0 : -errno;
 }
 
 /* A daemon that stops removes the file while it holds the lock: one that was opened just before is worth nothing. */
