@@ -22,6 +22,7 @@
 #include "shakeoffd/tuple.h"
 
 static int fd = -1;
+static uint32_t device; /* that it may be bound to */
 
 static int close_socket(void **state)
 {
@@ -29,6 +30,7 @@ static int close_socket(void **state)
 	if (fd >= 0)
 		close(fd);
 	fd = -1;
+	device = 0;
 	return 0;
 }
 
@@ -67,7 +69,7 @@ static int check(const char *text, uint16_t port, struct listening_socket *found
 		assert_int_equal(inet_pton(AF_INET6, text, &listen.address), 1);
 		listen.family = IN6_IS_ADDR_V4MAPPED(&listen.address) ? AF_INET : AF_INET6;
 	}
-	return listening_socket_check(fd, &service, found);
+	return listening_socket_check(fd, &service, device, found);
 }
 
 static void a_listener_on_the_services_address_does(void **state)
@@ -133,8 +135,77 @@ static void one_that_is_bound_to_lo_does_not(void **state)
 	(void)state;
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
 		skip();
-	assert_int_equal(check(NULL, port, &found), -EINVAL);
-	assert_int_equal(check("::ffff:10.0.0.1", port, &found), -EINVAL);
+	assert_int_equal(check(NULL, port, &found), -ENODEV);
+	assert_int_equal(check("::ffff:10.0.0.1", port, &found), -ENODEV);
+}
+
+static void one_that_is_bound_to_a_device_does_only_for_that_devices_clients(void **state)
+{
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+
+	(void)state;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
+		skip();
+	device = 2;
+	assert_int_equal(check(NULL, port, &found), -ENODEV);
+	device = 1; /* LOOPBACK_IFINDEX */
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_int_equal(found.device, 1);
+	assert_true(listening_socket_holds(fd, &found));
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0), 0);
+	assert_false(listening_socket_holds(fd, &found));
+}
+
+static void one_that_was_shut_down_or_bound_elsewhere_does_not_hold(void **state)
+{
+	struct sockaddr_in elsewhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct listening_socket found;
+	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
+	struct sockaddr_in same = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	(void)state;
+	assert_int_equal(check(NULL, port, &found), 0);
+	assert_int_equal(found.owner, geteuid());
+	assert_true(listening_socket_listens(fd) && listening_socket_holds(fd, &found));
+	assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+	assert_false(listening_socket_listens(fd) || listening_socket_holds(fd, &found));
+	/* The kernel had chosen the port, and so has forgotten it. */
+	assert_int_equal(bind(fd, (struct sockaddr *)&same, sizeof(same)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_true(listening_socket_holds(fd, &found));
+	assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&elsewhere, sizeof(elsewhere)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_true(listening_socket_listens(fd));
+	assert_false(listening_socket_holds(fd, &found));
+}
+
+static struct binding_key key_of(const char *text, bool any, bool ipv4, bool ipv6, uint16_t port)
+{
+	struct binding_key key = { .any = any, .ipv4 = ipv4, .ipv6 = ipv6, .port = port };
+
+	assert_int_equal(inet_pton(AF_INET6, text, &key.address), 1);
+	return key;
+}
+
+static void places_overlap_where_the_kernel_would_refuse_a_second_user(void **state)
+{
+	const struct binding_key one = key_of("::ffff:10.0.0.1", false, true, false, 80),
+				 two = key_of("::ffff:10.0.0.2", false, true, false, 80),
+				 six = key_of("2001:db8::1", false, false, true, 80),
+				 any4 = key_of("::", true, true, false, 80), any6 = key_of("::", true, false, true, 80),
+				 dual = key_of("::", true, true, true, 80), port = key_of("::", true, true, true, 81);
+
+	(void)state;
+	assert_true(binding_overlap(&one, &one) && binding_overlap(&any4, &one) && binding_overlap(&one, &any4));
+	assert_true(binding_overlap(&dual, &one) && binding_overlap(&dual, &six) && binding_overlap(&dual, &any4));
+	assert_true(binding_overlap(&any6, &dual) && binding_overlap(&any6, &six));
+	assert_false(binding_overlap(&one, &two) || binding_overlap(&one, &six) || binding_overlap(&any6, &one));
+	assert_false(binding_overlap(&any4, &any6) || binding_overlap(&any4, &six) || binding_overlap(&dual, &port));
+	assert_true(binding_overlap(&binding_everything, &one) && binding_overlap(&port, &binding_everything));
 }
 
 static void what_does_not_listen_does_not(void **state)
@@ -215,6 +286,9 @@ int main(void)
 		TEST(an_ipv6_one_stands_for_both_families_unless_it_is_v6only),
 		TEST(another_address_or_port_does_not),
 		TEST(one_that_is_bound_to_lo_does_not),
+		TEST(one_that_is_bound_to_a_device_does_only_for_that_devices_clients),
+		TEST(one_that_was_shut_down_or_bound_elsewhere_does_not_hold),
+		TEST(places_overlap_where_the_kernel_would_refuse_a_second_user),
 		TEST(what_does_not_listen_does_not),
 		TEST(a_receive_buffer_that_was_set_is_told),
 		TEST(one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not),

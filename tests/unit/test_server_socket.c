@@ -2,7 +2,7 @@
 /*
  * The daemon's end of a server's socket, with a server that does what it should not.
  *
- * link: user/shakeoffd/server_socket.c
+ * link: user/shakeoffd/server_socket.c user/shakeoffd/descriptor.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -10,12 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "shakeoffd/descriptor.h"
 #include "shakeoffd/server_socket.h"
+
+#define MAX_DESCRIPTORS 253 /* SCM_MAX_FD, include/net/scm.h */
 
 static int daemons, servers;
 static struct server_message received[SERVER_SOCKET_BATCH];
@@ -40,6 +45,11 @@ static int close_pair(void **state)
 	return 0;
 }
 
+static int receive(void)
+{
+	return server_socket_receive(daemons, geteuid(), received, SERVER_SOCKET_BATCH);
+}
+
 static struct delivery_message message_of(enum delivery_type type, uint64_t id)
 {
 	return (struct delivery_message){ .version = DELIVERY_VERSION, .type = (uint16_t)type, .id = id };
@@ -47,7 +57,7 @@ static struct delivery_message message_of(enum delivery_type type, uint64_t id)
 
 static void send_fds(const struct delivery_message *message, const int *fds, size_t count)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))] = { 0 };
 	struct iovec data = { .iov_base = (void *)message, .iov_len = sizeof(*message) };
 	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control };
 	struct cmsghdr *rights = (struct cmsghdr *)control;
@@ -73,17 +83,17 @@ static void messages_arrive_in_order(void **state)
 	struct delivery_message message;
 
 	(void)state;
-	assert_int_equal(server_socket_receive(daemons, received), -EAGAIN);
+	assert_int_equal(receive(), -EAGAIN);
 	for (uint64_t id = 1; id <= SERVER_SOCKET_BATCH + 1; id++) {
 		message = message_of(DELIVERY_TAKEN, id);
 		assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
 	}
-	assert_int_equal(server_socket_receive(daemons, received), SERVER_SOCKET_BATCH);
+	assert_int_equal(receive(), SERVER_SOCKET_BATCH);
 	for (int i = 0; i < SERVER_SOCKET_BATCH; i++) {
 		assert_int_equal(received[i].message.id, i + 1);
 		assert_int_equal(received[i].passed_fd, -1);
 	}
-	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(receive(), 1);
 }
 
 static void a_descriptor_comes_along(void **state)
@@ -92,29 +102,91 @@ static void a_descriptor_comes_along(void **state)
 
 	(void)state;
 	send_fds(&message, &servers, 1);
-	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(receive(), 1);
 	assert_true(received[0].passed_fd >= 0);
 	close(received[0].passed_fd);
 }
 
+/* Where all are closed the next one has the number that it had before. */
+static void all_are_closed(int next_free)
+{
+	for (int i = 0; i < 1000 && descriptor_unclosed(geteuid()); i++)
+		usleep(1000);
+	assert_int_equal(next_free_fd(), next_free);
+}
+
 static void more_descriptors_than_one_are_invalid_and_none_stays_open(void **state)
 {
+	static const size_t counts[] = { 2, 3, 4, 16, 64, MAX_DESCRIPTORS };
 	struct delivery_message message = message_of(DELIVERY_LISTEN, 0);
+	int before = next_free_fd();
+	int fds[MAX_DESCRIPTORS];
 
 	(void)state;
-	for (size_t count = 2; count <= 16; count++) {
-		int before = next_free_fd();
-		int fds[16];
-
-		for (size_t i = 0; i < count; i++)
-			fds[i] = servers;
-		send_fds(&message, fds, count);
-		assert_int_equal(server_socket_receive(daemons, received), 1);
+	for (size_t i = 0; i < MAX_DESCRIPTORS; i++)
+		fds[i] = servers;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		send_fds(&message, fds, counts[i]);
+		assert_int_equal(receive(), 1);
 		assert_int_equal(received[0].message.type, SERVER_SOCKET_INVALID);
-		if (received[0].passed_fd >= 0)
-			close(received[0].passed_fd);
-		assert_int_equal(next_free_fd(), before);
+		assert_int_equal(received[0].passed_fd, -1);
+		all_are_closed(before);
 	}
+}
+
+/* A connection of loopback whose peer reads nothing, and that has data to send. */
+static int lingering_socket(int seconds, int *peer)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = seconds };
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 2048, fd;
+	char data[65536] = { 0 };
+
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+	*peer = accept(listener, NULL, NULL);
+	close(listener);
+	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+static void a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_others(void **state)
+{
+	struct delivery_message message = message_of(DELIVERY_TAKEN, 0);
+	int before = next_free_fd(), peers[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		/* The last one: the kernel would have to close it in recvmmsg(), were there room for less. */
+		int fds[2] = { servers, lingering_socket(20, &peers[i]) };
+		struct timespec begin, end;
+
+		send_fds(&message, fds, 2);
+		close(fds[1]);
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		assert_int_equal(receive(), 1);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		assert_true(end.tv_sec - begin.tv_sec < 5);
+	}
+	/* Three are stuck by now or soon; what others want to have closed is closed all the same. */
+	for (int i = 0; i < 100; i++)
+		descriptor_close(dup(servers), geteuid() + 1);
+	for (int i = 0; i < 100 && descriptor_unclosed(geteuid() + 1); i++) {
+		descriptor_tick();
+		usleep(20000);
+	}
+	assert_int_equal(descriptor_unclosed(geteuid() + 1), 0);
+	assert_true(descriptor_unclosed(geteuid()) >= 3);
+	for (int i = 0; i < 3; i++)
+		close(peers[i]); /* resets: nothing is left to wait for */
+	all_are_closed(before);
 }
 
 static void wrong_lengths_and_versions_are_invalid(void **state)
@@ -126,13 +198,13 @@ static void wrong_lengths_and_versions_are_invalid(void **state)
 	memcpy(longer, &message, sizeof(message));
 	for (size_t length = 1; length <= sizeof(longer); length++) {
 		assert_int_equal(send(servers, longer, length, 0), length);
-		assert_int_equal(server_socket_receive(daemons, received), 1);
+		assert_int_equal(receive(), 1);
 		assert_int_equal(received[0].message.type,
 				 length == sizeof(message) ? DELIVERY_TAKEN : SERVER_SOCKET_INVALID);
 	}
 	message.version = DELIVERY_VERSION + 1;
 	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
-	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(receive(), 1);
 	assert_int_equal(received[0].message.type, SERVER_SOCKET_INVALID);
 }
 
@@ -144,7 +216,7 @@ static void what_stands_before_something_invalid_counts(void **state)
 	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
 	assert_int_equal(send(servers, "?", 1, 0), 1);
 	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
-	assert_int_equal(server_socket_receive(daemons, received), 2);
+	assert_int_equal(receive(), 2);
 	assert_int_equal(received[0].message.id, 7);
 	assert_int_equal(received[1].message.type, SERVER_SOCKET_INVALID);
 }
@@ -158,9 +230,9 @@ static void last_words_are_heard_before_the_end(void **state)
 	assert_int_equal(server_socket_send(daemons, &message, -1), 0);
 	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
 	close(servers);
-	assert_int_equal(server_socket_receive(daemons, received), 1);
+	assert_int_equal(receive(), 1);
 	assert_int_equal(received[0].message.id, 7);
-	assert_int_equal(server_socket_receive(daemons, received), 0);
+	assert_int_equal(receive(), 0);
 	servers = -1;
 }
 
@@ -186,6 +258,7 @@ int main(void)
 		TEST(messages_arrive_in_order),
 		TEST(a_descriptor_comes_along),
 		TEST(more_descriptors_than_one_are_invalid_and_none_stays_open),
+		TEST(a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_others),
 		TEST(wrong_lengths_and_versions_are_invalid),
 		TEST(what_stands_before_something_invalid_counts),
 		TEST(last_words_are_heard_before_the_end),

@@ -7,8 +7,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <ini.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,8 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_FAIR_SHARE 0x4000u
 #define SEEN_VERIFY_CHECKSUMS 0x10000u
 #define SEEN_FRAGMENT_BUDGET 0x20000u
+#define SEEN_USER 0x1000000u
+#define SEEN_GROUP 0x2000000u
 
 struct parser {
 	const char *path;
@@ -506,6 +510,41 @@ static int read_fair_share(struct parser *parser, const char *value)
 	return 0;
 }
 
+#define ID_MAX 999999999 /* parse_number()'s; what NSS knows may be greater */
+
+/* A name first: one may consist of digits. */
+static int read_user(struct parser *parser, const char *value)
+{
+	struct config_service *service = present_service(parser);
+	const struct passwd *user = *value ? getpwnam(value) : NULL;
+	uint32_t number;
+
+	if (user)
+		service->user = user->pw_uid;
+	else if (parse_number(value, 0, ID_MAX, &number))
+		service->user = number;
+	else
+		return fail_value(parser, "user", value, "user is the name or the number of a user of this host");
+	service->has_user = true;
+	return 0;
+}
+
+static int read_group(struct parser *parser, const char *value)
+{
+	struct config_service *service = present_service(parser);
+	const struct group *group = *value ? getgrnam(value) : NULL;
+	uint32_t number;
+
+	if (group)
+		service->group = group->gr_gid;
+	else if (parse_number(value, 0, ID_MAX, &number))
+		service->group = number;
+	else
+		return fail_value(parser, "group", value, "group is the name or the number of a group of this host");
+	service->has_group = true;
+	return 0;
+}
+
 static const struct key {
 	enum section section;
 	const char *name;
@@ -543,6 +582,8 @@ static const struct key {
 	{ SECTION_SERVICE, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
 	{ SECTION_SERVICE, "source-prefix6", SEEN_PREFIX6, read_source_prefix6 },
 	{ SECTION_SERVICE, "fair-share", SEEN_FAIR_SHARE, read_fair_share },
+	{ SECTION_SERVICE, "user", SEEN_USER, read_user },
+	{ SECTION_SERVICE, "group", SEEN_GROUP, read_group },
 };
 
 /* "a, b and c": the keys of a section. */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <shakeoff/abi.h>
 
@@ -47,6 +48,10 @@ struct config_service {
 	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, default SHAKEOFF_SYN_BUDGET_DEFAULT: none */
 	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
 	struct config_sources sources;
+	/* `user =`, `group =`: who may serve beside root; a name, or a number. Without both: delivery.h. */
+	bool has_user, has_group;
+	uid_t user;
+	gid_t group;
 };
 
 /* [discovered]: what holds for services that discovery finds. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,34 +41,199 @@ void log_open(const char *program, int verbose)
 	to_journal = stderr_is_journal();
 }
 
+static unsigned long long now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* ------------------------------------------------------------------------------------------------------- the writer */
+
+#define BUFFER_SIZE (64 * 1024)
+#define STOP_NS 1000000000ull
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool runs, stop;
+	char lines[BUFFER_SIZE];
+	size_t used;
+	bool writing; /* the thread has lines that are not written yet */
+	unsigned long left_out;
+} writer = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+/* Some terminals and pipes take only a part at once. */
+static void write_all(const char *text, size_t size)
+{
+	while (size) {
+		ssize_t written = write(STDERR_FILENO, text, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0 && errno == EAGAIN) {
+			struct pollfd writable = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+			poll(&writable, 1, -1);
+			continue;
+		}
+		if (written <= 0)
+			return; /* there is no other place to say it */
+		text += written;
+		size -= (size_t)written;
+	}
+}
+
+static size_t start_line(int priority, char *line, size_t size)
+{
+	int length = to_journal ? snprintf(line, size, "<%d>", priority) : snprintf(line, size, "%s: ", program_name);
+
+	return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+}
+
+static void say_left_out(unsigned long count)
+{
+	char line[128];
+	size_t length = start_line(LOG_WARNING, line, sizeof(line) / 2);
+
+	length += (size_t)snprintf(line + length, sizeof(line) - length,
+				   "%lu lines are left out: standard error took none\n", count);
+	write_all(line, length);
+}
+
+static void *run(void *unused)
+{
+	static char lines[BUFFER_SIZE];
+	unsigned long left_out;
+	size_t size;
+
+	pthread_mutex_lock(&writer.mutex);
+	while (writer.used || writer.left_out || !writer.stop) {
+		if (!writer.used && !writer.left_out) {
+			pthread_cond_wait(&writer.changed, &writer.mutex);
+			continue;
+		}
+		size = writer.used;
+		left_out = writer.left_out;
+		memcpy(lines, writer.lines, size);
+		writer.used = 0;
+		writer.left_out = 0;
+		writer.writing = true;
+		pthread_mutex_unlock(&writer.mutex);
+		write_all(lines, size);
+		if (left_out)
+			say_left_out(left_out);
+		pthread_mutex_lock(&writer.mutex);
+		writer.writing = false;
+		pthread_cond_broadcast(&writer.changed);
+	}
+	pthread_mutex_unlock(&writer.mutex);
+	return unused;
+}
+
+int log_start(void)
+{
+	pthread_condattr_t attributes;
+	sigset_t all, before;
+	int error;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&writer.changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	/* No signal is for it: the program may read them from a descriptor, or not have blocked them yet. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&writer.thread, NULL, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return -error;
+	pthread_mutex_lock(&writer.mutex);
+	writer.runs = true;
+	pthread_mutex_unlock(&writer.mutex);
+	return 0;
+}
+
+void log_stop(void)
+{
+	unsigned long long end_ns = now_ns() + STOP_NS;
+	struct timespec end = { .tv_sec = (time_t)(end_ns / 1000000000u), .tv_nsec = (long)(end_ns % 1000000000u) };
+	bool written;
+
+	pthread_mutex_lock(&writer.mutex);
+	if (!writer.runs) {
+		pthread_mutex_unlock(&writer.mutex);
+		return;
+	}
+	writer.stop = true;
+	pthread_cond_broadcast(&writer.changed);
+	while (writer.used || writer.left_out || writer.writing)
+		if (pthread_cond_timedwait(&writer.changed, &writer.mutex, &end))
+			break;
+	written = !writer.used && !writer.left_out && !writer.writing;
+	writer.runs = false;
+	pthread_mutex_unlock(&writer.mutex);
+	if (written)
+		pthread_join(writer.thread, NULL);
+}
+
+/* False: no thread writes, the caller does. */
+static bool hand_over(const char *line, size_t length)
+{
+	bool runs;
+
+	pthread_mutex_lock(&writer.mutex);
+	runs = writer.runs;
+	if (runs && length <= sizeof(writer.lines) - writer.used) {
+		memcpy(writer.lines + writer.used, line, length);
+		writer.used += length;
+	} else if (runs) {
+		writer.left_out++;
+	}
+	if (runs)
+		pthread_cond_broadcast(&writer.changed);
+	pthread_mutex_unlock(&writer.mutex);
+	return runs;
+}
+
+/* --------------------------------------------------------------------------------------------------------- the lines */
+
+/* Nothing that somebody else has chosen moves the cursor of a terminal, or makes a second line. */
+static size_t copy_printable(const char *text, char *line, size_t size)
+{
+	size_t used = 0;
+
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (used + sizeof("\\x00") > size)
+			break;
+		if (byte == '\n' || byte == '\r')
+			line[used++] = ' ';
+		else if (byte < 0x20 || byte == 0x7f)
+			used += (size_t)sprintf(line + used, "\\x%02x", byte);
+		else
+			line[used++] = (char)byte;
+	}
+	return used;
+}
+
 /* A line is one write(), so that the lines of several threads do not mix. */
 __attribute__((format(printf, 2, 0))) static void log_line(int priority, const char *format, va_list arguments)
 {
-	int saved = errno, length, start;
-	char line[LINE_SIZE];
-
-	if (to_journal)
-		start = snprintf(line, sizeof(line), "<%d>", priority);
-	else
-		start = snprintf(line, sizeof(line), "%s: ", program_name);
-	if (start >= LINE_SIZE / 2)
-		start = LINE_SIZE / 2;
+	char line[LINE_SIZE], text[LINE_SIZE];
+	int saved = errno;
+	size_t length = start_line(priority, line, sizeof(line) / 2);
 
 	errno = saved; /* for %m */
-	length = vsnprintf(line + start, sizeof(line) - start - 1, format, arguments);
-	if (length < 0)
-		length = 0;
-	length += start;
-	if (length > LINE_SIZE - 2)
-		length = LINE_SIZE - 2;
-
-	for (int i = start; i < length; i++)
-		if (line[i] == '\n' || line[i] == '\r')
-			line[i] = ' ';
+	if (vsnprintf(text, sizeof(text), format, arguments) < 0)
+		text[0] = '\0';
+	length += copy_printable(text, line + length, sizeof(line) - length - 1);
 	line[length++] = '\n';
-	if (write(STDERR_FILENO, line, length) < 0) {
-		/* There is no other place to say it. */
-	}
+	if (!hand_over(line, length))
+		write_all(line, length);
 	errno = saved;
 }
 
@@ -85,14 +253,6 @@ LOG_FUNCTION(log_debug, LOG_DEBUG, verbose_enabled)
 LOG_FUNCTION(log_info, LOG_INFO, true)
 LOG_FUNCTION(log_warn, LOG_WARNING, true)
 LOG_FUNCTION(log_error, LOG_ERR, true)
-
-static unsigned long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 void log_warn_with_limit(struct log_limit *limit, const char *format, ...)
 {

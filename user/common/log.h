@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Messages for people: one clear sentence a line on stderr, with "<N>" priority prefixes (sd-daemon(3)) when stderr is the
- * journal (JOURNAL_STREAM), coloured never, prefixed with the program's name otherwise.
+ * journal (JOURNAL_STREAM), coloured never, prefixed with the program's name otherwise. Control characters are written as
+ * \xNN, line ends as spaces.
  */
 #ifndef SHAKEOFF_LOG_H
 #define SHAKEOFF_LOG_H
 
 void log_open(const char *program, int verbose);
+
+/*
+ * From now on lines are written by a thread, so that nobody waits who says something: a terminal, a pipe or the journal may take
+ * nothing for as long as it likes. What does not fit into the buffer meanwhile is left out, and how many lines that were is
+ * said. 0 or a negative errno.
+ */
+int log_start(void);
+
+/* Writes what is left, but waits for at most a second, and writes directly again. */
+void log_stop(void);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2))); /* only when verbose */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -303,6 +303,7 @@ static const char *reason(int error)
 	switch (error) {
 	case -EPROTO: return "it speaks another version of the protocol";
 	case -ETIMEDOUT: return "it did not answer";
+	case -EPERM: return "it is not root's";
 	default: return strerror(-error);
 	}
 }

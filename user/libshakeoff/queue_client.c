@@ -186,6 +186,16 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
 	return snprintf(path, size, "%s/%s" SOCKET_SUFFIX, run_dir, name) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
+/* Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the server. */
+static bool is_root_or_us(int fd)
+{
+	struct ucred daemon;
+	socklen_t size = sizeof(daemon);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &daemon, &size) == 0 &&
+	       (daemon.uid == 0 || daemon.uid == geteuid());
+}
+
 int queue_connect(const char *run_dir, const char *name)
 {
 	/* A daemon that hangs must not hang the server: also what is sent later is bounded by this. */
@@ -203,6 +213,10 @@ int queue_connect(const char *run_dir, const char *name)
 		error = errno == EAGAIN ? ETIMEDOUT : errno;
 		close(fd);
 		return -error;
+	}
+	if (!is_root_or_us(fd)) {
+		close(fd);
+		return -EPERM;
 	}
 	return fd;
 }

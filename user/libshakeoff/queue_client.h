@@ -37,7 +37,7 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
 
 /*
  * Connects to the daemon's socket of a service; the descriptor is blocking and close-on-exec. -ECONNREFUSED, -ENOENT: no
- * daemon, or it has no such service.
+ * daemon, or it has no such service; -EPERM: it is neither root's nor of this process' user.
  */
 int queue_connect(const char *run_dir, const char *name);
 

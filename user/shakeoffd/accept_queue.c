@@ -28,13 +28,31 @@ void connection_list_append(struct connection_list *list, struct connection *con
 	link_before(list, NULL, connection);
 }
 
+/*
+ * What comes back from a server is older than nearly all that wait; what moves from another place comes in order. So both
+ * ends are looked at first, then the neighbours of what was put in last: a full queue is never walked for each of many.
+ */
+static struct connection *find_next(const struct connection_list *list, uint64_t id)
+{
+	struct connection *next = list->near;
+
+	if (!list->first || list->first->id > id)
+		return list->first;
+	if (list->last->id < id)
+		return NULL;
+	if (!next)
+		next = list->first;
+	while (next->previous && next->previous->id > id)
+		next = next->previous;
+	while (next && next->id < id)
+		next = next->next;
+	return next;
+}
+
 void connection_list_insert(struct connection_list *list, struct connection *connection)
 {
-	struct connection *next = list->first;
-
-	while (next && next->id < connection->id)
-		next = next->next;
-	link_before(list, next, connection);
+	link_before(list, find_next(list, connection->id), connection);
+	list->near = connection;
 }
 
 void connection_list_remove(struct connection_list *list, struct connection *connection)
@@ -47,6 +65,8 @@ void connection_list_remove(struct connection_list *list, struct connection *con
 		connection->next->previous = connection->previous;
 	else
 		list->last = connection->previous;
+	if (list->near == connection)
+		list->near = connection->next ? connection->next : connection->previous;
 	connection->next = connection->previous = NULL;
 	list->length--;
 }
@@ -116,6 +136,13 @@ static void take_over(struct accept_queue *queue, struct binding *from)
 	}
 }
 
+void accept_queue_take_over(struct accept_queue *queue)
+{
+	for (struct binding *binding = queue->bindings; binding; binding = binding->next)
+		if (!binding->servers)
+			take_over(queue, binding);
+}
+
 struct binding *accept_queue_bind(struct accept_queue *queue, const struct binding_key *key)
 {
 	struct binding *binding = queue->bindings;
@@ -128,9 +155,7 @@ struct binding *accept_queue_bind(struct accept_queue *queue, const struct bindi
 		return NULL;
 	binding->servers++;
 	binding->unserved_ns = 0;
-	for (struct binding *other = queue->bindings; other; other = other->next)
-		if (!other->servers)
-			take_over(queue, other);
+	accept_queue_take_over(queue);
 	return binding;
 }
 
@@ -206,6 +231,11 @@ static void dissolve(struct accept_queue *queue, struct binding *binding, struct
 	free(binding);
 }
 
+static uint64_t grace_ns(const struct binding *binding)
+{
+	return binding->untrusted ? ACCEPT_QUEUE_SHORT_GRACE_NS : ACCEPT_QUEUE_GRACE_NS;
+}
+
 bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct connection_list *orphans)
 {
 	struct binding **link = &queue->bindings;
@@ -214,7 +244,7 @@ bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct con
 	while (*link) {
 		struct binding *binding = *link;
 
-		if (!binding->unserved_ns || now_ns < binding->unserved_ns + ACCEPT_QUEUE_GRACE_NS) {
+		if (!binding->unserved_ns || now_ns < binding->unserved_ns + grace_ns(binding)) {
 			link = &binding->next;
 			continue;
 		}

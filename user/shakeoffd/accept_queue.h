@@ -14,9 +14,11 @@
 
 struct connection_list {
 	struct connection *first, *last;
+	struct connection *near; /* where connection_list_insert() was last; NULL: nowhere */
 	size_t length;
 };
 
+/* One that arrived later than all in the list, where order matters. */
 void connection_list_append(struct connection_list *list, struct connection *connection);
 void connection_list_remove(struct connection_list *list, struct connection *connection);
 
@@ -26,8 +28,12 @@ void connection_list_insert(struct connection_list *list, struct connection *con
 /* The one with this id, NULL: none. */
 struct connection *connection_list_find(const struct connection_list *list, uint64_t id);
 
-/* So long a binding is kept for servers that have gone, and what waits there with it. */
+/*
+ * So long a binding is kept for servers that have gone, and what waits there with it: for those that the service trusts, and
+ * for others. Who is not trusted must not keep a place from the server that comes to it next.
+ */
 #define ACCEPT_QUEUE_GRACE_NS 60000000000ull
+#define ACCEPT_QUEUE_SHORT_GRACE_NS 2000000000ull
 
 /* So long an accepted connection may wait without being watched: mostly it is gone long before. */
 #define ACCEPT_QUEUE_UNWATCHED_NS 100000000ull
@@ -38,6 +44,7 @@ struct binding {
 	struct connection_list waiting;
 	size_t servers;
 	uint64_t unserved_ns; /* since when there has been no server; 0: there is one */
+	bool untrusted;       /* of servers that are neither root's nor of the service's user */
 	bool adopted;         /* stands for the servers of an earlier daemon, wherever they listened */
 	bool dualstack;       /* its servers have IPv6 sockets that take IPv4 */
 	int receive_buffer;   /* SO_RCVBUF of its servers' listening sockets if they have set it; 0: the default */
@@ -55,6 +62,9 @@ void accept_queue_close(struct accept_queue *queue); /* the connections are the 
 /* One more server listens there. What waits for servers that have gone and belongs there now moves. NULL: no memory. */
 struct binding *accept_queue_bind(struct accept_queue *queue, const struct binding_key *key);
 void accept_queue_unbind(struct binding *binding, uint64_t now_ns);
+
+/* What waits for servers that have gone, and that others take who are there, moves to them. accept_queue_bind() does it, too. */
+void accept_queue_take_over(struct accept_queue *queue);
 
 /* The servers of an earlier daemon are likely to come back, wherever they listened. 0 or -ENOMEM. */
 int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns);

@@ -29,6 +29,17 @@ bool binding_equal(const struct binding_key *a, const struct binding_key *b)
 	       a->ipv4 == b->ipv4 && a->ipv6 == b->ipv6;
 }
 
+bool binding_overlap(const struct binding_key *a, const struct binding_key *b)
+{
+	if (!a->port || !b->port)
+		return true;
+	if (a->port != b->port)
+		return false;
+	if (!a->any && !b->any)
+		return IN6_ARE_ADDR_EQUAL(&a->address, &b->address);
+	return (a->ipv4 && b->ipv4) || (a->ipv6 && b->ipv6);
+}
+
 int binding_of_socket(int fd, struct binding_key *key)
 {
 	struct binding_key found = { 0 };

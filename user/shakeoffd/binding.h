@@ -31,6 +31,9 @@ enum binding_match {
 enum binding_match binding_match(const struct binding_key *key, const struct in6_addr *address, uint16_t port);
 bool binding_equal(const struct binding_key *a, const struct binding_key *b);
 
+/* Whether there is an address and port that both would take connections for. */
+bool binding_overlap(const struct binding_key *a, const struct binding_key *b);
+
 /* Reads it from a bound TCP socket. 0 or a negative errno. */
 int binding_of_socket(int fd, struct binding_key *key);
 

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <shakeoffd/tuple.h>
 
@@ -107,6 +108,8 @@ struct connection {
 	struct in6_addr local;   /* IPv4 mapped */
 	uint16_t local_port;     /* host byte order */
 	union socket_address peer;
+	bool shared;  /* it was sent to a server, which may still have it, and decide how long a close() takes */
+	uid_t holder; /* that server's user */
 };
 
 /* Takes the step of an event and returns it; an impossible one leaves the connection as it is. */

@@ -10,12 +10,21 @@
 #include <shakeoffd/clock.h>
 #include <shakeoffd/delivery_internal.h>
 #include <shakeoffd/descriptor.h>
-#include <shakeoffd/listening_socket.h>
 
-/* Of one service; those that have not registered yet have to within a few seconds. */
+/*
+ * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always find
+ * room. For all others: in all, of one user, and of those that have not said LISTEN yet. A server says it at once; so one that has
+ * not for a while gives way to the next.
+ */
 #define MAX_SERVERS 4096
-#define MAX_STRANGERS 64
+#define MAX_OF_USER 1024
+#define MAX_WAITING 256
+#define MAX_WAITING_OF_USER 32
+#define GIVES_WAY_NS (100 * NS_PER_MS)
 #define REGISTRATION_NS (5 * NS_PER_S)
+
+/* Descriptors of one user that hang in close(): as many as one message brings, a few times over. */
+#define MAX_UNCLOSED 1024
 
 #define SETTLE_PERIOD_NS NS_PER_S
 
@@ -34,9 +43,24 @@ void finish_all(struct finished *finished)
 
 	while ((connection = finished->list.first)) {
 		connection_list_remove(&finished->list, connection);
-		descriptor_close(connection->fd);
+		if (connection->shared)
+			descriptor_close(connection->fd, connection->holder);
+		else
+			close(connection->fd);
 		connection_free(connection);
 	}
+}
+
+static void reset(const struct connection *connection)
+{
+	const struct linger abort = { .l_onoff = 1 };
+
+	if (connection->shared) {
+		descriptor_reset(connection->fd, connection->holder);
+		return;
+	}
+	setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+	close(connection->fd);
 }
 
 void delivery_count(struct delivery *delivery, const struct connection *connection,
@@ -58,9 +82,9 @@ static void withdraw(struct delivery *delivery, struct connection *connection, e
 	delivery_count(delivery, connection, step, reason);
 	accept_queue_unwatch(&delivery->queue, connection);
 	if (step->action == CONNECTION_DO_RESET)
-		descriptor_reset(connection->fd);
+		reset(connection);
 	else
-		descriptor_close(connection->fd);
+		descriptor_close(connection->fd, connection->holder); /* DELIVERING: a server has it */
 	connection_free(connection);
 }
 
@@ -82,7 +106,7 @@ static struct server *choose(struct delivery *delivery, const struct binding *bi
 	struct server *best = NULL;
 
 	for (struct server *server = delivery->servers; server; server = server->next) {
-		if (server->binding != binding || !server->announced || server->paused_ns ||
+		if (server->binding != binding || !server->announced || server->displaced || server->paused_ns ||
 		    server->unacknowledged.length >= DELIVERY_WINDOW)
 			continue;
 		if (!best || server->unacknowledged.length < best->unacknowledged.length)
@@ -131,6 +155,10 @@ static void dispatch(struct delivery *delivery, struct binding *binding, struct 
 			continue;
 		if (!server)
 			return;
+		if (!server_holds(server)) {
+			server_cut_off(server, "its socket does not listen any more", finished);
+			continue;
+		}
 		accept_queue_remove(connection);
 		error = server_send(server, connection);
 		if (!error) {
@@ -145,6 +173,7 @@ static void dispatch(struct delivery *delivery, struct binding *binding, struct 
 
 void delivery_dispatch(struct delivery *delivery, struct finished *finished)
 {
+	server_end_displaced(delivery, finished);
 	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
 		dispatch(delivery, binding, finished);
 }
@@ -154,6 +183,16 @@ void delivery_append(struct binding *binding, struct connection *connection)
 	connection_step(connection, CONNECTION_EVENT_ENQUEUED);
 	connection->since_ns = clock_ns();
 	accept_queue_append(binding, connection);
+}
+
+void delivery_accept(struct delivery *delivery, struct binding *binding, struct connection *connection)
+{
+	if (!binding)
+		binding = accept_queue_find(&delivery->queue, &connection->local, connection->local_port);
+	if (binding && !delivery->stopped)
+		delivery_append(binding, connection);
+	else
+		withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
 }
 
 bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
@@ -228,19 +267,79 @@ static void watched_ready(struct event_source *source, uint32_t events)
 
 /* ---------------------------------------------------------------------------------------------------------- servers */
 
-/* Processes that may not serve at all must not take the places of those that may. */
-static bool has_room_for_server(const struct delivery *delivery, int fd)
+struct crowd {
+	size_t of_user, waiting, waiting_of_user;
+	struct server *oldest, *oldest_of_user; /* that wait */
+};
+
+static bool waits(const struct server *server)
 {
-	if (delivery->connected >= MAX_SERVERS)
+	return !server->binding && !server->peer.trusted;
+}
+
+static struct crowd count_servers(const struct delivery *delivery, uid_t uid)
+{
+	struct crowd crowd = { 0 };
+
+	for (struct server *server = delivery->servers; server; server = server->next) {
+		bool of_user = server->peer.uid == uid;
+
+		crowd.of_user += of_user;
+		if (!waits(server))
+			continue;
+		crowd.waiting++;
+		crowd.waiting_of_user += of_user;
+		if (!crowd.oldest || server->connected_ns < crowd.oldest->connected_ns)
+			crowd.oldest = server;
+		if (of_user && (!crowd.oldest_of_user || server->connected_ns < crowd.oldest_of_user->connected_ns))
+			crowd.oldest_of_user = server;
+	}
+	return crowd;
+}
+
+static bool give_way(struct server *server, struct finished *finished)
+{
+	if (clock_ns() - server->connected_ns < GIVES_WAY_NS)
 		return false;
-	return delivery->connected - delivery->registered < MAX_STRANGERS || peer_is_trusted(fd, delivery->group);
+	server_end(server, finished);
+	return true;
+}
+
+/* No user's processes take the places of another one's, and nobody's those of the service's own servers. */
+static bool has_room_for_server(const struct delivery *delivery, const struct peer *peer, struct finished *finished)
+{
+	struct crowd crowd;
+
+	if (peer->trusted)
+		return true;
+	if (delivery->connected >= MAX_SERVERS || descriptor_unclosed(peer->uid) >= MAX_UNCLOSED)
+		return false;
+	crowd = count_servers(delivery, peer->uid);
+	if (crowd.of_user >= MAX_OF_USER)
+		return false;
+	if (crowd.waiting_of_user >= MAX_WAITING_OF_USER)
+		return give_way(crowd.oldest_of_user, finished);
+	return crowd.waiting < MAX_WAITING || give_way(crowd.oldest, finished);
+}
+
+static int connect_server(struct delivery *delivery, int fd, struct peer *peer, struct finished *finished)
+{
+	int error = peer_of(fd, delivery->service->config, peer);
+
+	if (error)
+		return error;
+	if (!has_room_for_server(delivery, peer, finished))
+		return -EUSERS;
+	return server_start(delivery, fd, peer, delivery->loops[delivery->next_loop++ % delivery->loop_count]);
 }
 
 static void incoming_ready(struct event_source *source, uint32_t events)
 {
 	struct delivery *delivery = (struct delivery *)((char *)source - offsetof(struct delivery, incoming));
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int error = -EUSERS;
+	struct finished finished = { 0 };
+	struct peer peer = { 0 };
+	int error;
 
 	(void)events;
 	if (fd < 0) {
@@ -252,13 +351,14 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 		return;
 	}
 	pthread_mutex_lock(&delivery->service->lock);
-	if (has_room_for_server(delivery, fd))
-		error = server_start(delivery, fd, delivery->loops[delivery->next_loop++ % delivery->loop_count]);
+	error = connect_server(delivery, fd, &peer, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
+	finish_all(&finished);
 	if (error) {
-		log_warn_limited("service %s: a server could not be connected: %s", delivery->service->config->name,
-				 strerror(-error));
-		close(fd);
+		log_warn_limited("service %s: a server of the user %u could not be connected: %s",
+				 delivery->service->config->name, peer.uid, strerror(-error));
+		/* It may have sent something already. */
+		descriptor_close(fd, peer.uid);
 	}
 }
 
@@ -280,6 +380,21 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 	}
 }
 
+/* A registration is worth what its socket is worth now. */
+static void tick_listeners(struct delivery *delivery, struct finished *finished)
+{
+	uint32_t device = atomic_load_explicit(&delivery->device, memory_order_relaxed);
+	struct kernel_listener *next;
+
+	for (struct kernel_listener *listener = delivery->listeners; listener; listener = next) {
+		next = listener->next;
+		if (!kernel_listener_listens(listener) || (listener->found.device && listener->found.device != device))
+			server_end_all_of(listener, finished);
+		else
+			kernel_listener_resume(listener);
+	}
+}
+
 /* Servers may come back for a while; then nobody is kept waiting any longer. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
@@ -289,9 +404,9 @@ static void give_up(struct delivery *delivery, uint64_t now_ns)
 	if (!accept_queue_expire(&delivery->queue, now_ns, &orphans))
 		return;
 	log_warn(
-		"service %s: no server has listened for %llu s where one did before: %zu waiting connections are reset, and what "
-		"comes is the kernel's",
-		service->config->name, ACCEPT_QUEUE_GRACE_NS / NS_PER_S, orphans.length);
+		"service %s: no server has listened for a while where one did before: %zu waiting connections are reset, and "
+		"what comes is the kernel's",
+		service->config->name, orphans.length);
 	delivery->changed = true;
 	if (!delivery->queue.bindings)
 		service_disarm(service);
@@ -339,8 +454,7 @@ void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_
 	pthread_mutex_lock(&delivery->service->lock);
 	accept_queue_watch_waiting(&delivery->queue, now_ns);
 	tick_servers(delivery, now_ns, new_second, &finished);
-	for (struct kernel_listener *listener = delivery->listeners; listener; listener = listener->next)
-		kernel_listener_resume(listener);
+	tick_listeners(delivery, &finished);
 	if (delivery->incoming_paused) {
 		delivery->incoming_paused = false;
 		event_loop_change(&delivery->incoming, EPOLLIN);
@@ -357,14 +471,13 @@ void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_
 
 /* ----------------------------------------------------------------------------------------------- beginning and end */
 
-int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group,
-		  struct event_loop *loop, struct event_loop *const *loops, size_t loop_count)
+int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, struct event_loop *loop,
+		  struct event_loop *const *loops, size_t loop_count)
 {
 	int error;
 
 	*delivery = (struct delivery){
 		.service = service,
-		.group = group,
 		.loop = loop,
 		.loops = loops,
 		.loop_count = loop_count,
@@ -388,11 +501,17 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 	return error;
 }
 
+void delivery_set_device(struct delivery *delivery, uint32_t device)
+{
+	atomic_store_explicit(&delivery->device, device, memory_order_relaxed);
+}
+
 void delivery_stop(struct delivery *delivery)
 {
 	struct finished finished = { 0 };
 
 	pthread_mutex_lock(&delivery->service->lock);
+	delivery->stopped = true;
 	service_disarm(delivery->service);
 	for (struct server *server = delivery->servers, *next; server; server = next) {
 		struct connection *connection;
@@ -416,8 +535,9 @@ void delivery_stop(struct delivery *delivery)
 
 void delivery_close(struct delivery *delivery)
 {
+	/* Those that nobody has accepted are closed with it, and what they sent. */
 	if (delivery->incoming.fd >= 0)
-		close(delivery->incoming.fd);
+		descriptor_close(delivery->incoming.fd, geteuid());
 	delivery->incoming.fd = -1;
 	accept_queue_close(&delivery->queue);
 }

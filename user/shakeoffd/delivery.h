@@ -2,11 +2,14 @@
 /*
  * Hands the connections of a service's accept queue to its servers: the daemon's side of common/delivery_protocol.h.
  *
- * Who may serve: every process can open RUN_DIR/NAME.sock, but a server is registered only if it
- *  - runs as root or as the daemon's user, or has the group of the run directory, or
+ * Who may serve: a service that names a `user =` or a `group =` takes servers of root, of that user and of that group's
+ * members alone: no one else can connect. Otherwise every process can open RUN_DIR/NAME.sock, but a server is registered only if it
+ *  - runs as root or as the daemon's user, or
  *  - brings a socket that listens on the service's address, in the daemon's network namespace: then it may take these
  *    connections by the kernel's own rules. So the workers of a server that has dropped its privileges can register
  *    again after a restart of the daemon, with the listening socket that they inherited.
+ * Such a registration is worth what the socket is worth: it ends when the socket does not listen any more, or is bound
+ * elsewhere, and where sockets of two users claim one place, the one that listens now has it.
  */
 #ifndef SHAKEOFF_DELIVERY_H
 #define SHAKEOFF_DELIVERY_H
@@ -33,9 +36,11 @@ struct delivery {
 	struct shakeoff_socket_offer offer; /* of the server that registered last */
 	uint64_t settled_ns;
 
+	bool stopped;             /* by delivery_stop() */
+	_Atomic(uint32_t) device; /* that servers' sockets may be bound to; 0: to none */
+
 	_Atomic(bool) changed;           /* where servers listen, since delivery_take_change() */
 	struct event_loop *loop;         /* is woken then */
-	gid_t group;                     /* whose members may serve */
 	struct event_source incoming;    /* RUN_DIR/NAME.sock */
 	bool incoming_paused;            /* not watched: no descriptor was left */
 	struct event_source watching;    /* the queue's watch_fd */
@@ -53,8 +58,11 @@ enum delivery_coverage {
 /*
  * Takes over listen_fd, a listening socket of AF_UNIX. `loop` watches it and the queue; `loops` will watch the servers.
  */
-int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, gid_t group,
-		  struct event_loop *loop, struct event_loop *const *loops, size_t loop_count);
+int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, struct event_loop *loop,
+		  struct event_loop *const *loops, size_t loop_count);
+
+/* The hook sees what comes in by the device with this index, and by no other. 0: it sees several devices' clients, or none. */
+void delivery_set_device(struct delivery *delivery, uint32_t device);
 
 /* Takes no more servers; those that are connected are cut off and what waits is reset. Ends before the loops. */
 void delivery_stop(struct delivery *delivery);

@@ -1,76 +1,120 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Accepts from the servers' own listening sockets what the kernel's handshake brought: loopback, other interfaces. */
+/*
+ * The listening sockets that servers have passed: each is looked at, followed, and accepted from by a thread of its own
+ * (acceptor.h). What they bring is what the kernel's handshake brought: loopback, other interfaces.
+ */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
+#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <common/log.h>
 #include <shakeoffd/delivery_internal.h>
+#include <shakeoffd/descriptor.h>
 
-/* In one go, so that the other work of the thread has its turn. */
-#define ACCEPT_BATCH 16
-
-static void release(struct event_source *source)
+static struct kernel_listener *listener_of(struct acceptor *acceptor)
 {
-	struct kernel_listener *listener = (struct kernel_listener *)source;
-
-	close(listener->source.fd);
-	free(listener);
+	return (struct kernel_listener *)acceptor;
 }
 
 static void end(struct kernel_listener *listener)
+{
+	listener->ended = true;
+	listener->candidate = NULL;
+	listener->binding = NULL;
+	acceptor_end(&listener->acceptor);
+}
+
+static void unlink_listener(struct kernel_listener *listener)
 {
 	struct kernel_listener **link = &listener->delivery->listeners;
 
 	while (*link != listener)
 		link = &(*link)->next;
 	*link = listener->next;
-	listener->ended = true;
-	event_loop_retire(&listener->source, release);
 }
 
 void kernel_listener_drop(struct kernel_listener *listener)
 {
-	if (!--listener->servers)
-		end(listener);
+	if (--listener->servers)
+		return;
+	unlink_listener(listener);
+	end(listener);
+}
+
+void kernel_listener_abandon(struct kernel_listener *listener)
+{
+	end(listener);
 }
 
 void kernel_listener_resume(struct kernel_listener *listener)
 {
-	if (!listener->paused || !service_has_room(listener->delivery->service))
-		return;
-	listener->paused = false;
-	event_loop_change(&listener->source, EPOLLIN);
+	if (service_has_room(listener->delivery->service))
+		acceptor_resume(&listener->acceptor);
 }
 
-/* What does not go away by itself must not be reported over and over. */
-static void pause_accepting(struct kernel_listener *listener)
+bool kernel_listener_listens(const struct kernel_listener *listener)
 {
-	listener->paused = true;
-	event_loop_change(&listener->source, EPOLLET);
+	return listening_socket_listens(listener->acceptor.fd);
 }
 
-/* Whether accept() failed only for the connection that it was about (accept(2), "Error handling"). */
-static bool error_is_of_one_connection(int error)
+/* ----------------------------------------------------------------------------------------------- by its own thread */
+
+static bool examine(struct acceptor *acceptor)
 {
-	switch (error) {
-	case EINTR:
-	case ECONNABORTED:
-	case EPERM:
-	case EPROTO:
-	case ENETDOWN:
-	case ENOPROTOOPT:
-	case EHOSTDOWN:
-	case ENONET:
-	case EHOSTUNREACH:
-	case EOPNOTSUPP:
-	case ENETUNREACH: return true;
-	default: return false;
+	struct kernel_listener *listener = listener_of(acceptor);
+	struct delivery *delivery = listener->delivery;
+	struct finished finished = { 0 };
+	struct listening_socket found;
+	int error = listening_socket_check(acceptor->fd, delivery->service->config,
+					   atomic_load_explicit(&delivery->device, memory_order_relaxed), &found);
+	bool used;
+
+	pthread_mutex_lock(&delivery->service->lock);
+	if (listener->candidate) {
+		if (!error)
+			listener->found = found;
+		server_examined(listener->candidate, listener, error, &finished);
+		delivery_dispatch(delivery, &finished);
 	}
+	used = !listener->ended;
+	pthread_mutex_unlock(&delivery->service->lock);
+	finish_all(&finished);
+	return used;
+}
+
+/* `found` does not change once it is registered, so it can be read without the lock. */
+static bool holds(struct acceptor *acceptor)
+{
+	struct kernel_listener *listener = listener_of(acceptor);
+	struct delivery *delivery = listener->delivery;
+	struct finished finished = { 0 };
+
+	if (listening_socket_holds(acceptor->fd, &listener->found))
+		return true;
+	pthread_mutex_lock(&delivery->service->lock);
+	if (!listener->ended)
+		server_end_all_of(listener, &finished);
+	delivery_dispatch(delivery, &finished);
+	pthread_mutex_unlock(&delivery->service->lock);
+	finish_all(&finished);
+	return false;
+}
+
+static bool has_room(struct acceptor *acceptor)
+{
+	struct kernel_listener *listener = listener_of(acceptor);
+	struct delivery *delivery = listener->delivery;
+	bool room;
+
+	pthread_mutex_lock(&delivery->service->lock);
+	room = !listener->ended && service_has_room(delivery->service);
+	if (!room)
+		acceptor_pause(acceptor);
+	pthread_mutex_unlock(&delivery->service->lock);
+	return room;
 }
 
 static void read_local(struct connection *connection)
@@ -82,81 +126,97 @@ static void read_local(struct connection *connection)
 	socket_address_get(&local, &connection->local, &connection->local_port);
 }
 
-/* Accepts one and queues it. Returns false when there is no more to do now. */
-static bool accept_one(struct kernel_listener *listener)
+static void accepted(struct acceptor *acceptor, int fd, const union socket_address *peer)
 {
+	struct kernel_listener *listener = listener_of(acceptor);
 	struct delivery *delivery = listener->delivery;
-	struct connection *connection;
-	socklen_t size = sizeof(connection->peer);
-
-	if (!service_has_room(delivery->service)) {
-		pause_accepting(listener);
-		return false;
-	}
-	connection = connection_new(CONNECTION_FROM_KERNEL);
-	if (!connection) {
-		pause_accepting(listener);
-		return false;
-	}
-	connection->fd = accept4(listener->source.fd, &connection->peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (connection->fd < 0) {
-		connection_free(connection);
-		if (errno == EAGAIN)
-			return false;
-		if (error_is_of_one_connection(errno))
-			return true;
-		log_warn_limited(
-			"service %s: no connection can be accepted from the server's own socket for the moment: %m",
-			delivery->service->config->name);
-		pause_accepting(listener);
-		return false;
-	}
-	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
-	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
-	read_local(connection);
-	delivery_append(listener->binding, connection);
-	return true;
-}
-
-/*
- * The open file is the server's, too, and accept4() on a blocking one would wait with the service's lock held. So it is
- * made non-blocking when it comes, and again before each use.
- */
-static int make_nonblocking(int fd)
-{
-	int status = fcntl(fd, F_GETFL);
-
-	if (status < 0)
-		return -errno;
-	return status & O_NONBLOCK || !fcntl(fd, F_SETFL, status | O_NONBLOCK) ? 0 : -errno;
-}
-
-static void ready(struct event_source *source, uint32_t events)
-{
-	struct kernel_listener *listener = (struct kernel_listener *)source;
-	struct delivery *delivery = listener->delivery;
+	struct connection *connection = connection_new(CONNECTION_FROM_KERNEL);
 	struct finished finished = { 0 };
 
+	if (!connection) {
+		log_warn_limited("service %s: no memory for a connection, which is reset",
+				 delivery->service->config->name);
+		descriptor_reset(fd, geteuid());
+		return;
+	}
+	connection->fd = fd;
+	connection->peer = *peer;
+	/* It has inherited SO_LINGER. */
+	connection->shared = true;
+	connection->holder = listener->found.owner;
+	read_local(connection);
 	pthread_mutex_lock(&delivery->service->lock);
-	/* EPOLLHUP: a server has called shutdown() on it. It may listen again; until then there is nothing to accept. */
-	if (!listener->ended && !listener->paused && events & (EPOLLHUP | EPOLLERR))
-		pause_accepting(listener);
-	if (make_nonblocking(source->fd))
-		pause_accepting(listener);
-	for (int i = 0; i < ACCEPT_BATCH && !listener->ended && !listener->paused; i++)
-		if (!accept_one(listener))
-			break;
+	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
+	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
+	delivery_accept(delivery, listener->binding, connection);
 	delivery_dispatch(delivery, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
 	finish_all(&finished);
 }
 
-/* As sock_diag names it; 0, which no socket has, if it cannot be asked. */
-static uint32_t inode_of(int fd)
+static void failed(struct acceptor *acceptor, int error)
 {
-	struct stat status;
+	struct kernel_listener *listener = listener_of(acceptor);
 
-	return fstat(fd, &status) ? 0 : (uint32_t)status.st_ino;
+	/* It does not listen any more: holds() says so. */
+	if (error == EINVAL)
+		return;
+	log_warn_limited("service %s: no connection can be accepted from the server's own socket for the moment: %s",
+			 listener->delivery->service->config->name, strerror(error));
+}
+
+static void release(struct acceptor *acceptor)
+{
+	free(listener_of(acceptor));
+}
+
+static const struct acceptor_calls calls = {
+	.examine = examine,
+	.holds = holds,
+	.has_room = has_room,
+	.accepted = accepted,
+	.failed = failed,
+	.release = release,
+};
+
+/* ------------------------------------------------------------------------------------------------------ registration */
+
+int kernel_listener_examine(struct server *server, int fd)
+{
+	struct kernel_listener *listener = calloc(1, sizeof(*listener));
+	int error;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->delivery = server->delivery;
+	listener->candidate = server;
+	error = acceptor_start(&listener->acceptor, fd, &calls);
+	if (error) {
+		free(listener);
+		return error;
+	}
+	server->candidate = listener;
+	return 0;
+}
+
+struct kernel_listener *kernel_listener_use(struct kernel_listener *fresh, struct binding *binding)
+{
+	struct kernel_listener *listener = fresh->delivery->listeners;
+
+	/* A socket that is bound anew keeps its cookie, but it is another place. */
+	while (listener && (listener->found.cookie != fresh->found.cookie || listener->binding != binding))
+		listener = listener->next;
+	if (listener) {
+		end(fresh);
+		listener->servers++;
+		return listener;
+	}
+	fresh->candidate = NULL;
+	fresh->binding = binding;
+	fresh->servers = 1;
+	fresh->next = fresh->delivery->listeners;
+	fresh->delivery->listeners = fresh;
+	return fresh;
 }
 
 int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context)
@@ -165,43 +225,7 @@ int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context
 
 	pthread_mutex_lock(&delivery->service->lock);
 	for (const struct kernel_listener *l = delivery->listeners; l && !result; l = l->next)
-		result = callback(context, l->inode);
+		result = callback(context, l->found.inode);
 	pthread_mutex_unlock(&delivery->service->lock);
 	return result;
-}
-
-int kernel_listener_use(struct delivery *delivery, int fd, uint64_t cookie, struct binding *binding,
-			struct event_loop *loop, struct kernel_listener **result)
-{
-	struct kernel_listener *listener = delivery->listeners;
-	int error = make_nonblocking(fd);
-
-	if (error)
-		return error;
-	/* A socket that is bound anew keeps its cookie, but it is another place. */
-	while (listener && (listener->cookie != cookie || listener->binding != binding))
-		listener = listener->next;
-	if (listener) {
-		close(fd);
-		listener->servers++;
-		*result = listener;
-		return 0;
-	}
-	listener = calloc(1, sizeof(*listener));
-	if (!listener)
-		return -ENOMEM;
-	listener->delivery = delivery;
-	listener->binding = binding;
-	listener->cookie = cookie;
-	listener->inode = inode_of(fd);
-	listener->servers = 1;
-	error = event_loop_add(loop, &listener->source, fd, EPOLLIN, ready);
-	if (error) {
-		free(listener);
-		return error;
-	}
-	listener->next = delivery->listeners;
-	delivery->listeners = listener;
-	*result = listener;
-	return 0;
 }

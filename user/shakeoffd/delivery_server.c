@@ -5,12 +5,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <common/log.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/delivery_internal.h>
-#include <shakeoffd/listening_socket.h>
+#include <shakeoffd/descriptor.h>
 #include <shakeoffd/profile.h>
 #include <shakeoffd/server_socket.h>
 
@@ -24,7 +23,8 @@ static void release(struct event_source *source)
 {
 	struct server *server = (struct server *)source;
 
-	close(server->source.fd);
+	/* What it sent and nobody has read is closed with it, descriptors included. */
+	descriptor_close(server->source.fd, server->peer.uid);
 	free(server);
 }
 
@@ -72,6 +72,8 @@ int server_send(struct server *server, struct connection *connection)
 	case 0:
 		connection_step(connection, CONNECTION_EVENT_SENT);
 		connection->server = server;
+		connection->shared = true;
+		connection->holder = server->peer.uid;
 		connection_list_append(&server->unacknowledged, connection);
 		return 0;
 	case EAGAIN:
@@ -117,12 +119,13 @@ static void hear_last_words(struct server *server, struct finished *finished)
 	int count;
 
 	shutdown(server->source.fd, SHUT_RDWR);
-	while ((count = server_socket_receive(server->source.fd, messages)) > 0) {
+	while ((count = server_socket_receive(server->source.fd, server->peer.uid, messages, SERVER_SOCKET_BATCH)) >
+	       0) {
 		for (int i = 0; i < count; i++) {
 			if (messages[i].message.type == DELIVERY_TAKEN)
 				acknowledge(server, messages[i].message.id, CONNECTION_EVENT_TAKEN, finished);
 			if (messages[i].passed_fd >= 0)
-				close(messages[i].passed_fd);
+				descriptor_close(messages[i].passed_fd, server->peer.uid);
 		}
 	}
 }
@@ -147,10 +150,16 @@ void server_end(struct server *server, struct finished *finished)
 		else
 			finish(delivery, connection, finished);
 	}
+	if (server->candidate)
+		kernel_listener_abandon(server->candidate);
+	server->candidate = NULL;
 	if (server->listener)
 		kernel_listener_drop(server->listener);
+	server->listener = NULL;
 	if (server->binding) {
 		accept_queue_unbind(server->binding, clock_ns());
+		if (!server->binding->servers)
+			accept_queue_take_over(&delivery->queue);
 		server->binding = NULL;
 		delivery->registered--;
 		tell_service(delivery);
@@ -191,37 +200,109 @@ static void leave_binding(struct server *server)
 	server->binding = NULL;
 }
 
-/* Listens where its listening socket does, or, without one, for all that the service has. */
-static int join_binding(struct server *server, int listening_fd)
-{
-	struct delivery *delivery = server->delivery;
-	struct listening_socket found = { .key = binding_everything, .offer.hop_limit = { -1, -1 } };
-	struct kernel_listener *listener = NULL;
-	struct binding *binding;
-	int error = 0;
+/* ------------------------------------------------------------------------------------------------- whose place it is */
 
-	if (listening_fd >= 0)
-		error = listening_socket_check(listening_fd, delivery->service->config, &found);
+/* A service's own servers, whether they have brought a socket or not. */
+static bool is_of_the_service(const struct server *server)
+{
+	if (!server->listener)
+		return true;
+	return peer_is_trusted_user(server->listener->found.owner, server->delivery->service->config);
+}
+
+/*
+ * Whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The kernel lets
+ * several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A server without a
+ * socket is trusted; of the others at its places only those that the service trusts may stay.
+ */
+static bool conflicts(const struct server *server, const struct listening_socket *found)
+{
+	if (!found)
+		return !is_of_the_service(server);
+	if (!server->listener)
+		return !peer_is_trusted_user(found->owner, server->delivery->service->config);
+	return server->listener->found.owner != found->owner &&
+	       binding_overlap(&server->listener->found.key, &found->key);
+}
+
+void server_cut_off(struct server *server, const char *why, struct finished *finished)
+{
+	log_warn_limited("service %s: a server of the user %u was cut off: %s", server->delivery->service->config->name,
+			 server->peer.uid, why);
+	server_end(server, finished);
+}
+
+/*
+ * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came before
+ * does not listen there any more, whatever it was when it came.
+ */
+static int displace_others(const struct server *server, const struct listening_socket *found)
+{
+	for (struct server *other = server->delivery->servers; other; other = other->next) {
+		if (other == server || !other->binding || !conflicts(other, found))
+			continue;
+		if (!other->listener)
+			return -EADDRINUSE;
+		other->displaced = true;
+	}
+	return 0;
+}
+
+void server_end_displaced(struct delivery *delivery, struct finished *finished)
+{
+	struct server *next;
+
+	for (struct server *server = delivery->servers; server; server = next) {
+		next = server->next;
+		if (server->displaced)
+			server_cut_off(server, "another user's server listens at its place now", finished);
+	}
+}
+
+bool server_holds(const struct server *server)
+{
+	return !server->listener || kernel_listener_listens(server->listener);
+}
+
+void server_end_all_of(struct kernel_listener *listener, struct finished *finished)
+{
+	struct server *next;
+
+	for (struct server *server = listener->delivery->servers; server; server = next) {
+		next = server->next;
+		if (server->listener == listener)
+			server_cut_off(server, "its socket does not listen any more where it did", finished);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------ registration */
+
+/* Listens where its listening socket does, or, without one, for all that the service has. */
+static int join_binding(struct server *server, struct kernel_listener *listener)
+{
+	static const struct listening_socket without = { .offer.hop_limit = { -1, -1 } };
+	const struct listening_socket *found = listener ? &listener->found : &without;
+	struct delivery *delivery = server->delivery;
+	struct binding *binding;
+	int error;
+
+	error = displace_others(server, listener ? found : NULL);
 	if (error)
 		return error;
-	binding = accept_queue_bind(&delivery->queue, &found.key);
+	binding = accept_queue_bind(&delivery->queue, listener ? &found->key : &binding_everything);
 	if (!binding)
 		return -ENOMEM;
-	if (listening_fd >= 0)
-		error = kernel_listener_use(delivery, listening_fd, found.cookie, binding, server->source.loop,
-					    &listener);
-	if (error) {
-		accept_queue_unbind(binding, clock_ns());
-		return error;
-	}
+	binding->receive_buffer = found->receive_buffer;
+	binding->offer = found->offer;
+	binding->untrusted = listener && !peer_is_trusted_user(found->owner, delivery->service->config);
+	set_window(delivery, found);
+	if (listener)
+		listener = kernel_listener_use(listener, binding);
 	if (!server->binding)
 		delivery->registered++;
 	leave_binding(server);
 	server->listener = listener;
 	server->binding = binding;
-	binding->receive_buffer = found.receive_buffer;
-	binding->offer = found.offer;
-	set_window(delivery, &found);
 	return 0;
 }
 
@@ -231,49 +312,105 @@ static int32_t backlog_of(const struct delivery_message *message)
 	return message->value < 0 ? INT32_MAX : message->value;
 }
 
-/* Returns 0, or the negative errno that the server is refused with. Owns the descriptor that came along. */
-static int join(struct server *server, int listening_fd)
+/* Whether it may send this LISTEN, as far as can be told without looking at the socket closely. */
+static int check_listen(struct server *server, int listening_fd)
 {
-	int error = 0;
+	const struct config_service *config = server->delivery->service->config;
 
-	if (++server->listens > MAX_LISTENS)
-		error = -EPROTO;
-	else if (server->delivery->service->config->handoff == SHAKEOFF_HANDOFF_LISTENER)
-		error = -EOPNOTSUPP;
-	else if (listening_fd < 0 && !server->binding && !peer_is_trusted(server->source.fd, server->delivery->group))
-		error = -EACCES;
-	else if (listening_fd >= 0 || !server->binding)
-		error = join_binding(server, listening_fd);
-	if (error && listening_fd >= 0)
-		close(listening_fd);
+	if (++server->listens > MAX_LISTENS || server->candidate)
+		return -EPROTO;
+	if (config->handoff == SHAKEOFF_HANDOFF_LISTENER)
+		return -EOPNOTSUPP;
+	if (listening_fd < 0)
+		return server->binding || server->peer.trusted ? 0 : -EACCES;
+	if (!peer_may_pass_socket(&server->peer, config))
+		return -EACCES;
+	return listening_socket_listens(listening_fd) ? 0 : -EINVAL;
+}
+
+static const char *why_refused(const struct server *server, int error)
+{
+	const struct config_service *config = server->delivery->service->config;
+
+	switch (error) {
+	case -EOPNOTSUPP: return "the service has handoff = listener, it needs no preload";
+	case -EACCES:
+		return config->has_user || config->has_group ?
+			       "neither it nor its socket is root's, or of the service's user or group" :
+			       "it is not root's, and passed no listening socket";
+	case -EINVAL: return "the socket that it passed does not listen at an address of the service";
+	case -ENODEV: return "its socket is bound to a device that is not the only one with the program";
+	case -EADDRINUSE: return "a server that the service trusts has its place";
+	default: return strerror(-error);
+	}
+}
+
+static int refuse(const struct server *server, int error)
+{
+	say(server, DELIVERY_REFUSED, -error);
+	log_warn_limited("service %s: a server of the user %u was refused: %s", server->delivery->service->config->name,
+			 server->peer.uid, why_refused(server, error));
 	return error;
 }
 
 /* The first server at a place is told that it listens when the hook knows of the place: delivery_announce(). */
-static int listen_message(struct server *server, const struct server_message *received, struct finished *finished)
+static void joined(struct server *server, struct finished *finished)
 {
 	struct delivery *delivery = server->delivery;
-	int error = join(server, received->passed_fd);
 
-	if (error) {
-		say(server, DELIVERY_REFUSED, -error);
-		log_warn_limited("service %s: a server was refused: %s", delivery->service->config->name,
-				 error == -EOPNOTSUPP ? "the service has handoff = listener, it needs no preload" :
-							strerror(-error));
-		return error;
-	}
-	server->backlog = (uint32_t)backlog_of(&received->message);
-	server->binding->dualstack = received->message.flags & DELIVERY_FLAG_DUALSTACK;
+	server->binding->dualstack = server->dualstack;
 	tell_service(delivery);
 	log_debug("service %s: a server listens, backlog %u, capacity %u", delivery->service->config->name,
 		  server->backlog, service_capacity(delivery->service));
 	if (server->binding->servers > 1) {
 		server_announce(server, finished);
-		return 0;
+		return;
 	}
 	server->announced = false;
 	delivery->changed = true;
 	event_loop_wake(delivery->loop);
+}
+
+/* Whose socket it is, if the service says who may serve. */
+static int check_owner(const struct server *server, const struct listening_socket *found)
+{
+	const struct config_service *config = server->delivery->service->config;
+
+	return !config->has_user || peer_is_trusted_user(found->owner, config) ? 0 : -EACCES;
+}
+
+void server_examined(struct server *server, struct kernel_listener *listener, int error, struct finished *finished)
+{
+	if (!error)
+		error = check_owner(server, &listener->found);
+	if (!error)
+		error = join_binding(server, listener);
+	if (error) {
+		refuse(server, error);
+		server_end(server, finished);
+		return;
+	}
+	server->candidate = NULL;
+	joined(server, finished);
+}
+
+static int listen_message(struct server *server, const struct server_message *received, struct finished *finished)
+{
+	int fd = received->passed_fd, error = check_listen(server, fd);
+
+	if (!error && fd >= 0)
+		error = kernel_listener_examine(server, fd);
+	else if (!error && !server->binding)
+		error = join_binding(server, NULL);
+	if (error) {
+		if (fd >= 0)
+			descriptor_close(fd, server->peer.uid);
+		return refuse(server, error);
+	}
+	server->backlog = (uint32_t)backlog_of(&received->message);
+	server->dualstack = received->message.flags & DELIVERY_FLAG_DUALSTACK;
+	if (fd < 0)
+		joined(server, finished);
 	return 0;
 }
 
@@ -289,7 +426,7 @@ static int handle(struct server *server, const struct server_message *received, 
 	if (received->message.type == DELIVERY_LISTEN)
 		return listen_message(server, received, finished);
 	if (received->passed_fd >= 0)
-		close(received->passed_fd);
+		descriptor_close(received->passed_fd, server->peer.uid);
 	switch (received->message.type) {
 	case DELIVERY_TAKEN: return acknowledge(server, received->message.id, CONNECTION_EVENT_TAKEN, finished);
 	case DELIVERY_RETURNED: return acknowledge(server, received->message.id, CONNECTION_EVENT_RETURNED, finished);
@@ -305,16 +442,19 @@ void server_receive(struct server *server, struct finished *finished)
 
 	if (server->ended)
 		return;
-	count = server_socket_receive(server->source.fd, messages);
+	/* Of one that is not registered one message at a time: each may bring as many descriptors as can come. */
+	count = server_socket_receive(server->source.fd, server->peer.uid, messages,
+				      server->binding ? SERVER_SOCKET_BATCH : 1);
 	for (int i = 0; i < count; i++) {
 		if (!error)
 			error = handle(server, &messages[i], finished);
 		else if (messages[i].passed_fd >= 0)
-			close(messages[i].passed_fd);
+			descriptor_close(messages[i].passed_fd, server->peer.uid);
 	}
 	if (error == -EPROTO)
-		log_warn_limited("service %s: a server sent what the protocol does not have and was cut off",
-				 server->delivery->service->config->name);
+		log_warn_limited(
+			"service %s: a server of the user %u sent what the protocol does not have and was cut off",
+			server->delivery->service->config->name, server->peer.uid);
 	if (error || !count || (count < 0 && count != -EAGAIN))
 		server_end(server, finished);
 }
@@ -333,7 +473,7 @@ static void ready(struct event_source *source, uint32_t events)
 	finish_all(&finished);
 }
 
-int server_start(struct delivery *delivery, int fd, struct event_loop *loop)
+int server_start(struct delivery *delivery, int fd, const struct peer *peer, struct event_loop *loop)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	int error;
@@ -341,6 +481,7 @@ int server_start(struct delivery *delivery, int fd, struct event_loop *loop)
 	if (!server)
 		return -ENOMEM;
 	server->delivery = delivery;
+	server->peer = *peer;
 	server->connected_ns = clock_ns();
 	server->next = delivery->servers;
 	delivery->servers = server;

@@ -1,68 +1,250 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdint.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <common/log.h>
 #include <shakeoffd/descriptor.h>
 
+/* Threads in all, and how many of them only close what is root's or the daemon's own. */
+#define MAX_THREADS 1024
+#define RESERVED_THREADS 64
+
+/*
+ * Threads that one user's descriptors may keep busy. From the first bound on SO_LINGER is taken off before the close():
+ * the kernel then sends the rest in the background. The threads above it are for a server that sets it again meanwhile.
+ */
 #define MAX_LINGERING 64
-#define LINGERING_STACK (64 * 1024)
+#define MAX_THREADS_OF_OWNER (MAX_LINGERING + 4)
 
-static _Atomic(unsigned int) lingering;
+#define STACK_SIZE (64 * 1024)
 
-static void *close_slowly(void *argument)
+struct job {
+	struct job *next;
+	int fd;
+	bool reset;
+};
+
+/* A user that has something to close, or something that is being closed. */
+struct owner {
+	struct owner *next;
+	uid_t uid;
+	struct job *first, **end;
+	size_t waiting;
+	unsigned int running;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+static struct owner *owners;
+static size_t waiting; /* jobs of all owners that no thread has taken yet */
+static unsigned int threads, idle, running;
+static unsigned long done, done_before; /* jobs done, and what that was at the last descriptor_tick() */
+
+static struct owner *find_owner(uid_t uid)
 {
-	close((int)(intptr_t)argument);
-	atomic_fetch_sub(&lingering, 1);
-	return NULL;
+	struct owner *owner = owners;
+
+	while (owner && owner->uid != uid)
+		owner = owner->next;
+	return owner;
 }
 
-static int start_closing(int fd)
+static struct owner *get_owner(uid_t uid)
+{
+	struct owner *owner = find_owner(uid);
+
+	if (owner)
+		return owner;
+	owner = calloc(1, sizeof(*owner));
+	if (!owner)
+		return NULL;
+	owner->uid = uid;
+	owner->end = &owner->first;
+	owner->next = owners;
+	owners = owner;
+	return owner;
+}
+
+static void forget_if_idle(struct owner *owner)
+{
+	struct owner **link = &owners;
+
+	if (owner->first || owner->running)
+		return;
+	while (*link != owner)
+		link = &(*link)->next;
+	*link = owner->next;
+	free(owner);
+}
+
+static bool may_run(const struct owner *owner)
+{
+	bool reserved = owner->uid == 0 || owner->uid == geteuid();
+
+	return owner->first && owner->running < MAX_THREADS_OF_OWNER &&
+	       (reserved || running < MAX_THREADS - RESERVED_THREADS);
+}
+
+/* The owner with the fewest threads at work: what hangs is passed by as long as there is anything else to close. */
+static struct owner *choose(void)
+{
+	struct owner *best = NULL;
+
+	for (struct owner *owner = owners; owner; owner = owner->next)
+		if (may_run(owner) && (!best || owner->running < best->running))
+			best = owner;
+	return best;
+}
+
+static void close_now(const struct job *job, bool many)
+{
+	/* l_linger = 0 resets. Nothing else may be set on a connection that a server still has. */
+	const struct linger reset = { .l_onoff = 1 }, off = { 0 };
+
+	if (job->reset)
+		setsockopt(job->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	else if (many)
+		setsockopt(job->fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	close(job->fd);
+}
+
+static void run_one(struct owner *owner)
+{
+	struct job *job = owner->first;
+	bool many = owner->running >= MAX_LINGERING;
+
+	owner->first = job->next;
+	if (!owner->first)
+		owner->end = &owner->first;
+	owner->waiting--;
+	waiting--;
+	owner->running++;
+	running++;
+	pthread_mutex_unlock(&mutex);
+	close_now(job, many);
+	free(job);
+	pthread_mutex_lock(&mutex);
+	owner->running--;
+	running--;
+	done++;
+	forget_if_idle(owner);
+}
+
+static void *run(void *unused)
+{
+	struct owner *owner;
+
+	pthread_mutex_lock(&mutex);
+	for (;;) {
+		owner = choose();
+		if (owner) {
+			run_one(owner);
+			continue;
+		}
+		if (threads > running + 1)
+			break; /* another one is idle, too */
+		idle++;
+		pthread_cond_wait(&arrived, &mutex);
+		idle--;
+	}
+	threads--;
+	pthread_mutex_unlock(&mutex);
+	return unused;
+}
+
+/* No signal is for it: the main thread reads them from a descriptor. */
+static void start_thread(void)
 {
 	pthread_attr_t attributes;
+	sigset_t all, before;
 	pthread_t thread;
-	int error;
 
-	if (atomic_fetch_add(&lingering, 1) >= MAX_LINGERING) {
-		atomic_fetch_sub(&lingering, 1);
-		return -1;
-	}
+	sigfillset(&all);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, LINGERING_STACK);
-	error = pthread_create(&thread, &attributes, close_slowly, (void *)(intptr_t)fd);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (!pthread_create(&thread, &attributes, run, NULL))
+		threads++; /* otherwise descriptor_tick() tries again */
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	if (error)
-		atomic_fetch_sub(&lingering, 1);
-	return error;
 }
 
-void descriptor_close(int fd)
+static void hand_over(int fd, uid_t uid, bool reset)
 {
-	struct linger linger = { 0 };
-	socklen_t size = sizeof(linger);
+	struct job *job = malloc(sizeof(*job));
+	struct owner *owner;
 
-	getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size);
-	if (linger.l_onoff && linger.l_linger) {
-		if (!start_closing(fd))
-			return;
-		/* Too many at once: the kernel sends the rest in the background, as without the option. */
-		linger.l_onoff = 0;
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	pthread_mutex_lock(&mutex);
+	owner = job ? get_owner(uid) : NULL;
+	if (!owner) {
+		pthread_mutex_unlock(&mutex);
+		free(job);
+		log_warn_limited("no memory: a descriptor stays open");
+		return;
 	}
-	close(fd);
+	*job = (struct job){ .fd = fd, .reset = reset };
+	*owner->end = job;
+	owner->end = &job->next;
+	owner->waiting++;
+	waiting++;
+	if (!threads)
+		start_thread();
+	else if (idle)
+		pthread_cond_signal(&arrived);
+	pthread_mutex_unlock(&mutex);
 }
 
-void descriptor_reset(int fd)
+void descriptor_close(int fd, uid_t owner)
 {
-	struct linger abort = { .l_onoff = 1, .l_linger = 0 };
+	hand_over(fd, owner, false);
+}
 
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
-	close(fd);
+void descriptor_reset(int fd, uid_t owner)
+{
+	hand_over(fd, owner, true);
+}
+
+size_t descriptor_unclosed(uid_t uid)
+{
+	const struct owner *owner;
+	size_t count = 0;
+
+	pthread_mutex_lock(&mutex);
+	owner = find_owner(uid);
+	if (owner)
+		count = owner->waiting + owner->running;
+	pthread_mutex_unlock(&mutex);
+	return count;
+}
+
+void descriptor_tick(void)
+{
+	pthread_mutex_lock(&mutex);
+	if (waiting && !idle && done == done_before && threads < MAX_THREADS && choose())
+		start_thread();
+	done_before = done;
+	pthread_mutex_unlock(&mutex);
+}
+
+void descriptor_finish(unsigned int timeout_ms)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	bool left = true;
+
+	for (unsigned int i = 0; i < timeout_ms && left; i++) {
+		pthread_mutex_lock(&mutex);
+		left = waiting || running;
+		pthread_mutex_unlock(&mutex);
+		if (left)
+			nanosleep(&pause, NULL);
+	}
 }
 
 void descriptor_raise_limit(void)

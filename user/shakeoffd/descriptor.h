@@ -1,16 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Closing connections' descriptors without ever blocking. */
+/*
+ * Closes descriptors whose open file other processes share. Such a close() may take as long as another process wants:
+ * the last one of a socket with SO_LINGER waits for the peer, one of a file in a FUSE file system waits for that file
+ * system's server. So threads of their own close them, and the caller never waits. There is one such thread as a rule;
+ * whenever it makes no progress there is one more. A user whose descriptors keep threads busy delays only its own.
+ */
 #ifndef SHAKEOFF_DESCRIPTOR_H
 #define SHAKEOFF_DESCRIPTOR_H
 
-/*
- * Closes the daemon's duplicate of a connection that a server has taken. If the server has set SO_LINGER and closed its own
- * descriptor already, this would wait as the server's close() should have: then a thread does it.
- */
-void descriptor_close(int fd);
+#include <stddef.h>
+#include <sys/types.h>
 
-/* Closes with an RST to the client. */
-void descriptor_reset(int fd);
+/* owner: the user whose processes may make the close() wait. */
+void descriptor_close(int fd, uid_t owner);
+
+/* Closes a connection with an RST to the client. */
+void descriptor_reset(int fd, uid_t owner);
+
+/* How many descriptors of this user are not closed yet. */
+size_t descriptor_unclosed(uid_t owner);
+
+/* About every 100 ms: starts one more thread where none makes progress. */
+void descriptor_tick(void);
+
+/* At the daemon's end: waits until everything is closed, at most so long. */
+void descriptor_finish(unsigned int timeout_ms);
 
 /* Raises the limit of descriptors as far as it can be. */
 void descriptor_raise_limit(void);

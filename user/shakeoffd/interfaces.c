@@ -648,6 +648,13 @@ bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifi
 	return false;
 }
 
+unsigned int interfaces_only_device(const struct interfaces *interfaces)
+{
+	const struct interface *interface = interfaces->list;
+
+	return interfaces->count == 1 && !interface->vlans && !interface->member_count ? interface->ifindex : 0;
+}
+
 bool interfaces_are_below_others(const struct interfaces *interfaces)
 {
 	const struct link_entry *device;

@@ -65,6 +65,9 @@ bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
 /* Whether the hook finds a socket that is bound to the device with this index: where a bond's members run the program it does not. */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex);
 
+/* The one device whose clients, and no other's, come to the hook; 0: there are several, or tagged frames come with them. */
+unsigned int interfaces_only_device(const struct interfaces *interfaces);
+
 /* Whether one of them has a VLAN device above it, or is a port of a bridge. */
 bool interfaces_are_below_others(const struct interfaces *interfaces);
 

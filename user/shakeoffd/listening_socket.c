@@ -10,10 +10,7 @@
 #include <unistd.h>
 
 #include <common/cleanup.h>
-#include <common/sock_diag.h>
 #include <shakeoffd/listening_socket.h>
-
-#define MAX_GROUPS 256
 
 /* linux/socket.h, which does not go together with sys/socket.h */
 #ifndef SO_BUF_LOCK
@@ -106,15 +103,47 @@ static void read_offer(int fd, struct shakeoff_socket_offer *offer)
 	offer->tos[1] = (__u8)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_TCLASS, 0);
 }
 
-int listening_socket_check(int fd, const struct config_service *service, struct listening_socket *socket)
+bool listening_socket_listens(int fd)
+{
+	return socket_int(fd, SO_PROTOCOL) == IPPROTO_TCP && socket_int(fd, SO_ACCEPTCONN) == 1;
+}
+
+/* Only asked of a socket: of another file this might wait for a file system. */
+static int read_owner(int fd, struct listening_socket *found)
+{
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return -errno;
+	found->owner = status.st_uid;
+	found->inode = (uint32_t)status.st_ino;
+	return 0;
+}
+
+/* 0: none. */
+static uint32_t device_of(int fd)
+{
+	int device = socket_int(fd, SO_BINDTOIFINDEX);
+
+	return device > 0 ? (uint32_t)device : 0;
+}
+
+int listening_socket_check(int fd, const struct config_service *service, uint32_t device,
+			   struct listening_socket *socket)
 {
 	struct listening_socket found = { .buffer = socket_int(fd, SO_RCVBUF) };
 	socklen_t size = sizeof(found.cookie);
+	int error;
 
-	if (socket_int(fd, SO_PROTOCOL) != IPPROTO_TCP || socket_int(fd, SO_ACCEPTCONN) != 1 || !is_in_our_netns(fd) ||
-	    socket_int(fd, SO_BINDTOIFINDEX) == LOOPBACK_IFINDEX || binding_of_socket(fd, &found.key) ||
+	if (!listening_socket_listens(fd) || !is_in_our_netns(fd) || binding_of_socket(fd, &found.key) ||
 	    !listens_for(service, &found.key))
 		return -EINVAL;
+	found.device = device_of(fd);
+	if (found.device && found.device != device)
+		return -ENODEV;
+	error = read_owner(fd, &found);
+	if (error)
+		return error;
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &found.cookie, &size))
 		return -errno;
 	read_offer(fd, &found.offer);
@@ -125,21 +154,10 @@ int listening_socket_check(int fd, const struct config_service *service, struct 
 	return 0;
 }
 
-bool peer_is_trusted(int fd, gid_t group)
+bool listening_socket_holds(int fd, const struct listening_socket *socket)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	gid_t groups[MAX_GROUPS];
+	struct binding_key key;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-		return false;
-	if (peer.uid == 0 || peer.uid == geteuid() || peer.gid == group)
-		return true;
-	size = sizeof(groups);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size))
-		return false;
-	for (size_t i = 0; i < size / sizeof(groups[0]); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
+	return listening_socket_listens(fd) && !binding_of_socket(fd, &key) && binding_equal(&key, &socket->key) &&
+	       device_of(fd) == socket->device && listening_socket_listens(fd);
 }

@@ -17,6 +17,7 @@
 #include <common/log.h>
 #include <common/version.h>
 #include <shakeoff/shakeoff.h>
+#include <shakeoffd/acceptor.h>
 #include <shakeoffd/addresses.h>
 #include <shakeoffd/broker.h>
 #include <shakeoffd/clock.h>
@@ -44,6 +45,9 @@
 #define LOOK_PERIOD_NS NS_PER_S
 #define DEVICES_PERIOD_NS (500 * NS_PER_MS)
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
+
+/* How long the end waits for threads. */
+#define END_NS NS_PER_S
 
 #define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
 
@@ -338,8 +342,12 @@ static void tick(struct event_source *source, uint32_t events)
 	heartbeat_alive(daemon->heartbeat, now);
 	follow_host(daemon, now);
 	drained = drained_ns(daemon);
-	for (size_t i = 0; i < daemon->delivery_count; i++)
+	for (size_t i = 0; i < daemon->delivery_count; i++) {
+		delivery_set_device(&daemon->deliveries[i], interfaces_only_device(&daemon->interfaces));
 		delivery_tick(&daemon->deliveries[i], now, drained);
+	}
+	acceptor_tick();
+	descriptor_tick();
 }
 
 static void signalled(struct event_source *source, uint32_t events)
@@ -505,15 +513,16 @@ static int open_deliveries(struct daemon *daemon)
 		struct service *service = &daemon->services.list[i];
 		int fd;
 
-		error = run_dir_listen(&daemon->run_dir, service->config->name, &fd);
+		error = run_dir_listen(&daemon->run_dir, service->config, &fd);
 		if (error)
 			return error;
-		error = delivery_open(&daemon->deliveries[i], service, fd, daemon->run_dir.group, daemon->loop,
-				      daemon->worker_loops, daemon->worker_count);
+		error = delivery_open(&daemon->deliveries[i], service, fd, daemon->loop, daemon->worker_loops,
+				      daemon->worker_count);
 		if (error) {
 			close(fd);
 			return say("the accept queues could not be made", error);
 		}
+		delivery_set_device(&daemon->deliveries[i], interfaces_only_device(&daemon->interfaces));
 		daemon->delivery_count++;
 	}
 	return run_dir_link(&daemon->run_dir, &daemon->config);
@@ -681,7 +690,7 @@ static int publish(struct daemon *daemon)
 
 static int start_threads(struct daemon *daemon)
 {
-	int error = 0;
+	int error = log_start();
 
 	for (size_t i = 0; i < daemon->worker_count && !error; i++) {
 		error = worker_start(daemon->workers[i]);
@@ -772,6 +781,24 @@ static void stop_service(struct daemon *daemon)
 	interfaces_detach(interfaces, false);
 }
 
+/*
+ * Threads that a server's socket holds up cannot be waited for: what they use stays then, and the process ends with them.
+ * Everything that others see is in order.
+ */
+static void end_threads(struct daemon *daemon)
+{
+	bool ended = acceptor_end_all(END_NS);
+
+	descriptor_finish(END_NS / NS_PER_MS);
+	if (ended)
+		return;
+	log_warn("a server's listening socket holds up a thread, which ends with the process");
+	lists_keep(&daemon->lists);
+	run_dir_close(&daemon->run_dir);
+	log_stop();
+	_exit(EXIT_SUCCESS);
+}
+
 static void release(struct daemon *daemon)
 {
 	for (size_t i = 0; i < daemon->workers_open; i++)
@@ -838,6 +865,7 @@ int main(int argc, char **argv)
 			interfaces_detach(&daemon.interfaces, true);
 		release(&daemon);
 		free(options.interfaces);
+		log_stop();
 		return EXIT_FAILURE;
 	}
 	while (!daemon.stop && !error) {
@@ -848,7 +876,9 @@ int main(int argc, char **argv)
 	say("waiting for events failed", error);
 	sd_notify(0, "STOPPING=1");
 	stop_service(&daemon);
+	end_threads(&daemon);
 	release(&daemon);
 	free(options.interfaces);
+	log_stop();
 	return error || daemon.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,8 +2,8 @@
 /*
  * The run directory:
  *
- *	shakeoffd.pid           locked by the daemon as long as it lives
- *	NAME.sock               where servers of a service connect
+ *	shakeoffd.pid           locked by the daemon as long as it lives; readable by root alone, for who can open it can lock it
+ *	NAME.sock               where servers of a service connect: for everyone, or for its `user =` and `group =`
  *	listen/ADDRESS:PORT     a symbolic link to ../NAME.sock for each `listen =`
  */
 #ifndef SHAKEOFF_RUN_DIR_H
@@ -16,17 +16,19 @@
 struct run_dir {
 	const char *path;
 	int lock_fd;
-	gid_t group;
 };
 
-/* Makes it if needed, and locks it. Says what is wrong: -EBUSY: another daemon has it. */
+/*
+ * Makes it if needed, and locks it. Says what is wrong: -EBUSY: another daemon has it; -EPERM: another user owns it, or can
+ * write there.
+ */
 int run_dir_open(struct run_dir *run_dir, const char *path);
 
 /* Removes the sockets and links that an earlier daemon left. */
 void run_dir_clear(const struct run_dir *run_dir);
 
 /* Makes the socket of a service, listening. *fd is the caller's. Says what is wrong. */
-int run_dir_listen(const struct run_dir *run_dir, const char *service, int *fd);
+int run_dir_listen(const struct run_dir *run_dir, const struct config_service *service, int *fd);
 
 /*
  * Makes the links, when all sockets listen: a server that waits for the daemon sees them appear, and is not refused as it may have

@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
 #include <string.h>
+#include <stdbool.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include <shakeoffd/descriptor.h>
 #include <shakeoffd/server_socket.h>
+
+/* The most that a message can bring (SCM_MAX_FD, include/net/scm.h). */
+#define MAX_DESCRIPTORS 253
 
 union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/*
+ * There is room for every descriptor that can come. Where there is none the kernel closes the rest in recvmmsg(), and that
+ * close() may take as long as the sender wants (descriptor.h).
+ */
+union received_control {
+	char bytes[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
 	struct cmsghdr align;
 };
 
@@ -30,61 +43,80 @@ int server_socket_send(int fd, const struct delivery_message *message, int passe
 	return sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int passed_descriptor(struct msghdr *header)
+/*
+ * The descriptor that came along, -1: none. Whoever sends more than one sends what no server does: then *others is set, and
+ * all of them are closed.
+ */
+static int passed_descriptor(struct msghdr *header, uid_t sender, bool *others)
 {
-	const struct cmsghdr *rights = CMSG_FIRSTHDR(header);
-	int fd = -1;
+	int fds[MAX_DESCRIPTORS], passed = -1;
+	size_t count;
 
-	if (rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
-	    rights->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(rights), sizeof(fd));
-	return fd;
+	*others = false;
+	for (struct cmsghdr *rights = CMSG_FIRSTHDR(header); rights; rights = CMSG_NXTHDR(header, rights)) {
+		if (rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(rights), count * sizeof(int));
+		if (count == 1) {
+			passed = fds[0];
+			continue;
+		}
+		*others = count != 0;
+		for (size_t i = 0; i < count; i++)
+			descriptor_close(fds[i], sender);
+	}
+	return passed;
+}
+
+static bool is_message(const struct mmsghdr *header, const struct server_message *received)
+{
+	return header->msg_len == sizeof(received->message) &&
+	       !(header->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && received->message.version == DELIVERY_VERSION;
 }
 
 /* How many are good, with the first that is not as an invalid one at the end. An empty packet is the end. */
-static int check_messages(const struct mmsghdr *headers, int count, struct server_message *messages)
+static int check_messages(struct mmsghdr *headers, int count, uid_t sender, struct server_message *messages)
 {
+	int good = -1;
+
 	for (int i = 0; i < count; i++) {
-		if (!headers[i].msg_len)
-			return i;
-		if (headers[i].msg_len != sizeof(messages[i].message) ||
-		    headers[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
-		    messages[i].message.version != DELIVERY_VERSION) {
-			messages[i].message.type = SERVER_SOCKET_INVALID;
-			return i + 1;
-		}
+		bool others;
+
+		messages[i].passed_fd = passed_descriptor(&headers[i].msg_hdr, sender, &others);
+		if (good < 0 && !others && is_message(&headers[i], &messages[i]))
+			continue;
+		if (messages[i].passed_fd >= 0)
+			descriptor_close(messages[i].passed_fd, sender);
+		messages[i].passed_fd = -1;
+		messages[i].message.type = SERVER_SOCKET_INVALID;
+		if (good < 0)
+			good = headers[i].msg_len ? i + 1 : i;
 	}
-	return count;
+	return good < 0 ? count : good;
 }
 
-int server_socket_receive(int fd, struct server_message messages[SERVER_SOCKET_BATCH])
+int server_socket_receive(int fd, uid_t sender, struct server_message *messages, int room)
 {
 	struct mmsghdr headers[SERVER_SOCKET_BATCH] = { 0 };
-	union control control[SERVER_SOCKET_BATCH];
+	union received_control control[SERVER_SOCKET_BATCH];
 	struct iovec data[SERVER_SOCKET_BATCH];
-	int received, good;
+	int received;
 
-	for (int i = 0; i < SERVER_SOCKET_BATCH; i++) {
+	for (int i = 0; i < room; i++) {
 		data[i] = (struct iovec){ .iov_base = &messages[i].message, .iov_len = sizeof(messages[i].message) };
 		headers[i].msg_hdr = (struct msghdr){
 			.msg_iov = &data[i],
 			.msg_iovlen = 1,
 			.msg_control = &control[i],
-			/* Not CMSG_SPACE(), which has room for two: of more than one the kernel closes the rest. */
-			.msg_controllen = CMSG_LEN(sizeof(int)),
+			.msg_controllen = sizeof(control[i]),
 		};
 	}
 	do {
-		received = recvmmsg(fd, headers, SERVER_SOCKET_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+		received = recvmmsg(fd, headers, (unsigned int)room, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 		/* A server that left messages of ours unread: said once, before what it had sent itself. */
 	} while (received < 0 && (errno == ECONNRESET || errno == EINTR));
 	if (received < 0)
 		return -errno;
-	for (int i = 0; i < received; i++)
-		messages[i].passed_fd = passed_descriptor(&headers[i].msg_hdr);
-	good = check_messages(headers, received, messages);
-	for (int i = good; i < received; i++)
-		if (messages[i].passed_fd >= 0)
-			close(messages[i].passed_fd);
-	return good;
+	return check_messages(headers, received, sender, messages);
 }

@@ -3,6 +3,8 @@
 #ifndef SHAKEOFF_SERVER_SOCKET_H
 #define SHAKEOFF_SERVER_SOCKET_H
 
+#include <sys/types.h>
+
 #include <common/delivery_protocol.h>
 
 /* passed_fd: -1: none. 0 or a negative errno; -EAGAIN: there is no room in the socket now. */
@@ -17,9 +19,10 @@ struct server_message {
 #define SERVER_SOCKET_INVALID 0 /* the type given to what is no message: wrong length or version */
 
 /*
- * Receives up to SERVER_SOCKET_BATCH messages. Returns how many, 0 at the end of the connection, -EAGAIN when there is none
- * now, or another negative errno. More descriptors than one a message never arrive.
+ * Receives up to `room` messages, SERVER_SOCKET_BATCH at most. Returns how many, 0 at the end of the connection, -EAGAIN when
+ * there is none now, or another negative errno. A message that brings more than one descriptor is invalid. What cannot be
+ * used is closed by descriptor_close() as `sender`'s, never here.
  */
-int server_socket_receive(int fd, struct server_message messages[SERVER_SOCKET_BATCH]);
+int server_socket_receive(int fd, uid_t sender, struct server_message *messages, int room);
 
 #endif
