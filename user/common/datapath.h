@@ -87,9 +87,6 @@ uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex
 /* The same of the tc program at egress, which notes the connections that the host begins. */
 uint32_t datapath_outgoing_id(const struct datapath *datapath, unsigned int ifindex);
 
-/* Whether a tc program still hangs at an interface: one system call, for which CAP_NET_ADMIN is enough. */
-bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id);
-
 enum datapath_hook { DATAPATH_INGRESS, DATAPATH_EGRESS };
 
 /*

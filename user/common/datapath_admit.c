@@ -132,11 +132,6 @@ enum datapath_place datapath_place(unsigned int ifindex, enum datapath_hook hook
 	return DATAPATH_PLACE_GONE;
 }
 
-bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id)
-{
-	return datapath_place(ifindex, DATAPATH_INGRESS, admit_id) != DATAPATH_PLACE_GONE;
-}
-
 void datapath_front(unsigned int ifindex, enum datapath_hook hook, struct datapath_front *front)
 {
 	struct tcx_programs programs;

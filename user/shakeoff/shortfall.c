@@ -51,13 +51,24 @@ static int find_at_daemon(const struct view *view, const struct view_datapath *d
 	return error;
 }
 
-static bool find_kind(enum interface_obstacle obstacle, enum shortfall_kind *kind)
+static bool has_daemon(const struct view *view, uint32_t control_id)
+{
+	uint64_t age_ns;
+
+	for (size_t i = 0; i < view->datapath_count; i++)
+		if (view->datapaths[i].control_id == control_id)
+			return daemon_state(&view->datapaths[i].control, view->now_ns, &age_ns) == DAEMON_ALIVE;
+	return false;
+}
+
+/* What only a daemon brings is not missed where that is what is missing. */
+static bool find_kind(enum interface_obstacle obstacle, bool daemon, enum shortfall_kind *kind)
 {
 	switch (obstacle) {
 	case OBSTACLE_NO_TC: *kind = SHORTFALL_NO_TC; return true;
 	case OBSTACLE_TC_ORDER: *kind = SHORTFALL_TC_ORDER; return true;
 	case OBSTACLE_TC_LOST: *kind = SHORTFALL_TC_LOST; return true;
-	case OBSTACLE_NOT_YET: *kind = SHORTFALL_NOT_YET; return true;
+	case OBSTACLE_NOT_YET: *kind = SHORTFALL_NOT_YET; return daemon;
 	default: return false;
 	}
 }
@@ -85,7 +96,7 @@ static int find_at_interface(const struct view *view, size_t i, struct shortfall
 
 	if (attachment->abi != SHAKEOFF_ABI)
 		return add(shortfalls, SHORTFALL_OTHER_VERSION, attachment->ifname, NULL);
-	if (find_kind(view->obstacles[i], &kind))
+	if (find_kind(view->obstacles[i], has_daemon(view, attachment->control_id), &kind))
 		error = add(shortfalls, kind, attachment->ifname, kind == SHORTFALL_TC_ORDER ? &view->fronts[i] : NULL);
 	return error ? error : find_at_egress(attachment, shortfalls);
 }
