@@ -223,8 +223,10 @@ static __always_inline enum stance listener_stance(const struct walk *walk)
 {
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return STANCE_UNSERVED;
-	if (!listener_is_ready(walk))
+	if (!listener_takes_cookies(walk))
 		return walk->service->engage == SHAKEOFF_ENGAGE_NEVER ? STANCE_PEACE : STANCE_UNSERVED;
+	if (!listener_is_ready(walk))
+		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
 	if (engaged(walk->service, walk->now_ns))
 		return STANCE_ANSWERING;
 	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_PEACE;

@@ -146,12 +146,16 @@ static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct 
 	return assigned;
 }
 
-static __always_inline void count_admission(const struct admission *admission, _Bool assigned)
+static __always_inline void count_admission(const struct __sk_buff *skb, const struct admission *admission,
+					    _Bool assigned)
 {
-	__u32 service_id = admission->service;
+	__u32 service_id = admission->service, ifindex = skb->ifindex;
+	struct shakeoff_admissions *admitted = bpf_map_lookup_elem(&admissions, &ifindex);
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &service_id);
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 
+	if (admitted)
+		__sync_fetch_and_add(&admitted->reached, 1);
 	if (!counters || !service)
 		return;
 	if (assigned)
@@ -221,8 +225,11 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct walk
 static __always_inline int segment_follow(struct __sk_buff *skb, const struct walk *walk,
 					  const struct shakeoff_validated *entry, enum told told)
 {
-	/* Behind its ACK, in order: spared the look-up. */
-	if (told == TOLD_NOTHING && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
+	/*
+	 * Behind its ACK, in order: spared the look-up. Or the ACK itself: while the place is changed two of this program stand at the hook,
+	 * and both may get it.
+	 */
+	if (told != TOLD_WAIT && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
 		return TCX_NEXT;
 	return segment_hold(skb, walk, entry, told);
 }
@@ -285,7 +292,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	assigned = request_assign(skb, &walk, &admission, told != TOLD_ADMIT);
 	if (assigned)
 		conntrack_forget(skb, &packet->flow);
-	count_admission(&admission, assigned);
+	count_admission(skb, &admission, assigned);
 	return TCX_NEXT;
 }
 

@@ -36,6 +36,22 @@ static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 	return SHAKEOFF_SEGMENT_EARLY;
 }
 
+/* Counts an ACK that goes on to the tc program of its interface. A global function: see scratch_get(). */
+__noinline int admission_claimed(void)
+{
+	const struct scratch *scratch = scratch_get();
+	struct shakeoff_admissions *counts;
+	__u32 ifindex;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	ifindex = scratch->recent.ifindex;
+	counts = bpf_map_lookup_elem(&admissions, &ifindex);
+	if (counts)
+		__sync_fetch_and_add(&counts->claimed, 1);
+	return 0;
+}
+
 /* A static function of its own, for the sake of the stack. */
 static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk,
 					      const struct opening *opening, __u64 seen_ns)
@@ -48,6 +64,7 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
+	admission_claimed();
 	route_find(walk->scratch, walk->control);
 	rcv_wscale = offer_wscale(walk->service_id);
 	admission_write(ctx, walk, profile, opening, rcv_wscale);

@@ -34,12 +34,18 @@ static __always_inline _Bool sockets_are_hidden(const struct walk *walk)
 	return recent->has_profile && recent->profile.in_vrf && by_listener(walk);
 }
 
-/* Whether everything is there that answering and admitting need. */
-static __always_inline _Bool listener_is_ready(const struct walk *walk)
+/* Whether everything is there that taking cookies back needs. */
+static __always_inline _Bool listener_takes_cookies(const struct walk *walk)
 {
 	const struct recent *recent = &walk->scratch->recent;
 
 	return recent->has_profile && recent->profile.admits && (walk->control->flags & SHAKEOFF_KEYS_LOADED);
+}
+
+/* Whether SYNs may be answered: what comes back will get to the listening socket. */
+static __always_inline _Bool listener_is_ready(const struct walk *walk)
+{
+	return listener_takes_cookies(walk) && walk->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
 }
 
 /*

@@ -126,6 +126,14 @@ struct {
 } interfaces SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_INTERFACES);
+	__type(key, __u32);
+	__type(value, struct shakeoff_admissions);
+} admissions SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, SHAKEOFF_MAX_ROUTES);

@@ -32,6 +32,7 @@
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
+#define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
 #define SHAKEOFF_MAP_ROUTES4 "routes4"        /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
 #define SHAKEOFF_MAP_ROUTES6 "routes6"        /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
 #define SHAKEOFF_MAP_KEYS "cookie_keys"  /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
@@ -260,7 +261,10 @@ struct shakeoff_control {
 
 	__u64 tsval_secret
 		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
-	__u32 pad2[8];
+	/* For `shakeoff status`: interfaces of the configuration that have no program of this daemon's, and the first of them. */
+	__u32 missing;
+	char missing_name[16]; /* IFNAMSIZ */
+	__u32 pad2[3];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
@@ -451,18 +455,27 @@ struct shakeoff_address6 {
 _Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_address6) == 20,
 	       "hash keys: no hidden padding");
 
+/* Whether what the hook validates gets to listening sockets: what the daemon has found of the tc program of an interface. */
+enum shakeoff_admits {
+	SHAKEOFF_ADMITS_NOTHING, /* there is no tc program, or none that may work */
+	SHAKEOFF_ADMITS,
+	/* For these SYNs are left to the kernel; cookies that are out are still taken, as far as they get there. */
+	SHAKEOFF_ADMITS_BEHIND, /* another program insists on standing before ours, and may let nothing come to it */
+	SHAKEOFF_ADMITS_LOST,   /* ours stands first, but validated ACKs do not come to it */
+};
+
 /*
  * What a SYN-ACK that leaves through an interface offers, as far as listening socket and route say nothing else. Index of `mss` and
  * `hop_limit`: 0 IPv4, 1 IPv6.
  */
 struct shakeoff_interface {
 	__u16 mss[2];
-	__u8 sack;         /* sysctl tcp_sack */
-	__u8 timestamps;   /* sysctl tcp_timestamps != 0 */
-	__u8 ecn;          /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
-	__u8 admits;       /* the tc program is attached: services with the listener handoff can be answered */
-	__u8 in_vrf;       /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
-	__u8 hop_limit[2]; /* time to live and hop limit, where neither socket nor route says otherwise */
+	__u8 sack;       /* sysctl tcp_sack */
+	__u8 timestamps; /* sysctl tcp_timestamps != 0 */
+	__u8 ecn;        /* sysctl tcp_ecn is not 0: a client's ECN is taken up (listener handoff only) */
+	__u8 admits; /* enum shakeoff_admits: services with the listener handoff can be answered, or why they are not */
+	__u8 in_vrf; /* a port of a VRF device: its sockets are bound to that, and the hook does not find them */
+	__u8 hop_limit[2];   /* time to live and hop limit, where neither socket nor route says otherwise */
 	__u8 window_scaling; /* sysctl tcp_window_scaling */
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
@@ -471,6 +484,16 @@ struct shakeoff_interface {
 	__u32 window_space; /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
 };
 _Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
+
+/*
+ * Listener handoff: what came of ACKs that were validated at an interface, counted by the two programs. Both count each once, so the
+ * difference is on its way (microseconds), or was lost on it.
+ */
+struct shakeoff_admissions {
+	__u64 claimed; /* given to the tc program by the hook */
+	__u64 reached; /* seen by the tc program; of a bond's members: at the bond */
+};
+_Static_assert(sizeof(struct shakeoff_admissions) == 16, "no hidden padding");
 
 /* Counted by the hook, per CPU and service. */
 struct shakeoff_service_counters {

@@ -41,7 +41,8 @@ behind() { nsenter --net="/run/netns/$LAB-behind" -- "$@"; }
 
 # The daemon first: it detaches by itself. The lab's end takes the rest with it.
 clean_up() {
-	[ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null
+	# One that a test has stopped takes its signal when it goes on.
+	[ -z "$DAEMON_PID" ] || { kill "$DAEMON_PID" && kill -CONT "$DAEMON_PID"; } 2>/dev/null
 	"$TOP/scripts/lab.sh" down "$LAB" >/dev/null 2>&1
 	wait 2>/dev/null
 	rm -rf "$TMP"

@@ -38,7 +38,8 @@
 
 #include "admit.skel.h"
 
-#define TCX_INGRESS 46 /* BPF_TCX_INGRESS, kernel 6.6 */
+#define TCX_INGRESS 46      /* BPF_TCX_INGRESS, kernel 6.6 */
+#define TCX_FIRST (1u << 3) /* BPF_F_BEFORE, likewise */
 #define TCX_NEXT (-1)
 #define TCX_DROP 2
 #define TCX_REDIRECT 7
@@ -353,6 +354,102 @@ static void the_connection_is_the_clients_and_is_counted(void **state)
 	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_ADMITTED, SHAKEOFF_VALIDATED_ADMITTED);
 }
 
+static void reads(const char *expected)
+{
+	char text[64] = { 0 };
+	struct timeval patience = { .tv_sec = 10 };
+
+	setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(recv(accepted, text, strlen(expected), MSG_WAITALL), strlen(expected));
+	assert_string_equal(text, expected);
+}
+
+static struct shakeoff_admissions admissions(void)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_ADMISSIONS);
+	struct shakeoff_admissions counted = { 0 };
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &harness.ifindex, &counted), 0);
+	return counted;
+}
+
+static void admissions_begin(void)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_ADMISSIONS);
+	const struct shakeoff_admissions none = { 0 };
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &harness.ifindex, &none, BPF_ANY), 0);
+}
+
+static void both_programs_count_an_ack_at_its_interface(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	admissions_begin();
+	connects(&client, &linux_syn);
+	assert_int_equal(admissions().claimed, 1);
+	assert_int_equal(admissions().reached, 1);
+}
+
+/* A program that lets packets pass to the stack, before ours. */
+static void an_ack_that_is_hidden_from_the_tc_program_is_missed(void **state)
+{
+	static const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_link_create_opts, first, .flags = TCX_FIRST);
+	struct client client;
+	int program, link;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	admissions_begin();
+	client_asks(&client, &linux_syn);
+	program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "pass", "GPL", pass, 2, NULL);
+	assert_true(program >= 0);
+	link = bpf_link_create(program, harness.ifindex, TCX_INGRESS, &first);
+	assert_true(link >= 0);
+	wire_send(&client.ack);
+	accepts_nothing();
+	close(link);
+	close(program);
+	assert_int_equal(admissions().claimed, 1);
+	assert_int_equal(admissions().reached, 0);
+}
+
+/* While it goes to the front there are two of it, and both see a packet. */
+static void two_of_the_tc_program_make_one_connection(void **state)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, first, .flags = TCX_FIRST);
+	struct admit *before;
+	struct client client;
+	int link;
+
+	(void)state;
+	listens(&ipv4, ipv4.server);
+	admissions_begin();
+	before = admit;
+	assert_int_equal(load_admit(), 0);
+	link = bpf_link_create(bpf_program__fd(admit->progs.shakeoff_admit), harness.ifindex, TCX_INGRESS, &first);
+	assert_true(link >= 0);
+	client_asks(&client, &linux_syn);
+	client.ack.flags |= PSH;
+	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
+	wire_send(&client.ack);
+	accepts();
+	reads("GET");
+	close(link);
+	admit__destroy(admit);
+	admit = before;
+	assert_int_equal(admissions().claimed, 1);
+	assert_int_equal(admissions().reached, 1);
+	assert_int_equal(counters().unadmitted, 0);
+	assert_int_equal(harness.service->dequeued, 1);
+}
+
 static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
 {
 	static struct frame frame;
@@ -369,16 +466,6 @@ static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
 	/* In a segment with data the timestamps come first. */
 	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) >= 0);
 	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) < 60000);
-}
-
-static void reads(const char *expected)
-{
-	char text[64] = { 0 };
-	struct timeval patience = { .tv_sec = 10 };
-
-	setsockopt(accepted, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	assert_int_equal(recv(accepted, text, strlen(expected), MSG_WAITALL), strlen(expected));
-	assert_string_equal(text, expected);
 }
 
 static void data_with_the_final_ack_is_there_at_once(void **state)
@@ -952,6 +1039,9 @@ static void a_client_that_leaves_its_timestamps_out_is_served_without_options(vo
 
 static const struct CMUnitTest others[] = {
 	TEST(the_connection_is_the_clients_and_is_counted),
+	TEST(both_programs_count_an_ack_at_its_interface),
+	TEST(an_ack_that_is_hidden_from_the_tc_program_is_missed),
+	TEST(two_of_the_tc_program_make_one_connection),
 	TEST(the_servers_numbers_and_clock_go_on_from_the_syn_ack),
 	TEST(data_with_the_final_ack_is_there_at_once),
 	TEST(data_right_behind_the_final_ack_is_there_too),

@@ -272,19 +272,27 @@ static void a_replacement_that_fails_puts_the_foreign_program_back(void **state)
 
 /* -------------------------------------------------------------------------------------------------- the tc program */
 
-#define TCX_INGRESS 46 /* BPF_TCX_INGRESS, kernel 6.6 */
+/* BPF_TCX_INGRESS and so on, kernel 6.6 */
+#define TCX_INGRESS 46
+#define TCX_EGRESS 47
+#define TCX_FIRST (1u << 3)
 
 struct tcx {
 	uint32_t ids[64];
 	uint32_t count;
 };
 
-static struct tcx tcx_at(const char *ifname)
+static struct tcx tcx_of(const char *ifname, int hook)
 {
 	struct tcx tcx = { .count = 64 };
 
-	assert_int_equal(bpf_prog_query(if_nametoindex(ifname), TCX_INGRESS, 0, NULL, tcx.ids, &tcx.count), 0);
+	assert_int_equal(bpf_prog_query(if_nametoindex(ifname), hook, 0, NULL, tcx.ids, &tcx.count), 0);
 	return tcx;
+}
+
+static struct tcx tcx_at(const char *ifname)
+{
+	return tcx_of(ifname, TCX_INGRESS);
 }
 
 static struct datapath *loaded_to_admit(void)
@@ -318,8 +326,9 @@ static void is_pinned(const char *name, const char *ifname, const char *owner)
 }
 
 /* A tc program of somebody else, by a link that goes when it is closed. */
-static int attach_foreign_tcx(const char *ifname, uint32_t *id)
+static int attach_foreign_tcx_at(const char *ifname, int hook, uint32_t flags, uint32_t *id)
 {
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
 	static const struct bpf_insn instructions[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
@@ -329,12 +338,17 @@ static int attach_foreign_tcx(const char *ifname, uint32_t *id)
 	uint32_t size = sizeof(info);
 
 	assert_true(fd >= 0);
-	link = bpf_link_create(fd, if_nametoindex(ifname), TCX_INGRESS, NULL);
+	link = bpf_link_create(fd, if_nametoindex(ifname), hook, &options);
 	assert_true(link >= 0);
 	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
 	*id = info.id;
 	close(fd);
 	return link;
+}
+
+static int attach_foreign_tcx(const char *ifname, uint32_t *id)
+{
+	return attach_foreign_tcx_at(ifname, TCX_INGRESS, 0, id);
 }
 
 /* What `bpftool link detach` does: a pin stays. Without a link as `bpftool net detach` does. */
@@ -434,6 +448,11 @@ static void tc_programs_of_others_stay_and_come_after_ours(void **state)
 	datapath_close(datapath);
 }
 
+static bool admit_is_at(unsigned int ifindex, uint32_t id)
+{
+	return datapath_place(ifindex, DATAPATH_INGRESS, id) != DATAPATH_PLACE_GONE;
+}
+
 static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state)
 {
 	struct datapath *datapath = loaded_to_admit();
@@ -444,19 +463,109 @@ static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state
 	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
 	id = datapath_admit_id(datapath, ifindex);
 	assert_int_equal(id, looked("one").admit_id);
-	assert_true(datapath_admit_is_at(ifindex, id));
-	assert_false(datapath_admit_is_at(if_nametoindex("two"), id));
+	assert_true(admit_is_at(ifindex, id));
+	assert_false(admit_is_at(if_nametoindex("two"), id));
 
 	take_tcx_away("one", id);
-	assert_false(datapath_admit_is_at(ifindex, id));
+	assert_false(admit_is_at(ifindex, id));
 	assert_int_equal(datapath_admit_id(datapath, ifindex), 0);
 
 	succeeds(datapath_admit_attach(datapath, "one", DATAPATH_OWNER_DAEMON));
-	assert_true(datapath_admit_is_at(ifindex, datapath_admit_id(datapath, ifindex)));
+	assert_true(admit_is_at(ifindex, datapath_admit_id(datapath, ifindex)));
 	is_pinned("one", "one", "admit-daemon");
 	succeeds(datapath_detach("one"));
-	assert_false(datapath_admit_is_at(ifindex, id));
-	assert_false(datapath_admit_is_at(ifindex + 1000, id));
+	assert_false(admit_is_at(ifindex, id));
+	assert_false(admit_is_at(ifindex + 1000, id));
+	datapath_close(datapath);
+}
+
+/* By who may be another than who put it there at first. */
+static void goes_to_the_front(enum datapath_owner first, enum datapath_owner again)
+{
+	struct datapath *datapath = loaded_to_admit();
+	const unsigned int ifindex = if_nametoindex("one");
+	struct datapath_front front;
+	uint32_t foreign, before;
+	struct tcx tcx;
+	int link;
+
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, first, false));
+	before = looked("one").admit_id;
+	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_FIRST);
+	link = attach_foreign_tcx_at("one", TCX_INGRESS, TCX_FIRST, &foreign);
+	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_BEHIND);
+	datapath_front(ifindex, DATAPATH_INGRESS, &front);
+	assert_int_equal(front.id, foreign);
+	assert_string_equal(front.name, "foreign");
+
+	succeeds(datapath_admit_to_front(datapath, "one", DATAPATH_INGRESS, again));
+	tcx = tcx_at("one");
+	assert_int_equal(tcx.count, 2);
+	assert_int_equal(tcx.ids[0], looked("one").admit_id);
+	assert_int_equal(tcx.ids[1], foreign);
+	assert_int_not_equal(tcx.ids[0], before);
+	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_GONE);
+	is_pinned("one", "one", again == DATAPATH_OWNER_DAEMON ? "admit-daemon" : "admit-attach");
+	assert_int_equal(tcx_of("one", TCX_EGRESS).count, 1);
+
+	/* It stays without the one that put it there, and goes with the rest. */
+	datapath_close(datapath);
+	assert_int_equal(tcx_at("one").ids[0], tcx.ids[0]);
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_at("one").count, 1);
+	close(link);
+}
+
+static void the_tc_program_goes_to_the_front_again(void **state)
+{
+	(void)state;
+	goes_to_the_front(DATAPATH_OWNER_DAEMON, DATAPATH_OWNER_DAEMON);
+}
+
+static void the_tc_program_of_a_command_goes_to_the_front_again(void **state)
+{
+	(void)state;
+	goes_to_the_front(DATAPATH_OWNER_ATTACH, DATAPATH_OWNER_DAEMON);
+}
+
+static void the_tc_program_without_a_link_goes_to_the_front_again(void **state)
+{
+	(void)state;
+	goes_to_the_front(DATAPATH_OWNER_NETLINK, DATAPATH_OWNER_DAEMON);
+}
+
+static void the_tc_program_at_egress_goes_to_the_front_again(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+	uint32_t foreign, ingress;
+	struct tcx tcx;
+	int link;
+
+	(void)state;
+	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_DAEMON, false));
+	ingress = looked("one").admit_id;
+	link = attach_foreign_tcx_at("one", TCX_EGRESS, TCX_FIRST, &foreign);
+	succeeds(datapath_admit_to_front(datapath, "one", DATAPATH_EGRESS, DATAPATH_OWNER_DAEMON));
+	tcx = tcx_of("one", TCX_EGRESS);
+	assert_int_equal(tcx.count, 2);
+	assert_int_equal(tcx.ids[0], looked("one").outgoing_id);
+	assert_int_equal(tcx.ids[1], foreign);
+	assert_int_equal(tcx_at("one").count, 1);
+	assert_int_equal(looked("one").admit_id, ingress);
+	succeeds(datapath_detach("one"));
+	assert_int_equal(tcx_of("one", TCX_EGRESS).count, 1);
+	close(link);
+	datapath_close(datapath);
+}
+
+static void what_is_not_there_does_not_go_to_the_front(void **state)
+{
+	struct datapath *datapath = loaded_to_admit();
+
+	(void)state;
+	assert_int_equal(datapath_admit_to_front(datapath, "one", DATAPATH_INGRESS, DATAPATH_OWNER_DAEMON), -ENOENT);
+	assert_int_equal(tcx_at("one").count, 0);
+	assert_int_equal(datapath_admit_to_front(datapath, "none", DATAPATH_INGRESS, DATAPATH_OWNER_DAEMON), -ENODEV);
 	datapath_close(datapath);
 }
 
@@ -922,6 +1031,11 @@ int main(void)
 		test(interfaces_that_share_a_datapath_share_its_tc_program),
 		test(tc_programs_of_others_stay_and_come_after_ours),
 		test(a_tc_program_that_was_taken_away_is_missed_and_put_back),
+		test(the_tc_program_goes_to_the_front_again),
+		test(the_tc_program_of_a_command_goes_to_the_front_again),
+		test(the_tc_program_without_a_link_goes_to_the_front_again),
+		test(the_tc_program_at_egress_goes_to_the_front_again),
+		test(what_is_not_there_does_not_go_to_the_front),
 		test(a_program_of_ip_link_gets_the_tc_program_later),
 		test(without_a_link_the_tc_program_stays_and_is_found_too),
 		test(a_replacement_takes_the_old_tc_program_away),

@@ -342,6 +342,49 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 	assert_int_equal(admission_read().flags, ADMISSION_TIMESTAMPS);
 }
 
+/* Where another tc program stands before ours, or ACKs get lost on the way to it. */
+static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shakeoff_admits admits)
+{
+	const struct segment stray = { .seq = 77, .ack = 78, .flags = ACK, .sport = 40002 };
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	profile.admits = admits;
+	interface_set(&profile);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
+	assert_verdict(&stray, SHAKEOFF_STRAY); /* passes: it may be of a handshake of the kernel's */
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_int_equal(admission_read().mss, 1460);
+}
+
+static void behind_another_tc_program_only_cookies_that_are_out_are_taken(void **state)
+{
+	(void)state;
+	syns_are_left_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_BEHIND);
+}
+
+static void where_acks_are_lost_only_cookies_that_are_out_are_taken(void **state)
+{
+	(void)state;
+	syns_are_left_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_LOST);
+}
+
+static void without_a_tc_program_no_cookie_is_taken(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	profile.admits = SHAKEOFF_ADMITS_NOTHING;
+	interface_set(&profile);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+}
+
 /* The MSS that a SYN-ACK of now offers. */
 static uint16_t offered_mss(const struct segment *syn)
 {
@@ -1391,6 +1434,9 @@ int main(void)
 		TEST(ecn_of_a_marked_syn_is_not_taken_up),
 		TEST(a_route_can_ask_for_ecn),
 		TEST(sack_that_has_been_switched_off_since_is_not_used),
+		TEST(behind_another_tc_program_only_cookies_that_are_out_are_taken),
+		TEST(where_acks_are_lost_only_cookies_that_are_out_are_taken),
+		TEST(without_a_tc_program_no_cookie_is_taken),
 		TEST(tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered),
 		TEST(with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter),
 		TEST(data_with_the_final_ack_goes_on_with_it),

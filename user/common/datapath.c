@@ -30,6 +30,7 @@ static const struct map_spec {
 	[MAP_ADDRESSES4] = { SHAKEOFF_MAP_ADDRESSES4, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address4), 4, 0, 0 },
 	[MAP_ADDRESSES6] = { SHAKEOFF_MAP_ADDRESSES6, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address6), 4, 0, 0 },
 	[MAP_INTERFACES] = { SHAKEOFF_MAP_INTERFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_interface), 0, 0 },
+	[MAP_ADMISSIONS] = { SHAKEOFF_MAP_ADMISSIONS, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_admissions), 0, 0 },
 	[MAP_ROUTES4] = { SHAKEOFF_MAP_ROUTES4, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key4),
 			  sizeof(struct shakeoff_route), SHAKEOFF_MAX_ROUTES, BPF_F_NO_PREALLOC },
 	[MAP_ROUTES6] = { SHAKEOFF_MAP_ROUTES6, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key6),
@@ -125,6 +126,7 @@ static struct datapath *datapath_new(void)
 	for (int i = 0; i < MAP_COUNT; i++)
 		datapath->maps[i] = -1;
 	datapath->program = datapath->frags = datapath->admit = datapath->outgoing = -1;
+	datapath->spare_admit = datapath->spare_outgoing = -1;
 	datapath->control = MAP_FAILED;
 	datapath->services = MAP_FAILED;
 	datapath->filters = MAP_FAILED;
@@ -147,6 +149,8 @@ void datapath_close(struct datapath *datapath)
 	cleanup_fd_function(&datapath->frags);
 	cleanup_fd_function(&datapath->admit);
 	cleanup_fd_function(&datapath->outgoing);
+	cleanup_fd_function(&datapath->spare_admit);
+	cleanup_fd_function(&datapath->spare_outgoing);
 	free(datapath);
 }
 

@@ -43,11 +43,12 @@ struct datapath_attachment {
 	uint32_t mtu;
 	uint32_t prog_id;
 	char prog_name[16];
-	bool ours;           /* false: a foreign program */
-	int abi;             /* of ours: its SHAKEOFF_ABI */
-	bool native;         /* driver mode (or offload) rather than generic */
-	uint32_t control_id; /* of ours: id of its control map: equal for interfaces that share a datapath */
-	uint32_t admit_id;   /* id of the tc program at tcx ingress that shares these maps; 0: none */
+	bool ours;            /* false: a foreign program */
+	int abi;              /* of ours: its SHAKEOFF_ABI */
+	bool native;          /* driver mode (or offload) rather than generic */
+	uint32_t control_id;  /* of ours: id of its control map: equal for interfaces that share a datapath */
+	uint32_t admit_id;    /* id of the tc program at tcx ingress that shares these maps; 0: none */
+	uint32_t outgoing_id; /* likewise at egress */
 };
 
 /*
@@ -99,8 +100,37 @@ int datapath_admit_prepare(struct datapath *datapath);
 /* The id of the tc program at an interface that works on this datapath's maps; 0: none. */
 uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex);
 
-/* Whether a tc program still hangs at an interface: one system call, for which CAP_NET_ADMIN is enough. */
-bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id);
+/* The same of the tc program at egress, which notes the connections that the host begins. */
+uint32_t datapath_outgoing_id(const struct datapath *datapath, unsigned int ifindex);
+
+enum datapath_hook { DATAPATH_INGRESS, DATAPATH_EGRESS };
+
+/*
+ * Where a program stands among the tc programs of a hook. Programs run in order, and one that does not go on to the next (TCX_PASS,
+ * TCX_DROP, TCX_REDIRECT) hides the packet from those behind it. Filters of tc (clsact) come after all of these.
+ */
+enum datapath_place {
+	DATAPATH_PLACE_GONE,
+	DATAPATH_PLACE_BEHIND, /* another stands before it */
+	DATAPATH_PLACE_FIRST,
+};
+
+/* One system call, for which CAP_NET_ADMIN is enough. What cannot be found out is taken for FIRST: nothing follows of it. */
+enum datapath_place datapath_place(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id);
+
+/* The program that stands before all others at a hook. */
+struct datapath_front {
+	uint32_t id; /* 0: there is none */
+	char name[16];
+};
+void datapath_front(unsigned int ifindex, enum datapath_hook hook, struct datapath_front *front);
+
+/*
+ * Puts the tc program of a hook, which hangs there already, before all others. It is a second instance of it that goes there, and only
+ * then the first goes: no packet meets neither. What is as in datapath_admit_attach(); both ids of the interface may be others then.
+ */
+int datapath_admit_to_front(struct datapath *datapath, const char *ifname, enum datapath_hook hook,
+			    enum datapath_owner owner);
 
 /* Whether this kernel can complete handshakes into listening sockets at all. */
 bool datapath_can_admit(void);
@@ -142,6 +172,9 @@ int datapath_address_each(struct datapath *datapath,
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface);
 int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct shakeoff_interface *interface);
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex);
+
+/* What was counted of ACKs that were validated at an interface, since it was first set. */
+int datapath_admissions(struct datapath *datapath, uint32_t ifindex, struct shakeoff_admissions *admissions);
 
 /*
  * What routes say (shakeoff/route.h). datapath_routes_announce() tells the hook whether it has to look them up: with true after the

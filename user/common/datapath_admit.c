@@ -2,6 +2,7 @@
 /* The tc programs at the tcx hooks of interfaces: found, put beside the XDP program, taken away. */
 #include <bpf/btf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -108,17 +109,43 @@ uint32_t datapath_admit_id(const struct datapath *datapath, unsigned int ifindex
 	return admit_find(ifindex, datapath->control_id);
 }
 
-bool datapath_admit_is_at(unsigned int ifindex, uint32_t admit_id)
+uint32_t datapath_outgoing_id(const struct datapath *datapath, unsigned int ifindex)
+{
+	return outgoing_find(ifindex, datapath->control_id);
+}
+
+static int tcx_hook(enum datapath_hook hook)
+{
+	return hook == DATAPATH_INGRESS ? TCX_INGRESS : TCX_EGRESS;
+}
+
+enum datapath_place datapath_place(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id)
 {
 	struct tcx_programs programs = { .count = TCX_PROGRAMS_MAX };
 
 	/* It is gone with its interface; of what else may fail nothing follows. */
-	if (bpf_prog_query(ifindex, TCX_INGRESS, 0, NULL, programs.ids, &programs.count))
-		return errno != ENODEV;
+	if (bpf_prog_query(ifindex, tcx_hook(hook), 0, NULL, programs.ids, &programs.count))
+		return errno == ENODEV ? DATAPATH_PLACE_GONE : DATAPATH_PLACE_FIRST;
 	for (uint32_t i = 0; i < programs.count; i++)
-		if (programs.ids[i] == admit_id)
-			return true;
-	return false;
+		if (programs.ids[i] == prog_id)
+			return i ? DATAPATH_PLACE_BEHIND : DATAPATH_PLACE_FIRST;
+	return DATAPATH_PLACE_GONE;
+}
+
+void datapath_front(unsigned int ifindex, enum datapath_hook hook, struct datapath_front *front)
+{
+	struct tcx_programs programs;
+	struct program program = { 0 };
+	cleanup_fd int fd = -1;
+
+	*front = (struct datapath_front){ 0 };
+	tcx_query(ifindex, tcx_hook(hook), &programs);
+	if (!programs.count)
+		return;
+	front->id = programs.ids[0];
+	fd = program_by_id(front->id);
+	if (fd >= 0 && !program_read(fd, &program))
+		snprintf(front->name, sizeof(front->name), "%s", program.name);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- remove */
@@ -195,10 +222,34 @@ static int admit_load(struct datapath *datapath)
 	return result < 0 ? result : 0;
 }
 
+/*
+ * Loads a second instance of both programs: of two instances one stands in front of an interface while the other, behind, is taken away.
+ * It is loaded with the first one, as a daemon that has given up its privileges cannot load it later.
+ */
+static int spare_load(struct datapath *datapath)
+{
+	int admit = datapath->admit, outgoing = datapath->outgoing, result;
+
+	if (datapath->spare_admit >= 0 && datapath->spare_outgoing >= 0)
+		return 0;
+	datapath->admit = datapath->outgoing = -1;
+	result = admit_load(datapath);
+	datapath->spare_admit = datapath->admit;
+	datapath->spare_outgoing = datapath->outgoing;
+	datapath->admit = admit;
+	datapath->outgoing = outgoing;
+	return result;
+}
+
 int datapath_admit_prepare(struct datapath *datapath)
 {
+	int result;
+
 	detail_clear();
-	return datapath_can_admit() ? admit_load(datapath) : -EOPNOTSUPP;
+	if (!datapath_can_admit())
+		return -EOPNOTSUPP;
+	result = admit_load(datapath);
+	return result ? result : spare_load(datapath);
 }
 
 static int tcx_attach(int program, const struct link_entry *interface, enum datapath_owner owner, bool by_link)
@@ -269,4 +320,117 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 	if (result)
 		bpffs_tidy();
 	return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ move */
+
+static uint32_t id_of_program(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+/* One that is attached, with what holds it there: found before its pin is given to another. */
+struct attached {
+	int program;
+	int found; /* 0: by link; -ENOENT: without one */
+	struct hook_link link;
+};
+
+static int attached_find(unsigned int ifindex, uint32_t prog_id, struct attached *attached)
+{
+	attached->program = program_by_id(prog_id);
+	if (attached->program < 0)
+		return -errno;
+	attached->found = link_find(HOOK_TCX, ifindex, prog_id, &attached->link);
+	if (!attached->found || attached->found == -ENOENT)
+		return 0;
+	close(attached->program);
+	return attached->found;
+}
+
+/* Gone in the meantime is as good. */
+static int attached_remove(struct attached *attached, unsigned int ifindex, int hook)
+{
+	int result = 0;
+
+	if (!attached->found)
+		result = link_remove(&attached->link);
+	else if (bpf_prog_detach2(attached->program, (int)ifindex, hook) && errno != ENOENT)
+		result = -errno;
+	close(attached->program);
+	return result;
+}
+
+static void attached_leave(struct attached *attached)
+{
+	if (!attached->found)
+		close(attached->link.fd);
+	close(attached->program);
+}
+
+/* Attaches the instance that is not attached here, `before`, yet: the kernel has a program only once at a hook. */
+static int tcx_attach_again(struct datapath *datapath, const struct link_entry *interface, enum datapath_hook hook,
+			    enum datapath_owner owner, uint32_t before, uint32_t *id)
+{
+	int program = hook == DATAPATH_INGRESS ? datapath->admit : datapath->outgoing, result;
+	bool by_link;
+
+	*id = id_of_program(program);
+	if (*id == before) {
+		program = hook == DATAPATH_INGRESS ? datapath->spare_admit : datapath->spare_outgoing;
+		*id = id_of_program(program);
+	}
+	if (!*id)
+		return -errno;
+	if (hook == DATAPATH_EGRESS)
+		return bpf_prog_attach(program, (int)interface->ifindex, TCX_EGRESS, TCX_FIRST) ? -errno : 0;
+	result = bpffs_prepare(owner, &by_link);
+	return result ? result : tcx_attach(program, interface, owner, by_link);
+}
+
+/* Those of ours that are left of earlier: none, unless taking one away has failed. */
+static int tcx_remove_but(unsigned int ifindex, int hook, uint32_t control_id, uint32_t but)
+{
+	struct tcx_programs programs;
+	int result = 0;
+
+	tcx_query(ifindex, hook, &programs);
+	for (uint32_t i = 0; i < programs.count && result >= 0; i++)
+		if (programs.ids[i] != but && program_uses(programs.ids[i], control_id))
+			result = tcx_remove_ours(ifindex, hook, programs.ids[i]);
+	return result < 0 ? result : 0;
+}
+
+int datapath_admit_to_front(struct datapath *datapath, const char *ifname, enum datapath_hook hook,
+			    enum datapath_owner owner)
+{
+	struct link_entry interface;
+	struct attached before;
+	uint32_t id;
+	int result;
+
+	detail_clear();
+	if (!datapath_can_admit())
+		return -EOPNOTSUPP;
+	result = link_get(ifname, &interface);
+	if (result)
+		return result;
+	id = tcx_find(interface.ifindex, tcx_hook(hook), datapath->control_id);
+	if (!id)
+		return -ENOENT;
+	result = attached_find(interface.ifindex, id, &before);
+	if (result)
+		return result;
+	result = datapath_admit_prepare(datapath);
+	if (!result)
+		result = tcx_attach_again(datapath, &interface, hook, owner, id, &id);
+	if (result) {
+		attached_leave(&before);
+		return result;
+	}
+	result = attached_remove(&before, interface.ifindex, tcx_hook(hook));
+	return result ? result : tcx_remove_but(interface.ifindex, tcx_hook(hook), datapath->control_id, id);
 }

@@ -62,6 +62,8 @@ static int attachment_read(const struct link_entry *link, struct datapath_attach
 		return -ENOENT;
 	if (chosen.ours)
 		chosen.admit_id = admit_find(chosen.ifindex, chosen.control_id);
+	if (chosen.ours)
+		chosen.outgoing_id = outgoing_find(chosen.ifindex, chosen.control_id);
 	*attachment = chosen;
 	return 0;
 }

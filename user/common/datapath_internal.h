@@ -19,6 +19,7 @@ enum map {
 	MAP_ADDRESSES4,
 	MAP_ADDRESSES6,
 	MAP_INTERFACES,
+	MAP_ADMISSIONS,
 	MAP_ROUTES4,
 	MAP_ROUTES6,
 	MAP_KEYS,
@@ -44,6 +45,7 @@ struct datapath {
 	int frags;    /* the xdp.frags program, loaded when an interface needs it; -1 before */
 	int admit;    /* the tc program at ingress, likewise */
 	int outgoing; /* the one at egress */
+	int spare_admit, spare_outgoing; /* the same programs once more, to go to the front with; or -1 */
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;

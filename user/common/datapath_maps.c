@@ -152,6 +152,11 @@ int datapath_address_each(struct datapath *datapath,
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface)
 {
+	const struct shakeoff_admissions none = { 0 };
+
+	/* What has been counted there stays. */
+	if (bpf_map_update_elem(datapath->maps[MAP_ADMISSIONS], &ifindex, &none, BPF_NOEXIST) && errno != EEXIST)
+		return -errno;
 	return changed(datapath, map_set(datapath, MAP_INTERFACES, &ifindex, interface));
 }
 
@@ -162,7 +167,13 @@ int datapath_interface_get(struct datapath *datapath, uint32_t ifindex, struct s
 
 int datapath_interface_remove(struct datapath *datapath, uint32_t ifindex)
 {
+	map_remove(datapath, MAP_ADMISSIONS, &ifindex);
 	return changed(datapath, map_remove(datapath, MAP_INTERFACES, &ifindex));
+}
+
+int datapath_admissions(struct datapath *datapath, uint32_t ifindex, struct shakeoff_admissions *admissions)
+{
+	return map_get(datapath, MAP_ADMISSIONS, &ifindex, admissions);
 }
 
 int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key)

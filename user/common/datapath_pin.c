@@ -281,11 +281,20 @@ int link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hoo
 	return errno == ENOENT ? -ENOENT : -errno;
 }
 
+/* It may be another link's since: one that took its place. */
+static bool is_pinned_as(const char *path, int link)
+{
+	cleanup_fd int pinned = bpf_obj_get(path);
+	struct bpf_link_info info, other;
+
+	return pinned >= 0 && !link_info(link, &info) && !link_info(pinned, &other) && info.id == other.id;
+}
+
 int link_remove(struct hook_link *link)
 {
 	int result = bpf_link_detach(link->fd) ? -errno : 0;
 
-	if (!result && *link->pin)
+	if (!result && *link->pin && is_pinned_as(link->pin, link->fd))
 		unlink(link->pin);
 	close(link->fd);
 	return result;

@@ -77,6 +77,10 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 	  "the daemon's configuration does not name the interface, or the daemon has lost it: its log says more")      \
 	X(OBSTACLE_NO_TC, "no_tc", "no: no tc program",                                                                \
 	  "the XDP program has no tc program beside it: `shakeoff attach IFACE`, or shakeoffd, puts it there")         \
+	X(OBSTACLE_TC_ORDER, "tc_order", "no: not first",                                                               \
+	  "another tc program stands before ours, and may let nothing come to it: SYNs are left to the kernel")         \
+	X(OBSTACLE_TC_LOST, "tc_lost", "no: ACKs are lost",                                                             \
+	  "validated ACKs do not come to the tc program, though it stands first: SYNs are left to the kernel for a while") \
 	X(OBSTACLE_NOT_YET, "not_yet", "not yet", "the daemon has not taken the interface up yet")                     \
 	X(OBSTACLE_DOWN, "down", "no: it is down", "the interface is down, or has no carrier: nothing comes in")
 /* clang-format on */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/text.h"
 #include "shakeoff/output.h"
 #include "shakeoff/service_list.h"
+#include "shakeoff/shortfall.h"
 #include "shakeoff/view.h"
 
 static const char *owner_name(const struct datapath_attachment *attachment)
@@ -355,7 +358,20 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	return STATUS_OK;
 }
 
-static int print_people(const struct view *view, const struct options *options)
+static void print_shortfalls(const struct shortfalls *shortfalls)
+{
+	char sentence[SHORTFALL_SENTENCE];
+
+	if (!shortfalls->count)
+		return;
+	printf("\n%sProtection is less than configured:%s\n", colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+	for (size_t i = 0; i < shortfalls->count; i++) {
+		shortfall_sentence(&shortfalls->list[i], sentence, sizeof(sentence));
+		printf("  %s\n", sentence);
+	}
+}
+
+static int print_people(const struct view *view, const struct options *options, const struct shortfalls *shortfalls)
 {
 	int status = STATUS_OK;
 
@@ -371,6 +387,7 @@ static int print_people(const struct view *view, const struct options *options)
 		print_daemon(view, datapath);
 		status = print_services(view, datapath, options->all);
 	}
+	print_shortfalls(shortfalls);
 	return status;
 }
 
@@ -389,6 +406,8 @@ static json_t *interface_json(const struct datapath_attachment *attachment, enum
 		json_object_set_new(object, "datapath", json_integer(attachment->control_id));
 		json_object_set_new(object, "admit_id",
 				    attachment->admit_id ? json_integer(attachment->admit_id) : json_null());
+		json_object_set_new(object, "outgoing_id",
+				    attachment->outgoing_id ? json_integer(attachment->outgoing_id) : json_null());
 		json_object_set_new(object, "admits", json_boolean(!obstacle));
 		json_object_set_new(object, "why", json_string(obstacle_table[obstacle].name));
 	}
@@ -504,7 +523,24 @@ static json_t *datapath_json(const struct view *view, const struct view_datapath
 			 (json_int_t)datapath->control.rings, "services", services);
 }
 
-static int print_json(const struct view *view, const char *ifname)
+static json_t *shortfalls_json(const struct shortfalls *shortfalls)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < shortfalls->count; i++) {
+		const struct shortfall *shortfall = &shortfalls->list[i];
+		char sentence[SHORTFALL_SENTENCE];
+
+		shortfall_sentence(shortfall, sentence, sizeof(sentence));
+		json_array_append_new(
+			array, json_pack("{s:s, s:s, s:s, s:I, s:s}", "name", shortfall_name(shortfall->kind),
+					 "interfaces", shortfall->interfaces, "help", sentence, "program_id",
+					 (json_int_t)shortfall->front.id, "program_name", shortfall->front.name));
+	}
+	return array;
+}
+
+static int print_json(const struct view *view, const char *ifname, const struct shortfalls *shortfalls)
 {
 	json_t *interfaces = json_array(), *datapaths = json_array();
 
@@ -513,18 +549,26 @@ static int print_json(const struct view *view, const char *ifname)
 			json_array_append_new(interfaces, interface_json(&view->attachments[i], view->obstacles[i]));
 	for (size_t i = 0; i < view->datapath_count; i++)
 		json_array_append_new(datapaths, datapath_json(view, &view->datapaths[i]));
-	return json_print(json_pack("{s:o, s:o}", "interfaces", interfaces, "datapaths", datapaths));
+	return json_print(json_pack("{s:b, s:o, s:o, s:o}", "as_configured", !shortfalls->count, "shortfalls",
+				    shortfalls_json(shortfalls), "interfaces", interfaces, "datapaths", datapaths));
 }
 
 static int status(const struct options *options)
 {
+	struct shortfalls shortfalls = { 0 };
 	struct view view;
 	int result = view_open(&view, "status", options->ifname);
 
-	if (!result)
-		result = options->json ? print_json(&view, options->ifname) : print_people(&view, options);
+	if (!result && shortfalls_find(&view, options->ifname, &shortfalls))
+		result = command_fail("status", NULL, -ENOMEM);
+	else if (!result)
+		result = options->json ? print_json(&view, options->ifname, &shortfalls) :
+					 print_people(&view, options, &shortfalls);
 	else if (view.attachment_count && !options->ifname && !options->json)
 		print_interfaces(&view, NULL); /* what is there instead */
+	if (!result && shortfalls.count)
+		result = STATUS_FAILURE;
+	free(shortfalls.list);
 	view_close(&view);
 	return result;
 }
@@ -548,7 +592,12 @@ const struct command command_status = {
 		"\n"
 		"Services in a flood come first, those in peace last, and configured services before discovered ones.\n"
 		"Without --all at most 50 are listed. To listeners: whether the tc program, which gives connections to\n"
-		"listening sockets, works there.\n",
+		"listening sockets, works there.\n"
+		"\n"
+		"Exit status: 0: everything is as configured; 1: protection is less than configured, and the last lines say\n"
+		"why: an XDP program or a tc program is missing, another tc program stands before shakeoff's, an interface of\n"
+		"the configuration is missing, or the daemon does not run; 2: wrong arguments. With --json: as_configured,\n"
+		"shortfalls.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
 	.run = status,
 };

@@ -240,6 +240,11 @@ static enum interface_obstacle find_obstacle(const struct view *view, struct vie
 		return why_unknown(datapath);
 	if (!attachment->admit_id)
 		return OBSTACLE_NO_TC;
+	if (profile.admits == SHAKEOFF_ADMITS_BEHIND ||
+	    datapath_place(attachment->ifindex, DATAPATH_INGRESS, attachment->admit_id) == DATAPATH_PLACE_BEHIND)
+		return OBSTACLE_TC_ORDER;
+	if (profile.admits == SHAKEOFF_ADMITS_LOST)
+		return OBSTACLE_TC_LOST;
 	if (!profile.admits)
 		return OBSTACLE_NOT_YET;
 	return device && !device->up ? OBSTACLE_DOWN : OBSTACLE_NONE;
@@ -389,7 +394,8 @@ int view_open(struct view *view, const char *what, const char *ifname)
 		return command_fail(what, NULL, result);
 	view->datapaths = calloc(view->attachment_count + 1, sizeof(*view->datapaths));
 	view->obstacles = calloc(view->attachment_count + 1, sizeof(*view->obstacles));
-	if (!view->datapaths || !view->obstacles)
+	view->fronts = calloc(view->attachment_count + 1, sizeof(*view->fronts));
+	if (!view->datapaths || !view->obstacles || !view->fronts)
 		return command_fail(what, NULL, -ENOMEM);
 	result = topology_read(&view->topology);
 	if (result)
@@ -404,6 +410,8 @@ int view_open(struct view *view, const char *what, const char *ifname)
 		result = add_datapath(view, attachment, &view->obstacles[i]);
 		if (result && result != -ENOENT) /* detached in the meantime */
 			return command_fail(what, attachment->ifname, result);
+		if (view->obstacles[i] == OBSTACLE_TC_ORDER)
+			datapath_front(attachment->ifindex, DATAPATH_INGRESS, &view->fronts[i]);
 	}
 	for (size_t i = 0; i < view->datapath_count; i++)
 		find_elsewhere(view, &view->datapaths[i]);
@@ -421,6 +429,7 @@ void view_close(struct view *view)
 	}
 	free(view->datapaths);
 	free(view->obstacles);
+	free(view->fronts);
 	topology_free(&view->topology);
 	free(view->attachments);
 	*view = (struct view){ 0 };

@@ -100,6 +100,7 @@ static void adopt(struct interface *interface, const struct datapath_attachment 
 	interface->ifindex = found->ifindex;
 	interface->mtu = found->mtu;
 	interface->admit_id = may_admit(interface) ? found->admit_id : 0;
+	interface->outgoing_id = interface->admit_id ? found->outgoing_id : 0;
 	if (!datapath_owner(found->ifname, &owner))
 		interface->detach = owner == DATAPATH_OWNER_DAEMON;
 }
@@ -404,6 +405,20 @@ static int set_profile(const struct interfaces *interfaces, struct interface *in
 	return error;
 }
 
+static enum shakeoff_admits admits(const struct interface *interface)
+{
+	if (!interface->admit_id)
+		return SHAKEOFF_ADMITS_NOTHING;
+	if (interface->order[DATAPATH_INGRESS].contested)
+		return SHAKEOFF_ADMITS_BEHIND;
+	return interface->stalled ? SHAKEOFF_ADMITS_LOST : SHAKEOFF_ADMITS;
+}
+
+bool interface_admits(const struct interface *interface)
+{
+	return admits(interface) == SHAKEOFF_ADMITS;
+}
+
 static int publish_profile(const struct interfaces *interfaces, struct interface *interface)
 {
 	/* For one that came since the devices were read; it is done again when they are. */
@@ -413,7 +428,7 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 	int error;
 
 	profile_fill(device ? device : &fallback, interfaces->sysctls, &profile);
-	profile.admits = interface->admit_id != 0;
+	profile.admits = admits(interface);
 	profile.in_vrf = interface->in_vrf;
 	profile.vlans = interface->vlans;
 	if (!memcmp(&profile, &interface->profile, sizeof(profile)))
@@ -452,15 +467,16 @@ static int attach(struct interfaces *interfaces, struct interface *interface)
 	return 0;
 }
 
-/* At once: what is answered from now on could not be admitted. */
-static void withdraw_admission(const struct interfaces *interfaces, struct interface *interface)
+/* At once: what is answered from now on could not be admitted, or can be again. */
+static void publish_admission(struct interfaces *interfaces, struct interface *interface)
 {
 	struct shakeoff_interface profile = interface->profile;
 	int error;
 
-	if (!profile.admits)
+	if (!profile.mss[0] || profile.admits == admits(interface))
 		return;
-	profile.admits = 0;
+	interfaces->changed = true;
+	profile.admits = admits(interface);
 	error = set_profile(interfaces, interface, &profile);
 	if (error)
 		log_warn_limited("interface %s: what it offers could not be published: %s", interface->name,
@@ -472,25 +488,83 @@ static int put_admit(struct interfaces *interfaces, struct interface *interface,
 	struct datapath *datapath = interfaces->datapaths[interface->datapath];
 	int error = -EOPNOTSUPP;
 
-	*id = 0;
+	*id = interface->outgoing_id = 0;
 	if (may_admit(interface))
 		error = datapath_admit_attach(datapath, interface->name, DATAPATH_OWNER_DAEMON);
-	if (!error)
-		*id = datapath_admit_id(datapath, interface->ifindex);
+	if (error == -EOPNOTSUPP)
+		return error;
+	*id = error ? 0 : datapath_admit_id(datapath, interface->ifindex);
+	interface->outgoing_id = *id ? datapath_outgoing_id(datapath, interface->ifindex) : 0;
 	return error;
+}
+
+static const char *front_name(const struct datapath_front *front)
+{
+	return *front->name ? front->name : "without a name";
+}
+
+static void put_to_front(struct interfaces *interfaces, struct interface *interface, enum datapath_hook hook)
+{
+	struct datapath *datapath = interfaces->datapaths[interface->datapath];
+	const char *where = hook == DATAPATH_INGRESS ? "ingress" : "egress";
+	struct datapath_front front;
+	int error;
+
+	interface->to_front[hook] = false;
+	datapath_front(interface->ifindex, hook, &front);
+	error = datapath_admit_to_front(datapath, interface->name, hook, DATAPATH_OWNER_DAEMON);
+	interface->admit_id = datapath_admit_id(datapath, interface->ifindex);
+	interface->outgoing_id = datapath_outgoing_id(datapath, interface->ifindex);
+	interfaces->changed = true; /* the self-test has met the other program, perhaps */
+	if (error)
+		log_warn_limited(
+			"interface %s: the tc program %s (id %u) stands before shakeoff's at %s, and that could not be changed: %s",
+			interface->name, front_name(&front), front.id, where, strerror(-error));
+	else
+		log_warn_limited(
+			"interface %s: the tc program %s (id %u) stood before shakeoff's at %s, which is first again",
+			interface->name, front_name(&front), front.id, where);
+}
+
+/* Changes of what becomes of the interface's SYNs. */
+static void say_admission(struct interface *interface)
+{
+	enum shakeoff_admits now = admits(interface), before = interface->said;
+	struct datapath_front front;
+
+	interface->said = now;
+	if (now == before)
+		return;
+	if (now == SHAKEOFF_ADMITS_BEHIND) {
+		datapath_front(interface->ifindex, DATAPATH_INGRESS, &front);
+		log_warn(
+			"interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that listen are left to the "
+			"kernel there until it is gone",
+			interface->name, front_name(&front), front.id);
+	} else if (now == SHAKEOFF_ADMITS_LOST) {
+		log_warn(
+			"interface %s: ACKs that are validated do not come to the tc program: servers that listen are left to the kernel "
+			"there; it is tried again in %llu s",
+			interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
+	} else if (now == SHAKEOFF_ADMITS && before != SHAKEOFF_ADMITS_NOTHING) {
+		log_info("interface %s: servers that listen are answered for again", interface->name);
+	}
 }
 
 /* Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff alone. */
 static void admit(struct interfaces *interfaces, struct interface *interface)
 {
 	uint32_t before = interface->admit_id;
-	bool lost = before && !datapath_admit_is_at(interface->ifindex, before);
+	bool lost = before && datapath_place(interface->ifindex, DATAPATH_INGRESS, before) == DATAPATH_PLACE_GONE;
 	int error = put_admit(interfaces, interface, &interface->admit_id);
 
 	interfaces->changed |= lost || before != interface->admit_id;
-	if (!interface->admit_id)
-		withdraw_admission(interfaces, interface);
-	else if (lost)
+	publish_admission(interfaces, interface);
+	for (enum datapath_hook hook = DATAPATH_INGRESS; hook <= DATAPATH_EGRESS && interface->admit_id; hook++)
+		if (interface->to_front[hook])
+			put_to_front(interfaces, interface, hook);
+	say_admission(interface);
+	if (interface->admit_id && lost)
 		log_warn_limited("interface %s: the tc program was taken away, and has been put back", interface->name);
 	if (error && error != -EOPNOTSUPP) {
 		const char *detail = datapath_detail();
@@ -499,6 +573,29 @@ static void admit(struct interfaces *interfaces, struct interface *interface)
 			"interface %s: the tc program could not be attached, so servers that listen are left to the "
 			"kernel there: %s%s%s",
 			interface->name, strerror(-error), *detail ? ": " : "", detail);
+	}
+}
+
+/* For `shakeoff status`, which does not read the configuration. */
+static void publish_missing(const struct interfaces *interfaces)
+{
+	char name[IFNAMSIZ] = "";
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < interfaces->count && !interfaces->all; i++) {
+		const struct interface *interface = &interfaces->list[i];
+
+		if (interface->ifindex)
+			continue;
+		if (!count++)
+			memcpy(name, interface->configured, sizeof(name));
+	}
+	for (size_t i = 0; i < interfaces->datapath_count; i++) {
+		struct shakeoff_control *control = datapath_control(interfaces->datapaths[i]);
+
+		_Static_assert(sizeof(control->missing_name) == sizeof(name), "names of interfaces");
+		memcpy(control->missing_name, name, sizeof(name));
+		__atomic_store_n(&control->missing, count, __ATOMIC_RELEASE);
 	}
 }
 
@@ -525,6 +622,7 @@ int interfaces_attach(struct interfaces *interfaces)
 		say_mode(interface);
 	}
 	note_devices(interfaces); /* a bond's program has come to its members only now */
+	publish_missing(interfaces);
 	return interfaces_profile(interfaces);
 }
 
@@ -541,7 +639,11 @@ static void forget(struct interfaces *interfaces, struct interface *interface)
 	interface->members = NULL;
 	interface->member_count = 0;
 	interfaces->changed |= interface->admit_id != 0;
-	interface->admit_id = 0;
+	interface->admit_id = interface->outgoing_id = 0;
+	memset(interface->order, 0, sizeof(interface->order));
+	interface->flow = (struct tc_flow){ 0 };
+	interface->stalled = false;
+	interface->said = SHAKEOFF_ADMITS_NOTHING;
 	memset(&interface->profile, 0, sizeof(interface->profile));
 }
 
@@ -573,8 +675,11 @@ static void refuse(struct interfaces *interfaces, const struct datapath_attachme
 /* Somebody has taken the program away, or put another in its place: it is not for us to undo that. */
 static void lose(struct interfaces *interfaces, struct interface *interface, const struct datapath_attachment *instead)
 {
-	if (interface->admit_id)
-		log_warn("interface %s has lost the program of this daemon", interface->name);
+	if (interface->profile.mss[0] && instead)
+		log_warn("interface %s has lost the program of this daemon: %s (id %u) is there instead",
+			 interface->name, instead->prog_name, instead->prog_id);
+	else if (interface->profile.mss[0])
+		log_warn("interface %s has lost the program of this daemon: it was taken away", interface->name);
 	forget(interfaces, interface);
 	interface->detach = false;
 	interface->ifindex = 0; /* no profile, until our program is there again */
@@ -771,6 +876,7 @@ void interfaces_refresh(struct interfaces *interfaces)
 		take_up_new(interfaces);
 	}
 	note_devices(interfaces); /* what was done to them by now */
+	publish_missing(interfaces);
 	interfaces_profile(interfaces);
 }
 
@@ -800,15 +906,57 @@ bool interfaces_look(struct interfaces *interfaces)
 	return interfaces->programs != before;
 }
 
-bool interfaces_lost_admission(const struct interfaces *interfaces)
+/* At a bond the members' hook gives to the bond's tc program. */
+static void count_admissions(const struct interfaces *interfaces, const struct interface *interface,
+			     struct shakeoff_admissions *sum)
 {
-	for (size_t i = 0; i < interfaces->count; i++) {
-		const struct interface *interface = &interfaces->list[i];
+	struct datapath *datapath = interfaces->datapaths[interface->datapath];
+	struct shakeoff_admissions at;
 
-		if (interface->admit_id && !datapath_admit_is_at(interface->ifindex, interface->admit_id))
-			return true;
+	if (datapath_admissions(datapath, interface->ifindex, sum))
+		*sum = (struct shakeoff_admissions){ 0 };
+	for (size_t i = 0; i < interface->member_count; i++)
+		if (!datapath_admissions(datapath, interface->members[i], &at))
+			sum->claimed += at.claimed;
+}
+
+static void watch_flow(const struct interfaces *interfaces, struct interface *interface, uint64_t now_ns)
+{
+	struct shakeoff_admissions counted;
+
+	count_admissions(interfaces, interface, &counted);
+	/* While another stands before ours, that is the reason. */
+	if (interface->order[DATAPATH_INGRESS].contested || !interface->order[DATAPATH_INGRESS].first_ns)
+		interface->flow = (struct tc_flow){ .seen = counted };
+	interface->stalled = tc_flow_look(&interface->flow, &counted, now_ns);
+}
+
+/* Returns whether something is to be done for which it takes privileges. */
+static bool watch(struct interfaces *interfaces, struct interface *interface, uint64_t now_ns)
+{
+	const uint32_t ids[] = { [DATAPATH_INGRESS] = interface->admit_id, [DATAPATH_EGRESS] = interface->outgoing_id };
+	bool wanted = false;
+
+	for (enum datapath_hook hook = DATAPATH_INGRESS; hook <= DATAPATH_EGRESS; hook++) {
+		enum datapath_place place = ids[hook] ? datapath_place(interface->ifindex, hook, ids[hook]) :
+							DATAPATH_PLACE_FIRST;
+
+		interface->to_front[hook] = tc_order_look(&interface->order[hook], place, now_ns);
+		wanted |= interface->to_front[hook] || place == DATAPATH_PLACE_GONE;
 	}
-	return false;
+	watch_flow(interfaces, interface, now_ns);
+	publish_admission(interfaces, interface);
+	return wanted || interface->said != admits(interface);
+}
+
+bool interfaces_watch(struct interfaces *interfaces, uint64_t now_ns)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->list[i].admit_id)
+			wanted |= watch(interfaces, &interfaces->list[i], now_ns);
+	return wanted;
 }
 
 void interfaces_detach(struct interfaces *interfaces, bool only_new)

@@ -16,6 +16,7 @@
 #include <common/device.h>
 #include <shakeoffd/devices.h>
 #include <shakeoffd/sysctls.h>
+#include <shakeoffd/tc_order.h>
 
 struct interface {
 	char name[IFNAMSIZ];
@@ -34,7 +35,13 @@ struct interface {
 	bool hides_tags;       /* their tags are, or may be, beside the frames: it was said */
 	unsigned int *members; /* ifindexes of a bond's members, where its program runs for it */
 	size_t member_count;
-	uint32_t admit_id;                 /* of the tc program that hangs there; 0: none, or it is not to be used */
+	uint32_t admit_id;        /* of the tc program that hangs there; 0: none, or it is not to be used */
+	uint32_t outgoing_id;     /* of the one at egress; 0: none */
+	struct tc_order order[2]; /* of both; index: enum datapath_hook */
+	bool to_front[2];         /* it is to be put there with the next refresh */
+	struct tc_flow flow;
+	bool stalled;                      /* validated ACKs do not come to the tc program */
+	enum shakeoff_admits said;         /* what was last said of it */
 	struct shakeoff_interface profile; /* as published */
 };
 
@@ -96,10 +103,14 @@ void interfaces_refresh(struct interfaces *interfaces);
 bool interfaces_look(struct interfaces *interfaces);
 
 /*
- * Whether a tc program has gone: then ACKs that the hook validates are refused by the kernel. To be followed by
- * interfaces_refresh() at once; itself it needs no privilege but CAP_NET_ADMIN.
+ * Looks after the tc programs: whether one has gone or has another before it, and whether ACKs that the hook validates come to it. The
+ * kernel refuses those that do not, so that SYNs are not answered there from now on if it cannot be mended. Returns whether
+ * interfaces_refresh() is to follow at once; itself it needs no privilege but CAP_NET_ADMIN. To be called several times a second.
  */
-bool interfaces_lost_admission(const struct interfaces *interfaces);
+bool interfaces_watch(struct interfaces *interfaces, uint64_t now_ns);
+
+/* Whether what is answered there gets to listening sockets. */
+bool interface_admits(const struct interface *interface);
 
 /* Detaches what daemons have attached; with only_new what this daemon has. */
 void interfaces_detach(struct interfaces *interfaces, bool only_new);

@@ -210,7 +210,7 @@ static void choose_test_interfaces(struct daemon *daemon)
 	if (!daemon->selftest)
 		return;
 	for (size_t i = 0; i < interfaces->count && count < SHAKEOFF_MAX_INTERFACES; i++)
-		if (interfaces->list[i].admit_id && !interfaces->list[i].inactive)
+		if (interface_admits(&interfaces->list[i]) && !interfaces->list[i].inactive)
 			ifindexes[count++] = interfaces->list[i].ifindex;
 	error = selftest_interfaces(daemon->selftest, ifindexes, count);
 	if (error)
@@ -305,7 +305,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 		daemon->looked_ns = now;
 		daemon->monitor.links_changed |= interfaces_look(&daemon->interfaces);
 	}
-	daemon->monitor.links_changed |= interfaces_lost_admission(&daemon->interfaces);
+	daemon->monitor.links_changed |= interfaces_watch(&daemon->interfaces, now);
 	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
 		daemon->monitor.links_changed = false;
 		refresh_interfaces(daemon, now);
