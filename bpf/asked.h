@@ -21,12 +21,15 @@ static __always_inline void guess_count(const struct walk *walk)
 
 	if (!counters || ++counters->guesses % GUESS_BATCH)
 		return;
+	if (service->guessed_ns) {
+		press_by(&service->guess_pressure_ns, walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
+		return;
+	}
 	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
 			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
 		return;
-	press(&service->guess_pressure_ns, walk->now_ns);
-	if (!service->guessed_ns)
-		service->guessed_ns = walk->now_ns;
+	press_by(&service->guess_pressure_ns, walk->now_ns, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
+	service->guessed_ns = walk->now_ns;
 }
 
 /* Whether cookies of the service are being guessed. Ends what has been without pressure for long enough. */

@@ -6,6 +6,9 @@
  * In peace the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
  * so that the CPUs do not fight for the counter's cache line. Counts and times are written without a lock; what gets lost
  * in a race is made up for in the next window.
+ *
+ * One window with too many SYNs begins a flood. Windows do not keep it going, or a burst of a few milliseconds every ten seconds would:
+ * an average does (press_by()).
  */
 #ifndef SHAKEOFF_BPF_ENGAGE_H
 #define SHAKEOFF_BPF_ENGAGE_H
@@ -14,7 +17,7 @@
 
 #define ENGAGE_WINDOWS_A_SECOND (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS)
 
-/* Below this rate one batch alone would be too many for a window of half of it. */
+/* Below this rate a batch is too coarse: one alone would be too many for a window of half of it. */
 #define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * ENGAGE_WINDOWS_A_SECOND)
 
 /* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
@@ -52,6 +55,41 @@ static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
 {
 	if (*pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
 		*pressure_ns = now_ns;
+}
+
+/*
+ * Notes pressure that lasts for so long from now, on top of what is left of earlier pressure if `adds`: shakeoff_is_pressed() says yes
+ * until then. A leaky bucket, full after the hold time. Two CPUs that write at the same moment may lose what one of them adds: in a
+ * flood that needs more than one CPU the bucket is full all the same.
+ */
+static __always_inline void press_for(__u64 *pressure_ns, __u64 now_ns, __u64 for_ns, _Bool adds)
+{
+	__s64 left = *pressure_ns ? (__s64)(*pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns) : 0;
+	__u64 until_ns;
+
+	if (left < 0)
+		left = 0;
+	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
+		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
+	if (adds)
+		for_ns += left;
+	else if ((__s64)for_ns < left)
+		return;
+	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
+		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
+	until_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS + for_ns;
+	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. */
+	if ((__s64)(until_ns - *pressure_ns) > 0 || !*pressure_ns)
+		*pressure_ns = until_ns;
+}
+
+/*
+ * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
+ * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
+ */
+static __always_inline void press_by(__u64 *pressure_ns, __u64 now_ns, __u64 events, __u32 rate)
+{
+	press_for(pressure_ns, now_ns, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
 }
 
 /* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
@@ -152,7 +190,10 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 	if (!cause)
 		return 0;
 	places_forget(service);
-	press(&service->pressure_ns, now_ns);
+	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
+		press_by(&service->pressure_ns, now_ns, service->window_syns, service->engage_rate);
+	else
+		press_for(&service->pressure_ns, now_ns, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
 	service->cause = cause;
 	service->engagements++;
 	service->engaged_ns = now_ns;
@@ -162,16 +203,15 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 /* A SYN that is answered. */
 static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
 {
-	__u32 stands_for = 1, rate = service->engage_rate;
+	__u32 stands_for, rate = service->engage_rate;
 
 	if (in_flood(service, now_ns)) {
 		stands_for = batch_of(&scratch->syns, rate);
-		if (!stands_for)
-			return;
-		rate /= 2;
+		if (stands_for)
+			press_by(&service->pressure_ns, now_ns, stands_for, rate);
+	} else if (window_exceeds(service, now_ns, 1, rate)) {
+		press_by(&service->pressure_ns, now_ns, service->window_syns, rate);
 	}
-	if (window_exceeds(service, now_ns, stands_for, rate))
-		press(&service->pressure_ns, now_ns);
 }
 
 /* The listening socket was looked at: do its queues keep us? */
@@ -182,7 +222,7 @@ static __always_inline void engage_look(struct shakeoff_service *service, const 
 	if (listener->half_open > listener->backlog / 4 ||
 	    (service->engage == SHAKEOFF_ENGAGE_AUTO && service->engaged_ns &&
 	     accept_queue_is_short(recent, recent->listener_scarce)))
-		press(&service->pressure_ns, now_ns);
+		press_for(&service->pressure_ns, now_ns, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
 }
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Strays: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
- * faster than the service's engage_rate they are dropped here, until there were less than half of that for the hold time.
+ * faster than the service's engage_rate they are dropped here, until they come at less than half of that on average over the hold time.
  *
  * The socket filter spares most look-ups:
  *
@@ -49,16 +49,14 @@ static __always_inline void strays_count(const struct packet *packet, const stru
 
 	if (service->strays_ns) {
 		stands_for = batch_of(&walk->scratch->strays, rate);
-		if (!stands_for)
-			return;
-		rate /= 2;
+		if (stands_for)
+			press_by(&service->strays_pressure_ns, walk->now_ns, stands_for, rate);
+		return;
 	}
 	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_ENGAGE_WINDOW_NS,
 			   walk->now_ns, stands_for, rate))
 		return;
-	press(&service->strays_pressure_ns, walk->now_ns);
-	if (service->strays_ns)
-		return;
+	press_by(&service->strays_pressure_ns, walk->now_ns, service->strays_window_counted, rate);
 	service->strays_kind = stray_kind(packet->flags);
 	service->strays_times++;
 	service->strays_ns = walk->now_ns;

@@ -89,15 +89,17 @@
 /*
  * engage = auto. The SYNs of a service are counted in windows of this length; where a window has more than the service's
  * engage_rate allows, or the listening socket's SYN queue is half full, the hook answers with cookies from that very SYN on. It
- * goes on until there was neither half that rate nor a SYN queue a quarter full for the hold time.
+ * goes on while the SYNs of the hold time make half that rate on average: each adds the time that half the rate takes to send it, up to
+ * the hold time. A SYN queue a quarter full, or an accept queue, keeps it for a second at a time.
  */
 #define SHAKEOFF_ENGAGE_WINDOW_NS 10000000ull
 #define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
+#define SHAKEOFF_ENGAGE_QUEUE_HOLD_NS 1000000000ull
 #define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
 
 /*
- * Whether there was pressure until a moment ago: of SYNs, of strays, of guesses or of connections that wait, which all have this hold
- * time. pressure_ns: when it was last seen; 0: never. Signed: another CPU may have written it after now_ns was read.
+ * Whether there is pressure: of SYNs, of strays, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
+ * there was none. Signed: another CPU may have written it after now_ns was read.
  */
 static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
 {
@@ -193,8 +195,8 @@ enum shakeoff_stray_kind {
 };
 
 /*
- * Cookies of a service are being guessed while more invalid ACKs a second come in a window of this length, and for the hold time
- * after the last. At this rate 2^-26.9 is a forged connection in 35 hours.
+ * Cookies of a service are being guessed when more invalid ACKs a second come in a window of this length, and while they are half as
+ * many on average over the hold time. At this rate 2^-26.9 is a forged connection in 35 hours.
  */
 #define SHAKEOFF_GUESS_RATE 1000u
 #define SHAKEOFF_GUESS_WINDOW_NS 100000000ull
@@ -358,14 +360,14 @@ struct shakeoff_service {
 	struct shakeoff_socket_offer
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 
-	__u64 enqueued;    /* final ACKs validated and given on */
-	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
-	__u64 engaged_ns;  /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 pressure_ns; /* when what keeps it engaged was last seen */
-	__u64 window_ns;   /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
-	__u64 window_syns; /* SYNs in it */
-	__u32 engagements; /* how often it was engaged */
-	__u32 cause;       /* enum shakeoff_engage_cause: of the last time */
+	__u64 enqueued;   /* final ACKs validated and given on */
+	__u64 dequeued;   /* of these, taken by a server or refused; listener handoff: given to the listening socket */
+	__u64 engaged_ns; /* since when SYNs are answered with cookies; 0: they are not, now */
+	__u64 pressure_ns; /* the hold time before the pressure that keeps it engaged ends, as the next two of this kind */
+	__u64 window_ns;     /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 window_syns;   /* SYNs in it */
+	__u32 engagements;   /* how often it was engaged */
+	__u32 cause;         /* enum shakeoff_engage_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
@@ -374,9 +376,9 @@ struct shakeoff_service {
 	__u32 last_source;        /* a hash of the source of the last connection; 0: there was none */
 	__u64 mixed_ns;           /* when a connection was last of another source than the one before it */
 	__u64 guessed_ns;         /* since when cookies of the service are being guessed; 0: they are not, now */
-	__u64 guess_pressure_ns;  /* when what tells was last seen */
+	__u64 guess_pressure_ns;  /* see pressure_ns */
 	__u64 strays_ns;          /* since when strays are dropped; 0: they are not, now */
-	__u64 strays_pressure_ns; /* when what keeps it so was last seen */
+	__u64 strays_pressure_ns; /* see pressure_ns */
 	__u64 places_from;        /* places with a smaller number are held no more (source.h) */
 
 	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */

@@ -253,10 +253,28 @@ static void it_begins_once_and_goes_on(void **state)
 	(void)state;
 	guessed();
 	since = harness.service->guessed_ns;
-	harness.service->guess_pressure_ns -= SECOND;
-	bad_acks(MANY);
+	harness.service->guess_pressure_ns -= 2 * SECOND;
+	bad_acks(2 * SHAKEOFF_GUESS_RATE);
 	assert_int_equal(harness.service->guessed_ns, since);
 	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+}
+
+/* Two seconds of half the rate are a thousand guesses. */
+static void a_few_guesses_do_not_keep_it_going(void **state)
+{
+	struct client client;
+	int64_t left;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND;
+	client.ack.ack++;
+	for (int i = 0; i < 160; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	left = harness.service->guess_pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - monotonic_ns();
+	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_GUESS_RATE / 2)));
+	assert_true(left > 0);
 }
 
 /* --------------------------------------------------------------------------------------- who opens a connection then */
@@ -379,9 +397,8 @@ static void unasked_ones_keep_it_going(void **state)
 	(void)state;
 	guessed_client(&client, &windows_syn);
 	forget_notes();
-	harness.service->guess_pressure_ns -= SECOND;
-	window_is_nearly_full();
-	for (int i = 0; i < MANY; i++)
+	harness.service->guess_pressure_ns -= 2 * SECOND;
+	for (uint32_t i = 0; i < 2 * SHAKEOFF_GUESS_RATE; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
 	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
 }
@@ -548,6 +565,7 @@ int main(void)
 		TEST(they_are_counted_for_the_service_that_is_guessed_at),
 		TEST(valid_ones_do_not),
 		TEST(it_begins_once_and_goes_on),
+		TEST(a_few_guesses_do_not_keep_it_going),
 		TEST(nothing_is_noted_in_peace),
 		TEST(one_who_was_sent_a_cookie_gets_in),
 		TEST(one_who_was_not_does_not),

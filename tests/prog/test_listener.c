@@ -880,20 +880,95 @@ static void half_the_rate_keeps_it_engaged(void **state)
 	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
 }
 
-static void a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged(void **state)
+/* How much longer the pressure lasts, from now. */
+static int64_t pressure_left(void)
 {
-	uint64_t before;
+	return (int64_t)(harness.service->pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - monotonic_ns());
+}
+
+/* A burst that begins it; returns how many SYNs that were. */
+static int burst(uint32_t rate)
+{
+	int syns = 0;
+
+	harness.service->engage_rate = rate;
+	harness.service->engaged_ns = harness.service->pressure_ns = harness.service->window_ns = 0;
+	harness.service->window_syns = 0;
+	do {
+		syns++;
+		assert_true(syns < 10000);
+	} while (run_segment(&linux_syn, NULL) == SHAKEOFF_SYN_PEACE);
+	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_RATE);
+	return syns;
+}
+
+/* 11 SYNs at once, where half the rate is 500 a second: 22 ms. */
+static void one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many(void **state)
+{
+	int64_t left;
+	int syns;
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 1000; /* ten in a window begin it, five keep it */
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
-	before = harness.service->pressure_ns;
-	for (int i = 0; i < 100; i++) {
-		harness.service->window_ns = 0; /* each in a window of its own */
+	syns = burst(1000);
+	left = pressure_left();
+	assert_in_range(syns, 11, 1000);
+	assert_true(left <= (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
+	usleep(syns * 1000000 / 500 + 20000);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_int_equal(harness.service->engaged_ns, 0);
+}
+
+/* 140 of them every eight seconds held it on for good, when a window with half the rate was enough. */
+static void bursts_do_not_hold_it(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT;
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND);
+	for (int i = 0; i < 160; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	}
-	assert_int_equal(harness.service->pressure_ns, before);
+	assert_true(pressure_left() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_ENGAGE_RATE_DEFAULT / 2)));
+}
+
+/* Each SYN of a flood adds what half the rate needs for it, up to the hold time. */
+static void half_the_rate_on_average_keeps_it(void **state)
+{
+	int64_t before, left;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = 1000;
+	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	before = pressure_left();
+	for (int i = 0; i < 1000; i++)
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	left = pressure_left();
+	assert_true(left > before + (int64_t)SECOND && left <= (int64_t)(3 * SECOND));
+	for (int i = 0; i < 5000; i++)
+		run_segment(&linux_syn, NULL);
+	assert_true(pressure_left() <= (int64_t)SHAKEOFF_ENGAGE_HOLD_NS);
+	assert_true(pressure_left() > (int64_t)(SHAKEOFF_ENGAGE_HOLD_NS - SECOND));
+}
+
+/* As if a pulse had come, and then nothing for so long. */
+static void pulse(int syns, uint64_t pause_ns)
+{
+	while (syns--)
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	harness.service->pressure_ns -= pause_ns;
+}
+
+/* A flood in pulses, five times half the rate on average, is answered between them, too. */
+static void a_flood_in_pulses_goes_on(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	burst(100);
+	for (int i = 0; i < 4; i++)
+		pulse(5 * 250, 5 * SECOND);
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->engagements, 1);
 }
 
 static void our_cookies_stay_good_after_the_flood(void **state)
@@ -1471,7 +1546,10 @@ int main(void)
 		TEST(it_goes_on_for_the_hold_time),
 		TEST(after_the_hold_time_it_is_peace_again),
 		TEST(half_the_rate_keeps_it_engaged),
-		TEST(a_few_syns_do_not_keep_a_service_with_a_low_rate_engaged),
+		TEST(one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many),
+		TEST(bursts_do_not_hold_it),
+		TEST(half_the_rate_on_average_keeps_it),
+		TEST(a_flood_in_pulses_goes_on),
 		TEST(our_cookies_stay_good_after_the_flood),
 		TEST(our_cookies_stay_good_when_the_service_is_left_to_the_kernel),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
