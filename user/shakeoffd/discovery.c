@@ -28,8 +28,9 @@
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
-	bool left;     /* published as left to the kernel: is_left() */
-	bool untested; /* published as such: is_untested() */
+	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
+	bool left;      /* published as left to the kernel: is_left() */
+	bool untested;  /* published as such: is_untested() */
 };
 
 struct discovery_port {
@@ -186,7 +187,7 @@ static void listener_changed(void *context, struct listener *listener, const str
 {
 	struct discovery *discovery = context;
 
-	if (!listener->facts.sockets != !before->sockets)
+	if (!listener->facts.sockets != !before->sockets || left_by_socket(&listener->facts) != left_by_socket(before))
 		mark(discovery, listener->port);
 	else if (places_configured(discovery->config, listener->port))
 		discovery->recount = true;
@@ -214,20 +215,55 @@ static int poll_listeners(struct discovery *discovery)
 
 /* ------------------------------------------------------------------------------------------------ configured services */
 
+/* The sockets of a configured service, while they are counted. */
+struct counting {
+	struct listener_facts facts; /* of the owner's */
+	const struct listener *owner;
+	struct listener_facts left; /* of the first that has to be left to the kernel */
+	bool others;                /* there are some that have not */
+};
+
+/*
+ * Every user may listen at an address that the service's own server leaves free: [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. What his
+ * sockets are says nothing of the others', so each address is left to the kernel for itself (by_socket), the service when all are.
+ */
 static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
-		     struct listener_facts *facts)
+		     struct counting *counting)
 {
 	struct listener *listener = listeners_at(&discovery->listeners, address, port);
 
 	if (!listener || listener->counted == discovery->round)
 		return;
 	listener->counted = discovery->round;
-	listener_facts_add(facts, &listener->facts);
+	if (!left_by_socket(&listener->facts))
+		counting->others = true;
+	else if (!counting->left.sockets)
+		counting->left = listener->facts;
+	if (counting->owner && counting->owner->facts.uid != listener->facts.uid) {
+		if (!listeners_comes_first(&discovery->listeners, listener, counting->owner))
+			return;
+		counting->facts = (struct listener_facts){ 0 };
+	}
+	if (!counting->owner || counting->owner->facts.uid != listener->facts.uid)
+		counting->owner = listener;
+	listener_facts_add(&counting->facts, &listener->facts);
+	counting->facts.uid = listener->facts.uid;
+}
+
+static struct listener_facts facts_of(const struct counting *counting)
+{
+	struct listener_facts facts = counting->facts;
+	bool left = counting->left.sockets && !counting->others;
+
+	facts.mptcp = left && counting->left.mptcp;
+	facts.tcp_auth = left && counting->left.tcp_auth;
+	facts.elsewhere = left && counting->left.elsewhere;
+	return facts;
 }
 
 static struct listener_facts count_sockets(struct discovery *discovery, const struct config_service *service)
 {
-	struct listener_facts facts = { 0 };
+	struct counting counting = { 0 };
 
 	discovery->round++;
 	for (size_t l = 0; l < service->listen_count; l++) {
@@ -235,13 +271,13 @@ static struct listener_facts count_sockets(struct discovery *discovery, const st
 
 		if (listen->family != AF_UNSPEC) {
 			if (own_addresses_have(&discovery->own, &listen->address))
-				count_at(discovery, &listen->address, listen->port, &facts);
+				count_at(discovery, &listen->address, listen->port, &counting);
 			continue;
 		}
 		for (size_t i = 0; i < discovery->own.count; i++)
-			count_at(discovery, &discovery->own.list[i], listen->port, &facts);
+			count_at(discovery, &discovery->own.list[i], listen->port, &counting);
 	}
-	return facts;
+	return facts_of(&counting);
 }
 
 /* Counts what listens for each; those that are to have the listener handoff now get it before their addresses. */
@@ -258,6 +294,8 @@ static void recount(struct discovery *discovery, uint64_t now_ns)
 				listening->since_ns = facts.sockets ? now_ns : 0;
 				listening->left = (struct left_addresses){ 0 };
 			}
+			if (left_by_socket(&facts) != left_by_socket(&listening->facts))
+				mark_service(discovery, service->config);
 			listening->facts = facts;
 			discovery->tests_changed = true;
 			describe(discovery, listening);
@@ -299,7 +337,8 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 
 static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
 {
-	return is_testable(discovery, tested->owner) && now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
+	return is_testable(discovery, tested->owner) && !tested->by_socket &&
+	       now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
 	       selftest_awaits(discovery->selftest, &tested->address, port); /* a new one is told of only afterwards */
 }
 
@@ -325,7 +364,7 @@ static int request_tests(struct discovery *discovery)
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
-			if (is_testable(discovery, at_port->list[i].owner))
+			if (is_testable(discovery, at_port->list[i].owner) && !at_port->list[i].by_socket)
 				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
 									   .port = (uint16_t)port };
 	}
@@ -345,16 +384,17 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 }
 
 /* Whether the address is left to the kernel. */
-static bool is_left(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
+static bool is_left(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
-	return is_unfollowed(discovery, address) || is_refused(discovery, address, port);
+	return tested->by_socket || is_unfollowed(discovery, &tested->address) ||
+	       is_refused(discovery, &tested->address, port);
 }
 
 /* Whether it is not known, nor will be, that packets reach it. */
-static bool is_untested(const struct discovery *discovery, const struct listening_service *owner,
-			const struct in6_addr *address, uint16_t port)
+static bool is_untested(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
-	return is_testable(discovery, owner) && selftest_cannot_try(discovery->selftest, address, port);
+	return is_testable(discovery, tested->owner) && !tested->by_socket &&
+	       selftest_cannot_try(discovery->selftest, &tested->address, port);
 }
 
 /* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
@@ -412,15 +452,15 @@ static void take_results(struct discovery *discovery)
 		for (size_t i = 0; i < at_port->count; i++) {
 			const struct tested *tested = &at_port->list[i];
 			bool unfollowed = is_unfollowed(discovery, &tested->address);
-			bool left = is_left(discovery, &tested->address, (uint16_t)port);
+			bool left = is_left(discovery, tested, (uint16_t)port);
+			bool refused = left && !unfollowed && !tested->by_socket;
 
 			tested->owner->unfollowed += unfollowed;
-			tested->owner->refusals += left && !unfollowed;
-			tested->owner->bridged += left && !unfollowed &&
+			tested->owner->refusals += refused;
+			tested->owner->bridged += refused &&
 						  upper_addresses_are_bridged(&discovery->upper, &tested->address);
 			tested->owner->others += !left;
-			if (left != tested->left ||
-			    tested->untested != is_untested(discovery, tested->owner, &tested->address, (uint16_t)port))
+			if (left != tested->left || tested->untested != is_untested(discovery, tested, (uint16_t)port))
 				mark(discovery, (uint16_t)port);
 		}
 	}
@@ -489,7 +529,7 @@ static bool same_places(const struct discovery_port *at_port, const struct teste
 
 	for (size_t i = 0; i < count && same; i++)
 		same = IN6_ARE_ADDR_EQUAL(&tested[i].address, &at_port->list[i].address) &&
-		       tested[i].owner == at_port->list[i].owner;
+		       tested[i].owner == at_port->list[i].owner && tested[i].by_socket == at_port->list[i].by_socket;
 	return same;
 }
 
@@ -535,9 +575,10 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		tested[tested_count] = (struct tested){
 			.address = place->address,
 			.owner = owner,
-			.left = is_left(discovery, &place->address, port),
-			.untested = is_untested(discovery, owner, &place->address, port),
+			.by_socket = left_by_socket(&place->listener->facts) && !left_by_socket(&owner->facts),
 		};
+		tested[tested_count].left = is_left(discovery, &tested[tested_count], port);
+		tested[tested_count].untested = is_untested(discovery, &tested[tested_count], port);
 		*address = (struct address){
 			.address = place->address,
 			.service = owner->service,
