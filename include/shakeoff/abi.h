@@ -260,7 +260,11 @@ struct shakeoff_control {
 
 	__u64 tsval_secret
 		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
-	__u32 pad2[8];
+	/* For `shakeoff status`: listening places that the table of services has no room for, the user who has most of them, his first. */
+	__u32 no_service;
+	__u32 no_service_uid;
+	__u32 no_service_port;
+	__u32 pad2[5];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 /* What found no slot or no room in a map may find it later. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
+/* Where room was made for it: when slots that were taken from others are free. */
+#define LOOK_AGAIN_SOON_NS (DISCOVERED_QUARANTINE_NS + 500 * NS_PER_MS)
 
 /*
  * A service that the self-test has said nothing of after this time is published all the same. An address that is not reached takes
@@ -115,6 +118,7 @@ static void describe_all(struct discovery *discovery)
 
 static void set_host(struct discovery *discovery, const struct discovery_host *host)
 {
+	discovery->discovered.roots_ports = host->roots_ports;
 	discovery->host = (struct left_host){
 		.cannot_admit = !host->can_admit,
 		.no_cookies = !host->syncookies,
@@ -125,11 +129,12 @@ static void set_host(struct discovery *discovery, const struct discovery_host *h
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
 {
 	const struct left_host before = discovery->host;
+	uint32_t roots_ports = discovery->discovered.roots_ports;
 
 	set_host(discovery, host);
 	if (discovery->host.no_cookies && !before.no_cookies)
 		log_warn("listening sockets are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
-	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)))
+	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)) || roots_ports != host->roots_ports)
 		mark_all(discovery);
 	describe_all(discovery);
 	discovery->tests_changed = true;
@@ -191,6 +196,12 @@ static void listener_changed(void *context, struct listener *listener, const str
 		mark(discovery, listener->port);
 	else if (places_configured(discovery->config, listener->port))
 		discovery->recount = true;
+	if (listener->discovered && !listener->discovered->evicted && listener->facts.sockets &&
+	    listener->facts.uid != before->uid) {
+		discovered_changes_owner(&discovery->discovered, listener->discovered);
+		mark(discovery, listener->port);
+	}
+	discovery->discovered.changed |= listener->turned_away && !listener->facts.sockets;
 	if (listener->discovered && !listener->discovered->idle_ns && listener->facts.sockets) {
 		listener->discovered->listening.facts = listener->facts;
 		describe(discovery, &listener->discovered->listening);
@@ -497,6 +508,7 @@ static bool covered(struct discovery *discovery, const struct place *place, uint
 
 	*address = (struct address){
 		.address = place->address,
+		.first = true,
 		.service = delivery->service,
 		.keep_only = coverage == DELIVERY_KEPT,
 	};
@@ -510,17 +522,30 @@ static struct listening_service *owner_of(struct discovery *discovery, const str
 
 	if (place->configured != PLACE_DISCOVERED)
 		return place->listener ? &discovery->configured[place->configured] : NULL;
+	if (place->listener->counted == discovery->round && !place->listener->discovered)
+		return NULL; /* another address of it was turned away just now */
 	place->listener->counted = discovery->round;
 	discovered = discovered_use(&discovery->discovered, place->listener, now_ns);
 	return discovered ? &discovered->listening : NULL;
 }
 
+/* Of whose share a discovered service is. */
+static const struct share *owner_share(const struct listening_service *owner)
+{
+	return ((const struct discovered *)((const char *)owner - offsetof(struct discovered, listening)))->share;
+}
+
 /* Discovered services of this port to which no place belongs any more. */
 static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
-	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port)
-		if (l->discovered && l->counted != discovery->round)
+	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port) {
+		if (l->counted != discovery->round && l->turned_away) {
+			l->turned_away = false;
+			discovery->discovered.changed = true;
+		}
+		if (l->discovered && (l->counted != discovery->round || l->discovered->evicted))
 			discovered_idle(&discovery->discovered, l->discovered, now_ns);
+	}
 }
 
 static bool same_places(const struct discovery_port *at_port, const struct tested *tested, size_t count)
@@ -582,6 +607,8 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		*address = (struct address){
 			.address = place->address,
 			.service = owner->service,
+			.first = place->configured != PLACE_DISCOVERED || !owner_share(owner),
+			.uid = place->listener->facts.uid,
 			.left = tested[tested_count].left,
 			.untested = tested[tested_count].untested,
 			.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
@@ -597,6 +624,15 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 	error = addresses_publish(discovery->addresses, port, discovery->list, count);
 	idle_the_rest(discovery, port, now_ns);
 	return error;
+}
+
+/* For those that come first. */
+static void make_slots_free(struct discovery *discovery)
+{
+	const struct discovered *evicted;
+
+	while ((evicted = discovered_evict(&discovery->discovered)))
+		mark(discovery, evicted->listener->port);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ the whole */
@@ -618,6 +654,8 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		if (!error)
 			error = addresses_end(discovery->addresses);
 		change_to_queue(discovery);
+		make_slots_free(discovery);
+		discovered_tell(&discovery->discovered);
 	}
 	if (error) {
 		mark_all(discovery);
@@ -660,7 +698,8 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 
 	discovery->dirty |= discovery->pending;
 	settle(discovery, now_ns);
-	if (now_ns - discovery->looked_ns >= LOOK_AGAIN_NS) {
+	if (now_ns - discovery->looked_ns >=
+	    (discovered_is_awaited(&discovery->discovered) ? LOOK_AGAIN_SOON_NS : LOOK_AGAIN_NS)) {
 		discovery->looked_ns = now_ns;
 		look_again(discovery);
 	}
@@ -705,14 +744,15 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 		.configured = calloc(delivery_count + 1, sizeof(*discovery->configured)),
 		.ports = calloc(PORTS, sizeof(*discovery->ports)),
 	};
-	set_host(discovery, host);
 	discovery->follows = config->discover;
 	for (size_t i = 0; i < config->service_count; i++)
 		discovery->follows |= config->services[i].handoff != SHAKEOFF_HANDOFF_QUEUE;
 	error = discovery->configured && discovery->ports ? listeners_open(&discovery->listeners) : -ENOMEM;
 	if (error)
 		return error;
-	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host);
+	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
+			config->service_count);
+	set_host(discovery, host);
 	for (size_t i = 0; i < delivery_count; i++)
 		discovery->configured[i].service = deliveries[i].service;
 	mark_all(discovery);

@@ -41,6 +41,8 @@ struct listener {
 	uint8_t kind;            /* enum listener_kind */
 	struct listener_facts facts;
 	struct discovered *discovered; /* what discovery.c made of it, or NULL */
+	bool turned_away;              /* it has an address, but the table of services has no room for it */
+	uint64_t away_round;           /* of discovered_services, when that was last counted */
 	uint64_t counted;              /* by discovery.c, in this round */
 
 	struct listener_facts fresh; /* of the list that is being read */
