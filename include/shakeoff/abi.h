@@ -266,9 +266,13 @@ struct shakeoff_control {
 	/* For `shakeoff status`: interfaces of the configuration that have no program of this daemon's, and the first of them. */
 	__u32 missing;
 	char missing_name[16]; /* IFNAMSIZ */
-	__u32 pad2[3];
+	/* Likewise: listening places that the table of services has no room for, the user who has most of them, his first. */
+	__u32 no_service;
+	__u32 no_service_uid;
+	__u32 no_service_port;
+	__u32 pad2[16];
 };
-_Static_assert(sizeof(struct shakeoff_control) == 256, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 320, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 
 /* 128 bits, random or derived from a master secret; never all zero when loaded. */

@@ -2,7 +2,7 @@
 /*
  * What is published for the hook: only what really changes touches a map, and only new addresses have the sockets noted.
  *
- * link: user/shakeoffd/addresses.c user/common/log.c
+ * link: user/shakeoffd/addresses.c user/shakeoffd/shares.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -348,6 +348,72 @@ static void in_a_full_table_the_highest_port_makes_room(void **state)
 	assert_false(stands(1, 9090));
 }
 
+/* Publishes hosts from..to for a user, at a port. */
+static void publish_for(uint32_t uid, bool first, uint16_t port, int from, int to)
+{
+	struct address list[16];
+	size_t count = 0;
+
+	for (int host = from; host <= to; host++)
+		list[count++] =
+			(struct address){ .address = address(host), .service = &mail, .uid = uid, .first = first };
+	assert_int_equal(addresses_publish(&addresses, port, list, count), 0);
+}
+
+static void a_user_has_a_quarter_at_most(void **state)
+{
+	(void)state;
+	open_now();
+	addresses.quarter = 4;
+	publish_for(1000, false, 2000, 1, 3);
+	publish_for(1000, false, 3000, 1, 3);
+	assert_int_equal(memory.count, 4);
+	assert_true(stands(3, 2000) && stands(1, 3000));
+	assert_true(addresses_look_again(&addresses));
+	/* Others have theirs, and so have those that come first. */
+	publish_for(1001, false, 4000, 1, 4);
+	publish_for(1000, true, 22, 1, 6);
+	assert_int_equal(memory.count, 14);
+	/* What he gives up he may have elsewhere. */
+	publish_for(1000, false, 2000, 1, 1);
+	publish_for(1000, false, 3000, 1, 3);
+	assert_int_equal(memory.count, 14);
+	assert_true(stands(3, 3000));
+}
+
+static void what_comes_first_takes_room_from_the_user_who_has_most(void **state)
+{
+	(void)state;
+	memory.room = 6;
+	open_now();
+	publish_for(1000, false, 1500, 1, 2);
+	publish_for(1001, false, 1600, 1, 4);
+	publish_for(0, true, 9000, 1, 2);
+	assert_int_equal(memory.count, 6);
+	assert_true(stands(1, 9000) && stands(2, 9000));
+	assert_true(stands(1, 1500) && stands(2, 1500));
+	assert_true(stands(1, 1600) && stands(2, 1600));
+	/* Nobody takes it back, not even at a lower port. */
+	publish_for(1001, false, 1600, 1, 4);
+	publish_for(1002, false, 1100, 1, 3);
+	assert_true(stands(1, 9000) && stands(2, 9000));
+	assert_int_equal(memory.count, 6);
+}
+
+static void what_an_earlier_daemon_left_counts_for_its_user(void **state)
+{
+	(void)state;
+	open_now();
+	publish_for(1000, false, 2000, 1, 4);
+	addresses_close(&addresses);
+	open_now();
+	addresses.quarter = 4;
+	publish_for(1000, false, 2000, 1, 4);
+	assert_int_equal(memory.count, 4);
+	publish_for(1000, false, 3000, 1, 2);
+	assert_int_equal(memory.count, 4);
+}
+
 static void what_has_no_room_is_counted_for_its_service(void **state)
 {
 	struct in6_addr second = address(2);
@@ -415,6 +481,9 @@ int main(void)
 		TEST(what_an_earlier_daemon_left_of_it_is_put_right),
 		TEST(without_room_it_is_tried_again),
 		TEST(in_a_full_table_the_highest_port_makes_room),
+		TEST(a_user_has_a_quarter_at_most),
+		TEST(what_comes_first_takes_room_from_the_user_who_has_most),
+		TEST(what_an_earlier_daemon_left_counts_for_its_user),
 		TEST(what_has_no_room_is_counted_for_its_service),
 		TEST(an_address_of_a_vlan_is_published_as_such),
 		TEST(withdrawing_removes_all),

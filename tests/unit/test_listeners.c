@@ -199,6 +199,64 @@ static void it_says_nothing_of_those_that_the_hook_finds(void **state)
 	assert_int_equal(seen.now.sockets, 2);
 }
 
+static void see_of_user(uint32_t uid, uint32_t ifindex, bool mptcp)
+{
+	struct sock_diag_listener socket = listening("::", 80);
+
+	socket.family = AF_INET;
+	socket.ifindex = ifindex;
+	socket.mptcp = mptcp;
+	socket.uid = uid;
+	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
+}
+
+/* Two users can have sockets at one place that are bound to different devices. Whichever the kernel lists first. */
+static void another_users_socket_decides_nothing_about_roots(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		see_of_user(first ? 1000 : 0, 3, first);
+		see_of_user(first ? 0 : 1000, 4, !first);
+		settle();
+		assert_int_equal(seen.now.uid, 0);
+		assert_false(seen.now.mptcp);
+		assert_int_equal(seen.now.sockets, 1);
+		settle();
+	}
+}
+
+static void of_two_strangers_who_was_there_first_counts(void **state)
+{
+	(void)state;
+	see_of_user(1000, 3, false);
+	settle();
+	see_of_user(1001, 4, true);
+	see_of_user(1000, 3, false);
+	assert_int_equal(settle(), 0);
+	/* Until he goes. */
+	see_of_user(1001, 4, true);
+	assert_int_equal(settle(), 1);
+	assert_int_equal(seen.now.uid, 1001);
+	assert_true(seen.now.mptcp);
+}
+
+static bool names_1001(const void *context, uint16_t port, uint32_t uid)
+{
+	(void)context;
+	return port == 80 && uid == 1001;
+}
+
+static void whom_the_configuration_names_comes_before_root(void **state)
+{
+	(void)state;
+	listeners.names = names_1001;
+	see_of_user(0, 3, true);
+	see_of_user(1001, 4, false);
+	settle();
+	assert_int_equal(seen.now.uid, 1001);
+	assert_false(seen.now.mptcp);
+}
+
 static void one_bound_to_lo_is_not_followed(void **state)
 {
 	(void)state;
@@ -392,6 +450,9 @@ int main(void)
 		TEST(sockets_at_one_place_are_one_service),
 		TEST(one_on_a_device_where_the_hook_does_not_find_it_is_told),
 		TEST(it_says_nothing_of_those_that_the_hook_finds),
+		TEST(another_users_socket_decides_nothing_about_roots),
+		TEST(of_two_strangers_who_was_there_first_counts),
+		TEST(whom_the_configuration_names_comes_before_root),
 		TEST(one_bound_to_lo_is_not_followed),
 		TEST(a_changed_backlog_is_told),
 		TEST(a_list_that_broke_off_changes_nothing),

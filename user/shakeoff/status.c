@@ -257,9 +257,12 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, or it is not "
 		"allowed to",
 		&before);
-	snprintf(left, sizeof(left), "this address is left to the kernel: %s; or %s",
-		 left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
-		 left_table[SHAKEOFF_LEFT_ROUTE].help);
+	snprintf(
+		left, sizeof(left),
+		"this address is left to the kernel: %s; or %s; or another socket than the others' listens there, which only the "
+		"kernel can serve (MPTCP, TCP-MD5 keys, another device)",
+		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
+		left_table[SHAKEOFF_LEFT_ROUTE].help);
 	print_mark(datapath, is_left, "left", left, &before);
 }
 
@@ -303,6 +306,18 @@ static void print_no_room(const struct service_row *rows, size_t count)
 		printf("The hook's table of addresses is full (%u of a family): %zu addresses and ports have no room, and stay the "
 		       "kernel's\n",
 		       SHAKEOFF_MAX_ADDRESSES, total);
+}
+
+/* Listening sockets for which the table of services has no room: they are in no list above. */
+static void print_no_service(const struct shakeoff_control *control)
+{
+	if (!control->no_service)
+		return;
+	printf("\n%s%" PRIu32 " listening sockets are no services, and stay the kernel's%s, from port %" PRIu32
+	       " on: the table of services has no room for them, or their user has a quarter of it (%u) already. Most are user %" PRIu32
+	       "'s\n",
+	       colour_begin(COLOUR_BAD), control->no_service, colour_end(COLOUR_BAD), control->no_service_port,
+	       SHAKEOFF_MAX_SERVICES / 4, control->no_service_uid);
 }
 
 /* Interfaces at which not all is as it looks. */
@@ -354,6 +369,7 @@ static int print_services(const struct view *view, const struct view_datapath *d
 		printf("and %zu more: --all lists them\n", count - shown);
 	print_reasons(view, datapath, rows, shown);
 	print_no_room(rows, count);
+	print_no_service(&datapath->control);
 	print_guessed(view, rows, count);
 	return STATUS_OK;
 }
@@ -423,12 +439,16 @@ static json_t *daemon_json(const struct view *view, const struct view_datapath *
 	};
 	uint64_t age_ns;
 	enum daemon_state state = daemon_state(&datapath->control, view->now_ns, &age_ns);
+	const struct shakeoff_control *control = &datapath->control;
 	json_t *object = json_pack("{s:s, s:b}", "state", names[state], "alive", state == DAEMON_ALIVE);
 
 	if (state != DAEMON_NEVER) {
 		json_object_set_new(object, "pid", json_integer(datapath->control.daemon_pid));
 		json_object_set_new(object, "heartbeat_age_ms", json_integer(age_ns / 1000000));
 		json_object_set_new(object, "uptime_ms", json_integer(uptime_ns(view, datapath) / 1000000));
+		json_object_set_new(object, "no_service", json_integer(control->no_service));
+		json_object_set_new(object, "no_service_uid",
+				    control->no_service ? json_integer(control->no_service_uid) : json_null());
 	}
 	return object;
 }

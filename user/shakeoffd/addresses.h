@@ -11,6 +11,7 @@
 
 #include <common/datapath.h>
 #include <shakeoffd/service.h>
+#include <shakeoffd/shares.h>
 #include <shakeoffd/socket_filter.h>
 
 /* An address that is to lead to a service. */
@@ -21,6 +22,8 @@ struct address {
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool keep_only; /* stays if it leads there already, but is not added */
+	bool first;   /* it has room before others: root's, the configuration's, or at a port that only root may have */
+	uint32_t uid; /* of the user whose share it counts for, if it is not one of those */
 };
 
 struct published_port;
@@ -30,11 +33,13 @@ struct addresses {
 	size_t count;
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
-	bool noted;       /* the sockets, since addresses_begin() */
-	bool changed;     /* a map, since addresses_end() */
-	bool full;        /* it was said that a map is full */
-	bool turned_away; /* for want of room, since addresses_look_again() */
-	size_t *top;      /* of each datapath: no port above has an address */
+	bool noted;                 /* the sockets, since addresses_begin() */
+	bool changed;               /* a map, since addresses_end() */
+	bool full;                  /* it was said that a map is full */
+	bool turned_away;           /* for want of room, since addresses_look_again() */
+	size_t *top;                /* of each datapath: no port above has an address */
+	size_t quarter;             /* so many of a family may be any other user's */
+	struct shares (*shares)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
 };
 
 /* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
@@ -47,7 +52,8 @@ void addresses_begin(struct addresses *addresses);
 
 /*
  * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is full, what
- * has the highest port makes room; what finds none stays the kernel's, and is counted (shakeoff_service.no_room).
+ * has the highest port makes room; but what is first takes it from the user who has most, and no user has more than a quarter. What
+ * finds none stays the kernel's, and is counted (shakeoff_service.no_room).
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
 

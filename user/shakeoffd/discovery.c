@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 /* What found no slot or no room in a map may find it later. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
+/* Where room was made for it: when slots that were taken from others are free. */
+#define LOOK_AGAIN_SOON_NS (DISCOVERED_QUARANTINE_NS + 500 * NS_PER_MS)
 
 /*
  * A service that the self-test has said nothing of after this time is published all the same. An address that is not reached takes
@@ -28,8 +31,9 @@
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
-	bool left;     /* published as left to the kernel: is_left() */
-	bool untested; /* published as such: is_untested() */
+	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
+	bool left;      /* published as left to the kernel: is_left() */
+	bool untested;  /* published as such: is_untested() */
 };
 
 struct discovery_port {
@@ -114,6 +118,7 @@ static void describe_all(struct discovery *discovery)
 
 static void set_host(struct discovery *discovery, const struct discovery_host *host)
 {
+	discovery->discovered.roots_ports = host->roots_ports;
 	discovery->host = (struct left_host){
 		.cannot_admit = !host->can_admit,
 		.no_cookies = !host->syncookies,
@@ -124,11 +129,12 @@ static void set_host(struct discovery *discovery, const struct discovery_host *h
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
 {
 	const struct left_host before = discovery->host;
+	uint32_t roots_ports = discovery->discovered.roots_ports;
 
 	set_host(discovery, host);
 	if (discovery->host.no_cookies && !before.no_cookies)
 		log_warn("listening sockets are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
-	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)))
+	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)) || roots_ports != host->roots_ports)
 		mark_all(discovery);
 	describe_all(discovery);
 	discovery->tests_changed = true;
@@ -186,10 +192,16 @@ static void listener_changed(void *context, struct listener *listener, const str
 {
 	struct discovery *discovery = context;
 
-	if (!listener->facts.sockets != !before->sockets)
+	if (!listener->facts.sockets != !before->sockets || left_by_socket(&listener->facts) != left_by_socket(before))
 		mark(discovery, listener->port);
 	else if (places_configured(discovery->config, listener->port))
 		discovery->recount = true;
+	if (listener->discovered && !listener->discovered->evicted && listener->facts.sockets &&
+	    listener->facts.uid != before->uid) {
+		discovered_changes_owner(&discovery->discovered, listener->discovered);
+		mark(discovery, listener->port);
+	}
+	discovery->discovered.changed |= listener->turned_away && !listener->facts.sockets;
 	if (listener->discovered && !listener->discovered->idle_ns && listener->facts.sockets) {
 		listener->discovered->listening.facts = listener->facts;
 		describe(discovery, &listener->discovered->listening);
@@ -214,20 +226,55 @@ static int poll_listeners(struct discovery *discovery)
 
 /* ------------------------------------------------------------------------------------------------ configured services */
 
+/* The sockets of a configured service, while they are counted. */
+struct counting {
+	struct listener_facts facts; /* of the owner's */
+	const struct listener *owner;
+	struct listener_facts left; /* of the first that has to be left to the kernel */
+	bool others;                /* there are some that have not */
+};
+
+/*
+ * Every user may listen at an address that the service's own server leaves free: [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. What his
+ * sockets are says nothing of the others', so each address is left to the kernel for itself (by_socket), the service when all are.
+ */
 static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
-		     struct listener_facts *facts)
+		     struct counting *counting)
 {
 	struct listener *listener = listeners_at(&discovery->listeners, address, port);
 
 	if (!listener || listener->counted == discovery->round)
 		return;
 	listener->counted = discovery->round;
-	listener_facts_add(facts, &listener->facts);
+	if (!left_by_socket(&listener->facts))
+		counting->others = true;
+	else if (!counting->left.sockets)
+		counting->left = listener->facts;
+	if (counting->owner && counting->owner->facts.uid != listener->facts.uid) {
+		if (!listeners_comes_first(&discovery->listeners, listener, counting->owner))
+			return;
+		counting->facts = (struct listener_facts){ 0 };
+	}
+	if (!counting->owner || counting->owner->facts.uid != listener->facts.uid)
+		counting->owner = listener;
+	listener_facts_add(&counting->facts, &listener->facts);
+	counting->facts.uid = listener->facts.uid;
+}
+
+static struct listener_facts facts_of(const struct counting *counting)
+{
+	struct listener_facts facts = counting->facts;
+	bool left = counting->left.sockets && !counting->others;
+
+	facts.mptcp = left && counting->left.mptcp;
+	facts.tcp_auth = left && counting->left.tcp_auth;
+	facts.elsewhere = left && counting->left.elsewhere;
+	return facts;
 }
 
 static struct listener_facts count_sockets(struct discovery *discovery, const struct config_service *service)
 {
-	struct listener_facts facts = { 0 };
+	struct counting counting = { 0 };
 
 	discovery->round++;
 	for (size_t l = 0; l < service->listen_count; l++) {
@@ -235,13 +282,13 @@ static struct listener_facts count_sockets(struct discovery *discovery, const st
 
 		if (listen->family != AF_UNSPEC) {
 			if (own_addresses_have(&discovery->own, &listen->address))
-				count_at(discovery, &listen->address, listen->port, &facts);
+				count_at(discovery, &listen->address, listen->port, &counting);
 			continue;
 		}
 		for (size_t i = 0; i < discovery->own.count; i++)
-			count_at(discovery, &discovery->own.list[i], listen->port, &facts);
+			count_at(discovery, &discovery->own.list[i], listen->port, &counting);
 	}
-	return facts;
+	return facts_of(&counting);
 }
 
 /* Counts what listens for each; those that are to have the listener handoff now get it before their addresses. */
@@ -258,6 +305,8 @@ static void recount(struct discovery *discovery, uint64_t now_ns)
 				listening->since_ns = facts.sockets ? now_ns : 0;
 				listening->left = (struct left_addresses){ 0 };
 			}
+			if (left_by_socket(&facts) != left_by_socket(&listening->facts))
+				mark_service(discovery, service->config);
 			listening->facts = facts;
 			discovery->tests_changed = true;
 			describe(discovery, listening);
@@ -299,7 +348,8 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 
 static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
 {
-	return is_testable(discovery, tested->owner) && now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
+	return is_testable(discovery, tested->owner) && !tested->by_socket &&
+	       now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
 	       selftest_awaits(discovery->selftest, &tested->address, port); /* a new one is told of only afterwards */
 }
 
@@ -325,7 +375,7 @@ static int request_tests(struct discovery *discovery)
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
-			if (is_testable(discovery, at_port->list[i].owner))
+			if (is_testable(discovery, at_port->list[i].owner) && !at_port->list[i].by_socket)
 				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
 									   .port = (uint16_t)port };
 	}
@@ -345,16 +395,17 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 }
 
 /* Whether the address is left to the kernel. */
-static bool is_left(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
+static bool is_left(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
-	return is_unfollowed(discovery, address) || is_refused(discovery, address, port);
+	return tested->by_socket || is_unfollowed(discovery, &tested->address) ||
+	       is_refused(discovery, &tested->address, port);
 }
 
 /* Whether it is not known, nor will be, that packets reach it. */
-static bool is_untested(const struct discovery *discovery, const struct listening_service *owner,
-			const struct in6_addr *address, uint16_t port)
+static bool is_untested(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
-	return is_testable(discovery, owner) && selftest_cannot_try(discovery->selftest, address, port);
+	return is_testable(discovery, tested->owner) && !tested->by_socket &&
+	       selftest_cannot_try(discovery->selftest, &tested->address, port);
 }
 
 /* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
@@ -412,15 +463,15 @@ static void take_results(struct discovery *discovery)
 		for (size_t i = 0; i < at_port->count; i++) {
 			const struct tested *tested = &at_port->list[i];
 			bool unfollowed = is_unfollowed(discovery, &tested->address);
-			bool left = is_left(discovery, &tested->address, (uint16_t)port);
+			bool left = is_left(discovery, tested, (uint16_t)port);
+			bool refused = left && !unfollowed && !tested->by_socket;
 
 			tested->owner->unfollowed += unfollowed;
-			tested->owner->refusals += left && !unfollowed;
-			tested->owner->bridged += left && !unfollowed &&
+			tested->owner->refusals += refused;
+			tested->owner->bridged += refused &&
 						  upper_addresses_are_bridged(&discovery->upper, &tested->address);
 			tested->owner->others += !left;
-			if (left != tested->left ||
-			    tested->untested != is_untested(discovery, tested->owner, &tested->address, (uint16_t)port))
+			if (left != tested->left || tested->untested != is_untested(discovery, tested, (uint16_t)port))
 				mark(discovery, (uint16_t)port);
 		}
 	}
@@ -457,6 +508,7 @@ static bool covered(struct discovery *discovery, const struct place *place, uint
 
 	*address = (struct address){
 		.address = place->address,
+		.first = true,
 		.service = delivery->service,
 		.keep_only = coverage == DELIVERY_KEPT,
 	};
@@ -470,17 +522,30 @@ static struct listening_service *owner_of(struct discovery *discovery, const str
 
 	if (place->configured != PLACE_DISCOVERED)
 		return place->listener ? &discovery->configured[place->configured] : NULL;
+	if (place->listener->counted == discovery->round && !place->listener->discovered)
+		return NULL; /* another address of it was turned away just now */
 	place->listener->counted = discovery->round;
 	discovered = discovered_use(&discovery->discovered, place->listener, now_ns);
 	return discovered ? &discovered->listening : NULL;
 }
 
+/* Of whose share a discovered service is. */
+static const struct share *owner_share(const struct listening_service *owner)
+{
+	return ((const struct discovered *)((const char *)owner - offsetof(struct discovered, listening)))->share;
+}
+
 /* Discovered services of this port to which no place belongs any more. */
 static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
-	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port)
-		if (l->discovered && l->counted != discovery->round)
+	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port) {
+		if (l->counted != discovery->round && l->turned_away) {
+			l->turned_away = false;
+			discovery->discovered.changed = true;
+		}
+		if (l->discovered && (l->counted != discovery->round || l->discovered->evicted))
 			discovered_idle(&discovery->discovered, l->discovered, now_ns);
+	}
 }
 
 static bool same_places(const struct discovery_port *at_port, const struct tested *tested, size_t count)
@@ -489,7 +554,7 @@ static bool same_places(const struct discovery_port *at_port, const struct teste
 
 	for (size_t i = 0; i < count && same; i++)
 		same = IN6_ARE_ADDR_EQUAL(&tested[i].address, &at_port->list[i].address) &&
-		       tested[i].owner == at_port->list[i].owner;
+		       tested[i].owner == at_port->list[i].owner && tested[i].by_socket == at_port->list[i].by_socket;
 	return same;
 }
 
@@ -535,12 +600,15 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		tested[tested_count] = (struct tested){
 			.address = place->address,
 			.owner = owner,
-			.left = is_left(discovery, &place->address, port),
-			.untested = is_untested(discovery, owner, &place->address, port),
+			.by_socket = left_by_socket(&place->listener->facts) && !left_by_socket(&owner->facts),
 		};
+		tested[tested_count].left = is_left(discovery, &tested[tested_count], port);
+		tested[tested_count].untested = is_untested(discovery, &tested[tested_count], port);
 		*address = (struct address){
 			.address = place->address,
 			.service = owner->service,
+			.first = place->configured != PLACE_DISCOVERED || !owner_share(owner),
+			.uid = place->listener->facts.uid,
 			.left = tested[tested_count].left,
 			.untested = tested[tested_count].untested,
 			.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
@@ -556,6 +624,15 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 	error = addresses_publish(discovery->addresses, port, discovery->list, count);
 	idle_the_rest(discovery, port, now_ns);
 	return error;
+}
+
+/* For those that come first. */
+static void make_slots_free(struct discovery *discovery)
+{
+	const struct discovered *evicted;
+
+	while ((evicted = discovered_evict(&discovery->discovered)))
+		mark(discovery, evicted->listener->port);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ the whole */
@@ -577,6 +654,8 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		if (!error)
 			error = addresses_end(discovery->addresses);
 		change_to_queue(discovery);
+		make_slots_free(discovery);
+		discovered_tell(&discovery->discovered);
 	}
 	if (error) {
 		mark_all(discovery);
@@ -619,7 +698,8 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 
 	discovery->dirty |= discovery->pending;
 	settle(discovery, now_ns);
-	if (now_ns - discovery->looked_ns >= LOOK_AGAIN_NS) {
+	if (now_ns - discovery->looked_ns >=
+	    (discovered_is_awaited(&discovery->discovered) ? LOOK_AGAIN_SOON_NS : LOOK_AGAIN_NS)) {
 		discovery->looked_ns = now_ns;
 		look_again(discovery);
 	}
@@ -664,14 +744,15 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 		.configured = calloc(delivery_count + 1, sizeof(*discovery->configured)),
 		.ports = calloc(PORTS, sizeof(*discovery->ports)),
 	};
-	set_host(discovery, host);
 	discovery->follows = config->discover;
 	for (size_t i = 0; i < config->service_count; i++)
 		discovery->follows |= config->services[i].handoff != SHAKEOFF_HANDOFF_QUEUE;
 	error = discovery->configured && discovery->ports ? listeners_open(&discovery->listeners) : -ENOMEM;
 	if (error)
 		return error;
-	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host);
+	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
+			config->service_count);
+	set_host(discovery, host);
 	for (size_t i = 0; i < delivery_count; i++)
 		discovery->configured[i].service = deliveries[i].service;
 	mark_all(discovery);

@@ -60,7 +60,8 @@ struct discovery {
 struct discovery_host {
 	bool can_admit;
 	bool syncookies;
-	bool routes_left[2]; /* IPv4, IPv6: routes_left() */
+	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
+	uint32_t roots_ports; /* ports below are root's alone */
 };
 
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,

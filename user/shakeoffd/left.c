@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <shakeoffd/left.h>
 
+enum shakeoff_left left_by_socket(const struct listener_facts *facts)
+{
+	if (facts->mptcp)
+		return SHAKEOFF_LEFT_MPTCP;
+	if (facts->tcp_auth)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	return facts->elsewhere ? SHAKEOFF_LEFT_DEVICE : SHAKEOFF_LEFT_NOT;
+}
+
 enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts,
 			       const struct left_addresses *addresses)
 {
@@ -8,12 +17,8 @@ enum shakeoff_left left_reason(const struct left_host *host, const struct listen
 		return SHAKEOFF_LEFT_KERNEL;
 	if (host->no_cookies)
 		return SHAKEOFF_LEFT_SYNCOOKIES;
-	if (facts->mptcp)
-		return SHAKEOFF_LEFT_MPTCP;
-	if (facts->tcp_auth)
-		return SHAKEOFF_LEFT_TCP_AUTH;
-	if (facts->elsewhere)
-		return SHAKEOFF_LEFT_DEVICE;
+	if (left_by_socket(facts))
+		return left_by_socket(facts);
 	if (addresses->routes)
 		return SHAKEOFF_LEFT_ROUTE;
 	if (addresses->not_reached && addresses->bridged)

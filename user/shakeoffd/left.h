@@ -21,6 +21,9 @@ struct left_addresses {
 	bool routes;      /* left_host.routes */
 };
 
+/* What of a socket leaves it to the kernel. LEFT_NOT: nothing. */
+enum shakeoff_left left_by_socket(const struct listener_facts *facts);
+
 /* The first reason that holds; those of the host come first. LEFT_NOT: there is none. */
 enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts,
 			       const struct left_addresses *addresses);

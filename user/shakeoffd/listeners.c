@@ -119,26 +119,61 @@ static uint8_t kind_of(const struct sock_diag_listener *socket, bool any)
 	return socket->dualstack ? LISTENER_DUALSTACK : LISTENER_IPV6;
 }
 
-/* The hook meets none of those elsewhere, whatever they are, and all of the others. */
-static void facts_of_place_add(struct listener_facts *facts, const struct listener_facts *more)
+/* The smaller, the more a user's sockets count. */
+static int rank(const struct listeners *listeners, uint16_t port, uint32_t uid)
 {
-	if (facts->sockets && facts->elsewhere && !more->elsewhere)
-		*facts = (struct listener_facts){ 0 };
-	if (!facts->sockets || facts->elsewhere == more->elsewhere)
+	if (listeners->names && listeners->names(listeners->names_context, port, uid))
+		return 0;
+	return uid ? 2 : 1;
+}
+
+/* Whether sockets that are seen now count in place of those of another user that were seen before. */
+static bool replaces(const struct listeners *listeners, const struct listener *listener,
+		     const struct listener_facts *more)
+{
+	int before = rank(listeners, listener->port, listener->fresh.uid);
+	int now = rank(listeners, listener->port, more->uid);
+
+	/* Of two strangers: who was there when the list was last read. */
+	return now < before || (now == before && listener->facts.sockets && listener->facts.uid == more->uid);
+}
+
+/* The hook meets none of those elsewhere, whatever they are, and all of the others. */
+static void facts_of_place_add(const struct listeners *listeners, struct listener *listener,
+			       const struct listener_facts *more)
+{
+	struct listener_facts *facts = &listener->fresh;
+
+	if (facts->sockets && facts->elsewhere != more->elsewhere) {
+		if (facts->elsewhere)
+			*facts = *more;
+	} else if (facts->sockets && facts->uid != more->uid) {
+		if (replaces(listeners, listener, more))
+			*facts = *more;
+	} else {
 		listener_facts_add(facts, more);
+		facts->uid = more->uid;
+	}
 }
 
 int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket, bool elsewhere)
+{
+	return listeners_see_group(listeners, socket, 1, elsewhere);
+}
+
+int listeners_see_group(struct listeners *listeners, const struct sock_diag_listener *socket, uint32_t count,
+			bool elsewhere)
 {
 	bool any = IN6_IS_ADDR_UNSPECIFIED(&socket->address);
 	uint8_t kind = kind_of(socket, any);
 	struct listener *listener;
 	const struct listener_facts facts = {
-		.sockets = 1,
+		.sockets = count,
 		.backlog = socket->backlog,
 		.mptcp = socket->mptcp,
 		.tcp_auth = socket->tcp_auth,
 		.elsewhere = elsewhere,
+		.uid = socket->uid,
 	};
 
 	if (socket->ifindex == LOOPBACK_IFINDEX || (!any && !own_addresses_may_have(&socket->address)))
@@ -148,7 +183,7 @@ int listeners_see(struct listeners *listeners, const struct sock_diag_listener *
 		listener = add(listeners, &socket->address, socket->port, kind);
 	if (!listener)
 		return -ENOMEM;
-	facts_of_place_add(&listener->fresh, &facts);
+	facts_of_place_add(listeners, listener, &facts);
 	return 0;
 }
 
@@ -162,10 +197,19 @@ void listener_facts_add(struct listener_facts *facts, const struct listener_fact
 	facts->sockets += more->sockets;
 }
 
+bool listeners_comes_first(const struct listeners *listeners, const struct listener *first,
+			   const struct listener *other)
+{
+	int rank_first = rank(listeners, first->port, first->facts.uid);
+	int rank_other = rank(listeners, other->port, other->facts.uid);
+
+	return rank_first < rank_other || (rank_first == rank_other && first->since < other->since);
+}
+
 bool listener_facts_equal(const struct listener_facts *a, const struct listener_facts *b)
 {
 	return a->sockets == b->sockets && a->backlog == b->backlog && a->mptcp == b->mptcp &&
-	       a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere;
+	       a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere && (!a->sockets || a->uid == b->uid);
 }
 
 /* Calls back for every entry; the callback may forget it. */
@@ -194,6 +238,8 @@ static void settle(void *context, struct listener *listener)
 
 	listener->facts = listener->fresh;
 	listener->fresh = (struct listener_facts){ 0 };
+	if (!before.sockets)
+		listener->since = settling->listeners->lists;
 	if (!listener_facts_equal(&before, &listener->facts))
 		settling->changed(settling->context, listener, &before);
 	if (!listener->facts.sockets && !listener->discovered)
@@ -206,6 +252,7 @@ void listeners_settle(struct listeners *listeners,
 {
 	struct settling settling = { .listeners = listeners, .changed = changed, .context = context };
 
+	listeners->lists++;
 	each(listeners, settle, &settling);
 }
 

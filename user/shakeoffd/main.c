@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -187,6 +188,14 @@ static uint64_t drained_ns(const struct daemon *daemon)
 	return oldest;
 }
 
+/* Ports below are root's alone, or of whom root has given CAP_NET_BIND_SERVICE to. */
+static uint32_t roots_ports(const struct sysctls *sysctls)
+{
+	int start = sysctls_get(sysctls, SYSCTL_UNPRIVILEGED_PORT, 0, IPPORT_RESERVED);
+
+	return start < 0 ? 0 : start < IPPORT_RESERVED ? (uint32_t)start : IPPORT_RESERVED;
+}
+
 static struct discovery_host discovery_host(const struct daemon *daemon)
 {
 	const struct sysctls *sysctls = &daemon->sysctls;
@@ -195,6 +204,7 @@ static struct discovery_host discovery_host(const struct daemon *daemon)
 		.can_admit = datapath_can_admit(),
 		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
 		.routes_left = { routes_left(&daemon->routes, false), routes_left(&daemon->routes, true) },
+		.roots_ports = roots_ports(sysctls),
 	};
 }
 

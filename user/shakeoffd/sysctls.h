@@ -23,7 +23,8 @@
 	X(TTL, "ipv4/ip_default_ttl")                                                                                  \
 	X(MIN_ADV_MSS4, "ipv4/route/min_adv_mss")                                                                      \
 	X(MIN_ADV_MSS6, "ipv6/route/min_adv_mss")                                                                      \
-	X(RMEM_MAX, "core/rmem_max")
+	X(RMEM_MAX, "core/rmem_max")                                                                                   \
+	X(UNPRIVILEGED_PORT, "ipv4/ip_unprivileged_port_start")
 
 enum sysctl {
 #define X(constant, name) SYSCTL_##constant,
