@@ -21,7 +21,7 @@
 struct channel {
 	struct mnl_socket *socket;
 	unsigned int port, sequence;
-	char buffer[32 * 1024];
+	char buffer[32 * 1024]; /* a request with its filter, then the answers */
 };
 
 static pthread_key_t channel_key;
@@ -157,7 +157,14 @@ static void entry_read(const struct inet_diag_msg *message, struct sock_diag_ent
  * Dumps the sockets of both families in some of the states. `extensions`: bits of INET_DIAG_*. `result` is what the callback
  * leaves behind when it stops the walk; it is returned.
  */
-static int dump(uint32_t states, uint8_t extensions, mnl_cb_t callback, void *context, const int *result)
+struct dump {
+	uint32_t states;
+	uint8_t extensions;
+	const void *filter; /* INET_DIAG_REQ_BYTECODE; NULL: none */
+	size_t filter_size;
+};
+
+static int dump(const struct dump *dump, mnl_cb_t callback, void *context, const int *result)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	int error = 0;
@@ -172,8 +179,10 @@ static int dump(uint32_t states, uint8_t extensions, mnl_cb_t callback, void *co
 			return -errno;
 		request = request_begin(channel, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &header);
 		request->sdiag_family = families[i];
-		request->idiag_states = states;
-		request->idiag_ext = extensions;
+		request->idiag_states = dump->states;
+		request->idiag_ext = dump->extensions;
+		if (dump->filter)
+			mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, dump->filter_size, dump->filter);
 		error = transact(channel, header, callback, context);
 		channel_free(channel);
 		if (!error)
@@ -214,7 +223,9 @@ int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct 
 {
 	struct each each = { .callback = callback, .context = context };
 
-	return dump(states, 0, each_message, &each, &each.result);
+	const struct dump all = { .states = states };
+
+	return dump(&all, each_message, &each, &each.result);
 }
 
 /* -------------------------------------------------------------------------------------------------------- listeners */
@@ -302,14 +313,98 @@ static int listener_message(const struct nlmsghdr *header, void *context)
 #define EXTENSION(name) (1u << (INET_DIAG_##name - 1))
 
 /*
+ * A filter in the language of inet_diag_bc_run() (net/ipv4/inet_diag.c): one that does not end exactly at its end refuses the socket,
+ * and each jump is relative to its own instruction.
+ *
+ *	S_COND place	yes: go on with the next instruction; no: with the one behind it
+ *	JMP		4 bytes beyond the end: refused
+ *	S_COND ...
+ */
+struct filter {
+	size_t size;
+	char bytes[SOCK_DIAG_SKIPS_MAX * (2 * sizeof(struct inet_diag_bc_op) + sizeof(struct inet_diag_hostcond) + 16)];
+};
+
+static size_t address_size(const struct sock_diag_skip *skip)
+{
+	return skip->family == AF_INET ? 4 : 16;
+}
+
+static size_t condition_size(const struct sock_diag_skip *skip)
+{
+	return sizeof(struct inet_diag_bc_op) + sizeof(struct inet_diag_hostcond) + address_size(skip);
+}
+
+static void filter_put(struct filter *filter, const void *bytes, size_t size)
+{
+	memcpy(filter->bytes + filter->size, bytes, size);
+	filter->size += size;
+}
+
+static void filter_skip(struct filter *filter, const struct sock_diag_skip *skip, size_t whole)
+{
+	const size_t jump_size = sizeof(struct inet_diag_bc_op), condition = condition_size(skip);
+	const struct inet_diag_hostcond place = {
+		.family = skip->family,
+		.prefix_len = skip->prefix,
+		.port = skip->port,
+	};
+	struct inet_diag_bc_op op = {
+		.code = INET_DIAG_BC_S_COND,
+		.yes = (unsigned char)condition,
+		.no = (unsigned short)(condition + jump_size),
+	};
+
+	filter_put(filter, &op, sizeof(op));
+	filter_put(filter, &place, sizeof(place));
+	filter_put(filter, skip->address.s6_addr + 16 - address_size(skip), address_size(skip));
+	op = (struct inet_diag_bc_op){
+		.code = INET_DIAG_BC_JMP,
+		.yes = (unsigned char)jump_size,
+		.no = (unsigned short)(whole - filter->size + 4),
+	};
+	filter_put(filter, &op, sizeof(op));
+}
+
+static void filter_make(struct filter *filter, const struct sock_diag_skip *skips, size_t count)
+{
+	size_t whole = 0;
+
+	filter->size = 0;
+	if (count > SOCK_DIAG_SKIPS_MAX)
+		count = SOCK_DIAG_SKIPS_MAX;
+	for (size_t i = 0; i < count; i++)
+		whole += condition_size(&skips[i]) + sizeof(struct inet_diag_bc_op);
+	for (size_t i = 0; i < count; i++)
+		filter_skip(filter, &skips[i], whole);
+}
+
+/*
  * With LISTEN alone the kernel walks its table of listening sockets and never that of connections. The upper layer's name and
  * MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY comes anyway.
  */
-int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context)
+int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
+				int (*callback)(void *context, const struct sock_diag_listener *listener),
+				void *context)
 {
 	struct each_listener each = { .callback = callback, .context = context };
+	struct filter filter;
+	struct dump listening = {
+		.states = 1u << TCP_LISTEN,
+		.extensions = EXTENSION(SKMEMINFO) | EXTENSION(INFO),
+	};
 
-	return dump(1u << TCP_LISTEN, EXTENSION(SKMEMINFO) | EXTENSION(INFO), listener_message, &each, &each.result);
+	filter_make(&filter, skips, skip_count);
+	if (filter.size) {
+		listening.filter = filter.bytes;
+		listening.filter_size = filter.size;
+	}
+	return dump(&listening, listener_message, &each, &each.result);
+}
+
+int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context)
+{
+	return sock_diag_each_listener_but(NULL, 0, callback, context);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- destroy */

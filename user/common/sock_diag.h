@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
@@ -45,6 +46,25 @@ struct sock_diag_listener {
 
 /* The same for listening sockets alone; cheap on a host with many connections. A dual-stack socket comes once. */
 int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context);
+
+/* Listening sockets at an address, or in a prefix of it. */
+struct sock_diag_skip {
+	struct in6_addr address; /* IPv4 mapped; in6addr_any with AF_INET: 0.0.0.0 */
+	uint8_t family;          /* AF_INET, AF_INET6 */
+	uint8_t prefix;          /* bits of the family's address, from 1 on */
+	int port;                /* host byte order; SOCK_DIAG_ANY_PORT */
+};
+
+#define SOCK_DIAG_ANY_PORT (-1)
+#define SOCK_DIAG_SKIPS_MAX 256
+
+/*
+ * The same but for those: the kernel walks by them without describing them, which is what costs. No more than SOCK_DIAG_SKIPS_MAX are
+ * skipped.
+ */
+int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
+				int (*callback)(void *context, const struct sock_diag_listener *listener),
+				void *context);
 
 /* The state's name in RFC 9293's spelling: "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"; "?" for an unknown number. */
 const char *sock_diag_state_name(uint8_t state);

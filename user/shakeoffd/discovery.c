@@ -11,7 +11,6 @@
 
 #define PORTS (1u << 16)
 
-#define POLL_PERIOD_NS (500 * NS_PER_MS)
 /* How often it is looked whether something was lost between the two programs, and how often when it looks like that. */
 #define SETTLE_PERIOD_NS NS_PER_S
 #define SETTLE_WATCH_NS (200 * NS_PER_MS)
@@ -151,41 +150,40 @@ static int compare_inodes(const void *a, const void *b)
 
 static int note_inode(void *context, uint32_t inode)
 {
-	struct discovery *discovery = context;
-	uint32_t *larger = array_grow(discovery->own_inodes, discovery->own_inode_count, sizeof(inode));
+	struct inodes *inodes = context;
+	uint32_t *larger = array_grow(inodes->list, inodes->count, sizeof(inode));
 
 	if (!larger)
 		return -ENOMEM;
-	discovery->own_inodes = larger;
-	discovery->own_inodes[discovery->own_inode_count++] = inode;
+	inodes->list = larger;
+	inodes->list[inodes->count++] = inode;
 	return 0;
 }
 
+static void inodes_free(struct inodes *inodes)
+{
+	free(inodes->list);
+	*inodes = (struct inodes){ 0 };
+}
+
 /* Sockets that servers have passed to the daemon: they are the queue handoff's. */
-static int note_own_inodes(struct discovery *discovery)
+static int find_own_inodes(const struct discovery *discovery, struct inodes *inodes)
 {
 	int error = 0;
 
-	free(discovery->own_inodes);
-	discovery->own_inodes = NULL;
-	discovery->own_inode_count = 0;
+	*inodes = (struct inodes){ 0 };
 	for (size_t i = 0; i < discovery->delivery_count && !error; i++)
-		error = delivery_each_inode(&discovery->deliveries[i], note_inode, discovery);
-	if (discovery->own_inode_count)
-		qsort(discovery->own_inodes, discovery->own_inode_count, sizeof(*discovery->own_inodes),
-		      compare_inodes);
+		error = delivery_each_inode(&discovery->deliveries[i], note_inode, inodes);
+	if (error)
+		inodes_free(inodes);
+	if (inodes->count)
+		qsort(inodes->list, inodes->count, sizeof(*inodes->list), compare_inodes);
 	return error;
 }
 
-static int see(void *context, const struct sock_diag_listener *socket)
+static bool inodes_are(const struct inodes *a, const struct inodes *b)
 {
-	struct discovery *discovery = context;
-
-	if (discovery->own_inode_count && bsearch(&socket->inode, discovery->own_inodes, discovery->own_inode_count,
-						  sizeof(socket->inode), compare_inodes))
-		return 0;
-	return listeners_see(&discovery->listeners, socket,
-			     socket->ifindex && !interfaces_find_bound(discovery->interfaces, socket->ifindex));
+	return a->count == b->count && (!a->count || !memcmp(a->list, b->list, a->count * sizeof(*a->list)));
 }
 
 static void listener_changed(void *context, struct listener *listener, const struct listener_facts *before)
@@ -210,18 +208,64 @@ static void listener_changed(void *context, struct listener *listener, const str
 	}
 }
 
-static int poll_listeners(struct discovery *discovery)
+static int begin_look(struct discovery *discovery, uint64_t now_ns)
 {
-	int error = note_own_inodes(discovery);
+	inodes_free(&discovery->own_inodes);
+	if (find_own_inodes(discovery, &discovery->own_inodes))
+		return -ENOMEM;
+	looks_begin(&discovery->looks, now_ns, discovery->own_inodes.list, discovery->own_inodes.count);
+	return 0;
+}
 
-	if (!error)
-		error = sock_diag_each_listener(see, discovery);
+static int take_look(struct discovery *discovery)
+{
+	const struct looks_list *seen = &discovery->looks.seen;
+	int error = 0;
+
+	for (size_t i = 0; i < seen->count && !error; i++) {
+		const struct sock_diag_listener *socket = &seen->list[i].socket;
+
+		error = listeners_see_group(&discovery->listeners, socket, seen->list[i].count,
+					    socket->ifindex &&
+						    !interfaces_find_bound(discovery->interfaces, socket->ifindex));
+	}
 	if (error) {
 		listeners_abandon(&discovery->listeners);
 		return error;
 	}
 	listeners_settle(&discovery->listeners, listener_changed, discovery);
 	return 0;
+}
+
+/* A socket that was passed to the daemon while the look went on may be in it as one that only listens: then it is made again, once. */
+static bool is_outdated(struct discovery *discovery)
+{
+	struct inodes now;
+	bool outdated;
+
+	if (discovery->looked_again || find_own_inodes(discovery, &now)) {
+		discovery->looked_again = false;
+		return false;
+	}
+	outdated = !inodes_are(&now, &discovery->own_inodes);
+	inodes_free(&now);
+	discovery->looked_again = outdated;
+	return outdated;
+}
+
+int discovery_take_look(struct discovery *discovery)
+{
+	int error;
+
+	if (!looks_take(&discovery->looks, &error))
+		return 0;
+	if (error)
+		return error;
+	if (is_outdated(discovery)) {
+		looks_hurry(&discovery->looks);
+		return 0;
+	}
+	return take_look(discovery);
 }
 
 /* ------------------------------------------------------------------------------------------------ configured services */
@@ -703,9 +747,8 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 		discovery->looked_ns = now_ns;
 		look_again(discovery);
 	}
-	if (discovery->follows && now_ns - discovery->polled_ns >= POLL_PERIOD_NS) {
-		discovery->polled_ns = now_ns;
-		error = poll_listeners(discovery);
+	if (discovery->follows && looks_is_due(&discovery->looks, now_ns)) {
+		error = begin_look(discovery, now_ns);
 		discovered_expire(&discovery->discovered, now_ns);
 	}
 	return error;
@@ -759,13 +802,23 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 	error = own_addresses_read(&discovery->own);
 	if (!error)
 		error = discovery_devices_changed(discovery);
+	if (!error)
+		error = looks_open(&discovery->looks);
 	if (!error && discovery->follows)
-		error = poll_listeners(discovery);
+		error = begin_look(discovery, clock_ns());
+	if (!error && discovery->follows)
+		error = discovery_take_look(discovery);
 	return error;
+}
+
+int discovery_start(struct discovery *discovery, struct event_loop *loop)
+{
+	return discovery->follows ? looks_start(&discovery->looks, loop) : 0;
 }
 
 void discovery_close(struct discovery *discovery)
 {
+	looks_close(&discovery->looks);
 	discovered_close(&discovery->discovered);
 	for (size_t port = 0; port < PORTS && discovery->ports; port++)
 		free(discovery->ports[port].list);
@@ -776,7 +829,7 @@ void discovery_close(struct discovery *discovery)
 	upper_addresses_free(&discovery->upper);
 	places_free(&discovery->places);
 	free(discovery->list);
-	free(discovery->own_inodes);
+	inodes_free(&discovery->own_inodes);
 	*discovery = (struct discovery){ 0 };
 }
 
@@ -795,6 +848,7 @@ void discovery_stop(struct discovery *discovery)
 {
 	const struct service_listening none = { 0 };
 
+	errand_close(&discovery->looks.errand);
 	for (size_t i = 0; i < discovery->delivery_count; i++)
 		service_set_listening(discovery->configured[i].service, &none);
 	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)

@@ -18,11 +18,17 @@
 #include <shakeoffd/delivery.h>
 #include <shakeoffd/discovered.h>
 #include <shakeoffd/interfaces.h>
+#include <shakeoffd/looks.h>
 #include <shakeoffd/places.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/upper_addresses.h>
 
 struct discovery_port;
+
+struct inodes {
+	uint32_t *list; /* in order */
+	size_t count;
+};
 
 struct discovery {
 	const struct config *config;
@@ -46,14 +52,16 @@ struct discovery {
 	bool recount;                 /* the sockets of configured services have to be counted again */
 	bool tests_changed;           /* other places are to be tested than the self-test knows */
 	uint64_t round;
-	uint64_t polled_ns, looked_ns; /* when that was done last */
-	uint64_t settle_ns;            /* when it is to be done next */
+	uint64_t looked_ns; /* when that was done last */
+	uint64_t settle_ns; /* when it is to be done next */
 
 	struct places places; /* working memory: used again and again */
 	struct address *list;
 	size_t room;
-	uint32_t *own_inodes;
-	size_t own_inode_count;
+
+	struct looks looks;
+	struct inodes own_inodes; /* of the look that is made, or was made last */
+	bool looked_again;        /* it was made because the one before it had come to be outdated */
 };
 
 /* What of the host's settings it depends on. */
@@ -67,6 +75,8 @@ struct discovery_host {
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
 		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
 		   const struct interfaces *interfaces, const struct discovery_host *host);
+/* From now on the sockets are read by a thread of their own, that wakes this loop. 0 or a negative errno. */
+int discovery_start(struct discovery *discovery, struct event_loop *loop);
 void discovery_close(struct discovery *discovery);
 
 /* Something has changed; discovery_update() is to follow. */
@@ -75,8 +85,11 @@ int discovery_devices_changed(struct discovery *discovery);
 void discovery_servers_changed(struct discovery *discovery);
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
 
-/* To be called several times a second: reads the sockets when it is time to. */
+/* To be called several times a second: begins to read the sockets when it is time to. */
 int discovery_tick(struct discovery *discovery, uint64_t now_ns);
+
+/* To be called after every round of the event loop: the sockets may have been read. */
+int discovery_take_look(struct discovery *discovery);
 
 /* To be called after every round of the event loop: the self-test may have results. */
 void discovery_take_results(struct discovery *discovery);

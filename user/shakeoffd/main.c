@@ -285,7 +285,7 @@ static void follow_routes(struct daemon *daemon, uint64_t now)
 static void follow_servers(struct daemon *daemon)
 {
 	bool changed = false;
-	int error = 0;
+	int error = 0, looked;
 
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		changed |= delivery_take_change(&daemon->deliveries[i]);
@@ -295,6 +295,9 @@ static void follow_servers(struct daemon *daemon)
 		error = discovery_addresses_changed(&daemon->discovery);
 		daemon->monitor.addresses_changed = error != 0; /* tried again with the next event */
 	}
+	looked = discovery_take_look(&daemon->discovery);
+	if (looked)
+		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-looked));
 	discovery_take_results(&daemon->discovery);
 	if (!error)
 		error = discovery_update(&daemon->discovery, clock_ns());
@@ -713,6 +716,8 @@ static int start_threads(struct daemon *daemon)
 		__atomic_store_n(&control->daemon_pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
 		__atomic_store_n(&control->started_ns, clock_ns(), __ATOMIC_RELAXED);
 	}
+	if (!error)
+		error = discovery_start(&daemon->discovery, daemon->loop);
 	if (!error)
 		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths,
 					daemon->interfaces.datapath_count);
