@@ -2,7 +2,7 @@
 /*
  * The socket filter: no tuple with a socket is ever missing in the one that is read, and hints outlive the change of filters.
  *
- * link: user/shakeoffd/socket_filter.c
+ * link: user/shakeoffd/socket_filter.c user/shakeoffd/errand.c user/shakeoffd/event_loop.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -227,6 +227,63 @@ static void what_an_earlier_daemon_left_is_not_trusted_with_new_addresses(void *
 	assert_int_equal(sockets.dumps, 0);
 }
 
+/* Until they are read by the errand's thread, which begins with the next tick. */
+static void where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself(void **state)
+{
+	(void)state;
+	swap();
+	filter.cost_ns = NS_PER_S;
+	sockets.dumps = 0;
+	socket_filter_note_sockets(&filter);
+	assert_false(is_ready());
+	assert_int_equal(sockets.dumps, 0);
+	add_socket(1);
+	tick();
+	assert_true(is_ready());
+	assert_int_equal(*active(1), SHAKEOFF_FILTER_SOCKET);
+	assert_int_equal(*spare(1), SHAKEOFF_FILTER_SOCKET);
+}
+
+/* A reader that takes its time: what it has not seen is there when it is done. */
+static void what_is_published_while_the_sockets_are_read_is_not_trusted_before_they_are_read_again(void **state)
+{
+	(void)state;
+	swap();
+	filter.errand.busy = true;
+	socket_filter_note_sockets(&filter);
+	assert_false(is_ready());
+	filter.errand.done = true;
+	filter.errand.result = 0;
+	filter.finishing = false;
+	sockets.dumps = 0;
+	tick();
+	assert_int_equal(sockets.dumps, 1);
+	assert_true(is_ready());
+}
+
+static void a_filter_that_was_built_from_an_older_reading_is_not_trusted_either(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	swap();
+	before = memory.control.filter_active;
+	now += 21 * NS_PER_S;
+	tick();
+	assert_true(filter.building);
+	filter.errand.busy = filter.finishing = true;
+	socket_filter_note_sockets(&filter);
+	filter.errand.done = true;
+	filter.errand.result = 0;
+	sockets.error = -ENOBUFS;
+	socket_filter_tick(&filter, now, now);
+	assert_int_not_equal(memory.control.filter_active, before);
+	assert_false(is_ready());
+	sockets.error = 0;
+	swap();
+	assert_true(is_ready());
+}
+
 static void a_hint_is_carried_over_until_its_cookie_is_no_good_any_more(void **state)
 {
 	uint64_t begin;
@@ -298,6 +355,9 @@ int main(void)
 		TEST(new_addresses_again_and_again_keep_it_ready),
 		TEST(where_the_sockets_cannot_be_noted_it_is_built_anew),
 		TEST(what_an_earlier_daemon_left_is_not_trusted_with_new_addresses),
+		TEST(where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself),
+		TEST(what_is_published_while_the_sockets_are_read_is_not_trusted_before_they_are_read_again),
+		TEST(a_filter_that_was_built_from_an_older_reading_is_not_trusted_either),
 		TEST(a_hint_is_carried_over_until_its_cookie_is_no_good_any_more),
 		TEST(a_hint_that_was_taken_is_not_carried_over),
 		TEST(a_hint_that_is_set_while_the_next_filter_is_built_is_new_in_it),

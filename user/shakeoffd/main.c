@@ -719,6 +719,8 @@ static int start_threads(struct daemon *daemon)
 	if (!error)
 		error = discovery_start(&daemon->discovery, daemon->loop);
 	if (!error)
+		error = socket_filter_start(&daemon->filter, daemon->loop);
+	if (!error)
 		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths,
 					daemon->interfaces.datapath_count);
 	return say("the threads could not be started", error);
@@ -788,6 +790,7 @@ static void stop_service(struct daemon *daemon)
 	if (addresses_withdraw(interfaces->datapaths, interfaces->datapath_count))
 		log_warn("the addresses of the services could not be withdrawn");
 	discovery_stop(&daemon->discovery);
+	socket_filter_close(&daemon->filter);
 	heartbeat_stop(daemon->heartbeat);
 	for (size_t i = 0; i < daemon->workers_running; i++)
 		worker_stop(daemon->workers[i]);

@@ -7,7 +7,9 @@
  *	   got its socket, the tuples of all sockets are noted in the spare one.
  *	3. Hints of the active one that are still needed are carried over, and the spare one becomes the active one.
  */
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include <netinet/tcp.h>
 
@@ -18,6 +20,10 @@
 
 #define BUILD_PERIOD_NS (20 * NS_PER_S)
 #define BUILD_PAUSE_NS NS_PER_S
+#define COST_SHARE 20 /* of one CPU */
+
+/* What takes no longer is done by who publishes addresses; the event loop is not to wait for more. */
+#define NOTE_AT_ONCE_NS (10 * NS_PER_MS)
 
 /* After so many swaps no cookie is good any more that was when a hint was set. */
 #define AGE_MAX ((SHAKEOFF_COOKIE_LIFETIME_NS + BUILD_PERIOD_NS - 1) / BUILD_PERIOD_NS)
@@ -33,12 +39,17 @@ void socket_filter_open(struct socket_filter *filter, struct datapath **datapath
 					  .aged_ns = clock_ns() };
 }
 
-static void restart(struct socket_filter *filter)
+static void distrust(struct socket_filter *filter)
 {
 	for (size_t i = 0; i < filter->datapath_count; i++)
 		__atomic_and_fetch(&datapath_control(filter->datapaths[i])->flags, ~SHAKEOFF_FILTER_READY,
 				   __ATOMIC_SEQ_CST);
-	filter->building = filter->note_again = false;
+}
+
+static void restart(struct socket_filter *filter)
+{
+	distrust(filter);
+	filter->building = filter->note_again = filter->unknown = filter->built = false;
 	filter->since_ns = 0;
 }
 
@@ -63,6 +74,8 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	const struct socket_filter *filter = context;
 	uint32_t slot = shakeoff_filter_tuple_slot(&entry->tuple);
 
+	if (errand_is_to_stop(&filter->errand))
+		return -ECANCELED;
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		set(active(filter, i), slot, 0);
 		set(spare(filter, i), slot, 0);
@@ -70,19 +83,48 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	return 0;
 }
 
-static int note_all(struct socket_filter *filter)
+/* In the errand's thread, which has the filters' bytes in common with the hook anyway. */
+static int note_all(void *context)
 {
-	return sock_diag_each(ALL_BUT_LISTEN, note, filter);
+	return sock_diag_each(ALL_BUT_LISTEN, note, context);
+}
+
+static void begin_reading(struct socket_filter *filter, bool finishing)
+{
+	filter->finishing = finishing;
+	filter->note_again = false;
+	errand_begin(&filter->errand, note_all, filter);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static int note_now(struct socket_filter *filter)
+{
+	uint64_t before = cpu_ns();
+	int error = note_all(filter);
+
+	filter->cost_ns = cpu_ns() - before;
+	return error;
 }
 
 void socket_filter_note_sockets(struct socket_filter *filter)
 {
 	bool fresh = !filter->building && !filter->since_ns;
 
-	if (fresh || note_all(filter))
+	if (!fresh && (filter->cost_ns > NOTE_AT_ONCE_NS || errand_is_busy(&filter->errand))) {
+		distrust(filter);
+		filter->note_again = filter->unknown = true;
+	} else if (fresh || note_now(filter)) {
 		restart(filter);
-	else
+	} else {
 		filter->note_again = true;
+	}
 }
 
 /* From the active filter of a datapath to the spare one. `older`: a period has passed since ages were raised last. */
@@ -118,44 +160,93 @@ static void begin(struct socket_filter *filter)
 	filter->since_ns = clock_ns(); /* after the flag: a ring that is empty from now on holds nothing from before */
 }
 
-static int finish(struct socket_filter *filter, uint64_t now_ns)
+static void finish(struct socket_filter *filter, uint64_t now_ns)
 {
 	bool older = now_ns - filter->aged_ns >= BUILD_PERIOD_NS;
-	int error = note_all(filter);
 
-	if (error)
-		return error;
 	if (older)
 		filter->aged_ns = now_ns;
+	filter->unknown &= filter->note_again; /* what has come to be since that reading began */
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(filter->datapaths[i]);
 
 		carry_hints(filter, i, older);
 		__atomic_store_n(&control->filter_active, control->filter_active ^ 1, __ATOMIC_SEQ_CST);
-		__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_READY, __ATOMIC_SEQ_CST);
+		if (!filter->unknown)
+			__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_READY, __ATOMIC_SEQ_CST);
 		__atomic_and_fetch(&control->flags, ~SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
 	}
 	filter->building = false;
+	filter->built = true;
 	filter->since_ns = now_ns;
+}
+
+/* What was unknown is noted, unless more has come to be since that reading began. */
+static void trust(struct socket_filter *filter)
+{
+	if (filter->note_again || !filter->unknown)
+		return;
+	filter->unknown = false;
+	for (size_t i = 0; i < filter->datapath_count && filter->built; i++)
+		__atomic_or_fetch(&datapath_control(filter->datapaths[i])->flags, SHAKEOFF_FILTER_READY,
+				  __ATOMIC_SEQ_CST);
+}
+
+/* Returns what reading the sockets has come to, if it is done. */
+static int take_reading(struct socket_filter *filter, uint64_t now_ns)
+{
+	bool was_restarted = filter->finishing && !filter->building;
+	int error;
+
+	if (!errand_take(&filter->errand, &error, &filter->cost_ns) || was_restarted)
+		return 0;
+	if (error && filter->finishing) {
+		filter->note_again = true;
+		return error; /* the next tick tries again */
+	}
+	if (error)
+		restart(filter);
+	else if (filter->finishing)
+		finish(filter, now_ns);
+	else
+		trust(filter);
 	return 0;
 }
 
-/* Connections that the kernel made while addresses were published. */
-static void note_again(struct socket_filter *filter)
+/* A reading takes a twentieth of one CPU at most, too. */
+static uint64_t period(const struct socket_filter *filter)
 {
-	if (filter->note_again && note_all(filter))
-		restart(filter);
-	filter->note_again = false;
+	return filter->cost_ns * COST_SHARE > BUILD_PERIOD_NS ? filter->cost_ns * COST_SHARE : BUILD_PERIOD_NS;
+}
+
+static bool is_time_to_finish(const struct socket_filter *filter, uint64_t now_ns, uint64_t drained_ns)
+{
+	return filter->building && now_ns - filter->since_ns >= BUILD_PAUSE_NS && drained_ns >= filter->since_ns;
 }
 
 int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t drained_ns)
 {
-	note_again(filter);
-	if (filter->building && (now_ns - filter->since_ns < BUILD_PAUSE_NS || drained_ns < filter->since_ns))
-		return 0;
-	if (filter->building)
-		return finish(filter, now_ns);
-	if (!filter->since_ns || now_ns - filter->since_ns >= BUILD_PERIOD_NS)
+	int error = take_reading(filter, now_ns);
+
+	if (error || errand_is_busy(&filter->errand))
+		return error;
+	if (is_time_to_finish(filter, now_ns, drained_ns)) {
+		begin_reading(filter, true);
+	} else if (filter->note_again) {
+		/* Connections that the kernel made while addresses were published. */
+		begin_reading(filter, false);
+	} else if (!filter->building && (!filter->since_ns || now_ns - filter->since_ns >= period(filter))) {
 		begin(filter);
-	return 0;
+	}
+	return take_reading(filter, now_ns);
+}
+
+int socket_filter_start(struct socket_filter *filter, struct event_loop *loop)
+{
+	return errand_start(&filter->errand, loop);
+}
+
+void socket_filter_close(struct socket_filter *filter)
+{
+	errand_close(&filter->errand);
 }

@@ -8,22 +8,32 @@
 #include <stdint.h>
 
 #include <common/datapath.h>
+#include <shakeoffd/errand.h>
 
 struct socket_filter {
 	struct datapath **datapaths;
 	size_t datapath_count;
+	struct errand errand; /* reads the sockets: there may be very many */
+	bool built;           /* there has been one since the last restart */
+	bool finishing;       /* what is read is for the filter that is built, otherwise for addresses that are new */
 	bool building;
-	bool note_again;
+	bool note_again;   /* connections may have been made meanwhile that are in no filter */
+	bool unknown;      /* and until they are noted, the hook is not to trust it */
+	uint64_t cost_ns;  /* CPU time of the last reading */
 	uint64_t since_ns; /* when the building began, or when the last one ended; 0: there has been none */
 	uint64_t aged_ns;  /* when hints were last carried over as older than before */
 };
 
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count);
 
+/* From now on the sockets are read by a thread of its own, if reading them takes long. 0 or a negative errno. */
+int socket_filter_start(struct socket_filter *filter, struct event_loop *loop);
+void socket_filter_close(struct socket_filter *filter);
+
 /*
  * The hook is about to be given other addresses: connections that came to them before were none of its business, and are in no
- * filter. Notes all sockets, now and, for those that come in between, with the next tick. At the start and where that fails
- * the hook looks sockets up again until a new filter is there.
+ * filter. Notes all sockets, now and, for those that come in between, with the next tick. Where they are so many that it takes long, the
+ * hook looks sockets up itself until they are noted; at the start and where that fails, until a new filter is there.
  */
 void socket_filter_note_sockets(struct socket_filter *filter);
 
