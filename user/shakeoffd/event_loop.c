@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <shakeoffd/clock.h>
 #include <shakeoffd/event_loop.h>
 
 #define ROUND_EVENTS 64
@@ -15,6 +17,7 @@ struct event_loop {
 	int wake_fd;
 	pthread_mutex_t lock;
 	struct event_source *retired; /* under lock */
+	_Atomic(uint64_t) busy_ns;    /* 0: it waits */
 };
 
 int event_loop_open(struct event_loop **loop)
@@ -103,7 +106,9 @@ int event_loop_round(struct event_loop *loop, int timeout_ms)
 	int count;
 
 	release_retired(loop);
+	atomic_store_explicit(&loop->busy_ns, 0, memory_order_relaxed);
 	count = epoll_wait(loop->epoll_fd, events, ROUND_EVENTS, timeout_ms);
+	atomic_store_explicit(&loop->busy_ns, clock_ns(), memory_order_relaxed);
 	if (count < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < count; i++) {
@@ -115,6 +120,11 @@ int event_loop_round(struct event_loop *loop, int timeout_ms)
 			return -errno;
 	}
 	return 0;
+}
+
+uint64_t event_loop_busy_since(const struct event_loop *loop)
+{
+	return atomic_load_explicit(&loop->busy_ns, memory_order_relaxed);
 }
 
 void event_loop_wake(struct event_loop *loop)

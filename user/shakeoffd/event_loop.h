@@ -33,6 +33,9 @@ void event_loop_retire(struct event_source *source, void (*release)(struct event
 /* One round: waits at most timeout_ms (-1: for ever), calls what is ready. 0 or a negative errno. */
 int event_loop_round(struct event_loop *loop, int timeout_ms);
 
+/* Since when it has been busy with what came, without a round (CLOCK_MONOTONIC); 0: it waits. Any thread. */
+uint64_t event_loop_busy_since(const struct event_loop *loop);
+
 /* Ends the wait of the present or next round. Any thread. */
 void event_loop_wake(struct event_loop *loop);
 

@@ -19,6 +19,9 @@ struct heartbeat {
 	int stop_fd;
 	struct datapath *const *datapaths;
 	size_t count;
+	struct event_loop *const *loops;
+	size_t loop_count;
+	bool stuck;                 /* said so */
 	_Atomic(uint64_t) alive_ns; /* when the main thread last said so */
 };
 
@@ -26,6 +29,23 @@ static void beat(const struct heartbeat *heartbeat, uint64_t now_ns)
 {
 	for (size_t i = 0; i < heartbeat->count; i++)
 		__atomic_store_n(&datapath_control(heartbeat->datapaths[i])->heartbeat_ns, now_ns, __ATOMIC_RELAXED);
+}
+
+static bool is_older(uint64_t then_ns, uint64_t now_ns)
+{
+	return (int64_t)(now_ns - then_ns) >= (int64_t)HEARTBEAT_STUCK_NS;
+}
+
+bool heartbeat_is_well(const struct heartbeat *heartbeat, uint64_t now_ns)
+{
+	bool well = !is_older(atomic_load(&heartbeat->alive_ns), now_ns);
+
+	for (size_t i = 0; i < heartbeat->loop_count && well; i++) {
+		uint64_t busy_ns = event_loop_busy_since(heartbeat->loops[i]);
+
+		well = !busy_ns || !is_older(busy_ns, now_ns);
+	}
+	return well;
 }
 
 static void *run(void *argument)
@@ -38,16 +58,23 @@ static void *run(void *argument)
 		log_debug("the heartbeat runs with ordinary priority: %m");
 	do {
 		uint64_t now = clock_ns();
+		bool well = heartbeat_is_well(heartbeat, now);
 
-		/* A daemon that is stuck is as good as dead: the hook is to know. */
-		if ((int64_t)(now - atomic_load(&heartbeat->alive_ns)) < (int64_t)HEARTBEAT_STUCK_NS)
+		/* The hook is to know. */
+		if (well)
 			beat(heartbeat, now);
+		else if (!heartbeat->stuck)
+			log_warn(
+				"an event loop of the daemon has stood still for %llu s: the hook goes on as without a daemon",
+				HEARTBEAT_STUCK_NS / NS_PER_S);
+		heartbeat->stuck = !well;
 	} while (poll(&stop, 1, SHAKEOFF_HEARTBEAT_PERIOD_NS / NS_PER_MS) <= 0);
 	beat(heartbeat, 0);
 	return NULL;
 }
 
-int heartbeat_start(struct heartbeat **result, struct datapath *const *datapaths, size_t count)
+int heartbeat_start(struct heartbeat **result, struct datapath *const *datapaths, size_t count,
+		    struct event_loop *const *loops, size_t loop_count)
 {
 	struct heartbeat *heartbeat = calloc(1, sizeof(*heartbeat));
 	int error = ENOMEM;
@@ -56,6 +83,8 @@ int heartbeat_start(struct heartbeat **result, struct datapath *const *datapaths
 		return -ENOMEM;
 	heartbeat->datapaths = datapaths;
 	heartbeat->count = count;
+	heartbeat->loops = loops;
+	heartbeat->loop_count = loop_count;
 	heartbeat_alive(heartbeat, clock_ns());
 	heartbeat->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (heartbeat->stop_fd >= 0) {

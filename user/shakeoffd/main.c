@@ -90,6 +90,8 @@ struct daemon {
 	struct event_source signals, timer;
 	struct heartbeat *heartbeat;
 	uint64_t looked_ns, profiled_ns, devices_ns;
+	uint64_t watchdog_ns; /* WATCHDOG_USEC; 0: there is none */
+	uint64_t fed_ns;
 	bool ready; /* said so */
 	bool stop, failed;
 };
@@ -344,6 +346,16 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 		log_warn_limited("the half-open connections could not be listed: %s", strerror(-error));
 }
 
+/* systemd's (WatchdogSec=), from here and from nowhere else: it starts a daemon again whose event loops stand still. */
+static void feed_watchdog(struct daemon *daemon, uint64_t now)
+{
+	if (!daemon->watchdog_ns || now - daemon->fed_ns < daemon->watchdog_ns / 2 ||
+	    !heartbeat_is_well(daemon->heartbeat, now))
+		return;
+	daemon->fed_ns = now;
+	sd_notify(0, "WATCHDOG=1");
+}
+
 static void tick(struct event_source *source, uint32_t events)
 {
 	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, timer));
@@ -353,6 +365,7 @@ static void tick(struct event_source *source, uint32_t events)
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
 	heartbeat_alive(daemon->heartbeat, now);
+	feed_watchdog(daemon, now);
 	follow_host(daemon, now);
 	drained = drained_ns(daemon);
 	for (size_t i = 0; i < daemon->delivery_count; i++) {
@@ -722,7 +735,7 @@ static int start_threads(struct daemon *daemon)
 		error = socket_filter_start(&daemon->filter, daemon->loop);
 	if (!error)
 		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths,
-					daemon->interfaces.datapath_count);
+					daemon->interfaces.datapath_count, daemon->worker_loops, daemon->worker_count);
 	return say("the threads could not be started", error);
 }
 
@@ -741,6 +754,7 @@ static int give_up_privileges(struct daemon *daemon)
 /* Other processes are forked first, with what privileges they need; then privileges are given up; then threads start. */
 static int start(struct daemon *daemon, const struct options *options)
 {
+	uint64_t watchdog_us;
 	int error;
 
 	error = read_config(daemon, options);
@@ -767,6 +781,8 @@ static int start(struct daemon *daemon, const struct options *options)
 	if (error)
 		return error;
 	daemon->profiled_ns = clock_ns();
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+		daemon->watchdog_ns = watchdog_us * (NS_PER_MS / 1000);
 	return start_threads(daemon);
 }
 
