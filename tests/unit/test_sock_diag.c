@@ -493,6 +493,51 @@ static void the_walk_over_listeners_can_be_stopped(void **state)
 
 /* ------------------------------------------------------------------------------------------------------------ names */
 
+static bool is_skipped(uint16_t port, const char *address, uint8_t family, uint8_t prefix, int skip_port)
+{
+	struct listener_search search = { .port = port };
+	/* The one in question stands last of many. */
+	struct sock_diag_skip skips[SOCK_DIAG_SKIPS_MAX];
+
+	for (size_t i = 0; i < SOCK_DIAG_SKIPS_MAX; i++)
+		skips[i] = (struct sock_diag_skip){ .family = i % 2 ? AF_INET : AF_INET6,
+						    .prefix = i % 2 ? 32 : 128,
+						    .port = (int)i + 1 };
+	skips[SOCK_DIAG_SKIPS_MAX - 1].family = family;
+	skips[SOCK_DIAG_SKIPS_MAX - 1].prefix = prefix;
+	skips[SOCK_DIAG_SKIPS_MAX - 1].port = skip_port;
+	assert_int_equal(inet_pton(AF_INET6, address, &skips[SOCK_DIAG_SKIPS_MAX - 1].address), 1);
+	assert_int_equal(sock_diag_each_listener_but(skips, SOCK_DIAG_SKIPS_MAX, match_port, &search), 0);
+	assert_true(search.found < 2);
+	return !search.found;
+}
+
+static void listening_sockets_at_a_place_can_be_skipped(void **state)
+{
+	struct listening any4 = listen_at("0.0.0.0", 0, -1, 3), any6 = listen_at("::", 0, 1, 3);
+	struct listening lo4 = listen_at("127.0.0.1", 0, -1, 3), lo6 = listen_at("::1", 0, 1, 3);
+	struct listening mapped = listen_at("::ffff:127.0.0.1", 0, 0, 3);
+
+	(void)state;
+	assert_true(is_skipped(any4.port, "::", AF_INET, 32, any4.port));
+	assert_false(is_skipped(any4.port, "::", AF_INET, 32, any6.port));
+	assert_false(is_skipped(any4.port, "::", AF_INET6, 128, any4.port));
+	assert_false(is_skipped(any4.port, "::ffff:10.9.0.1", AF_INET, 32, any4.port));
+	assert_true(is_skipped(any6.port, "::", AF_INET6, 128, any6.port));
+	assert_false(is_skipped(any6.port, "::", AF_INET, 32, any6.port));
+	assert_true(is_skipped(lo4.port, "::ffff:127.0.0.1", AF_INET, 32, lo4.port));
+	assert_true(is_skipped(lo4.port, "::ffff:127.0.0.0", AF_INET, 8, SOCK_DIAG_ANY_PORT));
+	assert_true(is_skipped(mapped.port, "::ffff:127.0.0.0", AF_INET, 8, SOCK_DIAG_ANY_PORT));
+	assert_false(is_skipped(any4.port, "::ffff:127.0.0.0", AF_INET, 8, SOCK_DIAG_ANY_PORT));
+	assert_true(is_skipped(lo6.port, "::1", AF_INET6, 128, lo6.port));
+	assert_false(is_skipped(lo6.port, "::", AF_INET6, 128, lo6.port));
+	close(any4.fd);
+	close(any6.fd);
+	close(lo4.fd);
+	close(lo6.fd);
+	close(mapped.fd);
+}
+
 static void states_have_the_names_of_rfc_9293(void **state)
 {
 	(void)state;
@@ -532,6 +577,7 @@ int main(void)
 		cmocka_unit_test(sockets_that_share_a_port_come_one_by_one),
 		cmocka_unit_test(a_socket_that_does_not_listen_is_no_listener),
 		cmocka_unit_test(the_walk_over_listeners_can_be_stopped),
+		cmocka_unit_test(listening_sockets_at_a_place_can_be_skipped),
 		cmocka_unit_test(states_have_the_names_of_rfc_9293),
 	};
 
