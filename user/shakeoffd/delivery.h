@@ -33,7 +33,7 @@ struct delivery {
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
 	size_t connected, registered;
 	uint32_t receive_buffer;            /* that the service's window is made for; 0: the default */
-	struct shakeoff_socket_offer offer; /* of the server that registered last */
+	struct shakeoff_socket_offer offer; /* of the server that registered last, of those that decide */
 	uint64_t settled_ns;
 
 	bool stopped;             /* by delivery_stop() */

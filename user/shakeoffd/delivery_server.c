@@ -19,6 +19,8 @@
 /* More LISTEN messages a second than this are no server's. */
 #define MAX_LISTENS 64
 
+static void choose_window(struct delivery *delivery);
+
 static void release(struct event_source *source)
 {
 	struct server *server = (struct server *)source;
@@ -163,6 +165,7 @@ void server_end(struct server *server, struct finished *finished)
 		server->binding = NULL;
 		delivery->registered--;
 		tell_service(delivery);
+		choose_window(delivery);
 		log_debug("service %s: a server has gone, %zu remain", delivery->service->config->name,
 			  delivery->registered);
 	}
@@ -182,12 +185,52 @@ void delivery_publish_window(struct delivery *delivery)
 	pthread_mutex_unlock(&delivery->service->lock);
 }
 
-/* SYN-ACKs of a service are those of the server which registered last. */
 static void set_window(struct delivery *delivery, const struct listening_socket *found)
 {
 	delivery->receive_buffer = (uint32_t)found->buffer;
 	delivery->offer = found->offer;
 	publish_window(delivery);
+}
+
+/* A service's own servers, whether they have brought a socket or not. */
+static bool is_of_the_service(const struct server *server)
+{
+	if (!server->listener)
+		return true;
+	return peer_is_trusted_user(server->listener->found.owner, server->delivery->service->config);
+}
+
+/* Whose servers decide what SYN-ACKs offer: the service's own, else the user's who was there first. NULL: nobody is. */
+static const struct server *find_decider(const struct delivery *delivery)
+{
+	const struct server *first = NULL;
+
+	for (const struct server *server = delivery->servers; server; server = server->next) {
+		if (server->binding && is_of_the_service(server))
+			return server;
+		if (server->binding)
+			first = server; /* the newest stands first */
+	}
+	return first;
+}
+
+/* Whether the next server, with this listening socket (or NULL), does. Of the servers of whom decides, the one that registered last does. */
+static bool decides(const struct delivery *delivery, const struct listening_socket *found)
+{
+	const struct server *decider = find_decider(delivery);
+
+	if (!found || !decider || peer_is_trusted_user(found->owner, delivery->service->config))
+		return true;
+	return !is_of_the_service(decider) && decider->listener->found.owner == found->owner;
+}
+
+/* A server has gone: if another user decides now, it is by what his sockets are. */
+static void choose_window(struct delivery *delivery)
+{
+	const struct server *decider = find_decider(delivery);
+
+	if (decider && decider->listener)
+		set_window(delivery, &decider->listener->found);
 }
 
 static void leave_binding(struct server *server)
@@ -201,14 +244,6 @@ static void leave_binding(struct server *server)
 }
 
 /* ------------------------------------------------------------------------------------------------- whose place it is */
-
-/* A service's own servers, whether they have brought a socket or not. */
-static bool is_of_the_service(const struct server *server)
-{
-	if (!server->listener)
-		return true;
-	return peer_is_trusted_user(server->listener->found.owner, server->delivery->service->config);
-}
 
 /*
  * Whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The kernel lets
@@ -295,7 +330,8 @@ static int join_binding(struct server *server, struct kernel_listener *listener)
 	binding->receive_buffer = found->receive_buffer;
 	binding->offer = found->offer;
 	binding->untrusted = listener && !peer_is_trusted_user(found->owner, delivery->service->config);
-	set_window(delivery, found);
+	if (decides(delivery, listener ? found : NULL))
+		set_window(delivery, found);
 	if (listener)
 		listener = kernel_listener_use(listener, binding);
 	if (!server->binding)

@@ -772,6 +772,19 @@ size_t discovery_count(const struct discovery *discovery)
 	return discovery->discovered.used.length;
 }
 
+/* `user =` of a service at this port. */
+static bool names_user(const void *context, uint16_t port, uint32_t uid)
+{
+	const struct config *config = context;
+
+	for (size_t s = 0; s < config->service_count; s++)
+		for (size_t l = 0; l < config->services[s].listen_count; l++)
+			if (config->services[s].listen[l].port == port && config->services[s].has_user &&
+			    config->services[s].user == uid)
+				return true;
+	return false;
+}
+
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
 		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
 		   const struct interfaces *interfaces, const struct discovery_host *host)
@@ -793,6 +806,8 @@ int discovery_open(struct discovery *discovery, const struct config *config, str
 	error = discovery->configured && discovery->ports ? listeners_open(&discovery->listeners) : -ENOMEM;
 	if (error)
 		return error;
+	discovery->listeners.names = names_user;
+	discovery->listeners.names_context = config;
 	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
 			config->service_count);
 	set_host(discovery, host);
