@@ -31,7 +31,7 @@
 	X(SOCKET, "socket", PASS, 0, "belongs to a socket that exists")                                                \
 	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
 	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
-	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key, interface profile or tc program is there yet") \
+	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key, interface profile or tc program is there yet, or no ACKs come to the tc program") \
 	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds, or its daemon is gone for good") \
 	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
 	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve") \

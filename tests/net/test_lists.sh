@@ -279,7 +279,8 @@ comes_back
 # shellcheck disable=SC2016 # for the inner shell
 own_lock=(unshare --mount sh -c 'mount --bind "$0" /run/shakeoff-lists.lock && exec "$@"' "$TMP/lock")
 touch "$TMP/lock"
-attached() { shakeoff status >/dev/null 2>&1; }
+# Without a daemon its exit status is 1.
+attached() { shakeoff status 2>/dev/null | grep -q "^Daemon"; }
 
 daemon_stop
 shakeoff attach s0 >/dev/null

@@ -86,6 +86,10 @@ falls_short_by() {
 	matches "$1: in words" "$(server "$BUILD/shakeoff" status)" "$3"
 }
 
+# pin_of SUFFIX: what a link of s0 is pinned as; pins: how many there are
+pin_of() { find /sys/fs/bpf/shakeoff/"$(server stat -L -c %i /proc/self/ns/net)" -name "s0:*:$1" | grep .; }
+pins() { pin_of '*' 2>/dev/null | wc -l; }
+
 lab_up
 config_daemon
 discovered engage=always
@@ -120,6 +124,11 @@ none_failed "a program in front at egress"
 gone "$PID"
 front egress remove shakeoff_outgoi
 check "ours is taken away at egress: it is put back" soon first egress shakeoff_outgoi
+check "as configured again" soon as_configured
+
+rm -f "$(pin_of admit-daemon)"
+check "its pin is removed, and the program with it: both are put back" soon pin_of admit-daemon
+all_admitted "it is put back" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
 
 # Filters of clsact come after all programs of tcx.
@@ -189,7 +198,25 @@ daemon_stop
 is "nothing is attached: exit status 1" "$(exit_status)" 1
 server "$BUILD/shakeoff" attach s0 >/dev/null
 is "no daemon: exit status 1" "$(exit_status)/$(shortfall)" 1/daemon_not_running
+
+# Across daemons: the first one leaves its second instance there, and the next one has another.
+attached_pins=$(pins)
+daemon_start
+in_front pass ingress pass
+check "attached by a command: ours is first again" soon first ingress shakeoff_admit
+gone "$PID"
+daemon_stop
+in_front pass ingress pass
+is "without a daemon it is behind, and that is said" "$(exit_status)/$(shortfall)" '1/daemon_not_running tc_order'
+daemon_start
+check "the next daemon puts it first" soon first ingress shakeoff_admit
+soon shows '*:7050' state engaged
+all_admitted "the next daemon" "$SERVER4" 7050 30
+is "there is one of ours, and one pin of each" "$(front ingress count)/$(pins)" "2/$attached_pins"
+daemon_stop
 server "$BUILD/shakeoff" detach s0
+is "detached: the other is left, and no pin" "$(front ingress count)/$(front egress count)/$(pins)" 1/0/0
+gone "$PID"
 
 # ------------------------------------------------------------------------------------------------- the XDP program
 

@@ -178,6 +178,16 @@ static void a_few_that_are_lost_are_believed_when_they_are_enough(void **state)
 	assert_true(counts(1, 0));
 }
 
+static void what_a_full_backlog_queue_drops_is_no_reason(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		assert_false(counts(10, 0));
+		if (tc_flow_waits(&flow))
+			tc_flow_excuse(&flow, &counted);
+	}
+}
+
 static void is_lost(void)
 {
 	while (!counts(10, 0))
@@ -249,6 +259,7 @@ int main(void)
 		TEST(nine_of_ten_lost_are_not_all),
 		TEST(none_that_comes_is_believed_within_half_a_second),
 		TEST(a_few_that_are_lost_are_believed_when_they_are_enough),
+		TEST(what_a_full_backlog_queue_drops_is_no_reason),
 		TEST(it_is_tried_again_and_each_time_later),
 		TEST(one_that_comes_ends_it),
 		TEST(when_they_come_for_as_long_it_begins_anew),

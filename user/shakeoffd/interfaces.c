@@ -7,6 +7,7 @@
 #include <common/log.h>
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/profile.h>
+#include <shakeoffd/softnet.h>
 
 #define IPV6_HOP_LIMIT 64 /* IPV6_DEFAULT_HOPLIMIT */
 
@@ -928,6 +929,8 @@ static void watch_flow(const struct interfaces *interfaces, struct interface *in
 	/* While another stands before ours, that is the reason. */
 	if (interface->order[DATAPATH_INGRESS].contested || !interface->order[DATAPATH_INGRESS].first_ns)
 		interface->flow = (struct tc_flow){ .seen = counted };
+	if (tc_flow_waits(&interface->flow) && softnet_dropped(&interface->dropped))
+		tc_flow_excuse(&interface->flow, &counted);
 	interface->stalled = tc_flow_look(&interface->flow, &counted, now_ns);
 }
 

@@ -40,6 +40,7 @@ struct interface {
 	struct tc_order order[2]; /* of both; index: enum datapath_hook */
 	bool to_front[2];         /* it is to be put there with the next refresh */
 	struct tc_flow flow;
+	uint64_t dropped;                  /* packets by full backlog queues: softnet_dropped() */
 	bool stalled;                      /* validated ACKs do not come to the tc program */
 	enum shakeoff_admits said;         /* what was last said of it */
 	struct shakeoff_interface profile; /* as published */

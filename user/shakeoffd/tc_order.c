@@ -51,6 +51,12 @@ static void hold(struct tc_flow *flow, uint64_t now_ns)
 	flow->missing_ns = 0;
 }
 
+void tc_flow_excuse(struct tc_flow *flow, const struct shakeoff_admissions *counted)
+{
+	flow->seen = *counted;
+	flow->missing_ns = 0;
+}
+
 bool tc_flow_look(struct tc_flow *flow, const struct shakeoff_admissions *counted, uint64_t now_ns)
 {
 	bool came = counted->reached != flow->seen.reached;

@@ -43,8 +43,8 @@ struct tc_order {
 bool tc_order_look(struct tc_order *order, enum datapath_place place, uint64_t now_ns);
 
 /*
- * So many ACKs have to be missing, all of a time in which none came, before it is believed: a full backlog queue (RPS) loses most, but
- * not all. They take microseconds.
+ * So many ACKs have to be missing, all of a time in which none came, before it is believed. They take microseconds. Not while a full
+ * backlog queue drops packets, as an attacker could bring about: tc_flow_excuse().
  */
 #define TC_FLOW_MISSING 4
 #define TC_FLOW_PATIENCE_NS (200 * NS_PER_MS)
@@ -61,6 +61,15 @@ struct tc_flow {
 	uint64_t until_ns;               /* of the present hold; 0: there is none */
 	uint64_t held_ns;                /* when the last one ended */
 };
+
+/* Whether some are missing that would be believed before long. */
+static inline bool tc_flow_waits(const struct tc_flow *flow)
+{
+	return flow->missing_ns != 0;
+}
+
+/* What is missing by now got lost for a reason that is known. */
+void tc_flow_excuse(struct tc_flow *flow, const struct shakeoff_admissions *counted);
 
 /* Notes what has been counted by now. Returns whether validated ACKs do not come to the tc program. */
 bool tc_flow_look(struct tc_flow *flow, const struct shakeoff_admissions *counted, uint64_t now_ns);
