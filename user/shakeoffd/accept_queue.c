@@ -233,7 +233,7 @@ static void dissolve(struct accept_queue *queue, struct binding *binding, struct
 
 static uint64_t grace_ns(const struct binding *binding)
 {
-	return binding->untrusted ? ACCEPT_QUEUE_SHORT_GRACE_NS : ACCEPT_QUEUE_GRACE_NS;
+	return binding->untrusted ? 0 : ACCEPT_QUEUE_GRACE_NS;
 }
 
 bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct connection_list *orphans)

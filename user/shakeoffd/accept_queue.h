@@ -29,11 +29,10 @@ void connection_list_insert(struct connection_list *list, struct connection *con
 struct connection *connection_list_find(const struct connection_list *list, uint64_t id);
 
 /*
- * So long a binding is kept for servers that have gone, and what waits there with it: for those that the service trusts, and
- * for others. Who is not trusted must not keep a place from the server that comes to it next.
+ * So long a binding is kept for servers that have gone, and what waits there with it, if the service trusts them. Others must
+ * not keep a place from the server that comes to it next: theirs goes at once, as from the kernel.
  */
 #define ACCEPT_QUEUE_GRACE_NS 60000000000ull
-#define ACCEPT_QUEUE_SHORT_GRACE_NS 2000000000ull
 
 /* So long an accepted connection may wait without being watched: mostly it is gone long before. */
 #define ACCEPT_QUEUE_UNWATCHED_NS 100000000ull
