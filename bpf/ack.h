@@ -91,8 +91,7 @@ static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx,
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
-	/* Not as the ACK says, but as it was judged: one that echoes 0 is as easily guessed as one without timestamps. */
-	if (judgement == COOKIE_GOOD && !walk->scratch->opening.options.timestamps && !past_opened(past, walk) &&
+	if (judgement == COOKIE_GOOD && walk->service->guessed_ns && !past_opened(past, walk) &&
 	    ack_is_unasked(walk->service_id))
 		return COOKIE_UNASKED;
 	return judgement;

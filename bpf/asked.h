@@ -65,7 +65,7 @@ static __always_inline _Bool asked_lately(__u32 hash, __u32 period)
 	return asked_in(hash, period) || asked_in(hash, period - 1) || asked_in(hash, period + 1);
 }
 
-/* A SYN-ACK without timestamps is about to leave. A static function of its own: few SYNs need it. */
+/* A SYN-ACK is about to leave while cookies are guessed, or were. A static function of its own: few SYNs need it. */
 static __noinline int asked_answered(const struct walk *walk, __u32 hash)
 {
 	if (!(walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(walk->service, walk->now_ns))
@@ -82,6 +82,18 @@ static __always_inline _Bool is_half_open(const struct scratch *scratch, const s
 		return 0;
 	entry = bpf_map_lookup_elem(&half_open, &scratch->tuple);
 	return entry && entry->rcv_nxt == scratch->packet.seq;
+}
+
+/* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
+static __always_inline _Bool echo_is_fresh(const struct opening *opening)
+{
+	return !opening->options.timestamps || (__u32)(opening->echo_age_ms + SHAKEOFF_ASKED_AHEAD_MS) <=
+						       SHAKEOFF_ASKED_AHEAD_MS + SHAKEOFF_ASKED_ECHO_MS;
+}
+
+static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return (__s64)(now_ns - service->guessed_ns) > (__s64)SHAKEOFF_GUESS_WARM_NS;
 }
 
 /*
@@ -102,8 +114,9 @@ __noinline int ack_is_unasked(__u32 service_id)
 	now_ns = scratch->moment.now_ns;
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !guessed_at(service, now_ns))
 		return 0;
-	if ((__s64)(now_ns - service->guessed_ns) > (__s64)SHAKEOFF_GUESS_WARM_NS &&
-	    !asked_lately(scratch->opening.unseen, scratch->moment.asked_period) && !is_half_open(scratch, control))
+	if ((!echo_is_fresh(&scratch->opening) ||
+	     (is_warm(service, now_ns) && !asked_lately(scratch->opening.unseen, scratch->moment.asked_period))) &&
+	    !is_half_open(scratch, control))
 		return 1;
 	asked_note(scratch->opening.unseen, scratch->moment.asked_period);
 	return 0;

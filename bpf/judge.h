@@ -55,6 +55,8 @@ static __always_inline void judge_echo(const struct walk *walk, const struct coo
 		return;
 	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
 	bits = cookie_bits(tsecr, walk->scratch->moment.clock_ms + offset);
+	opening->unseen = shakeoff_asked_hash(opening->unseen, bits);
+	opening->echo_age_ms = cookie_age(tsecr, walk->scratch->moment.clock_ms + offset, bits);
 	cookie_decode_timestamps(bits, &opening->options);
 	opening->ts_base = judge_ts_base(walk, tsecr, offset, bits);
 }
@@ -103,7 +105,7 @@ static __always_inline enum cookie_judgement judge_plain(const struct walk *walk
 	return COOKIE_BAD;
 }
 
-/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, options and ts_base of the opening in scratch. */
+/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the opening in scratch. */
 static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct walk *walk,
 						       const struct tcpopt *opt)
 {

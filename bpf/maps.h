@@ -78,8 +78,9 @@ struct opening {
 	__u16 rcv_wnd;
 	__u8 rcv_wscale;
 	__u8 pad0;
-	__u32 replaced; /* as in struct shakeoff_validated */
-	__u32 unseen;   /* of cookie_end(), the upper half */
+	__u32 replaced;    /* as in struct shakeoff_validated */
+	__u32 unseen;      /* of cookie_end(), the upper half; with timestamps shakeoff_asked_hash() of it */
+	__s32 echo_age_ms; /* of cookie_age(), with timestamps */
 	struct cookie_options options;
 	__u16 pad;
 };

@@ -22,15 +22,38 @@ static __always_inline _Bool reply_spare(struct shakeoff_reply_cells *common, __
 	return 1;
 }
 
+/* Counts in steps, so that the CPUs of a flood do not fight for the cell. random: any 32 bits. */
+#define REPLY_DRAWN_STEP 16
+
+static __always_inline void reply_count_drawn(struct shakeoff_reply_cell *cell, __u32 random)
+{
+	if (cell->expected < 64 * REPLY_DRAWN_STEP)
+		__sync_fetch_and_add(&cell->drawn, 1);
+	else if (!(random % REPLY_DRAWN_STEP))
+		__sync_fetch_and_add(&cell->drawn, REPLY_DRAWN_STEP);
+}
+
+/*
+ * Whether one of `expected` is among those that are answered. They are seven eighths of the limit, as lots are uneven: so that, as a
+ * rule, there is still one for the last of the window.
+ */
+static __always_inline _Bool reply_draws(struct shakeoff_reply_cell *cell, __u32 limit, __u32 random)
+{
+	if (cell->sent >= limit || ((__u64)random * cell->expected) >> 32 >= limit - limit / 8)
+		return 0;
+	__sync_fetch_and_add(&cell->sent, 1);
+	return 1;
+}
+
 /*
  * A batch of replies is full, of which the packet in scratch would be the last; hash: of its prefix. Carries it over to the table of
- * all CPUs, unless the prefix, with those that share its cell, has had its budget; then it has the part that is kept apart, and after
- * that only a known or allowed source is answered, up to a bound of its own. Returns whether the reply may be sent. A global
- * function: see scratch_get().
+ * all CPUs, unless the prefix, with those that share its cell, has had its budget; or, where more are expected than that, draws a lot.
+ * Then it has the part that is kept apart, and after that only a known or allowed source is answered, up to a bound of its own. Returns
+ * whether the reply may be sent. A global function: see scratch_get().
  */
 __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 {
-	__u32 index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
+	__u32 index = hash >> SHAKEOFF_REPLY_SPARE_BITS, random;
 	struct shakeoff_control *control;
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_reply_cells *common;
@@ -50,19 +73,25 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	window = scratch->moment.reply_window;
 	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
 	if ((__s32)(window - cell->window) > 0) {
+		cell->expected = shakeoff_reply_expect(cell, window - cell->window, control->replies.limit);
 		cell->window = window;
-		cell->sent = cell->known = 0;
+		cell->sent = cell->known = cell->drawn = 0;
 	}
-	if (cell->sent + scratch->moment.reply_batch <= control->replies.limit) {
+	if (cell->expected <= control->replies.limit &&
+	    cell->sent + scratch->moment.reply_batch <= control->replies.limit) {
 		__sync_fetch_and_add(&cell->sent, scratch->moment.reply_batch);
 		*own = sketch_cell(window, 0);
 		return 1;
 	}
 	*own = sketch_cell(window, scratch->moment.reply_batch - 1); /* so that the next one comes here again */
+	random = bpf_get_prandom_u32();
+	reply_count_drawn(cell, random);
+	if (cell->expected > control->replies.limit && reply_draws(cell, control->replies.limit, random))
+		return 1;
 	if (reply_spare(common, hash, window, control->replies.spare))
 		return 1;
 	most = (control->replies.limit + control->replies.spare) * SHAKEOFF_REPLY_KNOWN;
-	if (cell->known >= most || !(allowed || source_is_known(service_id)))
+	if (cell->known >= most || !(allowed || source_takes_reply(service_id, window, control->replies.source)))
 		return 0;
 	__sync_fetch_and_add(&cell->known, 1);
 	return 1;

@@ -29,17 +29,47 @@ static __always_inline struct shakeoff_source *source_find(const struct scratch 
 	return bpf_map_lookup_elem(&sources, &key);
 }
 
-/* Whether the source of the packet in scratch has made a handshake not long ago. A global function: see scratch_get(). */
+/* Whether the source, which may be NULL, has made a handshake not long ago. */
+static __always_inline _Bool source_knows(const struct shakeoff_source *source, __u64 now_ns)
+{
+	return source && (__s64)(now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
+}
+
+/* The same of the packet in scratch. A global function: see scratch_get(). */
 __noinline int source_is_known(__u32 service_id)
 {
 	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	const struct shakeoff_source *source;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	return source_knows(source_find(scratch, service_id, service), scratch->moment.now_ns);
+}
+
+/*
+ * Whether the source of the packet in scratch is known, and has not been sent `most` replies in this window beyond its prefix's
+ * budget (reply.h): then it is sent one more. A global function: see scratch_get().
+ */
+__noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	struct shakeoff_source *source;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	source = source_find(scratch, service_id, service);
-	return source && (__s64)(scratch->moment.now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
+	if (!source || !source_knows(source, scratch->moment.now_ns))
+		return 0;
+	/* Signed: as in reply_settle(). */
+	if ((__s16)(window - source->reply_window) > 0) {
+		source->reply_window = window;
+		source->replies = 0;
+	}
+	if (source->replies >= most)
+		return 0;
+	__sync_fetch_and_add(&source->replies, 1);
+	return 1;
 }
 
 static __always_inline __s64 scarce_places(const struct shakeoff_service *service, __u32 capacity)

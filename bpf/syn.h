@@ -122,7 +122,10 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	if (answer->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
-		reply->seq = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
+		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
+		if (walk->service->guessed_ns)
+			asked_answered(walk, shakeoff_asked_hash(cookie >> 32, answer->bits));
+		reply->seq = (__u32)cookie;
 		reply->tsval = answer->tsval +
 			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
 		reply->tsecr = offer->tsval;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which cookies without timestamps have been sent lately, so that they cannot be guessed. They carry more in their 32 bits than
- * the kernel's do: of random ACKs four times as many pass, 2^-26.9 instead of 2^-29. While a service gets more invalid ACKs than
- * SHAKEOFF_GUESS_RATE, its cookies are therefore remembered here, and after SHAKEOFF_GUESS_WARM_NS an ACK without timestamps opens
- * nothing unless its cookie is.
+ * Which cookies have been sent lately, so that they cannot be guessed. While a service gets more invalid ACKs than
+ * SHAKEOFF_GUESS_RATE, its cookies are remembered here, and after SHAKEOFF_GUESS_WARM_NS an ACK opens nothing unless its cookie is.
+ *
+ * Cookies without timestamps carry more in their 32 bits than the kernel's do: of random ACKs four times as many pass, 2^-26.9 instead
+ * of 2^-29. Of those with timestamps it is 2^-31, where the kernel's own handshake, which compares one number of 32 bits with
+ * what it has sent, lets 2^-32 pass. But the echo has to be right as well, which the offset of our timestamps hides (bpf/cookie.h): what
+ * is remembered is the cookie together with the options that the echo says, and while cookies are guessed the echo may be
+ * SHAKEOFF_ASKED_ECHO_MS old and no more, from the first moment on: 2000 of 2^18 ms.
  *
  * A Bloom filter whose notes of three bits lie in one word, with a tag that says of which period the word is. Words of even and
  * of odd periods take turns: a note is found until the end of the period after its own, and nobody has to clear anything.
@@ -27,6 +31,11 @@
  *	a random ACK     2^-36.7    2^-32.0      2^-29.9      2^-29.0      2^-27.5
  *
  * So it is better than the kernel's up to 1.4 million a second. A word that is not written to for 18 hours seems new again.
+ *
+ * With timestamps 2^-38 pass before SHAKEOFF_GUESS_WARM_NS is over, and then 2^-38 times what the second line says. After a SYN in the
+ * client's name its cookie is remembered, but the echo is one of 2^32 ms, and 2000 of them are good: 2^-52. Whoever sends 2^14 SYNs a
+ * second, one with each set of options, is back at 2^-38. At the 14.88 million frames a second of 10 Gbit/s that is five hours for a
+ * connection, and 2^-52 ten years, where 2^-31 is two and a half minutes.
  */
 #ifndef SHAKEOFF_ASKED_H
 #define SHAKEOFF_ASKED_H
@@ -43,12 +52,24 @@
 
 #define SHAKEOFF_ASKED_TAG_SHIFT 48
 
+/* So old may the echo of a timestamp be while cookies are guessed: the longest that a note is found. */
+#define SHAKEOFF_ASKED_ECHO_MS 2000
+
+/* And so far ahead of the clock: a tick of another CPU. */
+#define SHAKEOFF_ASKED_AHEAD_MS 16
+
 static inline __attribute__((always_inline)) __u32 shakeoff_asked_period(__u64 now_ns)
 {
 	return now_ns / SHAKEOFF_ASKED_PERIOD_NS;
 }
 
-/* The index of a cookie's word. hash: of cookie_end(), the upper half. */
+/* What is noted of a cookie with timestamps. unseen: of cookie_end(), the upper half; bits: of cookie_encode(), which are not 0. */
+static inline __attribute__((always_inline)) __u32 shakeoff_asked_hash(__u32 unseen, __u32 bits)
+{
+	return unseen + bits * 0x9e3779b1u;
+}
+
+/* The index of a cookie's word. hash: of shakeoff_asked_hash(), or the upper half of cookie_end() of one without timestamps. */
 static inline __attribute__((always_inline)) __u32 shakeoff_asked_index(__u32 period, __u32 hash)
 {
 	return ((period & 1) << SHAKEOFF_ASKED_BITS) | (hash >> (32 - SHAKEOFF_ASKED_BITS));

@@ -70,7 +70,9 @@ struct shakeoff_source {
 	__u16 counts
 		[SHAKEOFF_PLACE_RANGES]; /* its places in the range; index: the range's number % SHAKEOFF_PLACE_RANGES */
 	__u8 shift;                      /* a range is 2^shift places long */
-	__u8 pad[7];
+	__u8 pad;
+	__u16 reply_window; /* the lowest bits of the number of a window of the reply budget (reply.h) */
+	__u32 replies;      /* that it was sent in it beyond its prefix's budget */
 };
 _Static_assert(sizeof(struct shakeoff_source) == 64, "no hidden padding");
 

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients without timestamps while cookies are being guessed; called by test_guess.sh.
+"""Clients while cookies are being guessed; called by test_guess.sh.
 
 raw_guess.py PORT FAMILY: of an HTTP server whose SYN-ACKs nobody sends again.
 """
 import sys
 import time
 
-from rawtcp import Client, Tap, Wire
+from rawtcp import LINUX, Client, Tap, Wire
 
 PLAIN = [("MSS", 1220), ("NOP", None), ("WScale", 8), ("NOP", None), ("NOP", None), ("SAckOK", b"")]
 port, family = int(sys.argv[1]), int(sys.argv[2])
@@ -34,12 +34,13 @@ def opens(client, **how):
     return any(answered(client) and asks(client, **how) for _ in range(TRIES))
 
 
-late, patient = Client(wire, port, family, options=PLAIN), Client(wire, port, family)
-tap.check(f"IPv{family}: a SYN without timestamps is answered", answered(late))
-tap.check(f"IPv{family}: so is one with them", answered(patient))
+kinds = {"without timestamps": PLAIN, "with timestamps": LINUX}
+late = {what: Client(wire, port, family, options=options) for what, options in kinds.items()}
+for what, client in late.items():
+    tap.check(f"IPv{family}, {what}: a SYN is answered", answered(client))
 time.sleep(2.2)
-tap.check(f"IPv{family}: an ACK that comes later than a cookie is remembered opens nothing", not asks(late, seconds=1.0))
-tap.check(f"IPv{family}: the SYN is answered again, and then the ACK opens the connection", opens(late))
-tap.check(f"IPv{family}: a client whose ACK was lost opens it with its request",
-          opens(Client(wire, port, family, options=PLAIN), ack_first=False))
-tap.check(f"IPv{family}: one with timestamps may take its time", any(asks(patient) for _ in range(TRIES)))
+for what, client in late.items():
+    tap.check(f"IPv{family}, {what}: an ACK that comes later than a cookie is remembered opens nothing", not asks(client, seconds=1.0))
+    tap.check(f"IPv{family}, {what}: the SYN is answered again, and then the ACK opens the connection", opens(client))
+    tap.check(f"IPv{family}, {what}: a client whose ACK was lost opens it with its request",
+              opens(Client(wire, port, family, options=kinds[what]), ack_first=False))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/prog/harness.c tests/prog/sockets.c */
-/* ACK floods that guess cookies: when they are noticed, and what an ACK without timestamps then needs to open a connection. */
+/* ACK floods that guess cookies: when they are noticed, and what an ACK then needs to open a connection. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <setjmp.h>
@@ -331,7 +331,7 @@ static void so_it_is_with_a_listening_socket(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-/* A cookie with timestamps is not noted: who brings one back without an echo has guessed it, as far as can be told. */
+/* What is noted of a cookie with timestamps is noted with its options: who brings it back without an echo has guessed it. */
 static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
@@ -343,7 +343,7 @@ static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 		struct client client;
 
 		client_connect(&client, syns[i]);
-		assert_int_equal(notes(), 0);
+		assert_int_equal(notes(), i + 1);
 		without = echoes_zero = client.ack;
 		without.options.len = 0;
 		echoes_zero.options = (struct bytes)BYTES(1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0);
@@ -403,14 +403,80 @@ static void unasked_ones_keep_it_going(void **state)
 	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
 }
 
-static void timestamps_need_no_note(void **state)
+/* The ACK that echoes so much more than it was sent. */
+static struct segment echoing(struct client *client, uint32_t more)
 {
-	struct client client;
+	struct segment ack = client->ack;
+
+	put32(client->ack_options + 8, client->synack.tsval + more);
+	return ack;
+}
+
+static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
 	(void)state;
-	guessed_client(&client, &linux_syn);
-	assert_int_equal(notes(), 0);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		guessed_client(&client, syns[i]);
+		forget_notes();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(syns[i], SHAKEOFF_SYNACK_SENT);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
+/* Whoever has sent a SYN in a client's name and hits its ISN, 2^-31, has to hit the echo as well. */
+static void an_echo_that_says_other_options_opens_nothing(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+		struct segment ack;
+
+		guessed_client(&client, syns[i]);
+		for (int bit = 18; bit < 32; bit++) {
+			ack = echoing(&client, 1u << bit);
+			assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+		}
+		ack = echoing(&client, 0);
+		assert_verdict(&ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
+/* Also while what was sent before is still waited for: the clock tells how long ago that was. */
+static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
+{
+	const uint32_t wrong[] = { -(SHAKEOFF_ASKED_ECHO_MS + 100), -60000, 100, 60000 };
+	struct client client;
+	struct segment ack;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		ack = echoing(&client, wrong[i]);
+		assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+	}
+	ack = echoing(&client, -(SHAKEOFF_ASKED_ECHO_MS - 500));
+	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
+}
+
+static void where_nobody_guesses_the_echo_may_be_old(void **state)
+{
+	struct client client;
+	struct segment ack;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	ack = echoing(&client, -60000);
+	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
 }
 
 static void what_was_sent_before_is_waited_for(void **state)
@@ -574,7 +640,10 @@ int main(void)
 		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
 		TEST(the_mac_of_a_noted_cookie_is_not_enough),
 		TEST(unasked_ones_keep_it_going),
-		TEST(timestamps_need_no_note),
+		TEST(with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing),
+		TEST(an_echo_that_says_other_options_opens_nothing),
+		TEST(an_echo_that_is_old_or_of_the_future_opens_nothing),
+		TEST(where_nobody_guesses_the_echo_may_be_old),
 		TEST(what_was_sent_before_is_waited_for),
 		TEST(a_flood_that_is_over_asks_nobody),
 		TEST(an_answered_syn_ends_it_as_well),

@@ -172,6 +172,25 @@ static void a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_othe
 	assert_in_range(shut_out, 0, 100);
 }
 
+/* A flood of so many a window is expected at once, also after pauses of some windows, and forgotten a second after it. */
+static void what_came_lately_is_expected(void **state)
+{
+	struct shakeoff_reply_cell cell = { .sent = 100, .drawn = 900 };
+	uint32_t fading = 1000;
+
+	(void)state;
+	assert_int_equal(shakeoff_reply_expect(&cell, 1, 100), 1000);
+	/* In a window of lots, those who were answered are among those who drew. */
+	cell.expected = 1000;
+	assert_int_equal(shakeoff_reply_expect(&cell, 1, 100), 900);
+	cell = (struct shakeoff_reply_cell){ .expected = 1000 };
+	for (uint32_t passed = 1; passed <= SHAKEOFF_REPLY_EXPECT_WINDOWS; passed++) {
+		fading -= fading / 8;
+		assert_int_equal(shakeoff_reply_expect(&cell, passed, 100), fading);
+	}
+	assert_int_equal(shakeoff_reply_expect(&cell, SHAKEOFF_REPLY_EXPECT_WINDOWS + 1, 100), 0);
+}
+
 /* What all CPUs may send in a window: what the common table lets through, and less than a batch each on top. */
 static void the_cpus_together_stay_within_the_budget(void **state)
 {
@@ -490,6 +509,7 @@ int main(void)
 		cmocka_unit_test(a_uniform_flood_of_ten_millions_a_second_reaches_no_limit),
 		cmocka_unit_test(prefixes_in_a_row_share_few_cells),
 		cmocka_unit_test(a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others),
+		cmocka_unit_test(what_came_lately_is_expected),
 		cmocka_unit_test(the_cpus_together_stay_within_the_budget),
 		cmocka_unit_test(without_a_budget_there_is_no_batch),
 		cmocka_unit_test(a_burst_passes_at_once_and_then_one_an_interval),

@@ -12,6 +12,7 @@ static void publish(struct shakeoff_reply_budget *shared, const struct shakeoff_
 	__atomic_store_n(&shared->rate, budget->rate, __ATOMIC_RELAXED);
 	__atomic_store_n(&shared->limit, budget->limit, __ATOMIC_RELAXED);
 	__atomic_store_n(&shared->spare, budget->spare, __ATOMIC_RELAXED);
+	__atomic_store_n(&shared->source, budget->source, __ATOMIC_RELAXED);
 	__atomic_store_n(&shared->salt, budget->salt, __ATOMIC_RELAXED);
 	__atomic_store_n(&shared->batch, budget->batch, __ATOMIC_RELEASE);
 }
