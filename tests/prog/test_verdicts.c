@@ -308,6 +308,24 @@ static void reach_SEGMENT_HELD(void)
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
 }
 
+static void reach_ACK_TO_INPUT(void)
+{
+	struct client client = connected();
+
+	harness.control->flags |= SHAKEOFF_INPUT;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
+}
+
+static void reach_SEGMENT_TO_INPUT(void)
+{
+	struct client client = connected();
+
+	harness.control->flags |= SHAKEOFF_INPUT;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
+	validated_age(&client.ack, 0);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_TO_INPUT);
+}
+
 static void reach_SYN_OVERFLOW_DROP(void)
 {
 	queue_full(SHAKEOFF_OVERFLOW_DROP);

@@ -639,10 +639,11 @@ static void open_input(struct daemon *daemon)
 		datapath_input_detach(interfaces->datapaths[i]);
 		if (!daemon->config.service_count)
 			continue;
-		log_warn("queue handoff: the firewall's input chain does not see final ACKs and first data, as the netfilter program "
-			 "cannot be attached: %s%s%s",
-			 error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
-			 *datapath_detail() ? ": " : "", datapath_detail());
+		log_warn(
+			"queue handoff: the firewall's input chain does not see final ACKs and first data, as the netfilter program "
+			"cannot be attached: %s%s%s",
+			error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
+			*datapath_detail() ? ": " : "", datapath_detail());
 	}
 }
 

@@ -176,8 +176,7 @@ static bool goes_to_interface(const struct raw_socket *raw, const struct shakeof
 {
 	static const uint8_t none[sizeof(event->mac)];
 
-	return raw->frames >= 0 && (event->flags & SHAKEOFF_EVENT_INPUT) &&
-	       memcmp(event->mac, none, sizeof(none)) != 0;
+	return raw->frames >= 0 && (event->flags & SHAKEOFF_EVENT_INPUT) && memcmp(event->mac, none, sizeof(none)) != 0;
 }
 
 /* The event's memory is not ours to write to: a checksum that is missing in the packet goes between its parts. */
