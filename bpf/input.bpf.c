@@ -108,10 +108,16 @@ static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 f
 		for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
 			struct extension_header header;
 
-			if (next != NEXTHDR_HOP && next != NEXTHDR_ROUTING && next != NEXTHDR_DEST)
+			if (!is_extension(next))
 				break;
 			if (dynptr_read(&header, sizeof(header), frame, packet->l4_offset, 0))
 				return -1;
+			if (next ==
+			    NEXTHDR_FRAGMENT) { /* on a whole packet (RFC 6946), or the kernel puts it together later */
+				if (header.fragment & to_be16(0xfff9))
+					return -1;
+				header.len = 0;
+			}
 			next = header.next;
 			packet->l4_offset += (header.len + 1) * 8;
 		}

@@ -28,6 +28,8 @@ struct packet {
 	__u32 l4_offset;   /* of the TCP header in the frame */
 	__u32 segment_len; /* TCP header and payload, as IP says */
 	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
+	__u8 ttl;          /* of IP, or hop limit */
+	__u8 pad;
 };
 
 /*

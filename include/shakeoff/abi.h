@@ -334,7 +334,8 @@ struct shakeoff_socket_offer {
 	__s16 hop_limit[2]; /* IP_TTL and IPV6_UNICAST_HOPS; below 0: none */
 	__u8 tos[2];        /* IP_TOS and IPV6_TCLASS */
 	__u8 rcv_locked;    /* SO_RCVBUF has been set, so rcv_space bounds the window */
-	__u8 pad[3];
+	__u8 min_ttl[2];    /* IP_MINTTL and IPV6_MINHOPCOUNT: what comes from farther away is the kernel's; 0: none */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct shakeoff_socket_offer) == 20, "no hidden padding");
 

@@ -100,11 +100,34 @@ server nft delete table inet guard
 # -------------------------------------------------------------------------------------------------------------- routes
 alike "a source whose way back is the interface" 4 $FOREIGN4 "served 1"
 ip -n "$LAB-server" link add other type veth peer name another && ip -n "$LAB-server" link set other up && ip -n "$LAB-server" link set another up
-server sh -c 'for i in all s0; do echo 1 >/proc/sys/net/ipv4/conf/$i/rp_filter; done'
+server sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.s0.rp_filter=1
 ip -n "$LAB-server" route replace 198.51.100.0/24 dev other
 alike "rp_filter, and the way back is another" 4 $FOREIGN4 "refused 1"
 alike "rp_filter, and it is this one" 4 "$RAW4" "served 1"
 alike "a martian source" 4 127.0.0.7 "refused 1"
+
+# ---------------------------------------------------------------------------------------------------------- IP_MINTTL
+config_pair near 7002
+service_on near_listener4 "$SERVER4:7003" -- handoff=listener
+service_on near_listener6 "[$SERVER6]:7003" -- handoff=listener
+daemon_stop
+daemon_start
+for family in 4 6; do
+	address=SERVER$family
+	spawn server near$family env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "${!address}" 7002 --mode line --min-ttl 200
+	for port in 7003 7004; do
+		plain_start near$family$port "${!address}" $port line --min-ttl 200
+	done
+done
+check "IP_MINTTL: the services are served" soon shows near6 served True
+for family in 4 6; do
+	for port in 7004 7002 7003; do
+		! [ $port = 7003 ] || kernel_admits || continue
+		! [ $port = 7003 ] || soon shows near_listener$family served True
+		is "IP_MINTTL, IPv$family, $port: from too far away" "$(came $port $family "$(raw $family)" 1 64)" "silent 1"
+		is "IP_MINTTL, IPv$family, $port: from near" "$(came $port $family "$(raw $family)" 1 255)" "served 1"
+	done
+done
 
 daemon_stop
 is "a stopped daemon leaves no program behind" "$(find "/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")" 2>/dev/null)" ""

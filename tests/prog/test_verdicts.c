@@ -308,6 +308,21 @@ static void reach_SEGMENT_HELD(void)
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
 }
 
+/* Frames of the tests are 64 hops away at most. */
+static void reach_SYN_TTL(void)
+{
+	harness.service->offer.min_ttl[0] = 255;
+	assert_verdict(&syn, SHAKEOFF_SYN_TTL);
+}
+
+static void reach_ACK_TTL(void)
+{
+	struct client client = connected();
+
+	harness.service->offer.min_ttl[0] = 255;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TTL);
+}
+
 static void reach_ACK_TO_INPUT(void)
 {
 	struct client client = connected();
