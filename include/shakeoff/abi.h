@@ -539,6 +539,7 @@ _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding
 /* The same, queue handoff only */
 #define SHAKEOFF_VALIDATED_INPUT 0x4u /* the ACK was given to the kernel's input path: see SHAKEOFF_INPUT */
 #define SHAKEOFF_VALIDATED_TAKEN 0x8u /* and has come to its end, from where the daemon got it */
+#define SHAKEOFF_VALIDATED_UNTRACKED 0x10u /* connection tracking has been told to forget the tuple's last connection */
 
 /* A tuple whose final ACK was accepted. */
 struct shakeoff_validated {

@@ -31,6 +31,24 @@ greeted_again() {
 	done
 }
 
+# The queue handoff, whose ACKs pass the same chain; an ended connection of ours is remembered as one that was begun in the middle.
+if grep -qw bpf_nf_link_attach /proc/kallsyms; then
+	config_pair queue 7001
+	daemon_start
+	server_start queue4 "$SERVER4" 7001 greet
+	server_start queue6 "$SERVER6" 7001 greet
+	server nft insert rule inet usual input tcp dport 7001 ct state new accept
+	server nft insert rule inet usual input ct state invalid counter drop
+	for address in "$SERVER4" "$SERVER6"; do
+		is "queue: $address greets whoever comes again from a port that ended with FIN" \
+			"$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
+		is "queue: $address greets whoever comes again from a port that ended with RST" \
+			"$(client "$HERE/again.py" "$address" 7001 40011 reset)" "greeted greeted greeted"
+	done
+	is "queue: all of them came through the hook" "$(counter ack_valid)" 12
+	daemon_stop
+fi
+
 config_daemon
 discovered engage=auto
 daemon_start
