@@ -15,7 +15,7 @@ server nft -f - <<-EOT || bail "nft refuses the rules"
 			ct state invalid counter drop
 			ct state established,related accept
 			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-			tcp dport 7000 accept
+			tcp dport { 7000, 7001 } accept
 		}
 	}
 EOT
@@ -31,14 +31,17 @@ greeted_again() {
 	done
 }
 
-# The queue handoff, whose ACKs pass the same chain; an ended connection of ours is remembered as one that was begun in the middle.
+# The queue handoff, whose ACKs pass the same chain, on the ports of connections that the kernel began and tracking remembers as such.
 if grep -qw bpf_nf_link_attach /proc/kallsyms; then
+	for address in "$SERVER4" "$SERVER6"; do
+		plain_start "before$address" "$address" 7001 greet
+		is "before the queue: $address greets" "$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
+		killed "$PID"
+	done
 	config_pair queue 7001
 	daemon_start
 	server_start queue4 "$SERVER4" 7001 greet
 	server_start queue6 "$SERVER6" 7001 greet
-	server nft insert rule inet usual input tcp dport 7001 ct state new accept
-	server nft insert rule inet usual input ct state invalid counter drop
 	for address in "$SERVER4" "$SERVER6"; do
 		is "queue: $address greets whoever comes again from a port that ended with FIN" \
 			"$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
