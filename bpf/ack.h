@@ -85,6 +85,19 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt);
 }
 
+/*
+ * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
+ * sends it again: it gets another chance, as every SYN of a firewall's would.
+ */
+static __always_inline _Bool input_refused(const struct past *past, const struct walk *walk)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+
+	return earlier &&
+	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
+	       (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
+}
+
 /* The judgement on an ACK, guesses told apart. */
 static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx, const struct walk *walk,
 							     const struct past *past)
@@ -120,11 +133,14 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	if (past_opened(past, walk)) {
 		if (past->follows)
 			return segment_follow(ctx, packet, walk, past);
-		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
+		if (!input_refused(past, walk))
+			return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
 	}
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
 	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
+	if (ttl_is_low(packet, walk))
+		return SHAKEOFF_ACK_TTL;
 	if (checksum_fails(ctx, walk))
 		return SHAKEOFF_BAD_CHECKSUM;
 	ack_opening(packet, walk, opt, opening);
@@ -201,6 +217,8 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
+	if (ttl_is_low(packet, walk))
+		return SHAKEOFF_ACK_TTL;
 	if (checksum_fails(ctx, walk))
 		return SHAKEOFF_BAD_CHECKSUM;
 	verdict = ack_check(ctx, packet, walk);

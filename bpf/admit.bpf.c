@@ -248,6 +248,22 @@ static __always_inline _Bool admission_claim(struct shakeoff_validated *entry)
 	return 1;
 }
 
+/*
+ * An ACK on its way to the netfilter program (input.bpf.c): the first of the connection ends what connection tracking remembers of the
+ * last one. When it has arrived the hint has served, and what follows is spared the look-up.
+ */
+static __always_inline void input_forget(struct __sk_buff *skb, const struct walk *walk, struct shakeoff_validated *entry)
+{
+	const struct cookie_flow *flow = &walk->scratch->packet.flow;
+
+	if (entry->flags & SHAKEOFF_VALIDATED_TAKEN) {
+		filter_drop_hint(flow, walk->control, SHAKEOFF_FILTER_PENDING);
+	} else if (!(entry->flags & SHAKEOFF_VALIDATED_UNTRACKED)) {
+		entry->flags |= SHAKEOFF_VALIDATED_UNTRACKED;
+		conntrack_forget(skb, flow);
+	}
+}
+
 static __always_inline int admit_packet(struct __sk_buff *skb)
 {
 	struct shakeoff_validated *entry;
@@ -276,6 +292,10 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	entry = validated_find(&packet->flow);
 	if (!entry && told != TOLD_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
 		return told == TOLD_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
+	if (entry && (entry->flags & SHAKEOFF_VALIDATED_INPUT)) {
+		input_forget(skb, &walk, entry);
+		return TCX_NEXT;
+	}
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
 		return segment_follow(skb, &walk, entry, told);
 	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &walk, entry, &admission))

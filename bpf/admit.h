@@ -59,6 +59,7 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
 	__u8 rcv_wscale;
 
+	walk->scratch->opening.claims = 0;
 	if (!validated_claim(walk->service_id, seen_ns))
 		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
 	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);

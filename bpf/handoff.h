@@ -1,29 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* To the daemon: events through the ring buffer. */
+/*
+ * To the daemon: events through the ring buffer. Where the kernel has BPF programs at netfilter's hooks (SHAKEOFF_INPUT), only once the
+ * packet has come through the kernel's input path: then it passes, and input.bpf.c finds here what the hook knows of it.
+ */
 #ifndef SHAKEOFF_BPF_HANDOFF_H
 #define SHAKEOFF_BPF_HANDOFF_H
-
-/*
- * A record's size must be a constant for bpf_ringbuf_reserve(), so there are three: for an ACK with no or little
- * payload, for a segment of an ordinary MTU, and for all that can be (an aggregated packet of 64 KiB).
- */
-#define EVENT_SMALL_PACKET 160
-#define EVENT_MEDIUM_PACKET 1536
-#define EVENT_LARGE_PACKET 65536
-
-/* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
-static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
-{
-	__u32 hash = tuple->remote[0] ^ tuple->remote[1] ^ tuple->remote[2] ^ tuple->remote[3] ^
-		     (tuple->remote_port | ((__u32)tuple->local_port << 16));
-	__u32 count = control->rings, index;
-
-	if (!count)
-		return NULL;
-	hash *= 0x9e3779b1; /* 2^32 divided by the golden ratio: mixes upwards (Knuth, TAOCP 3, section 6.4) */
-	index = (hash >> 16) % count;
-	return bpf_map_lookup_elem(&rings, &index);
-}
 
 /* Reserves a record of a size class and copies the packet to it. */
 #define EVENT_RESERVE(ctx, ring, offset, len, size)                                                                    \
@@ -51,7 +32,8 @@ static __always_inline void event_head(struct shakeoff_event *event, enum shakeo
 	event->flags = 0;
 	event->rcv_nxt = event->snd_nxt = event->rcv_wnd = event->snd_wnd = event->tsval = event->tsecr = 0;
 	event->mss = event->snd_wscale = event->rcv_wscale = 0;
-	event->pad[0] = event->pad[1] = 0;
+	__builtin_memset(event->mac, 0, sizeof(event->mac));
+	event->taken = 0;
 }
 
 static __always_inline void event_opening(struct shakeoff_event *event, const struct walk *walk,
@@ -95,13 +77,66 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 	return SHAKEOFF_ACK_VALID;
 }
 
+/* Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon lets nothing. */
+static __always_inline _Bool input_decides(const struct walk *walk)
+{
+	__u32 flags = walk->control->flags;
+
+	return (flags & SHAKEOFF_INPUT) &&
+	       (!(flags & SHAKEOFF_INPUT_MORTAL) ||
+		service_health(walk->service, walk->control, walk->now_ns) == SERVICE_SERVED);
+}
+
+/* Notes the opening in scratch for input.bpf.c. A global function: see scratch_get(). */
+__noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
+{
+	struct walk walk = { .scratch = scratch_get(), .service_id = service_id };
+	const struct ethhdr *eth = FRAME_START(ctx);
+	struct shakeoff_event *event;
+
+	walk.service = bpf_map_lookup_elem(&service_state, &service_id);
+	if (!walk.scratch || !walk.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
+		return 0;
+	walk.now_ns = walk.scratch->moment.now_ns;
+	event = (void *)walk.scratch->event;
+	event_head(event, SHAKEOFF_EVENT_OPEN, ctx, &walk.scratch->packet, &walk);
+	event_opening(event, &walk, &walk.scratch->opening);
+	event->flags |= SHAKEOFF_EVENT_INPUT;
+	__builtin_memcpy(event->mac, eth, sizeof(event->mac));
+	bpf_map_update_elem(&openings, &walk.scratch->tuple, event, BPF_ANY);
+	return 0;
+}
+
+/*
+ * The place in the accept queue is taken by input.bpf.c: what a firewall refuses has none. Of an ACK's duplicates on several CPUs one
+ * claims the tuple; whichever gets through first opens the connection.
+ */
+static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx, const struct packet *packet,
+							      const struct walk *walk, const struct opening *opening,
+							      __u64 seen_ns)
+{
+	if (walk->control->input_tick != walk->scratch->moment.tick)
+		walk->control->input_tick = walk->scratch->moment.tick;
+	if (!opening || !validated_claim(walk->service_id, seen_ns))
+		return SHAKEOFF_SEGMENT_TO_INPUT;
+	connection_noted(packet, walk, SHAKEOFF_FILTER_PENDING); /* for input_forget() */
+	if (walk->control->claimed_tick != walk->scratch->moment.tick)
+		walk->control->claimed_tick = walk->scratch->moment.tick;
+	opening_note(ctx, walk->service_id);
+	return SHAKEOFF_ACK_TO_INPUT;
+}
+
 static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
 						const struct walk *walk, const struct opening *opening, __u64 seen_ns)
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
 	void *ring = ring_of(&walk->scratch->tuple, walk->control);
+	_Bool input = input_decides(walk);
 	struct shakeoff_event *event;
 
+	walk->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
+	if (input)
+		return handoff_to_input(ctx, packet, walk, opening, seen_ns);
 	if (!ring)
 		return SHAKEOFF_RING_FULL;
 	if (len <= EVENT_SMALL_PACKET)

@@ -4,7 +4,7 @@
  *
  *	frame -> parse -> service? -> listed? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
  *	            |        |          |   \---> ACK -> socket? -> followed its ACK? -> cookie good?
- *	            v        v          v                                      handoff = queue:    ring buffer -> shakeoffd
+ *	            v        v          v                                      handoff = queue:    pass -> input.bpf.c, or ring buffer
  *	           pass     pass     blocked: drop                             handoff = listener: pass -> admit.bpf.c
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
@@ -71,6 +71,7 @@
 #include "opened.h"
 
 #include "admit.h"
+#include "ring.h"
 #include "handoff.h"
 
 #include "ack.h"

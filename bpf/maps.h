@@ -28,6 +28,8 @@ struct packet {
 	__u32 l4_offset;   /* of the TCP header in the frame */
 	__u32 segment_len; /* TCP header and payload, as IP says */
 	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
+	__u8 ttl;          /* of IP, or hop limit */
+	__u8 pad;
 };
 
 /*
@@ -77,7 +79,7 @@ struct opening {
 	__u32 snd_wnd;
 	__u16 rcv_wnd;
 	__u8 rcv_wscale;
-	__u8 pad0;
+	__u8 claims;       /* SHAKEOFF_VALIDATED_* that the claimed entry begins with */
 	__u32 replaced;    /* as in struct shakeoff_validated */
 	__u32 unseen;      /* of cookie_end(), the upper half; with timestamps shakeoff_asked_hash() of it */
 	__s32 echo_age_ms; /* of cookie_age(), with timestamps */
@@ -357,7 +359,8 @@ struct scratch {
 	__u64 wait_tick; /* rounds of segments that wait for their connection in this tick: admit.bpf.c */
 	__u32 wait_rounds;
 	__u32 pad;
-	__u16 replies[SHAKEOFF_REPLY_CELLS]; /* this CPU's, see shakeoff/reply.h */
+	__u64 event[sizeof(struct shakeoff_event) / 8]; /* one to be put into the map openings */
+	__u16 replies[SHAKEOFF_REPLY_CELLS];            /* this CPU's, see shakeoff/reply.h */
 };
 
 struct {
@@ -377,6 +380,14 @@ static __always_inline struct scratch *scratch_get(void)
 
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
+
+/* Not deleted from, but by age: an opening that has been taken still tells where its frames came from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHAKEOFF_MAX_OPENINGS);
+	__type(key, struct shakeoff_tuple);
+	__type(value, struct shakeoff_event);
+} openings SEC(".maps");
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -4,11 +4,17 @@
 #define SHAKEOFF_BPF_OPENED_H
 
 /* hints: of filter_note(). */
-static __always_inline void connection_opened(const struct packet *packet, const struct walk *walk, __u8 hints)
+static __always_inline void connection_noted(const struct packet *packet, const struct walk *walk, __u8 hints)
 {
 	half_open_forget(walk);
 	filter_note(&packet->flow, walk->control, hints);
 	source_opened(walk->service_id, walk->service->enqueued);
+}
+
+/* The same for one that waits for its server, or is on the way there, from now on. */
+static __always_inline void connection_opened(const struct packet *packet, const struct walk *walk, __u8 hints)
+{
+	connection_noted(packet, walk, hints);
 	__sync_fetch_and_add(&walk->service->enqueued, 1);
 }
 

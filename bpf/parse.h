@@ -105,6 +105,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	packet->flow.server[0] = ip->daddr;
 	packet->flow.ipv6 = 0;
 	packet->tos = ip->tos;
+	packet->ttl = ip->ttl;
 	packet->segment_len = total_len - header_len;
 	packet->l4_offset = packet->l3_offset + header_len;
 	if (header_len < sizeof(*ip) || total_len < header_len)
@@ -181,6 +182,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 	__builtin_memcpy(packet->flow.client, &ip->saddr, sizeof(packet->flow.client));
 	__builtin_memcpy(packet->flow.server, &ip->daddr, sizeof(packet->flow.server));
 	packet->flow.ipv6 = 1;
+	packet->ttl = ip->hop_limit;
 	packet->tos = (ip->priority << 4) | (ip->flow_lbl[0] >> 4);
 	packet->segment_len = payload_len - walked;
 	packet->l4_offset = packet->l3_offset + sizeof(*ip) + walked;

@@ -87,14 +87,16 @@ static __always_inline void listener_read_offer(const struct tcp_sock *tcp, stru
 	offer->window_clamp = tcp->window_clamp;
 	offer->hop_limit[0] = inet->uc_ttl;
 	offer->tos[0] = inet->tos;
+	offer->min_ttl[0] = inet->min_ttl;
 	offer->hop_limit[1] = -1;
-	offer->tos[1] = 0;
+	offer->tos[1] = offer->min_ttl[1] = 0;
 	if (bpf_core_field_exists(inet->pinet6)) /* CONFIG_IPV6 */
 		ipv6 = inet->pinet6;
 	if (!ipv6)
 		return;
 	offer->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);
 	offer->tos[1] = ipv6->tclass;
+	offer->min_ttl[1] = ipv6->min_hopcount;
 }
 
 static __always_inline void listener_read(struct bpf_sock *sk, struct listening *listener)

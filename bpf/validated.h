@@ -107,7 +107,8 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 	entry->cookie = opening->cookie;
 	entry->replaced = opening->replaced;
 	entry->service = service_id;
-	entry->followed = entry->flags = 0;
+	entry->followed = 0;
+	entry->flags = opening->claims;
 	bpf_spin_unlock(&ways[0]->lock);
 	return 1;
 }

@@ -47,6 +47,7 @@
 #define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
 #define SHAKEOFF_MAP_ASKED "asked"          /* ARRAY[2 * SHAKEOFF_ASKED_WORDS] of __u64 (asked.h), mmapable */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
+#define SHAKEOFF_MAP_OPENINGS "openings"    /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
 #define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 /* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
 #define SHAKEOFF_MAP_LISTS4 "lists4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key4 -> shakeoff_listed */
@@ -57,6 +58,7 @@
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_RINGS 64
+#define SHAKEOFF_MAX_OPENINGS 16384 /* validated ACKs that the kernel's input path has not let through yet */
 #define SHAKEOFF_RING_BYTES (8u << 20)
 #define SHAKEOFF_MAX_HALF_OPEN (1u << 15)
 #define SHAKEOFF_SERVICE_HALF_OPEN (1u << 13) /* about so many of one service */
@@ -223,6 +225,12 @@ enum shakeoff_overflow {
 #define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
 #define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u    /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
+/*
+ * Queue handoff: validated ACKs, and what follows them, pass the kernel's input path and are given to the daemon at its end, behind
+ * the firewall, by the netfilter program (bpf/input.bpf.c, kernel 6.4 and later). Without it the hook gives them to the daemon itself.
+ */
+#define SHAKEOFF_INPUT 0x100u
+#define SHAKEOFF_INPUT_MORTAL 0x200u /* the netfilter program goes with the daemon: nothing could be pinned */
 
 /*
  * The keys, for who looks: the hook does not read this. fingerprint: of the master secret that the key of a slot was derived
@@ -263,6 +271,7 @@ struct shakeoff_control {
 
 	__u64 tsval_secret
 		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
+	__u64 input_tick; /* written by the hook: jiffies when a segment was last given to the kernel's input path */
 	/* For `shakeoff status`: interfaces of the configuration that have no program of this daemon's, and the first of them. */
 	__u32 missing;
 	char missing_name[16]; /* IFNAMSIZ */
@@ -270,7 +279,7 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 pad2[16];
+	__u32 pad2[14];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 320, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
@@ -325,7 +334,8 @@ struct shakeoff_socket_offer {
 	__s16 hop_limit[2]; /* IP_TTL and IPV6_UNICAST_HOPS; below 0: none */
 	__u8 tos[2];        /* IP_TOS and IPV6_TCLASS */
 	__u8 rcv_locked;    /* SO_RCVBUF has been set, so rcv_space bounds the window */
-	__u8 pad[3];
+	__u8 min_ttl[2];    /* IP_MINTTL and IPV6_MINHOPCOUNT: what comes from farther away is the kernel's; 0: none */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct shakeoff_socket_offer) == 20, "no hidden padding");
 
@@ -523,9 +533,13 @@ struct shakeoff_tuple {
 };
 _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding");
 
-/* shakeoff_validated.flags; listener handoff only */
+/* shakeoff_validated.flags, listener handoff only */
 #define SHAKEOFF_VALIDATED_ADMITTED 0x1u  /* the tc program has assigned the request */
 #define SHAKEOFF_VALIDATED_CONFIRMED 0x2u /* a later segment met its socket: the ACK is not to open it again */
+/* The same, queue handoff only */
+#define SHAKEOFF_VALIDATED_INPUT 0x4u /* the ACK was given to the kernel's input path: see SHAKEOFF_INPUT */
+#define SHAKEOFF_VALIDATED_TAKEN 0x8u /* and has come to its end, from where the daemon got it */
+#define SHAKEOFF_VALIDATED_UNTRACKED 0x10u /* connection tracking has been told to forget the tuple's last connection */
 
 /* A tuple whose final ACK was accepted. */
 struct shakeoff_validated {
@@ -536,7 +550,7 @@ struct shakeoff_validated {
 	__u32 replaced; /* queue: rcv_nxt of the socket in TIME-WAIT that the connection replaces, 0: none; listener: CPUs, below */
 	__u16 service; /* id */
 	__u8 followed; /* segments that followed the ACK before its socket existed; counted without a lock, so about */
-	__u8 flags;    /* SHAKEOFF_VALIDATED_ADMITTED, _CONFIRMED */
+	__u8 flags;    /* SHAKEOFF_VALIDATED_* */
 	struct bpf_spin_lock lock; /* of the set, in its first way: for those who enter a tuple */
 };
 _Static_assert(sizeof(struct shakeoff_validated) == 64, "a cache line, no hidden padding");
@@ -573,6 +587,9 @@ enum shakeoff_event_type {
 #define SHAKEOFF_EVENT_TIMESTAMPS 0x2u /* timestamps negotiated; tsval and tsecr are set */
 #define SHAKEOFF_EVENT_TIME_WAIT                                                                                       \
 	0x4u /* a socket in TIME-WAIT holds the tuple; RFC 9293, 3.6.1 allows its replacement */
+/* And for every type: */
+#define SHAKEOFF_EVENT_INPUT 0x8u    /* from the end of the kernel's input path */
+#define SHAKEOFF_EVENT_PARTIAL 0x10u /* its TCP checksum is known to be right, or needed none, but is not in the packet */
 
 /*
  * What travels through the ring buffer: this header, then the packet from its IP header on (no Ethernet header, no
@@ -581,7 +598,7 @@ enum shakeoff_event_type {
 struct shakeoff_event {
 	__u16 type;    /* enum shakeoff_event_type */
 	__u16 service; /* id */
-	__u32 ifindex; /* where it came in */
+	__u32 ifindex; /* where it came in; SHAKEOFF_EVENT_INPUT: as the firewall sees it, a VLAN's or bridge's device too */
 	__u64 time_ns;
 	struct shakeoff_tuple tuple;
 	__u32 packet_len; /* bytes of `packet` that are meant */
@@ -598,10 +615,12 @@ struct shakeoff_event {
 	__u16 mss;       /* the client's, without options; 536/1220 if it gave none */
 	__u8 snd_wscale; /* the client's, or SHAKEOFF_NO_WSCALE */
 	__u8 rcv_wscale; /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */
-	__u32 pad[2];
+
+	__u8 mac[12]; /* destination and source of the frame; zero: not known */
+	__u32 taken;  /* in the map openings: 1 once it has been given to the daemon; zero in a ring */
 
 	__u8 packet[];
 };
-_Static_assert(sizeof(struct shakeoff_event) == 96, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_event) == 104, "no hidden padding");
 
 #endif

@@ -36,12 +36,16 @@
 	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
 	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve") \
 	X(SYN_SMALL_MSS, "syn_small_mss", PASS, SHAKEOFF_COUNTS_SYN, "the client takes smaller segments than a cookie can say; the kernel's own handshake") \
+	X(SYN_TTL, "syn_ttl", PASS, SHAKEOFF_COUNTS_SYN, "its time to live is below the listening socket's IP_MINTTL: the kernel drops it") \
+	X(ACK_TTL, "ack_ttl", PASS, 0, "the same, of a final ACK") \
 	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
 	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
 	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
 	X(SEGMENT_FOLLOWS, "segment_follows", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
 	X(SEGMENT_EARLY, "segment_early", PASS, 0, "came by another CPU than its final ACK: waits until the connection's socket is there") \
+	X(ACK_TO_INPUT, "ack_to_input", PASS, 0, "the final ACK of a handshake, for the daemon if the kernel's input path (firewall, rp_filter, IPsec) lets it through: then ack_valid") \
+	X(SEGMENT_TO_INPUT, "segment_to_input", PASS, 0, "followed its final ACK before the socket existed, likewise: then segment_held") \
 	X(STRAY, "stray", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A plain TCP server for tests; nothing in it knows of shakeoff. One JSON line on standard output for what happens.
 
-server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--device IFACE] [--maxseg MSS]
+server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--device IFACE] [--maxseg MSS] [--min-ttl N]
   collect  read until the client closes, answer with the SHA-256 of what came, close
   line     read one line, answer with it, close (server first)
   info     print TCP_INFO, then as collect
@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--reuseport", action="store_true")
     parser.add_argument("--device")
     parser.add_argument("--maxseg", type=int)
+    parser.add_argument("--min-ttl", type=int)
     args = parser.parse_args()
 
     family = socket.AF_INET6 if ":" in args.address else socket.AF_INET
@@ -97,6 +98,9 @@ def main():
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, args.device.encode())
     if args.maxseg:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, args.maxseg)
+    if args.min_ttl:  # IPV6_MINHOPCOUNT and IP_MINTTL
+        level, name = (socket.IPPROTO_IPV6, 73) if family == socket.AF_INET6 else (socket.IPPROTO_IP, 21)
+        listener.setsockopt(level, name, args.min_ttl)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, args.address != "::")
     listener.bind((args.address, args.port))

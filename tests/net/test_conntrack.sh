@@ -15,7 +15,7 @@ server nft -f - <<-EOT || bail "nft refuses the rules"
 			ct state invalid counter drop
 			ct state established,related accept
 			icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-			tcp dport 7000 accept
+			tcp dport { 7000, 7001 } accept
 		}
 	}
 EOT
@@ -30,6 +30,27 @@ greeted_again() {
 			"$(client "$HERE/again.py" "$address" 7000 $(($2 + 1)) reset)" "greeted greeted greeted"
 	done
 }
+
+# The queue handoff, whose ACKs pass the same chain, on the ports of connections that the kernel began and tracking remembers as such.
+if grep -qw bpf_nf_link_attach /proc/kallsyms; then
+	for address in "$SERVER4" "$SERVER6"; do
+		plain_start "before$address" "$address" 7001 greet
+		is "before the queue: $address greets" "$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
+		killed "$PID"
+	done
+	config_pair queue 7001
+	daemon_start
+	server_start queue4 "$SERVER4" 7001 greet
+	server_start queue6 "$SERVER6" 7001 greet
+	for address in "$SERVER4" "$SERVER6"; do
+		is "queue: $address greets whoever comes again from a port that ended with FIN" \
+			"$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
+		is "queue: $address greets whoever comes again from a port that ended with RST" \
+			"$(client "$HERE/again.py" "$address" 7001 40011 reset)" "greeted greeted greeted"
+	done
+	is "queue: all of them came through the hook" "$(counter ack_valid)" 12
+	daemon_stop
+fi
 
 config_daemon
 discovered engage=auto

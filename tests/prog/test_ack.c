@@ -49,7 +49,7 @@ static void assert_event_names(const struct shakeoff_event *event, const struct 
 	assert_int_equal(event->ifindex, harness.ifindex);
 	assert_memory_equal(&event->tuple, &tuple, sizeof(tuple));
 	assert_true(event->time_ns <= now && now - event->time_ns < 2000000000);
-	assert_int_equal(event->pad[0] | event->pad[1], 0);
+	assert_int_equal(event->taken, 0);
 }
 
 /* Sends the ACK and gives back the OPEN event, checked for all that does not depend on the options. */

@@ -308,6 +308,39 @@ static void reach_SEGMENT_HELD(void)
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
 }
 
+/* Frames of the tests are 64 hops away at most. */
+static void reach_SYN_TTL(void)
+{
+	harness.service->offer.min_ttl[0] = 255;
+	assert_verdict(&syn, SHAKEOFF_SYN_TTL);
+}
+
+static void reach_ACK_TTL(void)
+{
+	struct client client = connected();
+
+	harness.service->offer.min_ttl[0] = 255;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TTL);
+}
+
+static void reach_ACK_TO_INPUT(void)
+{
+	struct client client = connected();
+
+	harness.control->flags |= SHAKEOFF_INPUT;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
+}
+
+static void reach_SEGMENT_TO_INPUT(void)
+{
+	struct client client = connected();
+
+	harness.control->flags |= SHAKEOFF_INPUT;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
+	validated_age(&client.ack, 0);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_TO_INPUT);
+}
+
 static void reach_SYN_OVERFLOW_DROP(void)
 {
 	queue_full(SHAKEOFF_OVERFLOW_DROP);

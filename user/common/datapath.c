@@ -52,6 +52,8 @@ static const struct map_spec {
 	[MAP_ASKED] = { SHAKEOFF_MAP_ASKED, BPF_MAP_TYPE_ARRAY, 4, 8, 2 * SHAKEOFF_ASKED_WORDS, BPF_F_MMAPABLE },
 	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
 			 BPF_F_MMAPABLE },
+	[MAP_OPENINGS] = { SHAKEOFF_MAP_OPENINGS, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
+			   sizeof(struct shakeoff_event), SHAKEOFF_MAX_OPENINGS, 0 },
 	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
 	[MAP_LISTS4] = { SHAKEOFF_MAP_LISTS4, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
 	[MAP_LISTS6] = { SHAKEOFF_MAP_LISTS6, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
@@ -127,6 +129,7 @@ static struct datapath *datapath_new(void)
 		datapath->maps[i] = -1;
 	datapath->program = datapath->frags = datapath->admit = datapath->outgoing = -1;
 	datapath->spare_admit = datapath->spare_outgoing = -1;
+	datapath->input[0] = datapath->input[1] = -1;
 	datapath->control = MAP_FAILED;
 	datapath->services = MAP_FAILED;
 	datapath->filters = MAP_FAILED;
@@ -151,6 +154,8 @@ void datapath_close(struct datapath *datapath)
 	cleanup_fd_function(&datapath->outgoing);
 	cleanup_fd_function(&datapath->spare_admit);
 	cleanup_fd_function(&datapath->spare_outgoing);
+	for (int i = 0; i < 2; i++)
+		cleanup_fd_function(&datapath->input[i]);
 	free(datapath);
 }
 

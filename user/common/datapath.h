@@ -136,6 +136,21 @@ int datapath_admit_to_front(struct datapath *datapath, const char *ifname, enum 
 bool datapath_can_admit(void);
 
 /*
+ * The netfilter program (bpf/input.bpf.c) at the end of LOCAL_IN, from where the daemon gets connections of the queue handoff, both IP
+ * families of this network namespace; pinned as BPFFS_DIR/input4_CONTROL-ID and input6_CONTROL-ID, so that it outlives a killed daemon.
+ * What an earlier daemon left is replaced without a gap. -EOPNOTSUPP: this kernel has no BPF programs there (6.4 and later have).
+ */
+int datapath_input_attach(struct datapath *datapath);
+void datapath_input_detach(struct datapath *datapath);
+bool datapath_can_input(void);
+
+/*
+ * SO_MARK for frames that a packet socket sends over lo, which then come in at the interface whose index is their SO_PRIORITY. 0: not on
+ * this kernel (6.6 and later), or datapath_input_attach() was not called yet.
+ */
+uint32_t datapath_return_mark(void);
+
+/*
  * Detaches ours from an interface, however it came there, and removes its pins. -ENOENT: none; -EEXIST: a foreign one. A tc
  * program that was left over alone (`ip link set dev IFACE xdp off`) is ours, too.
  */

@@ -291,6 +291,21 @@ static int detach_leftover(const char *ifname, int result)
 	return 0;
 }
 
+/* Whether an interface of this network namespace still works on these maps. In doubt it does. */
+static bool control_is_used(uint32_t control_id)
+{
+	struct datapath_attachment *list;
+	bool used = false;
+	size_t count;
+
+	if (datapath_list(&list, &count))
+		return true;
+	for (size_t i = 0; i < count; i++)
+		used = used || (list[i].ours && list[i].control_id == control_id);
+	free(list);
+	return used;
+}
+
 int datapath_detach(const char *ifname)
 {
 	struct datapath_attachment attachment;
@@ -310,6 +325,8 @@ int datapath_detach(const char *ifname)
 		result = admit_remove(attachment.ifindex);
 	if (result < 0)
 		return result;
+	if (!control_is_used(attachment.control_id))
+		input_forget(attachment.control_id);
 	bpffs_tidy();
 	return 0;
 }

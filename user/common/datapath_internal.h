@@ -32,6 +32,7 @@ enum map {
 	MAP_REPLIES,
 	MAP_ASKED,
 	MAP_FILTER,
+	MAP_OPENINGS,
 	MAP_RINGS,
 	MAP_LISTS4,
 	MAP_LISTS6,
@@ -46,6 +47,7 @@ struct datapath {
 	int admit;    /* the tc program at ingress, likewise */
 	int outgoing; /* the one at egress */
 	int spare_admit, spare_outgoing; /* the same programs once more, to go to the front with; or -1 */
+	int input[2]; /* links of the netfilter program, IPv4 and IPv6; -1: none of ours */
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;
@@ -153,5 +155,10 @@ int admit_remove(unsigned int ifindex);
 /* -EOPNOTSUPP: not on this kernel. */
 int admit_attach(struct datapath *datapath, const struct link_entry *interface, enum datapath_owner owner,
 		 bool by_link);
+
+/* ---- datapath_input.c: the netfilter program */
+
+/* Takes away the pins of one that works on these maps: nobody gives it anything any more. */
+void input_forget(uint32_t control_id);
 
 #endif

@@ -101,6 +101,8 @@ static void read_offer(int fd, struct shakeoff_socket_offer *offer)
 	offer->hop_limit[1] = (__s16)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1);
 	offer->tos[0] = (__u8)option_if_set(fd, fresh, IPPROTO_IP, IP_TOS, 0);
 	offer->tos[1] = (__u8)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_TCLASS, 0);
+	offer->min_ttl[0] = (__u8)option_if_set(fd, fresh, IPPROTO_IP, IP_MINTTL, 0);
+	offer->min_ttl[1] = (__u8)option_if_set(fd, fresh, IPPROTO_IPV6, IPV6_MINHOPCOUNT, 0);
 }
 
 bool listening_socket_listens(int fd)

@@ -642,6 +642,27 @@ static int open_discovery(struct daemon *daemon)
 	return say("the listening sockets could not be listed", error);
 }
 
+/* Connections of the queue handoff come through the kernel's input path, where the kernel can give them back from its end. */
+static void open_input(struct daemon *daemon)
+{
+	const struct interfaces *interfaces = &daemon->interfaces;
+
+	for (size_t i = 0; i < interfaces->datapath_count; i++) {
+		int error = datapath_input_attach(interfaces->datapaths[i]);
+
+		if (!error)
+			continue;
+		datapath_input_detach(interfaces->datapaths[i]);
+		if (!daemon->config.service_count)
+			continue;
+		log_warn(
+			"queue handoff: the firewall's input chain does not see final ACKs and first data, as the netfilter program "
+			"cannot be attached: %s%s%s",
+			error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
+			*datapath_detail() ? ": " : "", datapath_detail());
+	}
+}
+
 /* What the hook needs to know, before it is attached. */
 static int prepare(struct daemon *daemon, const struct options *options)
 {
@@ -678,6 +699,8 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = open_services(daemon);
 	if (!error)
 		error = open_deliveries(daemon);
+	if (!error)
+		open_input(daemon);
 	if (!error)
 		error = say("the workers could not be made", open_workers(daemon));
 	if (!error)
@@ -812,6 +835,8 @@ static void stop_service(struct daemon *daemon)
 		worker_stop(daemon->workers[i]);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
 		delivery_stop(&daemon->deliveries[i]);
+	for (size_t i = 0; i < interfaces->datapath_count; i++)
+		datapath_input_detach(interfaces->datapaths[i]);
 	interfaces_detach(interfaces, false);
 }
 
@@ -831,6 +856,14 @@ static void end_threads(struct daemon *daemon)
 	run_dir_close(&daemon->run_dir);
 	log_stop();
 	_exit(EXIT_SUCCESS);
+}
+
+/* It could not start. */
+static void give_up(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++)
+		datapath_input_detach(daemon->interfaces.datapaths[i]);
+	interfaces_detach(&daemon->interfaces, true);
 }
 
 static void release(struct daemon *daemon)
@@ -896,7 +929,7 @@ int main(int argc, char **argv)
 		if (daemon.workers_running)
 			stop_service(&daemon);
 		else
-			interfaces_detach(&daemon.interfaces, true);
+			give_up(&daemon);
 		release(&daemon);
 		free(options.interfaces);
 		log_stop();

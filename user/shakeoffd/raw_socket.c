@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <shakeoffd/raw_socket.h>
@@ -34,9 +41,24 @@ static int raw_open(int family, int level, int option)
 	return fd;
 }
 
-int raw_socket_open(struct raw_socket *raw)
+/* -1: there is no way back to interfaces. */
+static int frames_open(uint32_t mark)
 {
-	struct raw_socket fresh;
+	int fd;
+
+	if (!mark)
+		return -1;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int raw_socket_open(struct raw_socket *raw, uint32_t mark)
+{
+	struct raw_socket fresh = { .frames = -1, .lo = if_nametoindex("lo") };
 
 	fresh.fd4 = raw_open(AF_INET, IPPROTO_IP, IP_HDRINCL);
 	if (fresh.fd4 < 0)
@@ -46,6 +68,7 @@ int raw_socket_open(struct raw_socket *raw)
 		close(fresh.fd4);
 		return fresh.fd6;
 	}
+	fresh.frames = frames_open(mark);
 	*raw = fresh;
 	return 0;
 }
@@ -56,46 +79,129 @@ void raw_socket_close(struct raw_socket *raw)
 		close(raw->fd4);
 	if (raw->fd6 >= 0)
 		close(raw->fd6);
-	raw->fd4 = raw->fd6 = -1;
+	if (raw->frames >= 0)
+		close(raw->frames);
+	raw->fd4 = raw->fd6 = raw->frames = -1;
 }
 
-static int raw_send(const struct raw_socket *raw, const __be32 to[4], const void *packet, size_t len)
+static uint32_t sum_words(const void *data, size_t bytes, uint32_t sum)
+{
+	const uint8_t *byte = data;
+	uint16_t word;
+
+	for (; bytes >= 2; bytes -= 2, byte += 2) {
+		memcpy(&word, byte, 2);
+		sum += word;
+		if (sum >> 31) /* a packet of 64 KiB is too much for 32 bits */
+			sum = (sum & 0xffff) + (sum >> 16);
+	}
+	if (bytes) {
+		word = htons((uint16_t)(*byte << 8));
+		sum += word;
+	}
+	return sum;
+}
+
+static uint16_t sum_fold(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* RFC 9293, section 3.1, and RFC 8200, section 8.1. Zeros of mapped addresses do not count. */
+static uint32_t sum_pseudo_header(const struct shakeoff_tuple *tuple, uint32_t segment_len)
+{
+	size_t skip = tuple_is_ipv4(tuple) ? 3 : 0;
+	uint32_t length = htonl(segment_len), sum = htons(IPPROTO_TCP);
+
+	sum = sum_words(&length, sizeof(length), sum);
+	sum = sum_words(&tuple->remote[skip], sizeof(tuple->remote) - 4 * skip, sum);
+	return sum_words(&tuple->local[skip], sizeof(tuple->local) - 4 * skip, sum);
+}
+
+uint16_t raw_checksum(const struct shakeoff_event *event)
+{
+	const uint8_t *segment = event->packet + event->tcp_offset;
+	uint32_t len = event->packet_len - event->tcp_offset, sum = sum_pseudo_header(&event->tuple, len);
+	const size_t field = offsetof(struct tcphdr, check);
+
+	sum = sum_words(segment, field, sum);
+	return sum_fold(sum_words(segment + field + 2, len - field - 2, sum));
+}
+
+/* ------------------------------------------------------------------------------------------------------------ sending */
+
+static int send_parts(int fd, const void *to, socklen_t to_len, const struct iovec *parts, size_t count)
+{
+	struct msghdr message = {
+		.msg_name = (void *)to,
+		.msg_namelen = to_len,
+		.msg_iov = (struct iovec *)parts,
+		.msg_iovlen = count,
+	};
+
+	return sendmsg(fd, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int raw_send(const struct raw_socket *raw, const __be32 to[4], const struct iovec *parts, size_t count)
 {
 	union socket_address address;
 	socklen_t size = socket_address_set(&address, to, 0, false);
 	int fd = address.sa.sa_family == AF_INET ? raw->fd4 : raw->fd6;
 
-	if (sendto(fd, packet, len, MSG_DONTWAIT, &address.sa, size) < 0)
-		return -errno;
-	return 0;
+	return send_parts(fd, &address, size, parts, count);
 }
 
-int raw_give_back(const struct raw_socket *raw, const struct shakeoff_event *event)
+static int frame_send(struct raw_socket *raw, uint32_t ifindex, uint16_t type, const struct iovec *parts, size_t count)
 {
-	return raw_send(raw, event->tuple.local, event->packet, event->packet_len);
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = (int)raw->lo,
+		.sll_protocol = type,
+		.sll_halen = ETH_ALEN,
+	};
+
+	if (raw->ifindex != ifindex) {
+		if (setsockopt(raw->frames, SOL_SOCKET, SO_PRIORITY, &ifindex, sizeof(ifindex)))
+			return -errno;
+		raw->ifindex = ifindex;
+	}
+	memcpy(to.sll_addr, parts->iov_base, ETH_ALEN);
+	return send_parts(raw->frames, &to, sizeof(to), parts, count);
 }
 
-static uint32_t sum_words(const void *data, size_t bytes, uint32_t sum)
+/* Where it came in is known, and there is a way back. */
+static bool goes_to_interface(const struct raw_socket *raw, const struct shakeoff_event *event)
 {
-	const uint16_t *word = data;
+	static const uint8_t none[sizeof(event->mac)];
 
-	for (size_t i = 0; i < bytes / 2; i++)
-		sum += word[i];
-	return sum;
+	return raw->frames >= 0 && (event->flags & SHAKEOFF_EVENT_INPUT) && memcmp(event->mac, none, sizeof(none)) != 0;
 }
 
-/* RFC 9293, section 3.1: over the pseudo-header and the segment. Zeros of mapped addresses do not count. */
-static uint16_t tcp_checksum(const struct shakeoff_tuple *tuple, const struct tcphdr *tcp)
+/* The event's memory is not ours to write to: a checksum that is missing in the packet goes between its parts. */
+int raw_give_back(struct raw_socket *raw, const struct shakeoff_event *event)
 {
-	size_t skip = tuple_is_ipv4(tuple) ? 3 : 0;
-	uint32_t sum = htons(IPPROTO_TCP) + htons(sizeof(*tcp));
+	const size_t check = event->tcp_offset + offsetof(struct tcphdr, check);
+	uint16_t sum, type = htons(tuple_is_ipv4(&event->tuple) ? ETH_P_IP : ETH_P_IPV6);
+	struct iovec parts[5] = {
+		{ (void *)event->mac, sizeof(event->mac) },
+		{ &type, sizeof(type) },
+		{ (void *)event->packet, event->packet_len },
+	};
+	size_t count = 3;
 
-	sum = sum_words(&tuple->remote[skip], sizeof(tuple->remote) - 4 * skip, sum);
-	sum = sum_words(&tuple->local[skip], sizeof(tuple->local) - 4 * skip, sum);
-	sum = sum_words(tcp, sizeof(*tcp), sum);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
+	if ((event->flags & SHAKEOFF_EVENT_PARTIAL) && check + sizeof(sum) <= event->packet_len) {
+		sum = raw_checksum(event);
+		parts[2].iov_len = check;
+		parts[3] = (struct iovec){ &sum, sizeof(sum) };
+		parts[4] = (struct iovec){ (uint8_t *)event->packet + check + sizeof(sum),
+					   event->packet_len - check - sizeof(sum) };
+		count = 5;
+	}
+	if (goes_to_interface(raw, event))
+		return frame_send(raw, event->ifindex, type, parts, count);
+	return raw_send(raw, event->tuple.local, parts + 2, count - 2);
 }
 
 int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
@@ -109,7 +215,7 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 		.rst = 1,
 	};
 
-	tcp.check = tcp_checksum(tuple, &tcp);
+	tcp.check = sum_fold(sum_words(&tcp, sizeof(tcp), sum_pseudo_header(tuple, sizeof(tcp))));
 	if (tuple_is_ipv4(tuple)) {
 		/* Identification, total length and checksum are the kernel's (raw(7)). */
 		struct {
@@ -126,7 +232,7 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 
 		packet.ip.saddr = tuple->local[3];
 		packet.ip.daddr = tuple->remote[3];
-		return raw_send(raw, tuple->remote, &packet, sizeof(packet));
+		return raw_send(raw, tuple->remote, &(struct iovec){ &packet, sizeof(packet) }, 1);
 	}
 	struct {
 		struct ip6_hdr ip;
@@ -139,5 +245,5 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 	packet.ip.ip6_hlim = RESET_TTL;
 	memcpy(&packet.ip.ip6_src, tuple->local, sizeof(packet.ip.ip6_src));
 	memcpy(&packet.ip.ip6_dst, tuple->remote, sizeof(packet.ip.ip6_dst));
-	return raw_send(raw, tuple->remote, &packet, sizeof(packet));
+	return raw_send(raw, tuple->remote, &(struct iovec){ &packet, sizeof(packet) }, 1);
 }

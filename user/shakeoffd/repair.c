@@ -44,6 +44,8 @@ static void set_marks(int fd, bool ipv6, const struct shakeoff_socket_offer *off
 {
 	set_if(fd, IPPROTO_IP, IP_TTL, offer->hop_limit[0], offer->hop_limit[0] >= 0);
 	set_if(fd, IPPROTO_IP, IP_TOS, offer->tos[0], offer->tos[0]);
+	set_if(fd, IPPROTO_IP, IP_MINTTL, offer->min_ttl[0], offer->min_ttl[0]);
+	set_if(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, offer->min_ttl[1], ipv6 && offer->min_ttl[1]);
 	set_if(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, offer->hop_limit[1], ipv6 && offer->hop_limit[1] >= 0);
 	set_if(fd, IPPROTO_IPV6, IPV6_TCLASS, offer->tos[1], ipv6 && offer->tos[1]);
 }

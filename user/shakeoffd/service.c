@@ -282,6 +282,7 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
 		shared_set(shared->offer.hop_limit[ipv6], service->offer.hop_limit[ipv6]);
 		shared_set(shared->offer.tos[ipv6], service->offer.tos[ipv6]);
+		shared_set(shared->offer.min_ttl[ipv6], service->offer.min_ttl[ipv6]);
 	}
 	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
 	shared_set(shared->left, SHAKEOFF_LEFT_NOT);

@@ -88,7 +88,7 @@ static enum shakeoff_refusal refusal_of(int error)
 	}
 }
 
-static void give_back(const struct worker *worker, const struct shakeoff_event *event)
+static void give_back(struct worker *worker, const struct shakeoff_event *event)
 {
 	int error = raw_give_back(&worker->raw, event);
 
@@ -135,7 +135,7 @@ static void log_refusal(const struct service *service, const struct shakeoff_eve
 /*
  * A refused client is told at once. -EADDRINUSE: another socket has the tuple since; it is to answer.
  */
-static void reset(const struct worker *worker, const struct shakeoff_event *event, int error)
+static void reset(struct worker *worker, const struct shakeoff_event *event, int error)
 {
 	if (error == -EADDRINUSE)
 		give_back(worker, event);
@@ -319,10 +319,10 @@ int worker_open(struct worker **result, const struct worker_shared *shared, size
 		return -ENOMEM;
 	worker->shared = shared;
 	worker->loop = shared->loops[index];
-	worker->raw.fd4 = worker->raw.fd6 = -1;
+	worker->raw.fd4 = worker->raw.fd6 = worker->raw.frames = -1;
 	error = park_open(&worker->park);
 	if (!error)
-		error = raw_socket_open(&worker->raw);
+		error = raw_socket_open(&worker->raw, datapath_return_mark());
 	if (!error)
 		error = open_rings(worker, index);
 	if (error) {

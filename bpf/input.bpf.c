@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The netfilter entry, at the end of LOCAL_IN: what the hook has validated for a service with the queue handoff goes to the daemon
+ * from here, where a socket would get it. Until then the kernel has judged it as every other packet: martians, rp_filter, routes,
+ * the firewall's chains, connection tracking.
+ *
+ *	packet -> a socket has it? -> came through the hook in the last moments? -> ring buffer -> shakeoffd -> socket
+ *	             |                                                                               |
+ *	             v accept                    the interface that it came by <- shakeoff_return <- lo (packet socket)
+ *
+ * And the tc entry at lo's egress: a frame that the daemon gives back, once there is a socket, comes in once more where it came from.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+#include <shakeoff/filter.h>
+#include <shakeoff/list.h>
+#include <shakeoff/source.h>
+#include <shakeoff/validated.h>
+#include <shakeoff/window.h>
+
+#include "cookie.h"
+#include "maps.h"
+
+#include "admission.h"
+#include "parse.h"
+#include "walk.h"
+
+#include "epoch.h"
+
+#include "filter.h"
+#include "ring.h"
+#include "validated.h"
+
+/* enum nf_inet_hooks' verdicts, linux/netfilter.h; NFPROTO_* likewise; enum tcx_action_base and BPF_F_INGRESS of linux/bpf.h */
+#define NF_DROP 0
+#define NF_ACCEPT 1
+#define NFPROTO_IPV4 2
+#define NFPROTO_IPV6 10
+#define TCX_NEXT (-1)
+#define REDIRECT_INGRESS 1
+
+/* enum values of the kernel's ip_summed (include/linux/skbuff.h) and of a socket's state (include/net/tcp_states.h) */
+#define SUMMED_PARTIAL 3
+#define STATE_TIME_WAIT 6
+
+/* In skb->tc_index, which nobody off this host can set: the daemon has given it back. */
+#define RETURNED 0x5ac7
+
+/* As long as one that passed the hook may take to get here, and a first flight behind it; in ticks of any kernel (1 to 10 ms). */
+#define ON_THEIR_WAY_NS (2 * SHAKEOFF_FOLLOW_NS)
+#define ON_THEIR_WAY_TICKS 200
+
+/* struct bpf_nf_ctx of linux/netfilter_bpf... (kernel 6.4) and struct bpf_dynptr of linux/bpf.h (5.19): not in every kernel's BTF. */
+struct netfilter_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
+struct packet_dynptr {
+	__u64 opaque[2];
+} __attribute__((aligned(8)));
+
+extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct packet_dynptr *ptr) __ksym __weak;
+
+static long (*const dynptr_read)(void *to, __u32 len, const struct packet_dynptr *from, __u32 offset,
+				 __u64 flags) = (void *)201; /* BPF_FUNC_dynptr_read, kernel 5.19 */
+
+/* What the daemon marks frames with that it gives back. Random, so that nobody else's mark is it. 0: none. */
+const volatile __u32 return_mark = 0;
+/* lo's: what the daemon gives back without shakeoff_return comes in there. */
+const volatile __u32 loopback_ifindex = 1;
+
+/* The packet's tuple, and where its TCP header is; or -1. */
+static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 family, struct packet *packet)
+{
+	__u8 next = IPPROTO_TCP;
+	struct tcphdr tcp;
+
+	if (family == NFPROTO_IPV4) {
+		struct iphdr ip;
+
+		if (dynptr_read(&ip, sizeof(ip), frame, 0, 0) || ip.protocol != IPPROTO_TCP)
+			return -1;
+		packet->flow.ipv6 = 0;
+		packet->flow.client[0] = ip.saddr;
+		packet->flow.server[0] = ip.daddr;
+		packet->l4_offset = ip.ihl * 4;
+	} else {
+		struct ipv6hdr ip;
+
+		if (dynptr_read(&ip, sizeof(ip), frame, 0, 0))
+			return -1;
+		packet->flow.ipv6 = 1;
+		__builtin_memcpy(packet->flow.client, &ip.saddr, sizeof(packet->flow.client));
+		__builtin_memcpy(packet->flow.server, &ip.daddr, sizeof(packet->flow.server));
+		packet->l4_offset = sizeof(ip);
+		next = ip.nexthdr;
+		UNROLL
+		for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+			struct extension_header header;
+
+			if (!is_extension(next))
+				break;
+			if (dynptr_read(&header, sizeof(header), frame, packet->l4_offset, 0))
+				return -1;
+			if (next ==
+			    NEXTHDR_FRAGMENT) { /* on a whole packet (RFC 6946), or the kernel puts it together later */
+				if (header.fragment & to_be16(0xfff9))
+					return -1;
+				header.len = 0;
+			}
+			next = header.next;
+			packet->l4_offset += (header.len + 1) * 8;
+		}
+	}
+	if (next != IPPROTO_TCP || dynptr_read(&tcp, sizeof(tcp), frame, packet->l4_offset, 0))
+		return -1;
+	packet->flow.client_port = tcp.source;
+	packet->flow.server_port = tcp.dest;
+	packet->seq = from_be32(tcp.seq);
+	packet->ack = from_be32(tcp.ack_seq);
+	packet->flags = ((const __u8 *)&tcp)[13];
+	return 0;
+}
+
+/* Counted as the hook counts what it gives to the daemon itself. */
+static __always_inline void input_count(__u32 verdict, __u32 service_id)
+{
+	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &service_id);
+	__u64 *packets = bpf_map_lookup_elem(&verdicts, &verdict);
+
+	if (packets)
+		(*packets)++;
+	if (!counters)
+		return;
+	if (verdict == SHAKEOFF_ACK_VALID)
+		counters->ack_valid++;
+	else if (verdict == SHAKEOFF_ACK_OVERFLOW_DROP)
+		counters->overflow++;
+}
+
+static __always_inline _Bool input_copy(const struct packet_dynptr *frame, __u8 *to, __u32 len, __u32 size)
+{
+	__u32 last = len - 1;
+
+	asm volatile("" : "+r"(last)); /* as in packet_copy() */
+	return last < size && !dynptr_read(to, last + 1, frame, 0, 0);
+}
+
+#define INPUT_RESERVE(ring, frame, len, size)                                                                          \
+	({                                                                                                             \
+		struct shakeoff_event *event_ = bpf_ringbuf_reserve((ring), sizeof(struct shakeoff_event) + (size),    \
+								    0);                                                \
+		if (event_ && !input_copy((frame), event_->packet, (len), (size))) {                                   \
+			bpf_ringbuf_discard(event_, 0);                                                                \
+			event_ = NULL;                                                                                 \
+		}                                                                                                      \
+		event_;                                                                                                \
+	})
+
+/* All of a record's header, as it was noted, or zero. */
+static __always_inline void input_head(struct shakeoff_event *event, const struct shakeoff_event *opening)
+{
+	if (opening)
+		__builtin_memcpy(event, opening, sizeof(*event));
+	else
+		__builtin_memset(event, 0, sizeof(*event));
+	event->taken = 0;
+}
+
+/* The ACK, or a segment that brings back the same cookie, opens the connection; once. */
+static __always_inline _Bool input_opens(const struct packet *packet, struct shakeoff_event *opening)
+{
+	return opening && packet->seq == opening->rcv_nxt && packet->ack == opening->snd_nxt &&
+	       (__s64)(bpf_ktime_get_ns() - opening->time_ns) < (__s64)ON_THEIR_WAY_NS &&
+	       !__sync_val_compare_and_swap(&opening->taken, 0, 1);
+}
+
+/* Signed: briefly off by one a CPU. */
+static __always_inline _Bool queue_is_full(const struct shakeoff_service *service)
+{
+	return (__s64)(service->enqueued - service->dequeued) >= (__s64)service->capacity;
+}
+
+/* As handoff_with(): reserved first, then claimed. Returns what it counts as. */
+static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u32 ifindex,
+							const struct packet_dynptr *frame, struct scratch *scratch,
+							const struct shakeoff_control *control,
+							struct shakeoff_validated *entry)
+{
+	void *ring = ring_of(&scratch->tuple, control);
+	struct shakeoff_event *event, *opening = bpf_map_lookup_elem(&openings, &scratch->tuple);
+	__u32 service_id = entry->service, len = skb->len;
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	_Bool opens;
+
+	if (!ring || !service)
+		return SHAKEOFF_RING_FULL;
+	if (len <= EVENT_SMALL_PACKET)
+		event = INPUT_RESERVE(ring, frame, len, EVENT_SMALL_PACKET);
+	else if (len <= EVENT_MEDIUM_PACKET)
+		event = INPUT_RESERVE(ring, frame, len, EVENT_MEDIUM_PACKET);
+	else
+		event = INPUT_RESERVE(ring, frame, len, EVENT_LARGE_PACKET);
+	if (!event)
+		return SHAKEOFF_RING_FULL;
+	if (!(entry->flags & SHAKEOFF_VALIDATED_TAKEN) && queue_is_full(service)) {
+		bpf_ringbuf_discard(event, 0);
+		return SHAKEOFF_ACK_OVERFLOW_DROP;
+	}
+	opens = input_opens(&scratch->packet, opening);
+	input_head(event, opening);
+	if (!opens) {
+		event->type = SHAKEOFF_EVENT_SEGMENT;
+		event->flags = 0;
+		event->rcv_nxt = event->snd_nxt = event->rcv_wnd = event->snd_wnd = event->tsval = event->tsecr = 0;
+		event->mss = event->snd_wscale = event->rcv_wscale = 0;
+		event->service = service_id;
+		event->time_ns = bpf_ktime_get_ns();
+		event->tuple = scratch->tuple;
+	}
+	event->ifindex = ifindex;
+	event->packet_len = len;
+	event->tcp_offset = scratch->packet.l4_offset;
+	event->flags |= SHAKEOFF_EVENT_INPUT;
+	if (BPF_CORE_READ_BITFIELD(skb, ip_summed) == SUMMED_PARTIAL)
+		event->flags |= SHAKEOFF_EVENT_PARTIAL;
+	if (opens) {
+		entry->flags |= SHAKEOFF_VALIDATED_TAKEN;
+		__sync_fetch_and_add(&service->enqueued, 1);
+	}
+	bpf_ringbuf_submit(event, 0);
+	return opens ? SHAKEOFF_ACK_VALID : SHAKEOFF_SEGMENT_HELD;
+}
+
+/* The entry of a tuple whose ACK came through the hook in the last moments, on its way to the daemon; or NULL. */
+static __always_inline struct shakeoff_validated *input_entry(const struct scratch *scratch, _Bool in_time_wait)
+{
+	struct shakeoff_validated *entry = validated_find(&scratch->packet.flow);
+
+	if (!entry || !(entry->flags & SHAKEOFF_VALIDATED_INPUT) ||
+	    (__s64)(bpf_ktime_get_ns() - entry->opened_ns) >= (__s64)ON_THEIR_WAY_NS)
+		return NULL;
+	return in_time_wait && !entry->replaced ? NULL : entry;
+}
+
+SEC("netfilter")
+int shakeoff_input(struct netfilter_ctx *ctx)
+{
+	const struct shakeoff_control *control;
+	struct shakeoff_validated *entry;
+	struct sk_buff *skb = ctx->skb;
+	_Bool in_time_wait = 0;
+	struct scratch *scratch;
+	struct packet_dynptr frame;
+	struct net_device *dev;
+	struct sock *sk;
+	__u32 zero = 0, ifindex;
+
+	/* Early demultiplexing has found nearly every socket (tcp_v4_early_demux(), net/ipv4/tcp_ipv4.c). */
+	sk = skb->sk;
+	if (sk) {
+		if (sk->__sk_common.skc_state != STATE_TIME_WAIT)
+			return NF_ACCEPT;
+		in_time_wait = 1;
+	}
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!control || bpf_jiffies64() - control->input_tick > ON_THEIR_WAY_TICKS)
+		return NF_ACCEPT;
+	dev = skb->dev;
+	if (!dev || skb->tc_index == RETURNED)
+		return NF_ACCEPT;
+	ifindex = dev->ifindex;
+	if (ifindex == loopback_ifindex)
+		return NF_ACCEPT;
+	scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* cannot be: for the verifier */
+		return NF_ACCEPT;
+	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCP_FLAG_SYN))
+		return NF_ACCEPT;
+	tuple_of(&scratch->packet.flow, &scratch->tuple);
+	entry = input_entry(scratch, in_time_wait);
+	if (!entry)
+		return NF_ACCEPT;
+	input_count(input_take(skb, ifindex, &frame, scratch, control, entry), entry->service);
+	return NF_DROP;
+}
+
+SEC("tc")
+int shakeoff_return(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->priority;
+
+	if (!return_mark || skb->mark != return_mark)
+		return TCX_NEXT;
+	skb->mark = 0;
+	skb->priority = 0;
+	skb->tc_index = RETURNED;
+	return bpf_redirect(ifindex, REDIRECT_INGRESS);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Queue handoff: what the kernel's input path refuses makes no connection, and none of its data reaches the server: the same sources are
+# served and refused as by the kernel alone, which serves the neighbouring port. On kernels without BPF programs at netfilter's hooks the
+# self-test is there for that.
+. "$(dirname "$0")/lib.sh"
+if ! grep -qw bpf_nf_link_attach /proc/kallsyms; then
+	pass "the input chain # SKIP this kernel has no BPF programs at netfilter's hooks"
+	exit 0
+fi
+
+FOREIGN4=198.51.100.7 FOREIGN6=2001:db8:51::7 # behind c0, as far as routes say
+lab_up
+ip -n "$LAB-server" route add 198.51.100.0/24 dev s0
+ip -n "$LAB-server" -6 route add 2001:db8:51::/64 dev s0
+ip -n "$LAB-server" neighbour replace "$FOREIGN4" lladdr "$CLIENT_MAC" dev s0 nud permanent
+ip -n "$LAB-server" neighbour replace "$FOREIGN6" lladdr "$CLIENT_MAC" dev s0 nud permanent
+config_pair queue 7000 backlog=8
+daemon_start
+server_start queue4 "$SERVER4" 7000 line 8
+server_start queue6 "$SERVER6" 7000 line 8
+plain_start kernel4 "$SERVER4" 7001 line
+plain_start kernel6 "$SERVER6" 7001 line
+check "the services are served" soon shows queue6 served True
+
+foreign() { if [ "$1" = 4 ]; then echo $FOREIGN4; else echo $FOREIGN6; fi; }
+raw() { if [ "$1" = 4 ]; then echo "$RAW4"; else echo "$RAW6"; fi; }
+# came PORT FAMILY SOURCE [COUNT [TTL]]
+came() { client timeout 60 python3 "$HERE/raw_input.py" "$@"; }
+# served_or_not: a SYN-ACK alone counts as nothing: behind it there is no connection
+served_or_not() { sed 's/answered\|silent/refused/'; }
+# alike WHAT FAMILY SOURCE WANT [TTL]: so it fares on the kernel's port, and so on ours
+alike() {
+	is "$1, IPv$2: the kernel" "$(came 7001 "$2" "$3" 1 "${5:-0}" | served_or_not)" "$4"
+	is "$1, IPv$2: the queue handoff" "$(came 7000 "$2" "$3" 1 "${5:-0}" | served_or_not)" "$4"
+}
+
+# ------------------------------------------------------------------------------------------------------------ the firewall
+rules() {
+	server nft -f - <<-EOT || bail "nft refuses the rules"
+		table inet guard
+		delete table inet guard
+		table inet guard {
+			counter by_interface { }
+			counter by_loopback { }
+			counter foreign { }
+			chain input {
+				type filter hook input priority filter; policy drop
+				iifname s0 tcp dport 7000 counter name by_interface
+				iifname lo tcp dport 7000 counter name by_loopback
+				iifname lo accept
+				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+				$1
+				ip saddr 10.9.0.0/24 accept
+				ip6 saddr 2001:db8:9::/64 accept
+				counter name foreign
+			}
+		}
+	EOT
+}
+packets() { server nft -j list counter inet guard "$1" | json nftables.1.counter.packets; }
+
+rules ""
+for family in 4 6; do
+	alike "a source that the input chain drops" $family "$(foreign $family)" "refused 1"
+	alike "one that it accepts" $family "$(raw $family)" "served 1"
+done
+at_least "the chain saw what it dropped" "$(packets foreign)" 4
+at_least "first data come in by the interface" "$(packets by_interface)" 10
+is "and nothing by lo" "$(packets by_loopback)" 0
+is "what was refused reached no server" "$(cat "$TMP"/queue?.log "$TMP"/kernel?.log | grep -c "$FOREIGN4\|$FOREIGN6")" 0
+is "20 of them, beyond the backlog, get nothing" "$(came 7000 4 $FOREIGN4 10 | served_or_not)/$(came 7000 6 $FOREIGN6 10 | served_or_not)" \
+	"refused 10/refused 10"
+is "and hold no place in the accept queue" "$(server "$BUILD/shakeoff" queues --json | python3 -c '
+import json, sys
+print(*(queue["recv_q"] for queue in json.load(sys.stdin)["queues"]))')" "0 0"
+for address in "$SERVER4" "$SERVER6"; do
+	is "$address: 200 honest clients with first data: none fails, nothing is sent twice" \
+		"$(connections "$address" 7000 200 --concurrency 4 | cut -d/ -f1,2)" 0/0
+done
+
+# An ACK that was refused is not a duplicate for ever: the chain opens between the first and the second.
+before=$(packets foreign)
+spawn client late python3 "$HERE/raw_input.py" 7000 4 $FOREIGN4 1 0 "$TMP/open"
+late=$PID
+refused_more() { [ "$(packets foreign)" -ge $((before + 3)) ]; }
+soon refused_more || bail "its first ACK and data did not come to the chain"
+rules "ip saddr 198.51.100.0/24 accept; ip6 saddr 2001:db8:51::/64 accept"
+touch "$TMP/open"
+wait "$late"
+is "an ACK that was refused opens its connection later, once it is not" "$(cat "$TMP/late.log")" "served 1"
+for family in 4 6; do
+	alike "once the chain accepts it" $family "$(foreign $family)" "served 1"
+done
+rules "meta mark 0 ct state new,established accept"
+alike "the usual rules of connection tracking" 4 "$RAW4" "served 1"
+alike "the usual rules of connection tracking" 6 "$RAW6" "served 1"
+server nft delete table inet guard
+
+# -------------------------------------------------------------------------------------------------------------- routes
+alike "a source whose way back is the interface" 4 $FOREIGN4 "served 1"
+ip -n "$LAB-server" link add other type veth peer name another && ip -n "$LAB-server" link set other up && ip -n "$LAB-server" link set another up
+server sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.s0.rp_filter=1
+ip -n "$LAB-server" route replace 198.51.100.0/24 dev other
+alike "rp_filter, and the way back is another" 4 $FOREIGN4 "refused 1"
+alike "rp_filter, and it is this one" 4 "$RAW4" "served 1"
+alike "a martian source" 4 127.0.0.7 "refused 1"
+
+# ---------------------------------------------------------------------------------------------------------- IP_MINTTL
+config_pair near 7002
+service_on near_listener4 "$SERVER4:7003" -- handoff=listener
+service_on near_listener6 "[$SERVER6]:7003" -- handoff=listener
+daemon_stop
+daemon_start
+for family in 4 6; do
+	address=SERVER$family
+	spawn server near$family env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "${!address}" 7002 --mode line --min-ttl 200
+	for port in 7003 7004; do
+		plain_start near$family$port "${!address}" $port line --min-ttl 200
+	done
+done
+check "IP_MINTTL: the services are served" soon shows near6 served True
+for family in 4 6; do
+	for port in 7004 7002 7003; do
+		! [ $port = 7003 ] || kernel_admits || continue
+		! [ $port = 7003 ] || soon shows near_listener$family served True
+		is "IP_MINTTL, IPv$family, $port: from too far away" "$(came $port $family "$(raw $family)" 1 64)" "silent 1"
+		is "IP_MINTTL, IPv$family, $port: from near" "$(came $port $family "$(raw $family)" 1 255)" "served 1"
+	done
+done
+
+daemon_stop
+is "a stopped daemon leaves no program behind" "$(find "/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")" 2>/dev/null)" ""
