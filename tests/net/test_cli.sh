@@ -155,9 +155,12 @@ matches "status shows the interface" "$(shakeoff status)" 's0'
 
 daemon_kill
 soon dead
-for command in status stats queues connections; do
+for command in stats queues connections; do
 	check "$command works without the daemon" shakeoff $command
 	is_json $command
 done
+matches "status works without the daemon, and its exit status says what is missing" "$(shakeoff status; echo "exit $?")" '^exit 1$'
+matches "status: in words" "$(shakeoff status)" '^  s0: shakeoffd is dead'
+is_json status
 is "status: without it a service with the queue handoff is down" "$(shown web state)" "daemon down"
 at_least "counters are still there" "$(counter ack_valid)" 100
