@@ -79,6 +79,8 @@ is "user: that one is registered" "$(intruder $SOMEBODY listen "$RUN/named.sock"
 is "user: root is" "$(intruder 0 listen "$RUN/named.sock" "$SERVER4" 7004)" listening
 is "group: another one cannot even connect" "$(intruder $NOBODY listen "$RUN/grouped.sock" "$SERVER4" 7005)" "not connected"
 is "group: a member is registered" "$(intruder $NOBODY:$SOMEBODY listen "$RUN/grouped.sock")" listening
+is "group: so is one that has it beside its own" "$(server setpriv --reuid $NOBODY --regid $NOBODY --groups $SOMEBODY -- \
+	timeout 20 python3 "$TMP/intruder.py" listen "$RUN/grouped.sock")" listening
 is "the sockets are theirs" "$(stat -c '%a %u %g' "$RUN"/{one,named,grouped}.sock | paste -sd,)" \
 	"666 0 0,600 $SOMEBODY 0,660 0 $SOMEBODY"
 

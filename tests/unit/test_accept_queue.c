@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -110,6 +111,85 @@ static void what_comes_back_from_a_server_stands_where_it_was(void **state)
 		assert_ptr_equal(connection, *want);
 	assert_ptr_equal(connection_list_find(&binding->waiting, c[2]->id), c[2]);
 	assert_null(connection_list_find(&binding->waiting, c[4]->id + 1));
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+static bool is_in_order(const struct connection_list *list)
+{
+	const struct connection *previous = NULL;
+	size_t length = 0;
+
+	for (const struct connection *c = list->first; c; previous = c, c = c->next, length++)
+		if (c->previous != previous || (previous && previous->id >= c->id))
+			return false;
+	return list->last == previous && list->length == length;
+}
+
+/* Which of them come back in which order decides how far each has to be carried. */
+static void a_full_queue_is_not_walked_for_each_of_many(void **state)
+{
+	enum { FULL = 65535, STEP = 3 };
+	struct binding *binding = accept_queue_bind(*state, &binding_everything);
+	struct connection **c = calloc(FULL, sizeof(*c));
+	uint64_t begin;
+
+	for (int i = 0; i < FULL; i++) {
+		c[i] = arrived_at("::ffff:10.0.0.1", 80);
+		accept_queue_append(binding, c[i]);
+	}
+	begin = now_ns();
+	for (int i = 0; i < FULL; i += STEP)
+		accept_queue_remove(c[i]);
+	for (int i = 0; i < FULL; i += STEP) {
+		c[i]->binding = binding;
+		connection_list_insert(&binding->waiting, c[i]);
+	}
+	assert_true(is_in_order(&binding->waiting));
+	for (int i = 0; i < FULL; i += STEP)
+		accept_queue_remove(c[i]);
+	for (int i = (FULL - 1) / STEP * STEP; i >= 0; i -= STEP) {
+		c[i]->binding = binding;
+		connection_list_insert(&binding->waiting, c[i]);
+	}
+	assert_true(is_in_order(&binding->waiting));
+	assert_int_equal(binding->waiting.length, FULL);
+	/* A walk through half of the queue for each would be more than a thousand million steps. */
+	assert_true(now_ns() - begin < SECOND);
+	free(c);
+}
+
+static void what_waits_at_a_place_without_a_server_goes_to_another_that_takes_it(void **state)
+{
+	const struct binding_key one = exactly("::ffff:10.0.0.1", 80), any4 = wildcard(true, false, 80);
+	struct binding *of_one = accept_queue_bind(*state, &one), *of_any = accept_queue_bind(*state, &any4);
+	struct connection *connection = arrived_at("::ffff:10.0.0.1", 80);
+
+	accept_queue_append(of_one, connection);
+	accept_queue_take_over(*state);
+	assert_int_equal(of_one->waiting.length, 1);
+	accept_queue_unbind(of_one, SECOND);
+	accept_queue_take_over(*state);
+	assert_int_equal(of_one->waiting.length, 0);
+	assert_ptr_equal(of_any->waiting.first, connection);
+}
+
+static void a_place_of_servers_that_are_not_trusted_goes_with_them(void **state)
+{
+	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
+	struct binding *binding = accept_queue_bind(*state, &key);
+	struct connection_list orphans = { 0 };
+
+	binding->untrusted = true;
+	accept_queue_unbind(binding, SECOND);
+	assert_true(accept_queue_expire(*state, SECOND, &orphans));
+	assert_null(((struct accept_queue *)*state)->bindings);
 }
 
 static void a_connection_belongs_to_the_most_specific_listener(void **state)
@@ -294,6 +374,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(connections_wait_in_order_of_arrival),
 		TEST(what_comes_back_from_a_server_stands_where_it_was),
+		TEST(a_full_queue_is_not_walked_for_each_of_many),
+		TEST(what_waits_at_a_place_without_a_server_goes_to_another_that_takes_it),
+		TEST(a_place_of_servers_that_are_not_trusted_goes_with_them),
 		TEST(a_connection_belongs_to_the_most_specific_listener),
 		TEST(a_v6only_listener_takes_no_ipv4),
 		TEST(servers_at_one_place_share_it),

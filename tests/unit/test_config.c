@@ -451,6 +451,30 @@ static void wrong_limits_are_refused(void **state)
 	refused("[daemon]\nsource-limit = 5\n", 2, "`source-limit`|[daemon]");
 }
 
+static void who_may_serve_is_a_name_or_a_number(void **state)
+{
+	(void)state;
+	accepted(WEB);
+	assert_false(config.services[0].has_user || config.services[0].has_group);
+	config_free(&config);
+	accepted(WEB "user = root\ngroup = root\n");
+	assert_true(config.services[0].has_user && config.services[0].has_group);
+	assert_int_equal(config.services[0].user, 0);
+	assert_int_equal(config.services[0].group, 0);
+	config_free(&config);
+	accepted(WEB "group = 4000\n");
+	assert_true(!config.services[0].has_user && config.services[0].has_group);
+	assert_int_equal(config.services[0].group, 4000);
+	config_free(&config);
+	refused(WEB "user = nobody-of-this-name\n", 5, "`user = nobody-of-this-name`|user of this host");
+	refused(WEB "user = -1\n", 5, "`user = -1`");
+	refused(WEB "user =\n", 5, "user of this host");
+	refused(WEB "group = no group\n", 5, "group of this host");
+	refused(WEB "user = root\nuser = root\n", 6, "once");
+	refused("[daemon]\nuser = root\n", 2, "`user`|[daemon]");
+	refused("[discovered]\ngroup = root\n", 2, "`group`|[discovered]");
+}
+
 static void the_reply_budget_is_none_or_a_hundred_at_least(void **state)
 {
 	(void)state;
@@ -470,7 +494,7 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums and fragment-budget");
 	refused(WEB "port = 80\n", 5,
 		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
-		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
+		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user and group");
 	refused("[discovered]\nlisten = *:80\n", 2,
 		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
@@ -835,6 +859,7 @@ int main(void)
 		cmocka_unit_test(by_default_no_source_is_limited),
 		cmocka_unit_test(limits_of_sources_are_read),
 		cmocka_unit_test(wrong_limits_are_refused),
+		cmocka_unit_test(who_may_serve_is_a_name_or_a_number),
 		cmocka_unit_test(the_reply_budget_is_none_or_a_hundred_at_least),
 		cmocka_unit_test(unknown_keys_are_refused_with_those_that_exist),
 		cmocka_unit_test(a_key_outside_of_a_section_is_refused),

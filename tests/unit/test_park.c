@@ -107,11 +107,22 @@ static void bytes_are_bounded(void **state)
 {
 	unsigned int held = 0;
 
-	while (park_segment(*state, event_of(1, SECOND, PACKET_MAX)) == PARK_HELD)
+	while (park_segment(*state, event_of((uint16_t)(1 + held % 50), SECOND, PACKET_MAX)) == PARK_HELD)
 		held++;
 	assert_true(held < PARK_MAX_FRAMES);
 	assert_true(park_bytes(*state) <= PARK_MAX_BYTES);
 	assert_true(park_bytes(*state) + PACKET_MAX + sizeof(struct shakeoff_event) > PARK_MAX_BYTES);
+}
+
+static void one_connection_does_not_take_all_of_them(void **state)
+{
+	unsigned int held = 0;
+
+	while (park_segment(*state, event_of(1, SECOND, PACKET_MAX)) == PARK_HELD)
+		held++;
+	assert_true(held * PACKET_MAX > 65535);
+	assert_true(park_bytes(*state) <= PARK_MAX_TUPLE_BYTES);
+	assert_int_equal(park_segment(*state, event_of(2, SECOND, PACKET_MAX)), PARK_HELD);
 }
 
 static void an_old_connection_of_the_tuple_does_not_count(void **state)
@@ -141,6 +152,7 @@ int main(void)
 		TEST(what_waits_for_too_long_is_dropped),
 		TEST(frames_are_bounded),
 		TEST(bytes_are_bounded),
+		TEST(one_connection_does_not_take_all_of_them),
 		TEST(an_old_connection_of_the_tuple_does_not_count),
 		TEST(the_latest_connections_are_remembered),
 	};

@@ -139,6 +139,7 @@ int log_start(void)
 	sigset_t all, before;
 	int error;
 
+	writer.stop = false;
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&writer.changed, &attributes);

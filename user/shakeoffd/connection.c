@@ -84,6 +84,13 @@ const struct connection_transition *connection_step(struct connection *connectio
 	return transition;
 }
 
+static _Atomic(size_t) count;
+
+size_t connection_count(void)
+{
+	return atomic_load_explicit(&count, memory_order_relaxed);
+}
+
 struct connection *connection_new(int datapath)
 {
 	static _Atomic(uint64_t) last_id;
@@ -91,6 +98,7 @@ struct connection *connection_new(int datapath)
 
 	if (!connection)
 		return NULL;
+	atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
 	connection->fd = -1;
 	connection->datapath = datapath;
 	connection->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
@@ -99,5 +107,6 @@ struct connection *connection_new(int datapath)
 
 void connection_free(struct connection *connection)
 {
+	atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
 	free(connection);
 }

@@ -14,6 +14,7 @@
 #define SHAKEOFF_CONNECTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -117,6 +118,9 @@ const struct connection_transition *connection_step(struct connection *connectio
 
 /* Starts in CLOSED with a fresh id. NULL: no memory. */
 struct connection *connection_new(int datapath);
+
+/* How many there are: about as many descriptors they hold. */
+size_t connection_count(void);
 void connection_free(struct connection *connection); /* frees memory only; the descriptor is the caller's business */
 
 #endif

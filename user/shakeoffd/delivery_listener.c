@@ -110,7 +110,8 @@ static bool has_room(struct acceptor *acceptor)
 	bool room;
 
 	pthread_mutex_lock(&delivery->service->lock);
-	room = !listener->ended && service_has_room(delivery->service);
+	room = !listener->ended && service_has_room(delivery->service) &&
+	       connection_count() < descriptor_limit_of_connections();
 	if (!room)
 		acceptor_pause(acceptor);
 	pthread_mutex_unlock(&delivery->service->lock);

@@ -111,6 +111,14 @@ static int acknowledge(struct server *server, uint64_t id, enum connection_event
 	return 0;
 }
 
+/* How many messages are received at once: each may bring as many descriptors as can come. */
+static int batch_of(const struct server *server)
+{
+	if (!server->binding)
+		return 1;
+	return server->peer.trusted ? SERVER_SOCKET_BATCH : SERVER_SOCKET_BATCH / 4;
+}
+
 /*
  * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends even if the
  * server is still there and talks without a pause.
@@ -121,8 +129,7 @@ static void hear_last_words(struct server *server, struct finished *finished)
 	int count;
 
 	shutdown(server->source.fd, SHUT_RDWR);
-	while ((count = server_socket_receive(server->source.fd, server->peer.uid, messages, SERVER_SOCKET_BATCH)) >
-	       0) {
+	while ((count = server_socket_receive(server->source.fd, server->peer.uid, messages, batch_of(server))) > 0) {
 		for (int i = 0; i < count; i++) {
 			if (messages[i].message.type == DELIVERY_TAKEN)
 				acknowledge(server, messages[i].message.id, CONNECTION_EVENT_TAKEN, finished);
@@ -478,9 +485,7 @@ void server_receive(struct server *server, struct finished *finished)
 
 	if (server->ended)
 		return;
-	/* Of one that is not registered one message at a time: each may bring as many descriptors as can come. */
-	count = server_socket_receive(server->source.fd, server->peer.uid, messages,
-				      server->binding ? SERVER_SOCKET_BATCH : 1);
+	count = server_socket_receive(server->source.fd, server->peer.uid, messages, batch_of(server));
 	for (int i = 0; i < count; i++) {
 		if (!error)
 			error = handle(server, &messages[i], finished);

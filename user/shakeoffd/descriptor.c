@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -247,6 +248,11 @@ void descriptor_finish(unsigned int timeout_ms)
 	}
 }
 
+/* What a few servers can pass at once, but no more than an eighth of all. */
+#define RESERVED_DESCRIPTORS 4096
+
+static size_t limit_of_connections = SIZE_MAX;
+
 void descriptor_raise_limit(void)
 {
 	struct rlimit limit;
@@ -256,4 +262,13 @@ void descriptor_raise_limit(void)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		log_debug("the limit of descriptors stays as it is: %m");
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return;
+	limit_of_connections = limit.rlim_cur -
+			       (limit.rlim_cur / 8 < RESERVED_DESCRIPTORS ? limit.rlim_cur / 8 : RESERVED_DESCRIPTORS);
+}
+
+size_t descriptor_limit_of_connections(void)
+{
+	return limit_of_connections;
 }

@@ -29,4 +29,10 @@ void descriptor_finish(unsigned int timeout_ms);
 /* Raises the limit of descriptors as far as it can be. */
 void descriptor_raise_limit(void);
 
+/*
+ * How many of them connections may hold. The rest is for what servers pass: at the limit the kernel would close in
+ * recvmmsg() what it cannot install (scm_detach_fds()), and wait there.
+ */
+size_t descriptor_limit_of_connections(void);
+
 #endif

@@ -80,12 +80,23 @@ void park_opened(struct park *park, const struct shakeoff_event *event, bool soc
 	oldest->time_ns = event->time_ns;
 }
 
+static size_t bytes_of(const struct park *park, const struct shakeoff_tuple *tuple)
+{
+	size_t bytes = 0;
+
+	for (const struct held *held = park->first; held; held = held->next)
+		if (tuple_equal(&held->event->tuple, tuple))
+			bytes += held->size;
+	return bytes;
+}
+
 static enum park_answer hold(struct park *park, const struct shakeoff_event *event)
 {
 	size_t size = sizeof(*event) + event->packet_len;
 	struct held *held;
 
-	if (park->frames >= PARK_MAX_FRAMES || park->bytes + size > PARK_MAX_BYTES)
+	if (park->frames >= PARK_MAX_FRAMES || park->bytes + size > PARK_MAX_BYTES ||
+	    bytes_of(park, &event->tuple) + size > PARK_MAX_TUPLE_BYTES)
 		return PARK_DROP;
 	held = malloc(sizeof(*held));
 	if (!held)

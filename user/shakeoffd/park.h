@@ -42,6 +42,8 @@ size_t park_bytes(const struct park *park);
 
 #define PARK_MAX_FRAMES 512
 #define PARK_MAX_BYTES (1u << 20)
+/* Of one connection: a first flight is no longer than the window of a SYN-ACK, 65535 bytes (RFC 7323, section 2.2), and headers. */
+#define PARK_MAX_TUPLE_BYTES (1u << 17)
 #define PARK_MAX_WAIT_NS (2 * SHAKEOFF_FOLLOW_NS)
 
 #endif

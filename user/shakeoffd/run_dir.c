@@ -64,6 +64,9 @@ static int check_directory(const char *path)
 
 #define LOCK_MODE 0600
 
+/* Each time the file was replaced, by this daemon or by another one that ends. */
+#define LOCK_TRIES 16
+
 /* Whether only root could have opened, and so locked, this file. */
 static bool is_private(const struct stat *st)
 {
@@ -132,12 +135,11 @@ static int try_lock(const char *path, int *result)
 static int lock(struct run_dir *run_dir)
 {
 	char path[PATH_MAX], text[16];
-	int size, error;
+	int size, error = -EAGAIN;
 
 	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir->path);
-	do
+	for (int tries = 0; tries < LOCK_TRIES && error == -EAGAIN; tries++)
 		error = try_lock(path, &run_dir->lock_fd);
-	while (error == -EAGAIN);
 	if (error == -EBUSY) {
 		log_error("another shakeoffd runs on %s: stop it, or give this one another --run-dir", run_dir->path);
 		return error;

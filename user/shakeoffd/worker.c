@@ -10,6 +10,7 @@
 #include <common/sock_diag.h>
 #include <common/text.h>
 #include <shakeoffd/clock.h>
+#include <shakeoffd/descriptor.h>
 #include <shakeoffd/park.h>
 #include <shakeoffd/raw_socket.h>
 #include <shakeoffd/repair.h>
@@ -64,7 +65,9 @@ static enum connection_event make_socket(struct worker *worker, const struct sha
 					 const struct repair_options *options, struct connection *connection,
 					 int *error)
 {
-	*error = event->flags & SHAKEOFF_EVENT_TIME_WAIT ? remove_time_wait(worker, event) : 0;
+	*error = connection_count() > descriptor_limit_of_connections() ? -EMFILE : 0;
+	if (!*error && event->flags & SHAKEOFF_EVENT_TIME_WAIT)
+		*error = remove_time_wait(worker, event);
 	if (!*error)
 		*error = repair_socket(event, options, &connection->fd);
 	if (!*error)
