@@ -13,6 +13,7 @@ stranger() {
 import socket, sys, time
 protocol = 262 if sys.argv[2] == "mptcp" else 0
 listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 if sys.argv[2] == "save_syn":
     listener.setsockopt(socket.IPPROTO_TCP, 27, 1)
@@ -39,21 +40,18 @@ greatest_age() {
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$DAEMON_PID/stat"; }
 left_addresses() { shown web left_addresses; }
 
+lab_up
 # systemd's watchdog, that is to be fed twice a second.
-python3 -c '
+spawn server fed python3 -c '
 import os, socket, sys
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o666)
 while True:
-    print(notify.recv(4096).decode(), flush=True)' "$TMP/notify" >"$TMP/fed.log" &
-notified=$!
+    print(notify.recv(4096).decode(), flush=True)' "$TMP/notify"
 soon test -S "$TMP/notify" || bail "nobody is notified"
-
-lab_up
 config_daemon
-service_on web '*:7000' -- handoff=listener
-service_on queue '*:7001'
+service_on web "*:7000" -- handoff=listener
+service_on queue '*:7001' --
 discovered engage=always
 NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=1000000 daemon_start
 
@@ -150,5 +148,4 @@ is "and to systemd" "$(fed)" "$before"
 kill -CONT "$DAEMON_PID"
 check "until it goes on" soon beats
 check "which systemd hears of, too" soon more_than "$before"
-kill $notified
 daemon_stop
