@@ -52,6 +52,7 @@ soon test -S "$TMP/notify" || bail "nobody is notified"
 config_daemon
 service_on web "*:7000" -- handoff=listener
 service_on queue '*:7001' --
+service_on auto '*:7003' -- handoff=auto
 discovered engage=always
 NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=1000000 daemon_start
 
@@ -90,6 +91,18 @@ stranger rcvbuf 7001 rcvbuf "$PRELOAD"
 both_serve() { served_on queue "$SERVER4:7001" "[$SERVER6]:7001"; }
 check "queue handoff: a stranger's server at [::] is one" soon both_serve
 is "queue handoff: its small receive buffer changes nothing for clients of root's" "$(offered "$SERVER4")" "$before"
+kill "$PID"
+ends "$PID"
+
+# A service with handoff = auto goes to the queue handoff with its servers, but not with a stranger's.
+plain_start auto 0.0.0.0 7003 line
+is_listener() { shows auto handoff listener && shows auto state engaged; }
+check "handoff = auto: a plain server of root's has the listener handoff" soon is_listener
+stranger preloaded 7003 plain "$PRELOAD"
+sleep 2 # as long as it would take
+check "handoff = auto: a stranger's preloaded server at [::] does not change that" is_listener
+all_admitted "handoff = auto, beside a stranger's preloaded server" "$SERVER4" 7003 50
+is "handoff = auto: the stranger's clients are served" "$(asks "$SERVER6" 7003 --count 5 --request $'hello\n' | json failed)" 0
 kill "$PID"
 ends "$PID"
 
