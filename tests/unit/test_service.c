@@ -299,6 +299,25 @@ static void a_service_with_auto_takes_the_handoff_of_who_is_there(void **state)
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
 }
 
+static void a_strangers_server_takes_no_handoff_from_anothers_sockets(void **state)
+{
+	struct service *service;
+
+	(void)state;
+	open_on(1);
+	service = &services.list[0];
+	service_set_owner(service, true, 65534);
+	service_set_servers(service, 1, 6);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+	service_set_listening(service, &listening);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
+	/* His own stand in nobody's way; and servers of the service's have it whatever listens beside them. */
+	service_set_owner(service, true, listening.uid);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+	service_set_owner(service, false, 33);
+	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
+}
+
 static void a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts(void **state)
 {
 	struct service *service;
@@ -581,6 +600,7 @@ int main(void)
 		TEST(a_count_that_is_wrong_is_corrected_once_nothing_moves),
 		TEST(there_are_so_many_slots),
 		TEST(a_service_with_auto_takes_the_handoff_of_who_is_there),
+		TEST(a_strangers_server_takes_no_handoff_from_anothers_sockets),
 		TEST(a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts),
 		TEST(a_configured_handoff_is_not_changed_by_who_is_there),
 		TEST(what_one_source_may_have_is_told_to_the_hook),

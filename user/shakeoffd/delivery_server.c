@@ -19,6 +19,28 @@
 /* More LISTEN messages a second than this are no server's. */
 #define MAX_LISTENS 64
 
+/* A service's own servers, whether they have brought a socket or not. */
+static bool is_of_the_service(const struct server *server)
+{
+	if (!server->listener)
+		return true;
+	return peer_is_trusted_user(server->listener->found.owner, server->delivery->service->config);
+}
+
+/* Whose servers decide what SYN-ACKs offer: the service's own, else the user's who was there first. NULL: nobody is. */
+static const struct server *find_decider(const struct delivery *delivery)
+{
+	const struct server *first = NULL;
+
+	for (const struct server *server = delivery->servers; server; server = server->next) {
+		if (server->binding && is_of_the_service(server))
+			return server;
+		if (server->binding)
+			first = server; /* the newest stands first */
+	}
+	return first;
+}
+
 static void choose_window(struct delivery *delivery);
 
 static void release(struct event_source *source)
@@ -40,11 +62,16 @@ static int say(const struct server *server, enum delivery_type type, int32_t val
 /* What the servers ask for together: the greatest backlog. */
 static void tell_service(struct delivery *delivery)
 {
+	const struct server *decider;
 	uint32_t places = 0;
 
 	for (const struct server *server = delivery->servers; server; server = server->next)
 		if (server->binding && server->backlog >= places)
 			places = server->backlog + 1;
+	decider = find_decider(delivery);
+	if (decider)
+		service_set_owner(delivery->service, !is_of_the_service(decider),
+				  decider->listener ? decider->listener->found.owner : decider->peer.uid);
 	service_set_servers(delivery->service, (uint32_t)delivery->registered, places);
 }
 
@@ -197,28 +224,6 @@ static void set_window(struct delivery *delivery, const struct listening_socket 
 	delivery->receive_buffer = (uint32_t)found->buffer;
 	delivery->offer = found->offer;
 	publish_window(delivery);
-}
-
-/* A service's own servers, whether they have brought a socket or not. */
-static bool is_of_the_service(const struct server *server)
-{
-	if (!server->listener)
-		return true;
-	return peer_is_trusted_user(server->listener->found.owner, server->delivery->service->config);
-}
-
-/* Whose servers decide what SYN-ACKs offer: the service's own, else the user's who was there first. NULL: nobody is. */
-static const struct server *find_decider(const struct delivery *delivery)
-{
-	const struct server *first = NULL;
-
-	for (const struct server *server = delivery->servers; server; server = server->next) {
-		if (server->binding && is_of_the_service(server))
-			return server;
-		if (server->binding)
-			first = server; /* the newest stands first */
-	}
-	return first;
 }
 
 /* Whether the next server, with this listening socket (or NULL), does. Of the servers of whom decides, the one that registered last does. */

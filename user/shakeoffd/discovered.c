@@ -56,6 +56,7 @@ void listening_describe(struct listening_service *listening, const struct left_h
 	struct service_listening now = {
 		.sockets = facts->sockets,
 		.backlog = facts->backlog,
+		.uid = facts->uid,
 		.left = (uint8_t)left_reason(host, facts, &listening->left),
 	};
 

@@ -326,12 +326,24 @@ static void publish(struct service *service)
 	publish_capacity(service);
 }
 
+/* Whether the servers are a stranger's, and the listening sockets are not. */
+static bool is_anothers(const struct service *service)
+{
+	return service->strangers && service->listening.sockets && service->listening.uid != service->stranger;
+}
+
+void service_set_owner(struct service *service, bool is_stranger, uint32_t uid)
+{
+	service->strangers = is_stranger;
+	service->stranger = uid;
+}
+
 enum shakeoff_handoff service_wants(struct service *service)
 {
 	enum shakeoff_handoff wanted = service->config->handoff;
 
 	pthread_mutex_lock(&service->lock);
-	if (wanted == SHAKEOFF_HANDOFF_AUTO && service->served)
+	if (wanted == SHAKEOFF_HANDOFF_AUTO && service->served && !is_anothers(service))
 		wanted = SHAKEOFF_HANDOFF_QUEUE;
 	else if (wanted == SHAKEOFF_HANDOFF_AUTO)
 		wanted = service->listening.sockets ? SHAKEOFF_HANDOFF_LISTENER : service->handoff;

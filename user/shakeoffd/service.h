@@ -39,6 +39,7 @@ struct service_listening {
 	uint32_t sockets; /* 0: none, and the rest means nothing */
 	uint32_t backlog; /* the greatest */
 	uint8_t left;     /* enum shakeoff_left */
+	uint32_t uid;     /* whose they are */
 };
 
 struct service {
@@ -54,6 +55,8 @@ struct service {
 	uint32_t servers;
 	uint32_t listen_places; /* as in shakeoff_service */
 	bool served;            /* a server of the daemon's has listened, and may come back if it has gone */
+	bool strangers;         /* but none that the service trusts (peer.h); then it was this user's: */
+	uint32_t stranger;
 	struct shakeoff_socket_offer offer; /* as in shakeoff_service */
 
 	struct service_listening listening; /* for the listener handoff */
@@ -90,7 +93,8 @@ bool service_has_room(const struct service *service);
 
 /*
  * Which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come back; otherwise
- * listener if there is a listening socket.
+ * listener if there is a listening socket. Servers of a user whom the service does not trust have it only where there is no listening
+ * socket of another's.
  */
 enum shakeoff_handoff service_wants(struct service *service);
 
@@ -108,6 +112,9 @@ bool service_stop_answering(struct service *service, uint64_t now_ns);
 
 /* Who listens has changed: tells the hook. places: as listen_places of shakeoff_service; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t places);
+
+/* Who those are that decide: servers of the service's own, or of another user. */
+void service_set_owner(struct service *service, bool is_stranger, uint32_t uid);
 
 /* From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
 void service_set_offer(struct service *service, const struct shakeoff_socket_offer *offer);

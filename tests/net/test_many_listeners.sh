@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What listening sockets of another user, few or very many, do to the others: nothing.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+# as_stranger NAME COMMAND...: a process of user 65534 on the server
+as_stranger() { spawn server "$1" setpriv --reuid 65534 --regid 65534 --clear-groups -- "${@:2}"; }
+
+# stranger NAME PORT OPTION: he listens at [::], IPv6 alone, with MPTCP, or TCP_SAVE_SYN (27, linux/tcp.h), or a small buffer
+stranger() {
+	as_stranger "$1" env LD_PRELOAD="${4:-}" python3 -c '
+import socket, sys, time
+protocol = 262 if sys.argv[2] == "mptcp" else 0
+listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+if sys.argv[2] == "save_syn":
+    listener.setsockopt(socket.IPPROTO_TCP, 27, 1)
+if sys.argv[2] == "rcvbuf":
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+listener.bind(("::", int(sys.argv[1])))
+listener.listen(128)
+print("listening", flush=True)
+while True:
+    conn, _ = listener.accept()
+    conn.sendall(conn.recv(100))
+    conn.close()' "$2" "$3"
+	soon grep -q listening "$TMP/$1.log" || bail "the stranger does not listen"
+}
+
+age() { status datapaths.0.daemon.heartbeat_age_ms; }
+# The greatest age of some heartbeats.
+greatest_age() {
+	for _ in $(seq "$1"); do
+		age
+		sleep 0.1
+	done | sort -n | tail -n 1
+}
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$DAEMON_PID/stat"; }
+left_addresses() { shown web left_addresses; }
+
+lab_up
+# systemd's watchdog, that is to be fed twice a second.
+spawn server fed python3 -c '
+import os, socket, sys
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.bind(sys.argv[1])
+while True:
+    print(notify.recv(4096).decode(), flush=True)' "$TMP/notify"
+soon test -S "$TMP/notify" || bail "nobody is notified"
+config_daemon
+service_on web "*:7000" -- handoff=listener
+service_on queue '*:7001' --
+service_on auto '*:7003' -- handoff=auto
+discovered engage=always
+NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=1000000 daemon_start
+
+# -------------------------------------------------------------------------------------- one socket beside a service's
+
+plain_start web 0.0.0.0 7000 line
+check "a server of root's at 0.0.0.0, where the configuration names every address, is served" soon shows web state engaged
+is_left_there() { left_addresses | grep -q "$SERVER6"; }
+for kind in mptcp save_syn; do
+	stranger $kind 7000 $kind
+	pid=$PID
+	if [ $kind = mptcp ]; then # no list of sockets tells the other
+		check "$kind at [::] of a stranger: that address is left to the kernel" soon is_left_there
+		is "$kind at [::] of a stranger: those of 0.0.0.0 are not" "$(left_addresses | grep -c "$SERVER4")" 0
+	fi
+	is "$kind at [::] of a stranger: his clients are the kernel's" "$(connections "$SERVER6" 7000 20)" 0/0/0
+	all_admitted "$kind at [::] of a stranger: at 0.0.0.0" "$SERVER4" 7000 50
+	is "$kind at [::] of a stranger: the service is protected" "$(shown web state)" engaged
+	kill "$pid"
+	ends "$pid"
+done
+not_left_there() { ! is_left_there; }
+check "when he has gone, nothing is left to the kernel" soon not_left_there
+
+# What the SYN-ACK of the queue handoff offers: window and its scale (struct tcp_info, linux/tcp.h).
+offered() {
+	client python3 -c '
+import socket, sys
+conn = socket.create_connection((sys.argv[1], 7001), timeout=20)
+info = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+print(int.from_bytes(info[228:232], sys.byteorder), info[6] & 15)' "$1"
+}
+server_start queue 0.0.0.0 7001 line
+before=$(offered "$SERVER4")
+stranger rcvbuf 7001 rcvbuf "$PRELOAD"
+both_serve() { served_on queue "$SERVER4:7001" "[$SERVER6]:7001"; }
+check "queue handoff: a stranger's server at [::] is one" soon both_serve
+is "queue handoff: its small receive buffer changes nothing for clients of root's" "$(offered "$SERVER4")" "$before"
+kill "$PID"
+ends "$PID"
+
+# A service with handoff = auto goes to the queue handoff with its servers, but not with a stranger's.
+plain_start auto 0.0.0.0 7003 line
+is_listener() { shows auto handoff listener && shows auto state engaged; }
+check "handoff = auto: a plain server of root's has the listener handoff" soon is_listener
+stranger preloaded 7003 plain "$PRELOAD"
+sleep 2 # as long as it would take
+check "handoff = auto: a stranger's preloaded server at [::] does not change that" is_listener
+all_admitted "handoff = auto, beside a stranger's preloaded server" "$SERVER4" 7003 50
+is "handoff = auto: the stranger's clients are served" "$(asks "$SERVER6" 7003 --count 5 --request $'hello\n' | json failed)" 0
+kill "$PID"
+ends "$PID"
+
+# ------------------------------------------------------------------------------------------------ very many at a place
+
+# 40,000, within a limit of files of 20,000 a process.
+as_root_gives_up() { spawn server "$1" python3 "$HERE/many_listeners.py" "${@:2}"; }
+as_root_gives_up many --reuse 40000 20000 2
+many=$PID
+age=$(greatest_age 15)
+check "40,000 listening sockets of a stranger at two ports" within 60 grep -q listening "$TMP/many.log"
+at_most "while they are made, heartbeats are told (ms)" "$age" 1500
+two() { shows 0.0.0.0:20000 state engaged && shows 0.0.0.0:20001 state engaged; }
+check "they are two services" soon two
+sleep 2
+before=$(cpu_ticks)
+age=$(greatest_age 20)
+at_most "and go on being told" "$age" 1500
+at_most "the daemon takes no more than a tenth of a CPU meanwhile (ticks in two seconds and more)" $(($(cpu_ticks) - before)) 30
+plain_start honest 0.0.0.0 7002 line
+found 0.0.0.0:7002
+all_admitted "beside them, a server that has begun to listen since" "$SERVER4" 7002 50
+kill "$many"
+ends "$many"
+
+# ------------------------------------------------------------------------------------------------------ at many places
+
+as_root_gives_up places 19000 21000
+places=$PID
+check "19,000 listening sockets of a stranger, each at a port of its own" within 60 grep -q listening "$TMP/places.log"
+has_quarter() { [ "$(status datapaths.0.daemon.no_service)" = $((19000 - 16384 / 4)) ]; }
+check "a quarter of the table of services is his, and it is told how many are not protected" within 60 has_quarter
+is "and whose they are" "$(status datapaths.0.daemon.no_service_uid)" 65534
+matches "status says so" "$(server "$BUILD/shakeoff" status)" "listening sockets are no services.*user 65534's"
+check "so does the log" grep -q "14904 of them are user 65534's" "$TMP/shakeoffd.log"
+plain_start late 0.0.0.0 9000 line
+found 0.0.0.0:9000
+all_admitted "a server of root's that starts then" "$SERVER4" 9000 50
+spawn server other setpriv --reuid 65533 --regid 65533 --clear-groups -- python3 "$HERE/server.py" 0.0.0.0 9001 --mode line
+found 0.0.0.0:9001
+kill "$places"
+ends "$places"
+
+# ----------------------------------------------------------------------------------------------------------- watchdog
+
+fed() { grep -c WATCHDOG=1 "$TMP/fed.log"; }
+before=$(fed)
+more_than() { [ "$(fed)" -gt "$1" ]; }
+check "the event loop feeds systemd's watchdog" soon more_than $((before + 3))
+kill -STOP "$DAEMON_PID"
+is_dead() { alive | grep -q false; }
+check "a daemon that stands still is dead to the hook" within 10 is_dead
+before=$(fed)
+sleep 1
+is "and to systemd" "$(fed)" "$before"
+kill -CONT "$DAEMON_PID"
+check "until it goes on" soon beats
+check "which systemd hears of, too" soon more_than "$before"
+daemon_stop
