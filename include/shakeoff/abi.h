@@ -243,7 +243,7 @@ struct shakeoff_key_state {
 	__u32 rotations_asked; /* written by `shakeoff key rotate`: raised to ask for new random keys */
 	__u32 rotations_made;  /* the number that was last granted */
 	__u32 rotated_from;    /* the epoch whose key was the first new one then */
-	__u32 pad;
+	__u32 newest; /* the newest epoch that there has been: a fleet's never go back by more than one from it */
 };
 _Static_assert(sizeof(struct shakeoff_key_state) == 64, "beside the cache line that the hook reads");
 

@@ -64,6 +64,9 @@ held() {
 holds() { [ "$(held)" = "$1" ]; }
 
 lab_up
+# The client is not to be a gateway, which is not blocked without --force.
+server ip route del 100.64.0.0/10
+server ip -6 route del 3fff::/32
 client ip addr add "$OTHER4/24" dev c0
 client ip addr add "$OTHER6/64" dev c0 nodad
 refuses "block without the program" 'not attached' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" block 192.0.2.1
@@ -83,7 +86,7 @@ is "nothing is shown" "$(shakeoff list show)" ""
 check "block says nothing" sh -c "[ -z \"\$(nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff block $CLIENT4 2>&1)\" ]"
 is "a blocked host is not served, its neighbour is" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 at_least "what was dropped is counted" "$(counter blocked)" 1
-shakeoff block 2001:db8:9::/64
+shakeoff block 2001:db8:9::/64 --force
 is "nor is a blocked network" "$(whom 80)" "$OTHER4"
 shakeoff allow "$OTHER6"
 is "but for who is allowed in it" "$(whom 80)" "$OTHER4 $OTHER6"
@@ -129,7 +132,7 @@ check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting
 # ------------------------------------------------------------------------------------------------------------ duration
 
 shakeoff block "$CLIENT4" --for 3s
-shakeoff block 10.9.0.0/24 --for 1h30m
+shakeoff block 10.9.0.0/24 --for 1h30m --force
 shakeoff allow "$OTHER4"
 matches "list shows what is left of it" "$(shakeoff list show)" "^block 10.9.0.0/24 for 1h(29m5[0-9]s|30m)\$"
 is "both block" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
@@ -156,6 +159,45 @@ misused "show needs nothing" 'one argument too many' list show 192.0.2.1
 for command in block allow list; do
 	check "$command --help" shakeoff $command --help
 done
+
+# ------------------------------------------------------------------------------------------- what nobody means to list
+
+forced() { refuses "$1" "$2.*: if it is meant, add --force" nsenter --net="/run/netns/$LAB-server" "${@:3}"; }
+server ip route add 198.51.100.0/24 via 10.9.0.9
+server ip -6 route add 2001:db8:77::/48 via 2001:db8:9::9
+session="203.0.113.99 50000 $SERVER4 22"
+forced "the whole internet is not blocked by a slip" 'block 0.0.0.0/0 is shorter than /8' "$BUILD/shakeoff" block 0.0.0.0/0
+forced "nor allowed" 'allow ::/0 is shorter than /16' "$BUILD/shakeoff" allow ::/0
+forced "nor the host's own network" "block 10.0.0.0/8 holds $SERVER4, an address of this host" "$BUILD/shakeoff" block 10.0.0.0/8
+forced "nor that of IPv6" "block 2001:db8::/32 holds $SERVER6, an address of this host" "$BUILD/shakeoff" block 2001:db8::/32
+forced "nor a gateway" 'block 10.9.0.9 holds 10.9.0.9, a gateway of this host' "$BUILD/shakeoff" block 10.9.0.9
+forced "nor one of IPv6" 'block 2001:db8:9::8/126 holds 2001:db8:9::9, a gateway of this host' \
+	"$BUILD/shakeoff" block 2001:db8:9::8/126
+forced "nor the other end of one's own session" 'block 203.0.113.0/24 holds 203.0.113.99, the other end of your SSH session' \
+	env SSH_CONNECTION="$session" "$BUILD/shakeoff" block 203.0.113.0/24
+# sudo gives its command another environment.
+forced "nor below sudo" 'block 203.0.113.0/24 holds 203.0.113.99, the other end' \
+	env SSH_CONNECTION="$session" sh -c 'env -u SSH_CONNECTION "$@"; exit $?' - "$BUILD/shakeoff" block 203.0.113.0/24
+printf '198.18.0.0/15\n10.9.0.0/16\n' >"$TMP/list"
+refuses "a file that has one is not loaded" "block 10.9.0.0/16 holds $SERVER4.*add --force; nothing is changed" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/list"
+is "nothing of that is listed" "$(shakeoff list show)" ""
+is "--force does it" "$(shakeoff list load --force "$TMP/list") $(shakeoff block 203.0.113.0/24 && shakeoff list show | wc -l)" \
+	"2 entries loaded 3"
+shakeoff list flush
+check "what is near is nobody's business: loopback, other networks, one's own as allowed" \
+	sh -c "for p in 'block 127.0.0.0/8' 'block fe80::/10' 'block 224.0.0.0/3' 'block 11.0.0.0/8' 'allow 10.9.0.0/24'; do nsenter \
+		--net=/run/netns/$LAB-server $BUILD/shakeoff \$p || exit 1; done"
+shakeoff list flush
+chmod 666 "$TMP/list"
+matches "a list that others may have written is warned of" "$(shakeoff list load --force "$TMP/list" 2>&1)" 'can be written by others'
+rm "$TMP/list"
+mkfifo "$TMP/list"
+refuses "a pipe in a list's place keeps nobody waiting" 'is not a regular file' \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/list"
+rm "$TMP/list"
+is "one of the shell is read" "$(shakeoff list load <(echo 192.0.2.1))" "1 entries loaded"
+shakeoff list flush
 
 # ---------------------------------------------------------------------------------------------------------------- files
 

@@ -112,6 +112,21 @@ soon served 80
 is "the next one serves again" "$(served 80)" "served by nginx"
 daemon_stop
 
+# A directory for pins that a user has made: what is pinned there is that user's.
+strange=/sys/fs/bpf/$LAB
+mkdir "$strange" && chown 65534 "$strange"
+for dir in "$strange" "$strange/below"; do
+	refuses "pins are not put where users can change them" 'can be changed by others than root' \
+		nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach s0 --bpffs "$dir"
+done
+chown 0 "$strange" && chmod 770 "$strange"
+refuses "nor where a group can" 'can be changed by others than root' \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach s0 --bpffs "$strange"
+chmod 1777 "$strange"
+check "below a sticky one they are" server "$BUILD/shakeoff" attach s0 --bpffs "$strange/below"
+server "$BUILD/shakeoff" detach s0 --bpffs "$strange/below" >/dev/null
+rmdir "$strange/below" "$strange"
+
 # hardened OBJECT: what readelf shows of it
 hardened() {
 	local object=$BUILD/$1 kind=

@@ -794,6 +794,39 @@ static void a_directory_is_refused(void **state)
 	assert_non_null(strstr(error, "directory"));
 }
 
+static void a_pipe_is_refused_and_holds_up_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(config_read(path, &config, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, path));
+	assert_non_null(strstr(error, "not a regular file"));
+	assert_int_equal(unlink(path), 0);
+}
+
+static void a_file_that_others_may_have_written_is_refused(void **state)
+{
+	static const mode_t modes[] = { 0620, 0602, 0666, 0664 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		accepted("");
+		assert_int_equal(chmod(path, modes[i]), 0);
+		assert_int_equal(config_read(path, &config, error, sizeof(error)), -EPERM);
+		assert_non_null(strstr(error, "can be written by others"));
+		assert_int_equal(chmod(path, 0644), 0);
+		accepted("");
+	}
+	if (geteuid())
+		skip();
+	assert_int_equal(chown(path, 1, 0), 0);
+	assert_int_equal(config_read(path, &config, error, sizeof(error)), -EPERM);
+	assert_non_null(strstr(error, "belongs to another user"));
+	assert_int_equal(chown(path, 0, 0), 0);
+	accepted("");
+}
+
 static void an_unreadable_file_is_named(void **state)
 {
 	uid_t uid = geteuid();
@@ -888,6 +921,8 @@ int main(void)
 		cmocka_unit_test(a_nul_byte_is_refused_with_its_line),
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(a_directory_is_refused),
+		cmocka_unit_test(a_pipe_is_refused_and_holds_up_nothing),
+		cmocka_unit_test(a_file_that_others_may_have_written_is_refused),
 		cmocka_unit_test(an_unreadable_file_is_named),
 		cmocka_unit_test(a_file_of_megabytes_is_refused),
 		cmocka_unit_test(a_short_error_buffer_is_filled_and_terminated),

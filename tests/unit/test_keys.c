@@ -398,9 +398,72 @@ static void a_long_step_brings_the_keys_of_the_new_epochs(void **state)
 	tick();
 	assert_int_equal(epoch_now(), EPOCH + 1562);
 	all_are_derived();
+}
+
+/* So that no cookie of then is good again; it goes on counting, and clients are served. */
+static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **state)
+{
+	(void)state;
+	start(file);
 	moment.wall_ns -= 200000 * S;
 	tick();
+	assert_int_equal(epoch_now(), EPOCH);
 	all_are_derived();
+	pass(64);
+	tick();
+	assert_int_equal(epoch_now(), EPOCH + 1);
+	all_are_derived();
+	/* Nor does a daemon that is started then. */
+	start(file);
+	assert_int_equal(epoch_now(), EPOCH + 1);
+	moment.wall_ns += 200000 * S;
+	tick();
+	assert_int_equal(path.control.epoch_offset_ns, moment.wall_ns - moment.monotonic_ns);
+	all_are_derived();
+}
+
+static void many_small_steps_back_are_none_too_many(void **state)
+{
+	uint32_t oldest = EPOCH;
+
+	(void)state;
+	start(file);
+	for (int i = 0; i < 100; i++) {
+		moment.wall_ns -= 60 * S;
+		tick();
+		if (epoch_now() < oldest)
+			oldest = epoch_now();
+	}
+	assert_int_equal(oldest, EPOCH - 1);
+	all_are_derived();
+}
+
+static void who_joins_a_fleet_takes_its_epochs(void **state)
+{
+	(void)state;
+	start(NULL);
+	moment.wall_ns -= 100000 * S;
+	tick();
+	assert_int_equal(epoch_now(), EPOCH);
+	start(file);
+	assert_int_equal(epoch_now(), EPOCH - 1563);
+	assert_true(is_derived(epoch_now()));
+}
+
+static void forgotten_keys_are_wiped_and_not_used(void **state)
+{
+	static const struct shakeoff_epoch_key none[SHAKEOFF_KEY_SLOTS];
+
+	(void)state;
+	start(NULL);
+	assert_int_equal(keys_forget(&path), 0);
+	assert_memory_equal(path.keys, none, sizeof(none));
+	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
+	assert_int_equal(path.control.tsval_secret[0] | path.control.tsval_secret[1], 0);
+	/* A daemon that finds the maps after all makes new ones. */
+	start(NULL);
+	assert_true(path.control.flags & SHAKEOFF_KEYS_LOADED);
+	assert_false(is_same(key_of(EPOCH), none[0].cookie));
 }
 
 static void clocks_that_are_not_read_at_one_instant_are_no_step(void **state)
@@ -523,6 +586,10 @@ int main(void)
 		TEST(a_missing_file_ends_the_start),
 		TEST(a_small_step_of_the_clock_leaves_the_keys_of_both_sides),
 		TEST(a_long_step_brings_the_keys_of_the_new_epochs),
+		TEST(a_clock_that_is_set_back_far_does_not_bring_back_old_epochs),
+		TEST(many_small_steps_back_are_none_too_many),
+		TEST(who_joins_a_fleet_takes_its_epochs),
+		TEST(forgotten_keys_are_wiped_and_not_used),
 		TEST(clocks_that_are_not_read_at_one_instant_are_no_step),
 		TEST(a_daemon_that_was_away_for_long_joins_the_fleet_at_once),
 		TEST(from_random_keys_to_a_file_and_back_no_cookie_is_lost),

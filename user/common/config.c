@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/config.h"
 #include "common/text.h"
+#include "common/trusted_file.h"
 
 #define FILE_MAX (1u << 20)
 #define DEFAULT_BACKLOG 4096
@@ -807,7 +808,8 @@ __attribute__((format(printf, 3, 4))) static char *fail_file(struct file_error *
 /* Reads a whole file, NUL-terminated; *length counts no NUL of ours. NULL: see `error`. */
 static char *slurp(const char *path, size_t *length, struct file_error *error)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Not blocking: a pipe in its place must not hold up the start. */
+	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
 	struct stat st;
 	size_t used = 0;
@@ -816,6 +818,10 @@ static char *slurp(const char *path, size_t *length, struct file_error *error)
 		return fail_file(error, -errno, "%s: cannot open the configuration file: %s", path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
 		return fail_file(error, -EISDIR, "%s: is a directory, not a configuration file", path);
+	if (!S_ISREG(st.st_mode))
+		return fail_file(error, -EINVAL, "%s: is not a regular file, which a configuration file is", path);
+	if (untrusted_because(&st))
+		return fail_file(error, -EPERM, "%s: the configuration file %s", path, untrusted_because(&st));
 	buffer = malloc(FILE_MAX + 1);
 	if (!buffer)
 		return fail_file(error, -ENOMEM, "%s: out of memory", path);

@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
+#include "common/log.h"
 
 #define BPFFS_ROOT "/sys/fs/bpf"
 
@@ -121,12 +122,51 @@ static int make_path(const char *path)
 	}
 }
 
+/* Only root decides what is in it: then what is pinned there is ours. A sticky directory holds those whose owner is checked in turn. */
+static bool is_safe(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && (!st->st_uid || st->st_uid == geteuid()) &&
+	       (!(st->st_mode & (S_IWGRP | S_IWOTH)) || st->st_mode & S_ISVTX);
+}
+
+/* Whether this is so of every directory on the way, as far as there are any. The last may not be sticky either. */
+static bool path_is_safe(const char *path)
+{
+	char partial[PATH_MAX];
+	struct stat st;
+
+	for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		size_t length = slash ? (size_t)(slash - path) : strlen(path);
+
+		memcpy(partial, path, length);
+		partial[length] = '\0';
+		if (lstat(partial, &st))
+			return errno == ENOENT;
+		if (!is_safe(&st))
+			return false;
+		if (!slash)
+			return !(st.st_mode & (S_IWGRP | S_IWOTH));
+	}
+}
+
 /* Another process may take the parent away between the two, when it has left it empty: once more, then. */
 static int make_directories(const char *path)
 {
 	int result = make_path(path);
 
 	return result == -ENOENT ? make_path(path) : result;
+}
+
+/* A user may have made the default one before: then programs are attached without a pin rather than not at all. */
+static int refuse_unsafe(void)
+{
+	if (bpffs_given) {
+		detail_set("%.180s, or a directory above it, can be changed by others than root", bpffs_dir);
+		return -ENOTDIR;
+	}
+	log_warn_limited("%s, or a directory above it, can be changed by others than root: nothing is pinned there",
+			 bpffs_dir);
+	return -EOPNOTSUPP;
 }
 
 /* -EOPNOTSUPP: nothing can be pinned here so that it stays. */
@@ -138,7 +178,11 @@ static int bpffs_make(void)
 	if (result)
 		return result;
 	if (on_bpffs(bpffs_dir)) {
+		if (!path_is_safe(bpffs_dir))
+			return refuse_unsafe();
 		result = make_directories(bpffs_dir);
+		if (!result && !path_is_safe(bpffs_dir)) /* a user was quicker */
+			return refuse_unsafe();
 		if (!result || !bpffs_given)
 			return result;
 		detail_set("cannot make %.180s: %s", bpffs_dir,
@@ -237,7 +281,7 @@ static int pinned_link_find(enum hook hook, unsigned int ifindex, uint32_t prog_
 	int result = -ENOENT;
 	DIR *dir;
 
-	if (bpffs_dir_known() || !(dir = opendir(bpffs_dir)))
+	if (bpffs_dir_known() || !path_is_safe(bpffs_dir) || !(dir = opendir(bpffs_dir)))
 		return -ENOENT;
 	while ((entry = readdir(dir))) {
 		struct bpf_link_info info;
@@ -344,6 +388,8 @@ int bpffs_take(const char *name)
 
 	if (result)
 		return result;
+	if (!path_is_safe(bpffs_dir))
+		return -ENOENT;
 	kept_path(name, path, sizeof(path));
 	fd = bpf_obj_get(path);
 	if (fd < 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* shakeoff block, shakeoff allow: one more entry in the lists. */
+#include "common/log.h"
+#include "shakeoff/list_guard.h"
 #include "shakeoff/lists.h"
 
 static int set(const struct command *command, const struct options *options, struct list_entry *entry)
@@ -22,14 +24,32 @@ static int set(const struct command *command, const struct options *options, str
 	return status;
 }
 
+static int guard(const struct command *command, const struct list_entry *entry)
+{
+	struct list_guard guard;
+	char why[256];
+	int error = list_guard_open(&guard);
+	bool refused;
+
+	if (error)
+		return command_fail(command->name, NULL, error);
+	refused = list_guard_refuses(&guard, entry, why, sizeof(why));
+	list_guard_close(&guard);
+	if (refused)
+		log_error("%s", why);
+	return refused ? STATUS_FAILURE : STATUS_OK;
+}
+
 static int add(const struct command *command, const struct options *options, enum shakeoff_list_action action)
 {
 	struct list_entry entry = { .action = action };
 	char wrong[256];
+	int status;
 
 	if (prefix_read(options->operand, &entry.prefix, wrong, sizeof(wrong)))
 		return command_misused(command, "%s", wrong);
-	return set(command, options, &entry);
+	status = options->force ? STATUS_OK : guard(command, &entry);
+	return status ? status : set(command, options, &entry);
 }
 
 static int block(const struct options *options)
@@ -42,8 +62,8 @@ static int allow(const struct options *options)
 	return add(&command_allow, options, SHAKEOFF_LIST_ALLOW);
 }
 
-#define ARGUMENTS "PREFIX [--for DURATION] [--service NAME]"
-#define OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE)
+#define ARGUMENTS "PREFIX [--for DURATION] [--service NAME] [--force]"
+#define OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE | OPTION_FORCE)
 #define WHICH_DECIDES                                                                                                  \
 	"PREFIX is 192.0.2.0/24, 192.0.2.1 or 2001:db8::/32. Where several entries hold for a source the longest\n"    \
 	"prefix decides, between equal ones that of the service itself. The same prefix again changes its entry.\n"    \

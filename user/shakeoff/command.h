@@ -25,6 +25,7 @@
 #define OPTION_SECOND_OPERAND 0x200u /* another one may follow */
 #define OPTION_FOR 0x400u
 #define OPTION_SERVICE 0x800u
+#define OPTION_FORCE 0x1000u
 
 struct options {
 	bool json;
@@ -32,6 +33,7 @@ struct options {
 	double watch_seconds; /* 0: once */
 	enum datapath_mode mode;
 	bool replace;
+	bool force;
 	const char *ifname; /* NULL: all */
 	const char *operand, *second_operand;
 	uint64_t for_ns;     /* 0: for good */

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* shakeoff list: what block and allow have listed, and lists from files. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/text.h"
+#include "common/trusted_file.h"
+#include "shakeoff/list_guard.h"
 #include "shakeoff/lists.h"
 #include "shakeoff/output.h"
 #include "shakeoff/suggest.h"
@@ -181,24 +189,100 @@ static void check_names(const struct list *list, const struct lists *lists)
 			log_warn("list load: at present there is no service `%s`", list->names[i].name);
 }
 
-static int read_file(const char *path, struct list *list)
+/* A pipe of the shell is meant; one that lies in a file's place keeps whoever reads it waiting. */
+static bool is_descriptor(const char *path)
 {
-	bool is_stdin = !strcmp(path, "-");
-	cleanup_file FILE *file = is_stdin ? NULL : fopen(path, "re");
-	char wrong[512];
+	return !strcmp(path, "-") || !strcmp(path, "/dev/stdin") || !strncmp(path, "/dev/fd/", 8) ||
+	       !strncmp(path, "/proc/self/fd/", 14);
+}
 
-	if (!file && !is_stdin) {
+/* The file as it was read: what sha256sum(1) says of it. */
+struct source {
+	int fd;
+	crypto_hash_sha256_state hash;
+};
+
+static ssize_t source_read(void *cookie, char *buffer, size_t size)
+{
+	struct source *source = cookie;
+	ssize_t got;
+
+	do
+		got = read(source->fd, buffer, size);
+	while (got < 0 && errno == EINTR);
+	if (got > 0)
+		crypto_hash_sha256_update(&source->hash, (const unsigned char *)buffer, (unsigned long long)got);
+	return got;
+}
+
+static int open_source(const char *path, struct source *source)
+{
+	struct stat st;
+
+	crypto_hash_sha256_init(&source->hash);
+	source->fd = !strcmp(path, "-") ?
+			     fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) :
+			     open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (is_descriptor(path) ? 0 : O_NONBLOCK));
+	if (source->fd < 0 || fstat(source->fd, &st)) {
 		log_error("list load: %s: %m", path);
 		return STATUS_FAILURE;
 	}
-	if (!list_read(is_stdin ? stdin : file, is_stdin ? "standard input" : path, view_clock_ns(), list, wrong,
-		       sizeof(wrong)))
+	if (S_ISREG(st.st_mode)) {
+		if (untrusted_because(&st))
+			log_warn("list load: %s %s", path, untrusted_because(&st));
+	} else if (!is_descriptor(path)) {
+		log_error("list load: %s is not a regular file; - reads standard input", path);
+		return STATUS_FAILURE;
+	}
+	return STATUS_OK;
+}
+
+static int read_source(const char *path, struct source *source, struct list *list)
+{
+	const cookie_io_functions_t functions = { .read = source_read };
+	cleanup_file FILE *file = fopencookie(source, "r", functions);
+	char wrong[512];
+
+	if (!file)
+		return command_fail("list load", NULL, -ENOMEM);
+	if (!list_read(file, strcmp(path, "-") ? path : "standard input", view_clock_ns(), list, wrong, sizeof(wrong)))
 		return STATUS_OK;
 	log_error("list load: %s; nothing is changed", wrong);
 	return STATUS_FAILURE;
 }
 
-static int load_list(struct lists *lists, const struct list *list)
+static int guard(const struct list *list)
+{
+	struct list_guard guard;
+	int error = list_guard_open(&guard);
+	bool refused = false;
+	char why[256];
+
+	if (error)
+		return command_fail("list load", NULL, error);
+	for (size_t i = 0; i < list->count && !refused; i++)
+		refused = list_guard_refuses(&guard, &list->entries[i], why, sizeof(why));
+	list_guard_close(&guard);
+	if (refused)
+		log_error("list load: %s; nothing is changed", why);
+	return refused ? STATUS_FAILURE : STATUS_OK;
+}
+
+/* Who looks later at what happened finds it in the system's log. */
+static void tell_log(const char *path, const struct list *list, struct source *source)
+{
+	unsigned char hash[crypto_hash_sha256_BYTES];
+	char digits[2 * sizeof(hash) + 1], name[256];
+
+	crypto_hash_sha256_final(&source->hash, hash);
+	sodium_bin2hex(digits, sizeof(digits), hash, sizeof(hash));
+	text_printable(path, name, sizeof(name));
+	openlog("shakeoff", LOG_PID, LOG_DAEMON);
+	syslog(LOG_NOTICE, "list load: %zu entries of %s, SHA-256 %s", list->count, name, digits);
+	closelog();
+}
+
+static int load_list(const char *path, struct lists *lists, const struct list *list, struct source *source)
 {
 	int result = 0;
 
@@ -207,6 +291,7 @@ static int load_list(struct lists *lists, const struct list *list)
 		result = datapath_lists_load(lists->view.datapaths[i].datapath, list);
 	if (result)
 		return lists_fail("list load", result);
+	tell_log(path, list, source);
 	printf("%zu entries loaded\n", list->count);
 	return STATUS_OK;
 }
@@ -214,17 +299,26 @@ static int load_list(struct lists *lists, const struct list *list)
 /* The file first: others are not to wait for whoever writes to a pipe. */
 static int load(const struct options *options)
 {
+	const char *path = options->second_operand;
+	struct source source = { .fd = -1 };
 	struct list list = { 0 };
 	struct lists lists;
-	int status = read_file(options->second_operand, &list);
+	int status = open_source(path, &source);
 
-	if (status)
+	if (!status)
+		status = read_source(path, &source, &list);
+	cleanup_fd_function(&source.fd);
+	if (!status && !options->force)
+		status = guard(&list);
+	if (status) {
+		list_free(&list);
 		return status;
+	}
 	for (size_t i = 0; i < list.count; i++)
 		list.entries[i].flags |= SHAKEOFF_LISTED_LOADED;
 	status = lists_open(&lists, "list load");
 	if (!status)
-		status = load_list(&lists, &list);
+		status = load_list(path, &lists, &list, &source);
 	lists_close(&lists);
 	list_free(&list);
 	return status;
@@ -234,13 +328,13 @@ static int load(const struct options *options)
 
 static const struct action {
 	const char *name, *operand; /* operand: what has to follow, or NULL */
-	bool json, service;         /* the options that it takes */
+	bool json, service, force;  /* the options that it takes */
 	int (*run)(const struct options *options);
 } actions[] = {
-	{ "show", NULL, true, false, show },
-	{ "delete", "a prefix", false, true, remove_entry },
-	{ "load", "a file, or - for standard input", false, false, load },
-	{ "flush", NULL, false, false, flush },
+	{ "show", NULL, true, false, false, show },
+	{ "delete", "a prefix", false, true, false, remove_entry },
+	{ "load", "a file, or - for standard input", false, false, true, load },
+	{ "flush", NULL, false, false, false, flush },
 };
 #define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
 
@@ -254,6 +348,8 @@ static int run(const struct action *action, const struct options *options)
 		return command_misused(&command_list, "there is no option `--service` of `%s`", action->name);
 	if (options->json && !action->json)
 		return command_misused(&command_list, "there is no option `--json` of `%s`", action->name);
+	if (options->force && !action->force)
+		return command_misused(&command_list, "there is no option `--force` of `%s`", action->name);
 	return action->run(options);
 }
 
@@ -274,7 +370,7 @@ static int list(const struct options *options)
 
 const struct command command_list = {
 	.name = "list",
-	.arguments = "show [--json] | delete PREFIX [--service NAME] | load FILE | flush",
+	.arguments = "show [--json] | delete PREFIX [--service NAME] | load FILE [--force] | flush",
 	.summary = "Show, load and empty the lists of sources",
 	.help = "  show           the entries, one a line, as `load` reads them\n"
 		"  delete PREFIX  remove an entry that block, allow or load made\n"
@@ -283,6 +379,6 @@ const struct command command_list = {
 		"\n"
 		"A line of a file is `[block|allow] PREFIX [for DURATION] [service NAME]`; a prefix alone is blocked, # and ;\n"
 		"begin a comment. A wrong line is refused with its number, and nothing is changed.\n",
-	.options = OPTION_OPERAND | OPTION_SECOND_OPERAND | OPTION_SERVICE | OPTION_JSON,
+	.options = OPTION_OPERAND | OPTION_SECOND_OPERAND | OPTION_SERVICE | OPTION_JSON | OPTION_FORCE,
 	.run = list,
 };

@@ -21,7 +21,8 @@ enum {
 	LONG_REPLACE,
 	LONG_ALL,
 	LONG_FOR,
-	LONG_SERVICE
+	LONG_SERVICE,
+	LONG_FORCE
 };
 
 static const struct option long_options[] = {
@@ -34,6 +35,7 @@ static const struct option long_options[] = {
 	{ "replace", no_argument, NULL, LONG_REPLACE },
 	{ "for", required_argument, NULL, LONG_FOR },
 	{ "service", required_argument, NULL, LONG_SERVICE },
+	{ "force", no_argument, NULL, LONG_FORCE },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -50,6 +52,9 @@ static const struct {
 	{ OPTION_FOR, LONG_FOR, "  --for DURATION     only for so long: 30s, 10m, 1h30m, 7d\n" },
 	{ OPTION_SERVICE, LONG_SERVICE,
 	  "  --service NAME     for this service alone, as `shakeoff status` names it\n" },
+	{ OPTION_FORCE, LONG_FORCE,
+	  "  --force            also a prefix shorter than /8, or /16 of IPv6, or a block that holds an address of this\n"
+	  "                     host, a gateway of it, or the other end of your SSH session\n" },
 	{ OPTION_ALL, LONG_ALL, "  --all              list every service, however many there are\n" },
 	{ OPTION_JSON, LONG_JSON, "  --json             print one JSON object\n" },
 	{ OPTION_WATCH, LONG_WATCH, "  --watch[=SECONDS]  again and again, every 1 or SECONDS seconds, with rates\n" },
@@ -157,6 +162,7 @@ static bool read_option(const struct command *command, int code, struct options 
 	case LONG_BPFFS: return read_bpffs(command, optarg);
 	case LONG_MODE: return read_mode(command, optarg, &options->mode);
 	case LONG_FOR: return read_for(command, optarg, &options->for_ns);
+	case LONG_FORCE: options->force = true; return true;
 	case LONG_SERVICE: options->service = optarg; return true;
 	default: options->replace = true; return true;
 	}

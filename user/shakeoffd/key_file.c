@@ -60,12 +60,20 @@ static int open_file(const struct complaint *complaint, int *result)
 	return 0;
 }
 
+/* What the file holds stays out of every message: how long it is and where it goes wrong as well. */
+static int refuse_text(const struct complaint *complaint, int error)
+{
+	return complain(complaint, error,
+			"is not one line of %d hexadecimal digits: `shakeoff key generate` prints one", DIGITS);
+}
+
 /* An access control list shows in the mode as what the group may do at most: it may be others that may. */
 static bool has_acl(int fd)
 {
 	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
 }
 
+/* Without numbers: who may name a key file is not told about other files. */
 static int check(const struct complaint *complaint, int fd, const struct stat *st)
 {
 	mode_t mode = st->st_mode & 07777, forbidden = S_IRWXO | S_IWGRP | S_IXGRP;
@@ -73,21 +81,18 @@ static int check(const struct complaint *complaint, int fd, const struct stat *s
 	if (!S_ISREG(st->st_mode))
 		return complain(complaint, -EINVAL, "is not a regular file");
 	if (st->st_uid && st->st_uid != geteuid())
-		return complain(complaint, -EPERM, "belongs to user %u: it has to be root's", st->st_uid);
+		return complain(complaint, -EPERM, "belongs to another user: it has to be root's");
 	if (st->st_gid)
 		forbidden |= S_IRGRP;
 	if (mode & forbidden)
-		return complain(
-			complaint, -EPERM,
-			"is open to others (mode %04o): chmod 600 it, and if they may have read it, make a new key",
-			mode);
+		return complain(complaint, -EPERM,
+				"is open to others: chmod 600 it, and if they may have read it, make a new key");
 	if (mode & S_IRGRP && has_acl(fd))
 		return complain(
 			complaint, -EPERM,
 			"has an access control list: setfacl -b it, and if others may have read it, make a new key");
 	if (st->st_size > FILE_MAX)
-		return complain(complaint, -EFBIG, "has %lld bytes, where one line of %d hexadecimal digits is meant",
-				(long long)st->st_size, DIGITS);
+		return refuse_text(complaint, -EFBIG);
 	return 0;
 }
 
@@ -105,27 +110,20 @@ static int slurp(const struct complaint *complaint, int fd, char text[FILE_MAX +
 		return complain(complaint, -errno, "cannot be read: %s", strerror(errno));
 	text[used] = '\0';
 	if (strlen(text) != used)
-		return complain(complaint, -EINVAL, "has a zero byte, where %d hexadecimal digits are meant", DIGITS);
+		return refuse_text(complaint, -EINVAL);
 	return 0;
 }
 
-/* What the file holds stays out of every message. */
 static int parse(const struct complaint *complaint, const char *text, unsigned char secret[MASTER_BYTES])
 {
 	static const char blank[] = " \t\r\n";
-	size_t length, digits;
+	size_t length;
 
 	text += strspn(text, blank);
 	length = strcspn(text, blank);
-	if (text[length + strspn(text + length, blank)])
-		return complain(complaint, -EINVAL, "has more than one line of %d hexadecimal digits", DIGITS);
-	if (length != DIGITS)
-		return complain(complaint, -EINVAL, "has %zu characters, where %d hexadecimal digits are meant", length,
-				DIGITS);
-	digits = strspn(text, "0123456789abcdefABCDEF");
-	if (digits != DIGITS)
-		return complain(complaint, -EINVAL, "has something else than hexadecimal digits at character %zu",
-				digits + 1);
+	if (text[length + strspn(text + length, blank)] || length != DIGITS ||
+	    strspn(text, "0123456789abcdefABCDEF") != DIGITS)
+		return refuse_text(complaint, -EINVAL);
 	sodium_hex2bin(secret, MASTER_BYTES, text, length, NULL, NULL, NULL);
 	if (sodium_is_zero(secret, MASTER_BYTES))
 		return complain(complaint, -EINVAL, "has nothing but zeroes: `shakeoff key generate` prints a key");

@@ -108,17 +108,51 @@ static struct epochs epochs_at(uint64_t monotonic_ns, uint64_t offset_ns)
 	};
 }
 
-/* Random keys need no wall clock beyond the first number; shared ones follow it. */
+/* Whether the last keys were a fleet's, whose cookies become good again when their epochs do. */
+static bool is_shared(const struct shakeoff_control *control)
+{
+	return is_loaded(control) && __atomic_load_n(&control->flags, __ATOMIC_RELAXED) & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+}
+
+/*
+ * Whoever sets the wall clock back would make cookies good again whose lifetime is over. The present and the previous epoch are good at
+ * any time, so one epoch back is none too far, which is more than a clock that is kept right ever needs.
+ */
+static bool is_too_old(const struct shakeoff_control *control, uint32_t epoch)
+{
+	return is_shared(control) &&
+	       (int32_t)(epoch + 1 - __atomic_load_n(&control->keys.newest, __ATOMIC_RELAXED)) < 0;
+}
+
+/* Random keys need no wall clock beyond the first number; shared ones follow it, or go on counting where it goes back too far. */
 static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_control *control,
 			       const struct keys_moment *moment)
 {
 	uint64_t present = __atomic_load_n(&control->epoch_offset_ns, __ATOMIC_RELAXED);
 	uint64_t wall = moment->wall_ns - moment->monotonic_ns;
+	struct epochs followed = epochs_at(moment->monotonic_ns, wall);
 	int64_t moved = (int64_t)(wall - present);
-	bool follow = !is_loaded(control) ||
-		      (keys->master && (moved >= (int64_t)CLOCK_SLACK_NS || moved <= -(int64_t)CLOCK_SLACK_NS));
 
-	return epochs_at(moment->monotonic_ns, follow ? wall : present);
+	if (!is_loaded(control))
+		return followed;
+	if (!keys->master || (moved < (int64_t)CLOCK_SLACK_NS && moved > -(int64_t)CLOCK_SLACK_NS))
+		return epochs_at(moment->monotonic_ns, present);
+	if (!is_too_old(control, followed.now))
+		return followed;
+	log_warn_limited(
+		"the wall clock is %" PRId64
+		" s behind the epochs of the cookies, as it was set back: they go on by the "
+		"time that passes, because old cookies would be good again. Hosts of the fleet with other clocks do not "
+		"know these epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
+		-moved / (int64_t)NS_PER_S);
+	return epochs_at(moment->monotonic_ns, present);
+}
+
+/* Only forward, but for the first of a fleet's. */
+static void note_newest(struct shakeoff_control *control, uint32_t epoch)
+{
+	if (!is_shared(control) || (int32_t)(epoch - control->keys.newest) > 0)
+		__atomic_store_n(&control->keys.newest, epoch, __ATOMIC_RELAXED);
 }
 
 static bool is_unused(const struct epochs *epochs, uint32_t epoch)
@@ -171,6 +205,7 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 		return error;
 	if (!fresh && epochs.offset_ns != control->epoch_offset_ns)
 		tell_clock(moment, control, &epochs);
+	note_newest(control, epochs.now);
 	__atomic_store_n(&control->epoch_offset_ns, epochs.offset_ns, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&control->flags, SHAKEOFF_KEYS_LOADED, __ATOMIC_RELEASE);
 	return 0;
@@ -265,6 +300,21 @@ void keys_close(struct keys *keys)
 {
 	master_close(keys->master);
 	keys->master = NULL;
+}
+
+int keys_forget(struct datapath *datapath)
+{
+	static const struct shakeoff_epoch_key none;
+	struct shakeoff_control *control = datapath_control(datapath);
+	int error = 0;
+
+	__atomic_fetch_and(&control->flags, ~SHAKEOFF_KEYS_LOADED, __ATOMIC_SEQ_CST);
+	for (uint32_t slot = 0; slot < SHAKEOFF_KEY_SLOTS && !error; slot++)
+		error = datapath_key_set(datapath, slot, &none);
+	explicit_bzero(control->tsval_secret, sizeof(control->tsval_secret));
+	memset(control->keys.fingerprint, 0, sizeof(control->keys.fingerprint));
+	memset(control->keys.epoch, 0, sizeof(control->keys.epoch));
+	return error;
 }
 
 int keys_tick(struct keys *keys, const struct keys_moment *moment)

@@ -12,7 +12,9 @@
  * when it is set, or when the host was suspended (which CLOCK_MONOTONIC, the hook's clock, does not notice):
  *
  *	by less than an epoch       nothing is lost: the epoch is the same, or one of its neighbours
- *	by more                     handshakes of that moment are lost, as none of their cookies is good in the new epochs
+ *	forward by more             handshakes of that moment are lost, as none of their cookies is good in the new epochs
+ *	back by more                epochs do not go back by more than one from the newest that there has been, as old cookies would
+ *	                            be good again: they go on by the time that passes, until the clock has caught up
  *
  * A master that changes, or a rotation that is asked for, begins with an epoch that no cookie is out for: nothing is lost.
  *
@@ -51,6 +53,9 @@ struct keys_moment keys_now(void);
 int keys_open(struct keys *keys, struct datapath *const *datapaths, size_t count, const char *key_file,
 	      const struct keys_moment *moment, char *error, size_t error_size);
 void keys_close(struct keys *keys);
+
+/* Wipes the keys of a program that is attached nowhere any more. Without keys the hook answers nothing. */
+int keys_forget(struct datapath *datapath);
 
 /*
  * To be called several times a second: new keys for the epochs to come, or for others after the wall clock was set; what

@@ -820,6 +820,20 @@ static void await_cookies(struct daemon *daemon)
 		nanosleep(&pause, NULL);
 }
 
+/* Maps live on as long as anybody has them open. What stays attached keeps its keys for the next daemon. */
+static void forget_keys(struct interfaces *interfaces)
+{
+	for (size_t i = 0; i < interfaces->datapath_count; i++) {
+		bool stays = false;
+
+		for (size_t k = 0; k < interfaces->count; k++)
+			stays |= interfaces->list[k].ifindex && interfaces->list[k].datapath == i &&
+				 !interfaces->list[k].detach;
+		if (!stays && keys_forget(interfaces->datapaths[i]))
+			log_warn("the cookie keys could not be wiped");
+	}
+}
+
 /* First nothing new comes in, then what is there is brought to its end. */
 static void stop_service(struct daemon *daemon)
 {
@@ -838,6 +852,7 @@ static void stop_service(struct daemon *daemon)
 	for (size_t i = 0; i < interfaces->datapath_count; i++)
 		datapath_input_detach(interfaces->datapaths[i]);
 	interfaces_detach(interfaces, false);
+	forget_keys(interfaces);
 }
 
 /*
