@@ -88,19 +88,20 @@ __noinline int limit_allows_source(__u32 service_id, __u32 site)
 	return 1;
 }
 
-/* Whether the SYN in scratch is within its source's limit, which an allowed one has not. */
-static __always_inline _Bool limit_allows_syn(const struct walk *walk)
+/* Whether the SYN in scratch is within its source's limit, which an allowed one has not. A global function: see scratch_get(). */
+__noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
 {
-	if (walk->allowed)
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch || allowed) /* the first cannot be: for the verifier */
 		return 1;
-	return limit_allows_source(walk->service_id, 0) &&
-	       (!walk->scratch->packet.flow.ipv6 || limit_allows_source(walk->service_id, 1));
+	return limit_allows_source(service_id, 0) && (!scratch->packet.flow.ipv6 || limit_allows_source(service_id, 1));
 }
 
 /* Without a limit it costs one load of a cache line that every SYN needs. */
 static __always_inline _Bool limit_admits_syn(const struct walk *walk)
 {
-	return !walk->service->syn_interval_ns || limit_allows_syn(walk);
+	return !walk->service->syn_interval_ns || limit_allows_syn(walk->service_id, walk->allowed);
 }
 
 #endif

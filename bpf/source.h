@@ -275,12 +275,20 @@ __noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 s
 	return 0;
 }
 
-/* The source of the packet in scratch has opened a connection; place: of the accept queue, that it got. */
-static __always_inline void source_opened(__u32 service_id, __u64 place, _Bool ipv6)
+/*
+ * The source of the packet in scratch has opened a connection, or the kernel has for it; place: of the accept queue, that it got. A
+ * global function: see scratch_get().
+ */
+__noinline int source_proved(__u32 service_id, __u64 place, __u32 opened)
 {
-	if (ipv6)
-		source_enter(service_id, place, 1, 1);
-	source_enter(service_id, place, 1, 0);
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6)
+		source_enter(service_id, place, opened, 1);
+	source_enter(service_id, place, opened, 0);
+	return 0;
 }
 
 /*
@@ -302,9 +310,7 @@ __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 	bpf_sk_release(sk);
 	if (!established)
 		return 0;
-	if (scratch->packet.flow.ipv6)
-		source_enter(service_id, 0, 0, 1);
-	source_enter(service_id, 0, 0, 0);
+	source_proved(service_id, 0, 0);
 	return 1;
 }
 
