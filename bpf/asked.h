@@ -22,13 +22,13 @@ static __always_inline void guess_count(const struct walk *walk)
 	if (!counters || ++counters->guesses % GUESS_BATCH)
 		return;
 	if (service->guessed_ns) {
-		press_by(&service->guess_pressure_ns, walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
+		press_by(walk->service_id, PRESSURE_GUESSES, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
 		return;
 	}
 	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
 			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
 		return;
-	press_by(&service->guess_pressure_ns, walk->now_ns, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
+	press_by(walk->service_id, PRESSURE_GUESSES, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
 	service->guessed_ns = walk->now_ns;
 }
 
@@ -65,11 +65,19 @@ static __always_inline _Bool asked_lately(__u32 hash, __u32 period)
 	return asked_in(hash, period) || asked_in(hash, period - 1) || asked_in(hash, period + 1);
 }
 
-/* A SYN-ACK is about to leave while cookies are guessed, or were. A static function of its own: few SYNs need it. */
-static __noinline int asked_answered(const struct walk *walk, __u32 hash)
+/* A SYN-ACK is about to leave while cookies are guessed, or were. A global function: see scratch_get(). */
+__noinline int asked_answered(__u32 service_id, __u32 hash)
 {
-	if (!(walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(walk->service, walk->now_ns))
-		asked_note(hash, walk->scratch->moment.asked_period);
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_control *control;
+	__u32 zero = 0;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!service || !scratch || !control) /* cannot be: for the verifier */
+		return 0;
+	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(service, scratch->moment.now_ns))
+		asked_note(hash, scratch->moment.asked_period);
 	return 0;
 }
 

@@ -57,39 +57,56 @@ static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
 		*pressure_ns = now_ns;
 }
 
+enum pressure { PRESSURE_SYNS, PRESSURE_STRAYS, PRESSURE_GUESSES };
+
 /*
  * Notes pressure that lasts for so long from now, on top of what is left of earlier pressure if `adds`: shakeoff_is_pressed() says yes
  * until then. A leaky bucket, full after the hold time. Two CPUs that write at the same moment may lose what one of them adds: in a
- * flood that needs more than one CPU the bucket is full all the same.
+ * flood that needs more than one CPU the bucket is full all the same. which: enum pressure. A global function: see scratch_get().
  */
-static __always_inline void press_for(__u64 *pressure_ns, __u64 now_ns, __u64 for_ns, _Bool adds)
+__noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds)
 {
-	__s64 left = *pressure_ns ? (__s64)(*pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns) : 0;
-	__u64 until_ns;
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	__u64 *pressure_ns, now_ns, until_ns;
+	__s64 left = 0;
 
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	now_ns = scratch->moment.now_ns;
+	pressure_ns = which == PRESSURE_SYNS   ? &service->pressure_ns :
+		      which == PRESSURE_STRAYS ? &service->strays_pressure_ns :
+						 &service->guess_pressure_ns;
+	if (*pressure_ns)
+		left = *pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns;
 	if (left < 0)
 		left = 0;
 	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
 		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
 	if (adds)
 		for_ns += left;
-	else if ((__s64)for_ns < left)
-		return;
 	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
 		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
 	until_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS + for_ns;
-	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. */
-	if ((__s64)(until_ns - *pressure_ns) > 0 || !*pressure_ns)
+	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. A few writes a tick: it is full then. */
+	if (!*pressure_ns || (__s64)(until_ns - *pressure_ns) > 0)
 		*pressure_ns = until_ns;
+	return 0;
 }
 
 /*
  * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
  * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
  */
-static __always_inline void press_by(__u64 *pressure_ns, __u64 now_ns, __u64 events, __u32 rate)
+static __always_inline void press_by(__u32 service_id, enum pressure which, __u64 events, __u32 rate)
 {
-	press_for(pressure_ns, now_ns, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
+	press_for(service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
+}
+
+/* A queue of the listening socket is short. */
+static __always_inline void press_queue(__u32 service_id)
+{
+	press_for(service_id, PRESSURE_SYNS, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
 }
 
 /* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
@@ -175,13 +192,13 @@ static __always_inline _Bool accept_queue_is_short(const struct recent *recent, 
 }
 
 /* A SYN in peace. Returns whether it begins the answering. */
-static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, const struct recent *recent,
-					      __u64 now_ns)
+static __always_inline _Bool engage_peace_syn(const struct walk *walk, const struct recent *recent)
 {
+	struct shakeoff_service *service = walk->service;
 	const struct listening *listener = &recent->listener;
 	__u32 cause = SHAKEOFF_CAUSE_NONE;
 
-	if (window_exceeds(service, now_ns, 1, service->engage_rate))
+	if (window_exceeds(service, walk->now_ns, 1, service->engage_rate))
 		cause = SHAKEOFF_CAUSE_SYN_RATE;
 	else if (listener->half_open > listener->backlog / 2)
 		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
@@ -191,38 +208,39 @@ static __always_inline _Bool engage_peace_syn(struct shakeoff_service *service, 
 		return 0;
 	places_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
-		press_by(&service->pressure_ns, now_ns, service->window_syns, service->engage_rate);
+		press_by(walk->service_id, PRESSURE_SYNS, service->window_syns, service->engage_rate);
 	else
-		press_for(&service->pressure_ns, now_ns, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
+		press_queue(walk->service_id);
 	service->cause = cause;
 	service->engagements++;
-	service->engaged_ns = now_ns;
+	service->engaged_ns = walk->now_ns;
 	return 1;
 }
 
 /* A SYN that is answered. */
-static __always_inline void engage_count(struct shakeoff_service *service, struct scratch *scratch, __u64 now_ns)
+static __always_inline void engage_count(const struct walk *walk)
 {
-	__u32 stands_for, rate = service->engage_rate;
+	struct shakeoff_service *service = walk->service;
+	__u32 stands_for = 0, rate = service->engage_rate;
 
-	if (in_flood(service, now_ns)) {
-		stands_for = batch_of(&scratch->syns, rate);
-		if (stands_for)
-			press_by(&service->pressure_ns, now_ns, stands_for, rate);
-	} else if (window_exceeds(service, now_ns, 1, rate)) {
-		press_by(&service->pressure_ns, now_ns, service->window_syns, rate);
-	}
+	if (in_flood(service, walk->now_ns))
+		stands_for = batch_of(&walk->scratch->syns, rate);
+	else if (window_exceeds(service, walk->now_ns, 1, rate))
+		stands_for = service->window_syns;
+	if (stands_for)
+		press_by(walk->service_id, PRESSURE_SYNS, stands_for, rate);
 }
 
 /* The listening socket was looked at: do its queues keep us? */
-static __always_inline void engage_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
+static __always_inline void engage_look(const struct walk *walk, const struct recent *recent)
 {
 	const struct listening *listener = &recent->listener;
+	const struct shakeoff_service *service = walk->service;
 
 	if (listener->half_open > listener->backlog / 4 ||
 	    (service->engage == SHAKEOFF_ENGAGE_AUTO && service->engaged_ns &&
 	     accept_queue_is_short(recent, recent->listener_scarce)))
-		press_for(&service->pressure_ns, now_ns, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
+		press_queue(walk->service_id);
 }
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */

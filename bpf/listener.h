@@ -110,7 +110,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 			walk->service->seen_left = recent->listener.left;
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);
-		engage_look(walk->service, recent, walk->now_ns);
+		engage_look(walk, recent);
 		group_look(walk->service, recent, walk->now_ns);
 	}
 	return found;
@@ -135,7 +135,7 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	}
 	if (recent->listener.left)
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
-	if (engage_peace_syn(walk->service, recent, walk->now_ns))
+	if (engage_peace_syn(walk, recent))
 		return VERDICT_NONE;
 	if (listener_free(recent, walk->service) <= 0)
 		return syn_overflow(ctx, packet, walk);

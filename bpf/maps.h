@@ -198,6 +198,13 @@ struct {
 } reply_cells SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHAKEOFF_FRAGMENT_CELLS);
+	__type(key, __u32);
+	__type(value, struct shakeoff_fragment_cell);
+} fragment_cells SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHAKEOFF_MAX_SOURCES);
 	__type(key, struct shakeoff_source_key);

@@ -8,7 +8,7 @@ static __always_inline void connection_noted(const struct packet *packet, const 
 {
 	half_open_forget(walk);
 	filter_note(&packet->flow, walk->control, hints);
-	source_opened(walk->service_id, walk->service->enqueued);
+	source_proved(walk->service_id, walk->service->enqueued, 1);
 }
 
 /* The same for one that waits for its server, or is on the way there, from now on. */

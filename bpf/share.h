@@ -48,13 +48,13 @@ static __always_inline void share_enter(struct shakeoff_source *source, __u64 pl
 		source->counts[range % SHAKEOFF_PLACE_RANGES]++;
 }
 
-/* Whether the source may have no more places. alone: no other has been here lately. */
+/* Whether the source may have no more places. shares: for each that is free it may hold so many. alone: no other has been here lately. */
 static __always_inline _Bool share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
-					      _Bool alone)
+					      __u32 shares, _Bool alone)
 {
 	if (queue->free > queue->scarce || (alone && queue->free > (__s64)SHAKEOFF_SHARE_RESERVE((__u64)queue->scarce)))
 		return 0;
-	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free;
+	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free * shares;
 }
 
 #endif

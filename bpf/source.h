@@ -19,6 +19,17 @@ static __always_inline void source_key(const struct cookie_flow *flow, __u32 ser
 	}
 }
 
+/* Makes the key of a source that of its site. Returns whether it has one. */
+static __always_inline _Bool source_key_site(const struct cookie_flow *flow, const struct shakeoff_service *service,
+					     struct shakeoff_source_key *key)
+{
+	if (!flow->ipv6 || service->source_prefix6 == 48)
+		return 0;
+	key->service |= SHAKEOFF_SOURCE_SITE;
+	key->prefix[1] &= to_be32(0xffff0000);
+	return 1;
+}
+
 /* That of the packet in scratch, or NULL. */
 static __always_inline struct shakeoff_source *source_find(const struct scratch *scratch, __u32 service_id,
 							   const struct shakeoff_service *service)
@@ -27,6 +38,16 @@ static __always_inline struct shakeoff_source *source_find(const struct scratch 
 
 	source_key(&scratch->packet.flow, service_id, service, &key);
 	return bpf_map_lookup_elem(&sources, &key);
+}
+
+/* Its site, or NULL. */
+static __always_inline struct shakeoff_source *source_find_site(const struct scratch *scratch, __u32 service_id,
+								const struct shakeoff_service *service)
+{
+	struct shakeoff_source_key key;
+
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	return source_key_site(&scratch->packet.flow, service, &key) ? bpf_map_lookup_elem(&sources, &key) : NULL;
 }
 
 /* Whether the source, which may be NULL, has made a handshake not long ago. */
@@ -62,13 +83,13 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	if (!source || !source_knows(source, scratch->moment.now_ns))
 		return 0;
 	/* Signed: as in reply_settle(). */
-	if ((__s16)(window - source->reply_window) > 0) {
-		source->reply_window = window;
-		source->replies = 0;
+	if ((__s16)(window - source->window) > 0) {
+		source->window = window;
+		source->count = 0;
 	}
-	if (source->replies >= most)
+	if (source->count >= most)
 		return 0;
-	__sync_fetch_and_add(&source->replies, 1);
+	__sync_fetch_and_add(&source->count, 1);
 	return 1;
 }
 
@@ -122,6 +143,25 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 
 enum source_says { SOURCE_ADMITTED, SOURCE_FINDS_NO_PLACE, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
 
+/* The same of a source, or a site, that may be NULL. limits, shares: so many times what one source may have. */
+static __always_inline enum source_says source_says(const struct shakeoff_source *source,
+						    struct shakeoff_service *service, const struct queue_state *queue,
+						    __u64 now_ns, _Bool site)
+{
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1, shares = site ? SHAKEOFF_SITE_SHARE : 1;
+
+	if (!source)
+		return SOURCE_ADMITTED;
+	if (service->accept_interval_ns &&
+	    !rate_allows(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
+			 service->accept_burst * limits))
+		return SOURCE_LIMITED;
+	if (!share_is_used_up(source, queue, shares, source_is_alone(service, now_ns)))
+		return SOURCE_ADMITTED;
+	service->share_ns = now_ns;
+	return SOURCE_HOLDS_SHARE;
+}
+
 /*
  * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_says. allowed:
  * neither limit nor share holds for it. A global function: see scratch_get().
@@ -130,7 +170,7 @@ __noinline int source_judge(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	const struct shakeoff_source *source;
+	enum source_says says;
 	struct queue_state queue;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
@@ -138,16 +178,12 @@ __noinline int source_judge(__u32 service_id, __u32 allowed)
 	queue_state_read(scratch, service, &queue);
 	if (queue.free <= 0)
 		return SOURCE_FINDS_NO_PLACE;
-	source = allowed ? NULL : source_find(scratch, service_id, service);
-	if (!source)
+	if (allowed)
 		return SOURCE_ADMITTED;
-	if (service->accept_interval_ns && !rate_allows(source->accepted_ns, scratch->moment.now_ns,
-							service->accept_interval_ns, service->accept_burst))
-		return SOURCE_LIMITED;
-	if (!share_is_used_up(source, &queue, source_is_alone(service, scratch->moment.now_ns)))
-		return SOURCE_ADMITTED;
-	service->share_ns = scratch->moment.now_ns;
-	return SOURCE_HOLDS_SHARE;
+	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 0);
+	if (says != SOURCE_ADMITTED)
+		return says;
+	return source_says(source_find_site(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 1);
 }
 
 /*
@@ -158,19 +194,21 @@ __noinline int source_holds_share(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	const struct shakeoff_source *source;
+	const struct shakeoff_source *source, *site;
 	struct queue_state queue;
+	_Bool alone;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	if (allowed || !service->share_ns ||
 	    (__s64)(scratch->moment.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
 		return 0;
-	source = source_find(scratch, service_id, service);
-	if (!source)
-		return 0;
 	queue_state_read(scratch, service, &queue);
-	if (!share_is_used_up(source, &queue, source_is_alone(service, scratch->moment.now_ns)))
+	alone = source_is_alone(service, scratch->moment.now_ns);
+	source = source_find(scratch, service_id, service);
+	site = source_find_site(scratch, service_id, service);
+	if (!(source && share_is_used_up(source, &queue, 1, alone)) &&
+	    !(site && share_is_used_up(site, &queue, SHAKEOFF_SITE_SHARE, alone)))
 		return 0;
 	service->share_ns = scratch->moment.now_ns;
 	return 1;
@@ -183,15 +221,31 @@ static __always_inline struct shakeoff_source *source_fresh(struct scratch *scra
 	return &scratch->source;
 }
 
+/* Whether one more of the site's sources may be remembered in this turn. Counted without a lock, so about. */
+static __always_inline _Bool site_remembers(struct shakeoff_source *site, __u64 now_ns)
+{
+	__u16 turn = now_ns / SHAKEOFF_SOURCE_KNOWN_NS;
+
+	if (site->window != turn) {
+		site->window = turn;
+		site->count = 0;
+	}
+	if (site->count >= SHAKEOFF_SITE_SOURCES)
+		return 0;
+	site->count++;
+	return 1;
+}
+
 /*
- * The source of the packet in scratch has proved its address; place: of the accept queue, that it got. A global function: see
- * scratch_get().
+ * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a place of the accept queue,
+ * `place`. A global function: see scratch_get().
  */
-__noinline int source_opened(__u32 service_id, __u64 place)
+__noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 site)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_source *known, *source, *its_site;
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1;
 	struct scratch *scratch = scratch_get();
-	struct shakeoff_source *known, *source;
 	struct shakeoff_source_key key;
 	struct queue_state queue;
 	__u64 now_ns;
@@ -199,17 +253,41 @@ __noinline int source_opened(__u32 service_id, __u64 place)
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->moment.now_ns;
-	queue_state_read(scratch, service, &queue);
 	source_key(&scratch->packet.flow, service_id, service, &key);
-	source_note_last(service, &key, now_ns);
+	if (opened && !site)
+		source_note_last(service, &key, now_ns);
+	if (site && !source_key_site(&scratch->packet.flow, service, &key))
+		return 0;
 	known = bpf_map_lookup_elem(&sources, &key);
 	source = known ? known : source_fresh(scratch);
 	source->known_ns = now_ns;
-	source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns, service->accept_burst,
-					1);
-	share_enter(source, place, queue.capacity);
-	if (!known)
+	if (opened) {
+		queue_state_read(scratch, service, &queue);
+		source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
+						service->accept_burst * limits, 1);
+		share_enter(source, place, queue.capacity);
+	}
+	if (known)
+		return 0;
+	its_site = site ? NULL : source_find_site(scratch, service_id, service);
+	if (!its_site || site_remembers(its_site, now_ns))
 		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);
+	return 0;
+}
+
+/*
+ * The source of the packet in scratch has opened a connection, or the kernel has for it; place: of the accept queue, that it got. A
+ * global function: see scratch_get().
+ */
+__noinline int source_proved(__u32 service_id, __u64 place, __u32 opened)
+{
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6)
+		source_enter(service_id, place, opened, 1);
+	source_enter(service_id, place, opened, 0);
 	return 0;
 }
 
@@ -219,14 +297,11 @@ __noinline int source_opened(__u32 service_id, __u64 place)
  */
 __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 {
-	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	struct scratch *scratch = scratch_get();
-	struct shakeoff_source *known, *source;
-	struct shakeoff_source_key key;
 	struct bpf_sock *sk;
 	_Bool established;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	sk = socket_look_up(ctx, &scratch->packet.flow);
 	if (!sk)
@@ -235,12 +310,7 @@ __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 	bpf_sk_release(sk);
 	if (!established)
 		return 0;
-	source_key(&scratch->packet.flow, service_id, service, &key);
-	known = bpf_map_lookup_elem(&sources, &key);
-	source = known ? known : source_fresh(scratch);
-	source->known_ns = scratch->moment.now_ns;
-	if (!known)
-		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);
+	source_proved(service_id, 0, 0);
 	return 1;
 }
 

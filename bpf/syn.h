@@ -124,7 +124,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
 		if (walk->service->guessed_ns)
-			asked_answered(walk, shakeoff_asked_hash(cookie >> 32, answer->bits));
+			asked_answered(walk->service_id, shakeoff_asked_hash(cookie >> 32, answer->bits));
 		reply->seq = (__u32)cookie;
 		reply->tsval = answer->tsval +
 			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
@@ -133,7 +133,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	}
 	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
 	if (walk->service->guessed_ns)
-		asked_answered(walk, cookie >> 32);
+		asked_answered(walk->service_id, cookie >> 32);
 	reply->seq = (__u32)cookie;
 	reply->tsval = reply->tsecr = 0;
 }
@@ -212,7 +212,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 		return SHAKEOFF_SYN_TTL;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
-	engage_count(walk->service, walk->scratch, walk->now_ns);
+	engage_count(walk);
 	queue_state_read(walk->scratch, walk->service, &queue);
 	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, walk, queue.free) : VERDICT_NONE;
 }
@@ -237,7 +237,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	if (ttl_is_low(packet, walk))
 		return SHAKEOFF_SYN_TTL;
-	engage_count(walk->service, walk->scratch, walk->now_ns);
+	engage_count(walk);
 	free = listener_free(recent, walk->service);
 	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, walk, free) : VERDICT_NONE;
 }

@@ -206,8 +206,24 @@ enum shakeoff_stray_kind {
 /* After so long, cookies that were sent before they were guessed at have come back, or are expected no more. */
 #define SHAKEOFF_GUESS_WARM_NS 2000000000ull
 
-/* IP fragments of TCP a second that pass to protected addresses. */
+/*
+ * IP fragments of TCP a second that pass to protected addresses. The kernel puts them together, and its memory for those that wait for
+ * the rest (net.ipv4.ipfrag_high_thresh, net.ipv6.ip6frag_high_thresh) bounds what a flood of less can do, as without us.
+ */
 #define SHAKEOFF_FRAGMENT_BUDGET_DEFAULT 10000u
+
+/* While more come than the budget: this part of it is a prefix's (/24, IPv6 /48). */
+#define SHAKEOFF_FRAGMENT_PREFIX 8u
+#define SHAKEOFF_FRAGMENT_CELL_BITS 10
+#define SHAKEOFF_FRAGMENT_CELLS (1u << SHAKEOFF_FRAGMENT_CELL_BITS)
+
+/* Of the prefixes that share it by a salted hash. */
+struct shakeoff_fragment_cell {
+	__u32 window; /* number of the window (SHAKEOFF_BUDGET_WINDOW_NS) */
+	__u32 wanted; /* fragments in it */
+	__u32 expected;
+	__u32 pad;
+};
 
 /* What a full accept queue does with SYNs and final ACKs: as tcp_abort_on_overflow 0 and 1. */
 enum shakeoff_overflow {
@@ -264,10 +280,10 @@ struct shakeoff_control {
 	struct shakeoff_key_state keys;
 	struct shakeoff_reply_budget replies;
 
-	__u32 fragment_budget; /* fragments a second */
-	__u32 fragment_window; /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
-	__u32 fragments;       /* likewise: let pass in it */
-	__u32 pad;
+	__u32 fragment_budget;    /* fragments a second */
+	__u32 fragment_window;    /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
+	__u32 fragments;          /* likewise: let pass in it */
+	__u32 fragments_expected; /* likewise: so many may come in it, as in those before */
 
 	__u64 tsval_secret
 		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
@@ -279,7 +295,10 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 pad2[14];
+	__u32 fragments_wanted;        /* written by the hook: so many came in the present window */
+	__u32 fragments_fair;          /* likewise: of these so many were within what their prefix may have in a flood */
+	__u32 fragments_fair_expected; /* likewise */
+	__u32 pad2[11];
 };
 _Static_assert(sizeof(struct shakeoff_control) == 320, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");

@@ -4,6 +4,11 @@
  * more may (source-limit), and how many places of the accept queue they hold. A source is a prefix: an address of IPv4, or
  * its /24; a /64 of IPv6, or its /48.
  *
+ * Sites. One holder of IPv6 addresses has a /48 to /56, and so 65536 to 256 sources (RFC 6177). So the /48 of each /64 is counted as
+ * well, with an entry of its own, and refuses what would be more than several of its sources may have together. It may be a
+ * provider's, with a /64 for each of many customers: it has 16 times the limits of one, and four times its share. And in one turn of
+ * ten minutes it makes 1024 sources known, a 64th of the table, so that no holder of a /48 can make the others be forgotten.
+ *
  * Places. Accept queues are first in, first out, and shakeoff_service.enqueued numbers every place that the hook gives away;
  * what lies before the queue's head, enqueued - waiting, has been accepted. So a source needs no list of its places, but a
  * histogram over the last ones: how many it got in each of 16 ranges of numbers, which together are longer than the queue.
@@ -55,6 +60,13 @@
 /* shakeoff_source_key.service: the id, and this for IPv6 */
 #define SHAKEOFF_SOURCE_IPV6 0x80000000u
 
+/* And this for the /48 of sources that are a /64. */
+#define SHAKEOFF_SOURCE_SITE 0x40000000u
+
+#define SHAKEOFF_SITE_LIMITS 16u    /* times the limits of one source */
+#define SHAKEOFF_SITE_SHARE 4u      /* places for each that is free: four fifths of a queue */
+#define SHAKEOFF_SITE_SOURCES 1024u /* are remembered of a site in each turn of SHAKEOFF_SOURCE_KNOWN_NS */
+
 struct shakeoff_source_key {
 	__u32 service;
 	__be32 prefix[2]; /* of the address; zero behind its length, and the second of IPv4 */
@@ -71,8 +83,8 @@ struct shakeoff_source {
 		[SHAKEOFF_PLACE_RANGES]; /* its places in the range; index: the range's number % SHAKEOFF_PLACE_RANGES */
 	__u8 shift;                      /* a range is 2^shift places long */
 	__u8 pad;
-	__u16 reply_window; /* the lowest bits of the number of a window of the reply budget (reply.h) */
-	__u32 replies;      /* that it was sent in it beyond its prefix's budget */
+	__u16 window; /* the lowest bits of a number: a window of the reply budget (reply.h), or a site's turn */
+	__u32 count; /* replies that the source was sent in it beyond its prefix's budget; sources that the site has made known */
 };
 _Static_assert(sizeof(struct shakeoff_source) == 64, "no hidden padding");
 

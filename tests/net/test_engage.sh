@@ -100,6 +100,29 @@ is "engage-rate = 20,000: 300 SYNs a second are peace" "$(shown "$SERVER4:7000" 
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 200000 --seconds 1 >/dev/null
 is "engage-rate = 20,000: 200,000 are a flood" "$(shown "$SERVER4:7000" state)" engaged
 
+# One burst engages it, and is over: 300 SYNs are 30 ms of half that rate. Small ones do not hold it: 140 at once, every second, are less
+# than a hundredth of it.
+daemon_stop
+config_daemon
+daemon_start
+held() { client python3 "$HERE/raw_held.py" 7000 "$family" "$@"; }
+for address in "$SERVER4" "$SERVER6"; do
+	family=6
+	[ "$address" != "$SERVER4" ] || family=4
+	name=$(service_at "$address" 7000)
+	soon shows "$name" state peace || bail "the services are not found"
+	before=$(shown "$name" engagements)
+	held 600 1 0
+	at_least "$name: a burst of 600 SYNs engages it" $(($(shown "$name" engagements) - before)) 1
+	check "$name: and it is at peace again within a second" within 1 shows "$name" state peace
+	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 7000 --rate 100000 --seconds 0.3 >/dev/null
+	check "$name: a third of a second of 100,000 keeps it for three" shows "$name" state engaged
+	began=$(date +%s%N)
+	held 140 6 1
+	check "$name: then 140 SYNs every second do not hold it" within 2 shows "$name" state peace
+	echo "# at peace $((($(date +%s%N) - began) / 1000000)) ms after the flood"
+done
+
 # A slow flood fills the listening socket's SYN queue.
 plain_start small 0.0.0.0 7102 line --backlog 64
 soon shows 0.0.0.0:7102 state peace || bail "the service is not found"

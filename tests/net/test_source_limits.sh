@@ -18,6 +18,7 @@ budgeted() { json seconds | awk '{ printf "%d\n", '"$BUDGET"' * ($1 + '"$1"') }'
 answered() { case $(shown "$1" state) in peace | engaged) ;; *) return 1 ;; esac; }
 
 lab_up
+ip -n "$LAB-server" route add 2001:db8:9::/48 dev s0
 config_daemon "reply-budget=$BUDGET"
 discovered engage=always
 daemon_start
@@ -42,6 +43,10 @@ for address in "$SERVER4" "$SERVER6"; do
 	result=$(asks "$address" 7000 --count 50 --request $'hello\n')
 	is "$address: meanwhile no client of another prefix fails" "$(json failed <<<"$result")" 0
 	flood_ends narrow "$flooding"
+
+	# In the name of one known client, while its neighbour, which is known as well, connects.
+	case $address in *:*) family=6 ;; *) family=4 ;; esac
+	tap client python3 "$HERE/raw_known.py" 7000 $family
 
 	before=$(counter syn_reply_budget)
 	result=$(flood "$address")

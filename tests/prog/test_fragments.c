@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -206,11 +207,115 @@ static void beyond_the_budget_fragments_are_dropped(void **state)
 	harness.control->fragment_budget = SECOND / SHAKEOFF_BUDGET_WINDOW_NS;
 	for (int i = 0; i < 20 && second != SHAKEOFF_FRAGMENT_BUDGET; i++) {
 		harness.control->fragment_window = 0;
+		harness.control->fragments_wanted = harness.control->fragments_expected = 0;
 		assert_verdict(&fragment, SHAKEOFF_FRAGMENT);
 		second = run_segment(&first6, NULL);
 	}
 	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
 	assert_verdict(&udp, SHAKEOFF_NOT_OURS);
+}
+
+/* A window of a flood that has just begun, and in which `most` may pass. */
+static uint32_t flood_begins(uint32_t most, uint32_t fair_expected)
+{
+	uint32_t window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	harness.control->replies.salt = (monotonic_ns() * 0x9e3779b97f4a7c15ull) | 1; /* other cells */
+	harness.control->fragment_budget = most * (SECOND / SHAKEOFF_BUDGET_WINDOW_NS);
+	harness.control->fragment_window = window;
+	harness.control->fragments = harness.control->fragments_wanted = harness.control->fragments_fair = 0;
+	harness.control->fragments_expected = 10 * most;
+	harness.control->fragments_fair_expected = fair_expected;
+	return window;
+}
+
+static bool passes(const struct segment *segment, uint16_t id)
+{
+	static struct frame frame;
+	enum shakeoff_verdict verdict;
+
+	frame_make(&frame, segment);
+	if (segment_is_ipv6(segment))
+		put32(frame.bytes + frame.l4 - 4, id);
+	else
+		put16(frame.bytes + frame.l3 + 4, id);
+	verdict = run_frame(&frame, NULL);
+	if (verdict != SHAKEOFF_FRAGMENT)
+		assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
+	return verdict == SHAKEOFF_FRAGMENT;
+}
+
+/*
+ * Twice as many as may pass, each packet of another prefix in two pieces: where the pieces had lots of their own, a quarter of the packets
+ * would come through.
+ */
+static void in_a_flood_all_of_a_packet_passes_or_nothing(void **state)
+{
+	char text[40];
+	struct segment first4 = { .from = text, .fragment = MF, .flags = ACK, DATA };
+	struct segment last4 = { .from = text, .fragment = 100, .flags = ACK };
+	struct segment first6 = { IN6(6, 0, 1), .flags = ACK, DATA }, last6 = { IN6(6, 100, 0), .flags = ACK };
+	uint32_t window, whole, parts;
+
+	(void)state;
+	first6.from = last6.from = text;
+	do {
+		window = flood_begins(200, 400);
+		whole = parts = 0;
+		for (uint16_t i = 0; i < 160; i++) {
+			bool first, last;
+
+			snprintf(text, sizeof(text), i % 2 ? "2001:db8:%x::7" : "203.0.%d.7", i + 1);
+			first = passes(i % 2 ? &first6 : &first4, i);
+			last = passes(i % 2 ? &last6 : &last4, i);
+			whole += first && last;
+			parts += first != last;
+		}
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(parts, 0);
+	/* Of 160 with a chance of 175 in 400: 70, and less than 40 once in a million times. */
+	assert_in_range(whole, 40, 100);
+}
+
+/* A flood in the name of one prefix takes an eighth, and leaves the rest to others. */
+static void in_a_flood_a_prefix_has_its_part(void **state)
+{
+	char text[40];
+	const struct segment flood = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
+	const struct segment other = { .from = text, .fragment = 100, .flags = ACK };
+	uint32_t window, flooded, others;
+
+	(void)state;
+	do {
+		window = flood_begins(80, 0);
+		flooded = others = 0;
+		for (uint16_t i = 0; i < 200; i++)
+			flooded += passes(&flood, i);
+		for (uint16_t i = 0; i < 10; i++) {
+			snprintf(text, sizeof(text), "203.0.%d.7", i + 1);
+			others += passes(&other, i);
+		}
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(flooded, 10);
+	/* One of them may share the flooded cell. */
+	assert_in_range(others, 9, 10);
+}
+
+/* An honest prefix that sends much, all alone. */
+static void without_a_flood_a_prefix_has_the_whole_budget(void **state)
+{
+	const struct segment much = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
+	uint32_t window, passed;
+
+	(void)state;
+	do {
+		window = flood_begins(80, 0);
+		harness.control->fragments_expected = 80;
+		passed = 0;
+		for (uint16_t i = 0; i < 80; i++)
+			passed += passes(&much, i);
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(passed, 80);
 }
 
 static void a_window_that_another_cpu_has_begun_goes_on(void **state)
@@ -281,6 +386,9 @@ int main(void)
 		TEST(so_it_does_for_the_address_of_a_vlan_device),
 		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
 		TEST(beyond_the_budget_fragments_are_dropped),
+		TEST(in_a_flood_all_of_a_packet_passes_or_nothing),
+		TEST(in_a_flood_a_prefix_has_its_part),
+		TEST(without_a_flood_a_prefix_has_the_whole_budget),
 		TEST(a_window_that_another_cpu_has_begun_goes_on),
 		TEST(of_the_smallest_budget_one_passes),
 		TEST(a_fragment_header_on_a_whole_packet_changes_nothing),

@@ -516,6 +516,51 @@ static void no_ipv6_source_holds_more_places_than_are_free(void **state)
 	assert_syn("2001:db8:7:1::8", SHAKEOFF_SYN_SHARE_DROP);
 }
 
+/* The i-th /64 of a /48. */
+static const char *of_a_site(int i)
+{
+	static char text[40];
+
+	snprintf(text, sizeof(text), "2001:db8:7:%x::7", i);
+	return text;
+}
+
+/* How many connections of as many /64 of one /48 open, before one of them is refused like this. */
+static int site_takes(enum shakeoff_verdict refusal)
+{
+	for (int got = 0;; got++) {
+		enum shakeoff_verdict verdict;
+
+		others_come();
+		verdict = opens(of_a_site(got));
+		if (verdict == SHAKEOFF_ACK_VALID)
+			continue;
+		assert_string_equal(verdict_name(verdict), verdict_name(refusal));
+		return got;
+	}
+}
+
+/* Four for each that is free. */
+static void no_site_holds_more_than_four_fifths(void **state)
+{
+	(void)state;
+	shared_queue();
+	assert_int_equal(site_takes(SHAKEOFF_ACK_SHARE_DROP), 26);
+	assert_syn("2001:db8:7:ffff::7", SHAKEOFF_SYN_SHARE_DROP);
+	assert_opens("2001:db8:8:1::7", SHAKEOFF_ACK_VALID);
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+}
+
+/* A proxy in front of everybody with many addresses, say. */
+static void a_site_whose_only_source_is_alone_leaves_an_eighth(void **state)
+{
+	(void)state;
+	shared_queue();
+	for (int i = 0; i < CAPACITY - CAPACITY / 8; i++)
+		assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_VALID);
+	assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_SHARE_DROP);
+}
+
 static void a_source_with_its_share_gets_no_cookie(void **state)
 {
 	(void)state;
@@ -753,11 +798,74 @@ static void the_limit_holds_for_listening_sockets(void **state)
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 3);
 }
 
+static void a_site_opens_as_many_connections_as_sixteen_sources(void **state)
+{
+	(void)state;
+	harness.service->capacity = 1000;
+	accept_limit(4000000000u, 2); /* one more of the site every 250 ms */
+	assert_in_range(site_takes(SHAKEOFF_ACK_SOURCE_LIMIT), 2 * SHAKEOFF_SITE_LIMITS, 2 * SHAKEOFF_SITE_LIMITS + 2);
+	assert_opens("2001:db8:8:1::7", SHAKEOFF_ACK_VALID);
+}
+
+static bool is_remembered(const char *from)
+{
+	struct shakeoff_source_key key = { .service = SERVICE | SHAKEOFF_SOURCE_IPV6 };
+	struct shakeoff_source source;
+	struct in6_addr address;
+
+	assert_int_equal(inet_pton(AF_INET6, from, &address), 1);
+	memcpy(key.prefix, &address, sizeof(key.prefix));
+	return !bpf_map_lookup_elem(harness.sources, &key, &source);
+}
+
+/* A holder of a /48 has as many sources as the table has room for. */
+static void a_site_makes_only_some_of_its_sources_known(void **state)
+{
+	struct shakeoff_source_key site = { .service = SERVICE | SHAKEOFF_SOURCE_IPV6 | SHAKEOFF_SOURCE_SITE };
+	struct in6_addr address;
+	struct shakeoff_source source;
+
+	(void)state;
+	assert_opens(of_a_site(1), SHAKEOFF_ACK_VALID);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8:7::", &address), 1);
+	memcpy(site.prefix, &address, sizeof(site.prefix));
+	assert_int_equal(bpf_map_lookup_elem(harness.sources, &site, &source), 0);
+	assert_int_equal(source.count, 1);
+	source.count = SHAKEOFF_SITE_SOURCES - 1;
+	assert_int_equal(bpf_map_update_elem(harness.sources, &site, &source, BPF_ANY), 0);
+	for (int i = 2; i < 5; i++)
+		assert_opens(of_a_site(i), SHAKEOFF_ACK_VALID);
+	assert_true(is_remembered(of_a_site(1)) && is_remembered(of_a_site(2)));
+	assert_false(is_remembered(of_a_site(3)) || is_remembered(of_a_site(4)));
+	assert_opens("2001:db8:8:1::7", SHAKEOFF_ACK_VALID);
+	assert_true(is_remembered("2001:db8:8:1::7"));
+
+	/* In the next turn it may again. */
+	assert_int_equal(bpf_map_lookup_elem(harness.sources, &site, &source), 0);
+	source.window--;
+	assert_int_equal(bpf_map_update_elem(harness.sources, &site, &source, BPF_ANY), 0);
+	assert_opens(of_a_site(3), SHAKEOFF_ACK_VALID);
+	assert_true(is_remembered(of_a_site(3)));
+}
+
 static void syn_limit(uint32_t hot, uint32_t burst)
 {
 	harness.service->syn_interval_ns = SECOND;
 	harness.service->syn_burst = burst;
 	harness.service->syn_hot = hot;
+}
+
+static void a_site_sends_as_many_syns_as_sixteen_sources(void **state)
+{
+	int answered = 0;
+
+	(void)state;
+	syn_limit(1, 1);
+	for (__u32 i = 0; i < 2 * SHAKEOFF_SITE_LIMITS; i++)
+		answered += syns_that(of_a_site(i), 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT);
+	/* One more every 62 ms; and what is learnt of a site at its first hot SYN counts from then on. */
+	assert_in_range(answered, SHAKEOFF_SITE_LIMITS, SHAKEOFF_SITE_LIMITS + 3);
+	assert_syn("2001:db8:8:1::7", SHAKEOFF_SYNACK_SENT);
 }
 
 static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
@@ -960,6 +1068,8 @@ int main(void)
 		TEST(a_source_that_is_alone_leaves_an_eighth),
 		TEST(two_sources_are_not_alone),
 		TEST(no_ipv6_source_holds_more_places_than_are_free),
+		TEST(no_site_holds_more_than_four_fifths),
+		TEST(a_site_whose_only_source_is_alone_leaves_an_eighth),
 		TEST(a_source_with_its_share_gets_no_cookie),
 		TEST(with_overflow_reset_it_is_refused),
 		TEST(syns_are_not_asked_when_no_source_holds_its_share),
@@ -979,6 +1089,9 @@ int main(void)
 		TEST(the_limits_skip_an_allowed_source),
 		TEST(what_an_allowed_source_has_opened_is_not_held_against_it_later),
 		TEST(the_limit_holds_for_listening_sockets),
+		TEST(a_site_opens_as_many_connections_as_sixteen_sources),
+		TEST(a_site_makes_only_some_of_its_sources_known),
+		TEST(a_site_sends_as_many_syns_as_sixteen_sources),
 		TEST(a_source_is_answered_as_many_syns_as_its_limit_says),
 		TEST(a_source_that_floods_is_answered_no_more_than_its_limit),
 		TEST(the_limit_of_syns_holds_in_peace),

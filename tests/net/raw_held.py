@@ -1,0 +1,22 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Bursts of SYNs that are to hold a service in flood mode; called by test_engage.sh.
+
+raw_held.py PORT 4|6 SYNS BURSTS PAUSE: so many SYNs back to back, so many times, with pauses of so many seconds.
+"""
+import sys
+import time
+
+from rawtcp import Client, Wire
+
+port, family, syns, bursts, pause = *map(int, sys.argv[1:5]), float(sys.argv[5])
+wire = Wire()
+client = Client(wire, port, family)
+frame = bytes(client.frame("S", seq=client.isn, ack=0, options=client.options))
+for burst in range(bursts):
+    if burst:
+        time.sleep(pause)
+    begin = time.monotonic()
+    for _ in range(syns):
+        wire.socket.send(frame)
+    print(f"# {syns} SYNs in {(time.monotonic() - begin) * 1000:.1f} ms")
