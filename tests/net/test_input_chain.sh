@@ -94,13 +94,35 @@ alike "the usual rules of connection tracking" "$RAW" "served 1"
 server nft delete table inet guard
 
 # -------------------------------------------------------------------------------------------------------------- routes
-alike "a source whose way back is the interface" $FOREIGN4 "served 1"
 ip -n "$LAB-server" link add other type veth peer name another && ip -n "$LAB-server" link set other up && ip -n "$LAB-server" link set another up
 server sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.s0.rp_filter=1
 ip -n "$LAB-server" route replace 198.51.100.0/24 dev other
 alike "rp_filter, and the way back is another" $FOREIGN4 "refused 1"
 alike "rp_filter, and it is this one" "$RAW4" "served 1"
 alike "a martian source" 127.0.0.7 "refused 1"
+
+# --------------------------------------------------------------------------------------------------------------- IPsec
+if server ip xfrm policy list >/dev/null 2>&1; then
+	ip -n "$LAB-server" route replace 198.51.100.0/24 dev s0
+	# policies add|delete: of some sources alone, in front of both ports
+	policies() {
+		local port
+		for port in 7000 7001; do
+			server ip xfrm policy "$1" dir in src 198.51.100.0/24 dst "$SERVER4" proto tcp dport $port "${@:2}"
+			server ip xfrm policy "$1" dir in src 2001:db8:51::/64 dst "$SERVER6" proto tcp dport $port "${@:2}"
+		done
+	}
+	policies add tmpl proto esp mode transport
+	left_alone() { [ "$(came 7000 "$FOREIGN")" = "silent 1/silent 1" ]; }
+	check "IPsec: places that it is required for are left to the kernel" within 5 left_alone
+	sent=$(counter synack_sent)
+	is "IPsec: plain segments, by the kernel, by the queue handoff" "$(came 7001,7000 "$FOREIGN")" "silent 1/silent 1/silent 1/silent 1"
+	alike "IPsec: of sources that it is not for" "$RAW" "served 1"
+	is "IPsec: all by the kernel's own handshake" "$(counter synack_sent)" "$sent"
+	policies delete
+	answers() { came 7000 "$RAW4" && [ "$(counter synack_sent)" -gt "$sent" ]; }
+	check "IPsec: without the policies the hook answers again" within 5 answers
+fi
 
 # ---------------------------------------------------------------------------------------------------------- IP_MINTTL
 config_pair near 7002
