@@ -142,7 +142,7 @@ enum shakeoff_engage {
 	X(LEFT_NOT, "", "it is not")                                                                                   \
 	X(LEFT_MPTCP, "mptcp", "an MPTCP socket: the kernel cannot complete handshakes of others for it")              \
 	X(LEFT_TCP_AUTH, "tcp_auth", "a socket with TCP-MD5 or TCP-AO keys")                                           \
-	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules or NAT")      \
+	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules, NAT or IPsec")      \
 	X(LEFT_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
 	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
 	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Connections in the name of any address, whatever it is to the server's firewall and routes:
 
-raw_input.py PORT FAMILY SOURCE [COUNT [TTL [FILE]]]
+raw_input.py PORT[,PORT...] SOURCE[,SOURCE...] [COUNT [TTL [FILE]]]
 
 Each: SYN, ACK and two segments of data back to back, and all three once more after a while, if nothing comes back; with FILE: not before
-FILE is there. Prints what came of them: "served N", where a server said something, "answered N", where there was a SYN-ACK alone,
-"silent N".
+FILE is there. Prints what came of them, port by port and source by source: "served N", where a server said something, "answered N",
+where there was a SYN-ACK alone, "silent N".
 """
 import os
 import sys
@@ -51,12 +51,15 @@ def attempt(port, family, source, ttl, patience, file):
 
 
 def main():
-    port, family, source = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    count = int(sys.argv[4]) if len(sys.argv) > 4 else 1
-    ttl = int(sys.argv[5]) if len(sys.argv) > 5 else 0
-    file = sys.argv[6] if len(sys.argv) > 6 else None
-    results = [attempt(port, family, source, ttl, 0.3 if count == 1 else 0.11, file) for _ in range(count)]
-    print(", ".join(f"{what} {results.count(what)}" for what in sorted(set(results))))
+    ports, sources = [int(port) for port in sys.argv[1].split(",")], sys.argv[2].split(",")
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    ttl = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    file = sys.argv[5] if len(sys.argv) > 5 else None
+    for port in ports:
+        for source in sources:
+            family, patience = 6 if ":" in source else 4, 0.3 if count == 1 else 0.11
+            results = [attempt(port, family, source, ttl, patience, file) for _ in range(count)]
+            print(", ".join(f"{what} {results.count(what)}" for what in sorted(set(results))))
 
 
 if __name__ == "__main__":

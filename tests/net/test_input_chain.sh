@@ -10,6 +10,7 @@ if ! grep -qw bpf_nf_link_attach /proc/kallsyms; then
 fi
 
 FOREIGN4=198.51.100.7 FOREIGN6=2001:db8:51::7 # behind c0, as far as routes say
+FOREIGN=$FOREIGN4,$FOREIGN6 RAW=$RAW4,$RAW6
 lab_up
 ip -n "$LAB-server" route add 198.51.100.0/24 dev s0
 ip -n "$LAB-server" -6 route add 2001:db8:51::/64 dev s0
@@ -23,16 +24,15 @@ plain_start kernel4 "$SERVER4" 7001 line
 plain_start kernel6 "$SERVER6" 7001 line
 check "the services are served" soon shows queue6 served True
 
-foreign() { if [ "$1" = 4 ]; then echo $FOREIGN4; else echo $FOREIGN6; fi; }
-raw() { if [ "$1" = 4 ]; then echo "$RAW4"; else echo "$RAW6"; fi; }
-# came PORT FAMILY SOURCE [COUNT [TTL]]
-came() { client timeout 60 python3 "$HERE/raw_input.py" "$@"; }
-# served_or_not: a SYN-ACK alone counts as nothing: behind it there is no connection
-served_or_not() { sed 's/answered\|silent/refused/'; }
-# alike WHAT FAMILY SOURCE WANT [TTL]: so it fares on the kernel's port, and so on ours
+# came PORT[,PORT...] SOURCE[,SOURCE...] [COUNT [TTL]]: in one line; "served N", "answered N" or "silent N" for each
+came() { client timeout 60 python3 "$HERE/raw_input.py" "$@" | paste -sd/; }
+# A SYN-ACK alone counts as nothing: behind it there is no connection.
+served_or_not() { sed 's/answered\|silent/refused/g'; }
+# alike WHAT SOURCE[,SOURCE] WANT: so it fares on the kernel's port, and so on ours; in both families, if there are two sources
 alike() {
-	is "$1, IPv$2: the kernel" "$(came 7001 "$2" "$3" 1 "${5:-0}" | served_or_not)" "$4"
-	is "$1, IPv$2: the queue handoff" "$(came 7000 "$2" "$3" 1 "${5:-0}" | served_or_not)" "$4"
+	local want=$3
+	case $2 in *,*) want=$3/$3 ;; esac
+	is "$1: by the kernel, by the queue handoff" "$(came 7001,7000 "$2" | served_or_not)" "$want/$want"
 }
 
 # ------------------------------------------------------------------------------------------------------------ the firewall
@@ -61,15 +61,14 @@ rules() {
 packets() { server nft -j list counter inet guard "$1" | json nftables.1.counter.packets; }
 
 rules ""
-for family in 4 6; do
-	alike "a source that the input chain drops" $family "$(foreign $family)" "refused 1"
-	alike "one that it accepts" $family "$(raw $family)" "served 1"
-done
+alike "a source that the input chain drops" $FOREIGN "refused 1"
+at_least "its ACKs and data passed the hook" "$(($(counter ack_to_input) + $(counter segment_to_input)))" 6
+is "and neither came to the daemon" "$(counter ack_valid)/$(counter segment_held)/$(counter established)" 0/0/0
+alike "one that it accepts" "$RAW" "served 1"
 at_least "the chain saw what it dropped" "$(packets foreign)" 4
 at_least "first data come in by the interface" "$(packets by_interface)" 10
 is "and nothing by lo" "$(packets by_loopback)" 0
-is "what was refused reached no server" "$(cat "$TMP"/queue?.log "$TMP"/kernel?.log | grep -c "$FOREIGN4\|$FOREIGN6")" 0
-is "20 of them, beyond the backlog, get nothing" "$(came 7000 4 $FOREIGN4 10 | served_or_not)/$(came 7000 6 $FOREIGN6 10 | served_or_not)" \
+is "20 of them, beyond the backlog, get nothing" "$(came 7000 $FOREIGN 10 | served_or_not)" \
 	"refused 10/refused 10"
 is "and hold no place in the accept queue" "$(server "$BUILD/shakeoff" queues --json | python3 -c '
 import json, sys
@@ -81,7 +80,7 @@ done
 
 # An ACK that was refused is not a duplicate for ever: the chain opens between the first and the second.
 before=$(packets foreign)
-spawn client late python3 "$HERE/raw_input.py" 7000 4 $FOREIGN4 1 0 "$TMP/open"
+spawn client late python3 "$HERE/raw_input.py" 7000 $FOREIGN4 1 0 "$TMP/open"
 late=$PID
 refused_more() { [ "$(packets foreign)" -ge $((before + 3)) ]; }
 soon refused_more || bail "its first ACK and data did not come to the chain"
@@ -89,22 +88,41 @@ rules "ip saddr 198.51.100.0/24 accept; ip6 saddr 2001:db8:51::/64 accept"
 touch "$TMP/open"
 wait "$late"
 is "an ACK that was refused opens its connection later, once it is not" "$(cat "$TMP/late.log")" "served 1"
-for family in 4 6; do
-	alike "once the chain accepts it" $family "$(foreign $family)" "served 1"
-done
+alike "once the chain accepts it" $FOREIGN "served 1"
 rules "meta mark 0 ct state new,established accept"
-alike "the usual rules of connection tracking" 4 "$RAW4" "served 1"
-alike "the usual rules of connection tracking" 6 "$RAW6" "served 1"
+alike "the usual rules of connection tracking" "$RAW" "served 1"
 server nft delete table inet guard
 
 # -------------------------------------------------------------------------------------------------------------- routes
-alike "a source whose way back is the interface" 4 $FOREIGN4 "served 1"
 ip -n "$LAB-server" link add other type veth peer name another && ip -n "$LAB-server" link set other up && ip -n "$LAB-server" link set another up
 server sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.s0.rp_filter=1
 ip -n "$LAB-server" route replace 198.51.100.0/24 dev other
-alike "rp_filter, and the way back is another" 4 $FOREIGN4 "refused 1"
-alike "rp_filter, and it is this one" 4 "$RAW4" "served 1"
-alike "a martian source" 4 127.0.0.7 "refused 1"
+alike "rp_filter, and the way back is another" $FOREIGN4 "refused 1"
+alike "rp_filter, and it is this one" "$RAW4" "served 1"
+alike "a martian source" 127.0.0.7 "refused 1"
+
+# --------------------------------------------------------------------------------------------------------------- IPsec
+if server ip xfrm policy list >/dev/null 2>&1; then
+	ip -n "$LAB-server" route replace 198.51.100.0/24 dev s0
+	# policies add|delete: of some sources alone, in front of both ports
+	policies() {
+		local port
+		for port in 7000 7001; do
+			server ip xfrm policy "$1" dir in src 198.51.100.0/24 dst "$SERVER4" proto tcp dport $port "${@:2}"
+			server ip xfrm policy "$1" dir in src 2001:db8:51::/64 dst "$SERVER6" proto tcp dport $port "${@:2}"
+		done
+	}
+	policies add tmpl proto esp mode transport
+	left_alone() { [ "$(came 7000 "$FOREIGN")" = "silent 1/silent 1" ]; }
+	check "IPsec: places that it is required for are left to the kernel" within 5 left_alone
+	sent=$(counter synack_sent)
+	is "IPsec: plain segments, by the kernel, by the queue handoff" "$(came 7001,7000 "$FOREIGN")" "silent 1/silent 1/silent 1/silent 1"
+	alike "IPsec: of sources that it is not for" "$RAW" "served 1"
+	is "IPsec: all by the kernel's own handshake" "$(counter synack_sent)" "$sent"
+	policies delete
+	answers() { came 7000 "$RAW4" && [ "$(counter synack_sent)" -gt "$sent" ]; }
+	check "IPsec: without the policies the hook answers again" within 5 answers
+fi
 
 # ---------------------------------------------------------------------------------------------------------- IP_MINTTL
 config_pair near 7002
@@ -120,14 +138,13 @@ for family in 4 6; do
 	done
 done
 check "IP_MINTTL: the services are served" soon shows near6 served True
-for family in 4 6; do
-	for port in 7004 7002 7003; do
-		! [ $port = 7003 ] || kernel_admits || continue
-		! [ $port = 7003 ] || soon shows near_listener$family served True
-		is "IP_MINTTL, IPv$family, $port: from too far away" "$(came $port $family "$(raw $family)" 1 64)" "silent 1"
-		is "IP_MINTTL, IPv$family, $port: from near" "$(came $port $family "$(raw $family)" 1 255)" "served 1"
-	done
-done
+ports=7004,7002 far="silent 1/silent 1/silent 1/silent 1" close="served 1/served 1/served 1/served 1"
+if kernel_admits; then
+	check "IP_MINTTL: a listening socket is found" soon shows near_listener6 served True
+	ports=$ports,7003 far="$far/silent 1/silent 1" close="$close/served 1/served 1"
+fi
+is "IP_MINTTL: from too far away, by the kernel and by each handoff" "$(came $ports "$RAW" 1 64)" "$far"
+is "IP_MINTTL: from near" "$(came $ports "$RAW" 1 255)" "$close"
 
 daemon_stop
 is "a stopped daemon leaves no program behind" "$(find "/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")" 2>/dev/null)" ""

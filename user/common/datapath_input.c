@@ -36,22 +36,29 @@
 static uint32_t mark; /* what the program at lo knows its frames by; 0: it is not attached */
 static int returner = -1;
 
-static bool kernel_has(const char *function)
+/* What this kernel has, read once: that takes milliseconds. */
+static const struct features {
+	bool input, tcx;
+} * features(void)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+	static struct features known;
+	static bool read;
+	struct btf *btf;
 
+	if (read)
+		return &known;
+	read = true;
+	btf = btf__load_vmlinux_btf();
+	known.input = btf && btf__find_by_name_kind(btf, "bpf_nf_link_attach", BTF_KIND_FUNC) > 0 &&
+		      btf__find_by_name_kind(btf, "bpf_dynptr_from_skb", BTF_KIND_FUNC) > 0;
+	known.tcx = btf && btf__find_by_name_kind(btf, "tcx_link_attach", BTF_KIND_FUNC) > 0;
 	btf__free(btf);
-	return has;
+	return &known;
 }
 
 bool datapath_can_input(void)
 {
-	static enum { UNKNOWN, CAN, CANNOT } answer;
-
-	if (answer == UNKNOWN)
-		answer = kernel_has("bpf_nf_link_attach") && kernel_has("bpf_dynptr_from_skb") ? CAN : CANNOT;
-	return answer == CAN;
+	return features()->input;
 }
 
 uint32_t datapath_return_mark(void)
@@ -137,7 +144,7 @@ static void returner_attach(const struct input *object, uint32_t value)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_FIRST);
 
-	if (returner >= 0 || !kernel_has("tcx_link_attach"))
+	if (returner >= 0 || !features()->tcx)
 		return;
 	returner = bpf_link_create(bpf_program__fd(object->progs.shakeoff_return), (int)if_nametoindex("lo"),
 				   TCX_EGRESS, &options);

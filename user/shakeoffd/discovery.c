@@ -96,6 +96,12 @@ int discovery_addresses_changed(struct discovery *discovery)
 	return 0;
 }
 
+void discovery_policies_changed(struct discovery *discovery)
+{
+	mark_all(discovery);
+	discovery->tests_changed = true;
+}
+
 void discovery_servers_changed(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->config->service_count; i++)
@@ -428,9 +434,16 @@ static int request_tests(struct discovery *discovery)
 	return error;
 }
 
+/* Whether IPsec policies want protected packets there. */
+static bool is_secured(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
+{
+	return discovery->xfrm && xfrm_requires(discovery->xfrm, address, port);
+}
+
 static bool is_refused(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
 {
-	return selftest_result(discovery->selftest, address, port) == SELFTEST_NOT_REACHED;
+	return selftest_result(discovery->selftest, address, port) == SELFTEST_NOT_REACHED ||
+	       is_secured(discovery, address, port);
 }
 
 static bool is_unfollowed(const struct discovery *discovery, const struct in6_addr *address)
@@ -556,7 +569,8 @@ static bool covered(struct discovery *discovery, const struct place *place, uint
 		.service = delivery->service,
 		.keep_only = coverage == DELIVERY_KEPT,
 	};
-	return coverage != DELIVERY_UNCOVERED;
+	/* What is left to the kernel its servers' own listening sockets get. */
+	return coverage != DELIVERY_UNCOVERED && !is_secured(discovery, &place->address, port);
 }
 
 /* The service of a place with the listener handoff; NULL: there is none. */

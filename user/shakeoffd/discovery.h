@@ -22,6 +22,7 @@
 #include <shakeoffd/places.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/upper_addresses.h>
+#include <shakeoffd/xfrm.h>
 
 struct discovery_port;
 
@@ -36,8 +37,9 @@ struct discovery {
 	size_t delivery_count;
 	struct addresses *addresses;
 	const struct interfaces *interfaces;
-	struct selftest *selftest; /* what is new is tested before it is published; NULL: it is not */
-	bool follows;              /* there may be services with the listener handoff */
+	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
+	const struct xfrm_policies *xfrm; /* NULL: none are followed */
+	bool follows;                     /* there may be services with the listener handoff */
 
 	struct left_host host;
 	struct listeners listeners;
@@ -82,6 +84,7 @@ void discovery_close(struct discovery *discovery);
 /* Something has changed; discovery_update() is to follow. */
 int discovery_addresses_changed(struct discovery *discovery);
 int discovery_devices_changed(struct discovery *discovery);
+void discovery_policies_changed(struct discovery *discovery); /* of IPsec */
 void discovery_servers_changed(struct discovery *discovery);
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
 

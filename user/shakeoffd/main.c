@@ -40,6 +40,7 @@
 #include <shakeoffd/socket_filter.h>
 #include <shakeoffd/sysctls.h>
 #include <shakeoffd/worker.h>
+#include <shakeoffd/xfrm.h>
 
 #define TICK_NS (100 * NS_PER_MS)
 /* Programs come to interfaces without a message, and what else decides what the kernel offers changes without one. */
@@ -77,6 +78,7 @@ struct daemon {
 	struct services services;
 	struct addresses addresses;
 	struct selftest *selftest;
+	struct xfrm_policies xfrm;
 	struct discovery discovery;
 	struct event_loop *loop;
 	struct event_loop **worker_loops;
@@ -328,6 +330,8 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && read_devices(daemon, now))
 		interfaces_profile(&daemon->interfaces);
 	follow_routes(daemon, now);
+	if (xfrm_follow(&daemon->xfrm))
+		discovery_policies_changed(&daemon->discovery);
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
@@ -635,6 +639,10 @@ static int open_discovery(struct daemon *daemon)
 	int error = discovery_open(&daemon->discovery, &daemon->config, daemon->deliveries, daemon->delivery_count,
 				   &daemon->slots, &daemon->addresses, &daemon->interfaces, &host);
 
+	if (!error) {
+		error = say("the policies of IPsec could not be read", xfrm_open(&daemon->xfrm));
+		daemon->discovery.xfrm = &daemon->xfrm;
+	}
 	if (!error && !host.can_admit && daemon->discovery.follows)
 		log_info("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_KERNEL));
 	else if (!error && !host.syncookies && daemon->discovery.follows)
@@ -895,6 +903,7 @@ static void release(struct daemon *daemon)
 	selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
 	discovery_close(&daemon->discovery);
+	xfrm_close(&daemon->xfrm);
 	addresses_close(&daemon->addresses);
 	services_close(&daemon->services);
 	slots_close(&daemon->slots);
@@ -929,7 +938,7 @@ static void say_ready(struct daemon *daemon)
 int main(int argc, char **argv)
 {
 	struct options options = { .run_dir = SHAKEOFF_RUN_DIR_DEFAULT };
-	struct daemon daemon = { .run_dir.lock_fd = -1 };
+	struct daemon daemon = { .run_dir.lock_fd = -1, .xfrm.notices = -1 };
 	int error;
 
 	log_open("shakeoffd", 0);
