@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the XDP program tells the tc program of a validated ACK, in front of the frame (XDP metadata). Nothing of it comes
- * from the wire; the magic number keeps it apart from metadata of other programs.
+ * from the wire; the magic number keeps it apart from metadata of other programs and drivers.
  */
 #ifndef SHAKEOFF_BPF_ADMISSION_H
 #define SHAKEOFF_BPF_ADMISSION_H
 
+/* With shakeoff_control.admission, which nobody else knows, it makes the magic number. */
 #define ADMISSION_MAGIC 0x5ac0ff03u
 
 /*
@@ -13,6 +14,11 @@
  * is, and waits for it. Also the mark of one that has waited, in __sk_buff.cb.
  */
 #define ADMISSION_WAITS 0x5ac0ff83u
+
+static __always_inline __u32 admission_magic(const struct shakeoff_control *control, __u32 constant)
+{
+	return constant ^ control->admission;
+}
 
 #define ADMISSION_SACK 0x1
 #define ADMISSION_TIMESTAMPS 0x2
@@ -31,13 +37,13 @@ struct admission {
 };
 
 /* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
-static __always_inline void admission_fill(struct admission *admission, __u32 service,
-					   const struct shakeoff_interface *profile, const struct opening *opening,
-					   __u8 rcv_wscale, const struct tcpopt *opt)
+static __always_inline void admission_fill(struct admission *admission, const struct shakeoff_control *control,
+					   __u32 service, const struct shakeoff_interface *profile,
+					   const struct opening *opening, __u8 rcv_wscale, const struct tcpopt *opt)
 {
 	const struct cookie_options *options = &opening->options;
 
-	admission->magic = ADMISSION_MAGIC;
+	admission->magic = admission_magic(control, ADMISSION_MAGIC);
 	admission->service = service;
 	admission->tsval = opt->tsval;
 	admission->ts_base = opening->ts_base;

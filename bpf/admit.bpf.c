@@ -66,17 +66,18 @@ enum told {
 	TOLD_WAIT,  /* a segment that may be here before its connection */
 };
 
-static __always_inline enum told admission_read(struct __sk_buff *skb, struct admission *admission)
+static __always_inline enum told admission_read(struct __sk_buff *skb, const struct shakeoff_control *control,
+						struct admission *admission)
 {
 	const struct admission *metadata = (void *)(long)skb->data_meta;
 
-	if (skb->cb[0] == ADMISSION_WAITS)
+	if (skb->cb[0] == admission_magic(control, ADMISSION_WAITS))
 		return TOLD_WAIT;
 	if ((void *)(&metadata->magic + 1) > FRAME_START(skb))
 		return TOLD_NOTHING;
-	if (metadata->magic == ADMISSION_WAITS)
+	if (metadata->magic == admission_magic(control, ADMISSION_WAITS))
 		return TOLD_WAIT;
-	if (metadata->magic != ADMISSION_MAGIC || (void *)(metadata + 1) > FRAME_START(skb))
+	if (metadata->magic != admission_magic(control, ADMISSION_MAGIC) || (void *)(metadata + 1) > FRAME_START(skb))
 		return TOLD_NOTHING;
 	*admission = *metadata;
 	return TOLD_ADMIT;
@@ -116,8 +117,8 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_judge(packet, walk, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	admission_fill(admission, walk->service_id, &scratch->recent.profile, &scratch->opening, SHAKEOFF_NO_WSCALE,
-		       &scratch->opt);
+	admission_fill(admission, walk->control, walk->service_id, &scratch->recent.profile, &scratch->opening,
+		       SHAKEOFF_NO_WSCALE, &scratch->opt);
 	return 1;
 }
 
@@ -217,7 +218,7 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct walk
 	/* Signed: the entry may be younger than our clock. */
 	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS || !wait_may_go_on(walk->scratch))
 		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
-	skb->cb[0] = ADMISSION_WAITS;
+	skb->cb[0] = admission_magic(walk->control, ADMISSION_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
 }
 
@@ -252,7 +253,8 @@ static __always_inline _Bool admission_claim(struct shakeoff_validated *entry)
  * An ACK on its way to the netfilter program (input.bpf.c): the first of the connection ends what connection tracking remembers of the
  * last one. When it has arrived the hint has served, and what follows is spared the look-up.
  */
-static __always_inline void input_forget(struct __sk_buff *skb, const struct walk *walk, struct shakeoff_validated *entry)
+static __always_inline void input_forget(struct __sk_buff *skb, const struct walk *walk,
+					 struct shakeoff_validated *entry)
 {
 	const struct cookie_flow *flow = &walk->scratch->packet.flow;
 
@@ -281,7 +283,10 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
 	packet = &walk.scratch->packet;
-	told = admission_read(skb, &admission);
+	told = admission_read(skb, walk.control, &admission);
+	/* For another host (promiscuous mode, a flooding switch): the hook lets it pass untold, and the stack drops it. */
+	if (told == TOLD_NOTHING && skb->pkt_type != PACKET_HOST)
+		return TCX_NEXT;
 	if (told == TOLD_NOTHING && bpf_jiffies64() - walk.control->claimed_tick > ON_THEIR_WAY_TICKS)
 		return TCX_NEXT;
 	if (!headers_read(skb, packet))

@@ -19,20 +19,22 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct wal
 	admission = (void *)(long)ctx->data_meta;
 	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
-	admission_fill(admission, walk->service_id, profile, opening, rcv_wscale, &walk->scratch->opt);
+	admission_fill(admission, walk->control, walk->service_id, profile, opening, rcv_wscale, &walk->scratch->opt);
 }
 
 /* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see ADMISSION_WAITS. */
 static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 {
-	__u32 *mark;
+	const struct shakeoff_control *control;
+	__u32 *mark, zero = 0;
 
-	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!control || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
 		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
 	asm volatile("" : "+r"(ctx));          /* as in reply_build() */
 	mark = (void *)(long)ctx->data_meta;
 	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
-		*mark = ADMISSION_WAITS;
+		*mark = admission_magic(control, ADMISSION_WAITS);
 	return SHAKEOFF_SEGMENT_EARLY;
 }
 

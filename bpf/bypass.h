@@ -7,11 +7,10 @@
 #ifndef SHAKEOFF_BPF_BYPASS_H
 #define SHAKEOFF_BPF_BYPASS_H
 
-/* Whether the packet in scratch is for one. Of two VLAN tags: listener_syn_walk(). */
+/* Whether the packet in scratch is for one. */
 static __always_inline _Bool is_bypassed(const struct walk *walk)
 {
-	return address_is_left(walk) || service_is_bypassed(walk->service) ||
-	       (by_listener(walk) && walk->scratch->packet.l3_offset > ONE_TAG_L3_OFFSET);
+	return address_is_left(walk) || service_is_bypassed(walk->service);
 }
 
 /* A segment without SYN. The kernel drops what is dropped here in every state but that of a connection it begins itself. */

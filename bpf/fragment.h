@@ -93,17 +93,21 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 }
 
 /* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
-static __always_inline _Bool fragment_is_bypassed(const struct cookie_flow *flow, __be16 port)
+static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control *control, __be16 port)
 {
-	const __u32 *address = service_look_up(flow, port);
 	const struct shakeoff_service *service;
+	struct scratch *scratch = scratch_get();
+	__u64 address;
 	__u32 id;
 
-	if (!address)
+	if (!scratch) /* cannot be: for the verifier */
 		return 0;
-	if (*address & SHAKEOFF_ADDRESS_LEFT)
+	address = service_value(scratch, control, port);
+	if (address == NO_PLACE)
+		return 0;
+	if (address & SHAKEOFF_ADDRESS_LEFT)
 		return 1;
-	id = *address & ~SHAKEOFF_ADDRESS_FLAGS;
+	id = (__u32)address & ~SHAKEOFF_ADDRESS_FLAGS;
 	service = bpf_map_lookup_elem(&service_state, &id);
 	return service && service_is_bypassed(service);
 }
@@ -126,7 +130,7 @@ static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, 
 	header_len = tcp->doff * 4;
 	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
 		return SHAKEOFF_FRAGMENT_TINY;
-	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(&packet->flow, tcp->dest))
+	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(control, tcp->dest))
 		return SHAKEOFF_SYN_FRAGMENT;
 	return fragment_pass(ctx, packet, control, now_ns);
 }
@@ -155,8 +159,10 @@ __noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
 	if (!scratch || !control) /* cannot be: for the verifier */
 		return SHAKEOFF_NOT_OURS;
 	packet = &scratch->packet;
-	if (frame_len > IP_LENGTH_MAX || !service_look_up(&packet->flow, 0))
+	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_PLACE)
 		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
+	if (!frame_is_for_host(ctx->ingress_ifindex))
+		return SHAKEOFF_NOT_OURS;
 	moment_read(&scratch->moment, control);
 	if (parsed == PARSE_FRAGMENT)
 		return fragment_judge(ctx, packet, control, scratch->moment.now_ns);

@@ -2,10 +2,10 @@
 /*
  * The XDP entry: the packet's walk.
  *
- *	frame -> parse -> service? -> listed? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
- *	            |        |          |   \---> ACK -> socket? -> followed its ACK? -> cookie good?
- *	            v        v          v                                      handoff = queue:    pass -> input.bpf.c, or ring buffer
- *	           pass     pass     blocked: drop                             handoff = listener: pass -> admit.bpf.c
+ *	frame -> parse -> service? -> MAC? -> listed? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
+ *	            |        |         |          |   \---> ACK -> socket? -> followed its ACK? -> cookie good?
+ *	            v        v         v          v                            handoff = queue:    pass -> input.bpf.c, or ring buffer
+ *	           pass     pass      pass   blocked: drop                     handoff = listener: pass -> admit.bpf.c
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
  */
@@ -50,6 +50,7 @@
 #include "socket.h"
 #include "source.h"
 #include "offer.h"
+#include "door.h"
 #include "synack.h"
 #include "validated.h"
 
@@ -94,9 +95,12 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 		return err == PARSE_OTHER ? SHAKEOFF_NOT_OURS : fragment_walk(ctx, err, frame_len);
 	switch (service_find(walk.scratch, walk.control, ctx->ingress_ifindex)) {
 	case SERVICE_NONE: return SHAKEOFF_NOT_OURS;
-	case SERVICE_PORT_ZERO: return SHAKEOFF_BAD_SEGMENT;
+	case SERVICE_PORT_ZERO:
+		return frame_is_for_host(ctx->ingress_ifindex) ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_NOT_OURS;
 	case SERVICE_FOUND: break;
 	}
+	if (!frame_is_ours(walk.scratch, ctx->ingress_ifindex))
+		return SHAKEOFF_NOT_OURS;
 	walk.service_id = *service_id = walk.scratch->recent.service;
 	walk.service = bpf_map_lookup_elem(&service_state, service_id);
 	if (!walk.service)

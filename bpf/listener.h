@@ -3,8 +3,6 @@
 #ifndef SHAKEOFF_BPF_LISTENER_H
 #define SHAKEOFF_BPF_LISTENER_H
 
-#define ONE_TAG_L3_OFFSET (sizeof(struct ethhdr) + sizeof(struct vlan_tag))
-
 static __always_inline _Bool by_listener(const struct walk *walk)
 {
 	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
@@ -150,9 +148,7 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_SYN_UNSERVED;
-	/* Of two VLAN tags one is still there when the tc program runs, and the kernel then takes no request. */
 	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
-	    packet->l3_offset > ONE_TAG_L3_OFFSET ||
 	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
 	if (!listener_is_ready(walk))

@@ -30,6 +30,8 @@ struct packet {
 	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
 	__u8 ttl;          /* of IP, or hop limit */
 	__u8 pad;
+	__u16 vlan;    /* SHAKEOFF_VLAN_TAG() of the frame; 0: it has none, or one for its priority alone */
+	__be16 mac[3]; /* where the frame goes */
 };
 
 /*
@@ -135,6 +137,34 @@ struct {
 	__type(key, __u32);
 	__type(value, struct shakeoff_admissions);
 } admissions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_VLANS);
+	__type(key, __u32);
+	__type(value, __u8);
+} vlans SEC(".maps");
+
+struct own6 {
+	__be32 first[4];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_OWN);
+	__type(key, struct shakeoff_route_key4);
+	__type(value, __be32);
+} own4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_OWN);
+	__type(key, struct shakeoff_route_key6);
+	__type(value, struct own6);
+} own6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -314,6 +344,7 @@ struct recent {
 	__u8 has_profile;
 	__u32 service;
 	__u32 left; /* SHAKEOFF_ADDRESS_LEFT, SHAKEOFF_ADDRESS_TAGGED */
+	__u32 vlan; /* the last tag that was found to be the host's; 0: none */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
 	__u32 hashes_begun;       /* a bit for each of the hashes that is good */

@@ -51,6 +51,8 @@ static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const str
 static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const struct packet *packet,
 						       const struct walk *walk)
 {
+	if (source_is_unrouted(walk))
+		return SHAKEOFF_ACK_UNROUTED;
 	switch (source_judge(walk->service_id, walk->allowed)) {
 	case SOURCE_FINDS_NO_PLACE:
 		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);

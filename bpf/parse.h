@@ -29,7 +29,8 @@
 /* Bounds l4_offset for the verifier, above all that the parsers let pass: four extension headers of 2048 bytes. */
 #define MAX_L4_OFFSET_MASK 0x3fff
 
-#define MAX_VLAN_TAGS 2
+/* Of the VLAN tag's 16 bits: the identifier (IEEE 802.1Q; VLAN_VID_MASK, linux/if_vlan.h). */
+#define VLAN_ID_MASK 0x0fff
 /* RFC 8200, section 4.1 lists six kinds of extension header; three of them may stand before TCP and be walked over. */
 #define MAX_EXTENSION_HEADERS 4
 
@@ -64,31 +65,35 @@ struct vlan_tag {
 	__be16 type;
 };
 
-/* Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tags. */
-static __always_inline int parse_ethernet(struct cursor *cursor)
+/*
+ * Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tag. With several tags it is the second
+ * one's: not IP, so that the frame is the kernel's.
+ */
+static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *packet)
 {
 	struct ethhdr *eth = cursor->position;
+	const __be16 *destination = cursor->position;
+	struct vlan_tag *tag;
 	__be16 type;
 
 	if ((void *)(eth + 1) > cursor->end)
 		return PARSE_OTHER;
 	if (eth->h_dest[0] & 1) /* group address: TCP is unicast, the kernel drops such segments */
 		return PARSE_OTHER;
+	packet->mac[0] = destination[0];
+	packet->mac[1] = destination[1];
+	packet->mac[2] = destination[2];
+	packet->vlan = 0;
 	type = eth->h_proto;
-	cursor->position = eth + 1;
-
-	UNROLL
-	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
-		struct vlan_tag *tag = cursor->position;
-
-		if (type != to_be16(ETH_P_8021Q) && type != to_be16(ETH_P_8021AD))
-			break;
-		if ((void *)(tag + 1) > cursor->end)
-			return PARSE_OTHER;
-		type = tag->type;
-		cursor->position = tag + 1;
-	}
-	return from_be16(type);
+	cursor->position = tag = (void *)(eth + 1);
+	if (type != to_be16(ETH_P_8021Q) && type != to_be16(ETH_P_8021AD))
+		return from_be16(type);
+	if ((void *)(tag + 1) > cursor->end)
+		return PARSE_OTHER;
+	if (from_be16(tag->tci) & VLAN_ID_MASK)
+		packet->vlan = SHAKEOFF_VLAN_TAG(type == to_be16(ETH_P_8021AD), from_be16(tag->tci));
+	cursor->position = tag + 1;
+	return from_be16(tag->type);
 }
 
 /* IPv4 (RFC 791), options included. Moves the cursor to the TCP header. */
@@ -218,7 +223,7 @@ static __always_inline int parse_packet(void *data, void *end, struct packet *pa
 	struct cursor cursor = { .position = data, .end = end };
 	int type, err;
 
-	type = parse_ethernet(&cursor);
+	type = parse_ethernet(&cursor, packet);
 	if (type < 0)
 		return type;
 	packet->l3_offset = cursor.position - data;

@@ -3,7 +3,7 @@
 #ifndef SHAKEOFF_BPF_SERVICE_H
 #define SHAKEOFF_BPF_SERVICE_H
 
-/* The one look-up that traffic of nobody's costs. Returns NULL, or the map's value for this address and a port. */
+/* Returns NULL, or the map's value for this address and a port. */
 static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __be16 port)
 {
 	if (flow->ipv6) {
@@ -15,6 +15,56 @@ static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __
 	struct shakeoff_address4 key = { .address = flow->server[0], .port = port };
 
 	return bpf_map_lookup_elem(&addresses4, &key);
+}
+
+/* As the value of a service: there is none. */
+#define NO_PLACE (1ull << 32)
+
+/*
+ * The value for the packet in scratch and this port, if its address is one of a prefix that is the host's own as a whole, whose first
+ * address then stands for all that have none of their own in the map; or NO_PLACE. A global function: see scratch_get().
+ */
+__noinline __u64 service_in_prefix(__u32 port)
+{
+	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
+	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
+	const struct scratch *scratch = scratch_get();
+	struct cookie_flow first = {};
+	const __u32 *service;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return NO_PLACE;
+	first.ipv6 = scratch->packet.flow.ipv6;
+	if (first.ipv6) {
+		const struct own6 *own;
+
+		__builtin_memcpy(key6.address, scratch->packet.flow.server, sizeof(key6.address));
+		own = bpf_map_lookup_elem(&own6, &key6);
+		if (!own)
+			return NO_PLACE;
+		__builtin_memcpy(first.server, own->first, sizeof(first.server));
+	} else {
+		const __be32 *own;
+
+		key4.address = scratch->packet.flow.server[0];
+		own = bpf_map_lookup_elem(&own4, &key4);
+		if (!own)
+			return NO_PLACE;
+		first.server[0] = *own;
+	}
+	service = service_look_up(&first, port);
+	return service ? *service : NO_PLACE;
+}
+
+/* The value for the packet in scratch and a port, or NO_PLACE. One look-up is all that traffic of nobody's costs on most hosts. */
+static __always_inline __u64 service_value(const struct scratch *scratch, const struct shakeoff_control *control,
+					   __be16 port)
+{
+	const __u32 *service = service_look_up(&scratch->packet.flow, port);
+
+	if (service)
+		return *service;
+	return control->own_prefixes ? service_in_prefix(port) : NO_PLACE;
 }
 
 static __always_inline _Bool recent_is_for(const struct recent *recent, const struct cookie_flow *flow, __u32 ifindex,
@@ -44,22 +94,24 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	struct recent *recent = &scratch->recent;
 	const struct shakeoff_interface *profile;
 	/* Before the look-ups: a change between them and the next packet is then seen. */
-	__u32 generation = control->generation, *service;
+	__u32 generation = control->generation;
+	__u64 service;
 
 	if (recent_is_for(recent, flow, ifindex, generation))
 		return SERVICE_FOUND;
-	service = service_look_up(flow, flow->server_port);
-	if (!service)
+	service = service_value(scratch, control, flow->server_port);
+	if (service == NO_PLACE)
 		return SERVICE_NONE;
-	if (*service & SHAKEOFF_ADDRESS_ITSELF)
+	if (service & SHAKEOFF_ADDRESS_ITSELF)
 		return SERVICE_PORT_ZERO;
 	recent->generation = generation;
 	recent->ifindex = ifindex;
 	__builtin_memcpy(recent->address, flow->server, sizeof(recent->address));
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
-	recent->service = *service & ~SHAKEOFF_ADDRESS_FLAGS;
-	recent->left = *service & (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED);
+	recent->service = (__u32)service & ~SHAKEOFF_ADDRESS_FLAGS;
+	recent->left = (__u32)service & (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED);
+	recent->vlan = 0;
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	recent->answer.tick = 0;

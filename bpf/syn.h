@@ -151,7 +151,6 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 		return SHAKEOFF_BAD_CHECKSUM;
 	if (!reply_is_within_budget(walk))
 		return SHAKEOFF_SYN_REPLY_BUDGET;
-	route_find(walk->scratch, walk->control);
 	offered = offer_key(packet, walk, offer);
 	if ((answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offered) &&
 	    !answer_prepare(packet, walk, offered, answer))
@@ -260,6 +259,9 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return verdict;
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
+	if (source_is_unrouted(walk))
+		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
+									      SHAKEOFF_SYN_BUDGET;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
 	may_have_socket = filter_may_have(&packet->flow, walk->control);
 	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch);

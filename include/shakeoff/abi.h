@@ -33,8 +33,11 @@
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
-#define SHAKEOFF_MAP_ROUTES4 "routes4"        /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
-#define SHAKEOFF_MAP_ROUTES6 "routes6"        /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
+#define SHAKEOFF_MAP_VLANS "vlans"       /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
+#define SHAKEOFF_MAP_OWN4 "own4"         /* LPM_TRIE shakeoff_route_key4 -> __be32: the prefix's first address */
+#define SHAKEOFF_MAP_OWN6 "own6"         /* LPM_TRIE shakeoff_route_key6 -> __be32[4]: likewise */
+#define SHAKEOFF_MAP_ROUTES4 "routes4"   /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
+#define SHAKEOFF_MAP_ROUTES6 "routes6"   /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
 #define SHAKEOFF_MAP_KEYS "cookie_keys"  /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
 #define SHAKEOFF_MAP_VERDICTS "verdicts" /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
 #define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
@@ -47,8 +50,9 @@
 #define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
 #define SHAKEOFF_MAP_ASKED "asked"          /* ARRAY[2 * SHAKEOFF_ASKED_WORDS] of __u64 (asked.h), mmapable */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
-#define SHAKEOFF_MAP_OPENINGS "openings"    /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
-#define SHAKEOFF_MAP_RINGS "rings"          /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
+#define SHAKEOFF_MAP_OPENINGS                                                                                          \
+	"openings"                 /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
+#define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 /* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
 #define SHAKEOFF_MAP_LISTS4 "lists4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key4 -> shakeoff_listed */
 #define SHAKEOFF_MAP_LISTS6 "lists6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key6 -> shakeoff_listed */
@@ -57,6 +61,8 @@
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
+#define SHAKEOFF_MAX_VLANS 16384
+#define SHAKEOFF_MAX_OWN 65536 /* of one family: the host's own addresses, and prefixes that are its own as a whole */
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_MAX_OPENINGS 16384 /* validated ACKs that the kernel's input path has not let through yet */
 #define SHAKEOFF_RING_BYTES (8u << 20)
@@ -263,6 +269,17 @@ struct shakeoff_key_state {
 };
 _Static_assert(sizeof(struct shakeoff_key_state) == 64, "beside the cache line that the hook reads");
 
+/*
+ * The host's own addresses as sources: packets of them do not come in by a wire. Nearly all of a flood's sources are told from them by
+ * a bit; the others are looked for in own4 and own6. IPv6: the exclusive or of the address's words.
+ */
+#define SHAKEOFF_OWN_WORDS 8
+
+static inline __attribute__((always_inline)) __u32 shakeoff_own_bit(__u32 address)
+{
+	return (address * 0x9e3779b1u) >> 24; /* 32 * SHAKEOFF_OWN_WORDS of them; Knuth, TAOCP 3, section 6.4 */
+}
+
 /* Written by the daemon, but for the fields that say otherwise, and read by the hook. */
 struct shakeoff_control {
 	__u64 heartbeat_ns;    /* time of the last heartbeat; 0: no daemon has run, or it stopped cleanly */
@@ -286,7 +303,7 @@ struct shakeoff_control {
 	__u32 fragments_expected; /* likewise: so many may come in it, as in those before */
 
 	__u64 tsval_secret
-		[2]; /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
+		[2];      /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
 	__u64 input_tick; /* written by the hook: jiffies when a segment was last given to the kernel's input path */
 	/* For `shakeoff status`: interfaces of the configuration that have no program of this daemon's, and the first of them. */
 	__u32 missing;
@@ -295,12 +312,19 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 fragments_wanted;        /* written by the hook: so many came in the present window */
-	__u32 fragments_fair;          /* likewise: of these so many were within what their prefix may have in a flood */
+	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
+	__u32 fragments_fair;   /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
 	__u32 pad2[11];
+
+	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
+	__u32 own[SHAKEOFF_OWN_WORDS];
+	__u32 own_prefixes; /* own4 and own6 have prefixes of several addresses (local routes) */
+	__u32 admission;    /* a random number: by it the tc program knows what the hook tells it (bpf/admission.h) */
+	__u32 pad3[6];
 };
-_Static_assert(sizeof(struct shakeoff_control) == 320, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 384, "shakeoff_control is read by several programs");
+_Static_assert(__builtin_offsetof(struct shakeoff_control, own) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 
 /* 128 bits, random or derived from a master secret; never all zero when loaded. */
@@ -499,6 +523,8 @@ enum shakeoff_admits {
 	SHAKEOFF_ADMITS_LOST,   /* ours stands first, but validated ACKs do not come to it */
 };
 
+#define SHAKEOFF_MACS 8
+
 /*
  * What a SYN-ACK that leaves through an interface offers, as far as listening socket and route say nothing else. Index of `mss` and
  * `hop_limit`: 0 IPv4, 1 IPv6.
@@ -515,10 +541,21 @@ struct shakeoff_interface {
 	__u8 signed_windows; /* sysctl tcp_workaround_signed_windows */
 	__u8 reflect_tos;    /* sysctl tcp_reflect_tos */
 	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
-	__u8 pad;
+	__u8 mac_count;
 	__u32 window_space; /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
+	__u32 route_bit;    /* which bit of shakeoff_route.refused is the interface's */
+	/*
+	 * Frames for these MAC addresses are the host's: its own first, then those of devices above it (VLAN, macvlan, bridge). Others are
+	 * for other hosts, and the kernel drops them: eth_type_trans(), net/ethernet/eth.c.
+	 */
+	__be16 macs[SHAKEOFF_MACS][3];
 };
-_Static_assert(sizeof(struct shakeoff_interface) == 20, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_interface) == 72, "no hidden padding");
+
+/* A VLAN tag that the host takes frames with at this interface: index, 802.1ad, id. Indexes above 2^19 have none. */
+#define SHAKEOFF_VLAN_TAG(provider, id) (((provider) ? 0x1000u : 0u) | ((id)&0xfffu))
+#define SHAKEOFF_VLAN_KEY(ifindex, tag) ((__u32)(ifindex) << 13 | (tag))
+#define SHAKEOFF_VLAN_IFINDEX_MAX ((1u << 19) - 1)
 
 /*
  * Listener handoff: what came of ACKs that were validated at an interface, counted by the two programs. Both count each once, so the
@@ -556,8 +593,8 @@ _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding
 #define SHAKEOFF_VALIDATED_ADMITTED 0x1u  /* the tc program has assigned the request */
 #define SHAKEOFF_VALIDATED_CONFIRMED 0x2u /* a later segment met its socket: the ACK is not to open it again */
 /* The same, queue handoff only */
-#define SHAKEOFF_VALIDATED_INPUT 0x4u /* the ACK was given to the kernel's input path: see SHAKEOFF_INPUT */
-#define SHAKEOFF_VALIDATED_TAKEN 0x8u /* and has come to its end, from where the daemon got it */
+#define SHAKEOFF_VALIDATED_INPUT 0x4u      /* the ACK was given to the kernel's input path: see SHAKEOFF_INPUT */
+#define SHAKEOFF_VALIDATED_TAKEN 0x8u      /* and has come to its end, from where the daemon got it */
 #define SHAKEOFF_VALIDATED_UNTRACKED 0x10u /* connection tracking has been told to forget the tuple's last connection */
 
 /* A tuple whose final ACK was accepted. */
@@ -607,8 +644,9 @@ enum shakeoff_event_type {
 #define SHAKEOFF_EVENT_TIME_WAIT                                                                                       \
 	0x4u /* a socket in TIME-WAIT holds the tuple; RFC 9293, 3.6.1 allows its replacement */
 /* And for every type: */
-#define SHAKEOFF_EVENT_INPUT 0x8u    /* from the end of the kernel's input path */
-#define SHAKEOFF_EVENT_PARTIAL 0x10u /* its TCP checksum is known to be right, or needed none, but is not in the packet */
+#define SHAKEOFF_EVENT_INPUT 0x8u /* from the end of the kernel's input path */
+#define SHAKEOFF_EVENT_PARTIAL                                                                                         \
+	0x10u /* its TCP checksum is known to be right, or needed none, but is not in the packet */
 
 /*
  * What travels through the ring buffer: this header, then the packet from its IP header on (no Ethernet header, no

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What routes say of SYN-ACKs, for the clients behind them. The hook knows what an interface offers (shakeoff_interface); a route
- * whose metrics, or whose device, say something else is published here, and so is every longer prefix inside of it, whose own
- * route wins (routes4 and routes6 are longest-prefix-match tries). Where nothing of the kind is set both are empty, and cost nothing.
+ * What routes say of SYN-ACKs, for the clients behind them: what they offer, and whether the kernel would send them there. The hook
+ * knows what an interface offers (shakeoff_interface); a route whose metrics, whose device or whose type say something else is
+ * published here, and so is every longer prefix inside of it, whose own route wins (routes4 and routes6 are longest-prefix-match tries). Where nothing of the kind is set both are empty, and cost nothing.
  */
 #ifndef SHAKEOFF_ROUTE_H
 #define SHAKEOFF_ROUTE_H
@@ -31,7 +31,14 @@ struct shakeoff_route {
 	__u8 hop_limit; /* RTAX_HOPLIMIT; 0: the interface's */
 	__u8 ecn;       /* RTAX_FEATURES has RTAX_FEATURE_ECN: ECN is taken up whatever the sysctl says */
 	__u16 id;       /* the same for routes that say the same, not 0 */
+	/*
+	 * Interfaces (shakeoff_interface.route_bit) by which a SYN from there is the kernel's to judge: no route leads back, or one that
+	 * refuses (blackhole, unreachable, prohibit), or rp_filter is strict and the route leads back by another interface.
+	 */
+	__u32 refused;
 };
-_Static_assert(sizeof(struct shakeoff_route) == 12, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_route) == 16, "no hidden padding");
+
+#define SHAKEOFF_ROUTE_REFUSED_ALL 0xffffffffu
 
 #endif

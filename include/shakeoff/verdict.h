@@ -38,6 +38,8 @@
 	X(SYN_SMALL_MSS, "syn_small_mss", PASS, SHAKEOFF_COUNTS_SYN, "the client takes smaller segments than a cookie can say; the kernel's own handshake") \
 	X(SYN_TTL, "syn_ttl", PASS, SHAKEOFF_COUNTS_SYN, "its time to live is below the listening socket's IP_MINTTL: the kernel drops it") \
 	X(ACK_TTL, "ack_ttl", PASS, 0, "the same, of a final ACK") \
+	X(SYN_UNROUTED, "syn_unrouted", PASS, SHAKEOFF_COUNTS_SYN, "from an address of the host itself, or from where no route leads back: for the kernel to judge") \
+	X(ACK_UNROUTED, "ack_unrouted", PASS, 0, "the final ACK of such a source") \
 	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
 	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \

@@ -70,15 +70,20 @@ for family in (4, 6):
     answer = client.receive(0.5)
     tap.check(name + "TCP-MD5 is the kernel's business: no cookie", answer is None or not answer[TCP].flags.S, repr(answer))
 
-    # There is no VLAN device at the server: the kernel has no ear for tagged frames, and answers without a tag. What is looked
-    # at is what the hook does: the SYN-ACK, and the data that comes with the final ACK.
-    for what, tags in (("one VLAN tag", [Dot1Q(vlan=9, prio=3)]), ("802.1ad and 802.1Q", [Dot1AD(vlan=8), Dot1Q(vlan=9)]),
-                       ("two VLAN tags", [Dot1Q(vlan=8), Dot1Q(vlan=9)])):
+    # A tag of no VLAN brings a priority alone. The kernel answers without it.
+    for what, tags in ("a priority tag", [Dot1Q(vlan=0, prio=3)]), ("a priority tag of 802.1ad", [Dot1AD(vlan=0, prio=3)]):
         answer = served(name + what, Client(wire, port, family, between=tags), at_once=True)
         right(name + what, answer)
         if answer is not None:
             ids = lambda frame: [tag.vlan for tag in (frame.getlayer(i) for i in range(1, 3)) if hasattr(tag, "vlan")]
             tap.is_(name + what + ": the SYN-ACK carries the same", ids(answer), [tag.vlan for tag in tags])
+
+    # There is no VLAN device at the server, so the kernel takes no such frame for its own.
+    for what, tags in (("one VLAN tag", [Dot1Q(vlan=9, prio=3)]), ("802.1ad and 802.1Q", [Dot1AD(vlan=8), Dot1Q(vlan=9)]),
+                       ("two VLAN tags", [Dot1Q(vlan=8), Dot1Q(vlan=9)])):
+        client = Client(wire, port, family, between=tags)
+        wire.send(client.frame("S", seq=client.isn, ack=0, options=client.options))
+        tap.is_(name + what + ", which no device has: no answer", client.receive(0.2), None)
 
 record_route = IPOption(b"\x07\x0b\x04" + bytes(8) + b"\x00")
 answer = served("IPv4: IP options in the SYN", Client(wire, port, 4), ip_options=[record_route])

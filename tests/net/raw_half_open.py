@@ -46,7 +46,7 @@ def is_again(frame, when, first, first_when):
     return bytes(again) == bytes(frame) and options_of(first) | {"Timestamp": options_of(frame)["Timestamp"]} == options_of(frame)
 
 
-TAGS = {"": [], " with a VLAN tag": [Dot1Q(vlan=9, prio=3)], " with two": [Dot1Q(vlan=8), Dot1Q(vlan=9)]}
+TAGS = {"": [], " with a priority tag": [Dot1Q(vlan=0, prio=3)]}
 silent = {what: new(i, between=tags) for i, (what, tags) in enumerate(TAGS.items())}
 reset, other_reset, again, complete = (new(10 + i) for i in range(4))
 

@@ -48,7 +48,9 @@ struct segment {
 	int tags;          /* VLAN tags: 0..3 */
 	bool provider_tag; /* the outer one is 802.1ad */
 	bool priority_tag; /* they are of VLAN 0: they bring a priority, and are of no VLAN (802.1Q, 6.7) */
+	uint16_t vlan;     /* of the outer one; default 100, and one more for each further in */
 	bool group;        /* to a multicast MAC address */
+	bool other_mac;    /* to the MAC address of another host, frame_other_mac */
 	bool reply;        /* from the host to the client: MAC addresses turned round */
 	uint16_t ethertype;
 	uint8_t protocol, ttl, tos;
@@ -72,6 +74,7 @@ struct frame {
 };
 
 static const uint8_t frame_host_mac[6] = { 0x02, 0, 0, 0, 0, 0x01 };
+static const uint8_t frame_other_mac[6] = { 0x02, 0, 0, 0, 0, 0x03 };
 static const uint8_t frame_client_mac[6] = { 0x02, 0, 0, 0, 0, 0x02 };
 
 static inline void put16(uint8_t *at, uint16_t value)
@@ -151,11 +154,13 @@ static inline size_t frame_put_ethernet(uint8_t *at, const struct segment *segme
 
 	memcpy(at, segment->reply ? frame_client_mac : frame_host_mac, 6);
 	memcpy(at + 6, segment->reply ? frame_host_mac : frame_client_mac, 6);
+	if (segment->other_mac)
+		memcpy(at, frame_other_mac, 6);
 	if (segment->group)
 		at[0] |= 1;
 	for (int i = 0; i < segment->tags; i++, len += 4) {
 		put16(at + len, i == 0 && segment->provider_tag ? 0x88a8 : 0x8100);
-		put16(at + len + 2, segment->priority_tag ? 0xa000 : 100 + i);
+		put16(at + len + 2, segment->priority_tag ? 0xa000 : (segment->vlan ? segment->vlan : 100) + i);
 	}
 	put16(at + len, type);
 	return len + 2;

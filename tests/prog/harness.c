@@ -286,6 +286,12 @@ void rings_set(unsigned int bytes)
 
 /* ----------------------------------------------------------------------------------------------------------- state */
 
+/* frame_host_mac as the hook has it. */
+#define MAC_WORDS(a, b, c, d, e, f)                                                                                    \
+	{                                                                                                              \
+		htons((a) << 8 | (b)), htons((c) << 8 | (d)), htons((e) << 8 | (f))                                    \
+	}
+
 struct shakeoff_interface interface_default(void)
 {
 	return (struct shakeoff_interface){
@@ -295,6 +301,9 @@ struct shakeoff_interface interface_default(void)
 		.hop_limit = { OUR_TTL, OUR_HOP_LIMIT },
 		.window_scaling = 1,
 		.window_space = WINDOW_SPACE,
+		.route_bit = 1,
+		.mac_count = 1,
+		.macs = { MAC_WORDS(0x02, 0, 0, 0, 0, 0x01) },
 	};
 }
 
@@ -354,6 +363,46 @@ void route_set(const char *prefix, const struct shakeoff_route *route)
 		harness.control->flags |= SHAKEOFF_ROUTES4;
 	}
 	generation_raise();
+}
+
+/* The first address of its prefix, as the maps of own addresses have it. */
+void own_set(const char *prefix, bool own)
+{
+	struct shakeoff_route_key4 key4 = { 0 };
+	struct shakeoff_route_key6 key6 = { 0 };
+	char address[64];
+
+	if (strchr(prefix, ':')) {
+		key6.prefix_len = prefix_split(prefix, address, sizeof(address), 128);
+		assert_int_equal(inet_pton(AF_INET6, address, key6.address), 1);
+		if (own)
+			assert_int_equal(bpf_map_update_elem(harness.own6, &key6, key6.address, BPF_ANY), 0);
+		else
+			bpf_map_delete_elem(harness.own6, &key6);
+		harness.control->own_prefixes |= own && key6.prefix_len < 128;
+	} else {
+		key4.prefix_len = prefix_split(prefix, address, sizeof(address), 32);
+		assert_int_equal(inet_pton(AF_INET, address, &key4.address), 1);
+		if (own)
+			assert_int_equal(bpf_map_update_elem(harness.own4, &key4, &key4.address, BPF_ANY), 0);
+		else
+			bpf_map_delete_elem(harness.own4, &key4);
+		harness.control->own_prefixes |= own && key4.prefix_len < 32;
+	}
+	memset(harness.control->own, own ? 0xff : 0, sizeof(harness.control->own));
+	generation_raise();
+}
+
+/* The tags that frame_make() gives: 802.1Q and 802.1ad of VLAN 100. */
+static void vlans_set(void)
+{
+	const uint8_t there = 1;
+
+	for (int provider = 0; provider < 2; provider++) {
+		__u32 key = SHAKEOFF_VLAN_KEY(harness.ifindex, SHAKEOFF_VLAN_TAG(provider, 100));
+
+		assert_int_equal(bpf_map_update_elem(harness.vlans, &key, &there, BPF_ANY), 0);
+	}
 }
 
 static void routes_clear(void)
@@ -529,6 +578,7 @@ int harness_reset(void **state)
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
 		key_set(slot, 0);
 	routes_clear();
+	vlans_set();
 	validated_clear();
 	sources_clear(harness.sources);
 	sources_clear(harness.syn_sources);
@@ -687,6 +737,10 @@ int harness_start(void **state)
 	harness.rings = bpf_map__fd(skeleton->maps.rings);
 	harness.routes4 = bpf_map__fd(skeleton->maps.routes4);
 	harness.routes6 = bpf_map__fd(skeleton->maps.routes6);
+	harness.addresses6 = bpf_map__fd(skeleton->maps.addresses6);
+	harness.own4 = bpf_map__fd(skeleton->maps.own4);
+	harness.own6 = bpf_map__fd(skeleton->maps.own6);
+	harness.vlans = bpf_map__fd(skeleton->maps.vlans);
 	harness.addresses4 = bpf_map__fd(skeleton->maps.addresses4);
 	harness.keys = bpf_map__fd(skeleton->maps.cookie_keys);
 	harness.filter = bpf_map__fd(skeleton->maps.socket_filter);

@@ -40,11 +40,11 @@ struct harness {
 	struct shakeoff_control *control; /* shared with the program */
 	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
-	int addresses4, keys, interfaces, validated, rings, filter; /* maps */
-	int routes4, routes6;                                       /* likewise */
-	int sources, syn_sources, replies;                          /* likewise */
-	unsigned int ifindex;                                       /* where frames come in */
-	__u32 service_id;                                           /* whose counters a frame is to move */
+	int addresses4, addresses6, keys, interfaces, validated, rings, filter; /* maps */
+	int routes4, routes6, own4, own6, vlans;                                /* likewise */
+	int sources, syn_sources, replies;                                      /* likewise */
+	unsigned int ifindex;                                                   /* where frames come in */
+	__u32 service_id;                                                       /* whose counters a frame is to move */
 	size_t linear;         /* bytes in a frame's first buffer; 0: as many as fit */
 	size_t metadata_len;   /* what the last frame got in front of it */
 	uint8_t metadata[256]; /* likewise */
@@ -120,6 +120,7 @@ void generation_raise(void);
 void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
 struct shakeoff_interface interface_default(void);
+void own_set(const char *prefix, bool own); /* an address of the host, or a prefix; `own` false: no more */
 void route_set(const char *prefix, const struct shakeoff_route *route); /* address/length; gone before the next test */
 
 /* Makes it a service with the listener handoff, on an interface that has the tc program. */

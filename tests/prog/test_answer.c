@@ -161,8 +161,7 @@ static void make_offer(struct offer *offer)
 	offer->syn.flags = SYN | (offer->ecn ? ECE | CWR : 0) | (once_in(8) ? PSH : 0);
 	offer->syn.tos = once_in(4) ? random() : 0;
 	offer->syn.reserved = once_in(4) ? below(16) : 0;
-	/* Behind two tags a listening socket is left to the kernel. */
-	offer->syn.tags = below(harness.service->handoff == SHAKEOFF_HANDOFF_LISTENER ? 2 : 3);
+	offer->syn.tags = below(2); /* what has two is left to the kernel */
 	if (once_in(4))
 		offer->syn.payload = (struct bytes){ offer->payload, below(sizeof(offer->payload)) };
 	if (once_in(6))

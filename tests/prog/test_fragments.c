@@ -61,7 +61,7 @@ static const struct fixture {
 	{ "a first fragment behind IPv4 options",
 	  { .fragment = MF, .flags = SYN, .ip_options = BYTES(148, 4, 0, 0) },
 	  SHAKEOFF_SYN_FRAGMENT },
-	{ "a first fragment behind VLAN tags", { .fragment = MF, .flags = SYN, .tags = 2 }, SHAKEOFF_SYN_FRAGMENT },
+	{ "a first fragment behind a VLAN tag", { .fragment = MF, .flags = SYN, .tags = 1 }, SHAKEOFF_SYN_FRAGMENT },
 	{ "a fragment whose length is less than its header",
 	  { .fragment = MF, .flags = ACK, .longer = -24 },
 	  SHAKEOFF_BAD_HEADER },

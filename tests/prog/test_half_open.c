@@ -99,7 +99,7 @@ static void a_synack_is_remembered_as_it_left(void **state)
 		{ .seq = CLIENT_ISN, .flags = SYN },
 		{ .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .payload = BYTES('x', 'y', 'z') },
 		{ .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
-		{ .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 2 },
+		{ .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
 	};
 	static struct frame out;
 

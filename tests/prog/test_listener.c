@@ -685,7 +685,7 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 	syn.tags = 1;
 	admitted(&client, &syn);
 	syn.tags = 2;
-	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
 }
 
 /* ------------------------------------------------------------------------------------- addresses of VLAN devices */

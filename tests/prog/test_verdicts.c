@@ -143,6 +143,23 @@ static void reach_SYN_MSS_DROP(void)
 	assert_verdict(&small_syn, SHAKEOFF_SYN_MSS_DROP);
 }
 
+static void reach_SYN_UNROUTED(void)
+{
+	const struct shakeoff_route nowhere = { .id = 1, .refused = SHAKEOFF_ROUTE_REFUSED_ALL };
+
+	route_set("198.51.100.0/24", &nowhere);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+}
+
+static void reach_ACK_UNROUTED(void)
+{
+	const struct shakeoff_route nowhere = { .id = 1, .refused = SHAKEOFF_ROUTE_REFUSED_ALL };
+	struct client client = connected();
+
+	route_set("198.51.100.0/24", &nowhere);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNROUTED);
+}
+
 static void reach_ACK_UNSERVED(void)
 {
 	const struct segment ack = { .flags = ACK };

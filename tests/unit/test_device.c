@@ -186,6 +186,49 @@ static void devices_that_stand_on_each_other_in_a_circle_come_to_an_end(void **s
 	assert_false(device_is_tagged(&topology, device(MAC0), device(ETH3)));
 }
 
+static void give_mac(unsigned int ifindex, uint8_t last)
+{
+	device(ifindex)->has_mac = true;
+	device(ifindex)->mac[5] = last;
+}
+
+static void frames_for_devices_above_are_the_hosts(void **state)
+{
+	uint8_t macs[3][6];
+
+	(void)state;
+	assert_int_equal(device_macs(&topology, device(ETH0), macs, 3), 0);
+	give_mac(ETH0, 1);
+	give_mac(ETH1, 9); /* beside it */
+	give_mac(BOND0, 1);
+	give_mac(BOND0_10, 1);
+	assert_int_equal(device_macs(&topology, device(ETH0), macs, 3), 1);
+	assert_int_equal(macs[0][5], 1);
+	give_mac(MAC0, 2);
+	assert_int_equal(device_macs(&topology, device(ETH0), macs, 3), 2);
+	assert_int_equal(macs[0][5], 1);
+	assert_int_equal(macs[1][5], 2);
+	assert_int_equal(device_macs(&topology, device(ETH0), macs, 1), 2);
+	give_mac(PEER, 3); /* a veth's peer is elsewhere */
+	give_mac(ETH3, 4);
+	assert_int_equal(device_macs(&topology, device(ETH3), macs, 3), 1);
+	give_mac(BR0, 5);
+	assert_int_equal(device_macs(&topology, device(ETH3), macs, 3), 2);
+}
+
+static void a_vlan_device_takes_its_tag_from_what_is_below(void **state)
+{
+	(void)state;
+	assert_true(device_takes_tag(&topology, device(BOND0_10), device(ETH0)));
+	assert_true(device_takes_tag(&topology, device(BOND0_10), device(BOND0)));
+	assert_false(device_takes_tag(&topology, device(BOND0_10), device(ETH3)));
+	assert_false(device_takes_tag(&topology, device(MAC0), device(ETH0)));
+	assert_true(device_takes_tag(&topology, device(ETH3_9), device(ETH3)));
+	assert_false(device_takes_tag(&topology, device(ETH3_9), device(ETH3_9)));
+	strcpy(device(MAC0)->kind, "vlan"); /* a tag behind another */
+	assert_false(device_takes_tag(&topology, device(MAC0), device(ETH0)));
+}
+
 static void a_veth_may_hide_tags(void **state)
 {
 	char sentence[DEVICE_SENTENCE] = "";
@@ -211,6 +254,8 @@ int main(void)
 		TEST(a_bonds_member_without_a_program_is_named),
 		TEST(a_device_has_vlans_above_it_at_any_height),
 		TEST(devices_that_stand_on_each_other_in_a_circle_come_to_an_end),
+		TEST(frames_for_devices_above_are_the_hosts),
+		TEST(a_vlan_device_takes_its_tag_from_what_is_below),
 		TEST(a_veth_may_hide_tags),
 	};
 

@@ -129,7 +129,8 @@ static void a_rule_that_no_synack_meets_does_not_count(void **state)
 	mnl_attr_put_u8(header, FRA_L3MDEV, 1);
 	take(header);
 	header = rule(102, 0);
-	head(header)->action = FR_ACT_BLACKHOLE;
+	head(header)->action = FR_ACT_UNREACHABLE;
+	mnl_attr_put_u8(header, FRA_L3MDEV, 1);
 	take(header);
 	header = rule(103, 103);
 	mnl_attr_put_strz(header, FRA_IIFNAME, "lo"); /* all that the host sends */
@@ -138,6 +139,25 @@ static void a_rule_that_no_synack_meets_does_not_count(void **state)
 	assert_false(other(100) || other(101) || other(0));
 	assert_int_equal(rank(103), 1);
 	assert_int_equal(rank(RT_TABLE_MAIN), 2);
+}
+
+static void one_that_refuses_is_noted(void **state)
+{
+	const uint8_t actions[] = { FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE, FR_ACT_PROHIBIT };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(actions); i++) {
+		struct nlmsghdr *header = rule(200, 0);
+
+		rules = (struct route_rules){ 0 };
+		mnl_attr_put_u32(header, FRA_SRC, 1);
+		head(header)->action = actions[i];
+		take(header);
+		usual();
+		assert_true(rules.refuse);
+		assert_int_equal(rules.refuse_priority, 200);
+		assert_int_equal(rank(RT_TABLE_MAIN), 0);
+	}
 }
 
 static void an_inverted_rule_is_for_some(void **state)
@@ -188,6 +208,7 @@ int main(void)
 		TEST(a_rule_for_everything_is_one_more_in_the_order),
 		TEST(a_rule_for_some_makes_a_table_for_some),
 		TEST(a_rule_that_no_synack_meets_does_not_count),
+		TEST(one_that_refuses_is_noted),
 		TEST(an_inverted_rule_is_for_some),
 		TEST(a_rule_may_leave_short_prefixes_out),
 		TEST(more_rules_than_are_kept_are_known_to_be),

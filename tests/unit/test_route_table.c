@@ -344,6 +344,49 @@ static struct shakeoff_route offer(bool ipv6, unsigned int ifindex, const struct
 
 #define OFFER(ipv6, ifindex, ...) offer(ipv6, ifindex, &(struct route_metrics){ __VA_ARGS__ })
 
+/* A strict rp_filter at interfaces of bits 1 and 2; device 2 stands for the first, 3 for none. */
+static void what_a_strict_rp_filter_refuses_goes_by_all_next_hops(void **state)
+{
+	const struct route_way ways[] = { { 2, 2 }, { 3, 3 }, { 5, 1 } };
+	const struct route_world strict = { .devices = &devices, .ways = ways, .way_count = 3, .strict = 3 };
+	struct route_entry entry = { .hop_count = 1, .hops = { { 2, true } } };
+
+	(void)state;
+	assert_int_equal(route_refused(&world, &entry), 0);
+	assert_int_equal(route_refused(&strict, &entry), 2);
+	entry.hops[0].ifindex = 3;
+	assert_int_equal(route_refused(&strict, &entry), 3);
+	entry.hops[0].ifindex = 4; /* a device that is not known */
+	assert_int_equal(route_refused(&strict, &entry), 3);
+	entry.hop_count = 2;
+	entry.hops[0].ifindex = 2;
+	entry.hops[1].ifindex = 5;
+	assert_int_equal(route_refused(&strict, &entry), 0);
+	entry.prefix.ipv6 = true;
+	entry.hop_count = 1;
+	assert_int_equal(route_refused(&strict, &entry), 0); /* IPv6 has no rp_filter */
+	entry.rejects = true;
+	assert_int_equal(route_refused(&world, &entry), SHAKEOFF_ROUTE_REFUSED_ALL);
+}
+
+/* What no route holds is refused behind all tables: every route of use is told, and what is inside of it is not. */
+static void without_a_default_route_every_route_is_told(void **state)
+{
+	struct route_candidate *none;
+
+	(void)state;
+	none = route("0.0.0.0/0", 0);
+	none->rank = UINT8_MAX - 1;
+	none->offer.refused = SHAKEOFF_ROUTE_REFUSED_ALL;
+	route("10.0.0.0/8", 0);
+	route("10.9.0.0/24", 0);
+	assert_int_equal(settle(), ROUTE_PROBLEM_NONE);
+	assert_int_equal(table.published_count, 2);
+	assert_int_equal(table.published[0].offer.refused, SHAKEOFF_ROUTE_REFUSED_ALL);
+	assert_int_equal(table.published[1].prefix.len, 8);
+	assert_int_equal(table.published[1].offer.refused, 0);
+}
+
 static void an_offer_comes_from_the_metrics_then_from_the_device(void **state)
 {
 	struct shakeoff_route all;
@@ -390,6 +433,8 @@ int main(void)
 		TEST(more_than_there_is_room_for_are_a_problem),
 		TEST(more_than_can_be_looked_at_are_a_problem),
 		TEST(the_hook_finds_what_the_kernel_finds),
+		TEST(what_a_strict_rp_filter_refuses_goes_by_all_next_hops),
+		TEST(without_a_default_route_every_route_is_told),
 		TEST(an_offer_comes_from_the_metrics_then_from_the_device),
 	};
 

@@ -204,6 +204,18 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 			void *context);
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
 
+/*
+ * The host's own addresses (abi.h: own4, own6). datapath_own_announce() tells the hook their bits, whether there are prefixes of several
+ * addresses among them, and that what it looked up before may not hold any more.
+ */
+int datapath_own_set(struct datapath *datapath, const struct prefix *prefix);
+int datapath_own_remove(struct datapath *datapath, const struct prefix *prefix);
+int datapath_own_clear(struct datapath *datapath);
+void datapath_own_announce(struct datapath *datapath, const uint32_t bits[SHAKEOFF_OWN_WORDS], bool prefixes);
+
+/* Makes these the VLAN tags that the host takes frames with: SHAKEOFF_VLAN_KEY(). */
+int datapath_vlans_set(struct datapath *datapath, const uint32_t *keys, size_t count);
+
 int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shakeoff_epoch_key *key);
 
 /* Sums over CPUs. */

@@ -20,6 +20,9 @@ enum map {
 	MAP_ADDRESSES6,
 	MAP_INTERFACES,
 	MAP_ADMISSIONS,
+	MAP_VLANS,
+	MAP_OWN4,
+	MAP_OWN6,
 	MAP_ROUTES4,
 	MAP_ROUTES6,
 	MAP_KEYS,
@@ -42,12 +45,12 @@ enum map {
 
 struct datapath {
 	int maps[MAP_COUNT];
-	int program;  /* loaded here, or what was found on an interface */
-	int frags;    /* the xdp.frags program, loaded when an interface needs it; -1 before */
-	int admit;    /* the tc program at ingress, likewise */
-	int outgoing; /* the one at egress */
+	int program;                     /* loaded here, or what was found on an interface */
+	int frags;                       /* the xdp.frags program, loaded when an interface needs it; -1 before */
+	int admit;                       /* the tc program at ingress, likewise */
+	int outgoing;                    /* the one at egress */
 	int spare_admit, spare_outgoing; /* the same programs once more, to go to the front with; or -1 */
-	int input[2]; /* links of the netfilter program, IPv4 and IPv6; -1: none of ours */
+	int input[2];                    /* links of the netfilter program, IPv4 and IPv6; -1: none of ours */
 	uint32_t control_id;
 	struct shakeoff_control *control;
 	struct shakeoff_service *services;

@@ -221,6 +221,52 @@ bool device_is_reached(const struct topology *topology, const struct link_entry 
 	return find_way(topology, device, below, WAY_PLAIN, 0) != WAY_NONE;
 }
 
+bool device_is_above(const struct topology *topology, const struct link_entry *device, const struct link_entry *below)
+{
+	return find_way(topology, device, below, WAY_PLAIN, 0) != WAY_NONE;
+}
+
+bool device_takes_tag(const struct topology *topology, const struct link_entry *vlan, const struct link_entry *below)
+{
+	const struct link_entry *lower = is_kind(vlan, "vlan") ? topology_find(topology, vlan->lower) : NULL;
+
+	return lower && find_way(topology, lower, below, WAY_PLAIN, 0) == WAY_PLAIN;
+}
+
+/* ------------------------------------------------------------------------------------------------- MAC addresses */
+
+static bool has_mac(uint8_t (*macs)[6], size_t count, const uint8_t *mac)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!memcmp(macs[i], mac, sizeof(macs[i])))
+			return true;
+	return false;
+}
+
+/*
+ * linux, net/8021q/vlan_core.c: vlan_do_receive(); drivers/net/macvlan.c: macvlan_handle_frame(); net/bridge/br_input.c: what the
+ * device below takes for another host's is theirs.
+ */
+size_t device_macs(const struct topology *topology, const struct link_entry *device, uint8_t (*macs)[6], size_t most)
+{
+	size_t count = 0;
+
+	if (!device->has_mac)
+		return 0;
+	memcpy(macs[count++], device->mac, sizeof(device->mac));
+	for (size_t i = 0; i < topology->count; i++) {
+		const struct link_entry *upper = &topology->list[i];
+
+		if (!upper->has_mac || upper->ifindex == device->ifindex || !device_is_above(topology, upper, device) ||
+		    has_mac(macs, count < most ? count : most, upper->mac))
+			continue;
+		if (count < most)
+			memcpy(macs[count], upper->mac, sizeof(upper->mac));
+		count++;
+	}
+	return count;
+}
+
 bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
 			     size_t size)
 {

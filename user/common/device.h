@@ -49,6 +49,18 @@ bool device_is_tagged(const struct topology *topology, const struct link_entry *
 bool device_is_reached(const struct topology *topology, const struct link_entry *device,
 		       const struct link_entry *below);
 
+/*
+ * The MAC addresses for which frames that come in by a device are this host's: its own first, then, each once, those of devices above
+ * it. Fills in at most `most`; returns how many there are.
+ */
+size_t device_macs(const struct topology *topology, const struct link_entry *device, uint8_t (*macs)[6], size_t most);
+
+/* Whether `vlan` is a VLAN device that takes frames with its one tag from `below`. */
+bool device_takes_tag(const struct topology *topology, const struct link_entry *vlan, const struct link_entry *below);
+
+/* Whether what comes in by `below` may go up to this device: it is the same, or stands above it. */
+bool device_is_above(const struct topology *topology, const struct link_entry *device, const struct link_entry *below);
+
 /* Whether a device is a member of a bond that has members without a program; `sentence` as with the others. */
 bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
 			     size_t size);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
@@ -63,10 +65,25 @@ static void read_member(const struct nlattr *nest, struct link_entry *entry)
 			entry->inactive = mnl_attr_get_u8(attr) == BOND_STATE_BACKUP;
 }
 
+/* Of a VLAN device. Other kinds of devices give other things the same numbers. */
+static void read_vlan(const struct nlattr *nest, struct link_entry *entry)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		if (mnl_attr_validate(attr, MNL_TYPE_U16) < 0)
+			continue;
+		if (mnl_attr_get_type(attr) == IFLA_VLAN_ID)
+			entry->vlan_id = mnl_attr_get_u16(attr);
+		else if (mnl_attr_get_type(attr) == IFLA_VLAN_PROTOCOL)
+			entry->vlan_provider = mnl_attr_get_u16(attr) == htons(ETH_P_8021AD);
+	}
+}
+
 /* Its own kind, and its master's. */
 static void read_info(const struct nlattr *nest, struct link_entry *entry)
 {
-	const struct nlattr *attr, *member = NULL;
+	const struct nlattr *attr, *member = NULL, *own = NULL;
 	const char *master = "";
 
 	mnl_attr_for_each_nested(attr, nest) {
@@ -80,11 +97,21 @@ static void read_info(const struct nlattr *nest, struct link_entry *entry)
 				master = mnl_attr_get_str(attr);
 			break;
 		case IFLA_INFO_SLAVE_DATA: member = attr; break;
+		case IFLA_INFO_DATA: own = attr; break;
 		}
 	}
 	entry->in_vrf = !strcmp(master, "vrf");
+	if (own && !strcmp(entry->kind, "vlan"))
+		read_vlan(own, entry);
 	if (member && !strcmp(master, "bond"))
 		read_member(member, entry);
+}
+
+static void read_mac(const struct nlattr *attr, struct link_entry *entry)
+{
+	entry->has_mac = mnl_attr_get_payload_len(attr) == sizeof(entry->mac);
+	if (entry->has_mac)
+		memcpy(entry->mac, mnl_attr_get_payload(attr), sizeof(entry->mac));
 }
 
 static bool is_up(const struct ifinfomsg *info)
@@ -107,6 +134,7 @@ void link_parse(const struct nlmsghdr *header, struct link_entry *entry)
 		case IFLA_LINK: entry->lower = nested_u32(attr); break;
 		case IFLA_LINK_NETNSID: lower_is_elsewhere = true; break;
 		case IFLA_XDP: read_xdp(attr, entry); break;
+		case IFLA_ADDRESS: read_mac(attr, entry); break;
 		case IFLA_LINKINFO: read_info(attr, entry); break;
 		}
 	}

@@ -25,6 +25,10 @@ struct link_entry {
 	bool in_vrf;                      /* a port of a VRF device */
 	bool inactive;                    /* a member of a bond, which drops what comes in by it */
 	bool up;                          /* it is up, and has a carrier */
+	bool has_mac;
+	uint8_t mac[6];
+	uint16_t vlan_id;   /* of a VLAN device */
+	bool vlan_provider; /* likewise: its tag is of 802.1ad */
 };
 
 struct nlmsghdr;

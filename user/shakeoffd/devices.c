@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/ip.h>
 #include <linux/ipv6.h>
 
 #include <common/array.h>
@@ -36,6 +37,25 @@ static void take_ipv6(struct device *device, const struct nlattr *families)
 	}
 }
 
+/* IFLA_INET_CONF: the same of IPv4, indexed by IPV4_DEVCONF_*, which begin at 1. */
+static void take_ipv4(struct device *device, const struct nlattr *families)
+{
+	const struct nlattr *family, *attribute;
+	uint32_t numbers[IPV4_DEVCONF_RP_FILTER];
+
+	mnl_attr_for_each_nested(family, families) {
+		if (mnl_attr_get_type(family) != AF_INET)
+			continue;
+		mnl_attr_for_each_nested(attribute, family) {
+			if (mnl_attr_get_type(attribute) != IFLA_INET_CONF ||
+			    mnl_attr_get_payload_len(attribute) < sizeof(numbers))
+				continue;
+			memcpy(numbers, mnl_attr_get_payload(attribute), sizeof(numbers));
+			device->rp_filter = numbers[IPV4_DEVCONF_RP_FILTER - 1];
+		}
+	}
+}
+
 static int link_message(const struct nlmsghdr *header, void *context)
 {
 	const struct ifinfomsg *message = mnl_nlmsg_get_payload(header);
@@ -47,10 +67,12 @@ static int link_message(const struct nlmsghdr *header, void *context)
 		return MNL_CB_OK;
 	device.ifindex = (unsigned int)message->ifi_index;
 	mnl_attr_for_each(attribute, header, sizeof(*message)) {
-		if (mnl_attr_get_type(attribute) == IFLA_MTU && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
+		if (mnl_attr_get_type(attribute) == IFLA_MTU && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
 			device.mtu = mnl_attr_get_u32(attribute);
-		else if (mnl_attr_get_type(attribute) == IFLA_AF_SPEC)
+		} else if (mnl_attr_get_type(attribute) == IFLA_AF_SPEC) {
+			take_ipv4(&device, attribute);
 			take_ipv6(&device, attribute);
+		}
 	}
 	larger = array_grow(devices->list, devices->count, sizeof(device));
 	if (!larger) {

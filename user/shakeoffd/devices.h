@@ -12,6 +12,7 @@ struct device {
 	uint32_t mtu;
 	uint32_t mtu6;      /* net.ipv6.conf.IFACE.mtu, which router advertisements set; without IPv6: IPV6_MIN_MTU */
 	uint32_t hop_limit; /* net.ipv6.conf.IFACE.hop_limit */
+	uint32_t rp_filter; /* net.ipv4.conf.IFACE.rp_filter; 1: strict, 2: loose */
 };
 
 struct devices {

@@ -85,8 +85,7 @@ int discovery_addresses_changed(struct discovery *discovery)
 		error = own_addresses_read(&fresh);
 	if (error)
 		return error;
-	if (fresh.count == discovery->own.count &&
-	    (!fresh.count || !memcmp(fresh.list, discovery->own.list, fresh.count * sizeof(*fresh.list)))) {
+	if (own_addresses_equal(&fresh, &discovery->own)) {
 		own_addresses_free(&fresh);
 		return 0; /* a lifetime was prolonged, say */
 	}

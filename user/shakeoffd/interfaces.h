@@ -33,6 +33,7 @@ struct interface {
 	bool vlans;            /* there are VLAN devices above it */
 	bool open_sibling;     /* a bond's member, of which another has no program: it was said */
 	bool hides_tags;       /* their tags are, or may be, beside the frames: it was said */
+	bool more_macs;        /* more MAC addresses are above it than the hook can be told: it was said */
 	unsigned int *members; /* ifindexes of a bond's members, where its program runs for it */
 	size_t member_count;
 	uint32_t admit_id;        /* of the tc program that hangs there; 0: none, or it is not to be used */
@@ -56,8 +57,11 @@ struct interfaces {
 	bool all;                 /* every interface that has the program, now and later */
 	bool changed;             /* which of them admit, or can be tested; the reader of this clears it */
 	struct topology topology; /* of the host, when it was last looked */
-	uint64_t programs;        /* a sum over the XDP programs of all interfaces */
-	uint32_t refused;         /* control id of a datapath that came later, and that was warned of */
+	uint32_t *vlans;          /* tags as published, sorted: SHAKEOFF_VLAN_KEY() */
+	size_t vlan_count;
+	bool vlans_told;
+	uint64_t programs; /* a sum over the XDP programs of all interfaces */
+	uint32_t refused;  /* control id of a datapath that came later, and that was warned of */
 };
 
 /*
@@ -88,7 +92,10 @@ bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex
 /* Whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
 bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* Publishes what a SYN-ACK offers on each interface, where that has changed. Says what is wrong. */
+/* The bit of shakeoff_route.refused that stands for one of them. */
+uint32_t interfaces_route_bit(const struct interfaces *interfaces, const struct interface *interface);
+
+/* Publishes what a SYN-ACK offers on each interface, and which frames are for it, where that has changed. Says what is wrong. */
 int interfaces_profile(struct interfaces *interfaces);
 
 /* Attaches where nothing hung, and puts the tc program beside it where it is missing. Says what is wrong. */

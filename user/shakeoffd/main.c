@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
@@ -31,6 +32,7 @@
 #include <shakeoffd/keys.h>
 #include <shakeoffd/lists.h>
 #include <shakeoffd/monitor.h>
+#include <shakeoffd/own_publish.h>
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/profile.h>
 #include <shakeoffd/reply_budget.h>
@@ -80,6 +82,7 @@ struct daemon {
 	struct selftest *selftest;
 	struct xfrm_policies xfrm;
 	struct discovery discovery;
+	struct own_publisher own;
 	struct event_loop *loop;
 	struct event_loop **worker_loops;
 	struct delivery *deliveries;
@@ -295,8 +298,12 @@ static void follow_servers(struct daemon *daemon)
 		changed |= delivery_take_change(&daemon->deliveries[i]);
 	if (changed)
 		discovery_servers_changed(&daemon->discovery);
+	daemon->monitor.addresses_changed |= daemon->routes.local_changed;
+	daemon->routes.local_changed = false;
 	if (daemon->monitor.addresses_changed) {
 		error = discovery_addresses_changed(&daemon->discovery);
+		if (!error)
+			error = own_publish(&daemon->own, &daemon->discovery.own);
 		daemon->monitor.addresses_changed = error != 0; /* tried again with the next event */
 	}
 	looked = discovery_take_look(&daemon->discovery);
@@ -325,6 +332,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	daemon->monitor.links_changed |= interfaces_watch(&daemon->interfaces, now);
 	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
 		daemon->monitor.links_changed = false;
+		daemon->monitor.addresses_changed = true; /* IPv4 routes go with their device without a message */
 		refresh_interfaces(daemon, now);
 	}
 	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && read_devices(daemon, now))
@@ -603,6 +611,15 @@ static int open_sources(struct daemon *daemon)
 	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
 }
 
+/* Made once for a datapath: a new daemon goes on with what the programs use already. */
+static void make_secrets(struct shakeoff_control *control)
+{
+	uint32_t random;
+
+	if (!control->admission && getrandom(&random, sizeof(random), 0) == sizeof(random))
+		__atomic_store_n(&control->admission, random, __ATOMIC_RELAXED);
+}
+
 /* What of the configuration holds for the hook as a whole. */
 static void configure(struct daemon *daemon)
 {
@@ -610,6 +627,7 @@ static void configure(struct daemon *daemon)
 		struct shakeoff_control *control = datapath_control(daemon->interfaces.datapaths[i]);
 
 		__atomic_store_n(&control->fragment_budget, daemon->config.fragment_budget, __ATOMIC_RELAXED);
+		make_secrets(control);
 		if (daemon->config.verify_checksums)
 			__atomic_fetch_or(&control->flags, SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
 		else
@@ -647,6 +665,11 @@ static int open_discovery(struct daemon *daemon)
 		log_info("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_KERNEL));
 	else if (!error && !host.syncookies && daemon->discovery.follows)
 		log_warn("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+	if (!error) {
+		daemon->own = (struct own_publisher){ .datapaths = daemon->interfaces.datapaths,
+						      .count = daemon->interfaces.datapath_count };
+		error = own_publish(&daemon->own, &daemon->discovery.own);
+	}
 	return say("the listening sockets could not be listed", error);
 }
 
@@ -902,6 +925,7 @@ static void release(struct daemon *daemon)
 	routes_close(&daemon->routes);
 	selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
+	own_publisher_close(&daemon->own);
 	discovery_close(&daemon->discovery);
 	xfrm_close(&daemon->xfrm);
 	addresses_close(&daemon->addresses);

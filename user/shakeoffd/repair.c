@@ -136,6 +136,12 @@ static int restore(int fd, const struct shakeoff_event *event, bool mapped)
 	return error;
 }
 
+/* IPv6 sockets take an address of a local route (AnyIP) only with it: ip6_route_input() gives them packets all the same. */
+static void set_freebind(int fd, int on)
+{
+	setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+}
+
 int repair_socket(const struct shakeoff_event *event, const struct repair_options *options, int *result)
 {
 	bool ipv4 = tuple_is_ipv4(&event->tuple), mapped = ipv4 && options->dualstack;
@@ -148,8 +154,10 @@ int repair_socket(const struct shakeoff_event *event, const struct repair_option
 	set_receive_buffer(fd, options->receive_buffer);
 	set_marks(fd, !ipv4 || mapped, &options->offer);
 	error = set_int(fd, TCP_REPAIR, TCP_REPAIR_ON);
+	set_freebind(fd, 1);
 	if (!error)
 		error = restore(fd, event, mapped);
+	set_freebind(fd, 0);
 	/* Off without a window probe: the client is to see nothing of this. */
 	if (!error)
 		error = set_int(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);

@@ -114,12 +114,17 @@ static bool is_link_local_or_multicast(const struct prefix *prefix)
 	       (prefix->len >= 10 && byte[0] == 0xfe && (byte[1] & 0xc0) == 0x80);
 }
 
+static bool rejects(uint8_t type)
+{
+	return type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT;
+}
+
 static bool begin(const struct rtmsg *message, struct route_entry *route)
 {
 	bool ipv6 = message->rtm_family == AF_INET6;
 
 	if ((!ipv6 && message->rtm_family != AF_INET) ||
-	    (message->rtm_type != RTN_UNICAST && message->rtm_type != RTN_THROW) ||
+	    (message->rtm_type != RTN_UNICAST && message->rtm_type != RTN_THROW && !rejects(message->rtm_type)) ||
 	    message->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD) || message->rtm_dst_len > PREFIX_LEN_MAX(ipv6))
 		return false;
 	*route = (struct route_entry){
@@ -128,6 +133,7 @@ static bool begin(const struct rtmsg *message, struct route_entry *route)
 		.preference = 1,
 		.partial = message->rtm_tos != 0 || message->rtm_src_len != 0,
 		.throws = message->rtm_type == RTN_THROW,
+		.rejects = rejects(message->rtm_type),
 	};
 	return true;
 }
@@ -170,5 +176,10 @@ bool route_entry_parse(const struct nlmsghdr *header, struct route_entry *route)
 		route_entry_add_hop(route, &hop);
 	if (route->hop_count)
 		route->nexthop = 0;
-	return (route->hop_count || route->nexthop) && !is_link_local_or_multicast(&route->prefix);
+	if (route->rejects || route->throws) { /* IPv6 names lo */
+		route->hop_count = 0;
+		route->nexthop = 0;
+	}
+	return (route->hop_count || route->nexthop || route->rejects || route->throws) &&
+	       !is_link_local_or_multicast(&route->prefix);
 }

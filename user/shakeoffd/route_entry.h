@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A unicast route as rtnetlink tells it (rtnetlink(7), RTM_NEWROUTE). */
+/* A route as rtnetlink tells it (rtnetlink(7), RTM_NEWROUTE). */
 #ifndef SHAKEOFF_ROUTE_ENTRY_H
 #define SHAKEOFF_ROUTE_ENTRY_H
 
@@ -32,6 +32,7 @@ struct route_entry {
 	uint8_t preference; /* of IPv6 routers (RFC 4191): the highest wins */
 	bool partial;       /* for one TOS, or (IPv6) for one source alone */
 	bool throws;        /* RTN_THROW: the look-up goes on in the next table */
+	bool rejects;       /* RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT: nothing is sent there */
 	bool hops_unknown;  /* there are too many */
 	uint32_t
 		nexthop; /* number of the next hop object, if the kernel does not spell it out: route_nexthops.h; 0: none */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <stdlib.h>
+
 #include <shakeoffd/advmss.h>
 #include <shakeoffd/route_offer.h>
 
@@ -56,10 +58,39 @@ bool route_offer(const struct route_world *world, const struct route_entry *rout
 	return true;
 }
 
+static int compare_ways(const void *a, const void *b)
+{
+	const struct route_way *first = a, *second = b;
+
+	return first->ifindex < second->ifindex ? -1 : first->ifindex > second->ifindex;
+}
+
+static uint32_t refused_by(const struct route_world *world, unsigned int ifindex)
+{
+	const struct route_way key = { .ifindex = ifindex }, *way = NULL;
+
+	if (world->way_count)
+		way = bsearch(&key, world->ways, world->way_count, sizeof(key), compare_ways);
+	return way ? way->refused : world->strict;
+}
+
+uint32_t route_refused(const struct route_world *world, const struct route_entry *route)
+{
+	uint32_t refused = world->strict;
+
+	if (route->rejects || route->throws)
+		return SHAKEOFF_ROUTE_REFUSED_ALL;
+	if (route->prefix.ipv6)
+		return 0;
+	for (size_t i = 0; i < route->hop_count; i++)
+		refused &= refused_by(world, route->hops[i].ifindex);
+	return refused;
+}
+
 bool route_offer_equal(const struct shakeoff_route *a, const struct shakeoff_route *b)
 {
 	return a->window == b->window && a->mss == b->mss && a->initrwnd == b->initrwnd &&
-	       a->hop_limit == b->hop_limit && a->ecn == b->ecn;
+	       a->hop_limit == b->hop_limit && a->ecn == b->ecn && a->refused == b->refused;
 }
 
 bool route_offer_is_trivial(const struct shakeoff_route *offer)

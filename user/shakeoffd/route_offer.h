@@ -4,6 +4,7 @@
 #define SHAKEOFF_ROUTE_OFFER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <shakeoff/route.h>
@@ -16,9 +17,18 @@ struct route_usual {
 	uint8_t hop_limit;
 };
 
+/* At which interfaces (shakeoff_route.refused) a strict rp_filter refuses what would be answered by this device. */
+struct route_way {
+	unsigned int ifindex;
+	uint32_t refused;
+};
+
 /* Index: 0 IPv4, 1 IPv6. */
 struct route_world {
 	const struct devices *devices;
+	const struct route_way *ways; /* sorted; of devices that are not among them `strict` holds */
+	size_t way_count;
+	uint32_t strict; /* interfaces whose rp_filter is strict */
 	struct route_usual usual[2];
 	uint32_t min_adv_mss[2];
 };
@@ -26,6 +36,12 @@ struct route_world {
 /* As in shakeoff_route, with id 0. False: the device is not known (yet). */
 bool route_offer(const struct route_world *world, const struct route_entry *route, const struct route_hop *hop,
 		 struct shakeoff_route *offer);
+
+/*
+ * At which interfaces the kernel takes nothing from the clients of a route: rp_filter, IPv4 alone (ip-sysctl, rp_filter). All hops
+ * count: fib_info_nh_uses_dev(), net/ipv4/fib_frontend.c.
+ */
+uint32_t route_refused(const struct route_world *world, const struct route_entry *route);
 
 /* Whether it says what the interfaces say. */
 bool route_offer_is_trivial(const struct shakeoff_route *offer);

@@ -57,14 +57,40 @@ static bool add_other(struct route_rules *rules, const struct rule *rule)
 	return true;
 }
 
+static bool refuses(uint8_t action)
+{
+	return action == FR_ACT_BLACKHOLE || action == FR_ACT_UNREACHABLE || action == FR_ACT_PROHIBIT;
+}
+
+/* Of whatever packets: those that come in by an interface are looked up, too (fib_validate_source()). Not of a VRF. */
+static void add_refusal(struct route_rules *rules, const struct nlmsghdr *header, const struct fib_rule_hdr *message)
+{
+	struct rule rule = { 0 };
+	const struct nlattr *attribute;
+	bool vrf = false;
+
+	mnl_attr_for_each(attribute, header, sizeof(*message)) {
+		take_attribute(&rule, attribute);
+		vrf |= mnl_attr_get_type(attribute) == FRA_L3MDEV;
+	}
+	if (vrf || rules->refuse)
+		return;
+	rules->refuse = true;
+	rules->refuse_priority = rule.priority;
+}
+
 void route_rules_add(struct route_rules *rules, const struct nlmsghdr *header)
 {
 	const struct fib_rule_hdr *message = mnl_nlmsg_get_payload(header);
 	const struct nlattr *attribute;
 	struct rule rule;
 
-	/* Those that refuse are not about what is offered; a jump is rare, and leaves the order as it is for most. */
-	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message) || message->action != FR_ACT_TO_TBL)
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message))
+		return;
+	if (refuses(message->action))
+		add_refusal(rules, header, message);
+	/* A jump is rare, and leaves the order as it is for most. */
+	if (message->action != FR_ACT_TO_TBL)
 		return;
 	rule = (struct rule){
 		.table = message->table,

@@ -26,6 +26,8 @@ struct route_rules {
 	} others[ROUTE_OTHERS_MAX]; /* for some: by source, mark, TOS ... */
 	size_t other_count;
 	bool overflow; /* there are more than these */
+	bool refuse;   /* one refuses packets: blackhole, unreachable, prohibit */
+	uint32_t refuse_priority;
 };
 
 /* Takes up an RTM_NEWRULE message; they come in the order of their priorities. */

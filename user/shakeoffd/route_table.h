@@ -25,6 +25,7 @@
 #define ROUTE_PROBLEMS(X)                                                                                              \
 	X(NONE, "they can be followed")                                                                                \
 	X(RULES, "policy rules look them up elsewhere for some connections, and what they say there differs")          \
+	X(REFUSE, "a policy rule refuses packets (blackhole, unreachable, prohibit)")                                  \
 	X(MANY, "more of them say something of their own than can be followed")                                        \
 	X(HOPS, "next hops of the same route differ in what they say")                                                 \
 	X(PARTIAL, "one holds for a TOS or for a source alone, and differs from the others")                           \

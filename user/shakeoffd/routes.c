@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,6 +16,13 @@
 #include <shakeoffd/route_entry.h>
 #include <shakeoffd/routes.h>
 #include <shakeoffd/rtnetlink.h>
+
+/*
+ * Without a default route what no route holds is published as refused, and then all routes: not those of a router with a full table, from
+ * which nearly every address has one.
+ */
+#define ROUTES_WITHOUT_DEFAULT (SHAKEOFF_MAX_ROUTES / 2)
+#define RANK_NONE (UINT8_MAX - 1) /* behind all tables */
 
 /* A host whose routes change all the time has them read so often, and spends this part of a CPU on it. */
 #define READ_PERIOD_NS (800 * NS_PER_MS)
@@ -67,10 +75,65 @@ static bool any_interface(const struct interfaces *interfaces)
 	return false;
 }
 
+/* As IN_DEV_RPFILTER() (include/linux/inetdevice.h) has it; of several devices at which packets may be taken in, the strictest. */
+static bool is_strict(const struct routes *routes, const struct interface *interface)
+{
+	const struct topology *topology = &routes->interfaces->topology;
+	const struct link_entry *below = topology_find(topology, interface->ifindex);
+	int all = sysctls_get(routes->sysctls, SYSCTL_RP_FILTER, 0, 0);
+
+	for (size_t i = 0; i < topology->count && below; i++) {
+		const struct device *device = devices_find(routes->world.devices, topology->list[i].ifindex);
+		int own = device ? (int)device->rp_filter : 0;
+
+		if (device_is_above(topology, &topology->list[i], below) && (own > all ? own : all) == 1)
+			return true;
+	}
+	return false;
+}
+
+static int compare_ways(const void *a, const void *b)
+{
+	const struct route_way *first = a, *second = b;
+
+	return first->ifindex < second->ifindex ? -1 : first->ifindex > second->ifindex;
+}
+
+/* By which devices what a strict interface takes in is answered: by itself and those above it. */
+static void find_ways(struct routes *routes)
+{
+	const struct interfaces *interfaces = routes->interfaces;
+	const struct topology *topology = &interfaces->topology;
+	struct route_world *world = &routes->world;
+
+	world->strict = 0;
+	world->way_count = 0;
+	free(routes->ways);
+	routes->ways = calloc(topology->count + 1, sizeof(*routes->ways));
+	world->ways = routes->ways;
+	for (size_t i = 0; i < topology->count && routes->ways; i++)
+		routes->ways[world->way_count++].ifindex = topology->list[i].ifindex;
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct interface *interface = &interfaces->list[i];
+		const struct link_entry *below = topology_find(topology, interface->ifindex);
+		uint32_t bit = interfaces_route_bit(interfaces, interface);
+
+		if (!is_answered(interface) || !is_strict(routes, interface))
+			continue;
+		world->strict |= bit;
+		for (size_t w = 0; w < world->way_count; w++)
+			if (!below || !device_is_above(topology, &topology->list[w], below))
+				routes->ways[w].refused |= bit;
+	}
+	if (world->way_count)
+		qsort(routes->ways, world->way_count, sizeof(*routes->ways), compare_ways);
+}
+
 static void look_at_the_world(struct routes *routes)
 {
 	struct route_world *world = &routes->world;
 
+	find_ways(routes);
 	for (int ipv6 = 0; ipv6 < 2; ipv6++)
 		world->usual[ipv6] = usual_of(routes->interfaces, ipv6);
 	world->min_adv_mss[0] = (uint32_t)sysctls_get(routes->sysctls, SYSCTL_MIN_ADV_MSS4, 0, ADVMSS_MIN4_DEFAULT);
@@ -88,15 +151,23 @@ struct offers {
 
 static void find_offers(const struct routes *routes, struct route_entry *route, struct offers *offers)
 {
+	uint32_t refused;
+
 	*offers = (struct offers){ .trivial = true };
 	if (route->nexthop)
 		route_nexthops_resolve(&routes->nexthops, route);
+	refused = route_refused(&routes->world, route);
+	if (route->rejects || route->throws) {
+		*offers = (struct offers){ .list[0].refused = refused, .count = 1 };
+		return;
+	}
 	for (size_t i = 0; i < route->hop_count; i++) {
 		struct shakeoff_route *offer = &offers->list[offers->count];
 
 		/* A device that came since: a message of it has come, too. */
 		if (!route_offer(&routes->world, route, &route->hops[i], offer))
 			continue;
+		offer->refused = refused;
 		offers->trivial &= route_offer_is_trivial(offer);
 		offers->count++;
 	}
@@ -104,10 +175,20 @@ static void find_offers(const struct routes *routes, struct route_entry *route, 
 
 /* --------------------------------------------------------------------------------------------------------- reading */
 
+/* The same routes are read up to three times. */
+enum pass {
+	PASS_SPEAKING, /* those that say something of their own */
+	PASS_THROWN,   /* those of the last table that throw: behind it there is nothing */
+	PASS_SILENT,   /* those that say nothing, but hide others, or are hidden by them */
+};
+
 struct reading {
 	struct routes *routes;
 	struct routes_family *family;
-	bool trivial; /* the second pass */
+	enum pass pass;
+	bool has_default, throws; /* these were met in the first pass */
+	int last_rank;            /* of tables that have routes of use; likewise */
+	size_t count;             /* routes that are looked up; likewise */
 	uint32_t number;
 	enum route_problem problem; /* that is known already */
 	struct prefix where;
@@ -130,7 +211,8 @@ static void read_other(struct reading *reading, const struct route_entry *route,
 	if (!route_rules_have_other(&reading->family->rules, route->table, &priority))
 		return;
 	/* One that says nothing differs from the others if those say something of the same addresses: the second pass knows. */
-	if (offers->trivial && (!reading->trivial || !route_table_touches(&reading->family->table, &route->prefix)))
+	if (offers->trivial &&
+	    (reading->pass != PASS_SILENT || !route_table_touches(&reading->family->table, &route->prefix)))
 		return;
 	find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
 	reading->rule = priority;
@@ -156,6 +238,47 @@ static int add_candidates(struct reading *reading, const struct route_entry *rou
 	return error;
 }
 
+static int add_refused(struct reading *reading, const struct prefix *prefix, int rank)
+{
+	const struct route_candidate candidate = {
+		.prefix = *prefix,
+		.rank = (uint8_t)rank,
+		.priority = UINT32_MAX,
+		.offer.refused = SHAKEOFF_ROUTE_REFUSED_ALL,
+	};
+
+	return route_table_add(&reading->family->table, &candidate);
+}
+
+/* The look-up goes on in the next table, or ends without a route. */
+static int read_throw(struct reading *reading, const struct route_entry *route, int rank)
+{
+	int error = 0;
+
+	if (rank == ROUTE_NOT_LOOKED_UP)
+		return 0;
+	reading->throws |= reading->pass == PASS_SPEAKING;
+	if (reading->pass == PASS_THROWN && rank >= reading->last_rank)
+		error = add_refused(reading, &route->prefix, rank);
+	/* What another table says of a part of this one is not followed. */
+	if (reading->pass == PASS_SILENT && rank < reading->last_rank &&
+	    route_table_touches(&reading->family->table, &route->prefix))
+		find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
+	if (error)
+		errno = -error;
+	return error;
+}
+
+static void note_route(struct reading *reading, const struct route_entry *route, int rank)
+{
+	if (reading->pass != PASS_SPEAKING || rank == ROUTE_NOT_LOOKED_UP)
+		return;
+	reading->has_default |= !route->prefix.len && !route->partial;
+	reading->count++;
+	if (rank > reading->last_rank)
+		reading->last_rank = rank;
+}
+
 static int route_message(const struct nlmsghdr *header, void *context)
 {
 	struct reading *reading = context;
@@ -167,21 +290,19 @@ static int route_message(const struct nlmsghdr *header, void *context)
 	if (header->nlmsg_type != RTM_NEWROUTE || !route_entry_parse(header, &route))
 		return MNL_CB_OK;
 	rank = route_rules_rank(&reading->family->rules, route.table, route.prefix.len);
-	if (route.throws) {
-		/* What another table says of a part of this one is not followed. */
-		if (rank != ROUTE_NOT_LOOKED_UP && reading->trivial &&
-		    route_table_touches(&reading->family->table, &route.prefix))
-			find_problem(reading, ROUTE_PROBLEM_RULES, &route.prefix);
+	if (route.throws)
+		return read_throw(reading, &route, rank) ? MNL_CB_ERROR : MNL_CB_OK;
+	if (reading->pass == PASS_THROWN)
 		return MNL_CB_OK;
-	}
 	find_offers(reading->routes, &route, &offers);
+	note_route(reading, &route, rank);
 	if (rank == ROUTE_NOT_LOOKED_UP) {
 		read_other(reading, &route, &offers);
 		return MNL_CB_OK;
 	}
 	if (route.hops_unknown)
 		find_problem(reading, ROUTE_PROBLEM_UNKNOWN, &route.prefix);
-	if (offers.trivial != reading->trivial ||
+	if (offers.trivial != (reading->pass == PASS_SILENT) ||
 	    (offers.trivial && !route_table_touches(&reading->family->table, &route.prefix)) ||
 	    !add_candidates(reading, &route, &offers, rank))
 		return MNL_CB_OK;
@@ -221,6 +342,7 @@ static int dump(uint8_t family, uint16_t type, size_t header_size, mnl_cb_t call
 static int read_once(struct reading *reading, bool ipv6)
 {
 	struct routes_family *family = reading->family;
+	const struct prefix all = { .ipv6 = ipv6 };
 	uint8_t number = family_of(ipv6);
 	int error;
 
@@ -229,11 +351,17 @@ static int read_once(struct reading *reading, bool ipv6)
 	error = dump(number, RTM_GETRULE, sizeof(struct fib_rule_hdr), rule_message, &family->rules);
 	if (!error)
 		error = dump(number, RTM_GETROUTE, sizeof(struct rtmsg), route_message, reading);
+	if (!error && reading->throws) {
+		reading->pass = PASS_THROWN;
+		error = dump(number, RTM_GETROUTE, sizeof(struct rtmsg), route_message, reading);
+	}
+	if (!error && !reading->has_default && reading->count <= ROUTES_WITHOUT_DEFAULT)
+		error = add_refused(reading, &all, RANK_NONE);
 	if (!error)
 		error = route_table_index(&family->table);
 	if (error || !family->table.count)
 		return error;
-	reading->trivial = true;
+	reading->pass = PASS_SILENT;
 	reading->number = 0;
 	return dump(number, RTM_GETROUTE, sizeof(struct rtmsg), route_message, reading);
 }
@@ -247,6 +375,10 @@ static enum route_problem settle(struct reading *reading)
 
 	if (family->rules.overflow)
 		find_problem(reading, ROUTE_PROBLEM_RULES, &all);
+	if (family->rules.refuse && !reading->problem) {
+		find_problem(reading, ROUTE_PROBLEM_REFUSE, &all);
+		reading->rule = family->rules.refuse_priority;
+	}
 	if (reading->problem)
 		return reading->problem;
 	problem = route_table_settle(&family->table, SHAKEOFF_MAX_ROUTES, &where);
@@ -279,7 +411,7 @@ static void say(const struct reading *reading, bool ipv6, enum route_problem bef
 		log_info("%s routes can be followed again", family_names[ipv6]);
 		return;
 	}
-	if (reading->problem == ROUTE_PROBLEM_RULES)
+	if (reading->problem == ROUTE_PROBLEM_RULES || reading->problem == ROUTE_PROBLEM_REFUSE)
 		snprintf(rule, sizeof(rule), " (rule %u)", reading->rule);
 	prefix.ipv6 = ipv6;
 	prefix_write(&prefix, where, sizeof(where));
@@ -359,13 +491,21 @@ static bool matters(const struct routes *routes, const struct nlmsghdr *header)
 	if (!route_entry_parse(header, &route))
 		return false;
 	family = &routes->families[route.prefix.ipv6];
-	if (family->dirty)
+	if (family->dirty || !route.prefix.len || route.throws)
 		return true;
 	if (route_rules_rank(&family->rules, route.table, route.prefix.len) == ROUTE_NOT_LOOKED_UP)
 		return route_rules_have_other(&family->rules, route.table, &priority);
 	find_offers(routes, &route, &offers);
 	return offers.count != route.hop_count || !offers.trivial || family->problem ||
 	       route_table_touches(&family->table, &route.prefix);
+}
+
+static bool is_local(const struct nlmsghdr *header)
+{
+	const struct rtmsg *message = mnl_nlmsg_get_payload(header);
+
+	return mnl_nlmsg_get_payload_len(header) >= sizeof(*message) && message->rtm_table == RT_TABLE_LOCAL &&
+	       !(message->rtm_flags & RTM_F_CLONED);
 }
 
 static void message(struct routes *routes, const struct nlmsghdr *header)
@@ -375,6 +515,7 @@ static void message(struct routes *routes, const struct nlmsghdr *header)
 	switch (header->nlmsg_type) {
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
+		routes->local_changed |= is_local(header);
 		if (matters(routes, header))
 			routes->families[*family == AF_INET6].dirty = true;
 		break;
@@ -400,6 +541,7 @@ static void ready(struct event_source *source, uint32_t events)
 	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
 		if (size < 0 && errno == ENOBUFS) {
 			routes_touch(routes); /* messages were lost: it may have been anything */
+			routes->local_changed = true;
 			continue;
 		}
 		if (size < 0)
@@ -455,4 +597,5 @@ void routes_close(struct routes *routes)
 		route_table_free(&routes->families[ipv6].table);
 	route_nexthops_free(&routes->nexthops);
 	route_publisher_close(&routes->publisher);
+	free(routes->ways);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Follows the host's routes: what they say of SYN-ACKs (mtu, advmss, window, initrwnd, hoplimit, features), or by which device they
- * lead, is told to the hook, as far as it differs from what the attached interfaces say.
+ * lead, is told to the hook, as far as it differs from what the attached interfaces say; and from where the kernel would take nothing,
+ * or send nothing there: no route, one that refuses, rp_filter.
  *
  *	rtnetlink -> route_entry -> route_offer -> route_table -> route_publish
  *
@@ -37,10 +38,12 @@ struct routes {
 	const struct interfaces *interfaces;
 	const struct sysctls *sysctls;
 	struct route_world world;
+	struct route_way *ways;
 	struct route_nexthops nexthops;
 	struct route_publisher publisher;
 	struct routes_family families[2]; /* IPv4, IPv6 */
 	uint64_t next_ns;                 /* not to be read again before */
+	bool local_changed;               /* local routes came or went; the reader of this clears it */
 };
 
 /* Reads them, and begins to listen for changes. `interfaces` have their profiles. */

@@ -73,6 +73,55 @@ int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
 	return error;
 }
 
+static int dump_local(struct mnl_socket *socket, uint8_t family, mnl_cb_t callback, void *context)
+{
+	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct rtmsg *message;
+	int on = 1, result;
+
+	/* Only then the kernel heeds what is asked for: net/ipv4/fib_frontend.c, ip_valid_fib_dump_req(). */
+	mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	header->nlmsg_type = RTM_GETROUTE;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	header->nlmsg_seq = 1;
+	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
+	message->rtm_family = family;
+	message->rtm_table = RT_TABLE_LOCAL;
+	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
+		if (size < 0)
+			return -errno;
+		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), callback, context);
+	} while (result > MNL_CB_STOP);
+	return result < 0 ? -errno : 0;
+}
+
+int rtnetlink_local_routes(mnl_cb_t callback, void *context)
+{
+	const uint8_t families[] = { AF_INET, AF_INET6 };
+	int error = 0;
+
+	for (size_t f = 0; f < 2 && !error; f++) {
+		error = -EINTR;
+		for (int i = 0; i < DUMP_TRIES && error == -EINTR; i++) {
+			struct mnl_socket *socket;
+
+			error = rtnetlink_open(&socket);
+			if (error)
+				return error;
+			error = dump_local(socket, families[f], callback, context);
+			mnl_socket_close(socket);
+		}
+		if (error == -ENOENT) /* there is no such table: no address yet */
+			error = 0;
+	}
+	return error;
+}
+
 /* IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only the latter: then it is the host's. */
 bool rtnetlink_address_read(const struct nlmsghdr *header, struct rtnetlink_address *address)
 {

@@ -28,6 +28,12 @@ int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t ty
  */
 int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count);
 
+/*
+ * Calls back for every route of the table `local`; kernels before 4.20 may give others beside them. -EINTR: they changed meanwhile, and
+ * did so every time; then what was called back for is not all there is. May call back for one more than once.
+ */
+int rtnetlink_local_routes(mnl_cb_t callback, void *context);
+
 /* An address of the host; IPv4 mapped. */
 struct rtnetlink_address {
 	int family; /* AF_INET or AF_INET6 */

@@ -21,6 +21,7 @@
 	X(REFLECT_TOS, "ipv4/tcp_reflect_tos")                                                                         \
 	X(ADV_WIN_SCALE, "ipv4/tcp_adv_win_scale")                                                                     \
 	X(TTL, "ipv4/ip_default_ttl")                                                                                  \
+	X(RP_FILTER, "ipv4/conf/all/rp_filter") /* the greater of it and an interface's holds */                       \
 	X(MIN_ADV_MSS4, "ipv4/route/min_adv_mss")                                                                      \
 	X(MIN_ADV_MSS6, "ipv6/route/min_adv_mss")                                                                      \
 	X(RMEM_MAX, "core/rmem_max")                                                                                   \

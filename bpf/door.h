@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel asks before it takes a packet in, and before it answers: is the frame for this host, and would what is sent back get
+ * to its source?
+ */
+#ifndef SHAKEOFF_BPF_DOOR_H
+#define SHAKEOFF_BPF_DOOR_H
+
+static __always_inline _Bool mac_is(const struct packet *packet, const __be16 *mac)
+{
+	return packet->mac[0] == mac[0] && packet->mac[1] == mac[1] && packet->mac[2] == mac[2];
+}
+
+/* Whether the frame goes to a MAC address of the interface, or of a device above it. */
+static __always_inline _Bool mac_is_known(const struct packet *packet, const struct shakeoff_interface *profile)
+{
+	for (int i = 0; i < SHAKEOFF_MACS; i++)
+		if (i < profile->mac_count && mac_is(packet, profile->macs[i]))
+			return 1;
+	return 0;
+}
+
+/*
+ * Whether the frame in scratch, which came in by this interface, is for this host: by its MAC address, and by its VLAN tag, for which
+ * there has to be a device: vlan_do_receive(), net/8021q/vlan_core.c. Without a profile it cannot be said. A global function: see
+ * scratch_get().
+ */
+__noinline int frame_is_for_host(__u32 ifindex)
+{
+	const struct shakeoff_interface *profile = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct scratch *scratch = scratch_get();
+	__u32 vlan;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (!profile)
+		return 1;
+	if (!mac_is_known(&scratch->packet, profile))
+		return 0;
+	if (!scratch->packet.vlan)
+		return 1;
+	vlan = SHAKEOFF_VLAN_KEY(ifindex, scratch->packet.vlan);
+	if (ifindex > SHAKEOFF_VLAN_IFINDEX_MAX || !bpf_map_lookup_elem(&vlans, &vlan))
+		return 0;
+	scratch->recent.vlan = scratch->packet.vlan;
+	return 1;
+}
+
+/* The same for a packet whose service was found. Nearly all frames are for the interface's own address. */
+static __always_inline _Bool frame_is_ours(const struct scratch *scratch, __u32 ifindex)
+{
+	const struct packet *packet = &scratch->packet;
+	const struct recent *recent = &scratch->recent;
+
+	if (recent->has_profile && mac_is(packet, recent->profile.macs[0]) && packet->vlan == recent->vlan)
+		return 1;
+	return frame_is_for_host(ifindex);
+}
+
+/* Whether the source of the packet in scratch is one of the host's own addresses. A global function: see scratch_get(). */
+__noinline int source_is_own_address(void)
+{
+	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
+	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6) {
+		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
+		return bpf_map_lookup_elem(&own6, &key6) != NULL;
+	}
+	key4.address = scratch->packet.flow.client[0];
+	return bpf_map_lookup_elem(&own4, &key4) != NULL;
+}
+
+static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, const struct shakeoff_control *control)
+{
+	__u32 bit = shakeoff_own_bit(flow->ipv6 ? shakeoff_filter_fold(flow->client) : flow->client[0]);
+
+	return control->own[(bit / 32) & (SHAKEOFF_OWN_WORDS - 1)] & 1u << (bit % 32);
+}
+
+/*
+ * Whether the kernel may not answer the source of the packet in scratch, or not by this interface: an address of the host's own (a
+ * martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6 its answer stays on the host), or as routes and rp_filter
+ * say. Finds the packet's route.
+ */
+static __always_inline _Bool source_is_unrouted(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	route_find(walk->scratch, walk->control);
+	if (recent->has_profile && (walk->scratch->route.refused & recent->profile.route_bit))
+		return 1;
+	return source_may_be_own(&walk->scratch->packet.flow, walk->control) && source_is_own_address();
+}
+
+#endif

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What the kernel asks before it answers a SYN, the hook asks too, side by side: the frame's MAC address, the host's own addresses (those of
+# local routes are protected), routes back to the client, rp_filter. Frames for other hosts count nowhere.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+lab_up
+# The lab has routes for floods, and no default route.
+config_daemon discover=no reply-budget=0
+service_on listener '*:7000' -- handoff=listener
+service_on queue '*:7002' --
+plain_start listener :: 7000 line
+plain_start kernel :: 7001 line
+daemon_start
+server_start queue :: 7002 line
+found listener
+soon shows queue state engaged
+
+# Promiscuous mode, as tcpdump sets it: then frames for other hosts come to the hook.
+server ip link set s0 promisc on
+before=$(counter syn) ours=$(counter not_ours)
+client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --dst-mac 02:00:00:09:00:ff --port 7000 --rate 100000 --seconds 1 --json >/dev/null
+is "a flood for another MAC address counts for no service" "$(counter syn)" "$before"
+at_least "it passes" $(($(counter not_ours) - ours)) 10000
+
+tap client python3 "$HERE/door_rows.py" "$LAB-server" "$BUILD/shakeoff" 7000 7002 7001
+
+# A client is served at an address of a local route, /24 and /64.
+server ip route add local 198.51.100.0/24 dev lo
+server ip -6 route add local 2001:db8:51::/64 dev lo
+client ip route add 198.51.100.0/24 via "$SERVER4"
+client ip -6 route add 2001:db8:51::/64 via "$SERVER6"
+for address in 198.51.100.200 2001:db8:51::1:2:3; do
+	before=$(let_through)
+	soon grown synack_sent 0
+	all_admitted "at $address of a local route, listener handoff" "$address" 7000 5
+	is "at $address of a local route, queue handoff: none of 5 connections fails" "$(connections "$address" 7002 5 | cut -d/ -f1)" 0
+done
