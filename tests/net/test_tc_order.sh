@@ -181,9 +181,15 @@ print(*(each["id"] for each in json.load(sys.stdin) if each.get("name") == "admi
 	PY
 }
 lose
-falls_short_by "ACKs that do not come" tc_lost 's0: validated ACKs do not come to the tc program'
-is "ACKs that do not come: why is said" "$(shown '*:7050' why)" tc_lost
+# The daemon would try again after two seconds: it stands still until all is seen.
+check "ACKs that do not come: why is said" soon shows '*:7050' why tc_lost
+kill -STOP "$DAEMON_PID"
+matches "ACKs that do not come: it is a shortfall" "$(shortfall)" '\btc_lost$'
+is "ACKs that do not come: the exit status says so" "$(exit_status)" 1
+matches "ACKs that do not come: in words" "$(server "$BUILD/shakeoff" status)" \
+	's0: validated ACKs do not come to the tc program'
 by_kernel "ACKs that do not come"
+kill -CONT "$DAEMON_PID"
 check "after a while it is tried again" soon shows '*:7050' state engaged
 all_admitted "it is tried again" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
