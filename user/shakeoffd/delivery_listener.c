@@ -191,7 +191,7 @@ int kernel_listener_examine(struct server *server, int fd)
 		return -ENOMEM;
 	listener->delivery = server->delivery;
 	listener->candidate = server;
-	error = acceptor_start(&listener->acceptor, fd, &calls);
+	error = acceptor_start(&listener->acceptor, fd, server->peer.uid, &calls);
 	if (error) {
 		free(listener);
 		return error;
