@@ -57,7 +57,11 @@ void kernel_listener_resume(struct kernel_listener *listener)
 
 bool kernel_listener_listens(const struct kernel_listener *listener)
 {
-	return listening_socket_listens(listener->acceptor.fd);
+	int listens = 0;
+	socklen_t size = sizeof(listens);
+
+	/* That it is a TCP socket is known; this is asked for every connection. */
+	return !getsockopt(listener->acceptor.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) && listens;
 }
 
 /* ----------------------------------------------------------------------------------------------- by its own thread */
