@@ -12,7 +12,7 @@
 #include <shakeoffd/acceptor.h>
 #include <shakeoffd/clock.h>
 
-#define STACK_SIZE (64 * 1024)
+#define STACK_SIZE (128 * 1024)
 
 /* How often it looks whether the socket still is what it was. */
 #define LOOK_MS 1000
