@@ -146,6 +146,9 @@ daemon_start
 is "an old lock file that somebody holds is replaced" "$(stat -c '%a %u' "$RUN/shakeoffd.pid")" "600 0"
 refuses "by a lock that holds: a second daemon" 'another shakeoffd runs' \
 	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoffd" --config "$CONF" --run-dir "$RUN"
+chmod 644 "$RUN/shakeoffd.pid"
+refuses "an old version that runs has its lock file: a second daemon" 'another shakeoffd runs' \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoffd" --config "$CONF" --run-dir "$RUN"
 daemon_stop
 
 install -d -m 1777 "$TMP/open"

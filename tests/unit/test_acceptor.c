@@ -86,7 +86,7 @@ static int start(void **state)
 	connections = doubts = released = 0;
 	full = false;
 	acceptor = (struct acceptor){ 0 };
-	return acceptor_start(&acceptor, fd, &calls);
+	return acceptor_start(&acceptor, fd, 5, &calls);
 }
 
 static int stop(void **state)
@@ -166,6 +166,38 @@ static int start_useless(void **state)
 	return start(state);
 }
 
+/* Its thread waits in here as it would for the lock of a socket. */
+static _Atomic(bool) held;
+
+static bool examine_slowly(struct acceptor *of)
+{
+	(void)of;
+	while (held)
+		usleep(1000);
+	return false;
+}
+
+static void one_that_cannot_end_is_counted_for_its_user(void **state)
+{
+	const struct acceptor_calls slow = { examine_slowly, holds, has_room, accepted, failed, release };
+
+	(void)state;
+	end();
+	released = 0;
+	held = true;
+	acceptor = (struct acceptor){ 0 };
+	assert_int_equal(acceptor_start(&acceptor, dup(theirs), 5, &slow), 0);
+	assert_int_equal(acceptor_count_stuck(5), 0);
+	acceptor_end(&acceptor);
+	assert_int_equal(acceptor_count_stuck(5), 1);
+	assert_int_equal(acceptor_count_stuck(6), 0);
+	assert_false(acceptor_end_all(NS_PER_MS));
+	held = false;
+	assert_true(acceptor_end_all(10 * NS_PER_S));
+	assert_int_equal(released, 1);
+	assert_int_equal(acceptor_count_stuck(5), 0);
+}
+
 static void *flip(void *unused)
 {
 	while (flips)
@@ -201,6 +233,7 @@ int main(void)
 		TEST(none_is_accepted_without_room),
 		TEST(that_it_does_not_listen_any_more_is_seen_at_once),
 		cmocka_unit_test_setup_teardown(one_that_is_of_no_use_only_ends, start_useless, stop),
+		TEST(one_that_cannot_end_is_counted_for_its_user),
 		TEST(one_that_sleeps_in_accept_ends),
 	};
 

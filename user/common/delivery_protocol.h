@@ -14,7 +14,8 @@
  * head of the accept queue. The daemon keeps a bounded number of connections unacknowledged a socket.
  *
  * The listening fd is optional: a TCP socket in LISTEN on the service's address. The daemon accepts from it what the hook
- * does not see (loopback, interfaces without the program) into the same accept queue, and closes it with the server.
+ * does not see (loopback, interfaces without the program) into the same accept queue, and closes it with the server. It is also
+ * what a server's right to serve rests on (shakeoffd/delivery.h): when it does not listen any more the daemon cuts the server off.
  *
  * RUN_DIR/listen/ADDRESS:PORT are symbolic links to ../NAME.sock, one for each `listen =` of the configuration, so that
  * a server can find its service by the address that it binds: 10.9.0.1:80, [2001:db8::1]:443, *:22. Addresses are written

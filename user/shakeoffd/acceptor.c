@@ -12,7 +12,7 @@
 #include <shakeoffd/acceptor.h>
 #include <shakeoffd/clock.h>
 
-#define STACK_SIZE (64 * 1024)
+#define STACK_SIZE (128 * 1024)
 
 /* How often it looks whether the socket still is what it was. */
 #define LOOK_MS 1000
@@ -153,7 +153,7 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int acceptor_start(struct acceptor *acceptor, int fd, const struct acceptor_calls *calls)
+int acceptor_start(struct acceptor *acceptor, int fd, uid_t user, const struct acceptor_calls *calls)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_attr_t attributes;
@@ -165,6 +165,7 @@ int acceptor_start(struct acceptor *acceptor, int fd, const struct acceptor_call
 	if (acceptor->wake_fd < 0)
 		return -errno;
 	acceptor->fd = fd;
+	acceptor->user = user;
 	acceptor->calls = calls;
 	sigfillset(&blocked);
 	sigdelset(&blocked, WAKE_SIGNAL);
@@ -241,6 +242,17 @@ void acceptor_tick(void)
 		close(acceptor->wake_fd);
 		acceptor->calls->release(acceptor);
 	}
+}
+
+size_t acceptor_count_stuck(uid_t user)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&mutex);
+	for (const struct acceptor *acceptor = ending; acceptor; acceptor = acceptor->next)
+		count += acceptor->user == user && !atomic_load(&acceptor->done);
+	pthread_mutex_unlock(&mutex);
+	return count;
 }
 
 static bool none_is_left(void)

@@ -9,7 +9,9 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <shakeoffd/tuple.h>
 
@@ -39,13 +41,14 @@ struct acceptor_calls {
 struct acceptor {
 	struct acceptor *next; /* of those that are to end */
 	const struct acceptor_calls *calls;
+	uid_t user; /* whose process has passed the socket */
 	pthread_t thread;
 	int fd, wake_fd;
 	_Atomic(bool) paused, stop, done;
 };
 
 /* Takes over fd on success. 0 or a negative errno. */
-int acceptor_start(struct acceptor *acceptor, int fd, const struct acceptor_calls *calls);
+int acceptor_start(struct acceptor *acceptor, int fd, uid_t user, const struct acceptor_calls *calls);
 
 void acceptor_pause(struct acceptor *acceptor);
 void acceptor_resume(struct acceptor *acceptor);
@@ -55,6 +58,9 @@ void acceptor_end(struct acceptor *acceptor);
 
 /* About every 100 ms: wakes those that are to end, releases those that have ended. */
 void acceptor_tick(void);
+
+/* How many of this user's are to end, and do not: their sockets hold them up. */
+size_t acceptor_count_stuck(uid_t user);
 
 /* Waits for those that are to end, at most so long. Returns whether all have ended. */
 bool acceptor_end_all(uint64_t timeout_ns);

@@ -26,6 +26,9 @@
 /* Descriptors of one user that hang in close(): as many as one message brings, a few times over. */
 #define MAX_UNCLOSED 1024
 
+/* And threads of one user that hang at its listening sockets. */
+#define MAX_STUCK 64
+
 #define SETTLE_PERIOD_NS NS_PER_S
 
 /* ------------------------------------------------------------------------------------------------ leaving the queue */
@@ -312,7 +315,8 @@ static bool has_room_for_server(const struct delivery *delivery, const struct pe
 
 	if (peer->trusted)
 		return true;
-	if (delivery->connected >= MAX_SERVERS || descriptor_unclosed(peer->uid) >= MAX_UNCLOSED)
+	if (delivery->connected >= MAX_SERVERS || descriptor_unclosed(peer->uid) >= MAX_UNCLOSED ||
+	    acceptor_count_stuck(peer->uid) >= MAX_STUCK)
 		return false;
 	crowd = count_servers(delivery, peer->uid);
 	if (crowd.of_user >= MAX_OF_USER)

@@ -57,7 +57,11 @@ void kernel_listener_resume(struct kernel_listener *listener)
 
 bool kernel_listener_listens(const struct kernel_listener *listener)
 {
-	return listening_socket_listens(listener->acceptor.fd);
+	int listens = 0;
+	socklen_t size = sizeof(listens);
+
+	/* That it is a TCP socket is known; this is asked for every connection. */
+	return !getsockopt(listener->acceptor.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) && listens;
 }
 
 /* ----------------------------------------------------------------------------------------------- by its own thread */
@@ -191,7 +195,7 @@ int kernel_listener_examine(struct server *server, int fd)
 		return -ENOMEM;
 	listener->delivery = server->delivery;
 	listener->candidate = server;
-	error = acceptor_start(&listener->acceptor, fd, &calls);
+	error = acceptor_start(&listener->acceptor, fd, server->peer.uid, &calls);
 	if (error) {
 		free(listener);
 		return error;
