@@ -114,14 +114,16 @@ as_root_gives_up many --reuse 40000 20000 2
 many=$PID
 age=$(greatest_age 15)
 check "40,000 listening sockets of a stranger at two ports" within 60 grep -q listening "$TMP/many.log"
-at_most "while they are made, heartbeats are told (ms)" "$age" 1500
+at_most "while they are made, the daemon is alive: its last heartbeat is no older than 2000 ms" "$age" 2000
 two() { shows 0.0.0.0:20000 state engaged && shows 0.0.0.0:20001 state engaged; }
 check "they are two services" soon two
 sleep 2
-before=$(cpu_ticks)
+before=$(cpu_ticks) began=$(date +%s%N)
 age=$(greatest_age 20)
-at_most "and go on being told" "$age" 1500
-at_most "the daemon takes no more than a tenth of a CPU meanwhile (ticks in two seconds and more)" $(($(cpu_ticks) - before)) 30
+at_most "and it stays so" "$age" 2000
+# A tick is 10 ms (USER_HZ). Looks have a twentieth; all else that the daemon does is counted, too.
+at_most "the daemon takes little of a CPU meanwhile (percent)" \
+	$((($(cpu_ticks) - before) * 1000 / (($(date +%s%N) - began) / 1000000))) 15
 plain_start honest 0.0.0.0 7002 line
 found 0.0.0.0:7002
 all_admitted "beside them, a server that has begun to listen since" "$SERVER4" 7002 50
