@@ -10,10 +10,13 @@
 /* Length of what a 16-bit field can tell: a longer packet says 0 (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c). */
 #define IP_LENGTH_MAX 0xffff
 
-/* How many come in a window that begins: as in the greatest of the last ones, which fades by a quarter in each. */
+/*
+ * How many come in a window that begins: as in the greatest of the last ones, which fades to an eighth in each: half a second after a
+ * flood nothing is left of it.
+ */
 static __always_inline __u32 fragments_expect(__u32 last, __u32 expected)
 {
-	expected -= (expected + 3) / 4;
+	expected /= 8;
 	return last > expected ? last : expected;
 }
 

@@ -100,8 +100,8 @@ is "engage-rate = 20,000: 300 SYNs a second are peace" "$(shown "$SERVER4:7000" 
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 200000 --seconds 1 >/dev/null
 is "engage-rate = 20,000: 200,000 are a flood" "$(shown "$SERVER4:7000" state)" engaged
 
-# One burst engages it, and is over: 300 SYNs are 30 ms of half that rate. Small ones do not hold it: 140 at once, every second, are less
-# than a hundredth of it.
+# One burst engages it, and is over: 300 SYNs are 30 ms of half that rate. Small ones do not hold it: 140 at once, every 0.8 s, are less
+# than a fiftieth of it.
 daemon_stop
 config_daemon
 daemon_start
@@ -115,11 +115,11 @@ for address in "$SERVER4" "$SERVER6"; do
 	held 600 1 0
 	at_least "$name: a burst of 600 SYNs engages it" $(($(shown "$name" engagements) - before)) 1
 	check "$name: and it is at peace again within a second" within 1 shows "$name" state peace
-	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 7000 --rate 100000 --seconds 0.3 >/dev/null
-	check "$name: a third of a second of 100,000 keeps it for three" shows "$name" state engaged
+	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 7000 --rate 100000 --seconds 0.2 >/dev/null
+	check "$name: a fifth of a second of 100,000 keeps it for two" shows "$name" state engaged
 	began=$(date +%s%N)
-	held 140 6 1
-	check "$name: then 140 SYNs every second do not hold it" within 2 shows "$name" state peace
+	held 140 4 0.8
+	check "$name: then 140 SYNs every 0.8 s do not hold it" within 2 shows "$name" state peace
 	echo "# at peace $((($(date +%s%N) - began) / 1000000)) ms after the flood"
 done
 

@@ -137,10 +137,18 @@ static struct segment connected(uint8_t flags)
 
 /* ------------------------------------------------------------------------------------------------------------ peace */
 
+/* On a busy machine 10 ms are over before it is full. */
+static void window_that_does_not_end(void)
+{
+	harness.service->strays_window_ns = monotonic_ns() + 60 * SECOND;
+	harness.service->strays_window_counted = 0;
+}
+
 static void a_few_pass(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
+	window_that_does_not_end();
 	for (size_t i = 0; i < COUNT(strays); i++)
 		assert_verdict(&strays[i].in, SHAKEOFF_STRAY);
 	assert_int_equal(harness.service->strays_ns, 0);
@@ -175,13 +183,11 @@ static void the_rate_is_that_of_syns(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	harness.service->engage_rate = in_a_window * WINDOWS_A_SECOND;
-	for (int tries = 0; tries < 20 && !harness.service->strays_ns; tries++) {
-		harness.service->strays_window_ns = 0; /* the next one begins a window */
-		for (uint32_t i = 0; i < in_a_window; i++)
-			assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
-		assert_int_equal(harness.service->strays_ns, 0);
+	window_that_does_not_end();
+	for (uint32_t i = 0; i < in_a_window; i++)
 		assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
-	}
+	assert_int_equal(harness.service->strays_ns, 0);
+	assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
 	assert_int_not_equal(harness.service->strays_ns, 0);
 }
 
