@@ -145,6 +145,13 @@ void datapath_input_detach(struct datapath *datapath);
 bool datapath_can_input(void);
 
 /*
+ * The programs that look at what comes in for sockets of a control group (cgroup2), those of the groups above it included. 0 or a
+ * negative errno.
+ */
+#define DATAPATH_CGROUP_MAX 64
+int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_MAX], uint32_t *count);
+
+/*
  * SO_MARK for frames that a packet socket sends over lo, which then come in at the interface whose index is their SO_PRIORITY. 0: not on
  * this kernel (6.6 and later), or datapath_input_attach() was not called yet.
  */

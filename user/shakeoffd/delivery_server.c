@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <common/log.h>
+#include <shakeoffd/cgroup.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/delivery_internal.h>
 #include <shakeoffd/descriptor.h>
@@ -369,6 +370,8 @@ static int check_listen(struct server *server, int listening_fd)
 		return -EPROTO;
 	if (config->handoff == SHAKEOFF_HANDOFF_LISTENER)
 		return -EOPNOTSUPP;
+	if (cgroup_filters(server->peer.pid))
+		return -EPERM;
 	if (listening_fd < 0)
 		return server->binding || server->peer.trusted ? 0 : -EACCES;
 	if (!peer_may_pass_socket(&server->peer, config))
@@ -382,6 +385,9 @@ static const char *why_refused(const struct server *server, int error)
 
 	switch (error) {
 	case -EOPNOTSUPP: return "the service has handoff = listener, it needs no preload";
+	case -EPERM:
+		return "its control group filters what comes in (IPAddressDeny= of its unit, say), which would not see the "
+		       "daemon's sockets: its own listening socket gets the connections";
 	case -EACCES:
 		return config->has_user || config->has_group ?
 			       "neither it nor its socket is root's, or of the service's user or group" :

@@ -38,6 +38,7 @@ int peer_of(int fd, const struct config_service *service, struct peer *peer)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
 		return -errno;
 	peer->uid = credentials.uid;
+	peer->pid = credentials.pid;
 	peer->trusted = peer_is_trusted_user(credentials.uid, service) ||
 			(service->has_group && (credentials.gid == service->group || has_group(fd, service->group)));
 	return 0;

@@ -10,6 +10,7 @@
 
 struct peer {
 	uid_t uid;
+	pid_t pid;    /* 0: of another PID namespace */
 	bool trusted; /* root, the daemon's user, or the service's `user =` or `group =` */
 };
 
