@@ -322,8 +322,9 @@ struct shakeoff_control {
 	__u32 own_prefixes; /* own4 and own6 have prefixes of several addresses (local routes) */
 	__u32 admission;    /* a random number: by it the tc program knows what the hook tells it (bpf/admission.h) */
 	__u32 pad3[6];
+	struct shakeoff_plain_routes plain;
 };
-_Static_assert(sizeof(struct shakeoff_control) == 384, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 448, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, own) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 

@@ -41,4 +41,21 @@ _Static_assert(sizeof(struct shakeoff_route) == 16, "no hidden padding");
 
 #define SHAKEOFF_ROUTE_REFUSED_ALL 0xffffffffu
 
+/*
+ * Some of the published prefixes that say nothing, and inside of which none is published: what hosts without a default route have. Their
+ * clients are spared the look-up. One that is not used has a (first) mask of 0. IPv6: the first 64 bits.
+ */
+#define SHAKEOFF_PLAIN4 4
+#define SHAKEOFF_PLAIN6 2
+
+struct shakeoff_plain_routes {
+	struct {
+		__be32 address, mask;
+	} v4[SHAKEOFF_PLAIN4];
+	struct {
+		__be32 address[2], mask[2];
+	} v6[SHAKEOFF_PLAIN6];
+};
+_Static_assert(sizeof(struct shakeoff_plain_routes) == 64, "a cache line");
+
 #endif

@@ -250,6 +250,31 @@ static void a_longer_prefix_may_lead_back(void **state)
 	assert_verdict(&neighbour, SHAKEOFF_SYN_UNROUTED);
 }
 
+/* The trie is not looked in, which says something else here. */
+static void a_client_of_a_plain_prefix_is_spared_the_look_up(void **state)
+{
+	struct shakeoff_plain_routes *plain = &harness.control->plain;
+	struct segment other = LINUX_SYN;
+
+	(void)state;
+	route_set("0.0.0.0/0", &nowhere);
+	route_set("::/0", &nowhere);
+	plain->v4[SHAKEOFF_PLAIN4 - 1].address = inet_addr("198.51.100.0");
+	plain->v4[SHAKEOFF_PLAIN4 - 1].mask = inet_addr("255.255.255.0");
+	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
+	other.from = "198.51.101.7";
+	assert_verdict(&other, SHAKEOFF_SYN_UNROUTED);
+	plain->v4[SHAKEOFF_PLAIN4 - 1].mask = 0;
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[0] = htonl(0x20010db8);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].mask[0] = UINT32_MAX;
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[1] = htonl(0x00070000);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].mask[1] = htonl(0xffff0000);
+	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[1] = htonl(0x00080000);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
+}
+
 static void a_route_that_is_refused_at_another_interface_is_taken_here(void **state)
 {
 	const struct shakeoff_route elsewhere = { .id = 1, .refused = 0xfffffffe }, here = { .id = 2, .refused = 1 };
@@ -377,6 +402,7 @@ int main(void)
 		TEST(the_bit_of_an_address_alone_is_enough),
 		TEST(where_no_route_leads_back_the_kernel_judges),
 		TEST(a_longer_prefix_may_lead_back),
+		TEST(a_client_of_a_plain_prefix_is_spared_the_look_up),
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
 		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
 		TEST(a_flood_of_them_is_bounded),

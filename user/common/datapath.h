@@ -203,6 +203,11 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 			int (*callback)(void *context, const struct prefix *prefix, const struct shakeoff_route *route),
 			void *context);
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
+/*
+ * Tells the hook of a prefix that it need not look up, one of SHAKEOFF_PLAIN4 or SHAKEOFF_PLAIN6; NULL: there is none at this place. To be
+ * taken back before anything inside of it is published.
+ */
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix);
 
 /*
  * The host's own addresses (abi.h: own4, own6). datapath_own_announce() tells the hook their bits, whether there are prefixes of several
