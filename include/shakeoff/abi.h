@@ -33,7 +33,9 @@
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
-#define SHAKEOFF_MAP_VLANS "vlans"       /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
+#define SHAKEOFF_MAP_VLANS "vlans" /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
+#define SHAKEOFF_MAP_NEIGHBOURS                                                                                        \
+	"neighbours"                     /* HASH shakeoff_neighbour -> shakeoff_next_hop, for SHAKEOFF_ANSWER_ROUTE */
 #define SHAKEOFF_MAP_OWN4 "own4"         /* LPM_TRIE shakeoff_route_key4 -> __be32: the prefix's first address */
 #define SHAKEOFF_MAP_OWN6 "own6"         /* LPM_TRIE shakeoff_route_key6 -> __be32[4]: likewise */
 #define SHAKEOFF_MAP_ROUTES4 "routes4"   /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
@@ -62,6 +64,7 @@
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_VLANS 16384
+#define SHAKEOFF_MAX_NEIGHBOURS 16384
 #define SHAKEOFF_MAX_OWN 65536 /* of one family: the host's own addresses, and prefixes that are its own as a whole */
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_MAX_OPENINGS 16384 /* validated ACKs that the kernel's input path has not let through yet */
@@ -246,7 +249,9 @@ enum shakeoff_overflow {
 #define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
 #define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
 #define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
-#define SHAKEOFF_KEEP_TIME_WAIT 0x4u    /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
+#define SHAKEOFF_ANSWER_ROUTE                                                                                          \
+	0x400u /* SYN-ACKs go to the next hop of the route to the client, not to the SYN's sender */
+#define SHAKEOFF_KEEP_TIME_WAIT 0x4u /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 /*
  * Queue handoff: validated ACKs, and what follows them, pass the kernel's input path and are given to the daemon at its end, behind
  * the firewall, by the netfilter program (bpf/input.bpf.c, kernel 6.4 and later). Without it the hook gives them to the daemon itself.
@@ -552,6 +557,18 @@ struct shakeoff_interface {
 	__be16 macs[SHAKEOFF_MACS][3];
 };
 _Static_assert(sizeof(struct shakeoff_interface) == 72, "no hidden padding");
+
+/* A neighbour on the link, IPv4 mapped, and the interface by which frames of it come in (shakeoff_interface.route_bit). */
+struct shakeoff_neighbour {
+	__be32 address[4];
+	__u32 route_bit;
+};
+
+struct shakeoff_next_hop {
+	__be16 mac[3];
+	__u16 pad;
+};
+_Static_assert(sizeof(struct shakeoff_neighbour) == 20 && sizeof(struct shakeoff_next_hop) == 8, "no hidden padding");
 
 /* A VLAN tag that the host takes frames with at this interface: index, 802.1ad, id. Indexes above 2^19 have none. */
 #define SHAKEOFF_VLAN_TAG(provider, id) (((provider) ? 0x1000u : 0u) | ((id)&0xfffu))

@@ -36,8 +36,11 @@ struct shakeoff_route {
 	 * refuses (blackhole, unreachable, prohibit), or rp_filter is strict and the route leads back by another interface.
 	 */
 	__u32 refused;
+	/* With SHAKEOFF_ANSWER_ROUTE: the next hop's MAC address; zero and not on_link: it is not known. */
+	__be16 mac[3];
+	__u16 on_link; /* the next hop is the client itself: SHAKEOFF_MAP_NEIGHBOURS */
 };
-_Static_assert(sizeof(struct shakeoff_route) == 16, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_route) == 24, "no hidden padding");
 
 #define SHAKEOFF_ROUTE_REFUSED_ALL 0xffffffffu
 

@@ -218,6 +218,10 @@ int datapath_own_remove(struct datapath *datapath, const struct prefix *prefix);
 int datapath_own_clear(struct datapath *datapath);
 void datapath_own_announce(struct datapath *datapath, const uint32_t bits[SHAKEOFF_OWN_WORDS], bool prefixes);
 
+/* Makes these the neighbours of the hook's, `next_hops` those of the same places; what finds no room is left out. */
+int datapath_neighbours_set(struct datapath *datapath, const struct shakeoff_neighbour *neighbours,
+			    const struct shakeoff_next_hop *next_hops, size_t count);
+
 /* Makes these the VLAN tags that the host takes frames with: SHAKEOFF_VLAN_KEY(). */
 int datapath_vlans_set(struct datapath *datapath, const uint32_t *keys, size_t count);
 
