@@ -127,11 +127,17 @@ __noinline int next_hop_find(__u32 route_bit)
 	return 1;
 }
 
-/* answer = sender needs to know none. */
+/* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
+static __always_inline _Bool answers_by_route(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return (walk->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
+}
+
 static __always_inline _Bool next_hop_is_known(const struct walk *walk)
 {
-	return !(walk->control->flags & SHAKEOFF_ANSWER_ROUTE) ||
-	       next_hop_find(walk->scratch->recent.has_profile ? walk->scratch->recent.profile.route_bit : 0);
+	return !answers_by_route(walk) || next_hop_find(walk->scratch->recent.profile.route_bit);
 }
 
 /* Sends the reply that the frame is by now to scratch->next_hop. A global function: see scratch_get(). */

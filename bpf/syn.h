@@ -159,7 +159,7 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	/* Inlined, as this is the one reply that has to be fast. */
 	if (!reply_build(ctx, packet, &answer->reply, walk->frame_len))
 		return SHAKEOFF_SYN_INVALID;
-	if ((walk->control->flags & SHAKEOFF_ANSWER_ROUTE) && !reply_to_next_hop(ctx))
+	if (answers_by_route(walk) && !reply_to_next_hop(ctx))
 		return SHAKEOFF_SYN_INVALID;
 	half_open_answered(ctx, walk);
 	return SHAKEOFF_SYNACK_SENT;

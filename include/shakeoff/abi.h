@@ -549,7 +549,7 @@ struct shakeoff_interface {
 	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
 	__u8 mac_count;
 	__u32 window_space; /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
-	__u32 route_bit;    /* which bit of shakeoff_route.refused is the interface's */
+	__u32 route_bit; /* which bit of shakeoff_route.refused is the interface's; 0: routes are not those of the interface (a VRF) */
 	/*
 	 * Frames for these MAC addresses are the host's: its own first, then those of devices above it (VLAN, macvlan, bridge). Others are
 	 * for other hosts, and the kernel drops them: eth_type_trans(), net/ethernet/eth.c.

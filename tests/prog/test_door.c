@@ -334,6 +334,18 @@ static void syn_acks_go_to_the_gateway_that_the_route_names(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
+static void at_a_port_of_a_vrf_routes_say_nothing(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+
+	(void)state;
+	profile.route_bit = 0;
+	interface_set(&profile);
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	route_set("0.0.0.0/0", &nowhere);
+	answers_by_route(&syn, frame_client_mac);
+}
+
 static void on_the_link_they_go_to_the_client_itself(void **state)
 {
 	const struct shakeoff_route route = { .id = 1, .on_link = 1 };
@@ -464,6 +476,7 @@ int main(void)
 		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
 		TEST(a_flood_of_them_is_bounded),
 		TEST(syn_acks_go_to_the_gateway_that_the_route_names),
+		TEST(at_a_port_of_a_vrf_routes_say_nothing),
 		TEST(on_the_link_they_go_to_the_client_itself),
 		TEST(every_address_of_an_own_prefix_leads_to_its_service),
 		TEST(so_does_one_of_ipv6),

@@ -89,7 +89,7 @@ static bool is_strict(const struct routes *routes, const struct interface *inter
 		const struct device *device = devices_find(routes->world.devices, topology->list[i].ifindex);
 		int own = device ? (int)device->rp_filter : 0;
 
-		if (device_is_above(topology, &topology->list[i], below) && (own > all ? own : all) == 1)
+		if ((own > all ? own : all) == 1 && device_is_above(topology, &topology->list[i], below))
 			return true;
 	}
 	return false;
