@@ -96,4 +96,62 @@ static __always_inline _Bool source_is_unrouted(const struct walk *walk)
 	return source_may_be_own(&walk->scratch->packet.flow, walk->control) && source_is_own_address();
 }
 
+/*
+ * Where the kernel would send what it sends to the source of the packet in scratch, whose route is found, by the interface of this bit:
+ * fills in scratch->next_hop. Returns 0 if the daemon does not know. A global function: see scratch_get().
+ */
+__noinline int next_hop_find(__u32 route_bit)
+{
+	struct shakeoff_neighbour key = { .route_bit = route_bit };
+	const struct shakeoff_next_hop *found;
+	struct scratch *scratch = scratch_get();
+	const struct cookie_flow *flow;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	flow = &scratch->packet.flow;
+	if (!scratch->route.on_link) {
+		__builtin_memcpy(scratch->next_hop.mac, scratch->route.mac, sizeof(scratch->next_hop.mac));
+		return (scratch->route.mac[0] | scratch->route.mac[1] | scratch->route.mac[2]) != 0;
+	}
+	if (flow->ipv6) {
+		__builtin_memcpy(key.address, flow->client, sizeof(key.address));
+	} else {
+		key.address[2] = to_be32(0xffff);
+		key.address[3] = flow->client[0];
+	}
+	found = bpf_map_lookup_elem(&neighbours, &key);
+	if (!found)
+		return 0;
+	scratch->next_hop = *found;
+	return 1;
+}
+
+/* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
+static __always_inline _Bool answers_by_route(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return (walk->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
+}
+
+static __always_inline _Bool next_hop_is_known(const struct walk *walk)
+{
+	return !answers_by_route(walk) || next_hop_find(walk->scratch->recent.profile.route_bit);
+}
+
+/* Sends the reply that the frame is by now to scratch->next_hop. A global function: see scratch_get(). */
+__noinline int reply_to_next_hop(struct xdp_md *ctx)
+{
+	const struct scratch *scratch = scratch_get();
+	__be16 *destination = FRAME_START(ctx);
+
+	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* cannot be: for the verifier */
+		return 0;
+	destination[0] = scratch->next_hop.mac[0];
+	destination[1] = scratch->next_hop.mac[1];
+	destination[2] = scratch->next_hop.mac[2];
+	return 1;
+}
+
 #endif

@@ -146,6 +146,14 @@ struct {
 	__type(value, __u8);
 } vlans SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SHAKEOFF_MAX_NEIGHBOURS);
+	__type(key, struct shakeoff_neighbour);
+	__type(value, struct shakeoff_next_hop);
+} neighbours SEC(".maps");
+
 struct own6 {
 	__be32 first[4];
 };
@@ -383,7 +391,8 @@ struct scratch {
 	struct moment moment;
 	__u32 options[TCPOPT_BUFFER_WORDS]; /* as tcpopt_read() wants them */
 	struct tcpopt opt;
-	struct shakeoff_route route; /* to the packet's source: of route_find() */
+	struct shakeoff_route route;       /* to the packet's source: of route_find() */
+	struct shakeoff_next_hop next_hop; /* of next_hop_find() */
 	struct reply reply;
 	struct opening opening;
 	struct shakeoff_tuple tuple;

@@ -41,10 +41,31 @@ __noinline int route_look_up(void)
 	return 0;
 }
 
+static __always_inline _Bool route_is_plain(const struct cookie_flow *flow, const struct shakeoff_control *control)
+{
+	const struct shakeoff_plain_routes *plain = &control->plain;
+
+	if (flow->ipv6) {
+		UNROLL
+		for (int i = 0; i < SHAKEOFF_PLAIN6; i++)
+			if (plain->v6[i].mask[0] &&
+			    (flow->client[0] & plain->v6[i].mask[0]) == plain->v6[i].address[0] &&
+			    (flow->client[1] & plain->v6[i].mask[1]) == plain->v6[i].address[1])
+				return 1;
+		return 0;
+	}
+	UNROLL
+	for (int i = 0; i < SHAKEOFF_PLAIN4; i++)
+		if (plain->v4[i].mask && (flow->client[0] & plain->v4[i].mask) == plain->v4[i].address)
+			return 1;
+	return 0;
+}
+
 /* Where no route says anything of its own, which is nearly everywhere, this is a compare. */
 static __always_inline void route_find(struct scratch *scratch, const struct shakeoff_control *control)
 {
-	if (control->flags & (scratch->packet.flow.ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4))
+	if ((control->flags & (scratch->packet.flow.ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4)) &&
+	    !route_is_plain(&scratch->packet.flow, control))
 		route_look_up();
 	else if (scratch->route.id)
 		scratch->route = (struct shakeoff_route){ 0 };

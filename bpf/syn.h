@@ -159,6 +159,8 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	/* Inlined, as this is the one reply that has to be fast. */
 	if (!reply_build(ctx, packet, &answer->reply, walk->frame_len))
 		return SHAKEOFF_SYN_INVALID;
+	if (answers_by_route(walk) && !reply_to_next_hop(ctx))
+		return SHAKEOFF_SYN_INVALID;
 	half_open_answered(ctx, walk);
 	return SHAKEOFF_SYNACK_SENT;
 }
@@ -259,7 +261,7 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return verdict;
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
-	if (source_is_unrouted(walk))
+	if (source_is_unrouted(walk) || !next_hop_is_known(walk))
 		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
 									      SHAKEOFF_SYN_BUDGET;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */

@@ -33,7 +33,9 @@
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
 #define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
 #define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
-#define SHAKEOFF_MAP_VLANS "vlans"       /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
+#define SHAKEOFF_MAP_VLANS "vlans" /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
+#define SHAKEOFF_MAP_NEIGHBOURS                                                                                        \
+	"neighbours"                     /* HASH shakeoff_neighbour -> shakeoff_next_hop, for SHAKEOFF_ANSWER_ROUTE */
 #define SHAKEOFF_MAP_OWN4 "own4"         /* LPM_TRIE shakeoff_route_key4 -> __be32: the prefix's first address */
 #define SHAKEOFF_MAP_OWN6 "own6"         /* LPM_TRIE shakeoff_route_key6 -> __be32[4]: likewise */
 #define SHAKEOFF_MAP_ROUTES4 "routes4"   /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
@@ -62,6 +64,7 @@
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
 #define SHAKEOFF_MAX_INTERFACES 256
 #define SHAKEOFF_MAX_VLANS 16384
+#define SHAKEOFF_MAX_NEIGHBOURS 16384
 #define SHAKEOFF_MAX_OWN 65536 /* of one family: the host's own addresses, and prefixes that are its own as a whole */
 #define SHAKEOFF_MAX_RINGS 64
 #define SHAKEOFF_MAX_OPENINGS 16384 /* validated ACKs that the kernel's input path has not let through yet */
@@ -246,7 +249,9 @@ enum shakeoff_overflow {
 #define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
 #define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
 #define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
-#define SHAKEOFF_KEEP_TIME_WAIT 0x4u    /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
+#define SHAKEOFF_ANSWER_ROUTE                                                                                          \
+	0x400u /* SYN-ACKs go to the next hop of the route to the client, not to the SYN's sender */
+#define SHAKEOFF_KEEP_TIME_WAIT 0x4u /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
 /*
  * Queue handoff: validated ACKs, and what follows them, pass the kernel's input path and are given to the daemon at its end, behind
  * the firewall, by the netfilter program (bpf/input.bpf.c, kernel 6.4 and later). Without it the hook gives them to the daemon itself.
@@ -322,8 +327,9 @@ struct shakeoff_control {
 	__u32 own_prefixes; /* own4 and own6 have prefixes of several addresses (local routes) */
 	__u32 admission;    /* a random number: by it the tc program knows what the hook tells it (bpf/admission.h) */
 	__u32 pad3[6];
+	struct shakeoff_plain_routes plain;
 };
-_Static_assert(sizeof(struct shakeoff_control) == 384, "shakeoff_control is read by several programs");
+_Static_assert(sizeof(struct shakeoff_control) == 448, "shakeoff_control is read by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, own) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_control, keys) == 64, "what the hook reads is one cache line");
 
@@ -543,7 +549,7 @@ struct shakeoff_interface {
 	__u8 vlans;          /* VLAN devices are above it: a tag may be beside the frame (SHAKEOFF_ADDRESS_TAGGED) */
 	__u8 mac_count;
 	__u32 window_space; /* the greater of tcp_rmem[2] and net.core.rmem_max: what the window scale is chosen for */
-	__u32 route_bit;    /* which bit of shakeoff_route.refused is the interface's */
+	__u32 route_bit; /* which bit of shakeoff_route.refused is the interface's; 0: routes are not those of the interface (a VRF) */
 	/*
 	 * Frames for these MAC addresses are the host's: its own first, then those of devices above it (VLAN, macvlan, bridge). Others are
 	 * for other hosts, and the kernel drops them: eth_type_trans(), net/ethernet/eth.c.
@@ -551,6 +557,18 @@ struct shakeoff_interface {
 	__be16 macs[SHAKEOFF_MACS][3];
 };
 _Static_assert(sizeof(struct shakeoff_interface) == 72, "no hidden padding");
+
+/* A neighbour on the link, IPv4 mapped, and the interface by which frames of it come in (shakeoff_interface.route_bit). */
+struct shakeoff_neighbour {
+	__be32 address[4];
+	__u32 route_bit;
+};
+
+struct shakeoff_next_hop {
+	__be16 mac[3];
+	__u16 pad;
+};
+_Static_assert(sizeof(struct shakeoff_neighbour) == 20 && sizeof(struct shakeoff_next_hop) == 8, "no hidden padding");
 
 /* A VLAN tag that the host takes frames with at this interface: index, 802.1ad, id. Indexes above 2^19 have none. */
 #define SHAKEOFF_VLAN_TAG(provider, id) (((provider) ? 0x1000u : 0u) | ((id)&0xfffu))

@@ -36,9 +36,29 @@ struct shakeoff_route {
 	 * refuses (blackhole, unreachable, prohibit), or rp_filter is strict and the route leads back by another interface.
 	 */
 	__u32 refused;
+	/* With SHAKEOFF_ANSWER_ROUTE: the next hop's MAC address; zero and not on_link: it is not known. */
+	__be16 mac[3];
+	__u16 on_link; /* the next hop is the client itself: SHAKEOFF_MAP_NEIGHBOURS */
 };
-_Static_assert(sizeof(struct shakeoff_route) == 16, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_route) == 24, "no hidden padding");
 
 #define SHAKEOFF_ROUTE_REFUSED_ALL 0xffffffffu
+
+/*
+ * Some of the published prefixes that say nothing, and inside of which none is published: what hosts without a default route have. Their
+ * clients are spared the look-up. One that is not used has a (first) mask of 0. IPv6: the first 64 bits.
+ */
+#define SHAKEOFF_PLAIN4 4
+#define SHAKEOFF_PLAIN6 2
+
+struct shakeoff_plain_routes {
+	struct {
+		__be32 address, mask;
+	} v4[SHAKEOFF_PLAIN4];
+	struct {
+		__be32 address[2], mask[2];
+	} v6[SHAKEOFF_PLAIN6];
+};
+_Static_assert(sizeof(struct shakeoff_plain_routes) == 64, "a cache line");
 
 #endif

@@ -189,3 +189,5 @@ for family in 4, 6:
     row("after the interface's address has changed, to the new one", family, SYNS, mac=OTHER_MAC)
     by_the_hook("to the new address", family, mac=OTHER_MAC)
 run(f"ip link set s0 address {SERVER_MAC}")
+for family in 4, 6:
+    run(f"ip neighbour replace {RAW[family]} lladdr {CLIENT_MAC} dev s0 nud permanent")

@@ -26,14 +26,27 @@ at_least "it passes" $(($(counter not_ours) - ours)) 10000
 
 tap client python3 "$HERE/door_rows.py" "$LAB-server" "$BUILD/shakeoff" 7000 7002 7001
 
+tap client python3 "$HERE/door_answers.py" "$LAB-server" sender 7000 7002 7001
+
 # A client is served at an address of a local route, /24 and /64.
 server ip route add local 198.51.100.0/24 dev lo
 server ip -6 route add local 2001:db8:51::/64 dev lo
 client ip route add 198.51.100.0/24 via "$SERVER4"
 client ip -6 route add 2001:db8:51::/64 via "$SERVER6"
 for address in 198.51.100.200 2001:db8:51::1:2:3; do
-	before=$(let_through)
-	soon grown synack_sent 0
 	all_admitted "at $address of a local route, listener handoff" "$address" 7000 5
 	is "at $address of a local route, queue handoff: none of 5 connections fails" "$(connections "$address" 7002 5 | cut -d/ -f1)" 0
+done
+
+# SYN-ACKs that go where the kernel would send them.
+daemon_stop
+sed -i 's/^interface = s0/&\nanswer = route/' "$CONF"
+daemon_start
+soon shows listener state engaged
+soon served_on queue "$SERVER4:7002" "[$SERVER6]:7002" || bail "the queue's server does not come back"
+tap client python3 "$HERE/door_answers.py" "$LAB-server" route 7000 7002 7001
+for address in "$SERVER4" "$SERVER6"; do
+	client ping -c 1 -W 5 "$address" >/dev/null # a neighbour's entry, of the client's kernel
+	sleep 1
+	all_admitted "with answer = route, at $address" "$address" 7000 5
 done

@@ -41,7 +41,7 @@ struct harness {
 	struct shakeoff_service *service; /* likewise; of the one service */
 	int program, plain_program, frags_program;
 	int addresses4, addresses6, keys, interfaces, validated, rings, filter; /* maps */
-	int routes4, routes6, own4, own6, vlans;                                /* likewise */
+	int routes4, routes6, own4, own6, vlans, neighbours;                    /* likewise */
 	int sources, syn_sources, replies;                                      /* likewise */
 	unsigned int ifindex;                                                   /* where frames come in */
 	__u32 service_id;                                                       /* whose counters a frame is to move */

@@ -250,6 +250,31 @@ static void a_longer_prefix_may_lead_back(void **state)
 	assert_verdict(&neighbour, SHAKEOFF_SYN_UNROUTED);
 }
 
+/* The trie is not looked in, which says something else here. */
+static void a_client_of_a_plain_prefix_is_spared_the_look_up(void **state)
+{
+	struct shakeoff_plain_routes *plain = &harness.control->plain;
+	struct segment other = LINUX_SYN;
+
+	(void)state;
+	route_set("0.0.0.0/0", &nowhere);
+	route_set("::/0", &nowhere);
+	plain->v4[SHAKEOFF_PLAIN4 - 1].address = inet_addr("198.51.100.0");
+	plain->v4[SHAKEOFF_PLAIN4 - 1].mask = inet_addr("255.255.255.0");
+	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
+	other.from = "198.51.101.7";
+	assert_verdict(&other, SHAKEOFF_SYN_UNROUTED);
+	plain->v4[SHAKEOFF_PLAIN4 - 1].mask = 0;
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[0] = htonl(0x20010db8);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].mask[0] = UINT32_MAX;
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[1] = htonl(0x00070000);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].mask[1] = htonl(0xffff0000);
+	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
+	plain->v6[SHAKEOFF_PLAIN6 - 1].address[1] = htonl(0x00080000);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
+}
+
 static void a_route_that_is_refused_at_another_interface_is_taken_here(void **state)
 {
 	const struct shakeoff_route elsewhere = { .id = 1, .refused = 0xfffffffe }, here = { .id = 2, .refused = 1 };
@@ -277,6 +302,75 @@ static void a_flood_of_them_is_bounded(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
 	budget_spend(false);
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+}
+
+/* ------------------------------------------------------------------------------------------------- answer = route */
+
+static const uint8_t gateway_mac[6] = { 0x02, 0, 0, 0, 0, 0x09 };
+
+static void answers_by_route(const struct segment *segment, const uint8_t *mac)
+{
+	struct frame out;
+
+	assert_int_equal(run_segment(segment, &out), SHAKEOFF_SYNACK_SENT);
+	assert_memory_equal(out.bytes, mac, 6);
+	assert_memory_equal(out.bytes + 6, frame_host_mac, 6);
+}
+
+static void syn_acks_go_to_the_gateway_that_the_route_names(void **state)
+{
+	struct shakeoff_route route = { .id = 1 };
+
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	memcpy(route.mac, gateway_mac, sizeof(route.mac));
+	route_set("0.0.0.0/0", &route);
+	route_set("::/0", &route);
+	answers_by_route(&syn, gateway_mac);
+	answers_by_route(&syn6, gateway_mac);
+	route.refused = 1;
+	route_set("198.51.100.0/24", &route);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+}
+
+static void at_a_port_of_a_vrf_routes_say_nothing(void **state)
+{
+	struct shakeoff_interface profile = interface_default();
+
+	(void)state;
+	profile.route_bit = 0;
+	interface_set(&profile);
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	route_set("0.0.0.0/0", &nowhere);
+	answers_by_route(&syn, frame_client_mac);
+}
+
+static void on_the_link_they_go_to_the_client_itself(void **state)
+{
+	const struct shakeoff_route route = { .id = 1, .on_link = 1 };
+	struct shakeoff_neighbour four = { .address = { 0, 0, htonl(0xffff), inet_addr("198.51.100.7") },
+					   .route_bit = 1 };
+	struct shakeoff_neighbour six = { .route_bit = 1 }, elsewhere = four;
+	struct shakeoff_next_hop hop = { 0 };
+
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	route_set("198.51.100.0/24", &route);
+	route_set("2001:db8:7::/64", &route);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8:7::7", six.address), 1);
+	memcpy(hop.mac, gateway_mac, sizeof(hop.mac));
+	elsewhere.route_bit = 2;
+	assert_int_equal(bpf_map_update_elem(harness.neighbours, &elsewhere, &hop, BPF_ANY), 0);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
+	assert_int_equal(bpf_map_update_elem(harness.neighbours, &four, &hop, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(harness.neighbours, &six, &hop, BPF_ANY), 0);
+	answers_by_route(&syn, gateway_mac);
+	answers_by_route(&syn6, gateway_mac);
+	bpf_map_delete_elem(harness.neighbours, &elsewhere);
+	bpf_map_delete_elem(harness.neighbours, &four);
+	bpf_map_delete_elem(harness.neighbours, &six);
 }
 
 /* ------------------------------------------------------------------------------------------------- own prefixes */
@@ -377,9 +471,13 @@ int main(void)
 		TEST(the_bit_of_an_address_alone_is_enough),
 		TEST(where_no_route_leads_back_the_kernel_judges),
 		TEST(a_longer_prefix_may_lead_back),
+		TEST(a_client_of_a_plain_prefix_is_spared_the_look_up),
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
 		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
 		TEST(a_flood_of_them_is_bounded),
+		TEST(syn_acks_go_to_the_gateway_that_the_route_names),
+		TEST(at_a_port_of_a_vrf_routes_say_nothing),
+		TEST(on_the_link_they_go_to_the_client_itself),
 		TEST(every_address_of_an_own_prefix_leads_to_its_service),
 		TEST(so_does_one_of_ipv6),
 	};

@@ -250,6 +250,14 @@ static void checksums_are_verified_when_asked_for(void **state)
 	accepted("[daemon]\nverify-checksums = no\n");
 	assert_false(config.verify_checksums);
 	config_free(&config);
+	assert_false(config.answer_route);
+	accepted("[daemon]\nanswer = route\n");
+	assert_true(config.answer_route);
+	config_free(&config);
+	accepted("[daemon]\nanswer = sender\n");
+	assert_false(config.answer_route);
+	config_free(&config);
+	refused("[daemon]\nanswer = gateway\n", 2, "`answer = gateway`|sender or route");
 	refused("[daemon]\nverify-checksums = 1\n", 2, "`verify-checksums = 1`|yes or no");
 	refused("[daemon]\nverify-checksums = no\nverify-checksums = no\n", 3, "once");
 }
@@ -491,7 +499,7 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
-		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums and fragment-budget");
+		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums, answer and fragment-budget");
 	refused(WEB "port = 80\n", 5,
 		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user and group");

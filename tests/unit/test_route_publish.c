@@ -3,9 +3,10 @@
  * The tries of routes come to agree with what they are to have, by as few changes as that takes, with tries that are made here.
  *
  * link: user/shakeoffd/route_publish.c user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c
- * link: user/shakeoffd/rtnetlink.c user/common/prefix.c user/common/text.c
+ * link: user/shakeoffd/rtnetlink.c user/shakeoffd/neighbours.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +78,19 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 }
 
 /* The hook looks into a trie only while it is announced: it must not be empty then, at any moment. */
+static struct prefix plain[SHAKEOFF_PLAIN4];
+static bool plain_set[SHAKEOFF_PLAIN4];
+
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix)
+{
+	(void)datapath;
+	(void)ipv6;
+	assert_true(place < (ipv6 ? SHAKEOFF_PLAIN6 : SHAKEOFF_PLAIN4));
+	plain_set[place] = prefix;
+	if (prefix)
+		plain[place] = *prefix;
+}
+
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any)
 {
 	uint32_t flag = ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4;
@@ -177,6 +191,27 @@ static void the_last_one_goes_after_the_hook_was_told(void **state)
 	assert_int_equal(first.control.flags, SHAKEOFF_ROUTES6);
 }
 
+static void prefixes_that_say_nothing_and_hold_nothing_are_plain(void **state)
+{
+	struct route_published list[] = {
+		a_route("0.0.0.0/0", 1260),   a_route("10.0.0.0/8", 0),     a_route("10.1.0.0/16", 1360),
+		a_route("100.64.0.0/10", 0),  a_route("192.0.2.0/24", 0),   a_route("198.51.100.0/24", 0),
+		a_route("203.0.113.0/24", 0), a_route("203.0.114.0/24", 0),
+	};
+
+	(void)state;
+	assert_int_equal(route_publish(&publisher, false, list, 8), 0);
+	for (int i = 0; i < SHAKEOFF_PLAIN4; i++)
+		assert_true(plain_set[i]);
+	assert_int_equal(plain[0].len, 10);
+	assert_int_equal(plain[0].address[0], htonl(0x64400000));
+	assert_int_equal(plain[1].address[0], htonl(0xc0000200));
+	assert_int_equal(plain[3].address[0], htonl(0xcb007100));
+	assert_int_equal(route_publish(&publisher, false, list, 3), 0);
+	for (int i = 0; i < SHAKEOFF_PLAIN4; i++)
+		assert_false(plain_set[i]);
+}
+
 static void a_number_is_not_soon_used_again(void **state)
 {
 	struct route_published list[] = { a_route("10.0.0.0/8", 1260) }, other[] = { a_route("10.0.0.0/8", 1360) };
@@ -231,6 +266,7 @@ int main(void)
 		TEST(all_datapaths_get_what_is_published),
 		TEST(only_what_differs_is_written),
 		TEST(the_last_one_goes_after_the_hook_was_told),
+		TEST(prefixes_that_say_nothing_and_hold_nothing_are_plain),
 		TEST(a_number_is_not_soon_used_again),
 		TEST(what_cannot_be_told_as_a_whole_is_not_told),
 		TEST(what_an_earlier_daemon_left_stays_as_far_as_it_holds),

@@ -4,6 +4,7 @@
  * look-up as the kernel makes it.
  *
  * link: user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c user/shakeoffd/rtnetlink.c
+ * link: user/shakeoffd/neighbours.c
  * link: user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
@@ -335,7 +336,7 @@ static const struct route_world world = {
 static struct shakeoff_route offer(bool ipv6, unsigned int ifindex, const struct route_metrics *metrics)
 {
 	struct route_entry entry = { .prefix.ipv6 = ipv6, .metrics = *metrics };
-	struct route_hop hop = { ifindex, true };
+	struct route_hop hop = { .ifindex = ifindex, .gateway = true };
 	struct shakeoff_route result;
 
 	assert_true(route_offer(&world, &entry, &hop, &result));
@@ -349,7 +350,7 @@ static void what_a_strict_rp_filter_refuses_goes_by_all_next_hops(void **state)
 {
 	const struct route_way ways[] = { { 2, 2 }, { 3, 3 }, { 5, 1 } };
 	const struct route_world strict = { .devices = &devices, .ways = ways, .way_count = 3, .strict = 3 };
-	struct route_entry entry = { .hop_count = 1, .hops = { { 2, true } } };
+	struct route_entry entry = { .hop_count = 1, .hops = { { .ifindex = 2, .gateway = true } } };
 
 	(void)state;
 	assert_int_equal(route_refused(&world, &entry), 0);

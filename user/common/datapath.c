@@ -32,6 +32,8 @@ static const struct map_spec {
 	[MAP_INTERFACES] = { SHAKEOFF_MAP_INTERFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_interface), 0, 0 },
 	[MAP_ADMISSIONS] = { SHAKEOFF_MAP_ADMISSIONS, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_admissions), 0, 0 },
 	[MAP_VLANS] = { SHAKEOFF_MAP_VLANS, BPF_MAP_TYPE_HASH, 4, 1, 0, 0 },
+	[MAP_NEIGHBOURS] = { SHAKEOFF_MAP_NEIGHBOURS, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_neighbour),
+			     sizeof(struct shakeoff_next_hop), 0, 0 },
 	[MAP_OWN4] = { SHAKEOFF_MAP_OWN4, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key4), 4,
 		       SHAKEOFF_MAX_OWN, BPF_F_NO_PREALLOC },
 	[MAP_OWN6] = { SHAKEOFF_MAP_OWN6, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key6), 16,

@@ -210,6 +210,11 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 			int (*callback)(void *context, const struct prefix *prefix, const struct shakeoff_route *route),
 			void *context);
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
+/*
+ * Tells the hook of a prefix that it need not look up, one of SHAKEOFF_PLAIN4 or SHAKEOFF_PLAIN6; NULL: there is none at this place. To be
+ * taken back before anything inside of it is published.
+ */
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix);
 
 /*
  * The host's own addresses (abi.h: own4, own6). datapath_own_announce() tells the hook their bits, whether there are prefixes of several
@@ -219,6 +224,10 @@ int datapath_own_set(struct datapath *datapath, const struct prefix *prefix);
 int datapath_own_remove(struct datapath *datapath, const struct prefix *prefix);
 int datapath_own_clear(struct datapath *datapath);
 void datapath_own_announce(struct datapath *datapath, const uint32_t bits[SHAKEOFF_OWN_WORDS], bool prefixes);
+
+/* Makes these the neighbours of the hook's, `next_hops` those of the same places; what finds no room is left out. */
+int datapath_neighbours_set(struct datapath *datapath, const struct shakeoff_neighbour *neighbours,
+			    const struct shakeoff_next_hop *next_hops, size_t count);
 
 /* Makes these the VLAN tags that the host takes frames with: SHAKEOFF_VLAN_KEY(). */
 int datapath_vlans_set(struct datapath *datapath, const uint32_t *keys, size_t count);

@@ -100,3 +100,42 @@ int datapath_vlans_set(struct datapath *datapath, const uint32_t *keys, size_t c
 	__atomic_add_fetch(&datapath->control->generation, 1, __ATOMIC_RELEASE);
 	return error;
 }
+
+static int compare_neighbours(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct shakeoff_neighbour));
+}
+
+struct neighbours {
+	struct shakeoff_neighbour *sorted;
+	size_t count;
+};
+
+static bool is_no_neighbour(void *context, const void *key, const void *value)
+{
+	const struct neighbours *neighbours = context;
+
+	(void)value;
+	return !neighbours->count ||
+	       !bsearch(key, neighbours->sorted, neighbours->count, sizeof(*neighbours->sorted), compare_neighbours);
+}
+
+int datapath_neighbours_set(struct datapath *datapath, const struct shakeoff_neighbour *neighbours,
+			    const struct shakeoff_next_hop *next_hops, size_t count)
+{
+	struct neighbours wanted = { calloc(count + 1, sizeof(*neighbours)), count };
+	int map = datapath->maps[MAP_NEIGHBOURS], error;
+
+	if (!wanted.sorted)
+		return -ENOMEM;
+	if (count) {
+		memcpy(wanted.sorted, neighbours, count * sizeof(*neighbours));
+		qsort(wanted.sorted, count, sizeof(*neighbours), compare_neighbours);
+	}
+	error = map_each(map, sizeof(*neighbours), sizeof(*next_hops), is_no_neighbour, &wanted);
+	for (size_t i = 0; i < count && !error; i++)
+		if (bpf_map_update_elem(map, &neighbours[i], &next_hops[i], BPF_ANY) && errno != E2BIG)
+			error = -errno;
+	free(wanted.sorted);
+	return error;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The tries of routes. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -69,6 +70,29 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 		result = callback(context, &prefix, &route);
 	}
 	return result;
+}
+
+/* Of an address's word: bits that are of the prefix. */
+static __be32 mask_word(unsigned int len, unsigned int word)
+{
+	unsigned int bits = len > 32 * word ? len - 32 * word : 0;
+
+	return htonl(!bits ? 0 : bits >= 32 ? UINT32_MAX : UINT32_MAX << (32 - bits));
+}
+
+/* The first mask is 0 while the others change: then nothing is of it. */
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix)
+{
+	struct shakeoff_plain_routes *plain = &datapath->control->plain;
+	__be32 *address = ipv6 ? plain->v6[place].address : &plain->v4[place].address;
+	__be32 *mask = ipv6 ? plain->v6[place].mask : &plain->v4[place].mask;
+	unsigned int words = ipv6 ? 2 : 1;
+
+	__atomic_store_n(&mask[0], 0, __ATOMIC_SEQ_CST);
+	for (unsigned int i = words; prefix && i-- > 0;) {
+		__atomic_store_n(&address[i], prefix->address[i], __ATOMIC_SEQ_CST);
+		__atomic_store_n(&mask[i], mask_word(prefix->len, i), __ATOMIC_SEQ_CST);
+	}
 }
 
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any)

@@ -399,7 +399,8 @@ static void fill_door(const struct interfaces *interfaces, const struct interfac
 
 	profile->mac_count = count < SHAKEOFF_MACS ? (uint8_t)count : SHAKEOFF_MACS;
 	memcpy(profile->macs, macs, sizeof(profile->macs));
-	profile->route_bit = interfaces_route_bit(interfaces, interface);
+	/* Of a VRF no routes are read: there nothing is refused for their sake. */
+	profile->route_bit = interface->in_vrf ? 0 : interfaces_route_bit(interfaces, interface);
 }
 
 /* The kernel takes a frame for the member of a bond that it came in by, and only then for the bond. */

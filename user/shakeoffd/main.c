@@ -628,6 +628,10 @@ static void configure(struct daemon *daemon)
 
 		__atomic_store_n(&control->fragment_budget, daemon->config.fragment_budget, __ATOMIC_RELAXED);
 		make_secrets(control);
+		if (daemon->config.answer_route)
+			__atomic_fetch_or(&control->flags, SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(&control->flags, ~SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
 		if (daemon->config.verify_checksums)
 			__atomic_fetch_or(&control->flags, SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
 		else
@@ -713,7 +717,8 @@ static int prepare(struct daemon *daemon, const struct options *options)
 		error = say("the ring buffers could not be made", prepare_rings(daemon));
 	if (!error)
 		error = say("the routes could not be read",
-			    routes_open(&daemon->routes, daemon->loop, interfaces, &daemon->devices, &daemon->sysctls));
+			    routes_open(&daemon->routes, daemon->loop, interfaces, &daemon->devices, &daemon->sysctls,
+					daemon->config.answer_route));
 	if (!error)
 		error = open_keys(daemon);
 	if (!error)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <shakeoffd/route_entry.h>
+#include <shakeoffd/tuple.h>
 
 /* TCP_CONG_NEEDS_ECN: ECN is taken up on routes with such a congestion control, whatever the sysctl says. */
 #define ECN_CONGESTION_CONTROL "dctcp"
@@ -47,20 +48,34 @@ static void take_metrics(struct route_metrics *metrics, const struct nlattr *lis
 void route_entry_add_hop(struct route_entry *route, const struct route_hop *hop)
 {
 	for (size_t i = 0; i < route->hop_count; i++)
-		if (route->hops[i].ifindex == hop->ifindex && route->hops[i].gateway == hop->gateway)
+		if (route->hops[i].ifindex == hop->ifindex && route->hops[i].gateway == hop->gateway) {
+			route->hops[i].several |= !IN6_ARE_ADDR_EQUAL(&route->hops[i].via, &hop->via);
 			return;
+		}
 	if (route->hop_count == ROUTE_HOPS_MAX)
 		route->hops_unknown = true;
 	else
 		route->hops[route->hop_count++] = *hop;
 }
 
+/* RTA_GATEWAY is of the route's family, RTA_VIA of another. */
+static void take_gateway(struct route_hop *hop, const struct nlattr *attribute)
+{
+	const struct rtvia *via = mnl_attr_get_payload(attribute);
+	size_t size = mnl_attr_get_payload_len(attribute);
+
+	hop->gateway = true;
+	if (mnl_attr_get_type(attribute) == RTA_GATEWAY && (size == 4 || size == sizeof(hop->via)))
+		address_map(size == 4 ? AF_INET : AF_INET6, mnl_attr_get_payload(attribute), &hop->via);
+	else if (mnl_attr_get_type(attribute) == RTA_VIA && via->rtvia_family == AF_INET6 &&
+		 size == sizeof(*via) + sizeof(hop->via))
+		address_map(AF_INET6, via->rtvia_addr, &hop->via);
+}
+
 static int note_gateway(const struct nlattr *attribute, void *context)
 {
-	bool *gateway = context;
-
 	if (mnl_attr_get_type(attribute) == RTA_GATEWAY || mnl_attr_get_type(attribute) == RTA_VIA)
-		*gateway = true;
+		take_gateway(context, attribute);
 	return MNL_CB_OK;
 }
 
@@ -76,8 +91,7 @@ static void take_hops(struct route_entry *route, const struct nlattr *multipath)
 		if (hop->rtnh_flags & RTNH_F_DEAD)
 			continue;
 		if (hop->rtnh_len > sizeof(*hop))
-			mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), note_gateway,
-					       &found.gateway);
+			mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), note_gateway, &found);
 		route_entry_add_hop(route, &found);
 	}
 }
@@ -158,7 +172,7 @@ bool route_entry_parse(const struct nlmsghdr *header, struct route_entry *route)
 		case RTA_PRIORITY: route->priority = number(attribute); break;
 		case RTA_OIF: hop.ifindex = number(attribute); break;
 		case RTA_GATEWAY:
-		case RTA_VIA: hop.gateway = true; break;
+		case RTA_VIA: take_gateway(&hop, attribute); break;
 		case RTA_MULTIPATH: take_hops(route, attribute); break;
 		case RTA_METRICS: take_metrics(&route->metrics, attribute); break;
 		case RTA_PREF:

@@ -4,6 +4,7 @@
 #define SHAKEOFF_ROUTE_ENTRY_H
 
 #include <libmnl/libmnl.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ struct route_metrics {
 struct route_hop {
 	unsigned int ifindex;
 	bool gateway;
+	bool several;        /* there are others by the same device with other gateways */
+	struct in6_addr via; /* the gateway, IPv4 mapped */
 };
 
 struct route_entry {

@@ -9,6 +9,7 @@
 #include <common/array.h>
 #include <shakeoffd/route_nexthops.h>
 #include <shakeoffd/rtnetlink.h>
+#include <shakeoffd/tuple.h>
 
 static int take_group(struct route_nexthop *nexthop, const struct nlattr *attribute)
 {
@@ -39,7 +40,10 @@ static int nexthop_message(const struct nlmsghdr *header, void *context)
 		switch (mnl_attr_get_type(attribute)) {
 		case NHA_ID: nexthop.id = mnl_attr_get_u32(attribute); break;
 		case NHA_OIF: nexthop.hop.ifindex = mnl_attr_get_u32(attribute); break;
-		case NHA_GATEWAY: nexthop.hop.gateway = true; break;
+		case NHA_GATEWAY:
+			nexthop.hop.gateway = true;
+			address_map(message->nh_family, mnl_attr_get_payload(attribute), &nexthop.hop.via);
+			break;
 		case NHA_BLACKHOLE: nexthop.dead = true; break;
 		case NHA_GROUP: error = take_group(&nexthop, attribute); break;
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <stdlib.h>
+#include <string.h>
 
 #include <shakeoffd/advmss.h>
 #include <shakeoffd/route_offer.h>
@@ -38,6 +39,19 @@ static uint8_t hop_limit_of(const struct route_world *world, const struct route_
 	return limit == world->usual[route->prefix.ipv6].hop_limit ? 0 : limit;
 }
 
+/* A gateway whose MAC address is not known has none here, and what it would carry is left to the kernel. */
+static void fill_next_hop(const struct route_world *world, const struct route_hop *hop, struct shakeoff_route *offer)
+{
+	const struct neighbour *neighbour;
+
+	if (!world->neighbours)
+		return;
+	offer->on_link = !hop->gateway;
+	neighbour = hop->gateway && !hop->several ? neighbours_find(world->neighbours, hop->ifindex, &hop->via) : NULL;
+	if (neighbour)
+		memcpy(offer->mac, neighbour->mac, sizeof(offer->mac));
+}
+
 bool route_offer(const struct route_world *world, const struct route_entry *route, const struct route_hop *hop,
 		 struct shakeoff_route *offer)
 {
@@ -55,6 +69,7 @@ bool route_offer(const struct route_world *world, const struct route_entry *rout
 		.hop_limit = hop_limit_of(world, route, device),
 		.ecn = metrics->ecn,
 	};
+	fill_next_hop(world, hop, offer);
 	return true;
 }
 
@@ -80,7 +95,7 @@ uint32_t route_refused(const struct route_world *world, const struct route_entry
 
 	if (route->rejects || route->throws)
 		return SHAKEOFF_ROUTE_REFUSED_ALL;
-	if (route->prefix.ipv6)
+	if (route->prefix.ipv6 && !world->neighbours)
 		return 0;
 	for (size_t i = 0; i < route->hop_count; i++)
 		refused &= refused_by(world, route->hops[i].ifindex);
@@ -90,7 +105,8 @@ uint32_t route_refused(const struct route_world *world, const struct route_entry
 bool route_offer_equal(const struct shakeoff_route *a, const struct shakeoff_route *b)
 {
 	return a->window == b->window && a->mss == b->mss && a->initrwnd == b->initrwnd &&
-	       a->hop_limit == b->hop_limit && a->ecn == b->ecn && a->refused == b->refused;
+	       a->hop_limit == b->hop_limit && a->ecn == b->ecn && a->refused == b->refused &&
+	       !memcmp(a->mac, b->mac, sizeof(a->mac)) && a->on_link == b->on_link;
 }
 
 bool route_offer_is_trivial(const struct shakeoff_route *offer)

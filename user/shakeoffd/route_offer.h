@@ -9,6 +9,7 @@
 
 #include <shakeoff/route.h>
 #include <shakeoffd/devices.h>
+#include <shakeoffd/neighbours.h>
 #include <shakeoffd/route_entry.h>
 
 /* What the profiles of all interfaces say alike, of one family; 0: they differ, or there is none. */
@@ -28,7 +29,8 @@ struct route_world {
 	const struct devices *devices;
 	const struct route_way *ways; /* sorted; of devices that are not among them `strict` holds */
 	size_t way_count;
-	uint32_t strict; /* interfaces whose rp_filter is strict */
+	uint32_t strict; /* interfaces whose rp_filter is strict; with `answer = route` all of them */
+	const struct neighbours *neighbours; /* for `answer = route`; NULL: SYN-ACKs go to the sender */
 	struct route_usual usual[2];
 	uint32_t min_adv_mss[2];
 };
@@ -38,7 +40,8 @@ bool route_offer(const struct route_world *world, const struct route_entry *rout
 		 struct shakeoff_route *offer);
 
 /*
- * At which interfaces the kernel takes nothing from the clients of a route: rp_filter, IPv4 alone (ip-sysctl, rp_filter). All hops
+ * At which interfaces the kernel takes nothing from the clients of a route: rp_filter, IPv4 alone (ip-sysctl, rp_filter); with
+ * `answer = route`, at which its answer would not leave. All hops
  * count: fib_info_nh_uses_dev(), net/ipv4/fib_frontend.c.
  */
 uint32_t route_refused(const struct route_world *world, const struct route_entry *route);

@@ -139,12 +139,46 @@ static bool is_announced(struct datapath *datapath, bool ipv6)
 	       (ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4);
 }
 
+/* ------------------------------------------------------------------------------------------------- plain prefixes */
+
+static size_t plain_places(bool ipv6)
+{
+	return ipv6 ? SHAKEOFF_PLAIN6 : SHAKEOFF_PLAIN4;
+}
+
+static void take_plain_back(struct datapath *datapath, bool ipv6)
+{
+	for (size_t place = 0; place < plain_places(ipv6); place++)
+		datapath_routes_plain(datapath, ipv6, place, NULL);
+}
+
+/* What is inside of a prefix comes next to it. */
+static bool is_plain(const struct route_list *list, size_t i)
+{
+	const struct prefix *prefix = &list->list[i].prefix;
+
+	return route_offer_is_trivial(&list->list[i].offer) && prefix->len && prefix->len <= 64 &&
+	       (i + 1 == list->count || !route_prefix_contains(prefix, &list->list[i + 1].prefix));
+}
+
+/* The shortest ones, which most clients are likely to be of. */
+static void tell_plain(struct datapath *datapath, bool ipv6, const struct route_list *list)
+{
+	size_t place = 0;
+
+	for (unsigned int len = 1; len <= 64 && place < plain_places(ipv6); len++)
+		for (size_t i = 0; i < list->count && place < plain_places(ipv6); i++)
+			if (list->list[i].prefix.len == len && is_plain(list, i))
+				datapath_routes_plain(datapath, ipv6, place++, &list->list[i].prefix);
+}
+
 /* Where there is no room for both, what goes makes room first. */
 static int change(struct datapath *datapath, bool ipv6, const struct route_list *before, const struct route_list *after)
 {
 	bool tight = before->count + after->count > SHAKEOFF_MAX_ROUTES, changed = false;
 	int error;
 
+	take_plain_back(datapath, ipv6);
 	if (tight)
 		take_away(datapath, before, after, &changed);
 	error = put(datapath, before, after, &changed);
@@ -152,6 +186,8 @@ static int change(struct datapath *datapath, bool ipv6, const struct route_list 
 		take_away(datapath, before, after, &changed);
 	if (!error && (changed || !is_announced(datapath, ipv6)))
 		datapath_routes_announce(datapath, ipv6, true);
+	if (!error)
+		tell_plain(datapath, ipv6, after);
 	return error;
 }
 
@@ -162,6 +198,7 @@ static void clear(struct datapath *datapath, bool ipv6, struct route_list *list,
 	bool changed;
 
 	datapath_routes_announce(datapath, ipv6, false);
+	take_plain_back(datapath, ipv6);
 	take_away(datapath, list, &none, &changed);
 	take_away(datapath, failed, &none, &changed);
 	list->count = 0;

@@ -28,6 +28,9 @@
 #define READ_PERIOD_NS (800 * NS_PER_MS)
 #define READ_SHARE 20
 
+/* Those of a busy network come and go all the time. */
+#define NEIGHBOURS_PERIOD_NS (200 * NS_PER_MS)
+
 #define DUMP_TRIES 5
 static const char *const family_names[2] = { "IPv4", "IPv6" };
 
@@ -86,7 +89,7 @@ static bool is_strict(const struct routes *routes, const struct interface *inter
 		const struct device *device = devices_find(routes->world.devices, topology->list[i].ifindex);
 		int own = device ? (int)device->rp_filter : 0;
 
-		if (device_is_above(topology, &topology->list[i], below) && (own > all ? own : all) == 1)
+		if ((own > all ? own : all) == 1 && device_is_above(topology, &topology->list[i], below))
 			return true;
 	}
 	return false;
@@ -118,7 +121,7 @@ static void find_ways(struct routes *routes)
 		const struct link_entry *below = topology_find(topology, interface->ifindex);
 		uint32_t bit = interfaces_route_bit(interfaces, interface);
 
-		if (!is_answered(interface) || !is_strict(routes, interface))
+		if (!is_answered(interface) || (!routes->by_route && !is_strict(routes, interface)))
 			continue;
 		world->strict |= bit;
 		for (size_t w = 0; w < world->way_count; w++)
@@ -461,10 +464,70 @@ void routes_touch(struct routes *routes)
 	routes->families[0].dirty = routes->families[1].dirty = true;
 }
 
+/* ----------------------------------------------------------------------------------------------------- neighbours */
+
+static int append_neighbour(const struct interfaces *interfaces, const struct neighbour *neighbour,
+			    struct shakeoff_neighbour *keys, struct shakeoff_next_hop *hops, size_t count)
+{
+	const struct topology *topology = &interfaces->topology;
+	const struct link_entry *device = topology_find(topology, neighbour->ifindex);
+
+	for (size_t i = 0; i < interfaces->count && device; i++) {
+		const struct link_entry *below = topology_find(topology, interfaces->list[i].ifindex);
+
+		if (!below || !device_is_above(topology, device, below))
+			continue;
+		memcpy(keys[count].address, &neighbour->address, sizeof(keys[count].address));
+		keys[count].route_bit = interfaces_route_bit(interfaces, &interfaces->list[i]);
+		memcpy(hops[count].mac, neighbour->mac, sizeof(hops[count].mac));
+		return 1;
+	}
+	return 0;
+}
+
+static int publish_neighbours(const struct routes *routes)
+{
+	const struct interfaces *interfaces = routes->interfaces;
+	size_t most = routes->neighbours.count, count = 0;
+	struct shakeoff_neighbour *keys = calloc(most + 1, sizeof(*keys));
+	struct shakeoff_next_hop *hops = calloc(most + 1, sizeof(*hops));
+	int error = keys && hops ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < most && !error; i++)
+		count += (size_t)append_neighbour(interfaces, &routes->neighbours.list[i], keys, hops, count);
+	for (size_t i = 0; i < interfaces->datapath_count && !error; i++)
+		error = datapath_neighbours_set(interfaces->datapaths[i], keys, hops, count);
+	free(keys);
+	free(hops);
+	return error;
+}
+
+/* What is in the map is right at all times but this moment; gateways are in the routes. */
+static void follow_neighbours(struct routes *routes, uint64_t now_ns)
+{
+	bool changed = false;
+	int error;
+
+	if (!routes->by_route || !routes->neighbours_changed || now_ns - routes->neighbours_ns < NEIGHBOURS_PERIOD_NS)
+		return;
+	routes->neighbours_ns = now_ns;
+	routes->neighbours_changed = false;
+	error = neighbours_read(&routes->neighbours, &changed);
+	if (!error && changed)
+		error = publish_neighbours(routes);
+	if (changed)
+		routes_touch(routes);
+	if (error) {
+		routes->neighbours_changed = true;
+		log_warn_limited("the neighbours could not be listed, or told to the hook: %s", strerror(-error));
+	}
+}
+
 void routes_tick(struct routes *routes, uint64_t now_ns)
 {
 	uint64_t pause, end;
 
+	follow_neighbours(routes, now_ns);
 	if (now_ns < routes->next_ns || (!routes->families[0].dirty && !routes->families[1].dirty))
 		return;
 	follow_dirty(routes);
@@ -522,6 +585,8 @@ static void message(struct routes *routes, const struct nlmsghdr *header)
 	case RTM_NEWRULE:
 	case RTM_DELRULE: routes->families[*family == AF_INET6].dirty = true; break;
 	/* Routes go with devices, addresses and next hops, without a message of their own. */
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH: routes->neighbours_changed = true; break;
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 	case RTM_NEWADDR:
@@ -541,7 +606,7 @@ static void ready(struct event_source *source, uint32_t events)
 	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
 		if (size < 0 && errno == ENOBUFS) {
 			routes_touch(routes); /* messages were lost: it may have been anything */
-			routes->local_changed = true;
+			routes->local_changed = routes->neighbours_changed = true;
 			continue;
 		}
 		if (size < 0)
@@ -558,7 +623,8 @@ static int listen_for_messages(struct routes *routes, struct event_loop *loop)
 	int fd = rtnetlink_subscribe(RTNETLINK_GROUP(RTNLGRP_LINK) | RTNETLINK_GROUP(RTNLGRP_IPV4_IFADDR) |
 				     RTNETLINK_GROUP(RTNLGRP_IPV6_IFADDR) | RTNETLINK_GROUP(RTNLGRP_IPV4_ROUTE) |
 				     RTNETLINK_GROUP(RTNLGRP_IPV6_ROUTE) | RTNETLINK_GROUP(RTNLGRP_IPV4_RULE) |
-				     RTNETLINK_GROUP(RTNLGRP_IPV6_RULE) | RTNETLINK_GROUP(RTNLGRP_NEXTHOP));
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_RULE) | RTNETLINK_GROUP(RTNLGRP_NEXTHOP) |
+				     (routes->by_route ? RTNETLINK_GROUP(RTNLGRP_NEIGH) : 0));
 	int error;
 
 	if (fd < 0)
@@ -570,7 +636,7 @@ static int listen_for_messages(struct routes *routes, struct event_loop *loop)
 }
 
 int routes_open(struct routes *routes, struct event_loop *loop, const struct interfaces *interfaces,
-		const struct devices *devices, const struct sysctls *sysctls)
+		const struct devices *devices, const struct sysctls *sysctls, bool by_route)
 {
 	int error;
 
@@ -578,12 +644,16 @@ int routes_open(struct routes *routes, struct event_loop *loop, const struct int
 		.interfaces = interfaces,
 		.sysctls = sysctls,
 		.world.devices = devices,
+		.world.neighbours = by_route ? &routes->neighbours : NULL,
+		.by_route = by_route,
+		.neighbours_changed = true,
 	};
 	error = listen_for_messages(routes, loop);
 	if (!error)
 		error = route_publisher_open(&routes->publisher, interfaces->datapaths, interfaces->datapath_count);
 	if (error)
 		return error;
+	follow_neighbours(routes, clock_ns());
 	routes_touch(routes);
 	follow_dirty(routes);
 	return 0;
@@ -598,4 +668,5 @@ void routes_close(struct routes *routes)
 	route_nexthops_free(&routes->nexthops);
 	route_publisher_close(&routes->publisher);
 	free(routes->ways);
+	neighbours_free(&routes->neighbours);
 }

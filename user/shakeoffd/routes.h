@@ -43,12 +43,16 @@ struct routes {
 	struct route_publisher publisher;
 	struct routes_family families[2]; /* IPv4, IPv6 */
 	uint64_t next_ns;                 /* not to be read again before */
+	struct neighbours neighbours;     /* for `answer = route` */
+	bool by_route;                    /* that is wanted */
+	bool neighbours_changed;          /* are to be read again */
+	uint64_t neighbours_ns;           /* when they were last read */
 	bool local_changed;               /* local routes came or went; the reader of this clears it */
 };
 
-/* Reads them, and begins to listen for changes. `interfaces` have their profiles. */
+/* Reads them, and begins to listen for changes. `interfaces` have their profiles. by_route: `answer = route` */
 int routes_open(struct routes *routes, struct event_loop *loop, const struct interfaces *interfaces,
-		const struct devices *devices, const struct sysctls *sysctls);
+		const struct devices *devices, const struct sysctls *sysctls, bool by_route);
 void routes_close(struct routes *routes);
 
 /* Devices, profiles or sysctls have changed. */
