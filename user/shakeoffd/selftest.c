@@ -10,8 +10,6 @@
  * does not, rules make a difference between them.
  */
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +42,7 @@
 /* Rules come in bursts, and some hosts change theirs all the time. */
 #define RULES_SETTLE_NS (100 * NS_PER_MS)
 #define RULES_PERIOD_NS NS_PER_S
+#define ELEMENTS_PERIOD_NS (30 * NS_PER_S)
 
 #define PORT_MIN 32768 /* of probes: as clients choose them */
 
@@ -90,8 +89,7 @@ struct run {
 };
 
 struct selftest {
-	struct event_source timer, rules;
-	struct mnl_socket *netfilter;
+	struct event_source timer;
 	struct datapath_probe *probe;
 	int listeners[FAMILIES]; /* -1: none */
 	__be16 listener_ports[FAMILIES];
@@ -388,46 +386,22 @@ static void step(struct event_source *source, uint32_t events)
 	set_timer(selftest, clock_ns() + STEP_NS);
 }
 
-/*
- * ------------------------------------------------------------------------------------------------- changes of nftables
- */
+/* ------------------------------------------------------------------------------------------------- changes of rules */
 
-static void rules_changed(struct selftest *selftest)
+/* Whatever it is that changes, a chain, a rule, an element of a set, may decide over a probe. */
+void selftest_rules_changed(struct selftest *selftest, bool rules)
 {
-	uint64_t soon = clock_ns() + RULES_SETTLE_NS;
+	uint64_t rest = rules ? RULES_PERIOD_NS : ELEMENTS_PERIOD_NS, soon = clock_ns() + RULES_SETTLE_NS;
 
-	if (soon < selftest->all_begun_ns + RULES_PERIOD_NS)
-		soon = selftest->all_begun_ns + RULES_PERIOD_NS;
+	if (!selftest)
+		return;
+	if (soon < selftest->all_begun_ns + rest)
+		soon = selftest->all_begun_ns + rest;
 	if (soon >= selftest->all_due_ns)
 		return;
 	selftest->all_due_ns = soon;
 	if (!selftest->round.count)
 		set_timer(selftest, soon);
-}
-
-/* Whatever it is that changes, a chain, a rule, an element of a set, may decide over a probe. */
-static void read_rules(struct event_source *source, uint32_t events)
-{
-	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, rules));
-	char buffer[16 * 1024];
-	ssize_t size;
-
-	(void)events;
-	do
-		size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-	while (size > 0 || (size < 0 && (errno == ENOBUFS || errno == EINTR)));
-	rules_changed(selftest);
-}
-
-static int open_rules(struct selftest *selftest, struct event_loop *loop)
-{
-	int group = NFNLGRP_NFTABLES;
-
-	selftest->netfilter = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!selftest->netfilter || mnl_socket_bind(selftest->netfilter, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_setsockopt(selftest->netfilter, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-		return -errno;
-	return event_loop_add(loop, &selftest->rules, mnl_socket_get_fd(selftest->netfilter), EPOLLIN, read_rules);
 }
 
 /* ------------------------------------------------------------------------------------------------- open and close */
@@ -476,9 +450,6 @@ static int open_parts(struct selftest *selftest, struct event_loop *loop)
 	error = open_listener(selftest, IPV6);
 	if (error)
 		log_debug("no self-test of IPv6: %s", strerror(-error));
-	error = open_rules(selftest, loop);
-	if (error)
-		return error;
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return fd < 0 ? -errno : event_loop_add(loop, &selftest->timer, fd, EPOLLIN, step);
 }
@@ -521,8 +492,6 @@ void selftest_close(struct selftest *selftest)
 	close_links(selftest);
 	for (int family = 0; family < FAMILIES; family++)
 		cleanup_fd_function(&selftest->listeners[family]);
-	if (selftest->netfilter)
-		mnl_socket_close(selftest->netfilter);
 	cleanup_fd_function(&selftest->timer.fd);
 	datapath_probe_close(selftest->probe);
 	probe_hosts_free(&selftest->hosts);

@@ -68,6 +68,12 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
  */
 int selftest_places(struct selftest *selftest, const struct selftest_place *places, size_t count);
 
+/*
+ * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of which some hosts
+ * add one every few seconds, so that it takes up to half a minute.
+ */
+void selftest_rules_changed(struct selftest *selftest, bool rules);
+
 /* What is not among the places is untested. While something is tried again, its last result stands. */
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
