@@ -254,8 +254,8 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
 	print_mark(
 		datapath, is_untested, "untested",
-		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, or it is not "
-		"allowed to",
+		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, it is not allowed "
+		"to, or the firewall lets in neighbours, but no probe from outside; its rules alone decide",
 		&before);
 	snprintf(
 		left, sizeof(left),

@@ -139,7 +139,7 @@ static bool flags_match(uint8_t flags, uint8_t mask, uint8_t value, bool any)
 
 static enum rule_answer both(bool one, bool other)
 {
-	return one != other ? ANSWER_SENDER : one ? ANSWER_YES : ANSWER_NO;
+	return one != other ? ANSWER_PACKET : one ? ANSWER_YES : ANSWER_NO;
 }
 
 /* A client that offers ECN sets two flags more in its SYN (RFC 3168, section 6.1.1); one that has data to send PSH in its ACK. */
