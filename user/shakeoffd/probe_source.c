@@ -22,6 +22,8 @@
 /* Random neighbours that are tried until one is nobody's. */
 #define NEIGHBOUR_TRIES 8
 
+#define NEIGHBOURS_AT_ONCE 4
+
 /* In a smaller network every other address is somebody's. */
 #define HOST_BITS_MIN 3
 #define ADDRESS_BITS 128
@@ -485,7 +487,7 @@ static bool is_listed(const struct in6_addr *list, size_t count, const struct in
 	return false;
 }
 
-/* One more at a time: looking for one takes a while. */
+/* A few more at a time: looking for one takes a while. */
 static void take_neighbours(struct mnl_socket *socket, const struct probe_hosts *hosts,
 			    struct probe_neighbours *neighbours, unsigned int ifindex, int family,
 			    struct probe_sources *sources)
@@ -499,12 +501,17 @@ static void take_neighbours(struct mnl_socket *socket, const struct probe_hosts 
 		if (is_still_free(socket, hosts, ifindex, &neighbour->addresses[i]))
 			neighbour->addresses[good++] = neighbour->addresses[i];
 	neighbour->count = good;
-	if (good < PROBE_NEIGHBOURS && choose_neighbour(socket, hosts, ifindex, family, &neighbour->addresses[good]) &&
-	    !is_listed(neighbour->addresses, good, &neighbour->addresses[good]))
-		neighbour->count++;
+	for (int more = 0; more < NEIGHBOURS_AT_ONCE && neighbour->count < PROBE_NEIGHBOURS; more++) {
+		struct in6_addr *next = &neighbour->addresses[neighbour->count];
+
+		if (!choose_neighbour(socket, hosts, ifindex, family, next))
+			break;
+		if (!is_listed(neighbour->addresses, neighbour->count, next))
+			neighbour->count++;
+	}
 	memcpy(sources->neighbours, neighbour->addresses, sizeof(sources->neighbours));
 	sources->counts[PROBE_NEIGHBOUR] = neighbour->count;
-	sources->turn = neighbour->count ? neighbour->count - 1 : 0; /* the new one, if there is one */
+	sources->turn = good; /* a new one, if there is one */
 }
 
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
