@@ -276,6 +276,20 @@ static void any_refusal_is_told_for_those_that_no_rule_will_meet(void **state)
 			     .refuses_syn);
 }
 
+static void rules_that_count_are_told(void **state)
+{
+	(void)state;
+	assert_true(nft_at(INPUT("accept") RULE(2, PORT(80) "{\"ct count\": {\"val\": 3, \"inv\": true}}," DROP),
+			   "10.9.0.1", 80)
+			    .counts);
+	assert_false(nft_at(INPUT("accept") RULE(2, PORT(81) "{\"ct count\": {\"val\": 3, \"inv\": true}}," DROP),
+			    "10.9.0.1", 80)
+			     .counts);
+	assert_false(nft_at(INPUT("accept") RULE(2, "{\"limit\": {\"rate\": 3, \"per\": \"minute\"}}, {\"log\": {}}"),
+			    "10.9.0.1", 80)
+			     .counts);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- iptables */
 
 static struct ruleset_judgement iptables_at(const char *rules, const char *address, uint16_t port)
@@ -355,6 +369,7 @@ int main(void)
 		cmocka_unit_test(what_syns_leave_behind_counts),
 		cmocka_unit_test(places_that_packets_are_sent_on_from_are_left),
 		cmocka_unit_test(any_refusal_is_told_for_those_that_no_rule_will_meet),
+		cmocka_unit_test(rules_that_count_are_told),
 		cmocka_unit_test(iptables_rules_are_read),
 	};
 

@@ -485,11 +485,15 @@ static bool obeys_rules(const struct discovery *discovery, const struct listenin
 static const char *ruled_by(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	struct ruleset_answer answer;
+	bool ruled;
 
 	if (!obeys_rules(discovery, tested->owner))
 		return NULL;
 	answer = ruleset_reader_find(discovery->ruleset, &tested->address, port);
-	return (tested->covered ? answer.refuses_syn : answer.syn_rules) ? answer.rule : NULL;
+	ruled = answer.syn_rules;
+	if (tested->covered)
+		ruled |= discovery->host.queue_unruled ? answer.refuses_syn : answer.counts;
+	return ruled ? answer.rule : NULL;
 }
 
 static bool awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port)
@@ -732,19 +736,17 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 
 			if (!covered(discovery, place, port, address))
 				continue;
-			if (discovery->host.queue_unruled) {
-				*ruled = (struct tested){
-					.address = place->address,
-					.owner = &discovery->configured[place->configured],
-					.covered = true,
-				};
-				ruled->left = is_left(discovery, ruled, port);
-				pending |= awaits_rules(discovery, ruled, port);
-				address->keep_only |= awaits_rules(discovery, ruled, port);
-				tested_count++;
-				if (ruled->left)
-					continue; /* the server's own socket takes the connections */
-			}
+			*ruled = (struct tested){
+				.address = place->address,
+				.owner = &discovery->configured[place->configured],
+				.covered = true,
+			};
+			ruled->left = is_left(discovery, ruled, port);
+			pending |= awaits_rules(discovery, ruled, port);
+			address->keep_only |= awaits_rules(discovery, ruled, port);
+			tested_count++;
+			if (ruled->left)
+				continue; /* the server's own socket takes the connections */
 			count++;
 			continue;
 		}

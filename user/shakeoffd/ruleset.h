@@ -73,6 +73,7 @@ struct rule {
 	size_t match_count;
 	uint8_t verdict;           /* enum rule_verdict */
 	bool remembers;            /* that a packet matched, for rules to come: a set, a mark, a limit of a source's */
+	bool counts;               /* packets, or connections, and matches for that */
 	bool marks;                /* of these, by a mark */
 	bool untracks;             /* takes the packet out of connection tracking */
 	const char *target_name;   /* of a jump or goto */

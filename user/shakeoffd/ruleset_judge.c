@@ -41,8 +41,8 @@ struct ruleset_judge {
 	unsigned int depth;
 	struct memory (*memory)[ENTRIES]; /* of each chain */
 	/* The first that tells the two apart, and the first of them that may refuse; the first that may refuse a SYN. */
-	const struct rule_chain *apart_chain, *refuses_chain, *syn_chain;
-	const struct rule *apart, *refuses, *syn;
+	const struct rule_chain *apart_chain, *refuses_chain, *syn_chain, *counts_chain;
+	const struct rule *apart, *refuses, *syn, *counts;
 };
 
 static fates pair(enum fate syn, enum fate ack)
@@ -229,6 +229,10 @@ static fates pass_rule(struct ruleset_judge *judge, const struct rule_chain *cha
 
 	if (syn == RUNNING && ack == RUNNING && (of_syn != of_ack || of_syn == ANSWER_PACKET))
 		note_apart(judge, chain, rule);
+	if (rule->counts && rule->verdict != VERDICT_NONE && of_syn != ANSWER_NO && !judge->counts) {
+		judge->counts_chain = chain;
+		judge->counts = rule;
+	}
 	for (unsigned int s = 0; s < 2; s++)
 		for (unsigned int a = 0; a < 2; a++)
 			if ((possible(of_syn) & (1u << s)) && (possible(of_ack) & (1u << a)) && !(together && s != a))
@@ -331,7 +335,7 @@ void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *plac
 	judge->family = IN6_IS_ADDR_V4MAPPED(&place->address) ? RULES_IPV4 : RULES_IPV6;
 	judge->round++;
 	judge->apart_chain = judge->refuses_chain = judge->syn_chain = NULL;
-	judge->apart = judge->refuses = judge->syn = NULL;
+	judge->apart = judge->refuses = judge->syn = judge->counts = NULL;
 	for (size_t i = 0; i < ruleset->base_count; i++)
 		if (is_on_the_way(judge, ruleset->bases[i]))
 			set = walk_base(judge, ruleset->bases[i], set);
@@ -339,6 +343,9 @@ void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *plac
 		judgement->refuses_syn |= syn != RUNNING;
 		judgement->syn_rules |= syn == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
 	}
+	judgement->counts = judge->counts;
+	judgement->counting_chain = judge->counts_chain;
+	judgement->counting_rule = judge->counts;
 	if (judgement->refuses_syn) {
 		judgement->refusing_chain = judge->syn_chain ? judge->syn_chain : judge->refuses_chain;
 		judgement->refusing_rule = judge->syn_chain ? judge->syn : judge->refuses;

@@ -10,6 +10,9 @@
  * With the queue handoff netfilter sees neither, where the kernel cannot run a BPF program there: is there a client whose
  * SYN the rules refuse?
  *
+ * Where a BPF program takes connections from the end of netfilter's input path, connection tracking forgets the ACK, and sees the next
+ * segment as the first again: is there a rule that counts, and would count twice?
+ *
  * Nothing is known of clients. A rule that asks for a source, a set, a limit, a mark or the time may match or may not, for
  * a SYN and an ACK alike; what two such rules say is taken for independent. Hence a doubt, not a certainty, is an answer.
  */
@@ -37,10 +40,11 @@ struct ruleset_devices {
 
 struct ruleset_judgement {
 	bool syn_rules;   /* some clients' SYNs get another verdict than their ACKs */
+	bool counts;      /* a rule with a verdict counts packets or connections of theirs */
 	bool refuses_syn; /* the SYNs of some clients, or of all, get no further */
 	/* The rule that is the reason of each; NULL: a policy. */
-	const struct rule_chain *syn_chain, *refusing_chain;
-	const struct rule *syn_rule, *refusing_rule;
+	const struct rule_chain *syn_chain, *refusing_chain, *counting_chain;
+	const struct rule *syn_rule, *refusing_rule, *counting_rule;
 };
 
 struct ruleset_judge;

@@ -27,6 +27,13 @@ static bool is(const char *text, const char *other)
 	return !strcmp(text, other);
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+	while (*names && !is(name, *names))
+		names++;
+	return *names;
+}
+
 static void add_match(struct reader *reader, struct rule *rule, const struct rule_match *match)
 {
 	if (!reader->error)
@@ -565,10 +572,14 @@ enum rule_answer ruleset_xt_match(const char *name, struct rule *rule)
 		"socket",   "state",    "time",    "ttl",       "asn",       "udp",       NULL,
 	};
 
+	static const char *const counting[] = { "recent",    "hashlimit", "limit",  "connlimit",
+						"connbytes", "quota",     "nfacct", NULL };
+
 	if (is(name, "comment"))
 		return ANSWER_YES;
 	if (is(name, "recent"))
 		rule->remembers = true;
+	rule->counts |= is_one_of(name, counting);
 	if (is(name, "icmp") || is(name, "icmp6") || is(name, "udp") || is(name, "sctp") || is(name, "dccp"))
 		return ANSWER_NO;
 	for (size_t i = 0; of_sender[i]; i++)
@@ -664,13 +675,6 @@ static void mangle(struct reader *reader, struct rule *rule, json_t *of)
 		rule->verdict = VERDICT_ELSEWHERE;
 }
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-	while (*names && !is(name, *names))
-		names++;
-	return *names;
-}
-
 static void statement(struct reader *reader, struct rule *rule, const char *kind, json_t *of)
 {
 	static const char *const harmless[] = { "counter",        "log", "comment", "ct helper", "ct timeout",
@@ -682,9 +686,10 @@ static void statement(struct reader *reader, struct rule *rule, const char *kind
 		return;
 	if (is_one_of(kind, counting)) {
 		add_fixed(reader, rule, ANSWER_SENDER);
+		rule->counts = true;
 	} else if (is(kind, "set") || is(kind, "map") || is(kind, "meter")) {
 		add_fixed(reader, rule, ANSWER_SENDER);
-		rule->remembers = true;
+		rule->remembers = rule->counts = true;
 	} else if (is(kind, "mangle")) {
 		mangle(reader, rule, of);
 	} else if (is(kind, "notrack")) {

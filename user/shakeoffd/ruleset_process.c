@@ -60,9 +60,12 @@ static void judge_place(struct ruleset_judge *judge, struct ruleset_shared *shar
 
 	ruleset_judge(judge, &shared->places[index], &judgement);
 	shared->results[index] = (uint8_t)((judgement.syn_rules ? RULESET_SYN_RULES : 0) |
-					   (judgement.refuses_syn ? RULESET_REFUSES_SYN : 0));
+					   (judgement.refuses_syn ? RULESET_REFUSES_SYN : 0) |
+					   (judgement.counts ? RULESET_COUNTS : 0));
 	if (judgement.syn_rules)
 		shared->rules[index] = text_index(shared, judgement.syn_chain, judgement.syn_rule);
+	else if (judgement.counts)
+		shared->rules[index] = text_index(shared, judgement.counting_chain, judgement.counting_rule);
 	else if (judgement.refuses_syn)
 		shared->rules[index] = text_index(shared, judgement.refusing_chain, judgement.refusing_rule);
 }

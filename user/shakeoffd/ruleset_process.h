@@ -20,6 +20,7 @@
 /* Of a place. */
 #define RULESET_SYN_RULES 1u
 #define RULESET_REFUSES_SYN 2u
+#define RULESET_COUNTS 4u
 
 /*
  * Memory that daemon and process share. Between a request and its answer it is the process's, otherwise the daemon's, which

@@ -136,14 +136,15 @@ struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, c
 	const struct known_place *place = reader ? find(reader, &what) : NULL;
 
 	if (!reader)
-		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, "the rules cannot be read" };
+		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, true, "the rules cannot be read" };
 	if (!place || place->state == RULESET_PENDING)
 		return (struct ruleset_answer){ .state = RULESET_PENDING, .rule = "" };
 	if (place->state == RULESET_UNKNOWN)
-		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, reader->why };
+		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, true, reader->why };
 	return (struct ruleset_answer){
 		.state = RULESET_KNOWN,
 		.syn_rules = place->results & RULESET_SYN_RULES,
+		.counts = place->results & RULESET_COUNTS,
 		.refuses_syn = place->results & RULESET_REFUSES_SYN,
 		.rule = place->results ? reader->texts[place->rule] : "",
 	};

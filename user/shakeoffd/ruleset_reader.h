@@ -26,8 +26,8 @@ enum ruleset_state {
 
 struct ruleset_answer {
 	enum ruleset_state state;
-	bool syn_rules, refuses_syn; /* as in struct ruleset_judgement; both if the rules are not known */
-	const char *rule; /* the one that is the reason of syn_rules, or else of refuses_syn; or why not known */
+	bool syn_rules, counts, refuses_syn; /* as in struct ruleset_judgement; all if the rules are not known */
+	const char *rule;                    /* the one that is the reason of the first of these; or why not known */
 };
 
 /*
