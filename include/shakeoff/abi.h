@@ -71,6 +71,7 @@
 #define SHAKEOFF_RING_BYTES (8u << 20)
 #define SHAKEOFF_MAX_HALF_OPEN (1u << 15)
 #define SHAKEOFF_SERVICE_HALF_OPEN (1u << 13) /* about so many of one service */
+#define SHAKEOFF_RULE_LEN 64                  /* of a firewall's rule, with its NUL */
 #define SHAKEOFF_NAME_LEN 48                  /* of a service, with its NUL; an IPv6 address and port fit */
 
 /*
@@ -157,7 +158,8 @@ enum shakeoff_engage {
 	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
 	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
 	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
-	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself")
+	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself") \
+	X(LEFT_SYN_RULES, "syn_rules", "firewall rules tell SYNs from other packets, which hold no more while the hook answers; or they cannot be read (syn-rules = ignore answers all the same)")
 /* clang-format on */
 
 enum shakeoff_left {
@@ -467,8 +469,10 @@ struct shakeoff_service {
 	__be32 no_room_address[4];
 	__u16 no_room_port;
 	__u16 pad3[3];
+	char left_rule
+		[SHAKEOFF_RULE_LEN]; /* LEFT_SYN_RULES of the service or of an address: the rule, or why rules are not known */
 };
-_Static_assert(sizeof(struct shakeoff_service) == 448, "shakeoff_service is indexed by several programs");
+_Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_places) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");

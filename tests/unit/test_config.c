@@ -456,6 +456,8 @@ static void wrong_limits_are_refused(void **state)
 	refused(WEB "source-prefix4 = 28\n", 5, "source-prefix4 is 32 or 24");
 	refused(WEB "source-prefix6 = 56\n", 5, "source-prefix6 is 64 or 48");
 	refused(WEB "fair-share = 1\n", 5, "fair-share is yes or no");
+	refused(WEB "syn-rules = no\n", 5, "syn-rules is obey or ignore");
+	refused("[discovered]\nsyn-rules = obey\n", 2, "`syn-rules`");
 	refused("[daemon]\nsource-limit = 5\n", 2, "`source-limit`|[daemon]");
 }
 
@@ -499,10 +501,10 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
-		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums, answer and fragment-budget");
+		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums, answer, fragment-budget and syn-rules");
 	refused(WEB "port = 80\n", 5,
 		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
-		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user and group");
+		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user, group and syn-rules");
 	refused("[discovered]\nlisten = *:80\n", 2,
 		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");

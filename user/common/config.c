@@ -56,6 +56,7 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_FRAGMENT_BUDGET 0x20000u
 #define SEEN_USER 0x1000000u
 #define SEEN_GROUP 0x2000000u
+#define SEEN_SYN_RULES 0x40000u
 
 struct parser {
 	const char *path;
@@ -555,6 +556,20 @@ static int read_group(struct parser *parser, const char *value)
 	return 0;
 }
 
+/* [daemon]'s holds for discovered services, too, which have no key of their own for it. */
+static int read_syn_rules(struct parser *parser, const char *value)
+{
+	enum config_syn_rules *rules = SETTING(parser, syn_rules);
+
+	if (!strcmp(value, "obey"))
+		*rules = CONFIG_SYN_RULES_OBEY;
+	else if (!strcmp(value, "ignore"))
+		*rules = CONFIG_SYN_RULES_IGNORE;
+	else
+		return fail_value(parser, "syn-rules", value, "syn-rules is obey or ignore");
+	return 0;
+}
+
 static const struct key {
 	enum section section;
 	const char *name;
@@ -569,6 +584,7 @@ static const struct key {
 	{ SECTION_DAEMON, "verify-checksums", SEEN_VERIFY_CHECKSUMS, read_verify_checksums },
 	{ SECTION_DAEMON, "answer", SEEN_ANSWER, read_answer },
 	{ SECTION_DAEMON, "fragment-budget", SEEN_FRAGMENT_BUDGET, read_fragment_budget },
+	{ SECTION_DAEMON, "syn-rules", SEEN_SYN_RULES, read_syn_rules },
 	{ SECTION_DISCOVERED, "backlog", SEEN_BACKLOG, read_backlog },
 	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
@@ -595,6 +611,7 @@ static const struct key {
 	{ SECTION_SERVICE, "fair-share", SEEN_FAIR_SHARE, read_fair_share },
 	{ SECTION_SERVICE, "user", SEEN_USER, read_user },
 	{ SECTION_SERVICE, "group", SEEN_GROUP, read_group },
+	{ SECTION_SERVICE, "syn-rules", SEEN_SYN_RULES, read_syn_rules },
 };
 
 /* "a, b and c": the keys of a section. */
@@ -909,8 +926,17 @@ void config_default(struct config *config)
 			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 			.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
 			.sources = default_sources,
+			.syn_rules = CONFIG_SYN_RULES_OBEY,
 		},
 	};
+}
+
+/* Sections come in any order: what [daemon] says of services is known at the end. */
+static void inherit(struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (config->services[i].syn_rules == CONFIG_SYN_RULES_DAEMON)
+			config->services[i].syn_rules = config->discovered.syn_rules;
 }
 
 int config_read(const char *path, struct config *config, char *error, size_t error_size)
@@ -934,6 +960,7 @@ int config_read(const char *path, struct config *config, char *error, size_t err
 		config_free(&parser.config);
 		return parser.result;
 	}
+	inherit(&parser.config);
 	*config = parser.config;
 	return 0;
 }

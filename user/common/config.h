@@ -36,6 +36,13 @@ struct config_sources {
 	bool fair_share; /* `fair-share = yes | no`, default yes: places of the accept queue are shared */
 };
 
+/* `syn-rules =`: whether a place is left to the kernel because firewall rules look at its SYNs. */
+enum config_syn_rules {
+	CONFIG_SYN_RULES_DAEMON, /* of a service: as [daemon] says */
+	CONFIG_SYN_RULES_OBEY,   /* default */
+	CONFIG_SYN_RULES_IGNORE,
+};
+
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
 	struct config_listen *listen; /* at least one */
@@ -52,6 +59,7 @@ struct config_service {
 	bool has_user, has_group;
 	uid_t user;
 	gid_t group;
+	enum config_syn_rules syn_rules; /* OBEY or IGNORE, once the file is read */
 };
 
 /* [discovered]: what holds for services that discovery finds. */
@@ -62,6 +70,7 @@ struct config_discovered {
 	uint32_t engage_rate, syn_budget;
 	uint32_t synack_retries;
 	struct config_sources sources;
+	enum config_syn_rules syn_rules; /* of [daemon] */
 };
 
 struct config {

@@ -236,7 +236,7 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 {
 	bool bridged = any_has(view, datapath, rows, count, left_table[SHAKEOFF_LEFT_BRIDGE].name);
 	const char *before = "\n";
-	char left[512];
+	char left[1024];
 
 	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
 		print_reason(view, datapath, rows, count, &cause_table[i], &before);
@@ -254,16 +254,33 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
 	print_mark(
 		datapath, is_untested, "untested",
-		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, or it is not "
-		"allowed to",
+		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, it is not allowed "
+		"to, or the firewall lets in neighbours, but no probe from outside; its rules alone decide",
 		&before);
 	snprintf(
 		left, sizeof(left),
-		"this address is left to the kernel: %s; or %s; or another socket than the others' listens there, which only the "
+		"this address is left to the kernel: %s; or %s; or %s; or another socket than the others' listens there, which only the "
 		"kernel can serve (MPTCP, TCP-MD5 keys, another device)",
 		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
-		left_table[SHAKEOFF_LEFT_ROUTE].help);
+		left_table[SHAKEOFF_LEFT_ROUTE].help, left_table[SHAKEOFF_LEFT_SYN_RULES].help);
 	print_mark(datapath, is_left, "left", left, &before);
+}
+
+/* Which rule it is that leaves a service, or some of its addresses, to the kernel. */
+static void print_rules(const struct service_row *rows, size_t count)
+{
+	const char *before = "\n";
+
+	for (size_t i = 0; i < count; i++) {
+		char rule[SHAKEOFF_RULE_LEN];
+
+		text_printable(rows[i].service->left_rule, rule, sizeof(rule));
+		if (!*rule)
+			continue;
+		printf("%s%s: left to the kernel by a rule that tells SYNs from other packets: %s\n", before,
+		       rows[i].service->name, rule);
+		before = "";
+	}
 }
 
 static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)
@@ -368,6 +385,7 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	if (shown < count)
 		printf("and %zu more: --all lists them\n", count - shown);
 	print_reasons(view, datapath, rows, shown);
+	print_rules(rows, shown);
 	print_no_room(rows, count);
 	print_no_service(&datapath->control);
 	print_guessed(view, rows, count);
@@ -508,6 +526,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   view_addresses_json(datapath, row->id));
 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
+	json_object_set_new(object, "left_rule", json_string(service->left_rule));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));
 	add_engagement(object, view, service, state, view_service_reason(datapath, row->id, state));
 	json_object_set_new(object, "guessed_age_ms",

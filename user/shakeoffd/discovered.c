@@ -37,7 +37,7 @@ static void list_open(struct discovered_list *list)
 
 /* ------------------------------------------------------------------------------------------------------ description */
 
-static void say_left(const struct service *service, enum shakeoff_left before, enum shakeoff_left now)
+static void say_left(const struct service *service, enum shakeoff_left before, enum shakeoff_left now, const char *rule)
 {
 	if (now == before)
 		return;
@@ -45,6 +45,9 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 	if (now == SHAKEOFF_LEFT_MPTCP || now == SHAKEOFF_LEFT_TCP_AUTH || now == SHAKEOFF_LEFT_DEVICE ||
 	    now == SHAKEOFF_LEFT_NETFILTER || now == SHAKEOFF_LEFT_BRIDGE)
 		log_warn_limited("service %s is left to the kernel: %s", service->config->name, left_help(now));
+	else if (now == SHAKEOFF_LEFT_SYN_RULES)
+		log_warn_limited("service %s is left to the kernel: a firewall rule tells SYNs from other packets: %s",
+				 service->config->name, rule);
 	else if (!now)
 		log_debug("service %s is no longer left to the kernel", service->config->name);
 }
@@ -58,11 +61,14 @@ void listening_describe(struct listening_service *listening, const struct left_h
 		.backlog = facts->backlog,
 		.uid = facts->uid,
 		.left = (uint8_t)left_reason(host, facts, &listening->left),
+		.queue_left = listening->left.syn_rules ? SHAKEOFF_LEFT_SYN_RULES : SHAKEOFF_LEFT_NOT,
 	};
+
+	memcpy(now.left_rule, listening->rule, sizeof(now.left_rule));
 
 	service_set_listening(listening->service, &now);
 	if (facts->sockets)
-		say_left(listening->service, before, now.left);
+		say_left(listening->service, before, now.left, listening->rule);
 }
 
 /* -------------------------------------------------------------------------------------------------------- discovered */
@@ -336,6 +342,7 @@ static struct discovered *make(struct discovered_services *services, struct list
 		.syn_budget = services->config->syn_budget,
 		.synack_retries = services->config->synack_retries,
 		.sources = services->config->sources,
+		.syn_rules = services->config->syn_rules,
 	};
 	listener_name(listener, discovered->config.name, sizeof(discovered->config.name));
 	error = open_service(services, discovered, now_ns);

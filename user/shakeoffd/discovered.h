@@ -26,12 +26,15 @@
 struct listening_service {
 	struct service *service;
 	struct listener_facts facts;
-	struct left_addresses left; /* of all of its addresses */
-	size_t refusals;            /* at so many the self-test failed, while they are counted */
-	size_t bridged;             /* of these, those that are reached through a bridge */
-	size_t unfollowed;          /* at so many routes cannot be followed */
-	size_t others;              /* and so many are left */
-	uint64_t since_ns;          /* since when it has had a socket and an address; 0: it has not */
+	struct left_addresses left;        /* of all of its addresses */
+	size_t refusals;                   /* at so many the self-test failed, while they are counted */
+	size_t bridged;                    /* of these, those that are reached through a bridge */
+	size_t unfollowed;                 /* at so many routes cannot be followed */
+	size_t ruled;                      /* at so many the firewall's rules look at SYNs */
+	char rule[SHAKEOFF_RULE_LEN];      /* one of those; "" */
+	char next_rule[SHAKEOFF_RULE_LEN]; /* the same, while they are counted */
+	size_t others;                     /* and so many are left */
+	uint64_t since_ns;                 /* since when it has had a socket and an address; 0: it has not */
 };
 
 struct discovered {

@@ -26,13 +26,14 @@
  */
 #define TEST_PATIENCE_NS (400 * NS_PER_MS)
 
-/* A place with the listener handoff. */
+/* A place with the listener handoff, or one with the queue handoff (covered) that firewall rules may forbid. */
 struct tested {
 	struct in6_addr address;
 	struct listening_service *owner;
 	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
-	bool left;      /* published as left to the kernel: is_left() */
-	bool untested;  /* published as such: is_untested() */
+	bool covered;
+	bool left;     /* published as left to the kernel: is_left() */
+	bool untested; /* published as such: is_untested() */
 };
 
 struct discovery_port {
@@ -126,6 +127,7 @@ static void set_host(struct discovery *discovery, const struct discovery_host *h
 	discovery->host = (struct left_host){
 		.cannot_admit = !host->can_admit,
 		.no_cookies = !host->syncookies,
+		.queue_unruled = !host->queue_passes_rules,
 		.routes = { host->routes_left[0], host->routes_left[1] },
 	};
 }
@@ -395,7 +397,7 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, &none);
 }
 
-static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
+static bool awaits_test(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
 {
 	return is_testable(discovery, tested->owner) && !tested->by_socket &&
 	       now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
@@ -424,7 +426,8 @@ static int request_tests(struct discovery *discovery)
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
-			if (is_testable(discovery, at_port->list[i].owner) && !at_port->list[i].by_socket)
+			if (!at_port->list[i].covered && !at_port->list[i].by_socket &&
+			    is_testable(discovery, at_port->list[i].owner))
 				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
 									   .port = (uint16_t)port };
 	}
@@ -450,11 +453,62 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 	return discovery->host.routes[!IN6_IS_ADDR_V4MAPPED(address)];
 }
 
+/* ------------------------------------------------------------------------------------------------ the firewall's rules */
+
+/* Tells the reader which places there are: those that cannot be tested, too. */
+static int request_judgements(struct discovery *discovery)
+{
+	struct ruleset_place *places = calloc(count_tested(discovery) + 1, sizeof(*places));
+	size_t count = 0;
+	int error;
+
+	if (!places)
+		return -ENOMEM;
+	for (size_t port = 0; port < PORTS; port++) {
+		const struct discovery_port *at_port = &discovery->ports[port];
+
+		for (size_t i = 0; i < at_port->count; i++)
+			places[count++] = (struct ruleset_place){ .address = at_port->list[i].address,
+								  .port = (uint16_t)port };
+	}
+	error = ruleset_reader_places(discovery->ruleset, places, count);
+	free(places);
+	return error;
+}
+
+static bool obeys_rules(const struct discovery *discovery, const struct listening_service *owner)
+{
+	return discovery->obeys_rules && owner->service->config->syn_rules != CONFIG_SYN_RULES_IGNORE;
+}
+
+/* What the rules say of a place, once that is known: NULL, or the rule for which it is left. */
+static const char *ruled_by(const struct discovery *discovery, const struct tested *tested, uint16_t port)
+{
+	struct ruleset_answer answer;
+	bool ruled;
+
+	if (!obeys_rules(discovery, tested->owner))
+		return NULL;
+	answer = ruleset_reader_find(discovery->ruleset, &tested->address, port);
+	ruled = answer.syn_rules;
+	if (tested->covered)
+		ruled |= discovery->host.queue_unruled ? answer.refuses_syn : answer.counts;
+	return ruled ? answer.rule : NULL;
+}
+
+static bool awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port)
+{
+	return obeys_rules(discovery, tested->owner) &&
+	       ruleset_reader_find(discovery->ruleset, &tested->address, port).state == RULESET_PENDING;
+}
+
 /* Whether the address is left to the kernel. */
 static bool is_left(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
-	return tested->by_socket || is_unfollowed(discovery, &tested->address) ||
-	       is_refused(discovery, &tested->address, port);
+	if (ruled_by(discovery, tested, port))
+		return true;
+	return !tested->covered && (tested->by_socket || is_unfollowed(discovery, &tested->address) ||
+				    is_refused(discovery, &tested->address, port));
 }
 
 /* Whether it is not known, nor will be, that packets reach it. */
@@ -482,6 +536,23 @@ static bool bridges_have_netfilter(void)
 	return found;
 }
 
+static void count_place(struct discovery *discovery, const struct tested *tested, uint16_t port, bool left)
+{
+	struct listening_service *owner = tested->owner;
+	const char *rule = ruled_by(discovery, tested, port);
+	bool unfollowed = !tested->covered && is_unfollowed(discovery, &tested->address);
+	bool refused = !tested->covered && !tested->by_socket && !unfollowed &&
+		       is_refused(discovery, &tested->address, port);
+
+	owner->unfollowed += unfollowed;
+	owner->refusals += refused;
+	owner->bridged += refused && upper_addresses_are_bridged(&discovery->upper, &tested->address);
+	owner->ruled += rule && !unfollowed && !refused;
+	owner->others += !left;
+	if (rule && !*owner->next_rule)
+		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
+}
+
 static void judge(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
@@ -492,14 +563,26 @@ static void judge(struct discovery *discovery, struct listening_service *listeni
 			    interfaces_are_bridge_ports(discovery->interfaces)) &&
 			   bridges_have_netfilter(),
 		.routes = listening->unfollowed && !listening->others,
+		.syn_rules = listening->ruled && !listening->others,
 	};
+	bool same = listening->left.not_reached == left.not_reached && listening->left.bridged == left.bridged &&
+		    listening->left.routes == left.routes && listening->left.syn_rules == left.syn_rules &&
+		    !strcmp(listening->rule, listening->next_rule);
 
-	listening->refusals = listening->bridged = listening->unfollowed = listening->others = 0;
-	if (listening->left.not_reached == left.not_reached && listening->left.bridged == left.bridged &&
-	    listening->left.routes == left.routes)
+	listening->refusals = listening->bridged = listening->unfollowed = listening->ruled = listening->others = 0;
+	if (same)
 		return;
+	memcpy(listening->rule, listening->next_rule, sizeof(listening->rule));
 	listening->left = left;
 	describe(discovery, listening);
+}
+
+static void forget_rules(struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->delivery_count; i++)
+		*discovery->configured[i].next_rule = '\0';
+	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+		*d->listening.next_rule = '\0';
 }
 
 static void judge_all(struct discovery *discovery)
@@ -513,20 +596,15 @@ static void judge_all(struct discovery *discovery)
 /* A place that is not reached, or where routes cannot be followed, is left to the kernel; a service of such places alone, as a whole. */
 static void take_results(struct discovery *discovery)
 {
+	forget_rules(discovery);
 	for (size_t port = 0; port < PORTS; port++) {
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++) {
 			const struct tested *tested = &at_port->list[i];
-			bool unfollowed = is_unfollowed(discovery, &tested->address);
 			bool left = is_left(discovery, tested, (uint16_t)port);
-			bool refused = left && !unfollowed && !tested->by_socket;
 
-			tested->owner->unfollowed += unfollowed;
-			tested->owner->refusals += refused;
-			tested->owner->bridged += refused &&
-						  upper_addresses_are_bridged(&discovery->upper, &tested->address);
-			tested->owner->others += !left;
+			count_place(discovery, tested, (uint16_t)port, left);
 			if (left != tested->left || tested->untested != is_untested(discovery, tested, (uint16_t)port))
 				mark(discovery, (uint16_t)port);
 		}
@@ -535,6 +613,11 @@ static void take_results(struct discovery *discovery)
 }
 
 /* ------------------------------------------------------------------------------------------------- places of a port */
+
+static bool is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
+{
+	return awaits_rules(discovery, tested, port) || awaits_test(discovery, tested, port, now_ns);
+}
 
 /* Room for every place of the port. */
 static int reserve(struct discovery *discovery, struct tested **tested)
@@ -611,7 +694,8 @@ static bool same_places(const struct discovery_port *at_port, const struct teste
 
 	for (size_t i = 0; i < count && same; i++)
 		same = IN6_ARE_ADDR_EQUAL(&tested[i].address, &at_port->list[i].address) &&
-		       tested[i].owner == at_port->list[i].owner && tested[i].by_socket == at_port->list[i].by_socket;
+		       tested[i].owner == at_port->list[i].owner && tested[i].by_socket == at_port->list[i].by_socket &&
+		       tested[i].covered == at_port->list[i].covered;
 	return same;
 }
 
@@ -648,7 +732,22 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 
 		if (place->configured != PLACE_DISCOVERED &&
 		    service_wants(discovery->configured[place->configured].service) == SHAKEOFF_HANDOFF_QUEUE) {
-			count += covered(discovery, place, port, address);
+			struct tested *ruled = &tested[tested_count];
+
+			if (!covered(discovery, place, port, address))
+				continue;
+			*ruled = (struct tested){
+				.address = place->address,
+				.owner = &discovery->configured[place->configured],
+				.covered = true,
+			};
+			ruled->left = is_left(discovery, ruled, port);
+			pending |= awaits_rules(discovery, ruled, port);
+			address->keep_only |= awaits_rules(discovery, ruled, port);
+			tested_count++;
+			if (ruled->left)
+				continue; /* the server's own socket takes the connections */
+			count++;
 			continue;
 		}
 		owner = owner_of(discovery, place, now_ns);
@@ -722,6 +821,8 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		discovery->tests_changed = false;
 		if (discovery->selftest)
 			error = request_tests(discovery);
+		if (!error && discovery->obeys_rules)
+			error = request_judgements(discovery);
 		take_results(discovery);
 	}
 	return error;
@@ -769,7 +870,9 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 
 void discovery_take_results(struct discovery *discovery)
 {
-	if (!discovery->selftest || !selftest_take_change(discovery->selftest))
+	bool tested = discovery->selftest && selftest_take_change(discovery->selftest);
+
+	if (!ruleset_reader_take_answers(discovery->ruleset) && !tested)
 		return;
 	take_results(discovery);
 	discovery->dirty |= discovery->pending;

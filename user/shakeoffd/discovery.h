@@ -20,6 +20,7 @@
 #include <shakeoffd/interfaces.h>
 #include <shakeoffd/looks.h>
 #include <shakeoffd/places.h>
+#include <shakeoffd/ruleset_reader.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/upper_addresses.h>
 #include <shakeoffd/xfrm.h>
@@ -40,6 +41,8 @@ struct discovery {
 	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
 	const struct xfrm_policies *xfrm; /* NULL: none are followed */
 	bool follows;                     /* there may be services with the listener handoff */
+	bool obeys_rules;                 /* places whose SYNs firewall rules look at are left */
+	struct ruleset_reader *ruleset;   /* NULL: it is not known which these are */
 
 	struct left_host host;
 	struct listeners listeners;
@@ -72,6 +75,11 @@ struct discovery_host {
 	bool syncookies;
 	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
 	uint32_t roots_ports; /* ports below are root's alone */
+	/*
+	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a rule refuses some
+	 * clients are the kernel's.
+	 */
+	bool queue_passes_rules;
 };
 
 int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,

@@ -23,7 +23,9 @@ enum shakeoff_left left_reason(const struct left_host *host, const struct listen
 		return SHAKEOFF_LEFT_ROUTE;
 	if (addresses->not_reached && addresses->bridged)
 		return SHAKEOFF_LEFT_BRIDGE;
-	return addresses->not_reached ? SHAKEOFF_LEFT_NETFILTER : SHAKEOFF_LEFT_NOT;
+	if (addresses->not_reached)
+		return SHAKEOFF_LEFT_NETFILTER;
+	return addresses->syn_rules ? SHAKEOFF_LEFT_SYN_RULES : SHAKEOFF_LEFT_NOT;
 }
 
 const char *left_help(enum shakeoff_left left)

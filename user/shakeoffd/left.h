@@ -9,9 +9,10 @@
 
 /* Of the whole host. */
 struct left_host {
-	bool cannot_admit; /* the kernel has no bpf_sk_assign_tcp_reqsk */
-	bool no_cookies;   /* net.ipv4.tcp_syncookies is 0 */
-	bool routes[2];    /* those of IPv4, of IPv6 cannot be followed: the addresses are left one by one */
+	bool cannot_admit;  /* the kernel has no bpf_sk_assign_tcp_reqsk */
+	bool no_cookies;    /* net.ipv4.tcp_syncookies is 0 */
+	bool queue_unruled; /* !discovery_host.queue_passes_rules */
+	bool routes[2];     /* those of IPv4, of IPv6 cannot be followed: the addresses are left one by one */
 };
 
 /* Why all addresses of a service are left. */
@@ -19,6 +20,7 @@ struct left_addresses {
 	bool not_reached; /* the self-test failed there */
 	bool bridged;     /* and a bridge that gives packets to netfilter is in the way */
 	bool routes;      /* left_host.routes */
+	bool syn_rules;   /* the firewall's rules look at SYNs, or are not known */
 };
 
 /* What of a socket leaves it to the kernel. LEFT_NOT: nothing. */

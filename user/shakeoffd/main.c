@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +38,8 @@
 #include <shakeoffd/profile.h>
 #include <shakeoffd/reply_budget.h>
 #include <shakeoffd/routes.h>
+#include <shakeoffd/ruleset_reader.h>
+#include <shakeoffd/ruleset_watch.h>
 #include <shakeoffd/run_dir.h>
 #include <shakeoffd/selftest.h>
 #include <shakeoffd/socket_filter.h>
@@ -79,6 +82,7 @@ struct daemon {
 	struct slots slots;
 	struct services services;
 	struct addresses addresses;
+	struct ruleset_reader *ruleset;
 	struct selftest *selftest;
 	struct xfrm_policies xfrm;
 	struct discovery discovery;
@@ -209,6 +213,7 @@ static struct discovery_host discovery_host(const struct daemon *daemon)
 
 	return (struct discovery_host){
 		.can_admit = datapath_can_admit(),
+		.queue_passes_rules = datapath_can_input(),
 		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
 		.routes_left = { routes_left(&daemon->routes, false), routes_left(&daemon->routes, true) },
 		.roots_ports = roots_ports(sysctls),
@@ -232,6 +237,37 @@ static void choose_test_interfaces(struct daemon *daemon)
 	error = selftest_interfaces(daemon->selftest, ifindexes, count);
 	if (error)
 		log_warn("the self-test cannot be made: %s", strerror(-error));
+}
+
+/*
+ * Tells the reader of rules by which devices packets come: the interfaces, and what stands above them, which rules know them by. Those
+ * above are found as the topology was last read.
+ */
+static void name_devices(struct daemon *daemon)
+{
+	const struct topology *topology = &daemon->interfaces.topology;
+	char(*names)[IFNAMSIZ] = calloc(topology->count + daemon->interfaces.count + 1, sizeof(*names));
+	size_t count = 0;
+
+	for (size_t i = 0; names && i < daemon->interfaces.count; i++)
+		if (daemon->interfaces.list[i].ifindex)
+			memcpy(names[count++], daemon->interfaces.list[i].name, IFNAMSIZ);
+	for (size_t i = 0; names && i < topology->count; i++) {
+		const struct link_entry *device = &topology->list[i];
+		bool above = false;
+
+		for (size_t k = 0; k < daemon->interfaces.count; k++) {
+			const struct link_entry *below = topology_find(topology, daemon->interfaces.list[k].ifindex);
+
+			above |= below && below != device && device->type != ARPHRD_LOOPBACK &&
+				 device_is_reached(topology, device, below);
+		}
+		if (above)
+			memcpy(names[count++], device->name, IFNAMSIZ);
+	}
+	if (names)
+		ruleset_reader_devices(daemon->ruleset, (const char(*)[IFNAMSIZ])names, count);
+	free(names);
 }
 
 /* Whether one has changed. */
@@ -258,6 +294,7 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 	routes_touch(&daemon->routes);
 	if (daemon->interfaces.changed)
 		choose_test_interfaces(daemon);
+	name_devices(daemon);
 	error = discovery_devices_changed(&daemon->discovery);
 	if (error)
 		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
@@ -288,6 +325,15 @@ static void follow_routes(struct daemon *daemon, uint64_t now)
 		discovery_host_changed(&daemon->discovery, &after);
 }
 
+/* Of the firewall's: what is tried of them, and what is read. */
+static void follow_rules(struct daemon *daemon)
+{
+	unsigned int changes = ruleset_reader_take_changes(daemon->ruleset);
+
+	if (changes)
+		selftest_rules_changed(daemon->selftest, changes & RULESET_CHANGED_RULES);
+}
+
 /* Of servers: those that are registered, and those that listen. */
 static void follow_servers(struct daemon *daemon)
 {
@@ -309,6 +355,7 @@ static void follow_servers(struct daemon *daemon)
 	looked = discovery_take_look(&daemon->discovery);
 	if (looked)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-looked));
+	follow_rules(daemon);
 	discovery_take_results(&daemon->discovery);
 	if (!error)
 		error = discovery_update(&daemon->discovery, clock_ns());
@@ -340,6 +387,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	follow_routes(daemon, now);
 	if (xfrm_follow(&daemon->xfrm))
 		discovery_policies_changed(&daemon->discovery);
+	ruleset_reader_tick(daemon->ruleset, now);
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
@@ -746,6 +794,25 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	return error;
 }
 
+/* The process was started before; who needs no rules has none. */
+static int listen_to_rules(struct daemon *daemon)
+{
+	daemon->discovery.ruleset = daemon->ruleset;
+	daemon->discovery.obeys_rules = true;
+	name_devices(daemon);
+	return say("the rules of the firewall cannot be followed",
+		   ruleset_reader_listen(daemon->ruleset, daemon->loop));
+}
+
+static void start_reader(struct daemon *daemon)
+{
+	int error = ruleset_reader_open(&daemon->ruleset);
+
+	if (error)
+		log_warn("the firewall's rules cannot be read, so every service is left to the kernel: %s",
+			 strerror(-error));
+}
+
 static void open_selftest(struct daemon *daemon)
 {
 	int error;
@@ -824,6 +891,8 @@ static int start(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = check_handoffs(&daemon->config);
 	if (!error)
+		start_reader(daemon);
+	if (!error)
 		error = say("--bpffs", datapath_set_bpffs(options->bpffs));
 	if (!error)
 		error = run_dir_open(&daemon->run_dir, options->run_dir);
@@ -831,6 +900,8 @@ static int start(struct daemon *daemon, const struct options *options)
 		error = prepare(daemon, options);
 	if (!error)
 		error = interfaces_attach(&daemon->interfaces);
+	if (!error)
+		error = listen_to_rules(daemon);
 	if (error)
 		return error;
 	open_selftest(daemon);
@@ -931,6 +1002,7 @@ static void release(struct daemon *daemon)
 	selftest_close(daemon->selftest);
 	event_loop_close(daemon->loop);
 	own_publisher_close(&daemon->own);
+	ruleset_reader_close(daemon->ruleset);
 	discovery_close(&daemon->discovery);
 	xfrm_close(&daemon->xfrm);
 	addresses_close(&daemon->addresses);

@@ -22,21 +22,31 @@
 /* Random neighbours that are tried until one is nobody's. */
 #define NEIGHBOUR_TRIES 8
 
+#define NEIGHBOURS_AT_ONCE 4
+
 /* In a smaller network every other address is somebody's. */
 #define HOST_BITS_MIN 3
 #define ADDRESS_BITS 128
 
-/* Set aside for documentation: RFC 5737 and RFC 3849. */
-static const struct documentation {
+/*
+ * Set aside for documentation: RFC 5737 and RFC 3849. And the networks of AS112, which are announced to the whole internet, so that no list
+ * of unused networks has them, and which have no clients: what is sent there is thrown away (RFC 7534, RFC 7535). No packet of
+ * ours goes there, but a rule may answer a probe.
+ */
+static const struct outside {
 	int family;
+	bool documentation;
 	const char *network;
 	uint8_t prefix_len; /* so that no host bit is that of a network or broadcast address */
-	uint8_t spread;
-} documentation[] = {
-	{ AF_INET, "192.0.2.64", 26, 0x3f },
-	{ AF_INET, "198.51.100.64", 26, 0x3f },
-	{ AF_INET, "203.0.113.64", 26, 0x3f },
-	{ AF_INET6, "2001:db8:5ac0:ff02::", 64, 0xff },
+} outsides[] = {
+	{ AF_INET, true, "192.0.2.64", 26 },
+	{ AF_INET, true, "198.51.100.64", 26 },
+	{ AF_INET, true, "203.0.113.64", 26 },
+	{ AF_INET6, true, "2001:db8:5ac0:ff02::", 64 },
+	{ AF_INET, false, "192.31.196.64", 26 },
+	{ AF_INET, false, "192.175.48.64", 26 },
+	{ AF_INET6, false, "2620:4f:8000:ff02::", 64 },
+	{ AF_INET6, false, "2001:4:112:ff02::", 64 },
 };
 
 /* Sends a request for one thing and reads the answer, into the request's own buffer. */
@@ -363,11 +373,6 @@ static void random_address(const struct in6_addr *network, uint8_t prefix_len, s
 	}
 }
 
-static void take(struct probe_sources *sources, const struct in6_addr *address, uint8_t spread)
-{
-	sources->list[sources->count++] = (struct probe_source){ .address = *address, .spread = spread };
-}
-
 static bool in_prefix(const struct in6_addr *address, const struct in6_addr *network, uint8_t prefix_len)
 {
 	for (size_t i = 0; i < sizeof(*address); i++)
@@ -395,22 +400,23 @@ static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, 
 	return false;
 }
 
-/* Where the addresses for documentation are in use, they are neighbours like others. */
-static void take_documentation(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
-			       int family, struct probe_sources *sources)
+/* One network of each kind. Where those for documentation are in use, they are neighbours like others. */
+static void take_outside(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex, int family,
+			 bool documentation, struct probe_sources *sources)
 {
-	for (size_t i = 0; i < sizeof(documentation) / sizeof(documentation[0]); i++) {
+	for (size_t i = 0; i < sizeof(outsides) / sizeof(outsides[0]); i++) {
 		uint8_t extra = family == AF_INET ? MAPPED_BITS : 0, bytes[sizeof(struct in6_addr)];
-		struct in6_addr network, candidate;
+		struct probe_network outside = { .prefix_len = (uint8_t)(outsides[i].prefix_len + extra) };
+		struct in6_addr candidate;
 
-		if (documentation[i].family != family)
+		if (outsides[i].family != family || outsides[i].documentation != documentation)
 			continue;
-		inet_pton(family, documentation[i].network, bytes);
-		address_map(family, bytes, &network);
-		random_address(&network, (uint8_t)(documentation[i].prefix_len + extra), &candidate);
+		inet_pton(family, outsides[i].network, bytes);
+		address_map(family, bytes, &outside.network);
+		random_address(&outside.network, outside.prefix_len, &candidate);
 		if (is_neighbour(hosts, 0, &candidate) || route_interface(socket, &candidate) != ifindex)
 			continue;
-		take(sources, &candidate, documentation[i].spread);
+		sources->outside[sources->counts[PROBE_OUTSIDE]++] = outside;
 		return;
 	}
 }
@@ -466,45 +472,77 @@ static struct probe_neighbour *find_neighbour(struct probe_neighbours *neighbour
  * Whether what was chosen is still good: the networks may have changed, and somebody may have come. That the host has
  * asked for it in vain is our own probes' doing.
  */
-static bool is_still_free(struct mnl_socket *socket, const struct probe_hosts *hosts,
-			  const struct probe_neighbour *neighbour)
+static bool is_still_free(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
+			  const struct in6_addr *address)
 {
-	return !IN6_IS_ADDR_UNSPECIFIED(&neighbour->address) &&
-	       is_neighbour(hosts, neighbour->ifindex, &neighbour->address) &&
-	       route_interface(socket, &neighbour->address) == neighbour->ifindex &&
-	       !neighbour_known(socket, neighbour->ifindex, &neighbour->address, NUD_SOMEBODY);
+	return is_neighbour(hosts, ifindex, address) && route_interface(socket, address) == ifindex &&
+	       !neighbour_known(socket, ifindex, address, NUD_SOMEBODY);
 }
 
-static void take_neighbour(struct mnl_socket *socket, const struct probe_hosts *hosts,
-			   struct probe_neighbours *neighbours, unsigned int ifindex, int family,
-			   struct probe_sources *sources)
+static bool is_listed(const struct in6_addr *list, size_t count, const struct in6_addr *address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (IN6_ARE_ADDR_EQUAL(&list[i], address))
+			return true;
+	return false;
+}
+
+/* A few more at a time: looking for one takes a while. */
+static void take_neighbours(struct mnl_socket *socket, const struct probe_hosts *hosts,
+			    struct probe_neighbours *neighbours, unsigned int ifindex, int family,
+			    struct probe_sources *sources)
 {
 	struct probe_neighbour *neighbour = find_neighbour(neighbours, ifindex, family);
+	size_t good = 0;
 
 	if (!neighbour)
 		return;
-	if (!is_still_free(socket, hosts, neighbour) &&
-	    !choose_neighbour(socket, hosts, ifindex, family, &neighbour->address)) {
-		neighbour->address = in6addr_any;
-		return;
+	for (size_t i = 0; i < neighbour->count; i++)
+		if (is_still_free(socket, hosts, ifindex, &neighbour->addresses[i]))
+			neighbour->addresses[good++] = neighbour->addresses[i];
+	neighbour->count = good;
+	for (int more = 0; more < NEIGHBOURS_AT_ONCE && neighbour->count < PROBE_NEIGHBOURS; more++) {
+		struct in6_addr *next = &neighbour->addresses[neighbour->count];
+
+		if (!choose_neighbour(socket, hosts, ifindex, family, next))
+			break;
+		if (!is_listed(neighbour->addresses, neighbour->count, next))
+			neighbour->count++;
 	}
-	take(sources, &neighbour->address, 0);
+	memcpy(sources->neighbours, neighbour->addresses, sizeof(sources->neighbours));
+	sources->counts[PROBE_NEIGHBOUR] = neighbour->count;
+	sources->turn = good; /* a new one, if there is one */
 }
 
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
 			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources)
 {
+	size_t turn = sources->turn, before = sources->counts[PROBE_NEIGHBOUR];
 	struct mnl_socket *socket;
 	int error;
 
 	error = rtnetlink_open(&socket);
 	if (error)
 		return error;
-	sources->count = 0;
-	take_documentation(socket, hosts, port->upper, family, sources);
-	take_neighbour(socket, hosts, neighbours, port->upper, family, sources);
+	*sources = (struct probe_sources){ 0 };
+	take_outside(socket, hosts, port->upper, family, true, sources);
+	take_outside(socket, hosts, port->upper, family, false, sources);
+	take_neighbours(socket, hosts, neighbours, port->upper, family, sources);
+	if (sources->counts[PROBE_NEIGHBOUR] == before)
+		sources->turn = turn;
 	mnl_socket_close(socket);
 	return 0;
+}
+
+struct in6_addr probe_sources_pick(struct probe_sources *sources, enum probe_class class, unsigned int try)
+{
+	struct in6_addr address;
+
+	if (class == PROBE_NEIGHBOUR)
+		return sources->neighbours[sources->turn++ % sources->counts[PROBE_NEIGHBOUR]];
+	random_address(&sources->outside[try % sources->counts[PROBE_OUTSIDE]].network,
+		       sources->outside[try % sources->counts[PROBE_OUTSIDE]].prefix_len, &address);
+	return address;
 }
 
 void probe_neighbours_free(struct probe_neighbours *neighbours)

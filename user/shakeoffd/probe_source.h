@@ -42,13 +42,16 @@ int probe_port_read(unsigned int ifindex, struct probe_port *port);
 bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hosts, const struct in6_addr *address);
 
 /*
- * An address that nobody has on the network of an interface. Its packets may make the host ask who has it, and rules of
- * a firewall may remember it: one is enough, and it is kept as long as nobody turns up that has it.
+ * Addresses that nobody has on the network of an interface. Packets in their name may make the host ask who has them, and rules of a
+ * firewall may remember them: they are few, take turns, and are kept as long as nobody turns up that has them.
  */
+#define PROBE_NEIGHBOURS 16
+
 struct probe_neighbour {
 	unsigned int ifindex;
 	int family;
-	struct in6_addr address; /* IPv4 mapped */
+	struct in6_addr addresses[PROBE_NEIGHBOURS]; /* IPv4 mapped */
+	size_t count;
 };
 
 struct probe_neighbours {
@@ -59,22 +62,29 @@ struct probe_neighbours {
 void probe_neighbours_free(struct probe_neighbours *neighbours);
 
 /*
- * Firewalls often refuse the reserved addresses of documentation from outside, or let in only the neighbours. Hence one
- * of each kind, if there is a route; what gets through from either gets through.
+ * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it. Outside, firewalls often
+ * refuse the reserved addresses of documentation; what comes in by a network that is in use is tried then.
  */
-#define PROBE_SOURCES 2
+enum probe_class { PROBE_OUTSIDE, PROBE_NEIGHBOUR, PROBE_CLASSES };
 
-struct probe_source {
-	struct in6_addr address; /* IPv4 mapped */
-	uint8_t spread;          /* bits of its last byte that may have any value: as many sources as that makes */
+#define PROBE_OUTSIDES 2
+
+struct probe_network {
+	struct in6_addr network; /* IPv4 mapped */
+	uint8_t prefix_len;
 };
 
 struct probe_sources {
-	struct probe_source list[PROBE_SOURCES];
-	size_t count; /* 0: none is routed over the interface */
+	struct probe_network outside[PROBE_OUTSIDES];
+	struct in6_addr neighbours[PROBE_NEIGHBOURS];
+	size_t counts[PROBE_CLASSES]; /* 0: none is routed over the interface */
+	size_t turn;                  /* whose neighbour's it is */
 };
 
-/* family: AF_INET or AF_INET6. The neighbour is one of `neighbours`, which is added to where there is none yet. */
+/* An address of a class that has some: of the try with this number, of a new address each. */
+struct in6_addr probe_sources_pick(struct probe_sources *sources, enum probe_class class, unsigned int try);
+
+/* family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough yet. */
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
 			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources);
 

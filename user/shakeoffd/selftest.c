@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Places that are due are tried in rounds: each place on each interface that counts for it is a trial. A trial sends an
- * ACK until ARRIVALS of them have arrived, and then a SYN from the very source that the last one came from, until one
- * has; TRIES may go astray of each. One run of the probe program an interface and try takes all trials that are not
+ * Places that are due are tried in rounds: each place on each interface that counts for it is a trial for each class of sources that is
+ * routed over it. A trial sends an ACK until ARRIVALS of them have arrived, and then a SYN from the very source that the last one
+ * came from, until one has; TRIES may go astray of each. Where no ACK arrives a SYN is tried all the same: rules that refuse both
+ * make no difference between them. One run of the probe program an interface and try takes all trials that are not
  * over; its results are published when all is known.
  *
  * The SYN comes second: where the ACK arrives, the kernel keeps what the tc program has given a packet to, so that the
@@ -10,8 +11,6 @@
  * does not, rules make a difference between them.
  */
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +43,16 @@
 /* Rules come in bursts, and some hosts change theirs all the time. */
 #define RULES_SETTLE_NS (100 * NS_PER_MS)
 #define RULES_PERIOD_NS NS_PER_S
+/*
+ * While that goes on, so many tests at once and then one in so long: with PROBE_NEIGHBOURS no source sends more than five packets to a port
+ * in half a minute, so that rules which count what a source opens (the usual one allows six) do not take the probes for many.
+ */
+#define RULES_BURST 8
+#define RULES_REST_NS (4 * NS_PER_S)
+/* What was not reached is tried again in the name of others, less and less often. */
+#define AGAIN_NS (10 * NS_PER_S)
+#define AGAIN_MAX_NS (80 * NS_PER_S)
+#define ELEMENTS_PERIOD_NS (30 * NS_PER_S)
 
 #define PORT_MIN 32768 /* of probes: as clients choose them */
 
@@ -53,8 +62,13 @@ static const int families[FAMILIES] = { AF_INET, AF_INET6 };
 struct place {
 	struct selftest_place what;
 	bool due;
-	uint8_t result; /* enum selftest_result: the published one */
-	uint8_t found;  /* of this round */
+	uint8_t result;    /* enum selftest_result: the published one */
+	uint8_t found;     /* of this round */
+	bool outside;      /* of this round: some other than a neighbour can send to it, */
+	bool arrived;      /* and did */
+	bool tried;        /* of this round: by anybody */
+	uint8_t failures;  /* in vain, one round after the other */
+	uint64_t again_ns; /* when it is tried again because it was not reached; 0: it was, or with all others */
 };
 
 /* An interface on which is tried. */
@@ -68,11 +82,13 @@ struct link {
 struct trial {
 	struct place *place;
 	size_t link;
-	enum probe_kind kind;  /* what is to arrive next */
-	unsigned int tries;    /* of that kind, in vain */
-	unsigned int arrivals; /* of ACKs */
-	size_t source;         /* of the last ACK */
-	bool over;             /* its result is in the place */
+	enum probe_class class;
+	unsigned int wanted;    /* ACKs that have to arrive */
+	enum probe_kind kind;   /* what is to arrive next */
+	unsigned int tries;     /* of that kind, in vain */
+	unsigned int arrivals;  /* of ACKs */
+	struct in6_addr source; /* of the last ACK */
+	bool over;              /* its result is in the place */
 };
 
 struct round {
@@ -90,8 +106,7 @@ struct run {
 };
 
 struct selftest {
-	struct event_source timer, rules;
-	struct mnl_socket *netfilter;
+	struct event_source timer;
 	struct datapath_probe *probe;
 	int listeners[FAMILIES]; /* -1: none */
 	__be16 listener_ports[FAMILIES];
@@ -107,6 +122,7 @@ struct selftest {
 	size_t next_due; /* no place before it is due */
 	uint64_t all_due_ns;
 	uint64_t all_begun_ns;
+	uint64_t rules_ns; /* up to here tests because of changes are accounted for, as RULES_REST_NS each */
 	struct round round;
 	struct run run;
 };
@@ -130,7 +146,8 @@ static int family_of(const struct place *place)
 /* Whether probes to addresses of a family can be sent there at all. */
 static bool can_try(const struct selftest *selftest, const struct link *link, int family)
 {
-	return link->map >= 0 && selftest->listeners[family] >= 0 && link->sources[family].count;
+	return link->map >= 0 && selftest->listeners[family] >= 0 &&
+	       (link->sources[family].counts[PROBE_OUTSIDE] || link->sources[family].counts[PROBE_NEIGHBOUR]);
 }
 
 /* Everything that is random is new for each run: a probe of an earlier one is none. */
@@ -158,19 +175,17 @@ static int begin_common(const struct selftest *selftest, const struct link *link
 }
 
 /*
- * Of the trials of a run each has a source of its own, as far as there are: rules that count the SYNs or connections of
- * one (hashlimit, connlimit, recent) are not to take many places for many connections of one client.
+ * Each ACK has a source of its own, as far as there are: rules that count the SYNs or connections of one (hashlimit, connlimit, recent)
+ * are not to take many probes for many connections of one client.
  */
-static struct probe_flow flow_of(const struct link *link, struct trial *trial, size_t index)
+static struct probe_flow flow_of(struct link *link, struct trial *trial)
 {
 	const struct place *place = trial->place;
-	const struct probe_sources *sources = &link->sources[family_of(place)];
 	struct probe_flow flow = { .address = place->what.address, .port = place->what.port, .kind = trial->kind };
 
 	if (trial->kind == PROBE_ACK)
-		trial->source = trial->tries % sources->count;
-	flow.source = sources->list[trial->source].address;
-	flow.source.s6_addr[15] ^= index & sources->list[trial->source].spread;
+		trial->source = probe_sources_pick(&link->sources[family_of(place)], trial->class, trial->tries);
+	flow.source = trial->source;
 	return flow;
 }
 
@@ -189,7 +204,7 @@ static void collect_trials(struct selftest *selftest, size_t link)
 /* Sends what is still unanswered on a link. Returns whether something was sent. */
 static bool run_begin(struct selftest *selftest, size_t index)
 {
-	const struct link *link = &selftest->links[index];
+	struct link *link = &selftest->links[index];
 	struct run *run = &selftest->run;
 	struct shakeoff_probe common;
 	int error;
@@ -201,7 +216,7 @@ static bool run_begin(struct selftest *selftest, size_t index)
 	if (!error) {
 		common.count = (uint32_t)run->count;
 		for (size_t i = 0; i < run->count; i++) {
-			struct probe_flow flow = flow_of(link, run->trials[i], i);
+			struct probe_flow flow = flow_of(link, run->trials[i]);
 
 			probe_frame_fill(&datapath_probe_frames(selftest->probe)[i], &common, (uint32_t)i, &flow);
 		}
@@ -216,24 +231,36 @@ static bool run_begin(struct selftest *selftest, size_t index)
 	return false;
 }
 
-/* A place is reached if it is on every interface where it could be tried. */
+/*
+ * A place is reached if it is on every interface where it could be tried, and no class of sources is let in by one kind of packet alone.
+ * Of a class that is let in by neither nothing is known but that: it may be these addresses alone that are refused.
+ */
 static void trial_end(struct trial *trial, enum selftest_result result)
 {
-	trial->over = true;
-	if (trial->place->found != SELFTEST_NOT_REACHED)
-		trial->place->found = (uint8_t)result;
+	struct place *place = trial->place;
+
+	trial->over = place->tried = true;
+	if (place->found != SELFTEST_NOT_REACHED && result != SELFTEST_UNTESTED)
+		place->found = (uint8_t)result;
+	place->arrived |= trial->class == PROBE_OUTSIDE && result == SELFTEST_REACHED;
 }
 
 static void trial_tried(struct trial *trial, bool arrived)
 {
+	bool without_ack = trial->kind == PROBE_SYN && !trial->arrivals;
+
 	if (arrived && trial->kind == PROBE_ACK) {
-		if (++trial->arrivals < ARRIVALS)
+		if (++trial->arrivals < trial->wanted)
 			return;
 		trial->kind = PROBE_SYN;
 		trial->tries = 0;
 	} else if (arrived) {
-		trial_end(trial, SELFTEST_REACHED);
-	} else if (++trial->tries == TRIES) {
+		trial_end(trial, without_ack ? SELFTEST_NOT_REACHED : SELFTEST_REACHED);
+	} else if (without_ack) {
+		trial_end(trial, SELFTEST_UNTESTED);
+	} else if (++trial->tries == TRIES && trial->kind == PROBE_ACK && !trial->arrivals) {
+		trial->kind = PROBE_SYN; /* once: from where the last ACK came */
+	} else if (trial->tries == TRIES) {
 		trial_end(trial, SELFTEST_NOT_REACHED);
 	}
 }
@@ -260,20 +287,41 @@ static void read_link(struct selftest *selftest, struct link *link)
 	for (int family = 0; family < FAMILIES; family++) {
 		struct probe_sources *sources = &link->sources[family];
 
-		sources->count = 0;
+		if (error)
+			*sources = (struct probe_sources){ 0 };
 		if (!error && probe_sources_choose(&link->port, &selftest->hosts, &selftest->neighbours,
 						   families[family], sources))
-			sources->count = 0;
+			*sources = (struct probe_sources){ 0 };
 	}
+}
+
+/* Of a place that is let in from outside too, one ACK of a neighbour is enough. */
+static void add_classes(struct selftest *selftest, struct place *place, size_t link)
+{
+	const size_t *counts = selftest->links[link].sources[family_of(place)].counts;
+	struct round *round = &selftest->round;
+
+	for (int class = 0; class < PROBE_CLASSES; class ++) {
+		if (!counts[class])
+			continue;
+		round->trials[round->count++] = (struct trial){
+			.place = place,
+			.link = link,
+			.class = (enum probe_class) class,
+			.wanted = class == PROBE_NEIGHBOUR && counts[PROBE_OUTSIDE] ? 1 : ARRIVALS,
+		};
+	}
+	place->outside |= counts[PROBE_OUTSIDE] != 0;
 }
 
 /* On the interfaces of ours that have its address, or else on all of them: packets to it may come in anywhere. */
 static void add_trials(struct selftest *selftest, struct place *place)
 {
 	const struct in6_addr *address = &place->what.address;
-	struct round *round = &selftest->round;
 	bool has_own = false;
 
+	place->found = SELFTEST_UNTESTED;
+	place->outside = place->arrived = place->tried = false;
 	for (size_t i = 0; i < selftest->link_count; i++)
 		has_own |= probe_port_has(&selftest->links[i].port, &selftest->hosts, address);
 	for (size_t i = 0; i < selftest->link_count; i++) {
@@ -282,9 +330,8 @@ static void add_trials(struct selftest *selftest, struct place *place)
 		if (has_own && !probe_port_has(&link->port, &selftest->hosts, address))
 			continue;
 		if (can_try(selftest, link, family_of(place)))
-			round->trials[round->count++] = (struct trial){ .place = place, .link = i };
+			add_classes(selftest, place, i);
 	}
-	place->found = SELFTEST_UNTESTED;
 }
 
 /* Takes as many places that are due as one run has room for. Returns whether there were any. */
@@ -311,7 +358,7 @@ static bool round_begin(struct selftest *selftest)
 
 		if (!place->due)
 			continue;
-		if (round->count + selftest->link_count > SHAKEOFF_PROBE_MAX)
+		if (round->count + selftest->link_count * PROBE_CLASSES > SHAKEOFF_PROBE_MAX)
 			break;
 		add_trials(selftest, place);
 		found = true;
@@ -331,6 +378,28 @@ static bool round_step(struct selftest *selftest)
 	return false;
 }
 
+/* What is known of a place at the end of its round. */
+static void place_end(struct selftest *selftest, struct place *place, uint64_t now)
+{
+	uint64_t rest = AGAIN_NS << place->failures;
+
+	if (place->tried && place->found == SELFTEST_UNTESTED)
+		place->found = SELFTEST_NOT_REACHED; /* by anybody */
+	else if (place->found == SELFTEST_REACHED && place->outside && !place->arrived)
+		place->found = SELFTEST_UNTESTED; /* a neighbour does not speak for the world */
+	place->due = false;
+	selftest->changed |= place->result != place->found;
+	place->result = place->found;
+	if (place->found != SELFTEST_NOT_REACHED) {
+		place->failures = 0;
+		place->again_ns = 0;
+		return;
+	}
+	place->again_ns = now + (rest < AGAIN_MAX_NS ? rest : AGAIN_MAX_NS);
+	if (rest < AGAIN_MAX_NS)
+		place->failures++;
+}
+
 /* The places before next_due that are still due are those of the round. */
 static void round_end(struct selftest *selftest)
 {
@@ -340,11 +409,8 @@ static void round_end(struct selftest *selftest)
 	for (size_t i = 0; i < selftest->next_due; i++) {
 		struct place *place = &selftest->places[i];
 
-		if (!place->due)
-			continue;
-		place->due = false;
-		selftest->changed |= place->result != place->found;
-		place->result = place->found;
+		if (place->due)
+			place_end(selftest, place, clock_ns());
 	}
 }
 
@@ -355,6 +421,27 @@ static void all_due(struct selftest *selftest, uint64_t now)
 	selftest->next_due = 0;
 	selftest->all_begun_ns = now;
 	selftest->all_due_ns = now + SELFTEST_PERIOD_NS;
+}
+
+/* Those that were not reached, when their time has come. Returns when the next one's comes, or all are due. */
+static uint64_t some_due(struct selftest *selftest, uint64_t now)
+{
+	uint64_t next = selftest->all_due_ns;
+
+	for (size_t i = 0; i < selftest->place_count; i++) {
+		struct place *place = &selftest->places[i];
+
+		if (!place->again_ns)
+			continue;
+		if (now >= place->again_ns) {
+			place->due = true;
+			place->again_ns = 0;
+			selftest->next_due = 0;
+		} else if (place->again_ns < next) {
+			next = place->again_ns;
+		}
+	}
+	return next;
 }
 
 /* What is under way is given up, and begins anew. */
@@ -369,7 +456,7 @@ static void abandon_round(struct selftest *selftest)
 static void step(struct event_source *source, uint32_t events)
 {
 	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, timer));
-	uint64_t now = clock_ns(), expirations;
+	uint64_t now = clock_ns(), expirations, next;
 
 	(void)events;
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
@@ -379,8 +466,9 @@ static void step(struct event_source *source, uint32_t events)
 		round_end(selftest);
 		if (now >= selftest->all_due_ns)
 			all_due(selftest, now);
+		next = some_due(selftest, now);
 		if (!round_begin(selftest)) {
-			set_timer(selftest, selftest->all_due_ns);
+			set_timer(selftest, next);
 			return;
 		}
 		round_step(selftest);
@@ -388,46 +476,35 @@ static void step(struct event_source *source, uint32_t events)
 	set_timer(selftest, clock_ns() + STEP_NS);
 }
 
-/*
- * ------------------------------------------------------------------------------------------------- changes of nftables
- */
+/* ------------------------------------------------------------------------------------------------- changes of rules */
 
-static void rules_changed(struct selftest *selftest)
+/* When a test because of a change may begin: the generic cell rate algorithm. */
+static uint64_t rules_allowed(const struct selftest *selftest)
 {
-	uint64_t soon = clock_ns() + RULES_SETTLE_NS;
+	const uint64_t burst = (RULES_BURST - 1) * RULES_REST_NS;
 
-	if (soon < selftest->all_begun_ns + RULES_PERIOD_NS)
-		soon = selftest->all_begun_ns + RULES_PERIOD_NS;
-	if (soon >= selftest->all_due_ns)
-		return;
-	selftest->all_due_ns = soon;
-	if (!selftest->round.count)
-		set_timer(selftest, soon);
+	return selftest->rules_ns > burst ? selftest->rules_ns - burst : 0;
 }
 
 /* Whatever it is that changes, a chain, a rule, an element of a set, may decide over a probe. */
-static void read_rules(struct event_source *source, uint32_t events)
+void selftest_rules_changed(struct selftest *selftest, bool rules)
 {
-	struct selftest *selftest = (struct selftest *)((char *)source - offsetof(struct selftest, rules));
-	char buffer[16 * 1024];
-	ssize_t size;
+	uint64_t now = clock_ns(), rest = rules ? RULES_PERIOD_NS : ELEMENTS_PERIOD_NS, soon = now + RULES_SETTLE_NS;
 
-	(void)events;
-	do
-		size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-	while (size > 0 || (size < 0 && (errno == ENOBUFS || errno == EINTR)));
-	rules_changed(selftest);
-}
-
-static int open_rules(struct selftest *selftest, struct event_loop *loop)
-{
-	int group = NFNLGRP_NFTABLES;
-
-	selftest->netfilter = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!selftest->netfilter || mnl_socket_bind(selftest->netfilter, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_setsockopt(selftest->netfilter, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-		return -errno;
-	return event_loop_add(loop, &selftest->rules, mnl_socket_get_fd(selftest->netfilter), EPOLLIN, read_rules);
+	if (!selftest)
+		return;
+	if (soon < selftest->all_begun_ns + rest)
+		soon = selftest->all_begun_ns + rest;
+	if (soon < rules_allowed(selftest))
+		soon = rules_allowed(selftest);
+	if (soon >= selftest->all_due_ns)
+		return;
+	/* One test for all changes until it begins. */
+	if (selftest->all_due_ns >= selftest->all_begun_ns + SELFTEST_PERIOD_NS)
+		selftest->rules_ns = (selftest->rules_ns > now ? selftest->rules_ns : now) + RULES_REST_NS;
+	selftest->all_due_ns = soon;
+	if (!selftest->round.count)
+		set_timer(selftest, soon);
 }
 
 /* ------------------------------------------------------------------------------------------------- open and close */
@@ -476,9 +553,6 @@ static int open_parts(struct selftest *selftest, struct event_loop *loop)
 	error = open_listener(selftest, IPV6);
 	if (error)
 		log_debug("no self-test of IPv6: %s", strerror(-error));
-	error = open_rules(selftest, loop);
-	if (error)
-		return error;
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return fd < 0 ? -errno : event_loop_add(loop, &selftest->timer, fd, EPOLLIN, step);
 }
@@ -521,8 +595,6 @@ void selftest_close(struct selftest *selftest)
 	close_links(selftest);
 	for (int family = 0; family < FAMILIES; family++)
 		cleanup_fd_function(&selftest->listeners[family]);
-	if (selftest->netfilter)
-		mnl_socket_close(selftest->netfilter);
 	cleanup_fd_function(&selftest->timer.fd);
 	datapath_probe_close(selftest->probe);
 	probe_hosts_free(&selftest->hosts);

@@ -12,13 +12,14 @@
  * (TPROXY, IPVS): a RST follows it. Connection tracking sees connections that are reset at once, and forgets them.
  * Firewall rules count the packets, and log them if they log what they refuse.
  *
- * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed,
- * unless it exceeds them: one SYN a place and interface, more than one only to a place where none has arrived; up to
- * SHAKEOFF_PROBE_MAX at once, of 64 sources (256 in IPv6) if the host has a default route. A place whose SYNs a limit
- * has refused is left to the kernel until the next test.
+ * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed, unless it exceeds
+ * them; the reader of rules (ruleset_reader.h) finds those. Hence few packets: what has been reached is not tried again until rules
+ * change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time in the name of others (probe_source.h).
  *
- * Everything is tried when it is new, when nftables have changed, and every SELFTEST_PERIOD_NS (iptables-legacy and
- * sysctls change without a message). Runs in the event loop's own thread, which one step holds up for some 20 ms.
+ * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them that get there at all
+ * do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the world: the place is untested.
+ *
+ * Runs in the event loop's own thread, which one step holds up for some 20 ms.
  */
 #ifndef SHAKEOFF_SELFTEST_H
 #define SHAKEOFF_SELFTEST_H
@@ -31,13 +32,14 @@
 #include <shakeoffd/clock.h>
 #include <shakeoffd/event_loop.h>
 
-#define SELFTEST_PERIOD_NS (60 * NS_PER_S)
+#define SELFTEST_PERIOD_NS (300 * NS_PER_S)
 
 enum selftest_result {
 	SELFTEST_PENDING, /* not known yet: a second for a few thousand places */
 	SELFTEST_REACHED,
 	SELFTEST_NOT_REACHED, /* on one of the interfaces at least */
-	SELFTEST_UNTESTED,    /* it cannot be tried: no route leads over an interface, or the kernel does not let us */
+	SELFTEST_UNTESTED, /* it cannot be tried: no route leads over an interface, the kernel does not let us, or no probe
+				 from outside arrives, but a neighbour's does */
 };
 
 struct selftest_place {
@@ -67,6 +69,12 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
  * without VLAN tags.
  */
 int selftest_places(struct selftest *selftest, const struct selftest_place *places, size_t count);
+
+/*
+ * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of which some hosts
+ * add one every few seconds, so that it takes up to half a minute.
+ */
+void selftest_rules_changed(struct selftest *selftest, bool rules);
 
 /* What is not among the places is untested. While something is tried again, its last result stands. */
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);

@@ -285,7 +285,8 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 		shared_set(shared->offer.min_ttl[ipv6], service->offer.min_ttl[ipv6]);
 	}
 	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
-	shared_set(shared->left, SHAKEOFF_LEFT_NOT);
+	shared_set(shared->left, service->listening.queue_left);
+	memcpy(shared->left_rule, service->listening.left_rule, sizeof(shared->left_rule));
 }
 
 static void publish_listener(const struct service *service, struct shakeoff_service *shared)
@@ -297,6 +298,7 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 		shared_set(shared->listen_places, listening->backlog + 1);
 		shared_set(shared->left, listening->left);
 		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
+		memcpy(shared->left_rule, listening->left_rule, sizeof(shared->left_rule));
 	}
 	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
 }
@@ -364,9 +366,14 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 
 void service_set_listening(struct service *service, const struct service_listening *listening)
 {
+	bool queue_differs;
+
 	pthread_mutex_lock(&service->lock);
+	queue_differs = service->listening.queue_left != listening->queue_left ||
+			strcmp(service->listening.left_rule, listening->left_rule);
+
 	service->listening = *listening;
-	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER)
+	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER || queue_differs)
 		publish(service);
 	pthread_mutex_unlock(&service->lock);
 }

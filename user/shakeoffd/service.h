@@ -36,10 +36,12 @@ struct service_slot {
 
 /* The listening sockets of a service, and what they allow. */
 struct service_listening {
-	uint32_t sockets; /* 0: none, and the rest means nothing */
-	uint32_t backlog; /* the greatest */
-	uint8_t left;     /* enum shakeoff_left */
-	uint32_t uid;     /* whose they are */
+	uint32_t sockets;                  /* 0: none, and the rest means nothing */
+	uint32_t backlog;                  /* the greatest */
+	uint8_t left;                      /* enum shakeoff_left */
+	uint32_t uid;                      /* whose they are */
+	uint8_t queue_left;                /* the same, of a service with the queue handoff */
+	char left_rule[SHAKEOFF_RULE_LEN]; /* as in shakeoff_service */
 };
 
 struct service {

@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# What a firewall lets in, and what it refuses, is the same with the kernel alone, idle and active: rules/*, on four ports that the rules
+# treat alike. Port 8001 is the kernel's alone, 8002 idle, 8003 active, 8004 has the queue handoff. The first line of a rule set says
+# whether the service at 8003 is left to the kernel under it, or stays active, and how many connections each source tries.
+. "$(dirname "$0")/lib.sh"
+needs_admission
+
+PORTS=(8001 8002 8003)
+declare -A MEANING=([8002]=idle [8003]=active [8004]="queue handoff")
+# Kernels on which connections of the queue handoff pass the rules, or places that some client may not reach are left.
+[ "${QUEUE:-1}" = 0 ] || PORTS+=(8004)
+
+# A neighbour, a neighbour that is refused, and one from outside; of each family.
+DENIED4=10.9.0.20 DENIED6=2001:db8:9::20 OUTSIDE4=8.8.4.4 OUTSIDE6=2600::7
+
+lab_up
+for address in $DENIED4/24 $OUTSIDE4/32; do ip -n "$LAB-client" address add "$address" dev c0; done
+for address in $DENIED6/64 $OUTSIDE6/128; do ip -n "$LAB-client" address add "$address" dev c0 nodad; done
+ip -n "$LAB-server" route add default via "$CLIENT4"
+ip -n "$LAB-server" -6 route add default via "$CLIENT6"
+
+config_daemon exclude=8001
+discovered engage=auto
+service_on active '*:8003' -- handoff=listener engage=always
+service queue 8004
+daemon_start
+for port in 8001 8002 8003; do plain_start "s$port" :: $port name; done
+server_start q4 $SERVER4 8004 name
+server_start q6 $SERVER6 8004 name
+soon shows active state engaged || bail "the service is not active"
+soon shows '*:8002' state peace || bail "the service is not idle"
+
+# served TIMES: which sources are served at the ports
+served() {
+	client python3 "$HERE/sources.py" "$1" "${PORTS[@]}" -- \
+		$SERVER4/$CLIENT4 $SERVER4/$DENIED4 $SERVER4/$OUTSIDE4 $SERVER6/$CLIENT6 $SERVER6/$DENIED6 $SERVER6/$OUTSIDE6
+}
+
+# With @PORT@ a line is one for each port.
+expand() {
+	sed -E "/@PORT@/{h;s/@PORT@/8001/g;p;g;s/@PORT@/8002/g;p;g;s/@PORT@/8003/g;p;g;s/@PORT@/8004/g}
+		${3:+/^@$((10 - $3))@/d;} s/^@[46]@//; s/@DENIED@/$1/; s/@ICMP@/$2/; s/@FAMILY@/$3/
+		/^@GEO@/{r $TMP/geo
+		d}" "$4"
+}
+awk 'BEGIN { for (i = 0; i < 20000; i++) printf "%d.%d.%d.0/25,\n", 100 + i / 2560, i / 10 % 256, i % 10 * 20 }' >"$TMP/geo"
+
+load() { # FILE
+	case $1 in
+	*.nft)
+		{
+			echo "flush ruleset"
+			expand '' '' '' "$1"
+		} | server nft -f -
+		;;
+	*)
+		expand $DENIED4 icmp 4 "$1" | server "ip${1##*.ip}-restore" && expand $DENIED6 ipv6-icmp 6 "$1" | server "ip6${1##*.ip}-restore"
+		;;
+	esac
+}
+unload() {
+	server nft flush ruleset
+	for tool in iptables-legacy ip6tables-legacy; do
+		server "$tool" -F 2>/dev/null && server "$tool" -X && server "$tool" -P INPUT ACCEPT
+	done
+}
+
+state_is() { # left|active
+	case $1 in
+	left) # the self-test may have found it, too
+		[[ "$(shown active left) $(shown '*:8002' left)" =~ ^(syn_rules|netfilter)\ (syn_rules|netfilter)$ ]] &&
+			[ -n "$(shown active left_rule)" ]
+		;;
+	active) shows active state engaged && shows '*:8002' state peace && [ -z "$(shown active left_addresses | tr -d '[]')" ] ;;
+	esac
+}
+
+# With arguments: these rule sets alone.
+[ $# -gt 0 ] || set -- "$HERE"/rules/*
+for file; do
+	name=$(basename "$file")
+	IFS=: read -r heading _ <"$file"
+	want=${heading#\# } times=1
+	case $want in *times) times=${want//[!0-9]/} want=${want%%,*} ;; esac
+	if [[ $name == *legacy ]] && ! server iptables-legacy -L >/dev/null 2>&1; then
+		pass "$name # SKIP this kernel has no iptables but that of nf_tables"
+		continue
+	fi
+	load "$file" || bail "the rules of $name cannot be loaded"
+	[ "$want" = left ] || sleep 1.5
+	check "$name: the service is $want" within 10 state_is "$want"
+	[ "$want" = active ] || echo "# $(shown active left_rule)"
+	mapfile -t result < <(served "$times")
+	matches "$name: the kernel alone refuses some, and lets in others" "${result[0]}" '=[1-9].*=[0-4]\b'
+	for i in $(seq 1 $((${#PORTS[@]} - 1))); do
+		is "$name: ${MEANING[${PORTS[i]}]}: the same sources are served and refused" "${result[i]}" "${result[0]}"
+	done
+	unload
+	check "$name, rules gone: the service is active" within 10 state_is active
+done
+
+# --------------------------------------------------------------------------------------------- the operator's way out
+
+daemon_stop
+config_daemon exclude=8001 syn-rules=ignore
+discovered engage=always
+service_on active '*:8003' -- handoff=listener engage=always syn-rules=obey
+load "$HERE/rules/deny-address.nft"
+daemon_start
+check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state engaged
+check "syn-rules = obey, of a service: it is left" soon shows active left syn_rules
+
+# ------------------------------------------------------------------------------------- the reader of rules goes away
+
+child() { pgrep -P "$DAEMON_PID" -x shakeoff-rules; }
+pid=$(child)
+matches "the reader of rules has CAP_NET_ADMIN and CAP_NET_RAW, no more, for good" \
+	"$(grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs' "/proc/$pid/status" | tr -s '\t\n' ' ')" \
+	'^CapPrm: 0*3000 CapEff: 0*3000 CapBnd: 0*3000 NoNewPrivs: 1 $'
+unload
+soon shows active state engaged
+kill -KILL "$pid"
+check "without the reader the service is left to the kernel" soon shows active left syn_rules
+matches "without the reader: it is said why" "$(shown active left_rule)" 'has died'
