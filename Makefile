@@ -235,7 +235,7 @@ install: all
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
 	install -m 644 user/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -m 644 README.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	install -m 644 README.md SECURITY.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
 uninstall:
