@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
 
 #include "cookie.h"
@@ -27,6 +28,8 @@ struct packet {
 	__u32 l3_offset, l4_offset, segment_len;
 	__u16 fragment;
 	__u8 ttl;
+	__u16 vlan;
+	__be16 mac[3];
 };
 
 #include "parse.h"

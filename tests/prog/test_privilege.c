@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <linux/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -143,6 +144,15 @@ static int try_make_executable(void)
 	return told(mprotect(memory, 4096, PROT_READ | PROT_EXEC));
 }
 
+/* The kernel looks at 32 bits of the command. */
+static int try_terminal_input(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	long result = syscall(SYS_ioctl, fd, (unsigned long)TIOCSTI | 1ul << 40, "");
+
+	return result < 0 && errno == ENOTTY ? 0 : told(result);
+}
+
 static int try_other_socket(void)
 {
 	int fd = socket(AF_ALG, SOCK_SEQPACKET, 0);
@@ -173,6 +183,7 @@ static void processes_are_neither_made_nor_watched(void **state)
 	cannot(try_exec, true);
 	cannot(try_ptrace, false);
 	cannot(try_signal, true);
+	cannot(try_terminal_input, true);
 }
 
 static void mounts_namespaces_and_keyrings_are_out_of_reach(void **state)
