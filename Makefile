@@ -83,7 +83,7 @@ PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
 PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 10
 TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
 
 # ----------------------------------------------------------------------------------------------------------- targets
@@ -214,7 +214,8 @@ $(BUILD)/san/tests/prog/test_flood_kinds.o: $(BUILD)/tests/bench/flood.skel.h
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(filter-out -O1,$(SAN_FLAGS)) -O2 -fsanitize=fuzzer -MMD -MP -MF $@.d -MT $@ -o $@ $< $(call links,$<)
+	$(Q)$(CLANG) $(filter-out -O1,$(SAN_FLAGS)) -O2 -fsanitize=fuzzer -MMD -MP -MF $@.d -MT $@ -o $@ $< $(call links,$<) \
+		$(LIBS)
 
 # Tools of the tests and benchmarks: the flood generator, clients; x.c finds the skeleton of x.bpf.c beside it.
 $(patsubst %.c,$(BUILD)/%,$(TOOL)): $(BUILD)/%: $(BUILD)/obj/%.o
@@ -234,7 +235,7 @@ install: all
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
 	install -m 644 user/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -m 644 README.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	install -m 644 README.md SECURITY.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
 uninstall:

@@ -70,13 +70,22 @@ satisfied() {
 
 # Packages of servers start them at once, and at every boot. A policy file for the time of the installation says no; a policy that
 # the machine already has stays as it is. Those that came with us stay off: the tests start their own.
-policy=/usr/sbin/policy-rc.d
+policy=${POLICY:-/usr/sbin/policy-rc.d} # POLICY: for the test
+mark='# made by shakeoff scripts/deps.sh while it installs packages, process'
 forbid_services() {
-	[ ! -e $policy ] || return 0
-	printf '#!/bin/sh\n# made by shakeoff scripts/deps.sh while it installs packages\nexit 101\n' >$policy
-	chmod 755 $policy
-	trap 'rm -f $policy' EXIT
+	[ ! -e "$policy" ] || return 0
+	printf '#!/bin/sh\n%s %s\nexit 101\n' "$mark" $$ >"$policy"
+	chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT
 	trap 'exit 1' HUP INT TERM
+}
+
+# One that was killed leaves its policy behind, and no service would start any more. Another tree's may be at work.
+forget_old_policy() {
+	pid=$(sed -n "s|^$mark \\([0-9][0-9]*\\)\$|\\1|p" "$policy" 2>/dev/null | tail -n 1)
+	[ -n "$pid" ] || return 0
+	! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'deps\.sh' || return 0
+	rm -f "$policy"
 }
 
 keep_off() {
@@ -90,6 +99,8 @@ keep_off() {
 		update-rc.d "$unit" disable >/dev/null 2>&1 || true
 	done
 }
+
+[ "$(id -u)" -ne 0 ] || forget_old_policy
 
 use=${1:-all}
 case $use in

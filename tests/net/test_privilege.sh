@@ -145,7 +145,20 @@ is "CFLAGS from outside do not take that away" \
 	"$(make -C "$TOP" -n V=1 BUILD="$TMP/other" CFLAGS='-O1' "$TMP/other/obj/user/shakeoff/main.o" 2>/dev/null |
 		grep -oE -- '-D_FORTIFY_SOURCE=[23]|-fstack-protector-strong' | sort -u | wc -l)" 2
 
+# left_behind PROCESS: whether the policy against services that this process made is there after the next run
+left_behind() {
+	printf '#!/bin/sh\n%s %s\nexit 101\n' "$(sed -n "s/^mark='\(.*\)'$/\1/p" "$TOP/scripts/deps.sh")" "$1" >"$TMP/policy"
+	POLICY=$TMP/policy "$TOP/scripts/deps.sh" build && [ -e "$TMP/policy" ] && echo there
+}
+bash -c 'exec -a scripts/deps.sh sleep 60' &
+other=$!
+soon grep -qa 'deps\.sh' "/proc/$other/cmdline"
+is "deps.sh removes the policy of one that was killed, and no other's" "$(left_behind 4194305)/$(left_behind $other)" "/there"
+kill $other
+
 sed 's,@PREFIX@,/usr/local,g' "$TOP/scripts/shakeoffd.service" >"$TMP/shakeoffd.service"
+is "and every file that the daemon writes outside of its directory is writable" \
+	"$(sed -n 's/.*define LIST_LOCK_PATH "\(.*\)"/\1/p' "$TOP/user/common/list_lock.h" | grep -cFf - "$TMP/shakeoffd.service")" 2
 if command -v systemd-analyze >/dev/null; then
 	check "systemd-analyze security: the unit's exposure is 3.0 or less" \
 		systemd-analyze security --offline=true --threshold=30 --no-pager "$TMP/shakeoffd.service"

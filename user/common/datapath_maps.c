@@ -10,6 +10,7 @@
 #include "common/array.h"
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
+#include "common/ring_record.h"
 
 /* Events taken by one datapath_ring_consume(): a steady stream must not keep its caller from everything else. */
 #define RING_BATCH 4096
@@ -340,7 +341,7 @@ static int ring_event(void *context, void *data, size_t size)
 	struct datapath_ring *ring = context;
 	const struct shakeoff_event *event = data;
 
-	if (size >= sizeof(*event) && event->packet_len <= size - sizeof(*event))
+	if (ring_record_is_whole(event, size))
 		ring->callback(ring->context, event);
 	return ++ring->consumed < RING_BATCH ? 0 : -ECANCELED;
 }

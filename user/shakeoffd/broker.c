@@ -136,7 +136,7 @@ static int prepare(int *fd, pid_t daemon)
 	*fd = keep_only(*fd);
 	if (*fd < 0)
 		return *fd;
-	/* A change of credentials takes this back (begin_new_exec() and commit_creds() in the kernel): last. */
+	/* After the change of credentials, which may take this back (commit_creds() in kernel/cred.c). */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return -errno;
 	if (getppid() != daemon)

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -61,6 +62,7 @@ static const char *const daemon_calls[] = {
 	"getdents",
 	"getdents64",
 	"getxattr",
+	"ioctl",
 	"lchown",
 	"lgetxattr",
 	"link",
@@ -304,13 +306,21 @@ static int allow_names(scmp_filter_ctx filter, const char *const *names, size_t 
 	return error;
 }
 
+/* An argument of 32 bits: what is above them is none of the caller's. */
+static struct scmp_arg_cmp is(unsigned int argument, uint32_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = value
+	};
+}
+
 /* A call whose first argument is one of these. */
 static int allow_first(scmp_filter_ctx filter, int number, const unsigned int *values, size_t count)
 {
 	int error = 0;
 
 	for (size_t i = 0; i < count && !error; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, SCMP_A0_32(SCMP_CMP_EQ, values[i]));
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1, is(0, values[i]));
 	return error;
 }
 
@@ -355,10 +365,10 @@ static int allow_threads(scmp_filter_ctx filter)
 }
 
 /*
- * clone3() has its flags in memory, where a filter cannot look: without it glibc takes clone(). Every thread begins with that, so it
- * is a filter of its own, which does not write to the kernel's log. Of several filters the strictest answer counts.
+ * A filter of its own; of several the strictest answer counts. clone3() has its flags in memory, where a filter cannot look: without it glibc
+ * takes clone(). As every thread begins with it, this one does not write to the kernel's log. And no characters are put into a terminal's input.
  */
-static int refuse_clone3(void)
+static int refuse_some(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int error;
@@ -369,20 +379,17 @@ static int refuse_clone3(void)
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, is(1, TIOCSTI));
+	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
 }
 
-/* Signals to itself (abort()), and no characters put into a terminal's input. */
-static int allow_rest(scmp_filter_ctx filter)
+/* Signals to itself, as of abort(). */
+static int allow_own_signals(scmp_filter_ctx filter)
 {
-	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				     SCMP_A0_32(SCMP_CMP_EQ, (unsigned int)getpid()));
-
-	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_NE, TIOCSTI));
-	return error;
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, is(0, (uint32_t)getpid()));
 }
 
 /* Negative errnos are libseccomp's. */
@@ -393,7 +400,7 @@ int syscall_filter_daemon(void)
 
 	if (!filter)
 		return -ENOMEM;
-	error = refuse_clone3();
+	error = refuse_some();
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!error)
@@ -413,7 +420,7 @@ int syscall_filter_daemon(void)
 	if (!error)
 		error = allow_threads(filter);
 	if (!error)
-		error = allow_rest(filter);
+		error = allow_own_signals(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

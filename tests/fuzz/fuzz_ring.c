@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * libFuzzer: any bytes as a record of a ring buffer, through what the daemon does with it: it is held, taken out again, its checksum is
+ * made, and it is given back.
+ *
+ * link: user/shakeoffd/park.c user/shakeoffd/raw_socket.c
+ */
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ring_record.h"
+#include "shakeoffd/park.h"
+#include "shakeoffd/raw_socket.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct raw_socket raw = { .fd4 = -1, .fd6 = -1, .frames = -1 };
+	struct shakeoff_event *event = malloc(size ? size : 1), *held;
+	struct park *park;
+
+	if (!event || park_open(&park))
+		abort();
+	memcpy(event, data, size);
+	if (ring_record_is_whole(event, size)) {
+		raw_give_back(&raw, event);
+		if (park_segment(park, event) == PARK_HELD) {
+			park_opened(park, event, true);
+			held = park_take(park, &event->tuple);
+			if (!held || held->packet_len != event->packet_len ||
+			    memcmp(held->packet, event->packet, event->packet_len) != 0)
+				abort();
+			raw_give_back(&raw, held);
+			free(held);
+		}
+		raw_reset(&raw, event);
+	}
+	park_close(park);
+	free(event);
+	return 0;
+}
