@@ -260,7 +260,7 @@ static void name_devices(struct daemon *daemon)
 			const struct link_entry *below = topology_find(topology, daemon->interfaces.list[k].ifindex);
 
 			above |= below && below != device && device->type != ARPHRD_LOOPBACK &&
-				 device_is_reached(topology, device, below);
+				 strcmp(device->kind, "dummy") && device_is_reached(topology, device, below);
 		}
 		if (above)
 			memcpy(names[count++], device->name, IFNAMSIZ);
