@@ -91,7 +91,20 @@ is "an ACK that was refused opens its connection later, once it is not" "$(cat "
 alike "once the chain accepts it" $FOREIGN "served 1"
 rules "meta mark 0 ct state new,established accept"
 alike "the usual rules of connection tracking" "$RAW" "served 1"
+# Rules that tell a SYN from an ACK: the places are left to the kernel, and its own handshake.
+left_by_rules() { [[ $(shown queue4 left_rule)$(shown queue6 left_rule) = *guard*guard* ]]; }
+rules "ip saddr 198.51.100.0/24 tcp flags & (fin|syn|rst|ack) == syn drop; ip6 saddr 2001:db8:51::/64 tcp flags & (fin|syn|rst|ack) == syn drop; accept"
+check "rules that look at SYNs: the places are left" within 10 left_by_rules
+sent=$(counter synack_sent)
+alike "a source whose SYNs are dropped" $FOREIGN "refused 1"
+alike "any other" "$RAW" "served 1"
+rules "ct state established accept; tcp flags & (fin|syn|rst|ack) == syn ct state new accept; drop"
+check "only new ones with a SYN: the places are left" within 10 left_by_rules
+alike "new ones with a SYN" "$RAW" "served 1"
+is "all by the kernel's own handshake" "$(counter synack_sent)" "$sent"
 server nft delete table inet guard
+answered_again() { came 7000 "$RAW4" && [ "$(counter synack_sent)" -gt "$sent" ]; }
+check "without the rules the hook answers again" within 10 answered_again
 
 # -------------------------------------------------------------------------------------------------------------- routes
 ip -n "$LAB-server" link add other type veth peer name another && ip -n "$LAB-server" link set other up && ip -n "$LAB-server" link set another up
