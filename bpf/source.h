@@ -82,8 +82,8 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	source = source_find(scratch, service_id, service);
 	if (!source || !source_knows(source, scratch->moment.now_ns))
 		return 0;
-	/* Signed: as in reply_settle(). */
-	if ((__s16)(window - source->window) > 0) {
+	/* Of another window, but for the next two, which another CPU may be in: the number comes round every 73 minutes. */
+	if ((__u16)(source->window - window) > 2) {
 		source->window = window;
 		source->count = 0;
 	}

@@ -354,6 +354,35 @@ static void assert_a_known_neighbour_is_answered(const char *flooded, const char
 	budget(0);
 }
 
+/* However long ago that was: what is kept of a window's number are 16 bits. */
+static void what_a_known_source_was_sent_in_another_window_does_not_count(void **state)
+{
+	static const uint16_t ago[] = { 1, 1000, 0x7fff, 0x8000, 0x8001, 0xfff0 };
+	struct shakeoff_source_key key;
+	struct shakeoff_source source;
+
+	(void)state;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	assert_int_equal(bpf_map_get_next_key(harness.sources, NULL, &key), 0);
+	assert_int_equal(bpf_map_lookup_elem(harness.sources, &key, &source), 0);
+	for (size_t i = 0; i < COUNT(ago); i++) {
+		uint64_t begun;
+		int known;
+
+		do {
+			budget(BUDGET);
+			begun = window_begins();
+			source.window = begun - ago[i];
+			source.count = 1000000;
+			assert_int_equal(bpf_map_update_elem(harness.sources, &key, &source, BPF_ANY), 0);
+			syns_that("198.51.100.8", OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+			known = syns_that("198.51.100.7", 3, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		} while (window_now() != begun);
+		assert_int_equal(known, 1);
+	}
+	budget(0);
+}
+
 static void a_flood_in_the_name_of_a_known_source_leaves_its_neighbours_theirs(void **state)
 {
 	(void)state;
@@ -1059,6 +1088,7 @@ int main(void)
 		TEST(a_known_source_is_answered_beyond_the_budget),
 		TEST(a_known_ipv6_source_is_answered_beyond_the_budget),
 		TEST(an_allowed_source_is_answered_beyond_the_budget),
+		TEST(what_a_known_source_was_sent_in_another_window_does_not_count),
 		TEST(a_flood_in_the_name_of_a_known_source_leaves_its_neighbours_theirs),
 		TEST(beyond_the_budget_lots_are_drawn),
 		TEST(a_source_is_known_for_ten_minutes),
