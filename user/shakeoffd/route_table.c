@@ -101,6 +101,11 @@ static size_t lower_bound(const struct route_table *table, const struct prefix *
 
 bool route_table_touches(const struct route_table *table, const struct prefix *prefix)
 {
+	return route_table_touches_from(table, prefix, 0);
+}
+
+bool route_table_touches_from(const struct route_table *table, const struct prefix *prefix, unsigned int shortest)
+{
 	size_t at;
 
 	if (!table->index_count)
@@ -108,7 +113,7 @@ bool route_table_touches(const struct route_table *table, const struct prefix *p
 	at = lower_bound(table, prefix);
 	if (at < table->index_count && route_prefix_contains(prefix, &table->index[at]))
 		return true;
-	for (unsigned int len = 0; len < prefix->len; len++) {
+	for (unsigned int len = shortest; len < prefix->len; len++) {
 		struct prefix outer;
 
 		if (!table->lengths[len])

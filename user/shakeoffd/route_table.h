@@ -77,6 +77,8 @@ int route_table_index(struct route_table *table);
 
 /* Whether a prefix is inside of one that says something, or around one. */
 bool route_table_touches(const struct route_table *table, const struct prefix *prefix);
+/* The same, but for prefixes around it that are shorter than `shortest`. */
+bool route_table_touches_from(const struct route_table *table, const struct prefix *prefix, unsigned int shortest);
 
 /* Finds what is to be published, at most `most`. Not ROUTE_PROBLEM_NONE: nothing is, *where is the prefix that is meant. */
 enum route_problem route_table_settle(struct route_table *table, size_t most, struct prefix *where);

@@ -206,6 +206,12 @@ static void find_problem(struct reading *reading, enum route_problem problem, co
 	reading->where = *where;
 }
 
+/* Whether a route says something of these addresses. That there is no default route says nothing: its clients are the kernel's. */
+static bool touches_spoken(const struct reading *reading, const struct prefix *prefix)
+{
+	return route_table_touches_from(&reading->family->table, prefix, reading->has_default ? 0 : 1);
+}
+
 /* Some connections go by it, and nobody knows which. */
 static void read_other(struct reading *reading, const struct route_entry *route, const struct offers *offers)
 {
@@ -214,8 +220,7 @@ static void read_other(struct reading *reading, const struct route_entry *route,
 	if (!route_rules_have_other(&reading->family->rules, route->table, &priority))
 		return;
 	/* One that says nothing differs from the others if those say something of the same addresses: the second pass knows. */
-	if (offers->trivial &&
-	    (reading->pass != PASS_SILENT || !route_table_touches(&reading->family->table, &route->prefix)))
+	if (offers->trivial && (reading->pass != PASS_SILENT || !touches_spoken(reading, &route->prefix)))
 		return;
 	find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
 	reading->rule = priority;
@@ -264,8 +269,7 @@ static int read_throw(struct reading *reading, const struct route_entry *route, 
 	if (reading->pass == PASS_THROWN && rank >= reading->last_rank)
 		error = add_refused(reading, &route->prefix, rank);
 	/* What another table says of a part of this one is not followed. */
-	if (reading->pass == PASS_SILENT && rank < reading->last_rank &&
-	    route_table_touches(&reading->family->table, &route->prefix))
+	if (reading->pass == PASS_SILENT && rank < reading->last_rank && touches_spoken(reading, &route->prefix))
 		find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
 	if (error)
 		errno = -error;
