@@ -6,7 +6,8 @@
 #	tests/run.sh [PART-OF-A-NAME...]
 #
 # A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is 0 if
-# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other (1).
+# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other (1);
+# of the others one a CPU.
 # AGAIN=1: for machines whose other guests are heard; a test of the programs or the network that fails is shown, and runs once more when
 # all others are done: that counts.
 set -u
@@ -87,6 +88,7 @@ end() {
 # "net/test_attach" of tests/net/test_attach.sh
 name_of() { echo "$(basename "$(dirname "$1")")/$(basename "$1" .sh)"; }
 
+kind= # of the tests that run: all of one kind end before those of the next begin
 for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/test_*.sh; do
 	[ -x "$program" ] || continue
 	[ -f "$program" ] || continue
@@ -104,9 +106,12 @@ for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/t
 		;;
 	esac
 	case $name in
-	net/*) end $((JOBS - 1)) ;;
-	*) end 0 ;;
+	net/*) jobs=$JOBS ;;
+	*) jobs=$(nproc) ;; # they share nothing but the machine
 	esac
+	[ "${name%%/*}" = "$kind" ] || end 0
+	kind=${name%%/*}
+	end $((jobs - 1))
 	begin "$name" "$program"
 done
 end 0

@@ -322,7 +322,8 @@ struct shakeoff_control {
 	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
 	__u32 fragments_fair;   /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
-	__u32 pad2[11];
+	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are left */
+	__u32 pad2[10];
 
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
 	__u32 own[SHAKEOFF_OWN_WORDS];
@@ -403,7 +404,7 @@ struct shakeoff_service {
 	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
-	__u8 left;                    /* enum shakeoff_left; LEFT_NOT unless engage is NEVER */
+	__u8 left; /* enum shakeoff_left; listener handoff: LEFT_NOT unless engage is NEVER; queue handoff: LEFT_SYN_RULES if all places are */
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
@@ -489,7 +490,7 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 }
 
 /*
- * With a service's id: this one of its addresses is left to the kernel (LEFT_NETFILTER, listener handoff).
+ * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules; listener handoff).
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 

@@ -20,7 +20,7 @@
 #define SHAKEOFF_FILTER_SOCKET 0x1 /* set whenever the byte is not 0 */
 
 /* Listener handoff; hints for a tuple of the slot, and nothing worse than a look-up follows from one too many. */
-#define SHAKEOFF_FILTER_PENDING 0x2     /* a validated ACK is on its way to the tc program; or through it, queue handoff */
+#define SHAKEOFF_FILTER_PENDING 0x2 /* a validated ACK is on its way to the tc program; or through it, queue handoff */
 #define SHAKEOFF_FILTER_UNCONFIRMED 0x4 /* no segment has met its socket yet: see SHAKEOFF_VALIDATED_CONFIRMED */
 
 /*

@@ -52,8 +52,12 @@ attached() { server ip -d link show dev "$1" | grep -q 'prog/xdp id'; }
 both_attached() { attached "$1" && [ -e "$(pins)/$1:$(server cat "/proc/self/net/dev_snmp6/$1" | awk '$1 == "ifIndex" { print $2 }'):admit-daemon" ]; }
 pins() { echo "/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")"; }
 served() { client curl -s -m 20 "http://$SERVER4:$1/"; }
-# Lines of the kernel's log about system calls that were refused: none can be told from others' where it is not readable.
+# Lines of the kernel's log about system calls that were refused.
 refused_calls() { dmesg 2>/dev/null | grep "type=1326" | grep -cE "pid=($1) "; }
+
+# They can be told only where the log is readable and has such lines: a program that tries what is refused shows it.
+"$BUILD/tests/prog/test_privilege" >/dev/null 2>&1
+check "the kernel's log tells of refused system calls" sh -c 'dmesg | grep type=1326 | grep -q test_privilege'
 
 lab_up
 config web 80

@@ -45,6 +45,8 @@ static int find_at_daemon(const struct view *view, const struct view_datapath *d
 	}
 	if (!error && !(control->flags & SHAKEOFF_KEYS_LOADED))
 		error = add(shortfalls, SHORTFALL_NO_KEYS, datapath->interfaces, NULL);
+	if (!error && control->rules_unread)
+		error = add(shortfalls, SHORTFALL_RULES_UNREAD, datapath->interfaces, NULL);
 	memcpy(missing, control->missing_name, sizeof(control->missing_name));
 	if (!error && control->missing && !ifname)
 		error = add(shortfalls, SHORTFALL_INTERFACE_MISSING, missing, NULL);

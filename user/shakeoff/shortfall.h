@@ -17,6 +17,8 @@
 	X(SHORTFALL_INTERFACE_MISSING, "interface_missing",                                                            \
 	  "the configuration names it, but it is not there, or does not have this daemon's XDP program")              \
 	X(SHORTFALL_OTHER_VERSION, "other_version", "its XDP program is of another version of shakeoff")               \
+	X(SHORTFALL_RULES_UNREAD, "rules_unread",                                                                      \
+	  "the firewall's rules cannot be read: services that obey them are left to the kernel")                       \
 	X(SHORTFALL_NO_TC, "no_tc", "no tc program is at ingress: listening sockets are left to the kernel")           \
 	X(SHORTFALL_TC_ORDER, "tc_order", "another tc program stands before shakeoff's at ingress")                    \
 	X(SHORTFALL_TC_LOST, "tc_lost", "validated ACKs do not come to the tc program")                                \

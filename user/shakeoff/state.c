@@ -100,9 +100,11 @@ enum shakeoff_left service_left(const struct shakeoff_service *service)
 {
 	uint32_t left = service->left ? service->left : service->seen_left;
 
+	/* All of its places are; what was seen of a listening socket does not concern it. */
+	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
+		return service->left < SHAKEOFF_LEFT_COUNT ? service->left : SHAKEOFF_LEFT_NOT;
 	/* What the hook saw of a socket that is gone. */
-	if (service->engage != SHAKEOFF_ENGAGE_NEVER &&
-	    (service->handoff != SHAKEOFF_HANDOFF_LISTENER || !service->servers))
+	if (service->engage != SHAKEOFF_ENGAGE_NEVER && !service->servers)
 		return SHAKEOFF_LEFT_NOT;
 	return left < SHAKEOFF_LEFT_COUNT ? left : SHAKEOFF_LEFT_NOT;
 }

@@ -277,8 +277,8 @@ static void print_rules(const struct service_row *rows, size_t count)
 		text_printable(rows[i].service->left_rule, rule, sizeof(rule));
 		if (!*rule)
 			continue;
-		printf("%s%s: left to the kernel by a rule that tells SYNs from other packets: %s\n", before,
-		       rows[i].service->name, rule);
+		printf("%s%s: left to the kernel because of the firewall's rules: %s\n", before, rows[i].service->name,
+		       rule);
 		before = "";
 	}
 }

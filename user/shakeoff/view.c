@@ -110,7 +110,10 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 	const struct view_address *const *list;
 	size_t count = view_addresses_of(datapath, service, &list), used = 0;
 
-	snprintf(text, size, datapath->services[service].no_room ? "none" : "none of this host's");
+	const struct shakeoff_service *of = &datapath->services[service];
+	bool none_yet = of->no_room || of->left || !(of->flags & SHAKEOFF_SERVICE_SERVED);
+
+	snprintf(text, size, none_yet ? "none" : "none of this host's");
 	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT + sizeof(" (elsewhere)")];
 

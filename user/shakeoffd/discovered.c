@@ -46,7 +46,7 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 	    now == SHAKEOFF_LEFT_NETFILTER || now == SHAKEOFF_LEFT_BRIDGE)
 		log_warn_limited("service %s is left to the kernel: %s", service->config->name, left_help(now));
 	else if (now == SHAKEOFF_LEFT_SYN_RULES)
-		log_warn_limited("service %s is left to the kernel: a firewall rule tells SYNs from other packets: %s",
+		log_warn_limited("service %s is left to the kernel because of the firewall's rules: %s",
 				 service->config->name, rule);
 	else if (!now)
 		log_debug("service %s is no longer left to the kernel", service->config->name);
@@ -55,7 +55,9 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 void listening_describe(struct listening_service *listening, const struct left_host *host)
 {
 	const struct listener_facts *facts = &listening->facts;
-	enum shakeoff_left before = listening->service->listening.left;
+	bool queue = listening->service->handoff == SHAKEOFF_HANDOFF_QUEUE;
+	const struct service_listening *was = &listening->service->listening;
+	enum shakeoff_left before = queue ? was->queue_left : was->left;
 	struct service_listening now = {
 		.sockets = facts->sockets,
 		.backlog = facts->backlog,
@@ -67,8 +69,8 @@ void listening_describe(struct listening_service *listening, const struct left_h
 	memcpy(now.left_rule, listening->rule, sizeof(now.left_rule));
 
 	service_set_listening(listening->service, &now);
-	if (facts->sockets)
-		say_left(listening->service, before, now.left, listening->rule);
+	if (queue || facts->sockets)
+		say_left(listening->service, before, queue ? now.queue_left : now.left, listening->rule);
 }
 
 /* -------------------------------------------------------------------------------------------------------- discovered */

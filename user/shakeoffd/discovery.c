@@ -397,9 +397,31 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, &none);
 }
 
+static bool obeys_rules(const struct discovery *discovery, const struct listening_service *owner)
+{
+	return discovery->obeys_rules && owner->service->config->syn_rules != CONFIG_SYN_RULES_IGNORE;
+}
+
+static bool awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port)
+{
+	return obeys_rules(discovery, tested->owner) &&
+	       ruleset_reader_find(discovery->ruleset, &tested->address, port).state == RULESET_PENDING;
+}
+
+/* Whether a rule counts what comes there: probes would take places from clients, and be refused themselves. */
+static bool is_counted(const struct discovery *discovery, const struct tested *tested, uint16_t port)
+{
+	struct ruleset_answer answer;
+
+	if (!obeys_rules(discovery, tested->owner))
+		return false;
+	answer = ruleset_reader_find(discovery->ruleset, &tested->address, port);
+	return answer.state == RULESET_KNOWN && answer.counts;
+}
+
 static bool awaits_test(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
 {
-	return is_testable(discovery, tested->owner) && !tested->by_socket &&
+	return is_testable(discovery, tested->owner) && !tested->by_socket && !is_counted(discovery, tested, port) &&
 	       now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
 	       selftest_awaits(discovery->selftest, &tested->address, port); /* a new one is told of only afterwards */
 }
@@ -411,6 +433,12 @@ static size_t count_tested(const struct discovery *discovery)
 	for (size_t port = 0; port < PORTS; port++)
 		count += discovery->ports[port].count;
 	return count;
+}
+
+static bool may_be_probed(const struct discovery *discovery, const struct tested *tested, uint16_t port)
+{
+	return !tested->covered && !tested->by_socket && is_testable(discovery, tested->owner) &&
+	       !awaits_rules(discovery, tested, port) && !is_counted(discovery, tested, port);
 }
 
 /* Tells the self-test which places there are. */
@@ -426,8 +454,7 @@ static int request_tests(struct discovery *discovery)
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
-			if (!at_port->list[i].covered && !at_port->list[i].by_socket &&
-			    is_testable(discovery, at_port->list[i].owner))
+			if (may_be_probed(discovery, &at_port->list[i], (uint16_t)port))
 				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
 									   .port = (uint16_t)port };
 	}
@@ -476,11 +503,6 @@ static int request_judgements(struct discovery *discovery)
 	return error;
 }
 
-static bool obeys_rules(const struct discovery *discovery, const struct listening_service *owner)
-{
-	return discovery->obeys_rules && owner->service->config->syn_rules != CONFIG_SYN_RULES_IGNORE;
-}
-
 /* What the rules say of a place, once that is known: NULL, or the rule for which it is left. */
 static const char *ruled_by(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
@@ -496,12 +518,6 @@ static const char *ruled_by(const struct discovery *discovery, const struct test
 	return ruled ? answer.rule : NULL;
 }
 
-static bool awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port)
-{
-	return obeys_rules(discovery, tested->owner) &&
-	       ruleset_reader_find(discovery->ruleset, &tested->address, port).state == RULESET_PENDING;
-}
-
 /* Whether the address is left to the kernel. */
 static bool is_left(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
@@ -515,7 +531,8 @@ static bool is_left(const struct discovery *discovery, const struct tested *test
 static bool is_untested(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	return is_testable(discovery, tested->owner) && !tested->by_socket &&
-	       selftest_cannot_try(discovery->selftest, &tested->address, port);
+	       (is_counted(discovery, tested, port) ||
+		selftest_cannot_try(discovery->selftest, &tested->address, port));
 }
 
 /* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
@@ -817,11 +834,13 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		mark_all(discovery);
 		return error;
 	}
-	if (discovery->tests_changed) {
-		discovery->tests_changed = false;
+	if (discovery->tests_changed || discovery->rules_answered) {
+		bool changed = discovery->tests_changed;
+
+		discovery->tests_changed = discovery->rules_answered = false;
 		if (discovery->selftest)
 			error = request_tests(discovery);
-		if (!error && discovery->obeys_rules)
+		if (!error && changed && discovery->obeys_rules)
 			error = request_judgements(discovery);
 		take_results(discovery);
 	}
@@ -872,8 +891,11 @@ void discovery_take_results(struct discovery *discovery)
 {
 	bool tested = discovery->selftest && selftest_take_change(discovery->selftest);
 
-	if (!ruleset_reader_take_answers(discovery->ruleset) && !tested)
+	bool answered = ruleset_reader_take_answers(discovery->ruleset);
+
+	if (!answered && !tested)
 		return;
+	discovery->rules_answered |= answered; /* they say which places may be probed */
 	take_results(discovery);
 	discovery->dirty |= discovery->pending;
 }

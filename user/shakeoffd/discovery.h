@@ -56,6 +56,7 @@ struct discovery {
 	bool pending;                 /* a port waits for the self-test */
 	bool recount;                 /* the sockets of configured services have to be counted again */
 	bool tests_changed;           /* other places are to be tested than the self-test knows */
+	bool rules_answered; /* the reader of the firewall's rules has, since places were told to the self-test */
 	uint64_t round;
 	uint64_t looked_ns; /* when that was done last */
 	uint64_t settle_ns; /* when it is to be done next */

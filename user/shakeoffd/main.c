@@ -365,6 +365,16 @@ static void follow_servers(struct daemon *daemon)
 		delivery_announce(&daemon->deliveries[i]);
 }
 
+/* For `shakeoff status`. */
+static void publish_rules_unread(const struct daemon *daemon)
+{
+	bool unread = daemon->discovery.obeys_rules && ruleset_reader_is_unread(daemon->ruleset);
+
+	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++)
+		__atomic_store_n(&datapath_control(daemon->interfaces.datapaths[i])->rules_unread, unread,
+				 __ATOMIC_RELAXED);
+}
+
 /* Of the host, and of time. */
 static void follow_host(struct daemon *daemon, uint64_t now)
 {
@@ -388,6 +398,7 @@ static void follow_host(struct daemon *daemon, uint64_t now)
 	if (xfrm_follow(&daemon->xfrm))
 		discovery_policies_changed(&daemon->discovery);
 	ruleset_reader_tick(daemon->ruleset, now);
+	publish_rules_unread(daemon);
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
@@ -809,8 +820,10 @@ static void start_reader(struct daemon *daemon)
 	int error = ruleset_reader_open(&daemon->ruleset);
 
 	if (error)
-		log_warn("the firewall's rules cannot be read, so every service is left to the kernel: %s",
-			 strerror(-error));
+		log_warn(
+			"the firewall's rules cannot be read, so services are left to the kernel (those with `syn-rules = ignore` "
+			"are not): %s",
+			strerror(-error));
 }
 
 static void open_selftest(struct daemon *daemon)

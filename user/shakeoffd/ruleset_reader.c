@@ -150,14 +150,19 @@ struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, c
 	};
 }
 
+bool ruleset_reader_is_unread(const struct ruleset_reader *reader)
+{
+	return !reader || *reader->why;
+}
+
 /* -------------------------------------------------------------------------------------------------- question and answer */
 
 static void unknown(struct ruleset_reader *reader, const char *why)
 {
 	if (strcmp(reader->why, why))
 		log_warn(
-			"the firewall's rules cannot be read, so places with the listener handoff are left to the kernel "
-			"(`syn-rules = ignore` answers for them all the same): %s",
+			"the firewall's rules cannot be read, so services are left to the kernel (those with `syn-rules = ignore` "
+			"are not): %s",
 			why);
 	snprintf(reader->why, sizeof(reader->why), "%s", why);
 	for (size_t i = 0; i < reader->count; i++)

@@ -47,6 +47,9 @@ void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[I
 struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, const struct in6_addr *address,
 					  uint16_t port);
 
+/* Whether the rules cannot be read, now. */
+bool ruleset_reader_is_unread(const struct ruleset_reader *reader);
+
 /* To be called several times a second: reads again when it is time to, and notices a process that hangs. */
 void ruleset_reader_tick(struct ruleset_reader *reader, uint64_t now_ns);
 
