@@ -11,17 +11,22 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <common/cleanup.h>
 #include <common/datapath.h>
 #include <common/log.h>
 #include <shakeoffd/broker.h>
+#include <shakeoffd/clock.h>
 #include <shakeoffd/privilege.h>
 #include <shakeoffd/syscall_filter.h>
 
 /* A call by id takes microseconds: a broker that does not answer is stopped, or the machine stands still. */
 #define ANSWER_SECONDS 2
+/* Then it is asked again only after this: each question that is not answered holds up the event loop. */
+#define SILENCE_NS (10 * NS_PER_S)
+#define STOP_MS 1000
 
 struct request {
 	uint32_t sequence; /* of the answer as well: one that came too late is another's */
@@ -38,6 +43,7 @@ static struct {
 	pid_t pid;
 	int fd; /* -1: not running */
 	uint32_t sequence;
+	uint64_t silent_until_ns;
 	pthread_mutex_t lock; /* one question at a time */
 	struct event_source source;
 	void (*ended)(void *context);
@@ -184,8 +190,9 @@ static int ask(const struct request *request)
 	struct answer answer;
 	int descriptor, error;
 
-	if (send(broker.fd, request, sizeof(*request), MSG_NOSIGNAL) != sizeof(*request))
-		return -errno;
+	/* Of a broker that stands still the questions pile up: the next is not to wait for room. */
+	if (send(broker.fd, request, sizeof(*request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*request))
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	for (;;) {
 		error = receive(&answer, &descriptor);
 		if (error)
@@ -208,7 +215,14 @@ static int find(enum datapath_object object, uint32_t id)
 
 	pthread_mutex_lock(&broker.lock);
 	request.sequence = ++broker.sequence;
-	result = broker.fd < 0 ? -EPERM : ask(&request);
+	if (broker.fd < 0)
+		result = -EPERM;
+	else if (clock_ns() < broker.silent_until_ns)
+		result = -ETIMEDOUT;
+	else
+		result = ask(&request);
+	if (result == -ETIMEDOUT && clock_ns() >= broker.silent_until_ns)
+		broker.silent_until_ns = clock_ns() + SILENCE_NS;
 	pthread_mutex_unlock(&broker.lock);
 	return result == -EPIPE || result == -ECONNRESET ? -EPERM : result;
 }
@@ -271,8 +285,8 @@ void broker_stop(void)
 		close(broker.fd);
 	}
 	broker.fd = -1;
-	if (broker.pid > 0)
-		while (waitpid(broker.pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	/* One that stands still does not see this: it dies with the daemon (PR_SET_PDEATHSIG). */
+	for (int i = 0; broker.pid > 0 && i < STOP_MS && !waitpid(broker.pid, NULL, WNOHANG); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = NS_PER_MS }, NULL);
 	broker.pid = 0;
 }

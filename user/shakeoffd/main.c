@@ -334,6 +334,15 @@ static void follow_rules(struct daemon *daemon)
 		selftest_rules_changed(daemon->selftest, changes & RULESET_CHANGED_RULES);
 }
 
+/* Without it the host's own addresses are possible as sources, and local routes are not protected: the services are all the same. */
+static void publish_own(struct daemon *daemon)
+{
+	int error = own_publish(&daemon->own, &daemon->discovery.own);
+
+	if (error)
+		log_warn_limited("the host's own addresses could not be published: %s", strerror(-error));
+}
+
 /* Of servers: those that are registered, and those that listen. */
 static void follow_servers(struct daemon *daemon)
 {
@@ -348,9 +357,9 @@ static void follow_servers(struct daemon *daemon)
 	daemon->routes.local_changed = false;
 	if (daemon->monitor.addresses_changed) {
 		error = discovery_addresses_changed(&daemon->discovery);
-		if (!error)
-			error = own_publish(&daemon->own, &daemon->discovery.own);
 		daemon->monitor.addresses_changed = error != 0; /* tried again with the next event */
+		if (!error)
+			publish_own(daemon);
 	}
 	looked = discovery_take_look(&daemon->discovery);
 	if (looked)
@@ -731,7 +740,7 @@ static int open_discovery(struct daemon *daemon)
 	if (!error) {
 		daemon->own = (struct own_publisher){ .datapaths = daemon->interfaces.datapaths,
 						      .count = daemon->interfaces.datapath_count };
-		error = own_publish(&daemon->own, &daemon->discovery.own);
+		publish_own(daemon);
 	}
 	return say("the listening sockets could not be listed", error);
 }
@@ -979,7 +988,7 @@ static void stop_service(struct daemon *daemon)
  * Threads that a server's socket holds up cannot be waited for: what they use stays then, and the process ends with them.
  * Everything that others see is in order.
  */
-static void end_threads(struct daemon *daemon)
+static void end_threads(struct daemon *daemon, int status)
 {
 	bool ended = acceptor_end_all(END_NS);
 
@@ -990,7 +999,7 @@ static void end_threads(struct daemon *daemon)
 	lists_keep(&daemon->lists);
 	run_dir_close(&daemon->run_dir);
 	log_stop();
-	_exit(EXIT_SUCCESS);
+	_exit(status);
 }
 
 /* It could not start. */
@@ -1053,7 +1062,7 @@ int main(int argc, char **argv)
 {
 	struct options options = { .run_dir = SHAKEOFF_RUN_DIR_DEFAULT };
 	struct daemon daemon = { .run_dir.lock_fd = -1, .xfrm.notices = -1 };
-	int error;
+	int error, status;
 
 	log_open("shakeoffd", 0);
 	parse(argc, argv, &options);
@@ -1081,9 +1090,10 @@ int main(int argc, char **argv)
 	say("waiting for events failed", error);
 	sd_notify(0, "STOPPING=1");
 	stop_service(&daemon);
-	end_threads(&daemon);
+	status = error || daemon.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	end_threads(&daemon, status);
 	release(&daemon);
 	free(options.interfaces);
 	log_stop();
-	return error || daemon.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

@@ -244,6 +244,16 @@ static void begin_match(struct reader *reader, const char *module)
 
 /* ------------------------------------------------------------------------------------------------------------- options */
 
+/* "LOCAL,BROADCAST" */
+static bool names_local(char *list)
+{
+	bool local = false;
+
+	for (char *item; (item = strsep(&list, ","));)
+		local |= !strcasecmp(item, "LOCAL");
+	return local;
+}
+
 /* An option of a match that is read one by one, which begin_match() has said nothing of. */
 static void match_option(struct reader *reader, const char *option, struct words *words, bool inverted)
 {
@@ -260,7 +270,11 @@ static void match_option(struct reader *reader, const char *option, struct words
 	} else if (is(option, "--ctstate") || (is(module, "state") && is(option, "--state"))) {
 		add_states(reader, (char *)take(words), inverted);
 	} else if (is(option, "--dst-type")) {
-		add_fixed(reader, strcasecmp(take(words), "LOCAL") ? ANSWER_NO : ANSWER_YES, inverted);
+		add_fixed(reader, names_local((char *)take(words)) ? ANSWER_YES : ANSWER_NO, inverted);
+	} else if (is(option, "--sport") && words->next < words->count && is(words->list[words->next], "0")) {
+		/* The hook answers nobody with port 0 (bpf/malformed.h), so nobody gets past a rule about it. */
+		take(words);
+		add_fixed(reader, ANSWER_NO, inverted);
 	} else if (is(option, "--comment")) {
 		take(words);
 	} else if (is(option, "--tcp-option")) {

@@ -116,7 +116,7 @@ static enum rule_answer answer_of(const struct ruleset_judge *judge, const struc
 	case MATCH_FIXED: return syn ? match->syn : match->ack;
 	case MATCH_FAMILY: return match->families & judge->family ? ANSWER_YES : ANSWER_NO;
 	case MATCH_STATE: return match_state(judge->ruleset, match);
-	case MATCH_MARK: return judge->ruleset->marks && judge->ruleset->by_packet ? ANSWER_PACKET : ANSWER_SENDER;
+	case MATCH_MARK: return ANSWER_SENDER; /* follow() sees to marks that only one of the two gets */
 	case MATCH_PORT: answer = match_port(judge->place->port, match) ? ANSWER_YES : ANSWER_NO; break;
 	case MATCH_ADDRESS: answer = match_address(&judge->place->address, match) ? ANSWER_YES : ANSWER_NO; break;
 	case MATCH_INTERFACE: answer = match_interface(judge, match); break;
@@ -206,6 +206,8 @@ static fates follow(struct ruleset_judge *judge, const struct rule_chain *chain,
 	/* What an ACK does not do if no SYN comes: a source is counted, a mark set. Rules that ask for it may be anywhere. */
 	if (syn_matches && syn == RUNNING && !ack_matches && (rule->remembers || rule->untracks))
 		return pair(ELSEWHERE, ack);
+	if (ack_matches && ack == RUNNING && !syn_matches && rule->marks)
+		return pair(syn, ELSEWHERE);
 	if (rule->target && (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO))
 		return follow_jump(judge, rule, syn, ack, syn_matches, ack_matches);
 	if (syn_matches && (rule->verdict == VERDICT_DROP || rule->verdict == VERDICT_ELSEWHERE))
@@ -341,7 +343,7 @@ void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *plac
 			set = walk_base(judge, ruleset->bases[i], set);
 	for_each_pair(set, syn, ack) {
 		judgement->refuses_syn |= syn != RUNNING;
-		judgement->syn_rules |= syn == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
+		judgement->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
 	}
 	judgement->counts = judge->counts;
 	judgement->counting_chain = judge->counts_chain;

@@ -58,6 +58,7 @@ static void add_rule(struct reader *reader, const struct rule *rule)
 enum key_kind {
 	KEY_FIXED,
 	KEY_PORT,
+	KEY_SOURCE_PORT,
 	KEY_ADDRESS,
 	KEY_FLAGS,
 	KEY_INTERFACE,
@@ -88,7 +89,7 @@ static struct key payload_tcp(const char *field)
 		return (struct key){ .kind = KEY_PORT };
 	if (is(field, "flags"))
 		return (struct key){ .kind = KEY_FLAGS, .mask = 0xff };
-	return fixed(is(field, "sport") ? ANSWER_SENDER : ANSWER_PACKET);
+	return is(field, "sport") ? (struct key){ .kind = KEY_SOURCE_PORT } : fixed(ANSWER_PACKET);
 }
 
 static struct key payload_ip(const char *field, uint8_t family)
@@ -444,6 +445,11 @@ static bool match_flags(const struct key *key, const char *op, json_t *right, st
 	if (!set) {
 		if (!read_flags(right, &flags))
 			return false;
+		/* As numbers: "< fin" is the usual way to say that none is set; others are nobody's. */
+		if (is(op, "<") && flags == 1)
+			return *match = ruleset_flags(key->mask, 0, false, false), true;
+		if (is(op, "<") || is(op, ">") || is(op, "<=") || is(op, ">="))
+			return false;
 		*match = any && !key->masked ? ruleset_flags(flags, 0, true, inverted) :
 					       ruleset_flags(key->mask, flags, false, inverted);
 		return true;
@@ -516,6 +522,10 @@ static bool match_values(struct reader *reader, const struct key *key, json_t *l
 	case KEY_ETHER: return match_family(key, list, match);
 	case KEY_PROTOCOL: return match_fixed(match, yes_or_no(has(list, "tcp", IPPROTO_TCP_NUMBER)));
 	case KEY_STATE: return match_state(list, match);
+	/* The hook answers nobody with port 0 (bpf/malformed.h), so nobody gets past a rule about it. */
+	case KEY_SOURCE_PORT:
+		return json_array_size(list) == 1 && says(json_array_get(list, 0), "0", 0) &&
+		       match_fixed(match, ANSWER_NO);
 	case KEY_TYPE: return match_fixed(match, yes_or_no(has(list, "local", 2)));
 	case KEY_MARK: match->kind = MATCH_MARK; return true;
 	default: return false;
@@ -702,6 +712,23 @@ static void statement(struct reader *reader, struct rule *rule, const char *kind
 	}
 }
 
+/* An element of a map is compared part by part: a service's address and port are not every place's (kube-proxy). */
+static void compare_element(struct reader *reader, struct rule *rule, json_t *left, json_t *value)
+{
+	json_t *keys = json_object_get(left, "concat"), *values = json_object_get(value, "concat"), *part;
+	struct key key = key_of(left);
+	size_t i;
+
+	if (!keys || json_array_size(keys) != json_array_size(values)) {
+		compare(reader, rule, &key, "==", value);
+		return;
+	}
+	json_array_foreach(keys, i, part) {
+		key = key_of(part);
+		compare(reader, rule, &key, "==", json_array_get(values, i));
+	}
+}
+
 /* One rule for each element of a map that leads to verdicts: no packet matches two. */
 static void verdict_map(struct reader *reader, const struct rule *rule, json_t *of)
 {
@@ -736,7 +763,7 @@ static void verdict_map(struct reader *reader, const struct rule *rule, json_t *
 		for (size_t m = 0; m < rule->match_count; m++)
 			add_match(reader, &one, &rule->matches[m]);
 		if (value && !is(json_string_value(value) ?: "", "*"))
-			compare(reader, &one, &key, "==", value);
+			compare_element(reader, &one, json_object_get(of, "key"), value);
 		if (!verdict_of(reader, json_object_iter_key(json_object_iter(verdict)) ?: "",
 				json_object_iter_value(json_object_iter(verdict)), &one))
 			one.verdict = VERDICT_ELSEWHERE;

@@ -109,6 +109,17 @@ static void limit(int resource, rlim_t value)
 	setrlimit(resource, &limit);
 }
 
+/* Where memory is short it is the first to go. */
+static void offer_to_oom_killer(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "we");
+
+	if (!file)
+		return;
+	fputs("1000", file);
+	fclose(file);
+}
+
 static _Noreturn void read_and_judge(struct ruleset_shared *shared, int result)
 {
 	struct ruleset ruleset;
@@ -119,6 +130,7 @@ static _Noreturn void read_and_judge(struct ruleset_shared *shared, int result)
 	limit(RLIMIT_CPU, READ_CPU_S);
 	limit(RLIMIT_AS, READ_MEMORY_MAX);
 	limit(RLIMIT_CORE, 0);
+	offer_to_oom_killer();
 	error = ruleset_read(&ruleset, shared->why, sizeof(shared->why));
 	if (!error) {
 		error = judge_all(&ruleset, shared);

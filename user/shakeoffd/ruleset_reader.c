@@ -27,6 +27,8 @@
 
 /* Rules that could not be read are tried again. */
 #define AGAIN_NS (5 * NS_PER_S)
+/* So often in a row before what is known is given up. */
+#define FAILURES 2
 
 struct known_place {
 	struct ruleset_place what;
@@ -50,10 +52,13 @@ struct ruleset_reader {
 
 	bool asked;   /* an answer is to come */
 	bool changed; /* places, since that was asked */
+	bool late;    /* the answer: what it says is old by then */
 	bool gone;    /* the process is */
 	uint64_t due_ns, asked_ns, answered_ns, took_ns;
 	bool has_answers;
+	bool answered; /* without an error, once */
 	unsigned int changes;
+	unsigned int failures; /* in a row */
 };
 
 /* ------------------------------------------------------------------------------------------------------------- places */
@@ -199,7 +204,10 @@ static void ask(struct ruleset_reader *reader, uint64_t now)
 	for (uint32_t i = 0; i < shared->place_count; i++)
 		shared->places[i] = reader->places[i].what;
 	if (send(reader->socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(message)) {
-		lose(reader, "the process that reads them has died");
+		if (errno == EPIPE || errno == ECONNRESET)
+			lose(reader, "the process that reads them has died");
+		else
+			due(reader, now + AGAIN_NS);
 		return;
 	}
 	reader->due_ns = 0;
@@ -243,18 +251,29 @@ static void take_answer(struct ruleset_reader *reader, uint32_t error)
 	if (!reader->asked)
 		return;
 	reader->asked = false;
+	if (reader->late)
+		due(reader, now);
+	reader->late = false;
 	reader->answered_ns = now;
 	reader->took_ns = now - reader->asked_ns;
 	if (!error) {
 		if (*reader->why)
 			log_info("the firewall's rules can be read again");
 		*reader->why = '\0';
+		reader->failures = 0;
+		reader->answered = true;
 		take_results(reader);
 	} else {
 		memcpy(why, reader->shared->why, sizeof(why) - 1);
 		why[sizeof(why) - 1] = '\0';
 		text_printable(why, printable, sizeof(printable));
-		unknown(reader, printable);
+		/* One that takes too long on a busy machine is tried again before what is known is given up. */
+		if (*reader->why || !reader->answered || ++reader->failures > FAILURES)
+			unknown(reader, printable);
+		else
+			log_warn_limited(
+				"the firewall's rules could not be read, what is known of them holds until the next try: %s",
+				printable);
 		due(reader, now + AGAIN_NS);
 	}
 	if (reader->changed)
@@ -296,8 +315,10 @@ void ruleset_reader_tick(struct ruleset_reader *reader, uint64_t now)
 {
 	if (!reader)
 		return;
-	if (reader->asked && now > reader->asked_ns + ANSWER_PATIENCE_NS)
-		lose(reader, "the process that reads them does not answer");
+	if (reader->asked && !reader->late && now > reader->asked_ns + ANSWER_PATIENCE_NS) {
+		reader->late = true;
+		unknown(reader, "the process that reads them does not answer");
+	}
 	ask(reader, now);
 }
 
