@@ -365,7 +365,7 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	struct past past = {};
 	enum socket_found found = segment_find(ctx, packet, walk, may_have_socket, &past.time_wait);
 
-	if (found == SOCKET_EXISTS && by_listener(walk))
+	if (found == SOCKET_EXISTS)
 		listener_confirm(packet, walk);
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
 	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))

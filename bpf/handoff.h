@@ -119,7 +119,7 @@ static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx
 		walk->control->input_tick = walk->scratch->moment.tick;
 	if (!opening || !validated_claim(walk->service_id, seen_ns))
 		return SHAKEOFF_SEGMENT_TO_INPUT;
-	connection_noted(packet, walk, SHAKEOFF_FILTER_PENDING); /* for input_forget() */
+	connection_noted(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED, 0);
 	if (walk->control->claimed_tick != walk->scratch->moment.tick)
 		walk->control->claimed_tick = walk->scratch->moment.tick;
 	opening_note(ctx, walk->service_id);

@@ -38,6 +38,8 @@
 
 #include "filter.h"
 #include "ring.h"
+#include "socket.h"
+#include "source.h"
 #include "validated.h"
 
 /* enum nf_inet_hooks' verdicts, linux/netfilter.h; NFPROTO_* likewise; enum tcx_action_base and BPF_F_INGRESS of linux/bpf.h */
@@ -236,7 +238,11 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 		event->flags |= SHAKEOFF_EVENT_PARTIAL;
 	if (opens) {
 		entry->flags |= SHAKEOFF_VALIDATED_TAKEN;
+		moment_read(&scratch->moment, control);
+		source_proved(service_id, service->enqueued, 1);
 		__sync_fetch_and_add(&service->enqueued, 1);
+		if (control->half_open) /* not before: the SYN-ACK is sent again for as long as no ACK gets here */
+			bpf_map_delete_elem(&half_open, &scratch->tuple);
 	}
 	bpf_ringbuf_submit(event, 0);
 	return opens ? SHAKEOFF_ACK_VALID : SHAKEOFF_SEGMENT_HELD;
@@ -247,7 +253,8 @@ static __always_inline struct shakeoff_validated *input_entry(const struct scrat
 {
 	struct shakeoff_validated *entry = validated_find(&scratch->packet.flow);
 
-	if (!entry || !(entry->flags & SHAKEOFF_VALIDATED_INPUT) ||
+	if (!entry ||
+	    (entry->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_CONFIRMED)) != SHAKEOFF_VALIDATED_INPUT ||
 	    (__s64)(bpf_ktime_get_ns() - entry->opened_ns) >= (__s64)ON_THEIR_WAY_NS)
 		return NULL;
 	return in_time_wait && !entry->replaced ? NULL : entry;
