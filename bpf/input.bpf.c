@@ -46,7 +46,6 @@
 #define NF_DROP 0
 #define NF_ACCEPT 1
 #define NFPROTO_IPV4 2
-#define NFPROTO_IPV6 10
 #define TCX_NEXT (-1)
 #define REDIRECT_INGRESS 1
 

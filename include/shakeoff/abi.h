@@ -159,7 +159,7 @@ enum shakeoff_engage {
 	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
 	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
 	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself") \
-	X(LEFT_SYN_RULES, "syn_rules", "firewall rules tell SYNs from other packets, which hold no more while the hook answers; or they cannot be read (syn-rules = ignore answers all the same)")
+	X(LEFT_SYN_RULES, "syn_rules", "firewall rules look at SYNs, which they do not see while the hook answers, or count packets of the queue handoff; or they cannot be read (syn-rules = ignore answers all the same)")
 /* clang-format on */
 
 enum shakeoff_left {

@@ -14,7 +14,7 @@ if ! mkdir "$GROUP" 2>/dev/null; then
 fi
 # As env.sh has it; the group goes when its processes have gone.
 clean_up() {
-	[ -z "$DAEMON_PID" ] || kill "$DAEMON_PID" 2>/dev/null
+	[ -z "$DAEMON_PID" ] || { kill "$DAEMON_PID" && kill -CONT "$DAEMON_PID"; } 2>/dev/null
 	"$TOP/scripts/lab.sh" down "$LAB" >/dev/null 2>&1
 	wait 2>/dev/null
 	rm -rf "$TMP"

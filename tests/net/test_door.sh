@@ -45,8 +45,15 @@ daemon_start
 soon shows listener state engaged
 soon served_on queue "$SERVER4:7002" "[$SERVER6]:7002" || bail "the queue's server does not come back"
 tap client python3 "$HERE/door_answers.py" "$LAB-server" route 7000 7002 7001
+# A neighbour is published within a second after the kernel knows it.
+answered_here() {
+	local before
+	before=$(counter synack_sent)
+	asks "$address" 7000 --count 1 --request $'hello\n' >/dev/null
+	[ "$(counter synack_sent)" -gt "$before" ]
+}
 for address in "$SERVER4" "$SERVER6"; do
 	client ping -c 1 -W 5 "$address" >/dev/null # a neighbour's entry, of the client's kernel
-	sleep 1
+	soon answered_here
 	all_admitted "with answer = route, at $address" "$address" 7000 5
 done

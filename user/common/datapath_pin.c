@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/datapath_internal.h"
+#include "common/process.h"
 #include "common/log.h"
 
 #define BPFFS_ROOT "/sys/fs/bpf"
@@ -70,21 +71,6 @@ static bool on_bpffs(const char *path)
 	return fs.f_type == BPF_FS_MAGIC;
 }
 
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[512];
-	cleanup_file FILE *file = NULL;
-	const char *after_name;
-	int parent;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file || !fgets(text, sizeof(text), file))
-		return 0;
-	after_name = strrchr(text, ')');
-	return after_name && sscanf(after_name, ") %*c %d", &parent) == 1 ? parent : 0;
-}
-
 /*
  * Whether what is mounted now is still there when this process is gone: whether its mount namespace is that of its
  * outermost ancestor. (Not simply of process 1, which may not be looked at in some containers.) In doubt it is not.
@@ -93,7 +79,7 @@ static bool mounts_persist(void)
 {
 	unsigned long long ours = inode_of("/proc/self/ns/mnt"), outermost = 0;
 
-	for (pid_t pid = parent_of(getpid()); pid > 0; pid = parent_of(pid)) {
+	for (pid_t pid = process_parent(getpid()); pid > 0; pid = process_parent(pid)) {
 		unsigned long long inode;
 		char path[64];
 

@@ -280,7 +280,7 @@ static int key(const struct options *options)
 const struct command command_key = {
 	.name = "key",
 	.arguments = "show [--json] | rotate | generate",
-	.summary = "Show or rotate the keys of the cookies; make a key file's",
+	.summary = "Show or rotate the keys of the cookies; make a key for a key file",
 	.help = "  show      the epoch (64 s, each with a key of its own), where the keys come from, and which are loaded. Of a\n"
 		"            key file its fingerprint is shown, by which hosts of a fleet can be compared, never the key\n"
 		"  rotate    new random keys for all epochs that have not begun, as if the old ones had become known: cookies\n"

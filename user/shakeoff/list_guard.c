@@ -13,6 +13,8 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/netlink_dump.h"
+#include "common/process.h"
 #include "shakeoff/list_guard.h"
 
 /* The shortest that an attacker's own networks may have; the largest allocations of registries are /8 and /16. */
@@ -132,27 +134,14 @@ static int read_route(const struct nlmsghdr *header, void *context)
 
 static int dump_routes(struct mnl_socket *socket, struct gateways *gateways)
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtmsg *route;
-	ssize_t length;
-	int more = MNL_CB_OK;
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + sizeof(struct rtmsg)];
+	struct nlmsghdr *request = netlink_dump_request(buffer, RTM_GETROUTE);
+	struct rtmsg *route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
+	int error;
 
-	header->nlmsg_type = RTM_GETROUTE;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = (uint32_t)time(NULL);
-	route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
 	route->rtm_family = AF_UNSPEC;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	while (more > MNL_CB_STOP) {
-		length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		if (length < 0)
-			return -errno;
-		more = mnl_cb_run(buffer, (size_t)length, header->nlmsg_seq, mnl_socket_get_portid(socket), read_route,
-				  gateways);
-	}
-	return more < 0 ? (gateways->error ? gateways->error : -errno) : 0;
+	error = netlink_dump(socket, request, read_route, gateways);
+	return error && gateways->error ? gateways->error : error;
 }
 
 static int add_gateways(struct list_guard *guard)
@@ -209,21 +198,6 @@ static int add_peer_of(struct list_guard *guard, pid_t pid, char *environment)
 	return error;
 }
 
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[512];
-	cleanup_file FILE *file = NULL;
-	const char *after_name;
-	int parent;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file || !fgets(text, sizeof(text), file))
-		return 0;
-	after_name = strrchr(text, ')');
-	return after_name && sscanf(after_name, ") %*c %d", &parent) == 1 ? parent : 0;
-}
-
 /* sudo takes the variable away; the shell that it was called from still has it. */
 static int add_session(struct list_guard *guard)
 {
@@ -232,7 +206,7 @@ static int add_session(struct list_guard *guard)
 
 	if (!environment)
 		return -ENOMEM;
-	for (pid_t pid = getpid(); pid > 0 && !error; pid = parent_of(pid))
+	for (pid_t pid = getpid(); pid > 0 && !error; pid = process_parent(pid))
 		error = add_peer_of(guard, pid, environment);
 	return error;
 }

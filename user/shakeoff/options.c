@@ -54,7 +54,8 @@ static const struct {
 	  "  --service NAME     for this service alone, as `shakeoff status` names it\n" },
 	{ OPTION_FORCE, LONG_FORCE,
 	  "  --force            also a prefix shorter than /8, or /16 of IPv6, or a block that holds an address of this\n"
-	  "                     host, a gateway of it, or the other end of your SSH session\n" },
+	  "                     host, a gateway of it, or the other end of your SSH session (block: short prefixes of\n"
+	  "                     multicast, reserved and non-global addresses need none)\n" },
 	{ OPTION_ALL, LONG_ALL, "  --all              list every service, however many there are\n" },
 	{ OPTION_JSON, LONG_JSON, "  --json             print one JSON object\n" },
 	{ OPTION_WATCH, LONG_WATCH, "  --watch[=SECONDS]  again and again, every 1 or SECONDS seconds, with rates\n" },

@@ -259,10 +259,10 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 		&before);
 	snprintf(
 		left, sizeof(left),
-		"this address is left to the kernel: %s; or %s; or %s; or another socket than the others' listens there, which only the "
-		"kernel can serve (MPTCP, TCP-MD5 keys, another device)",
-		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help,
-		left_table[SHAKEOFF_LEFT_ROUTE].help, left_table[SHAKEOFF_LEFT_SYN_RULES].help);
+		"this address is left to the kernel. Reasons: %s; its routes cannot be followed; firewall rules look at SYN flags, "
+		"or cannot be read; another user's socket listens there that only the kernel can serve (MPTCP, TCP-MD5 keys, "
+		"another device)",
+		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help);
 	print_mark(datapath, is_left, "left", left, &before);
 }
 
@@ -633,10 +633,11 @@ const struct command command_status = {
 		"Without --all at most 50 are listed. To listeners: whether the tc program, which gives connections to\n"
 		"listening sockets, works there.\n"
 		"\n"
-		"Exit status: 0: everything is as configured; 1: protection is less than configured, and the last lines say\n"
-		"why: an XDP program or a tc program is missing, another tc program stands before shakeoff's, an interface of\n"
-		"the configuration is missing, or the daemon does not run; 2: wrong arguments. With --json: as_configured,\n"
-		"shortfalls.\n",
+		"Exit status: 0: everything is as configured; 1: protection is less than configured, or nothing is attached,\n"
+		"and the last lines say why: the daemon does not run or stands still, there are no keys, the firewall's rules\n"
+		"cannot be read, an interface of the configuration or a program is missing or of another version, another tc\n"
+		"program stands before shakeoff's, or validated ACKs do not come to it; 2: wrong arguments. Services that are\n"
+		"left to the kernel are no shortfall. With --json: as_configured, shortfalls.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
 	.run = status,
 };

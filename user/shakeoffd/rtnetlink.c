@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <common/netlink_dump.h>
 #include <shakeoffd/rtnetlink.h>
 #include <shakeoffd/tuple.h>
 
@@ -36,24 +37,11 @@ int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size,
 int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t type, size_t header_size,
 			  mnl_cb_t callback, void *context)
 {
-	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	int result;
+	_Alignas(struct nlmsghdr) char buffer[256];
+	struct nlmsghdr *request = netlink_dump_request(buffer, type);
 
-	header->nlmsg_type = type;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	*(uint8_t *)mnl_nlmsg_put_extra_header(header, header_size) = family;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), callback, context);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
+	*(uint8_t *)mnl_nlmsg_put_extra_header(request, header_size) = family;
+	return netlink_dump(socket, request, callback, context);
 }
 
 int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
@@ -75,29 +63,16 @@ int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
 
 static int dump_local(struct mnl_socket *socket, uint8_t family, mnl_cb_t callback, void *context)
 {
-	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct rtmsg *message;
-	int on = 1, result;
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + sizeof(struct rtmsg)];
+	struct nlmsghdr *request = netlink_dump_request(buffer, RTM_GETROUTE);
+	struct rtmsg *message = mnl_nlmsg_put_extra_header(request, sizeof(*message));
+	int on = 1;
 
 	/* Only then the kernel heeds what is asked for: net/ipv4/fib_frontend.c, ip_valid_fib_dump_req(). */
 	mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
-	header->nlmsg_type = RTM_GETROUTE;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	message = mnl_nlmsg_put_extra_header(header, sizeof(*message));
 	message->rtm_family = family;
 	message->rtm_table = RT_TABLE_LOCAL;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), callback, context);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
+	return netlink_dump(socket, request, callback, context);
 }
 
 int rtnetlink_local_routes(mnl_cb_t callback, void *context)

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <common/netlink_dump.h>
 #include <shakeoffd/xfrm.h>
 
 static bool template_is_required(const struct nlattr *attribute)
@@ -110,24 +111,11 @@ static int take(const struct nlmsghdr *header, void *context)
 
 static int dump(struct mnl_socket *socket, struct xfrm_policies *fresh)
 {
-	_Alignas(struct nlmsghdr) char buffer[32 * 1024];
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	int result;
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN];
 
-	header->nlmsg_type = XFRM_MSG_GETPOLICY;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = 1;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
-	do {
-		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(buffer, (size_t)size, 1, mnl_socket_get_portid(socket), take, fresh);
-	} while (result > MNL_CB_STOP);
-	return result < 0 ? -errno : 0;
+	return netlink_dump(socket, netlink_dump_request(buffer, XFRM_MSG_GETPOLICY), take, fresh);
 }
 
 /* Returns 1 if they are others than before. */
