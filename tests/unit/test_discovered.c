@@ -3,7 +3,7 @@
  * Who gets a slot in the table of services: a user has a quarter at most, and what comes first always finds room.
  *
  * link: user/shakeoffd/discovered.c user/shakeoffd/shares.c user/shakeoffd/listeners.c user/shakeoffd/left.c
- * link: user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c user/common/text.c user/common/log.c
+ * link: user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/common/text.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * The tries of routes come to agree with what they are to have, by as few changes as that takes, with tries that are made here.
  *
  * link: user/shakeoffd/route_publish.c user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c
- * link: user/shakeoffd/rtnetlink.c user/shakeoffd/neighbours.c user/common/prefix.c user/common/text.c
+ * link: user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/neighbours.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
 #include <arpa/inet.h>

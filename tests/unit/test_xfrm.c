@@ -2,7 +2,7 @@
 /*
  * Which places IPsec policies take plain segments from, by messages made by hand.
  *
- * link: user/shakeoffd/xfrm.c
+ * link: user/shakeoffd/xfrm.c user/common/netlink_dump.c
  */
 #include <arpa/inet.h>
 #include <linux/xfrm.h>
