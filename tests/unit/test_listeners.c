@@ -2,7 +2,8 @@
 /*
  * The table of listening sockets: what comes and goes, who gets a connection, why a service is left to the kernel.
  *
- * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c
+ * link: user/common/netlink_dump.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

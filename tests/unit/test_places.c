@@ -2,7 +2,8 @@
 /*
  * Which of the host's addresses belong to what: configured services first, then the listening socket that the kernel would choose.
  *
- * link: user/shakeoffd/places.c user/shakeoffd/listeners.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/places.c user/shakeoffd/listeners.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c
+ * link: user/common/netlink_dump.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

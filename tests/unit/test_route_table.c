@@ -3,7 +3,8 @@
  * Which routes the hook is told of: those that say something of their own, and those that hide them. At random it is compared with a
  * look-up as the kernel makes it.
  *
- * link: user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c user/shakeoffd/rtnetlink.c user/common/netlink_dump.c
+ * link: user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c user/shakeoffd/rtnetlink.c
+ * link: user/common/netlink_dump.c
  * link: user/shakeoffd/neighbours.c
  * link: user/common/prefix.c user/common/text.c
  */
