@@ -12,12 +12,14 @@
 
 /*
  * How many come in a window that begins: as in the greatest of the last ones, which fades to an eighth in each: half a second after a
- * flood nothing is left of it.
+ * flood nothing is left of it. passed: windows since that in which `last` came, in most of which none may have come.
  */
-static __always_inline __u32 fragments_expect(__u32 last, __u32 expected)
+static __always_inline __u32 fragments_expect(__u32 last, __u32 expected, __u32 passed)
 {
 	expected /= 8;
-	return last > expected ? last : expected;
+	if (last > expected)
+		expected = last;
+	return passed > 10 ? 0 : expected >> (3 * (passed - 1) & 31);
 }
 
 /* Whether one of `expected` is among those that pass, of which `most` may. lot: the same for all fragments of a packet. */
@@ -58,7 +60,7 @@ static __always_inline _Bool fragment_is_fair(const struct packet *packet, __u32
 	if (!cell) /* cannot be: for the verifier */
 		return 1;
 	if ((__s32)(window - cell->window) > 0) {
-		cell->expected = fragments_expect(window - cell->window > 1 ? 0 : cell->wanted, cell->expected);
+		cell->expected = fragments_expect(cell->wanted, cell->expected, window - cell->window);
 		cell->window = window;
 		cell->wanted = 0;
 	}
@@ -75,12 +77,15 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 							   struct shakeoff_control *control, __u64 now_ns)
 {
 	__u64 salt = control->replies.salt | 1, lots, most;
+	__u32 before = control->fragment_window, passed;
 	_Bool flood;
 
 	if (budget_begins(&control->fragment_window, now_ns)) {
-		control->fragments_expected = fragments_expect(control->fragments_wanted, control->fragments_expected);
+		passed = control->fragment_window - before;
+		control->fragments_expected = fragments_expect(control->fragments_wanted, control->fragments_expected,
+							       passed);
 		control->fragments_fair_expected = fragments_expect(control->fragments_fair,
-								    control->fragments_fair_expected);
+								    control->fragments_fair_expected, passed);
 		control->fragments = control->fragments_wanted = control->fragments_fair = 0;
 	}
 	most = budget_of(control->fragment_budget, control->fragment_window);

@@ -318,6 +318,19 @@ static void without_a_flood_a_prefix_has_the_whole_budget(void **state)
 	assert_int_equal(passed, 80);
 }
 
+/* Whoever sends a few fragments after a flood is not judged by it, though none has come since. */
+static void a_flood_that_is_over_counts_no_more(void **state)
+{
+	const struct segment honest = { .from = "203.0.113.7", .fragment = 100, .flags = ACK };
+
+	(void)state;
+	flood_begins(80, 1000000);
+	harness.control->fragments_wanted = harness.control->fragments_fair = 1000000;
+	harness.control->fragment_window -= 10; /* a second ago */
+	for (uint16_t i = 0; i < 5; i++)
+		assert_true(passes(&honest, i));
+}
+
 static void a_window_that_another_cpu_has_begun_goes_on(void **state)
 {
 	const struct segment fragment = { .fragment = 100, .flags = ACK };
@@ -389,6 +402,7 @@ int main(void)
 		TEST(in_a_flood_all_of_a_packet_passes_or_nothing),
 		TEST(in_a_flood_a_prefix_has_its_part),
 		TEST(without_a_flood_a_prefix_has_the_whole_budget),
+		TEST(a_flood_that_is_over_counts_no_more),
 		TEST(a_window_that_another_cpu_has_begun_goes_on),
 		TEST(of_the_smallest_budget_one_passes),
 		TEST(a_fragment_header_on_a_whole_packet_changes_nothing),
