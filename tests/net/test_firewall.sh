@@ -62,7 +62,9 @@ load() { # FILE
 unload() {
 	server nft flush ruleset
 	for tool in iptables-legacy ip6tables-legacy; do
-		server "$tool" -F 2>/dev/null && server "$tool" -X && server "$tool" -P INPUT ACCEPT
+		server "$tool" -w 20 -L >/dev/null 2>&1 || continue
+		server "$tool" -w 20 -F && server "$tool" -w 20 -X && server "$tool" -w 20 -P INPUT ACCEPT ||
+			echo "# $tool cannot unload its rules"
 	done
 }
 
@@ -100,6 +102,7 @@ for file; do
 	done
 	unload
 	check "$name, rules gone: the service is active" within 40 state_is active
+	state_is active || { server iptables-legacy-save; server ip6tables-legacy-save; server nft list ruleset; } | sed 's/^/# /'
 done
 
 # --------------------------------------------------------------------------------------------- the operator's way out
