@@ -269,19 +269,29 @@ static void leave_binding(struct server *server)
 
 /* ------------------------------------------------------------------------------------------------- whose place it is */
 
+/* Where the service names a group, it has none but its own. */
+static bool is_strangers(const struct listening_socket *found, const struct config_service *config)
+{
+	return !config->has_group && !peer_is_trusted_user(found->owner, config);
+}
+
 /*
  * Whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The kernel lets
  * several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A server without a
- * socket is trusted; of the others at its places only those that the service trusts may stay.
+ * socket is trusted; of the others at its places only those that the service trusts may stay. A service has one accept queue
+ * for all of its places, so strangers have none beside the service's own servers: they would fill it.
  */
 static bool conflicts(const struct server *server, const struct listening_socket *found)
 {
+	const struct config_service *config = server->delivery->service->config;
+
 	if (!found)
 		return !is_of_the_service(server);
 	if (!server->listener)
-		return !peer_is_trusted_user(found->owner, server->delivery->service->config);
+		return !peer_is_trusted_user(found->owner, config);
 	return server->listener->found.owner != found->owner &&
-	       binding_overlap(&server->listener->found.key, &found->key);
+	       (binding_overlap(&server->listener->found.key, &found->key) ||
+		is_strangers(&server->listener->found, config) != is_strangers(found, config));
 }
 
 void server_cut_off(struct server *server, const char *why, struct finished *finished)
@@ -293,14 +303,19 @@ void server_cut_off(struct server *server, const char *why, struct finished *fin
 
 /*
  * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came before
- * does not listen there any more, whatever it was when it came.
+ * does not listen there any more, whatever it was when it came. If it is the service's own and listens still, the stranger's is
+ * at another place, or has gone there since it was looked at: the stranger's clients are the kernel's.
  */
 static int displace_others(const struct server *server, const struct listening_socket *found)
 {
+	bool stranger = found && is_strangers(found, server->delivery->service->config);
+
 	for (struct server *other = server->delivery->servers; other; other = other->next) {
 		if (other == server || !other->binding || !conflicts(other, found))
 			continue;
-		if (!other->listener)
+		if (!other->listener ||
+		    (stranger && !is_strangers(&other->listener->found, server->delivery->service->config) &&
+		     server_holds(other)))
 			return -EADDRINUSE;
 		other->displaced = true;
 	}
@@ -407,7 +422,8 @@ static const char *why_refused(const struct server *server, int error)
 			       "it is not root's, and passed no listening socket";
 	case -EINVAL: return "the socket that it passed does not listen at an address of the service";
 	case -ENODEV: return "its socket is bound to a device that is not the only one with the program";
-	case -EADDRINUSE: return "a server that the service trusts has its place";
+	case -EADDRINUSE:
+		return "the service has a server that it trusts: the socket's clients are the kernel's (set user=)";
 	default: return strerror(-error);
 	}
 }
