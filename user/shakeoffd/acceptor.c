@@ -20,6 +20,9 @@
 /* How long it leaves a socket alone that accept() fails on. */
 #define FAILED_MS 100
 
+/* So many errors in a row that are each of one connection are not: a security module's refusal may last. */
+#define MAX_ERRORS 16
+
 /* Ends a sleep in accept(). By default it is ignored (signal(7)): nothing happens if it comes too late. */
 #define WAKE_SIGNAL SIGURG
 
@@ -71,8 +74,8 @@ static void make_nonblocking(int fd)
 static int accept_all(struct acceptor *acceptor)
 {
 	union socket_address peer;
+	int fd, errors = 0;
 	socklen_t size;
-	int fd;
 
 	while (!atomic_load(&acceptor->stop)) {
 		if (!acceptor->calls->has_room(acceptor))
@@ -82,11 +85,12 @@ static int accept_all(struct acceptor *acceptor)
 		fd = accept4(acceptor->fd, &peer.sa, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			acceptor->calls->accepted(acceptor, fd, &peer);
+			errors = 0;
 			continue;
 		}
 		if (errno == EAGAIN)
 			return 0;
-		if (error_is_of_one_connection(errno))
+		if (error_is_of_one_connection(errno) && ++errors < MAX_ERRORS)
 			continue;
 		acceptor->calls->failed(acceptor, errno);
 		return FAILED_MS;

@@ -23,12 +23,6 @@
 #define GIVES_WAY_NS (100 * NS_PER_MS)
 #define REGISTRATION_NS (5 * NS_PER_S)
 
-/* Descriptors of one user that hang in close(): as many as one message brings, a few times over. */
-#define MAX_UNCLOSED 1024
-
-/* And threads of one user that hang at its listening sockets. */
-#define MAX_STUCK 64
-
 #define SETTLE_PERIOD_NS NS_PER_S
 
 /* ------------------------------------------------------------------------------------------------ leaving the queue */
@@ -315,8 +309,8 @@ static bool has_room_for_server(const struct delivery *delivery, const struct pe
 
 	if (peer->trusted)
 		return true;
-	if (delivery->connected >= MAX_SERVERS || descriptor_unclosed(peer->uid) >= MAX_UNCLOSED ||
-	    acceptor_count_stuck(peer->uid) >= MAX_STUCK)
+	if (delivery->connected >= MAX_SERVERS || descriptor_is_stuck(peer->uid) ||
+	    acceptor_count_stuck(peer->uid) >= DELIVERY_MAX_STUCK)
 		return false;
 	crowd = count_servers(delivery, peer->uid);
 	if (crowd.of_user >= MAX_OF_USER)
@@ -340,7 +334,8 @@ static int connect_server(struct delivery *delivery, int fd, struct peer *peer, 
 static void incoming_ready(struct event_source *source, uint32_t events)
 {
 	struct delivery *delivery = (struct delivery *)((char *)source - offsetof(struct delivery, incoming));
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	bool may_refuse = descriptor_may_refuse();
+	int fd = may_refuse ? accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
 	struct finished finished = { 0 };
 	struct peer peer = { 0 };
 	int error;
@@ -348,7 +343,7 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	if (fd < 0) {
 		/* At the descriptor limit it stays readable: delivery_tick() looks again. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		if (!may_refuse || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)) {
 			delivery->incoming_paused = true;
 			event_loop_change(source, EPOLLET);
 		}
@@ -362,7 +357,7 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 		log_warn_limited("service %s: a server of the user %u could not be connected: %s",
 				 delivery->service->config->name, peer.uid, strerror(-error));
 		/* It may have sent something already. */
-		descriptor_close(fd, peer.uid);
+		descriptor_close_socket(fd, peer.uid);
 	}
 }
 
@@ -372,6 +367,7 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 		next = server->next;
 		if (new_second)
 			server->listens = 0;
+		server_read_on(server);
 		if (server->paused_ns && now_ns >= server->paused_ns)
 			server->paused_ns = 0;
 		if (!server->binding && now_ns > server->connected_ns + REGISTRATION_NS)

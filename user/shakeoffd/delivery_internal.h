@@ -38,9 +38,13 @@ struct server {
 	uint32_t backlog;
 	bool dualstack;
 	bool announced; /* it was told that it listens: from then on it gets connections */
+	bool unread;    /* what it says waits until descriptors of its user are closed */
 	bool displaced; /* delivery_dispatch() is to end it */
 	bool ended;     /* retired; its event loop may still call it once */
 };
+
+/* So many threads of one user may hang at its listening sockets. */
+#define DELIVERY_MAX_STUCK 64
 
 /* Connections that are done with: closed after the lock is released. */
 struct finished {
@@ -67,6 +71,9 @@ void delivery_append(struct binding *binding, struct connection *connection);
 int server_send(struct server *server, struct connection *connection);
 void server_receive(struct server *server, struct finished *finished);
 void server_end(struct server *server, struct finished *finished);
+
+/* About every 100 ms: what it says is read again if it has had to wait. */
+void server_read_on(struct server *server);
 void server_announce(struct server *server, struct finished *finished);
 int server_start(struct delivery *delivery, int fd, const struct peer *peer, struct event_loop *loop);
 

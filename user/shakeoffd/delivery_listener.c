@@ -77,6 +77,9 @@ static bool examine(struct acceptor *acceptor)
 	bool used;
 
 	pthread_mutex_lock(&delivery->service->lock);
+	/* Its owner may have freed the place meanwhile, for the server that would be displaced now. */
+	if (!error && !kernel_listener_listens(listener))
+		error = -EINVAL;
 	if (listener->candidate) {
 		if (!error)
 			listener->found = found;

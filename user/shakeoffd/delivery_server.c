@@ -48,8 +48,7 @@ static void release(struct event_source *source)
 {
 	struct server *server = (struct server *)source;
 
-	/* What it sent and nobody has read is closed with it, descriptors included. */
-	descriptor_close(server->source.fd, server->peer.uid);
+	descriptor_close_socket(server->source.fd, server->peer.uid);
 	free(server);
 }
 
@@ -96,6 +95,10 @@ int server_send(struct server *server, struct connection *connection)
 	int error;
 
 	_Static_assert(sizeof(message.peer) == sizeof(connection->peer), "the same union");
+	if (!server->peer.trusted && descriptor_is_stuck(server->peer.uid)) {
+		server->paused_ns = clock_ns() + PAUSE_NS;
+		return -EAGAIN;
+	}
 	memcpy(&message.peer, &connection->peer, sizeof(message.peer));
 	error = server_socket_send(server->source.fd, &message, connection->fd);
 	switch (-error) {
@@ -139,17 +142,25 @@ static int acknowledge(struct server *server, uint64_t id, enum connection_event
 	return 0;
 }
 
-/* How many messages are received at once: each may bring as many descriptors as can come. */
-static int batch_of(const struct server *server)
+/*
+ * As server_socket_receive(), as many messages at once as there is room for: each may bring as many descriptors as can come.
+ * -EAGAIN: none, in a moment. -EUSERS: not before descriptors of this user are closed.
+ */
+static int receive(struct server *server, struct server_message *messages)
 {
-	if (!server->binding)
-		return 1;
-	return server->peer.trusted ? SERVER_SOCKET_BATCH : SERVER_SOCKET_BATCH / 4;
+	int most = server->peer.trusted && server->binding ? SERVER_SOCKET_BATCH : 1, count;
+
+	most = descriptor_reserve(server->peer.uid, server->peer.trusted, most);
+	if (most <= 0)
+		return most ? most : -EAGAIN;
+	count = server_socket_receive(server->source.fd, server->peer.uid, messages, most);
+	descriptor_unreserve(most);
+	return count;
 }
 
 /*
  * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends even if the
- * server is still there and talks without a pause.
+ * server is still there and talks without a pause. What is left unread is closed with the socket.
  */
 static void hear_last_words(struct server *server, struct finished *finished)
 {
@@ -157,12 +168,12 @@ static void hear_last_words(struct server *server, struct finished *finished)
 	int count;
 
 	shutdown(server->source.fd, SHUT_RDWR);
-	while ((count = server_socket_receive(server->source.fd, server->peer.uid, messages, batch_of(server))) > 0) {
+	while (server->unacknowledged.first && (count = receive(server, messages)) > 0) {
 		for (int i = 0; i < count; i++) {
 			if (messages[i].message.type == DELIVERY_TAKEN)
 				acknowledge(server, messages[i].message.id, CONNECTION_EVENT_TAKEN, finished);
 			if (messages[i].passed_fd >= 0)
-				descriptor_close(messages[i].passed_fd, server->peer.uid);
+				descriptor_close_passed(messages[i].passed_fd, server->peer.uid);
 		}
 	}
 }
@@ -258,19 +269,29 @@ static void leave_binding(struct server *server)
 
 /* ------------------------------------------------------------------------------------------------- whose place it is */
 
+/* Where the service names a group, it has none but its own. */
+static bool is_strangers(const struct listening_socket *found, const struct config_service *config)
+{
+	return !config->has_group && !peer_is_trusted_user(found->owner, config);
+}
+
 /*
  * Whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The kernel lets
  * several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A server without a
- * socket is trusted; of the others at its places only those that the service trusts may stay.
+ * socket is trusted; of the others at its places only those that the service trusts may stay. A service has one accept queue
+ * for all of its places, so strangers have none beside the service's own servers: they would fill it.
  */
 static bool conflicts(const struct server *server, const struct listening_socket *found)
 {
+	const struct config_service *config = server->delivery->service->config;
+
 	if (!found)
 		return !is_of_the_service(server);
 	if (!server->listener)
-		return !peer_is_trusted_user(found->owner, server->delivery->service->config);
+		return !peer_is_trusted_user(found->owner, config);
 	return server->listener->found.owner != found->owner &&
-	       binding_overlap(&server->listener->found.key, &found->key);
+	       (binding_overlap(&server->listener->found.key, &found->key) ||
+		is_strangers(&server->listener->found, config) != is_strangers(found, config));
 }
 
 void server_cut_off(struct server *server, const char *why, struct finished *finished)
@@ -282,14 +303,19 @@ void server_cut_off(struct server *server, const char *why, struct finished *fin
 
 /*
  * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came before
- * does not listen there any more, whatever it was when it came.
+ * does not listen there any more, whatever it was when it came. If it is the service's own and listens still, the stranger's is
+ * at another place, or has gone there since it was looked at: the stranger's clients are the kernel's.
  */
 static int displace_others(const struct server *server, const struct listening_socket *found)
 {
+	bool stranger = found && is_strangers(found, server->delivery->service->config);
+
 	for (struct server *other = server->delivery->servers; other; other = other->next) {
 		if (other == server || !other->binding || !conflicts(other, found))
 			continue;
-		if (!other->listener)
+		if (!other->listener ||
+		    (stranger && !is_strangers(&other->listener->found, server->delivery->service->config) &&
+		     server_holds(other)))
 			return -EADDRINUSE;
 		other->displaced = true;
 	}
@@ -372,6 +398,8 @@ static int check_listen(struct server *server, int listening_fd)
 		return -EOPNOTSUPP;
 	if (cgroup_filters(server->peer.pid))
 		return -EPERM;
+	if (listening_fd >= 0 && !server->peer.trusted && acceptor_count_stuck(server->peer.uid) >= DELIVERY_MAX_STUCK)
+		return -EUSERS;
 	if (listening_fd < 0)
 		return server->binding || server->peer.trusted ? 0 : -EACCES;
 	if (!peer_may_pass_socket(&server->peer, config))
@@ -394,7 +422,8 @@ static const char *why_refused(const struct server *server, int error)
 			       "it is not root's, and passed no listening socket";
 	case -EINVAL: return "the socket that it passed does not listen at an address of the service";
 	case -ENODEV: return "its socket is bound to a device that is not the only one with the program";
-	case -EADDRINUSE: return "a server that the service trusts has its place";
+	case -EADDRINUSE:
+		return "the service has a server that it trusts: the socket's clients are the kernel's (set user=)";
 	default: return strerror(-error);
 	}
 }
@@ -458,7 +487,7 @@ static int listen_message(struct server *server, const struct server_message *re
 		error = join_binding(server, NULL);
 	if (error) {
 		if (fd >= 0)
-			descriptor_close(fd, server->peer.uid);
+			descriptor_close_passed(fd, server->peer.uid);
 		return refuse(server, error);
 	}
 	server->backlog = (uint32_t)backlog_of(&received->message);
@@ -480,7 +509,7 @@ static int handle(struct server *server, const struct server_message *received, 
 	if (received->message.type == DELIVERY_LISTEN)
 		return listen_message(server, received, finished);
 	if (received->passed_fd >= 0)
-		descriptor_close(received->passed_fd, server->peer.uid);
+		descriptor_close_passed(received->passed_fd, server->peer.uid);
 	switch (received->message.type) {
 	case DELIVERY_TAKEN: return acknowledge(server, received->message.id, CONNECTION_EVENT_TAKEN, finished);
 	case DELIVERY_RETURNED: return acknowledge(server, received->message.id, CONNECTION_EVENT_RETURNED, finished);
@@ -496,12 +525,18 @@ void server_receive(struct server *server, struct finished *finished)
 
 	if (server->ended)
 		return;
-	count = server_socket_receive(server->source.fd, server->peer.uid, messages, batch_of(server));
+	count = receive(server, messages);
+	if (count == -EUSERS) {
+		if (!server->unread)
+			event_loop_change(&server->source, EPOLLET); /* until server_read_on() */
+		server->unread = true;
+		return;
+	}
 	for (int i = 0; i < count; i++) {
 		if (!error)
 			error = handle(server, &messages[i], finished);
 		else if (messages[i].passed_fd >= 0)
-			descriptor_close(messages[i].passed_fd, server->peer.uid);
+			descriptor_close_passed(messages[i].passed_fd, server->peer.uid);
 	}
 	if (error == -EPROTO)
 		log_warn_limited(
@@ -509,6 +544,14 @@ void server_receive(struct server *server, struct finished *finished)
 			server->delivery->service->config->name, server->peer.uid);
 	if (error || !count || (count < 0 && count != -EAGAIN))
 		server_end(server, finished);
+}
+
+void server_read_on(struct server *server)
+{
+	if (!server->unread)
+		return;
+	server->unread = false;
+	event_loop_change(&server->source, EPOLLIN);
 }
 
 static void ready(struct event_source *source, uint32_t events)

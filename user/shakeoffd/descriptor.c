@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,9 +27,12 @@
 
 #define STACK_SIZE (64 * 1024)
 
+enum kind { CONNECTION, PASSED, SOCKET, KINDS };
+
 struct job {
 	struct job *next;
 	int fd;
+	enum kind kind;
 	bool reset;
 };
 
@@ -36,7 +41,8 @@ struct owner {
 	struct owner *next;
 	uid_t uid;
 	struct job *first, **end;
-	size_t waiting;
+	size_t waiting;         /* jobs that no thread has taken yet */
+	size_t unclosed[KINDS]; /* those and what threads are at */
 	unsigned int running;
 };
 
@@ -45,6 +51,8 @@ static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static struct owner *owners;
 static size_t waiting; /* jobs of all owners that no thread has taken yet */
 static unsigned int threads, idle, running;
+static _Atomic(size_t) unclosed[KINDS]; /* of all owners */
+static size_t reserved;                 /* by descriptor_reserve() */
 static unsigned long done, done_before; /* jobs done, and what that was at the last descriptor_tick() */
 
 static struct owner *find_owner(uid_t uid)
@@ -119,6 +127,7 @@ static void run_one(struct owner *owner)
 {
 	struct job *job = owner->first;
 	bool many = owner->running >= MAX_LINGERING;
+	enum kind kind = job->kind;
 
 	owner->first = job->next;
 	if (!owner->first)
@@ -134,6 +143,8 @@ static void run_one(struct owner *owner)
 	owner->running--;
 	running--;
 	done++;
+	owner->unclosed[kind]--;
+	unclosed[kind]--;
 	forget_if_idle(owner);
 }
 
@@ -177,7 +188,7 @@ static void start_thread(void)
 	pthread_attr_destroy(&attributes);
 }
 
-static void hand_over(int fd, uid_t uid, bool reset)
+static void hand_over(int fd, uid_t uid, enum kind kind, bool reset)
 {
 	struct job *job = malloc(sizeof(*job));
 	struct owner *owner;
@@ -190,11 +201,13 @@ static void hand_over(int fd, uid_t uid, bool reset)
 		log_warn_limited("no memory: a descriptor stays open");
 		return;
 	}
-	*job = (struct job){ .fd = fd, .reset = reset };
+	*job = (struct job){ .fd = fd, .kind = kind, .reset = reset };
 	*owner->end = job;
 	owner->end = &job->next;
 	owner->waiting++;
 	waiting++;
+	owner->unclosed[kind]++;
+	unclosed[kind]++;
 	if (!threads)
 		start_thread();
 	else if (idle)
@@ -204,12 +217,22 @@ static void hand_over(int fd, uid_t uid, bool reset)
 
 void descriptor_close(int fd, uid_t owner)
 {
-	hand_over(fd, owner, false);
+	hand_over(fd, owner, CONNECTION, false);
+}
+
+void descriptor_close_passed(int fd, uid_t owner)
+{
+	hand_over(fd, owner, PASSED, false);
+}
+
+void descriptor_close_socket(int fd, uid_t owner)
+{
+	hand_over(fd, owner, SOCKET, false);
 }
 
 void descriptor_reset(int fd, uid_t owner)
 {
-	hand_over(fd, owner, true);
+	hand_over(fd, owner, CONNECTION, true);
 }
 
 size_t descriptor_unclosed(uid_t uid)
@@ -223,6 +246,18 @@ size_t descriptor_unclosed(uid_t uid)
 		count = owner->waiting + owner->running;
 	pthread_mutex_unlock(&mutex);
 	return count;
+}
+
+bool descriptor_is_stuck(uid_t uid)
+{
+	const struct owner *owner;
+	bool stuck;
+
+	pthread_mutex_lock(&mutex);
+	owner = find_owner(uid);
+	stuck = owner && owner->first && owner->running >= MAX_THREADS_OF_OWNER;
+	pthread_mutex_unlock(&mutex);
+	return stuck;
 }
 
 void descriptor_tick(void)
@@ -248,14 +283,21 @@ void descriptor_finish(unsigned int timeout_ms)
 	}
 }
 
-/* What a few servers can pass at once, but no more than an eighth of all. */
-#define RESERVED_DESCRIPTORS 4096
+/* ------------------------------------------------------------------------------------------------- how many are there */
 
-static size_t limit_of_connections = SIZE_MAX;
+/*
+ * Beside connections: an eighth of all, but no more than a few servers can use, and at least so many that each kind below has
+ * room for a message; no more than half.
+ */
+#define MAX_RESERVED 16384
+#define MIN_RESERVED 2048
+
+static size_t limit_of_connections = SIZE_MAX, beside_connections = MAX_RESERVED;
 
 void descriptor_raise_limit(void)
 {
 	struct rlimit limit;
+	size_t all;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
@@ -264,11 +306,61 @@ void descriptor_raise_limit(void)
 		log_debug("the limit of descriptors stays as it is: %m");
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return;
-	limit_of_connections = limit.rlim_cur -
-			       (limit.rlim_cur / 8 < RESERVED_DESCRIPTORS ? limit.rlim_cur / 8 : RESERVED_DESCRIPTORS);
+	all = limit.rlim_cur;
+	beside_connections = all / 8 > MAX_RESERVED ? MAX_RESERVED : all / 8 < MIN_RESERVED ? MIN_RESERVED : all / 8;
+	if (beside_connections > all / 2)
+		beside_connections = all / 2;
+	limit_of_connections = all - beside_connections;
 }
 
 size_t descriptor_limit_of_connections(void)
 {
-	return limit_of_connections;
+	size_t of_connections = unclosed[CONNECTION];
+
+	return of_connections < limit_of_connections ? limit_of_connections - of_connections : 0;
+}
+
+static size_t for_messages(size_t held, size_t bound)
+{
+	return held < bound ? (bound - held) / DESCRIPTORS_OF_MESSAGE : 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Half of what there is beside connections is for what strangers pass, half of that for one user's; three quarters for all that
+ * is passed, so strangers cannot keep from the service's own servers what these need. An eighth is for sockets.
+ */
+int descriptor_reserve(uid_t uid, bool trusted, int most)
+{
+	size_t bound = trusted ? beside_connections / 4 * 3 : beside_connections / 2;
+	size_t of_owner = bound / 2 > DESCRIPTORS_OF_MESSAGE ? bound / 2 : DESCRIPTORS_OF_MESSAGE;
+	const struct owner *owner;
+	size_t messages, now;
+
+	pthread_mutex_lock(&mutex);
+	owner = find_owner(uid);
+	messages = least(for_messages(unclosed[PASSED], bound),
+			 for_messages(owner ? owner->unclosed[PASSED] : 0, of_owner));
+	now = least(messages, for_messages(unclosed[PASSED] + reserved, bound));
+	/* A part of it: another thread wants some, too. */
+	now = least((now + 1) / 2, (size_t)most);
+	reserved += now * DESCRIPTORS_OF_MESSAGE;
+	pthread_mutex_unlock(&mutex);
+	return messages ? (int)now : -EUSERS;
+}
+
+void descriptor_unreserve(int messages)
+{
+	pthread_mutex_lock(&mutex);
+	reserved -= (size_t)messages * DESCRIPTORS_OF_MESSAGE;
+	pthread_mutex_unlock(&mutex);
+}
+
+bool descriptor_may_refuse(void)
+{
+	return unclosed[SOCKET] < beside_connections / 8;
 }

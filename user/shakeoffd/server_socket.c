@@ -7,9 +7,6 @@
 #include <shakeoffd/descriptor.h>
 #include <shakeoffd/server_socket.h>
 
-/* The most that a message can bring (SCM_MAX_FD, include/net/scm.h). */
-#define MAX_DESCRIPTORS 253
-
 union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
 	struct cmsghdr align;
@@ -20,7 +17,7 @@ union control {
  * close() may take as long as the sender wants (descriptor.h).
  */
 union received_control {
-	char bytes[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
+	char bytes[CMSG_SPACE(DESCRIPTORS_OF_MESSAGE * sizeof(int))];
 	struct cmsghdr align;
 };
 
@@ -49,7 +46,7 @@ int server_socket_send(int fd, const struct delivery_message *message, int passe
  */
 static int passed_descriptor(struct msghdr *header, uid_t sender, bool *others)
 {
-	int fds[MAX_DESCRIPTORS], passed = -1;
+	int fds[DESCRIPTORS_OF_MESSAGE], passed = -1;
 	size_t count;
 
 	*others = false;
@@ -64,7 +61,7 @@ static int passed_descriptor(struct msghdr *header, uid_t sender, bool *others)
 		}
 		*others = count != 0;
 		for (size_t i = 0; i < count; i++)
-			descriptor_close(fds[i], sender);
+			descriptor_close_passed(fds[i], sender);
 	}
 	return passed;
 }
@@ -87,7 +84,7 @@ static int check_messages(struct mmsghdr *headers, int count, uid_t sender, stru
 		if (good < 0 && !others && is_message(&headers[i], &messages[i]))
 			continue;
 		if (messages[i].passed_fd >= 0)
-			descriptor_close(messages[i].passed_fd, sender);
+			descriptor_close_passed(messages[i].passed_fd, sender);
 		messages[i].passed_fd = -1;
 		messages[i].message.type = SERVER_SOCKET_INVALID;
 		if (good < 0)
