@@ -255,6 +255,8 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return SHAKEOFF_SYN_INVALID;
 	if (by_listener(walk))
 		verdict = listener_syn_walk(ctx, packet, walk);
+	else if (address_is_left(walk))
+		return SHAKEOFF_SYN_LEFT;
 	else
 		health = service_health(walk->service, walk->control, walk->now_ns);
 	if (verdict != VERDICT_NONE)

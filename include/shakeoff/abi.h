@@ -416,7 +416,7 @@ struct shakeoff_service {
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
-	__u16 pad;
+	__u16 places_s; /* shakeoff_places_s() when an address last came to be left to the kernel, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
@@ -480,6 +480,14 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, 
 _Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
+/* The lowest bits of a time in seconds, never 0: who takes a moment 18 hours ago for one of now looks at a few ACKs more. */
+static inline __attribute__((always_inline)) __u16 shakeoff_places_s(__u64 now_ns)
+{
+	__u16 seconds = (__u16)(now_ns / 1000000000);
+
+	return seconds ? seconds : 1;
+}
+
 /*
  * So many connections may wait: one more than listen() was given, as in the kernel's own queues (sk_acceptq_is_full(),
  * include/net/sock.h), and no more than configured. listen_places: as in shakeoff_service.
@@ -490,7 +498,8 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 }
 
 /*
- * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules; listener handoff).
+ * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules). Queue handoff: for as long
+ * as cookies of ours may come back; then it is withdrawn.
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 
