@@ -263,7 +263,9 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return verdict;
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
-	if (source_is_unrouted(walk) || !next_hop_is_known(walk))
+	if (source_is_unrouted(walk))
+		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_BUDGET;
+	if (!next_hop_is_known(walk))
 		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
 									      SHAKEOFF_SYN_BUDGET;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */

@@ -122,7 +122,7 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 #define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
 /*
  * SYNs a second, to a service that is answered for, which pass because only the kernel can do what they ask for: TCP-AO, and segments
- * that are smaller than a cookie can say.
+ * that are smaller than a cookie can say. As many again, counted for themselves, whose source the kernel would not answer.
  */
 #define SHAKEOFF_SYN_EXCEPTIONS 20000u
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
@@ -456,7 +456,7 @@ struct shakeoff_service {
 	__u64 looked_ns;             /* of several listening sockets: when the hook last looked at one */
 	__u64 short_ns;              /* when one was last found half full, or might have been */
 	__u32 seen_left;             /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
-	__u32 pad7;
+	__u32 unrouted_window;       /* as budget_window, of SYNs that no answer can get back to */
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */
@@ -469,7 +469,8 @@ struct shakeoff_service {
 	/* The first of them: IPv4 mapped, port in host byte order. */
 	__be32 no_room_address[4];
 	__u16 no_room_port;
-	__u16 pad3[3];
+	__u16 pad3;
+	__u32 unrouted_syns; /* let pass in unrouted_window */
 	char left_rule
 		[SHAKEOFF_RULE_LEN]; /* LEFT_SYN_RULES of the service or of an address: the rule, or why rules are not known */
 };

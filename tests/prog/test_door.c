@@ -294,13 +294,40 @@ static void so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace(void *
 	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
 }
 
+/* As budget_spend(), of the budget of such SYNs alone. */
+static void unrouted_budget_spend(bool spent)
+{
+	harness.service->unrouted_window = spent ? (__u32)(monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS) + 100000 : 0;
+	harness.service->unrouted_syns = spent ? UINT32_MAX : 0;
+}
+
 static void a_flood_of_them_is_bounded(void **state)
 {
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	unrouted_budget_spend(false);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	own_set("2001:db8:7::7", true);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
+	own_set("2001:db8:7::7", false);
+	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
+}
+
+/* Clients that only the kernel can answer: of those whose next hop nobody knows yet. */
+static void it_takes_nothing_from_honest_clients(void **state)
+{
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	route_set("2001:db8::/32", &nowhere);
 	budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
 	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
 	budget_spend(false);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
@@ -475,6 +502,7 @@ int main(void)
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
 		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
 		TEST(a_flood_of_them_is_bounded),
+		TEST(it_takes_nothing_from_honest_clients),
 		TEST(syn_acks_go_to_the_gateway_that_the_route_names),
 		TEST(at_a_port_of_a_vrf_routes_say_nothing),
 		TEST(on_the_link_they_go_to_the_client_itself),
