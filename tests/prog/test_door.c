@@ -157,6 +157,27 @@ static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
 	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
 }
 
+/* What has no port, or port 0, may have come in by another interface than what was looked up last. */
+static void a_tag_that_a_fragment_had_is_looked_up_again(void **state)
+{
+	const struct segment others[] = { { .flags = ACK, .fragment = 185, .tags = 1, .vlan = 101 },
+					  { .flags = ACK, .zero_dport = true, .tags = 1, .vlan = 101 } };
+	struct segment segment = LINUX_SYN;
+	__u32 key = SHAKEOFF_VLAN_KEY(harness.ifindex, SHAKEOFF_VLAN_TAG(false, 101));
+	const uint8_t there = 1;
+
+	(void)state;
+	segment.tags = 1;
+	segment.vlan = 101;
+	for (size_t i = 0; i < COUNT(others); i++) {
+		assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
+		assert_int_equal(bpf_map_update_elem(harness.vlans, &key, &there, BPF_ANY), 0);
+		assert_verdict(&others[i], i ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_FRAGMENT);
+		assert_int_equal(bpf_map_delete_elem(harness.vlans, &key), 0);
+		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	}
+}
+
 static void a_tag_of_no_vlan_needs_none(void **state)
 {
 	struct segment segment = LINUX_SYN;
@@ -491,6 +512,7 @@ int main(void)
 		TEST(a_changed_mac_address_is_seen),
 		TEST(an_interface_without_a_mac_address_is_left_to_the_kernel),
 		TEST(only_tags_of_vlans_that_the_host_has_are_answered),
+		TEST(a_tag_that_a_fragment_had_is_looked_up_again),
 		TEST(a_tag_of_no_vlan_needs_none),
 		TEST(the_hosts_own_addresses_are_no_clients),
 		TEST(nor_are_those_of_a_prefix),
