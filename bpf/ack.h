@@ -49,7 +49,10 @@ static __always_inline void past_look_up(struct past *past, const struct packet 
 static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk, const struct past *past)
 {
-	past->earlier->followed++;
+	/* Those that go to the netfilter program are counted there (input.bpf.c). */
+	if (!(past->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
+		past->earlier->followed++;
+	walk->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
 	return handoff(ctx, packet, walk, NULL, 0);
 }
 
