@@ -49,7 +49,10 @@ static __always_inline void past_look_up(struct past *past, const struct packet 
 static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk, const struct past *past)
 {
-	past->earlier->followed++;
+	/* Those that go to the netfilter program are counted there (input.bpf.c). */
+	if (!(past->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
+		past->earlier->followed++;
+	walk->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
 	return handoff(ctx, packet, walk, NULL, 0);
 }
 
@@ -425,16 +428,48 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 	return verdict;
 }
 
+/*
+ * Whether clients may still bring back cookies that were sent before the address came to be left. Where SYNs to other addresses are
+ * answered all the time only the daemon knows since when this one's are not.
+ */
+static __always_inline _Bool left_cookies_are_out(const struct walk *walk)
+{
+	__u16 changed_s = walk->service->places_s;
+
+	if (!by_listener(walk))
+		return 1; /* the daemon withdraws the address in time */
+	if (!engaged(walk->service, walk->now_ns) && !cookies_are_left(walk))
+		return 0;
+	return !address_is_left(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
+							       SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
+}
+
+/*
+ * Whether a segment to what is left to the kernel is of a handshake of ours all the same: firewalls are loaded again at any moment, and
+ * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
+ */
+static __always_inline _Bool left_is_ours(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk)
+{
+	struct past past = {};
+
+	if (!left_cookies_are_out(walk) || (packet->flags & TCP_FLAG_SYN) || !tcp_lengths_fit(packet, walk->frame_len))
+		return 0;
+	past_look_up(&past, packet, walk);
+	if (past.follows)
+		return 1;
+	return (packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK && ack_cookie(ctx) == COOKIE_GOOD;
+}
+
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	if (is_left(walk) || sockets_are_hidden(walk)) {
+	if (sockets_are_hidden(walk) || (is_left(walk) && !left_is_ours(ctx, packet, walk))) {
 		if (segment_is_sampled(walk))
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_PEACE;
 	}
 	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
-	if (is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))
+	if (!is_left(walk) && is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))
 		return bypass_segment(ctx, packet, walk);
 	if (!tcp_lengths_fit(packet, walk->frame_len))
 		return SHAKEOFF_BAD_HEADER;

@@ -28,7 +28,7 @@ static __always_inline _Bool mac_is_known(const struct packet *packet, const str
 __noinline int frame_is_for_host(__u32 ifindex)
 {
 	const struct shakeoff_interface *profile = bpf_map_lookup_elem(&interfaces, &ifindex);
-	struct scratch *scratch = scratch_get();
+	const struct scratch *scratch = scratch_get();
 	__u32 vlan;
 
 	if (!scratch) /* cannot be: for the verifier */
@@ -40,21 +40,21 @@ __noinline int frame_is_for_host(__u32 ifindex)
 	if (!scratch->packet.vlan)
 		return 1;
 	vlan = SHAKEOFF_VLAN_KEY(ifindex, scratch->packet.vlan);
-	if (ifindex > SHAKEOFF_VLAN_IFINDEX_MAX || !bpf_map_lookup_elem(&vlans, &vlan))
-		return 0;
-	scratch->recent.vlan = scratch->packet.vlan;
-	return 1;
+	return ifindex <= SHAKEOFF_VLAN_IFINDEX_MAX && bpf_map_lookup_elem(&vlans, &vlan) != NULL;
 }
 
 /* The same for a packet whose service was found. Nearly all frames are for the interface's own address. */
-static __always_inline _Bool frame_is_ours(const struct scratch *scratch, __u32 ifindex)
+static __always_inline _Bool frame_is_ours(struct scratch *scratch, __u32 ifindex)
 {
 	const struct packet *packet = &scratch->packet;
-	const struct recent *recent = &scratch->recent;
+	struct recent *recent = &scratch->recent;
 
 	if (recent->has_profile && mac_is(packet, recent->profile.macs[0]) && packet->vlan == recent->vlan)
 		return 1;
-	return frame_is_for_host(ifindex);
+	if (!frame_is_for_host(ifindex))
+		return 0;
+	recent->vlan = packet->vlan;
+	return 1;
 }
 
 /* Whether the source of the packet in scratch is one of the host's own addresses. A global function: see scratch_get(). */

@@ -298,6 +298,27 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 	return budget_takes(&service->budget_known, most);
 }
 
+/*
+ * The same for SYNs whose source the kernel would not answer, with a budget of their own: whoever sends in the name of such sources is not
+ * to spend what honest clients need that only the kernel can serve. None of these sources is known. A global function: see scratch_get().
+ */
+__noinline int unrouted_budget_takes(__u32 service_id)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	if (budget_begins(&service->unrouted_window, scratch->moment.now_ns))
+		service->unrouted_syns = 0;
+	/* For kernel_cookies_are_out(): the kernel may know better, and answer one. */
+	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
+		service->budget_syns = service->budget_known = 0;
+	return budget_takes(&service->unrouted_syns,
+			    budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS,
+				      service->unrouted_window));
+}
+
 /* A SYN that only the kernel can answer: passes, if the operator has set a budget within that. */
 static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *walk, enum shakeoff_verdict verdict)
 {

@@ -77,14 +77,18 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 	return SHAKEOFF_ACK_VALID;
 }
 
-/* Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon lets nothing. */
+/*
+ * Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon is no longer there to
+ * take it, and the kernel would refuse it with RST: the second heartbeat that is missing says so.
+ */
 static __always_inline _Bool input_decides(const struct walk *walk)
 {
 	__u32 flags = walk->control->flags;
 
+	/* Signed: another CPU may have written the heartbeat after our clock was read. */
 	return (flags & SHAKEOFF_INPUT) &&
 	       (!(flags & SHAKEOFF_INPUT_MORTAL) ||
-		service_health(walk->service, walk->control, walk->now_ns) == SERVICE_SERVED);
+		(__s64)(walk->now_ns - walk->control->heartbeat_ns) <= (__s64)(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS));
 }
 
 /* Notes the opening in scratch for input.bpf.c. A global function: see scratch_get(). */
@@ -134,7 +138,11 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 	_Bool input = input_decides(walk);
 	struct shakeoff_event *event;
 
-	walk->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
+	/* What follows goes where its ACK went: the netfilter program takes nothing of a connection that it does not know. */
+	if (opening)
+		walk->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
+	else if (!(walk->scratch->opening.claims & SHAKEOFF_VALIDATED_INPUT))
+		input = 0;
 	if (input)
 		return handoff_to_input(ctx, packet, walk, opening, seen_ns);
 	if (!ring)

@@ -265,6 +265,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	const struct shakeoff_control *control;
 	struct shakeoff_validated *entry;
 	struct sk_buff *skb = ctx->skb;
+	enum shakeoff_verdict verdict;
 	_Bool in_time_wait = 0;
 	struct scratch *scratch;
 	struct packet_dynptr frame;
@@ -297,7 +298,16 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	entry = input_entry(scratch, in_time_wait);
 	if (!entry)
 		return NF_ACCEPT;
-	input_count(input_take(skb, ifindex, &frame, scratch, control, entry), entry->service);
+	/*
+	 * Also what the daemon gave back, if its mark got lost on the way: then it goes round. The client sends again what is dropped, and
+	 * without its socket the kernel would refuse it with RST.
+	 */
+	if (entry->followed >= SHAKEOFF_FOLLOW_SEGMENTS)
+		return NF_DROP;
+	verdict = input_take(skb, ifindex, &frame, scratch, control, entry);
+	if (verdict == SHAKEOFF_SEGMENT_HELD)
+		entry->followed++;
+	input_count(verdict, entry->service);
 	return NF_DROP;
 }
 

@@ -255,13 +255,17 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		return SHAKEOFF_SYN_INVALID;
 	if (by_listener(walk))
 		verdict = listener_syn_walk(ctx, packet, walk);
+	else if (address_is_left(walk))
+		return SHAKEOFF_SYN_LEFT;
 	else
 		health = service_health(walk->service, walk->control, walk->now_ns);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
-	if (source_is_unrouted(walk) || !next_hop_is_known(walk))
+	if (source_is_unrouted(walk))
+		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_BUDGET;
+	if (!next_hop_is_known(walk))
 		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
 									      SHAKEOFF_SYN_BUDGET;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */

@@ -122,7 +122,7 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 #define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
 /*
  * SYNs a second, to a service that is answered for, which pass because only the kernel can do what they ask for: TCP-AO, and segments
- * that are smaller than a cookie can say.
+ * that are smaller than a cookie can say. As many again, counted for themselves, whose source the kernel would not answer.
  */
 #define SHAKEOFF_SYN_EXCEPTIONS 20000u
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
@@ -416,7 +416,7 @@ struct shakeoff_service {
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
-	__u16 pad;
+	__u16 places_s; /* shakeoff_places_s() when an address last came to be left to the kernel, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
@@ -456,7 +456,7 @@ struct shakeoff_service {
 	__u64 looked_ns;             /* of several listening sockets: when the hook last looked at one */
 	__u64 short_ns;              /* when one was last found half full, or might have been */
 	__u32 seen_left;             /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
-	__u32 pad7;
+	__u32 unrouted_window;       /* as budget_window, of SYNs that no answer can get back to */
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */
@@ -469,7 +469,8 @@ struct shakeoff_service {
 	/* The first of them: IPv4 mapped, port in host byte order. */
 	__be32 no_room_address[4];
 	__u16 no_room_port;
-	__u16 pad3[3];
+	__u16 pad3;
+	__u32 unrouted_syns; /* let pass in unrouted_window */
 	char left_rule
 		[SHAKEOFF_RULE_LEN]; /* LEFT_SYN_RULES of the service or of an address: the rule, or why rules are not known */
 };
@@ -479,6 +480,14 @@ _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, 
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
+
+/* The lowest bits of a time in seconds, never 0: who takes a moment 18 hours ago for one of now looks at a few ACKs more. */
+static inline __attribute__((always_inline)) __u16 shakeoff_places_s(__u64 now_ns)
+{
+	__u16 seconds = (__u16)(now_ns / 1000000000);
+
+	return seconds ? seconds : 1;
+}
 
 /*
  * So many connections may wait: one more than listen() was given, as in the kernel's own queues (sk_acceptq_is_full(),
@@ -490,7 +499,8 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 }
 
 /*
- * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules; listener handoff).
+ * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules). Queue handoff: for as long
+ * as cookies of ours may come back; then it is withdrawn.
  */
 #define SHAKEOFF_ADDRESS_LEFT 0x80000000u
 

@@ -105,6 +105,35 @@ for file; do
 	state_is active || { server iptables-legacy-save; server ip6tables-legacy-save; server nft list ruleset; } | sed 's/^/# /'
 done
 
+# ---------------------------------------------------------------------------------- handshakes under way at a reload
+
+# Where connections of the queue handoff do not pass the rules, all is the kernel's as soon as there is one.
+grep -qw bpf_nf_link_attach /proc/kallsyms || PORTS=(8001 8002 8003)
+mkdir "$TMP/reload"
+spawn client reload python3 "$HERE/raw_reload.py" "$TMP/reload" "${PORTS[@]}" -- 12
+reload=$PID
+soon test -e "$TMP/reload/ready" || bail "no client has begun"
+server nft -f - <<-EOT || bail "nft refuses the rules"
+	table inet reload {
+		chain input {
+			type filter hook input priority filter
+			ip saddr 203.0.113.9 tcp flags & (syn | ack) == syn drop
+			ip6 saddr 2001:db8:51::9 tcp flags & (syn | ack) == syn drop
+		}
+	}
+EOT
+check "a rule about SYNs of others comes: the service is left" within 10 state_is left
+touch "$TMP/reload/come"
+soon test -e "$TMP/reload/half"
+server nft delete table inet reload
+touch "$TMP/reload/gone"
+wait "$reload"
+mapfile -t result <"$TMP/reload.log"
+for i in "${!PORTS[@]}"; do
+	is "${MEANING[${PORTS[i]}]:-the kernel alone}: no handshake under way is lost when the rule comes and goes" "${result[i]}" served=24
+done
+check "the rule gone: the service is active" within 40 state_is active
+
 # --------------------------------------------------------------------------------------------- the operator's way out
 
 daemon_stop

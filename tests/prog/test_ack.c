@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/prog/harness.c */
 /* The final ACK and what comes with it: what the daemon is told, and what is dropped under which name. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include "harness.h"
@@ -419,6 +421,42 @@ static void no_more_segments_follow_than_a_first_flight_has(void **state)
 		follows(&client.ack);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 	expect_no_event();
+}
+
+/* The address has come to be left to the kernel, because of a firewall's rule. */
+static void address_is_left(bool left)
+{
+	const struct shakeoff_address4 key = { .address = inet_addr("10.9.0.1"), .port = htons(80) };
+	const __u32 value = SERVICE | (left ? SHAKEOFF_ADDRESS_LEFT : 0);
+
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &key, &value, BPF_ANY), 0);
+	generation_raise();
+}
+
+static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_kernels(void **state)
+{
+	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, SYN | ACK };
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	harness.service->engaged_ns = 0; /* which is of the listener handoff */
+	address_is_left(true);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		const struct segment stray = { .flags = flags[i] };
+
+		assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+	}
+	client.ack.ack ^= 1;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	client.ack.ack ^= 1;
+	opens(&client);
+	client.ack.seq += 1460;
+	client.ack.payload = payload(1460);
+	validated_age(&client.ack, 0);
+	follows(&client.ack);
+	address_is_left(false);
 }
 
 static void a_fin_follows(void **state)
@@ -1273,6 +1311,7 @@ static const struct CMUnitTest others[] = {
 	TEST(later_data_follows),
 	TEST(no_more_segments_follow_than_a_first_flight_has),
 	TEST(a_fin_follows),
+	TEST(at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_kernels),
 	TEST(an_rst_follows),
 	TEST(an_rst_with_ack_follows),
 	TEST(a_segment_follows_an_ack_that_another_cpus_clock_saw_later),

@@ -157,6 +157,27 @@ static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
 	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
 }
 
+/* What has no port, or port 0, may have come in by another interface than what was looked up last. */
+static void a_tag_that_a_fragment_had_is_looked_up_again(void **state)
+{
+	const struct segment others[] = { { .flags = ACK, .fragment = 185, .tags = 1, .vlan = 101 },
+					  { .flags = ACK, .zero_dport = true, .tags = 1, .vlan = 101 } };
+	struct segment segment = LINUX_SYN;
+	__u32 key = SHAKEOFF_VLAN_KEY(harness.ifindex, SHAKEOFF_VLAN_TAG(false, 101));
+	const uint8_t there = 1;
+
+	(void)state;
+	segment.tags = 1;
+	segment.vlan = 101;
+	for (size_t i = 0; i < COUNT(others); i++) {
+		assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
+		assert_int_equal(bpf_map_update_elem(harness.vlans, &key, &there, BPF_ANY), 0);
+		assert_verdict(&others[i], i ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_FRAGMENT);
+		assert_int_equal(bpf_map_delete_elem(harness.vlans, &key), 0);
+		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	}
+}
+
 static void a_tag_of_no_vlan_needs_none(void **state)
 {
 	struct segment segment = LINUX_SYN;
@@ -294,13 +315,40 @@ static void so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace(void *
 	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
 }
 
+/* As budget_spend(), of the budget of such SYNs alone. */
+static void unrouted_budget_spend(bool spent)
+{
+	harness.service->unrouted_window = spent ? (__u32)(monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS) + 100000 : 0;
+	harness.service->unrouted_syns = spent ? UINT32_MAX : 0;
+}
+
 static void a_flood_of_them_is_bounded(void **state)
 {
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	unrouted_budget_spend(false);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
+	own_set("2001:db8:7::7", true);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
+	own_set("2001:db8:7::7", false);
+	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
+}
+
+/* Clients that only the kernel can answer: of those whose next hop nobody knows yet. */
+static void it_takes_nothing_from_honest_clients(void **state)
+{
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	route_set("2001:db8::/32", &nowhere);
 	budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
 	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
 	budget_spend(false);
+	unrouted_budget_spend(true);
+	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
@@ -464,6 +512,7 @@ int main(void)
 		TEST(a_changed_mac_address_is_seen),
 		TEST(an_interface_without_a_mac_address_is_left_to_the_kernel),
 		TEST(only_tags_of_vlans_that_the_host_has_are_answered),
+		TEST(a_tag_that_a_fragment_had_is_looked_up_again),
 		TEST(a_tag_of_no_vlan_needs_none),
 		TEST(the_hosts_own_addresses_are_no_clients),
 		TEST(nor_are_those_of_a_prefix),
@@ -475,6 +524,7 @@ int main(void)
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
 		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
 		TEST(a_flood_of_them_is_bounded),
+		TEST(it_takes_nothing_from_honest_clients),
 		TEST(syn_acks_go_to_the_gateway_that_the_route_names),
 		TEST(at_a_port_of_a_vrf_routes_say_nothing),
 		TEST(on_the_link_they_go_to_the_client_itself),

@@ -315,9 +315,79 @@ static void a_mortal_program_counts_while_its_daemon_lives(void **state)
 	need_input();
 	harness.control->flags |= SHAKEOFF_INPUT_MORTAL;
 	client_connect(&client, &linux_syn);
-	harness.control->heartbeat_ns -= 2 * SHAKEOFF_HEARTBEAT_TIMEOUT_NS;
+	harness.control->heartbeat_ns = monotonic_ns() - 3 * SHAKEOFF_HEARTBEAT_PERIOD_NS;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	expect_event(SHAKEOFF_EVENT_OPEN);
+}
+
+/* The netfilter program takes nothing of a connection whose ACK it was not given; nor is anything there to take it before. */
+static void what_follows_goes_where_its_ack_went(void **state)
+{
+	struct client client;
+	struct segment data;
+
+	(void)state;
+	need_input();
+	harness.control->flags |= SHAKEOFF_INPUT_MORTAL;
+	client_connect(&client, &linux_syn);
+	harness.control->heartbeat_ns = monotonic_ns() - 3 * SHAKEOFF_HEARTBEAT_PERIOD_NS;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	expect_event(SHAKEOFF_EVENT_OPEN);
+	harness.control->heartbeat_ns = monotonic_ns();
+	data = with_data(&client.ack, 5);
+	assert_verdict(&data, SHAKEOFF_SEGMENT_HELD);
+	expect_event(SHAKEOFF_EVENT_SEGMENT);
+	client.syn.sport = 41000;
+	pass(&client, &client.syn);
+	data = with_data(&client.ack, 5);
+	assert_verdict(&data, SHAKEOFF_SEGMENT_TO_INPUT);
+}
+
+/* What the daemon gives back comes again if its mark got lost on the way. */
+static void nothing_goes_round_for_ever(void **state)
+{
+	struct client client;
+	struct segment data;
+	int held = 0;
+
+	(void)state;
+	need_input();
+	pass(&client, &linux_syn);
+	arrives(&client.ack);
+	expect_event(SHAKEOFF_EVENT_OPEN);
+	data = with_data(&client.ack, 5);
+	for (int i = 0; i < 3 * SHAKEOFF_FOLLOW_SEGMENTS; i++) {
+		validated_age(&client.ack, 0);
+		assert_int_equal(arrives(&data), NF_DROP);
+		held += next_event() != NULL;
+	}
+	assert_int_equal(held, SHAKEOFF_FOLLOW_SEGMENTS);
+	validated_age(&client.ack, 0);
+	assert_verdict(&data, SHAKEOFF_ACK_BAD_COOKIE);
+}
+
+/* A first flight of so many, all of which the hook has let pass before the first arrives. */
+static void a_whole_first_flight_arrives(void **state)
+{
+	struct segment data[SHAKEOFF_FOLLOW_SEGMENTS];
+	struct client client;
+
+	(void)state;
+	need_input();
+	pass(&client, &linux_syn);
+	for (size_t i = 0; i < COUNT(data); i++) {
+		data[i] = with_data(&client.ack, (uint32_t)(5 * i + 5));
+		validated_age(&client.ack, 0);
+		assert_verdict(&data[i], SHAKEOFF_SEGMENT_TO_INPUT);
+	}
+	validated_age(&client.ack, 0);
+	assert_int_equal(arrives(&client.ack), NF_DROP);
+	expect_event(SHAKEOFF_EVENT_OPEN);
+	for (size_t i = 0; i < COUNT(data); i++) {
+		validated_age(&client.ack, 0);
+		assert_int_equal(arrives(&data[i]), NF_DROP);
+		expect_event(SHAKEOFF_EVENT_SEGMENT);
+	}
 }
 
 static void behind_extension_headers_and_options_it_is_found(void **state)
@@ -369,6 +439,9 @@ int main(void)
 		cmocka_unit_test_setup(a_full_queue_takes_no_more, setup),
 		cmocka_unit_test_setup(without_a_ring_it_comes_again, setup),
 		cmocka_unit_test_setup(a_mortal_program_counts_while_its_daemon_lives, setup),
+		cmocka_unit_test_setup(what_follows_goes_where_its_ack_went, setup),
+		cmocka_unit_test_setup(nothing_goes_round_for_ever, setup),
+		cmocka_unit_test_setup(a_whole_first_flight_arrives, setup),
 		cmocka_unit_test_setup(behind_extension_headers_and_options_it_is_found, setup),
 		cmocka_unit_test_setup(large_segments_are_whole, setup),
 	};

@@ -997,6 +997,74 @@ static void our_cookies_stay_good_when_the_service_is_left_to_the_kernel(void **
 	admission_read();
 }
 
+/* The one address that has been left, or is it no more, for so long. */
+static void address_is_left(bool left, uint64_t age_ns)
+{
+	harness.service->places_s = shakeoff_places_s(monotonic_ns() - age_ns);
+	address_set(SERVICE | (left ? SHAKEOFF_ADDRESS_LEFT : 0));
+}
+
+/* The service's other addresses are answered for, or not. */
+static void assert_left_address_takes_cookies(enum shakeoff_engage engage)
+{
+	const struct segment stray = { .flags = ACK }, rst = { .flags = RST };
+	struct client client;
+
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	harness.service->engage = engage;
+	address_is_left(true, SECOND);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&rst, SHAKEOFF_ACK_PEACE);
+	client.ack.ack ^= 1;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	client.ack.ack ^= 1;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	admission_read();
+	address_is_left(false, 0);
+}
+
+static void our_cookies_stay_good_when_an_address_is_left_to_the_kernel(void **state)
+{
+	(void)state;
+	assert_left_address_takes_cookies(SHAKEOFF_ENGAGE_ALWAYS);
+}
+
+static void so_they_do_when_all_are(void **state)
+{
+	(void)state;
+	harness.service->left = SHAKEOFF_LEFT_NETFILTER; /* which counts with SHAKEOFF_ENGAGE_NEVER alone */
+	assert_left_address_takes_cookies(SHAKEOFF_ENGAGE_NEVER);
+}
+
+static void of_what_is_left_to_the_kernel_nothing_counts_as_a_stray(void **state)
+{
+	const struct segment stray = { .flags = ACK };
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.service->engage_rate = 1;
+	address_is_left(true, SECOND);
+	for (int i = 0; i < 1000; i++)
+		assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+	assert_int_equal(harness.service->strays_ns, 0);
+	assert_int_equal(harness.service->strays_window_counted, 0);
+	address_is_left(false, 0);
+}
+
+static void of_an_address_that_has_been_left_for_long_no_segment_is_looked_at(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	address_is_left(true, SHAKEOFF_COOKIE_LIFETIME_NS + 3 * SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	address_is_left(false, 0);
+}
+
 static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state)
 {
 	struct client client;
@@ -1552,6 +1620,10 @@ int main(void)
 		TEST(a_flood_in_pulses_goes_on),
 		TEST(our_cookies_stay_good_after_the_flood),
 		TEST(our_cookies_stay_good_when_the_service_is_left_to_the_kernel),
+		TEST(our_cookies_stay_good_when_an_address_is_left_to_the_kernel),
+		TEST(so_they_do_when_all_are),
+		TEST(of_what_is_left_to_the_kernel_nothing_counts_as_a_stray),
+		TEST(of_an_address_that_has_been_left_for_long_no_segment_is_looked_at),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),

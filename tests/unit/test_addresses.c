@@ -34,7 +34,8 @@ static struct datapath *const datapaths[1] = { &memory };
 static struct socket_filter filter;
 static struct addresses addresses;
 
-static struct service_slot web_slot = { .id = 1 }, mail_slot = { .id = 2 };
+static struct service_slot web_slot = { .id = 1, .shared = &services[1] },
+			   mail_slot = { .id = 2, .shared = &services[2] };
 static struct service web = { .slots = &web_slot, .slot_count = 1 }, mail = { .slots = &mail_slot, .slot_count = 1 };
 
 static struct in6_addr address(int host)
@@ -287,6 +288,21 @@ static void it_is_not_while_all_of_them_are_left_to_the_kernel(void **state)
 	assert_string_equal(ended(), "-1 ");
 }
 
+static void the_hook_is_told_when_an_address_comes_to_be_left_or_is_it_no_more(void **state)
+{
+	struct address list[] = { { .address = address(1), .service = &mail } };
+
+	(void)state;
+	open_now();
+	for (int i = 0; i < 4; i++) {
+		services[2].places_s = 0;
+		list[0].left = i == 1 || i == 2;
+		assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
+		assert_int_equal(services[2].places_s != 0, i == 1 || i == 3);
+	}
+	services[2].places_s = 0;
+}
+
 static void what_an_earlier_daemon_left_of_it_is_put_right(void **state)
 {
 	struct in6_addr first = address(1), second = address(2), third = address(3);
@@ -478,6 +494,7 @@ int main(void)
 		TEST(an_address_with_services_is_published_by_itself_once),
 		TEST(it_goes_with_the_last_of_its_services),
 		TEST(it_is_not_while_all_of_them_are_left_to_the_kernel),
+		TEST(the_hook_is_told_when_an_address_comes_to_be_left_or_is_it_no_more),
 		TEST(what_an_earlier_daemon_left_of_it_is_put_right),
 		TEST(without_room_it_is_tried_again),
 		TEST(in_a_full_table_the_highest_port_makes_room),

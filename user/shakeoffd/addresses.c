@@ -6,6 +6,7 @@
 #include <common/array.h>
 #include <common/log.h>
 #include <shakeoffd/addresses.h>
+#include <shakeoffd/clock.h>
 
 #define PORTS (1u << 16)
 
@@ -318,6 +319,15 @@ static uint32_t value_of(const struct address *address, size_t datapath)
 	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0) | (address->untested ? SHAKEOFF_ADDRESS_UNTESTED : 0);
 }
 
+/* Tells the hook, before it finds the address so, that it is left to the kernel from now on, or no more: cookies are still out. */
+static void note_left(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
+{
+	struct shakeoff_service *shared = address->service->slots[datapath].shared;
+
+	if (((old ? old->value : 0) ^ value) & SHAKEOFF_ADDRESS_LEFT)
+		__atomic_store_n(&shared->places_s, shakeoff_places_s(clock_ns()), __ATOMIC_RELAXED);
+}
+
 /* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
 static int publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
 		      size_t count, struct published_port *next)
@@ -345,6 +355,8 @@ static int publish_in(struct addresses *addresses, size_t datapath, uint16_t por
 		}
 		if (there && list[i].keep_only)
 			continue; /* it leads elsewhere: removed below, in its turn */
+		if (!list[i].keep_only)
+			note_left(&list[i], datapath, there ? &old->list[o] : NULL, wanted.value);
 		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, there ? &old->list[o] : NULL,
 					      !there || old->list[o].value & SHAKEOFF_ADDRESS_LEFT))
 			in_map->list[in_map->count++] = wanted;

@@ -32,8 +32,9 @@ struct tested {
 	struct listening_service *owner;
 	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
 	bool covered;
-	bool left;     /* published as left to the kernel: is_left() */
-	bool untested; /* published as such: is_untested() */
+	bool left;        /* published as left to the kernel: is_left() */
+	bool untested;    /* published as such: is_untested() */
+	uint64_t left_ns; /* covered, and left: since when; 0: since before it was known here */
 };
 
 struct discovery_port {
@@ -726,6 +727,34 @@ static void replace_tested(struct discovery *discovery, struct discovery_port *a
 	at_port->count = count;
 }
 
+/* Since when it is left. */
+static uint64_t left_since(const struct discovery_port *at_port, const struct tested *tested, uint64_t now_ns)
+{
+	for (size_t i = 0; i < at_port->count; i++) {
+		const struct tested *before = &at_port->list[i];
+
+		if (before->covered && before->owner == tested->owner &&
+		    IN6_ARE_ADDR_EQUAL(&before->address, &tested->address))
+			return before->left ? before->left_ns : now_ns;
+	}
+	return 0;
+}
+
+/*
+ * Whether clients may still bring back cookies to a place with the queue handoff that is left: the hook is to take them, and leave all
+ * else to the kernel. Not where connections do not pass the firewall's rules, which may mean these clients.
+ */
+static bool has_cookies_out(struct discovery *discovery, const struct tested *tested, uint64_t now_ns)
+{
+	uint64_t end_ns = tested->left_ns + SHAKEOFF_COOKIE_LIFETIME_NS;
+
+	if (!tested->left_ns || now_ns >= end_ns || discovery->host.queue_unruled)
+		return false;
+	if (!discovery->withdraw_ns || end_ns < discovery->withdraw_ns)
+		discovery->withdraw_ns = end_ns;
+	return true;
+}
+
 static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
 	const struct places_world world = { .config = discovery->config,
@@ -762,8 +791,14 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 			pending |= awaits_rules(discovery, ruled, port);
 			address->keep_only |= awaits_rules(discovery, ruled, port);
 			tested_count++;
-			if (ruled->left)
-				continue; /* the server's own socket takes the connections */
+			/* The server's own socket takes the connections. */
+			if (ruled->left) {
+				ruled->left_ns = left_since(at_port, ruled, now_ns);
+				address->left = true;
+				address->keep_only = false; /* it would stay as it is: answered for */
+				if (!has_cookies_out(discovery, ruled, now_ns))
+					continue;
+			}
 			count++;
 			continue;
 		}
@@ -874,6 +909,10 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 	int error = 0;
 
 	discovery->dirty |= discovery->pending;
+	if (discovery->withdraw_ns && now_ns >= discovery->withdraw_ns) {
+		discovery->withdraw_ns = 0;
+		discovery_servers_changed(discovery);
+	}
 	settle(discovery, now_ns);
 	if (now_ns - discovery->looked_ns >=
 	    (discovered_is_awaited(&discovery->discovered) ? LOOK_AGAIN_SOON_NS : LOOK_AGAIN_NS)) {

@@ -58,8 +58,9 @@ struct discovery {
 	bool tests_changed;           /* other places are to be tested than the self-test knows */
 	bool rules_answered; /* the reader of the firewall's rules has, since places were told to the self-test */
 	uint64_t round;
-	uint64_t looked_ns; /* when that was done last */
-	uint64_t settle_ns; /* when it is to be done next */
+	uint64_t looked_ns;   /* when that was done last */
+	uint64_t settle_ns;   /* when it is to be done next */
+	uint64_t withdraw_ns; /* when an address that is left is to be withdrawn; 0: none is */
 
 	struct places places; /* working memory: used again and again */
 	struct address *list;
