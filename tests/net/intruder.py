@@ -4,6 +4,8 @@
 
 intruder.py hijack SOCKET ADDRESS PORT HOW   registers, frees the place (HOW: shutdown, device), and goes on to take connections
 intruder.py linger SOCKET TYPE SECONDS [extra]   passes a socket whose last close() takes long; extra: as a second descriptor
+intruder.py pile NESTED SECONDS SOCKET...   keeps the daemon's threads busy with NESTED sockets inside of passed ones, then piles descriptors up
+intruder.py fill SOCKET ADDRESS PORT COUNT   registers, connects to itself so often, and takes nothing
 intruder.py flip SOCKET ADDRESS PORT SECONDS   registers, and clears O_NONBLOCK of the listening socket all the time
 intruder.py crowd SOCKET COUNT   opens connections and says nothing
 intruder.py listen SOCKET [ADDRESS PORT]   registers with a listening socket, or without one
@@ -124,6 +126,83 @@ def linger(path, kind, seconds, extra=None):
     peer.close()
 
 
+def nested(seconds):
+    """A socket in whose queue is one that lingers: what is set on the former does not reach the latter."""
+    outer, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender, peer = lingering(seconds)
+    other.sendmsg([b"x"], rights(sender.fileno()))
+    sender.close()
+    other.close()
+    return outer, peer
+
+
+def send_and_end(path, fd):
+    """Says something that the daemon ends the connection for. Only so many can wait there at once."""
+    while True:
+        try:
+            with connect(path) as queue:
+                queue.sendmsg([message(TAKEN)], rights(fd))
+                return
+        except OSError:
+            time.sleep(0.02)
+
+
+def talk(queues, fds, seconds):
+    """Messages of as many descriptors as can be (SCM_MAX_FD), on every connection as long as it lasts. Returns how many went out."""
+    end, sent, open_ones = time.monotonic() + seconds, 0, list(queues)
+    while open_ones and time.monotonic() < end:
+        for queue in list(open_ones):
+            try:
+                queue.sendmsg([message(TAKEN)], rights(*fds), socket.MSG_DONTWAIT)
+                sent += 1
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.ETOOMANYREFS):
+                    open_ones.remove(queue)
+    return sent
+
+
+def pile(count, seconds, *paths):
+    peers = []
+    for _ in range(int(count)):
+        outer, peer = nested(int(seconds))
+        peers.append(peer)
+        send_and_end(paths[0], outer.fileno())
+        outer.close()
+    say("nested")
+    last = [lingering(int(seconds)) for _ in range(10)]
+    # A thread more only where none makes progress for 100 ms: until all that there can be are stuck. Who is not registered is cut
+    # off after a while.
+    time.sleep(0.12 * int(count) - 3)
+    queues = [connect(path) for path in paths for _ in range(25)]
+    time.sleep(3)
+    null = os.open("/dev/null", os.O_RDONLY)
+    say("sent", talk(queues[1:], [null] * 253, 1.5))
+    try:
+        queues[0].sendmsg([message(TAKEN)], rights(*(sender.fileno() for sender, _ in last)))
+        for sender, _ in last:
+            sender.close()
+    except OSError as error:
+        say(error)
+    say("piled up")
+    time.sleep(600)
+
+
+def fill(path, address, port, count):
+    queue, listener = connect(path), listening(address, port)
+    say(register(queue, listener))
+    clients = []
+    for _ in range(int(count)):
+        client = socket.socket(listener.family)
+        client.setblocking(False)
+        client.connect_ex((address, int(port)))
+        clients.append(client)
+    say("filled")
+    while queue.recv(MESSAGE.size):
+        pass
+    say("cut off")
+    time.sleep(600)
+
+
 def flip(path, address, port, seconds):
     queue, listener = connect(path), listening(address, port)
     say(register(queue, listener))
@@ -192,4 +271,4 @@ def lock(path):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (hijack, linger, flip, crowd, listen, daemon, lock)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (hijack, linger, pile, fill, flip, crowd, listen, daemon, lock)}[sys.argv[1]](*sys.argv[2:])

@@ -5,6 +5,9 @@
 
 NOBODY=65534 SOMEBODY=1000
 
+# What is piled up would show sooner.
+ulimit -n 8192
+
 # as UID[:GID] COMMAND...: without groups and capabilities
 as() { server setpriv --reuid "${1%:*}" --regid "${1#*:}" --clear-groups -- "${@:2}"; }
 # intrudes NAME ARGUMENT...: in the background, as nobody; output in $TMP/NAME.log
@@ -36,6 +39,7 @@ config one 7000
 service two 7001
 service three 7003
 service device 7006
+service_on wide "*:7007" --
 service_on named "$SERVER4:7004" "[$SERVER6]:7004" -- user=$SOMEBODY
 service_on grouped "$SERVER4:7005" -- group=$SOMEBODY
 daemon_start
@@ -61,6 +65,30 @@ for row in "$SERVER4 $SERVER4 shutdown" "$SERVER6 :: shutdown" "$SERVER4 0.0.0.0
 	killed "$hijack"
 	killed "$right"
 done
+
+# ---------------------------------------------------------------- a stranger beside the service's own server fills no queue
+# root_serves: a server with the preload at the IPv4 address alone; its process is in $PID
+root_serves() {
+	rm -f "$TMP/right.log"
+	spawn server right env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$SERVER4" 7007 --mode line
+	soon said right listening || bail "the server does not listen"
+}
+root_serves
+right=$PID
+intrudes fill fill "$RUN/wide.sock" "$SERVER6" 7007 600
+check "at another address of the service, after its own server: he connects to himself" soon said fill filled
+is "he was not registered" "$(head -n 1 "$TMP/fill.log")" "refused EADDRINUSE"
+is "every client of the service's own server is served" "$(asks_line "$SERVER4" 7007)" 20
+killed "$PID"
+killed "$right"
+soon shows wide state unserved
+intrudes fill fill "$RUN/wide.sock" "$SERVER6" 7007 600
+check "at another address of the service, before its own server: he connects to himself" soon said fill filled
+is "he was registered" "$(head -n 1 "$TMP/fill.log")" listening
+root_serves
+check "he is cut off" soon said fill "cut off"
+is "every client of the service's own server is served again" "$(asks_line "$SERVER4" 7007)" 20
+killed "$PID"
 
 # The server that comes next may be one without the preload: the hook leaves its clients to it.
 intrudes hijack hijack "$RUN/three.sock" "$SERVER4" 7003 shutdown
@@ -117,11 +145,16 @@ intrudes crowd crowd "$RUN/one.sock" 100
 for name in taken taken-extra listen listen-extra; do
 	check "$name: a socket that lingers was passed" soon said "$name" sent
 done
+intrudes pile pile 72 120 "$RUN/two.sock" "$RUN/one.sock" "$RUN/three.sock"
 check "a crowd stands at the door" soon said crowd crowded
 is "another user's server is registered all the same" "$(intruder $SOMEBODY listen "$RUN/one.sock" "$SERVER4" 7000)" listening
 is "and one of root's" "$(intruder 0 listen "$RUN/one.sock")" listening
 # Longer than the heartbeat lets the main thread be stuck.
 check "the daemon's heartbeat stays young" beats_on 8
+check "descriptors were piled up" soon said pile "piled up"
+check "the daemon's heartbeat stays young then" beats_on 3
+at_most "the daemon has no more descriptors than one user may make it hold" "$(find "/proc/$DAEMON_PID/fd" -type l | wc -l)" 2000
+is "a server of root's is registered then" "$(intruder 0 listen "$RUN/one.sock")" listening
 is "the server whose O_NONBLOCK was cleared was registered" "$(head -n 1 "$TMP/flip.log")" listening
 is "another service is served" "$(asks_line "$SERVER4" 7001)" 20
 begin=${EPOCHREALTIME/./}
