@@ -57,6 +57,11 @@ void service_release(struct service *service, struct slots *to)
 	used--;
 }
 
+enum shakeoff_handoff service_wants(struct service *service)
+{
+	return service->handoff;
+}
+
 void service_set_listening(struct service *service, const struct service_listening *listening)
 {
 	service->listening = *listening;

@@ -55,7 +55,9 @@ static void say_left(const struct service *service, enum shakeoff_left before, e
 void listening_describe(struct listening_service *listening, const struct left_host *host)
 {
 	const struct listener_facts *facts = &listening->facts;
-	bool queue = listening->service->handoff == SHAKEOFF_HANDOFF_QUEUE;
+	/* About to change counts: what sockets are matters to the listener handoff alone. */
+	bool queue = listening->service->handoff == SHAKEOFF_HANDOFF_QUEUE ||
+		     service_wants(listening->service) == SHAKEOFF_HANDOFF_QUEUE;
 	const struct service_listening *was = &listening->service->listening;
 	enum shakeoff_left before = queue ? was->queue_left : was->left;
 	struct service_listening now = {
