@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -251,6 +252,34 @@ static void sending_never_blocks(void **state)
 	servers = -1;
 }
 
+/* So many of one user's make no room for a message of his. */
+#define PILE 4000
+
+static void what_one_user_has_passed_leaves_room_for_others(void **state)
+{
+	const uid_t stranger = geteuid() + 2, other = geteuid() + 3;
+	struct rlimit limit;
+	int peer;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(descriptor_reserve(stranger, false, 1), 1);
+	descriptor_unreserve(1);
+	/* The only thread is stuck until descriptor_tick(). */
+	descriptor_close_passed(lingering_socket(20, &peer), stranger);
+	for (int i = 0; i < PILE; i++)
+		descriptor_close_passed(dup(servers), stranger);
+	assert_int_equal(descriptor_reserve(stranger, false, 1), -EUSERS);
+	assert_int_equal(descriptor_reserve(other, false, 1), 1);
+	assert_true(descriptor_reserve(geteuid(), true, SERVER_SOCKET_BATCH) > 1);
+	close(peer);
+	for (int i = 0; i < 5000 && descriptor_unclosed(stranger); i++)
+		usleep(1000);
+	assert_int_equal(descriptor_reserve(stranger, false, 1), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
@@ -259,6 +288,7 @@ int main(void)
 		TEST(a_descriptor_comes_along),
 		TEST(more_descriptors_than_one_are_invalid_and_none_stays_open),
 		TEST(a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_others),
+		TEST(what_one_user_has_passed_leaves_room_for_others),
 		TEST(wrong_lengths_and_versions_are_invalid),
 		TEST(what_stands_before_something_invalid_counts),
 		TEST(last_words_are_heard_before_the_end),
