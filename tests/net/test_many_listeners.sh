@@ -88,8 +88,8 @@ print(int.from_bytes(info[228:232], sys.byteorder), info[6] & 15)' "$1"
 server_start queue 0.0.0.0 7001 line
 before=$(offered "$SERVER4")
 stranger rcvbuf 7001 rcvbuf "$PRELOAD"
-both_serve() { served_on queue "$SERVER4:7001" "[$SERVER6]:7001"; }
-check "queue handoff: a stranger's server at [::] is one" soon both_serve
+is "queue handoff: the clients of a stranger's server at [::] are the kernel's" "$(connections "$SERVER6" 7001 20)" 0/0/0
+check "queue handoff: root's server serves beside it" served_on queue "$SERVER4:7001"
 is "queue handoff: its small receive buffer changes nothing for clients of root's" "$(offered "$SERVER4")" "$before"
 kill "$PID"
 ends "$PID"
