@@ -48,13 +48,24 @@ static __always_inline void share_enter(struct shakeoff_source *source, __u64 pl
 		source->counts[range % SHAKEOFF_PLACE_RANGES]++;
 }
 
-/* Whether the source may have no more places. shares: for each that is free it may hold so many. alone: no other has been here lately. */
+/* Whether the source may have no more places. alone: no other has been here lately. */
 static __always_inline _Bool share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
-					      __u32 shares, _Bool alone)
+					      _Bool alone)
 {
 	if (queue->free > queue->scarce || (alone && queue->free > (__s64)SHAKEOFF_SHARE_RESERVE((__u64)queue->scarce)))
 		return 0;
-	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free * shares;
+	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free;
+}
+
+/*
+ * The same of a source's site. While one source is alone the site holds what that one does, which its own share bounds: what it has left
+ * free is for the site's other sources as for anybody's.
+ */
+static __always_inline _Bool share_of_site_is_used_up(const struct shakeoff_source *site,
+						      const struct queue_state *queue, _Bool alone)
+{
+	return !alone && queue->free <= queue->scarce &&
+	       (__s64)shakeoff_source_held(site, queue->head) >= queue->free * SHAKEOFF_SITE_SHARE;
 }
 
 #endif

@@ -143,12 +143,13 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 
 enum source_says { SOURCE_ADMITTED, SOURCE_FINDS_NO_PLACE, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
 
-/* The same of a source, or a site, that may be NULL. limits, shares: so many times what one source may have. */
+/* The same of a source, or a site, that may be NULL. */
 static __always_inline enum source_says source_says(const struct shakeoff_source *source,
 						    struct shakeoff_service *service, const struct queue_state *queue,
 						    __u64 now_ns, _Bool site)
 {
-	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1, shares = site ? SHAKEOFF_SITE_SHARE : 1;
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* so many times those of one source */
+	_Bool alone;
 
 	if (!source)
 		return SOURCE_ADMITTED;
@@ -156,7 +157,8 @@ static __always_inline enum source_says source_says(const struct shakeoff_source
 	    !rate_allows(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
 			 service->accept_burst * limits))
 		return SOURCE_LIMITED;
-	if (!share_is_used_up(source, queue, shares, source_is_alone(service, now_ns)))
+	alone = source_is_alone(service, now_ns);
+	if (!(site ? share_of_site_is_used_up(source, queue, alone) : share_is_used_up(source, queue, alone)))
 		return SOURCE_ADMITTED;
 	service->share_ns = now_ns;
 	return SOURCE_HOLDS_SHARE;
@@ -207,8 +209,8 @@ __noinline int source_holds_share(__u32 service_id, __u32 allowed)
 	alone = source_is_alone(service, scratch->moment.now_ns);
 	source = source_find(scratch, service_id, service);
 	site = source_find_site(scratch, service_id, service);
-	if (!(source && share_is_used_up(source, &queue, 1, alone)) &&
-	    !(site && share_is_used_up(site, &queue, SHAKEOFF_SITE_SHARE, alone)))
+	if (!(source && share_is_used_up(source, &queue, alone)) &&
+	    !(site && share_of_site_is_used_up(site, &queue, alone)))
 		return 0;
 	service->share_ns = scratch->moment.now_ns;
 	return 1;

@@ -588,6 +588,10 @@ static void a_site_whose_only_source_is_alone_leaves_an_eighth(void **state)
 	for (int i = 0; i < CAPACITY - CAPACITY / 8; i++)
 		assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_VALID);
 	assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_SHARE_DROP);
+	/* What it leaves is for the other sources of its site, too: the one that comes ends its being alone. */
+	assert_syn("2001:db8:7:2::7", SHAKEOFF_SYNACK_SENT);
+	assert_opens("2001:db8:7:2::7", SHAKEOFF_ACK_VALID);
+	assert_syn("2001:db8:7:1::7", SHAKEOFF_SYN_SHARE_DROP);
 }
 
 static void a_source_with_its_share_gets_no_cookie(void **state)

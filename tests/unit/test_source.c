@@ -453,7 +453,7 @@ static bool may_have_more(uint32_t source, bool alone)
 		.capacity = queue.capacity,
 	};
 
-	return !share_is_used_up(&queue.sources[source], &now, 1, alone);
+	return !share_is_used_up(&queue.sources[source], &now, alone);
 }
 
 static uint32_t take_all_that_it_may(uint32_t source, bool alone)
