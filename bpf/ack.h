@@ -142,7 +142,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
 	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
-	if (ttl_is_low(packet, walk))
+	if (ttl_is_low(packet, &walk->service->offer))
 		return SHAKEOFF_ACK_TTL;
 	if (checksum_fails(ctx, walk))
 		return SHAKEOFF_BAD_CHECKSUM;
@@ -220,7 +220,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
-	if (ttl_is_low(packet, walk))
+	if (ttl_is_low(packet, &walk->scratch->recent.listener.offer))
 		return SHAKEOFF_ACK_TTL;
 	if (checksum_fails(ctx, walk))
 		return SHAKEOFF_BAD_CHECKSUM;

@@ -22,13 +22,13 @@ static __always_inline void guess_count(const struct walk *walk)
 	if (!counters || ++counters->guesses % GUESS_BATCH)
 		return;
 	if (service->guessed_ns) {
-		press_by(walk->service_id, PRESSURE_GUESSES, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
+		press_by(walk, PRESSURE_GUESSES, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
 		return;
 	}
 	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
 			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
 		return;
-	press_by(walk->service_id, PRESSURE_GUESSES, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
+	press_by(walk, PRESSURE_GUESSES, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
 	service->guessed_ns = walk->now_ns;
 }
 

@@ -44,14 +44,14 @@ __noinline int frame_is_for_host(__u32 ifindex)
 }
 
 /* The same for a packet whose service was found. Nearly all frames are for the interface's own address. */
-static __always_inline _Bool frame_is_ours(struct scratch *scratch, __u32 ifindex)
+static __always_inline _Bool frame_is_ours(struct scratch *scratch)
 {
 	const struct packet *packet = &scratch->packet;
 	struct recent *recent = &scratch->recent;
 
 	if (recent->has_profile && mac_is(packet, recent->profile.macs[0]) && packet->vlan == recent->vlan)
 		return 1;
-	if (!frame_is_for_host(ifindex))
+	if (!frame_is_for_host(recent->ifindex))
 		return 0;
 	recent->vlan = packet->vlan;
 	return 1;
@@ -89,9 +89,11 @@ static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, c
 static __always_inline _Bool source_is_unrouted(const struct walk *walk)
 {
 	const struct recent *recent = &walk->scratch->recent;
+	__u32 refused;
 
 	route_find(walk->scratch, walk->control);
-	if (recent->has_profile && (walk->scratch->route.refused & recent->profile.route_bit))
+	refused = walk->scratch->route.refused;
+	if (refused && recent->has_profile && (refused & recent->profile.route_bit))
 		return 1;
 	return source_may_be_own(&walk->scratch->packet.flow, walk->control) && source_is_own_address();
 }

@@ -59,6 +59,13 @@ static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
 
 enum pressure { PRESSURE_SYNS, PRESSURE_STRAYS, PRESSURE_GUESSES };
 
+static __always_inline __u64 *pressure_of(struct shakeoff_service *service, enum pressure which)
+{
+	return which == PRESSURE_SYNS   ? &service->pressure_ns :
+	       which == PRESSURE_STRAYS ? &service->strays_pressure_ns :
+					  &service->guess_pressure_ns;
+}
+
 /*
  * Notes pressure that lasts for so long from now, on top of what is left of earlier pressure if `adds`: shakeoff_is_pressed() says yes
  * until then. A leaky bucket, full after the hold time. Two CPUs that write at the same moment may lose what one of them adds: in a
@@ -74,15 +81,11 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->moment.now_ns;
-	pressure_ns = which == PRESSURE_SYNS   ? &service->pressure_ns :
-		      which == PRESSURE_STRAYS ? &service->strays_pressure_ns :
-						 &service->guess_pressure_ns;
+	pressure_ns = pressure_of(service, which);
 	if (*pressure_ns)
 		left = *pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns;
 	if (left < 0)
 		left = 0;
-	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
-		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
 	if (adds)
 		for_ns += left;
 	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
@@ -98,9 +101,14 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
  * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
  * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
  */
-static __always_inline void press_by(__u32 service_id, enum pressure which, __u64 events, __u32 rate)
+static __always_inline void press_by(const struct walk *walk, enum pressure which, __u64 events, __u32 rate)
 {
-	press_for(service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
+	__u64 pressure_ns = *pressure_of(walk->service, which);
+
+	/* Full, by what this tick has brought already: there is nothing to add. */
+	if (pressure_ns && (__s64)(pressure_ns - walk->now_ns) >= 0)
+		return;
+	press_for(walk->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
 }
 
 /* A queue of the listening socket is short. */
@@ -208,7 +216,7 @@ static __always_inline _Bool engage_peace_syn(const struct walk *walk, const str
 		return 0;
 	places_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
-		press_by(walk->service_id, PRESSURE_SYNS, service->window_syns, service->engage_rate);
+		press_by(walk, PRESSURE_SYNS, service->window_syns, service->engage_rate);
 	else
 		press_queue(walk->service_id);
 	service->cause = cause;
@@ -228,7 +236,7 @@ static __always_inline void engage_count(const struct walk *walk)
 	else if (window_exceeds(service, walk->now_ns, 1, rate))
 		stands_for = service->window_syns;
 	if (stands_for)
-		press_by(walk->service_id, PRESSURE_SYNS, stands_for, rate);
+		press_by(walk, PRESSURE_SYNS, stands_for, rate);
 }
 
 /* The listening socket was looked at: do its queues keep us? */

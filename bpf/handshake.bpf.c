@@ -99,7 +99,7 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 		return frame_is_for_host(ctx->ingress_ifindex) ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_NOT_OURS;
 	case SERVICE_FOUND: break;
 	}
-	if (!frame_is_ours(walk.scratch, ctx->ingress_ifindex))
+	if (!frame_is_ours(walk.scratch))
 		return SHAKEOFF_NOT_OURS;
 	walk.service_id = *service_id = walk.scratch->recent.service;
 	walk.service = bpf_map_lookup_elem(&service_state, service_id);

@@ -79,9 +79,9 @@ static __always_inline const struct shakeoff_socket_offer *offer_socket(const st
 }
 
 /* Whether the socket takes nothing from so far away: tcp_v4_rcv() and tcp_v6_rcv(), RFC 5082. */
-static __always_inline _Bool ttl_is_low(const struct packet *packet, const struct walk *walk)
+static __always_inline _Bool ttl_is_low(const struct packet *packet, const struct shakeoff_socket_offer *socket)
 {
-	return packet->ttl < offer_socket(walk->scratch, walk->service)->min_ttl[packet->flow.ipv6 & 1];
+	return packet->ttl < socket->min_ttl[packet->flow.ipv6 & 1];
 }
 
 /* Window and scale: tcp_openreq_init_rwin(), net/ipv4/tcp_minisocks.c. */

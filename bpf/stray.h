@@ -50,13 +50,13 @@ static __always_inline void strays_count(const struct packet *packet, const stru
 	if (service->strays_ns) {
 		stands_for = batch_of(&walk->scratch->strays, rate);
 		if (stands_for)
-			press_by(walk->service_id, PRESSURE_STRAYS, stands_for, rate);
+			press_by(walk, PRESSURE_STRAYS, stands_for, rate);
 		return;
 	}
 	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_ENGAGE_WINDOW_NS,
 			   walk->now_ns, stands_for, rate))
 		return;
-	press_by(walk->service_id, PRESSURE_STRAYS, service->strays_window_counted, rate);
+	press_by(walk, PRESSURE_STRAYS, service->strays_window_counted, rate);
 	service->strays_kind = stray_kind(packet->flags);
 	service->strays_times++;
 	service->strays_ns = walk->now_ns;

@@ -209,7 +209,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 	if (found == SOCKET_TIME_WAIT && ((walk->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
 					  !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))
 		return SHAKEOFF_SYN_SOCKET;
-	if (ttl_is_low(packet, walk))
+	if (ttl_is_low(packet, &walk->service->offer))
 		return SHAKEOFF_SYN_TTL;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
@@ -236,7 +236,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return SHAKEOFF_SYN_SOCKET;
 	if (recent->listener.left)
 		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
-	if (ttl_is_low(packet, walk))
+	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
 	engage_count(walk);
 	free = listener_free(recent, walk->service);
