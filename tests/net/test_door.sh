@@ -50,7 +50,7 @@ answered_here() {
 	local before
 	before=$(counter synack_sent)
 	asks "$address" 7000 --count 1 --request $'hello\n' >/dev/null
-	[ "$(counter synack_sent)" -gt "$before" ]
+	grown synack_sent "$before"
 }
 for address in "$SERVER4" "$SERVER6"; do
 	client ping -c 1 -W 5 "$address" >/dev/null # a neighbour's entry, of the client's kernel

@@ -760,3 +760,16 @@ int harness_stop(void **state)
 	handshake__destroy(skeleton);
 	return 0;
 }
+
+int harness_share_maps(struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		struct bpf_map *shared = bpf_object__find_map_by_name(harness.object, bpf_map__name(map));
+
+		if (shared && strcmp(bpf_map__name(map), "scratches") && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
+			return -1;
+	}
+	return 0;
+}

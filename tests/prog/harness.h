@@ -127,4 +127,7 @@ void route_set(const char *prefix, const struct shakeoff_route *route); /* addre
 void service_listens(enum shakeoff_engage engage);
 void rings_set(unsigned int bytes); /* new rings of this size; 0: none */
 
+/* Has an object that is not loaded yet use the maps of the harness, but for its own working memory. 0 or -1. */
+int harness_share_maps(struct bpf_object *object);
+
 #endif

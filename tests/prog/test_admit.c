@@ -81,21 +81,12 @@ static int make_network(void)
 	return 0;
 }
 
-/* On the maps of the harness, but for its own working memory. */
 static int load_admit(void)
 {
-	struct bpf_map *map;
-
 	admit = admit__open();
 	if (!admit)
 		return -1;
-	bpf_object__for_each_map(map, admit->obj) {
-		struct bpf_map *shared = bpf_object__find_map_by_name(harness.object, bpf_map__name(map));
-
-		if (shared && strcmp(bpf_map__name(map), "scratches") && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
-			return -1;
-	}
-	return admit__load(admit);
+	return harness_share_maps(admit->obj) || admit__load(admit) ? -1 : 0;
 }
 
 /* A veth gives back what XDP sends only to a peer that has an XDP program, too. */

@@ -50,24 +50,15 @@ static bool kernel_can(void)
 	return can;
 }
 
-/* On the maps of the harness, but for its own working memory. */
 static int load(void)
 {
-	struct bpf_map *map;
-
 	input = input__open();
 	if (!input)
 		return -1;
 	input->rodata->loopback_ifindex = 0; /* where test runs take place */
 	bpf_program__set_type(input->progs.shakeoff_input, PROG_TYPE_NETFILTER);
 	bpf_program__set_expected_attach_type(input->progs.shakeoff_input, ATTACH_NETFILTER);
-	bpf_object__for_each_map(map, input->obj) {
-		struct bpf_map *shared = bpf_object__find_map_by_name(harness.object, bpf_map__name(map));
-
-		if (shared && strcmp(bpf_map__name(map), "scratches") && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
-			return -1;
-	}
-	return input__load(input);
+	return harness_share_maps(input->obj) || input__load(input) ? -1 : 0;
 }
 
 static int start(void **state)

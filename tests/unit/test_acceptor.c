@@ -157,6 +157,9 @@ static void that_it_does_not_listen_any_more_is_seen_at_once(void **state)
 static void one_that_is_of_no_use_only_ends(void **state)
 {
 	(void)state;
+	come(3);
+	usleep(50000);
+	assert_int_equal(connections, 0);
 	end();
 }
 

@@ -26,18 +26,14 @@ static int set(const struct command *command, const struct options *options, str
 
 static int guard(const struct command *command, const struct list_entry *entry)
 {
-	struct list_guard guard;
 	char why[256];
-	int error = list_guard_open(&guard);
-	bool refused;
+	int result = list_guard_check(entry, 1, why, sizeof(why));
 
-	if (error)
-		return command_fail(command->name, NULL, error);
-	refused = list_guard_refuses(&guard, entry, why, sizeof(why));
-	list_guard_close(&guard);
-	if (refused)
+	if (result < 0)
+		return command_fail(command->name, NULL, result);
+	if (result)
 		log_error("%s", why);
-	return refused ? STATUS_FAILURE : STATUS_OK;
+	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
 static int add(const struct command *command, const struct options *options, enum shakeoff_list_action action)

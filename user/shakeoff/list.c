@@ -253,19 +253,14 @@ static int read_source(const char *path, struct source *source, struct list *lis
 
 static int guard(const struct list *list)
 {
-	struct list_guard guard;
-	int error = list_guard_open(&guard);
-	bool refused = false;
 	char why[256];
+	int result = list_guard_check(list->entries, list->count, why, sizeof(why));
 
-	if (error)
-		return command_fail("list load", NULL, error);
-	for (size_t i = 0; i < list->count && !refused; i++)
-		refused = list_guard_refuses(&guard, &list->entries[i], why, sizeof(why));
-	list_guard_close(&guard);
-	if (refused)
+	if (result < 0)
+		return command_fail("list load", NULL, result);
+	if (result)
 		log_error("list load: %s; nothing is changed", why);
-	return refused ? STATUS_FAILURE : STATUS_OK;
+	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
 /* Who looks later at what happened finds it in the system's log. */

@@ -30,6 +30,11 @@ struct guarded {
 	const char *what;
 };
 
+struct list_guard {
+	struct guarded *list; /* sorted */
+	size_t count;
+};
+
 static int add(struct list_guard *guard, bool ipv6, const void *address, const char *what)
 {
 	struct guarded one = { .ipv6 = ipv6, .what = what };
@@ -220,7 +225,13 @@ static int compare(const void *left, const void *right)
 	return a->ipv6 != b->ipv6 ? a->ipv6 - b->ipv6 : memcmp(a->address, b->address, sizeof(a->address));
 }
 
-int list_guard_open(struct list_guard *guard)
+static void guard_close(struct list_guard *guard)
+{
+	free(guard->list);
+	*guard = (struct list_guard){ 0 };
+}
+
+static int guard_open(struct list_guard *guard)
 {
 	int error;
 
@@ -231,16 +242,10 @@ int list_guard_open(struct list_guard *guard)
 	if (!error)
 		error = add_gateways(guard);
 	if (error)
-		list_guard_close(guard);
+		guard_close(guard);
 	else if (guard->count)
 		qsort(guard->list, guard->count, sizeof(*guard->list), compare);
 	return error;
-}
-
-void list_guard_close(struct list_guard *guard)
-{
-	free(guard->list);
-	*guard = (struct list_guard){ 0 };
 }
 
 static bool is_within(const struct guarded *one, const struct prefix *prefix)
@@ -281,7 +286,7 @@ static bool is_bogus(const struct prefix *prefix)
 	return prefix->len >= 3 && (prefix->ipv6 ? first != 1 : first == 7);
 }
 
-bool list_guard_refuses(const struct list_guard *guard, const struct list_entry *entry, char *why, size_t size)
+static bool guard_refuses(const struct list_guard *guard, const struct list_entry *entry, char *why, size_t size)
 {
 	unsigned int shortest = entry->prefix.ipv6 ? SHORTEST6 : SHORTEST4;
 	char prefix[PREFIX_TEXT], address[INET6_ADDRSTRLEN];
@@ -300,4 +305,17 @@ bool list_guard_refuses(const struct list_guard *guard, const struct list_entry 
 	inet_ntop(held->ipv6 ? AF_INET6 : AF_INET, held->address, address, sizeof(address));
 	snprintf(why, size, "block %s holds %s, %s: if it is meant, add --force", prefix, address, held->what);
 	return true;
+}
+
+int list_guard_check(const struct list_entry *entries, size_t count, char *why, size_t size)
+{
+	struct list_guard guard;
+	int result = guard_open(&guard);
+
+	if (result)
+		return result;
+	for (size_t i = 0; i < count && !result; i++)
+		result = guard_refuses(&guard, &entries[i], why, size);
+	guard_close(&guard);
+	return result;
 }

@@ -3,29 +3,15 @@
 #ifndef SHAKEOFF_LIST_GUARD_H
 #define SHAKEOFF_LIST_GUARD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/list.h"
 
-struct guarded;
-
-struct list_guard {
-	struct guarded *list; /* sorted */
-	size_t count;
-};
-
 /*
- * Learns the addresses that a block must not hold: the host's own (without those that never come by an interface), its gateways,
- * the other end of the SSH session that this command was given in. 0 or a negative errno.
+ * Whether one of the entries needs --force: a prefix shorter than /8, or /16 of IPv6, or a block that holds an address of the host's own
+ * (without those that never come by an interface), of one of its gateways, or of the other end of the SSH session that this command was
+ * given in. 1: `why` is a sentence that names it; 0: none; or a negative errno.
  */
-int list_guard_open(struct list_guard *guard);
-void list_guard_close(struct list_guard *guard);
-
-/*
- * Whether an entry needs --force: a prefix shorter than /8, or /16 of IPv6, and a block that holds one of these addresses. Then
- * `why` is a sentence that names it.
- */
-bool list_guard_refuses(const struct list_guard *guard, const struct list_entry *entry, char *why, size_t size);
+int list_guard_check(const struct list_entry *entries, size_t count, char *why, size_t size);
 
 #endif

@@ -93,13 +93,17 @@ static int find_at_egress(const struct datapath_attachment *attachment, struct s
 static int find_at_interface(const struct view *view, size_t i, struct shortfalls *shortfalls)
 {
 	const struct datapath_attachment *attachment = &view->attachments[i];
+	struct datapath_front front = { 0 };
 	enum shortfall_kind kind;
 	int error = 0;
 
 	if (attachment->abi != SHAKEOFF_ABI)
 		return add(shortfalls, SHORTFALL_OTHER_VERSION, attachment->ifname, NULL);
-	if (find_kind(view->obstacles[i], has_daemon(view, attachment->control_id), &kind))
-		error = add(shortfalls, kind, attachment->ifname, kind == SHORTFALL_TC_ORDER ? &view->fronts[i] : NULL);
+	if (find_kind(view->obstacles[i], has_daemon(view, attachment->control_id), &kind)) {
+		if (kind == SHORTFALL_TC_ORDER)
+			datapath_front(attachment->ifindex, DATAPATH_INGRESS, &front);
+		error = add(shortfalls, kind, attachment->ifname, &front);
+	}
 	return error ? error : find_at_egress(attachment, shortfalls);
 }
 

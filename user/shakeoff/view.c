@@ -397,8 +397,7 @@ int view_open(struct view *view, const char *what, const char *ifname)
 		return command_fail(what, NULL, result);
 	view->datapaths = calloc(view->attachment_count + 1, sizeof(*view->datapaths));
 	view->obstacles = calloc(view->attachment_count + 1, sizeof(*view->obstacles));
-	view->fronts = calloc(view->attachment_count + 1, sizeof(*view->fronts));
-	if (!view->datapaths || !view->obstacles || !view->fronts)
+	if (!view->datapaths || !view->obstacles)
 		return command_fail(what, NULL, -ENOMEM);
 	result = topology_read(&view->topology);
 	if (result)
@@ -413,8 +412,6 @@ int view_open(struct view *view, const char *what, const char *ifname)
 		result = add_datapath(view, attachment, &view->obstacles[i]);
 		if (result && result != -ENOENT) /* detached in the meantime */
 			return command_fail(what, attachment->ifname, result);
-		if (view->obstacles[i] == OBSTACLE_TC_ORDER)
-			datapath_front(attachment->ifindex, DATAPATH_INGRESS, &view->fronts[i]);
 	}
 	for (size_t i = 0; i < view->datapath_count; i++)
 		find_elsewhere(view, &view->datapaths[i]);
@@ -432,7 +429,6 @@ void view_close(struct view *view)
 	}
 	free(view->datapaths);
 	free(view->obstacles);
-	free(view->fronts);
 	topology_free(&view->topology);
 	free(view->attachments);
 	*view = (struct view){ 0 };

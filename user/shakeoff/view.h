@@ -41,7 +41,6 @@ struct view_datapath {
 struct view {
 	struct datapath_attachment *attachments; /* foreign ones too */
 	enum interface_obstacle *obstacles;      /* of each; of foreign ones NO_TC */
-	struct datapath_front *fronts;           /* of each with TC_ORDER: what stands before ours */
 	struct topology topology;
 	size_t attachment_count;
 	struct view_datapath *datapaths;

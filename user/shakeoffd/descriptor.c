@@ -41,15 +41,13 @@ struct owner {
 	struct owner *next;
 	uid_t uid;
 	struct job *first, **end;
-	size_t waiting;         /* jobs that no thread has taken yet */
-	size_t unclosed[KINDS]; /* those and what threads are at */
+	size_t unclosed[KINDS]; /* jobs that no thread has taken yet, and what threads are at */
 	unsigned int running;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static struct owner *owners;
-static size_t waiting; /* jobs of all owners that no thread has taken yet */
 static unsigned int threads, idle, running;
 static _Atomic(size_t) unclosed[KINDS]; /* of all owners */
 static size_t reserved;                 /* by descriptor_reserve() */
@@ -132,8 +130,6 @@ static void run_one(struct owner *owner)
 	owner->first = job->next;
 	if (!owner->first)
 		owner->end = &owner->first;
-	owner->waiting--;
-	waiting--;
 	owner->running++;
 	running++;
 	pthread_mutex_unlock(&mutex);
@@ -204,8 +200,6 @@ static void hand_over(int fd, uid_t uid, enum kind kind, bool reset)
 	*job = (struct job){ .fd = fd, .kind = kind, .reset = reset };
 	*owner->end = job;
 	owner->end = &job->next;
-	owner->waiting++;
-	waiting++;
 	owner->unclosed[kind]++;
 	unclosed[kind]++;
 	if (!threads)
@@ -242,8 +236,8 @@ size_t descriptor_unclosed(uid_t uid)
 
 	pthread_mutex_lock(&mutex);
 	owner = find_owner(uid);
-	if (owner)
-		count = owner->waiting + owner->running;
+	for (size_t i = 0; owner && i < KINDS; i++)
+		count += owner->unclosed[i];
 	pthread_mutex_unlock(&mutex);
 	return count;
 }
@@ -263,7 +257,7 @@ bool descriptor_is_stuck(uid_t uid)
 void descriptor_tick(void)
 {
 	pthread_mutex_lock(&mutex);
-	if (waiting && !idle && done == done_before && threads < MAX_THREADS && choose())
+	if (!idle && done == done_before && threads < MAX_THREADS && choose())
 		start_thread();
 	done_before = done;
 	pthread_mutex_unlock(&mutex);
@@ -276,7 +270,7 @@ void descriptor_finish(unsigned int timeout_ms)
 
 	for (unsigned int i = 0; i < timeout_ms && left; i++) {
 		pthread_mutex_lock(&mutex);
-		left = waiting || running;
+		left = owners;
 		pthread_mutex_unlock(&mutex);
 		if (left)
 			nanosleep(&pause, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,13 +148,6 @@ void discovery_host_changed(struct discovery *discovery, const struct discovery_
 
 /* -------------------------------------------------------------------------------------------------- listening sockets */
 
-static int compare_inodes(const void *a, const void *b)
-{
-	const uint32_t *first = a, *second = b;
-
-	return *first < *second ? -1 : *first > *second;
-}
-
 static int note_inode(void *context, uint32_t inode)
 {
 	struct inodes *inodes = context;
@@ -185,7 +177,7 @@ static int find_own_inodes(const struct discovery *discovery, struct inodes *ino
 	if (error)
 		inodes_free(inodes);
 	if (inodes->count)
-		qsort(inodes->list, inodes->count, sizeof(*inodes->list), compare_inodes);
+		qsort(inodes->list, inodes->count, sizeof(*inodes->list), looks_compare_inodes);
 	return error;
 }
 
@@ -687,12 +679,6 @@ static struct listening_service *owner_of(struct discovery *discovery, const str
 	return discovered ? &discovered->listening : NULL;
 }
 
-/* Of whose share a discovered service is. */
-static const struct share *owner_share(const struct listening_service *owner)
-{
-	return ((const struct discovered *)((const char *)owner - offsetof(struct discovered, listening)))->share;
-}
-
 /* Discovered services of this port to which no place belongs any more. */
 static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
@@ -815,7 +801,7 @@ static int resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 		*address = (struct address){
 			.address = place->address,
 			.service = owner->service,
-			.first = place->configured != PLACE_DISCOVERED || !owner_share(owner),
+			.first = place->configured != PLACE_DISCOVERED || !place->listener->discovered->share,
 			.uid = place->listener->facts.uid,
 			.left = tested[tested_count].left,
 			.untested = tested[tested_count].untested,

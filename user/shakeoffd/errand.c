@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <signal.h>
-#include <time.h>
 
 #include <shakeoffd/clock.h>
 #include <shakeoffd/errand.h>
 #include <shakeoffd/event_loop.h>
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static void carry_out(struct errand *errand)
 {
-	uint64_t before = cpu_ns();
+	uint64_t before = clock_cpu_ns();
 
 	errand->result = errand->run(errand->context);
-	errand->cost_ns = cpu_ns() - before;
+	errand->cost_ns = clock_cpu_ns() - before;
 }
 
 static void *run(void *argument)

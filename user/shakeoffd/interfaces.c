@@ -593,18 +593,18 @@ static void publish_admission(struct interfaces *interfaces, struct interface *i
 				 strerror(-error));
 }
 
-static int put_admit(struct interfaces *interfaces, struct interface *interface, uint32_t *id)
+static int put_admit(struct interfaces *interfaces, struct interface *interface)
 {
 	struct datapath *datapath = interfaces->datapaths[interface->datapath];
 	int error = -EOPNOTSUPP;
 
-	*id = interface->outgoing_id = 0;
+	interface->admit_id = interface->outgoing_id = 0;
 	if (may_admit(interface))
 		error = datapath_admit_attach(datapath, interface->name, DATAPATH_OWNER_DAEMON);
 	if (error == -EOPNOTSUPP)
 		return error;
-	*id = error ? 0 : datapath_admit_id(datapath, interface->ifindex);
-	interface->outgoing_id = *id ? datapath_outgoing_id(datapath, interface->ifindex) : 0;
+	interface->admit_id = error ? 0 : datapath_admit_id(datapath, interface->ifindex);
+	interface->outgoing_id = interface->admit_id ? datapath_outgoing_id(datapath, interface->ifindex) : 0;
 	return error;
 }
 
@@ -666,7 +666,7 @@ static void admit(struct interfaces *interfaces, struct interface *interface)
 {
 	uint32_t before = interface->admit_id;
 	bool lost = before && datapath_place(interface->ifindex, DATAPATH_INGRESS, before) == DATAPATH_PLACE_GONE;
-	int error = put_admit(interfaces, interface, &interface->admit_id);
+	int error = put_admit(interfaces, interface);
 
 	interfaces->changed |= lost || before != interface->admit_id;
 	publish_admission(interfaces, interface);

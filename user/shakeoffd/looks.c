@@ -22,7 +22,7 @@ static const struct sock_diag_skip loopback = {
 
 /* ---------------------------------------------------------------------------------------------- in the errand's thread */
 
-static int compare_inodes(const void *a, const void *b)
+int looks_compare_inodes(const void *a, const void *b)
 {
 	const uint32_t *first = a, *second = b;
 
@@ -74,7 +74,7 @@ static int see(void *context, const struct sock_diag_listener *socket)
 	if (errand_is_to_stop(&looks->errand))
 		return -ECANCELED;
 	if (looks->own_count &&
-	    bsearch(&socket->inode, looks->own, looks->own_count, sizeof(*looks->own), compare_inodes))
+	    bsearch(&socket->inode, looks->own, looks->own_count, sizeof(*looks->own), looks_compare_inodes))
 		return 0;
 	alike = find_alike(&looks->seen, socket);
 	if (!alike)
@@ -180,9 +180,15 @@ static uint64_t period_of(const struct looks *looks, uint64_t cost_ns)
 	return period > LOOKS_PERIOD_NS ? period : LOOKS_PERIOD_NS;
 }
 
+/* Of a look as most of them are. */
+static uint64_t usual_cost(const struct looks *looks)
+{
+	return has_crowds(looks) ? looks->cost_ns : looks->whole_cost_ns;
+}
+
 static void tell(struct looks *looks)
 {
-	uint64_t cost = has_crowds(looks) ? looks->cost_ns : looks->whole_cost_ns, period = period_of(looks, cost);
+	uint64_t cost = usual_cost(looks), period = period_of(looks, cost);
 
 	if (period > LATE_NS && !looks->told) {
 		log_warn(
@@ -203,10 +209,8 @@ static bool is_whole_due(const struct looks *looks, uint64_t now_ns)
 
 bool looks_is_due(struct looks *looks, uint64_t now_ns)
 {
-	uint64_t cost = is_whole_due(looks, now_ns) && !has_crowds(looks) ? looks->whole_cost_ns : looks->cost_ns;
-
 	return !errand_is_busy(&looks->errand) &&
-	       (!looks->began_ns || now_ns - looks->began_ns >= period_of(looks, cost));
+	       (!looks->began_ns || now_ns - looks->began_ns >= period_of(looks, usual_cost(looks)));
 }
 
 void looks_begin(struct looks *looks, uint64_t now_ns, const uint32_t *own, size_t own_count)

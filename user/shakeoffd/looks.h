@@ -51,6 +51,9 @@ void looks_close(struct looks *looks);
 /* Whether it is time for one. */
 bool looks_is_due(struct looks *looks, uint64_t now_ns);
 
+/* The order of `own`: for qsort(). */
+int looks_compare_inodes(const void *a, const void *b);
+
 /* `own` is not to change before looks_take() says that the look is done. */
 void looks_begin(struct looks *looks, uint64_t now_ns, const uint32_t *own, size_t own_count);
 

@@ -10,8 +10,6 @@
 #include <shakeoffd/rtnetlink.h>
 #include <shakeoffd/tuple.h>
 
-#define DUMP_TRIES 5
-
 /* NUD_VALID, include/net/neighbour.h: the kernel sends to these at once. */
 #define VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
@@ -69,18 +67,8 @@ static bool same(const struct neighbours *a, const struct neighbours *b)
 int neighbours_read(struct neighbours *neighbours, bool *changed)
 {
 	struct neighbours fresh = { 0 };
-	int error = -EINTR;
+	int error = rtnetlink_list(RTM_GETNEIGH, sizeof(struct ndmsg), message, &fresh, &fresh.count);
 
-	for (int i = 0; i < DUMP_TRIES && error == -EINTR; i++) {
-		struct mnl_socket *socket;
-
-		fresh.count = 0;
-		error = rtnetlink_open(&socket);
-		if (error)
-			break;
-		error = rtnetlink_dump(socket, RTM_GETNEIGH, sizeof(struct ndmsg), message, &fresh);
-		mnl_socket_close(socket);
-	}
 	if (error) {
 		neighbours_free(&fresh);
 		return error;

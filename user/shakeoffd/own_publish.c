@@ -6,11 +6,6 @@
 #include <common/prefix.h>
 #include <shakeoffd/own_publish.h>
 
-static bool same(const struct own_route *a, const struct own_route *b)
-{
-	return !own_route_compare(a, b) && a->prefix.ipv6 == b->prefix.ipv6;
-}
-
 static bool have(const struct own_route *list, size_t count, const struct own_route *wanted)
 {
 	return count && bsearch(wanted, list, count, sizeof(*wanted), own_route_compare);
@@ -75,7 +70,7 @@ static bool unchanged(const struct own_publisher *publisher, const struct own_ad
 	if (!publisher->cleared || publisher->list_count != own->route_count)
 		return false;
 	for (size_t i = 0; i < own->route_count; i++)
-		if (!same(&publisher->list[i], &own->routes[i]))
+		if (own_route_compare(&publisher->list[i], &own->routes[i]))
 			return false;
 	return true;
 }

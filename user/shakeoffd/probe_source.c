@@ -373,14 +373,6 @@ static void random_address(const struct in6_addr *network, uint8_t prefix_len, s
 	}
 }
 
-static bool in_prefix(const struct in6_addr *address, const struct in6_addr *network, uint8_t prefix_len)
-{
-	for (size_t i = 0; i < sizeof(*address); i++)
-		if ((address->s6_addr[i] ^ network->s6_addr[i]) & ~host_mask(prefix_len, i))
-			return false;
-	return true;
-}
-
 /* No host bit is set: IPv4's network address, IPv6's anycast address of the routers. */
 static bool is_network(const struct in6_addr *address, uint8_t prefix_len)
 {
@@ -395,7 +387,7 @@ static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, 
 {
 	for (size_t i = 0; i < hosts->count; i++)
 		if ((!ifindex || hosts->list[i].ifindex == ifindex) &&
-		    in_prefix(address, &hosts->list[i].network, hosts->list[i].prefix_len))
+		    address_in_prefix(address, &hosts->list[i].network, hosts->list[i].prefix_len))
 			return true;
 	return false;
 }

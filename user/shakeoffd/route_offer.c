@@ -73,7 +73,7 @@ bool route_offer(const struct route_world *world, const struct route_entry *rout
 	return true;
 }
 
-static int compare_ways(const void *a, const void *b)
+int route_way_compare(const void *a, const void *b)
 {
 	const struct route_way *first = a, *second = b;
 
@@ -85,7 +85,7 @@ static uint32_t refused_by(const struct route_world *world, unsigned int ifindex
 	const struct route_way key = { .ifindex = ifindex }, *way = NULL;
 
 	if (world->way_count)
-		way = bsearch(&key, world->ways, world->way_count, sizeof(key), compare_ways);
+		way = bsearch(&key, world->ways, world->way_count, sizeof(key), route_way_compare);
 	return way ? way->refused : world->strict;
 }
 

@@ -24,6 +24,8 @@ struct route_way {
 	uint32_t refused;
 };
 
+int route_way_compare(const void *a, const void *b); /* for qsort() and bsearch() */
+
 /* Index: 0 IPv4, 1 IPv6. */
 struct route_world {
 	const struct devices *devices;

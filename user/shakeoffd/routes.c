@@ -95,13 +95,6 @@ static bool is_strict(const struct routes *routes, const struct interface *inter
 	return false;
 }
 
-static int compare_ways(const void *a, const void *b)
-{
-	const struct route_way *first = a, *second = b;
-
-	return first->ifindex < second->ifindex ? -1 : first->ifindex > second->ifindex;
-}
-
 /* By which devices what a strict interface takes in is answered: by itself and those above it. */
 static void find_ways(struct routes *routes)
 {
@@ -129,7 +122,7 @@ static void find_ways(struct routes *routes)
 				routes->ways[w].refused |= bit;
 	}
 	if (world->way_count)
-		qsort(routes->ways, world->way_count, sizeof(*routes->ways), compare_ways);
+		qsort(routes->ways, world->way_count, sizeof(*routes->ways), route_way_compare);
 }
 
 static void look_at_the_world(struct routes *routes)
@@ -588,9 +581,9 @@ static void message(struct routes *routes, const struct nlmsghdr *header)
 		break;
 	case RTM_NEWRULE:
 	case RTM_DELRULE: routes->families[*family == AF_INET6].dirty = true; break;
-	/* Routes go with devices, addresses and next hops, without a message of their own. */
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH: routes->neighbours_changed = true; break;
+	/* Routes go with devices, addresses and next hops, without a message of their own. */
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 	case RTM_NEWADDR:

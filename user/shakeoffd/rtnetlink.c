@@ -44,7 +44,7 @@ int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t ty
 	return netlink_dump(socket, request, callback, context);
 }
 
-int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
+int rtnetlink_list(uint16_t type, size_t header_size, mnl_cb_t callback, void *context, size_t *count)
 {
 	int error = -EINTR;
 
@@ -55,10 +55,15 @@ int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
 		error = rtnetlink_open(&socket);
 		if (error)
 			return error;
-		error = rtnetlink_dump(socket, RTM_GETADDR, sizeof(struct rtgenmsg), callback, context);
+		error = rtnetlink_dump(socket, type, header_size, callback, context);
 		mnl_socket_close(socket);
 	}
 	return error;
+}
+
+int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count)
+{
+	return rtnetlink_list(RTM_GETADDR, sizeof(struct rtgenmsg), callback, context, count);
 }
 
 static int dump_local(struct mnl_socket *socket, uint8_t family, mnl_cb_t callback, void *context)

@@ -23,9 +23,12 @@ int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t ty
 			  mnl_cb_t callback, void *context);
 
 /*
- * Calls back for every address of the host, and begins again when they change meanwhile: with *count, of what the callback
- * has collected, made 0. -EINTR: they did so every time.
+ * As rtnetlink_dump(), with a socket of its own, and begins again when the list changes meanwhile: with *count, of what the callback
+ * has collected, made 0. -EINTR: it did so every time.
  */
+int rtnetlink_list(uint16_t type, size_t header_size, mnl_cb_t callback, void *context, size_t *count);
+
+/* The same of every address of the host. */
 int rtnetlink_addresses(mnl_cb_t callback, void *context, size_t *count);
 
 /*

@@ -89,11 +89,10 @@ struct rule_chain *ruleset_find_chain(struct ruleset *ruleset, const char *famil
 	return NULL;
 }
 
-int ruleset_add_rule(struct ruleset *ruleset, struct rule_chain *chain, const struct rule *rule)
+int ruleset_add_rule(struct rule_chain *chain, const struct rule *rule)
 {
 	struct rule *larger = array_grow(chain->rules, chain->rule_count, sizeof(*larger));
 
-	(void)ruleset;
 	if (!larger)
 		return -ENOMEM;
 	chain->rules = larger;
@@ -120,9 +119,9 @@ int ruleset_add_match(struct ruleset *ruleset, struct rule *rule, const struct r
 	return 0;
 }
 
-int ruleset_add_fixed(struct ruleset *ruleset, struct rule *rule, enum rule_answer syn, enum rule_answer ack)
+int ruleset_add_fixed(struct ruleset *ruleset, struct rule *rule, enum rule_answer answer)
 {
-	const struct rule_match match = { .kind = MATCH_FIXED, .syn = (uint8_t)syn, .ack = (uint8_t)ack };
+	const struct rule_match match = { .kind = MATCH_FIXED, .syn = (uint8_t)answer, .ack = (uint8_t)answer };
 
 	return ruleset_add_match(ruleset, rule, &match);
 }
@@ -220,16 +219,9 @@ static void finish_rule(struct ruleset *ruleset, const struct rule_chain *chain,
 		if (!rule->target)
 			rule->verdict = VERDICT_ELSEWHERE;
 	}
-	ruleset->marks |= rule->marks;
 	ruleset->untracks |= rule->untracks;
-	ruleset->by_packet |= rule->verdict == VERDICT_ELSEWHERE;
-	for (size_t i = 0; i < rule->match_count; i++) {
-		const struct rule_match *match = &rule->matches[i];
-
-		ruleset->by_address |= match->kind == MATCH_ADDRESS;
-		if (match->kind == MATCH_FIXED)
-			ruleset->by_packet |= match->syn != match->ack || match->syn == ANSWER_PACKET;
-	}
+	for (size_t i = 0; i < rule->match_count; i++)
+		ruleset->by_address |= rule->matches[i].kind == MATCH_ADDRESS;
 }
 
 int ruleset_finish(struct ruleset *ruleset)

@@ -103,9 +103,8 @@ struct ruleset {
 	size_t chain_count;
 	struct rule_chain **bases; /* those at hooks, in the order in which packets meet them */
 	size_t base_count;
-	bool by_packet;  /* a rule tells a SYN from an ACK */
-	bool by_address; /* a rule looks at destination addresses */
-	bool untracks, marks;
+	bool by_address;   /* a rule looks at destination addresses */
+	bool untracks;     /* a rule takes packets out of connection tracking */
 	size_t last_found; /* by ruleset_find_chain() */
 	void *memory;      /* all of the above */
 };
@@ -121,13 +120,13 @@ struct rule_chain *ruleset_add_chain(struct ruleset *ruleset, const char *family
 struct rule_chain *ruleset_find_chain(struct ruleset *ruleset, const char *family, const char *table, const char *name);
 
 /* Copies a rule (and what it holds is the rule set's memory) to the end of a chain. 0 or -ENOMEM. */
-int ruleset_add_rule(struct ruleset *ruleset, struct rule_chain *chain, const struct rule *rule);
+int ruleset_add_rule(struct rule_chain *chain, const struct rule *rule);
 
 /* Copies a match to the end of a rule that is being made. 0 or -ENOMEM. */
 int ruleset_add_match(struct ruleset *ruleset, struct rule *rule, const struct rule_match *match);
 
-/* A MATCH_FIXED. */
-int ruleset_add_fixed(struct ruleset *ruleset, struct rule *rule, enum rule_answer syn, enum rule_answer ack);
+/* A MATCH_FIXED that says the same to both. */
+int ruleset_add_fixed(struct ruleset *ruleset, struct rule *rule, enum rule_answer answer);
 
 /* What a mask and a value of TCP flags say to a SYN and to an ACK: (flags & mask) == value, or with any: != 0. */
 struct rule_match ruleset_flags(uint8_t mask, uint8_t value, bool any, bool inverted);

@@ -7,6 +7,7 @@
 
 #include <shakeoffd/ruleset_iptables.h>
 #include <shakeoffd/ruleset_nft.h>
+#include <shakeoffd/tuple.h>
 
 #define WORDS_MAX 256 /* of a line: multiport has at most 15 ports, a comment is one word */
 
@@ -86,7 +87,7 @@ static void add_fixed(struct reader *reader, enum rule_answer answer, bool inver
 	if (inverted)
 		answer = rule_answer_not(answer);
 	if (!reader->error)
-		reader->error = ruleset_add_fixed(reader->ruleset, reader->rule, answer, answer);
+		reader->error = ruleset_add_fixed(reader->ruleset, reader->rule, answer);
 }
 
 /* An option that asks who sends. */
@@ -142,8 +143,7 @@ static bool mapped_address(const char *text, bool ipv6, struct in6_addr *address
 		return inet_pton(AF_INET6, text, address) == 1;
 	if (inet_pton(AF_INET, text, &ipv4) != 1)
 		return false;
-	*address = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
-	memcpy(&address->s6_addr[12], &ipv4, sizeof(ipv4));
+	address_map(AF_INET, &ipv4, address);
 	return true;
 }
 
@@ -352,7 +352,7 @@ static void read_rule(struct reader *reader, struct words *words, const char *ch
 		inverted = false; /* other words are options' values, which are not looked at */
 	}
 	if (!reader->error)
-		reader->error = ruleset_add_rule(reader->ruleset, reader->chain, &rule);
+		reader->error = ruleset_add_rule(reader->chain, &rule);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- tables */

@@ -32,6 +32,12 @@ struct memory {
 	fates result;
 };
 
+/* chain NULL: there is none; rule NULL: the chain's policy. */
+struct reason {
+	const struct rule_chain *chain;
+	const struct rule *rule;
+};
+
 struct ruleset_judge {
 	const struct ruleset *ruleset;
 	const struct ruleset_devices *devices;
@@ -40,9 +46,8 @@ struct ruleset_judge {
 	uint32_t round;
 	unsigned int depth;
 	struct memory (*memory)[ENTRIES]; /* of each chain */
-	/* The first that tells the two apart, and the first of them that may refuse; the first that may refuse a SYN. */
-	const struct rule_chain *apart_chain, *refuses_chain, *syn_chain, *counts_chain;
-	const struct rule *apart, *refuses, *syn, *counts;
+	/* The first that tells the two apart, and the first of them that may refuse; the first that may refuse a SYN; that counts. */
+	struct reason apart, refuses, syn, counts;
 };
 
 static fates pair(enum fate syn, enum fate ack)
@@ -149,24 +154,19 @@ static bool may_refuse(const struct rule *rule)
 	       rule->verdict == VERDICT_GOTO || rule->remembers || rule->untracks;
 }
 
-static void note_apart(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule)
+/* The first one stays. */
+static void note(struct reason *reason, const struct rule_chain *chain, const struct rule *rule)
 {
-	if (!judge->apart && rule->verdict != VERDICT_NONE) {
-		judge->apart_chain = chain;
-		judge->apart = rule;
-	}
-	if (!judge->refuses && may_refuse(rule)) {
-		judge->refuses_chain = chain;
-		judge->refuses = rule;
-	}
+	if (!reason->chain)
+		*reason = (struct reason){ chain, rule };
 }
 
-static void note_refused(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule)
+static void note_apart(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule)
 {
-	if (judge->syn_chain)
-		return;
-	judge->syn_chain = chain;
-	judge->syn = rule;
+	if (rule->verdict != VERDICT_NONE)
+		note(&judge->apart, chain, rule);
+	if (may_refuse(rule))
+		note(&judge->refuses, chain, rule);
 }
 
 static enum fate after(const struct rule *rule, enum fate before)
@@ -211,7 +211,7 @@ static fates follow(struct ruleset_judge *judge, const struct rule_chain *chain,
 	if (rule->target && (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO))
 		return follow_jump(judge, rule, syn, ack, syn_matches, ack_matches);
 	if (syn_matches && (rule->verdict == VERDICT_DROP || rule->verdict == VERDICT_ELSEWHERE))
-		note_refused(judge, chain, rule);
+		note(&judge->syn, chain, rule);
 	return pair(syn_matches ? after(rule, syn) : syn, ack_matches ? after(rule, ack) : ack);
 }
 
@@ -231,10 +231,8 @@ static fates pass_rule(struct ruleset_judge *judge, const struct rule_chain *cha
 
 	if (syn == RUNNING && ack == RUNNING && (of_syn != of_ack || of_syn == ANSWER_PACKET))
 		note_apart(judge, chain, rule);
-	if (rule->counts && rule->verdict != VERDICT_NONE && of_syn != ANSWER_NO && !judge->counts) {
-		judge->counts_chain = chain;
-		judge->counts = rule;
-	}
+	if (rule->counts && rule->verdict != VERDICT_NONE && of_syn != ANSWER_NO)
+		note(&judge->counts, chain, rule);
 	for (unsigned int s = 0; s < 2; s++)
 		for (unsigned int a = 0; a < 2; a++)
 			if ((possible(of_syn) & (1u << s)) && (possible(of_ack) & (1u << a)) && !(together && s != a))
@@ -293,7 +291,7 @@ static enum fate pass_base(struct ruleset_judge *judge, const struct rule_chain 
 	if (fate != RUNNING)
 		return fate;
 	if (chain->drops && syn)
-		note_refused(judge, chain, NULL);
+		note(&judge->syn, chain, NULL);
 	return chain->drops ? DROPPED : RUNNING;
 }
 
@@ -336,8 +334,7 @@ void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *plac
 	judge->place = place;
 	judge->family = IN6_IS_ADDR_V4MAPPED(&place->address) ? RULES_IPV4 : RULES_IPV6;
 	judge->round++;
-	judge->apart_chain = judge->refuses_chain = judge->syn_chain = NULL;
-	judge->apart = judge->refuses = judge->syn = judge->counts = NULL;
+	judge->apart = judge->refuses = judge->syn = judge->counts = (struct reason){ 0 };
 	for (size_t i = 0; i < ruleset->base_count; i++)
 		if (is_on_the_way(judge, ruleset->bases[i]))
 			set = walk_base(judge, ruleset->bases[i], set);
@@ -345,20 +342,22 @@ void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *plac
 		judgement->refuses_syn |= syn != RUNNING;
 		judgement->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
 	}
-	judgement->counts = judge->counts;
-	judgement->counting_chain = judge->counts_chain;
-	judgement->counting_rule = judge->counts;
+	judgement->counts = judge->counts.chain;
+	judgement->counting_chain = judge->counts.chain;
+	judgement->counting_rule = judge->counts.rule;
 	if (judgement->refuses_syn) {
-		judgement->refusing_chain = judge->syn_chain ? judge->syn_chain : judge->refuses_chain;
-		judgement->refusing_rule = judge->syn_chain ? judge->syn : judge->refuses;
+		const struct reason *reason = judge->syn.chain ? &judge->syn : &judge->refuses;
+
+		judgement->refusing_chain = reason->chain;
+		judgement->refusing_rule = reason->rule;
 	}
 	if (judgement->syn_rules) {
-		judgement->syn_chain = judge->refuses_chain ? judge->refuses_chain :
-				       judge->apart_chain   ? judge->apart_chain :
-							      judge->syn_chain;
-		judgement->syn_rule = judge->refuses_chain ? judge->refuses :
-				      judge->apart_chain   ? judge->apart :
-							     judge->syn;
+		const struct reason *reason = judge->refuses.chain ? &judge->refuses :
+					      judge->apart.chain   ? &judge->apart :
+								     &judge->syn;
+
+		judgement->syn_chain = reason->chain;
+		judgement->syn_rule = reason->rule;
 	}
 }
 

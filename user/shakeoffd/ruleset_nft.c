@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
 #include <shakeoffd/ruleset_nft.h>
+#include <shakeoffd/tuple.h>
 
 struct reader {
 	struct ruleset *ruleset;
@@ -43,14 +43,14 @@ static void add_match(struct reader *reader, struct rule *rule, const struct rul
 static void add_fixed(struct reader *reader, struct rule *rule, enum rule_answer answer)
 {
 	if (!reader->error)
-		reader->error = ruleset_add_fixed(reader->ruleset, rule, answer, answer);
+		reader->error = ruleset_add_fixed(reader->ruleset, rule, answer);
 }
 
 /* Takes rules to their chain as they are complete. */
 static void add_rule(struct reader *reader, const struct rule *rule)
 {
 	if (!reader->error)
-		reader->error = ruleset_add_rule(reader->ruleset, reader->chain, rule);
+		reader->error = ruleset_add_rule(reader->chain, rule);
 }
 
 /* ----------------------------------------------------------------------------------- the left sides of a comparison */
@@ -123,10 +123,7 @@ static struct key payload(json_t *of)
 		return is(field, "type") ? (struct key){ .kind = KEY_ETHER } : fixed(ANSWER_SENDER);
 	if (is(protocol, "vlan"))
 		return fixed(ANSWER_SENDER);
-	for (size_t i = 0; other_transports[i]; i++)
-		if (is(protocol, other_transports[i]))
-			return fixed(ANSWER_NO);
-	return fixed(ANSWER_PACKET);
+	return fixed(is_one_of(protocol, other_transports) ? ANSWER_NO : ANSWER_PACKET);
 }
 
 static struct key meta(const char *key)
@@ -218,10 +215,8 @@ static struct key key_of(json_t *left)
 		return masked(of);
 	if (is(kind, "concat"))
 		return concatenated(of);
-	for (size_t i = 0; of_sender[i]; i++)
-		if (is(kind, of_sender[i]))
-			return fixed(ANSWER_SENDER);
-	return fixed(ANSWER_PACKET); /* options, a passive fingerprint, a number at random */
+	/* Otherwise options, a passive fingerprint, a number at random. */
+	return fixed(is_one_of(kind, of_sender) ? ANSWER_SENDER : ANSWER_PACKET);
 }
 
 /* ----------------------------------------------------------------------------------------- values, and lists of them */
@@ -297,8 +292,7 @@ static bool read_address(json_t *value, struct in6_addr *address)
 		return false;
 	if (inet_pton(AF_INET, text, &ipv4) != 1)
 		return inet_pton(AF_INET6, text, address) == 1;
-	*address = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
-	memcpy(&address->s6_addr[12], &ipv4, sizeof(ipv4));
+	address_map(AF_INET, &ipv4, address);
 	return true;
 }
 
@@ -494,22 +488,19 @@ static bool match_order(struct reader *reader, const struct key *key, const char
 	return true;
 }
 
-/* The values that a named set has: only of ports are they worth the trouble. NULL: not known. */
-static json_t *named(struct reader *reader, const struct key *key, json_t *right)
-{
-	const char *name = json_string_value(right);
-
-	if (!name || *name != '@')
-		return NULL;
-	return key->kind == KEY_PORT && reader->source->elements ?
-		       reader->source->elements(reader->source->context, reader->family, reader->table, name + 1,
-						false) :
-		       NULL;
-}
-
 static bool is_name(json_t *right)
 {
 	return json_is_string(right) && *json_string_value(right) == '@';
+}
+
+/* What a named set or map has. NULL: not known. */
+static json_t *elements_of(struct reader *reader, json_t *name, bool map)
+{
+	const struct ruleset_nft_source *source = reader->source;
+
+	return source->elements ? source->elements(source->context, reader->family, reader->table,
+						   json_string_value(name) + 1, map) :
+				  NULL;
 }
 
 static bool match_values(struct reader *reader, const struct key *key, json_t *list, struct rule_match *match)
@@ -560,7 +551,10 @@ static void compare(struct reader *reader, struct rule *rule, const struct key *
 	} else if (is(op, "<") || is(op, ">") || is(op, "<=") || is(op, ">=")) {
 		understood = match_order(reader, key, op, right, &match);
 	} else {
-		list = is_name(right) ? named(reader, key, right) : list_of(right);
+		if (!is_name(right))
+			list = list_of(right);
+		else if (key->kind == KEY_PORT) /* of other sets the elements are not worth the trouble */
+			list = elements_of(reader, right, false);
 		understood = list && match_values(reader, key, list, &match);
 	}
 	json_decref(list);
@@ -592,10 +586,8 @@ enum rule_answer ruleset_xt_match(const char *name, struct rule *rule)
 	rule->counts |= is_one_of(name, counting);
 	if (is(name, "icmp") || is(name, "icmp6") || is(name, "udp") || is(name, "sctp") || is(name, "dccp"))
 		return ANSWER_NO;
-	for (size_t i = 0; of_sender[i]; i++)
-		if (is(name, of_sender[i]))
-			return ANSWER_SENDER;
-	return ANSWER_PACKET; /* tcp, whose flags are not told; length, string, u32, bpf, osf, statistic, ... */
+	/* Otherwise tcp, whose flags are not told; length, string, u32, bpf, osf, statistic, ... */
+	return is_one_of(name, of_sender) ? ANSWER_SENDER : ANSWER_PACKET;
 }
 
 void ruleset_xt_target(const char *name, struct rule *rule)
@@ -622,10 +614,8 @@ void ruleset_xt_target(const char *name, struct rule *rule)
 		rule->untracks = true;
 		return;
 	}
-	for (size_t i = 0; harmless[i]; i++)
-		if (is(name, harmless[i]))
-			return;
-	rule->verdict = VERDICT_ELSEWHERE; /* DNAT, REDIRECT, TPROXY, NFQUEUE, SYNPROXY, TARPIT, ... */
+	if (!is_one_of(name, harmless))
+		rule->verdict = VERDICT_ELSEWHERE; /* DNAT, REDIRECT, TPROXY, NFQUEUE, SYNPROXY, TARPIT, ... */
 }
 
 /* "xt": {"type": "match", "name": "recent"}, or null in other versions */
@@ -674,11 +664,10 @@ static bool verdict_of(struct reader *reader, const char *kind, json_t *of, stru
 }
 
 /* meta mark set 1, ct mark set 1, ip daddr set ... */
-static void mangle(struct reader *reader, struct rule *rule, json_t *of)
+static void mangle(struct rule *rule, json_t *of)
 {
 	struct key key = key_of(json_object_get(of, "key"));
 
-	(void)reader;
 	if (key.kind == KEY_MARK)
 		rule->remembers = rule->marks = true;
 	else if (key.kind == KEY_PORT || key.kind == KEY_ADDRESS || key.kind == KEY_FLAGS)
@@ -701,7 +690,7 @@ static void statement(struct reader *reader, struct rule *rule, const char *kind
 		add_fixed(reader, rule, ANSWER_SENDER);
 		rule->remembers = rule->counts = true;
 	} else if (is(kind, "mangle")) {
-		mangle(reader, rule, of);
+		mangle(rule, of);
 	} else if (is(kind, "notrack")) {
 		rule->untracks = true;
 	} else if (is(kind, "xt")) {
@@ -736,14 +725,7 @@ static void verdict_map(struct reader *reader, const struct rule *rule, json_t *
 	json_t *data = json_object_get(of, "data"), *elements, *element;
 	size_t i;
 
-	if (is_name(data)) {
-		elements = reader->source->elements ?
-				   reader->source->elements(reader->source->context, reader->family, reader->table,
-							    json_string_value(data) + 1, true) :
-				   NULL;
-	} else {
-		elements = json_incref(json_object_get(data, "set"));
-	}
+	elements = is_name(data) ? elements_of(reader, data, true) : json_incref(json_object_get(data, "set"));
 	if (!json_is_array(elements)) {
 		struct rule any = *rule;
 

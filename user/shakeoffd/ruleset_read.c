@@ -138,34 +138,30 @@ static json_t *nft_list(struct nft_ctx *context, unsigned int flags, const char 
 	return json_loads(nft_ctx_get_output_buffer(context), 0, NULL);
 }
 
+/* The one set or map of a list. */
+static json_t *set_of(json_t *list, bool map)
+{
+	json_t *object, *set = NULL;
+	size_t i;
+
+	json_array_foreach(json_object_get(list, "nftables"), i, object)
+		if ((set = json_object_get(object, map ? "map" : "set")))
+			break;
+	return set;
+}
+
 /* Sets of addresses may be long, and are not read; those of ports are short. */
 static bool is_short(json_t *list, bool map)
 {
-	json_t *object;
-	size_t i;
+	const char *what = json_string_value(json_object_get(set_of(list, map), map ? "map" : "type"));
 
-	json_array_foreach(json_object_get(list, "nftables"), i, object) {
-		json_t *set = json_object_get(object, map ? "map" : "set");
-		const char *type = json_string_value(json_object_get(set, "type"));
-		const char *data = json_string_value(json_object_get(set, "map"));
-
-		if (set)
-			return map ? data && !strcmp(data, "verdict") : type && !strcmp(type, "inet_service");
-	}
-	return false;
+	return what && !strcmp(what, map ? "verdict" : "inet_service");
 }
 
 static json_t *elements_of(json_t *list, bool map)
 {
-	json_t *object, *elements = NULL;
-	size_t i;
+	json_t *elements = json_object_get(set_of(list, map), "elem");
 
-	json_array_foreach(json_object_get(list, "nftables"), i, object) {
-		json_t *set = json_object_get(object, map ? "map" : "set");
-
-		if (set)
-			elements = json_object_get(set, "elem");
-	}
 	/* Without elements it matches nothing. */
 	return elements ? json_incref(elements) : json_array();
 }

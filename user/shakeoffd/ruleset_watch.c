@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,33 +40,29 @@ static uint64_t sum(uint64_t sum, const void *data, size_t size)
 	return sum;
 }
 
-/* The two families' structures differ in their sizes alone. Counters change with every packet, and are left out. */
-static uint64_t sum_entries4(uint64_t total, struct ipt_get_entries *entries)
+/* The two families' structures differ in where things stand alone. */
+static const struct layout {
+	size_t size, next_offset, comefrom, counters;
+} layouts[2] = {
+	{ sizeof(struct ipt_entry), offsetof(struct ipt_entry, next_offset), offsetof(struct ipt_entry, comefrom),
+	  offsetof(struct ipt_entry, counters) },
+	{ sizeof(struct ip6t_entry), offsetof(struct ip6t_entry, next_offset), offsetof(struct ip6t_entry, comefrom),
+	  offsetof(struct ip6t_entry, counters) },
+};
+
+/* Counters change with every packet, and are left out. */
+static uint64_t sum_entries(uint64_t total, const struct layout *layout, struct ipt_get_entries *entries)
 {
-	for (size_t offset = 0; offset + sizeof(struct ipt_entry) <= entries->size;) {
-		struct ipt_entry *entry = (struct ipt_entry *)((char *)entries->entrytable + offset);
+	char *entry = (char *)entries->entrytable;
+	uint16_t length; /* next_offset */
 
-		if (entry->next_offset < sizeof(*entry) || offset + entry->next_offset > entries->size)
+	for (size_t offset = 0; offset + layout->size <= entries->size; offset += length, entry += length) {
+		memcpy(&length, entry + layout->next_offset, sizeof(length));
+		if (length < layout->size || offset + length > entries->size)
 			break;
-		entry->counters = (struct xt_counters){ 0 };
-		entry->comefrom = 0;
-		total = sum(total, entry, entry->next_offset);
-		offset += entry->next_offset;
-	}
-	return total;
-}
-
-static uint64_t sum_entries6(uint64_t total, struct ip6t_get_entries *entries)
-{
-	for (size_t offset = 0; offset + sizeof(struct ip6t_entry) <= entries->size;) {
-		struct ip6t_entry *entry = (struct ip6t_entry *)((char *)entries->entrytable + offset);
-
-		if (entry->next_offset < sizeof(*entry) || offset + entry->next_offset > entries->size)
-			break;
-		entry->counters = (struct xt_counters){ 0 };
-		entry->comefrom = 0;
-		total = sum(total, entry, entry->next_offset);
-		offset += entry->next_offset;
+		memset(entry + layout->counters, 0, sizeof(struct xt_counters));
+		memset(entry + layout->comefrom, 0, sizeof(((struct ipt_entry *)0)->comefrom));
+		total = sum(total, entry, length);
 	}
 	return total;
 }
@@ -91,7 +88,7 @@ static uint64_t sum_table(uint64_t total, int fd, bool ipv6, const char *name)
 	entries->size = info.size;
 	if (getsockopt(fd, level, ipv6 ? IP6T_SO_GET_ENTRIES : IPT_SO_GET_ENTRIES, entries, &size))
 		return total + 1; /* it was being changed: it is looked at again */
-	return ipv6 ? sum_entries6(total, (struct ip6t_get_entries *)entries) : sum_entries4(total, entries);
+	return sum_entries(total, &layouts[ipv6], entries);
 }
 
 static uint64_t sum_legacy(uint64_t total, bool ipv6)

@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include <netinet/tcp.h>
 
@@ -96,20 +95,12 @@ static void begin_reading(struct socket_filter *filter, bool finishing)
 	errand_begin(&filter->errand, note_all, filter);
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static int note_now(struct socket_filter *filter)
 {
-	uint64_t before = cpu_ns();
+	uint64_t before = clock_cpu_ns();
 	int error = note_all(filter);
 
-	filter->cost_ns = cpu_ns() - before;
+	filter->cost_ns = clock_cpu_ns() - before;
 	return error;
 }
 

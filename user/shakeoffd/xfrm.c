@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <common/array.h>
 #include <common/netlink_dump.h>
+#include <shakeoffd/tuple.h>
 #include <shakeoffd/xfrm.h>
 
 static bool template_is_required(const struct nlattr *attribute)
@@ -45,15 +47,11 @@ static bool refuses_plain(const struct xfrm_userpolicy_info *policy, const struc
 
 static void places_of(const struct xfrm_selector *selector, struct xfrm_places *places)
 {
+	bool ipv4 = selector->family == AF_INET;
+
 	*places = (struct xfrm_places){ .port = ntohs(selector->dport), .port_mask = ntohs(selector->dport_mask) };
-	if (selector->family == AF_INET) {
-		places->prefix.s6_addr[10] = places->prefix.s6_addr[11] = 0xff;
-		memcpy(&places->prefix.s6_addr[12], &selector->daddr.a4, 4);
-		places->prefix_len = (uint16_t)(96 + selector->prefixlen_d);
-	} else {
-		memcpy(&places->prefix, selector->daddr.a6, sizeof(places->prefix));
-		places->prefix_len = selector->prefixlen_d;
-	}
+	address_map(ipv4 ? AF_INET : AF_INET6, &selector->daddr, &places->prefix);
+	places->prefix_len = (uint16_t)((ipv4 ? 96 : 0) + selector->prefixlen_d);
 }
 
 int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
@@ -64,7 +62,7 @@ int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
 	if (header->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(header) < sizeof(*policy) ||
 	    !refuses_plain(policy, header))
 		return 0;
-	larger = reallocarray(policies->list, policies->count + 1, sizeof(*larger));
+	larger = array_grow(policies->list, policies->count, sizeof(*larger));
 	if (!larger)
 		return -ENOMEM;
 	policies->list = larger;
@@ -80,11 +78,7 @@ static bool is_of_family(const struct xfrm_places *places, const struct in6_addr
 
 static bool is_in_prefix(const struct xfrm_places *places, const struct in6_addr *address)
 {
-	unsigned int whole = places->prefix_len / 8, bits = places->prefix_len % 8;
-
-	if (places->prefix_len > 128 || memcmp(&places->prefix, address, whole))
-		return false;
-	return !bits || !((places->prefix.s6_addr[whole] ^ address->s6_addr[whole]) & (0xff00 >> bits & 0xff));
+	return places->prefix_len <= 128 && address_in_prefix(address, &places->prefix, places->prefix_len);
 }
 
 bool xfrm_requires(const struct xfrm_policies *policies, const struct in6_addr *address, uint16_t port)
