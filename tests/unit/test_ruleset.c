@@ -23,9 +23,9 @@
 static const char device[][IFNAMSIZ] = { "s0" };
 static const struct ruleset_devices devices = { .names = device, .count = 1 };
 
-static struct ruleset_place place(const char *address, uint16_t port)
+static struct spot place(const char *address, uint16_t port)
 {
-	struct ruleset_place place = { .address = { .s6_addr = { [10] = 0xff, [11] = 0xff } }, .port = port };
+	struct spot place = { .address = { .s6_addr = { [10] = 0xff, [11] = 0xff } }, .port = port };
 
 	if (strchr(address, ':'))
 		assert_int_equal(inet_pton(AF_INET6, address, &place.address), 1);
@@ -38,7 +38,7 @@ static char reason[RULESET_RULE_TEXT];
 
 static struct ruleset_judgement judged(struct ruleset *ruleset, const char *address, uint16_t port)
 {
-	struct ruleset_place where = place(address, port);
+	struct spot where = place(address, port);
 	struct ruleset_judgement judgement;
 	struct ruleset_judge *judge;
 

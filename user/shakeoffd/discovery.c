@@ -434,25 +434,31 @@ static bool may_be_probed(const struct discovery *discovery, const struct tested
 	       !awaits_rules(discovery, tested, port) && !is_counted(discovery, tested, port);
 }
 
-/* Tells the self-test which places there are. */
-static int request_tests(struct discovery *discovery)
+/* All of them, or those that may be probed. NULL without memory. */
+static struct spot *list_tested(const struct discovery *discovery, bool probed, size_t *count)
 {
-	struct selftest_place *places = calloc(count_tested(discovery) + 1, sizeof(*places));
-	size_t count = 0;
-	int error;
+	struct spot *spots = calloc(count_tested(discovery) + 1, sizeof(*spots));
 
-	if (!places)
-		return -ENOMEM;
-	for (size_t port = 0; port < PORTS; port++) {
+	*count = 0;
+	for (size_t port = 0; spots && port < PORTS; port++) {
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
-			if (may_be_probed(discovery, &at_port->list[i], (uint16_t)port))
-				places[count++] = (struct selftest_place){ .address = at_port->list[i].address,
-									   .port = (uint16_t)port };
+			if (!probed || may_be_probed(discovery, &at_port->list[i], (uint16_t)port))
+				spots[(*count)++] = (struct spot){ .address = at_port->list[i].address,
+								   .port = (uint16_t)port };
 	}
-	error = selftest_places(discovery->selftest, places, count);
-	free(places);
+	return spots;
+}
+
+/* Tells the self-test which places there are. */
+static int request_tests(struct discovery *discovery)
+{
+	size_t count;
+	struct spot *spots = list_tested(discovery, true, &count);
+	int error = spots ? selftest_places(discovery->selftest, spots, count) : -ENOMEM;
+
+	free(spots);
 	return error;
 }
 
@@ -478,21 +484,11 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 /* Tells the reader which places there are: those that cannot be tested, too. */
 static int request_judgements(struct discovery *discovery)
 {
-	struct ruleset_place *places = calloc(count_tested(discovery) + 1, sizeof(*places));
-	size_t count = 0;
-	int error;
+	size_t count;
+	struct spot *spots = list_tested(discovery, false, &count);
+	int error = spots ? ruleset_reader_places(discovery->ruleset, spots, count) : -ENOMEM;
 
-	if (!places)
-		return -ENOMEM;
-	for (size_t port = 0; port < PORTS; port++) {
-		const struct discovery_port *at_port = &discovery->ports[port];
-
-		for (size_t i = 0; i < at_port->count; i++)
-			places[count++] = (struct ruleset_place){ .address = at_port->list[i].address,
-								  .port = (uint16_t)port };
-	}
-	error = ruleset_reader_places(discovery->ruleset, places, count);
-	free(places);
+	free(spots);
 	return error;
 }
 

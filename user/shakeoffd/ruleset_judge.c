@@ -41,7 +41,7 @@ struct reason {
 struct ruleset_judge {
 	const struct ruleset *ruleset;
 	const struct ruleset_devices *devices;
-	const struct ruleset_place *place;
+	const struct spot *place;
 	uint8_t family;
 	uint32_t round;
 	unsigned int depth;
@@ -325,7 +325,7 @@ static bool is_on_the_way(const struct ruleset_judge *judge, const struct rule_c
 	return !chain->device_count;
 }
 
-void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *place, struct ruleset_judgement *judgement)
+void ruleset_judge(struct ruleset_judge *judge, const struct spot *place, struct ruleset_judgement *judgement)
 {
 	const struct ruleset *ruleset = judge->ruleset;
 	fates set = pair(RUNNING, RUNNING);

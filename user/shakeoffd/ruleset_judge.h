@@ -26,11 +26,7 @@
 #include <stdint.h>
 
 #include <shakeoffd/ruleset.h>
-
-struct ruleset_place {
-	struct in6_addr address; /* IPv4 mapped */
-	uint16_t port;           /* host byte order */
-};
+#include <shakeoffd/spot.h>
 
 /* The devices by which packets come to the places. */
 struct ruleset_devices {
@@ -53,7 +49,7 @@ struct ruleset_judge;
 struct ruleset_judge *ruleset_judge_open(const struct ruleset *ruleset, const struct ruleset_devices *devices);
 void ruleset_judge_close(struct ruleset_judge *judge);
 
-void ruleset_judge(struct ruleset_judge *judge, const struct ruleset_place *place, struct ruleset_judgement *judgement);
+void ruleset_judge(struct ruleset_judge *judge, const struct spot *place, struct ruleset_judgement *judgement);
 
 /* How a rule is called, for people: "inet filter input handle 12", "iptables filter INPUT rule 3", "... policy". */
 #define RULESET_RULE_TEXT 64

@@ -87,7 +87,7 @@ static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *share
 
 	shared->text_count = 0;
 	for (uint32_t i = 0; i < count && !error; i++) {
-		const struct ruleset_place *place = &shared->places[i];
+		const struct spot *place = &shared->places[i];
 		uint32_t *same = &first[(uint32_t)place->port << 1 | !!IN6_IS_ADDR_V4MAPPED(&place->address)];
 
 		if (*same && !ruleset->by_address) {

@@ -29,7 +29,7 @@
 struct ruleset_shared {
 	uint32_t device_count, place_count; /* by the daemon */
 	char devices[RULESET_MAX_DEVICES][IFNAMSIZ];
-	struct ruleset_place places[RULESET_MAX_PLACES];
+	struct spot places[RULESET_MAX_PLACES];
 
 	uint32_t text_count; /* by the process */
 	char texts[RULESET_MAX_TEXTS][RULESET_RULE_TEXT];

@@ -31,10 +31,10 @@
 #define FAILURES 2
 
 struct known_place {
-	struct ruleset_place what;
-	uint8_t state;   /* enum ruleset_state */
-	uint8_t results; /* RULESET_* */
-	uint8_t rule;    /* index in reader->texts */
+	struct spot what; /* first: spot_compare() */
+	uint8_t state;    /* enum ruleset_state */
+	uint8_t results;  /* RULESET_* */
+	uint8_t rule;     /* index in reader->texts */
 };
 
 struct ruleset_reader {
@@ -63,20 +63,10 @@ struct ruleset_reader {
 
 /* ------------------------------------------------------------------------------------------------------------- places */
 
-static int compare(const void *a, const void *b)
+static struct known_place *find(const struct ruleset_reader *reader, const struct spot *what)
 {
-	const struct ruleset_place *first = &((const struct known_place *)a)->what,
-				   *second = &((const struct known_place *)b)->what;
-	int order = memcmp(&first->address, &second->address, sizeof(first->address));
-
-	return order ? order : (int)first->port - (int)second->port;
-}
-
-static struct known_place *find(const struct ruleset_reader *reader, const struct ruleset_place *what)
-{
-	const struct known_place key = { .what = *what };
-
-	return reader->count ? bsearch(&key, reader->places, reader->count, sizeof(key), compare) : NULL;
+	return reader->count ? bsearch(what, reader->places, reader->count, sizeof(*reader->places), spot_compare) :
+			       NULL;
 }
 
 static void due(struct ruleset_reader *reader, uint64_t at_ns)
@@ -87,7 +77,7 @@ static void due(struct ruleset_reader *reader, uint64_t at_ns)
 
 static void ask(struct ruleset_reader *reader, uint64_t now);
 
-int ruleset_reader_places(struct ruleset_reader *reader, const struct ruleset_place *wanted, size_t count)
+int ruleset_reader_places(struct ruleset_reader *reader, const struct spot *wanted, size_t count)
 {
 	struct known_place *places;
 	size_t distinct = 0;
@@ -104,9 +94,9 @@ int ruleset_reader_places(struct ruleset_reader *reader, const struct ruleset_pl
 		if (!known && (reader->gone || *reader->why))
 			places[i].state = RULESET_UNKNOWN;
 	}
-	qsort(places, count, sizeof(*places), compare);
+	qsort(places, count, sizeof(*places), spot_compare);
 	for (size_t i = 0; i < count; i++)
-		if (!distinct || compare(&places[distinct - 1], &places[i]))
+		if (!distinct || spot_compare(&places[distinct - 1], &places[i]))
 			places[distinct++] = places[i];
 	free(reader->places);
 	reader->places = places;
@@ -137,7 +127,7 @@ void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[I
 struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, const struct in6_addr *address,
 					  uint16_t port)
 {
-	const struct ruleset_place what = { .address = *address, .port = port };
+	const struct spot what = { .address = *address, .port = port };
 	const struct known_place *place = reader ? find(reader, &what) : NULL;
 
 	if (!reader)

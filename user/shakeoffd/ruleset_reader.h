@@ -41,7 +41,7 @@ void ruleset_reader_close(struct ruleset_reader *reader);
 int ruleset_reader_listen(struct ruleset_reader *reader, struct event_loop *loop);
 
 /* What to judge. Copied; of what was there before the answers stay until there are new ones. 0 or -ENOMEM. */
-int ruleset_reader_places(struct ruleset_reader *reader, const struct ruleset_place *places, size_t count);
+int ruleset_reader_places(struct ruleset_reader *reader, const struct spot *places, size_t count);
 void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[IFNAMSIZ], size_t count);
 
 struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, const struct in6_addr *address,

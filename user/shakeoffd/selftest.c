@@ -60,7 +60,7 @@ enum { IPV4, IPV6, FAMILIES };
 static const int families[FAMILIES] = { AF_INET, AF_INET6 };
 
 struct place {
-	struct selftest_place what;
+	struct spot what; /* first: spot_compare() */
 	bool due;
 	uint8_t result;    /* enum selftest_result: the published one */
 	uint8_t found;     /* of this round */
@@ -637,24 +637,14 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static struct place *find(const struct selftest *selftest, const struct spot *what)
 {
-	const struct selftest_place *first = &((const struct place *)a)->what,
-				    *second = &((const struct place *)b)->what;
-	int order = memcmp(&first->address, &second->address, sizeof(first->address));
-
-	return order ? order : (int)first->port - (int)second->port;
+	return selftest->place_count ?
+		       bsearch(what, selftest->places, selftest->place_count, sizeof(*selftest->places), spot_compare) :
+		       NULL;
 }
 
-static struct place *find(const struct selftest *selftest, const struct selftest_place *what)
-{
-	struct place key = { .what = *what };
-
-	return selftest->place_count ? bsearch(&key, selftest->places, selftest->place_count, sizeof(key), compare) :
-				       NULL;
-}
-
-int selftest_places(struct selftest *selftest, const struct selftest_place *wanted, size_t count)
+int selftest_places(struct selftest *selftest, const struct spot *wanted, size_t count)
 {
 	struct place *places;
 	size_t distinct = 0;
@@ -669,9 +659,9 @@ int selftest_places(struct selftest *selftest, const struct selftest_place *want
 
 		places[i] = known ? *known : (struct place){ .what = wanted[i], .due = true };
 	}
-	qsort(places, count, sizeof(*places), compare);
+	qsort(places, count, sizeof(*places), spot_compare);
 	for (size_t i = 0; i < count; i++)
-		if (!distinct || compare(&places[distinct - 1], &places[i]))
+		if (!distinct || spot_compare(&places[distinct - 1], &places[i]))
 			places[distinct++] = places[i];
 	abandon_round(selftest);
 	free(selftest->places);
@@ -683,7 +673,7 @@ int selftest_places(struct selftest *selftest, const struct selftest_place *want
 
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct selftest_place what = { .address = *address, .port = port };
+	struct spot what = { .address = *address, .port = port };
 	const struct place *place = selftest ? find(selftest, &what) : NULL;
 
 	return place ? (enum selftest_result)place->result : SELFTEST_UNTESTED;
@@ -691,7 +681,7 @@ enum selftest_result selftest_result(const struct selftest *selftest, const stru
 
 bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct selftest_place what = { .address = *address, .port = port };
+	struct spot what = { .address = *address, .port = port };
 	const struct place *place = selftest ? find(selftest, &what) : NULL;
 
 	return selftest && (!place || place->result == SELFTEST_PENDING);
@@ -699,7 +689,7 @@ bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *add
 
 bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct selftest_place what = { .address = *address, .port = port };
+	struct spot what = { .address = *address, .port = port };
 	const struct place *place = selftest ? find(selftest, &what) : NULL;
 
 	return place && place->result == SELFTEST_UNTESTED;

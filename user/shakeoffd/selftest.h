@@ -31,6 +31,7 @@
 
 #include <shakeoffd/clock.h>
 #include <shakeoffd/event_loop.h>
+#include <shakeoffd/spot.h>
 
 #define SELFTEST_PERIOD_NS (300 * NS_PER_S)
 
@@ -40,11 +41,6 @@ enum selftest_result {
 	SELFTEST_NOT_REACHED, /* on one of the interfaces at least */
 	SELFTEST_UNTESTED, /* it cannot be tried: no route leads over an interface, the kernel does not let us, or no probe
 				 from outside arrives, but a neighbour's does */
-};
-
-struct selftest_place {
-	struct in6_addr address; /* IPv4 mapped */
-	uint16_t port;           /* host byte order */
 };
 
 struct selftest;
@@ -68,7 +64,7 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
  * is tried on the interface that has it (or whose bridge or bond has it), if it is one of ours, otherwise on all,
  * without VLAN tags.
  */
-int selftest_places(struct selftest *selftest, const struct selftest_place *places, size_t count);
+int selftest_places(struct selftest *selftest, const struct spot *places, size_t count);
 
 /*
  * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of which some hosts
