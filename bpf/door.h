@@ -6,16 +6,11 @@
 #ifndef SHAKEOFF_BPF_DOOR_H
 #define SHAKEOFF_BPF_DOOR_H
 
-static __always_inline _Bool mac_is(const struct packet *packet, const __be16 *mac)
-{
-	return packet->mac[0] == mac[0] && packet->mac[1] == mac[1] && packet->mac[2] == mac[2];
-}
-
-/* Whether the frame goes to a MAC address of the interface, or of a device above it. */
-static __always_inline _Bool mac_is_known(const struct packet *packet, const struct shakeoff_interface *profile)
+/* Whether it is a MAC address of the interface, or of a device above it. mac: of door_mac(). */
+static __always_inline _Bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
 {
 	for (int i = 0; i < SHAKEOFF_MACS; i++)
-		if (i < profile->mac_count && mac_is(packet, profile->macs[i]))
+		if (i < profile->mac_count && mac == door_mac(profile->macs[i]))
 			return 1;
 	return 0;
 }
@@ -35,25 +30,27 @@ __noinline int frame_is_for_host(__u32 ifindex)
 		return 0;
 	if (!profile)
 		return 1;
-	if (!mac_is_known(&scratch->packet, profile))
+	if (!mac_is_known(scratch->packet.door & ((1ull << DOOR_VLAN_SHIFT) - 1), profile))
 		return 0;
-	if (!scratch->packet.vlan)
+	vlan = scratch->packet.door >> DOOR_VLAN_SHIFT;
+	if (!vlan)
 		return 1;
-	vlan = SHAKEOFF_VLAN_KEY(ifindex, scratch->packet.vlan);
+	vlan = SHAKEOFF_VLAN_KEY(ifindex, vlan);
 	return ifindex <= SHAKEOFF_VLAN_IFINDEX_MAX && bpf_map_lookup_elem(&vlans, &vlan) != NULL;
 }
 
-/* The same for a packet whose service was found. Nearly all frames are for the interface's own address. */
+/* The same for a packet whose service was found: the answer is remembered with it. */
 static __always_inline _Bool frame_is_ours(struct scratch *scratch)
 {
 	const struct packet *packet = &scratch->packet;
 	struct recent *recent = &scratch->recent;
 
-	if (recent->has_profile && mac_is(packet, recent->profile.macs[0]) && packet->vlan == recent->vlan)
+	if (recent->door == packet->door)
 		return 1;
 	if (!frame_is_for_host(recent->ifindex))
 		return 0;
-	recent->vlan = packet->vlan;
+	if (recent->has_profile) /* one that appears is looked at anew */
+		recent->door = packet->door;
 	return 1;
 }
 

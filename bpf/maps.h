@@ -30,8 +30,8 @@ struct packet {
 	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
 	__u8 ttl;          /* of IP, or hop limit */
 	__u8 pad;
-	__u16 vlan;    /* SHAKEOFF_VLAN_TAG() of the frame; 0: it has none, or one for its priority alone */
-	__be16 mac[3]; /* where the frame goes */
+	/* Where the frame goes, of door_mac(), and from DOOR_VLAN_SHIFT on SHAKEOFF_VLAN_TAG(); 0 there: no tag, or one for its priority alone. */
+	__u64 door;
 };
 
 /*
@@ -352,7 +352,8 @@ struct recent {
 	__u8 has_profile;
 	__u32 service;
 	__u32 left; /* SHAKEOFF_ADDRESS_LEFT, SHAKEOFF_ADDRESS_TAGGED */
-	__u32 vlan; /* the last tag that was found to be the host's; 0: none */
+	__u32 pad;
+	__u64 door; /* struct packet's, the last that was found to be the host's; or DOOR_NONE */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
 	__u32 hashes_begun;       /* a bit for each of the hashes that is good */

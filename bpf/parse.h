@@ -65,6 +65,15 @@ struct vlan_tag {
 	__be16 type;
 };
 
+#define DOOR_VLAN_SHIFT 48
+#define DOOR_NONE (~0ull) /* no frame's: a tag has 13 bits */
+
+/* A MAC address as a number, which is compared at once. */
+static __always_inline __u64 door_mac(const __be16 *mac)
+{
+	return mac[0] | (__u32)mac[1] << 16 | (__u64)mac[2] << 32;
+}
+
 /*
  * Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tag. With several tags it is the second
  * one's: not IP, so that the frame is the kernel's.
@@ -80,10 +89,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 		return PARSE_OTHER;
 	if (eth->h_dest[0] & 1) /* group address: TCP is unicast, the kernel drops such segments */
 		return PARSE_OTHER;
-	packet->mac[0] = destination[0];
-	packet->mac[1] = destination[1];
-	packet->mac[2] = destination[2];
-	packet->vlan = 0;
+	packet->door = door_mac(destination);
 	type = eth->h_proto;
 	cursor->position = tag = (void *)(eth + 1);
 	if (type != to_be16(ETH_P_8021Q) && type != to_be16(ETH_P_8021AD))
@@ -91,7 +97,8 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 	if ((void *)(tag + 1) > cursor->end)
 		return PARSE_OTHER;
 	if (from_be16(tag->tci) & VLAN_ID_MASK)
-		packet->vlan = SHAKEOFF_VLAN_TAG(type == to_be16(ETH_P_8021AD), from_be16(tag->tci));
+		packet->door |= (__u64)SHAKEOFF_VLAN_TAG(type == to_be16(ETH_P_8021AD), from_be16(tag->tci))
+				<< DOOR_VLAN_SHIFT;
 	cursor->position = tag + 1;
 	return from_be16(tag->type);
 }

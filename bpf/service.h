@@ -111,12 +111,13 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->ipv6 = flow->ipv6;
 	recent->service = (__u32)service & ~SHAKEOFF_ADDRESS_FLAGS;
 	recent->left = (__u32)service & (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED);
-	recent->vlan = 0;
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	recent->answer.tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
 	recent->has_profile = profile != NULL;
+	recent->door = profile ? door_mac(profile->macs[0]) :
+				 DOOR_NONE; /* nearly all frames are for the interface's own */
 	if (profile)
 		recent->profile = *profile;
 	if (!profile || !profile->vlans) /* no tag is missing here */

@@ -28,8 +28,7 @@ struct packet {
 	__u32 l3_offset, l4_offset, segment_len;
 	__u16 fragment;
 	__u8 ttl;
-	__u16 vlan;
-	__be16 mac[3];
+	__u64 door;
 };
 
 #include "parse.h"
