@@ -24,34 +24,34 @@
 
 #include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
-#include <shakeoff/filter.h>
-#include <shakeoff/list.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/acl.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
-#include <shakeoff/window.h>
+#include <shakeoff/rcv_window.h>
 
-#include "cookie.h"
-#include "maps.h"
+#include "lib/cookie.h"
+#include "core/maps.h"
 
-#include "admission.h"
-#include "parse.h"
-#include "walk.h"
+#include "core/metadata.h"
+#include "packet/parse.h"
+#include "core/ctx.h"
 
-#include "epoch.h"
+#include "cookie/epoch.h"
 
-#include "assign.h"
-#include "filter.h"
-#include "judge.h"
-#include "options.h"
-#include "service.h"
-#include "socket.h"
+#include "socket/sk_assign.h"
+#include "socket/socket_filter.h"
+#include "cookie/verify.h"
+#include "packet/options.h"
+#include "socket/service.h"
+#include "socket/lookup.h"
 
-#include "offer.h"
-#include "validated.h"
+#include "socket/offer.h"
+#include "socket/validated.h"
 
-#include "conntrack.h"
-#include "outgoing.h"
-#include "probe.h"
+#include "socket/conntrack.h"
+#include "handle/outgoing.h"
+#include "handle/probe.h"
 
 /* So long after it was validated an ACK may still be on its way here, in ticks of any kernel (1 to 10 ms). */
 #define ON_THEIR_WAY_TICKS 50

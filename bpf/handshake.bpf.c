@@ -20,62 +20,62 @@
 
 #include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
-#include <shakeoff/filter.h>
-#include <shakeoff/list.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/acl.h>
 #include <shakeoff/prefix_hash.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
-#include <shakeoff/window.h>
+#include <shakeoff/rcv_window.h>
 
-#include "cookie.h"
-#include "csum.h"
-#include "maps.h"
+#include "lib/cookie.h"
+#include "lib/csum.h"
+#include "core/maps.h"
 
-#include "admission.h"
-#include "parse.h"
-#include "walk.h"
+#include "core/metadata.h"
+#include "packet/parse.h"
+#include "core/ctx.h"
 
-#include "checksum.h"
-#include "copy.h"
-#include "count.h"
-#include "epoch.h"
-#include "filter.h"
-#include "judge.h"
-#include "kernel_cookie.h"
-#include "list.h"
-#include "malformed.h"
-#include "options.h"
-#include "service.h"
-#include "sketch.h"
-#include "socket.h"
-#include "source.h"
-#include "offer.h"
-#include "door.h"
-#include "synack.h"
-#include "validated.h"
+#include "packet/checksum.h"
+#include "packet/copy.h"
+#include "core/verdict.h"
+#include "cookie/epoch.h"
+#include "socket/socket_filter.h"
+#include "cookie/verify.h"
+#include "socket/kernel_syncookie.h"
+#include "limit/acl.h"
+#include "packet/malformed.h"
+#include "packet/options.h"
+#include "socket/service.h"
+#include "lib/sketch.h"
+#include "socket/lookup.h"
+#include "limit/source.h"
+#include "socket/offer.h"
+#include "socket/host.h"
+#include "packet/reply.h"
+#include "socket/validated.h"
 
-#include "engage.h"
-#include "fragment.h"
-#include "half_open.h"
-#include "asked.h"
-#include "limit.h"
-#include "reply.h"
-#include "stray.h"
-#include "overflow.h"
+#include "handle/syncookies.h"
+#include "handle/fragment.h"
+#include "handle/resend.h"
+#include "cookie/issued.h"
+#include "limit/syn_rate.h"
+#include "limit/synack_rate.h"
+#include "handle/out_of_state.h"
+#include "handle/overflow.h"
 
-#include "listener.h"
+#include "handle/listener.h"
 
-#include "bypass.h"
+#include "handle/bypass.h"
 
-#include "syn.h"
+#include "handle/syn.h"
 
-#include "opened.h"
+#include "socket/opened.h"
 
-#include "admit.h"
-#include "ring.h"
-#include "handoff.h"
+#include "handle/listener_deliver.h"
+#include "core/ring.h"
+#include "handle/queue.h"
 
-#include "ack.h"
+#include "handle/segment.h"
 
 static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
 {

@@ -21,26 +21,26 @@
 
 #include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
-#include <shakeoff/filter.h>
-#include <shakeoff/list.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/acl.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
-#include <shakeoff/window.h>
+#include <shakeoff/rcv_window.h>
 
-#include "cookie.h"
-#include "maps.h"
+#include "lib/cookie.h"
+#include "core/maps.h"
 
-#include "admission.h"
-#include "parse.h"
-#include "walk.h"
+#include "core/metadata.h"
+#include "packet/parse.h"
+#include "core/ctx.h"
 
-#include "epoch.h"
+#include "cookie/epoch.h"
 
-#include "filter.h"
-#include "ring.h"
-#include "socket.h"
-#include "source.h"
-#include "validated.h"
+#include "socket/socket_filter.h"
+#include "core/ring.h"
+#include "socket/lookup.h"
+#include "limit/source.h"
+#include "socket/validated.h"
 
 /* enum nf_inet_hooks' verdicts, linux/netfilter.h; NFPROTO_* likewise; enum tcx_action_base and BPF_F_INGRESS of linux/bpf.h */
 #define NF_DROP 0

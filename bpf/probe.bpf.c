@@ -14,8 +14,8 @@
 #include <shakeoff/byteorder.h>
 #include <shakeoff/probe.h>
 
-#include "bytes.h"
-#include "csum.h"
+#include "lib/bytes.h"
+#include "lib/csum.h"
 
 #define ETH_P_IP 0x0800
 #define ETH_TYPE_OFFSET 12

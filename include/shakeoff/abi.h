@@ -14,8 +14,8 @@
 #include <linux/types.h>
 #endif
 
-#include <shakeoff/asked.h>
-#include <shakeoff/reply.h>
+#include <shakeoff/issued.h>
+#include <shakeoff/synack_rate.h>
 #include <shakeoff/route.h>
 #include <shakeoff/verdict.h>
 
@@ -328,7 +328,7 @@ struct shakeoff_control {
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
 	__u32 own[SHAKEOFF_OWN_WORDS];
 	__u32 own_prefixes; /* own4 and own6 have prefixes of several addresses (local routes) */
-	__u32 admission;    /* a random number: by it the tc program knows what the hook tells it (bpf/admission.h) */
+	__u32 admission; /* a random number: by it the tc program knows what the hook tells it (bpf/core/metadata.h) */
 	__u32 pad3[6];
 	struct shakeoff_plain_routes plain;
 };
@@ -342,7 +342,7 @@ struct shakeoff_key {
 };
 
 /*
- * The keys of an epoch. offset: of our timestamps' offset (bpf/cookie.h), which hides the uptime. It is the same in every slot, so that
+ * The keys of an epoch. offset: of our timestamps' offset (bpf/lib/cookie.h), which hides the uptime. It is the same in every slot, so that
  * timestamps never go back, until the master is exchanged: then the epochs that had begun keep the old one.
  */
 struct shakeoff_epoch_key {
@@ -422,7 +422,7 @@ struct shakeoff_service {
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */
 	__u32 accept_burst;
-	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit.h) */
+	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit/syn_rate.h) */
 	struct shakeoff_socket_offer
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 

@@ -4,7 +4,7 @@
  * whether netfilter lets them reach TCP at a service's address.
  *
  *	bpf/probe.bpf.c, run by the daemon:       writes the frames, each with its own sequence number and target
- *	bpf/probe.h, in the tc program:           knows them, gives them to the daemon's listening socket
+ *	bpf/handle/probe.h, in the tc program:           knows them, gives them to the daemon's listening socket
  *	netfilter, routing, IP, TCP:              as for every ACK that the tc program admits, or every SYN
  *	bpf/probe.bpf.c, at the daemon's socket:  notes in the frame's own map element that it arrived, and drops it
  *

@@ -77,7 +77,7 @@ _Static_assert(sizeof(struct shakeoff_source_key) == 12, "hash key: no hidden pa
 
 struct shakeoff_source {
 	__u64 known_ns;    /* when a handshake of its last succeeded */
-	__u64 accepted_ns; /* source-limit: when all the connections that it has had would be due (bpf/rate.h) */
+	__u64 accepted_ns; /* source-limit: when all the connections that it has had would be due (bpf/lib/rate.h) */
 	__u64 newest;      /* the number of the range of its last place */
 	__u16 counts
 		[SHAKEOFF_PLACE_RANGES]; /* its places in the range; index: the range's number % SHAKEOFF_PLACE_RANGES */

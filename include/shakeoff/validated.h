@@ -15,7 +15,7 @@
 #define SHAKEOFF_VALIDATED_H
 
 #include <shakeoff/abi.h>
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 
 #define SHAKEOFF_VALIDATED_WAYS 4
 #define SHAKEOFF_VALIDATED_SET_BITS 14

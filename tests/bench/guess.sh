@@ -151,7 +151,7 @@ done
 python3 - "$TMP/results" "$json_wanted" "$family" "$seconds" "$plain" <<'EOT'
 import json, sys
 path, json_wanted, family, seconds, plain = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
-TIMESTAMPS, PLAIN, KERNEL = 2.0 ** -31, 2.0 ** -27, 2.0 ** -29  # bpf/cookie.h; net/ipv4/syncookies.c
+TIMESTAMPS, PLAIN, KERNEL = 2.0 ** -31, 2.0 ** -27, 2.0 ** -29  # bpf/lib/cookie.h; net/ipv4/syncookies.c
 WARM = 2  # seconds until cookies are asked for: SHAKEOFF_GUESS_WARM_NS
 
 

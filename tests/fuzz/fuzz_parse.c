@@ -17,7 +17,7 @@
 #include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
 
-#include "cookie.h"
+#include "lib/cookie.h"
 
 /* As in maps.h, which is for BPF alone: a field that is missing here does not compile. */
 struct packet {
@@ -31,7 +31,7 @@ struct packet {
 	__u64 door;
 };
 
-#include "parse.h"
+#include "packet/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

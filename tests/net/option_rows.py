@@ -26,7 +26,7 @@ maxseg = int(special) if special and special.isdigit() else None
 off = special if not maxseg else None
 logs = {offload_port: open(sys.argv[4]), kernel_port: open(sys.argv[5])}
 tap = Tap()
-# What a cookie can carry (bpf/cookie.h).
+# What a cookie can carry (bpf/lib/cookie.h).
 EXACT = [*range(1220, 1461), 1960, 2960, 3960, 8900, 8940, 8960]
 STAMPED = {4: [536, 768, 1000, 1100, *EXACT], 6: EXACT}
 PLAIN = {4: [536, 1300, 1440, 1460], 6: [1220, 1340, 1420, 1440]}

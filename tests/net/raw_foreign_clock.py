@@ -3,7 +3,7 @@
 """An ACK whose SYN another host answered: it echoes that host's clock; called by test_foreign_clock.sh.
 
 raw_foreign_clock.py PORT 4|6: the server on PORT answers a line with it (server.py line). Option bits are added above the low 18 bits of the
-clock (bpf/cookie.h), which is here another host's.
+clock (bpf/lib/cookie.h), which is here another host's.
 """
 import sys
 import time
@@ -17,7 +17,7 @@ CLOCKS = {
     "30 s behind": -30_000,
     "30 s ahead": 30_000,
 }
-# The kernel takes no round-trip time from an echo that is so old: bpf/judge.h, TS_NO_SAMPLE_MS.
+# The kernel takes no round-trip time from an echo that is so old: bpf/cookie/verify.h, TS_NO_SAMPLE_MS.
 NO_SAMPLE = 2_147_484
 
 

@@ -56,7 +56,7 @@ def wire(info):
 
 
 def classes(info):
-    """What a cookie without timestamps can carry of it (bpf/cookie.h)."""
+    """What a cookie without timestamps can carry of it (bpf/lib/cookie.h)."""
     info["snd_mss"] = max(size for size in ([536, 1300, 1440, 1460], [1220, 1340, 1420, 1440])[":" in address]
                           if size <= info["snd_mss"])
     info["snd_wscale"] = 8 if info["snd_wscale"] >= 8 else 7 if info["snd_wscale"] == 7 else 0

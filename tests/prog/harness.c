@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include <shakeoff/filter.h>
-#include <shakeoff/list.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/acl.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
 

@@ -30,7 +30,7 @@
 
 #include <cmocka.h>
 
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 
 #include "harness.h"
 #include "sockets.h"

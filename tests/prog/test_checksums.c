@@ -14,7 +14,7 @@
 #include "harness.h"
 #include "sockets.h"
 
-/* The longest segment that is looked at is an Ethernet frame's: CHECKSUM_MAX_WORDS of bpf/checksum.h. */
+/* The longest segment that is looked at is an Ethernet frame's: CHECKSUM_MAX_WORDS of bpf/packet/checksum.h. */
 #define SEGMENT_MAX 1480
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6, windows_syn = WINDOWS_SYN;

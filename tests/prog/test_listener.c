@@ -21,7 +21,7 @@
 #include <bpf/bpf.h>
 #include <cmocka.h>
 
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 
 #include "harness.h"
 #include "sockets.h"

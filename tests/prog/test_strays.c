@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 
 #include "harness.h"
 #include "sockets.h"
@@ -26,7 +26,7 @@
 #define SECOND 1000000000ull
 #define WINDOWS_A_SECOND (SECOND / SHAKEOFF_ENGAGE_WINDOW_NS)
 
-/* Every so many-th segment that passes by the filter alone is looked up: SEGMENT_SAMPLE of bpf/stray.h. */
+/* Every so many-th segment that passes by the filter alone is looked up: SEGMENT_SAMPLE of bpf/handle/out_of_state.h. */
 #define SAMPLE 64
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;

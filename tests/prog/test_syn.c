@@ -575,7 +575,7 @@ static void tsval_is_another_for_every_pair_of_addresses(void **state)
 	}
 }
 
-/* 2^18 ms apart, as far as what they are of: MSS class, ECN, SACK and scale (bpf/cookie.h). */
+/* 2^18 ms apart, as far as what they are of: MSS class, ECN, SACK and scale (bpf/lib/cookie.h). */
 static void the_options_are_told_in_the_high_bits_of_the_tsval(void **state)
 {
 	const struct {

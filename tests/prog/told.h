@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the XDP program tells the tc program: bpf/admission.h, for tests, which never fill one in. */
+/* What the XDP program tells the tc program: bpf/core/metadata.h, for tests, which never fill one in. */
 #ifndef SHAKEOFF_TESTS_TOLD_H
 #define SHAKEOFF_TESTS_TOLD_H
 
 #include <shakeoff/abi.h>
 
-#include "cookie.h"
+#include "lib/cookie.h"
 
-/* Of bpf/maps.h: no more than is looked at there. */
+/* Of bpf/core/maps.h: no more than is looked at there. */
 struct opening {
 	__u32 ts_base;
 	struct cookie_options options;
 };
 
-#include "admission.h"
+#include "core/metadata.h"
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A second reading of TCP options, written for clarity and after RFC 9293, section 3.1 and tcp_parse_options() of the
- * kernel, not after bpf/tcpopt.h: tests and the fuzzer compare the two.
+ * kernel, not after bpf/lib/tcpopt.h: tests and the fuzzer compare the two.
  */
 #ifndef SHAKEOFF_TESTS_TCPOPT_REFERENCE_H
 #define SHAKEOFF_TESTS_TCPOPT_REFERENCE_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tcpopt.h"
+#include "lib/tcpopt.h"
 
 struct reference_options {
 	bool has_mss, has_wscale, has_sack, has_timestamps, has_auth;

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/asked.h"
-#include "cookie.h"
+#include "lib/cookie.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PERIOD 1000u

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cookie.h"
+#include "lib/cookie.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

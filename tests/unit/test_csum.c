@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include <shakeoff/byteorder.h>
-#include "csum.h"
+#include "lib/csum.h"
 
 #define MAX_WORDS 16
 

@@ -22,7 +22,7 @@
 
 /* The hook's own look at the filter, on memory instead of a map. */
 #define bpf_map_lookup_elem(map, key) (&((struct shakeoff_list_block *)(map))[*(key)])
-#include "list_filter.h"
+#include "limit/acl_filter.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "siphash.h"
+#include "lib/siphash.h"
 
 static __u64 hash_words(const struct shakeoff_key *key, const __u64 *words, int count, __u64 last)
 {

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "common/sock_diag.h"
-#include "shakeoff/filter.h"
+#include <shakeoff/socket_filter.h>
 #include "shakeoffd/clock.h"
 #include "shakeoffd/socket_filter.h"
 

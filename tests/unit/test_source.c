@@ -12,12 +12,12 @@
 #include <cmocka.h>
 
 #include <shakeoff/prefix_hash.h>
-#include <shakeoff/reply.h>
+#include <shakeoff/synack_rate.h>
 #include <shakeoff/source.h>
 
-#include "share.h"
-#include "rate.h"
-#include "sketch.h"
+#include "lib/fair_share.h"
+#include "lib/rate.h"
+#include "lib/sketch.h"
 
 #define SECOND 1000000000ull
 #define WINDOW (1ull << SHAKEOFF_REPLY_WINDOW_SHIFT)

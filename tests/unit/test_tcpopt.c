@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tcpopt.h"
+#include "lib/tcpopt.h"
 #include "tcpopt_reference.h"
 
 struct list {

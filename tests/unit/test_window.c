@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoff/window.h"
+#include <shakeoff/rcv_window.h>
 #include "shakeoffd/sysctls.h"
 
 /* ------------------------------------------------------------------------------------------------------- by hand */

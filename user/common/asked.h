@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include <shakeoff/asked.h>
+#include <shakeoff/issued.h>
 
 #define ASKED_FIELD_BITS 16 /* of each of a note's three bits */
 #define ASKED_FIELD_MASK ((1u << ASKED_FIELD_BITS) - 1)

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 #include <shakeoff/source.h>
 #include <shakeoff/validated.h>
 

@@ -41,7 +41,7 @@ bool datapath_can_admit(void)
 	return answer == CAN;
 }
 
-/* Whether the functions of bpf/conntrack.h are there: in the kernel itself, or in a module that has been loaded. */
+/* Whether the functions of bpf/socket/conntrack.h are there: in the kernel itself, or in a module that has been loaded. */
 static bool conntrack_is_known(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf(), *module = NULL;

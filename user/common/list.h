@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#include <shakeoff/list.h>
+#include <shakeoff/acl.h>
 
 #include "common/prefix.h"
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include <shakeoff/list.h>
+#include <shakeoff/acl.h>
 
 #include "common/prefix.h"
 

@@ -2,7 +2,7 @@
 /*
  * SYN-ACKs of the hook that no ACK has answered are sent again, as the kernel does with its own.
  *
- * The hook keeps the list (bpf/half_open.h), this goes through it several times a second; when each SYN-ACK left says
+ * The hook keeps the list (bpf/handle/resend.h), this goes through it several times a second; when each SYN-ACK left says
  * what is to be done with it, so nothing else is remembered, and a restarted daemon goes on where the last one was.
  *
  * Whoever makes SYNs up gains little by it: a service's list is short, the longer it gets the sooner they are given up,

@@ -10,7 +10,7 @@
 
 #include <common/cleanup.h>
 #include <common/log.h>
-#include <shakeoff/window.h>
+#include <shakeoff/rcv_window.h>
 #include <shakeoffd/advmss.h>
 #include <shakeoffd/profile.h>
 #include <shakeoffd/tuple.h>

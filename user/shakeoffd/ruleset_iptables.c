@@ -272,7 +272,7 @@ static void match_option(struct reader *reader, const char *option, struct words
 	} else if (is(option, "--dst-type")) {
 		add_fixed(reader, names_local((char *)take(words)) ? ANSWER_YES : ANSWER_NO, inverted);
 	} else if (is(option, "--sport") && words->next < words->count && is(words->list[words->next], "0")) {
-		/* The hook answers nobody with port 0 (bpf/malformed.h), so nobody gets past a rule about it. */
+		/* The hook answers nobody with port 0 (bpf/packet/malformed.h), so nobody gets past a rule about it. */
 		take(words);
 		add_fixed(reader, ANSWER_NO, inverted);
 	} else if (is(option, "--comment")) {

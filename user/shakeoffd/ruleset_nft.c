@@ -513,7 +513,7 @@ static bool match_values(struct reader *reader, const struct key *key, json_t *l
 	case KEY_ETHER: return match_family(key, list, match);
 	case KEY_PROTOCOL: return match_fixed(match, yes_or_no(has(list, "tcp", IPPROTO_TCP_NUMBER)));
 	case KEY_STATE: return match_state(list, match);
-	/* The hook answers nobody with port 0 (bpf/malformed.h), so nobody gets past a rule about it. */
+	/* The hook answers nobody with port 0 (bpf/packet/malformed.h), so nobody gets past a rule about it. */
 	case KEY_SOURCE_PORT:
 		return json_array_size(list) == 1 && says(json_array_get(list, 0), "0", 0) &&
 		       match_fixed(match, ANSWER_NO);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include <common/log.h>
-#include <shakeoff/list.h>
+#include <shakeoff/acl.h>
 #include <shakeoff/source.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/connection.h>
@@ -52,7 +52,7 @@ static uint32_t interval_ns(const struct config_limit *limit)
 	return limit->rate ? (uint32_t)(NS_PER_S / limit->rate) : 0;
 }
 
-/* Half of what one CPU sees of a source that is at its limit: see bpf/limit.h. */
+/* Half of what one CPU sees of a source that is at its limit: see bpf/limit/syn_rate.h. */
 static uint32_t hot_count(const struct config_limit *limit)
 {
 	uint64_t hot = ((uint64_t)limit->rate << SHAKEOFF_SYN_WINDOW_SHIFT) / NS_PER_S / (2 * online_cpus());

@@ -13,7 +13,7 @@
 #include <netinet/tcp.h>
 
 #include <common/sock_diag.h>
-#include <shakeoff/filter.h>
+#include <shakeoff/socket_filter.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/socket_filter.h>
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which key, when; and the cookie under it. */
+#ifndef SHAKEOFF_BPF_COOKIE_EPOCH_H
+#define SHAKEOFF_BPF_COOKIE_EPOCH_H
+
+#define NSEC_PER_MSEC 1000000
+#define NSEC_PER_SEC 1000000000ull
+
+/*
+ * The moment in scratch, read anew when the kernel's tick (1 to 10 ms) or the epochs' offset has changed. A tick is exact
+ * enough for everything here, and looking at it costs one load, where the clock and the divisions cost a tenth of an
+ * answer. The moment is never ahead of the clock.
+ */
+static __always_inline void moment_read(struct moment *moment, const struct shakeoff_control *control)
+{
+	__u64 tick = bpf_jiffies64(), offset_ns = control->epoch_offset_ns;
+
+	if (moment->tick == tick && moment->epoch_offset_ns == offset_ns)
+		return;
+	moment->tick = tick;
+	moment->epoch_offset_ns = offset_ns;
+	moment->now_ns = bpf_ktime_get_ns();
+	moment->epoch = (moment->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
+	/* With the epochs' offset, as hosts of a fleet read each other's clock. */
+	moment->clock_ms = (moment->now_ns + offset_ns) / NSEC_PER_MSEC;
+	moment->asked_period = shakeoff_asked_period(moment->now_ns);
+	moment->reply_window = moment->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
+	moment->reply_batch = control->replies.batch;
+	moment->reply_salt = control->replies.salt;
+}
+
+/*
+ * The hash of cookie_begin() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this
+ * address is kept. That of the next is not: its key may still be exchanged. 0 cannot be: for the verifier.
+ */
+static __always_inline _Bool epoch_begin(struct scratch *scratch, __u32 epoch, struct siphash *hash)
+{
+	__u32 behind = scratch->moment.epoch - epoch, slot = epoch % SHAKEOFF_KEY_SLOTS;
+	struct siphash *kept = behind ? &scratch->recent.hashes[1] : &scratch->recent.hashes[0];
+	struct recent *recent = &scratch->recent;
+	const struct shakeoff_epoch_key *key;
+	__u32 begun = behind ? 2 : 1;
+
+	if (recent->hash_epoch != scratch->moment.epoch) {
+		recent->hash_epoch = scratch->moment.epoch;
+		recent->hashes_begun = 0;
+	}
+	if (behind <= 1 && (recent->hashes_begun & begun)) {
+		*hash = *kept;
+		return 1;
+	}
+	key = bpf_map_lookup_elem(&cookie_keys, &slot);
+	if (!key)
+		return 0;
+	cookie_begin(hash, &key->cookie, &scratch->packet.flow, epoch);
+	if (behind <= 1) {
+		*kept = *hash;
+		recent->hashes_begun |= begun;
+	}
+	return 1;
+}
+
+/* The key of our timestamps' offset in this epoch. NULL cannot be: for the verifier. */
+static __always_inline const __u64 *epoch_offset_key(__u32 epoch)
+{
+	__u32 slot = epoch % SHAKEOFF_KEY_SLOTS;
+	const struct shakeoff_epoch_key *key = bpf_map_lookup_elem(&cookie_keys, &slot);
+
+	return key ? key->offset : NULL;
+}
+
+/*
+ * The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). A global function: see
+ * scratch_get().
+ */
+__noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
+{
+	struct scratch *scratch = scratch_get();
+	struct siphash hash;
+
+	if (!scratch || !epoch_begin(scratch, epoch, &hash)) /* cannot be: for the verifier */
+		return 0;
+	return cookie_end(&hash, &scratch->packet.flow, client_isn, epoch, bits);
+}
+
+/*
+ * Reads the cookie of an ACK without timestamps for the packet in scratch as one of this epoch, which is the present one, the
+ * previous or the next. Returns as cookie_read_plain() does; scratch->opening.unseen is set. A global function: see scratch_get().
+ */
+__noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
+{
+	struct scratch *scratch = scratch_get();
+	struct siphash hash;
+
+	if (!scratch || !epoch_begin(scratch, epoch, &hash)) /* cannot be: for the verifier */
+		return -1;
+	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->opening.unseen);
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Are cookies being guessed, and was this one sent to anybody (shakeoff/asked.h)?
+ *
+ * In a fleet another host may have sent it: nothing is noted and asked there.
+ */
+#ifndef SHAKEOFF_BPF_COOKIE_ISSUED_H
+#define SHAKEOFF_BPF_COOKIE_ISSUED_H
+
+/*
+ * Each CPU counts invalid ACKs in batches, as it does SYNs in a flood; but those of each service by themselves: who mixes one ACK
+ * for another service among fifteen guesses is not to have the batch counted there.
+ */
+#define GUESS_BATCH 16
+
+/* An ACK that brought back no cookie, or one that nobody was sent. */
+static __always_inline void guess_count(const struct walk *walk)
+{
+	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &walk->service_id);
+	struct shakeoff_service *service = walk->service;
+
+	if (!counters || ++counters->guesses % GUESS_BATCH)
+		return;
+	if (service->guessed_ns) {
+		press_by(walk, PRESSURE_GUESSES, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
+		return;
+	}
+	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
+			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
+		return;
+	press_by(walk, PRESSURE_GUESSES, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
+	service->guessed_ns = walk->now_ns;
+}
+
+/* Whether cookies of the service are being guessed. Ends what has been without pressure for long enough. */
+static __always_inline _Bool guessed_at(struct shakeoff_service *service, __u64 now_ns)
+{
+	return pressure_lasts(&service->guessed_ns, service->guess_pressure_ns, now_ns);
+}
+
+/*
+ * Notes a cookie. Two CPUs that write to a word at the same moment may lose one note of the two: about one of a million, at a
+ * million a second.
+ */
+static __always_inline void asked_note(__u32 hash, __u32 period)
+{
+	__u32 index = shakeoff_asked_index(period, hash);
+	__u64 *word = bpf_map_lookup_elem(&asked, &index);
+
+	if (word)
+		*word = shakeoff_asked_add(*word, period, shakeoff_asked_bits(hash));
+}
+
+static __always_inline _Bool asked_in(__u32 hash, __u32 period)
+{
+	__u32 index = shakeoff_asked_index(period, hash);
+	const __u64 *word = bpf_map_lookup_elem(&asked, &index);
+
+	return word && shakeoff_asked_has(*word, period, shakeoff_asked_bits(hash));
+}
+
+/* Another CPU's clock may be a tick ahead of ours, and so in the next period. */
+static __always_inline _Bool asked_lately(__u32 hash, __u32 period)
+{
+	return asked_in(hash, period) || asked_in(hash, period - 1) || asked_in(hash, period + 1);
+}
+
+/* A SYN-ACK is about to leave while cookies are guessed, or were. A global function: see scratch_get(). */
+__noinline int asked_answered(__u32 service_id, __u32 hash)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_control *control;
+	__u32 zero = 0;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!service || !scratch || !control) /* cannot be: for the verifier */
+		return 0;
+	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(service, scratch->moment.now_ns))
+		asked_note(hash, scratch->moment.asked_period);
+	return 0;
+}
+
+/* Was a SYN-ACK to the ACK's tuple perhaps sent again by the daemon, long after the first? */
+static __always_inline _Bool is_half_open(const struct scratch *scratch, const struct shakeoff_control *control)
+{
+	const struct shakeoff_half_open *entry;
+
+	if (!control->half_open)
+		return 0;
+	entry = bpf_map_lookup_elem(&half_open, &scratch->tuple);
+	return entry && entry->rcv_nxt == scratch->packet.seq;
+}
+
+/* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
+static __always_inline _Bool echo_is_fresh(const struct opening *opening)
+{
+	return !opening->options.timestamps || (__u32)(opening->echo_age_ms + SHAKEOFF_ASKED_AHEAD_MS) <=
+						       SHAKEOFF_ASKED_AHEAD_MS + SHAKEOFF_ASKED_ECHO_MS;
+}
+
+static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return (__s64)(now_ns - service->guessed_ns) > (__s64)SHAKEOFF_GUESS_WARM_NS;
+}
+
+/*
+ * The good cookie in scratch, that has opened nothing yet: is it to be taken for a guess? One that is not is noted again, for
+ * clients whose ACK a full queue ignores. A global function: see scratch_get().
+ */
+__noinline int ack_is_unasked(__u32 service_id)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_control *control;
+	__u32 zero = 0;
+	__u64 now_ns;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!service || !scratch || !control) /* cannot be: for the verifier */
+		return 0;
+	now_ns = scratch->moment.now_ns;
+	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !guessed_at(service, now_ns))
+		return 0;
+	if ((!echo_is_fresh(&scratch->opening) ||
+	     (is_warm(service, now_ns) && !asked_lately(scratch->opening.unseen, scratch->moment.asked_period))) &&
+	    !is_half_open(scratch, control))
+		return 1;
+	asked_note(scratch->opening.unseen, scratch->moment.asked_period);
+	return 0;
+}
+
+#endif

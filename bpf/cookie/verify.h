@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Does an ACK bring back a cookie of ours? */
+#ifndef SHAKEOFF_BPF_COOKIE_VERIFY_H
+#define SHAKEOFF_BPF_COOKIE_VERIFY_H
+
+enum cookie_judgement {
+	COOKIE_GOOD,
+	COOKIE_BAD,
+	COOKIE_EXPIRED,    /* as far as timestamps tell */
+	COOKIE_UNASKED,    /* good, but sent to nobody lately (asked.h) */
+	COOKIE_UNREADABLE, /* the options are not all in the frame */
+};
+
+/*
+ * Why a cookie failed cannot be seen in it. With timestamps the echoed clock tells, as far as it can be believed: only a name in the
+ * statistics depends on it. Without, nothing does: the key of an epoch that is over has been overwritten.
+ */
+static __always_inline _Bool echo_is_old(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr)
+{
+	const __u64 *key = epoch_offset_key(walk->scratch->moment.epoch);
+	__u32 clock_ms = walk->scratch->moment.clock_ms;
+
+	if (!key) /* cannot be: for the verifier */
+		return 0;
+	clock_ms += cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	return cookie_age(tsecr, clock_ms, cookie_bits(tsecr, clock_ms)) > (__s32)(SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC);
+}
+
+/*
+ * So far ahead of the client's echo, in ms, the kernel takes no round-trip time from it: tcp_rtt_tsopt_us(), net/ipv4/tcp_input.c:
+ * INT_MAX / (USEC_PER_SEC / TCP_TS_HZ).
+ */
+#define TS_NO_SAMPLE_MS 2147484u
+
+/*
+ * Where the connection's timestamps go on. Its first round-trip sample is what the kernel's clock, with ts_base, says when the ACK
+ * meets the socket, less the echo: the time since the SYN-ACK. Two more, as three clocks are cut to milliseconds: it is never taken for
+ * shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
+ */
+static __always_inline __u32 judge_ts_base(const struct walk *walk, __u32 tsecr, __u32 offset, __u32 bits)
+{
+	if (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
+		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->scratch->moment.now_ns / NSEC_PER_MSEC);
+	return offset + cookie_ts_add(bits) + (__u32)(walk->scratch->moment.epoch_offset_ns / NSEC_PER_MSEC) + 2;
+}
+
+/* What the echo of a good cookie of this epoch says. */
+static __always_inline void judge_echo(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr,
+				       __u32 epoch, struct opening *opening)
+{
+	const __u64 *key = epoch_offset_key(epoch);
+	__u32 offset, bits;
+
+	if (!key) /* cannot be: for the verifier */
+		return;
+	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	bits = cookie_bits(tsecr, walk->scratch->moment.clock_ms + offset);
+	opening->unseen = shakeoff_asked_hash(opening->unseen, bits);
+	opening->echo_age_ms = cookie_age(tsecr, walk->scratch->moment.clock_ms + offset, bits);
+	cookie_decode_timestamps(bits, &opening->options);
+	opening->ts_base = judge_ts_base(walk, tsecr, offset, bits);
+}
+
+static __always_inline enum cookie_judgement judge_timestamps(const struct walk *walk, const struct tcpopt *opt,
+							      const struct cookie_flow *flow, struct opening *opening)
+{
+	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	const struct moment *moment = &walk->scratch->moment;
+
+	UNROLL
+	for (int attempt = 0; attempt < 2; attempt++) {
+		__u64 expected;
+		__u32 epoch;
+
+		if (!cookie_epoch(opening->cookie, moment->epoch, accept_next, attempt, &epoch))
+			continue;
+		expected = epoch_cookie(opening->client_isn, epoch, COOKIE_TIMESTAMPS);
+		if ((__u32)expected != opening->cookie)
+			continue;
+		opening->unseen = expected >> 32;
+		judge_echo(walk, flow, opt->tsecr, epoch, opening);
+		return COOKIE_GOOD;
+	}
+	return echo_is_old(walk, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
+}
+
+static __always_inline enum cookie_judgement judge_plain(const struct walk *walk, _Bool ipv6, struct opening *opening)
+{
+	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+
+	UNROLL
+	for (int attempt = 0; attempt < COOKIE_PLAIN_ATTEMPTS; attempt++) {
+		__u32 epoch;
+		int bits;
+
+		if (!cookie_epoch_plain(walk->scratch->moment.epoch, accept_next, attempt, &epoch))
+			continue;
+		bits = epoch_read_plain(opening->client_isn, epoch, opening->cookie);
+		if (bits < 0)
+			continue;
+		/* A client that leaves out, or empties, the timestamps that it negotiated has no options left. */
+		cookie_decode_plain(bits & COOKIE_TIMESTAMPS ? 0 : bits, ipv6, &opening->options);
+		return COOKIE_GOOD;
+	}
+	return COOKIE_BAD;
+}
+
+/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the opening in scratch. */
+static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct walk *walk,
+						       const struct tcpopt *opt)
+{
+	struct opening *opening = &walk->scratch->opening;
+
+	opening->cookie = packet->ack - 1;
+	opening->client_isn = packet->seq - 1;
+	/* An echo of 0 is none (RFC 7323, section 3.2). */
+	return opt->timestamps && opt->tsecr ? judge_timestamps(walk, opt, &packet->flow, opening) :
+					       judge_plain(walk, packet->flow.ipv6, opening);
+}
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The ring buffers to the daemon, and how large records are. */
+#ifndef SHAKEOFF_BPF_CORE_RING_H
+#define SHAKEOFF_BPF_CORE_RING_H
+
+/*
+ * A record's size must be a constant for bpf_ringbuf_reserve(), so there are three: for an ACK with no or little
+ * payload, for a segment of an ordinary MTU, and for all that can be (an aggregated packet of 64 KiB).
+ */
+#define EVENT_SMALL_PACKET 160
+#define EVENT_MEDIUM_PACKET 1536
+#define EVENT_LARGE_PACKET 65536
+
+/* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
+static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
+{
+	__u32 hash = tuple->remote[0] ^ tuple->remote[1] ^ tuple->remote[2] ^ tuple->remote[3] ^
+		     (tuple->remote_port | ((__u32)tuple->local_port << 16));
+	__u32 count = control->rings, index;
+
+	if (!count)
+		return NULL;
+	hash *= 0x9e3779b1; /* 2^32 divided by the golden ratio: mixes upwards (Knuth, TAOCP 3, section 6.4) */
+	index = (hash >> 16) % count;
+	return bpf_map_lookup_elem(&rings, &index);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The one exit: a verdict is counted, and mapped to its XDP action. */
+#ifndef SHAKEOFF_BPF_CORE_VERDICT_H
+#define SHAKEOFF_BPF_CORE_VERDICT_H
+
+/*
+ * What a verdict comes to: the XDP action in the low byte, what it counts towards above it. Numbers, as a table that is not static
+ * (CONST_TABLE) is part of the skeleton, which knows no types of ours.
+ */
+CONST_TABLE __u16 verdict_meanings[SHAKEOFF_VERDICT_COUNT] = {
+#define X(constant, name, xdp, counted, help) [SHAKEOFF_##constant] = XDP_##xdp | (counted) << 8,
+	SHAKEOFF_VERDICTS(X)
+#undef X
+};
+
+static __always_inline __u32 verdict_action(__u16 meaning)
+{
+	return meaning & 0xff;
+}
+
+static __always_inline __u32 verdict_counts(__u16 meaning)
+{
+	return meaning >> 8;
+}
+
+static __always_inline _Bool verdict_passes(__u32 verdict)
+{
+	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_action(verdict_meanings[verdict]) == XDP_PASS;
+}
+
+/* Whether it says that a segment belonged to no socket. */
+static __always_inline _Bool verdict_is_stray(__u32 verdict)
+{
+	return verdict < SHAKEOFF_VERDICT_COUNT && (verdict_counts(verdict_meanings[verdict]) & SHAKEOFF_COUNTS_STRAY);
+}
+
+#define NO_SERVICE 0xffffffffu
+
+static __always_inline void count_service(__u32 service, __u32 counts)
+{
+	struct shakeoff_service_counters *counters;
+
+	if (!counts || service == NO_SERVICE)
+		return;
+	counters = bpf_map_lookup_elem(&service_counts, &service);
+	if (!counters)
+		return;
+	if (counts & SHAKEOFF_COUNTS_SYN)
+		counters->syn++;
+	if (counts & SHAKEOFF_COUNTS_SYNACK) {
+		counters->synack++;
+		return; /* the commonest is nothing else */
+	}
+	if (counts & SHAKEOFF_COUNTS_ACK_VALID)
+		counters->ack_valid++;
+	if (counts & SHAKEOFF_COUNTS_ACK_INVALID)
+		counters->ack_invalid++;
+	if (counts & SHAKEOFF_COUNTS_OVERFLOW)
+		counters->overflow++;
+}
+
+/* Counts a verdict for its packet's service (NO_SERVICE: none). Returns the XDP action. */
+static __always_inline int count_verdict(__u32 verdict, __u32 service)
+{
+	/* A variable of its own: clang 14 reads one whose address is taken again, and the verifier loses its bound. */
+	__u32 key = verdict;
+	__u64 *packets = bpf_map_lookup_elem(&verdicts, &key);
+	__u16 meaning;
+
+	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
+		return XDP_ABORTED; /* cannot be: for the verifier */
+	(*packets)++;
+	meaning = verdict_meanings[verdict];
+	count_service(service, verdict_counts(meaning));
+	return verdict_action(meaning);
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bypassed services and addresses: the kernel alone can serve them, and is to serve them as if the hook were not there. Nothing is
+ * limited but by the operator's own syn-budget, nothing is looked up, and nothing is remembered of what passes. Dropped is what is
+ * certain: what is blocked, and what no TCP sends (but of an address that netfilter decides about, not even that).
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_BYPASS_H
+#define SHAKEOFF_BPF_HANDLE_BYPASS_H
+
+/* Whether the packet in scratch is for one. */
+static __always_inline _Bool is_bypassed(const struct walk *walk)
+{
+	return address_is_left(walk) || service_is_bypassed(walk->service);
+}
+
+/* A segment without SYN. The kernel drops what is dropped here in every state but that of a connection it begins itself. */
+static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk)
+{
+	struct bpf_sock *sk;
+	_Bool has_socket;
+
+	if (!tcp_lengths_fit(packet, walk->frame_len))
+		return SHAKEOFF_BAD_HEADER;
+	if (source_is_malformed(&packet->flow))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (flags_are_malformed(packet->flags)) {
+		sk = socket_look_up(ctx, &packet->flow);
+		has_socket = sk && sk->state != BPF_TCP_LISTEN;
+		if (sk)
+			bpf_sk_release(sk);
+		if (!has_socket)
+			return SHAKEOFF_BAD_SEGMENT;
+	}
+	if (segment_is_sampled(walk))
+		source_look(ctx, walk->service_id);
+	return SHAKEOFF_ACK_PEACE;
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets whose TCP header cannot be read, or not in one piece: IP fragments, headers that are cut off, IPv6 packets with
+ * endless extension headers. What has no port is for a service if its address has one. TCP avoids being fragmented (RFC 9293,
+ * section 3.7.1), so that little of this is honest; how fragments fit together is the kernel's business.
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_FRAGMENT_H
+#define SHAKEOFF_BPF_HANDLE_FRAGMENT_H
+
+/* Length of what a 16-bit field can tell: a longer packet says 0 (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c). */
+#define IP_LENGTH_MAX 0xffff
+
+/*
+ * How many come in a window that begins: as in the greatest of the last ones, which fades to an eighth in each: half a second after a
+ * flood nothing is left of it. passed: windows since that in which `last` came, in most of which none may have come.
+ */
+static __always_inline __u32 fragments_expect(__u32 last, __u32 expected, __u32 passed)
+{
+	expected /= 8;
+	if (last > expected)
+		expected = last;
+	return passed > 10 ? 0 : expected >> (3 * (passed - 1) & 31);
+}
+
+/* Whether one of `expected` is among those that pass, of which `most` may. lot: the same for all fragments of a packet. */
+static __always_inline _Bool fragment_wins(__u32 lot, __u32 expected, __u32 most)
+{
+	return expected <= most || ((__u64)lot * expected) >> 32 < most - most / 8;
+}
+
+/*
+ * The packet that the fragment in scratch is a part of, as a salted hash that is another one in each window: in a flood all parts of a
+ * packet pass, or none, as with the kernel, whose memory has room for a packet or has not. IPv6: the identification is behind where
+ * the fragment header begins, the last four bytes of what is walked over, but for packets with options behind it.
+ */
+static __always_inline __u64 fragment_lots(struct xdp_md *ctx, const struct packet *packet, __u64 salt, __u32 window)
+{
+	__u32 offset = packet->flow.ipv6 ? packet->l4_offset - 4 : packet->l3_offset + 4;
+	const __be16 *id = FRAME_START(ctx) + (offset & MAX_L4_OFFSET_MASK);
+	__u64 number = packet->flow.client[0] | (__u64)window << 32;
+
+	if (packet->flow.ipv6)
+		number += (packet->flow.client[1] ^ packet->flow.client[2] * 0x9e3779b1u ^
+			   packet->flow.client[3] * 0x85ebca77u) *
+			  salt;
+	if ((void *)(id + 2) <= FRAME_END(ctx))
+		number += (id[0] | (packet->flow.ipv6 ? (__u64)id[1] << 16 : 0)) << 32;
+	number *= salt | 1;
+	return (number ^ number >> 32) * salt;
+}
+
+/* Counts a fragment for its prefix. Returns whether that may have it in a flood. */
+static __always_inline _Bool fragment_is_fair(const struct packet *packet, __u32 window, __u64 salt, __u32 lot,
+					      __u32 most)
+{
+	__u64 prefix = shakeoff_prefix_number(packet->flow.ipv6, packet->flow.client);
+	__u32 index = shakeoff_hash_index(prefix, salt, SHAKEOFF_FRAGMENT_CELL_BITS);
+	struct shakeoff_fragment_cell *cell = bpf_map_lookup_elem(&fragment_cells, &index);
+
+	if (!cell) /* cannot be: for the verifier */
+		return 1;
+	if ((__s32)(window - cell->window) > 0) {
+		cell->expected = fragments_expect(cell->wanted, cell->expected, window - cell->window);
+		cell->window = window;
+		cell->wanted = 0;
+	}
+	cell->wanted++; /* without a lock, so about */
+	most = most < SHAKEOFF_FRAGMENT_PREFIX ? 1 : most / SHAKEOFF_FRAGMENT_PREFIX;
+	return fragment_wins(lot, cell->expected, most) && (cell->expected <= most ? cell->wanted <= most : 1);
+}
+
+/*
+ * A fragment that may be honest: within the budget that all of them have together. While more come, those of a prefix that sends much
+ * are cut to its part first, and of what is left lots decide: the first of each window would be those of the flood.
+ */
+static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, const struct packet *packet,
+							   struct shakeoff_control *control, __u64 now_ns)
+{
+	__u64 salt = control->replies.salt | 1, lots, most;
+	__u32 before = control->fragment_window, passed;
+	_Bool flood;
+
+	if (budget_begins(&control->fragment_window, now_ns)) {
+		passed = control->fragment_window - before;
+		control->fragments_expected = fragments_expect(control->fragments_wanted, control->fragments_expected,
+							       passed);
+		control->fragments_fair_expected = fragments_expect(control->fragments_fair,
+								    control->fragments_fair_expected, passed);
+		control->fragments = control->fragments_wanted = control->fragments_fair = 0;
+	}
+	most = budget_of(control->fragment_budget, control->fragment_window);
+	control->fragments_wanted++; /* as the other: without a lock, so about */
+	flood = control->fragments_expected > most;
+	lots = fragment_lots(ctx, packet, salt, control->fragment_window);
+	if (!fragment_is_fair(packet, control->fragment_window, salt, lots, most) && flood)
+		return SHAKEOFF_FRAGMENT_BUDGET;
+	control->fragments_fair++;
+	if (flood && !fragment_wins(lots >> 32, control->fragments_fair_expected, most))
+		return SHAKEOFF_FRAGMENT_BUDGET;
+	return budget_takes(&control->fragments, most) ? SHAKEOFF_FRAGMENT : SHAKEOFF_FRAGMENT_BUDGET;
+}
+
+/* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
+static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control *control, __be16 port)
+{
+	const struct shakeoff_service *service;
+	struct scratch *scratch = scratch_get();
+	__u64 address;
+	__u32 id;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	address = service_value(scratch, control, port);
+	if (address == NO_PLACE)
+		return 0;
+	if (address & SHAKEOFF_ADDRESS_LEFT)
+		return 1;
+	id = (__u32)address & ~SHAKEOFF_ADDRESS_FLAGS;
+	service = bpf_map_lookup_elem(&service_state, &id);
+	return service && service_is_bypassed(service);
+}
+
+/*
+ * RFC 1858 and RFC 3128: what no fragment of a TCP segment needs, but filters fall for. The first one holds the whole header, which
+ * has 20 bytes at least, so that no other begins within these.
+ */
+static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, const struct packet *packet,
+							    struct shakeoff_control *control, __u64 now_ns)
+{
+	__u32 offset = (packet->fragment & IP_OFFSET) * 8, header_len;
+	void *data = FRAME_START(ctx), *end = FRAME_END(ctx);
+	const struct tcphdr *tcp = data + (packet->l4_offset & MAX_L4_OFFSET_MASK);
+
+	if (offset)
+		return offset < sizeof(*tcp) ? SHAKEOFF_FRAGMENT_TINY : fragment_pass(ctx, packet, control, now_ns);
+	if ((void *)(tcp + 1) > end || packet->segment_len < sizeof(*tcp))
+		return SHAKEOFF_FRAGMENT_TINY;
+	header_len = tcp->doff * 4;
+	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
+		return SHAKEOFF_FRAGMENT_TINY;
+	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(control, tcp->dest))
+		return SHAKEOFF_SYN_FRAGMENT;
+	return fragment_pass(ctx, packet, control, now_ns);
+}
+
+/* A TCP header that is not all there; or not in the first of several buffers, where drivers put all but very long headers. */
+static __always_inline enum shakeoff_verdict cut_judge(struct xdp_md *ctx, const struct packet *packet, __u32 frame_len)
+{
+	__u32 first_buffer = ctx->data_end - ctx->data;
+
+	if (first_buffer == frame_len)
+		return SHAKEOFF_BAD_HEADER;
+	return packet->flow.ipv6 && packet->l4_offset > packet->l3_offset + sizeof(struct ipv6hdr) ?
+		       SHAKEOFF_EXTENSION_CHAIN :
+		       SHAKEOFF_NOT_OURS;
+}
+
+/* The verdict on the packet in scratch, of which parse_packet() said `parsed`. A global function: see scratch_get(). */
+__noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
+{
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_control *control;
+	const struct packet *packet;
+	__u32 zero = 0;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!scratch || !control) /* cannot be: for the verifier */
+		return SHAKEOFF_NOT_OURS;
+	packet = &scratch->packet;
+	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_PLACE)
+		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
+	if (!frame_is_for_host(ctx->ingress_ifindex))
+		return SHAKEOFF_NOT_OURS;
+	moment_read(&scratch->moment, control);
+	if (parsed == PARSE_FRAGMENT)
+		return fragment_judge(ctx, packet, control, scratch->moment.now_ns);
+	return parsed == PARSE_CHAIN ? SHAKEOFF_EXTENSION_CHAIN : cut_judge(ctx, packet, frame_len);
+}
+
+#endif

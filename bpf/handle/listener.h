@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Services with the listener handoff: their listening socket, looked at as seldom as exactness allows. */
+#ifndef SHAKEOFF_BPF_HANDLE_LISTENER_H
+#define SHAKEOFF_BPF_HANDLE_LISTENER_H
+
+static __always_inline _Bool by_listener(const struct walk *walk)
+{
+	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+}
+
+/* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
+static __always_inline _Bool address_is_left(const struct walk *walk)
+{
+	__u32 left = walk->scratch->recent.left;
+
+	return (left & SHAKEOFF_ADDRESS_LEFT) ||
+	       ((left & SHAKEOFF_ADDRESS_TAGGED) && walk->scratch->packet.l3_offset == sizeof(struct ethhdr));
+}
+
+/* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
+static __always_inline _Bool is_left(const struct walk *walk)
+{
+	return address_is_left(walk) || walk->service->left == SHAKEOFF_LEFT_NETFILTER ||
+	       walk->service->left == SHAKEOFF_LEFT_BRIDGE;
+}
+
+/* Whether the service's sockets cannot be found from here: what looks like a stray may have one. */
+static __always_inline _Bool sockets_are_hidden(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return recent->has_profile && recent->profile.in_vrf && by_listener(walk);
+}
+
+/* Whether everything is there that taking cookies back needs. */
+static __always_inline _Bool listener_takes_cookies(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return recent->has_profile && recent->profile.admits && (walk->control->flags & SHAKEOFF_KEYS_LOADED);
+}
+
+/* Whether SYNs may be answered: what comes back will get to the listening socket. */
+static __always_inline _Bool listener_is_ready(const struct walk *walk)
+{
+	return listener_takes_cookies(walk) && walk->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
+}
+
+/*
+ * How many more connections may wait: not those that wait in the socket's accept queue, and not those that are on their way
+ * there from the hook.
+ */
+static __always_inline void listener_measure(struct recent *recent, const struct shakeoff_service *service)
+{
+	const struct listening *listener = &recent->listener;
+	/* sk_acceptq_is_full(), include/net/sock.h: one more than listen() was given. `backlog` of the service is meant as it says. */
+	__u32 capacity = listener->backlog < service->backlog ? listener->backlog + 1 : service->backlog;
+	__u64 enqueued = service->enqueued, taken = listener->waiting;
+	__s64 on_their_way = enqueued - service->dequeued;
+
+	if (on_their_way > 0)
+		taken += on_their_way;
+	recent->listener_enqueued = enqueued;
+	recent->listener_room = taken < capacity ? capacity - taken : 0;
+	recent->listener_scarce = scarce_places(service, capacity);
+	recent->listener_capacity = capacity;
+	/* More may wait than the hook has let through: what the kernel's own handshake brought. */
+	recent->listener_head = enqueued > taken ? enqueued - taken : 0;
+}
+
+/* A group that nobody has looked at for so long may have a full socket from before. */
+#define GROUP_UNKNOWN_NS (NSEC_PER_SEC / 10)
+
+/*
+ * In a group (SO_REUSEPORT) the kernel chooses a socket for each client, and the remembered one tells nothing of the others.
+ * While one of them is half full, every SYN's own is looked at, for the hold time. What fills one through the hook is an ACK,
+ * which looks at it before.
+ */
+static __always_inline void group_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
+{
+	if (service->servers <= 1)
+		return;
+	/* Rounded up: who takes the last place has found it short. */
+	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
+		press(&service->short_ns, now_ns);
+	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
+		 !shakeoff_is_pressed(service->short_ns, now_ns))
+		service->short_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS +
+				    GROUP_UNKNOWN_NS; /* until every one has been met */
+	press(&service->looked_ns, now_ns);
+}
+
+static __always_inline _Bool group_is_short(const struct walk *walk)
+{
+	return walk->service->servers > 1 && shakeoff_is_pressed(walk->service->short_ns, walk->now_ns);
+}
+
+/* socket_find() with the listening socket remembered for this tick. */
+static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
+						       const struct walk *walk, struct time_wait *time_wait)
+{
+	struct recent *recent = &walk->scratch->recent;
+	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
+
+	if (found == SOCKET_LISTENS) {
+		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
+		if (walk->service->seen_left != recent->listener.left)
+			walk->service->seen_left = recent->listener.left;
+		recent->listener_tick = walk->scratch->moment.tick;
+		listener_measure(recent, walk->service);
+		engage_look(walk, recent);
+		group_look(walk->service, recent, walk->now_ns);
+	}
+	return found;
+}
+
+static __always_inline _Bool listener_is_remembered(const struct walk *walk)
+{
+	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
+}
+
+/* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */
+static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+	struct time_wait time_wait = {};
+
+	switch (listener_find(ctx, packet, walk, &time_wait)) {
+	case SOCKET_NONE: return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);
+	case SOCKET_LISTENS: break;
+	default: return SHAKEOFF_SYN_SOCKET;
+	}
+	if (recent->listener.left)
+		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+	if (engage_peace_syn(walk, recent))
+		return VERDICT_NONE;
+	if (listener_free(recent, walk->service) <= 0)
+		return syn_overflow(ctx, packet, walk);
+	return limit_admits_syn(walk) ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYN_SOURCE_LIMIT;
+}
+
+/* The service's state, before the SYN itself is looked at. */
+static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ctx, const struct packet *packet,
+							       const struct walk *walk)
+{
+	struct shakeoff_service *service = walk->service;
+
+	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_SYN_UNSERVED;
+	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
+	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
+		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+	if (!listener_is_ready(walk))
+		return SHAKEOFF_SYN_NO_KEY;
+	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);
+}
+
+/*
+ * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
+ * tuples with the hint cost the look-up.
+ */
+static __always_inline void listener_confirm(const struct packet *packet, const struct walk *walk)
+{
+	struct shakeoff_validated *entry;
+
+	if (!filter_has_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
+		return;
+	tuple_of(&packet->flow, &walk->scratch->tuple);
+	entry = validated_find(&packet->flow);
+	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
+		return; /* the hint is another tuple's of this slot */
+	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
+	filter_drop_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED);
+}
+
+#endif

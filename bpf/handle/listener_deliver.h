@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* To the listening socket: a validated ACK passes, with what its cookie said in front of it for the tc program. */
+#ifndef SHAKEOFF_BPF_HANDLE_LISTENER_DELIVER_H
+#define SHAKEOFF_BPF_HANDLE_LISTENER_DELIVER_H
+
+/*
+ * Where the driver has no room for metadata the tc program reads the cookie itself, told by the filter's hint. Moves the
+ * frame's start: packet pointers are void afterwards.
+ */
+static __always_inline void admission_write(struct xdp_md *ctx, const struct walk *walk,
+					    const struct shakeoff_interface *profile, const struct opening *opening,
+					    __u8 rcv_wscale)
+{
+	struct admission *admission;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*admission)))
+		return;
+	asm volatile("" : "+r"(ctx)); /* as in reply_build() */
+	admission = (void *)(long)ctx->data_meta;
+	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
+		return;
+	admission_fill(admission, walk->control, walk->service_id, profile, opening, rcv_wscale, &walk->scratch->opt);
+}
+
+/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see ADMISSION_WAITS. */
+static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
+{
+	const struct shakeoff_control *control;
+	__u32 *mark, zero = 0;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!control || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
+		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
+	asm volatile("" : "+r"(ctx));          /* as in reply_build() */
+	mark = (void *)(long)ctx->data_meta;
+	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
+		*mark = admission_magic(control, ADMISSION_WAITS);
+	return SHAKEOFF_SEGMENT_EARLY;
+}
+
+/* Counts an ACK that goes on to the tc program of its interface. A global function: see scratch_get(). */
+__noinline int admission_claimed(void)
+{
+	const struct scratch *scratch = scratch_get();
+	struct shakeoff_admissions *counts;
+	__u32 ifindex;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	ifindex = scratch->recent.ifindex;
+	counts = bpf_map_lookup_elem(&admissions, &ifindex);
+	if (counts)
+		__sync_fetch_and_add(&counts->claimed, 1);
+	return 0;
+}
+
+/* A static function of its own, for the sake of the stack. */
+static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk,
+					      const struct opening *opening, __u64 seen_ns)
+{
+	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
+	__u8 rcv_wscale;
+
+	walk->scratch->opening.claims = 0;
+	if (!validated_claim(walk->service_id, seen_ns))
+		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
+	connection_opened(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
+	if (walk->control->claimed_tick != walk->scratch->moment.tick)
+		walk->control->claimed_tick = walk->scratch->moment.tick;
+	admission_claimed();
+	route_find(walk->scratch, walk->control);
+	rcv_wscale = offer_wscale(walk->service_id);
+	admission_write(ctx, walk, profile, opening, rcv_wscale);
+	return SHAKEOFF_ACK_ADMITTED;
+}
+
+#endif

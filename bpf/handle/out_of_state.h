@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Strays: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
+ * faster than the service's engage_rate they are dropped here, until they come at less than half of that on average over the hold time.
+ *
+ * The socket filter spares most look-ups:
+ *
+ *				the tuple may have a socket	it cannot
+ *	few strays, peace	passes				is looked up, and counted if there is no socket
+ *	few strays, a flood	is looked up			is looked up
+ *	many strays		is looked up			is dropped, unless it brings back a cookie
+ *
+ * Of those that pass or are dropped by the filter alone every 64th is looked up all the same. So whoever floods from a tuple
+ * whose slot is taken is counted; a socket that the filter does not know, though it should, gets into it; and sources whose
+ * handshakes the kernel makes become known (source.h).
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
+#define SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
+
+#define SEGMENT_SAMPLE 64
+
+static __always_inline _Bool segment_is_sampled(const struct walk *walk)
+{
+	return !(++walk->scratch->segments % SEGMENT_SAMPLE);
+}
+
+/* Whether strays are dropped now. Ends what has been without pressure for long enough. */
+static __always_inline _Bool strays_press(struct shakeoff_service *service, __u64 now_ns)
+{
+	return pressure_lasts(&service->strays_ns, service->strays_pressure_ns, now_ns);
+}
+
+static __always_inline enum shakeoff_stray_kind stray_kind(__u8 flags)
+{
+	if (flags_are_malformed(flags))
+		return SHAKEOFF_STRAY_INVALID;
+	if (flags & TCP_FLAG_SYN)
+		return SHAKEOFF_STRAY_SYNACK;
+	if (flags & TCP_FLAG_RST)
+		return SHAKEOFF_STRAY_RST;
+	return flags & TCP_FLAG_FIN ? SHAKEOFF_STRAY_FIN : SHAKEOFF_STRAY_ACK;
+}
+
+/* Counts a stray that stands for so many. */
+static __always_inline void strays_count(const struct packet *packet, const struct walk *walk, __u32 stands_for)
+{
+	struct shakeoff_service *service = walk->service;
+	__u32 rate = service->engage_rate;
+
+	if (service->strays_ns) {
+		stands_for = batch_of(&walk->scratch->strays, rate);
+		if (stands_for)
+			press_by(walk, PRESSURE_STRAYS, stands_for, rate);
+		return;
+	}
+	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_ENGAGE_WINDOW_NS,
+			   walk->now_ns, stands_for, rate))
+		return;
+	press_by(walk, PRESSURE_STRAYS, service->strays_window_counted, rate);
+	service->strays_kind = stray_kind(packet->flags);
+	service->strays_times++;
+	service->strays_ns = walk->now_ns;
+}
+
+/* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
+static __always_inline __u32 stray_sample_weight(const struct shakeoff_service *service)
+{
+	__u32 half = service->engage_rate / (2 * ENGAGE_WINDOWS_A_SECOND);
+
+	return half >= SEGMENT_SAMPLE ? SEGMENT_SAMPLE : half ? half : 1;
+}
+
+/*
+ * Of a segment without a socket that a TCP may have sent, where the hook answers no SYNs. few: the verdict while there are few.
+ * Cookies of the kernel's own come back even in a flood; before kernel 6.0 the hook cannot know them, and lets ACKs pass.
+ */
+static __always_inline enum shakeoff_verdict stray_to_kernel(const struct packet *packet, const struct walk *walk,
+							     enum shakeoff_verdict few)
+{
+	if (!strays_press(walk->service, walk->now_ns))
+		return few;
+	if (packet->flags & TCP_FLAG_SYN)
+		return SHAKEOFF_SYNACK_IGNORED;
+	if (packet->flags & TCP_FLAG_RST)
+		return SHAKEOFF_RST_IGNORED;
+	if (!kernel_cookies_are_known())
+		return few;
+	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
+}
+
+#endif

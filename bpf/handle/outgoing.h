@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Connections that the host itself begins, at the tcx egress hook: their tuples get into the socket filter before their SYN is on the
+ * wire. A SYN that comes back from there (simultaneous open, RFC 9293, section 3.5) is then looked up, in a flood, too, and meets the
+ * socket in SYN-SENT.
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_OUTGOING_H
+#define SHAKEOFF_BPF_HANDLE_OUTGOING_H
+
+/* Whether the frame may be one of these: a look at its flags, as nearly every packet is something else. */
+static __always_inline _Bool outgoing_may_be_syn(struct __sk_buff *skb)
+{
+	const __u8 *data = FRAME_START(skb), *tcp = data + sizeof(struct ethhdr) + sizeof(struct ipv6hdr);
+	const void *end = FRAME_END(skb);
+
+	if (skb->protocol == to_be16(ETH_P_IP)) {
+		const struct iphdr *ip = (const void *)(data + sizeof(struct ethhdr));
+
+		if ((const void *)(ip + 1) > end || ip->protocol != IPPROTO_TCP)
+			return 0;
+		if (ip->ihl != 5)
+			return 1;
+		tcp = (const void *)(ip + 1);
+	} else if (skb->protocol == to_be16(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = (const void *)(data + sizeof(struct ethhdr));
+
+		if ((const void *)(ip + 1) > end)
+			return 0;
+		if (ip->nexthdr != IPPROTO_TCP)
+			return 1;
+	} else {
+		return 1; /* a VLAN tag in the frame */
+	}
+	return (const void *)(tcp + sizeof(struct tcphdr)) > end ||
+	       (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+}
+
+/* The flow as an answer to it would have it. */
+static __always_inline void outgoing_reverse(const struct cookie_flow *flow, struct cookie_flow *reverse)
+{
+	UNROLL
+	for (int i = 0; i < 4; i++) {
+		reverse->client[i] = flow->server[i];
+		reverse->server[i] = flow->client[i];
+	}
+	reverse->client_port = flow->server_port;
+	reverse->server_port = flow->client_port;
+	reverse->ipv6 = flow->ipv6;
+}
+
+static __always_inline void outgoing_note(struct __sk_buff *skb)
+{
+	struct packet packet = {};
+	struct cookie_flow reverse;
+	const struct shakeoff_control *control;
+	__u32 zero = 0;
+
+	if (!outgoing_may_be_syn(skb) || parse_packet(FRAME_START(skb), FRAME_END(skb), &packet) ||
+	    (packet.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
+		return;
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!control) /* cannot be: for the verifier */
+		return;
+	outgoing_reverse(&packet.flow, &reverse);
+	/* Only an address and port of a service is ever looked up: what is forwarded, or begun from any port, is not to fill the filter. */
+	if (!service_look_up(&reverse, reverse.server_port))
+		return;
+	filter_note(&reverse, control, 0);
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The accept queue is full, or the source has its share of it: no answer, or an RST, as the service says. */
+#ifndef SHAKEOFF_BPF_HANDLE_OVERFLOW_H
+#define SHAKEOFF_BPF_HANDLE_OVERFLOW_H
+
+static __always_inline enum shakeoff_verdict syn_refuse(struct xdp_md *ctx, const struct packet *packet,
+							const struct walk *walk, enum shakeoff_verdict drop,
+							enum shakeoff_verdict reset)
+{
+	struct reply *reply = &walk->scratch->reply;
+
+	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
+		return drop;
+	if (!reply_is_within_budget(walk))
+		return SHAKEOFF_SYN_REPLY_BUDGET;
+	reply_reset_syn(reply, packet);
+	return reply_write(ctx, walk->frame_len) ? reset : drop;
+}
+
+static __always_inline enum shakeoff_verdict ack_refuse(struct xdp_md *ctx, const struct packet *packet,
+							const struct walk *walk, enum shakeoff_verdict drop,
+							enum shakeoff_verdict reset)
+{
+	struct reply *reply = &walk->scratch->reply;
+
+	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET || !reply_is_within_budget(walk))
+		return drop;
+	half_open_forget(walk);
+	reply_reset_ack(reply, packet);
+	return reply_write(ctx, walk->frame_len) ? reset : drop;
+}
+
+static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, const struct packet *packet,
+							  const struct walk *walk)
+{
+	return syn_refuse(ctx, packet, walk, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_RESET);
+}
+
+/* A SYN that finds few free places, or none. */
+static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const struct packet *packet,
+						   const struct walk *walk, __s64 free)
+{
+	if (free <= 0)
+		return syn_overflow(ctx, packet, walk);
+	if (!source_holds_share(walk->service_id, walk->allowed))
+		return VERDICT_NONE;
+	return syn_refuse(ctx, packet, walk, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
+}
+
+/* A final ACK with a good cookie: VERDICT_NONE, or why it makes no connection. */
+static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const struct packet *packet,
+						       const struct walk *walk)
+{
+	if (source_is_unrouted(walk))
+		return SHAKEOFF_ACK_UNROUTED;
+	switch (source_judge(walk->service_id, walk->allowed)) {
+	case SOURCE_FINDS_NO_PLACE:
+		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
+	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_LIMIT;
+	case SOURCE_HOLDS_SHARE:
+		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_SHARE_DROP, SHAKEOFF_ACK_SHARE_RESET);
+	default: return VERDICT_NONE;
+	}
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The self-test in the tc program: probes are known again and given to the daemon's listening socket
+ * (shakeoff/probe.h), an ACK as the request that every admitted ACK becomes, a SYN as it is.
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_PROBE_H
+#define SHAKEOFF_BPF_HANDLE_PROBE_H
+
+#include <shakeoff/probe.h>
+
+#include "lib/bytes.h"
+
+/* linux/if_packet.h: __sk_buff.pkt_type */
+#define PACKET_HOST 0
+#define PACKET_MULTICAST 2
+
+#define LOOPBACK4 0x7f000001
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct shakeoff_probe);
+} probe SEC(".maps");
+
+/*
+ * The TCP header of a frame of the self-test, or NULL. Those have no IP options and no VLAN tag. Only the daemon knows
+ * the random group, port and numbers, and none of them is used twice. A SYN's RST counts one more than its SYN.
+ */
+static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, const struct shakeoff_probe *sought)
+{
+	void *data = FRAME_START(skb);
+	const struct ethhdr *eth = data;
+	const struct tcphdr *tcp;
+
+	if (data + SHAKEOFF_PROBE_FRAME_LEN > FRAME_END(skb))
+		return NULL;
+	if (!same_bytes(eth->h_dest, sought->group, sizeof(sought->group)))
+		return NULL;
+	if (eth->h_proto == to_be16(ETH_P_IP))
+		tcp = data + SHAKEOFF_PROBE_TCP4;
+	else if (eth->h_proto == to_be16(ETH_P_IPV6))
+		tcp = data + SHAKEOFF_PROBE_TCP6;
+	else
+		return NULL;
+	if (tcp->source != sought->source_port || from_be32(tcp->seq) - sought->seq > sought->count)
+		return NULL;
+	return !tcp->ack || from_be32(tcp->ack_seq) == sought->ack ? tcp : NULL;
+}
+
+/* A request asks for the least that any sysctl lets the kernel accept: no options. */
+static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, _Bool request)
+{
+	struct admission admission = { .mss = 1220,
+				       .snd_wscale = SHAKEOFF_NO_WSCALE,
+				       .rcv_wscale = SHAKEOFF_NO_WSCALE };
+	struct cookie_flow flow = {};
+	struct bpf_sock *sk;
+	_Bool assigned = 0;
+
+	flow.ipv6 = skb->protocol == to_be16(ETH_P_IPV6);
+	if (flow.ipv6) {
+		flow.client[3] = flow.server[3] = to_be32(1);
+		flow.server_port = known->listener6;
+	} else {
+		flow.client[0] = flow.server[0] = to_be32(LOOPBACK4);
+		flow.server_port = known->listener4;
+	}
+	sk = socket_look_up(skb, &flow);
+	if (!sk)
+		return 0;
+	if (sk->state == BPF_TCP_LISTEN)
+		assigned = request ? assign_to(skb, sk, &admission) : !bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+	return assigned;
+}
+
+/*
+ * Is it a probe? Then nothing else is to look at it. To be asked before the packet is parsed: what is not multicast,
+ * nearly everything, costs one load. A probe that finds no socket stays multicast, and TCP drops it.
+ */
+static __always_inline _Bool probe_take(struct __sk_buff *skb)
+{
+	const struct shakeoff_probe *known;
+	const struct tcphdr *tcp;
+	__u32 zero = 0;
+
+	if (skb->pkt_type != PACKET_MULTICAST)
+		return 0;
+	known = bpf_map_lookup_elem(&probe, &zero);
+	if (!known || !known->count)
+		return 0;
+	tcp = probe_find(skb, known);
+	if (!tcp)
+		return 0;
+	if (probe_assign(skb, known, tcp->ack)) {
+		bpf_skb_store_bytes(skb, 0, known->mac, sizeof(known->mac), 0);
+		bpf_skb_change_type(skb, PACKET_HOST);
+	}
+	return 1;
+}
+
+#endif

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A segment without SYN for a service: of a socket, of a handshake of ours, or of nobody. */
+#ifndef SHAKEOFF_BPF_HANDLE_SEGMENT_H
+#define SHAKEOFF_BPF_HANDLE_SEGMENT_H
+
+/* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
+static __always_inline void ack_opening(const struct packet *packet, const struct walk *walk, const struct tcpopt *opt,
+					struct opening *opening)
+{
+	opening->tsval = opt->tsval;
+	route_find(walk->scratch, walk->control);
+	offer_wscale(walk->service_id);
+	opening->snd_wnd = packet->window;
+	opening->replaced = 0;
+	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
+		opening->snd_wnd = (__u32)packet->window << (opening->options.wscale & 0xf);
+}
+
+/* What is known of the tuple of a segment that belongs to no open connection. */
+struct past {
+	struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
+	struct time_wait time_wait;
+	_Bool in_time_wait; /* time_wait is set */
+	_Bool follows;      /* earlier is fresh: its socket is about to be made */
+};
+
+/*
+ * Does the segment follow an ACK whose socket does not exist yet? A socket in TIME-WAIT that the new connection replaces
+ * is in the way until the daemon has removed it; one of the connection itself is not.
+ */
+static __always_inline _Bool past_follows(const struct past *past, const struct walk *walk)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+
+	/* Signed: another CPU may have claimed the tuple after our clock was read. */
+	if (!earlier || earlier->followed >= SHAKEOFF_FOLLOW_SEGMENTS ||
+	    (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
+		return 0;
+	return !past->in_time_wait || (earlier->replaced && earlier->replaced == past->time_wait.rcv_nxt);
+}
+
+static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct walk *walk)
+{
+	tuple_of(&packet->flow, &walk->scratch->tuple);
+	past->earlier = validated_find(&packet->flow);
+	past->follows = past_follows(past, walk);
+}
+
+static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk, const struct past *past)
+{
+	/* Those that go to the netfilter program are counted there (input.bpf.c). */
+	if (!(past->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
+		past->earlier->followed++;
+	walk->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
+	return handoff(ctx, packet, walk, NULL, 0);
+}
+
+/* For validated_claim(). */
+static __always_inline __u64 past_seen_ns(const struct past *past)
+{
+	return past->earlier ? past->earlier->opened_ns : 0;
+}
+
+/* Whether the ACK whose cookie is in scratch has opened a connection before. */
+static __always_inline _Bool past_opened(const struct past *past, const struct walk *walk)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+	const struct opening *opening = &walk->scratch->opening;
+
+	return earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn;
+}
+
+/*
+ * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_judgement; scratch->opt and scratch->opening are then
+ * what it says. A global function: see scratch_get().
+ */
+__noinline int ack_cookie(struct xdp_md *ctx)
+{
+	struct walk walk = { .scratch = scratch_get() };
+	__u32 zero = 0;
+
+	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
+		return COOKIE_BAD;
+	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)
+		return COOKIE_UNREADABLE;
+	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt);
+}
+
+/*
+ * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
+ * sends it again: it gets another chance, as every SYN of a firewall's would.
+ */
+static __always_inline _Bool input_refused(const struct past *past, const struct walk *walk)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+
+	return earlier &&
+	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
+	       (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
+}
+
+/* The judgement on an ACK, guesses told apart. */
+static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx, const struct walk *walk,
+							     const struct past *past)
+{
+	enum cookie_judgement judgement = ack_cookie(ctx);
+
+	if (judgement == COOKIE_GOOD && walk->service->guessed_ns && !past_opened(past, walk) &&
+	    ack_is_unasked(walk->service_id))
+		return COOKIE_UNASKED;
+	return judgement;
+}
+
+/* The verdict on an ACK without a socket and without a good cookie. */
+static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk, enum cookie_judgement judgement)
+{
+	guess_count(walk);
+	switch (judgement) {
+	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
+	case COOKIE_UNASKED: return SHAKEOFF_ACK_UNASKED;
+	case COOKIE_EXPIRED: return SHAKEOFF_ACK_EXPIRED;
+	default: return SHAKEOFF_ACK_BAD_COOKIE;
+	}
+}
+
+/* An ACK with a good cookie: a duplicate, or a connection. */
+static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
+							const struct walk *walk, const struct past *past)
+{
+	struct opening *opening = &walk->scratch->opening;
+	const struct tcpopt *opt = &walk->scratch->opt;
+	enum shakeoff_verdict verdict;
+
+	if (past_opened(past, walk)) {
+		if (past->follows)
+			return segment_follow(ctx, packet, walk, past);
+		if (!input_refused(past, walk))
+			return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
+	}
+	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
+	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
+		return SHAKEOFF_SOCKET;
+	if (ttl_is_low(packet, &walk->service->offer))
+		return SHAKEOFF_ACK_TTL;
+	if (checksum_fails(ctx, walk))
+		return SHAKEOFF_BAD_CHECKSUM;
+	ack_opening(packet, walk, opt, opening);
+	if (past->in_time_wait)
+		opening->replaced = past->time_wait.rcv_nxt;
+	verdict = ack_check(ctx, packet, walk);
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, walk, opening, past_seen_ns(past)) : verdict;
+}
+
+static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
+							    const struct walk *walk, const struct past *past)
+{
+	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
+
+	if (judgement == COOKIE_GOOD)
+		return ack_accept(ctx, packet, walk, past);
+	if (judgement == COOKIE_UNREADABLE)
+		return SHAKEOFF_BAD_HEADER;
+	if (past->follows)
+		return segment_follow(ctx, packet, walk, past);
+	return past->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(walk, judgement);
+}
+
+/* Nothing to do with what is open. */
+static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct walk *walk)
+{
+	half_open_reset(packet, walk);
+	return SHAKEOFF_RST_IGNORED;
+}
+
+static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
+								const struct walk *walk, struct past *past)
+{
+	if (packet->flags & TCP_FLAG_SYN)
+		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_IGNORED;
+	past_look_up(past, packet, walk);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+		return queue_ack_walk(ctx, packet, walk, past);
+	if (past->follows)
+		return segment_follow(ctx, packet, walk, past);
+	if (past->in_time_wait)
+		return SHAKEOFF_SOCKET;
+	return rst_ignore(packet, walk);
+}
+
+/*
+ * To a listening socket a segment follows its ACK through the same CPU, and finds the connection's socket there. On another CPU it
+ * may be there first, and meet only the listening one, which would answer with an RST: it waits. A static function of its own, as it
+ * is called from several places.
+ */
+static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct past *past)
+{
+	if (past->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(past->earlier) == bpf_get_smp_processor_id())
+		return SHAKEOFF_SEGMENT_FOLLOWS;
+	if (past->earlier)
+		past->earlier->followed++;
+	return segment_wait(ctx);
+}
+
+/*
+ * The same to a listening socket. A good cookie whose connection nobody has met yet, though it came before, opens it again:
+ * the kernel had no room or no memory the first time.
+ */
+static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, const struct past *past)
+{
+	const struct shakeoff_validated *earlier = past->earlier;
+	struct opening *opening = &walk->scratch->opening;
+	enum shakeoff_verdict verdict;
+
+	if (past_opened(past, walk)) {
+		if (past->follows)
+			return listener_follow(ctx, past);
+		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
+			return SHAKEOFF_ACK_REPLAYED;
+	}
+	if (ttl_is_low(packet, &walk->scratch->recent.listener.offer))
+		return SHAKEOFF_ACK_TTL;
+	if (checksum_fails(ctx, walk))
+		return SHAKEOFF_BAD_CHECKSUM;
+	verdict = ack_check(ctx, packet, walk);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	opening->replaced = bpf_get_smp_processor_id();
+	return admit(ctx, packet, walk, opening, past_seen_ns(past));
+}
+
+/* How the hook stands to what belongs to no socket. */
+enum stance {
+	STANCE_UNSERVED,  /* nobody listens, or nothing can be answered: it is the kernel's */
+	STANCE_PEACE,     /* the kernel's, too: it makes the handshakes */
+	STANCE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
+	STANCE_ANSWERING, /* it is ours alone */
+};
+
+static __always_inline enum stance listener_stance(const struct walk *walk)
+{
+	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return STANCE_UNSERVED;
+	if (!listener_takes_cookies(walk))
+		return walk->service->engage == SHAKEOFF_ENGAGE_NEVER ? STANCE_PEACE : STANCE_UNSERVED;
+	if (!listener_is_ready(walk))
+		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
+	if (engaged(walk->service, walk->now_ns))
+		return STANCE_ANSWERING;
+	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_PEACE;
+}
+
+static __always_inline enum stance queue_stance(const struct walk *walk)
+{
+	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_UNSERVED)
+		return STANCE_UNSERVED;
+	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+		return STANCE_UNSERVED;
+	return STANCE_ANSWERING;
+}
+
+/* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
+static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet, const struct walk *walk,
+								 enum stance stance, enum cookie_judgement judgement)
+{
+	enum shakeoff_verdict invalid;
+
+	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
+	    kernel_cookie_good(packet, walk->control))
+		return SHAKEOFF_ACK_KERNEL_COOKIE;
+	/* Cookies of ours that are left can be guessed, too. */
+	invalid = ack_invalid(walk, judgement);
+	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+}
+
+static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
+							       const struct walk *walk, const struct past *past,
+							       enum stance stance)
+{
+	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
+
+	if (judgement == COOKIE_GOOD)
+		return listener_accept(ctx, packet, walk, past);
+	if (past->follows && judgement != COOKIE_UNREADABLE)
+		return listener_follow(ctx, past);
+	return listener_ack_refuse(packet, walk, stance, judgement);
+}
+
+static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md *ctx, const struct packet *packet,
+								   const struct walk *walk, struct past *past,
+								   enum stance stance)
+{
+	if (packet->flags & TCP_FLAG_SYN)
+		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_IGNORED :
+						    stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	past_look_up(past, packet, walk);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+		return listener_ack_walk(ctx, packet, walk, past, stance);
+	if (past->follows)
+		return listener_follow(ctx, past);
+	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+}
+
+/* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
+static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
+							   const struct walk *walk, struct past *past,
+							   enum stance stance, enum socket_found found)
+{
+	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
+		return SHAKEOFF_BAD_SEGMENT;
+	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
+	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.left)
+		return SHAKEOFF_ACK_PEACE;
+	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
+		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_UNSERVED);
+	if (stance == STANCE_PEACE)
+		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
+				   queue_segment_walk(ctx, packet, walk, past);
+}
+
+/*
+ * A segment whose tuple has no socket, as the filter says, while strays press: nothing is known of it in any map, either. What may
+ * be honest all the same is VERDICT_NONE, and is looked up.
+ */
+static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, enum stance stance)
+{
+	enum cookie_judgement judgement;
+
+	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (stance <= STANCE_PEACE)
+		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
+		tuple_of(&packet->flow, &walk->scratch->tuple);
+		return rst_ignore(packet, walk);
+	}
+	judgement = ack_cookie(ctx);
+	if (judgement == COOKIE_GOOD)
+		return VERDICT_NONE;
+	return by_listener(walk) ? listener_ack_refuse(packet, walk, stance, judgement) : ack_invalid(walk, judgement);
+}
+
+/*
+ * Looks the socket up. One that the filter did not know gets into it: the host's own connections begin so, with a SYN-ACK. A
+ * static function of its own, for the sake of the stack.
+ */
+static __noinline enum socket_found segment_find(struct xdp_md *ctx, const struct packet *packet,
+						 const struct walk *walk, _Bool may_have_socket,
+						 struct time_wait *time_wait)
+{
+	enum socket_found found = by_listener(walk) ? listener_find(ctx, packet, walk, time_wait) :
+						      socket_find(ctx, packet, time_wait, NULL);
+
+	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) &&
+	    (!may_have_socket || (packet->flags & TCP_FLAG_SYN)))
+		filter_note(&packet->flow, walk->control, 0);
+	return found;
+}
+
+static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx, const struct packet *packet,
+							     const struct walk *walk, enum stance stance,
+							     _Bool may_have_socket)
+{
+	struct past past = {};
+	enum socket_found found = segment_find(ctx, packet, walk, may_have_socket, &past.time_wait);
+
+	if (found == SOCKET_EXISTS)
+		listener_confirm(packet, walk);
+	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))
+		return SHAKEOFF_SOCKET;
+	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
+	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&
+	    (walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_ACK_UNSERVED;
+	past.in_time_wait = found == SOCKET_TIME_WAIT;
+	return segment_judge(ctx, packet, walk, &past, stance, found);
+}
+
+/* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
+static __always_inline _Bool may_answer_syn(const struct packet *packet)
+{
+	const __u8 refusal = TCP_FLAG_RST | TCP_FLAG_ACK;
+
+	return (packet->flags & TCP_FLAG_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
+}
+
+/*
+ * Whether the filter's word spares the look-up: see stray.h. What may answer a SYN is looked up always: it belongs to a connection
+ * that the host itself begins, of which the filter may not know yet.
+ */
+static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
+					   _Bool may_have_socket)
+{
+	if (may_answer_syn(packet))
+		return 0;
+	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
+}
+
+/* A segment to a service that is not left to the kernel, whose sockets can be found, and whose lengths fit. */
+static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
+							  const struct walk *walk)
+{
+	enum stance stance = by_listener(walk) ? listener_stance(walk) : queue_stance(walk);
+	_Bool pressed = strays_press(walk->service, walk->now_ns), may_have_socket = 1, spared;
+	enum shakeoff_verdict verdict = VERDICT_NONE;
+	_Bool sampled = 0;
+
+	if (pressed || stance == STANCE_PEACE)
+		may_have_socket = filter_may_have(&packet->flow, walk->control);
+	spared = filter_spares(packet, stance, pressed, may_have_socket);
+	if (spared)
+		sampled = segment_is_sampled(walk);
+	if (spared && !sampled && may_have_socket)
+		return SHAKEOFF_ACK_PEACE;
+	if (spared && !sampled)
+		verdict = segment_dismiss(ctx, packet, walk, stance);
+	if (verdict == VERDICT_NONE)
+		verdict = segment_look_up(ctx, packet, walk, stance, may_have_socket);
+	if (sampled && verdict == SHAKEOFF_SOCKET)
+		source_look(ctx, walk->service_id);
+	if (verdict_is_stray(verdict))
+		strays_count(packet, walk, sampled && !pressed ? stray_sample_weight(walk->service) : 1);
+	return verdict;
+}
+
+/*
+ * Whether clients may still bring back cookies that were sent before the address came to be left. Where SYNs to other addresses are
+ * answered all the time only the daemon knows since when this one's are not.
+ */
+static __always_inline _Bool left_cookies_are_out(const struct walk *walk)
+{
+	__u16 changed_s = walk->service->places_s;
+
+	if (!by_listener(walk))
+		return 1; /* the daemon withdraws the address in time */
+	if (!engaged(walk->service, walk->now_ns) && !cookies_are_left(walk))
+		return 0;
+	return !address_is_left(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
+							       SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
+}
+
+/*
+ * Whether a segment to what is left to the kernel is of a handshake of ours all the same: firewalls are loaded again at any moment, and
+ * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
+ */
+static __always_inline _Bool left_is_ours(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk)
+{
+	struct past past = {};
+
+	if (!left_cookies_are_out(walk) || (packet->flags & TCP_FLAG_SYN) || !tcp_lengths_fit(packet, walk->frame_len))
+		return 0;
+	past_look_up(&past, packet, walk);
+	if (past.follows)
+		return 1;
+	return (packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK && ack_cookie(ctx) == COOKIE_GOOD;
+}
+
+static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
+						     const struct walk *walk)
+{
+	if (sockets_are_hidden(walk) || (is_left(walk) && !left_is_ours(ctx, packet, walk))) {
+		if (segment_is_sampled(walk))
+			source_look(ctx, walk->service_id);
+		return SHAKEOFF_ACK_PEACE;
+	}
+	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
+	if (!is_left(walk) && is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))
+		return bypass_segment(ctx, packet, walk);
+	if (!tcp_lengths_fit(packet, walk->frame_len))
+		return SHAKEOFF_BAD_HEADER;
+	return segment_sort(ctx, packet, walk);
+}
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * When SYNs to a listening socket are answered with cookies, decided SYN by SYN; and what a flood is, for services that
+ * are always answered for.
+ *
+ * In peace the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
+ * so that the CPUs do not fight for the counter's cache line. Counts and times are written without a lock; what gets lost
+ * in a race is made up for in the next window.
+ *
+ * One window with too many SYNs begins a flood. Windows do not keep it going, or a burst of a few milliseconds every ten seconds would:
+ * an average does (press_by()).
+ */
+#ifndef SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
+#define SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
+
+#define ENGAGE_BATCH 32
+
+#define ENGAGE_WINDOWS_A_SECOND (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS)
+
+/* Below this rate a batch is too coarse: one alone would be too many for a window of half of it. */
+#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * ENGAGE_WINDOWS_A_SECOND)
+
+/* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
+static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
+					   __u32 rate)
+{
+	__u64 allowed = rate * (length_ns / NSEC_PER_MSEC) / 1000;
+
+	/* Signed: another CPU may have begun it after our clock was read. */
+	if ((__s64)(now_ns - *start_ns) >= (__s64)length_ns) {
+		*start_ns = now_ns;
+		*counted = events;
+		return events > allowed;
+	}
+	__sync_fetch_and_add(counted, events);
+	return *counted > allowed;
+}
+
+/* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
+static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
+{
+	return window_counts(&service->window_ns, &service->window_syns, SHAKEOFF_ENGAGE_WINDOW_NS, now_ns, syns, rate);
+}
+
+/* For how many the present packet stands in a flood, of which *seen is this CPU's count; 0: it is not counted. */
+static __always_inline __u32 batch_of(__u32 *seen, __u32 rate)
+{
+	if (rate < ENGAGE_BATCH_RATE)
+		return 1;
+	return ++*seen % ENGAGE_BATCH ? 0 : ENGAGE_BATCH;
+}
+
+/* Notes that there is pressure. */
+static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
+{
+	if (*pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
+		*pressure_ns = now_ns;
+}
+
+enum pressure { PRESSURE_SYNS, PRESSURE_STRAYS, PRESSURE_GUESSES };
+
+static __always_inline __u64 *pressure_of(struct shakeoff_service *service, enum pressure which)
+{
+	return which == PRESSURE_SYNS   ? &service->pressure_ns :
+	       which == PRESSURE_STRAYS ? &service->strays_pressure_ns :
+					  &service->guess_pressure_ns;
+}
+
+/*
+ * Notes pressure that lasts for so long from now, on top of what is left of earlier pressure if `adds`: shakeoff_is_pressed() says yes
+ * until then. A leaky bucket, full after the hold time. Two CPUs that write at the same moment may lose what one of them adds: in a
+ * flood that needs more than one CPU the bucket is full all the same. which: enum pressure. A global function: see scratch_get().
+ */
+__noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	__u64 *pressure_ns, now_ns, until_ns;
+	__s64 left = 0;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	now_ns = scratch->moment.now_ns;
+	pressure_ns = pressure_of(service, which);
+	if (*pressure_ns)
+		left = *pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns;
+	if (left < 0)
+		left = 0;
+	if (adds)
+		for_ns += left;
+	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
+		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
+	until_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS + for_ns;
+	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. A few writes a tick: it is full then. */
+	if (!*pressure_ns || (__s64)(until_ns - *pressure_ns) > 0)
+		*pressure_ns = until_ns;
+	return 0;
+}
+
+/*
+ * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
+ * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
+ */
+static __always_inline void press_by(const struct walk *walk, enum pressure which, __u64 events, __u32 rate)
+{
+	__u64 pressure_ns = *pressure_of(walk->service, which);
+
+	/* Full, by what this tick has brought already: there is nothing to add. */
+	if (pressure_ns && (__s64)(pressure_ns - walk->now_ns) >= 0)
+		return;
+	press_for(walk->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
+}
+
+/* A queue of the listening socket is short. */
+static __always_inline void press_queue(__u32 service_id)
+{
+	press_for(service_id, PRESSURE_SYNS, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
+}
+
+/* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
+static __always_inline _Bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, __u64 now_ns)
+{
+	if (!*since_ns)
+		return 0;
+	if (shakeoff_is_pressed(pressure_ns, now_ns))
+		return 1;
+	*since_ns = 0;
+	return 0;
+}
+
+/* Whether the service is under a flood of SYNs, or was until a moment ago. */
+static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return shakeoff_is_pressed(service->pressure_ns, now_ns);
+}
+
+/*
+ * The kernel makes the handshakes now, or did until now: it gives places away that have no number, so that those of before are not
+ * to be told from them.
+ */
+static __always_inline void places_forget(struct shakeoff_service *service)
+{
+	service->places_from = service->enqueued;
+}
+
+/* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
+static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
+{
+	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS) {
+		if (!service->engaged_ns)
+			service->engaged_ns = now_ns;
+		return 1;
+	}
+	if (!service->engaged_ns)
+		return 0;
+	if (service->engage == SHAKEOFF_ENGAGE_AUTO && in_flood(service, now_ns))
+		return 1;
+	service->engaged_ns = 0;
+	service->released_ns = now_ns;
+	places_forget(service);
+	return 0;
+}
+
+/*
+ * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
+ * fleet those of another host, which may be in a flood.
+ */
+static __always_inline _Bool cookies_are_left(const struct walk *walk)
+{
+	const struct shakeoff_service *service = walk->service;
+
+	if (service->released_ns && (__s64)(walk->now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS)
+		return 1;
+	return (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && service->engage == SHAKEOFF_ENGAGE_AUTO;
+}
+
+/*
+ * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, before the daemon started, which may have
+ * been long after, to SYNs that have passed by a budget, or for a socket that only it can serve.
+ */
+static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
+{
+	__u32 window = walk->service->budget_window;
+
+	if (walk->service->seen_left ||
+	    (window && (__s32)((__u32)(walk->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
+			       (__s32)(SHAKEOFF_KERNEL_COOKIE_NS / SHAKEOFF_BUDGET_WINDOW_NS)))
+		return 1;
+	return (__s64)(walk->now_ns - walk->service->engaged_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
+	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
+}
+
+/*
+ * Whether the accept queue that the hook is to share has `places` left or less: `scarce` of them when a quarter is taken. In peace
+ * the kernel fills it, and asks nobody whose turn it is.
+ */
+static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
+{
+	return recent->listener_scarce && (__s64)recent->listener_room <= places;
+}
+
+/* A SYN in peace. Returns whether it begins the answering. */
+static __always_inline _Bool engage_peace_syn(const struct walk *walk, const struct recent *recent)
+{
+	struct shakeoff_service *service = walk->service;
+	const struct listening *listener = &recent->listener;
+	__u32 cause = SHAKEOFF_CAUSE_NONE;
+
+	if (window_exceeds(service, walk->now_ns, 1, service->engage_rate))
+		cause = SHAKEOFF_CAUSE_SYN_RATE;
+	else if (listener->half_open > listener->backlog / 2)
+		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
+	else if (accept_queue_is_short(recent, (__u64)recent->listener_scarce * 2 / 3))
+		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
+	if (!cause)
+		return 0;
+	places_forget(service);
+	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
+		press_by(walk, PRESSURE_SYNS, service->window_syns, service->engage_rate);
+	else
+		press_queue(walk->service_id);
+	service->cause = cause;
+	service->engagements++;
+	service->engaged_ns = walk->now_ns;
+	return 1;
+}
+
+/* A SYN that is answered. */
+static __always_inline void engage_count(const struct walk *walk)
+{
+	struct shakeoff_service *service = walk->service;
+	__u32 stands_for = 0, rate = service->engage_rate;
+
+	if (in_flood(service, walk->now_ns))
+		stands_for = batch_of(&walk->scratch->syns, rate);
+	else if (window_exceeds(service, walk->now_ns, 1, rate))
+		stands_for = service->window_syns;
+	if (stands_for)
+		press_by(walk, PRESSURE_SYNS, stands_for, rate);
+}
+
+/* The listening socket was looked at: do its queues keep us? */
+static __always_inline void engage_look(const struct walk *walk, const struct recent *recent)
+{
+	const struct listening *listener = &recent->listener;
+	const struct shakeoff_service *service = walk->service;
+
+	if (listener->half_open > listener->backlog / 4 ||
+	    (service->engage == SHAKEOFF_ENGAGE_AUTO && service->engaged_ns &&
+	     accept_queue_is_short(recent, recent->listener_scarce)))
+		press_queue(walk->service_id);
+}
+
+#define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */
+
+/* So many packets of `rate` a second may pass in this window of a budget: those of a second's windows add up to the rate. */
+static __always_inline __u64 budget_of(__u32 rate, __u32 window)
+{
+	__u64 before = window % BUDGET_WINDOWS * (__u64)rate;
+
+	return (before + rate) / BUDGET_WINDOWS - before / BUDGET_WINDOWS;
+}
+
+/*
+ * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
+ * in the next: nobody takes it back there, or the two would give each other fresh budgets until the tick is over.
+ */
+static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
+{
+	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	if ((__s32)(present - *window) <= 0)
+		return 0;
+	*window = present;
+	return 1;
+}
+
+/* Whether one more may pass, of which `most` may in a window. */
+static __always_inline _Bool budget_takes(__u32 *passed, __u64 most)
+{
+	if (*passed >= most)
+		return 0;
+	__sync_fetch_and_add(passed, 1);
+	return 1;
+}
+
+/*
+ * Whether the SYN in scratch is within its service's budget; beyond it known and allowed sources have as much again. A global
+ * function: see scratch_get().
+ */
+__noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	__u64 most;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
+		service->budget_syns = service->budget_known = 0;
+	most = budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS, service->budget_window);
+	if (budget_takes(&service->budget_syns, most))
+		return 1;
+	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
+		return 0;
+	return budget_takes(&service->budget_known, most);
+}
+
+/*
+ * The same for SYNs whose source the kernel would not answer, with a budget of their own: whoever sends in the name of such sources is not
+ * to spend what honest clients need that only the kernel can serve. None of these sources is known. A global function: see scratch_get().
+ */
+__noinline int unrouted_budget_takes(__u32 service_id)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	if (budget_begins(&service->unrouted_window, scratch->moment.now_ns))
+		service->unrouted_syns = 0;
+	/* For kernel_cookies_are_out(): the kernel may know better, and answer one. */
+	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
+		service->budget_syns = service->budget_known = 0;
+	return budget_takes(&service->unrouted_syns,
+			    budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS,
+				      service->unrouted_window));
+}
+
+/* A SYN that only the kernel can answer: passes, if the operator has set a budget within that. */
+static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *walk, enum shakeoff_verdict verdict)
+{
+	if (!walk->service->syn_budget)
+		return verdict;
+	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
+}
+
+#endif

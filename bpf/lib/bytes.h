@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Comparison of bytes. clang for BPF makes a call of memcmp() where the sizes do not suit it, and there is none to
+ * call.
+ */
+#ifndef SHAKEOFF_BPF_LIB_BYTES_H
+#define SHAKEOFF_BPF_LIB_BYTES_H
+
+#include "lib/compiler.h"
+
+/* An even, constant number of bytes, on even addresses. */
+static __always_inline _Bool same_bytes(const void *a, const void *b, __u32 len)
+{
+	const __u16 *first = a, *second = b;
+	__u16 difference = 0;
+
+	UNROLL
+	for (__u32 i = 0; i < len / 2; i++)
+		difference |= first[i] ^ second[i];
+	return !difference;
+}
+
+#endif

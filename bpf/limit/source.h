@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is remembered of sources that have proved their address (shakeoff/source.h): known ones, limits, shares. */
+#ifndef SHAKEOFF_BPF_LIMIT_SOURCE_H
+#define SHAKEOFF_BPF_LIMIT_SOURCE_H
+
+#include "lib/fair_share.h"
+#include "lib/rate.h"
+
+static __always_inline void source_key(const struct cookie_flow *flow, __u32 service_id,
+				       const struct shakeoff_service *service, struct shakeoff_source_key *key)
+{
+	*key = (struct shakeoff_source_key){ .service = service_id, .prefix = { flow->client[0] } };
+	if (flow->ipv6) {
+		key->service |= SHAKEOFF_SOURCE_IPV6;
+		key->prefix[1] = service->source_prefix6 == 48 ? flow->client[1] & to_be32(0xffff0000) :
+								 flow->client[1];
+	} else if (service->source_prefix4 == 24) {
+		key->prefix[0] &= to_be32(0xffffff00);
+	}
+}
+
+/* Makes the key of a source that of its site. Returns whether it has one. */
+static __always_inline _Bool source_key_site(const struct cookie_flow *flow, const struct shakeoff_service *service,
+					     struct shakeoff_source_key *key)
+{
+	if (!flow->ipv6 || service->source_prefix6 == 48)
+		return 0;
+	key->service |= SHAKEOFF_SOURCE_SITE;
+	key->prefix[1] &= to_be32(0xffff0000);
+	return 1;
+}
+
+/* That of the packet in scratch, or NULL. */
+static __always_inline struct shakeoff_source *source_find(const struct scratch *scratch, __u32 service_id,
+							   const struct shakeoff_service *service)
+{
+	struct shakeoff_source_key key;
+
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	return bpf_map_lookup_elem(&sources, &key);
+}
+
+/* Its site, or NULL. */
+static __always_inline struct shakeoff_source *source_find_site(const struct scratch *scratch, __u32 service_id,
+								const struct shakeoff_service *service)
+{
+	struct shakeoff_source_key key;
+
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	return source_key_site(&scratch->packet.flow, service, &key) ? bpf_map_lookup_elem(&sources, &key) : NULL;
+}
+
+/* Whether the source, which may be NULL, has made a handshake not long ago. */
+static __always_inline _Bool source_knows(const struct shakeoff_source *source, __u64 now_ns)
+{
+	return source && (__s64)(now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
+}
+
+/* The same of the packet in scratch. A global function: see scratch_get(). */
+__noinline int source_is_known(__u32 service_id)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	return source_knows(source_find(scratch, service_id, service), scratch->moment.now_ns);
+}
+
+/*
+ * Whether the source of the packet in scratch is known, and has not been sent `most` replies in this window beyond its prefix's
+ * budget (reply.h): then it is sent one more. A global function: see scratch_get().
+ */
+__noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	struct shakeoff_source *source;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	source = source_find(scratch, service_id, service);
+	if (!source || !source_knows(source, scratch->moment.now_ns))
+		return 0;
+	/* Of another window, but for the next two, which another CPU may be in: the number comes round every 73 minutes. */
+	if ((__u16)(source->window - window) > 2) {
+		source->window = window;
+		source->count = 0;
+	}
+	if (source->count >= most)
+		return 0;
+	__sync_fetch_and_add(&source->count, 1);
+	return 1;
+}
+
+static __always_inline __s64 scarce_places(const struct shakeoff_service *service, __u32 capacity)
+{
+	return service->fair_share && capacity >= SHAKEOFF_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) : 0;
+}
+
+/* How many more connections may wait for a listening socket, with what the hook has let through since it was looked at. */
+static __always_inline __s64 listener_free(const struct recent *recent, const struct shakeoff_service *service)
+{
+	return recent->listener_room - (service->enqueued - recent->listener_enqueued);
+}
+
+/* The accept queue of a service, as the packet in scratch finds it. */
+static __always_inline void queue_state_read(const struct scratch *scratch, const struct shakeoff_service *service,
+					     struct queue_state *queue)
+{
+	const struct recent *recent = &scratch->recent;
+
+	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
+		queue->head = shakeoff_listener_head(service, recent->listener_head);
+		queue->free = listener_free(recent, service);
+		queue->scarce = recent->listener_scarce;
+		queue->capacity = recent->listener_capacity;
+	} else {
+		queue->head = service->dequeued;
+		queue->free = service->capacity - (service->enqueued - service->dequeued);
+		queue->scarce = scarce_places(service, service->capacity);
+		queue->capacity = shakeoff_capacity(service->listen_places, service->backlog);
+	}
+}
+
+/* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
+static __always_inline _Bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
+{
+	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_SHARE_ALONE_NS;
+}
+
+static __always_inline void source_note_last(struct shakeoff_service *service, const struct shakeoff_source_key *key,
+					     __u64 now_ns)
+{
+	__u32 hash = ((key->prefix[0] ^ key->prefix[1] * 0x9e3779b1u) + key->service) | 1;
+
+	if (service->last_source == hash)
+		return;
+	if (service->last_source)
+		service->mixed_ns = now_ns;
+	service->last_source = hash;
+}
+
+enum source_says { SOURCE_ADMITTED, SOURCE_FINDS_NO_PLACE, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
+
+/* The same of a source, or a site, that may be NULL. */
+static __always_inline enum source_says source_says(const struct shakeoff_source *source,
+						    struct shakeoff_service *service, const struct queue_state *queue,
+						    __u64 now_ns, _Bool site)
+{
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* so many times those of one source */
+	_Bool alone;
+
+	if (!source)
+		return SOURCE_ADMITTED;
+	if (service->accept_interval_ns &&
+	    !rate_allows(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
+			 service->accept_burst * limits))
+		return SOURCE_LIMITED;
+	alone = source_is_alone(service, now_ns);
+	if (!(site ? share_of_site_is_used_up(source, queue, alone) : share_is_used_up(source, queue, alone)))
+		return SOURCE_ADMITTED;
+	service->share_ns = now_ns;
+	return SOURCE_HOLDS_SHARE;
+}
+
+/*
+ * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_says. allowed:
+ * neither limit nor share holds for it. A global function: see scratch_get().
+ */
+__noinline int source_judge(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	enum source_says says;
+	struct queue_state queue;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return SOURCE_ADMITTED;
+	queue_state_read(scratch, service, &queue);
+	if (queue.free <= 0)
+		return SOURCE_FINDS_NO_PLACE;
+	if (allowed)
+		return SOURCE_ADMITTED;
+	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 0);
+	if (says != SOURCE_ADMITTED)
+		return says;
+	return source_says(source_find_site(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 1);
+}
+
+/*
+ * Whether the source of the SYN in scratch holds its share of a queue that is short. Only asked while some source does: nearly
+ * always the SYN is one of a flood's, which hold nothing. A global function: see scratch_get().
+ */
+__noinline int source_holds_share(__u32 service_id, __u32 allowed)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct scratch *scratch = scratch_get();
+	const struct shakeoff_source *source, *site;
+	struct queue_state queue;
+	_Bool alone;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	if (allowed || !service->share_ns ||
+	    (__s64)(scratch->moment.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
+		return 0;
+	queue_state_read(scratch, service, &queue);
+	alone = source_is_alone(service, scratch->moment.now_ns);
+	source = source_find(scratch, service_id, service);
+	site = source_find_site(scratch, service_id, service);
+	if (!(source && share_is_used_up(source, &queue, alone)) &&
+	    !(site && share_of_site_is_used_up(site, &queue, alone)))
+		return 0;
+	service->share_ns = scratch->moment.now_ns;
+	return 1;
+}
+
+/* An entry to be made. On the stack older verifiers would not let its elements be chosen at run time. */
+static __always_inline struct shakeoff_source *source_fresh(struct scratch *scratch)
+{
+	scratch->source = (struct shakeoff_source){};
+	return &scratch->source;
+}
+
+/* Whether one more of the site's sources may be remembered in this turn. Counted without a lock, so about. */
+static __always_inline _Bool site_remembers(struct shakeoff_source *site, __u64 now_ns)
+{
+	__u16 turn = now_ns / SHAKEOFF_SOURCE_KNOWN_NS;
+
+	if (site->window != turn) {
+		site->window = turn;
+		site->count = 0;
+	}
+	if (site->count >= SHAKEOFF_SITE_SOURCES)
+		return 0;
+	site->count++;
+	return 1;
+}
+
+/*
+ * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a place of the accept queue,
+ * `place`. A global function: see scratch_get().
+ */
+__noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 site)
+{
+	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_source *known, *source, *its_site;
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1;
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_source_key key;
+	struct queue_state queue;
+	__u64 now_ns;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 0;
+	now_ns = scratch->moment.now_ns;
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	if (opened && !site)
+		source_note_last(service, &key, now_ns);
+	if (site && !source_key_site(&scratch->packet.flow, service, &key))
+		return 0;
+	known = bpf_map_lookup_elem(&sources, &key);
+	source = known ? known : source_fresh(scratch);
+	source->known_ns = now_ns;
+	if (opened) {
+		queue_state_read(scratch, service, &queue);
+		source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
+						service->accept_burst * limits, 1);
+		share_enter(source, place, queue.capacity);
+	}
+	if (known)
+		return 0;
+	its_site = site ? NULL : source_find_site(scratch, service_id, service);
+	if (!its_site || site_remembers(its_site, now_ns))
+		bpf_map_update_elem(&sources, &key, source, BPF_NOEXIST);
+	return 0;
+}
+
+/*
+ * The source of the packet in scratch has opened a connection, or the kernel has for it; place: of the accept queue, that it got. A
+ * global function: see scratch_get().
+ */
+__noinline int source_proved(__u32 service_id, __u64 place, __u32 opened)
+{
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6)
+		source_enter(service_id, place, opened, 1);
+	source_enter(service_id, place, opened, 0);
+	return 0;
+}
+
+/*
+ * Where the kernel makes the handshakes the hook does not see them succeed. It looks at a few of the segments: one with an established
+ * socket is of a source that is known by then. A global function: see scratch_get().
+ */
+__noinline int source_look(struct xdp_md *ctx, __u32 service_id)
+{
+	struct scratch *scratch = scratch_get();
+	struct bpf_sock *sk;
+	_Bool established;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	sk = socket_look_up(ctx, &scratch->packet.flow);
+	if (!sk)
+		return 0;
+	established = sk->state == BPF_TCP_ESTABLISHED;
+	bpf_sk_release(sk);
+	if (!established)
+		return 0;
+	source_proved(service_id, 0, 0);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * source-syn-limit. A SYN proves nothing of its source, so memory is spent on one only where a count that costs none (sketch.h) says
+ * that it may be beyond the limit, and then on a bounded number of new ones a tick. What passed until then counts from then on. A
+ * source for which there is no memory in a flood of so many is answered: the limit holds back the few that send much.
+ */
+#ifndef SHAKEOFF_BPF_LIMIT_SYN_RATE_H
+#define SHAKEOFF_BPF_LIMIT_SYN_RATE_H
+
+/* What is learnt of sources in one tick (1 to 10 ms) of a CPU; with sites twice as much. */
+#define LIMIT_NEW_A_TICK 16
+
+/* So many SYNs of the packet's source came to this CPU in the present window, at most. */
+static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, const struct moment *moment)
+{
+	__u32 window = moment->now_ns >> SHAKEOFF_SYN_WINDOW_SHIFT, index, row, count;
+	struct syn_counts *counts;
+	__u16 *cell;
+
+	/* A site, and its first source, have the same prefix. */
+	index = shakeoff_hash_index((key->prefix[0] | (__u64)key->prefix[1] << 32) ^
+					    (key->service & SHAKEOFF_SOURCE_SITE),
+				    moment->reply_salt, SYN_COUNT_BITS);
+	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
+	counts = bpf_map_lookup_elem(&syn_counts, &row);
+	if (!counts) /* cannot be: for the verifier */
+		return 0;
+	asm volatile("" : "+r"(index));
+	index &= SYN_COUNTS - 1;
+	cell = &counts->cells[index];
+	asm volatile("" : "+r"(cell));
+	count = sketch_next(*cell, window);
+	if (count <= SKETCH_COUNT_MAX)
+		*cell = sketch_cell(window, count);
+	return count;
+}
+
+/* Whether one more source, or site, may be learnt of now: a site also when new sources, which may be its own, were too many. */
+static __always_inline _Bool limit_may_learn(struct scratch *scratch, _Bool site)
+{
+	if (scratch->learnt_tick != scratch->moment.tick) {
+		scratch->learnt_tick = scratch->moment.tick;
+		scratch->learnt = 0;
+	}
+	if (scratch->learnt >= (site ? 2 * LIMIT_NEW_A_TICK : LIMIT_NEW_A_TICK))
+		return 0;
+	scratch->learnt++;
+	return 1;
+}
+
+/*
+ * Whether the SYN in scratch is within the limit of its source, or of its source's site, if it has one. A global function: see
+ * scratch_get().
+ */
+__noinline int limit_allows_source(__u32 service_id, __u32 site)
+{
+	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_source_key key;
+	__u32 count, unseen, allows, limits = site ? SHAKEOFF_SITE_LIMITS : 1, interval_ns, burst, hot;
+	__u64 *due_ns, first, now_ns;
+
+	if (!scratch || !service) /* cannot be: for the verifier */
+		return 1;
+	now_ns = scratch->moment.now_ns;
+	interval_ns = service->syn_interval_ns / limits;
+	burst = service->syn_burst * limits;
+	hot = service->syn_hot * limits;
+	if (hot > SHAKEOFF_SYN_HOT_MAX)
+		hot = SHAKEOFF_SYN_HOT_MAX;
+	source_key(&scratch->packet.flow, service_id, service, &key);
+	if (site && !source_key_site(&scratch->packet.flow, service, &key))
+		return 1;
+	count = limit_count(&key, &scratch->moment);
+	if (count < hot)
+		return 1;
+	unseen = count == hot ? count - 1 : 0; /* in this window, by this CPU: they have passed */
+	due_ns = bpf_map_lookup_elem(&syn_sources, &key);
+	if (due_ns) {
+		allows = rate_allows(*due_ns, now_ns, interval_ns, burst);
+		if (unseen + allows)
+			*due_ns = rate_next(*due_ns, now_ns, interval_ns, burst, unseen + allows);
+		return allows;
+	}
+	first = now_ns + (__u64)(unseen + 1) * interval_ns;
+	if (limit_may_learn(scratch, site))
+		bpf_map_update_elem(&syn_sources, &key, &first, BPF_NOEXIST);
+	return 1;
+}
+
+/* Whether the SYN in scratch is within its source's limit, which an allowed one has not. A global function: see scratch_get(). */
+__noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
+{
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch || allowed) /* the first cannot be: for the verifier */
+		return 1;
+	return limit_allows_source(service_id, 0) && (!scratch->packet.flow.ipv6 || limit_allows_source(service_id, 1));
+}
+
+/* Without a limit it costs one load of a cache line that every SYN needs. */
+static __always_inline _Bool limit_admits_syn(const struct walk *walk)
+{
+	return !walk->service->syn_interval_ns || limit_allows_syn(walk->service_id, walk->allowed);
+}
+
+#endif

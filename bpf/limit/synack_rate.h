@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The reply budget (shakeoff/reply.h) in the hook. */
+#ifndef SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
+#define SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
+
+/* Whether the packet's prefix, of this hash, may be sent one of the replies that are kept apart. */
+static __always_inline _Bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
+{
+	struct shakeoff_reply_spare *cell;
+
+	asm volatile("" : "+r"(hash));
+	hash &= SHAKEOFF_REPLY_SPARES - 1;
+	cell = &common->spares[hash];
+	asm volatile("" : "+r"(cell));
+	if ((__s32)(window - cell->window) > 0) { /* as below */
+		cell->window = window;
+		cell->sent = 0;
+	}
+	if (cell->sent >= most)
+		return 0;
+	__sync_fetch_and_add(&cell->sent, 1);
+	return 1;
+}
+
+/* Counts in steps, so that the CPUs of a flood do not fight for the cell. random: any 32 bits. */
+#define REPLY_DRAWN_STEP 16
+
+static __always_inline void reply_count_drawn(struct shakeoff_reply_cell *cell, __u32 random)
+{
+	if (cell->expected < 64 * REPLY_DRAWN_STEP)
+		__sync_fetch_and_add(&cell->drawn, 1);
+	else if (!(random % REPLY_DRAWN_STEP))
+		__sync_fetch_and_add(&cell->drawn, REPLY_DRAWN_STEP);
+}
+
+/*
+ * Whether one of `expected` is among those that are answered. They are seven eighths of the limit, as lots are uneven: so that, as a
+ * rule, there is still one for the last of the window.
+ */
+static __always_inline _Bool reply_draws(struct shakeoff_reply_cell *cell, __u32 limit, __u32 random)
+{
+	if (cell->sent >= limit || ((__u64)random * cell->expected) >> 32 >= limit - limit / 8)
+		return 0;
+	__sync_fetch_and_add(&cell->sent, 1);
+	return 1;
+}
+
+/*
+ * A batch of replies is full, of which the packet in scratch would be the last; hash: of its prefix. Carries it over to the table of
+ * all CPUs, unless the prefix, with those that share its cell, has had its budget; or, where more are expected than that, draws a lot.
+ * Then it has the part that is kept apart, and after that only a known or allowed source is answered, up to a bound of its own. Returns
+ * whether the reply may be sent. A global function: see scratch_get().
+ */
+__noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
+{
+	__u32 index = hash >> SHAKEOFF_REPLY_SPARE_BITS, random;
+	struct shakeoff_control *control;
+	struct scratch *scratch = scratch_get();
+	struct shakeoff_reply_cells *common;
+	struct shakeoff_reply_cell *cell;
+	__u32 zero = 0, window, most;
+	__u16 *own;
+
+	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	common = bpf_map_lookup_elem(&reply_cells, &zero);
+	if (!scratch || !control || !common) /* cannot be: for the verifier */
+		return 0;
+	asm volatile("" : "+r"(index));
+	index &= SHAKEOFF_REPLY_CELLS - 1;
+	cell = &common->cells[index];
+	own = &scratch->replies[index];
+	asm volatile("" : "+r"(cell), "+r"(own));
+	window = scratch->moment.reply_window;
+	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
+	if ((__s32)(window - cell->window) > 0) {
+		cell->expected = shakeoff_reply_expect(cell, window - cell->window, control->replies.limit);
+		cell->window = window;
+		cell->sent = cell->known = cell->drawn = 0;
+	}
+	if (cell->expected <= control->replies.limit &&
+	    cell->sent + scratch->moment.reply_batch <= control->replies.limit) {
+		__sync_fetch_and_add(&cell->sent, scratch->moment.reply_batch);
+		*own = sketch_cell(window, 0);
+		return 1;
+	}
+	*own = sketch_cell(window, scratch->moment.reply_batch - 1); /* so that the next one comes here again */
+	random = bpf_get_prandom_u32();
+	reply_count_drawn(cell, random);
+	if (cell->expected > control->replies.limit && reply_draws(cell, control->replies.limit, random))
+		return 1;
+	if (reply_spare(common, hash, window, control->replies.spare))
+		return 1;
+	most = (control->replies.limit + control->replies.spare) * SHAKEOFF_REPLY_KNOWN;
+	if (cell->known >= most || !(allowed || source_takes_reply(service_id, window, control->replies.source)))
+		return 0;
+	__sync_fetch_and_add(&cell->known, 1);
+	return 1;
+}
+
+/* Whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
+static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
+{
+	struct scratch *scratch = walk->scratch;
+	const struct moment *moment = &scratch->moment;
+	__u32 batch = moment->reply_batch, count, hash, index;
+	__u64 prefix;
+	__u16 *cell;
+
+	if (!batch)
+		return 1;
+	prefix = shakeoff_prefix_number(scratch->packet.flow.ipv6, scratch->packet.flow.client);
+	hash = shakeoff_hash_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_HASH_BITS);
+	index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
+	asm volatile("" : "+r"(index));
+	index &= SHAKEOFF_REPLY_CELLS - 1;
+	cell = &scratch->replies[index];
+	asm volatile("" : "+r"(cell));
+	count = sketch_next(*cell, moment->reply_window);
+	if (count >= batch)
+		return reply_settle(hash, walk->service_id, walk->allowed);
+	*cell = sketch_cell(moment->reply_window, count);
+	return 1;
+}
+
+#endif

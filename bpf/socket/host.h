@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel asks before it takes a packet in, and before it answers: is the frame for this host, and would what is sent back get
+ * to its source?
+ */
+#ifndef SHAKEOFF_BPF_SOCKET_HOST_H
+#define SHAKEOFF_BPF_SOCKET_HOST_H
+
+/* Whether it is a MAC address of the interface, or of a device above it. mac: of door_mac(). */
+static __always_inline _Bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
+{
+	for (int i = 0; i < SHAKEOFF_MACS; i++)
+		if (i < profile->mac_count && mac == door_mac(profile->macs[i]))
+			return 1;
+	return 0;
+}
+
+/*
+ * Whether the frame in scratch, which came in by this interface, is for this host: by its MAC address, and by its VLAN tag, for which
+ * there has to be a device: vlan_do_receive(), net/8021q/vlan_core.c. Without a profile it cannot be said. A global function: see
+ * scratch_get().
+ */
+__noinline int frame_is_for_host(__u32 ifindex)
+{
+	const struct shakeoff_interface *profile = bpf_map_lookup_elem(&interfaces, &ifindex);
+	const struct scratch *scratch = scratch_get();
+	__u32 vlan;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (!profile)
+		return 1;
+	if (!mac_is_known(scratch->packet.door & ((1ull << DOOR_VLAN_SHIFT) - 1), profile))
+		return 0;
+	vlan = scratch->packet.door >> DOOR_VLAN_SHIFT;
+	if (!vlan)
+		return 1;
+	vlan = SHAKEOFF_VLAN_KEY(ifindex, vlan);
+	return ifindex <= SHAKEOFF_VLAN_IFINDEX_MAX && bpf_map_lookup_elem(&vlans, &vlan) != NULL;
+}
+
+/* The same for a packet whose service was found: the answer is remembered with it. */
+static __always_inline _Bool frame_is_ours(struct scratch *scratch)
+{
+	const struct packet *packet = &scratch->packet;
+	struct recent *recent = &scratch->recent;
+
+	if (recent->door == packet->door)
+		return 1;
+	if (!frame_is_for_host(recent->ifindex))
+		return 0;
+	if (recent->has_profile) /* one that appears is looked at anew */
+		recent->door = packet->door;
+	return 1;
+}
+
+/* Whether the source of the packet in scratch is one of the host's own addresses. A global function: see scratch_get(). */
+__noinline int source_is_own_address(void)
+{
+	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
+	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	if (scratch->packet.flow.ipv6) {
+		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
+		return bpf_map_lookup_elem(&own6, &key6) != NULL;
+	}
+	key4.address = scratch->packet.flow.client[0];
+	return bpf_map_lookup_elem(&own4, &key4) != NULL;
+}
+
+static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, const struct shakeoff_control *control)
+{
+	__u32 bit = shakeoff_own_bit(flow->ipv6 ? shakeoff_filter_fold(flow->client) : flow->client[0]);
+
+	return control->own[(bit / 32) & (SHAKEOFF_OWN_WORDS - 1)] & 1u << (bit % 32);
+}
+
+/*
+ * Whether the kernel may not answer the source of the packet in scratch, or not by this interface: an address of the host's own (a
+ * martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6 its answer stays on the host), or as routes and rp_filter
+ * say. Finds the packet's route.
+ */
+static __always_inline _Bool source_is_unrouted(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+	__u32 refused;
+
+	route_find(walk->scratch, walk->control);
+	refused = walk->scratch->route.refused;
+	if (refused && recent->has_profile && (refused & recent->profile.route_bit))
+		return 1;
+	return source_may_be_own(&walk->scratch->packet.flow, walk->control) && source_is_own_address();
+}
+
+/*
+ * Where the kernel would send what it sends to the source of the packet in scratch, whose route is found, by the interface of this bit:
+ * fills in scratch->next_hop. Returns 0 if the daemon does not know. A global function: see scratch_get().
+ */
+__noinline int next_hop_find(__u32 route_bit)
+{
+	struct shakeoff_neighbour key = { .route_bit = route_bit };
+	const struct shakeoff_next_hop *found;
+	struct scratch *scratch = scratch_get();
+	const struct cookie_flow *flow;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	flow = &scratch->packet.flow;
+	if (!scratch->route.on_link) {
+		__builtin_memcpy(scratch->next_hop.mac, scratch->route.mac, sizeof(scratch->next_hop.mac));
+		return (scratch->route.mac[0] | scratch->route.mac[1] | scratch->route.mac[2]) != 0;
+	}
+	if (flow->ipv6) {
+		__builtin_memcpy(key.address, flow->client, sizeof(key.address));
+	} else {
+		key.address[2] = to_be32(0xffff);
+		key.address[3] = flow->client[0];
+	}
+	found = bpf_map_lookup_elem(&neighbours, &key);
+	if (!found)
+		return 0;
+	scratch->next_hop = *found;
+	return 1;
+}
+
+/* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
+static __always_inline _Bool answers_by_route(const struct walk *walk)
+{
+	const struct recent *recent = &walk->scratch->recent;
+
+	return (walk->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
+}
+
+static __always_inline _Bool next_hop_is_known(const struct walk *walk)
+{
+	return !answers_by_route(walk) || next_hop_find(walk->scratch->recent.profile.route_bit);
+}
+
+/* Sends the reply that the frame is by now to scratch->next_hop. A global function: see scratch_get(). */
+__noinline int reply_to_next_hop(struct xdp_md *ctx)
+{
+	const struct scratch *scratch = scratch_get();
+	__be16 *destination = FRAME_START(ctx);
+
+	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* cannot be: for the verifier */
+		return 0;
+	destination[0] = scratch->next_hop.mac[0];
+	destination[1] = scratch->next_hop.mac[1];
+	destination[2] = scratch->next_hop.mac[2];
+	return 1;
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Is there a socket for the tuple, and what may a new connection do to it? */
+#ifndef SHAKEOFF_BPF_SOCKET_LOOKUP_H
+#define SHAKEOFF_BPF_SOCKET_LOOKUP_H
+
+enum socket_found {
+	SOCKET_NONE,
+	SOCKET_LISTENS,   /* none of the tuple's own, only a listening one */
+	SOCKET_EXISTS,    /* the kernel's, from SYN-SENT and NEW-SYN-RECV to LAST-ACK */
+	SOCKET_TIME_WAIT, /* its old connection is over; *time_wait says what a new one has to beat */
+};
+
+/* Of a socket in TIME-WAIT. */
+struct time_wait {
+	__u32 rcv_nxt;
+	__u32 ts_recent;
+	_Bool replaceable; /* in TIME-WAIT proper: not FIN-WAIT-2, which the kernel keeps in the same kind of socket */
+	_Bool timestamps;
+};
+
+/* Fields that not every kernel's configuration has. */
+struct tcp_sock___optional {
+	_Bool is_mptcp;
+	void *md5sig_info;
+	void *ao_info;
+	__u8 save_syn : 2;
+	__u8 scaling_ratio;
+} __attribute__((preserve_access_index));
+
+static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait *time_wait)
+{
+	struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(sk);
+
+	if (!tw)
+		return;
+	time_wait->rcv_nxt = tw->tw_sk.__tw_common.skc_tw_rcv_nxt;
+	time_wait->ts_recent = tw->tw_ts_recent;
+	time_wait->timestamps = tw->tw_ts_recent_stamp != 0;
+	time_wait->replaceable = tw->tw_sk.tw_substate == BPF_TCP_TIME_WAIT;
+}
+
+/* tcp_mss_clamp(), include/net/tcp.h: what a listening socket's TCP_MAXSEG makes of the MSS that it offers, and of a client's. */
+static __always_inline __u16 mss_clamp(__u16 user_mss, __u16 mss)
+{
+	return user_mss && user_mss < mss ? user_mss : mss;
+}
+
+/* bpf_sk_assign_tcp_reqsk() refuses MPTCP; keys ask for signatures that no cookie carries. */
+static __always_inline enum shakeoff_left listener_left(const struct tcp_sock *tcp)
+{
+	const struct tcp_sock___optional *optional = (const void *)tcp;
+
+	if (bpf_core_field_exists(optional->is_mptcp) && optional->is_mptcp)
+		return SHAKEOFF_LEFT_MPTCP;
+	if (bpf_core_field_exists(optional->md5sig_info) && optional->md5sig_info)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	if (bpf_core_field_exists(optional->ao_info) && optional->ao_info)
+		return SHAKEOFF_LEFT_TCP_AUTH;
+	if (bpf_core_field_exists(optional->save_syn) && BPF_CORE_READ_BITFIELD(optional, save_syn))
+		return SHAKEOFF_LEFT_SAVE_SYN;
+	return SHAKEOFF_LEFT_NOT;
+}
+
+/* include/net/sock.h */
+#define SOCK_RCVBUF_LOCK 2
+
+/*
+ * tcp_full_space(), include/net/tcp.h: what of the receive buffer is for data. The ratio has been the socket's own since kernel 6.6; no
+ * earlier one completes handshakes for listening sockets.
+ */
+static __always_inline __u32 listener_rcv_space(const struct tcp_sock *tcp)
+{
+	const struct tcp_sock___optional *optional = (const void *)tcp;
+	__u64 buffer = (__u32)tcp->inet_conn.icsk_inet.sk.sk_rcvbuf;
+
+	return bpf_core_field_exists(optional->scaling_ratio) ? buffer * optional->scaling_ratio >> 8 : buffer / 2;
+}
+
+static __always_inline void listener_read_offer(const struct tcp_sock *tcp, struct shakeoff_socket_offer *offer)
+{
+	const struct inet_sock *inet = &tcp->inet_conn.icsk_inet;
+	const struct ipv6_pinfo *ipv6 = NULL;
+
+	offer->user_mss = tcp->rx_opt.user_mss;
+	offer->rcv_space = listener_rcv_space(tcp);
+	offer->rcv_locked = !!(BPF_CORE_READ_BITFIELD(&inet->sk, sk_userlocks) & SOCK_RCVBUF_LOCK);
+	offer->window_clamp = tcp->window_clamp;
+	offer->hop_limit[0] = inet->uc_ttl;
+	offer->tos[0] = inet->tos;
+	offer->min_ttl[0] = inet->min_ttl;
+	offer->hop_limit[1] = -1;
+	offer->tos[1] = offer->min_ttl[1] = 0;
+	if (bpf_core_field_exists(inet->pinet6)) /* CONFIG_IPV6 */
+		ipv6 = inet->pinet6;
+	if (!ipv6)
+		return;
+	offer->hop_limit[1] = (__s16)BPF_CORE_READ_BITFIELD(ipv6, hop_limit);
+	offer->tos[1] = ipv6->tclass;
+	offer->min_ttl[1] = ipv6->min_hopcount;
+}
+
+static __always_inline void listener_read(struct bpf_sock *sk, struct listening *listener)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tcp)
+		return;
+	listener->waiting = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
+	listener_read_offer(tcp, &listener->offer);
+	listener->left = listener_left(tcp);
+}
+
+static __always_inline void tuple_fill4(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)
+{
+	tuple->ipv4.saddr = flow->client[0];
+	tuple->ipv4.daddr = flow->server[0];
+	tuple->ipv4.sport = flow->client_port;
+	tuple->ipv4.dport = flow->server_port;
+}
+
+static __always_inline void tuple_fill6(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)
+{
+	__builtin_memcpy(tuple->ipv6.saddr, flow->client, sizeof(tuple->ipv6.saddr));
+	__builtin_memcpy(tuple->ipv6.daddr, flow->server, sizeof(tuple->ipv6.daddr));
+	tuple->ipv6.sport = flow->client_port;
+	tuple->ipv6.dport = flow->server_port;
+}
+
+/* The socket that a segment of this flow meets, with a reference to be released, or NULL. ctx: of XDP or of tc. */
+static __always_inline struct bpf_sock *socket_look_up(void *ctx, const struct cookie_flow *flow)
+{
+	struct bpf_sock_tuple tuple = {};
+
+	if (flow->ipv6) {
+		tuple_fill6(flow, &tuple);
+		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	tuple_fill4(flow, &tuple);
+	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Fills *time_wait, or *listener if it is wanted, when that is what it finds. */
+static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const struct packet *packet,
+						     struct time_wait *time_wait, struct listening *listener)
+{
+	struct bpf_sock *sk = socket_look_up(ctx, &packet->flow);
+	enum socket_found found = SOCKET_EXISTS;
+
+	if (!sk)
+		return SOCKET_NONE;
+	if (sk->state == BPF_TCP_LISTEN) {
+		found = SOCKET_LISTENS;
+		if (listener)
+			listener_read(sk, listener);
+	} else if (sk->state == BPF_TCP_TIME_WAIT) {
+		found = SOCKET_TIME_WAIT;
+		time_wait_read(sk, time_wait);
+	}
+	bpf_sk_release(sk);
+	return found;
+}
+
+/*
+ * May a SYN with these numbers replace the connection in TIME-WAIT? RFC 9293, section 3.10.7.4 with RFC 6191, as
+ * tcp_timewait_state_process() decides (net/ipv4/tcp_minisocks.c): a sequence number, or a timestamp, beyond the last of
+ * the old connection. PAWS (RFC 7323, section 5) comes first: an older timestamp never does.
+ */
+static __always_inline _Bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, _Bool timestamps,
+					      __u32 tsval)
+{
+	if (!time_wait->replaceable)
+		return 0;
+	if (timestamps && time_wait->timestamps) {
+		__s32 newer = tsval - time_wait->ts_recent;
+
+		return newer > 0 || (newer == 0 && (__s32)(isn - time_wait->rcv_nxt) > 0);
+	}
+	return (__s32)(isn - time_wait->rcv_nxt) > 0;
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A final ACK has claimed its tuple (validated.h): what follows, whichever way the connection is handed over. */
+#ifndef SHAKEOFF_BPF_SOCKET_OPENED_H
+#define SHAKEOFF_BPF_SOCKET_OPENED_H
+
+/* hints: of filter_note(). */
+static __always_inline void connection_noted(const struct packet *packet, const struct walk *walk, __u8 hints,
+					     _Bool opened)
+{
+	filter_note(&packet->flow, walk->control, hints);
+	source_proved(walk->service_id, walk->service->enqueued, opened);
+}
+
+/* The same for one that waits for its server, or is on the way there, from now on. */
+static __always_inline void connection_opened(const struct packet *packet, const struct walk *walk, __u8 hints)
+{
+	half_open_forget(walk);
+	connection_noted(packet, walk, hints, 1);
+	__sync_fetch_and_add(&walk->service->enqueued, 1);
+}
+
+#endif

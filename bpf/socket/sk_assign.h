@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* bpf_sk_assign_tcp_reqsk() (net/core/filter.c, kernel 6.9): the packet gets a request of a listening socket. */
+#ifndef SHAKEOFF_BPF_SOCKET_SK_ASSIGN_H
+#define SHAKEOFF_BPF_SOCKET_SK_ASSIGN_H
+
+#include "lib/cookie.h"
+#include "socket/lookup.h"
+
+/* On to the next program of the hook. enum tcx_action_base of linux/bpf.h, which older kernels' BTF does not have. */
+#define TCX_NEXT (-1)
+
+/* struct bpf_tcp_req_attrs of include/net/tcp.h, likewise. Host byte order; what is reserved is zero. */
+struct request_attributes {
+	__u32 rcv_tsval;
+	__u32 rcv_tsecr; /* what our timestamps say now: they go on from it, and so the first round-trip sample is told */
+	__u16 mss;
+	__u8 rcv_wscale; /* ours: what the SYN-ACK offered */
+	__u8 snd_wscale;
+	__u8 ecn_ok;
+	__u8 wscale_ok;
+	__u8 sack_ok;
+	__u8 tstamp_ok;
+	__u8 usec_ts_ok;
+	__u8 reserved[3];
+};
+_Static_assert(sizeof(struct request_attributes) == 20, "the kernel checks the size");
+
+extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struct request_attributes *attributes,
+				   int attributes__sz) __ksym;
+
+/* What the client can take, within the socket's TCP_MAXSEG. The kernel refuses less than what every path must carry. */
+static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
+					 const struct admission *admission)
+{
+	__u16 least = cookie_plain_mss[skb->protocol == to_be16(ETH_P_IPV6)][0];
+	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, admission->mss);
+
+	return mss < least ? least : mss;
+}
+
+/* sk: a listening socket. Returns whether the kernel took it. */
+static __always_inline _Bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct admission *admission)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct request_attributes attributes = {
+		.ecn_ok = !!(admission->flags & ADMISSION_ECN),
+		.sack_ok = !!(admission->flags & ADMISSION_SACK),
+	};
+
+	if (!tcp)
+		return 0;
+	attributes.mss = request_mss(skb, tcp, admission);
+	if (admission->flags & ADMISSION_TIMESTAMPS) {
+		attributes.tstamp_ok = 1;
+		attributes.rcv_tsval = admission->tsval;
+		/* Now, not when the hook looked at the packet: the socket's clock is to be right when it meets it. */
+		attributes.rcv_tsecr = (__u32)(bpf_ktime_get_ns() / NSEC_PER_MSEC) + admission->ts_base;
+	}
+	if (admission->rcv_wscale != SHAKEOFF_NO_WSCALE) {
+		attributes.wscale_ok = 1;
+		attributes.snd_wscale = admission->snd_wscale;
+		attributes.rcv_wscale = admission->rcv_wscale;
+	}
+	return !bpf_sk_assign_tcp_reqsk(skb, (struct sock *)tcp, &attributes, sizeof(attributes));
+}
+
+#endif

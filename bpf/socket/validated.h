@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The map of tuples whose final ACK was accepted. */
+#ifndef SHAKEOFF_BPF_SOCKET_VALIDATED_H
+#define SHAKEOFF_BPF_SOCKET_VALIDATED_H
+
+static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
+{
+	if (flow->ipv6) {
+		__builtin_memcpy(tuple->remote, flow->client, sizeof(tuple->remote));
+		__builtin_memcpy(tuple->local, flow->server, sizeof(tuple->local));
+	} else {
+		tuple->remote[0] = tuple->remote[1] = tuple->local[0] = tuple->local[1] = 0;
+		tuple->remote[2] = tuple->local[2] = to_be32(0xffff);
+		tuple->remote[3] = flow->client[0];
+		tuple->local[3] = flow->server[0];
+	}
+	tuple->remote_port = flow->client_port;
+	tuple->local_port = flow->server_port;
+}
+
+static __always_inline struct shakeoff_validated *validated_at(__u32 place)
+{
+	return bpf_map_lookup_elem(&validated, &place);
+}
+
+/* Ports first: they are enough to tell nearly all tuples of a set apart. */
+static __always_inline _Bool validated_is_of(const struct shakeoff_validated *entry, const struct shakeoff_tuple *tuple)
+{
+	__u32 differs = 0;
+
+	if (entry->tuple.remote_port != tuple->remote_port || entry->tuple.local_port != tuple->local_port)
+		return 0;
+	UNROLL
+	for (int word = 0; word < 4; word++)
+		differs |= (entry->tuple.remote[word] ^ tuple->remote[word]) |
+			   (entry->tuple.local[word] ^ tuple->local[word]);
+	return !differs;
+}
+
+/* Where the tuple in scratch is, or -1. A global function: see scratch_get(). */
+__noinline int validated_place(__u32 set)
+{
+	const struct scratch *scratch = scratch_get();
+
+	if (!scratch) /* cannot be: for the verifier */
+		return -1;
+	UNROLL
+	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		const struct shakeoff_validated *entry = validated_at(set + way);
+
+		if (entry && validated_is_of(entry, &scratch->tuple))
+			return set + way;
+	}
+	return -1;
+}
+
+/* The entry of the tuple in scratch, which is that of the flow, or NULL. */
+static __always_inline struct shakeoff_validated *validated_find(const struct cookie_flow *flow)
+{
+	int place = validated_place(shakeoff_validated_set(filter_slot(flow)));
+
+	return place < 0 ? NULL : validated_at(place);
+}
+
+/*
+ * Claims the tuple in scratch for the opening there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
+ * earlier connection of the tuple was opened, which this one replaces; 0: there was none. Who looked while another CPU was writing may
+ * have seen its time, but not its cookie yet: so that is compared, too. A global function: see scratch_get().
+ */
+__noinline int validated_claim(__u32 service_id, __u64 seen_ns)
+{
+	struct shakeoff_validated *ways[SHAKEOFF_VALIDATED_WAYS], *oldest, *entry = NULL;
+	const struct scratch *scratch = scratch_get();
+	const struct opening *opening;
+	__u32 set;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	opening = &scratch->opening;
+	set = shakeoff_validated_set(filter_slot(&scratch->packet.flow));
+	UNROLL
+	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		ways[way] = validated_at(set + way);
+		if (!ways[way])
+			return 0;
+	}
+	bpf_spin_lock(&ways[0]->lock);
+	oldest = ways[0];
+	UNROLL
+	for (int way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
+		if (ways[way]->opened_ns < oldest->opened_ns)
+			oldest = ways[way];
+		if (validated_is_of(ways[way], &scratch->tuple))
+			entry = ways[way];
+	}
+	if (entry && (entry->opened_ns != seen_ns ||
+		      (entry->cookie == opening->cookie && entry->client_isn == opening->client_isn &&
+		       (__s64)(scratch->moment.now_ns - entry->opened_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
+		bpf_spin_unlock(&ways[0]->lock);
+		return 0;
+	}
+	if (!entry)
+		entry = oldest;
+	entry->opened_ns = scratch->moment.now_ns;
+	entry->tuple = scratch->tuple;
+	entry->client_isn = opening->client_isn;
+	entry->cookie = opening->cookie;
+	entry->replaced = opening->replaced;
+	entry->service = service_id;
+	entry->followed = 0;
+	entry->flags = opening->claims;
+	bpf_spin_unlock(&ways[0]->lock);
+	return 1;
+}
+
+#endif
