@@ -65,7 +65,7 @@ BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -
 
 COMMON := $(wildcard user/common/*.c)
 DAEMON := $(wildcard user/shakeoffd/*.c)
-COMMAND := $(wildcard user/shakeoff/*.c)
+COMMAND := $(wildcard user/cli/*.c)
 LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.c))
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
 UNIT := $(wildcard tests/unit/test_*.c)

@@ -2,7 +2,7 @@
 /*
  * Which listening sockets a service's accept queue is made of, and what bounds it.
  *
- * link: user/shakeoff/listening.c user/common/sock_diag.c
+ * link: user/cli/listening.c user/common/sock_diag.c
  */
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoff/listening.h"
+#include "cli/listening.h"
 
 #define NO_BACKLOG UINT32_MAX
 

@@ -2,7 +2,7 @@
 /*
  * What `shakeoff status` says of a service, and in which order services are listed.
  *
- * link: user/shakeoff/state.c user/shakeoff/service_list.c
+ * link: user/cli/state.c user/cli/service_list.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "shakeoff/service_list.h"
-#include "shakeoff/state.h"
+#include "cli/service_list.h"
+#include "cli/state.h"
 
 #define SECOND 1000000000ull
 #define NOW (1000 * SECOND)

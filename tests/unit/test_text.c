@@ -2,7 +2,7 @@
 /*
  * What people read: addresses, durations, tables, totals, suggestions, log lines.
  *
- * link: user/common/text.c user/common/verdicts.c user/common/log.c user/shakeoff/suggest.c user/shakeoff/output.c
+ * link: user/common/text.c user/common/verdicts.c user/common/log.c user/cli/suggest.c user/cli/output.c
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "common/verdicts.h"
-#include "shakeoff/output.h"
-#include "shakeoff/suggest.h"
+#include "cli/output.h"
+#include "cli/suggest.h"
 
 static void endpoint_is(const char *address, uint16_t port, const char *expected)
 {

@@ -9,8 +9,8 @@
 #include "common/device.h"
 #include "common/list_lock.h"
 #include "common/log.h"
-#include "shakeoff/command.h"
-#include "shakeoff/view.h"
+#include "cli/command.h"
+#include "cli/view.h"
 
 static const char *mode_name(bool native)
 {

@@ -6,10 +6,10 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
-#include "shakeoff/output.h"
-#include "shakeoff/service_list.h"
-#include "shakeoff/shortfall.h"
-#include "shakeoff/view.h"
+#include "cli/output.h"
+#include "cli/service_list.h"
+#include "cli/shortfall.h"
+#include "cli/view.h"
 
 static const char *owner_name(const struct datapath_attachment *attachment)
 {

@@ -9,9 +9,9 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "shakeoff/output.h"
-#include "shakeoff/suggest.h"
-#include "shakeoff/view.h"
+#include "cli/output.h"
+#include "cli/suggest.h"
+#include "cli/view.h"
 
 #define POLL_MS 20
 #define PATIENCE_NS 3000000000ull /* the daemon looks ten times a second */

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shakeoff/command.h"
-#include "shakeoff/output.h"
+#include "cli/command.h"
+#include "cli/output.h"
 
 #define COLUMNS_MAX 16
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the commands that only look have before them: the datapaths of this network namespace, and what is in their maps. */
-#ifndef SHAKEOFF_VIEW_H
-#define SHAKEOFF_VIEW_H
+#ifndef SHAKEOFF_CLI_VIEW_H
+#define SHAKEOFF_CLI_VIEW_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,8 +10,8 @@
 
 #include "common/datapath.h"
 #include "common/device.h"
-#include "shakeoff/command.h"
-#include "shakeoff/state.h"
+#include "cli/command.h"
+#include "cli/state.h"
 
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */

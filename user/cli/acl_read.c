@@ -6,8 +6,8 @@
 #include "common/cleanup.h"
 #include "common/list_lock.h"
 #include "common/log.h"
-#include "shakeoff/lists.h"
-#include "shakeoff/suggest.h"
+#include "cli/acl_read.h"
+#include "cli/suggest.h"
 
 int lists_open(struct lists *lists, const char *what)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shakeoff/service_list.h"
+#include "cli/service_list.h"
 
 static bool is_discovered(const struct service_row *row)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the daemon and the services do at the moment, in the words of the person who looks after them. */
-#ifndef SHAKEOFF_STATE_H
-#define SHAKEOFF_STATE_H
+#ifndef SHAKEOFF_CLI_STATE_H
+#define SHAKEOFF_CLI_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <shakeoff/abi.h>
 
-#include "shakeoff/output.h"
+#include "cli/output.h"
 
 enum daemon_state { DAEMON_NEVER, DAEMON_ALIVE, DAEMON_DEAD };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <string.h>
 
-#include "shakeoff/suggest.h"
+#include "cli/suggest.h"
 
 #define LENGTH_MAX 31
 #define DISTANCE_MAX 2

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The lists of sources of this network namespace's datapaths, open to be read and changed: what block, allow and list share. */
-#ifndef SHAKEOFF_LISTS_H
-#define SHAKEOFF_LISTS_H
+#ifndef SHAKEOFF_CLI_ACL_READ_H
+#define SHAKEOFF_CLI_ACL_READ_H
 
 #include "common/datapath_lists.h"
-#include "shakeoff/view.h"
+#include "cli/view.h"
 
 struct lists {
 	struct view view;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* shakeoff block, shakeoff allow: one more entry in the lists. */
 #include "common/log.h"
-#include "shakeoff/list_guard.h"
-#include "shakeoff/lists.h"
+#include "cli/acl_guard.h"
+#include "cli/acl_read.h"
 
 static int set(const struct command *command, const struct options *options, struct list_entry *entry)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The services of a datapath in the order in which they are shown: what needs attention first. */
-#ifndef SHAKEOFF_SERVICE_LIST_H
-#define SHAKEOFF_SERVICE_LIST_H
+#ifndef SHAKEOFF_CLI_SERVICE_LIST_H
+#define SHAKEOFF_CLI_SERVICE_LIST_H
 
 #include <stddef.h>
 #include <stdint.h>

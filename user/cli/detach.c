@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
-#include "shakeoff/command.h"
+#include "cli/command.h"
 
 static int detach(const struct options *options)
 {

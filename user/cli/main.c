@@ -5,8 +5,8 @@
 
 #include "common/log.h"
 #include "common/version.h"
-#include "shakeoff/command.h"
-#include "shakeoff/suggest.h"
+#include "cli/command.h"
+#include "cli/suggest.h"
 
 static const struct command *const commands[] = {
 	&command_attach,      &command_detach, &command_status, &command_stats, &command_queues,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Tables for people, JSON for programs. */
-#ifndef SHAKEOFF_OUTPUT_H
-#define SHAKEOFF_OUTPUT_H
+#ifndef SHAKEOFF_CLI_OUTPUT_H
+#define SHAKEOFF_CLI_OUTPUT_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #include "common/array.h"
 #include "common/log.h"
 #include "common/text.h"
-#include "shakeoff/view.h"
+#include "cli/view.h"
 
 uint64_t view_clock_ns(void)
 {

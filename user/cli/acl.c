@@ -14,10 +14,10 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "common/trusted_file.h"
-#include "shakeoff/list_guard.h"
-#include "shakeoff/lists.h"
-#include "shakeoff/output.h"
-#include "shakeoff/suggest.h"
+#include "cli/acl_guard.h"
+#include "cli/acl_read.h"
+#include "cli/output.h"
+#include "cli/suggest.h"
 
 /* -------------------------------------------------------------------------------------------------------------- show */
 

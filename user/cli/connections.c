@@ -10,8 +10,8 @@
 #include "common/cleanup.h"
 #include "common/sock_diag.h"
 #include "common/text.h"
-#include "shakeoff/output.h"
-#include "shakeoff/view.h"
+#include "cli/output.h"
+#include "cli/view.h"
 
 #define STATES_CONNECTED (((1u << (TCP_CLOSING + 1)) - 1) & ~(1u << TCP_LISTEN) & ~1u)
 

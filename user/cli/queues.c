@@ -6,10 +6,10 @@
 
 #include "common/cleanup.h"
 #include "common/prefix.h"
-#include "shakeoff/listening.h"
-#include "shakeoff/output.h"
-#include "shakeoff/service_list.h"
-#include "shakeoff/view.h"
+#include "cli/listening.h"
+#include "cli/output.h"
+#include "cli/service_list.h"
+#include "cli/view.h"
 
 /* What a service's accept queue holds and may hold: counted by the hook, or asked of its listening sockets. */
 struct queue {

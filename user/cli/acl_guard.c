@@ -15,7 +15,7 @@
 #include "common/cleanup.h"
 #include "common/netlink_dump.h"
 #include "common/process.h"
-#include "shakeoff/list_guard.h"
+#include "cli/acl_guard.h"
 
 /* The shortest that an attacker's own networks may have; the largest allocations of registries are /8 and /16. */
 #define SHORTEST4 8

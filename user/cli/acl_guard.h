@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Entries of the lists that nobody means: the whole internet, or what the admin's own session comes by. */
-#ifndef SHAKEOFF_LIST_GUARD_H
-#define SHAKEOFF_LIST_GUARD_H
+#ifndef SHAKEOFF_CLI_ACL_GUARD_H
+#define SHAKEOFF_CLI_ACL_GUARD_H
 
 #include <stddef.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The listening sockets of this network namespace, and which of them an address belongs to. */
-#ifndef SHAKEOFF_LISTENING_H
-#define SHAKEOFF_LISTENING_H
+#ifndef SHAKEOFF_CLI_LISTENING_H
+#define SHAKEOFF_CLI_LISTENING_H
 
 #include <stddef.h>
 
 #include "common/sock_diag.h"
-#include "shakeoff/view.h"
+#include "cli/view.h"
 
 struct listening_socket {
 	struct sock_diag_listener socket;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a command of `shakeoff` is, and what commands have in common. */
-#ifndef SHAKEOFF_COMMAND_H
-#define SHAKEOFF_COMMAND_H
+#ifndef SHAKEOFF_CLI_COMMAND_H
+#define SHAKEOFF_CLI_COMMAND_H
 
 #include <stdbool.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What is missing of the protection that was configured: for the exit status of `shakeoff status`, and for who wants to know why. */
-#ifndef SHAKEOFF_SHORTFALL_H
-#define SHAKEOFF_SHORTFALL_H
+#ifndef SHAKEOFF_CLI_SHORTFALL_H
+#define SHAKEOFF_CLI_SHORTFALL_H
 
-#include "shakeoff/view.h"
+#include "cli/view.h"
 
 /*
  * X(CONSTANT, name, help). Not among them is what is meant to be so: what an old kernel cannot do, a VRF, an interface that is down,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/array.h"
-#include "shakeoff/shortfall.h"
+#include "cli/shortfall.h"
 
 static const struct {
 	const char *name, *help;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "shakeoff/state.h"
+#include "cli/state.h"
 
 const struct service_state_info service_state_table[SERVICE_STATE_COUNT] = {
 #define X(constant, name, summary, colour) [constant] = { name, summary, colour },

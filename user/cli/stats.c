@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "common/verdicts.h"
-#include "shakeoff/output.h"
-#include "shakeoff/view.h"
+#include "cli/output.h"
+#include "cli/view.h"
 
 struct stats {
 	struct verdict_totals totals;

@@ -10,7 +10,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "shakeoff/command.h"
+#include "cli/command.h"
 
 enum {
 	LONG_HELP = 'h',

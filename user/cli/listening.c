@@ -8,7 +8,7 @@
 
 #include "common/array.h"
 #include "common/cleanup.h"
-#include "shakeoff/listening.h"
+#include "cli/listening.h"
 
 int listening_add(struct listening *listening, const struct sock_diag_listener *listener)
 {
