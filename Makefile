@@ -63,8 +63,8 @@ BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -
 
 # ----------------------------------------------------------------------------------------------------------- sources
 
-COMMON := $(wildcard user/common/*.c)
-DAEMON := $(wildcard user/shakeoffd/*.c)
+COMMON := $(wildcard user/common/*.c user/datapath/*.c user/acl/*.c user/config/*.c)
+DAEMON := $(wildcard user/shakeoffd/*.c user/shakeoffd/*/*.c)
 COMMAND := $(wildcard user/cli/*.c)
 LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.c))
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
@@ -167,7 +167,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-$(foreach kind,obj san,$(patsubst %.c,$(BUILD)/$(kind)/%.o,$(wildcard user/common/datapath*.c))): | $(SKELETONS)
+$(foreach kind,obj san,$(patsubst %.c,$(BUILD)/$(kind)/%.o,$(wildcard user/datapath/*.c))): | $(SKELETONS)
 
 $(BUILD)/shakeoffd: $(call objects,$(DAEMON) $(COMMON))
 $(BUILD)/shakeoff: $(call objects,$(COMMAND) $(COMMON))
@@ -188,7 +188,7 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 		-ldl -pthread
 
 # ------------------------------------------------------------------------------------------------------------- tests
-# A test names what it is linked with in its head: // link: user/common/datapath*.c user/shakeoffd/connection.c
+# A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/connection.c
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
 	$(call say,CC,$@)

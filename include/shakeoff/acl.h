@@ -13,7 +13,7 @@
  * is written. Entries that are added go to the element in use: first to the trie, then to the filter, then to `lists`.
  * Entries that are removed leave their bits in the filter, which cost a look-up in vain, until it is made anew.
  *
- * Whoever changes anything here holds the lock (user/common/list_lock.h).
+ * Whoever changes anything here holds the lock (user/acl/lock.h).
  */
 #ifndef SHAKEOFF_ACL_H
 #define SHAKEOFF_ACL_H

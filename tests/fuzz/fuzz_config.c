@@ -2,7 +2,7 @@
 /*
  * libFuzzer: any bytes as a configuration file. What is refused says why, with the file's name.
  *
- * link: user/common/config.c user/common/text.c
+ * link: user/config/config.c user/common/text.c
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/config.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

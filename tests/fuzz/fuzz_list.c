@@ -2,7 +2,7 @@
 /*
  * libFuzzer: any bytes as a list of sources. What is taken can be written, and read as the same again.
  *
- * link: user/common/list.c user/common/prefix.c user/common/text.c
+ * link: user/acl/acl.c user/common/prefix.c user/common/text.c
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/list.h"
+#include "acl/acl.h"
 
 #define NOW 1000000000ull
 

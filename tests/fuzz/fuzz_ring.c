@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ring_record.h"
+#include "datapath/ring_record.h"
 #include "shakeoffd/park.h"
 #include "shakeoffd/raw_socket.h"
 

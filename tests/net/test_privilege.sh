@@ -146,7 +146,7 @@ for object in shakeoffd shakeoff libshakeoff.so libshakeoff-preload.so; do
 	is "$object is hardened" "$(hardened "$object")" ""
 done
 is "CFLAGS from outside do not take that away" \
-	"$(make -C "$TOP" -n V=1 BUILD="$TMP/other" CFLAGS='-O1' "$TMP/other/obj/user/shakeoff/main.o" 2>/dev/null |
+	"$(make -C "$TOP" -n V=1 BUILD="$TMP/other" CFLAGS='-O1' "$TMP/other/obj/user/cli/main.o" 2>/dev/null |
 		grep -oE -- '-D_FORTIFY_SOURCE=[23]|-fstack-protector-strong' | sort -u | wc -l)" 2
 
 # left_behind PROCESS: whether the policy against services that this process made is there after the next run

@@ -7,7 +7,7 @@
 #ifndef SHAKEOFF_TESTS_LISTED_H
 #define SHAKEOFF_TESTS_LISTED_H
 
-#include "common/datapath_lists.h"
+#include "acl/store.h"
 
 /* The program's datapath, after listed_start(). */
 extern struct datapath *listed_datapath;

@@ -3,8 +3,8 @@
  * The data path from user space: attached, found, shared, replaced and detached, on veth pairs in a network namespace of
  * this process. Skipped without root.
  *
- * link: user/common/datapath*.c
- * link: user/common/process.c user/common/link.c user/common/log.c user/common/list*.c user/common/prefix.c user/common/text.c
+ * link: user/datapath/*.c
+ * link: user/common/process.c user/common/link.c user/common/log.c user/acl/*.c user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -27,7 +27,7 @@
 
 #include <shakeoff/validated.h>
 
-#include "common/datapath_lists.h"
+#include "acl/store.h"
 
 static void run(const char *command)
 {

@@ -3,8 +3,8 @@
  * What the kernel asks before it takes a packet in, the hook asks too: is the frame for this host, and would what is sent back get to
  * its source? What it would refuse passes untouched.
  *
- * link: tests/prog/harness.c tests/prog/listed.c user/common/datapath*.c user/common/process.c user/common/link.c user/common/log.c
- * link: user/common/list*.c user/common/prefix.c user/common/text.c
+ * link: tests/prog/harness.c tests/prog/listed.c user/datapath/*.c user/common/process.c user/common/link.c user/common/log.c
+ * link: user/acl/*.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /*
  * The lists of sources, as commands write them and the hook reads them.
  *
- * link: tests/prog/harness.c tests/prog/listed.c user/common/datapath*.c user/common/process.c user/common/link.c user/common/log.c
- * link: user/common/list*.c user/common/prefix.c user/common/text.c
+ * link: tests/prog/harness.c tests/prog/listed.c user/datapath/*.c user/common/process.c user/common/link.c user/common/log.c
+ * link: user/acl/*.c user/common/prefix.c user/common/text.c
  */
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
 /*
  * What one source, or one prefix, may have: replies, places of an accept queue, SYNs, connections; and who comes first.
  *
- * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/common/datapath*.c user/common/process.c user/common/link.c
- * link: user/common/log.c user/common/list*.c user/common/prefix.c user/common/text.c user/common/asked.c
+ * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/datapath/*.c user/common/process.c user/common/link.c
+ * link: user/common/log.c user/acl/*.c user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

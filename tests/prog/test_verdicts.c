@@ -3,8 +3,8 @@
  * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
  * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
  *
- * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/common/datapath*.c user/common/process.c user/common/link.c
- * link: user/common/list*.c user/common/log.c user/common/prefix.c user/common/text.c
+ * link: tests/prog/harness.c tests/prog/sockets.c tests/prog/listed.c user/datapath/*.c user/common/process.c user/common/link.c
+ * link: user/acl/*.c user/common/prefix.c user/common/log.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /*
  * The accept queue: order, places where servers listen, what happens when they go, and clients that reset.
  *
- * link: user/shakeoffd/accept_queue.c user/shakeoffd/binding.c user/shakeoffd/connection.c
+ * link: user/shakeoffd/accept_queue.c user/common/listener_match.c user/shakeoffd/connection.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/asked.h"
+#include "common/issued.h"
 #include "lib/cookie.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

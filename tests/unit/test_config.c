@@ -3,7 +3,7 @@
  * The rules of the configuration file, one test a rule. What is refused is refused with file, line, what was read and
  * what is allowed; nothing of a wrong file takes effect.
  *
- * link: user/common/config.c user/common/text.c
+ * link: user/config/config.c user/common/text.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "common/config.h"
+#include "config/config.h"
 
 static char path[] = "/tmp/shakeoff-test-config-XXXXXX";
 static struct config config;

@@ -2,7 +2,7 @@
 /*
  * The lists of sources: prefixes, durations, lines of a file, and the filter.
  *
- * link: user/common/list.c user/common/list_filter.c user/common/prefix.c user/common/text.c
+ * link: user/acl/acl.c user/acl/filter.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -16,8 +16,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "common/list.h"
-#include "common/list_filter.h"
+#include "acl/acl.h"
+#include "acl/filter.h"
 #include "common/text.h"
 
 /* The hook's own look at the filter, on memory instead of a map. */

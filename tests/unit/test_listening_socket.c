@@ -2,7 +2,7 @@
 /*
  * Which sockets prove that a server may take a service's connections.
  *
- * link: user/shakeoffd/listening_socket.c user/shakeoffd/binding.c
+ * link: user/shakeoffd/listening_socket.c user/common/listener_match.c
  */
 #include <errno.h>
 #include <sched.h>
@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "shakeoffd/listening_socket.h"
-#include "shakeoffd/tuple.h"
+#include "common/tuple.h"
 
 static int fd = -1;
 static uint32_t device; /* that it may be bound to */

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "common/list.h"
+#include "acl/acl.h"
 
 /*
  * Whether one of the entries needs --force: a prefix shorter than /8, or /16 of IPv6, or a block that holds an address of the host's own

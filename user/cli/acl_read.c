@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/list_lock.h"
+#include "acl/lock.h"
 #include "common/log.h"
 #include "cli/acl_read.h"
 #include "cli/suggest.h"

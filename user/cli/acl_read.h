@@ -3,7 +3,7 @@
 #ifndef SHAKEOFF_CLI_ACL_READ_H
 #define SHAKEOFF_CLI_ACL_READ_H
 
-#include "common/datapath_lists.h"
+#include "acl/store.h"
 #include "cli/view.h"
 
 struct lists {

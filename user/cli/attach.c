@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/datapath_lists.h"
+#include "acl/store.h"
 #include "common/device.h"
-#include "common/list_lock.h"
+#include "acl/lock.h"
 #include "common/log.h"
 #include "cli/command.h"
 #include "cli/view.h"

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "common/datapath.h"
+#include "datapath/datapath.h"
 
 /* Exit statuses. */
 #define STATUS_OK 0

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/datapath.h"
+#include "datapath/datapath.h"
 #include "common/device.h"
 #include "cli/command.h"
 #include "cli/state.h"

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include <shakeoffd/binding.h>
+#include "common/listener_match.h"
 #include <shakeoffd/connection.h>
 
 struct connection_list {

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 struct acceptor;
 

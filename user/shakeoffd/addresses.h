@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/service.h>
 #include <shakeoffd/shares.h>
 #include <shakeoffd/socket_filter.h>

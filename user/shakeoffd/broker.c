@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include <common/cleanup.h>
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <common/log.h>
 #include <shakeoffd/broker.h>
 #include <shakeoffd/clock.h>

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include <common/cleanup.h>
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/cgroup.h>
 
 /* Where cgroup2 is mounted: by itself, or beside the older ones (cgroups(7)). NULL: nowhere. */

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 /* X(CONSTANT, name for people) */
 #define CONNECTION_STATES(X)                                                                                           \

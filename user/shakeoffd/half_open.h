@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/prefix_budget.h>
 
 /* Frames sent by one half_open_tick(), over all services. */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/event_loop.h>
 
 struct heartbeat;

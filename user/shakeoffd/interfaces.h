@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/config.h>
-#include <common/datapath.h>
+#include "config/config.h"
+#include "datapath/datapath.h"
 #include <common/device.h>
 #include <shakeoffd/devices.h>
 #include <shakeoffd/sysctls.h>

@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/key_file.h>
 
 struct keys {

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <common/config.h>
-#include <shakeoffd/binding.h>
+#include "config/config.h"
+#include "common/listener_match.h"
 
 struct listening_socket {
 	struct binding_key key;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include <common/cleanup.h>
-#include <common/datapath_lists.h>
-#include <common/list_lock.h>
+#include "acl/store.h"
+#include "acl/lock.h"
 #include <common/log.h>
 #include <shakeoffd/clock.h>
 #include <shakeoffd/lists.h>

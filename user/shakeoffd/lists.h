@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 
 struct lists_datapath;
 

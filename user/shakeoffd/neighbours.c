@@ -8,7 +8,7 @@
 #include <common/array.h>
 #include <shakeoffd/neighbours.h>
 #include <shakeoffd/rtnetlink.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 /* NUD_VALID, include/net/neighbour.h: the kernel sends to these at once. */
 #define VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)

@@ -9,7 +9,7 @@
 #include <common/array.h>
 #include <shakeoffd/own_addresses.h>
 #include <shakeoffd/rtnetlink.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 bool own_addresses_may_have(const struct in6_addr *address)
 {

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/own_addresses.h>
 
 struct own_publisher {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include <shakeoffd/park.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 /* Tuples opened lately, in sets of a few; the oldest of a full set gives way. 16384 are 0.16 s at 100,000 a second. */
 #define SETS 4096

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include <common/config.h>
+#include "config/config.h"
 
 struct peer {
 	uid_t uid;

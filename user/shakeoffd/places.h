@@ -6,7 +6,7 @@
 #ifndef SHAKEOFF_PLACES_H
 #define SHAKEOFF_PLACES_H
 
-#include <common/config.h>
+#include "config/config.h"
 #include <shakeoffd/listeners.h>
 #include <shakeoffd/own_addresses.h>
 

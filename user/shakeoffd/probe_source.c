@@ -15,7 +15,7 @@
 #include <common/array.h>
 #include <shakeoffd/probe_source.h>
 #include <shakeoffd/rtnetlink.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 #define MAPPED_BITS 96 /* ::ffff:0:0/96 (RFC 4291, section 2.5.5.2) */
 

@@ -13,7 +13,7 @@
 #include <shakeoff/rcv_window.h>
 #include <shakeoffd/advmss.h>
 #include <shakeoffd/profile.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 #define RMEM_MAX_DEFAULT 212992u /* SK_RMEM_MAX, include/net/sock.h, on most machines */
 #define TCP_RMEM_USUAL 131072u   /* tcp_rmem[1] */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include <shakeoffd/raw_socket.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 /* linux/in6.h, which does not go together with netinet/in.h */
 #ifndef IPV6_HDRINCL

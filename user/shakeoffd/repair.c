@@ -5,7 +5,7 @@
 
 #include <common/cleanup.h>
 #include <shakeoffd/repair.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 enum { REPAIR_RECV_QUEUE = 1, REPAIR_SEND_QUEUE = 2 };
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 
 /* rate: replies a second to a prefix; 0: no budget. Returns 0 or a negative errno: there are no random numbers. */
 int reply_budget_publish(struct datapath *const *datapaths, size_t count, uint32_t rate);

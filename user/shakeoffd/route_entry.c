@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include <shakeoffd/route_entry.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 /* TCP_CONG_NEEDS_ECN: ECN is taken up on routes with such a congestion control, whatever the sysctl says. */
 #define ECN_CONGESTION_CONTROL "dctcp"

@@ -9,7 +9,7 @@
 #include <common/array.h>
 #include <shakeoffd/route_nexthops.h>
 #include <shakeoffd/rtnetlink.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 static int take_group(struct route_nexthop *nexthop, const struct nlattr *attribute)
 {

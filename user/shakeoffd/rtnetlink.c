@@ -8,7 +8,7 @@
 
 #include <common/netlink_dump.h>
 #include <shakeoffd/rtnetlink.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 #define DUMP_TRIES 5
 

@@ -7,7 +7,7 @@
 
 #include <shakeoffd/ruleset_iptables.h>
 #include <shakeoffd/ruleset_nft.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 #define WORDS_MAX 256 /* of a line: multiport has at most 15 ports, a comment is one word */
 

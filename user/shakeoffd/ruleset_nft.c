@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include <shakeoffd/ruleset_nft.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 struct reader {
 	struct ruleset *ruleset;

@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 
-#include <common/config.h>
+#include "config/config.h"
 
 struct run_dir {
 	const char *path;

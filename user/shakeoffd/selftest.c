@@ -21,13 +21,13 @@
 #include <unistd.h>
 
 #include <common/cleanup.h>
-#include <common/datapath.h>
-#include <common/datapath_probe.h>
+#include "datapath/datapath.h"
+#include "datapath/datapath_probe.h"
 #include <common/log.h>
 #include <shakeoffd/probe_frame.h>
 #include <shakeoffd/probe_source.h>
 #include <shakeoffd/selftest.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 #define TRIES 3 /* in vain, of one kind of probe */
 

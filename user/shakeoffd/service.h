@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/config.h>
-#include <common/datapath.h>
+#include "config/config.h"
+#include "datapath/datapath.h"
 #include <shakeoffd/clock.h>
 #include <shakeoffd/slots.h>
 

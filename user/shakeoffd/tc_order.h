@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/clock.h>
 
 /* So often in a row is it put to the front. Who has stood there for a minute since has peace: the count begins anew. */

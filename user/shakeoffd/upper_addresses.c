@@ -8,7 +8,7 @@
 #include <common/array.h>
 #include <shakeoffd/rtnetlink.h>
 #include <shakeoffd/upper_addresses.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 
 struct reading {
 	struct upper_addresses fresh;

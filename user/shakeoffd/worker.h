@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include <common/datapath.h>
+#include "datapath/datapath.h"
 #include <shakeoffd/delivery.h>
 
 struct worker;

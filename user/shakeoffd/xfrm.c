@@ -11,7 +11,7 @@
 
 #include <common/array.h>
 #include <common/netlink_dump.h>
-#include <shakeoffd/tuple.h>
+#include "common/tuple.h"
 #include <shakeoffd/xfrm.h>
 
 static bool template_is_required(const struct nlattr *attribute)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How prefixes come into the filter of the lists (shakeoff/list.h). */
+#ifndef SHAKEOFF_ACL_FILTER_H
+#define SHAKEOFF_ACL_FILTER_H
+
+#include <stddef.h>
+
+#include <shakeoff/acl.h>
+
+#include "common/prefix.h"
+
+/* The SHAKEOFF_LISTS_SHRINK for so many prefixes, and as many again that may come. */
+uint32_t list_filter_shrink(size_t prefixes);
+
+/*
+ * Marks every address of the prefix in the filter's SHAKEOFF_LIST_BLOCKS blocks. lists: SHAKEOFF_LISTS_* so far; returns
+ * what the hook has to know from now on. It may read the filter meanwhile.
+ */
+uint32_t list_filter_add(struct shakeoff_list_block *blocks, const struct prefix *prefix, uint32_t lists);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where servers of a service listen. A service may have several addresses and ports, and a server's listening socket gets
+ * what was meant for its own, as from the kernel: of all that would take a connection, the most specific.
+ */
+#ifndef SHAKEOFF_COMMON_LISTENER_MATCH_H
+#define SHAKEOFF_COMMON_LISTENER_MATCH_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct binding_key {
+	struct in6_addr address; /* IPv4 mapped; :: when `any` */
+	uint16_t port;           /* host byte order; 0: every one */
+	bool any;
+	bool ipv4, ipv6; /* which families `any` means */
+};
+
+/* Of a server that brings no socket: all that the service has. */
+extern const struct binding_key binding_everything;
+
+enum binding_match {
+	BINDING_NO,
+	BINDING_EVERYTHING,
+	BINDING_DUALSTACK, /* IPv4 for :: */
+	BINDING_WILDCARD,
+	BINDING_EXACT,
+};
+
+enum binding_match binding_match(const struct binding_key *key, const struct in6_addr *address, uint16_t port);
+bool binding_equal(const struct binding_key *a, const struct binding_key *b);
+
+/* Whether there is an address and port that both would take connections for. */
+bool binding_overlap(const struct binding_key *a, const struct binding_key *b);
+
+/* Reads it from a bound TCP socket. 0 or a negative errno. */
+int binding_of_socket(int fd, struct binding_key *key);
+
+#endif

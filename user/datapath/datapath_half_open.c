@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The walk over the map of half-open connections. */
+#include "datapath/datapath_internal.h"
+
+struct walk {
+	datapath_half_open_fn callback;
+	void *context;
+};
+
+static bool visit(void *context, const void *key, const void *value)
+{
+	const struct walk *walk = context;
+
+	return walk->callback(walk->context, key, value);
+}
+
+int datapath_half_open_each(struct datapath *datapath, datapath_half_open_fn callback, void *context)
+{
+	struct walk walk = { callback, context };
+
+	return map_each(datapath->maps[MAP_HALF_OPEN], sizeof(struct shakeoff_tuple), sizeof(struct shakeoff_half_open),
+			visit, &walk);
+}
+
+bool datapath_half_open_is_empty(struct datapath *datapath)
+{
+	struct shakeoff_tuple first;
+
+	return bpf_map_get_next_key(datapath->maps[MAP_HALF_OPEN], NULL, &first) != 0;
+}
