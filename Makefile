@@ -69,7 +69,7 @@ COMMAND := $(wildcard user/cli/*.c)
 LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.c))
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
-PROG := $(wildcard tests/prog/test_*.c)
+PROG := $(wildcard tests/bpf/test_*.c)
 TOOL := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c) $(wildcard tests/net/*.c))
 TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/*.bpf.c)
 
@@ -188,7 +188,7 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 		-ldl -pthread
 
 # ------------------------------------------------------------------------------------------------------------- tests
-# A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/connection.c
+# A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
 	$(call say,CC,$@)
@@ -207,9 +207,9 @@ $(TESTS): | $(BUILD)/.deps-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/prog/*.c)): | $(BUILD)/.deps-test
-$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/prog/*.c)): $(SKELETONS)
-$(BUILD)/san/tests/prog/test_flood_kinds.o: $(BUILD)/tests/bench/flood.skel.h
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/bpf/*.c)): | $(BUILD)/.deps-test
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/bpf/*.c)): $(SKELETONS)
+$(BUILD)/san/tests/bpf/test_flood_kinds.o: $(BUILD)/tests/bench/flood.skel.h
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 	$(call say,FUZZ,$@)

@@ -89,7 +89,7 @@ end() {
 name_of() { echo "$(basename "$(dirname "$1")")/$(basename "$1" .sh)"; }
 
 kind= # of the tests that run: all of one kind end before those of the next begin
-for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/prog/test_* tests/net/test_*.sh; do
+for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/bpf/test_* tests/net/test_*.sh; do
 	[ -x "$program" ] || continue
 	[ -f "$program" ] || continue
 	case $program in *.o | *.d | *.h) continue ;; esac

@@ -3,7 +3,7 @@
  * libFuzzer: any packets on a server's socket, with any number of descriptors. Each descriptor that came is either handed over, with a
  * message that is one, or closed; and nothing follows what is no message.
  *
- * link: user/shakeoffd/server_socket.c
+ * link: user/shakeoffd/queue/server_socket.c
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shakeoffd/descriptor.h"
-#include "shakeoffd/server_socket.h"
+#include "shakeoffd/queue/descriptor.h"
+#include "shakeoffd/queue/server_socket.h"
 
 #define MAX_DESCRIPTORS 8
 

@@ -2,7 +2,7 @@
 /*
  * libFuzzer: any bytes as a key file. Nothing but one line of 64 digits is taken.
  *
- * link: user/shakeoffd/key_file.c user/shakeoffd/master.c
+ * link: user/shakeoffd/hook/key_file.c user/shakeoffd/hook/master.c
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shakeoffd/key_file.h"
+#include "shakeoffd/hook/key_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

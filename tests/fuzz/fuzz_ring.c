@@ -3,7 +3,7 @@
  * libFuzzer: any bytes as a record of a ring buffer, through what the daemon does with it: it is held, taken out again, its checksum is
  * made, and it is given back.
  *
- * link: user/shakeoffd/park.c user/shakeoffd/raw_socket.c
+ * link: user/shakeoffd/queue/held_segments.c user/shakeoffd/queue/raw_socket.c
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "datapath/ring_record.h"
-#include "shakeoffd/park.h"
-#include "shakeoffd/raw_socket.h"
+#include "shakeoffd/queue/held_segments.h"
+#include "shakeoffd/queue/raw_socket.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

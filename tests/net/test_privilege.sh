@@ -56,7 +56,7 @@ served() { client curl -s -m 20 "http://$SERVER4:$1/"; }
 refused_calls() { dmesg 2>/dev/null | grep "type=1326" | grep -cE "pid=($1) "; }
 
 # They can be told only where the log is readable and has such lines: a program that tries what is refused shows it.
-"$BUILD/tests/prog/test_privilege" >/dev/null 2>&1
+"$BUILD/tests/bpf/test_privilege" >/dev/null 2>&1
 check "the kernel's log tells of refused system calls" sh -c 'dmesg | grep type=1326 | grep -q test_privilege'
 
 lab_up

@@ -2,7 +2,7 @@
 /*
  * The accept queue: order, places where servers listen, what happens when they go, and clients that reset.
  *
- * link: user/shakeoffd/accept_queue.c user/common/listener_match.c user/shakeoffd/connection.c
+ * link: user/shakeoffd/queue/accept_queue.c user/common/listener_match.c user/shakeoffd/queue/connection.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/accept_queue.h"
+#include "shakeoffd/queue/accept_queue.h"
 
 #define SECOND 1000000000ull
 

@@ -2,7 +2,7 @@
 /*
  * A thread that accepts from a socket which others have, too: they hold up nothing but it.
  *
- * link: user/shakeoffd/acceptor.c
+ * link: user/shakeoffd/queue/acceptor.c
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,8 +17,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/acceptor.h"
-#include "shakeoffd/clock.h"
+#include "shakeoffd/queue/acceptor.h"
+#include "shakeoffd/sys/clock.h"
 
 static struct acceptor acceptor;
 static struct sockaddr_in address;

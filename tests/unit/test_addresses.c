@@ -2,7 +2,7 @@
 /*
  * What is published for the hook: only what really changes touches a map, and only new addresses have the sockets noted.
  *
- * link: user/shakeoffd/addresses.c user/shakeoffd/shares.c user/common/log.c
+ * link: user/shakeoffd/discovery/addresses.c user/shakeoffd/discovery/shares.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/addresses.h"
+#include "shakeoffd/discovery/addresses.h"
 
 /* A datapath's maps, as far as addresses go; `log` is what was done to them. */
 struct datapath {

@@ -2,7 +2,7 @@
 /*
  * The connection state machine, walked through completely: every state with every event.
  *
- * link: user/shakeoffd/connection.c
+ * link: user/shakeoffd/queue/connection.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/connection.h"
+#include "shakeoffd/queue/connection.h"
 
 /* What RFC 9293 and the accept queue ask for; a pair that is not listed must be impossible. */
 /* clang-format off */

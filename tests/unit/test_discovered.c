@@ -2,8 +2,8 @@
 /*
  * Who gets a slot in the table of services: a user has a quarter at most, and what comes first always finds room.
  *
- * link: user/shakeoffd/discovered.c user/shakeoffd/shares.c user/shakeoffd/listeners.c user/shakeoffd/left.c
- * link: user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/common/text.c user/common/log.c
+ * link: user/shakeoffd/discovery/auto_service.c user/shakeoffd/discovery/shares.c user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/common/text.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/discovered.h"
+#include "shakeoffd/discovery/auto_service.h"
 
 #define QUARTER (SHAKEOFF_MAX_SERVICES / 4)
 

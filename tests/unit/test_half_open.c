@@ -2,7 +2,7 @@
 /*
  * When SYN-ACKs are sent again, which, and when they are given up.
  *
- * link: user/shakeoffd/half_open.c user/shakeoffd/synack_frame.c user/shakeoffd/prefix_budget.c user/common/log.c
+ * link: user/shakeoffd/hook/resend.c user/shakeoffd/hook/synack_frame.c user/shakeoffd/hook/prefix_budget.c user/common/log.c
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/clock.h"
-#include "shakeoffd/half_open.h"
-#include "shakeoffd/packet_socket.h"
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/hook/resend.h"
+#include "shakeoffd/sys/packet_socket.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 #define START_NS (1000 * NS_PER_S)

@@ -2,7 +2,7 @@
 /*
  * The heartbeat tells that the event loops get on, not that a thread runs.
  *
- * link: user/shakeoffd/heartbeat.c user/common/log.c
+ * link: user/shakeoffd/hook/heartbeat.c user/common/log.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/clock.h"
-#include "shakeoffd/heartbeat.h"
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/hook/heartbeat.h"
 
 static struct shakeoff_control control;
 static struct datapath *const datapaths[1] = { (struct datapath *)&control };

@@ -2,7 +2,7 @@
 /*
  * The key file: what is taken, what is refused with which words, and when it is read again.
  *
- * link: user/shakeoffd/key_file.c user/shakeoffd/master.c
+ * link: user/shakeoffd/hook/key_file.c user/shakeoffd/hook/master.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/key_file.h"
+#include "shakeoffd/hook/key_file.h"
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define OTHER "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"

@@ -2,7 +2,7 @@
 /*
  * Which slot holds the key of which epoch, and when it is exchanged. The datapath is made up here; clocks are numbers.
  *
- * link: user/shakeoffd/keys.c user/shakeoffd/key_file.c user/shakeoffd/master.c user/common/log.c
+ * link: user/shakeoffd/hook/keys.c user/shakeoffd/hook/key_file.c user/shakeoffd/hook/master.c user/common/log.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/keys.h"
+#include "shakeoffd/hook/keys.h"
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
 #define OTHER "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"

@@ -2,7 +2,7 @@
 /*
  * The table of listening sockets: what comes and goes, who gets a connection, why a service is left to the kernel.
  *
- * link: user/shakeoffd/listeners.c user/shakeoffd/left.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c
+ * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
  * link: user/common/netlink_dump.c user/common/text.c
  */
 #include <setjmp.h>
@@ -15,8 +15,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/left.h"
-#include "shakeoffd/listeners.h"
+#include "shakeoffd/discovery/bypass_reason.h"
+#include "shakeoffd/discovery/listeners.h"
 
 static struct listeners listeners;
 

@@ -2,7 +2,7 @@
 /*
  * Which sockets prove that a server may take a service's connections.
  *
- * link: user/shakeoffd/listening_socket.c user/common/listener_match.c
+ * link: user/shakeoffd/queue/listening_socket.c user/common/listener_match.c
  */
 #include <errno.h>
 #include <sched.h>
@@ -18,7 +18,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/listening_socket.h"
+#include "shakeoffd/queue/listening_socket.h"
 #include "common/tuple.h"
 
 static int fd = -1;

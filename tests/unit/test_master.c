@@ -5,7 +5,7 @@
  *
  *	hashlib.blake2b(b"", digest_size=16, key=master, salt=epoch.to_bytes(8, "little"), person=b"shakeoff").digest()
  *
- * link: user/shakeoffd/master.c
+ * link: user/shakeoffd/hook/master.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/master.h"
+#include "shakeoffd/hook/master.h"
 
 static struct master *master_of(unsigned char first)
 {

@@ -2,7 +2,7 @@
 /*
  * Held frames: what came before its connection's socket, and the bounds of that.
  *
- * link: user/shakeoffd/park.c
+ * link: user/shakeoffd/queue/held_segments.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/park.h"
+#include "shakeoffd/queue/held_segments.h"
 
 #define SECOND 1000000000ull
 #define PACKET_MAX 2000

@@ -2,7 +2,7 @@
 /*
  * Which of the host's addresses belong to what: configured services first, then the listening socket that the kernel would choose.
  *
- * link: user/shakeoffd/places.c user/shakeoffd/listeners.c user/shakeoffd/own_addresses.c user/shakeoffd/rtnetlink.c
+ * link: user/shakeoffd/discovery/endpoints.c user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
  * link: user/common/netlink_dump.c user/common/text.c
  */
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "shakeoffd/places.h"
+#include "shakeoffd/discovery/endpoints.h"
 
 static struct in6_addr address(const char *text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: user/shakeoffd/probe_frame.c */
+/* link: user/shakeoffd/selftest/probe_frame.c */
 /*
  * The self-test's probes: every field that the kernel checks, and the checksums against figures worked out elsewhere.
  */
@@ -13,7 +13,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include <shakeoffd/probe_frame.h>
+#include "shakeoffd/selftest/probe_frame.h"
 
 /* clang-format off */
 #define ETHERNET 0x33, 0x11, 0x22, 0x33, 0x44, 0x55, 0x02, 0x00, 0x5a, 0xc0, 0xff, 0x02

@@ -2,7 +2,7 @@
 /*
  * Checksums of what goes back to the kernel: packets that a card, or a virtual one, left without.
  *
- * link: user/shakeoffd/raw_socket.c
+ * link: user/shakeoffd/queue/raw_socket.c
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/raw_socket.h"
+#include "shakeoffd/queue/raw_socket.h"
 
 #define IPV4_BYTES 20
 #define IPV6_BYTES 40

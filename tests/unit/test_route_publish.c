@@ -2,8 +2,8 @@
 /*
  * The tries of routes come to agree with what they are to have, by as few changes as that takes, with tries that are made here.
  *
- * link: user/shakeoffd/route_publish.c user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c
- * link: user/shakeoffd/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/neighbours.c user/common/prefix.c user/common/text.c
+ * link: user/shakeoffd/route/route_publish.c user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c
+ * link: user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/route/neighbours.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/route_publish.h"
+#include "shakeoffd/route/route_publish.h"
 
 #define ROOM 64
 

@@ -2,7 +2,7 @@
 /*
  * In which tables, and in which order, the kernel looks the route of a SYN-ACK up, by policy rules in messages made by hand.
  *
- * link: user/shakeoffd/route_rules.c
+ * link: user/shakeoffd/route/route_rules.c
  */
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <libmnl/libmnl.h>
 
-#include "shakeoffd/route_rules.h"
+#include "shakeoffd/route/route_rules.h"
 
 static _Alignas(struct nlmsghdr) char buffer[1024];
 static struct route_rules rules;

@@ -3,9 +3,9 @@
  * Which routes the hook is told of: those that say something of their own, and those that hide them. At random it is compared with a
  * look-up as the kernel makes it.
  *
- * link: user/shakeoffd/route_table.c user/shakeoffd/route_offer.c user/shakeoffd/devices.c user/shakeoffd/rtnetlink.c
+ * link: user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c user/shakeoffd/sys/rtnetlink.c
  * link: user/common/netlink_dump.c
- * link: user/shakeoffd/neighbours.c
+ * link: user/shakeoffd/route/neighbours.c
  * link: user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/route_offer.h"
-#include "shakeoffd/route_table.h"
+#include "shakeoffd/route/route_offer.h"
+#include "shakeoffd/route/route_table.h"
 
 static struct route_candidate given[64 * 1024];
 static size_t given_count;

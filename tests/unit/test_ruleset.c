@@ -3,7 +3,7 @@
  * What the judge says of rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which places a client's SYN and its ACK may
  * get different verdicts, and at which a SYN may be refused at all.
  *
- * link: user/shakeoffd/ruleset.c user/shakeoffd/ruleset_nft.c user/shakeoffd/ruleset_iptables.c user/shakeoffd/ruleset_judge.c
+ * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft.c user/shakeoffd/firewall/ruleset_iptables.c user/shakeoffd/firewall/ruleset_verify.c
  */
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/ruleset_iptables.h"
-#include "shakeoffd/ruleset_judge.h"
-#include "shakeoffd/ruleset_nft.h"
+#include "shakeoffd/firewall/ruleset_iptables.h"
+#include "shakeoffd/firewall/ruleset_verify.h"
+#include "shakeoffd/firewall/ruleset_nft.h"
 
 static const char device[][IFNAMSIZ] = { "s0" };
 static const struct ruleset_devices devices = { .names = device, .count = 1 };

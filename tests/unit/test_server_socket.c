@@ -2,7 +2,7 @@
 /*
  * The daemon's end of a server's socket, with a server that does what it should not.
  *
- * link: user/shakeoffd/server_socket.c user/shakeoffd/descriptor.c user/common/log.c
+ * link: user/shakeoffd/queue/server_socket.c user/shakeoffd/queue/descriptor.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/descriptor.h"
-#include "shakeoffd/server_socket.h"
+#include "shakeoffd/queue/descriptor.h"
+#include "shakeoffd/queue/server_socket.h"
 
 #define MAX_DESCRIPTORS 253 /* SCM_MAX_FD, include/net/scm.h */
 

@@ -2,7 +2,7 @@
 /*
  * A service's slots: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
  *
- * link: user/shakeoffd/service.c user/shakeoffd/slots.c user/common/log.c
+ * link: user/shakeoffd/hook/service.c user/shakeoffd/hook/service_ids.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/clock.h"
-#include "shakeoffd/connection.h"
-#include "shakeoffd/service.h"
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/queue/connection.h"
+#include "shakeoffd/hook/service.h"
 
 /* Two datapaths, as far as a service sees them. */
 struct datapath {

@@ -2,7 +2,7 @@
 /*
  * The socket filter: no tuple with a socket is ever missing in the one that is read, and hints outlive the change of filters.
  *
- * link: user/shakeoffd/socket_filter.c user/shakeoffd/errand.c user/shakeoffd/event_loop.c
+ * link: user/shakeoffd/hook/socket_filter.c user/shakeoffd/sys/errand.c user/shakeoffd/sys/event_loop.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,8 +15,8 @@
 
 #include "common/sock_diag.h"
 #include <shakeoff/socket_filter.h>
-#include "shakeoffd/clock.h"
-#include "shakeoffd/socket_filter.h"
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/hook/socket_filter.h"
 
 /* A datapath, as far as the filter goes. */
 struct datapath {

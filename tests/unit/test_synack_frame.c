@@ -2,7 +2,7 @@
 /*
  * A SYN-ACK that is sent again says when: whatever lies before its TCP header, and whatever is no SYN-ACK stays as it is.
  *
- * link: user/shakeoffd/synack_frame.c
+ * link: user/shakeoffd/hook/synack_frame.c
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/synack_frame.h"
+#include "shakeoffd/hook/synack_frame.h"
 
 #define TCP_LEN 40
 #define TSVAL_AT 28 /* in the segments below */

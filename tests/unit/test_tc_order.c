@@ -2,7 +2,7 @@
 /*
  * What the daemon does about a tc program that is not first, or to which nothing comes.
  *
- * link: user/shakeoffd/tc_order.c
+ * link: user/shakeoffd/hook/tc_order.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/tc_order.h"
+#include "shakeoffd/hook/tc_order.h"
 
 #define TICK (100 * NS_PER_MS)
 

@@ -2,7 +2,7 @@
 /*
  * The window and the scale of a SYN-ACK: computed, and as the kernel offers them in handshakes over lo.
  *
- * link: user/shakeoffd/sysctls.c
+ * link: user/shakeoffd/sys/sysctls.c
  */
 #include <arpa/inet.h>
 #include <linux/tcp.h>
@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include <shakeoff/rcv_window.h>
-#include "shakeoffd/sysctls.h"
+#include "shakeoffd/sys/sysctls.h"
 
 /* ------------------------------------------------------------------------------------------------------- by hand */
 

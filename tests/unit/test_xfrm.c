@@ -2,7 +2,7 @@
 /*
  * Which places IPsec policies take plain segments from, by messages made by hand.
  *
- * link: user/shakeoffd/xfrm.c user/common/netlink_dump.c
+ * link: user/shakeoffd/firewall/xfrm.c user/common/netlink_dump.c
  */
 #include <arpa/inet.h>
 #include <linux/xfrm.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/xfrm.h"
+#include "shakeoffd/firewall/xfrm.h"
 
 static _Alignas(struct nlmsghdr) char buffer[1024];
 static struct xfrm_policies policies;

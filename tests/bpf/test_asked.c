@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* ACK floods that guess cookies: when they are noticed, and what an ACK then needs to open a connection. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+#include "sockets.h"
+
+#define SECOND 1000000000ull
+#define ASKED_SIZE (2 * SHAKEOFF_ASKED_WORDS * sizeof(uint64_t))
+
+/* They are counted by sixteens: so many are two of these at least, and so many less than a window allows. */
+#define MANY 48
+#define FEW 80
+#define ALLOWED (SHAKEOFF_GUESS_RATE * (SHAKEOFF_GUESS_WINDOW_NS / 1000000) / 1000)
+
+static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6,
+			    linux_syn6 = LINUX_SYN6;
+static uint64_t *asked;
+static int half_open, listener;
+
+static int start(void **state)
+{
+	int error = harness_start(state);
+	void *memory;
+
+	if (error)
+		return error;
+	half_open = bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	memory = mmap(NULL, ASKED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ASKED), 0);
+	asked = memory;
+	return memory == MAP_FAILED ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+	munmap(asked, ASKED_SIZE);
+	return harness_stop(state);
+}
+
+/* What happens within a test happens within one period. */
+static int setup(void **state)
+{
+	uint64_t left = SHAKEOFF_ASKED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ASKED_PERIOD_NS;
+
+	if (left < SHAKEOFF_ASKED_PERIOD_NS / 2)
+		usleep(left / 1000 + 1000);
+	memset(asked, 0, ASKED_SIZE);
+	listener = -1;
+	return harness_reset(state);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+static void listens(void)
+{
+	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listener = listening_socket(&ipv4, ipv4.server, 16);
+}
+
+/* As if it had been going on for so long. */
+static void guessed_for(uint64_t duration_ns)
+{
+	harness.service->guessed_ns = monotonic_ns() - duration_ns;
+	harness.service->guess_pressure_ns = monotonic_ns();
+}
+
+static void guessed(void)
+{
+	guessed_for(SHAKEOFF_GUESS_WARM_NS + SECOND);
+}
+
+/* A client whose SYN is answered while cookies are guessed. */
+static void guessed_client(struct client *client, const struct segment *syn)
+{
+	guessed();
+	client_connect(client, syn);
+}
+
+static size_t notes(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < 2 * SHAKEOFF_ASKED_WORDS; i++)
+		count += asked[i] != 0;
+	return count;
+}
+
+static void forget_notes(void)
+{
+	memset(asked, 0, ASKED_SIZE);
+}
+
+/* As if what is noted had been noted a period earlier. */
+static void notes_grow_older(void)
+{
+	for (size_t i = 0; i < SHAKEOFF_ASKED_WORDS; i++) {
+		uint64_t *even = &asked[i], *odd = &asked[i + SHAKEOFF_ASKED_WORDS], kept = *even;
+
+		*even = *odd ? *odd - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
+		*odd = kept ? kept - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
+	}
+}
+
+/* On a slow machine the window would be over before it is full. */
+static void window_is_nearly_full(void)
+{
+	harness.service->guess_window_ns = monotonic_ns();
+	harness.service->guess_window_acks = ALLOWED - 16;
+}
+
+static void bad_acks(int count)
+{
+	struct client client;
+
+	client_connect(&client, &linux_syn);
+	window_is_nearly_full();
+	for (int i = 0; i < count; i++) {
+		client.ack.ack++;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	}
+}
+
+/* ----------------------------------------------------------------------------------------------------- noticing it */
+
+static void an_ack_flood_is_noticed(void **state)
+{
+	(void)state;
+	bad_acks(MANY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+	assert_true(monotonic_ns() - harness.service->guessed_ns < SECOND);
+	assert_int_not_equal(harness.service->guess_pressure_ns, 0);
+}
+
+static void so_it_is_in_front_of_a_listening_socket(void **state)
+{
+	(void)state;
+	listens();
+	bad_acks(MANY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+/* Cookies of the flood are good for two minutes after it. */
+static void so_it_is_when_the_answering_is_over(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	client_connect(&client, &linux_syn);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->engaged_ns = harness.service->pressure_ns = 0;
+	harness.service->released_ns = monotonic_ns();
+	window_is_nearly_full();
+	client.ack.ack++;
+	for (int i = 0; i < MANY; i++)
+		assert_verdict(&client.ack, SHAKEOFF_STRAY);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+static void a_few_bad_acks_are_none(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	client.ack.ack++;
+	for (int i = 0; i < FEW; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void expired_acks_count_too(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	put32(client.ack_options + 8, client.synack.tsval - 128000);
+	client.ack.ack++;
+	window_is_nearly_full();
+	for (int i = 0; i < MANY; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
+	assert_int_not_equal(harness.service->guessed_ns, 0);
+}
+
+/* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
+static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
+{
+	const __u32 other = SERVICE + 1;
+	struct shakeoff_address4 address = { .port = htons(81) };
+	struct segment elsewhere = { .dport = 81, .flags = ACK };
+	struct client client;
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &other, BPF_ANY), 0);
+	harness.service[1] = *harness.service;
+	for (int phase = 0; phase < 16; phase++) {
+		client_connect(&client, &linux_syn);
+		client.ack.ack++;
+		harness.service->guessed_ns = 0;
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE); /* one more: the next phase */
+		window_is_nearly_full();
+		for (int i = 0; i < 4 * 16; i++) {
+			harness.service_id = i % 16 ? SERVICE : other;
+			assert_verdict(i % 16 ? &client.ack : &elsewhere, SHAKEOFF_ACK_BAD_COOKIE);
+		}
+		harness.service_id = SERVICE;
+		assert_int_not_equal(harness.service->guessed_ns, 0);
+	}
+	memset(&harness.service[1], 0, sizeof(harness.service[1]));
+	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
+}
+
+static void valid_ones_do_not(void **state)
+{
+	(void)state;
+	harness.service->capacity = MANY + 1;
+	window_is_nearly_full();
+	for (int i = 0; i < MANY; i++) {
+		struct segment syn = WINDOWS_SYN;
+		struct client client;
+
+		syn.sport = 20000 + i;
+		client_opens(&client, &syn);
+	}
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void it_begins_once_and_goes_on(void **state)
+{
+	uint64_t since;
+
+	(void)state;
+	guessed();
+	since = harness.service->guessed_ns;
+	harness.service->guess_pressure_ns -= 2 * SECOND;
+	bad_acks(2 * SHAKEOFF_GUESS_RATE);
+	assert_int_equal(harness.service->guessed_ns, since);
+	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+}
+
+/* Two seconds of half the rate are a thousand guesses. */
+static void a_few_guesses_do_not_keep_it_going(void **state)
+{
+	struct client client;
+	int64_t left;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND;
+	client.ack.ack++;
+	for (int i = 0; i < 160; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	left = harness.service->guess_pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - monotonic_ns();
+	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_GUESS_RATE / 2)));
+	assert_true(left > 0);
+}
+
+/* --------------------------------------------------------------------------------------- who opens a connection then */
+
+static void nothing_is_noted_in_peace(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_opens(&client, &windows_syn);
+	assert_int_equal(notes(), 0);
+}
+
+static void one_who_was_sent_a_cookie_gets_in(void **state)
+{
+	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		client_opens(&client, syns[i]);
+		assert_int_equal(notes(), i + 1);
+	}
+}
+
+static void one_who_was_not_does_not(void **state)
+{
+	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		client_connect(&client, syns[i]);
+		forget_notes();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	}
+}
+
+static void so_it_is_with_a_listening_socket(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	guessed_client(&client, &windows_syn);
+	forget_notes();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+/* What is noted of a cookie with timestamps is noted with its options: who brings it back without an echo has guessed it. */
+static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	guessed();
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct segment echoes_zero, without;
+		struct client client;
+
+		client_connect(&client, syns[i]);
+		assert_int_equal(notes(), i + 1);
+		without = echoes_zero = client.ack;
+		without.options.len = 0;
+		echoes_zero.options = (struct bytes)BYTES(1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0);
+		assert_verdict(&without, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&echoes_zero, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
+/* The tuple has been sent one, but that is another. */
+static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **state)
+{
+	struct segment again = WINDOWS_SYN;
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	forget_notes();
+	again.seq += 1000;
+	assert_verdict(&again, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+}
+
+/* Who sent a SYN in a client's name knows what it offered and when: of its cookie that tells nothing. */
+static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
+{
+	struct client client;
+	int bad = 0;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	assert_int_equal(notes(), 1);
+	for (uint32_t above = 0; above < 64; above++) {
+		struct segment guess = client.ack;
+
+		guess.ack = ((client.synack.seq & ((1u << 26) - 1)) | above << 26) + 1;
+		if (guess.ack == client.ack.ack)
+			continue;
+		assert_verdict(&guess, SHAKEOFF_ACK_BAD_COOKIE);
+		bad++;
+	}
+	assert_int_equal(bad, 63);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void unasked_ones_keep_it_going(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	forget_notes();
+	harness.service->guess_pressure_ns -= 2 * SECOND;
+	for (uint32_t i = 0; i < 2 * SHAKEOFF_GUESS_RATE; i++)
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+}
+
+/* The ACK that echoes so much more than it was sent. */
+static struct segment echoing(struct client *client, uint32_t more)
+{
+	struct segment ack = client->ack;
+
+	put32(client->ack_options + 8, client->synack.tsval + more);
+	return ack;
+}
+
+static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+
+		guessed_client(&client, syns[i]);
+		forget_notes();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(syns[i], SHAKEOFF_SYNACK_SENT);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
+/* Whoever has sent a SYN in a client's name and hits its ISN, 2^-31, has to hit the echo as well. */
+static void an_echo_that_says_other_options_opens_nothing(void **state)
+{
+	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct client client;
+		struct segment ack;
+
+		guessed_client(&client, syns[i]);
+		for (int bit = 18; bit < 32; bit++) {
+			ack = echoing(&client, 1u << bit);
+			assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+		}
+		ack = echoing(&client, 0);
+		assert_verdict(&ack, SHAKEOFF_ACK_VALID);
+		expect_event(SHAKEOFF_EVENT_OPEN);
+	}
+}
+
+/* Also while what was sent before is still waited for: the clock tells how long ago that was. */
+static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
+{
+	const uint32_t wrong[] = { -(SHAKEOFF_ASKED_ECHO_MS + 100), -60000, 100, 60000 };
+	struct client client;
+	struct segment ack;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		ack = echoing(&client, wrong[i]);
+		assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+	}
+	ack = echoing(&client, -(SHAKEOFF_ASKED_ECHO_MS - 500));
+	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
+}
+
+static void where_nobody_guesses_the_echo_may_be_old(void **state)
+{
+	struct client client;
+	struct segment ack;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	ack = echoing(&client, -60000);
+	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
+}
+
+static void what_was_sent_before_is_waited_for(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void a_flood_that_is_over_asks_nobody(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &windows_syn);
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	assert_int_equal(harness.service->guessed_ns, 0);
+}
+
+static void an_answered_syn_ends_it_as_well(void **state)
+{
+	(void)state;
+	guessed();
+	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(notes(), 0);
+}
+
+static void a_fleet_asks_nobody(void **state)
+{
+	struct client client;
+
+	(void)state;
+	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	guessed_client(&client, &windows_syn);
+	assert_int_equal(notes(), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+/* ---------------------------------------------------------------------------------------------------- for how long */
+
+static void a_note_lives_into_the_next_period(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	notes_grow_older();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void and_not_into_the_one_after_that(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	notes_grow_older();
+	notes_grow_older();
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+}
+
+static void a_syn_that_is_sent_again_renews_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	notes_grow_older();
+	notes_grow_older();
+	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void an_ack_that_a_full_queue_ignores_renews_it(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	harness.service->capacity = 0;
+	for (int i = 0; i < 4; i++) {
+		notes_grow_older();
+		assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
+	}
+	harness.service->capacity = 1;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+static void a_half_open_connection_needs_no_note(void **state)
+{
+	struct shakeoff_tuple tuple = tuple_of_segment(&windows_syn);
+	struct shakeoff_half_open entry = { .rcv_nxt = CLIENT_ISN + 1 };
+	struct client client;
+
+	(void)state;
+	guessed_client(&client, &windows_syn);
+	forget_notes();
+	harness.control->half_open = 1;
+	entry.rcv_nxt++;
+	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	entry.rcv_nxt--;
+	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+}
+
+/* ------------------------------------------------------------------------------------------------------ duplicates */
+
+static void a_duplicate_of_an_ack_that_opened_is_no_guess(void **state)
+{
+	struct client client;
+
+	(void)state;
+	guessed();
+	client_opens(&client, &windows_syn);
+	forget_notes();
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
+	validated_age(&windows_syn, SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
+}
+
+static void one_that_the_kernel_had_no_room_for_opens_again(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens();
+	guessed_client(&client, &windows_syn);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	forget_notes();
+	validated_age(&windows_syn, SECOND);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_ack_flood_is_noticed),
+		TEST(so_it_is_in_front_of_a_listening_socket),
+		TEST(so_it_is_when_the_answering_is_over),
+		TEST(a_few_bad_acks_are_none),
+		TEST(expired_acks_count_too),
+		TEST(they_are_counted_for_the_service_that_is_guessed_at),
+		TEST(valid_ones_do_not),
+		TEST(it_begins_once_and_goes_on),
+		TEST(a_few_guesses_do_not_keep_it_going),
+		TEST(nothing_is_noted_in_peace),
+		TEST(one_who_was_sent_a_cookie_gets_in),
+		TEST(one_who_was_not_does_not),
+		TEST(so_it_is_with_a_listening_socket),
+		TEST(a_cookie_that_lost_its_timestamps_is_no_way_round),
+		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
+		TEST(the_mac_of_a_noted_cookie_is_not_enough),
+		TEST(unasked_ones_keep_it_going),
+		TEST(with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing),
+		TEST(an_echo_that_says_other_options_opens_nothing),
+		TEST(an_echo_that_is_old_or_of_the_future_opens_nothing),
+		TEST(where_nobody_guesses_the_echo_may_be_old),
+		TEST(what_was_sent_before_is_waited_for),
+		TEST(a_flood_that_is_over_asks_nobody),
+		TEST(an_answered_syn_ends_it_as_well),
+		TEST(a_fleet_asks_nobody),
+		TEST(a_note_lives_into_the_next_period),
+		TEST(and_not_into_the_one_after_that),
+		TEST(a_syn_that_is_sent_again_renews_it),
+		TEST(an_ack_that_a_full_queue_ignores_renews_it),
+		TEST(a_half_open_connection_needs_no_note),
+		TEST(a_duplicate_of_an_ack_that_opened_is_no_guess),
+		TEST(one_that_the_kernel_had_no_room_for_opens_again),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/bpf/harness.c */
+/*
+ * What has no whole TCP header: fragments, headers that are cut off, and endless IPv6 extension headers. To an address that has a
+ * service what no TCP sends is dropped by name, and the rest passes within a budget; what goes elsewhere, or is no TCP, passes.
+ */
+#include <bpf/bpf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+
+#define SECOND 1000000000ull
+
+#define MF FRAGMENT_MF
+#define DATA .payload = BYTES(1, 2, 3, 4, 5, 6, 7, 8)
+#define FROM6 .from = "2001:db8:7::7"
+
+/* IPv6: a fragment header; offset in units of 8 bytes. */
+#define FRAGMENT6(next, offset, more) next, 0, (offset) >> 5, (((offset)&0x1f) << 3) | (more), 0, 0, 0, 7
+#define PAD4 1, 4, 0, 0, 0, 0
+#define IN6(next, offset, more) FROM6, .first_extension = 44, .extensions = BYTES(FRAGMENT6(next, offset, more))
+
+static const struct fixture {
+	const char *name;
+	struct segment in;
+	enum shakeoff_verdict verdict;
+} fixtures[] = {
+	/* IPv4 */
+	{ "a first fragment", { .fragment = MF, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "a later fragment", { .fragment = MF | 185, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "the last fragment", { .fragment = 185, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "the first offset behind the header", { .fragment = MF | 3, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "a later fragment whose data looks like a SYN", { .fragment = 100, .flags = SYN }, SHAKEOFF_FRAGMENT },
+	{ "a first fragment with a SYN",
+	  { .fragment = MF, .flags = SYN, .options = LINUX_OPTIONS },
+	  SHAKEOFF_SYN_FRAGMENT },
+	{ "a first fragment with a SYN-ACK", { .fragment = MF, .flags = SYN | ACK }, SHAKEOFF_SYN_FRAGMENT },
+	{ "a first fragment with a SYN to a port of nobody's",
+	  { .fragment = MF, .flags = SYN, .dport = 81 },
+	  SHAKEOFF_SYN_FRAGMENT },
+	{ "a first fragment of 8 bytes", { .fragment = MF, .flags = ACK, .longer = -12 }, SHAKEOFF_FRAGMENT_TINY },
+	{ "a first fragment without a byte", { .fragment = MF, .flags = ACK, .longer = -20 }, SHAKEOFF_FRAGMENT_TINY },
+	{ "a first fragment that cuts the options",
+	  { .fragment = MF, .flags = ACK, .doff = 8 },
+	  SHAKEOFF_FRAGMENT_TINY },
+	{ "a first fragment with data offset 0",
+	  { .fragment = MF, .flags = ACK, .no_doff = true },
+	  SHAKEOFF_FRAGMENT_TINY },
+	{ "offset 8 bytes: RFC 3128", { .fragment = 1, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	{ "offset 8 bytes and more to come", { .fragment = MF | 1, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	{ "offset 16 bytes", { .fragment = 2, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	{ "a first fragment behind IPv4 options",
+	  { .fragment = MF, .flags = SYN, .ip_options = BYTES(148, 4, 0, 0) },
+	  SHAKEOFF_SYN_FRAGMENT },
+	{ "a first fragment behind a VLAN tag", { .fragment = MF, .flags = SYN, .tags = 1 }, SHAKEOFF_SYN_FRAGMENT },
+	{ "a fragment whose length is less than its header",
+	  { .fragment = MF, .flags = ACK, .longer = -24 },
+	  SHAKEOFF_BAD_HEADER },
+
+	/* IPv6 */
+	{ "an IPv6 first fragment", { IN6(6, 0, 1), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "an IPv6 later fragment", { IN6(6, 185, 1), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "the last IPv6 fragment", { IN6(6, 185, 0), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "an IPv6 later fragment at a great offset", { IN6(6, 8191, 0), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
+	{ "an IPv6 first fragment with a SYN", { IN6(6, 0, 1), .flags = SYN }, SHAKEOFF_SYN_FRAGMENT },
+	{ "an IPv6 first fragment of 8 bytes", { IN6(6, 0, 1), .flags = ACK, .longer = -12 }, SHAKEOFF_FRAGMENT_TINY },
+	{ "an IPv6 first fragment that cuts the options",
+	  { IN6(6, 0, 1), .flags = ACK, .doff = 8 },
+	  SHAKEOFF_FRAGMENT_TINY },
+	{ "an IPv6 fragment at offset 8", { IN6(6, 1, 1), .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	{ "an IPv6 fragment behind hop-by-hop options",
+	  { FROM6, .flags = SYN, .extensions = BYTES(44, 0, PAD4, FRAGMENT6(6, 0, 1)) },
+	  SHAKEOFF_SYN_FRAGMENT },
+	{ "an IPv6 first fragment with options before TCP",
+	  { FROM6, .flags = SYN, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 6, 0, PAD4) },
+	  SHAKEOFF_SYN_FRAGMENT },
+	{ "an IPv6 later fragment of what begins with options",
+	  { IN6(60, 185, 0), .flags = ACK, DATA },
+	  SHAKEOFF_FRAGMENT },
+	{ "an IPv6 first fragment that ends before TCP",
+	  { FROM6, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 6, 0, PAD4), .longer = -20 },
+	  SHAKEOFF_FRAGMENT_TINY },
+
+	/* endless headers */
+	{ "five extension headers",
+	  { FROM6, .flags = SYN, .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 6, 0, PAD4) },
+	  SHAKEOFF_EXTENSION_CHAIN },
+	{ "a fragment header behind four others",
+	  { FROM6, .flags = ACK,
+	    .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 44, 0, PAD4, FRAGMENT6(6, 0, 1)) },
+	  SHAKEOFF_EXTENSION_CHAIN },
+
+	/* cut off */
+	{ "a length that ends within the TCP header", { .flags = ACK, .longer = -1 }, SHAKEOFF_BAD_HEADER },
+	{ "an IPv6 length that ends within the TCP header",
+	  { FROM6, .flags = ACK, .longer = -1 },
+	  SHAKEOFF_BAD_HEADER },
+	{ "no length at all", { .flags = ACK, .longer = -40 }, SHAKEOFF_BAD_HEADER },
+};
+
+/* Of other protocols, which are none of ours. */
+static const struct fixture others[] = {
+	{ "a first fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = MF }, SHAKEOFF_NOT_OURS },
+	{ "a tiny fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = 1 }, SHAKEOFF_NOT_OURS },
+	{ "a fragment of ICMP", { .protocol = IPPROTO_ICMP, .fragment = 100 }, SHAKEOFF_NOT_OURS },
+	{ "a first fragment of UDP over IPv6", { IN6(17, 0, 1), DATA }, SHAKEOFF_NOT_OURS },
+	{ "a later fragment of UDP over IPv6", { IN6(17, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
+	{ "a fragment of ICMPv6", { IN6(58, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
+	{ "a fragment of ESP", { IN6(50, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
+	{ "a fragment of UDP behind options",
+	  { FROM6, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 17, 0, PAD4) },
+	  SHAKEOFF_NOT_OURS },
+	{ "ESP", { FROM6, .protocol = 50 }, SHAKEOFF_NOT_OURS },
+	{ "ESP behind four extension headers",
+	  { FROM6, .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 50, 0, PAD4) },
+	  SHAKEOFF_NOT_OURS },
+	{ "a UDP header that is cut off", { .protocol = IPPROTO_UDP, .longer = -30 }, SHAKEOFF_NOT_OURS },
+};
+
+static void is_judged(void **state)
+{
+	const struct fixture *fixture = *state;
+
+	assert_verdict(&fixture->in, fixture->verdict);
+}
+
+/* To 10.9.0.2 and 2001:db8::2, where there is no service. */
+static void to_an_address_without_a_service_all_of_it_passes(void **state)
+{
+	(void)state;
+	harness.control->fragment_budget = 0;
+	for (size_t i = 0; i < COUNT(fixtures); i++) {
+		struct segment segment = fixtures[i].in;
+		enum shakeoff_verdict verdict;
+
+		segment.to = segment_is_ipv6(&segment) ? "2001:db8::2" : "10.9.0.2";
+		verdict = run_segment(&segment, NULL);
+		if (verdict != SHAKEOFF_FRAGMENT && verdict != SHAKEOFF_NOT_OURS)
+			fail_msg("%s: %s", fixtures[i].name, verdict_name(verdict));
+	}
+}
+
+static void an_address_whose_services_are_left_to_the_kernel_gets_all_of_it(void **state)
+{
+	const struct segment syn = { .fragment = MF, .flags = SYN };
+	const __u32 itself = SHAKEOFF_ADDRESS_ITSELF;
+	struct shakeoff_address4 address = { 0 };
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
+	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &itself, BPF_ANY), 0);
+	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
+}
+
+/* Whose address has others, too. */
+static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
+{
+	const struct segment syn = { .fragment = MF, .flags = SYN }, syn6 = { IN6(6, 0, 1), .flags = SYN };
+	const struct segment elsewhere = { .fragment = MF, .flags = SYN, .dport = 81 };
+
+	(void)state;
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_verdict(&syn6, SHAKEOFF_FRAGMENT);
+	assert_verdict(&elsewhere, SHAKEOFF_SYN_FRAGMENT);
+	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->left = SHAKEOFF_LEFT_NOT;
+	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
+}
+
+/* The address of a VLAN device names its service with a mark. */
+static void so_it_does_for_the_address_of_a_vlan_device(void **state)
+{
+	const struct segment syn = { .fragment = MF, .flags = SYN };
+	struct shakeoff_address4 address = { .port = htons(80) };
+	__u32 tagged = SERVICE | SHAKEOFF_ADDRESS_TAGGED, plain = SERVICE;
+
+	(void)state;
+	inet_pton(AF_INET, "10.9.0.1", &address.address);
+	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &tagged, BPF_ANY), 0);
+	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &plain, BPF_ANY), 0);
+}
+
+/* One may pass in a window of SHAKEOFF_BUDGET_WINDOW_NS, and the next may not. A new window may begin between them. */
+static void beyond_the_budget_fragments_are_dropped(void **state)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK }, first6 = { IN6(6, 0, 1), .flags = ACK };
+	const struct segment udp = { .protocol = IPPROTO_UDP, .fragment = 100 };
+	enum shakeoff_verdict second = SHAKEOFF_VERDICT_COUNT;
+
+	(void)state;
+	harness.control->fragment_budget = SECOND / SHAKEOFF_BUDGET_WINDOW_NS;
+	for (int i = 0; i < 20 && second != SHAKEOFF_FRAGMENT_BUDGET; i++) {
+		harness.control->fragment_window = 0;
+		harness.control->fragments_wanted = harness.control->fragments_expected = 0;
+		assert_verdict(&fragment, SHAKEOFF_FRAGMENT);
+		second = run_segment(&first6, NULL);
+	}
+	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
+	assert_verdict(&udp, SHAKEOFF_NOT_OURS);
+}
+
+/* A window of a flood that has just begun, and in which `most` may pass. */
+static uint32_t flood_begins(uint32_t most, uint32_t fair_expected)
+{
+	uint32_t window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	harness.control->replies.salt = (monotonic_ns() * 0x9e3779b97f4a7c15ull) | 1; /* other cells */
+	harness.control->fragment_budget = most * (SECOND / SHAKEOFF_BUDGET_WINDOW_NS);
+	harness.control->fragment_window = window;
+	harness.control->fragments = harness.control->fragments_wanted = harness.control->fragments_fair = 0;
+	harness.control->fragments_expected = 10 * most;
+	harness.control->fragments_fair_expected = fair_expected;
+	return window;
+}
+
+static bool passes(const struct segment *segment, uint16_t id)
+{
+	static struct frame frame;
+	enum shakeoff_verdict verdict;
+
+	frame_make(&frame, segment);
+	if (segment_is_ipv6(segment))
+		put32(frame.bytes + frame.l4 - 4, id);
+	else
+		put16(frame.bytes + frame.l3 + 4, id);
+	verdict = run_frame(&frame, NULL);
+	if (verdict != SHAKEOFF_FRAGMENT)
+		assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
+	return verdict == SHAKEOFF_FRAGMENT;
+}
+
+/*
+ * Twice as many as may pass, each packet of another prefix in two pieces: where the pieces had lots of their own, a quarter of the packets
+ * would come through.
+ */
+static void in_a_flood_all_of_a_packet_passes_or_nothing(void **state)
+{
+	char text[40];
+	struct segment first4 = { .from = text, .fragment = MF, .flags = ACK, DATA };
+	struct segment last4 = { .from = text, .fragment = 100, .flags = ACK };
+	struct segment first6 = { IN6(6, 0, 1), .flags = ACK, DATA }, last6 = { IN6(6, 100, 0), .flags = ACK };
+	uint32_t window, whole, parts;
+
+	(void)state;
+	first6.from = last6.from = text;
+	do {
+		window = flood_begins(200, 400);
+		whole = parts = 0;
+		for (uint16_t i = 0; i < 160; i++) {
+			bool first, last;
+
+			snprintf(text, sizeof(text), i % 2 ? "2001:db8:%x::7" : "203.0.%d.7", i + 1);
+			first = passes(i % 2 ? &first6 : &first4, i);
+			last = passes(i % 2 ? &last6 : &last4, i);
+			whole += first && last;
+			parts += first != last;
+		}
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(parts, 0);
+	/* Of 160 with a chance of 175 in 400: 70, and less than 40 once in a million times. */
+	assert_in_range(whole, 40, 100);
+}
+
+/* A flood in the name of one prefix takes an eighth, and leaves the rest to others. */
+static void in_a_flood_a_prefix_has_its_part(void **state)
+{
+	char text[40];
+	const struct segment flood = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
+	const struct segment other = { .from = text, .fragment = 100, .flags = ACK };
+	uint32_t window, flooded, others;
+
+	(void)state;
+	do {
+		window = flood_begins(80, 0);
+		flooded = others = 0;
+		for (uint16_t i = 0; i < 200; i++)
+			flooded += passes(&flood, i);
+		for (uint16_t i = 0; i < 10; i++) {
+			snprintf(text, sizeof(text), "203.0.%d.7", i + 1);
+			others += passes(&other, i);
+		}
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(flooded, 10);
+	/* One of them may share the flooded cell. */
+	assert_in_range(others, 9, 10);
+}
+
+/* An honest prefix that sends much, all alone. */
+static void without_a_flood_a_prefix_has_the_whole_budget(void **state)
+{
+	const struct segment much = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
+	uint32_t window, passed;
+
+	(void)state;
+	do {
+		window = flood_begins(80, 0);
+		harness.control->fragments_expected = 80;
+		passed = 0;
+		for (uint16_t i = 0; i < 80; i++)
+			passed += passes(&much, i);
+	} while (window != harness.control->fragment_window);
+	assert_int_equal(passed, 80);
+}
+
+/* Whoever sends a few fragments after a flood is not judged by it, though none has come since. */
+static void a_flood_that_is_over_counts_no_more(void **state)
+{
+	const struct segment honest = { .from = "203.0.113.7", .fragment = 100, .flags = ACK };
+
+	(void)state;
+	flood_begins(80, 1000000);
+	harness.control->fragments_wanted = harness.control->fragments_fair = 1000000;
+	harness.control->fragment_window -= 10; /* a second ago */
+	for (uint16_t i = 0; i < 5; i++)
+		assert_true(passes(&honest, i));
+}
+
+static void a_window_that_another_cpu_has_begun_goes_on(void **state)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK };
+
+	(void)state;
+	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
+	harness.control->fragments = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+}
+
+static void of_the_smallest_budget_one_passes(void **state)
+{
+	const struct segment fragment = { .fragment = 100, .flags = ACK };
+	int windows = 2 * SECOND / SHAKEOFF_BUDGET_WINDOW_NS;
+
+	(void)state;
+	harness.control->fragment_budget = 1;
+	while (run_segment(&fragment, NULL) != SHAKEOFF_FRAGMENT) {
+		assert_true(windows-- > 0);
+		nanosleep(&(struct timespec){ .tv_nsec = SHAKEOFF_BUDGET_WINDOW_NS }, NULL);
+	}
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+	harness.control->fragment_budget = 0;
+	harness.control->fragment_window = 0;
+	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+}
+
+static void a_fragment_header_on_a_whole_packet_changes_nothing(void **state)
+{
+	const struct segment syn = { IN6(6, 0, 0), .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS };
+	const struct segment rst = { IN6(6, 0, 0), .sport = 41000, .flags = RST };
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &syn);
+	client.ack.first_extension = 44;
+	client.ack.extensions = syn.extensions;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
+	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+}
+
+/* Frames with bytes at random: one verdict for each, and nothing is sent (run_frame()). */
+static void damaged_frames_have_a_verdict(void **state)
+{
+	static struct frame frame;
+
+	(void)state;
+	srandom(7);
+	for (int i = 0; i < 20000; i++) {
+		frame_make(&frame, &fixtures[random() % COUNT(fixtures)].in);
+		for (int k = random() % 4 + 1; k > 0; k--)
+			frame.bytes[12 + random() % (frame.len - 12)] = random();
+		if (random() % 4 == 0)
+			frame.len = 14 + random() % (frame.len - 13);
+		run_frame(&frame, NULL);
+	}
+}
+
+#define TEST(function) cmocka_unit_test_setup(function, harness_reset)
+
+int main(void)
+{
+	static const struct CMUnitTest rest[] = {
+		TEST(to_an_address_without_a_service_all_of_it_passes),
+		TEST(a_fragment_with_a_syn_for_what_is_bypassed_passes),
+		TEST(so_it_does_for_the_address_of_a_vlan_device),
+		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
+		TEST(beyond_the_budget_fragments_are_dropped),
+		TEST(in_a_flood_all_of_a_packet_passes_or_nothing),
+		TEST(in_a_flood_a_prefix_has_its_part),
+		TEST(without_a_flood_a_prefix_has_the_whole_budget),
+		TEST(a_flood_that_is_over_counts_no_more),
+		TEST(a_window_that_another_cpu_has_begun_goes_on),
+		TEST(of_the_smallest_budget_one_passes),
+		TEST(a_fragment_header_on_a_whole_packet_changes_nothing),
+		TEST(damaged_frames_have_a_verdict),
+	};
+	struct CMUnitTest tests[COUNT(fixtures) + COUNT(others) + COUNT(rest)], *test = tests;
+
+	for (size_t i = 0; i < COUNT(fixtures); i++)
+		*test++ = (struct CMUnitTest){ fixtures[i].name, is_judged, harness_reset, NULL, (void *)&fixtures[i] };
+	for (size_t i = 0; i < COUNT(others); i++)
+		*test++ = (struct CMUnitTest){ others[i].name, is_judged, harness_reset, NULL, (void *)&others[i] };
+	memcpy(test, rest, sizeof(rest));
+	return cmocka_run_group_tests_name("fragments", tests, harness_start, harness_stop);
+}

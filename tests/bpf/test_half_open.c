@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* The hook's memory of SYN-ACKs that wait for their ACK: what is taken in, when not, and what takes it out. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "harness.h"
+#include "sockets.h"
+
+#define SECOND 1000000000ull
+
+static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
+static int half_open, listener;
+
+static int start(void **state)
+{
+	int error = harness_start(state);
+
+	half_open = error ? -1 : bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	return error;
+}
+
+static int setup(void **state)
+{
+	struct shakeoff_tuple tuple;
+
+	while (!bpf_map_get_next_key(half_open, NULL, &tuple))
+		bpf_map_delete_elem(half_open, &tuple);
+	listener = -1;
+	harness_reset(state);
+	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
+	harness.service->synack_retries = 5;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (listener >= 0)
+		close(listener);
+	return 0;
+}
+
+static void listens(enum shakeoff_engage engage)
+{
+	service_listens(engage);
+	listener = listening_socket(&ipv4, ipv4.server, 1);
+}
+
+static bool remembered(const struct segment *syn, struct shakeoff_half_open *entry)
+{
+	struct shakeoff_tuple tuple = tuple_of_segment(syn);
+
+	return !bpf_map_lookup_elem(half_open, &tuple, entry);
+}
+
+static bool is_remembered(const struct segment *syn)
+{
+	struct shakeoff_half_open entry;
+
+	return remembered(syn, &entry);
+}
+
+static size_t count(void)
+{
+	struct shakeoff_tuple tuple, *previous = NULL;
+	size_t entries = 0;
+
+	for (; !bpf_map_get_next_key(half_open, previous, &tuple); previous = &tuple)
+		entries++;
+	return entries;
+}
+
+/* Answered, and not remembered. */
+static void forgets(const struct segment *syn)
+{
+	assert_verdict(syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(count(), 0);
+	assert_int_equal(harness.control->half_open, 0);
+}
+
+/* ------------------------------------------------------------------------------------------------- what is taken in */
+
+static void a_synack_is_remembered_as_it_left(void **state)
+{
+	const struct segment syns[] = {
+		LINUX_SYN,
+		LINUX_SYN6,
+		WINDOWS_SYN,
+		{ .seq = CLIENT_ISN, .flags = SYN },
+		{ .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .payload = BYTES('x', 'y', 'z') },
+		{ .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
+		{ .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
+	};
+	static struct frame out;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(syns); i++) {
+		struct shakeoff_half_open entry;
+
+		assert_int_equal(run_segment(&syns[i], &out), SHAKEOFF_SYNACK_SENT);
+		assert_true(remembered(&syns[i], &entry));
+		assert_int_equal(entry.frame_len, out.len);
+		assert_memory_equal(entry.frame, out.bytes, out.len);
+		assert_int_equal(entry.ifindex, harness.ifindex);
+		assert_int_equal(entry.service, SERVICE);
+		assert_int_equal(entry.rcv_nxt, CLIENT_ISN + 1);
+		assert_true(monotonic_ns() - entry.answered_ns < SECOND);
+	}
+	assert_int_equal(harness.control->half_open, 1);
+}
+
+static void so_it_is_in_front_of_a_listening_socket(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_true(is_remembered(&linux_syn));
+}
+
+static void so_it_is_of_frames_in_several_buffers(void **state)
+{
+	(void)state;
+	harness.program = harness.frags_program;
+	assert_verdict(&linux_syn6, SHAKEOFF_SYNACK_SENT);
+	assert_true(is_remembered(&linux_syn6));
+}
+
+static void a_second_syn_makes_no_second_entry(void **state)
+{
+	struct segment again = LINUX_SYN;
+	struct shakeoff_half_open entry;
+	static struct frame out;
+
+	(void)state;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	again.seq++;
+	assert_int_equal(run_segment(&again, &out), SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(count(), 1);
+	assert_true(remembered(&linux_syn, &entry));
+	assert_memory_equal(entry.frame, out.bytes, out.len);
+	assert_int_equal(entry.rcv_nxt, CLIENT_ISN + 2);
+}
+
+/* --------------------------------------------------------------------------------------------------- and when not */
+
+static void not_where_nothing_is_to_be_sent_again(void **state)
+{
+	(void)state;
+	harness.service->synack_retries = 0;
+	forgets(&linux_syn);
+}
+
+static void not_in_a_flood(void **state)
+{
+	(void)state;
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	forgets(&linux_syn);
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS - SECOND;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_true(is_remembered(&linux_syn));
+}
+
+static void a_flood_begins_beyond_engage_rate(void **state)
+{
+	(void)state;
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_int_equal(harness.service->pressure_ns, 0);
+	harness.service->engage_rate = 0;
+	assert_verdict(&linux_syn6, SHAKEOFF_SYNACK_SENT);
+	assert_int_not_equal(harness.service->pressure_ns, 0);
+	assert_false(is_remembered(&linux_syn6));
+	assert_int_equal(harness.service->engagements, 0);
+}
+
+static void it_goes_on_at_half_of_it(void **state)
+{
+	(void)state;
+	harness.service->engage_rate = 0;
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	for (int i = 0; i < 32; i++)
+		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
+	assert_int_equal(count(), 0);
+}
+
+static void not_where_the_flood_alone_made_the_hook_answer(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_AUTO);
+	harness.service->engage_rate = 0;
+	forgets(&linux_syn);
+}
+
+static void not_while_there_is_no_daemon_to_send_it(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SECOND;
+	forgets(&linux_syn);
+}
+
+static void not_beyond_the_services_share(void **state)
+{
+	(void)state;
+	harness.service->half_open = SHAKEOFF_SERVICE_HALF_OPEN;
+	forgets(&linux_syn);
+}
+
+static void a_full_table_does_not_keep_syns_from_their_answer(void **state)
+{
+	static struct shakeoff_tuple tuples[SHAKEOFF_MAX_HALF_OPEN];
+	static struct shakeoff_half_open entries[SHAKEOFF_MAX_HALF_OPEN];
+	__u32 made = SHAKEOFF_MAX_HALF_OPEN;
+
+	(void)state;
+	for (__u32 i = 0; i < made; i++)
+		tuples[i].remote[3] = i;
+	assert_int_equal(bpf_map_update_batch(half_open, tuples, entries, &made, NULL), 0);
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_false(is_remembered(&linux_syn));
+}
+
+/* ------------------------------------------------------------------------------------------------ what takes it out */
+
+static void its_ack_takes_it_out(void **state)
+{
+	struct client client;
+
+	(void)state;
+	assert_verdict(&linux_syn6, SHAKEOFF_SYNACK_SENT);
+	client_opens(&client, &linux_syn);
+	assert_false(is_remembered(&linux_syn));
+	assert_true(is_remembered(&linux_syn6));
+}
+
+static void so_does_the_ack_to_a_listening_socket(void **state)
+{
+	struct client client;
+
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	client_connect(&client, &linux_syn);
+	assert_true(is_remembered(&linux_syn));
+	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
+	assert_false(is_remembered(&linux_syn));
+}
+
+static void another_ack_does_not(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	client.ack.ack++;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
+	assert_true(is_remembered(&linux_syn));
+}
+
+static void an_ack_that_a_full_queue_ignores_does_not(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	harness.service->capacity = 0;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
+	assert_true(is_remembered(&linux_syn));
+}
+
+static void one_that_a_full_queue_refuses_does(void **state)
+{
+	struct client client;
+
+	(void)state;
+	client_connect(&client, &linux_syn);
+	harness.service->capacity = 0;
+	harness.service->overflow = SHAKEOFF_OVERFLOW_RESET;
+	assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_RESET);
+	assert_false(is_remembered(&linux_syn));
+}
+
+/* Of the client, which knows the number; then the same in front of a listening socket. */
+static void resets(void)
+{
+	struct segment rst = { .seq = CLIENT_ISN + 1, .flags = RST }, wrong = { .seq = CLIENT_ISN + 2, .flags = RST };
+	struct segment other = { .sport = 40001, .seq = CLIENT_ISN + 1, .flags = RST };
+
+	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&wrong, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&other, SHAKEOFF_RST_IGNORED);
+	assert_true(is_remembered(&linux_syn));
+	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+	assert_false(is_remembered(&linux_syn));
+}
+
+static void an_rst_of_the_client_takes_it_out(void **state)
+{
+	(void)state;
+	resets();
+}
+
+static void so_does_one_to_a_listening_socket(void **state)
+{
+	(void)state;
+	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	resets();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_synack_is_remembered_as_it_left),
+		TEST(so_it_is_in_front_of_a_listening_socket),
+		TEST(so_it_is_of_frames_in_several_buffers),
+		TEST(a_second_syn_makes_no_second_entry),
+		TEST(not_where_nothing_is_to_be_sent_again),
+		TEST(not_in_a_flood),
+		TEST(a_flood_begins_beyond_engage_rate),
+		TEST(it_goes_on_at_half_of_it),
+		TEST(not_where_the_flood_alone_made_the_hook_answer),
+		TEST(not_while_there_is_no_daemon_to_send_it),
+		TEST(not_beyond_the_services_share),
+		TEST(a_full_table_does_not_keep_syns_from_their_answer),
+		TEST(its_ack_takes_it_out),
+		TEST(so_does_the_ack_to_a_listening_socket),
+		TEST(another_ack_does_not),
+		TEST(an_ack_that_a_full_queue_ignores_does_not),
+		TEST(one_that_a_full_queue_refuses_does),
+		TEST(an_rst_of_the_client_takes_it_out),
+		TEST(so_does_one_to_a_listening_socket),
+	};
+
+	return cmocka_run_group_tests_name("half-open connections", tests, start, harness_stop);
+}

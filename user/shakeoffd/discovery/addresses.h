@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where services are reached, as the datapaths' maps have it. What stands there is remembered, so that only what really changes
+ * touches a map.
+ */
+#ifndef SHAKEOFFD_DISCOVERY_ADDRESSES_H
+#define SHAKEOFFD_DISCOVERY_ADDRESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "datapath/datapath.h"
+#include "shakeoffd/hook/service.h"
+#include "shakeoffd/discovery/shares.h"
+#include "shakeoffd/hook/socket_filter.h"
+
+/* An address that is to lead to a service. */
+struct address {
+	struct in6_addr address; /* IPv4 mapped */
+	struct service *service;
+	bool left;      /* to the kernel: SHAKEOFF_ADDRESS_LEFT */
+	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
+	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
+	bool keep_only; /* stays if it leads there already, but is not added */
+	bool first;   /* it has room before others: root's, the configuration's, or at a port that only root may have */
+	uint32_t uid; /* of the user whose share it counts for, if it is not one of those */
+};
+
+struct published_port;
+
+struct addresses {
+	struct datapath *const *datapaths;
+	size_t count;
+	struct published_port *ports; /* [datapath * 65536 + port] */
+	struct socket_filter *filter;
+	bool noted;                 /* the sockets, since addresses_begin() */
+	bool changed;               /* a map, since addresses_end() */
+	bool full;                  /* it was said that a map is full */
+	bool turned_away;           /* for want of room, since addresses_look_again() */
+	size_t *top;                /* of each datapath: no port above has an address */
+	size_t quarter;             /* so many of a family may be any other user's */
+	struct shares (*shares)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
+};
+
+/* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
+int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
+		   struct socket_filter *filter);
+void addresses_close(struct addresses *addresses);
+
+/* To be called before the ports that have changed are published one by one: their new addresses have the sockets noted once. */
+void addresses_begin(struct addresses *addresses);
+
+/*
+ * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is full, what
+ * has the highest port makes room; but what is first takes it from the user who has most, and no user has more than a quarter. What
+ * finds none stays the kernel's, and is counted (shakeoff_service.no_room).
+ */
+int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
+
+/*
+ * To be called after them: each address that has a service is published by itself, too (SHAKEOFF_ADDRESS_ITSELF), as far as there is
+ * room, and what has found none is told.
+ */
+int addresses_end(struct addresses *addresses);
+
+/* Whether an address leads anywhere now. */
+bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port);
+
+/* Whether something was turned away, which may find room now; forgets it. */
+bool addresses_look_again(struct addresses *addresses);
+
+/* Removes all: packets are the kernel's again. */
+int addresses_withdraw(struct datapath *const *datapaths, size_t count);
+
+#endif

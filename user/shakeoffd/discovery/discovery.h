@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in agreement with
+ * them, with the configuration, with the host's addresses and with the servers that are registered.
+ *
+ *	listeners -> places -> services (configured or discovered) -> addresses
+ *
+ * Everything is done port by port, and only for ports where something has changed.
+ */
+#ifndef SHAKEOFFD_DISCOVERY_DISCOVERY_H
+#define SHAKEOFFD_DISCOVERY_DISCOVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shakeoffd/discovery/addresses.h"
+#include "shakeoffd/queue/delivery.h"
+#include "shakeoffd/discovery/auto_service.h"
+#include "shakeoffd/hook/interfaces.h"
+#include "shakeoffd/discovery/looks.h"
+#include "shakeoffd/discovery/endpoints.h"
+#include "shakeoffd/firewall/ruleset_reader.h"
+#include "shakeoffd/selftest/selftest.h"
+#include "shakeoffd/discovery/upper_addresses.h"
+#include "shakeoffd/firewall/xfrm.h"
+
+struct discovery_port;
+
+struct inodes {
+	uint32_t *list; /* in order */
+	size_t count;
+};
+
+struct discovery {
+	const struct config *config;
+	struct delivery *deliveries; /* in the order of the configured services */
+	size_t delivery_count;
+	struct addresses *addresses;
+	const struct interfaces *interfaces;
+	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
+	const struct xfrm_policies *xfrm; /* NULL: none are followed */
+	bool follows;                     /* there may be services with the listener handoff */
+	bool obeys_rules;                 /* places whose SYNs firewall rules look at are left */
+	struct ruleset_reader *ruleset;   /* NULL: it is not known which these are */
+
+	struct left_host host;
+	struct listeners listeners;
+	struct own_addresses own;
+	struct upper_addresses upper;
+	struct discovered_services discovered;
+	struct listening_service *configured;
+
+	struct discovery_port *ports; /* [65536] */
+	bool dirty;                   /* a port is */
+	bool pending;                 /* a port waits for the self-test */
+	bool recount;                 /* the sockets of configured services have to be counted again */
+	bool tests_changed;           /* other places are to be tested than the self-test knows */
+	bool rules_answered; /* the reader of the firewall's rules has, since places were told to the self-test */
+	uint64_t round;
+	uint64_t looked_ns;   /* when that was done last */
+	uint64_t settle_ns;   /* when it is to be done next */
+	uint64_t withdraw_ns; /* when an address that is left is to be withdrawn; 0: none is */
+
+	struct places places; /* working memory: used again and again */
+	struct address *list;
+	size_t room;
+
+	struct looks looks;
+	struct inodes own_inodes; /* of the look that is made, or was made last */
+	bool looked_again;        /* it was made because the one before it had come to be outdated */
+};
+
+/* What of the host's settings it depends on. */
+struct discovery_host {
+	bool can_admit;
+	bool syncookies;
+	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
+	uint32_t roots_ports; /* ports below are root's alone */
+	/*
+	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a rule refuses some
+	 * clients are the kernel's.
+	 */
+	bool queue_passes_rules;
+};
+
+int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
+		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
+		   const struct interfaces *interfaces, const struct discovery_host *host);
+/* From now on the sockets are read by a thread of their own, that wakes this loop. 0 or a negative errno. */
+int discovery_start(struct discovery *discovery, struct event_loop *loop);
+void discovery_close(struct discovery *discovery);
+
+/* Something has changed; discovery_update() is to follow. */
+int discovery_addresses_changed(struct discovery *discovery);
+int discovery_devices_changed(struct discovery *discovery);
+void discovery_policies_changed(struct discovery *discovery); /* of IPsec */
+void discovery_servers_changed(struct discovery *discovery);
+void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
+
+/* To be called several times a second: begins to read the sockets when it is time to. */
+int discovery_tick(struct discovery *discovery, uint64_t now_ns);
+
+/* To be called after every round of the event loop: the sockets may have been read. */
+int discovery_take_look(struct discovery *discovery);
+
+/* To be called after every round of the event loop: the self-test may have results. */
+void discovery_take_results(struct discovery *discovery);
+
+/* Carries out what has changed, if anything has. */
+int discovery_update(struct discovery *discovery, uint64_t now_ns);
+
+/* Whether something still waits for its test before it is published. */
+bool discovery_is_pending(const struct discovery *discovery);
+
+/* How many services listening sockets have beside the configured ones. */
+size_t discovery_count(const struct discovery *discovery);
+
+/* The daemon is about to end: service_stop_answering() for all of them. */
+bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns);
+
+/* The daemon ends: no service listens for the hook any more. Addresses have to be withdrawn before. */
+void discovery_stop(struct discovery *discovery);
+
+#endif

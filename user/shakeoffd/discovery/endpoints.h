@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which of the host's addresses belong to what at a port: to the service of the configuration that names them, and otherwise to
+ * the listening socket that the kernel would choose.
+ */
+#ifndef SHAKEOFFD_DISCOVERY_ENDPOINTS_H
+#define SHAKEOFFD_DISCOVERY_ENDPOINTS_H
+
+#include "config/config.h"
+#include "shakeoffd/discovery/listeners.h"
+#include "shakeoffd/discovery/own_addresses.h"
+
+/* In place of the index of a configured service. */
+#define PLACE_DISCOVERED SIZE_MAX
+
+struct place {
+	struct in6_addr address;
+	size_t configured;         /* index of the service that names it, or PLACE_DISCOVERED */
+	struct listener *listener; /* that gets its connections; NULL: none (then the service is a configured one) */
+};
+
+struct places {
+	struct place *list; /* in the order of the addresses */
+	size_t count;
+};
+
+/* What places depend on. */
+struct places_world {
+	const struct config *config;
+	const struct listeners *listeners;
+	const struct own_addresses *own;
+};
+
+/* Fills `places`, whose memory is used again from call to call, with those at this port. 0 or -ENOMEM. */
+int places_find(const struct places_world *world, uint16_t port, struct places *places);
+void places_free(struct places *places);
+
+/* Whether a service of the configuration names this port. */
+bool places_configured(const struct config *config, uint16_t port);
+
+#endif

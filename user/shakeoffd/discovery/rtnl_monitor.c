@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shakeoffd/discovery/rtnl_monitor.h"
+#include "shakeoffd/sys/rtnetlink.h"
+
+static void message(struct monitor *monitor, const struct nlmsghdr *header)
+{
+	switch (header->nlmsg_type) {
+	case RTM_NEWADDR:
+	case RTM_DELADDR: monitor->addresses_changed = true; break;
+	case RTM_NEWLINK:
+	case RTM_DELLINK: monitor->links_changed = true; break;
+	}
+}
+
+static void ready(struct event_source *source, uint32_t events)
+{
+	struct monitor *monitor = (struct monitor *)source;
+	_Alignas(struct nlmsghdr) char buffer[16 * 1024];
+	ssize_t size;
+
+	(void)events;
+	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
+		if (size < 0 && errno == ENOBUFS) {
+			/* Messages were lost: it may have been anything. */
+			monitor->addresses_changed = monitor->links_changed = true;
+			continue;
+		}
+		if (size < 0)
+			return;
+		for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, (size_t)size);
+		     header = NLMSG_NEXT(header, size))
+			message(monitor, header);
+	}
+}
+
+int monitor_open(struct monitor *monitor, struct event_loop *loop)
+{
+	int fd = rtnetlink_subscribe(RTNETLINK_GROUP(RTNLGRP_LINK) | RTNETLINK_GROUP(RTNLGRP_IPV4_IFADDR) |
+				     RTNETLINK_GROUP(RTNLGRP_IPV6_IFADDR));
+	int error;
+
+	if (fd < 0)
+		return fd;
+	*monitor = (struct monitor){ 0 };
+	error = event_loop_add(loop, &monitor->source, fd, EPOLLIN, ready);
+	if (error)
+		close(fd);
+	return error;
+}
+
+void monitor_close(struct monitor *monitor)
+{
+	close(monitor->source.fd);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Notices that addresses or links of the host have changed. What they are now is for others to read. */
+#ifndef SHAKEOFFD_DISCOVERY_RTNL_MONITOR_H
+#define SHAKEOFFD_DISCOVERY_RTNL_MONITOR_H
+
+#include <stdbool.h>
+
+#include "shakeoffd/sys/event_loop.h"
+
+struct monitor {
+	struct event_source source;
+	bool addresses_changed; /* the reader of these two clears them */
+	bool links_changed;
+};
+
+int monitor_open(struct monitor *monitor, struct event_loop *loop);
+void monitor_close(struct monitor *monitor);
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A SYN and an ACK of the same client go through the rules side by side. Where they are is a pair of fates; what is kept is
+ * the set of all pairs that some client may have got to, as bits of a word. A chain does the same to every pair that enters
+ * it, so it is gone through at most three times a place: by both, by the SYN alone, by the ACK alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shakeoffd/firewall/ruleset_verify.h"
+
+enum fate {
+	RUNNING,
+	RETURNED, /* on its way to the end of the chain */
+	HELD,     /* waits at the rule while the other is in another chain */
+	ACCEPTED,
+	DROPPED,
+	ELSEWHERE,
+	FATES,
+};
+
+typedef uint64_t fates; /* bit FATES * SYN's + ACK's */
+
+/* Deeper than the kernel allows (NFT_JUMP_STACK_SIZE is 16, net/netfilter/nf_tables_core.c; iptables' jump stack has no more). */
+#define DEPTH_MAX 64
+
+enum entry { BOTH, SYN_ALONE, ACK_ALONE, ENTRIES };
+
+struct memory {
+	uint32_t round; /* of the place that it is good for */
+	fates result;
+};
+
+/* chain NULL: there is none; rule NULL: the chain's policy. */
+struct reason {
+	const struct rule_chain *chain;
+	const struct rule *rule;
+};
+
+struct ruleset_judge {
+	const struct ruleset *ruleset;
+	const struct ruleset_devices *devices;
+	const struct spot *place;
+	uint8_t family;
+	uint32_t round;
+	unsigned int depth;
+	struct memory (*memory)[ENTRIES]; /* of each chain */
+	/* The first that tells the two apart, and the first of them that may refuse; the first that may refuse a SYN; that counts. */
+	struct reason apart, refuses, syn, counts;
+};
+
+static fates pair(enum fate syn, enum fate ack)
+{
+	return (fates)1 << (FATES * syn + ack);
+}
+
+#define for_each_pair(set, syn, ack)                                                                                   \
+	for (enum fate syn = RUNNING; syn < FATES; syn++)                                                              \
+		for (enum fate ack = RUNNING; ack < FATES; ack++)                                                      \
+			if ((set)&pair(syn, ack))
+
+/* ------------------------------------------------------------------------------------------------------------ matches */
+
+static bool name_matches(const char *pattern, const char *name)
+{
+	size_t length = strlen(pattern);
+
+	if (length && pattern[length - 1] == '*')
+		return !strncmp(pattern, name, length - 1);
+	return !strcmp(pattern, name);
+}
+
+static enum rule_answer match_interface(const struct ruleset_judge *judge, const struct rule_match *match)
+{
+	const struct ruleset_devices *devices = judge->devices;
+	size_t matching = 0;
+
+	for (size_t i = 0; i < devices->count; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < match->count && !found; k++)
+			found = name_matches(match->interfaces[k], devices->names[i]);
+		matching += found;
+	}
+	if (!matching)
+		return ANSWER_NO;
+	return matching == devices->count ? ANSWER_YES : ANSWER_SENDER;
+}
+
+static bool match_port(uint16_t port, const struct rule_match *match)
+{
+	for (size_t i = 0; i < match->count; i++)
+		if (port >= match->ports[i].first && port <= match->ports[i].last)
+			return true;
+	return false;
+}
+
+static bool match_address(const struct in6_addr *address, const struct rule_match *match)
+{
+	for (size_t i = 0; i < match->count; i++)
+		if (memcmp(address, &match->addresses[i].first, sizeof(*address)) >= 0 &&
+		    memcmp(address, &match->addresses[i].last, sizeof(*address)) <= 0)
+			return true;
+	return false;
+}
+
+/* Both are what begins a connection for connection tracking, unless a rule has said that it is not to be tracked. */
+static enum rule_answer match_state(const struct ruleset *ruleset, const struct rule_match *match)
+{
+	if (ruleset->untracks && match->with_new != match->with_untracked)
+		return ANSWER_SENDER;
+	return match->with_new ? ANSWER_YES : ANSWER_NO;
+}
+
+static enum rule_answer answer_of(const struct ruleset_judge *judge, const struct rule_match *match, bool syn)
+{
+	enum rule_answer answer = ANSWER_NO;
+
+	switch ((enum rule_match_kind)match->kind) {
+	case MATCH_FIXED: return syn ? match->syn : match->ack;
+	case MATCH_FAMILY: return match->families & judge->family ? ANSWER_YES : ANSWER_NO;
+	case MATCH_STATE: return match_state(judge->ruleset, match);
+	case MATCH_MARK: return ANSWER_SENDER; /* follow() sees to marks that only one of the two gets */
+	case MATCH_PORT: answer = match_port(judge->place->port, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_ADDRESS: answer = match_address(&judge->place->address, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_INTERFACE: answer = match_interface(judge, match); break;
+	}
+	return match->inverted ? rule_answer_not(answer) : answer;
+}
+
+static enum rule_answer matches(const struct ruleset_judge *judge, const struct rule *rule, bool syn)
+{
+	enum rule_answer all = ANSWER_YES;
+
+	for (size_t i = 0; i < rule->match_count; i++) {
+		enum rule_answer answer = answer_of(judge, &rule->matches[i], syn);
+
+		if (answer == ANSWER_NO)
+			return ANSWER_NO;
+		if (answer > all)
+			all = answer;
+	}
+	return all;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- rules */
+
+static fates walk_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry);
+
+static bool may_refuse(const struct rule *rule)
+{
+	return rule->verdict == VERDICT_DROP || rule->verdict == VERDICT_ELSEWHERE || rule->verdict == VERDICT_JUMP ||
+	       rule->verdict == VERDICT_GOTO || rule->remembers || rule->untracks;
+}
+
+/* The first one stays. */
+static void note(struct reason *reason, const struct rule_chain *chain, const struct rule *rule)
+{
+	if (!reason->chain)
+		*reason = (struct reason){ chain, rule };
+}
+
+static void note_apart(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule)
+{
+	if (rule->verdict != VERDICT_NONE)
+		note(&judge->apart, chain, rule);
+	if (may_refuse(rule))
+		note(&judge->refuses, chain, rule);
+}
+
+static enum fate after(const struct rule *rule, enum fate before)
+{
+	switch ((enum rule_verdict)rule->verdict) {
+	case VERDICT_ACCEPT: return ACCEPTED;
+	case VERDICT_DROP: return DROPPED;
+	case VERDICT_RETURN: return RETURNED;
+	case VERDICT_ELSEWHERE: return ELSEWHERE;
+	default: return before;
+	}
+}
+
+/* What comes back from another chain goes on behind the rule, or with goto leaves this chain, too. */
+static enum fate come_back(const struct rule *rule, enum fate fate)
+{
+	return fate == RUNNING && rule->verdict == VERDICT_GOTO ? RETURNED : fate;
+}
+
+static fates follow_jump(struct ruleset_judge *judge, const struct rule *rule, enum fate syn, enum fate ack,
+			 bool syn_matches, bool ack_matches)
+{
+	enum entry entry = syn_matches && ack_matches ? BOTH : syn_matches ? SYN_ALONE : ACK_ALONE;
+	fates result = 0, found = walk_chain(judge, rule->target, entry);
+
+	for_each_pair(found, s, a)
+		result |= pair(syn_matches ? come_back(rule, s) : syn, ack_matches ? come_back(rule, a) : ack);
+	return result;
+}
+
+/* What becomes of one pair if these of it match. */
+static fates follow(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule, enum fate syn,
+		    enum fate ack, bool syn_matches, bool ack_matches)
+{
+	if (!syn_matches && !ack_matches)
+		return pair(syn, ack);
+	/* What an ACK does not do if no SYN comes: a source is counted, a mark set. Rules that ask for it may be anywhere. */
+	if (syn_matches && syn == RUNNING && !ack_matches && (rule->remembers || rule->untracks))
+		return pair(ELSEWHERE, ack);
+	if (ack_matches && ack == RUNNING && !syn_matches && rule->marks)
+		return pair(syn, ELSEWHERE);
+	if (rule->target && (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO))
+		return follow_jump(judge, rule, syn, ack, syn_matches, ack_matches);
+	if (syn_matches && (rule->verdict == VERDICT_DROP || rule->verdict == VERDICT_ELSEWHERE))
+		note(&judge->syn, chain, rule);
+	return pair(syn_matches ? after(rule, syn) : syn, ack_matches ? after(rule, ack) : ack);
+}
+
+/* Which of "does not match" and "matches" are possible. */
+static unsigned int possible(enum rule_answer answer)
+{
+	return answer == ANSWER_NO ? 1 : answer == ANSWER_YES ? 2 : 3;
+}
+
+static fates pass_rule(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule,
+		       enum fate syn, enum fate ack)
+{
+	enum rule_answer of_syn = syn == RUNNING ? matches(judge, rule, true) : ANSWER_NO;
+	enum rule_answer of_ack = ack == RUNNING ? matches(judge, rule, false) : ANSWER_NO;
+	bool together = of_syn == ANSWER_SENDER && of_ack == ANSWER_SENDER;
+	fates result = 0;
+
+	if (syn == RUNNING && ack == RUNNING && (of_syn != of_ack || of_syn == ANSWER_PACKET))
+		note_apart(judge, chain, rule);
+	if (rule->counts && rule->verdict != VERDICT_NONE && of_syn != ANSWER_NO)
+		note(&judge->counts, chain, rule);
+	for (unsigned int s = 0; s < 2; s++)
+		for (unsigned int a = 0; a < 2; a++)
+			if ((possible(of_syn) & (1u << s)) && (possible(of_ack) & (1u << a)) && !(together && s != a))
+				result |= follow(judge, chain, rule, syn, ack, s, a);
+	return result;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- chains */
+
+static fates leave_chain(fates set)
+{
+	fates result = 0;
+
+	for_each_pair(set, syn, ack)
+		result |= pair(syn == RETURNED ? RUNNING : syn, ack == RETURNED ? RUNNING : ack);
+	return result;
+}
+
+static fates walk_rules(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+{
+	fates set = pair(entry == ACK_ALONE ? HELD : RUNNING, entry == SYN_ALONE ? HELD : RUNNING), next;
+
+	for (size_t i = 0; i < chain->rule_count; i++) {
+		next = 0;
+		for_each_pair(set, syn, ack)
+			next |= syn == RUNNING || ack == RUNNING ? pass_rule(judge, chain, &chain->rules[i], syn, ack) :
+								   pair(syn, ack);
+		set = next;
+	}
+	return leave_chain(set);
+}
+
+static fates walk_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+{
+	struct memory *memory = &judge->memory[chain->index][entry];
+
+	if (memory->round == judge->round)
+		return memory->result;
+	if (judge->depth >= DEPTH_MAX) /* no rule set of the kernel's: nothing is known of it */
+		return pair(entry == ACK_ALONE ? HELD : ELSEWHERE, entry == SYN_ALONE ? HELD : ELSEWHERE);
+	judge->depth++;
+	memory->result = walk_rules(judge, chain, entry);
+	memory->round = judge->round;
+	judge->depth--;
+	return memory->result;
+}
+
+/* Of a base chain: accepted means that the next one is asked. */
+static enum fate pass_base(struct ruleset_judge *judge, const struct rule_chain *chain, enum fate before,
+			   enum fate fate, bool syn)
+{
+	if (before != RUNNING)
+		return before;
+	if (fate == ACCEPTED)
+		return RUNNING;
+	if (fate != RUNNING)
+		return fate;
+	if (chain->drops && syn)
+		note(&judge->syn, chain, NULL);
+	return chain->drops ? DROPPED : RUNNING;
+}
+
+static fates walk_base(struct ruleset_judge *judge, const struct rule_chain *chain, fates set)
+{
+	fates result = 0;
+
+	for_each_pair(set, syn, ack) {
+		enum entry entry = syn == RUNNING && ack == RUNNING ? BOTH : syn == RUNNING ? SYN_ALONE : ACK_ALONE;
+		fates found;
+
+		if (syn != RUNNING && ack != RUNNING) {
+			result |= pair(syn, ack);
+			continue;
+		}
+		found = walk_chain(judge, chain, entry);
+		for_each_pair(found, s, a)
+			result |= pair(pass_base(judge, chain, syn, s, true), pass_base(judge, chain, ack, a, false));
+	}
+	return result;
+}
+
+static bool is_on_the_way(const struct ruleset_judge *judge, const struct rule_chain *chain)
+{
+	if (!(chain->families & judge->family))
+		return false;
+	for (size_t i = 0; i < chain->device_count; i++)
+		for (size_t k = 0; k < judge->devices->count; k++)
+			if (!strcmp(chain->devices[i], judge->devices->names[k]))
+				return true;
+	return !chain->device_count;
+}
+
+void ruleset_judge(struct ruleset_judge *judge, const struct spot *place, struct ruleset_judgement *judgement)
+{
+	const struct ruleset *ruleset = judge->ruleset;
+	fates set = pair(RUNNING, RUNNING);
+
+	*judgement = (struct ruleset_judgement){ 0 };
+	judge->place = place;
+	judge->family = IN6_IS_ADDR_V4MAPPED(&place->address) ? RULES_IPV4 : RULES_IPV6;
+	judge->round++;
+	judge->apart = judge->refuses = judge->syn = judge->counts = (struct reason){ 0 };
+	for (size_t i = 0; i < ruleset->base_count; i++)
+		if (is_on_the_way(judge, ruleset->bases[i]))
+			set = walk_base(judge, ruleset->bases[i], set);
+	for_each_pair(set, syn, ack) {
+		judgement->refuses_syn |= syn != RUNNING;
+		judgement->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
+	}
+	judgement->counts = judge->counts.chain;
+	judgement->counting_chain = judge->counts.chain;
+	judgement->counting_rule = judge->counts.rule;
+	if (judgement->refuses_syn) {
+		const struct reason *reason = judge->syn.chain ? &judge->syn : &judge->refuses;
+
+		judgement->refusing_chain = reason->chain;
+		judgement->refusing_rule = reason->rule;
+	}
+	if (judgement->syn_rules) {
+		const struct reason *reason = judge->refuses.chain ? &judge->refuses :
+					      judge->apart.chain   ? &judge->apart :
+								     &judge->syn;
+
+		judgement->syn_chain = reason->chain;
+		judgement->syn_rule = reason->rule;
+	}
+}
+
+struct ruleset_judge *ruleset_judge_open(const struct ruleset *ruleset, const struct ruleset_devices *devices)
+{
+	struct ruleset_judge *judge = calloc(1, sizeof(*judge));
+
+	if (!judge)
+		return NULL;
+	judge->ruleset = ruleset;
+	judge->devices = devices;
+	judge->memory = calloc(ruleset->chain_count + 1, sizeof(*judge->memory));
+	if (!judge->memory) {
+		free(judge);
+		return NULL;
+	}
+	return judge;
+}
+
+void ruleset_judge_close(struct ruleset_judge *judge)
+{
+	if (!judge)
+		return;
+	free(judge->memory);
+	free(judge);
+}
+
+void ruleset_rule_text(const struct rule_chain *chain, const struct rule *rule, char *text, size_t size)
+{
+	if (!chain)
+		snprintf(text, size, "?");
+	else if (!rule)
+		snprintf(text, size, "%s %s %s policy", chain->family, chain->table, chain->name);
+	else
+		snprintf(text, size, "%s %s %s %s %llu", chain->family, chain->table, chain->name,
+			 chain->handles ? "handle" : "rule", (unsigned long long)rule->number);
+}

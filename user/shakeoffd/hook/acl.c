@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <common/cleanup.h>
+#include "acl/store.h"
+#include "acl/lock.h"
+#include <common/log.h>
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/hook/acl.h"
+
+/* A list of a million entries takes some 2 s to walk: at every expiry, but not all the time, and in small steps. */
+#define SWEEP_PERIOD_NS NS_PER_S
+#define STEP_NS (3 * NS_PER_MS)
+
+/* At the start and at the end: then the lists are given up rather than the daemon. */
+#define PATIENCE_MS 10000
+
+struct lists_datapath {
+	struct datapath_sweep *sweep; /* NULL: none is under way */
+	uint64_t swept_ns;            /* when the last one began; 0: there has been none */
+	bool unswept;                 /* it came to no end */
+};
+
+/* ----------------------------------------------------------------------------------------------- from daemon to daemon */
+
+static void say(const char *what, int error)
+{
+	const char *detail = datapath_detail();
+
+	log_warn("%s: %s%s%s", what,
+		 error == -EWOULDBLOCK ? "a command is busy with the lists, and does not end" : strerror(-error),
+		 *detail ? ": " : "", detail);
+}
+
+/* Of the first alone: commands treat all alike, and a daemon that has loaded the program has no other. */
+static void restore(struct datapath *datapath)
+{
+	cleanup_fd int lock = -1;
+	int result = list_lock(PATIENCE_MS, &lock);
+
+	if (!result)
+		result = datapath_lists_restore(datapath);
+	if (result < 0)
+		say("the lists of sources that the last daemon left could not be taken up", result);
+	else if (result)
+		log_info("the lists of sources that the last daemon left hold again");
+}
+
+static bool is_attached(const struct datapath *datapath)
+{
+	cleanup_free struct datapath_attachment *list = NULL;
+	size_t count = 0;
+
+	if (datapath_list(&list, &count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (list[i].ours && list[i].control_id == datapath_control_id(datapath))
+			return true;
+	return false;
+}
+
+void lists_keep(const struct lists *lists)
+{
+	cleanup_fd int lock = -1;
+	int result = 0;
+
+	for (size_t i = 0; i < lists->count; i++) {
+		struct datapath *datapath = lists->datapaths[i];
+
+		if (!datapath_lists_in_use(datapath) || is_attached(datapath))
+			continue;
+		result = list_lock(PATIENCE_MS, &lock);
+		if (!result)
+			result = datapath_lists_keep(datapath);
+		if (result)
+			say("the lists of sources end with the program: they could not be left to the next daemon",
+			    result);
+		return;
+	}
+}
+
+int lists_open(struct lists *lists, struct datapath *const *datapaths, size_t count)
+{
+	*lists = (struct lists){ .datapaths = datapaths,
+				 .count = count,
+				 .states = calloc(count, sizeof(*lists->states)) };
+	if (!lists->states)
+		return -ENOMEM;
+	restore(datapaths[0]);
+	return 0;
+}
+
+void lists_close(struct lists *lists)
+{
+	for (size_t i = 0; i < lists->count && lists->states; i++)
+		if (lists->states[i].sweep)
+			datapath_lists_sweep_end(lists->states[i].sweep);
+	free(lists->states);
+	*lists = (struct lists){ 0 };
+}
+
+/* --------------------------------------------------------------------------------------------------------- sweeping */
+
+/*
+ * A sweep that was broken off has left no time of expiry: another one has to be made, whatever it says. A daemon that died may
+ * have broken one off, so the first look is always one.
+ */
+static bool is_due(const struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+{
+	uint64_t expiry = datapath_lists_expiry(datapath);
+
+	if (!datapath_lists_in_use(datapath))
+		return false;
+	if (!state->swept_ns)
+		return true;
+	return now_ns - state->swept_ns >= SWEEP_PERIOD_NS && (state->unswept || (expiry && now_ns >= expiry));
+}
+
+static int begin(struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+{
+	state->swept_ns = now_ns;
+	return datapath_lists_sweep_begin(datapath, &state->sweep);
+}
+
+/* One step, under the lock. */
+static int step(struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+{
+	int result = 0;
+
+	if (!state->sweep)
+		result = begin(state, datapath, now_ns);
+	if (!result)
+		result = datapath_lists_sweep(state->sweep, now_ns, STEP_NS);
+	if (result > 0)
+		return 0;
+	if (state->sweep)
+		datapath_lists_sweep_end(state->sweep);
+	state->sweep = NULL;
+	state->unswept = result != 0;
+	return result;
+}
+
+int lists_tick(struct lists *lists, uint64_t now_ns)
+{
+	cleanup_fd int lock = -1;
+	int result = 0;
+
+	for (size_t i = 0; i < lists->count && !result; i++) {
+		struct lists_datapath *state = &lists->states[i];
+
+		if (!state->sweep && !is_due(state, lists->datapaths[i], now_ns))
+			continue;
+		if (lock < 0)
+			result = list_lock(0, &lock);
+		if (!result)
+			result = step(state, lists->datapaths[i], now_ns);
+	}
+	return result == -EWOULDBLOCK ? 0 : result;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <common/log.h>
+#include "shakeoffd/sys/clock.h"
+#include "shakeoffd/hook/keys.h"
+
+/* The two clocks are not read at one instant: a smaller difference is none. */
+#define CLOCK_SLACK_NS NS_PER_S
+/* An epoch that begins so soon is not touched any more. */
+#define TURN_MARGIN_NS NS_PER_S
+#define LOOK_PERIOD_NS NS_PER_S
+
+struct keys_moment keys_now(void)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (struct keys_moment){
+		.monotonic_ns = clock_ns(),
+		.wall_ns = (uint64_t)wall.tv_sec * NS_PER_S + (uint64_t)wall.tv_nsec,
+	};
+}
+
+static bool is_loaded(const struct shakeoff_control *control)
+{
+	return __atomic_load_n(&control->flags, __ATOMIC_RELAXED) & SHAKEOFF_KEYS_LOADED;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- slots */
+
+static int random_words(__u64 words[2])
+{
+	const size_t size = 2 * sizeof(words[0]);
+
+	do {
+		if (getrandom(words, size, 0) != (ssize_t)size)
+			return -errno;
+	} while (!words[0] && !words[1]);
+	return 0;
+}
+
+/* The offset of timestamps stays when cookies' keys change, and when the daemon does. */
+static int random_key(struct shakeoff_control *control, struct shakeoff_epoch_key *key)
+{
+	__u64 words[2];
+	int error = random_words(words);
+
+	if (!error && !control->tsval_secret[0] && !control->tsval_secret[1])
+		error = random_words(key->offset);
+	if (error)
+		return error;
+	if (!control->tsval_secret[0] && !control->tsval_secret[1])
+		memcpy(control->tsval_secret, key->offset, sizeof(key->offset));
+	memcpy(key->offset, control->tsval_secret, sizeof(key->offset));
+	key->cookie = (struct shakeoff_key){ words[0], words[1] };
+	explicit_bzero(words, sizeof(words));
+	return 0;
+}
+
+static uint64_t fingerprint_of(const struct keys *keys)
+{
+	return keys->master ? master_fingerprint(keys->master) : 0;
+}
+
+static int fill_slot(const struct keys *keys, struct datapath *datapath, uint32_t epoch)
+{
+	struct shakeoff_control *control = datapath_control(datapath);
+	struct shakeoff_key_state *state = &control->keys;
+	uint32_t slot = epoch % SHAKEOFF_KEY_SLOTS;
+	struct shakeoff_epoch_key key;
+	int error = 0;
+
+	if (keys->master) {
+		master_derive(keys->master, epoch, &key.cookie);
+		master_derive_offset(keys->master, key.offset);
+	} else {
+		error = random_key(control, &key);
+	}
+	if (!error)
+		error = datapath_key_set(datapath, slot, &key);
+	explicit_bzero(&key, sizeof(key));
+	if (error)
+		return error;
+	__atomic_store_n(&state->fingerprint[slot], fingerprint_of(keys), __ATOMIC_RELAXED);
+	__atomic_store_n(&state->epoch[slot], epoch, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* The present epoch, and from which one on keys may be exchanged: no cookie is out under them. */
+struct epochs {
+	uint64_t offset_ns;
+	uint32_t now, unused;
+};
+
+static struct epochs epochs_at(uint64_t monotonic_ns, uint64_t offset_ns)
+{
+	uint64_t time_ns = monotonic_ns + offset_ns;
+
+	return (struct epochs){
+		.offset_ns = offset_ns,
+		.now = (uint32_t)(time_ns / SHAKEOFF_EPOCH_NS),
+		.unused = (uint32_t)((time_ns + TURN_MARGIN_NS) / SHAKEOFF_EPOCH_NS) + 1,
+	};
+}
+
+/* Whether the last keys were a fleet's, whose cookies become good again when their epochs do. */
+static bool is_shared(const struct shakeoff_control *control)
+{
+	return is_loaded(control) && __atomic_load_n(&control->flags, __ATOMIC_RELAXED) & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+}
+
+/*
+ * Whoever sets the wall clock back would make cookies good again whose lifetime is over. The present and the previous epoch are good at
+ * any time, so one epoch back is none too far, which is more than a clock that is kept right ever needs.
+ */
+static bool is_too_old(const struct shakeoff_control *control, uint32_t epoch)
+{
+	return is_shared(control) &&
+	       (int32_t)(epoch + 1 - __atomic_load_n(&control->keys.newest, __ATOMIC_RELAXED)) < 0;
+}
+
+/* Random keys need no wall clock beyond the first number; shared ones follow it, or go on counting where it goes back too far. */
+static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_control *control,
+			       const struct keys_moment *moment)
+{
+	uint64_t present = __atomic_load_n(&control->epoch_offset_ns, __ATOMIC_RELAXED);
+	uint64_t wall = moment->wall_ns - moment->monotonic_ns;
+	struct epochs followed = epochs_at(moment->monotonic_ns, wall);
+	int64_t moved = (int64_t)(wall - present);
+
+	if (!is_loaded(control))
+		return followed;
+	if (!keys->master || (moved < (int64_t)CLOCK_SLACK_NS && moved > -(int64_t)CLOCK_SLACK_NS))
+		return epochs_at(moment->monotonic_ns, present);
+	if (!is_too_old(control, followed.now))
+		return followed;
+	log_warn_limited(
+		"the wall clock is %" PRId64
+		" s behind the epochs of the cookies, as it was set back: they go on by the "
+		"time that passes, because old cookies would be good again. Hosts of the fleet with other clocks do not "
+		"know these epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
+		-moved / (int64_t)NS_PER_S);
+	return epochs_at(moment->monotonic_ns, present);
+}
+
+/* Only forward, but for the first of a fleet's. */
+static void note_newest(struct shakeoff_control *control, uint32_t epoch)
+{
+	if (!is_shared(control) || (int32_t)(epoch - control->keys.newest) > 0)
+		__atomic_store_n(&control->keys.newest, epoch, __ATOMIC_RELAXED);
+}
+
+static bool is_unused(const struct epochs *epochs, uint32_t epoch)
+{
+	return (int32_t)(epoch - epochs->unused) >= 0;
+}
+
+/*
+ * Cookies are out under the key of an epoch that has begun. Where it was made for another epoch it is random, and as good as any
+ * other; but in a fleet nobody else has it.
+ */
+static bool lacks_key(const struct keys *keys, const struct shakeoff_key_state *state, const struct epochs *epochs,
+		      uint32_t epoch)
+{
+	uint32_t slot = epoch % SHAKEOFF_KEY_SLOTS;
+	bool made = state->epoch[slot] == epoch;
+
+	if (is_unused(epochs, epoch))
+		return !made || state->fingerprint[slot] != fingerprint_of(keys);
+	return keys->master && !made;
+}
+
+static void tell_clock(const struct keys_moment *moment, const struct shakeoff_control *control,
+		       const struct epochs *epochs)
+{
+	uint32_t before = epochs_at(moment->monotonic_ns, control->epoch_offset_ns).now;
+	int64_t moved_s = (int64_t)(epochs->offset_ns - control->epoch_offset_ns) / (int64_t)NS_PER_S;
+	int32_t apart = (int32_t)(epochs->now - before);
+
+	log_info("the wall clock was set, or the host suspended (%+" PRId64
+		 " s): the epochs of the cookies follow it%s",
+		 moved_s, apart < -1 || apart > 1 ? "; handshakes under way are lost" : "");
+}
+
+/*
+ * Keys come before what makes the hook use them. After a small step of the clock the one slot that is written is of an epoch
+ * that is good on neither side of it.
+ */
+static int fill(const struct keys *keys, struct datapath *datapath, const struct keys_moment *moment)
+{
+	struct shakeoff_control *control = datapath_control(datapath);
+	const struct epochs epochs = epochs_of(keys, control, moment);
+	bool fresh = !is_loaded(control);
+	int error = 0;
+
+	for (uint32_t epoch = epochs.now - 1; epoch != epochs.now + 3 && !error; epoch++)
+		if (fresh || lacks_key(keys, &control->keys, &epochs, epoch))
+			error = fill_slot(keys, datapath, epoch);
+	if (error)
+		return error;
+	if (!fresh && epochs.offset_ns != control->epoch_offset_ns)
+		tell_clock(moment, control, &epochs);
+	note_newest(control, epochs.now);
+	__atomic_store_n(&control->epoch_offset_ns, epochs.offset_ns, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&control->flags, SHAKEOFF_KEYS_LOADED, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* `shakeoff key rotate`. Of a master nothing new comes: the command has said so. */
+static int grant_rotation(const struct keys *keys, struct datapath *datapath, const struct keys_moment *moment)
+{
+	struct shakeoff_control *control = datapath_control(datapath);
+	uint32_t asked = __atomic_load_n(&control->keys.rotations_asked, __ATOMIC_ACQUIRE);
+	struct epochs epochs = epochs_of(keys, control, moment);
+	int error = 0;
+
+	if (asked == control->keys.rotations_made || keys->master)
+		return 0;
+	for (uint32_t epoch = epochs.unused; epoch != epochs.now + 3 && !error; epoch++)
+		error = fill_slot(keys, datapath, epoch);
+	if (error)
+		return error;
+	__atomic_store_n(&control->keys.rotated_from, epochs.unused, __ATOMIC_RELAXED);
+	__atomic_store_n(&control->keys.rotations_made, asked, __ATOMIC_RELEASE);
+	log_info("new random keys from epoch %u on, as asked", epochs.unused);
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- file */
+
+static void take_master(struct keys *keys, struct master *fresh)
+{
+	if (master_fingerprint(fresh) == master_fingerprint(keys->master)) {
+		log_info("key file %s: read again, the same key", keys->file.path);
+	} else {
+		log_info("key file %s: a new key, %016" PRIx64 ", for the epochs that have not begun", keys->file.path,
+			 master_fingerprint(fresh));
+	}
+	master_close(keys->master);
+	keys->master = fresh;
+}
+
+static void follow_file(struct keys *keys, uint64_t now_ns)
+{
+	struct master *fresh;
+	char sentence[512];
+
+	if (!keys->master || now_ns - keys->looked_ns < LOOK_PERIOD_NS)
+		return;
+	keys->looked_ns = now_ns;
+	if (!key_file_changed(&keys->file))
+		return;
+	if (key_file_read(&keys->file, &fresh, sentence, sizeof(sentence)))
+		log_warn_limited("%s; the key that was read before stays in use", sentence);
+	else
+		take_master(keys, fresh);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- all of it */
+
+/* A datapath whose last daemon had keys of the other kind. */
+static void say_shared(const struct keys *keys, struct shakeoff_control *control)
+{
+	if (keys->master)
+		__atomic_fetch_or(&control->flags, SHAKEOFF_ACCEPT_NEXT_EPOCH, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&control->flags, ~SHAKEOFF_ACCEPT_NEXT_EPOCH, __ATOMIC_RELEASE);
+}
+
+int keys_open(struct keys *result, struct datapath *const *datapaths, size_t count, const char *key_file,
+	      const struct keys_moment *moment, char *text, size_t size)
+{
+	struct keys keys = { .datapaths = datapaths, .count = count, .file.path = key_file };
+	int error = key_file ? key_file_read(&keys.file, &keys.master, text, size) : 0;
+
+	if (error)
+		return error;
+	if (keys.master)
+		log_info("key file %s: key %016" PRIx64, key_file, master_fingerprint(keys.master));
+	for (size_t i = 0; i < count && !error; i++) {
+		error = fill(&keys, datapaths[i], moment);
+		if (!error)
+			say_shared(&keys, datapath_control(datapaths[i]));
+	}
+	if (error) {
+		snprintf(text, size, "the cookie keys could not be made: %s", strerror(-error));
+		keys_close(&keys);
+		return error;
+	}
+	*result = keys;
+	return 0;
+}
+
+void keys_close(struct keys *keys)
+{
+	master_close(keys->master);
+	keys->master = NULL;
+}
+
+int keys_forget(struct datapath *datapath)
+{
+	static const struct shakeoff_epoch_key none;
+	struct shakeoff_control *control = datapath_control(datapath);
+	int error = 0;
+
+	__atomic_fetch_and(&control->flags, ~SHAKEOFF_KEYS_LOADED, __ATOMIC_SEQ_CST);
+	for (uint32_t slot = 0; slot < SHAKEOFF_KEY_SLOTS && !error; slot++)
+		error = datapath_key_set(datapath, slot, &none);
+	explicit_bzero(control->tsval_secret, sizeof(control->tsval_secret));
+	memset(control->keys.fingerprint, 0, sizeof(control->keys.fingerprint));
+	memset(control->keys.epoch, 0, sizeof(control->keys.epoch));
+	return error;
+}
+
+int keys_tick(struct keys *keys, const struct keys_moment *moment)
+{
+	int error = 0;
+
+	follow_file(keys, moment->monotonic_ns);
+	for (size_t i = 0; i < keys->count && !error; i++) {
+		error = fill(keys, keys->datapaths[i], moment);
+		if (!error)
+			error = grant_rotation(keys, keys->datapaths[i], moment);
+	}
+	return error;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shakeoffd/hook/service_ids.h"
+
+/* Of an earlier daemon. */
+struct left_slot {
+	char name[SHAKEOFF_NAME_LEN];
+	uint32_t id;
+	bool taken;
+};
+
+struct slot_pool {
+	uint32_t free[SHAKEOFF_MAX_SERVICES]; /* a stack */
+	size_t free_count;
+	struct left_slot *left; /* in the order of their names */
+	size_t left_count;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct left_slot *first = a, *second = b;
+
+	return strncmp(first->name, second->name, SHAKEOFF_NAME_LEN);
+}
+
+static int pool_open(struct slot_pool *pool, struct datapath *datapath)
+{
+	const struct shakeoff_service *shared = datapath_services(datapath);
+
+	for (uint32_t id = SHAKEOFF_MAX_SERVICES; id--;) {
+		if (!(__atomic_load_n(&shared[id].flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_USED))
+			pool->free[pool->free_count++] = id;
+	}
+	pool->left = calloc(SHAKEOFF_MAX_SERVICES - pool->free_count + 1, sizeof(*pool->left));
+	if (!pool->left)
+		return -ENOMEM;
+	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
+		struct left_slot *left = &pool->left[pool->left_count];
+
+		if (!(__atomic_load_n(&shared[id].flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_USED))
+			continue;
+		memcpy(left->name, shared[id].name, sizeof(left->name));
+		left->id = id;
+		pool->left_count++;
+	}
+	qsort(pool->left, pool->left_count, sizeof(*pool->left), compare_names);
+	return 0;
+}
+
+int slots_open(struct slots *slots, struct datapath *const *datapaths, size_t count)
+{
+	struct slots fresh = { .datapaths = datapaths, .count = count, .pools = calloc(count, sizeof(*fresh.pools)) };
+	int error = fresh.pools ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = pool_open(&fresh.pools[i], datapaths[i]);
+	if (error) {
+		slots_close(&fresh);
+		return error;
+	}
+	*slots = fresh;
+	return 0;
+}
+
+void slots_close(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->count && slots->pools; i++)
+		free(slots->pools[i].left);
+	free(slots->pools);
+	*slots = (struct slots){ 0 };
+}
+
+int slots_take(struct slots *slots, size_t datapath, const char *name, uint32_t *id, bool *found)
+{
+	struct slot_pool *pool = &slots->pools[datapath];
+	struct left_slot key = { 0 }, *left = NULL;
+
+	strncpy(key.name, name, sizeof(key.name) - 1);
+	if (pool->left_count)
+		left = bsearch(&key, pool->left, pool->left_count, sizeof(key), compare_names);
+	if (left && !left->taken) {
+		left->taken = true;
+		*id = left->id;
+		*found = true;
+		return 0;
+	}
+	if (!pool->free_count)
+		return -ENOSPC;
+	*id = pool->free[--pool->free_count];
+	*found = false;
+	return 0;
+}
+
+void slots_release(struct slots *slots, size_t datapath, uint32_t id)
+{
+	struct slot_pool *pool = &slots->pools[datapath];
+	struct shakeoff_service *shared = &datapath_services(slots->datapaths[datapath])[id];
+	uint64_t places;
+
+	__atomic_store_n(&shared->flags, 0, __ATOMIC_RELEASE);
+	places = __atomic_load_n(&shared->enqueued, __ATOMIC_RELAXED);
+	memset(shared, 0, sizeof(*shared));
+	/* Places are numbered on: what sources are remembered to hold (shakeoff/source.h) is then held no more. */
+	shared->enqueued = shared->dequeued = shared->places_from = places;
+	datapath_service_counters_reset(slots->datapaths[datapath], id);
+	pool->free[pool->free_count++] = id;
+}
+
+void slots_sweep(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->count; i++) {
+		struct slot_pool *pool = &slots->pools[i];
+
+		for (size_t k = 0; k < pool->left_count; k++)
+			if (!pool->left[k].taken)
+				slots_release(slots, i, pool->left[k].id);
+		free(pool->left);
+		pool->left = NULL;
+		pool->left_count = 0;
+	}
+}

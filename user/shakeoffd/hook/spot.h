@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where a service is to be reached, as the self-test and the reader of the firewall's rules are told it. */
+#ifndef SHAKEOFFD_HOOK_SPOT_H
+#define SHAKEOFFD_HOOK_SPOT_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <string.h>
+
+struct spot {
+	struct in6_addr address; /* IPv4 mapped */
+	uint16_t port;           /* host byte order */
+};
+
+/* For qsort() and bsearch(), also of structures that begin with one. */
+static inline int spot_compare(const void *a, const void *b)
+{
+	const struct spot *first = a, *second = b;
+	int order = memcmp(&first->address, &second->address, sizeof(first->address));
+
+	return order ? order : (int)first->port - (int)second->port;
+}
+
+#endif
