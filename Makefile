@@ -59,7 +59,7 @@ SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
 # bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: we declare those that we call ourselves.
 BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -DBPF_NO_KFUNC_PROTOTYPES -Wall -Wextra -Werror \
-	-Iinclude -Ibpf -I$(BUILD) $(PREFIX_MAP)
+	-Iinclude -Ibpf -I$(BUILD) $(PREFIX_MAP) $(BPF_DEBUG)
 
 # ----------------------------------------------------------------------------------------------------------- sources
 
@@ -84,11 +84,13 @@ PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 10
+# make test T='NAME...': only tests whose name contains one of these
+T ?=
 TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
 
 # ----------------------------------------------------------------------------------------------------------- targets
 
-.PHONY: all tools test-programs test fuzz lint format demo bench install uninstall clean help
+.PHONY: all tools test-programs test check fuzz lint format verify verify-baseline debug demo bench install uninstall clean help
 
 all: $(PROGRAMS)
 
@@ -97,7 +99,23 @@ tools: $(TOOLS)
 test-programs: $(TESTS)
 
 test: all tools test-programs $(BUILD)/.deps-test
-	@BUILD=$(BUILD) tests/run.sh
+	@BUILD=$(BUILD) tests/run.sh $(T)
+
+# What needs no root and no minute.
+check: $(SKELETONS) $(UNIT:%.c=$(BUILD)/%) $(BUILD)/compile_commands.json $(BUILD)/.deps-lint
+	@BUILD=$(BUILD) tests/run.sh unit/
+	@BUILD=$(BUILD) scripts/lint.sh quick
+
+# The verifier's figures of every BPF program, beside those that are committed.
+verify: all $(BUILD)/tests/bench/verify
+	@BUILD=$(BUILD) scripts/verify.sh
+
+verify-baseline: all $(BUILD)/tests/bench/verify
+	@BUILD=$(BUILD) scripts/verify.sh write
+
+# The BPF programs then write each verdict with its packet to /sys/kernel/tracing/trace_pipe (bpf/core/dbg.h).
+debug:
+	@$(MAKE) BUILD=$(BUILD)/debug CFLAGS='-Og -g' BPF_DEBUG=-DSHAKEOFF_DEBUG all
 
 demo: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) scripts/demo.sh
@@ -115,7 +133,7 @@ fuzz: $(FUZZERS)
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 -artifact_prefix=$$fuzzer. || exit 1; \
 	done
 
-lint: all tools test-programs $(BUILD)/.deps-lint
+lint: all tools test-programs $(BUILD)/compile_commands.json $(BUILD)/.deps-lint
 	@BUILD=$(BUILD) scripts/lint.sh
 
 format: $(BUILD)/.deps-lint
@@ -127,16 +145,19 @@ clean:
 help:
 	@echo 'make            build everything under $(BUILD)/'
 	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
-	@echo 'make test       all tests: unit, BPF programs, network (root)'
+	@echo 'make test       all tests: unit, BPF programs, network (root); T=NAME: those whose name contains it'
+	@echo 'make check      unit tests, headers alone, arrows between rooms, format: no root, under a minute'
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
 	@echo '                tests/bench/guess.sh: connections that an ACK flood forges, beside the kernel'"'"'s;'
 	@echo '                tests/bench/bypass.sh: what is left to the kernel, without shakeoff and with it;'
 	@echo '                tests/bench/round_trip.sh: clients that are 40 to 300 ms away, beside the kernel'"'"'s'
-	@echo 'make lint       format, clang-tidy, shellcheck, both compilers'
+	@echo 'make lint       format, clang-tidy, shellcheck, both compilers, headers alone, arrows between rooms'
+	@echo 'make verify     the verifier'"'"'s figures of every BPF program beside scripts/verify.baseline (root)'
+	@echo 'make debug      into $(BUILD)/debug: the BPF programs write every verdict to trace_pipe'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
 	@echo 'make clean      removes $(BUILD)/'
-	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... FUZZ_SECONDS=n V=1'
+	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... FUZZ_SECONDS=n T=name V=1'
 
 # --------------------------------------------------------------------------------------------------------- data path
 
@@ -225,24 +246,42 @@ $(patsubst %.c,$(BUILD)/%,$(TOOL)): $(BUILD)/%: $(BUILD)/obj/%.o
 $(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
 	$(eval $(BUILD)/obj/$(tool:.c=.o): | $(BUILD)/$(tool:.c=.skel.h))))
 
+# ----------------------------------------------------------------------------------------------------------- editors
+# For clangd and its like: how every file is compiled.
+
+define compile_command
+{ "directory": "$(CURDIR)", "file": "$(1)", "command": "$(2) -c $(1)" },
+
+endef
+SOURCES_C := $(COMMON) $(DAEMON) $(COMMAND) $(wildcard user/libshakeoff/*.c) $(TOOL)
+$(BUILD)/compile_commands.json: Makefile $(COMMON) $(DAEMON) $(COMMAND) $(UNIT) $(PROG) $(TOOL) | $(BUILD)/.deps-build
+	$(call say,JSON,$@)
+	$(file >$@,[$(foreach file,$(wildcard bpf/*.bpf.c) $(TOOL_BPF),$(call compile_command,$(file),$(CLANG) $(BPF_FLAGS))))
+	$(file >>$@,$(foreach file,$(SOURCES_C),$(call compile_command,$(file),$(CC) $(C_FLAGS))))
+	$(file >>$@,$(foreach file,$(UNIT) $(PROG),$(call compile_command,$(file),$(CC) $(SAN_FLAGS))))
+	@sed -i -e 's/^ //' -e '/^$$/d' $@ && sed -i '$$s/,$$/]/' $@
+
 # ----------------------------------------------------------------------------------------------------------- install
+
+MAN_PAGES = $(wildcard user/man/*.[1-9]) $(BUILD)/shakeoff.conf.5
+DOCUMENTS := README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md LICENSE
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff \
-		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BUILD)/shakeoffd $(BUILD)/shakeoff $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
-	install -m 644 user/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -m 644 README.md SECURITY.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	for page in $(wildcard $(MAN_PAGES)); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
+	install -m 644 $(wildcard $(DOCUMENTS)) scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/shakeoffd $(DESTDIR)$(PREFIX)/sbin/shakeoff
 	rm -f $(DESTDIR)$(PREFIX)/lib/libshakeoff.so $(DESTDIR)$(PREFIX)/lib/libshakeoff-preload.so
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man7/shakeoff-limits.7
+	for page in $(notdir $(MAN_PAGES)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 	rm -rf $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff $(DESTDIR)$(PREFIX)/share/doc/shakeoff
 
 -include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

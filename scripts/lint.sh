@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# lint.sh           style, static analysis, both compilers, scripts; exit status 1 if anything was found
+# lint.sh           style, static analysis, both compilers, headers alone, arrows between rooms, scripts; exit status 1 if anything was found
+# lint.sh quick     of this what takes seconds, for `make check`
 # lint.sh format    puts the C files into the tree's style
 # shellcheck disable=SC2317 # functions are called through step
 set -u
@@ -12,6 +13,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 
 mapfile -t c_files < <(find include bpf user tests scripts -name '*.[ch]' | sort)
 mapfile -t user_files < <(find user tests -name '*.c' ! -name '*.bpf.c' | sort)
+mapfile -t python_files < <(find scripts tests -name '*.py' | sort)
 mapfile -t scripts < <(find scripts tests .ci -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 
 if [ "${1:-}" = format ]; then
@@ -54,20 +56,13 @@ tidy() {
 tidied=$(mktemp)
 trap 'rm -f "$tidied"' EXIT
 
-unformatted() {
-	local file status=0
-	for file in "${c_files[@]}"; do
-		clang-format "$file" | cmp -s - "$file" || {
-			echo "$file"
-			status=1
-		}
-	done
-	return "$status"
+formatted() {
+	printf '%s\0' "${c_files[@]}" | xargs -0 -P "$(nproc)" -n 20 clang-format --dry-run -Werror
 }
 
-headers() {
+licensed() {
 	local file missing=0
-	for file in "${c_files[@]}" "${scripts[@]}" Makefile; do
+	for file in "${c_files[@]}" "${scripts[@]}" "${python_files[@]}" Makefile; do
 		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' || {
 			echo "$file: no SPDX line"
 			missing=1
@@ -81,13 +76,16 @@ posix() {
 	grep -lE '^#!/bin/sh' "${scripts[@]}" | xargs -r -n 1 sh -n
 }
 
-step 'clang-format (make format repairs it)' unformatted
+step 'clang-format (make format repairs it)' formatted
+step 'headers alone' scripts/headers.sh
+step 'arrows between rooms' scripts/arrows.py
+step 'SPDX' licensed
+[ "${1:-}" != quick ] || exit $found
 step 'gcc' compile gcc
 step 'clang' compile clang
 step 'clang-tidy' tidy
 step 'shellcheck' shellcheck -x -e SC1091 "${scripts[@]}"
 step 'sh' posix
-step 'python' python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' tests/net/*.py tests/net/conformance/*.py tests/bench/*.py
+step 'python' python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' "${python_files[@]}"
 step 'mandoc' mandoc -Tlint -Wwarning user/man/*.[1-9]
-step 'SPDX' headers
 exit $found

@@ -7,6 +7,7 @@
 #ifndef SHAKEOFFD_HOOK_MASTER_H
 #define SHAKEOFFD_HOOK_MASTER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <shakeoff/abi.h>

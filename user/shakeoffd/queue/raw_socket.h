@@ -16,6 +16,7 @@
 #define SHAKEOFFD_QUEUE_RAW_SOCKET_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <shakeoff/abi.h>
 
