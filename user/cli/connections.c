@@ -115,7 +115,6 @@ static int print_people(const struct connections *connections)
 		table_cell(table, "%s", age);
 	}
 	table_print(table, stdout);
-	table_free(table);
 	return STATUS_OK;
 }
 

@@ -68,29 +68,37 @@ static void add_slot(struct table *table, const struct slot *slot)
 		table_cell_coloured(table, COLOUR_WARN, "epoch %" PRIu32, slot->made_for);
 }
 
+/* Prints the word before a line's value, padded to the longest of them. */
+static void print_label(const char *label)
+{
+	print_coloured(COLOUR_BOLD, "%s", label);
+	printf("%*s", 12 - (int)strlen(label), "");
+}
+
 static void print_keys(const struct view_datapath *datapath, const struct key_view *keys)
 {
 	static const char *const headings[] = { ">Epoch", "Use", "From", "Made for", NULL };
 	struct table *table;
 
-	printf("%sInterfaces%s  %s\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD), datapath->interfaces);
+	print_label("Interfaces");
+	printf("%s\n", datapath->interfaces);
 	if (!keys->loaded) {
-		printf("%sKeys%s        %snone%s: nothing is answered\n", colour_begin(COLOUR_BOLD),
-		       colour_end(COLOUR_BOLD), colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+		print_label("Keys");
+		print_coloured(COLOUR_BAD, "none");
+		printf(": nothing is answered\n");
 		return;
 	}
-	printf("%sEpoch%s       %" PRIu32 ", the next in %" PRIu64 " s\n", colour_begin(COLOUR_BOLD),
-	       colour_end(COLOUR_BOLD), keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	print_label("Epoch");
+	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	print_label("Source");
 	if (keys->shared)
-		printf("%sSource%s      key file, fingerprint %016" PRIx64 "\n\n", colour_begin(COLOUR_BOLD),
-		       colour_end(COLOUR_BOLD), keys->fingerprint);
+		printf("key file, fingerprint %016" PRIx64 "\n\n", keys->fingerprint);
 	else
-		printf("%sSource%s      random\n\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD));
+		printf("random\n\n");
 	table = table_new(headings);
 	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++)
 		add_slot(table, &keys->slots[i]);
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static json_t *fingerprint_json(uint64_t fingerprint)

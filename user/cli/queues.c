@@ -236,11 +236,9 @@ static int print_people(const struct view *view, struct listening *listening, bo
 					   &left_out) :
 				  STATUS_FAILURE;
 	}
-	if (!status)
-		table_print(table, stdout);
-	if (!status && left_out)
+	table_print(table, stdout);
+	if (left_out)
 		printf("and %zu more: --all lists them\n", left_out);
-	table_free(table);
 	return status;
 }
 

@@ -104,7 +104,6 @@ static void print_totals(const struct stats *stats, const struct stats *before, 
 		table_cell(table, "%s", total_table[i].help);
 	}
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_verdicts(const struct stats *stats, const struct stats *before, double seconds)
@@ -121,7 +120,6 @@ static void print_verdicts(const struct stats *stats, const struct stats *before
 	}
 	printf("\n");
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_refusals(const struct stats *stats, const struct stats *before, double seconds)
@@ -137,7 +135,6 @@ static void print_refusals(const struct stats *stats, const struct stats *before
 	}
 	printf("\n");
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_people(const struct stats *stats, const struct stats *before)

@@ -78,7 +78,6 @@ static void print_interfaces(const struct view *view, const char *ifname)
 		if (!ifname || !strcmp(ifname, view->attachments[i].ifname))
 			add_interface(table, &view->attachments[i], view->obstacles[i]);
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_daemon(const struct view *view, const struct view_datapath *datapath)
@@ -86,24 +85,27 @@ static void print_daemon(const struct view *view, const struct view_datapath *da
 	char age[TEXT_DURATION], uptime[TEXT_DURATION];
 	uint64_t age_ns;
 
-	printf("%sDaemon%s   ", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD));
+	print_coloured(COLOUR_BOLD, "Daemon");
+	printf("   ");
 	switch (daemon_state(&datapath->control, view->now_ns, &age_ns)) {
 	case DAEMON_NEVER:
-		printf("%snot running%s: nothing is answered\n", colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+		print_coloured(COLOUR_BAD, "not running");
+		printf(": nothing is answered\n");
 		break;
 	case DAEMON_ALIVE:
 		text_duration(uptime_ns(view, datapath), uptime, sizeof(uptime));
 		text_duration(age_ns, age, sizeof(age));
-		printf("%salive%s, pid %" PRIu32 ", up %s, last heartbeat %s ago\n", colour_begin(COLOUR_GOOD),
-		       colour_end(COLOUR_GOOD), datapath->control.daemon_pid, uptime, age);
+		print_coloured(COLOUR_GOOD, "alive");
+		printf(", pid %" PRIu32 ", up %s, last heartbeat %s ago\n", datapath->control.daemon_pid, uptime, age);
 		break;
 	case DAEMON_DEAD:
 		text_duration(age_ns, age, sizeof(age));
-		printf("%sdead%s, no heartbeat for %s, pid was %" PRIu32 "\n", colour_begin(COLOUR_BAD),
-		       colour_end(COLOUR_BAD), age, datapath->control.daemon_pid);
+		print_coloured(COLOUR_BAD, "dead");
+		printf(", no heartbeat for %s, pid was %" PRIu32 "\n", age, datapath->control.daemon_pid);
 		break;
 	}
-	printf("%sCookies%s  %s, epoch %" PRIu32 "\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD),
+	print_coloured(COLOUR_BOLD, "Cookies");
+	printf("  %s, epoch %" PRIu32 "\n",
 	       datapath->control.flags & SHAKEOFF_KEYS_LOADED ? "keys loaded" : "no keys: nothing is answered",
 	       epoch_now(view, datapath));
 }
@@ -130,12 +132,12 @@ static void print_summary(const struct service_row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		counts[rows[i].rank]++;
-	printf("%s%zu service%s%s", colour_begin(COLOUR_BOLD), count, count == 1 ? "" : "s", colour_end(COLOUR_BOLD));
+	print_coloured(COLOUR_BOLD, "%zu service%s", count, count == 1 ? "" : "s");
 	for (size_t i = 0; i < SERVICE_STATE_COUNT; i++) {
 		if (!counts[i])
 			continue;
-		printf("%s %s%zu %s%s", separator, colour_begin(service_state_table[i].colour), counts[i],
-		       service_state_table[i].summary, colour_end(service_state_table[i].colour));
+		printf("%s ", separator);
+		print_coloured(service_state_table[i].colour, "%zu %s", counts[i], service_state_table[i].summary);
 		separator = ",";
 	}
 	printf("\n");
@@ -314,8 +316,10 @@ static void print_no_room(const struct service_row *rows, size_t count)
 			continue;
 		memcpy(&first, service->no_room_address, sizeof(first));
 		text_endpoint(&first, service->no_room_port, endpoint, sizeof(endpoint));
-		printf("%s%s%s: %" PRIu32 " of its addresses find no room, from %s on%s\n", before,
-		       colour_begin(COLOUR_BAD), service->name, service->no_room, endpoint, colour_end(COLOUR_BAD));
+		fputs(before, stdout);
+		print_coloured(COLOUR_BAD, "%s: %" PRIu32 " of its addresses find no room, from %s on", service->name,
+			       service->no_room, endpoint);
+		printf("\n");
 		before = "";
 		total += service->no_room;
 	}
@@ -330,11 +334,13 @@ static void print_no_service(const struct shakeoff_control *control)
 {
 	if (!control->no_service)
 		return;
-	printf("\n%s%" PRIu32 " listening sockets are no services, and stay the kernel's%s, from port %" PRIu32
+	printf("\n");
+	print_coloured(COLOUR_BAD, "%" PRIu32 " listening sockets are no services, and stay the kernel's",
+		       control->no_service);
+	printf(", from port %" PRIu32
 	       " on: the table of services has no room for them, or their user has a quarter of it (%u) already. Most are user %" PRIu32
 	       "'s\n",
-	       colour_begin(COLOUR_BAD), control->no_service, colour_end(COLOUR_BAD), control->no_service_port,
-	       SHAKEOFF_MAX_SERVICES / 4, control->no_service_uid);
+	       control->no_service_port, SHAKEOFF_MAX_SERVICES / 4, control->no_service_uid);
 }
 
 /* Interfaces at which not all is as it looks. */
@@ -381,7 +387,6 @@ static int print_services(const struct view *view, const struct view_datapath *d
 	for (size_t i = 0; i < shown; i++)
 		add_service(table, view, datapath, &rows[i]);
 	table_print(table, stdout);
-	table_free(table);
 	if (shown < count)
 		printf("and %zu more: --all lists them\n", count - shown);
 	print_reasons(view, datapath, rows, shown);
@@ -398,7 +403,9 @@ static void print_shortfalls(const struct shortfalls *shortfalls)
 
 	if (!shortfalls->count)
 		return;
-	printf("\n%sProtection is less than configured:%s\n", colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+	printf("\n");
+	print_coloured(COLOUR_BAD, "Protection is less than configured:");
+	printf("\n");
 	for (size_t i = 0; i < shortfalls->count; i++) {
 		shortfall_sentence(&shortfalls->list[i], sentence, sizeof(sentence));
 		printf("  %s\n", sentence);
@@ -415,9 +422,10 @@ static int print_people(const struct view *view, const struct options *options, 
 		const struct view_datapath *datapath = &view->datapaths[i];
 
 		printf("\n");
-		if (view->datapath_count > 1)
-			printf("%sDatapath of %s%s\n", colour_begin(COLOUR_BOLD), datapath->interfaces,
-			       colour_end(COLOUR_BOLD));
+		if (view->datapath_count > 1) {
+			print_coloured(COLOUR_BOLD, "Datapath of %s", datapath->interfaces);
+			printf("\n");
+		}
 		print_daemon(view, datapath);
 		status = print_services(view, datapath, options->all);
 	}
