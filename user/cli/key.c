@@ -10,7 +10,6 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "cli/output.h"
-#include "cli/suggest.h"
 #include "cli/view.h"
 
 #define POLL_MS 20
@@ -254,47 +253,42 @@ static int generate(const struct options *options)
 	return STATUS_FAILURE;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- key */
+/* ----------------------------------------------------------------------------------------------------------- actions */
 
-static const struct {
-	const char *name;
-	bool json; /* takes the option */
-	int (*run)(const struct options *options);
-} actions[] = {
-	{ "show", true, show },
-	{ "rotate", false, rotate },
-	{ "generate", false, generate },
+static const struct command key_show = {
+	.name = "key show",
+	.arguments = "[--json]",
+	.summary = "Show the epoch, where the keys come from, and which are loaded",
+	.help = "An epoch is 64 s, and has a key of its own. Of a key file the fingerprint is shown, never the key: it is the\n"
+		"same on hosts that share the file.\n",
+	.options = OPTION_JSON,
+	.run = show,
 };
-#define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
 
-static int key(const struct options *options)
-{
-	const char *names[ACTION_COUNT + 1] = { NULL };
-	const char *meant;
+static const struct command key_rotate = {
+	.name = "key rotate",
+	.arguments = "",
+	.summary = "Make new random keys for all epochs that have not begun",
+	.help = "Do this if the old keys have become known. Cookies under the old keys are good for 128 s more at most.\n"
+		"Keys from a key file change with the file.\n",
+	.run = rotate,
+};
 
-	for (size_t i = 0; i < ACTION_COUNT; i++) {
-		names[i] = actions[i].name;
-		if (strcmp(names[i], options->operand))
-			continue;
-		if (options->json && !actions[i].json)
-			return command_misused(&command_key, "there is no option `--json` of `%s`", names[i]);
-		return actions[i].run(options);
-	}
-	meant = suggest(options->operand, names);
-	return command_misused(&command_key, "there is no `key %s`%s%s%s", options->operand,
-			       meant ? "; did you mean `key " : "", meant ? meant : "", meant ? "`?" : "");
-}
+static const struct command key_generate = {
+	.name = "key generate",
+	.arguments = "",
+	.summary = "Print a new key for a key file",
+	.help = "(umask 077; shakeoff key generate >/etc/shakeoff.key)\n"
+		"Every host of a fleet has the same file, and `key-file = /etc/shakeoff.key` in [daemon] names it.\n",
+	.run = generate,
+};
+
+static const struct command *const actions[] = { &key_show, &key_rotate, &key_generate, NULL };
 
 const struct command command_key = {
 	.name = "key",
 	.arguments = "show [--json] | rotate | generate",
 	.summary = "Show or rotate the keys of the cookies; make a key for a key file",
-	.help = "  show      the epoch (64 s, each with a key of its own), where the keys come from, and which are loaded. Of a\n"
-		"            key file its fingerprint is shown, by which hosts of a fleet can be compared, never the key\n"
-		"  rotate    new random keys for all epochs that have not begun, as if the old ones had become known: cookies\n"
-		"            under them are good for 128 s more at most. Keys from a key file change with the file\n"
-		"  generate  prints a key: (umask 077; shakeoff key generate >/etc/shakeoff.key); the file of every host of a\n"
-		"            fleet has the same one, and `key-file = /etc/shakeoff.key` in [daemon] names it\n",
-	.options = OPTION_JSON | OPTION_OPERAND,
-	.run = key,
+	.help = "",
+	.actions = actions,
 };
