@@ -16,7 +16,7 @@
 #include "common/trusted_file.h"
 #include "cli/acl_guard.h"
 #include "cli/acl_read.h"
-#include "cli/output.h"
+#include "cli/report.h"
 
 /* -------------------------------------------------------------------------------------------------------------- show */
 
@@ -68,63 +68,69 @@ static json_t *entries_json(const struct view_datapath *datapath, const struct l
 	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
 }
 
-/* of: one for each datapath of the view. now_ns: before they were read. */
-static int show_json(const struct view *view, const struct list *of, uint64_t now_ns)
-{
-	json_t *datapaths = json_array();
+/* What is shown: the entries of each datapath of the view. */
+struct shown {
+	int lock;
+	uint64_t now_ns; /* before they were read */
+	struct list *of;
+	size_t count;
+};
 
-	for (size_t i = 0; i < view->datapath_count; i++)
-		json_array_append_new(datapaths, entries_json(&view->datapaths[i], &of[i], now_ns));
-	return json_print(json_pack("{s:o}", "datapaths", datapaths));
+/* Reads everything before anything is shown: other commands and the daemon do not wait for a pager. */
+static int read_entries(const struct subject *subject)
+{
+	struct shown *shown = subject->data;
+	int error = 0;
+
+	shown->now_ns = view_clock_ns();
+	shown->of = calloc(subject->view->datapath_count, sizeof(*shown->of));
+	if (!shown->of)
+		return -ENOMEM;
+	shown->count = subject->view->datapath_count;
+	for (size_t i = 0; i < shown->count && !error; i++)
+		error = datapath_lists_read(subject->view->datapaths[i].datapath, &shown->of[i]);
+	lists_unlock(&shown->lock);
+	for (size_t i = 0; i < shown->count; i++)
+		if (shown->of[i].count)
+			qsort(shown->of[i].entries, shown->of[i].count, sizeof(*shown->of[i].entries), compare);
+	return error;
 }
 
-static int show_text(const struct view *view, const struct list *of, uint64_t now_ns)
+static int print_text(const struct subject *subject)
 {
-	for (size_t i = 0; i < view->datapath_count; i++) {
-		if (view->datapath_count > 1)
-			printf("# %s\n", view->datapaths[i].interfaces);
-		print_entries(&of[i], now_ns);
+	const struct shown *shown = subject->data;
+
+	for (size_t i = 0; i < shown->count; i++) {
+		if (shown->count > 1)
+			printf("# %s\n", subject->view->datapaths[i].interfaces);
+		print_entries(&shown->of[i], shown->now_ns);
 	}
 	return STATUS_OK;
 }
 
-static int read_lists(const struct view *view, struct list *of)
+static json_t *make_json(const struct subject *subject)
 {
-	int result = 0;
+	const struct shown *shown = subject->data;
+	json_t *datapaths = json_array();
 
-	for (size_t i = 0; i < view->datapath_count && !result; i++)
-		result = datapath_lists_read(view->datapaths[i].datapath, &of[i]);
-	return result;
-}
-
-/* All is read before anything is shown: others, the daemon among them, are not to wait for a pager. */
-static int show_lists(const struct options *options, struct lists *lists, struct list *of)
-{
-	uint64_t now_ns = view_clock_ns();
-	int result = read_lists(&lists->view, of);
-
-	if (result)
-		return lists_fail("acl show", result);
-	lists_unlock(lists);
-	for (size_t i = 0; i < lists->view.datapath_count; i++)
-		if (of[i].count)
-			qsort(of[i].entries, of[i].count, sizeof(*of[i].entries), compare);
-	return (options->json ? show_json : show_text)(&lists->view, of, now_ns);
+	for (size_t i = 0; i < shown->count; i++)
+		json_array_append_new(datapaths,
+				      entries_json(&subject->view->datapaths[i], &shown->of[i], shown->now_ns));
+	return json_pack("{s:o}", "datapaths", datapaths);
 }
 
 static int show(const struct options *options)
 {
-	cleanup_free struct list *of = NULL;
-	struct lists lists;
-	int status = lists_open(&lists, "acl show");
+	static const struct report report = { .read = read_entries, .text = print_text, .json = make_json };
+	struct shown shown = { 0 };
+	int status = acl_access_lock(options->command->name, &shown.lock);
 
-	if (!status) {
-		of = calloc(lists.view.datapath_count, sizeof(*of));
-		status = of ? show_lists(options, &lists, of) : command_fail("acl show", NULL, -ENOMEM);
-	}
-	for (size_t i = 0; i < lists.view.datapath_count && of; i++)
-		list_free(&of[i]);
-	lists_close(&lists);
+	if (!status)
+		status = report_run(&report, options, &shown);
+	lists_unlock(&shown.lock);
+	for (size_t i = 0; i < shown.count; i++)
+		list_free(&shown.of[i]);
+	free(shown.of);
 	return status;
 }
 

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "cli/output.h"
-#include "cli/view.h"
+#include "cli/report.h"
 
 #define POLL_MS 20
 #define PATIENCE_NS 3000000000ull /* the daemon looks ten times a second */
@@ -128,29 +128,34 @@ static json_t *keys_json(const struct view_datapath *datapath, const struct key_
 			 "next_epoch_ms", (json_int_t)(keys->left_ns / 1000000), "slots", slots);
 }
 
+static int print_text(const struct subject *subject)
+{
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		const struct key_view keys = key_view(&subject->view->datapaths[i].control, subject->view->now_ns);
+
+		printf("%s", i ? "\n" : "");
+		print_keys(&subject->view->datapaths[i], &keys);
+	}
+	return STATUS_OK;
+}
+
+static json_t *make_json(const struct subject *subject)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		const struct key_view keys = key_view(&subject->view->datapaths[i].control, subject->view->now_ns);
+
+		json_array_append_new(array, keys_json(&subject->view->datapaths[i], &keys));
+	}
+	return json_pack("{s:o}", "keys", array);
+}
+
 static int show(const struct options *options)
 {
-	json_t *list = options->json ? json_array() : NULL;
-	struct view view;
-	int status = view_open(&view, "key show", NULL);
+	static const struct report report = { .text = print_text, .json = make_json };
 
-	for (size_t i = 0; i < view.datapath_count && !status; i++) {
-		const struct view_datapath *datapath = &view.datapaths[i];
-		const struct key_view keys = key_view(&datapath->control, view.now_ns);
-
-		if (list) {
-			json_array_append_new(list, keys_json(datapath, &keys));
-			continue;
-		}
-		if (i)
-			printf("\n");
-		print_keys(datapath, &keys);
-	}
-	view_close(&view);
-	if (!status && list)
-		return json_print(json_pack("{s:o}", "keys", list));
-	json_decref(list);
-	return status;
+	return report_run(&report, options, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ rotate */
@@ -193,23 +198,27 @@ static int rotate_one(const struct view_datapath *datapath)
 	return STATUS_OK;
 }
 
-static int rotate(const struct options *options)
+static int rotate_all(const struct subject *subject)
 {
 	const char *why = NULL;
-	struct view view;
-	int status = view_open(&view, "key rotate", NULL);
+	int status = STATUS_OK;
 
-	(void)options;
-	for (size_t i = 0; i < view.datapath_count && !status && !why; i++)
-		why = cannot_rotate(&view, &view.datapaths[i].control);
+	for (size_t i = 0; i < subject->view->datapath_count && !why; i++)
+		why = cannot_rotate(subject->view, &subject->view->datapaths[i].control);
 	if (why) {
-		log_error("key rotate: %s", why);
-		status = STATUS_FAILURE;
+		log_error("%s: %s", subject->options->command->name, why);
+		return STATUS_FAILURE;
 	}
-	for (size_t i = 0; i < view.datapath_count && !status; i++)
-		status = rotate_one(&view.datapaths[i]);
-	view_close(&view);
+	for (size_t i = 0; i < subject->view->datapath_count && !status; i++)
+		status = rotate_one(&subject->view->datapaths[i]);
 	return status;
+}
+
+static int rotate(const struct options *options)
+{
+	static const struct report report = { .text = rotate_all };
+
+	return report_run(&report, options, NULL);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- generate */
