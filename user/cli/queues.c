@@ -246,9 +246,9 @@ static ssize_t add_rows(struct table *table, const struct view_datapath *datapat
 
 static int print_text(const struct subject *subject)
 {
-	static const char *const headings[] = { "Service",   ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
-						">Accepted", ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
-						"Busiest",   "Addresses",  NULL };
+	static const char *const headings[] = { "Service",    ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
+						">Accepted",  ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
+						"Top source", "Addresses",  NULL };
 	size_t limit = subject->options->all ? SIZE_MAX : SERVICE_LIST_SHOWN, left_out = 0;
 	const struct queues *queues = subject->data;
 	struct table *table = table_new(headings);
@@ -342,7 +342,7 @@ const struct command command_queues = {
 		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
 		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
 		"Overflowed: SYNs and ACKs turned away by a full queue, or by one of which their source holds its share.\n"
-		"Cookies: SYN-ACKs sent. Busiest: the source that holds the most places of the queue, and how many at most;\n"
+		"Cookies: SYN-ACKs sent. Top source: the source that holds the most places of the queue, and how many at most;\n"
 		"those that the kernel's own handshake gave away are not known.\n"
 		"\n"
 		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",

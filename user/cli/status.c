@@ -67,8 +67,8 @@ static void add_interface(struct table *table, const struct datapath_attachment 
 
 static void print_interfaces(const struct subject *subject)
 {
-	static const char *const headings[] = { "Interface",   "Mode",         "Attached by", ">MTU", ">Program",
-						">Tc program", "To listeners", "Name",        NULL };
+	static const char *const headings[] = { "Interface", "Mode",       "Attached by", ">MTU", ">XDP id",
+						">Tc id",    "Tc program", "Name",        NULL };
 	const char *ifname = subject->options->ifname;
 	const struct view *view = subject->view;
 	struct table *table = table_new(headings);
@@ -206,14 +206,14 @@ const struct command command_status = {
 		"  dropping strays     peace, but for segments that belong to no connection, of which there are too many\n"
 		"  left to the kernel  only the kernel can make its handshakes: every SYN passes, within syn-budget if one is set\n"
 		"  unserved            nobody listens: its packets are left to the kernel\n"
-		"  not protected       nothing that comes in is answered: Why says what is in the way\n"
+		"  not protected       nothing that comes in is answered: Reason says what is in the way\n"
 		"  no room             the hook's table of addresses is full\n"
 		"  no address          no address of this host leads to it\n"
 		"  waiting for a server, waiting for keys, no tc program, daemon down\n"
 		"\n"
 		"Services in a flood come first, those in peace last, and configured services before discovered ones.\n"
-		"Without --all at most 50 are listed. To listeners: whether the tc program, which gives connections to\n"
-		"listening sockets, works there.\n"
+		"Without --all at most 50 are listed. Tc program: whether it works there, and gives connections to listening\n"
+		"sockets.\n"
 		"\n"
 		"Exit status: 0: everything is as configured; 1: protection is less than configured, or nothing is attached,\n"
 		"and the last lines say why: the daemon does not run or stands still, there are no keys, the firewall's rules\n"

@@ -130,7 +130,7 @@ static void print_mark(const struct view_datapath *datapath, bool (*has)(const s
 	}
 }
 
-/* Explains the names in the column "Why" that occur. */
+/* Explains the names in the column "Reason" that occur. */
 static void print_reasons(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
 			  size_t count)
 {
@@ -163,7 +163,7 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 		"or cannot be read; another user's socket listens there that only the kernel can serve (MPTCP, TCP-MD5 keys, "
 		"another device)",
 		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help);
-	print_mark(datapath, is_left, "left", help, &before);
+	print_mark(datapath, is_left, "bypassed", help, &before);
 }
 
 /* Which rule it is that leaves a service, or some of its addresses, to the kernel. */
@@ -243,7 +243,7 @@ static void print_no_service(const struct shakeoff_control *control)
 
 int status_print_services(const struct view *view, const struct view_datapath *datapath, bool all)
 {
-	static const char *const headings[] = { "Service", "State",    "Why",       "Since",     "Handoff",
+	static const char *const headings[] = { "Service", "State",    "Reason",    "Since",     "Handoff",
 						"Origin",  ">Servers", ">Capacity", "Addresses", NULL };
 	struct state_context context = { view, datapath };
 	cleanup_free struct service_row *rows = NULL;
