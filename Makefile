@@ -25,7 +25,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$(2)))
 # Libraries are asked for in recipes only (variables that are expanded late), so that `make` can be read on a machine that has
 # none of them; the stamps below install them first.
 
-LIBS = $(shell pkg-config --libs libbpf libmnl jansson libcap-ng libseccomp libnftables libsystemd libsodium) -linih -pthread
+LIBS = $(shell pkg-config --libs libbpf libmnl jansson smartcols libcap-ng libseccomp libnftables libsystemd libsodium) -linih -pthread
 TEST_LIBS = $(LIBS) $(shell pkg-config --libs cmocka)
 
 $(BUILD)/.deps-%: scripts/deps.sh

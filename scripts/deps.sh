@@ -23,6 +23,7 @@ packages() {
 		build libmnl-dev           netlink: sockets, links, addresses
 		build libinih-dev          reads the configuration file
 		build libjansson-dev       --json
+		build libsmartcols-dev     tables on the terminal
 		build libcap-ng-dev        drops privileges
 		build libseccomp-dev       keeps the daemon to the system calls that it needs
 		build libnftables-dev      reads the firewall's rules

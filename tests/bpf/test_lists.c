@@ -247,6 +247,34 @@ static void what_is_removed_holds_no_longer(void **state)
 	assert_string_equal(listed_now(), "block 2001:db8::/32");
 }
 
+static int look_up(const char *text, uint32_t scope, struct list_entry *entry)
+{
+	struct prefix prefix;
+	char wrong[256];
+
+	assert_int_equal(prefix_read(text, &prefix, wrong, sizeof(wrong)), 0);
+	return datapath_lists_get(listed_datapath, &prefix, scope, entry);
+}
+
+static void an_entry_is_found_by_its_very_prefix_and_scope(void **state)
+{
+	struct list_entry entry;
+
+	(void)state;
+	assert_int_equal(look_up("198.51.100.7", 0, &entry), -ENOENT);
+	listed("198.51.100.0/24\nallow 198.51.100.7 service web\nallow 2001:db8::/32");
+	assert_int_equal(look_up("198.51.100.0/24", 0, &entry), 0);
+	assert_int_equal(entry.action, SHAKEOFF_LIST_BLOCK);
+	assert_int_equal(look_up("198.51.100.7", 0, &entry), -ENOENT);
+	assert_int_equal(look_up("198.51.0.0/16", 0, &entry), -ENOENT);
+	assert_int_equal(look_up("198.51.100.7", shakeoff_list_scope("web"), &entry), 0);
+	assert_int_equal(entry.action, SHAKEOFF_LIST_ALLOW);
+	assert_int_equal(look_up("2001:db8::/32", 0, &entry), 0);
+	assert_true(entry.prefix.ipv6);
+	assert_int_equal(entry.action, SHAKEOFF_LIST_ALLOW);
+	assert_int_equal(look_up("2001:db8:7::/48", 0, &entry), -ENOENT);
+}
+
 static void an_empty_list_costs_nothing(void **state)
 {
 	(void)state;
@@ -513,6 +541,7 @@ int main(void)
 		cmocka_unit_test_setup(a_prefix_reaches_from_its_first_to_its_last_address, reset),
 		cmocka_unit_test_setup(expired_ones_hide_no_shorter_one_however_many_they_are, reset),
 		cmocka_unit_test_setup(what_is_removed_holds_no_longer, reset),
+		cmocka_unit_test_setup(an_entry_is_found_by_its_very_prefix_and_scope, reset),
 		cmocka_unit_test_setup(an_empty_list_costs_nothing, reset),
 		cmocka_unit_test_setup(nothing_is_left_of_a_load_that_was_killed, reset),
 		cmocka_unit_test_setup(what_is_loaded_replaces_what_was, reset),

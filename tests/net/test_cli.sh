@@ -20,7 +20,8 @@ lab_up
 
 # ------------------------------------------------------------------------------------------------- help, nothing there
 
-for command in attach detach status stats queues connections key; do
+for command in attach detach status stats queues connections key "key show" "key rotate" "key generate"; do
+	# shellcheck disable=SC2086 # words
 	check "$command --help" shakeoff $command --help
 done
 check "--help" shakeoff --help
@@ -65,6 +66,8 @@ matches "status: and names its tc program" "$(status interfaces.0.admit_id)" '^[
 text=$(shakeoff status)
 matches "status sums the services up" "$text" '^[0-9]+ services: .*1 left to the kernel, [0-9]+ in peace$'
 matches "status: a row says it at a glance" "$text" "^$SERVER4:80 +peace .*listener +discovered +1 "
+matches "status: the columns say what they show" "$text" '^Interface +Mode +Attached by +MTU +XDP id +Tc id +Tc program +Name$'
+matches "status: the tc program works" "$text" '^s0 .* [0-9]+ +[0-9]+ +works +shakeoff_xdp$'
 matches "status: the reason is explained once, below" "$text" '^mptcp: an MPTCP socket'
 is "status: what is left comes before what is in peace" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
 matches "attach says nothing of a daemon that runs" "$(shakeoff attach s0 | wc -l)" '^1$'
@@ -81,6 +84,12 @@ waits() { [ "$(queue_of "$SERVER4:7001" recv_q)" = 3 ]; }
 soon waits
 is "queues: Recv-Q is what waits in the listening socket" "$(queue_of "$SERVER4:7001" recv_q)" 3
 matches "queues: what waits comes first" "$(shakeoff queues | sed -n 2p)" "^$SERVER4:7001 +3 "
+matches "queues: the columns say what they show" "$(shakeoff queues)" '^Service +Recv-Q .* Servers +Top source +Addresses$'
+# script(1) gives the command a terminal.
+on_terminal() { TERM=xterm server script -qec "$BUILD/shakeoff $*" /dev/null; }
+matches "status has colours on a terminal" "$(on_terminal status)" $'\033\\[32mworks'
+matches "none with NO_COLOR" "$(NO_COLOR=1 on_terminal status | grep -c $'\033')" '^0$'
+matches "none in a pipe" "$(shakeoff status | grep -c $'\033')" '^0$'
 matches "connections: in peace the kernel opened them" "$(shakeoff connections)" "^$SERVER4:7001 +ESTABLISHED .* kernel +-$"
 
 # More services than a screen has lines.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The lists of sources: what block, allow and list do to clients, with the daemon and without; what several commands do at once.
+# The lists of sources: what block, unblock, allow, disallow and acl do to clients, with the daemon and without; what several commands do at once.
 . "$(dirname "$0")/lib.sh"
 
 OTHER4=10.9.0.3 OTHER6=2001:db8:9::3
@@ -46,7 +46,7 @@ misused() {
 	matches "$what" "$status $output" "^2 .*$want"
 }
 
-# How many entries the kernel holds, expired ones included, which `list show` leaves out.
+# How many entries the kernel holds, expired ones included, which `acl show` leaves out.
 held() {
 	python3 - "$(server ip -d link show s0 | sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p')" <<-'EOT'
 		import json, subprocess, sys
@@ -82,7 +82,7 @@ done
 # -------------------------------------------------------------------------------------------------------- block, allow
 
 is "nothing is listed: everybody is served" "$(whom 80)" "$everybody"
-is "nothing is shown" "$(shakeoff list show)" ""
+is "nothing is shown" "$(shakeoff acl show)" ""
 check "block says nothing" sh -c "[ -z \"\$(nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff block $CLIENT4 2>&1)\" ]"
 is "a blocked host is not served, its neighbour is" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 at_least "what was dropped is counted" "$(counter blocked)" 1
@@ -90,25 +90,31 @@ shakeoff block 2001:db8:9::/64 --force
 is "nor is a blocked network" "$(whom 80)" "$OTHER4"
 shakeoff allow "$OTHER6"
 is "but for who is allowed in it" "$(whom 80)" "$OTHER4 $OTHER6"
-is "list shows them in order, as they are written" "$(shakeoff list show)" \
+is "acl show shows them in order, as they are written" "$(shakeoff acl show)" \
 	"block $CLIENT4
 block 2001:db8:9::/64
 allow $OTHER6"
-is "and as JSON" "$(shakeoff list show --json | json datapaths.0.entries.1.prefix)" 2001:db8:9::/64
-check "delete" shakeoff list delete "$CLIENT4"
-is "what is deleted is served again" "$(whom 80)" "$CLIENT4 $OTHER4 $OTHER6"
-check "flush" shakeoff list flush
-is "after a flush everybody is served" "$(whom 80)" "$everybody"
+is "and as JSON" "$(shakeoff acl show --json | json datapaths.0.entries.1.prefix)" 2001:db8:9::/64
+check "unblock" shakeoff unblock "$CLIENT4"
+refuses "unblock means an entry that blocks" "there is no entry .block $OTHER6. for all services" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" unblock "$OTHER6"
+refuses "disallow one that allows" "there is no entry .allow 2001:db8:9::/64. for all services" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" disallow 2001:db8:9::/64
+is "what is unblocked is served again" "$(whom 80)" "$CLIENT4 $OTHER4 $OTHER6"
+check "disallow" shakeoff disallow "$OTHER6"
+is "what is not allowed any more is blocked with its network" "$(whom 80)" "$CLIENT4 $OTHER4"
+check "clear" shakeoff acl clear
+is "after a clear everybody is served" "$(whom 80)" "$everybody"
 
 shakeoff block "$CLIENT4" --service web
 is "blocked from one service" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 is "and served by the other" "$(whom 81)" "$everybody"
-is "list names the service" "$(shakeoff list show)" "block $CLIENT4 service web"
+is "acl show names the service" "$(shakeoff acl show)" "block $CLIENT4 service web"
 refuses "a service that is not there is refused" 'there is no service .wab.; did you mean .web.' \
 	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" block "$CLIENT4" --service wab
-refuses "delete means the very entry" "$CLIENT4 is not listed for all services" \
-	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list delete "$CLIENT4"
-check "delete --service" shakeoff list delete "$CLIENT4" --service web
+refuses "unblock means the very entry" "there is no entry .block $CLIENT4. for all services" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" unblock "$CLIENT4"
+check "unblock --service" shakeoff unblock "$CLIENT4" --service web
 
 # A connection that exists.
 spawn client lasting python3 -c '
@@ -126,7 +132,7 @@ before=$(counter blocked)
 touch "$TMP/speak"
 check "what comes by connections that exist is dropped" soon grown blocked $((before + 1))
 check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"
-shakeoff list flush
+shakeoff acl clear
 check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting.log"
 
 # ------------------------------------------------------------------------------------------------------------ duration
@@ -134,12 +140,12 @@ check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting
 shakeoff block "$CLIENT4" --for 3s
 shakeoff block 10.9.0.0/24 --for 1h30m --force
 shakeoff allow "$OTHER4"
-matches "list shows what is left of it" "$(shakeoff list show)" "^block 10.9.0.0/24 for 1h(29m5[0-9]s|30m)\$"
+matches "acl show shows what is left of it" "$(shakeoff acl show)" "^block 10.9.0.0/24 for 1h(29m5[0-9]s|30m)\$"
 is "both block" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 shakeoff allow 10.9.0.0/24
 check "--for ends: a shorter prefix holds again" soon serves "$CLIENT4" "$SERVER4" 80
 check "the daemon removes what has expired" soon holds 2
-shakeoff list flush
+shakeoff acl clear
 
 for wrong in 0 5x 1m1h -3s; do
 	misused "--for $wrong is refused" 'a duration is written as 30s, 10m, 1h30m or 7d' block 192.0.2.1 --for "$wrong"
@@ -147,16 +153,28 @@ done
 misused "bits behind the length are refused" 'is it 192.0.2.1, or 192.0.2.0/24' block 192.0.2.1/24
 misused "so is what is no prefix" 'a prefix is written as' block web
 misused "block needs a prefix" 'something is missing' block
-misused "an unknown action" 'did you mean .list flush.' list flsh
-misused "delete needs a prefix" 'delete what' list delete
-misused "load needs a file" 'load what' list load
-for action in "list show" "list flush" "list load $TMP/list"; do
+misused "an unknown action" 'did you mean .acl clear.' acl claer
+misused "acl needs an action" 'an action is missing' acl
+misused "unblock needs a prefix" 'something is missing: .unblock PREFIX' unblock
+misused "load needs a file" 'something is missing: .acl load FILE' acl load
+for action in "show" "clear" "load $TMP/list"; do
 	# shellcheck disable=SC2086 # words
-	misused "$action takes no service: it would mean all of them" 'no option .--service.' $action --service web
+	misused "acl $action takes no service: it would mean all of them" 'no option .--service.' acl $action --service web
 done
-misused "flush prints nothing, JSON neither" 'no option .--json.' list flush --json
-misused "show needs nothing" 'one argument too many' list show 192.0.2.1
-for command in block allow list; do
+misused "clear prints nothing, JSON neither" 'no option .--json.' acl clear --json
+misused "show needs nothing" 'one argument too many' acl show 192.0.2.1
+
+# Words of older versions.
+old="list"
+misused "the old name of the command is refused with the new ones" 'use .acl show., .acl load FILE. or .acl clear.' "$old"
+misused "show" 'use .acl show.' "$old" show
+misused "load" 'use .acl load FILE.' "$old" load "$TMP/list"
+misused "flush" 'use .acl clear.' "$old" flush
+misused "delete" 'use .unblock PREFIX. or .disallow PREFIX.' "$old" delete 192.0.2.1
+misused "an old action of the new command" 'use .acl clear.' acl flush
+
+for command in block unblock allow disallow acl "acl show" "acl load" "acl clear"; do
+	# shellcheck disable=SC2086 # words
 	check "$command --help" shakeoff $command --help
 done
 
@@ -180,47 +198,47 @@ forced "nor below sudo" 'block 203.0.113.0/24 holds 203.0.113.99, the other end'
 	env SSH_CONNECTION="$session" sh -c 'env -u SSH_CONNECTION "$@"; exit $?' - "$BUILD/shakeoff" block 203.0.113.0/24
 printf '198.18.0.0/15\n10.9.0.0/16\n' >"$TMP/list"
 refuses "a file that has one is not loaded" "block 10.9.0.0/16 holds $SERVER4.*add --force; nothing is changed" \
-	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/list"
-is "nothing of that is listed" "$(shakeoff list show)" ""
-is "--force does it" "$(shakeoff list load --force "$TMP/list") $(shakeoff block 203.0.113.0/24 && shakeoff list show | wc -l)" \
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" acl load "$TMP/list"
+is "nothing of that is listed" "$(shakeoff acl show)" ""
+is "--force does it" "$(shakeoff acl load --force "$TMP/list") $(shakeoff block 203.0.113.0/24 && shakeoff acl show | wc -l)" \
 	"2 entries loaded 3"
-shakeoff list flush
+shakeoff acl clear
 check "what is near is nobody's business: loopback, other networks, one's own as allowed" \
 	sh -c "for p in 'block 127.0.0.0/8' 'block fe80::/10' 'block 224.0.0.0/3' 'block 11.0.0.0/8' 'allow 10.9.0.0/24'; do nsenter \
 		--net=/run/netns/$LAB-server $BUILD/shakeoff \$p || exit 1; done"
-shakeoff list flush
+shakeoff acl clear
 chmod 666 "$TMP/list"
-matches "a list that others may have written is warned of" "$(shakeoff list load --force "$TMP/list" 2>&1)" 'can be written by others'
+matches "a list that others may have written is warned of" "$(shakeoff acl load --force "$TMP/list" 2>&1)" 'can be written by others'
 rm "$TMP/list"
 mkfifo "$TMP/list"
 refuses "a pipe in a list's place keeps nobody waiting" 'is not a regular file' \
-	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/list"
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" acl load "$TMP/list"
 rm "$TMP/list"
-is "one of the shell is read" "$(shakeoff list load <(echo 192.0.2.1))" "1 entries loaded"
-shakeoff list flush
+is "one of the shell is read" "$(shakeoff acl load <(echo 192.0.2.1))" "1 entries loaded"
+shakeoff acl clear
 
 # ---------------------------------------------------------------------------------------------------------------- files
 
 printf '# a list\n%s\nallow %s service web ; a friend\n203.0.113.0/24 for 1h\n' "$CLIENT4" "$OTHER4" >"$TMP/list"
-is "load says how many" "$(shakeoff list load "$TMP/list")" "3 entries loaded"
+is "load says how many" "$(shakeoff acl load "$TMP/list")" "3 entries loaded"
 is "what is loaded holds" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
 shakeoff block "$CLIENT6" --for 10m
 printf '%s\n' "$OTHER6" >"$TMP/next"
-shakeoff list load "$TMP/next" >/dev/null
+shakeoff acl load "$TMP/next" >/dev/null
 is "the next file replaces it, and what was blocked by hand stays" "$(whom 80)" "$CLIENT4 $OTHER4"
 printf '192.0.2.1\nallow nobody\n' >"$TMP/wrong"
 refuses "a wrong line is refused with its number" 'wrong:2: .nobody.: a prefix is written as.*nothing is changed$' \
-	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/wrong"
+	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" acl load "$TMP/wrong"
 is "and changes nothing" "$(whom 80)" "$CLIENT4 $OTHER4"
-refuses "a file that is not there" 'No such file' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" list load "$TMP/nosuch"
+refuses "a file that is not there" 'No such file' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" acl load "$TMP/nosuch"
 shakeoff allow 192.0.2.7 --service web
-shakeoff list show | sed 's/ for .*//' >"$TMP/saved"
-shakeoff list flush
-shakeoff list load - <"$TMP/saved" >/dev/null
-is "what list shows can be loaded" "$(shakeoff list show)" "$(cat "$TMP/saved")"
-matches "a service that is not there yet is warned of" "$(echo '192.0.2.1 service later' | shakeoff list load - 2>&1)" \
+shakeoff acl show | sed 's/ for .*//' >"$TMP/saved"
+shakeoff acl clear
+shakeoff acl load - <"$TMP/saved" >/dev/null
+is "what acl show shows can be loaded" "$(shakeoff acl show)" "$(cat "$TMP/saved")"
+matches "a service that is not there yet is warned of" "$(echo '192.0.2.1 service later' | shakeoff acl load - 2>&1)" \
 	'at present there is no service .later'
-shakeoff list flush
+shakeoff acl clear
 
 # --------------------------------------------------------------------------------------------------- several at a time
 
@@ -228,23 +246,23 @@ python3 -c '
 for i in range(1000000):
     address = 0x64000000 + i * 1021 % 0x40000000
     print(f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}")' >"$TMP/million"
-is "a million entries are loaded" "$(shakeoff list load "$TMP/million")" "1000000 entries loaded"
+is "a million entries are loaded" "$(shakeoff acl load "$TMP/million")" "1000000 entries loaded"
 is "and cost nobody else anything" "$(whom 80)" "$everybody"
 # Both kinds of commands at once: one replaces the maps, the others write to those in use.
 pids=()
 for i in $(seq 20); do
 	shakeoff block "192.0.2.$i" &
 	pids+=($!)
-	[ "$i" -ne 10 ] || { shakeoff list load "$TMP/next" >/dev/null & pids+=($!); }
+	[ "$i" -ne 10 ] || { shakeoff acl load "$TMP/next" >/dev/null & pids+=($!); }
 done
 wait "${pids[@]}"
-is "nothing is lost when many commands change the lists at once" "$(shakeoff list show | grep -c '^block 192\.0\.2\.')" 20
-is "and the file is loaded" "$(shakeoff list show | grep -c "^block $OTHER6\$")/$(shakeoff list show | wc -l)" 1/21
-shakeoff list flush
+is "nothing is lost when many commands change the lists at once" "$(shakeoff acl show | grep -c '^block 192\.0\.2\.')" 20
+is "and the file is loaded" "$(shakeoff acl show | grep -c "^block $OTHER6\$")/$(shakeoff acl show | wc -l)" 1/21
+shakeoff acl clear
 
 # Who waits for a list on standard input keeps nobody from changing the lists.
 mkfifo "$TMP/slow"
-shakeoff list load - <"$TMP/slow" >/dev/null &
+shakeoff acl load - <"$TMP/slow" >/dev/null &
 slow=$!
 exec 5>"$TMP/slow"
 check "a list that comes slowly keeps nobody waiting" timeout 60 nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" \
@@ -255,9 +273,9 @@ wait $slow
 is "both hold when it is there" "$(whom 80)" "$OTHER4 $OTHER6"
 
 # Nor does who shows them to a pager; 10,000 lines are more than a pipe holds.
-head -n 10000 "$TMP/million" | shakeoff list load - >/dev/null
+head -n 10000 "$TMP/million" | shakeoff acl load - >/dev/null
 mkfifo "$TMP/pager"
-shakeoff list show >"$TMP/pager" &
+shakeoff acl show >"$TMP/pager" &
 shown=$!
 exec 5<"$TMP/pager"
 read -r _ <&5
@@ -265,18 +283,18 @@ check "a list that is shown in a pager keeps nobody waiting" timeout 60 nsenter 
 	"$BUILD/shakeoff" block "$OTHER4"
 exec 5<&-
 wait $shown
-shakeoff list flush
+shakeoff acl clear
 
 # ---------------------------------------------------------------------------------------------- from daemon to daemon
 
 pins=/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")
 # Until its server has found the new daemon a service has no addresses.
 comes_back() { soon served_on web "$SERVER4:80" "[$SERVER6]:80" || bail "the server has not come back"; }
-listed() { shakeoff list show | sed 's/ for 5[0-9]m.*/ for 50m/'; }
+listed() { shakeoff acl show | sed 's/ for 5[0-9]m.*/ for 50m/'; }
 
 shakeoff block "$CLIENT4" --for 59m59s
 shakeoff block "$OTHER6" --service web
-echo "$CLIENT6" | shakeoff list load - >/dev/null
+echo "$CLIENT6" | shakeoff acl load - >/dev/null
 before=$(listed)
 daemon_stop
 check "the daemon takes its program along" sh -c "! nsenter --net=/run/netns/$LAB-server ip -d link show s0 | grep -q prog/xdp"
@@ -284,7 +302,7 @@ daemon_start
 is "a daemon that is stopped leaves the lists to the next" "$(listed)" "$before"
 comes_back
 is "whose program blocks by them" "$(whom 80)" "$OTHER4"
-shakeoff list load "$TMP/next" >/dev/null
+shakeoff acl load "$TMP/next" >/dev/null
 is "what had been loaded still gives way to the next file, and nothing else" "$(listed)" \
 	"block $CLIENT4 for 50m
 block $OTHER6
@@ -309,7 +327,7 @@ shakeoff block "$CLIENT4"
 daemon_stop
 check "what is left lies in bpffs" [ -e "$pins/list_filter" ]
 daemon_start
-shakeoff list flush
+shakeoff acl clear
 daemon_stop
 check "where nothing is when nothing is listed" [ ! -e "$pins" ]
 daemon_start
@@ -336,7 +354,7 @@ server "${own_lock[@]}" "$BUILD/shakeoff" attach s0 >/dev/null 6>&- &
 soon attached
 flock -u 6
 wait $waiting
-is "a block that had to wait holds in the program that is there then" "$(shakeoff list show)" "block $CLIENT4"
+is "a block that had to wait holds in the program that is there then" "$(shakeoff acl show)" "block $CLIENT4"
 wait $!
 shakeoff detach s0 >/dev/null
 flock 6
@@ -361,7 +379,7 @@ try:
 except OSError:
     pass' "$SERVER4"
 at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.blocked)" 1
-nothing_shown() { [ -z "$(shakeoff list show)" ]; }
+nothing_shown() { [ -z "$(shakeoff acl show)" ]; }
 check "an expired entry is not shown" soon nothing_shown
 is "though nobody has removed it" "$(held)" 1
 daemon_start

@@ -200,7 +200,7 @@ all_admitted "iptables, rule gone" "$SERVER4" 7003 100
 
 # Nothing of a handshake that the hook makes would ever meet them.
 
-address_left() { server "$BUILD/shakeoff" status | grep -qF "$1 (left)"; }
+address_left() { server "$BUILD/shakeoff" status | grep -qF "$1 (bypassed)"; }
 
 no_way_in() {
 	local family address flood before dropped

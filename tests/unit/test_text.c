@@ -133,7 +133,36 @@ static void tables_are_aligned_and_lines_do_not_end_in_blanks(void **state)
 				  "a       12345678  first\n"
 				  "longer         1  2nd\n");
 	free(text);
-	table_free(table);
+}
+
+static void an_empty_table_has_its_headings(void **state)
+{
+	static const char *const headings[] = { "Name", ">Count", NULL };
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	(void)state;
+	table_print(table_new(headings), stream);
+	fclose(stream);
+	assert_string_equal(text, "Name  Count\n");
+	free(text);
+}
+
+static void control_characters_do_not_reach_the_terminal(void **state)
+{
+	static const char *const headings[] = { "Name", NULL };
+	struct table *table = table_new(headings);
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	(void)state;
+	table_cell(table, "a\033[2Jb");
+	table_print(table, stream);
+	fclose(stream);
+	assert_string_equal(text, "Name\na\\x1b[2Jb\n");
+	free(text);
 }
 
 static void a_mistyped_name_is_recognised(void **state)
@@ -234,6 +263,8 @@ int main(void)
 		cmocka_unit_test(every_verdict_has_a_name_of_its_own_and_a_text),
 		cmocka_unit_test(totals_are_the_sums_of_what_counts_towards_them),
 		cmocka_unit_test(tables_are_aligned_and_lines_do_not_end_in_blanks),
+		cmocka_unit_test(an_empty_table_has_its_headings),
+		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(a_mistyped_name_is_recognised),
 		cmocka_unit_test(a_message_is_one_line_with_the_programs_name),
 		cmocka_unit_test(the_journal_gets_priorities_instead_of_the_name),

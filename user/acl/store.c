@@ -476,6 +476,28 @@ int datapath_lists_remove(struct datapath *datapath, const struct prefix *prefix
 	return result ? result : settle(datapath, &set);
 }
 
+int datapath_lists_get(struct datapath *datapath, const struct prefix *prefix, uint32_t scope, struct list_entry *entry)
+{
+	cleanup_set struct set set = set_empty(0);
+	struct list_key key = key_of(prefix, scope);
+	struct shakeoff_listed value;
+	int result;
+
+	detail_clear();
+	if (!in_use(lists_now(datapath)))
+		return -ENOENT;
+	result = set_open(datapath, &set);
+	if (result)
+		return result;
+	if (bpf_map_lookup_elem(set.maps[key.ipv6], &key.v6, &value))
+		return -errno;
+	/* A trie finds the longest prefix that holds the key: that may be a shorter one. */
+	if (value.prefix_len != prefix->len)
+		return -ENOENT;
+	*entry = entry_of(&key, &value);
+	return 0;
+}
+
 /* --------------------------------------------------------------------------------------------- from program to program */
 
 /* Takes what waits, whatever it is, so that nothing is left behind. Returns whether it is a whole set. */

@@ -15,6 +15,10 @@
  */
 int datapath_lists_set(struct datapath *datapath, const struct list_entry *entry, const char *name);
 
+/* Looks up the entry of a prefix and scope, live or not. -ENOENT: there is none. */
+int datapath_lists_get(struct datapath *datapath, const struct prefix *prefix, uint32_t scope,
+		       struct list_entry *entry);
+
 /* -ENOENT: there is none. */
 int datapath_lists_remove(struct datapath *datapath, const struct prefix *prefix, uint32_t scope);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* shakeoff list: what block and allow have listed, and lists from files. */
+/* shakeoff acl: what block and allow have added, and lists from files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -16,8 +16,7 @@
 #include "common/trusted_file.h"
 #include "cli/acl_guard.h"
 #include "cli/acl_read.h"
-#include "cli/output.h"
-#include "cli/suggest.h"
+#include "cli/report.h"
 
 /* -------------------------------------------------------------------------------------------------------------- show */
 
@@ -69,124 +68,94 @@ static json_t *entries_json(const struct view_datapath *datapath, const struct l
 	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
 }
 
-/* of: one for each datapath of the view. now_ns: before they were read. */
-static int show_json(const struct view *view, const struct list *of, uint64_t now_ns)
-{
-	json_t *datapaths = json_array();
+/* What is shown: the entries of each datapath of the view. */
+struct shown {
+	int lock;
+	uint64_t now_ns; /* before they were read */
+	struct list *of;
+	size_t count;
+};
 
-	for (size_t i = 0; i < view->datapath_count; i++)
-		json_array_append_new(datapaths, entries_json(&view->datapaths[i], &of[i], now_ns));
-	return json_print(json_pack("{s:o}", "datapaths", datapaths));
+/* Reads everything before anything is shown: other commands and the daemon do not wait for a pager. */
+static int read_entries(const struct subject *subject)
+{
+	struct shown *shown = subject->data;
+	int error = 0;
+
+	shown->now_ns = view_clock_ns();
+	shown->of = calloc(subject->view->datapath_count, sizeof(*shown->of));
+	if (!shown->of)
+		return -ENOMEM;
+	shown->count = subject->view->datapath_count;
+	for (size_t i = 0; i < shown->count && !error; i++)
+		error = datapath_lists_read(subject->view->datapaths[i].datapath, &shown->of[i]);
+	lists_unlock(&shown->lock);
+	for (size_t i = 0; i < shown->count; i++)
+		if (shown->of[i].count)
+			qsort(shown->of[i].entries, shown->of[i].count, sizeof(*shown->of[i].entries), compare);
+	return error;
 }
 
-static int show_text(const struct view *view, const struct list *of, uint64_t now_ns)
+static int print_text(const struct subject *subject)
 {
-	for (size_t i = 0; i < view->datapath_count; i++) {
-		if (view->datapath_count > 1)
-			printf("# %s\n", view->datapaths[i].interfaces);
-		print_entries(&of[i], now_ns);
+	const struct shown *shown = subject->data;
+
+	for (size_t i = 0; i < shown->count; i++) {
+		if (shown->count > 1)
+			printf("# %s\n", subject->view->datapaths[i].interfaces);
+		print_entries(&shown->of[i], shown->now_ns);
 	}
 	return STATUS_OK;
 }
 
-static int read_lists(const struct view *view, struct list *of)
+static json_t *make_json(const struct subject *subject)
 {
-	int result = 0;
+	const struct shown *shown = subject->data;
+	json_t *datapaths = json_array();
 
-	for (size_t i = 0; i < view->datapath_count && !result; i++)
-		result = datapath_lists_read(view->datapaths[i].datapath, &of[i]);
-	return result;
-}
-
-/* All is read before anything is shown: others, the daemon among them, are not to wait for a pager. */
-static int show_lists(const struct options *options, struct lists *lists, struct list *of)
-{
-	uint64_t now_ns = view_clock_ns();
-	int result = read_lists(&lists->view, of);
-
-	if (result)
-		return lists_fail("list show", result);
-	lists_unlock(lists);
-	for (size_t i = 0; i < lists->view.datapath_count; i++)
-		if (of[i].count)
-			qsort(of[i].entries, of[i].count, sizeof(*of[i].entries), compare);
-	return (options->json ? show_json : show_text)(&lists->view, of, now_ns);
+	for (size_t i = 0; i < shown->count; i++)
+		json_array_append_new(datapaths,
+				      entries_json(&subject->view->datapaths[i], &shown->of[i], shown->now_ns));
+	return json_pack("{s:o}", "datapaths", datapaths);
 }
 
 static int show(const struct options *options)
 {
-	cleanup_free struct list *of = NULL;
-	struct lists lists;
-	int status = lists_open(&lists, "list show");
+	static const struct report report = { .read = read_entries, .text = print_text, .json = make_json };
+	struct shown shown = { 0 };
+	int status = acl_access_lock(options->command->name, &shown.lock);
 
-	if (!status) {
-		of = calloc(lists.view.datapath_count, sizeof(*of));
-		status = of ? show_lists(options, &lists, of) : command_fail("list show", NULL, -ENOMEM);
-	}
-	for (size_t i = 0; i < lists.view.datapath_count && of; i++)
-		list_free(&of[i]);
-	lists_close(&lists);
-	return status;
-}
-
-/* ------------------------------------------------------------------------------------------------------------ change */
-
-static int remove_from(const struct options *options, struct lists *lists, const struct prefix *prefix)
-{
-	uint32_t scope = options->service ? shakeoff_list_scope(options->service) : 0;
-	char text[PREFIX_TEXT];
-	size_t removed = 0;
-
-	for (size_t i = 0; i < lists->view.datapath_count; i++) {
-		int result = datapath_lists_remove(lists->view.datapaths[i].datapath, prefix, scope);
-
-		if (result && result != -ENOENT)
-			return lists_fail("list delete", result);
-		removed += !result;
-	}
-	if (removed)
-		return STATUS_OK;
-	prefix_write(prefix, text, sizeof(text));
-	log_error("list delete: %s is not listed%s%s; `shakeoff list show` shows what is", text,
-		  options->service ? " for the service " : " for all services",
-		  options->service ? options->service : "");
-	return STATUS_FAILURE;
-}
-
-static int remove_entry(const struct options *options)
-{
-	struct prefix prefix;
-	struct lists lists;
-	char wrong[256];
-	int status;
-
-	if (prefix_read(options->second_operand, &prefix, wrong, sizeof(wrong)))
-		return command_misused(&command_list, "delete: %s", wrong);
-	status = lists_open(&lists, "list delete");
 	if (!status)
-		status = remove_from(options, &lists, &prefix);
-	lists_close(&lists);
+		status = report_run(&report, options, &shown);
+	lists_unlock(&shown.lock);
+	for (size_t i = 0; i < shown.count; i++)
+		list_free(&shown.of[i]);
+	free(shown.of);
 	return status;
 }
 
-static int flush(const struct options *options)
-{
-	struct lists lists;
-	int status = lists_open(&lists, "list flush"), result = 0;
+/* ------------------------------------------------------------------------------------------------------------- clear */
 
-	(void)options;
+static int clear(const struct options *options)
+{
+	const char *what = options->command->name;
+	struct lists lists;
+	int status = lists_open(&lists, what), result = 0;
+
 	for (size_t i = 0; i < lists.view.datapath_count && !status && !result; i++)
 		result = datapath_lists_flush(lists.view.datapaths[i].datapath);
 	lists_close(&lists);
-	return result ? lists_fail("list flush", result) : status;
+	return result ? lists_fail(what, result) : status;
 }
+
+/* -------------------------------------------------------------------------------------------------------------- load */
 
 /* Services come and go: a name that none has now may be right tomorrow. */
 static void check_names(const struct list *list, const struct lists *lists)
 {
 	for (size_t i = 0; i < list->name_count; i++)
 		if (!lists_has_service(lists, list->names[i].name))
-			log_warn("list load: at present there is no service `%s`", list->names[i].name);
+			log_warn("acl load: at present there is no service `%s`", list->names[i].name);
 }
 
 /* A pipe of the shell is meant; one that lies in a file's place keeps whoever reads it waiting. */
@@ -224,14 +193,14 @@ static int open_source(const char *path, struct source *source)
 			     fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) :
 			     open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (is_descriptor(path) ? 0 : O_NONBLOCK));
 	if (source->fd < 0 || fstat(source->fd, &st)) {
-		log_error("list load: %s: %m", path);
+		log_error("acl load: %s: %m", path);
 		return STATUS_FAILURE;
 	}
 	if (S_ISREG(st.st_mode)) {
 		if (untrusted_because(&st))
-			log_warn("list load: %s %s", path, untrusted_because(&st));
+			log_warn("acl load: %s %s", path, untrusted_because(&st));
 	} else if (!is_descriptor(path)) {
-		log_error("list load: %s is not a regular file; - reads standard input", path);
+		log_error("acl load: %s is not a regular file; - reads standard input", path);
 		return STATUS_FAILURE;
 	}
 	return STATUS_OK;
@@ -244,10 +213,10 @@ static int read_source(const char *path, struct source *source, struct list *lis
 	char wrong[512];
 
 	if (!file)
-		return command_fail("list load", NULL, -ENOMEM);
+		return command_fail("acl load", NULL, -ENOMEM);
 	if (!list_read(file, strcmp(path, "-") ? path : "standard input", view_clock_ns(), list, wrong, sizeof(wrong)))
 		return STATUS_OK;
-	log_error("list load: %s; nothing is changed", wrong);
+	log_error("acl load: %s; nothing is changed", wrong);
 	return STATUS_FAILURE;
 }
 
@@ -257,9 +226,9 @@ static int guard(const struct list *list)
 	int result = list_guard_check(list->entries, list->count, why, sizeof(why));
 
 	if (result < 0)
-		return command_fail("list load", NULL, result);
+		return command_fail("acl load", NULL, result);
 	if (result)
-		log_error("list load: %s; nothing is changed", why);
+		log_error("acl load: %s; nothing is changed", why);
 	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
@@ -273,7 +242,7 @@ static void tell_log(const char *path, const struct list *list, struct source *s
 	sodium_bin2hex(digits, sizeof(digits), hash, sizeof(hash));
 	text_printable(path, name, sizeof(name));
 	openlog("shakeoff", LOG_PID, LOG_DAEMON);
-	syslog(LOG_NOTICE, "list load: %zu entries of %s, SHA-256 %s", list->count, name, digits);
+	syslog(LOG_NOTICE, "acl load: %zu entries of %s, SHA-256 %s", list->count, name, digits);
 	closelog();
 }
 
@@ -285,7 +254,7 @@ static int load_list(const char *path, struct lists *lists, const struct list *l
 	for (size_t i = 0; i < lists->view.datapath_count && !result; i++)
 		result = datapath_lists_load(lists->view.datapaths[i].datapath, list);
 	if (result)
-		return lists_fail("list load", result);
+		return lists_fail("acl load", result);
 	tell_log(path, list, source);
 	printf("%zu entries loaded\n", list->count);
 	return STATUS_OK;
@@ -294,7 +263,7 @@ static int load_list(const char *path, struct lists *lists, const struct list *l
 /* The file first: others are not to wait for whoever writes to a pipe. */
 static int load(const struct options *options)
 {
-	const char *path = options->second_operand;
+	const char *path = options->operand;
 	struct source source = { .fd = -1 };
 	struct list list = { 0 };
 	struct lists lists;
@@ -311,7 +280,7 @@ static int load(const struct options *options)
 	}
 	for (size_t i = 0; i < list.count; i++)
 		list.entries[i].flags |= SHAKEOFF_LISTED_LOADED;
-	status = lists_open(&lists, "list load");
+	status = lists_open(&lists, "acl load");
 	if (!status)
 		status = load_list(path, &lists, &list, &source);
 	lists_close(&lists);
@@ -321,59 +290,41 @@ static int load(const struct options *options)
 
 /* ----------------------------------------------------------------------------------------------------------- actions */
 
-static const struct action {
-	const char *name, *operand; /* operand: what has to follow, or NULL */
-	bool json, service, force;  /* the options that it takes */
-	int (*run)(const struct options *options);
-} actions[] = {
-	{ "show", NULL, true, false, false, show },
-	{ "delete", "a prefix", false, true, false, remove_entry },
-	{ "load", "a file, or - for standard input", false, false, true, load },
-	{ "flush", NULL, false, false, false, flush },
+static const struct command acl_show = {
+	.name = "acl show",
+	.arguments = "[--json]",
+	.summary = "Show the entries, one a line, as `acl load` reads them",
+	.help = "",
+	.options = OPTION_JSON,
+	.run = show,
 };
-#define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
 
-static int run(const struct action *action, const struct options *options)
-{
-	if (action->operand && !options->second_operand)
-		return command_misused(&command_list, "%s what? Name %s", action->name, action->operand);
-	if (!action->operand && options->second_operand)
-		return command_misused(&command_list, "`%s` is one argument too many", options->second_operand);
-	if (options->service && !action->service)
-		return command_misused(&command_list, "there is no option `--service` of `%s`", action->name);
-	if (options->json && !action->json)
-		return command_misused(&command_list, "there is no option `--json` of `%s`", action->name);
-	if (options->force && !action->force)
-		return command_misused(&command_list, "there is no option `--force` of `%s`", action->name);
-	return action->run(options);
-}
-
-static int list(const struct options *options)
-{
-	const char *names[ACTION_COUNT + 1] = { 0 };
-	const char *meant;
-
-	for (size_t i = 0; i < ACTION_COUNT; i++) {
-		if (!strcmp(actions[i].name, options->operand))
-			return run(&actions[i], options);
-		names[i] = actions[i].name;
-	}
-	meant = suggest(options->operand, names);
-	return command_misused(&command_list, "there is no `list %s`%s%s%s", options->operand,
-			       meant ? "; did you mean `list " : "", meant ? meant : "", meant ? "`?" : "");
-}
-
-const struct command command_list = {
-	.name = "list",
-	.arguments = "show [--json] | delete PREFIX [--service NAME] | load FILE [--force] | flush",
-	.summary = "Show, load and empty the lists of sources",
-	.help = "  show           the entries, one a line, as `load` reads them\n"
-		"  delete PREFIX  remove an entry that block, allow or load made\n"
-		"  load FILE      replace what was loaded before, all at once; what block and allow made stays, and beats it\n"
-		"  flush          remove everything\n"
+static const struct command acl_load = {
+	.name = "acl load",
+	.arguments = "FILE [--force]",
+	.summary = "Replace what was loaded before by a file (-: standard input)",
+	.help = "The whole file takes effect at once. Entries that `block` and `allow` made stay, and beat those of the file.\n"
 		"\n"
 		"A line of a file is `[block|allow] PREFIX [for DURATION] [service NAME]`; a prefix alone is blocked, # and ;\n"
 		"begin a comment. A wrong line is refused with its number, and nothing is changed.\n",
-	.options = OPTION_OPERAND | OPTION_SECOND_OPERAND | OPTION_SERVICE | OPTION_JSON | OPTION_FORCE,
-	.run = list,
+	.options = OPTION_OPERAND | OPTION_FORCE,
+	.run = load,
+};
+
+static const struct command acl_clear = {
+	.name = "acl clear",
+	.arguments = "",
+	.summary = "Remove all entries",
+	.help = "",
+	.run = clear,
+};
+
+static const struct command *const actions[] = { &acl_show, &acl_load, &acl_clear, NULL };
+
+const struct command command_acl = {
+	.name = "acl",
+	.arguments = "show [--json] | load FILE [--force] | clear",
+	.summary = "Show, load and clear the entries of blocked and allowed sources",
+	.help = "`block`, `unblock`, `allow` and `disallow` add and remove single entries.\n",
+	.actions = actions,
 };

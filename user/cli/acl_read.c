@@ -9,17 +9,16 @@
 #include "cli/acl_read.h"
 #include "cli/suggest.h"
 
-int lists_open(struct lists *lists, const char *what)
+int acl_access_lock(const char *what, int *lock)
 {
 	int result;
 
-	*lists = (struct lists){ .lock = -1 };
+	*lock = -1;
 	if (!privileges_suffice(what))
 		return STATUS_FAILURE;
-	/* The lock first: whoever has it may put another program there, and what is changed of the old one is lost. */
-	result = list_lock(LIST_LOCK_PATIENCE_MS, &lists->lock);
+	result = list_lock(LIST_LOCK_PATIENCE_MS, lock);
 	if (!result)
-		return view_open(&lists->view, what, NULL);
+		return STATUS_OK;
 	if (result == -EWOULDBLOCK)
 		log_error("%s: another command has been busy with the lists for %d s", what,
 			  LIST_LOCK_PATIENCE_MS / 1000);
@@ -28,16 +27,26 @@ int lists_open(struct lists *lists, const char *what)
 	return STATUS_FAILURE;
 }
 
-void lists_unlock(struct lists *lists)
+void lists_unlock(int *lock)
 {
-	cleanup_fd_function(&lists->lock);
-	lists->lock = -1;
+	cleanup_fd_function(lock);
+	*lock = -1;
+}
+
+int lists_open(struct lists *lists, const char *what)
+{
+	int status;
+
+	*lists = (struct lists){ .lock = -1 };
+	/* The lock first: whoever has it may put another program there, and what is changed of the old one is lost. */
+	status = acl_access_lock(what, &lists->lock);
+	return status ? status : view_open(&lists->view, what, NULL);
 }
 
 void lists_close(struct lists *lists)
 {
 	view_close(&lists->view);
-	lists_unlock(lists);
+	lists_unlock(&lists->lock);
 }
 
 /* Calls back for the name of every service, until it returns true. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lists of sources of this network namespace's datapaths, open to be read and changed: what block, allow and list share. */
+/* The lists of sources of this network namespace's datapaths, open to be read and changed: what block, unblock, allow, disallow and acl share. */
 #ifndef SHAKEOFF_CLI_ACL_READ_H
 #define SHAKEOFF_CLI_ACL_READ_H
 
@@ -11,11 +11,12 @@ struct lists {
 	int lock;
 };
 
-/* Waits until nobody else changes them, for a minute at most. As view_open(). */
-int lists_open(struct lists *lists, const char *what);
+/* Waits until no other command changes the lists, for a minute at most. Returns a STATUS_*. */
+int acl_access_lock(const char *what, int *lock);
+void lists_unlock(int *lock);
 
-/* Lets others change them. The view stays, but for what the lists hold. */
-void lists_unlock(struct lists *lists);
+/* Takes the lock, then opens the view: as view_open(). */
+int lists_open(struct lists *lists, const char *what);
 void lists_close(struct lists *lists);
 
 /* Whether a service has this name. */

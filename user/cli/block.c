@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* shakeoff block, shakeoff allow: one more entry in the lists. */
+/* shakeoff block, unblock, allow, disallow: single entries of the lists of sources. */
+#include <errno.h>
+
 #include "common/log.h"
 #include "cli/acl_guard.h"
 #include "cli/acl_read.h"
 
-static int set(const struct command *command, const struct options *options, struct list_entry *entry)
+/* Reads the prefix that a command was given. Returns a STATUS_*. */
+static int read_prefix(const struct options *options, struct prefix *prefix)
 {
+	char wrong[256];
+
+	return prefix_read(options->operand, prefix, wrong, sizeof(wrong)) ?
+		       command_misused(options->command, "%s", wrong) :
+		       STATUS_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- add */
+
+static int set(const struct options *options, struct list_entry *entry)
+{
+	const char *what = options->command->name;
 	struct lists lists;
-	int status = lists_open(&lists, command->name), result = 0;
+	int status = lists_open(&lists, what), result = 0;
 
 	if (!status && options->service) {
 		if (!lists_has_service(&lists, options->service))
-			status = lists_fail_service(&lists, command->name, options->service);
+			status = lists_fail_service(&lists, what, options->service);
 		entry->scope = shakeoff_list_scope(options->service);
 	}
 	if (options->for_ns)
@@ -19,7 +34,7 @@ static int set(const struct command *command, const struct options *options, str
 	for (size_t i = 0; i < lists.view.datapath_count && !status && !result; i++)
 		result = datapath_lists_set(lists.view.datapaths[i].datapath, entry, options->service);
 	if (result)
-		status = lists_fail(command->name, result);
+		status = lists_fail(what, result);
 	lists_close(&lists);
 	return status;
 }
@@ -36,51 +51,133 @@ static int guard(const struct command *command, const struct list_entry *entry)
 	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
-static int add(const struct command *command, const struct options *options, enum shakeoff_list_action action)
+static int add(const struct options *options, enum shakeoff_list_action action)
 {
 	struct list_entry entry = { .action = action };
-	char wrong[256];
-	int status;
+	int status = read_prefix(options, &entry.prefix);
 
-	if (prefix_read(options->operand, &entry.prefix, wrong, sizeof(wrong)))
-		return command_misused(command, "%s", wrong);
-	status = options->force ? STATUS_OK : guard(command, &entry);
-	return status ? status : set(command, options, &entry);
+	if (!status && !options->force)
+		status = guard(options->command, &entry);
+	return status ? status : set(options, &entry);
 }
 
 static int block(const struct options *options)
 {
-	return add(&command_block, options, SHAKEOFF_LIST_BLOCK);
+	return add(options, SHAKEOFF_LIST_BLOCK);
 }
 
 static int allow(const struct options *options)
 {
-	return add(&command_allow, options, SHAKEOFF_LIST_ALLOW);
+	return add(options, SHAKEOFF_LIST_ALLOW);
 }
 
-#define ARGUMENTS "PREFIX [--for DURATION] [--service NAME] [--force]"
-#define OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE | OPTION_FORCE)
-#define WHICH_DECIDES                                                                                                  \
-	"PREFIX is 192.0.2.0/24, 192.0.2.1 or 2001:db8::/32. Where several entries hold for a source the longest\n"    \
-	"prefix decides, between equal ones that of the service itself. The same prefix again changes its entry.\n"    \
-	"The entry lasts until its time is over, `shakeoff list delete PREFIX`, `shakeoff detach` or a reboot.\n"
+/* ------------------------------------------------------------------------------------------------------------ remove */
+
+/* Removes the entry from every datapath that has it. Returns how many have, or a negative errno. */
+static int remove_everywhere(const struct lists *lists, const struct prefix *prefix, uint32_t scope,
+			     enum shakeoff_list_action action)
+{
+	int removed = 0;
+
+	for (size_t i = 0; i < lists->view.datapath_count; i++) {
+		struct datapath *datapath = lists->view.datapaths[i].datapath;
+		struct list_entry entry;
+		int result = datapath_lists_get(datapath, prefix, scope, &entry);
+
+		if (!result && entry.action != action)
+			continue;
+		if (!result)
+			result = datapath_lists_remove(datapath, prefix, scope);
+		if (result && result != -ENOENT)
+			return result;
+		removed += !result;
+	}
+	return removed;
+}
+
+static int remove_entry(const struct options *options, enum shakeoff_list_action action)
+{
+	const char *what = options->command->name, *service = options->service;
+	struct prefix prefix;
+	struct lists lists;
+	char text[PREFIX_TEXT];
+	int status = read_prefix(options, &prefix), removed;
+
+	if (status)
+		return status;
+	status = lists_open(&lists, what);
+	removed = status ? 0 : remove_everywhere(&lists, &prefix, service ? shakeoff_list_scope(service) : 0, action);
+	lists_close(&lists);
+	if (removed < 0)
+		return lists_fail(what, removed);
+	if (status || removed)
+		return status;
+	prefix_write(&prefix, text, sizeof(text));
+	log_error("%s: there is no entry `%s %s` for %s%s; `shakeoff acl show` lists the entries", what,
+		  list_action_name(action), text, service ? "the service " : "all services", service ? service : "");
+	return STATUS_FAILURE;
+}
+
+static int unblock(const struct options *options)
+{
+	return remove_entry(options, SHAKEOFF_LIST_BLOCK);
+}
+
+static int disallow(const struct options *options)
+{
+	return remove_entry(options, SHAKEOFF_LIST_ALLOW);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- commands */
+
+#define ADD_ARGUMENTS "PREFIX [--for DURATION] [--service NAME] [--force]"
+#define ADD_OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE | OPTION_FORCE)
+#define ADD_HELP                                                                                                            \
+	"PREFIX is 192.0.2.0/24, 192.0.2.1 or 2001:db8::/32. Where several entries hold for a source the longest\n"         \
+	"prefix decides, between equal ones that of the service itself. The same prefix again changes its entry.\n"         \
+	"An entry ends when its time is over, or with `shakeoff unblock`, `disallow`, `acl clear` or `detach`, or with a\n" \
+	"reboot.\n"
 
 const struct command command_block = {
 	.name = "block",
-	.arguments = ARGUMENTS,
+	.arguments = ADD_ARGUMENTS,
 	.summary = "Drop all that comes from a prefix to the services",
 	.help = "At the hook, connections that exist included. Traffic to other ports is none of shakeoff's.\n"
-		"\n" WHICH_DECIDES,
-	.options = OPTIONS,
+		"\n" ADD_HELP,
+	.options = ADD_OPTIONS,
 	.run = block,
 };
 
 const struct command command_allow = {
 	.name = "allow",
-	.arguments = ARGUMENTS,
+	.arguments = ADD_ARGUMENTS,
 	.summary = "Let a prefix pass the limits, and what blocks a shorter one",
 	.help = "A source that is allowed still has to bring its cookie back.\n"
-		"\n" WHICH_DECIDES,
-	.options = OPTIONS,
+		"\n" ADD_HELP,
+	.options = ADD_OPTIONS,
 	.run = allow,
+};
+
+#define REMOVE_ARGUMENTS "PREFIX [--service NAME]"
+#define REMOVE_OPTIONS (OPTION_OPERAND | OPTION_SERVICE)
+#define REMOVE_HELP                                                                                                       \
+	"The entry may come from a command or from `shakeoff acl load`. It is the one of this very prefix, and without\n" \
+	"--service the one for all services.\n"
+
+const struct command command_unblock = {
+	.name = "unblock",
+	.arguments = REMOVE_ARGUMENTS,
+	.summary = "Remove an entry that blocks a prefix",
+	.help = REMOVE_HELP,
+	.options = REMOVE_OPTIONS,
+	.run = unblock,
+};
+
+const struct command command_disallow = {
+	.name = "disallow",
+	.arguments = REMOVE_ARGUMENTS,
+	.summary = "Remove an entry that allows a prefix",
+	.help = REMOVE_HELP,
+	.options = REMOVE_OPTIONS,
+	.run = disallow,
 };

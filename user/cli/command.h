@@ -21,13 +21,13 @@
 #define OPTION_INTERFACE 0x20u /* an interface may be named */
 #define OPTION_INTERFACE_NEEDED 0x40u
 #define OPTION_ALL 0x80u
-#define OPTION_OPERAND 0x100u        /* one argument that the command reads itself */
-#define OPTION_SECOND_OPERAND 0x200u /* another one may follow */
-#define OPTION_FOR 0x400u
-#define OPTION_SERVICE 0x800u
-#define OPTION_FORCE 0x1000u
+#define OPTION_OPERAND 0x100u /* one argument that the command reads itself */
+#define OPTION_FOR 0x200u
+#define OPTION_SERVICE 0x400u
+#define OPTION_FORCE 0x800u
 
 struct options {
+	const struct command *command; /* that they were given to */
 	bool json;
 	bool all;
 	double watch_seconds; /* 0: once */
@@ -35,28 +35,36 @@ struct options {
 	bool replace;
 	bool force;
 	const char *ifname; /* NULL: all */
-	const char *operand, *second_operand;
+	const char *operand;
 	uint64_t for_ns;     /* 0: for good */
 	const char *service; /* NULL: all */
 };
 
 struct command {
-	const char *name;
+	const char *name;                          /* of an action: "acl show" */
 	const char *arguments;                     /* as in "attach IFACE [--replace]", after the name */
 	const char *summary;                       /* one line, for the list of commands */
 	const char *help;                          /* what else there is to know, with its newlines */
 	unsigned int options;                      /* OPTION_* */
 	int (*run)(const struct options *options); /* returns a STATUS_* */
+	/* NULL, or a list that NULL ends: the next word names one of them, which has the options and runs. */
+	const struct command *const *actions;
 };
 
 extern const struct command command_attach, command_detach, command_status, command_stats, command_queues,
-	command_connections, command_key, command_block, command_allow, command_list;
+	command_connections, command_key, command_block, command_unblock, command_allow, command_disallow, command_acl;
+
+/*
+ * Runs the command that argv[0] names, or prints its help for --help. group: the command that these are the actions of; NULL:
+ * none. Returns a STATUS_*.
+ */
+int command_run(const struct command *group, const struct command *const *commands, int argc, char **argv);
+
+/* Returns what the words of an older version are called now, or NULL. next: the word behind `word`, or NULL. */
+const char *retired_command(const struct command *group, const char *word, const char *next);
 
 /* Says what is wrong with the arguments, and where help is; returns STATUS_USAGE. */
 int command_misused(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Prints what `shakeoff COMMAND --help` shows. */
-void command_print_help(const struct command *command);
 
 /*
  * Reads the arguments after the command's name. Returns true to go on; false when all is said, with the exit status in

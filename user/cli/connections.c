@@ -11,7 +11,7 @@
 #include "common/sock_diag.h"
 #include "common/text.h"
 #include "cli/output.h"
-#include "cli/view.h"
+#include "cli/report.h"
 
 #define STATES_CONNECTED (((1u << (TCP_CLOSING + 1)) - 1) & ~(1u << TCP_LISTEN) & ~1u)
 
@@ -88,12 +88,25 @@ static int compare(const void *left, const void *right)
 	return order ? order : memcmp(&a->entry.tuple, &b->entry.tuple, sizeof(a->entry.tuple));
 }
 
+static int read_connections(const struct subject *subject)
+{
+	struct connections *connections = subject->data;
+	int error;
+
+	connections->view = subject->view;
+	error = sock_diag_each(STATES_CONNECTED, add_connection, connections);
+	if (!error && connections->count)
+		qsort(connections->list, connections->count, sizeof(*connections->list), compare);
+	return error;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- output */
 
-static int print_people(const struct connections *connections)
+static int print_text(const struct subject *subject)
 {
 	static const char *const headings[] = { "Service", "State",     ">Recv-Q", ">Send-Q", "Local",
 						"Remote",  "Opened by", "Age",     NULL };
+	const struct connections *connections = subject->data;
 	struct table *table = table_new(headings);
 
 	for (size_t i = 0; i < connections->count; i++) {
@@ -115,12 +128,12 @@ static int print_people(const struct connections *connections)
 		table_cell(table, "%s", age);
 	}
 	table_print(table, stdout);
-	table_free(table);
 	return STATUS_OK;
 }
 
-static int print_json(const struct connections *connections)
+static json_t *make_json(const struct subject *subject)
 {
+	const struct connections *connections = subject->data;
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < connections->count; i++) {
@@ -139,28 +152,16 @@ static int print_json(const struct connections *connections)
 				  "recv_q", (json_int_t)connection->entry.rqueue, "send_q",
 				  (json_int_t)connection->entry.wqueue));
 	}
-	return json_print(json_pack("{s:o}", "connections", array));
+	return json_pack("{s:o}", "connections", array);
 }
 
 static int connections(const struct options *options)
 {
+	static const struct report report = { .read = read_connections, .text = print_text, .json = make_json };
 	struct connections found = { 0 };
-	struct view view;
-	int status, error;
+	int status = report_run(&report, options, &found);
 
-	status = view_open(&view, "connections", options->ifname);
-	if (!status) {
-		found.view = &view;
-		error = sock_diag_each(STATES_CONNECTED, add_connection, &found);
-		if (error)
-			status = command_fail("connections", NULL, error);
-	}
-	if (!status && found.count)
-		qsort(found.list, found.count, sizeof(*found.list), compare);
-	if (!status)
-		status = options->json ? print_json(&found) : print_people(&found);
 	free(found.list);
-	view_close(&view);
 	return status;
 }
 

@@ -10,8 +10,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "cli/output.h"
-#include "cli/suggest.h"
-#include "cli/view.h"
+#include "cli/report.h"
 
 #define POLL_MS 20
 #define PATIENCE_NS 3000000000ull /* the daemon looks ten times a second */
@@ -68,29 +67,37 @@ static void add_slot(struct table *table, const struct slot *slot)
 		table_cell_coloured(table, COLOUR_WARN, "epoch %" PRIu32, slot->made_for);
 }
 
+/* Prints the word before a line's value, padded to the longest of them. */
+static void print_label(const char *label)
+{
+	print_coloured(COLOUR_BOLD, "%s", label);
+	printf("%*s", 12 - (int)strlen(label), "");
+}
+
 static void print_keys(const struct view_datapath *datapath, const struct key_view *keys)
 {
 	static const char *const headings[] = { ">Epoch", "Use", "From", "Made for", NULL };
 	struct table *table;
 
-	printf("%sInterfaces%s  %s\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD), datapath->interfaces);
+	print_label("Interfaces");
+	printf("%s\n", datapath->interfaces);
 	if (!keys->loaded) {
-		printf("%sKeys%s        %snone%s: nothing is answered\n", colour_begin(COLOUR_BOLD),
-		       colour_end(COLOUR_BOLD), colour_begin(COLOUR_BAD), colour_end(COLOUR_BAD));
+		print_label("Keys");
+		print_coloured(COLOUR_BAD, "none");
+		printf(": nothing is answered\n");
 		return;
 	}
-	printf("%sEpoch%s       %" PRIu32 ", the next in %" PRIu64 " s\n", colour_begin(COLOUR_BOLD),
-	       colour_end(COLOUR_BOLD), keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	print_label("Epoch");
+	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	print_label("Source");
 	if (keys->shared)
-		printf("%sSource%s      key file, fingerprint %016" PRIx64 "\n\n", colour_begin(COLOUR_BOLD),
-		       colour_end(COLOUR_BOLD), keys->fingerprint);
+		printf("key file, fingerprint %016" PRIx64 "\n\n", keys->fingerprint);
 	else
-		printf("%sSource%s      random\n\n", colour_begin(COLOUR_BOLD), colour_end(COLOUR_BOLD));
+		printf("random\n\n");
 	table = table_new(headings);
 	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++)
 		add_slot(table, &keys->slots[i]);
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static json_t *fingerprint_json(uint64_t fingerprint)
@@ -121,29 +128,34 @@ static json_t *keys_json(const struct view_datapath *datapath, const struct key_
 			 "next_epoch_ms", (json_int_t)(keys->left_ns / 1000000), "slots", slots);
 }
 
+static int print_text(const struct subject *subject)
+{
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		const struct key_view keys = key_view(&subject->view->datapaths[i].control, subject->view->now_ns);
+
+		printf("%s", i ? "\n" : "");
+		print_keys(&subject->view->datapaths[i], &keys);
+	}
+	return STATUS_OK;
+}
+
+static json_t *make_json(const struct subject *subject)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		const struct key_view keys = key_view(&subject->view->datapaths[i].control, subject->view->now_ns);
+
+		json_array_append_new(array, keys_json(&subject->view->datapaths[i], &keys));
+	}
+	return json_pack("{s:o}", "keys", array);
+}
+
 static int show(const struct options *options)
 {
-	json_t *list = options->json ? json_array() : NULL;
-	struct view view;
-	int status = view_open(&view, "key show", NULL);
+	static const struct report report = { .text = print_text, .json = make_json };
 
-	for (size_t i = 0; i < view.datapath_count && !status; i++) {
-		const struct view_datapath *datapath = &view.datapaths[i];
-		const struct key_view keys = key_view(&datapath->control, view.now_ns);
-
-		if (list) {
-			json_array_append_new(list, keys_json(datapath, &keys));
-			continue;
-		}
-		if (i)
-			printf("\n");
-		print_keys(datapath, &keys);
-	}
-	view_close(&view);
-	if (!status && list)
-		return json_print(json_pack("{s:o}", "keys", list));
-	json_decref(list);
-	return status;
+	return report_run(&report, options, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ rotate */
@@ -186,23 +198,27 @@ static int rotate_one(const struct view_datapath *datapath)
 	return STATUS_OK;
 }
 
-static int rotate(const struct options *options)
+static int rotate_all(const struct subject *subject)
 {
 	const char *why = NULL;
-	struct view view;
-	int status = view_open(&view, "key rotate", NULL);
+	int status = STATUS_OK;
 
-	(void)options;
-	for (size_t i = 0; i < view.datapath_count && !status && !why; i++)
-		why = cannot_rotate(&view, &view.datapaths[i].control);
+	for (size_t i = 0; i < subject->view->datapath_count && !why; i++)
+		why = cannot_rotate(subject->view, &subject->view->datapaths[i].control);
 	if (why) {
-		log_error("key rotate: %s", why);
-		status = STATUS_FAILURE;
+		log_error("%s: %s", subject->options->command->name, why);
+		return STATUS_FAILURE;
 	}
-	for (size_t i = 0; i < view.datapath_count && !status; i++)
-		status = rotate_one(&view.datapaths[i]);
-	view_close(&view);
+	for (size_t i = 0; i < subject->view->datapath_count && !status; i++)
+		status = rotate_one(&subject->view->datapaths[i]);
 	return status;
+}
+
+static int rotate(const struct options *options)
+{
+	static const struct report report = { .text = rotate_all };
+
+	return report_run(&report, options, NULL);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- generate */
@@ -246,47 +262,42 @@ static int generate(const struct options *options)
 	return STATUS_FAILURE;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- key */
+/* ----------------------------------------------------------------------------------------------------------- actions */
 
-static const struct {
-	const char *name;
-	bool json; /* takes the option */
-	int (*run)(const struct options *options);
-} actions[] = {
-	{ "show", true, show },
-	{ "rotate", false, rotate },
-	{ "generate", false, generate },
+static const struct command key_show = {
+	.name = "key show",
+	.arguments = "[--json]",
+	.summary = "Show the epoch, where the keys come from, and which are loaded",
+	.help = "An epoch is 64 s, and has a key of its own. Of a key file the fingerprint is shown, never the key: it is the\n"
+		"same on hosts that share the file.\n",
+	.options = OPTION_JSON,
+	.run = show,
 };
-#define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
 
-static int key(const struct options *options)
-{
-	const char *names[ACTION_COUNT + 1] = { NULL };
-	const char *meant;
+static const struct command key_rotate = {
+	.name = "key rotate",
+	.arguments = "",
+	.summary = "Make new random keys for all epochs that have not begun",
+	.help = "Do this if the old keys have become known. Cookies under the old keys are good for 128 s more at most.\n"
+		"Keys from a key file change with the file.\n",
+	.run = rotate,
+};
 
-	for (size_t i = 0; i < ACTION_COUNT; i++) {
-		names[i] = actions[i].name;
-		if (strcmp(names[i], options->operand))
-			continue;
-		if (options->json && !actions[i].json)
-			return command_misused(&command_key, "there is no option `--json` of `%s`", names[i]);
-		return actions[i].run(options);
-	}
-	meant = suggest(options->operand, names);
-	return command_misused(&command_key, "there is no `key %s`%s%s%s", options->operand,
-			       meant ? "; did you mean `key " : "", meant ? meant : "", meant ? "`?" : "");
-}
+static const struct command key_generate = {
+	.name = "key generate",
+	.arguments = "",
+	.summary = "Print a new key for a key file",
+	.help = "(umask 077; shakeoff key generate >/etc/shakeoff.key)\n"
+		"Every host of a fleet has the same file, and `key-file = /etc/shakeoff.key` in [daemon] names it.\n",
+	.run = generate,
+};
+
+static const struct command *const actions[] = { &key_show, &key_rotate, &key_generate, NULL };
 
 const struct command command_key = {
 	.name = "key",
 	.arguments = "show [--json] | rotate | generate",
 	.summary = "Show or rotate the keys of the cookies; make a key for a key file",
-	.help = "  show      the epoch (64 s, each with a key of its own), where the keys come from, and which are loaded. Of a\n"
-		"            key file its fingerprint is shown, by which hosts of a fleet can be compared, never the key\n"
-		"  rotate    new random keys for all epochs that have not begun, as if the old ones had become known: cookies\n"
-		"            under them are good for 128 s more at most. Keys from a key file change with the file\n"
-		"  generate  prints a key: (umask 077; shakeoff key generate >/etc/shakeoff.key); the file of every host of a\n"
-		"            fleet has the same one, and `key-file = /etc/shakeoff.key` in [daemon] names it\n",
-	.options = OPTION_JSON | OPTION_OPERAND,
-	.run = key,
+	.help = "",
+	.actions = actions,
 };

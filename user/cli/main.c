@@ -6,87 +6,63 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "cli/command.h"
-#include "cli/suggest.h"
 
 static const struct command *const commands[] = {
-	&command_attach,      &command_detach, &command_status, &command_stats, &command_queues,
-	&command_connections, &command_block,  &command_allow,  &command_list,  &command_key,
+	&command_attach,
+	&command_detach,
+	&command_status,
+	&command_stats,
+	&command_queues,
+	&command_connections,
+	&command_block,
+	&command_unblock,
+	&command_allow,
+	&command_disallow,
+	&command_acl,
+	&command_key,
+	NULL,
 };
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_usage(FILE *stream)
 {
 	fputs("Usage: shakeoff COMMAND [OPTION...]\n\n"
 	      "Takes the TCP handshake off the kernel's hands: looks after the XDP program and shows what it does.\n\n",
 	      stream);
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(stream, "  %-12s  %s\n", commands[i]->name, commands[i]->summary);
+	for (const struct command *const *command = commands; *command; command++)
+		fprintf(stream, "  %-12s  %s\n", (*command)->name, (*command)->summary);
 	fputs("  help          this text, or that of a command: shakeoff help COMMAND\n"
 	      "  version       the version\n\n"
 	      "Every command knows --help. Exit status: 0 success, 1 failure, 2 wrong usage.\n",
 	      stream);
 }
 
-static const struct command *find_command(const char *name)
+/* Turns `shakeoff help COMMAND [ACTION]` into `shakeoff COMMAND [ACTION] --help`. */
+static int help(int argc, char **argv)
 {
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (!strcmp(commands[i]->name, name))
-			return commands[i];
-	return NULL;
-}
+	char option[] = "--help", *words[] = { argv[0], option, option, NULL };
 
-static int unknown_command(const char *name)
-{
-	const char *names[COMMAND_COUNT + 3] = { "help", "version" };
-	const char *meant;
-
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		names[i + 2] = commands[i]->name;
-	meant = suggest(name, names);
-	if (meant)
-		log_error("there is no command `%s`; did you mean `%s`? `shakeoff help` lists them all", name, meant);
-	else
-		log_error("there is no command `%s`; `shakeoff help` lists them all", name);
-	return STATUS_USAGE;
-}
-
-static int help(const char *name)
-{
-	const struct command *command;
-
-	if (!name) {
+	if (!argc) {
 		print_usage(stdout);
 		return STATUS_OK;
 	}
-	command = find_command(name);
-	if (!command)
-		return unknown_command(name);
-	command_print_help(command);
-	return STATUS_OK;
+	if (argc > 1)
+		words[1] = argv[1];
+	return command_run(NULL, commands, argc > 1 ? 3 : 2, words);
 }
 
 static int run(int argc, char **argv)
 {
-	const struct command *command;
-	struct options options;
-	int status;
-
 	if (argc < 2) {
 		print_usage(stderr);
 		return STATUS_USAGE;
 	}
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help(argc > 2 ? argv[2] : NULL);
+		return help(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version")) {
 		printf("shakeoff %s (ABI %d)\n", SHAKEOFF_VERSION, SHAKEOFF_ABI);
 		return STATUS_OK;
 	}
-	command = find_command(argv[1]);
-	if (!command)
-		return unknown_command(argv[1]);
-	if (!options_read(command, argc - 1, argv + 1, &options, &status))
-		return status;
-	return command->run(&options);
+	return command_run(NULL, commands, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -64,16 +64,32 @@ static const struct {
 };
 #define OPTION_COUNT (sizeof(option_table) / sizeof(option_table[0]))
 
-void command_print_help(const struct command *command)
+/* Prints the actions of a command, one a line, without the command's own name. */
+static void print_actions(const struct command *command)
 {
-	printf("Usage: shakeoff %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
+	printf("\n");
+	for (const struct command *const *action = command->actions; *action; action++) {
+		char usage[64];
+
+		snprintf(usage, sizeof(usage), "%s %s", (*action)->name + strlen(command->name) + 1,
+			 (*action)->arguments);
+		printf("  %-20s %s\n", usage, (*action)->summary);
+	}
+}
+
+static void print_help(const struct command *command)
+{
+	printf("Usage: shakeoff %s%s%s\n\n%s.\n", command->name, *command->arguments ? " " : "", command->arguments,
+	       command->summary);
+	if (command->actions)
+		print_actions(command);
 	if (*command->help)
 		printf("\n%s", command->help);
 	printf("\n");
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		if (command->options & option_table[i].option)
 			fputs(option_table[i].help, stdout);
-	printf("  --help             this text\n");
+	printf("  --help             this text%s\n", command->actions ? "; every action has one, too" : "");
 }
 
 __attribute__((format(printf, 2, 0))) static void say_misused(const struct command *command, const char *format,
@@ -111,6 +127,19 @@ static bool option_known(const struct command *command, int code)
 		if (option_table[i].code == code)
 			return command->options & option_table[i].option;
 	return code == LONG_HELP;
+}
+
+/* Returns the option as it was given; of one that getopt knows its name, as its value may have been read already. */
+static const char *option_name(int code, const char *given)
+{
+	static char name[32];
+
+	for (const struct option *option = long_options; option->name; option++)
+		if (option->val == code) {
+			snprintf(name, sizeof(name), "--%s", option->name);
+			return name;
+		}
+	return given;
 }
 
 static bool read_mode(const struct command *command, const char *text, enum datapath_mode *mode)
@@ -171,20 +200,20 @@ static bool read_option(const struct command *command, int code, struct options 
 
 static bool read_arguments(const struct command *command, int argc, char **argv, struct options *options)
 {
-	int rest = argc - optind, most = command->options & OPTION_SECOND_OPERAND ? 2 : 1;
+	int given = argc - optind, most = command->options & (OPTION_OPERAND | OPTION_INTERFACE) ? 1 : 0;
 
-	if (!rest && command->options & OPTION_OPERAND)
+	if (command->actions)
+		return usage_error(command, "an action is missing");
+	if (!given && command->options & OPTION_OPERAND)
 		return usage_error(command, "something is missing: `%s %s`", command->name, command->arguments);
-	if (!rest && command->options & OPTION_INTERFACE_NEEDED)
+	if (!given && command->options & OPTION_INTERFACE_NEEDED)
 		return usage_error(command, "name an interface");
-	if (rest > most)
+	if (given > most)
 		return usage_error(command, "`%s` is one argument too many", argv[optind + most]);
-	if (rest && command->options & OPTION_OPERAND)
+	if (given && command->options & OPTION_OPERAND)
 		options->operand = argv[optind];
-	else if (rest)
+	else if (given)
 		options->ifname = argv[optind];
-	if (rest > 1)
-		options->second_operand = argv[optind + 1];
 	return true;
 }
 
@@ -192,19 +221,19 @@ bool options_read(const struct command *command, int argc, char **argv, struct o
 {
 	int code;
 
-	*options = (struct options){ 0 };
+	*options = (struct options){ .command = command };
 	*status = STATUS_USAGE;
 	optind = 0;
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, ":hj", long_options, NULL)) != -1) {
-		const char *read = argv[optind - 1];
+		const char *given = argv[optind - 1];
 
 		if (code == ':')
-			return usage_error(command, "`%s` needs a value", read);
+			return usage_error(command, "`%s` needs a value", given);
 		if (code == '?' || !option_known(command, code))
-			return usage_error(command, "there is no option `%s` here", read);
+			return usage_error(command, "there is no option `%s` here", option_name(code, given));
 		if (code == LONG_HELP) {
-			command_print_help(command);
+			print_help(command);
 			*status = STATUS_OK;
 			return false;
 		}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <libsmartcols/libsmartcols.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,22 +9,12 @@
 #include "cli/command.h"
 #include "cli/output.h"
 
-#define COLUMNS_MAX 16
-
-struct cell {
-	char *text;
-	enum colour colour;
-};
-
-struct table {
-	const char *const *headings;
-	size_t columns, column; /* of the next cell */
-	int widths[COLUMNS_MAX];
-	struct cell *cells;
-	size_t count, room;
-};
-
 /* ---------------------------------------------------------------------------------------------------------- colours */
+
+static const char *const sequences[] = {
+	[COLOUR_NONE] = "",         [COLOUR_BOLD] = "\033[1m", [COLOUR_GOOD] = "\033[32m",
+	[COLOUR_WARN] = "\033[33m", [COLOUR_BAD] = "\033[31m",
+};
 
 static bool colours_wanted(void)
 {
@@ -37,22 +28,27 @@ static bool colours_wanted(void)
 	return wanted;
 }
 
-const char *colour_begin(enum colour colour)
+void print_coloured(enum colour colour, const char *format, ...)
 {
-	static const char *const sequences[] = {
-		[COLOUR_NONE] = "",         [COLOUR_BOLD] = "\033[1m", [COLOUR_GOOD] = "\033[32m",
-		[COLOUR_WARN] = "\033[33m", [COLOUR_BAD] = "\033[31m",
-	};
+	bool coloured = colours_wanted() && colour != COLOUR_NONE;
+	va_list arguments;
 
-	return colours_wanted() ? sequences[colour] : "";
-}
-
-const char *colour_end(enum colour colour)
-{
-	return colours_wanted() && colour != COLOUR_NONE ? "\033[0m" : "";
+	fputs(coloured ? sequences[colour] : "", stdout);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	fputs(coloured ? "\033[0m" : "", stdout);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- tables */
+
+#define SEPARATOR "  "
+
+struct table {
+	struct libscols_table *lines;
+	struct libscols_line *line; /* of the next cell */
+	size_t column, columns;     /* of the next cell; of all */
+};
 
 /* A table that lacks a cell would be wrong, and no command goes on without memory. */
 static void *needed(void *memory)
@@ -63,43 +59,38 @@ static void *needed(void *memory)
 	exit(STATUS_FAILURE);
 }
 
-static bool is_right(const struct table *table, size_t column)
-{
-	return table->headings[column][0] == '>';
-}
-
-static const char *heading(const struct table *table, size_t column)
-{
-	return table->headings[column] + is_right(table, column);
-}
-
 struct table *table_new(const char *const *headings)
 {
 	struct table *table = needed(calloc(1, sizeof(*table)));
 
-	table->headings = headings;
-	for (; headings[table->columns] && table->columns < COLUMNS_MAX; table->columns++)
-		table->widths[table->columns] = strlen(heading(table, table->columns));
+	table->lines = needed(scols_new_table());
+	scols_table_set_column_separator(table->lines, SEPARATOR);
+	scols_table_enable_colors(table->lines, colours_wanted());
+	/* Lines stay whole in a narrow window, as they do in a file. */
+	scols_table_set_termforce(table->lines, SCOLS_TERMFORCE_NEVER);
+	for (; headings[table->columns]; table->columns++) {
+		const char *heading = headings[table->columns];
+		bool right = *heading == '>';
+		struct libscols_column *column =
+			needed(scols_table_new_column(table->lines, heading + right, 0, right ? SCOLS_FL_RIGHT : 0));
+
+		scols_cell_set_color(scols_column_get_header(column), sequences[COLOUR_BOLD]);
+	}
 	return table;
 }
 
 __attribute__((format(printf, 3, 0))) static void add_cell(struct table *table, enum colour colour, const char *format,
 							   va_list arguments)
 {
-	int *width = &table->widths[table->column], length;
 	char *text;
 
-	if (table->count == table->room) {
-		table->room = table->room ? table->room * 2 : 64;
-		table->cells = needed(reallocarray(table->cells, table->room, sizeof(*table->cells)));
-	}
-	length = vasprintf(&text, format, arguments);
-	if (length < 0)
-		text = needed(NULL);
-	if (length > *width)
-		*width = length;
-	table->column = table->column + 1 < table->columns ? table->column + 1 : 0;
-	table->cells[table->count++] = (struct cell){ text, colour };
+	if (!table->column)
+		table->line = needed(scols_table_new_line(table->lines, NULL));
+	if (vasprintf(&text, format, arguments) < 0 || scols_line_refer_data(table->line, table->column, text))
+		needed(NULL);
+	if (colour != COLOUR_NONE)
+		scols_cell_set_color(scols_line_get_cell(table->line, table->column), sequences[colour]);
+	table->column = (table->column + 1) % table->columns;
 }
 
 void table_cell(struct table *table, const char *format, ...)
@@ -120,35 +111,25 @@ void table_cell_coloured(struct table *table, enum colour colour, const char *fo
 	va_end(arguments);
 }
 
-/* The last column is not filled up: no line ends in blanks. */
-static void print_cell(const struct table *table, size_t column, const char *text, enum colour colour, FILE *stream)
+/* Prints the headings of a table without rows, which libsmartcols leaves out. */
+static void print_headings(const struct table *table, FILE *stream)
 {
-	bool last = column + 1 == table->columns;
-	int blanks = table->widths[column] - (int)strlen(text);
+	for (size_t i = 0; i < table->columns; i++) {
+		struct libscols_cell *heading = scols_column_get_header(scols_table_get_column(table->lines, i));
 
-	fprintf(stream, "%s%*s%s%s%s", column ? "  " : "", is_right(table, column) ? blanks : 0, "",
-		colour_begin(colour), text, colour_end(colour));
-	if (!last && !is_right(table, column))
-		fprintf(stream, "%*s", blanks, "");
-	if (last)
-		fputc('\n', stream);
-}
-
-void table_print(const struct table *table, FILE *stream)
-{
-	for (size_t column = 0; column < table->columns; column++)
-		print_cell(table, column, heading(table, column), COLOUR_BOLD, stream);
-	for (size_t i = 0, column = 0; i < table->count; i++) {
-		print_cell(table, column, table->cells[i].text, table->cells[i].colour, stream);
-		column = column + 1 < table->columns ? column + 1 : 0;
+		fprintf(stream, "%s%s", i ? SEPARATOR : "", scols_cell_get_data(heading));
 	}
+	fputc('\n', stream);
 }
 
-void table_free(struct table *table)
+void table_print(struct table *table, FILE *stream)
 {
-	for (size_t i = 0; i < table->count; i++)
-		free(table->cells[i].text);
-	free(table->cells);
+	scols_table_set_stream(table->lines, stream);
+	if (!table->line)
+		print_headings(table, stream);
+	else if (scols_print_table(table->lines))
+		needed(NULL);
+	scols_unref_table(table->lines);
 	free(table);
 }
 

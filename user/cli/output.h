@@ -9,20 +9,20 @@
 
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_GOOD, COLOUR_WARN, COLOUR_BAD };
 
-/* Escape sequences, or "" where colours are not wanted: not a terminal, or NO_COLOR is set (no-color.org). */
-const char *colour_begin(enum colour colour);
-const char *colour_end(enum colour colour);
+/* Prints to standard output; in colour if it is a terminal, and NO_COLOR (no-color.org) is not set. */
+void print_coloured(enum colour colour, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A table: cells are added one after the other, row by row, and aligned when it is printed. */
+/* A table (libsmartcols): cells are added one after the other, row by row, and aligned when it is printed. */
 struct table;
 
-/* Headings, the last one NULL; one that begins with > stands over a column that is aligned to the right. */
+/* Takes the headings, the last one NULL; one that begins with > stands over a column that is aligned to the right. */
 struct table *table_new(const char *const *headings);
 void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void table_cell_coloured(struct table *table, enum colour colour, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void table_print(const struct table *table, FILE *stream);
-void table_free(struct table *table);
+
+/* Prints a table and frees it. */
+void table_print(struct table *table, FILE *stream);
 
 /* Prints an object and gives up the reference to it. Returns a STATUS_*. */
 int json_print(json_t *object);

@@ -9,7 +9,7 @@
 #include "cli/listening.h"
 #include "cli/output.h"
 #include "cli/service_list.h"
-#include "cli/view.h"
+#include "cli/report.h"
 
 /* What a service's accept queue holds and may hold: counted by the hook, or asked of its listening sockets. */
 struct queue {
@@ -17,8 +17,8 @@ struct queue {
 	const char *cause; /* of the capacity */
 	uint32_t servers;
 	struct shakeoff_service_counters counters;
-	struct shakeoff_source_key busiest; /* the source that holds the most places */
-	uint32_t held;                      /* so many; 0: none holds any */
+	struct shakeoff_source_key top_source; /* the source that holds the most places */
+	uint32_t held;                         /* so many; 0: none holds any */
 };
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
@@ -65,7 +65,7 @@ static int read_queue(const struct view_datapath *datapath, uint32_t id, struct 
 	return datapath_service_counters(datapath->datapath, id, &queue->counters);
 }
 
-struct busiest {
+struct top_sources {
 	const struct view_datapath *datapath;
 	struct queue *queues;
 };
@@ -84,15 +84,15 @@ static uint64_t head_of(const struct shakeoff_service *service, const struct que
 
 static void look_at_source(void *context, const struct shakeoff_source_key *key, const struct shakeoff_source *source)
 {
-	const struct busiest *busiest = context;
+	const struct top_sources *top = context;
 	uint32_t id = key->service & ~SHAKEOFF_SOURCE_IPV6, held;
 	const struct shakeoff_service *service;
 	struct queue *queue;
 
 	if (id >= SHAKEOFF_MAX_SERVICES)
 		return;
-	service = &busiest->datapath->services[id];
-	queue = &busiest->queues[id];
+	service = &top->datapath->services[id];
+	queue = &top->queues[id];
 	if (!(service->flags & SHAKEOFF_SERVICE_USED) || !queue->waiting)
 		return;
 	held = shakeoff_source_held(source, head_of(service, queue));
@@ -101,32 +101,56 @@ static void look_at_source(void *context, const struct shakeoff_source_key *key,
 	if (held <= queue->held)
 		return;
 	queue->held = held;
-	queue->busiest = *key;
+	queue->top_source = *key;
 }
 
-static int read_busiest(const struct view_datapath *datapath, struct queue *queues)
+static int read_top_sources(const struct view_datapath *datapath, struct queue *queues)
 {
-	struct busiest busiest = { datapath, queues };
+	struct top_sources top = { datapath, queues };
 
-	return datapath_source_each(datapath->datapath, look_at_source, &busiest);
+	return datapath_source_each(datapath->datapath, look_at_source, &top);
 }
 
-/* Of every service, by its id. NULL after a failure, which has been said. */
-static struct queue *read_queues(const struct view_datapath *datapath, struct listening *listening)
+struct queues {
+	struct listening listening;
+	size_t count;      /* of the datapaths that were read */
+	struct queue **of; /* of each datapath, by the service's id */
+};
+
+static int read_datapath(const struct view_datapath *datapath, struct listening *listening, struct queue *queues)
 {
-	cleanup_free struct queue *queues = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*queues));
-	int error = queues ? 0 : -ENOMEM;
+	int error = 0;
 
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES && !error; id++)
 		if (datapath->services[id].flags & SHAKEOFF_SERVICE_USED)
 			error = read_queue(datapath, id, listening, &queues[id]);
-	if (!error)
-		error = read_busiest(datapath, queues);
-	if (error) {
-		command_fail("queues", NULL, error);
-		return NULL;
+	return error ? error : read_top_sources(datapath, queues);
+}
+
+static int read_queues(const struct subject *subject)
+{
+	struct queues *queues = subject->data;
+	int error = listening_read(&queues->listening);
+
+	queues->of = calloc(subject->view->datapath_count, sizeof(*queues->of));
+	if (!error && !queues->of)
+		error = -ENOMEM;
+	while (!error && queues->count < subject->view->datapath_count) {
+		struct queue *of = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*of));
+
+		queues->of[queues->count] = of;
+		error = of ? read_datapath(&subject->view->datapaths[queues->count++], &queues->listening, of) :
+			     -ENOMEM;
 	}
-	return take_pointer(queues);
+	return error;
+}
+
+static void free_queues(struct queues *queues)
+{
+	for (size_t i = 0; i < queues->count; i++)
+		free(queues->of[i]);
+	free(queues->of);
+	listening_free(&queues->listening);
 }
 
 /* The source as an operator would write it: 10.9.0.2, 198.51.100.0/24, 2001:db8:7::/64. */
@@ -171,7 +195,7 @@ static void cell_if(struct table *table, bool known, uint64_t value)
 		table_cell(table, "-");
 }
 
-static void add_busiest(struct table *table, const struct shakeoff_service *service, const struct queue *queue)
+static void add_top_source(struct table *table, const struct shakeoff_service *service, const struct queue *queue)
 {
 	char source[PREFIX_TEXT];
 
@@ -179,7 +203,7 @@ static void add_busiest(struct table *table, const struct shakeoff_service *serv
 		table_cell(table, "-");
 		return;
 	}
-	source_text(&queue->busiest, service, source, sizeof(source));
+	source_text(&queue->top_source, service, source, sizeof(source));
 	table_cell(table, "%s: %" PRIu32 " (%" PRIu64 "%%)", source, queue->held,
 		   queue->capacity ? 100 * queue->held / queue->capacity : 100);
 }
@@ -201,47 +225,45 @@ static void add_row(struct table *table, const struct view_datapath *datapath, c
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.overflow);
 	table_cell(table, "%" PRIu64, (uint64_t)queue->counters.synack);
 	table_cell(table, "%" PRIu32, queue->servers);
-	add_busiest(table, service, queue);
+	add_top_source(table, service, queue);
 	table_cell(table, "%s", addresses);
 }
 
-static int add_rows(struct table *table, const struct view_datapath *datapath, const struct queue *queues, size_t limit,
-		    size_t *left_out)
+/* Adds the first `limit` services of a datapath. Returns how many there are, or a negative errno. */
+static ssize_t add_rows(struct table *table, const struct view_datapath *datapath, const struct queue *queues,
+			size_t limit)
 {
 	cleanup_free struct service_row *rows = NULL;
 	size_t count;
 	int error = service_list(datapath->services, rank, queues, &rows, &count);
 
 	if (error)
-		return command_fail("queues", NULL, error);
+		return error;
 	for (size_t i = 0; i < count && i < limit; i++)
 		add_row(table, datapath, &rows[i], &queues[rows[i].id]);
-	*left_out += count > limit ? count - limit : 0;
-	return STATUS_OK;
+	return count;
 }
 
-static int print_people(const struct view *view, struct listening *listening, bool all)
+static int print_text(const struct subject *subject)
 {
-	static const char *const headings[] = { "Service",   ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
-						">Accepted", ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
-						"Busiest",   "Addresses",  NULL };
+	static const char *const headings[] = { "Service",    ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
+						">Accepted",  ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
+						"Top source", "Addresses",  NULL };
+	size_t limit = subject->options->all ? SIZE_MAX : SERVICE_LIST_SHOWN, left_out = 0;
+	const struct queues *queues = subject->data;
 	struct table *table = table_new(headings);
-	int status = STATUS_OK;
-	size_t left_out = 0;
 
-	for (size_t i = 0; i < view->datapath_count && !status; i++) {
-		cleanup_free struct queue *queues = read_queues(&view->datapaths[i], listening);
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		ssize_t count = add_rows(table, &subject->view->datapaths[i], queues->of[i], limit);
 
-		status = queues ? add_rows(table, &view->datapaths[i], queues, all ? SIZE_MAX : SERVICE_LIST_SHOWN,
-					   &left_out) :
-				  STATUS_FAILURE;
+		if (count < 0)
+			return command_fail(subject->options->command->name, NULL, count);
+		left_out += (size_t)count > limit ? count - limit : 0;
 	}
-	if (!status)
-		table_print(table, stdout);
-	if (!status && left_out)
+	table_print(table, stdout);
+	if (left_out)
 		printf("and %zu more: --all lists them\n", left_out);
-	table_free(table);
-	return status;
+	return STATUS_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
@@ -275,57 +297,38 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
 	json_object_set_new(object, "busiest_held", json_integer(queue->held));
 	if (queue->held)
-		source_text(&queue->busiest, service, source, sizeof(source));
+		source_text(&queue->top_source, service, source, sizeof(source));
 	json_object_set_new(object, "busiest_source", queue->held ? json_string(source) : json_null());
 	return object;
 }
 
-static int collect_json(const struct view_datapath *datapath, struct listening *listening, json_t *array)
+static json_t *make_json(const struct subject *subject)
 {
-	cleanup_free struct queue *queues = read_queues(datapath, listening);
-	cleanup_free struct service_row *rows = NULL;
-	size_t count;
-	int error;
-
-	if (!queues)
-		return STATUS_FAILURE;
-	error = service_list(datapath->services, NULL, NULL, &rows, &count);
-	if (error)
-		return command_fail("queues", NULL, error);
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(array, queue_json(datapath, &rows[i], &queues[rows[i].id]));
-	return STATUS_OK;
-}
-
-static int print_json(const struct view *view, struct listening *listening)
-{
+	const struct queues *queues = subject->data;
 	json_t *array = json_array();
-	int status = STATUS_OK;
 
-	for (size_t i = 0; i < view->datapath_count && !status; i++)
-		status = collect_json(&view->datapaths[i], listening, array);
-	if (status) {
-		json_decref(array);
-		return status;
+	for (size_t i = 0; i < subject->view->datapath_count; i++) {
+		const struct view_datapath *datapath = &subject->view->datapaths[i];
+		cleanup_free struct service_row *rows = NULL;
+		size_t count;
+
+		if (service_list(datapath->services, NULL, NULL, &rows, &count)) {
+			json_decref(array);
+			return NULL;
+		}
+		for (size_t k = 0; k < count; k++)
+			json_array_append_new(array, queue_json(datapath, &rows[k], &queues->of[i][rows[k].id]));
 	}
-	return json_print(json_pack("{s:o}", "queues", array));
+	return json_pack("{s:o}", "queues", array);
 }
 
 static int queues(const struct options *options)
 {
-	struct listening listening = { 0 };
-	struct view view;
-	int status = view_open(&view, "queues", options->ifname), error;
+	static const struct report report = { .read = read_queues, .text = print_text, .json = make_json };
+	struct queues queues = { 0 };
+	int status = report_run(&report, options, &queues);
 
-	if (!status) {
-		error = listening_read(&listening);
-		if (error)
-			status = command_fail("queues", NULL, error);
-	}
-	if (!status)
-		status = options->json ? print_json(&view, &listening) : print_people(&view, &listening, options->all);
-	listening_free(&listening);
-	view_close(&view);
+	free_queues(&queues);
 	return status;
 }
 
@@ -339,7 +342,7 @@ const struct command command_queues = {
 		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
 		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
 		"Overflowed: SYNs and ACKs turned away by a full queue, or by one of which their source holds its share.\n"
-		"Cookies: SYN-ACKs sent. Busiest: the source that holds the most places of the queue, and how many at most;\n"
+		"Cookies: SYN-ACKs sent. Top source: the source that holds the most places of the queue, and how many at most;\n"
 		"those that the kernel's own handshake gave away are not known.\n"
 		"\n"
 		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",

@@ -65,7 +65,7 @@ enum service_state service_state(const struct shakeoff_service *service, const s
  */
 /* clang-format off */
 #define INTERFACE_OBSTACLES(X)                                                                                         \
-	X(OBSTACLE_NONE, "", "yes", "")                                                                                \
+	X(OBSTACLE_NONE, "", "works", "")                                                                              \
 	X(OBSTACLE_NO_ETHERNET, "no_ethernet", "no: no Ethernet header",                                               \
 	  "the device carries packets without an Ethernet header: attach to the Ethernet devices of this host")        \
 	X(OBSTACLE_VRF_DEVICE, "vrf_device", "no: a VRF's own device",                                                 \
@@ -117,7 +117,7 @@ extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
 extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
 extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
 
-/* "yes", or why not: in the table of interfaces. */
+/* Returns "works", or why the tc program does not: for the table of interfaces. */
 const char *obstacle_column(enum interface_obstacle obstacle);
 
 /* Why it is in that state; both texts are "" where the state says all. */

@@ -7,13 +7,19 @@
 
 #include "common/verdicts.h"
 #include "cli/output.h"
-#include "cli/view.h"
+#include "cli/report.h"
 
 struct stats {
 	struct verdict_totals totals;
 	uint64_t verdicts[SHAKEOFF_VERDICT_COUNT];
 	uint64_t refused[SHAKEOFF_REFUSAL_COUNT];
 	uint64_t taken_ns;
+};
+
+/* What is shown: the counters, and what they were when they were shown last. */
+struct shown {
+	struct stats now, before;
+	bool watched; /* there is a `before` */
 };
 
 static const struct {
@@ -56,28 +62,26 @@ static int add_services(struct stats *stats, const struct view_datapath *datapat
 	return 0;
 }
 
-static int take_stats(const char *ifname, struct stats *stats)
+static int read_stats(const struct subject *subject)
 {
-	struct view view;
-	int status = view_open(&view, "stats", ifname);
+	struct shown *shown = subject->data;
+	struct stats *stats = &shown->now;
+	int error = 0;
 
-	*stats = (struct stats){ .taken_ns = view.now_ns };
-	for (size_t i = 0; i < view.datapath_count && !status; i++) {
+	*stats = (struct stats){ .taken_ns = subject->view->now_ns };
+	for (size_t i = 0; i < subject->view->datapath_count && !error; i++) {
 		uint64_t counts[SHAKEOFF_VERDICT_COUNT];
-		int error = datapath_verdicts(view.datapaths[i].datapath, counts);
 
+		error = datapath_verdicts(subject->view->datapaths[i].datapath, counts);
 		if (!error)
-			error = add_services(stats, &view.datapaths[i]);
-		if (error) {
-			status = command_fail("stats", ifname, error);
+			error = add_services(stats, &subject->view->datapaths[i]);
+		if (error)
 			break;
-		}
 		for (size_t k = 0; k < SHAKEOFF_VERDICT_COUNT; k++)
 			stats->verdicts[k] += counts[k];
 		verdict_totals_add(&stats->totals, counts);
 	}
-	view_close(&view);
-	return status;
+	return error;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- people */
@@ -104,7 +108,6 @@ static void print_totals(const struct stats *stats, const struct stats *before, 
 		table_cell(table, "%s", total_table[i].help);
 	}
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_verdicts(const struct stats *stats, const struct stats *before, double seconds)
@@ -121,7 +124,6 @@ static void print_verdicts(const struct stats *stats, const struct stats *before
 	}
 	printf("\n");
 	table_print(table, stdout);
-	table_free(table);
 }
 
 static void print_refusals(const struct stats *stats, const struct stats *before, double seconds)
@@ -137,23 +139,28 @@ static void print_refusals(const struct stats *stats, const struct stats *before
 	}
 	printf("\n");
 	table_print(table, stdout);
-	table_free(table);
 }
 
-static void print_people(const struct stats *stats, const struct stats *before)
+static int print_text(const struct subject *subject)
 {
-	double seconds = before ? (stats->taken_ns - before->taken_ns) / 1e9 : 0;
+	const struct shown *shown = subject->data;
+	const struct stats *before = shown->watched ? &shown->before : NULL;
+	double seconds = before ? (shown->now.taken_ns - before->taken_ns) / 1e9 : 0;
 
-	print_totals(stats, before, seconds);
-	print_verdicts(stats, before, seconds);
-	print_refusals(stats, before, seconds);
+	if (before && isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	print_totals(&shown->now, before, seconds);
+	print_verdicts(&shown->now, before, seconds);
+	print_refusals(&shown->now, before, seconds);
+	return STATUS_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
 /* `counters`: all by name; where a verdict has the name of a total, the total. `verdicts`: these alone. */
-static int print_json(const struct stats *stats)
+static json_t *make_json(const struct subject *subject)
 {
+	const struct stats *stats = &((const struct shown *)subject->data)->now;
 	json_t *counters = json_object(), *verdicts = json_object(), *refused = json_object();
 
 	for (size_t i = 0; i < TOTAL_COUNT; i++)
@@ -165,21 +172,10 @@ static int print_json(const struct stats *stats)
 	}
 	for (size_t i = 0; i < SHAKEOFF_REFUSAL_COUNT; i++)
 		json_object_set_new(refused, refusal_table[i].name, json_integer(stats->refused[i]));
-	return json_print(json_pack("{s:o, s:o, s:o}", "counters", counters, "verdicts", verdicts, "refused", refused));
+	return json_pack("{s:o, s:o, s:o}", "counters", counters, "verdicts", verdicts, "refused", refused);
 }
 
-static int print_once(const struct options *options)
-{
-	struct stats stats;
-	int status = take_stats(options->ifname, &stats);
-
-	if (status)
-		return status;
-	if (options->json)
-		return print_json(&stats);
-	print_people(&stats, NULL);
-	return STATUS_OK;
-}
+static const struct report report = { .read = read_stats, .text = print_text, .json = make_json };
 
 static void wait_seconds(double seconds)
 {
@@ -189,34 +185,28 @@ static void wait_seconds(double seconds)
 		continue;
 }
 
-/* Until interrupted, or until nothing is attached any more. */
+/* Shows them until it is interrupted, or until nothing is attached any more. */
 static int watch(const struct options *options)
 {
-	struct stats before, now;
-	int status = take_stats(options->ifname, &before);
+	static const struct report first = { .read = read_stats };
+	struct shown shown = { .watched = true };
+	int status = report_run(&first, options, &shown);
 
 	while (!status) {
+		shown.before = shown.now;
 		wait_seconds(options->watch_seconds);
-		status = take_stats(options->ifname, &now);
-		if (status)
-			break;
-		if (options->json) {
-			status = print_json(&now);
-		} else {
-			if (isatty(STDOUT_FILENO))
-				fputs("\033[H\033[2J", stdout);
-			print_people(&now, &before);
-		}
-		if (fflush(stdout))
+		status = report_run(&report, options, &shown);
+		if (!status && fflush(stdout))
 			return STATUS_FAILURE;
-		before = now;
 	}
 	return status;
 }
 
 static int stats(const struct options *options)
 {
-	return options->watch_seconds ? watch(options) : print_once(options);
+	struct shown shown = { .watched = false };
+
+	return options->watch_seconds ? watch(options) : report_run(&report, options, &shown);
 }
 
 const struct command command_stats = {

@@ -119,7 +119,7 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, TEXT_ENDPOINT);
 		if (list[i]->left)
-			strcat(endpoint, " (left)");
+			strcat(endpoint, " (bypassed)");
 		else if (list[i]->elsewhere)
 			strcat(endpoint, " (elsewhere)");
 		else if (list[i]->tagged)

@@ -67,7 +67,7 @@ size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
 			 const struct view_address *const **first);
 
 /*
- * The same as people read them: "10.9.0.1:80 [2001:db8::1]:443 (left)", of many the first few; and for JSON all of them, or
+ * The same as people read them: "10.9.0.1:80 [2001:db8::1]:443 (bypassed)", of many the first few; and for JSON all of them, or
  * all that are left to the kernel alone.
  */
 #define VIEW_ADDRESSES 80
