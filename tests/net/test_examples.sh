@@ -75,6 +75,7 @@ WEB_PID=
 servers_start() {
 	[ -z "$WEB_PID" ] || return 0
 	plain_start web "$SERVER4" 80 line --backlog 511
+	# shellcheck disable=SC2153 # of plain_start
 	WEB_PID=$PID
 }
 
