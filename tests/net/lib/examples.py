@@ -7,7 +7,8 @@ examples.py script NUMBER FILE...        the example as a bash script; it marks 
 examples.py compare NUMBER OUTPUT FILE...  TAP; with UPDATE=1 the text gets what was printed
 
 An example is a block of README.md between ```console and ```, or of a manual page between `.Bd -literal` and `.Ed`, whose lines with
-a prompt (`# ` or `$ `) are commands; what stands below them is their output. A line `<!-- example: SCENE -->` or `.\\" example: SCENE`
+a prompt (`# ` or `$ `) are commands; what stands below them is their output. A block that begins with a section of the configuration
+is checked by `shakeoffd --check`. A line `<!-- example: SCENE -->` or `.\\" example: SCENE`
 before it names the scene that it is played in (fresh unless said). `...` stands for any lines. Output that is not shown is not
 compared, but a command has to succeed, unless `echo $?` follows it. Numbers and durations may differ, and so may widths.
 
@@ -20,6 +21,7 @@ import re
 import sys
 
 MARK = "\x01"
+CONFIGURATION = "[daemon]", "[discovered]", "[service "
 SCENE = re.compile(r'(?:<!-- |\.\\" )example: (\w+)')
 
 
@@ -66,7 +68,7 @@ def steps_of(lines, first):
 def read(path):
     """The examples of a text."""
     roff = not path.endswith(".md")
-    begin, end = (".Bd -literal", ".Ed") if roff else ("```console", "```")
+    begin, end = (".Bd -literal", ".Ed") if roff else ("```", "```")
     with open(path) as file:
         lines = file.read().splitlines()
     found, scene, number = [], "fresh", 0
@@ -75,12 +77,15 @@ def read(path):
         if named:
             scene = named[1]
         elif lines[number].startswith(begin):
-            last = lines.index(end, number)
+            last = lines.index(end, number + 1)
             block = lines[number + 1:last]
             if roff:
                 block = [from_roff(line) for line in block]
             if block and block[0].startswith(("# ", "$ ")):
                 found.append(Example(path, number + 1, scene, steps_of(block, number + 1)))
+            elif block and block[0].startswith(CONFIGURATION):
+                text = "\n".join(block)
+                found.append(Example(path, number + 1, scene, [Step(f"is_good_configuration <<'END'\n{text}\nEND", last)]))
             scene, number = "fresh", last
         number += 1
     return found
@@ -102,6 +107,7 @@ def from_lab(text):
 def script(example):
     not_run = os.environ["NOT_RUN"].splitlines()
     print('mark() { local status=$?; printf "\\1%s %s\\n" "$1" "$status"; return "$status"; }')
+    print('is_good_configuration() { cat >checked.conf && shakeoffd --check checked.conf; }')
     print('make() { command make -s -C "$TOP" "$@" >/dev/null; }')
     for number, step in enumerate(example.steps):
         print(f"mark {number}")
