@@ -31,12 +31,13 @@ stage() {
 			now=$(shakeoff status --json | python3 -c '
 		import json, sys
 		status = json.load(sys.stdin)
-		print(status["as_configured"], *((s["name"], s["state"]) for path in status["datapaths"] for s in path["services"]))')
+		print(status["as_configured"], *((s["name"], s["state"]) for path in status["datapaths"] for s in path["services"]))' 2>/dev/null)
 			same=$([ "$now" = "$before" ] && echo $((same + 1)) || echo 0)
 			case $now in 'True '*) [ "$same" -lt 3 ] || exit 0 ;; esac
 			before=$now
 			sleep 0.2
 		done
+		echo "the services do not settle: $before"
 		exit 1
 	EOT
 	cat >"$TMP/bin/nginx" <<-EOT
