@@ -124,7 +124,13 @@ void service_set_offer(struct service *service, const struct shakeoff_socket_off
 /* Not answered any more, until a server listens again. */
 void service_disarm(struct service *service);
 
-/* `datapath`: an index, or CONNECTION_FROM_KERNEL. */
+/* Where a connection came from: the index of a datapath, or this. */
+#define CONNECTION_FROM_KERNEL (-1)
+
+/*
+ * Count a connection of the queue handoff: into the accept queue (time_ns: when the hook handed it over), as established, and out
+ * of the queue again.
+ */
 void service_arrived(struct service *service, int datapath, uint64_t time_ns);
 void service_established(struct service *service, int datapath);
 void service_accepted(struct service *service, int datapath);
