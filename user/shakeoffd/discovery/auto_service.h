@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Services that listen on sockets of their own: those of the configuration, and those that are made for sockets which no service of
- * the configuration names.
- */
+/* Services that are made for listening sockets which no service of the configuration names. */
 #ifndef SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 #define SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 
@@ -11,8 +8,8 @@
 #include <stdint.h>
 
 #include "shakeoffd/sys/clock.h"
-#include "shakeoffd/discovery/bypass_reason.h"
 #include "shakeoffd/discovery/listeners.h"
+#include "shakeoffd/discovery/listening_service.h"
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/discovery/shares.h"
 
@@ -21,21 +18,6 @@
 
 /* And so long at least, and no longer if its user has much: what the hook had begun with it is done. */
 #define DISCOVERED_QUARANTINE_NS NS_PER_S
-
-/* A service, and what its listening sockets say. */
-struct listening_service {
-	struct service *service;
-	struct listener_facts facts;
-	struct left_addresses left;        /* of all of its addresses */
-	size_t refusals;                   /* at so many the self-test failed, while they are counted */
-	size_t bridged;                    /* of these, those that are reached through a bridge */
-	size_t unfollowed;                 /* at so many routes cannot be followed */
-	size_t ruled;                      /* at so many the firewall's rules look at SYNs */
-	char rule[SHAKEOFF_RULE_LEN];      /* one of those; "" */
-	char next_rule[SHAKEOFF_RULE_LEN]; /* the same, while they are counted */
-	size_t others;                     /* and so many are left */
-	uint64_t since_ns;                 /* since when it has had a socket and an address; 0: it has not */
-};
 
 struct discovered {
 	struct listening_service listening;
@@ -111,8 +93,5 @@ void discovered_tell(struct discovered_services *services);
 
 /* Whether something was turned away, which may find a slot now; forgets it. */
 bool discovered_look_again(struct discovered_services *services);
-
-/* Tells the hook what the sockets of a service are now, and says so when it is left to the kernel, or no more. */
-void listening_describe(struct listening_service *listening, const struct left_host *host);
 
 #endif
