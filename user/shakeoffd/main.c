@@ -723,11 +723,31 @@ static int open_services(struct daemon *daemon)
 	return say("the services could not be published", error);
 }
 
+static bool cover(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only)
+{
+	struct daemon *daemon = context;
+	enum delivery_coverage coverage = delivery_covers(&daemon->deliveries[service], address, port);
+
+	*keep_only = coverage == DELIVERY_KEPT;
+	return coverage != DELIVERY_UNCOVERED;
+}
+
+static int each_socket(void *context, int (*callback)(void *context, uint32_t inode), void *callback_context)
+{
+	struct daemon *daemon = context;
+	int result = 0;
+
+	for (size_t i = 0; i < daemon->delivery_count && !result; i++)
+		result = delivery_each_inode(&daemon->deliveries[i], callback, callback_context);
+	return result;
+}
+
 static int open_discovery(struct daemon *daemon)
 {
+	const struct discovery_servers servers = { .context = daemon, .cover = cover, .each_socket = each_socket };
 	struct discovery_host host = discovery_host(daemon);
-	int error = discovery_open(&daemon->discovery, &daemon->config, daemon->deliveries, daemon->delivery_count,
-				   &daemon->slots, &daemon->addresses, &daemon->interfaces, &host);
+	int error = discovery_open(&daemon->discovery, &daemon->config, &daemon->services, &servers, &daemon->slots,
+				   &daemon->addresses, &daemon->interfaces, &host);
 
 	if (!error) {
 		error = say("the policies of IPsec could not be read", xfrm_open(&daemon->xfrm));

@@ -9,7 +9,7 @@
 #include "shakeoffd/discovery/addresses_internal.h"
 #include "shakeoffd/sys/clock.h"
 
-/* -------------------------------------------------------------------------------------------------------------- lists */
+/* ------------------------------------------------------------------------------------------------------------ lists */
 
 int published_append(struct published_list *to, const struct published *published)
 {
@@ -35,7 +35,7 @@ void published_sort(struct published_list *list)
 		qsort(list->list, list->count, sizeof(*list->list), published_compare);
 }
 
-/* ----------------------------------------------------------------------------------------------------- open and close */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
 struct reading {
 	struct addresses *addresses;
@@ -103,7 +103,7 @@ void addresses_close(struct addresses *addresses)
 	*addresses = (struct addresses){ 0 };
 }
 
-/* -------------------------------------------------------------------------------------------------------- publication */
+/* ------------------------------------------------------------------------------------------------------ publication */
 
 /* An address itself (port 0) takes no service's place. */
 static int put(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
@@ -117,8 +117,8 @@ static int put(struct addresses *addresses, size_t datapath, uint16_t port, cons
 }
 
 /*
- * Adds one, or changes an old one (or NULL). is_unknown: the socket filter may not know the connections that the kernel has made there.
- * Returns whether it stands in the map.
+ * Adds one, or changes an old one (or NULL). is_unknown: the socket filter may not know the connections that the kernel
+ * has made there. Returns whether it stands in the map.
  */
 static bool set(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted,
 		const struct published *old, bool is_unknown)
@@ -178,7 +178,10 @@ static uint32_t value_of(const struct address *address, size_t datapath)
 	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0) | (address->untested ? SHAKEOFF_ADDRESS_UNTESTED : 0);
 }
 
-/* Tells the hook, before it finds the address so, that it is left to the kernel from now on, or no more: cookies are still out. */
+/*
+ * Tells the hook, before it finds the address so, that it is left to the kernel from now on, or no more: cookies are
+ * still out.
+ */
 static void note_left(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {
 	struct shakeoff_service *shared = address->service->slots[datapath].shared;

@@ -42,13 +42,16 @@ void addresses_count_in(const struct addresses *addresses, size_t datapath, uint
 void addresses_count_out(const struct addresses *addresses, size_t datapath, uint16_t port,
 			 const struct published *published);
 
-/* Returns whether the user of `wanted` has a whole share already. An address that replaces one of the same user does not raise it. */
+/*
+ * Returns whether the user of `wanted` has a whole share already. An address that replaces one of the same user does
+ * not raise it.
+ */
 bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
 			   const struct published *wanted, const struct published *old);
 
 /*
- * Takes another address of the same family out of the map, to make room for `wanted`: the one with the highest port above `port`, or
- * one of the user who has most. Returns false if there is none.
+ * Takes another address of the same family out of the map, to make room for `wanted`: the one with the highest port
+ * above `port`, or one of the user who has most. Returns false if there is none.
  */
 bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted);
 

@@ -6,7 +6,7 @@
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
 
-/* ---------------------------------------------------------------------------------------------------- shares of users */
+/* -------------------------------------------------------------------------------------------------- shares of users */
 
 /* The share that it counts for; NULL: none, or no memory. */
 static struct share *share_of(const struct addresses *addresses, size_t datapath, uint16_t port,
@@ -48,7 +48,7 @@ bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, u
 	return share && share->count >= addresses->quarter && !replaces;
 }
 
-/* ---------------------------------------------------------------------------------------------------- room for others */
+/* -------------------------------------------------------------------------------------------------- room for others */
 
 static bool same_family(const struct in6_addr *a, const struct in6_addr *b)
 {
@@ -96,8 +96,8 @@ static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port
 }
 
 /*
- * What comes first takes room from the user who has most of the family: his address with the highest port, but not at the port that is
- * being published, whose list is in use.
+ * What comes first takes room from the user who has most of the family: his address with the highest port, but not at
+ * the port that is being published, whose list is in use.
  */
 static bool take_from_greatest(struct addresses *addresses, size_t datapath, uint16_t port,
 			       const struct published *wanted)
@@ -117,7 +117,9 @@ static bool take_from_greatest(struct addresses *addresses, size_t datapath, uin
 	return high != 0;
 }
 
-/* Takes the address with the highest port above `port` out, for another of its family. Returns false if there is none. */
+/*
+ * Takes the address with the highest port above `port` out, for another of its family. Returns false if there is none.
+ */
 bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
 {
 	const struct victims victims = { .family = &wanted->address, .first = wanted->first };
@@ -132,7 +134,7 @@ bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t 
 	return false;
 }
 
-/* --------------------------------------------------------------------------------------------------- what has no room */
+/* ------------------------------------------------------------------------------------------------- what has no room */
 
 static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *turned_away)
 {

@@ -7,7 +7,7 @@
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/discovery/auto_service_internal.h"
 
-/* -------------------------------------------------------------------------------------------------------------- lists */
+/* ------------------------------------------------------------------------------------------------------------ lists */
 
 static void list_append(struct discovered_list *list, struct discovered *discovered)
 {
@@ -36,7 +36,7 @@ static void list_open(struct discovered_list *list)
 	*list = (struct discovered_list){ .end = &list->first };
 }
 
-/* ----------------------------------------------------------------------------------------------------- open and close */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
 void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured)
@@ -75,7 +75,7 @@ void discovered_close(struct discovered_services *services)
 	shares_close(&services->shares);
 }
 
-/* --------------------------------------------------------------------------------------------------- end of a service */
+/* ------------------------------------------------------------------------------------------------- end of a service */
 
 static void end(struct discovered_services *services, struct discovered *discovered)
 {
@@ -99,7 +99,7 @@ void discovered_expire(struct discovered_services *services, uint64_t now_ns)
 		end(services, services->hasty.first);
 }
 
-/* --------------------------------------------------------------------------------------------------- use of a service */
+/* ------------------------------------------------------------------------------------------------- use of a service */
 
 static struct discovered *oldest_idle(const struct discovered_services *services, uint64_t now_ns)
 {

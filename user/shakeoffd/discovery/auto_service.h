@@ -45,8 +45,8 @@ struct discovered_services {
 	struct discovered_list hasty; /* idle ones whose user has much: their slots are not kept for long */
 
 	/*
-	 * A user other than root has a quarter of the slots at most, and such users together what those do not need that come first: root's,
-	 * those at ports that only root may have, and a quarter of all for them to come.
+	 * A user other than root has a quarter of the slots at most, and such users together what those do not need
+	 * that come first: root's, those at ports that only root may have, and a quarter of all for them to come.
 	 */
 	uint32_t roots_ports; /* ports below */
 	size_t most;          /* slots that discovered services can have */
@@ -80,8 +80,8 @@ void discovered_expire(struct discovered_services *services, uint64_t now_ns);
 void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered);
 
 /*
- * One that has to give its slot to one that comes first, if there is any: its port is to be looked at again, where discovered_use() then
- * has nothing for it. NULL: none has to.
+ * One that has to give its slot to one that comes first, if there is any: its port is to be looked at again, where
+ * discovered_use() then has nothing for it. NULL: none has to.
  */
 struct discovered *discovered_evict(struct discovered_services *services);
 

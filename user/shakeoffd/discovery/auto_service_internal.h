@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the parts of auto_service.h share: auto_service.c (services that come and go), auto_service_room.c (who gets a slot). */
+/*
+ * What the parts of auto_service.h share: auto_service.c (services that come and go), auto_service_room.c (who gets a
+ * slot).
+ */
 #ifndef SHAKEOFFD_DISCOVERY_AUTO_SERVICE_INTERNAL_H
 #define SHAKEOFFD_DISCOVERY_AUTO_SERVICE_INTERNAL_H
 

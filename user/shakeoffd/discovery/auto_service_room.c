@@ -4,7 +4,7 @@
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/discovery/auto_service_internal.h"
 
-/* ---------------------------------------------------------------------------------------------------- shares of users */
+/* -------------------------------------------------------------------------------------------------- shares of users */
 
 static bool comes_first(const struct discovered_services *services, const struct listener *listener)
 {
@@ -86,7 +86,7 @@ bool discovered_is_awaited(const struct discovered_services *services)
 	return services->waiting || services->waited;
 }
 
-/* --------------------------------------------------------------------------------------------------- what has no slot */
+/* ------------------------------------------------------------------------------------------------- what has no slot */
 
 void auto_service_turn_away(struct discovered_services *services, struct listener *listener)
 {

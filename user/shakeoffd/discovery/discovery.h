@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in agreement with
- * them, with the configuration, with the host's addresses and with the servers that are registered.
+ * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in
+ * agreement with them, with the configuration, with the host's addresses and with the servers that are registered.
  *
- *	listeners -> places -> services (configured or discovered) -> addresses
+ * 	listeners -> places -> services (configured or discovered) -> addresses
  *
  * Everything is done port by port, and only for ports where something has changed.
  */
@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "shakeoffd/discovery/addresses.h"
-#include "shakeoffd/queue/delivery.h"
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/hook/interfaces.h"
 #include "shakeoffd/discovery/looks.h"
@@ -32,10 +31,28 @@ struct inodes {
 	size_t count;
 };
 
+/*
+ * The servers that are connected to the daemon and get their connections from it, as far as discovery asks about them.
+ */
+struct discovery_servers {
+	void *context;
+
+	/*
+	 * Returns whether a server of a configured service (its index) listens there. *keep_only: an earlier daemon may
+	 * have had one there, which may come back; so the address stays published if it is, but is not published anew.
+	 */
+	bool (*cover)(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only);
+
+	/*
+	 * Calls back with the inode of every listening socket that servers have passed. Returns the first non-zero
+	 * result.
+	 */
+	int (*each_socket)(void *context, int (*callback)(void *context, uint32_t inode), void *callback_context);
+};
+
 struct discovery {
 	const struct config *config;
-	struct delivery *deliveries; /* in the order of the configured services */
-	size_t delivery_count;
+	struct discovery_servers servers;
 	struct addresses *addresses;
 	const struct interfaces *interfaces;
 	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
@@ -49,7 +66,8 @@ struct discovery {
 	struct own_addresses own;
 	struct upper_addresses upper;
 	struct discovered_services discovered;
-	struct listening_service *configured;
+	struct listening_service *configured; /* in the order of the configuration */
+	size_t configured_count;
 
 	struct discovery_port *ports; /* [65536] */
 	bool dirty;                   /* a port is */
@@ -78,14 +96,14 @@ struct discovery_host {
 	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
 	uint32_t roots_ports; /* ports below are root's alone */
 	/*
-	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a rule refuses some
-	 * clients are the kernel's.
+	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a
+	 * rule refuses some clients are the kernel's.
 	 */
 	bool queue_passes_rules;
 };
 
-int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
-		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
+int discovery_open(struct discovery *discovery, const struct config *config, const struct services *services,
+		   const struct discovery_servers *servers, struct slots *slots, struct addresses *addresses,
 		   const struct interfaces *interfaces, const struct discovery_host *host);
 /* From now on the sockets are read by a thread of their own, that wakes this loop. 0 or a negative errno. */
 int discovery_start(struct discovery *discovery, struct event_loop *loop);

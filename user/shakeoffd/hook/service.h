@@ -2,12 +2,13 @@
 /*
  * A service as the hook sees it: its slot in each datapath, what is counted there, and how many connections may wait.
  *
- * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it out
- * (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own handshake
- * brought takes a place too, and so does what another datapath counts: each datapath is told the capacity that is left for it.
+ * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it
+ * out (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own
+ * handshake brought takes a place too, and so does what another datapath counts: each datapath is told the capacity
+ * that is left for it.
  *
- * Listener handoff: the tc program counts out, the hook reads the capacity from the listening socket, and the daemon only
- * describes the service, and corrects what was lost on the way between the two programs.
+ * Listener handoff: the tc program counts out, the hook reads the capacity from the listening socket, and the daemon
+ * only describes the service, and corrects what was lost on the way between the two programs.
  */
 #ifndef SHAKEOFFD_HOOK_SERVICE_H
 #define SHAKEOFFD_HOOK_SERVICE_H
@@ -71,8 +72,8 @@ struct services {
 };
 
 /*
- * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot is
- * kept. -ENOSPC: no slot is left.
+ * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot
+ * is kept. -ENOSPC: no slot is left.
  */
 int services_open(struct services *services, const struct config *config, struct slots *slots);
 void services_close(struct services *services);
@@ -94,9 +95,9 @@ uint32_t service_capacity(const struct service *service);
 bool service_has_room(const struct service *service);
 
 /*
- * Which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come back; otherwise
- * listener if there is a listening socket. Servers of a user whom the service does not trust have it only where there is no listening
- * socket of another's.
+ * Which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come back;
+ * otherwise listener if there is a listening socket. Servers of a user whom the service does not trust have it only
+ * where there is no listening socket of another's.
  */
 enum shakeoff_handoff service_wants(struct service *service);
 
@@ -107,8 +108,8 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 void service_set_listening(struct service *service, const struct service_listening *listening);
 
 /*
- * The end of a service with the listener handoff: SYNs are left to the kernel, and ACKs still admitted. Returns whether cookies are
- * out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
+ * The end of a service with the listener handoff: SYNs are left to the kernel, and ACKs still admitted. Returns whether
+ * cookies are out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
  */
 bool service_stop_answering(struct service *service, uint64_t now_ns);
 
@@ -118,7 +119,10 @@ void service_set_servers(struct service *service, uint32_t servers, uint32_t pla
 /* Who those are that decide: servers of the service's own, or of another user. */
 void service_set_owner(struct service *service, bool is_stranger, uint32_t uid);
 
-/* From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
+/*
+ * From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set
+ * SO_RCVBUF.
+ */
 void service_set_offer(struct service *service, const struct shakeoff_socket_offer *offer);
 
 /* Not answered any more, until a server listens again. */
@@ -128,8 +132,8 @@ void service_disarm(struct service *service);
 #define CONNECTION_FROM_KERNEL (-1)
 
 /*
- * Count a connection of the queue handoff: into the accept queue (time_ns: when the hook handed it over), as established, and out
- * of the queue again.
+ * Count a connection of the queue handoff: into the accept queue (time_ns: when the hook handed it over), as
+ * established, and out of the queue again.
  */
 void service_arrived(struct service *service, int datapath, uint64_t time_ns);
 void service_established(struct service *service, int datapath);
@@ -137,15 +141,15 @@ void service_accepted(struct service *service, int datapath);
 void service_refused(struct service *service, int datapath, enum shakeoff_refusal reason);
 
 /*
- * Once nothing moves, what the hook counted and what the daemon holds have to agree; after a crash they may not. To be called
- * about once a second. drained_ns: since when at the latest nothing that was handed over earlier is in a ring.
+ * Once nothing moves, what the hook counted and what the daemon holds have to agree; after a crash they may not. To be
+ * called about once a second. drained_ns: since when at the latest nothing that was handed over earlier is in a ring.
  */
 void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_ns);
 
 /*
- * The same for the listener handoff: what was validated but never came to the tc program is counted out, because it would take
- * places of the queue for ever. For the thread that changes the handoff; takes the lock. Returns whether there is something to
- * watch: then it is to be called several times a second, otherwise now and then.
+ * The same for the listener handoff: what was validated but never came to the tc program is counted out, because it
+ * would take places of the queue for ever. For the thread that changes the handoff; takes the lock. Returns whether
+ * there is something to watch: then it is to be called several times a second, otherwise now and then.
  */
 bool service_settle_listening(struct service *service, uint64_t now_ns);
 

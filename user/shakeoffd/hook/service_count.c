@@ -94,8 +94,8 @@ static int64_t on_the_way(const struct service_slot *slot)
 }
 
 /*
- * A segment takes microseconds from one program to the other. So what was never fewer, or never more, than so many for all of
- * that time is not on its way: those were lost, or counted out twice. That holds even while others come and go.
+ * A segment takes microseconds from one program to the other. So what was never fewer, or never more, than so many for
+ * all of that time is not on its way: those were lost, or counted out twice. That holds even while others come and go.
  */
 static void settle_slot(const struct service *service, struct service_slot *slot, uint64_t now_ns)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the parts of service.h share: service.c (open, handoff), service_publish.c (the slots), service_count.c (connections). */
+/*
+ * What the parts of service.h share: service.c (open, handoff), service_publish.c (the slots), service_count.c
+ * (connections).
+ */
 #ifndef SHAKEOFFD_HOOK_SERVICE_INTERNAL_H
 #define SHAKEOFFD_HOOK_SERVICE_INTERNAL_H
 
@@ -10,7 +13,9 @@
 #define shared_set(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define shared_add(field, value) __atomic_fetch_add(&(field), (value), __ATOMIC_RELAXED)
 
-/* Writes what the configuration says of a service into one of its slots. The flags come last: they make the slot count. */
+/*
+ * Writes what the configuration says of a service into one of its slots. The flags come last: they make the slot count.
+ */
 void service_publish_config(struct service *service, struct service_slot *slot);
 
 /* Writes what the daemon knows about a service into all of its slots. */

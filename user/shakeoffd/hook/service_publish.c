@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook and the command line are told about a service: its slots as the configuration and the daemon's state have them. */
+/*
+ * What the hook and the command line are told about a service: its slots as the configuration and the daemon's state
+ * have them.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +11,7 @@
 #include "shakeoffd/sys/cpus.h"
 #include "shakeoffd/hook/service_internal.h"
 
-/* ----------------------------------------------------------------------------------------------------------- capacity */
+/* --------------------------------------------------------------------------------------------------------- capacity */
 
 uint32_t service_capacity(const struct service *service)
 {
@@ -47,7 +50,10 @@ static void publish_queue_capacity(struct service *service)
 		uint64_t others = all - waiting(slot);
 		uint32_t left = others < capacity ? capacity - (uint32_t)others : 0;
 
-		/* `others` wraps if another CPU hands a connection over between the two readings. Then the others have none. */
+		/*
+		 * `others` wraps if another CPU hands a connection over between the two readings. Then the others have
+		 * none.
+		 */
 		if ((int64_t)others <= 0)
 			left = capacity;
 		if (shared_get(slot->shared->capacity) != left)
@@ -55,7 +61,10 @@ static void publish_queue_capacity(struct service *service)
 	}
 }
 
-/* Publishes the capacity with the listener handoff, for display: the hook asks the socket. Without a socket it stays as it was. */
+/*
+ * Publishes the capacity with the listener handoff, for display: the hook asks the socket. Without a socket it stays as
+ * it was.
+ */
 static void publish_listener_capacity(const struct service *service)
 {
 	uint32_t backlog = service->config->backlog;
@@ -78,7 +87,7 @@ void service_publish_capacity(struct service *service)
 		publish_listener_capacity(service);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- state */
+/* ------------------------------------------------------------------------------------------------------------ state */
 
 static void publish_queue(const struct service *service, struct shakeoff_service *shared)
 {
@@ -120,7 +129,10 @@ static void publish_slot(struct service *service, const struct service_slot *slo
 		publish_queue(service, slot->shared);
 	else
 		publish_listener(service, slot->shared);
-	/* Cookies of the queue handoff are out, and good. The hook writes this field itself, but only with the listener handoff. */
+	/*
+	 * Cookies of the queue handoff are out, and good. The hook writes this field itself, but only with the listener
+	 * handoff.
+	 */
 	if (!queue && shared_get(slot->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
 		shared_set(slot->shared->released_ns, clock_ns());
 	__atomic_store_n(&slot->shared->handoff, (uint8_t)service->handoff, __ATOMIC_RELEASE);
@@ -137,7 +149,7 @@ void service_publish(struct service *service)
 	service_publish_capacity(service);
 }
 
-/* ------------------------------------------------------------------------------------------------------ configuration */
+/* ---------------------------------------------------------------------------------------------------- configuration */
 
 static uint32_t interval_ns(const struct config_limit *limit)
 {
@@ -180,8 +192,8 @@ void service_publish_config(struct service *service, struct service_slot *slot)
 	shared_set(shared->synack_retries, (uint8_t)config->synack_retries);
 	publish_sources(shared, &config->sources);
 	/*
-	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a moment. Otherwise
-	 * nothing is held now; what is still in the rings is counted in again when it is read.
+	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a
+	 * moment. Otherwise nothing is held now; what is still in the rings is counted in again when it is read.
 	 */
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE || shared_get(shared->handoff) != service->handoff) {
 		shared_set(shared->dequeued, shared_get(shared->enqueued));
