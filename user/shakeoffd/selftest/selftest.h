@@ -12,12 +12,14 @@
  * (TPROXY, IPVS): a RST follows it. Connection tracking sees connections that are reset at once, and forgets them.
  * Firewall rules count the packets, and log them if they log what they refuse.
  *
- * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed, unless it exceeds
- * them; the reader of rules (ruleset_reader.h) finds those. Hence few packets: what has been reached is not tried again until rules
- * change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time in the name of others (probe_source.h).
+ * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed,
+ * unless it exceeds them; the reader of rules (ruleset_reader.h) finds those. Hence few packets: what has been reached
+ * is not tried again until rules change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time
+ * in the name of others (probe_source.h).
  *
- * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them that get there at all
- * do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the world: the place is untested.
+ * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them
+ * that get there at all do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the
+ * world: the place is untested.
  *
  * Runs in the event loop's own thread, which one step holds up for some 20 ms.
  */
@@ -67,8 +69,8 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
 int selftest_places(struct selftest *selftest, const struct spot *places, size_t count);
 
 /*
- * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of which some hosts
- * add one every few seconds, so that it takes up to half a minute.
+ * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of
+ * which some hosts add one every few seconds, so that it takes up to half a minute.
  */
 void selftest_rules_changed(struct selftest *selftest, bool rules);
 
