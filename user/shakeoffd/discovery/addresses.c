@@ -105,7 +105,10 @@ void addresses_close(struct addresses *addresses)
 
 /* ------------------------------------------------------------------------------------------------------ publication */
 
-/* An address itself (port 0) takes no service's place. */
+/*
+ * Writes an address into the map, and makes room if there is none. An address by itself (port 0) takes no service's
+ * room.
+ */
 static int put(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
 {
 	int error;
@@ -117,8 +120,8 @@ static int put(struct addresses *addresses, size_t datapath, uint16_t port, cons
 }
 
 /*
- * Adds one, or changes an old one (or NULL). is_unknown: the socket filter may not know the connections that the kernel
- * has made there. Returns whether it stands in the map.
+ * Adds an address, or changes an old one (NULL: there is none). is_unknown: the socket filter may not know the
+ * connections that the kernel has made there. Returns whether the address stands in the map.
  */
 static bool set(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted,
 		const struct published *old, bool is_unknown)
@@ -153,7 +156,9 @@ static void take_out(struct addresses *addresses, size_t datapath, uint16_t port
 	addresses_count_out(addresses, datapath, port, old);
 }
 
-/* It stays in the map as it is; but it may be another user's by now, or an earlier daemon's no more. */
+/*
+ * Keeps an address in the map as it is. But it may belong to another user by now, or no longer be an earlier daemon's.
+ */
 static void keep(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *old,
 		 const struct published *wanted, struct published_list *in_map)
 {
@@ -166,7 +171,7 @@ static void keep(struct addresses *addresses, size_t datapath, uint16_t port, co
 	in_map->list[in_map->count++] = kept;
 }
 
-/* What only stays until more is known stays as it is. */
+/* Returns whether an address leads where it is to lead. One that only stays until more is known stays as it is. */
 static bool leads_there(const struct published *old, const struct published *wanted, bool keep_only)
 {
 	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_FLAGS));
@@ -179,8 +184,8 @@ static uint32_t value_of(const struct address *address, size_t datapath)
 }
 
 /*
- * Tells the hook, before it finds the address so, that it is left to the kernel from now on, or no more: cookies are
- * still out.
+ * Tells the hook, before it finds the address changed, that the address is left to the kernel from now on, or no
+ * longer: cookies are still out.
  */
 static void note_left(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {
@@ -190,7 +195,10 @@ static void note_left(const struct address *address, size_t datapath, const stru
 		__atomic_store_n(&shared->places_s, shakeoff_places_s(clock_ns()), __ATOMIC_RELAXED);
 }
 
-/* Both lists are in the same order: walks along them. What stands in the map at the end goes to `next`. */
+/*
+ * Publishes a list for one datapath. Both lists are in the same order, and are gone through side by side. `next` gets
+ * what stands in the map at the end.
+ */
 static int publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
 		      size_t count, struct published_port *next)
 {
@@ -262,7 +270,7 @@ int addresses_publish(struct addresses *addresses, uint16_t port, const struct a
 	return error;
 }
 
-/* Each address that leads to a service and is not left to the kernel, once, and in order. */
+/* Finds each address that leads to a service and is not left to the kernel, once, and in order. */
 static int find_protected(const struct addresses *addresses, size_t datapath, struct published_list *found)
 {
 	size_t distinct = 0;
@@ -285,7 +293,10 @@ static int find_protected(const struct addresses *addresses, size_t datapath, st
 	return error;
 }
 
-/* Both lists are in the same order. What finds no room in the map is taken out of `next`. */
+/*
+ * Publishes these addresses by themselves. Both lists are in the same order. What finds no room in the map is taken out
+ * of `next`.
+ */
 static void publish_protected(struct addresses *addresses, size_t datapath, struct published_list *next)
 {
 	const struct published_list *old = &addresses->ports[datapath * PORTS].in_map;

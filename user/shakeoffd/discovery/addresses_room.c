@@ -8,7 +8,7 @@
 
 /* -------------------------------------------------------------------------------------------------- shares of users */
 
-/* The share that it counts for; NULL: none, or no memory. */
+/* Returns the share of the user that an address counts for. NULL: none, or no memory. */
 static struct share *share_of(const struct addresses *addresses, size_t datapath, uint16_t port,
 			      const struct published *published)
 {
@@ -38,7 +38,6 @@ void addresses_count_out(const struct addresses *addresses, size_t datapath, uin
 		share->count--;
 }
 
-/* Whether its user has his share already; what replaces one of his does not raise it. */
 bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
 			   const struct published *wanted, const struct published *old)
 {
@@ -68,7 +67,7 @@ static bool is_victim(const struct victims *victims, const struct published *pub
 	       (!victims->uid || published->uid == *victims->uid);
 }
 
-/* The last of them in the list; its count: there is none. */
+/* Returns the last address of the list that may be taken out. The list's count: there is none. */
 static size_t last_of(const struct published_list *list, const struct victims *victims)
 {
 	size_t i = list->count;
@@ -78,7 +77,7 @@ static size_t last_of(const struct published_list *list, const struct victims *v
 	return i ? i - 1 : list->count;
 }
 
-/* Takes the last of them at this port out. Returns false if there is none. */
+/* Takes out the last address at this port that may be. Returns false if there is none. */
 static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port, const struct victims *victims)
 {
 	struct published_port *at_port = &addresses->ports[datapath * PORTS + port];
@@ -96,8 +95,8 @@ static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port
 }
 
 /*
- * What comes first takes room from the user who has most of the family: his address with the highest port, but not at
- * the port that is being published, whose list is in use.
+ * Takes room for an address that comes first from the user who has most of the family: the address with the highest
+ * port, but not at the port that is being published, whose list is in use. Returns false if there is none.
  */
 static bool take_from_greatest(struct addresses *addresses, size_t datapath, uint16_t port,
 			       const struct published *wanted)
@@ -117,9 +116,6 @@ static bool take_from_greatest(struct addresses *addresses, size_t datapath, uin
 	return high != 0;
 }
 
-/*
- * Takes the address with the highest port above `port` out, for another of its family. Returns false if there is none.
- */
 bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
 {
 	const struct victims victims = { .family = &wanted->address, .first = wanted->first };

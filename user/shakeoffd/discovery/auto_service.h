@@ -62,36 +62,36 @@ struct discovered_services {
 	bool changed;     /* something was, or is no more, since discovered_tell() */
 };
 
-/* configured: so many slots are the configuration's. */
+/* Begins without services. configured: how many slots the configuration has. */
 void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured);
 void discovered_close(struct discovered_services *services);
 
-/* The one of this listener, made if need be, and described. NULL: there is no slot or no memory. */
+/* Returns the service of this listener, made if need be, and described. NULL: there is no slot or no memory. */
 struct discovered *discovered_use(struct discovered_services *services, struct listener *listener, uint64_t now_ns);
 
-/* It has no address any more. */
+/* Notes that a service has no address any more. */
 void discovered_idle(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns);
 
-/* Ends those that have been idle for long. */
+/* Ends services that have been idle for long. */
 void discovered_expire(struct discovered_services *services, uint64_t now_ns);
 
-/* The owner of its sockets is another one now. */
+/* Notes that the sockets of a service have another owner now. */
 void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered);
 
 /*
- * One that has to give its slot to one that comes first, if there is any: its port is to be looked at again, where
+ * Chooses a service that has to give its slot to one that comes first. Its port is to be looked at again:
  * discovered_use() then has nothing for it. NULL: none has to.
  */
 struct discovered *discovered_evict(struct discovered_services *services);
 
-/* Whether one that comes first waits for a slot. */
+/* Returns whether a service that comes first waits for a slot. */
 bool discovered_is_awaited(const struct discovered_services *services);
 
-/* Says, once, and tells `shakeoff status`, what has no slot. */
+/* Logs once, and tells `shakeoff status`, what has no slot. */
 void discovered_tell(struct discovered_services *services);
 
-/* Whether something was turned away, which may find a slot now; forgets it. */
+/* Returns whether something was turned away, which may find a slot now. Forgets it. */
 bool discovered_look_again(struct discovered_services *services);
 
 #endif

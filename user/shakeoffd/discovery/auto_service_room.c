@@ -36,7 +36,7 @@ void auto_service_count_out(struct discovered_services *services, const struct d
 	}
 }
 
-/* So many slots those may have together that do not come first. */
+/* Returns how many slots those services may have together that do not come first. */
 static size_t left_for_ordinary(const struct discovered_services *services)
 {
 	size_t waiting = services->waiting > services->waited ? services->waiting : services->waited;

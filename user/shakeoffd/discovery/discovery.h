@@ -105,39 +105,41 @@ struct discovery_host {
 int discovery_open(struct discovery *discovery, const struct config *config, const struct services *services,
 		   const struct discovery_servers *servers, struct slots *slots, struct addresses *addresses,
 		   const struct interfaces *interfaces, const struct discovery_host *host);
-/* From now on the sockets are read by a thread of their own, that wakes this loop. 0 or a negative errno. */
+/* Starts the thread that reads the sockets from now on, and wakes this loop. 0 or a negative errno. */
 int discovery_start(struct discovery *discovery, struct event_loop *loop);
 void discovery_close(struct discovery *discovery);
 
-/* Something has changed; discovery_update() is to follow. */
+/* Note that something has changed. discovery_update() is to follow. */
 int discovery_addresses_changed(struct discovery *discovery);
 int discovery_devices_changed(struct discovery *discovery);
 void discovery_policies_changed(struct discovery *discovery); /* of IPsec */
 void discovery_servers_changed(struct discovery *discovery);
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
 
-/* To be called several times a second: begins to read the sockets when it is time to. */
+/* Begins to read the sockets when it is time to. To be called several times a second. */
 int discovery_tick(struct discovery *discovery, uint64_t now_ns);
 
-/* To be called after every round of the event loop: the sockets may have been read. */
+/* Takes the sockets, if they have been read. To be called after every round of the event loop. */
 int discovery_take_look(struct discovery *discovery);
 
-/* To be called after every round of the event loop: the self-test may have results. */
+/*
+ * Takes results of the self-test and answers of the reader of rules. To be called after every round of the event loop.
+ */
 void discovery_take_results(struct discovery *discovery);
 
 /* Carries out what has changed, if anything has. */
 int discovery_update(struct discovery *discovery, uint64_t now_ns);
 
-/* Whether something still waits for its test before it is published. */
+/* Returns whether something still waits for its test before it is published. */
 bool discovery_is_pending(const struct discovery *discovery);
 
-/* How many services listening sockets have beside the configured ones. */
+/* Returns how many services listening sockets have beside the configured ones. */
 size_t discovery_count(const struct discovery *discovery);
 
-/* The daemon is about to end: service_stop_answering() for all of them. */
+/* Calls service_stop_answering() for all services: the daemon is about to end. */
 bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns);
 
-/* The daemon ends: no service listens for the hook any more. Addresses have to be withdrawn before. */
+/* Stops all services for the hook: the daemon ends. Addresses have to be withdrawn before. */
 void discovery_stop(struct discovery *discovery);
 
 #endif

@@ -18,7 +18,7 @@
 
 /* ---------------------------------------------------------------------------------------------------- what is asked */
 
-/* Only the self-test could say that the service has to be left to the kernel. */
+/* Returns whether only the self-test could say that the service has to be left to the kernel. */
 static bool is_testable(const struct discovery *discovery, const struct listening_service *listening)
 {
 	const struct left_addresses none = { 0 };
@@ -37,7 +37,9 @@ bool tested_awaits_rules(const struct discovery *discovery, const struct tested 
 	       ruleset_reader_find(discovery->ruleset, &tested->address, port).state == RULESET_PENDING;
 }
 
-/* Whether a rule counts what comes there: probes would take places from clients, and be refused themselves. */
+/*
+ * Returns whether a rule counts what comes there: probes would take what clients may have, and be refused themselves.
+ */
 static bool is_counted(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	struct ruleset_answer answer;
@@ -75,7 +77,7 @@ static bool may_be_probed(const struct discovery *discovery, const struct tested
 	       !tested_awaits_rules(discovery, tested, port) && !is_counted(discovery, tested, port);
 }
 
-/* All of them, or those that may be probed. NULL without memory. */
+/* Lists all endpoints, or those that may be probed. NULL: no memory. */
 static struct spot *list_tested(const struct discovery *discovery, bool probed, size_t *count)
 {
 	struct spot *spots = calloc(count_tested(discovery) + 1, sizeof(*spots));
@@ -92,7 +94,6 @@ static struct spot *list_tested(const struct discovery *discovery, bool probed, 
 	return spots;
 }
 
-/* Tells the self-test which places there are. */
 int discovery_request_tests(struct discovery *discovery)
 {
 	size_t count;
@@ -103,7 +104,6 @@ int discovery_request_tests(struct discovery *discovery)
 	return error;
 }
 
-/* Tells the reader which places there are: those that cannot be tested, too. */
 int discovery_request_rules(struct discovery *discovery)
 {
 	size_t count;
@@ -116,7 +116,6 @@ int discovery_request_rules(struct discovery *discovery)
 
 /* ---------------------------------------------------------------------------------------------------- what is known */
 
-/* Whether IPsec policies want protected packets there. */
 bool discovery_is_secured(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
 {
 	return discovery->xfrm && xfrm_requires(discovery->xfrm, address, port);
@@ -133,7 +132,7 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 	return discovery->host.routes[!IN6_IS_ADDR_V4MAPPED(address)];
 }
 
-/* What the rules say of a place, once that is known: NULL, or the rule for which it is left. */
+/* Returns the rule because of which an endpoint is left to the kernel. NULL: there is none, or it is not known yet. */
 static const char *ruled_by(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	struct ruleset_answer answer;
@@ -148,7 +147,6 @@ static const char *ruled_by(const struct discovery *discovery, const struct test
 	return ruled ? answer.rule : NULL;
 }
 
-/* Whether the address is left to the kernel. */
 bool tested_is_bypassed(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	if (ruled_by(discovery, tested, port))
@@ -157,7 +155,6 @@ bool tested_is_bypassed(const struct discovery *discovery, const struct tested *
 				    is_refused(discovery, &tested->address, port));
 }
 
-/* Whether it is not known, nor will be, that packets reach it. */
 bool tested_stays_untested(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	return is_testable(discovery, tested->owner) && !tested->by_socket &&
@@ -167,7 +164,9 @@ bool tested_stays_untested(const struct discovery *discovery, const struct teste
 
 /* ------------------------------------------------------------------------------------ what follows for the services */
 
-/* Packets of bridges that are handed to netfilter lose the request that the tc program has given them. */
+/*
+ * Returns whether bridges hand packets to netfilter: these packets lose the request that the tc program has given them.
+ */
 static bool bridges_have_netfilter(void)
 {
 	static const char *const sysctls[] = { "/proc/sys/net/bridge/bridge-nf-call-iptables",
@@ -243,8 +242,8 @@ static void judge_all(struct discovery *discovery)
 }
 
 /*
- * A place that is not reached, or where routes cannot be followed, is left to the kernel; a service of such places
- * alone, as a whole.
+ * An endpoint that is not reached, or where routes cannot be followed, is left to the kernel. A service that has only
+ * such endpoints is left as a whole.
  */
 void discovery_apply_results(struct discovery *discovery)
 {

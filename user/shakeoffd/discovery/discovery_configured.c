@@ -12,9 +12,9 @@ struct counting {
 };
 
 /*
- * Every user may listen at an address that the service's own server leaves free: [::]:80 with IPV6_V6ONLY beside
- * 0.0.0.0:80. What his sockets are says nothing of the others', so each address is left to the kernel for itself
- * (by_socket), the service when all are.
+ * Counts the sockets at an address. Every user may listen at an address that the service's own server leaves free:
+ * [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. The sockets of one user say nothing about those of others. So each
+ * address is left to the kernel for itself (by_socket), and the service when all are.
  */
 static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
 		     struct counting *counting)
@@ -69,7 +69,6 @@ static struct listener_facts count_sockets(struct discovery *discovery, const st
 	return facts_of(&counting);
 }
 
-/* Counts what listens for each; those that are to have the listener handoff now get it before their addresses. */
 void discovery_recount(struct discovery *discovery, uint64_t now_ns)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++) {
@@ -103,7 +102,6 @@ void discovery_recount(struct discovery *discovery, uint64_t now_ns)
 	}
 }
 
-/* The others get the queue handoff when no address leads to them any more that no server of the daemon's has. */
 void discovery_change_to_queue(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++) {

@@ -6,7 +6,10 @@
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/hook/service_internal.h"
 
-/* Starts as an earlier daemon left it, so that nothing changes for the clients in between. */
+/*
+ * Returns the handoff that a service starts with: the one that an earlier daemon left, so that nothing changes for
+ * clients.
+ */
 static enum shakeoff_handoff first_handoff(const struct service *service, const struct shakeoff_service *left)
 {
 	if (service->config->handoff != SHAKEOFF_HANDOFF_AUTO)
@@ -15,7 +18,7 @@ static enum shakeoff_handoff first_handoff(const struct service *service, const 
 										SHAKEOFF_HANDOFF_QUEUE;
 }
 
-/* What an earlier daemon's servers asked for holds until they have registered again. */
+/* Adopts what an earlier daemon's servers asked for: it holds until they have registered again. */
 static void adopt(struct service *service)
 {
 	for (size_t i = 0; i < service->slot_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
@@ -127,7 +130,7 @@ struct service *services_find(const struct services *services, size_t datapath, 
 	return id < SHAKEOFF_MAX_SERVICES ? services->by_id[datapath * SHAKEOFF_MAX_SERVICES + id] : NULL;
 }
 
-/* Whether the servers are a stranger's, and the listening sockets are not. */
+/* Returns whether the servers are a stranger's, and the listening sockets are not. */
 static bool is_anothers(const struct service *service)
 {
 	return service->strangers && service->listening.sockets && service->listening.uid != service->stranger;
@@ -177,7 +180,7 @@ void service_set_listening(struct service *service, const struct service_listeni
 	pthread_mutex_unlock(&service->lock);
 }
 
-/* Whether clients may be about to bring a cookie back. */
+/* Returns whether clients may be about to bring a cookie back. */
 static bool has_cookies_out(const struct shakeoff_service *shared, uint64_t now_ns)
 {
 	uint64_t released_ns = shared_get(shared->released_ns);

@@ -5,7 +5,10 @@
 
 #define SETTLE_MARGIN_NS (500 * NS_PER_MS)
 
-/* With one datapath and nothing from the kernel's handshake the capacity does not depend on what waits. */
+/*
+ * Publishes the capacity if it depends on what waits: with one datapath and nothing from the kernel's handshake it does
+ * not.
+ */
 static void publish_room(struct service *service, bool from_kernel)
 {
 	if (from_kernel || service->held_from_kernel || service->slot_count > 1)
@@ -94,8 +97,9 @@ static int64_t on_the_way(const struct service_slot *slot)
 }
 
 /*
- * A segment takes microseconds from one program to the other. So what was never fewer, or never more, than so many for
- * all of that time is not on its way: those were lost, or counted out twice. That holds even while others come and go.
+ * Corrects the count of a slot. A segment takes microseconds from one program to the other. The least that was on the
+ * way in all of SETTLE_MARGIN_NS cannot be on its way still: it was lost. A negative count all the time was counted out
+ * twice. That holds even while others come and go.
  */
 static void settle_slot(const struct service *service, struct service_slot *slot, uint64_t now_ns)
 {
@@ -120,7 +124,7 @@ static void settle_slot(const struct service *service, struct service_slot *slot
 	}
 }
 
-/* Of thousands of services few have anything on the way. */
+/* Returns whether nothing is on the way: so it is with most of thousands of services. */
 static bool is_settled(const struct service_slot *slot)
 {
 	return !slot->seen_ns && shared_get(slot->shared->enqueued) == shared_get(slot->shared->dequeued);

@@ -17,10 +17,10 @@
 /* --------------------------------------------------------------------------------------------------- open and close */
 
 /*
- * Bound even where lo is down: packets get to it by the tc program alone. Transparent, so that where there is NAT a SYN
- * stays with it: nf_nat_ipv4_local_in() takes from a packet every other socket that its addresses would not lead to,
- * and the server would get it. A request is none the more transparent for it, and shares the lot of those of a server's
- * socket.
+ * Opens the socket that probes are to reach. It is bound even where lo is down: packets get to it by the tc program
+ * alone. It is transparent, so that a SYN stays with it where there is NAT: nf_nat_ipv4_local_in() takes from a packet
+ * every other socket that its addresses would not lead to, and the server would get the packet. Its requests are not
+ * transparent, so they are treated like those of a server's socket.
  */
 static int open_listener(struct selftest *selftest, int family)
 {
