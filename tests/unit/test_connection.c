@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "shakeoffd/hook/service.h"
 #include "shakeoffd/queue/connection.h"
 
 /* What RFC 9293 and the accept queue ask for; a pair that is not listed must be impossible. */

@@ -2,7 +2,8 @@
 /*
  * A service's slots: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
  *
- * link: user/shakeoffd/hook/service.c user/shakeoffd/hook/service_ids.c user/common/log.c
+ * link: user/shakeoffd/hook/service.c user/shakeoffd/hook/service_publish.c user/shakeoffd/hook/service_count.c
+ * link: user/shakeoffd/hook/service_ids.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +16,6 @@
 #include <cmocka.h>
 
 #include "shakeoffd/sys/clock.h"
-#include "shakeoffd/queue/connection.h"
 #include "shakeoffd/hook/service.h"
 
 /* Two datapaths, as far as a service sees them. */

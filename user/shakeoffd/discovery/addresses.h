@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where services are reached, as the datapaths' maps have it. What stands there is remembered, so that only what really changes
- * touches a map.
+ * Where services are reached, as the datapaths' maps have it. What stands there is remembered, so that only what really
+ * changes touches a map.
  */
 #ifndef SHAKEOFFD_DISCOVERY_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_ADDRESSES_H
@@ -42,34 +42,40 @@ struct addresses {
 	struct shares (*shares)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
 };
 
-/* Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into `filter`. */
+/*
+ * Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into
+ * `filter`.
+ */
 int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
 		   struct socket_filter *filter);
 void addresses_close(struct addresses *addresses);
 
-/* To be called before the ports that have changed are published one by one: their new addresses have the sockets noted once. */
+/*
+ * Begins a publication: the ports that have changed follow one by one. Their new addresses have the sockets noted once.
+ */
 void addresses_begin(struct addresses *addresses);
 
 /*
- * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is full, what
- * has the highest port makes room; but what is first takes it from the user who has most, and no user has more than a quarter. What
- * finds none stays the kernel's, and is counted (shakeoff_service.no_room).
+ * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is
+ * full, the address with the highest port makes room. An address that comes first takes room from the user who has
+ * most. No user has more than a quarter. Addresses without room stay the kernel's, and are counted
+ * (shakeoff_service.no_room).
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
 
 /*
- * To be called after them: each address that has a service is published by itself, too (SHAKEOFF_ADDRESS_ITSELF), as far as there is
- * room, and what has found none is told.
+ * Ends a publication: publishes each address that has a service by itself, too (SHAKEOFF_ADDRESS_ITSELF), as far as
+ * there is room, and tells what has found none.
  */
 int addresses_end(struct addresses *addresses);
 
-/* Whether an address leads anywhere now. */
+/* Returns whether an address leads anywhere now. */
 bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port);
 
-/* Whether something was turned away, which may find room now; forgets it. */
+/* Returns whether something was turned away, which may find room now. Forgets it. */
 bool addresses_look_again(struct addresses *addresses);
 
-/* Removes all: packets are the kernel's again. */
+/* Removes all addresses: packets are the kernel's again. */
 int addresses_withdraw(struct datapath *const *datapaths, size_t count);
 
 #endif

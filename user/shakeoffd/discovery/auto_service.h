@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Services that listen on sockets of their own: those of the configuration, and those that are made for sockets which no service of
- * the configuration names.
- */
+/* Services that are made for listening sockets which no service of the configuration names. */
 #ifndef SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 #define SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 
@@ -11,8 +8,8 @@
 #include <stdint.h>
 
 #include "shakeoffd/sys/clock.h"
-#include "shakeoffd/discovery/bypass_reason.h"
 #include "shakeoffd/discovery/listeners.h"
+#include "shakeoffd/discovery/listening_service.h"
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/discovery/shares.h"
 
@@ -21,21 +18,6 @@
 
 /* And so long at least, and no longer if its user has much: what the hook had begun with it is done. */
 #define DISCOVERED_QUARANTINE_NS NS_PER_S
-
-/* A service, and what its listening sockets say. */
-struct listening_service {
-	struct service *service;
-	struct listener_facts facts;
-	struct left_addresses left;        /* of all of its addresses */
-	size_t refusals;                   /* at so many the self-test failed, while they are counted */
-	size_t bridged;                    /* of these, those that are reached through a bridge */
-	size_t unfollowed;                 /* at so many routes cannot be followed */
-	size_t ruled;                      /* at so many the firewall's rules look at SYNs */
-	char rule[SHAKEOFF_RULE_LEN];      /* one of those; "" */
-	char next_rule[SHAKEOFF_RULE_LEN]; /* the same, while they are counted */
-	size_t others;                     /* and so many are left */
-	uint64_t since_ns;                 /* since when it has had a socket and an address; 0: it has not */
-};
 
 struct discovered {
 	struct listening_service listening;
@@ -63,8 +45,8 @@ struct discovered_services {
 	struct discovered_list hasty; /* idle ones whose user has much: their slots are not kept for long */
 
 	/*
-	 * A user other than root has a quarter of the slots at most, and such users together what those do not need that come first: root's,
-	 * those at ports that only root may have, and a quarter of all for them to come.
+	 * A user other than root has a quarter of the slots at most, and such users together what those do not need
+	 * that come first: root's, those at ports that only root may have, and a quarter of all for them to come.
 	 */
 	uint32_t roots_ports; /* ports below */
 	size_t most;          /* slots that discovered services can have */
@@ -80,39 +62,36 @@ struct discovered_services {
 	bool changed;     /* something was, or is no more, since discovered_tell() */
 };
 
-/* configured: so many slots are the configuration's. */
+/* Begins without services. configured: how many slots the configuration has. */
 void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured);
 void discovered_close(struct discovered_services *services);
 
-/* The one of this listener, made if need be, and described. NULL: there is no slot or no memory. */
+/* Returns the service of this listener, made if need be, and described. NULL: there is no slot or no memory. */
 struct discovered *discovered_use(struct discovered_services *services, struct listener *listener, uint64_t now_ns);
 
-/* It has no address any more. */
+/* Notes that a service has no address any more. */
 void discovered_idle(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns);
 
-/* Ends those that have been idle for long. */
+/* Ends services that have been idle for long. */
 void discovered_expire(struct discovered_services *services, uint64_t now_ns);
 
-/* The owner of its sockets is another one now. */
+/* Notes that the sockets of a service have another owner now. */
 void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered);
 
 /*
- * One that has to give its slot to one that comes first, if there is any: its port is to be looked at again, where discovered_use() then
- * has nothing for it. NULL: none has to.
+ * Chooses a service that has to give its slot to one that comes first. Its port is to be looked at again:
+ * discovered_use() then has nothing for it. NULL: none has to.
  */
 struct discovered *discovered_evict(struct discovered_services *services);
 
-/* Whether one that comes first waits for a slot. */
+/* Returns whether a service that comes first waits for a slot. */
 bool discovered_is_awaited(const struct discovered_services *services);
 
-/* Says, once, and tells `shakeoff status`, what has no slot. */
+/* Logs once, and tells `shakeoff status`, what has no slot. */
 void discovered_tell(struct discovered_services *services);
 
-/* Whether something was turned away, which may find a slot now; forgets it. */
+/* Returns whether something was turned away, which may find a slot now. Forgets it. */
 bool discovered_look_again(struct discovered_services *services);
-
-/* Tells the hook what the sockets of a service are now, and says so when it is left to the kernel, or no more. */
-void listening_describe(struct listening_service *listening, const struct left_host *host);
 
 #endif

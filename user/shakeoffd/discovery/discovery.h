@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in agreement with
- * them, with the configuration, with the host's addresses and with the servers that are registered.
+ * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in
+ * agreement with them, with the configuration, with the host's addresses and with the servers that are registered.
  *
- *	listeners -> places -> services (configured or discovered) -> addresses
+ * 	listeners -> places -> services (configured or discovered) -> addresses
  *
  * Everything is done port by port, and only for ports where something has changed.
  */
@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "shakeoffd/discovery/addresses.h"
-#include "shakeoffd/queue/delivery.h"
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/hook/interfaces.h"
 #include "shakeoffd/discovery/looks.h"
@@ -32,10 +31,28 @@ struct inodes {
 	size_t count;
 };
 
+/*
+ * The servers that are connected to the daemon and get their connections from it, as far as discovery asks about them.
+ */
+struct discovery_servers {
+	void *context;
+
+	/*
+	 * Returns whether a server of a configured service (its index) listens there. *keep_only: an earlier daemon may
+	 * have had one there, which may come back; so the address stays published if it is, but is not published anew.
+	 */
+	bool (*cover)(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only);
+
+	/*
+	 * Calls back with the inode of every listening socket that servers have passed. Returns the first non-zero
+	 * result.
+	 */
+	int (*each_socket)(void *context, int (*callback)(void *context, uint32_t inode), void *callback_context);
+};
+
 struct discovery {
 	const struct config *config;
-	struct delivery *deliveries; /* in the order of the configured services */
-	size_t delivery_count;
+	struct discovery_servers servers;
 	struct addresses *addresses;
 	const struct interfaces *interfaces;
 	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
@@ -49,7 +66,8 @@ struct discovery {
 	struct own_addresses own;
 	struct upper_addresses upper;
 	struct discovered_services discovered;
-	struct listening_service *configured;
+	struct listening_service *configured; /* in the order of the configuration */
+	size_t configured_count;
 
 	struct discovery_port *ports; /* [65536] */
 	bool dirty;                   /* a port is */
@@ -78,48 +96,50 @@ struct discovery_host {
 	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
 	uint32_t roots_ports; /* ports below are root's alone */
 	/*
-	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a rule refuses some
-	 * clients are the kernel's.
+	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a
+	 * rule refuses some clients are the kernel's.
 	 */
 	bool queue_passes_rules;
 };
 
-int discovery_open(struct discovery *discovery, const struct config *config, struct delivery *deliveries,
-		   size_t delivery_count, struct slots *slots, struct addresses *addresses,
+int discovery_open(struct discovery *discovery, const struct config *config, const struct services *services,
+		   const struct discovery_servers *servers, struct slots *slots, struct addresses *addresses,
 		   const struct interfaces *interfaces, const struct discovery_host *host);
-/* From now on the sockets are read by a thread of their own, that wakes this loop. 0 or a negative errno. */
+/* Starts the thread that reads the sockets from now on, and wakes this loop. 0 or a negative errno. */
 int discovery_start(struct discovery *discovery, struct event_loop *loop);
 void discovery_close(struct discovery *discovery);
 
-/* Something has changed; discovery_update() is to follow. */
+/* Note that something has changed. discovery_update() is to follow. */
 int discovery_addresses_changed(struct discovery *discovery);
 int discovery_devices_changed(struct discovery *discovery);
 void discovery_policies_changed(struct discovery *discovery); /* of IPsec */
 void discovery_servers_changed(struct discovery *discovery);
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host);
 
-/* To be called several times a second: begins to read the sockets when it is time to. */
+/* Begins to read the sockets when it is time to. To be called several times a second. */
 int discovery_tick(struct discovery *discovery, uint64_t now_ns);
 
-/* To be called after every round of the event loop: the sockets may have been read. */
+/* Takes the sockets, if they have been read. To be called after every round of the event loop. */
 int discovery_take_look(struct discovery *discovery);
 
-/* To be called after every round of the event loop: the self-test may have results. */
+/*
+ * Takes results of the self-test and answers of the reader of rules. To be called after every round of the event loop.
+ */
 void discovery_take_results(struct discovery *discovery);
 
 /* Carries out what has changed, if anything has. */
 int discovery_update(struct discovery *discovery, uint64_t now_ns);
 
-/* Whether something still waits for its test before it is published. */
+/* Returns whether something still waits for its test before it is published. */
 bool discovery_is_pending(const struct discovery *discovery);
 
-/* How many services listening sockets have beside the configured ones. */
+/* Returns how many services listening sockets have beside the configured ones. */
 size_t discovery_count(const struct discovery *discovery);
 
-/* The daemon is about to end: service_stop_answering() for all of them. */
+/* Calls service_stop_answering() for all services: the daemon is about to end. */
 bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns);
 
-/* The daemon ends: no service listens for the hook any more. Addresses have to be withdrawn before. */
+/* Stops all services for the hook: the daemon ends. Addresses have to be withdrawn before. */
 void discovery_stop(struct discovery *discovery);
 
 #endif

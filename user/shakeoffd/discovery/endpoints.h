@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which of the host's addresses belong to what at a port: to the service of the configuration that names them, and otherwise to
- * the listening socket that the kernel would choose.
+ * Which of the host's addresses belong to what at a port: to the service of the configuration that names them, and
+ * otherwise to the listening socket that the kernel would choose.
  */
 #ifndef SHAKEOFFD_DISCOVERY_ENDPOINTS_H
 #define SHAKEOFFD_DISCOVERY_ENDPOINTS_H

@@ -48,8 +48,8 @@ void listeners_close(struct listeners *listeners)
 
 /*
  * Every user may bind to addresses that he chooses, so no choice may make buckets long: vector multiply-shift hashing
- * (M. Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer arithmetic without primes",
- * 1996). Two keys share a bucket with the probability 1 / BUCKETS, whichever they are.
+ * (M. Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer arithmetic without
+ * primes", 1996). Two keys share a bucket with the probability 1 / BUCKETS, whichever they are.
  */
 static size_t bucket_of(const struct listeners *listeners, const struct in6_addr *address, uint16_t port, uint8_t kind)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The listening sockets of this network namespace, as a table that is brought up to date with a list of all sockets, and tells what
- * is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry. A bound device makes no other place, but sockets
- * elsewhere, on devices where the hook does not find them, count only where there are no others.
+ * The listening sockets of this network namespace, as a table that is brought up to date with a list of all sockets,
+ * and tells what is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry. A bound device makes no
+ * other place, but sockets elsewhere, on devices where the hook does not find them, count only where there are no
+ * others.
  *
- * Of the sockets of one entry only those of its owner count: another user's socket (on another device, say) decides nothing. The
- * owner is the user whom the configuration names, else root, else who was there first.
+ * Of the sockets of one entry only those of its owner count: another user's socket (on another device, say) decides
+ * nothing. The owner is the user whom the configuration names, else root, else who was there first.
  */
 #ifndef SHAKEOFFD_DISCOVERY_LISTENERS_H
 #define SHAKEOFFD_DISCOVERY_LISTENERS_H
@@ -66,8 +67,8 @@ int listeners_open(struct listeners *listeners);
 void listeners_close(struct listeners *listeners);
 
 /*
- * Notes a socket of the present list, if its address can be one that is served (own_addresses.h) and it is not bound to lo.
- * elsewhere: see listener_facts. 0 or -ENOMEM.
+ * Notes a socket of the present list, if its address can be one that is served (own_addresses.h) and it is not bound to
+ * lo. elsewhere: see listener_facts. 0 or -ENOMEM.
  */
 int listeners_see(struct listeners *listeners, const struct sock_diag_listener *socket, bool elsewhere);
 
@@ -76,8 +77,8 @@ int listeners_see_group(struct listeners *listeners, const struct sock_diag_list
 			bool elsewhere);
 
 /*
- * The list is complete: calls back for every entry that is not as it was; `before`: what it was then. An entry without sockets is
- * forgotten after that if discovery.c has made nothing of it; otherwise with listeners_forget().
+ * The list is complete: calls back for every entry that is not as it was; `before`: what it was then. An entry without
+ * sockets is forgotten after that if discovery.c has made nothing of it; otherwise with listeners_forget().
  */
 void listeners_settle(struct listeners *listeners,
 		      void (*changed)(void *context, struct listener *listener, const struct listener_facts *before),

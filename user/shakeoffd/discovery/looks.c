@@ -6,7 +6,10 @@
 #include <common/log.h>
 #include "shakeoffd/discovery/looks.h"
 
-/* How many entries at the end of the list a socket is compared with: the kernel lists those of one place next to each other, mostly. */
+/*
+ * How many entries at the end of the list a socket is compared with: the kernel lists those of one place next to each
+ * other, mostly.
+ */
 #define NEIGHBOURS 4
 
 /* Later than this is worth telling. */
@@ -20,7 +23,7 @@ static const struct sock_diag_skip loopback = {
 	.port = SOCK_DIAG_ANY_PORT,
 };
 
-/* ---------------------------------------------------------------------------------------------- in the errand's thread */
+/* ------------------------------------------------------------------------------------------- in the errand's thread */
 
 int looks_compare_inodes(const void *a, const void *b)
 {
@@ -139,7 +142,7 @@ static int look(void *context)
 	return looks->whole ? find_crowds(looks) : remember_crowds(looks);
 }
 
-/* ------------------------------------------------------------------------------------------------ in the loop's thread */
+/* --------------------------------------------------------------------------------------------- in the loop's thread */
 
 int looks_open(struct looks *looks)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reads the kernel's listening sockets again and again, in a thread of its own: every user may have very many of them, and the kernel's
- * list of them takes its time.
+ * Reads the kernel's listening sockets again and again, in a thread of its own: every user may have very many of them,
+ * and the kernel's list of them takes its time.
  *
- * Looking takes a twentieth of one CPU at most. Where that is not enough for two looks a second, places with very many sockets
- * (SO_REUSEPORT) are left out of most looks, and taken to be as they were; and if it still is not, looks are made later.
+ * Looking takes a twentieth of one CPU at most. Where that is not enough for two looks a second, places with very many
+ * sockets (SO_REUSEPORT) are left out of most looks, and taken to be as they were; and if it still is not, looks are
+ * made later.
  */
 #ifndef SHAKEOFFD_DISCOVERY_LOOKS_H
 #define SHAKEOFFD_DISCOVERY_LOOKS_H

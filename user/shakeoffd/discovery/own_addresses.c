@@ -47,7 +47,7 @@ static int address_message(const struct nlmsghdr *header, void *context)
 	return remember(context, &address.local) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- local routes */
+/* ----------------------------------------------------------------------------------------------------- local routes */
 
 static int remember_route(struct own_addresses *own, const struct own_route *route)
 {
@@ -140,7 +140,7 @@ const struct prefix *own_addresses_prefix(const struct own_addresses *own, const
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ both */
+/* ------------------------------------------------------------------------------------------------------------- both */
 
 static int compare(const void *a, const void *b)
 {

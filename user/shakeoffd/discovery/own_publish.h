@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The host's own addresses as the datapaths' maps have them: sources that do not come in by a wire, and prefixes that are its own. */
+/*
+ * The host's own addresses as the datapaths' maps have them: sources that do not come in by a wire, and prefixes that
+ * are its own.
+ */
 #ifndef SHAKEOFFD_DISCOVERY_OWN_PUBLISH_H
 #define SHAKEOFFD_DISCOVERY_OWN_PUBLISH_H
 
@@ -16,7 +19,10 @@ struct own_publisher {
 	bool cleared; /* of what an earlier daemon left */
 };
 
-/* Makes the maps agree with the routes of `own`. On failure some may be missing, and it is tried again with the next call. */
+/*
+ * Makes the maps agree with the routes of `own`. On failure some may be missing, and it is tried again with the next
+ * call.
+ */
 int own_publish(struct own_publisher *publisher, const struct own_addresses *own);
 void own_publisher_close(struct own_publisher *publisher);
 

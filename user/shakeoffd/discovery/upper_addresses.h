@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The addresses of devices above the interfaces that packets reach in another way than the interfaces' own: those of VLAN devices with
- * a tag, which the hook does not see if it stands beside the frame; those of bridges through a bridge.
+ * The addresses of devices above the interfaces that packets reach in another way than the interfaces' own: those of
+ * VLAN devices with a tag, which the hook does not see if it stands beside the frame; those of bridges through a
+ * bridge.
  */
 #ifndef SHAKEOFFD_DISCOVERY_UPPER_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_UPPER_ADDRESSES_H

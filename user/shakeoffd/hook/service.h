@@ -2,12 +2,13 @@
 /*
  * A service as the hook sees it: its slot in each datapath, what is counted there, and how many connections may wait.
  *
- * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it out
- * (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own handshake
- * brought takes a place too, and so does what another datapath counts: each datapath is told the capacity that is left for it.
+ * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it
+ * out (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own
+ * handshake brought takes a place too, and so does what another datapath counts: each datapath is told the capacity
+ * that is left for it.
  *
- * Listener handoff: the tc program counts out, the hook reads the capacity from the listening socket, and the daemon only
- * describes the service, and corrects what was lost on the way between the two programs.
+ * Listener handoff: the tc program counts out, the hook reads the capacity from the listening socket, and the daemon
+ * only describes the service, and corrects what was lost on the way between the two programs.
  */
 #ifndef SHAKEOFFD_HOOK_SERVICE_H
 #define SHAKEOFFD_HOOK_SERVICE_H
@@ -71,75 +72,85 @@ struct services {
 };
 
 /*
- * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot is
- * kept. -ENOSPC: no slot is left.
+ * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot
+ * is kept. -ENOSPC: no slot is left.
  */
 int services_open(struct services *services, const struct config *config, struct slots *slots);
 void services_close(struct services *services);
 
-/* The same for a single discovered one; `config` stays the caller's. -ENOSPC as above. */
+/* Does the same for a single discovered one. `config` stays the caller's. -ENOSPC as above. */
 int service_open(struct service *service, const struct config_service *config, bool discovered, struct slots *slots);
 
 /* Gives a discovered one's slots back, to which no address may lead any more. */
 void service_release(struct service *service, struct slots *slots);
 void service_close(struct service *service);
 
-/* NULL: the slot belongs to no configured service (any more). */
+/* Returns the service of a slot. NULL: the slot belongs to no configured service (any more). */
 struct service *services_find(const struct services *services, size_t datapath, uint32_t id);
 
-/* How many connections may wait. */
+/* Returns how many connections may wait. */
 uint32_t service_capacity(const struct service *service);
 
-/* Whether one more from the kernel's own handshake may wait. */
+/* Returns whether one more connection from the kernel's own handshake may wait. */
 bool service_has_room(const struct service *service);
 
 /*
- * Which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come back; otherwise
- * listener if there is a listening socket. Servers of a user whom the service does not trust have it only where there is no listening
- * socket of another's.
+ * Returns which handoff the service is to have now. auto: queue as long as servers of the daemon's have it, or may come
+ * back; otherwise listener if there is a listening socket. Servers of a user whom the service does not trust have it
+ * only where no other user has a listening socket.
  */
 enum shakeoff_handoff service_wants(struct service *service);
 
-/* Changes over. What has been validated meanwhile still goes the old way. */
+/* Changes the handoff. Connections that have been validated before still go the old way. */
 void service_change_handoff(struct service *service, enum shakeoff_handoff handoff);
 
-/* Which listening sockets there are, and what they allow, has changed: tells the hook. Takes the lock itself. */
+/* Tells the hook which listening sockets there are, and what they allow. Takes the lock itself. */
 void service_set_listening(struct service *service, const struct service_listening *listening);
 
 /*
- * The end of a service with the listener handoff: SYNs are left to the kernel, and ACKs still admitted. Returns whether cookies are
- * out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
+ * Ends the answering of a service with the listener handoff: SYNs are left to the kernel, ACKs are still admitted.
+ * Returns whether cookies are out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
  */
 bool service_stop_answering(struct service *service, uint64_t now_ns);
 
-/* Who listens has changed: tells the hook. places: as listen_places of shakeoff_service; 0: as it was. */
+/* Tells the hook how many servers listen. places: as listen_places of shakeoff_service; 0: as it was. */
 void service_set_servers(struct service *service, uint32_t servers, uint32_t places);
 
-/* Who those are that decide: servers of the service's own, or of another user. */
+/* Notes whose servers decide: the service's own, or another user's. */
 void service_set_owner(struct service *service, bool is_stranger, uint32_t uid);
 
-/* From what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its owner has set SO_RCVBUF. */
+/*
+ * Tells the hook from what the window of SYN-ACKs is computed: tcp_full_space() of the server's socket, and whether its
+ * owner has set SO_RCVBUF.
+ */
 void service_set_offer(struct service *service, const struct shakeoff_socket_offer *offer);
 
-/* Not answered any more, until a server listens again. */
+/* Stops the answering for a service, until a server listens again. */
 void service_disarm(struct service *service);
 
-/* `datapath`: an index, or CONNECTION_FROM_KERNEL. */
+/* Where a connection came from: the index of a datapath, or this. */
+#define CONNECTION_FROM_KERNEL (-1)
+
+/*
+ * Count a connection of the queue handoff: into the accept queue (time_ns: when the hook handed it over), as
+ * established, and out of the queue again.
+ */
 void service_arrived(struct service *service, int datapath, uint64_t time_ns);
 void service_established(struct service *service, int datapath);
 void service_accepted(struct service *service, int datapath);
 void service_refused(struct service *service, int datapath, enum shakeoff_refusal reason);
 
 /*
- * Once nothing moves, what the hook counted and what the daemon holds have to agree; after a crash they may not. To be called
- * about once a second. drained_ns: since when at the latest nothing that was handed over earlier is in a ring.
+ * Corrects the count of waiting connections. Once nothing moves, what the hook counted and what the daemon holds have
+ * to agree; after a crash they may not. To be called about once a second. drained_ns: since when at the latest nothing
+ * that was handed over earlier is in a ring.
  */
 void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_ns);
 
 /*
- * The same for the listener handoff: what was validated but never came to the tc program is counted out, because it would take
- * places of the queue for ever. For the thread that changes the handoff; takes the lock. Returns whether there is something to
- * watch: then it is to be called several times a second, otherwise now and then.
+ * Does the same for the listener handoff: counts out what was validated but never came to the tc program, because it
+ * would take room in the queue for ever. For the thread that changes the handoff. Takes the lock. Returns whether there
+ * is something to watch: then it is to be called several times a second, otherwise now and then.
  */
 bool service_settle_listening(struct service *service, uint64_t now_ns);
 

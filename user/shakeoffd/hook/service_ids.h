@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The slots of services in the datapaths: which are free, and which an earlier daemon left, to be found again by name. A slot
- * that goes from one service to another is zero in between, and so are its counters.
+ * The slots of services in the datapaths: which are free, and which an earlier daemon left, to be found again by name.
+ * A slot that goes from one service to another is zero in between, and so are its counters.
  */
 #ifndef SHAKEOFFD_HOOK_SERVICE_IDS_H
 #define SHAKEOFFD_HOOK_SERVICE_IDS_H

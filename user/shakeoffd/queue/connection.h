@@ -90,9 +90,6 @@ const struct connection_transition *connection_transition(enum connection_state 
 const char *connection_state_name(enum connection_state state);
 const char *connection_event_name(enum connection_event event);
 
-/* Where it came from: the index of a datapath, or this. */
-#define CONNECTION_FROM_KERNEL (-1)
-
 struct binding;
 struct server;
 
@@ -100,7 +97,7 @@ struct connection {
 	struct connection *next, *previous; /* in the accept queue, or in its server's window */
 	enum connection_state state;
 	int fd;                  /* -1: none yet */
-	int datapath;            /* index, or CONNECTION_FROM_KERNEL */
+	int datapath;            /* index, or CONNECTION_FROM_KERNEL (hook/service.h) */
 	bool watched;            /* the accept queue watches the descriptor for a reset */
 	struct binding *binding; /* QUEUED: the part of the accept queue that it waits in */
 	struct server *server;   /* DELIVERING and RESET_IN_DELIVERY */

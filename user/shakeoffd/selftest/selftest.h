@@ -12,12 +12,14 @@
  * (TPROXY, IPVS): a RST follows it. Connection tracking sees connections that are reset at once, and forgets them.
  * Firewall rules count the packets, and log them if they log what they refuse.
  *
- * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed, unless it exceeds
- * them; the reader of rules (ruleset_reader.h) finds those. Hence few packets: what has been reached is not tried again until rules
- * change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time in the name of others (probe_source.h).
+ * Rules that allow so many SYNs a second, or connections a client, allow those of the self-test and are not noticed,
+ * unless it exceeds them; the reader of rules (ruleset_reader.h) finds those. Hence few packets: what has been reached
+ * is not tried again until rules change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time
+ * in the name of others (probe_source.h).
  *
- * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them that get there at all
- * do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the world: the place is untested.
+ * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them
+ * that get there at all do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the
+ * world: the place is untested.
  *
  * Runs in the event loop's own thread, which one step holds up for some 20 ms.
  */
@@ -46,42 +48,45 @@ enum selftest_result {
 struct selftest;
 
 /*
- * Needs CAP_BPF and CAP_NET_ADMIN. The other functions take NULL for a self-test that could not be opened: all is
- * untested.
+ * Opens the self-test. Needs CAP_BPF and CAP_NET_ADMIN. The other functions take NULL for a self-test that could not be
+ * opened: all is untested.
  */
 int selftest_open(struct selftest **selftest, struct event_loop *loop);
 void selftest_close(struct selftest *selftest);
 
 /*
- * The interfaces to try on: those where the tc program hangs. To be called after it came, went or was replaced
- * anywhere. Looking up a map by its id needs CAP_SYS_ADMIN while this runs. Nothing is tried before the first call;
- * everything anew after each.
+ * Says on which interfaces to try: those where the tc program hangs. To be called after it came, went or was replaced
+ * anywhere. Needs CAP_SYS_ADMIN, to look up a map by its id. Nothing is tried before the first call, and everything is
+ * tried anew after each.
  */
 int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes, size_t count);
 
 /*
- * The addresses and ports to try, instead of those before; what is known of one that was among them stays. An address
- * is tried on the interface that has it (or whose bridge or bond has it), if it is one of ours, otherwise on all,
- * without VLAN tags.
+ * Says which addresses and ports to try, instead of those before. What is known of one that was among them stays. An
+ * address is tried without VLAN tags: on the interface that has it (or whose bridge or bond has it) if the daemon
+ * protects that one, otherwise on all.
  */
 int selftest_places(struct selftest *selftest, const struct spot *places, size_t count);
 
 /*
- * The firewall has changed: everything is tried again soon. rules: chains or rules have; otherwise elements of sets, of which some hosts
- * add one every few seconds, so that it takes up to half a minute.
+ * Has everything tried again soon, because the firewall has changed. rules: chains or rules have changed; otherwise
+ * elements of sets have. Some hosts add such an element every few seconds, so it takes up to half a minute then.
  */
 void selftest_rules_changed(struct selftest *selftest, bool rules);
 
-/* What is not among the places is untested. While something is tried again, its last result stands. */
+/*
+ * Returns the result for an address and port. What is not among those to try is untested. While something is tried
+ * again, its last result stands.
+ */
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
-/* Whether nothing is known of it yet: it is being tried for the first time, or is not among the places. */
+/* Returns whether nothing is known yet: it is being tried for the first time, or is not among those to try. */
 bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
-/* Whether it was among the places, and could not be tried. */
+/* Returns whether it was among those to try, and could not be tried. */
 bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port);
 
-/* Whether a result has changed since this was last asked. To be asked after every round of the event loop. */
+/* Returns whether a result has changed since the last call. To be called after every round of the event loop. */
 bool selftest_take_change(struct selftest *selftest);
 
 #endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the parts of addresses.h share: addresses.c (what the maps have), addresses_room.c (who gets room in them). */
+#ifndef SHAKEOFFD_DISCOVERY_ADDRESSES_INTERNAL_H
+#define SHAKEOFFD_DISCOVERY_ADDRESSES_INTERNAL_H
+
+#include "shakeoffd/discovery/addresses.h"
+
+#define PORTS (1u << 16)
+
+struct published {
+	struct in6_addr address;
+	uint32_t value; /* in the map: service id and SHAKEOFF_ADDRESS_FLAGS, or SHAKEOFF_ADDRESS_ITSELF */
+	uint32_t uid;   /* as in struct address */
+	bool first;
+};
+
+/* What an earlier daemon left, until it is published again. */
+#define UID_UNKNOWN UINT32_MAX
+
+struct published_list {
+	struct published *list; /* in the order of the addresses */
+	size_t count;
+};
+
+struct published_port {
+	struct published_list in_map;
+	struct published_list no_room;
+};
+
+/* Appends one to a list. 0 or -ENOMEM. */
+int published_append(struct published_list *to, const struct published *published);
+
+/* Puts a list into the order of its addresses. */
+void published_sort(struct published_list *list);
+
+/* Compares two by their addresses: for qsort() and bsearch(). */
+int published_compare(const void *a, const void *b);
+
+/* Count an address that comes into a datapath's map, or leaves it, for its user. */
+void addresses_count_in(const struct addresses *addresses, size_t datapath, uint16_t port,
+			const struct published *published);
+void addresses_count_out(const struct addresses *addresses, size_t datapath, uint16_t port,
+			 const struct published *published);
+
+/*
+ * Returns whether the user of `wanted` has a whole share already. An address that replaces one of the same user does
+ * not raise it.
+ */
+bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
+			   const struct published *wanted, const struct published *old);
+
+/*
+ * Takes another address of the same family out of the map, to make room for `wanted`: the one with the highest port
+ * above `port`, or one of the user who has most. Returns false if there is none.
+ */
+bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted);
+
+/* Counts anew what has no room, for `shakeoff status`, and logs it when it begins. */
+void addresses_tell_no_room(struct addresses *addresses);
+
+#endif

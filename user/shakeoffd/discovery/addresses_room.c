@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who gets room in the tables of addresses: counts what each user has, makes room, and tells what has found none. */
+#include <string.h>
+
+#include <common/log.h>
+#include "shakeoffd/discovery/addresses.h"
+#include "shakeoffd/discovery/addresses_internal.h"
+
+/* -------------------------------------------------------------------------------------------------- shares of users */
+
+/* Returns the share of the user that an address counts for. NULL: none, or no memory. */
+static struct share *share_of(const struct addresses *addresses, size_t datapath, uint16_t port,
+			      const struct published *published)
+{
+	if (!port || published->first)
+		return NULL;
+	return shares_of(&addresses->shares[datapath][!IN6_IS_ADDR_V4MAPPED(&published->address)], published->uid);
+}
+
+void addresses_count_in(const struct addresses *addresses, size_t datapath, uint16_t port,
+			const struct published *published)
+{
+	struct share *share = share_of(addresses, datapath, port, published);
+
+	if (!share)
+		return;
+	share->count++;
+	if (share->top < port)
+		share->top = port;
+}
+
+void addresses_count_out(const struct addresses *addresses, size_t datapath, uint16_t port,
+			 const struct published *published)
+{
+	struct share *share = share_of(addresses, datapath, port, published);
+
+	if (share && share->count)
+		share->count--;
+}
+
+bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
+			   const struct published *wanted, const struct published *old)
+{
+	const struct share *share = share_of(addresses, datapath, port, wanted);
+	bool replaces = old && !old->first && old->uid == wanted->uid;
+
+	return share && share->count >= addresses->quarter && !replaces;
+}
+
+/* -------------------------------------------------------------------------------------------------- room for others */
+
+static bool same_family(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !IN6_IS_ADDR_V4MAPPED(a) == !IN6_IS_ADDR_V4MAPPED(b);
+}
+
+/* Whose addresses may be taken out. */
+struct victims {
+	const struct in6_addr *family; /* of the same */
+	bool first;                    /* those that come first, too */
+	const uint32_t *uid;           /* of this user alone; NULL: any */
+};
+
+static bool is_victim(const struct victims *victims, const struct published *published)
+{
+	return same_family(&published->address, victims->family) && (victims->first || !published->first) &&
+	       (!victims->uid || published->uid == *victims->uid);
+}
+
+/* Returns the last address of the list that may be taken out. The list's count: there is none. */
+static size_t last_of(const struct published_list *list, const struct victims *victims)
+{
+	size_t i = list->count;
+
+	while (i && !is_victim(victims, &list->list[i - 1]))
+		i--;
+	return i ? i - 1 : list->count;
+}
+
+/* Takes out the last address at this port that may be. Returns false if there is none. */
+static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port, const struct victims *victims)
+{
+	struct published_port *at_port = &addresses->ports[datapath * PORTS + port];
+	struct published_list *list = &at_port->in_map;
+	size_t last = last_of(list, victims);
+
+	if (last == list->count || published_append(&at_port->no_room, &list->list[last]))
+		return false;
+	published_sort(&at_port->no_room);
+	datapath_address_remove(addresses->datapaths[datapath], &list->list[last].address, port);
+	addresses_count_out(addresses, datapath, port, &list->list[last]);
+	list->count--;
+	memmove(&list->list[last], &list->list[last + 1], (list->count - last) * sizeof(*list->list));
+	return true;
+}
+
+/*
+ * Takes room for an address that comes first from the user who has most of the family: the address with the highest
+ * port, but not at the port that is being published, whose list is in use. Returns false if there is none.
+ */
+static bool take_from_greatest(struct addresses *addresses, size_t datapath, uint16_t port,
+			       const struct published *wanted)
+{
+	bool ipv6 = !IN6_IS_ADDR_V4MAPPED(&wanted->address);
+	struct share *greatest = shares_greatest(&addresses->shares[datapath][ipv6]);
+	struct victims victims = { .family = &wanted->address };
+	uint32_t high;
+
+	if (!greatest)
+		return false;
+	victims.uid = &greatest->uid;
+	for (high = greatest->top; high; high--)
+		if (high != port && take_one(addresses, datapath, (uint16_t)high, &victims))
+			break;
+	greatest->top = greatest->top >= port && high < port ? port : high;
+	return high != 0;
+}
+
+bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
+{
+	const struct victims victims = { .family = &wanted->address, .first = wanted->first };
+
+	if (wanted->first && take_from_greatest(addresses, datapath, port, wanted))
+		return true;
+	while (addresses->top[datapath] && !addresses->ports[datapath * PORTS + addresses->top[datapath]].in_map.count)
+		addresses->top[datapath]--;
+	for (size_t high = addresses->top[datapath]; high > port; high--)
+		if (take_one(addresses, datapath, (uint16_t)high, &victims))
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------------------------------------- what has no room */
+
+static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *turned_away)
+{
+	struct shakeoff_service *service = &services[turned_away->value & ~SHAKEOFF_ADDRESS_FLAGS];
+
+	if (!service->no_room) {
+		memcpy(service->no_room_address, &turned_away->address, sizeof(service->no_room_address));
+		service->no_room_port = port;
+	}
+	service->no_room++;
+}
+
+/* What of the table of addresses is told. */
+struct lack {
+	size_t count;
+	size_t first; /* the lowest port */
+	uint32_t uid; /* the user who lacks most, so many */
+	size_t his;
+};
+
+static void count_away(const struct addresses *addresses, size_t datapath, uint16_t port,
+		       const struct published *turned_away)
+{
+	struct share *share = share_of(addresses, datapath, port, turned_away);
+
+	if (share)
+		share->away++;
+}
+
+static void find_most(const struct addresses *addresses, size_t datapath, struct lack *lack)
+{
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct shares *shares = &addresses->shares[datapath][ipv6];
+		const struct share *most = shares_most_away(shares);
+
+		if (most && most->away > lack->his) {
+			lack->uid = most->uid;
+			lack->his = most->away;
+		}
+		shares_forget_away(shares);
+	}
+}
+
+/* Counts anew what has no room, for `shakeoff status`. */
+static void count_no_room(const struct addresses *addresses, size_t datapath, struct lack *lack)
+{
+	struct shakeoff_service *services = datapath_services(addresses->datapaths[datapath]);
+
+	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
+		if (services[i].no_room)
+			services[i].no_room = 0;
+	for (size_t port = 1; port < PORTS; port++) {
+		const struct published_list *no_room = &addresses->ports[datapath * PORTS + port].no_room;
+
+		for (size_t i = 0; i < no_room->count; i++) {
+			count_one(services, (uint16_t)port, &no_room->list[i]);
+			count_away(addresses, datapath, (uint16_t)port, &no_room->list[i]);
+		}
+		if (no_room->count && (!lack->first || port < lack->first))
+			lack->first = port;
+		lack->count += no_room->count;
+	}
+	find_most(addresses, datapath, lack);
+}
+
+void addresses_tell_no_room(struct addresses *addresses)
+{
+	struct lack lack = { 0 };
+
+	for (size_t i = 0; i < addresses->count; i++)
+		count_no_room(addresses, i, &lack);
+	if (lack.count && !addresses->full && lack.his)
+		log_warn(
+			"the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of services, from port "
+			"%zu on, which stay the kernel's: %zu of them are user %u's, and a user other than root has a quarter at most; "
+			"`exclude =` in the configuration leaves out what needs no protection",
+			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
+	else if (lack.count && !addresses->full)
+		log_warn(
+			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services find no room, "
+			"from port %zu on, and stay the kernel's; `exclude =` in the configuration leaves out what needs no "
+			"protection",
+			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first);
+	addresses->full = lack.count != 0;
+}

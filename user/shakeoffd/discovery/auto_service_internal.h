@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the parts of auto_service.h share: auto_service.c (services that come and go), auto_service_room.c (who gets a
+ * slot).
+ */
+#ifndef SHAKEOFFD_DISCOVERY_AUTO_SERVICE_INTERNAL_H
+#define SHAKEOFFD_DISCOVERY_AUTO_SERVICE_INTERNAL_H
+
+#include "shakeoffd/discovery/auto_service.h"
+
+/* Count a service for its user: when it gets its slot, and when it gives the slot up. */
+void auto_service_count_in(struct discovered_services *services, struct discovered *discovered);
+void auto_service_count_out(struct discovered_services *services, const struct discovered *discovered);
+
+/* Returns whether the user of these sockets may have one more slot. */
+bool auto_service_has_share_left(struct discovered_services *services, const struct listener *listener);
+
+/* Note that there is no slot for these sockets, or that there is one again. */
+void auto_service_turn_away(struct discovered_services *services, struct listener *listener);
+void auto_service_note_room(struct discovered_services *services, struct listener *listener);
+
+#endif

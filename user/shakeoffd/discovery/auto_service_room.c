@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who gets a slot in the table of services: counts what each user has, makes room, and tells what has found none. */
+#include <common/log.h>
+#include "shakeoffd/discovery/auto_service.h"
+#include "shakeoffd/discovery/auto_service_internal.h"
+
+/* -------------------------------------------------------------------------------------------------- shares of users */
+
+static bool comes_first(const struct discovered_services *services, const struct listener *listener)
+{
+	return !listener->facts.uid || listener->port < services->roots_ports;
+}
+
+void auto_service_count_in(struct discovered_services *services, struct discovered *discovered)
+{
+	const struct listener *listener = discovered->listener;
+
+	discovered->share = NULL;
+	if (!comes_first(services, listener))
+		discovered->share = shares_of(&services->shares, listener->facts.uid);
+	if (discovered->share) {
+		discovered->share->count++;
+		services->ordinary++;
+	} else {
+		services->first++;
+	}
+}
+
+void auto_service_count_out(struct discovered_services *services, const struct discovered *discovered)
+{
+	if (discovered->share) {
+		discovered->share->count--;
+		services->ordinary--;
+	} else {
+		services->first--;
+	}
+}
+
+/* Returns how many slots those services may have together that do not come first. */
+static size_t left_for_ordinary(const struct discovered_services *services)
+{
+	size_t waiting = services->waiting > services->waited ? services->waiting : services->waited;
+	size_t needed = services->first + waiting, kept = SHARES_QUARTER(SHAKEOFF_MAX_SERVICES);
+
+	if (needed < kept)
+		needed = kept;
+	return needed < services->most ? services->most - needed : 0;
+}
+
+bool auto_service_has_share_left(struct discovered_services *services, const struct listener *listener)
+{
+	const struct share *share;
+
+	if (comes_first(services, listener))
+		return true;
+	share = shares_of(&services->shares, listener->facts.uid);
+	return share && share->count < SHARES_QUARTER(SHAKEOFF_MAX_SERVICES) &&
+	       services->ordinary < left_for_ordinary(services);
+}
+
+void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered)
+{
+	auto_service_count_out(services, discovered);
+	auto_service_count_in(services, discovered);
+}
+
+struct discovered *discovered_evict(struct discovered_services *services)
+{
+	const struct share *greatest;
+
+	if (!services->waiting || services->ordinary <= left_for_ordinary(services))
+		return NULL;
+	greatest = shares_greatest(&services->shares);
+	for (struct discovered *d = services->used.first; d; d = d->next) {
+		if (d->evicted || d->share != greatest)
+			continue;
+		d->evicted = true;
+		auto_service_count_out(services, d); /* counted in again with its slot's end, or use */
+		return d;
+	}
+	return NULL;
+}
+
+bool discovered_is_awaited(const struct discovered_services *services)
+{
+	return services->waiting || services->waited;
+}
+
+/* ------------------------------------------------------------------------------------------------- what has no slot */
+
+void auto_service_turn_away(struct discovered_services *services, struct listener *listener)
+{
+	services->turned_away = true;
+	services->waiting += comes_first(services, listener) && listener->away_round != services->round;
+	listener->away_round = services->round;
+	services->changed |= !listener->turned_away;
+	listener->turned_away = true;
+}
+
+void auto_service_note_room(struct discovered_services *services, struct listener *listener)
+{
+	services->changed |= listener->turned_away;
+	listener->turned_away = false;
+}
+
+bool discovered_look_again(struct discovered_services *services)
+{
+	bool turned_away = services->turned_away;
+
+	services->turned_away = false;
+	services->waited = services->waiting;
+	services->waiting = 0;
+	services->round++;
+	return turned_away;
+}
+
+/* What has no slot. */
+struct lack {
+	uint32_t count;
+	uint32_t port; /* the lowest */
+	uint32_t uid;  /* the user who lacks most, and so many */
+	uint32_t his;
+};
+
+static struct lack count_lack(struct discovered_services *services)
+{
+	struct lack lack = { 0 };
+	const struct share *most;
+
+	for (size_t port = 1; port <= UINT16_MAX; port++) {
+		for (struct listener *l = services->listeners->ports[port]; l; l = l->next_at_port) {
+			struct share *share;
+
+			l->turned_away = l->turned_away && l->facts.sockets;
+			if (!l->turned_away)
+				continue;
+			share = shares_of(&services->shares, l->facts.uid);
+			if (share)
+				share->away++;
+			lack.port = lack.count++ ? lack.port : (uint32_t)port;
+		}
+	}
+	most = shares_most_away(&services->shares);
+	if (most) {
+		lack.uid = most->uid;
+		lack.his = most->away;
+	}
+	shares_forget_away(&services->shares);
+	return lack;
+}
+
+void discovered_tell(struct discovered_services *services)
+{
+	struct lack lack;
+
+	if (!services->changed)
+		return;
+	services->changed = false;
+	lack = count_lack(services);
+	for (size_t i = 0; i < services->slots->count; i++) {
+		struct shakeoff_control *control = datapath_control(services->slots->datapaths[i]);
+
+		__atomic_store_n(&control->no_service_uid, lack.uid, __ATOMIC_RELAXED);
+		__atomic_store_n(&control->no_service_port, lack.port, __ATOMIC_RELAXED);
+		__atomic_store_n(&control->no_service, lack.count, __ATOMIC_RELAXED);
+	}
+	if (lack.count && !services->full)
+		log_warn(
+			"the hook's table of services (%u) has no room for %u listening sockets, from port %u on, which stay the kernel's: "
+			"%u of them are user %u's, and a user other than root has a quarter at most; `exclude =` in the configuration "
+			"leaves out what needs no protection",
+			SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
+	services->full = lack.count != 0;
+}

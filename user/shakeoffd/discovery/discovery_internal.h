@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the parts of discovery.h share:
+ *
+ *	discovery.c             open and close, what has changed, and in which order that is carried out
+ *	discovery_look.c        the listening sockets
+ *	discovery_configured.c  the sockets of configured services, and their handoffs
+ *	discovery_bypass.c      which endpoints are left to the kernel
+ *	discovery_port.c        the endpoints of a port, and their addresses
+ */
+#ifndef SHAKEOFFD_DISCOVERY_DISCOVERY_INTERNAL_H
+#define SHAKEOFFD_DISCOVERY_DISCOVERY_INTERNAL_H
+
+#include "shakeoffd/discovery/discovery.h"
+
+#define PORTS (1u << 16)
+
+/* An endpoint with the listener handoff, or one with the queue handoff (covered) that firewall rules may forbid. */
+struct tested {
+	struct in6_addr address;
+	struct listening_service *owner;
+	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
+	bool covered;
+	bool left;        /* published as left to the kernel: is_left() */
+	bool untested;    /* published as such: is_untested() */
+	uint64_t left_ns; /* covered, and left: since when; 0: since before it was known here */
+};
+
+struct discovery_port {
+	struct tested *list;
+	size_t count;
+	bool dirty;
+};
+
+/* Note that a port, all ports, or the ports of a configured service have to be resolved again. */
+void discovery_mark(struct discovery *discovery, uint16_t port);
+void discovery_mark_all(struct discovery *discovery);
+void discovery_mark_service(struct discovery *discovery, const struct config_service *service);
+
+/* Tells the hook what a service's sockets are now. */
+void discovery_describe(struct discovery *discovery, struct listening_service *listening);
+
+/* Begins to read the listening sockets. 0 or -ENOMEM. */
+int discovery_begin_look(struct discovery *discovery, uint64_t now_ns);
+void discovery_free_inodes(struct inodes *inodes);
+
+/*
+ * Counts the sockets of each configured service. A service that is to have the listener handoff gets it here, before
+ * its addresses are published.
+ */
+void discovery_recount(struct discovery *discovery, uint64_t now_ns);
+
+/*
+ * Gives services the queue handoff, after their addresses: no address leads to them any more that their servers do not
+ * have.
+ */
+void discovery_change_to_queue(struct discovery *discovery);
+
+/* Tell the self-test which endpoints it may try, and the reader of rules which ones there are. 0 or -ENOMEM. */
+int discovery_request_tests(struct discovery *discovery);
+int discovery_request_rules(struct discovery *discovery);
+
+/* Takes the answers of both: marks the ports where an endpoint is left to the kernel from now on, or no longer. */
+void discovery_apply_results(struct discovery *discovery);
+
+/* Returns whether the rules of an endpoint are still to come; whether the rules or the test of it are. */
+bool tested_awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port);
+bool tested_is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns);
+
+/* Returns whether an endpoint is left to the kernel. */
+bool tested_is_bypassed(const struct discovery *discovery, const struct tested *tested, uint16_t port);
+
+/* Returns whether it is not known that packets reach an endpoint, and will not be. */
+bool tested_stays_untested(const struct discovery *discovery, const struct tested *tested, uint16_t port);
+
+/* Returns whether IPsec policies want protected packets at this address and port. */
+bool discovery_is_secured(const struct discovery *discovery, const struct in6_addr *address, uint16_t port);
+
+/* Makes the addresses of a port agree with its endpoints. 0 or a negative errno. */
+int discovery_resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns);
+
+#endif

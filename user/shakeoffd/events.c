@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the event loop of the main thread waits for beside sockets: signals, time, changes of links and addresses. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <common/log.h>
+#include "shakeoffd/follow.h"
+#include "shakeoffd/hook/broker.h"
+#include "shakeoffd/queue/acceptor.h"
+#include "shakeoffd/queue/descriptor.h"
+#include "shakeoffd/stages.h"
+#include "shakeoffd/sys/clock.h"
+
+#define TICK_NS (100 * NS_PER_MS)
+
+/*
+ * Feeds systemd's watchdog (WatchdogSec=), from here and from nowhere else: it restarts a daemon whose event loops
+ * stand still.
+ */
+static void feed_watchdog(struct daemon *daemon, uint64_t now)
+{
+	if (!daemon->watchdog_ns || now - daemon->fed_ns < daemon->watchdog_ns / 2 ||
+	    !heartbeat_is_well(daemon->heartbeat, now))
+		return;
+	daemon->fed_ns = now;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+static void tick(struct event_source *source, uint32_t events)
+{
+	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, timer));
+	uint64_t now = clock_ns(), drained, expirations;
+
+	(void)events;
+	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	heartbeat_alive(daemon->heartbeat, now);
+	feed_watchdog(daemon, now);
+	follow_host(daemon, now);
+	drained = follow_drained_ns(daemon);
+	for (size_t i = 0; i < daemon->delivery_count; i++) {
+		delivery_set_device(&daemon->deliveries[i], interfaces_only_device(&daemon->interfaces));
+		delivery_tick(&daemon->deliveries[i], now, drained);
+	}
+	acceptor_tick();
+	descriptor_tick();
+}
+
+static void signalled(struct event_source *source, uint32_t events)
+{
+	struct daemon *daemon = (struct daemon *)((char *)source - offsetof(struct daemon, signals));
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		log_info("SIGHUP is ignored: a changed configuration takes effect with a restart");
+		return;
+	}
+	daemon->stop = true;
+}
+
+static void broker_ended(void *context)
+{
+	struct daemon *daemon = context;
+
+	if (!daemon->stop)
+		log_error(
+			"the process that finds BPF programs and maps has ended, without which this one cannot go on: start it "
+			"again (systemd does)");
+	daemon->stop = daemon->failed = true;
+}
+
+static int open_events(struct daemon *daemon)
+{
+	struct itimerspec period = { .it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS };
+	sigset_t signals;
+	int error, fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL); /* inherited by the threads to come */
+	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	error = fd < 0 ? -errno : event_loop_add(daemon->loop, &daemon->signals, fd, EPOLLIN, signalled);
+	if (error)
+		return error;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd < 0 || timerfd_settime(fd, 0, &period, NULL))
+		return -errno;
+	error = event_loop_add(daemon->loop, &daemon->timer, fd, EPOLLIN, tick);
+	if (!error)
+		error = broker_watch(daemon->loop, broker_ended, daemon);
+	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
+}
+
+int start_events(struct daemon *daemon)
+{
+	return daemon_say("the event sources could not be made", open_events(daemon));
+}
+
+void stop_events(struct daemon *daemon)
+{
+	if (daemon->monitor.source.loop)
+		monitor_close(&daemon->monitor);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the hook and the command line are told about a service: its slots as the configuration and the daemon's state
+ * have them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <shakeoff/acl.h>
+#include <shakeoff/source.h>
+#include "shakeoffd/sys/cpus.h"
+#include "shakeoffd/hook/service_internal.h"
+
+/* --------------------------------------------------------------------------------------------------------- capacity */
+
+uint32_t service_capacity(const struct service *service)
+{
+	return shakeoff_capacity(service->listen_places, service->config->backlog);
+}
+
+/* Returns what the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
+static uint64_t waiting(const struct service_slot *slot)
+{
+	int64_t count = (int64_t)(shared_get(slot->shared->enqueued) - shared_get(slot->shared->dequeued));
+
+	return count > 0 ? (uint64_t)count : 0;
+}
+
+static uint64_t waiting_in_all(const struct service *service)
+{
+	uint64_t sum = service->held_from_kernel;
+
+	for (size_t i = 0; i < service->slot_count; i++)
+		sum += waiting(&service->slots[i]);
+	return sum;
+}
+
+bool service_has_room(const struct service *service)
+{
+	return waiting_in_all(service) < service_capacity(service);
+}
+
+static void publish_queue_capacity(struct service *service)
+{
+	uint32_t capacity = service_capacity(service);
+	uint64_t all = waiting_in_all(service);
+
+	for (size_t i = 0; i < service->slot_count; i++) {
+		struct service_slot *slot = &service->slots[i];
+		uint64_t others = all - waiting(slot);
+		uint32_t left = others < capacity ? capacity - (uint32_t)others : 0;
+
+		/*
+		 * `others` wraps if another CPU hands a connection over between the two readings. Then the others have
+		 * none.
+		 */
+		if ((int64_t)others <= 0)
+			left = capacity;
+		if (shared_get(slot->shared->capacity) != left)
+			shared_set(slot->shared->capacity, left);
+	}
+}
+
+/*
+ * Publishes the capacity with the listener handoff, for display: the hook asks the socket. Without a socket it stays as
+ * it was.
+ */
+static void publish_listener_capacity(const struct service *service)
+{
+	uint32_t backlog = service->config->backlog;
+
+	if (service->listening.sockets && service->listening.backlog < backlog)
+		backlog = service->listening.backlog;
+	for (size_t i = 0; i < service->slot_count; i++) {
+		struct shakeoff_service *shared = service->slots[i].shared;
+
+		if (service->listening.sockets || !shared_get(shared->capacity))
+			shared_set(shared->capacity, backlog ? backlog : 1);
+	}
+}
+
+void service_publish_capacity(struct service *service)
+{
+	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
+		publish_queue_capacity(service);
+	else
+		publish_listener_capacity(service);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ state */
+
+static void publish_queue(const struct service *service, struct shakeoff_service *shared)
+{
+	shared_set(shared->listen_places, service->listen_places);
+	shared_set(shared->servers, (uint16_t)service->servers);
+	shared_set(shared->offer.rcv_space, service->offer.rcv_space);
+	shared_set(shared->offer.window_clamp, service->offer.window_clamp);
+	shared_set(shared->offer.user_mss, service->offer.user_mss);
+	shared_set(shared->offer.rcv_locked, service->offer.rcv_locked);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		shared_set(shared->offer.hop_limit[ipv6], service->offer.hop_limit[ipv6]);
+		shared_set(shared->offer.tos[ipv6], service->offer.tos[ipv6]);
+		shared_set(shared->offer.min_ttl[ipv6], service->offer.min_ttl[ipv6]);
+	}
+	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	shared_set(shared->left, service->listening.queue_left);
+	memcpy(shared->left_rule, service->listening.left_rule, sizeof(shared->left_rule));
+}
+
+static void publish_listener(const struct service *service, struct shakeoff_service *shared)
+{
+	const struct service_listening *listening = &service->listening;
+	uint8_t engage = (uint8_t)service->config->engage;
+
+	if (listening->sockets) {
+		shared_set(shared->listen_places, listening->backlog + 1);
+		shared_set(shared->left, listening->left);
+		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
+		memcpy(shared->left_rule, listening->left_rule, sizeof(shared->left_rule));
+	}
+	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
+}
+
+static void publish_slot(struct service *service, const struct service_slot *slot)
+{
+	bool queue = service->handoff == SHAKEOFF_HANDOFF_QUEUE;
+
+	if (queue)
+		publish_queue(service, slot->shared);
+	else
+		publish_listener(service, slot->shared);
+	/*
+	 * Cookies of the queue handoff are out, and good. The hook writes this field itself, but only with the listener
+	 * handoff.
+	 */
+	if (!queue && shared_get(slot->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
+		shared_set(slot->shared->released_ns, clock_ns());
+	__atomic_store_n(&slot->shared->handoff, (uint8_t)service->handoff, __ATOMIC_RELEASE);
+	if (queue ? service->served : service->listening.sockets != 0)
+		__atomic_fetch_or(&slot->shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&slot->shared->flags, ~SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+}
+
+void service_publish(struct service *service)
+{
+	for (size_t i = 0; i < service->slot_count; i++)
+		publish_slot(service, &service->slots[i]);
+	service_publish_capacity(service);
+}
+
+/* ---------------------------------------------------------------------------------------------------- configuration */
+
+static uint32_t interval_ns(const struct config_limit *limit)
+{
+	return limit->rate ? (uint32_t)(NS_PER_S / limit->rate) : 0;
+}
+
+/* Returns half of what one CPU sees of a source that is at its limit: see bpf/limit/syn_rate.h. */
+static uint32_t hot_count(const struct config_limit *limit)
+{
+	uint64_t hot = ((uint64_t)limit->rate << SHAKEOFF_SYN_WINDOW_SHIFT) / NS_PER_S / (2 * online_cpus());
+
+	return hot < 1 ? 1 : hot > SHAKEOFF_SYN_HOT_MAX ? SHAKEOFF_SYN_HOT_MAX : (uint32_t)hot;
+}
+
+static void publish_sources(struct shakeoff_service *shared, const struct config_sources *sources)
+{
+	shared_set(shared->source_prefix4, (uint8_t)sources->prefix4);
+	shared_set(shared->source_prefix6, (uint8_t)sources->prefix6);
+	shared_set(shared->syn_hot, hot_count(&sources->syn_limit));
+	shared_set(shared->syn_burst, sources->syn_limit.burst);
+	shared_set(shared->syn_interval_ns, interval_ns(&sources->syn_limit));
+	shared_set(shared->accept_burst, sources->accept_limit.burst);
+	shared_set(shared->accept_interval_ns, interval_ns(&sources->accept_limit));
+	shared_set(shared->fair_share, (uint8_t)sources->fair_share);
+}
+
+void service_publish_config(struct service *service, struct service_slot *slot)
+{
+	const struct config_service *config = service->config;
+	struct shakeoff_service *shared = slot->shared;
+	uint32_t flags = SHAKEOFF_SERVICE_USED | (service->discovered ? SHAKEOFF_SERVICE_DISCOVERED : 0);
+
+	if (!slot->adopted_ns)
+		snprintf(shared->name, sizeof(shared->name), "%s", config->name);
+	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
+	shared_set(shared->overflow, (uint8_t)config->overflow);
+	shared_set(shared->backlog, config->backlog);
+	shared_set(shared->engage_rate, config->engage_rate);
+	shared_set(shared->syn_budget, config->syn_budget);
+	shared_set(shared->synack_retries, (uint8_t)config->synack_retries);
+	publish_sources(shared, &config->sources);
+	/*
+	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a
+	 * moment. Otherwise nothing is held now; what is still in the rings is counted in again when it is read.
+	 */
+	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE || shared_get(shared->handoff) != service->handoff) {
+		shared_set(shared->dequeued, shared_get(shared->enqueued));
+		publish_slot(service, slot);
+	}
+	__atomic_fetch_or(&shared->flags, flags, __ATOMIC_RELEASE);
+}
