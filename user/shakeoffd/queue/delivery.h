@@ -22,6 +22,7 @@
 #include "shakeoffd/hook/service.h"
 
 struct kernel_listener;
+struct kernel_listener_calls;
 
 /* So many connections may be on their way to a server at once. */
 #define DELIVERY_WINDOW 16
@@ -31,6 +32,7 @@ struct delivery {
 	struct accept_queue queue;
 	struct server *servers;            /* connected, registered or not yet */
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
+	const struct kernel_listener_calls *listener_calls;
 	size_t connected, registered;
 	uint32_t receive_buffer;            /* that the service's window is made for; 0: the default */
 	struct shakeoff_socket_offer offer; /* of the server that registered last, of those that decide */
