@@ -19,6 +19,9 @@
 
 #define QUEUE_REGISTER_TIMEOUT_MS 5000
 
+/* Returns CLOCK_MONOTONIC in milliseconds. */
+int64_t queue_now_ms(void);
+
 /* The environment's SHAKEOFF_RUN_DIR, else the default; never the environment's in a set-user-ID program. */
 const char *queue_run_dir(void);
 
