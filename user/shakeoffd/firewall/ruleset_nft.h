@@ -30,8 +30,4 @@ int ruleset_nft_read(struct ruleset *ruleset, json_t *list, const struct ruleset
 /* Whether a list has rules in iptables' own form, of this family ("ip" or "ip6"): iptables tells more of them. */
 bool ruleset_nft_has_xt(json_t *list, const char *family);
 
-/* What a match of iptables' with this name means whose parameters are not known, and what a target of iptables' does. */
-enum rule_answer ruleset_xt_match(const char *name, struct rule *rule);
-void ruleset_xt_target(const char *name, struct rule *rule);
-
 #endif
