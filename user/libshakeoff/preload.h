@@ -72,7 +72,7 @@ static inline void preload_set_fd(int fd, unsigned int what)
 		atomic_store_explicit(&preload_fds[fd], (uint16_t)what, memory_order_release);
 }
 
-/* -------------------------------------------------------------------------------------------------- inherited options */
+/* ------------------------------------------------------------------------------------------------ inherited options */
 
 struct preload_option {
 	int level, name;
@@ -149,7 +149,10 @@ static inline unsigned int preload_listener_id(const struct preload_listener *li
 struct preload_listener *preload_unused_listener(void);
 struct preload_listener *preload_listener_of_template(int template_fd);
 
-/* Tells whether it still is: another thread may have closed the descriptor, and its number may be another file's by now. */
+/*
+ * Tells whether it still is: another thread may have closed the descriptor, and its number may be another file's by
+ * now.
+ */
 bool preload_is_of(int fd, const struct preload_listener *listener);
 
 /*
@@ -158,13 +161,19 @@ bool preload_is_of(int fd, const struct preload_listener *listener);
  */
 void preload_replace(struct preload_listener *listener, int file, enum preload_state state, int status);
 
-/* Reads what an accepted socket would inherit from the template and does not have when it is fresh; sets it on a socket. */
+/*
+ * Reads what an accepted socket would inherit from the template and does not have when it is fresh; sets it on a
+ * socket.
+ */
 void preload_options_refresh(struct preload_listener *listener);
 void preload_options_apply(int fd, const struct preload_option_set *set);
 
 /* ---------------------------------------------------------------------------------------------------- registration */
 
-/* Returns a registered socket to the daemon for a listening TCP socket, or a negative errno; *refused: the daemon's own. */
+/*
+ * Returns a registered socket to the daemon for a listening TCP socket, or a negative errno; *refused: the daemon's
+ * own.
+ */
 int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeout_ms, bool *refused);
 
 /* Tells whether this error is no trouble: not an address of a service; no daemon, and perhaps what a dead one left. */
@@ -192,8 +201,8 @@ int preload_setsockopt(struct preload_listener *listener, int fd, int level, int
 int preload_shutdown(struct preload_listener *listener, int fd, int how);
 
 /*
- * Bookkeeping of descriptors, under the lock. preload_forget: `fd` is about to be closed or overwritten; what is hidden and
- * would be overwritten moves away.
+ * Bookkeeping of descriptors, under the lock. preload_forget: `fd` is about to be closed or overwritten; what is hidden
+ * and would be overwritten moves away.
  */
 void preload_forget(int fd);
 void preload_duplicated(struct preload_listener *listener, int fd);
@@ -201,18 +210,18 @@ int preload_hide(int fd);
 void preload_close_hidden(int *fd);
 
 /*
- * After exec the template is needed as long as one of the server's descriptors is there, so it is close-on-exec when all of
- * them are. Changes nothing but the descriptor table: a vfork child may call it.
+ * After exec the template is needed as long as one of the server's descriptors is there, so it is close-on-exec when
+ * all of them are. Changes nothing but the descriptor table: a vfork child may call it.
  */
 void preload_follow_cloexec(const struct preload_listener *listener);
 
 /* What preload_duplicated() does in a vfork child, which must not change anything else. */
 void preload_duplicated_in_vfork_child(const struct preload_listener *listener, int fd);
 
-/* Whether a program that is started by exec will inherit a descriptor whose template this hidden one is. */
+/* Tells whether a program that is started by exec will inherit a descriptor whose template this hidden one is. */
 bool preload_is_needed_by_exec(int hidden_fd);
 
-/* ----------------------------------------------------------------------------------------------- epoll registrations */
+/* ---------------------------------------------------------------------------------------------- epoll registrations */
 
 /* Kept under the lock, because replacing a descriptor takes it out of every epoll instance. */
 int preload_epoll_ctl(struct preload_listener *listener, int epoll_fd, int op, int fd, struct epoll_event *event);
@@ -222,11 +231,14 @@ void preload_epoll_find(int fd);
 void preload_epoll_forget_fd(int fd);
 void preload_epoll_forget_instance(int epoll_fd);
 
-/* Around replacing the file behind `fd`. nested: the new file is an epoll instance, for which EPOLLEXCLUSIVE is refused. */
+/*
+ * Around replacing the file behind `fd`. nested: the new file is an epoll instance, for which EPOLLEXCLUSIVE is
+ * refused.
+ */
 void preload_epoll_take_out(int fd);
 void preload_epoll_put_back(int fd, bool nested);
 
-/* ------------------------------------------------------------------------------------------------------ lock, messages */
+/* --------------------------------------------------------------------------------------------------- lock, messages */
 
 /* Once, when the program starts. */
 void preload_process_start(void);

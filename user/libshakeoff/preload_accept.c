@@ -73,7 +73,10 @@ static int accept_attached(struct preload_listener *listener, int fd, struct soc
 	return connection;
 }
 
-/* As accept4(2), but a negative errno; 0: the listener has changed, look again. (0 is never the descriptor of a connection.) */
+/*
+ * As accept4(2), but a negative errno; 0: the listener has changed, look again. (0 is never the descriptor of a
+ * connection.)
+ */
 static int accept_once(struct preload_listener *listener, int fd, struct sockaddr *address, socklen_t *length,
 		       int flags, int64_t *end)
 {

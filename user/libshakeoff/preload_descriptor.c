@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The C library's functions that close and duplicate descriptors: what is hidden stays, what is a listener's is counted. */
+/*
+ * The C library's functions that close and duplicate descriptors: what is hidden stays, what is a listener's is
+ * counted.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

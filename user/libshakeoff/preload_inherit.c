@@ -9,7 +9,7 @@
 
 #include <libshakeoff/preload.h>
 
-/* Whether it leads to the daemon's socket of this service; the directory is as the daemon, not we, wrote it. */
+/* Tells whether it leads to the daemon's socket of this service; the directory is as the daemon, not we, wrote it. */
 static bool leads_to(int fd, const char *service)
 {
 	struct sockaddr_un address = { 0 };

@@ -2,19 +2,21 @@
 /*
  * Listening sockets that the daemon serves: from the listen() that found a service to the last close().
  *
- *	listen()              the kernel's own listen() on the server's socket, which then moves to a high descriptor: the
- *	                      template. A socket to the daemon takes its place (dup3), with its flags and its epoll registrations.
- *	the daemon goes       an epoll instance takes that socket's place; in it are the template and a watch for the
- *	                      daemon's return. The server goes on to accept what the kernel accepts on the template.
- *	the daemon comes      a new socket, registered like the first one, takes the place of the epoll instance.
+ *	listen()          the kernel's own listen() on the server's socket, which then moves to a high descriptor: the
+ *	                  template. A socket to the daemon takes its place (dup3), with its flags and its epoll
+ *	                  registrations: preload_register.c
+ *	the daemon goes   an epoll instance takes that socket's place; in it are the template and a watch for the
+ *	                  daemon's return. The server goes on to accept what the kernel accepts on the template.
+ *	the daemon comes  a new socket, registered like the first one, takes the place of the epoll instance.
  *
- * Every process that shares a listening socket by fork does this for itself, when it next looks at its descriptor. A program
- * that inherits one over exec finds it again if it has the preload, too (an nginx that replaces its binary does), except while there
- * is no daemon.
+ * Every process that shares a listening socket by fork does this for itself, when it next looks at its descriptor. A
+ * program that inherits one over exec finds it again if it has the preload, too (an nginx that replaces its binary
+ * does), except while there is no daemon: preload_inherit.c.
  *
- * Who may register again: the daemon's socket decides. A worker that has given up root may be refused (EACCES); it says so
- * once and serves what the kernel accepts. The template is what proves the right to serve an address (only who could bind it,
- * or inherited it, has it), so a daemon that checks the descriptor in LISTEN can let everybody connect.
+ * Who may register again: the daemon's socket decides. A worker that has given up root may be refused (EACCES); it says
+ * so once and serves what the kernel accepts. The template is what proves the right to serve an address (only a process
+ * that could bind it, or inherited it, has it), so a daemon that checks the descriptor in LISTEN can let every process
+ * connect.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,8 +74,8 @@ static int go_away(struct preload_listener *listener, int fd)
 }
 
 /*
- * Another thread may be waiting in poll() or select() on the epoll instance that is going to be replaced; something that is
- * ready in it wakes that one up, once, to look again.
+ * Another thread may be waiting in poll() or select() on the epoll instance that is going to be replaced; something
+ * that is ready in it wakes that one up, once, to look again.
  */
 static void wake_waiters(int fd, int ready_fd)
 {

@@ -3,8 +3,8 @@
  * Options that Linux hands down from a listening socket to those that it accepts (the child is a copy of the listener).
  * Connections from the daemon are no such children, so what differs from a fresh socket is read once and set on each.
  *
- * Not in the table, because Linux does not hand it down either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and what the
- * handshake alone decides: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
+ * Not in the table, because Linux does not hand it down either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and what
+ * the handshake alone decides: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
  */
 #include <linux/in6.h>
 #include <linux/tcp.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every file of the shim needs: the C library's functions, a lock, the environment, messages, what descriptors are. */
+/*
+ * What every file of the shim needs: the C library's functions, a lock, the environment, messages, what descriptors
+ * are.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -52,7 +55,7 @@ const struct preload_real *preload_real(void)
 	return &real;
 }
 
-/* ------------------------------------------------------------------------------------------------------ lock, messages */
+/* --------------------------------------------------------------------------------------------------- lock, messages */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct preload_guard fork_guard;

@@ -23,8 +23,8 @@
 #define WATCH_PERIOD_S 1
 
 /*
- * libshakeoff-preload.so exports functions of these names for the server, and this file is linked into it. The client's own
- * descriptors are none of the server's, so the client makes the system calls itself.
+ * libshakeoff-preload.so exports functions of these names for the server, and this file is linked into it. The client's
+ * own descriptors do not belong to the server, so the client makes the system calls itself.
  */
 static void client_close(int fd)
 {
@@ -129,7 +129,7 @@ static int read_bound(struct bound *bound, const struct sockaddr *address, bool 
 	return bound->port ? 0 : -ENOENT;
 }
 
-/* Whether a link's name, ADDRESS:PORT, is one of those that a wildcard socket takes connections for. */
+/* Tells whether a link's name, ADDRESS:PORT, is one of those that a wildcard socket takes connections for. */
 static bool entry_matches(const struct bound *bound, const char *entry)
 {
 	const char *colon = strrchr(entry, ':');
@@ -211,7 +211,10 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
 	return snprintf(path, size, "%s/%s" SOCKET_SUFFIX, run_dir, name) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-/* Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the server. */
+/*
+ * Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the
+ * server.
+ */
 static bool is_root_or_us(int fd)
 {
 	struct ucred daemon;
@@ -418,7 +421,7 @@ int queue_take(int fd, int flags, int recv_flags, struct delivery_message *messa
 		send_id(fd, DELIVERY_RETURNED, message->id);
 		return -EMFILE;
 	}
-	/* If the daemon died meanwhile nobody else has this connection, so a failure to say it changes nothing. */
+	/* If the daemon died meanwhile, no other process has this connection: a failure to say it changes nothing. */
 	send_id(fd, DELIVERY_TAKEN, message->id);
 	/* O_NONBLOCK belongs to the open file, so it is as the daemon left it. */
 	client_ioctl(connection, FIONBIO, &nonblocking);

@@ -28,7 +28,7 @@ struct words {
 	size_t count, next;
 };
 
-/* -------------------------------------------------------------------------------------------------------------- words */
+/* ------------------------------------------------------------------------------------------------------------ words */
 
 /* Cuts a word off, with quotes and backslashes as iptables-save writes them. NULL: the line has no more. */
 static char *cut_word(char **line)
@@ -70,7 +70,7 @@ static const char *take(struct words *words)
 	return words->next < words->count ? words->list[words->next++] : "";
 }
 
-/* ------------------------------------------------------------------------------------------------------------ matches */
+/* ---------------------------------------------------------------------------------------------------------- matches */
 
 static void add_match(struct reader *reader, const struct rule_match *match)
 {
@@ -239,7 +239,7 @@ static void begin_match(struct reader *reader, const char *module)
 	add_fixed(reader, ruleset_xt_match(module, reader->rule), false);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- options */
+/* ---------------------------------------------------------------------------------------------------------- options */
 
 /* "LOCAL,BROADCAST" */
 static bool names_local(char *list)
@@ -351,9 +351,10 @@ static void read_rule(struct reader *reader, struct words *words, const char *ch
 	}
 	if (!reader->error)
 		reader->error = ruleset_add_rule(reader->chain, &rule);
+	reader->rule = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tables */
+/* ----------------------------------------------------------------------------------------------------------- tables */
 
 /* Priorities: enum nf_ip_hook_priorities, linux/netfilter_ipv4.h. */
 static const struct {

@@ -12,7 +12,7 @@ static void add_rule(struct nft_reader *reader, const struct rule *rule)
 		reader->error = ruleset_add_rule(reader->chain, rule);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- statements */
+/* ------------------------------------------------------------------------------------------------------- statements */
 
 /* "xt": {"type": "match", "name": "recent"}, or null in other versions */
 static void xt_expression(struct nft_reader *reader, struct rule *rule, json_t *xt)
@@ -148,7 +148,7 @@ static void verdict_map(struct nft_reader *reader, const struct rule *rule, json
 	json_decref(elements);
 }
 
-/* --------------------------------------------------------------------------------------------------- rules and chains */
+/* ------------------------------------------------------------------------------------------------- rules and chains */
 
 static bool names(struct nft_reader *reader, json_t *object)
 {

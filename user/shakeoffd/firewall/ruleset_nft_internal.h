@@ -23,7 +23,9 @@ static inline const char *nft_string(json_t *object, const char *key)
 
 /* ---------------------------------------------------------------------------------------------- ruleset_nft_value.c */
 
-/* Returns the list of a value that may be a list, a set or a single one: {"set": [...]}, [...], x. The caller owns it. */
+/*
+ * Returns the list of a value that may be a list, a set or a single one: {"set": [...]}, [...], x. The caller owns it.
+ */
 json_t *nft_list_of(json_t *right);
 
 /* Returns an element of a set without the object that may be around it, with its timeout, counter or comment. */

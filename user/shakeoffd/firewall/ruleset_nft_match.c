@@ -112,7 +112,7 @@ static bool match_flags(const struct nft_key *key, const char *op, json_t *right
 	if (!set) {
 		if (!nft_read_flags(right, &flags))
 			return false;
-		/* As numbers: "< fin" is the usual way to say that none is set; others are nobody's. */
+		/* As numbers: "< fin" is the usual way to say that no flag is set; other numbers are not in use. */
 		if (word_is(op, "<") && flags == 1)
 			return *match = ruleset_flags(key->mask, 0, false, false), true;
 		if (word_is(op, "<") || word_is(op, ">") || word_is(op, "<=") || word_is(op, ">="))
@@ -185,7 +185,7 @@ static bool match_values(struct nft_reader *reader, const struct nft_key *key, j
 	case KEY_ETHER: return match_family(key, list, match);
 	case KEY_PROTOCOL: return match_fixed(match, yes_or_no(nft_has(list, "tcp", IPPROTO_TCP_NUMBER)));
 	case KEY_STATE: return match_state(list, match);
-	/* The hook answers nobody with port 0 (bpf/packet/malformed.h), so nobody gets past a rule about it. */
+	/* The hook answers no client with port 0 (bpf/packet/malformed.h), so no client gets past a rule about it. */
 	case KEY_SOURCE_PORT:
 		return json_array_size(list) == 1 && nft_says(json_array_get(list, 0), "0", 0) &&
 		       match_fixed(match, ANSWER_NO);

@@ -125,7 +125,10 @@ static int open_datapath(struct interfaces *interfaces, struct interface *interf
 	return add_datapath(interfaces, datapath);
 }
 
-/* Interfaces without a program share the datapath that is there already: a SYN and its ACK may come in by different ones. */
+/*
+ * Interfaces without a program share the datapath that is there already: a SYN and its ACK may come in by different
+ * ones.
+ */
 static int load_if_needed(struct interfaces *interfaces)
 {
 	struct datapath *datapath;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The tc program of each interface: whether it is there, is first, and is reached by the ACKs that the hook validates. */
+/*
+ * The tc program of each interface: whether it is there, is first, and is reached by the ACKs that the hook validates.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -9,8 +11,8 @@
 #include "shakeoffd/sys/softnet.h"
 
 /*
- * In a VRF the kernel looks sockets up for the VRF device, and binds to it what it accepts (sysctl tcp_l3mdev_accept). The
- * hook sees the packet before that, and would not find those sockets.
+ * In a VRF the kernel looks sockets up for the VRF device, and binds to it what it accepts (sysctl tcp_l3mdev_accept).
+ * The hook sees the packet before that, and would not find those sockets.
  */
 static bool is_in_vrf(struct interface *interface)
 {

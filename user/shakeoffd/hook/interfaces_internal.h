@@ -12,7 +12,9 @@
 /* Tells whether something about the device itself is in the way; then it is said. */
 bool interfaces_say_refusal(struct interfaces *interfaces, const char *name);
 
-/* Tells whether the program sees nothing there: attached by `ip link`, say, to what carries nothing that it can read. */
+/*
+ * Tells whether the program sees nothing there: attached by `ip link`, say, to what carries nothing that it can read.
+ */
 bool interfaces_is_unserved(struct interfaces *interfaces, const struct datapath_attachment *found);
 
 /* Notes what other devices make of it, or of all of them (after everything is attached): a bond, VLAN devices above. */
@@ -33,7 +35,10 @@ enum shakeoff_admits interface_admission(const struct interface *interface);
 /* Tells whether the tc program may hang there. Says it if a VRF is in the way. */
 bool interface_may_admit(struct interface *interface);
 
-/* Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff alone. */
+/*
+ * Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff
+ * alone.
+ */
 void interfaces_admit(struct interfaces *interfaces, struct interface *interface);
 
 /* ----------------------------------------------------------------------------------------------------- interfaces.c */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook is told of each interface: what SYN-ACKs offer there, which frames are the host's, which VLAN tags it takes. */
+/*
+ * What the hook is told of each interface: what SYN-ACKs offer there, which frames are the host's, which VLAN tags it
+ * takes.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +14,10 @@
 
 #define IPV6_HOP_LIMIT 64 /* IPV6_DEFAULT_HOPLIMIT */
 
-/* What the hook has to know of the device that a frame comes in by: which frames are the host's, and which route leads back by it. */
+/*
+ * What the hook has to know of the device that a frame comes in by: which frames are the host's, and which route leads
+ * back by it.
+ */
 static void fill_door(const struct interfaces *interfaces, const struct interface *interface, unsigned int ifindex,
 		      struct shakeoff_interface *profile)
 {

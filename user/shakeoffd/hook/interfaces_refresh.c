@@ -152,7 +152,7 @@ static void take_up_new(struct interfaces *interfaces)
 	free(list);
 }
 
-/* Without a name in the configuration an interface that is gone is nobody's any more. */
+/* Drops interfaces that are gone and that the configuration does not name. */
 static void drop_gone(struct interfaces *interfaces)
 {
 	size_t kept = 0;

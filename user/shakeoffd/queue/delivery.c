@@ -26,7 +26,9 @@ static void append(struct binding *binding, struct connection *connection)
 	accept_queue_append(binding, connection);
 }
 
-/* Takes one that the kernel's handshake brought. binding: of the listening socket, NULL: it is not registered any more. */
+/*
+ * Takes one that the kernel's handshake brought. binding: of the listening socket, NULL: it is not registered any more.
+ */
 static void accept_connection(struct delivery *delivery, struct binding *binding, struct connection *connection)
 {
 	if (!binding)
@@ -93,8 +95,8 @@ static void watched_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&delivery->service->lock);
 	/*
-	 * What looks like a reset may be the end of a connection that a server has taken: it said so before. Its TAKEN is read
-	 * first, and takes the connection out of the watch.
+	 * What looks like a reset may be the end of a connection that a server has taken: the server said so before.
+	 * Its TAKEN is read first, and takes the connection out of the watch.
 	 */
 	for (struct server *server = delivery->servers, *next; server; server = next) {
 		next = server->next;
@@ -107,7 +109,7 @@ static void watched_ready(struct event_source *source, uint32_t events)
 	delivery_finish_all(&finished);
 }
 
-/* ------------------------------------------------------------------------------- what servers and their sockets report */
+/* ---------------------------------------------------------------------------- what servers and their sockets report */
 
 static void server_ready(struct event_source *source, uint32_t events)
 {
@@ -233,7 +235,7 @@ static void tick_listeners(struct delivery *delivery, struct finished *finished)
 	}
 }
 
-/* Servers may come back for a while; then nobody is kept waiting any longer. */
+/* Servers may come back for a while. After that the clients that wait are reset. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
 	struct connection_list orphans = { 0 };
@@ -374,7 +376,7 @@ void delivery_stop(struct delivery *delivery)
 
 void delivery_close(struct delivery *delivery)
 {
-	/* Those that nobody has accepted are closed with it, and what they sent. */
+	/* Servers that wait to be accepted are closed with it, and what they sent. */
 	if (delivery->incoming.fd >= 0)
 		descriptor_close(delivery->incoming.fd, geteuid());
 	delivery->incoming.fd = -1;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether one more server may connect. */
+/* Tells whether one more server may connect. */
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/sys/clock.h"
 
 /*
- * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always find
- * room. For all others: in all, of one user, and of those that have not said LISTEN yet. A server says it at once; so one that has
- * not for a while gives way to the next.
+ * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always
+ * find room. For all others: in all, of one user, and of those that have not said LISTEN yet. A server says it at once;
+ * so one that has not for a while gives way to the next.
  */
 #define MAX_SERVERS 4096
 #define MAX_OF_USER 1024

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the files delivery*.c share. Everything is under the service's lock; memory of servers is released by the event loop
- * that watches them, that of listeners when their thread has ended.
+ * What the files delivery*.c share. Everything is under the service's lock; memory of servers is released by the event
+ * loop that watches them, that of listeners when their thread has ended.
  */
 #ifndef SHAKEOFFD_QUEUE_DELIVERY_INTERNAL_H
 #define SHAKEOFFD_QUEUE_DELIVERY_INTERNAL_H
@@ -68,7 +68,9 @@ struct kernel_listener_calls {
 
 /* ------------------------------------------------------------------------------------------------ delivery_finish.c */
 
-/* Puts a connection that is done with on the list; closes and frees all of them (outside the lock: a close() is work). */
+/*
+ * Puts a connection that is done with on the list; closes and frees all of them (outside the lock: a close() is work).
+ */
 void delivery_finish(struct delivery *delivery, struct connection *connection, struct finished *finished);
 void delivery_finish_all(struct finished *finished);
 
@@ -103,8 +105,8 @@ bool server_is_of_the_service(const struct server *server);
 void delivery_tell_service(struct delivery *delivery);
 
 /*
- * Tells whether the next server, with this listening socket (or NULL), decides what SYN-ACKs offer. Of the servers of the
- * user that decides, the one that registered last does.
+ * Tells whether the next server, with this listening socket (or NULL), decides what SYN-ACKs offer. Of the servers of
+ * the user that decides, the one that registered last does.
  */
 bool delivery_decides(const struct delivery *delivery, const struct listening_socket *found);
 void delivery_set_window(struct delivery *delivery, const struct listening_socket *found);
@@ -120,8 +122,8 @@ int server_say(const struct server *server, enum delivery_type type, int32_t val
 int server_send(struct server *server, struct connection *connection);
 
 /*
- * Reads as server_socket_receive() does, as many messages at once as there is room for: each may bring as many descriptors
- * as can come. -EAGAIN: none, in a moment. -EUSERS: not before descriptors of this user are closed.
+ * Reads as server_socket_receive() does, as many messages at once as there is room for: each may bring as many
+ * descriptors as can come. -EAGAIN: none, in a moment. -EUSERS: not before descriptors of this user are closed.
  */
 int server_read(struct server *server, struct server_message *messages);
 
@@ -161,14 +163,16 @@ void server_receive(struct server *server, struct finished *finished);
 /* Sends what waits to those that have room: of one part of the queue. */
 void delivery_dispatch_binding(struct delivery *delivery, struct binding *binding, struct finished *finished);
 
-/* Ends servers that were displaced, and sends what waits to those that have room. Not while servers are gone through. */
+/*
+ * Ends servers that were displaced, and sends what waits to those that have room. Not while servers are gone through.
+ */
 void delivery_dispatch(struct delivery *delivery, struct finished *finished);
 
 /* --------------------------------------------------------------------------------------------- delivery_admission.c */
 
 /*
- * Tells whether a server of this peer finds room to connect; another one may have to give way. No user's servers take the
- * places of another user's, and none takes those of the service's own servers.
+ * Tells whether a server of this peer finds room to connect; another one may have to give way. No user's servers take
+ * the places of another user's, and none takes those of the service's own servers.
  */
 bool delivery_admits(const struct delivery *delivery, const struct peer *peer, struct finished *finished);
 

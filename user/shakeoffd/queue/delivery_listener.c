@@ -181,7 +181,7 @@ static const struct acceptor_calls calls = {
 	.release = release,
 };
 
-/* ------------------------------------------------------------------------------------------------------ registration */
+/* ----------------------------------------------------------------------------------------------------- registration */
 
 int kernel_listener_examine(struct server *server, int fd)
 {

@@ -11,8 +11,8 @@ bool server_is_of_the_service(const struct server *server)
 }
 
 /*
- * Returns a server of those that decide what SYN-ACKs offer: the service's own, else those of the user that was there first.
- * NULL: there is no server.
+ * Returns a server of those that decide what SYN-ACKs offer: the service's own, else those of the user that was there
+ * first. NULL: there is no server.
  */
 static const struct server *find_decider(const struct delivery *delivery)
 {

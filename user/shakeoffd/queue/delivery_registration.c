@@ -13,7 +13,7 @@
 /* More LISTEN messages a second than this are no server's. */
 #define MAX_LISTENS 64
 
-/* ------------------------------------------------------------------------------------------------- whose place it is */
+/* ------------------------------------------------------------------------------------------------ whose place it is */
 
 /* Where the service names a group, it has none but its own. */
 static bool is_strangers(const struct listening_socket *found, const struct config_service *config)
@@ -22,10 +22,11 @@ static bool is_strangers(const struct listening_socket *found, const struct conf
 }
 
 /*
- * Whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The kernel lets
- * several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A server without a
- * socket is trusted; of the others at its places only those that the service trusts may stay. A service has one accept queue
- * for all of its places, so strangers have none beside the service's own servers: they would fill it.
+ * Tells whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The
+ * kernel lets several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A
+ * server without a socket is trusted; of the others at its places only those that the service trusts may stay. A
+ * service has one accept queue for all of its places, so strangers have none beside the service's own servers: they
+ * would fill it.
  */
 static bool conflicts(const struct server *server, const struct listening_socket *found)
 {
@@ -41,9 +42,10 @@ static bool conflicts(const struct server *server, const struct listening_socket
 }
 
 /*
- * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came before
- * does not listen there any more, whatever it was when it came. If it is the service's own and listens still, the stranger's is
- * at another place, or has gone there since it was looked at: the stranger's clients are the kernel's.
+ * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came
+ * before does not listen there any more, whatever it was when it came. If it is the service's own and listens still,
+ * the stranger's is at another place, or has gone there since it was looked at: the stranger's clients are the
+ * kernel's.
  */
 static int displace_others(const struct server *server, const struct listening_socket *found)
 {
@@ -72,7 +74,7 @@ void server_end_displaced(struct delivery *delivery, struct finished *finished)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------------ registration */
+/* ----------------------------------------------------------------------------------------------------- registration */
 
 static void leave_binding(struct server *server)
 {
@@ -120,7 +122,7 @@ static int32_t backlog_of(const struct delivery_message *message)
 	return message->value < 0 ? INT32_MAX : message->value;
 }
 
-/* Whether it may send this LISTEN, as far as can be told without looking at the socket closely. */
+/* Tells whether it may send this LISTEN, as far as can be told without looking at the socket closely. */
 static int check_listen(struct server *server, int listening_fd)
 {
 	const struct config_service *config = server->delivery->service->config;

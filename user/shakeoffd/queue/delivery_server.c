@@ -109,8 +109,8 @@ int server_read(struct server *server, struct server_message *messages)
 }
 
 /*
- * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends even if the
- * server is still there and talks without a pause. What is left unread is closed with the socket.
+ * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends
+ * even if the server is still there and talks without a pause. What is left unread is closed with the socket.
  */
 static void hear_last_words(struct server *server, struct finished *finished)
 {

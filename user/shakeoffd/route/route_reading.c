@@ -9,8 +9,8 @@
 #include "shakeoffd/sys/rtnetlink.h"
 
 /*
- * Without a default route what no route holds is published as refused, and then all routes: not those of a router with a full table, from
- * which nearly every address has one.
+ * Without a default route what no route holds is published as refused, and then all routes: not those of a router with
+ * a full table, from which nearly every address has one.
  */
 #define ROUTES_WITHOUT_DEFAULT (SHAKEOFF_MAX_ROUTES / 2)
 #define RANK_NONE (UINT8_MAX - 1) /* behind all tables */
@@ -72,20 +72,26 @@ static void find_problem(struct reading *reading, enum route_problem problem, co
 	reading->found.where = *where;
 }
 
-/* Whether a route says something of these addresses. That there is no default route says nothing: its clients are the kernel's. */
+/*
+ * Tells whether a route says something of these addresses. That there is no default route says nothing: its clients are
+ * the kernel's.
+ */
 static bool touches_spoken(const struct reading *reading, const struct prefix *prefix)
 {
 	return route_table_touches_from(&reading->family->table, prefix, reading->has_default ? 0 : 1);
 }
 
-/* Some connections go by it, and nobody knows which. */
+/* Reads a route that some connections go by. Which ones is unknown. */
 static void read_other(struct reading *reading, const struct route_entry *route, const struct route_offers *offers)
 {
 	uint32_t priority;
 
 	if (!route_rules_have_other(&reading->family->rules, route->table, &priority))
 		return;
-	/* One that says nothing differs from the others if those say something of the same addresses: the second pass knows. */
+	/*
+	 * One that says nothing differs from the others if those say something of the same addresses: the second pass
+	 * knows.
+	 */
 	if (offers->trivial && (reading->pass != PASS_SILENT || !touches_spoken(reading, &route->prefix)))
 		return;
 	find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);

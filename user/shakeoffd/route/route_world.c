@@ -5,7 +5,7 @@
 #include "shakeoffd/hook/advmss.h"
 #include "shakeoffd/route/routes_internal.h"
 
-/* Whether the hook answers there by the routes that are read: those of a VRF are others. */
+/* Tells whether the hook answers there by the routes that are read: those of a VRF are others. */
 static bool is_answered(const struct interface *interface)
 {
 	return interface->ifindex && !interface->in_vrf && !interface->unserved;
@@ -42,7 +42,10 @@ bool route_world_has_interface(const struct interfaces *interfaces)
 	return false;
 }
 
-/* As IN_DEV_RPFILTER() (include/linux/inetdevice.h) has it; of several devices at which packets may be taken in, the strictest. */
+/*
+ * As IN_DEV_RPFILTER() (include/linux/inetdevice.h) has it; of several devices at which packets may be taken in, the
+ * strictest.
+ */
 static bool is_strict(const struct routes *routes, const struct interface *interface)
 {
 	const struct topology *topology = &routes->interfaces->topology;

@@ -37,7 +37,10 @@ struct route_finding routes_read(struct routes *routes, bool ipv6);
 
 /* ---------------------------------------------------------------------------------------------- route_neighbours.c */
 
-/* Reads the neighbours again if a message came of them, and tells the hook. Returns whether they are others than before. */
+/*
+ * Reads the neighbours again if a message came of them, and tells the hook. Returns whether they are others than
+ * before.
+ */
 bool route_neighbours_follow(struct routes *routes, uint64_t now_ns);
 
 #endif

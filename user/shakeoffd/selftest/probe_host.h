@@ -37,7 +37,7 @@ struct probe_port {
 /* -EPROTONOSUPPORT: not Ethernet. */
 int probe_port_read(unsigned int ifindex, struct probe_port *port);
 
-/* Whether packets to this address of the host are expected there: IP on that interface has it. */
+/* Tells whether packets to this address of the host are expected there: IP on that interface has it. */
 bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hosts, const struct in6_addr *address);
 
 #endif

@@ -10,19 +10,19 @@
 #include "shakeoffd/selftest/probe_source.h"
 #include "shakeoffd/sys/rtnetlink.h"
 
-/* Random neighbours that are tried until one is nobody's. */
+/* The maximum of random addresses that are tried until one belongs to no host. */
 #define NEIGHBOUR_TRIES 8
 
 #define NEIGHBOURS_AT_ONCE 4
 
-/* In a smaller network every other address is somebody's. */
+/* In a smaller network too many addresses belong to hosts. */
 #define HOST_BITS_MIN 3
 #define ADDRESS_BITS 128
 
 /*
- * Set aside for documentation: RFC 5737 and RFC 3849. And the networks of AS112, which are announced to the whole internet, so that no list
- * of unused networks has them, and which have no clients: what is sent there is thrown away (RFC 7534, RFC 7535). No packet of
- * ours goes there, but a rule may answer a probe.
+ * Set aside for documentation: RFC 5737 and RFC 3849. And the networks of AS112, which are announced to the whole
+ * internet, so that no list of unused networks has them, and which have no clients: what is sent there is thrown away
+ * (RFC 7534, RFC 7535). No packet of ours goes there, but a rule may answer a probe.
  */
 static const struct outside {
 	int family;
@@ -74,7 +74,7 @@ static bool is_network(const struct in6_addr *address, uint8_t prefix_len)
 	return true;
 }
 
-/* Whether an address is one of the networks that the host is in, on this interface or, 0, on any. */
+/* Tells whether an address is one of the networks that the host is in, on this interface or, 0, on any. */
 static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, const struct in6_addr *address)
 {
 	for (size_t i = 0; i < hosts->count; i++)
@@ -106,9 +106,9 @@ static void take_outside(struct mnl_socket *socket, const struct probe_hosts *ho
 }
 
 /*
- * Nobody's: not the host's own nor a broadcast address, no gateway, and nobody that the host knows. A probe in the name
- * of a neighbour that exists could do harm: connection tracking and firewalls keep account of its address, and it gets
- * what a firewall answers.
+ * Belongs to no host: it is not this host's own nor a broadcast address, no gateway, and not in the neighbour table. A
+ * probe in the name of a neighbour that exists could do harm: connection tracking and firewalls keep account of its
+ * address, and it gets what a firewall answers.
  */
 static bool is_free(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *address)
 {
@@ -153,8 +153,8 @@ static struct probe_neighbour *find_neighbour(struct probe_neighbours *neighbour
 }
 
 /*
- * Whether what was chosen is still good: the networks may have changed, and somebody may have come. That the host has
- * asked for it in vain is our own probes' doing.
+ * Tells whether what was chosen is still good: the networks may have changed, and a host with the address may have
+ * come. That the host has asked for it in vain is our own probes' doing.
  */
 static bool is_still_free(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
 			  const struct in6_addr *address)

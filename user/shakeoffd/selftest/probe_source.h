@@ -14,8 +14,9 @@
 #include "shakeoffd/selftest/probe_host.h"
 
 /*
- * Addresses that nobody has on the network of an interface. Packets in their name may make the host ask who has them, and rules of a
- * firewall may remember them: they are few, take turns, and are kept as long as nobody turns up that has them.
+ * Addresses that no host has on the network of an interface. Packets in their name may make this host ask who has them,
+ * and rules of a firewall may remember them: they are few, take turns, and are kept as long as no host turns up that
+ * has them.
  */
 #define PROBE_NEIGHBOURS 16
 
@@ -34,8 +35,9 @@ struct probe_neighbours {
 void probe_neighbours_free(struct probe_neighbours *neighbours);
 
 /*
- * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it. Outside, firewalls often
- * refuse the reserved addresses of documentation; what comes in by a network that is in use is tried then.
+ * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it.
+ * Outside, firewalls often refuse the reserved addresses of documentation; what comes in by a network that is in use is
+ * tried then.
  */
 enum probe_class { PROBE_OUTSIDE, PROBE_NEIGHBOUR, PROBE_CLASSES };
 
@@ -56,7 +58,10 @@ struct probe_sources {
 /* An address of a class that has some: of the try with this number, of a new address each. */
 struct in6_addr probe_sources_pick(struct probe_sources *sources, enum probe_class class, unsigned int try);
 
-/* family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough yet. */
+/*
+ * family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough
+ * yet.
+ */
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
 			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources);
 
