@@ -178,7 +178,7 @@ int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeou
 
 /* Tells whether this error is no trouble: not an address of a service; no daemon, and perhaps what a dead one left. */
 bool preload_is_silent(int error);
-void preload_say_why_not(int fd, int error, bool refused);
+void preload_report_failure(int fd, int error, bool refused);
 
 /* After a successful listen(2): the daemon's accept queue takes the place of `fd`, if it serves that address. */
 void preload_adopt(int fd, int backlog);

@@ -98,7 +98,7 @@ static void complain(struct preload_listener *listener, int fd, int error, bool 
 	if (listener->told || queue_now_ms() - listener->refused_since_ms < COMPLAIN_AFTER_MS)
 		return;
 	listener->told = true;
-	preload_say_why_not(fd, error, refused);
+	preload_report_failure(fd, error, refused);
 }
 
 static bool come_back(struct preload_listener *listener, int fd)

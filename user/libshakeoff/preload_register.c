@@ -38,7 +38,7 @@ static const char *reason(int error)
 	}
 }
 
-void preload_say_why_not(int fd, int error, bool refused)
+void preload_report_failure(int fd, int error, bool refused)
 {
 	const char *run_dir = preload_run_dir();
 
@@ -108,7 +108,7 @@ void preload_adopt(int fd, int backlog)
 			preload_real()->close(queue);
 		preload_real()->fcntl(fd, F_SETFL, status);
 		if (refused || !preload_is_silent(result))
-			preload_say_why_not(fd, result, refused);
+			preload_report_failure(fd, result, refused);
 	}
 out:
 	preload_unlock(&guard);

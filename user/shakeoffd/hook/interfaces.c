@@ -51,7 +51,7 @@ static int look(struct interfaces *interfaces, struct interface *interface, cons
 
 	memcpy(interface->name, name, sizeof(interface->name));
 	memcpy(interface->configured, name, sizeof(interface->configured));
-	if (interfaces_say_refusal(interfaces, name))
+	if (interfaces_report_refusal(interfaces, name))
 		return -EOPNOTSUPP;
 	error = datapath_look(name, found);
 	if (error == -ENOENT) {

@@ -7,11 +7,11 @@
 #include <common/log.h>
 #include "shakeoffd/hook/interfaces_internal.h"
 
-int interfaces_say_attach(struct interfaces *interfaces, const char *name, int error)
+int interfaces_report_attach(struct interfaces *interfaces, const char *name, int error)
 {
 	const char *detail = datapath_detail();
 
-	if (!topology_read(&interfaces->topology) && interfaces_say_refusal(interfaces, name))
+	if (!topology_read(&interfaces->topology) && interfaces_report_refusal(interfaces, name))
 		return error;
 	log_error("interface %s: the XDP program could not be attached: %s%s%s", name, strerror(-error),
 		  *detail ? ": " : "", detail);
@@ -68,7 +68,7 @@ int interfaces_attach(struct interfaces *interfaces)
 		int error = interface->attach ? interfaces_attach_one(interfaces, interface) : 0;
 
 		if (error)
-			return interfaces_say_attach(interfaces, interface->name, error);
+			return interfaces_report_attach(interfaces, interface->name, error);
 		if (interface->unserved)
 			continue;
 		interfaces_admit(interfaces, interface);

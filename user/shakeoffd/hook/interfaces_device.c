@@ -6,7 +6,7 @@
 #include <common/log.h>
 #include "shakeoffd/hook/interfaces_internal.h"
 
-bool interfaces_say_refusal(struct interfaces *interfaces, const char *name)
+bool interfaces_report_refusal(struct interfaces *interfaces, const char *name)
 {
 	char sentence[DEVICE_SENTENCE];
 

@@ -9,8 +9,8 @@
 
 /* ---------------------------------------------------------------------------------------------- interfaces_device.c */
 
-/* Tells whether something about the device itself is in the way; then it is said. */
-bool interfaces_say_refusal(struct interfaces *interfaces, const char *name);
+/* Tells whether something about the device itself is in the way, and logs it. */
+bool interfaces_report_refusal(struct interfaces *interfaces, const char *name);
 
 /*
  * Tells whether the program sees nothing there: attached by `ip link`, say, to what carries nothing that it can read.
@@ -56,8 +56,8 @@ void interfaces_adopt(struct interface *interface, const struct datapath_attachm
 
 int interfaces_attach_one(struct interfaces *interfaces, struct interface *interface);
 
-/* Says why the XDP program could not be attached, and returns `error`. */
-int interfaces_say_attach(struct interfaces *interfaces, const char *name, int error);
+/* Logs why the XDP program could not be attached, and returns `error`. */
+int interfaces_report_attach(struct interfaces *interfaces, const char *name, int error);
 
 /* Publishes which configured interfaces are missing, for `shakeoff status`, which does not read the configuration. */
 void interfaces_publish_missing(const struct interfaces *interfaces);

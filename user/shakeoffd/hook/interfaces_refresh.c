@@ -38,7 +38,7 @@ static void come_back(struct interfaces *interfaces, struct interface *interface
 		return;
 	error = interfaces_attach_one(interfaces, interface);
 	if (error)
-		interfaces_say_attach(interfaces, interface->name, error);
+		interfaces_report_attach(interfaces, interface->name, error);
 	else
 		log_info("interface %s is back and attached again", interface->name);
 }

@@ -9,8 +9,8 @@
  *  - brings a socket that listens on the service's address, in the daemon's network namespace: then it may take these
  *    connections by the kernel's own rules. So the workers of a server that has dropped its privileges can register
  *    again after a restart of the daemon, with the listening socket that they inherited.
- * The second kind of registration ends when the socket stops to listen, or is bound elsewhere. Where sockets of two users
- * claim one address and port, the one that listens now has it.
+ * The second kind of registration ends when the socket stops to listen, or is bound elsewhere. Where sockets of two
+ * users claim one address and port, the one that listens now has it.
  */
 #ifndef SHAKEOFFD_QUEUE_DELIVERY_H
 #define SHAKEOFFD_QUEUE_DELIVERY_H

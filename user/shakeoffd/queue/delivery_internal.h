@@ -118,7 +118,7 @@ void delivery_choose_window(struct delivery *delivery);
 
 int server_start(struct delivery *delivery, int fd, const struct peer *peer, struct event_loop *loop,
 		 void (*ready)(struct event_source *source, uint32_t events));
-int server_say(const struct server *server, enum delivery_type type, int32_t value);
+int server_send_message(const struct server *server, enum delivery_type type, int32_t value);
 int server_send(struct server *server, struct connection *connection);
 
 /*

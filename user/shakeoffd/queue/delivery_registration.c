@@ -165,7 +165,7 @@ static const char *why_refused(const struct server *server, int error)
 
 static int refuse(const struct server *server, int error)
 {
-	server_say(server, DELIVERY_REFUSED, -error);
+	server_send_message(server, DELIVERY_REFUSED, -error);
 	log_warn_limited("service %s: a server of the user %u was refused: %s", server->delivery->service->config->name,
 			 server->peer.uid, why_refused(server, error));
 	return error;

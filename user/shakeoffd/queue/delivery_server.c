@@ -23,7 +23,7 @@ static void release(struct event_source *source)
 	free(server);
 }
 
-int server_say(const struct server *server, enum delivery_type type, int32_t value)
+int server_send_message(const struct server *server, enum delivery_type type, int32_t value)
 {
 	struct delivery_message message = { .version = DELIVERY_VERSION, .type = (uint16_t)type, .value = value };
 
@@ -194,7 +194,7 @@ void server_end_all_of(struct kernel_listener *listener, struct finished *finish
 void server_announce(struct server *server, struct finished *finished)
 {
 	server->announced = true;
-	if (server_say(server, DELIVERY_LISTENING, (int32_t)service_capacity(server->delivery->service)))
+	if (server_send_message(server, DELIVERY_LISTENING, (int32_t)service_capacity(server->delivery->service)))
 		server_end(server, finished);
 }
 
