@@ -3,7 +3,8 @@
  * What the judge says of rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which places a client's SYN and its ACK may
  * get different verdicts, and at which a SYN may be refused at all.
  *
- * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft.c user/shakeoffd/firewall/ruleset_iptables.c user/shakeoffd/firewall/ruleset_verify.c
+ * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft*.c user/shakeoffd/firewall/ruleset_xt.c
+ * link: user/shakeoffd/firewall/ruleset_iptables.c user/shakeoffd/firewall/ruleset_verify.c
  */
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  * Options that Linux hands down from a listening socket to those that it accepts (the child is a copy of the listener).
  * Connections from the daemon are no such children, so what differs from a fresh socket is read once and set on each.
  *
- * Not in the table, because Linux does not hand it down either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and what the
- * handshake alone decides: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
+ * Not in the table, because Linux does not hand it down either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and what
+ * the handshake alone decides: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
  */
 #include <linux/in6.h>
 #include <linux/tcp.h>
@@ -93,7 +93,8 @@ static void halve(struct preload_option *option)
 	memcpy(option->value, &value, sizeof(value));
 }
 
-void preload_options_read(int fd, int family, struct preload_option_set *set)
+/* Reads what an accepted socket would inherit from this listening one and does not have when it is fresh. */
+static void read_options(int fd, int family, struct preload_option_set *set)
 {
 	int fresh = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	struct preload_option theirs, mine;
@@ -123,4 +124,15 @@ void preload_options_apply(int fd, const struct preload_option_set *set)
 	/* Best effort, as it must be: SO_MARK may need a privilege that the server has given up since. */
 	for (option = set->options; option < set->options + set->count; option++)
 		preload_real()->setsockopt(fd, option->level, option->name, option->value, option->size);
+}
+
+void preload_options_refresh(struct preload_listener *listener)
+{
+	struct preload_option_set *next;
+
+	listener->option_set = (listener->option_set + 1) %
+			       (sizeof(listener->option_sets) / sizeof(listener->option_sets[0]));
+	next = &listener->option_sets[listener->option_set];
+	read_options(listener->template_fd, listener->family, next);
+	atomic_store(&listener->options, next);
 }

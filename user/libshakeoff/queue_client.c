@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <time.h>
@@ -20,6 +21,30 @@
 #define SOCKET_SUFFIX ".sock"
 #define SEND_TIMEOUT_MS 1000
 #define WATCH_PERIOD_S 1
+
+/*
+ * libshakeoff-preload.so exports functions of these names for the server, and this file is linked into it. The client's
+ * own descriptors do not belong to the server, so the client makes the system calls itself.
+ */
+static void client_close(int fd)
+{
+	syscall(SYS_close, fd);
+}
+
+static int client_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+	return (int)syscall(SYS_getsockopt, fd, level, name, value, size);
+}
+
+static void client_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+	syscall(SYS_setsockopt, fd, level, name, value, size);
+}
+
+static void client_ioctl(int fd, unsigned long request, const void *argument)
+{
+	syscall(SYS_ioctl, fd, request, argument);
+}
 
 const char *queue_run_dir(void)
 {
@@ -104,7 +129,7 @@ static int read_bound(struct bound *bound, const struct sockaddr *address, bool 
 	return bound->port ? 0 : -ENOENT;
 }
 
-/* Whether a link's name, ADDRESS:PORT, is one of those that a wildcard socket takes connections for. */
+/* Tells whether a link's name, ADDRESS:PORT, is one of those that a wildcard socket takes connections for. */
 static bool entry_matches(const struct bound *bound, const char *entry)
 {
 	const char *colon = strrchr(entry, ':');
@@ -186,13 +211,16 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
 	return snprintf(path, size, "%s/%s" SOCKET_SUFFIX, run_dir, name) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-/* Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the server. */
+/*
+ * Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the
+ * server.
+ */
 static bool is_root_or_us(int fd)
 {
 	struct ucred daemon;
 	socklen_t size = sizeof(daemon);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &daemon, &size) == 0 &&
+	return client_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &daemon, &size) == 0 &&
 	       (daemon.uid == 0 || daemon.uid == geteuid());
 }
 
@@ -208,14 +236,14 @@ int queue_connect(const char *run_dir, const char *name)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	client_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		error = errno == EAGAIN ? ETIMEDOUT : errno;
-		close(fd);
+		client_close(fd);
 		return -error;
 	}
 	if (!is_root_or_us(fd)) {
-		close(fd);
+		client_close(fd);
 		return -EPERM;
 	}
 	return fd;
@@ -314,11 +342,11 @@ static int receive_message(int fd, int recv_flags, struct delivery_message *mess
 	if (n == sizeof(*message) && message->version == DELIVERY_VERSION)
 		return 0;
 	if (*passed_fd >= 0)
-		close(*passed_fd);
+		client_close(*passed_fd);
 	return -EPROTO;
 }
 
-static int64_t now_ms(void)
+int64_t queue_now_ms(void)
 {
 	struct timespec now;
 
@@ -329,11 +357,11 @@ static int64_t now_ms(void)
 static int wait_readable(int fd, int timeout_ms)
 {
 	struct pollfd readable = { .fd = fd, .events = POLLIN };
-	int64_t end = now_ms() + timeout_ms, left;
+	int64_t end = queue_now_ms() + timeout_ms, left;
 	int n;
 
 	for (;;) {
-		left = end - now_ms();
+		left = end - queue_now_ms();
 		n = poll(&readable, 1, left > 0 ? (int)left : 0);
 		if (n > 0)
 			return 0;
@@ -357,7 +385,7 @@ int queue_register(int fd, int backlog, uint32_t flags, int listening_fd, int ti
 	if (result)
 		return result == -EPIPE ? -ECONNRESET : result;
 	if (passed_fd >= 0)
-		close(passed_fd);
+		client_close(passed_fd);
 	if (answer.type == DELIVERY_LISTENING)
 		return 0;
 	return answer.type == DELIVERY_REFUSED && answer.value > 0 ? -answer.value : -EPROTO;
@@ -384,7 +412,7 @@ int queue_take(int fd, int flags, int recv_flags, struct delivery_message *messa
 		if (message->type == DELIVERY_CONNECTION)
 			break;
 		if (connection >= 0)
-			close(connection);
+			client_close(connection);
 		/* The daemon goes on and closes this socket: what else lies in it is its again. */
 		if (message->type == DELIVERY_REFUSED)
 			return -EPIPE;
@@ -393,10 +421,10 @@ int queue_take(int fd, int flags, int recv_flags, struct delivery_message *messa
 		send_id(fd, DELIVERY_RETURNED, message->id);
 		return -EMFILE;
 	}
-	/* If the daemon died meanwhile nobody else has this connection, so a failure to say it changes nothing. */
+	/* If the daemon died meanwhile, no other process has this connection: a failure to say it changes nothing. */
 	send_id(fd, DELIVERY_TAKEN, message->id);
 	/* O_NONBLOCK belongs to the open file, so it is as the daemon left it. */
-	ioctl(connection, FIONBIO, &nonblocking);
+	client_ioctl(connection, FIONBIO, &nonblocking);
 	return connection;
 }
 
@@ -442,7 +470,7 @@ int queue_watch_open(struct queue_watch *watch, const char *run_dir)
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (timer_fd < 0) {
 		error = errno;
-		close(inotify_fd);
+		client_close(inotify_fd);
 		return -error;
 	}
 	timerfd_settime(timer_fd, 0, &period, NULL);

@@ -6,7 +6,8 @@
 #include <strings.h>
 
 #include "shakeoffd/firewall/ruleset_iptables.h"
-#include "shakeoffd/firewall/ruleset_nft.h"
+#include "shakeoffd/firewall/ruleset_word.h"
+#include "shakeoffd/firewall/ruleset_xt.h"
 #include "common/tuple.h"
 
 #define WORDS_MAX 256 /* of a line: multiport has at most 15 ports, a comment is one word */
@@ -27,12 +28,7 @@ struct words {
 	size_t count, next;
 };
 
-static bool is(const char *text, const char *other)
-{
-	return !strcmp(text, other);
-}
-
-/* -------------------------------------------------------------------------------------------------------------- words */
+/* ------------------------------------------------------------------------------------------------------------ words */
 
 /* Cuts a word off, with quotes and backslashes as iptables-save writes them. NULL: the line has no more. */
 static char *cut_word(char **line)
@@ -74,7 +70,7 @@ static const char *take(struct words *words)
 	return words->next < words->count ? words->list[words->next++] : "";
 }
 
-/* ------------------------------------------------------------------------------------------------------------ matches */
+/* ---------------------------------------------------------------------------------------------------------- matches */
 
 static void add_match(struct reader *reader, const struct rule_match *match)
 {
@@ -219,7 +215,8 @@ static void add_states(struct reader *reader, char *list, bool inverted)
 
 static void add_protocol(struct reader *reader, const char *protocol, bool inverted)
 {
-	bool tcp = is(protocol, "tcp") || is(protocol, "6") || is(protocol, "all") || is(protocol, "0");
+	bool tcp = word_is(protocol, "tcp") || word_is(protocol, "6") || word_is(protocol, "all") ||
+		   word_is(protocol, "0");
 
 	add_fixed(reader, tcp ? ANSWER_YES : ANSWER_NO, inverted);
 }
@@ -231,9 +228,9 @@ static void begin_match(struct reader *reader, const char *module)
 
 	reader->module = module;
 	for (size_t i = 0; read[i]; i++)
-		if (is(module, read[i]))
+		if (word_is(module, read[i]))
 			return;
-	if (is(module, "mark") || is(module, "connmark")) {
+	if (word_is(module, "mark") || word_is(module, "connmark")) {
 		const struct rule_match mark = { .kind = MATCH_MARK };
 
 		add_match(reader, &mark);
@@ -242,7 +239,7 @@ static void begin_match(struct reader *reader, const char *module)
 	add_fixed(reader, ruleset_xt_match(module, reader->rule), false);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- options */
+/* ---------------------------------------------------------------------------------------------------------- options */
 
 /* "LOCAL,BROADCAST" */
 static bool names_local(char *list)
@@ -259,27 +256,28 @@ static void match_option(struct reader *reader, const char *option, struct words
 {
 	const char *module = reader->module;
 
-	if (is(option, "--tcp-flags")) {
+	if (word_is(option, "--tcp-flags")) {
 		char *mask = (char *)take(words);
 
 		add_flags(reader, mask, (char *)take(words), inverted);
-	} else if (is(option, "--syn")) {
+	} else if (word_is(option, "--syn")) {
 		add_syn(reader, inverted);
-	} else if (is(option, "--dport") || is(option, "--dports") || is(option, "--destination-port")) {
+	} else if (word_is(option, "--dport") || word_is(option, "--dports") || word_is(option, "--destination-port")) {
 		add_ports(reader, (char *)take(words), inverted);
-	} else if (is(option, "--ctstate") || (is(module, "state") && is(option, "--state"))) {
+	} else if (word_is(option, "--ctstate") || (word_is(module, "state") && word_is(option, "--state"))) {
 		add_states(reader, (char *)take(words), inverted);
-	} else if (is(option, "--dst-type")) {
+	} else if (word_is(option, "--dst-type")) {
 		add_fixed(reader, names_local((char *)take(words)) ? ANSWER_YES : ANSWER_NO, inverted);
-	} else if (is(option, "--sport") && words->next < words->count && is(words->list[words->next], "0")) {
+	} else if (word_is(option, "--sport") && words->next < words->count && word_is(words->list[words->next], "0")) {
 		/* The hook answers nobody with port 0 (bpf/packet/malformed.h), so nobody gets past a rule about it. */
 		take(words);
 		add_fixed(reader, ANSWER_NO, inverted);
-	} else if (is(option, "--comment")) {
+	} else if (word_is(option, "--comment")) {
 		take(words);
-	} else if (is(option, "--tcp-option")) {
+	} else if (word_is(option, "--tcp-option")) {
 		add_fixed(reader, ANSWER_PACKET, false);
-	} else if (is(module, "tcp") || is(module, "multiport") || is(module, "conntrack") || is(module, "addrtype")) {
+	} else if (word_is(module, "tcp") || word_is(module, "multiport") || word_is(module, "conntrack") ||
+		   word_is(module, "addrtype")) {
 		add_fixed(reader, ANSWER_SENDER, false);
 	}
 }
@@ -288,14 +286,14 @@ static void begin_target(struct reader *reader, const char *option, const char *
 {
 	struct rule *rule = reader->rule;
 
-	if (is(target, "ACCEPT")) {
+	if (word_is(target, "ACCEPT")) {
 		rule->verdict = VERDICT_ACCEPT;
-	} else if (is(target, "DROP")) {
+	} else if (word_is(target, "DROP")) {
 		rule->verdict = VERDICT_DROP;
-	} else if (is(target, "RETURN")) {
+	} else if (word_is(target, "RETURN")) {
 		rule->verdict = VERDICT_RETURN;
 	} else if (ruleset_find_chain(reader->ruleset, reader->name, reader->table, target)) {
-		rule->verdict = is(option, "-g") ? VERDICT_GOTO : VERDICT_JUMP;
+		rule->verdict = word_is(option, "-g") ? VERDICT_GOTO : VERDICT_JUMP;
 		rule->target_name = ruleset_text(reader->ruleset, target);
 		if (!rule->target_name)
 			reader->error = -ENOMEM;
@@ -307,23 +305,23 @@ static void begin_target(struct reader *reader, const char *option, const char *
 /* Returns false at the rule's target, behind which nothing matters. */
 static bool read_option(struct reader *reader, const char *option, struct words *words, bool inverted)
 {
-	if (is(option, "-s"))
+	if (word_is(option, "-s"))
 		add_sender(reader, words);
-	else if (is(option, "-d"))
+	else if (word_is(option, "-d"))
 		add_address(reader, (char *)take(words), inverted);
-	else if (is(option, "-i"))
+	else if (word_is(option, "-i"))
 		add_interface(reader, take(words), inverted);
-	else if (is(option, "-o"))
+	else if (word_is(option, "-o"))
 		add_sender(reader, words);
-	else if (is(option, "-p"))
+	else if (word_is(option, "-p"))
 		add_protocol(reader, take(words), inverted);
-	else if (is(option, "-f"))
+	else if (word_is(option, "-f"))
 		add_fixed(reader, ANSWER_NO, inverted);
-	else if (is(option, "-m"))
+	else if (word_is(option, "-m"))
 		begin_match(reader, take(words));
 	else if (!strncmp(option, "--", 2))
 		match_option(reader, option, words, inverted);
-	if (!is(option, "-j") && !is(option, "-g"))
+	if (!word_is(option, "-j") && !word_is(option, "-g"))
 		return true;
 	begin_target(reader, option, take(words));
 	return false;
@@ -343,7 +341,7 @@ static void read_rule(struct reader *reader, struct words *words, const char *ch
 	while (words->next < words->count) {
 		const char *word = take(words);
 
-		if (is(word, "!")) {
+		if (word_is(word, "!")) {
 			inverted = true;
 			continue;
 		}
@@ -353,9 +351,10 @@ static void read_rule(struct reader *reader, struct words *words, const char *ch
 	}
 	if (!reader->error)
 		reader->error = ruleset_add_rule(reader->chain, &rule);
+	reader->rule = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tables */
+/* ----------------------------------------------------------------------------------------------------------- tables */
 
 /* Priorities: enum nf_ip_hook_priorities, linux/netfilter_ipv4.h. */
 static const struct {
@@ -382,9 +381,9 @@ static void read_chain(struct reader *reader, const char *name, const char *poli
 		return;
 	}
 	chain->families = reader->ipv6 ? RULES_IPV6 : RULES_IPV4;
-	chain->drops = is(policy, "DROP");
+	chain->drops = word_is(policy, "DROP");
 	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
-		if (!is(hooks[i].table, reader->table) || !is(hooks[i].chain, name))
+		if (!word_is(hooks[i].table, reader->table) || !word_is(hooks[i].chain, name))
 			continue;
 		chain->hook = (uint8_t)hooks[i].hook;
 		chain->priority = hooks[i].priority;
@@ -410,7 +409,7 @@ static void read_line(struct reader *reader, char *line)
 	if (*line == ':') {
 		take(&words);
 		read_chain(reader, line + 1, take(&words));
-	} else if (is(take(&words), "-A")) {
+	} else if (word_is(take(&words), "-A")) {
 		read_rule(reader, &words, take(&words));
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * nftables' rules as libnftables lists them (JSON: libnftables-json(5)), made into a rule set. What a rule says that is not
- * known here counts as something that may happen to any packet.
+ * nftables' rules as libnftables lists them (JSON: libnftables-json(5)), made into a rule set. What a rule says that is
+ * not known here counts as something that may happen to any packet.
  */
 #ifndef SHAKEOFFD_FIREWALL_RULESET_NFT_H
 #define SHAKEOFFD_FIREWALL_RULESET_NFT_H
@@ -15,7 +15,7 @@
 typedef json_t *(*ruleset_nft_elements)(void *context, const char *family, const char *table, const char *name,
 					bool map);
 
-/* Whether a table of iptables' (family: "ip" or "ip6") has been read in another way. */
+/* Tells whether a table of iptables' (family: "ip" or "ip6") has been read in another way. */
 typedef bool (*ruleset_nft_skips)(void *context, const char *family, const char *table);
 
 struct ruleset_nft_source {
@@ -27,11 +27,7 @@ struct ruleset_nft_source {
 /* Adds all chains and rules of a list to the rule set, which is to be finished afterwards. 0 or a negative errno. */
 int ruleset_nft_read(struct ruleset *ruleset, json_t *list, const struct ruleset_nft_source *source);
 
-/* Whether a list has rules in iptables' own form, of this family ("ip" or "ip6"): iptables tells more of them. */
+/* Tells whether a list has rules in iptables' own form, of this family ("ip" or "ip6"): iptables tells more of them. */
 bool ruleset_nft_has_xt(json_t *list, const char *family);
-
-/* What a match of iptables' with this name means whose parameters are not known, and what a target of iptables' does. */
-enum rule_answer ruleset_xt_match(const char *name, struct rule *rule);
-void ruleset_xt_target(const char *name, struct rule *rule);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The interfaces and their datapaths: the configured ones, found as an earlier daemon, `shakeoff attach` or `ip link` left them,
- * or attached; without a configured one all that have shakeoff's program.
+ * The interfaces and their datapaths: the configured ones, found as an earlier daemon, `shakeoff attach` or `ip link`
+ * left them, or attached; without a configured one all that have shakeoff's program.
  */
 #ifndef SHAKEOFFD_HOOK_INTERFACES_H
 #define SHAKEOFFD_HOOK_INTERFACES_H
@@ -71,31 +71,40 @@ struct interfaces {
 int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls,
 		    const struct devices *devices);
 
-/* Whether the program is, or is to be, on the one with this index. */
+/* Tells whether the program is, or is to be, on the one with this index. */
 bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* Whether the hook finds a socket that is bound to the device with this index: where a bond's members run the program it does not. */
+/*
+ * Tells whether the hook finds a socket that is bound to the device with this index: where a bond's members run the
+ * program it does not.
+ */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* The one device whose clients, and no other's, come to the hook; 0: there are several, or tagged frames come with them. */
+/*
+ * The one device whose clients, and no other's, come to the hook; 0: there are several, or tagged frames come with
+ * them.
+ */
 unsigned int interfaces_only_device(const struct interfaces *interfaces);
 
-/* Whether one of them has a VLAN device above it, or is a port of a bridge. */
+/* Tells whether one of them has a VLAN device above it, or is a port of a bridge. */
 bool interfaces_are_below_others(const struct interfaces *interfaces);
 
-/* Whether they all are ports of bridges: then everything comes in through one. */
+/* Tells whether they all are ports of bridges: then everything comes in through one. */
 bool interfaces_are_bridge_ports(const struct interfaces *interfaces);
 
-/* Whether this device is a bridge of which an interface of ours is a port, and none of ours itself. */
+/* Tells whether this device is a bridge of which an interface of ours is a port, and itself has no program. */
 bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* Whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
+/* Tells whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
 bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex);
 
 /* The bit of shakeoff_route.refused that stands for one of them. */
 uint32_t interfaces_route_bit(const struct interfaces *interfaces, const struct interface *interface);
 
-/* Publishes what a SYN-ACK offers on each interface, and which frames are for it, where that has changed. Says what is wrong. */
+/*
+ * Publishes what a SYN-ACK offers on each interface, and which frames are for it, where that has changed. Says what is
+ * wrong.
+ */
 int interfaces_profile(struct interfaces *interfaces);
 
 /* Attaches where nothing hung, and puts the tc program beside it where it is missing. Says what is wrong. */
@@ -105,19 +114,20 @@ int interfaces_attach(struct interfaces *interfaces);
 void interfaces_refresh(struct interfaces *interfaces);
 
 /*
- * Whether XDP programs have come or gone since this was last asked: a bpf link makes no message. To be followed by
- * interfaces_refresh(); itself it needs no privilege.
+ * Tells whether XDP programs have come or gone since this was last asked: a bpf link makes no message. To be followed
+ * by interfaces_refresh(); itself it needs no privilege.
  */
 bool interfaces_look(struct interfaces *interfaces);
 
 /*
- * Looks after the tc programs: whether one has gone or has another before it, and whether ACKs that the hook validates come to it. The
- * kernel refuses those that do not, so that SYNs are not answered there from now on if it cannot be mended. Returns whether
- * interfaces_refresh() is to follow at once; itself it needs no privilege but CAP_NET_ADMIN. To be called several times a second.
+ * Looks after the tc programs: whether one has gone or has another before it, and whether ACKs that the hook validates
+ * come to it. The kernel refuses those that do not, so that SYNs are not answered there from now on if it cannot be
+ * mended. Returns whether interfaces_refresh() is to follow at once; itself it needs no privilege but CAP_NET_ADMIN. To
+ * be called several times a second.
  */
 bool interfaces_watch(struct interfaces *interfaces, uint64_t now_ns);
 
-/* Whether what is answered there gets to listening sockets. */
+/* Tells whether what is answered there gets to listening sockets. */
 bool interface_admits(const struct interface *interface);
 
 /* Detaches what daemons have attached; with only_new what this daemon has. */

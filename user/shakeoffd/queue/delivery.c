@@ -11,185 +11,32 @@
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 
-/*
- * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always find
- * room. For all others: in all, of one user, and of those that have not said LISTEN yet. A server says it at once; so one that has
- * not for a while gives way to the next.
- */
-#define MAX_SERVERS 4096
-#define MAX_OF_USER 1024
-#define MAX_WAITING 256
-#define MAX_WAITING_OF_USER 32
-#define GIVES_WAY_NS (100 * NS_PER_MS)
+/* A server that has not said LISTEN after this time is cut off. */
 #define REGISTRATION_NS (5 * NS_PER_S)
 
 #define SETTLE_PERIOD_NS NS_PER_S
 
-/* ------------------------------------------------------------------------------------------------ leaving the queue */
+/* ------------------------------------------------------------------------------------------------ into the queue */
 
-void finish(struct delivery *delivery, struct connection *connection, struct finished *finished)
-{
-	accept_queue_unwatch(&delivery->queue, connection);
-	connection_list_append(&finished->list, connection);
-}
-
-/* Outside the lock: closing the last descriptor of a connection is work. */
-void finish_all(struct finished *finished)
-{
-	struct connection *connection;
-
-	while ((connection = finished->list.first)) {
-		connection_list_remove(&finished->list, connection);
-		if (connection->shared)
-			descriptor_close(connection->fd, connection->holder);
-		else
-			close(connection->fd);
-		connection_free(connection);
-	}
-}
-
-static void reset(const struct connection *connection)
-{
-	const struct linger abort = { .l_onoff = 1 };
-
-	if (connection->shared) {
-		descriptor_reset(connection->fd, connection->holder);
-		return;
-	}
-	setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
-	close(connection->fd);
-}
-
-void delivery_count(struct delivery *delivery, const struct connection *connection,
-		    const struct connection_transition *transition, enum shakeoff_refusal reason)
-{
-	if (!transition->leaves)
-		return;
-	if (transition->next == CONNECTION_ACCEPTED)
-		service_accepted(delivery->service, connection->datapath);
-	else
-		service_refused(delivery->service, connection->datapath, reason);
-}
-
-/* The service or the daemon ends: what waits and what is on its way is reset. */
-static void withdraw(struct delivery *delivery, struct connection *connection, enum shakeoff_refusal reason)
-{
-	const struct connection_transition *step = connection_step(connection, CONNECTION_EVENT_WITHDRAWN);
-
-	delivery_count(delivery, connection, step, reason);
-	accept_queue_unwatch(&delivery->queue, connection);
-	if (step->action == CONNECTION_DO_RESET)
-		reset(connection);
-	else
-		descriptor_close(connection->fd, connection->holder); /* DELIVERING: a server has it */
-	connection_free(connection);
-}
-
-static void withdraw_all(struct delivery *delivery, struct connection_list *list, enum shakeoff_refusal reason)
-{
-	struct connection *connection;
-
-	while ((connection = list->first)) {
-		connection_list_remove(list, connection);
-		withdraw(delivery, connection, reason);
-	}
-}
-
-/* ---------------------------------------------------------------------------------------------------- handing out */
-
-/* The server with the fewest on their way; of equals the one that had its turn longest ago: the list is turned. */
-static struct server *choose(struct delivery *delivery, const struct binding *binding)
-{
-	struct server *best = NULL;
-
-	for (struct server *server = delivery->servers; server; server = server->next) {
-		if (server->binding != binding || !server->announced || server->displaced || server->paused_ns ||
-		    server->unacknowledged.length >= DELIVERY_WINDOW)
-			continue;
-		if (!best || server->unacknowledged.length < best->unacknowledged.length)
-			best = server;
-	}
-	return best;
-}
-
-static void move_to_end(struct delivery *delivery, struct server *server)
-{
-	struct server **link = &delivery->servers;
-
-	if (!server->next)
-		return;
-	while (*link != server)
-		link = &(*link)->next;
-	*link = server->next;
-	while (*link)
-		link = &(*link)->next;
-	*link = server;
-	server->next = NULL;
-}
-
-/* Every server has all that it may have: perhaps they have acknowledged meanwhile. */
-static bool collect_acknowledgments(struct delivery *delivery, const struct binding *binding, struct finished *finished)
-{
-	struct server *server, *next;
-
-	for (server = delivery->servers; server; server = next) {
-		next = server->next;
-		if (server->binding == binding && server->unacknowledged.length >= DELIVERY_WINDOW)
-			server_receive(server, finished);
-	}
-	return choose(delivery, binding) != NULL;
-}
-
-static void dispatch(struct delivery *delivery, struct binding *binding, struct finished *finished)
-{
-	struct connection *connection;
-	struct server *server;
-	int error;
-
-	while ((connection = binding->waiting.first) && binding->servers) {
-		server = choose(delivery, binding);
-		if (!server && collect_acknowledgments(delivery, binding, finished))
-			continue;
-		if (!server)
-			return;
-		if (!server_holds(server)) {
-			server_cut_off(server, "its socket does not listen any more", finished);
-			continue;
-		}
-		accept_queue_remove(connection);
-		error = server_send(server, connection);
-		if (!error) {
-			move_to_end(delivery, server);
-			continue;
-		}
-		accept_queue_requeue(&delivery->queue, binding, connection);
-		if (error != -EAGAIN)
-			server_end(server, finished);
-	}
-}
-
-void delivery_dispatch(struct delivery *delivery, struct finished *finished)
-{
-	server_end_displaced(delivery, finished);
-	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
-		dispatch(delivery, binding, finished);
-}
-
-void delivery_append(struct binding *binding, struct connection *connection)
+/* Puts it on the tail of the queue. */
+static void append(struct binding *binding, struct connection *connection)
 {
 	connection_step(connection, CONNECTION_EVENT_ENQUEUED);
 	connection->since_ns = clock_ns();
 	accept_queue_append(binding, connection);
 }
 
-void delivery_accept(struct delivery *delivery, struct binding *binding, struct connection *connection)
+/*
+ * Takes one that the kernel's handshake brought. binding: of the listening socket, NULL: it is not registered any more.
+ */
+static void accept_connection(struct delivery *delivery, struct binding *binding, struct connection *connection)
 {
 	if (!binding)
 		binding = accept_queue_find(&delivery->queue, &connection->local, connection->local_port);
 	if (binding && !delivery->stopped)
-		delivery_append(binding, connection);
+		append(binding, connection);
 	else
-		withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
+		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
 }
 
 bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
@@ -217,13 +64,13 @@ void delivery_enqueue(struct delivery *delivery, struct connection *connection)
 	pthread_mutex_lock(&delivery->service->lock);
 	binding = accept_queue_find(&delivery->queue, &connection->local, connection->local_port);
 	if (binding) {
-		delivery_append(binding, connection);
-		dispatch(delivery, binding, &finished);
+		append(binding, connection);
+		delivery_dispatch_binding(delivery, binding, &finished);
 	} else {
-		withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
+		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
 	}
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
 /* ----------------------------------------------------------------------------------------------- resets by clients */
@@ -236,7 +83,7 @@ static void client_has_reset(struct delivery *delivery, struct connection *conne
 	if (step->action != CONNECTION_DO_CLOSE)
 		return;
 	accept_queue_remove(connection);
-	finish(delivery, connection, finished);
+	delivery_finish(delivery, connection, finished);
 }
 
 static void watched_ready(struct event_source *source, uint32_t events)
@@ -248,8 +95,8 @@ static void watched_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&delivery->service->lock);
 	/*
-	 * What looks like a reset may be the end of a connection that a server has taken: it said so before. Its TAKEN is read
-	 * first, and takes the connection out of the watch.
+	 * What looks like a reset may be the end of a connection that a server has taken: the server said so before.
+	 * Its TAKEN is read first, and takes the connection out of the watch.
 	 */
 	for (struct server *server = delivery->servers, *next; server; server = next) {
 		next = server->next;
@@ -259,66 +106,58 @@ static void watched_ready(struct event_source *source, uint32_t events)
 		client_has_reset(delivery, connection, &finished);
 	delivery_dispatch(delivery, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- servers */
+/* ---------------------------------------------------------------------------- what servers and their sockets report */
 
-struct crowd {
-	size_t of_user, waiting, waiting_of_user;
-	struct server *oldest, *oldest_of_user; /* that wait */
+static void server_ready(struct event_source *source, uint32_t events)
+{
+	struct server *server = (struct server *)source;
+	struct delivery *delivery = server->delivery;
+	struct finished finished = { 0 };
+
+	(void)events;
+	pthread_mutex_lock(&delivery->service->lock);
+	server_receive(server, &finished);
+	delivery_dispatch(delivery, &finished);
+	pthread_mutex_unlock(&delivery->service->lock);
+	delivery_finish_all(&finished);
+}
+
+static void listener_examined(struct kernel_listener *listener, int error, struct finished *finished)
+{
+	struct delivery *delivery = listener->delivery;
+
+	server_examined(listener->candidate, listener, error, finished);
+	delivery_dispatch(delivery, finished);
+}
+
+static void listener_lost(struct kernel_listener *listener, struct finished *finished)
+{
+	if (!listener->ended)
+		server_end_all_of(listener, finished);
+	delivery_dispatch(listener->delivery, finished);
+}
+
+static void listener_accepted(struct kernel_listener *listener, struct connection *connection,
+			      struct finished *finished)
+{
+	struct delivery *delivery = listener->delivery;
+
+	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
+	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
+	accept_connection(delivery, listener->binding, connection);
+	delivery_dispatch(delivery, finished);
+}
+
+static const struct kernel_listener_calls listener_calls = {
+	.examined = listener_examined,
+	.lost = listener_lost,
+	.accepted = listener_accepted,
 };
 
-static bool waits(const struct server *server)
-{
-	return !server->binding && !server->peer.trusted;
-}
-
-static struct crowd count_servers(const struct delivery *delivery, uid_t uid)
-{
-	struct crowd crowd = { 0 };
-
-	for (struct server *server = delivery->servers; server; server = server->next) {
-		bool of_user = server->peer.uid == uid;
-
-		crowd.of_user += of_user;
-		if (!waits(server))
-			continue;
-		crowd.waiting++;
-		crowd.waiting_of_user += of_user;
-		if (!crowd.oldest || server->connected_ns < crowd.oldest->connected_ns)
-			crowd.oldest = server;
-		if (of_user && (!crowd.oldest_of_user || server->connected_ns < crowd.oldest_of_user->connected_ns))
-			crowd.oldest_of_user = server;
-	}
-	return crowd;
-}
-
-static bool give_way(struct server *server, struct finished *finished)
-{
-	if (clock_ns() - server->connected_ns < GIVES_WAY_NS)
-		return false;
-	server_end(server, finished);
-	return true;
-}
-
-/* No user's processes take the places of another one's, and nobody's those of the service's own servers. */
-static bool has_room_for_server(const struct delivery *delivery, const struct peer *peer, struct finished *finished)
-{
-	struct crowd crowd;
-
-	if (peer->trusted)
-		return true;
-	if (delivery->connected >= MAX_SERVERS || descriptor_is_stuck(peer->uid) ||
-	    acceptor_count_stuck(peer->uid) >= DELIVERY_MAX_STUCK)
-		return false;
-	crowd = count_servers(delivery, peer->uid);
-	if (crowd.of_user >= MAX_OF_USER)
-		return false;
-	if (crowd.waiting_of_user >= MAX_WAITING_OF_USER)
-		return give_way(crowd.oldest_of_user, finished);
-	return crowd.waiting < MAX_WAITING || give_way(crowd.oldest, finished);
-}
+/* ---------------------------------------------------------------------------------------------------------- servers */
 
 static int connect_server(struct delivery *delivery, int fd, struct peer *peer, struct finished *finished)
 {
@@ -326,9 +165,10 @@ static int connect_server(struct delivery *delivery, int fd, struct peer *peer, 
 
 	if (error)
 		return error;
-	if (!has_room_for_server(delivery, peer, finished))
+	if (!delivery_admits(delivery, peer, finished))
 		return -EUSERS;
-	return server_start(delivery, fd, peer, delivery->loops[delivery->next_loop++ % delivery->loop_count]);
+	return server_start(delivery, fd, peer, delivery->loops[delivery->next_loop++ % delivery->loop_count],
+			    server_ready);
 }
 
 static void incoming_ready(struct event_source *source, uint32_t events)
@@ -352,7 +192,7 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 	pthread_mutex_lock(&delivery->service->lock);
 	error = connect_server(delivery, fd, &peer, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 	if (error) {
 		log_warn_limited("service %s: a server of the user %u could not be connected: %s",
 				 delivery->service->config->name, peer.uid, strerror(-error));
@@ -395,7 +235,7 @@ static void tick_listeners(struct delivery *delivery, struct finished *finished)
 	}
 }
 
-/* Servers may come back for a while; then nobody is kept waiting any longer. */
+/* Servers may come back for a while. After that the clients that wait are reset. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
 	struct connection_list orphans = { 0 };
@@ -410,7 +250,7 @@ static void give_up(struct delivery *delivery, uint64_t now_ns)
 	delivery->changed = true;
 	if (!delivery->queue.bindings)
 		service_disarm(service);
-	withdraw_all(delivery, &orphans, SHAKEOFF_REFUSED_UNSERVED);
+	delivery_withdraw_all(delivery, &orphans, SHAKEOFF_REFUSED_UNSERVED);
 }
 
 bool delivery_take_change(struct delivery *delivery)
@@ -443,7 +283,7 @@ void delivery_announce(struct delivery *delivery)
 	}
 	delivery_dispatch(delivery, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
 void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_ns)
@@ -466,7 +306,7 @@ void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_
 	}
 	delivery_dispatch(delivery, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
 /* ----------------------------------------------------------------------------------------------- beginning and end */
@@ -483,6 +323,7 @@ int delivery_open(struct delivery *delivery, struct service *service, int listen
 		.loop_count = loop_count,
 		.next_loop = service->index,
 		.incoming.fd = -1,
+		.listener_calls = &listener_calls,
 	};
 	error = accept_queue_open(&delivery->queue);
 	if (error)
@@ -520,22 +361,22 @@ void delivery_stop(struct delivery *delivery)
 		server_receive(server, &finished);
 		while ((connection = server->unacknowledged.first)) {
 			connection_list_remove(&server->unacknowledged, connection);
-			withdraw(delivery, connection, SHAKEOFF_REFUSED_SHUTDOWN);
+			delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_SHUTDOWN);
 		}
 	}
 	while (delivery->servers)
 		server_end(delivery->servers, &finished);
 	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
-		withdraw_all(delivery, &binding->waiting, SHAKEOFF_REFUSED_SHUTDOWN);
+		delivery_withdraw_all(delivery, &binding->waiting, SHAKEOFF_REFUSED_SHUTDOWN);
 	/* Withdrawing has published the capacity once more. */
 	service_disarm(delivery->service);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
 void delivery_close(struct delivery *delivery)
 {
-	/* Those that nobody has accepted are closed with it, and what they sent. */
+	/* Servers that wait to be accepted are closed with it, and what they sent. */
 	if (delivery->incoming.fd >= 0)
 		descriptor_close(delivery->incoming.fd, geteuid());
 	delivery->incoming.fd = -1;

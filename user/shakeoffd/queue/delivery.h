@@ -3,13 +3,14 @@
  * Hands the connections of a service's accept queue to its servers: the daemon's side of common/delivery_protocol.h.
  *
  * Who may serve: a service that names a `user =` or a `group =` takes servers of root, of that user and of that group's
- * members alone: no one else can connect. Otherwise every process can open RUN_DIR/NAME.sock, but a server is registered only if it
+ * members alone: other processes cannot connect. Otherwise every process can open RUN_DIR/NAME.sock, but a server is
+ * registered only if it
  *  - runs as root or as the daemon's user, or
  *  - brings a socket that listens on the service's address, in the daemon's network namespace: then it may take these
  *    connections by the kernel's own rules. So the workers of a server that has dropped its privileges can register
  *    again after a restart of the daemon, with the listening socket that they inherited.
- * Such a registration is worth what the socket is worth: it ends when the socket does not listen any more, or is bound
- * elsewhere, and where sockets of two users claim one place, the one that listens now has it.
+ * The second kind of registration ends when the socket stops to listen, or is bound elsewhere. Where sockets of two
+ * users claim one address and port, the one that listens now has it.
  */
 #ifndef SHAKEOFFD_QUEUE_DELIVERY_H
 #define SHAKEOFFD_QUEUE_DELIVERY_H
@@ -22,8 +23,9 @@
 #include "shakeoffd/hook/service.h"
 
 struct kernel_listener;
+struct kernel_listener_calls;
 
-/* So many connections may be on their way to a server at once. */
+/* The maximum of connections that are on their way to a server at once. */
 #define DELIVERY_WINDOW 16
 
 struct delivery {
@@ -31,6 +33,7 @@ struct delivery {
 	struct accept_queue queue;
 	struct server *servers;            /* connected, registered or not yet */
 	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
+	const struct kernel_listener_calls *listener_calls;
 	size_t connected, registered;
 	uint32_t receive_buffer;            /* that the service's window is made for; 0: the default */
 	struct shakeoff_socket_offer offer; /* of the server that registered last, of those that decide */
@@ -61,14 +64,20 @@ enum delivery_coverage {
 int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, struct event_loop *loop,
 		  struct event_loop *const *loops, size_t loop_count);
 
-/* The hook sees what comes in by the device with this index, and by no other. 0: it sees several devices' clients, or none. */
+/*
+ * The hook sees what comes in by the device with this index, and by no other. 0: it sees several devices' clients, or
+ * none.
+ */
 void delivery_set_device(struct delivery *delivery, uint32_t device);
 
 /* Takes no more servers; those that are connected are cut off and what waits is reset. Ends before the loops. */
 void delivery_stop(struct delivery *delivery);
 void delivery_close(struct delivery *delivery); /* after the loops have ended */
 
-/* How the socket has to be made for the servers that listen at the local end. False: nobody does. Any thread. */
+/*
+ * Returns how the socket has to be made for the servers that listen at the local end. False: no server listens there.
+ * Any thread.
+ */
 bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
 			     struct repair_options *options);
 
@@ -76,14 +85,17 @@ bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tu
 void delivery_enqueue(struct delivery *delivery, struct connection *connection);
 
 /*
- * When a server begins to listen somewhere, the hook has to know before the server is told that it listens. For the thread
- * of `loop`: has something changed? Is the address to be published? Then: servers may be told.
+ * When a server begins to listen somewhere, the hook has to know before the server is told that it listens. For the
+ * thread of `loop`: has something changed? Is the address to be published? Then: servers may be told.
  */
 bool delivery_take_change(struct delivery *delivery);
 enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port);
 void delivery_announce(struct delivery *delivery);
 
-/* Calls back with the inode of every listening socket that servers have passed. Stops at a non-zero return, and returns it. */
+/*
+ * Calls back with the inode of every listening socket that servers have passed. Stops at a non-zero return, and returns
+ * it.
+ */
 int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context);
 
 /* After changes of sysctls: the window of SYN-ACKs may be another. */

@@ -83,12 +83,11 @@ static bool examine(struct acceptor *acceptor)
 	if (listener->candidate) {
 		if (!error)
 			listener->found = found;
-		server_examined(listener->candidate, listener, error, &finished);
-		delivery_dispatch(delivery, &finished);
+		delivery->listener_calls->examined(listener, error, &finished);
 	}
 	used = !listener->ended;
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 	return used;
 }
 
@@ -102,11 +101,9 @@ static bool holds(struct acceptor *acceptor)
 	if (listening_socket_holds(acceptor->fd, &listener->found))
 		return true;
 	pthread_mutex_lock(&delivery->service->lock);
-	if (!listener->ended)
-		server_end_all_of(listener, &finished);
-	delivery_dispatch(delivery, &finished);
+	delivery->listener_calls->lost(listener, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 	return false;
 }
 
@@ -154,12 +151,9 @@ static void accepted(struct acceptor *acceptor, int fd, const union socket_addre
 	connection->holder = listener->found.owner;
 	read_local(connection);
 	pthread_mutex_lock(&delivery->service->lock);
-	service_arrived(delivery->service, CONNECTION_FROM_KERNEL, 0);
-	connection_step(connection, CONNECTION_EVENT_KERNEL_HANDSHAKE);
-	delivery_accept(delivery, listener->binding, connection);
-	delivery_dispatch(delivery, &finished);
+	delivery->listener_calls->accepted(listener, connection, &finished);
 	pthread_mutex_unlock(&delivery->service->lock);
-	finish_all(&finished);
+	delivery_finish_all(&finished);
 }
 
 static void failed(struct acceptor *acceptor, int error)
@@ -187,7 +181,7 @@ static const struct acceptor_calls calls = {
 	.release = release,
 };
 
-/* ------------------------------------------------------------------------------------------------------ registration */
+/* ----------------------------------------------------------------------------------------------------- registration */
 
 int kernel_listener_examine(struct server *server, int fd)
 {

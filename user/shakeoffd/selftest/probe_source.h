@@ -11,39 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An address of the host. */
-struct probe_host {
-	struct in6_addr address; /* IPv4 mapped */
-	struct in6_addr network; /* an address of the prefix: the peer's on a point-to-point link */
-	uint8_t prefix_len;      /* of the address as it is here: 96 more than it has in IPv4 */
-	unsigned int ifindex;
-};
-
-struct probe_hosts {
-	struct probe_host *list; /* sorted by address */
-	size_t count;
-};
-
-/* Reads them anew. On failure what was there stays. */
-int probe_hosts_read(struct probe_hosts *hosts);
-void probe_hosts_free(struct probe_hosts *hosts);
-
-/* What it takes to be received at an interface. */
-struct probe_port {
-	unsigned int ifindex;
-	unsigned int upper; /* the bridge or bond that it belongs to, which IP sees in its place; otherwise itself */
-	uint8_t mac[6];
-};
-
-/* -EPROTONOSUPPORT: not Ethernet. */
-int probe_port_read(unsigned int ifindex, struct probe_port *port);
-
-/* Whether packets to this address of the host are expected there: IP on that interface has it. */
-bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hosts, const struct in6_addr *address);
+#include "shakeoffd/selftest/probe_host.h"
 
 /*
- * Addresses that nobody has on the network of an interface. Packets in their name may make the host ask who has them, and rules of a
- * firewall may remember them: they are few, take turns, and are kept as long as nobody turns up that has them.
+ * Addresses that no host has on the network of an interface. Packets in their name may make this host ask who has them,
+ * and rules of a firewall may remember them: they are few, take turns, and are kept as long as no host turns up that
+ * has them.
  */
 #define PROBE_NEIGHBOURS 16
 
@@ -62,8 +35,9 @@ struct probe_neighbours {
 void probe_neighbours_free(struct probe_neighbours *neighbours);
 
 /*
- * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it. Outside, firewalls often
- * refuse the reserved addresses of documentation; what comes in by a network that is in use is tried then.
+ * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it.
+ * Outside, firewalls often refuse the reserved addresses of documentation; what comes in by a network that is in use is
+ * tried then.
  */
 enum probe_class { PROBE_OUTSIDE, PROBE_NEIGHBOUR, PROBE_CLASSES };
 
@@ -84,7 +58,10 @@ struct probe_sources {
 /* An address of a class that has some: of the try with this number, of a new address each. */
 struct in6_addr probe_sources_pick(struct probe_sources *sources, enum probe_class class, unsigned int try);
 
-/* family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough yet. */
+/*
+ * family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough
+ * yet.
+ */
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
 			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources);
 

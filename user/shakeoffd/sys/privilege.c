@@ -26,8 +26,8 @@ static const struct {
 };
 
 static const unsigned int kept[] = {
-	CAP_NET_ADMIN,        /* TCP_REPAIR, SOCK_DESTROY, SIOCGSKNS, programs for interfaces that come later */
-	CAP_NET_BIND_SERVICE, /* repaired sockets have the services' ports */
+	CAP_NET_ADMIN,        /* the queue handoff, SOCK_DESTROY, SIOCGSKNS, programs for interfaces that come later */
+	CAP_NET_BIND_SERVICE, /* sockets of the queue handoff have the services' ports */
 	CAP_SYS_NICE,         /* the heartbeat */
 	CAP_BPF,              /* maps; programs for interfaces that come later */
 	CAP_PERFMON, /* such programs: the verifier allows more (kernel/bpf/verifier.c, bpf_allow_ptr_leaks()) */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Words of rules. */
+#ifndef SHAKEOFFD_FIREWALL_RULESET_WORD_H
+#define SHAKEOFFD_FIREWALL_RULESET_WORD_H
+
+#include <stdbool.h>
+#include <string.h>
+
+static inline bool word_is(const char *word, const char *other)
+{
+	return !strcmp(word, other);
+}
+
+/* words: the last one is NULL. */
+static inline bool word_is_one_of(const char *word, const char *const *words)
+{
+	while (*words && !word_is(word, *words))
+		words++;
+	return *words;
+}
+
+#endif
