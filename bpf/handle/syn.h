@@ -147,8 +147,6 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
-	if (checksum_fails(ctx, walk))
-		return SHAKEOFF_BAD_CHECKSUM;
 	if (!reply_is_within_budget(walk))
 		return SHAKEOFF_SYN_REPLY_BUDGET;
 	offered = offer_key(packet, walk, offer);

@@ -248,7 +248,6 @@ enum shakeoff_overflow {
 	0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
 #define SHAKEOFF_FILTER_READY 0x8u      /* socket_filter[filter_active] knows every socket of a service */
 #define SHAKEOFF_FILTER_BUILDING 0x10u  /* note new connections in the other one as well */
-#define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
 #define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
 #define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
 #define SHAKEOFF_ANSWER_ROUTE                                                                                          \

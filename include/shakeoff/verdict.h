@@ -86,7 +86,6 @@
 	X(ACK_STRAY, "ack_stray", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
 	  "in peace, too many segments without a socket: an ACK or FIN of no connection")                              \
 	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
-	X(BAD_CHECKSUM, "bad_checksum", DROP, 0, "with verify-checksums: a SYN or final ACK whose checksum is wrong")    \
 	X(EXTENSION_CHAIN, "extension_chain", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
 	X(SYN_FRAGMENT, "syn_fragment", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
 	X(FRAGMENT_TINY, "fragment_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \

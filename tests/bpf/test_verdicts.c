@@ -496,16 +496,6 @@ static void reach_BAD_HEADER(void)
 	assert_verdict(&short_header, SHAKEOFF_BAD_HEADER);
 }
 
-static void reach_BAD_CHECKSUM(void)
-{
-	static struct frame frame;
-
-	harness.control->flags |= SHAKEOFF_VERIFY_CHECKSUMS;
-	frame_make(&frame, &syn);
-	frame.bytes[frame.l4 + 16] ^= 1;
-	assert_string_equal(verdict_name(run_frame(&frame, NULL)), verdict_name(SHAKEOFF_BAD_CHECKSUM));
-}
-
 static void reach_EXTENSION_CHAIN(void)
 {
 	const struct segment chain = { .from = "2001:db8:7::7",

@@ -238,18 +238,10 @@ static void a_key_file_is_given_once_and_by_its_whole_path(void **state)
 	refused("[daemon]\nkey-file = /a\nkey-file = /b\n", 3, "key-file = /b|once");
 }
 
-static void checksums_are_verified_when_asked_for(void **state)
+static void syn_acks_go_to_the_sender_or_by_the_route(void **state)
 {
 	(void)state;
 	accepted("[daemon]\n");
-	assert_false(config.verify_checksums);
-	config_free(&config);
-	accepted("[daemon]\nverify-checksums = yes\n");
-	assert_true(config.verify_checksums);
-	config_free(&config);
-	accepted("[daemon]\nverify-checksums = no\n");
-	assert_false(config.verify_checksums);
-	config_free(&config);
 	assert_false(config.answer_route);
 	accepted("[daemon]\nanswer = route\n");
 	assert_true(config.answer_route);
@@ -258,8 +250,6 @@ static void checksums_are_verified_when_asked_for(void **state)
 	assert_false(config.answer_route);
 	config_free(&config);
 	refused("[daemon]\nanswer = gateway\n", 2, "`answer = gateway`|sender or route");
-	refused("[daemon]\nverify-checksums = 1\n", 2, "`verify-checksums = 1`|yes or no");
-	refused("[daemon]\nverify-checksums = no\nverify-checksums = no\n", 3, "once");
 }
 
 static void fragments_have_a_budget(void **state)
@@ -501,7 +491,7 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
-		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, verify-checksums, answer, fragment-budget and syn-rules");
+		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer, fragment-budget and syn-rules");
 	refused(WEB "port = 80\n", 5,
 		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user, group and syn-rules");
@@ -887,7 +877,7 @@ int main(void)
 		cmocka_unit_test(every_handoff_is_read),
 		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
 		cmocka_unit_test(a_key_file_is_given_once_and_by_its_whole_path),
-		cmocka_unit_test(checksums_are_verified_when_asked_for),
+		cmocka_unit_test(syn_acks_go_to_the_sender_or_by_the_route),
 		cmocka_unit_test(fragments_have_a_budget),
 		cmocka_unit_test(excludes_are_ports_and_addresses),
 		cmocka_unit_test(a_file_without_services_is_read),

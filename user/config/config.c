@@ -51,7 +51,6 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_PREFIX4 0x1000u
 #define SEEN_PREFIX6 0x2000u
 #define SEEN_FAIR_SHARE 0x4000u
-#define SEEN_VERIFY_CHECKSUMS 0x10000u
 #define SEEN_ANSWER 0x4000000u
 #define SEEN_FRAGMENT_BUDGET 0x20000u
 #define SEEN_USER 0x1000000u
@@ -274,13 +273,6 @@ static int read_discover(struct parser *parser, const char *value)
 {
 	if (!parse_switch(value, &parser->config.discover))
 		return fail_value(parser, "discover", value, "discover is yes or no");
-	return 0;
-}
-
-static int read_verify_checksums(struct parser *parser, const char *value)
-{
-	if (!parse_switch(value, &parser->config.verify_checksums))
-		return fail_value(parser, "verify-checksums", value, "verify-checksums is yes or no");
 	return 0;
 }
 
@@ -581,7 +573,6 @@ static const struct key {
 	{ SECTION_DAEMON, "exclude", 0, read_exclude },
 	{ SECTION_DAEMON, "key-file", SEEN_KEY_FILE, read_key_file },
 	{ SECTION_DAEMON, "reply-budget", SEEN_REPLY_BUDGET, read_reply_budget },
-	{ SECTION_DAEMON, "verify-checksums", SEEN_VERIFY_CHECKSUMS, read_verify_checksums },
 	{ SECTION_DAEMON, "answer", SEEN_ANSWER, read_answer },
 	{ SECTION_DAEMON, "fragment-budget", SEEN_FRAGMENT_BUDGET, read_fragment_budget },
 	{ SECTION_DAEMON, "syn-rules", SEEN_SYN_RULES, read_syn_rules },

@@ -700,10 +700,6 @@ static void configure(struct daemon *daemon)
 			__atomic_fetch_or(&control->flags, SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
 		else
 			__atomic_fetch_and(&control->flags, ~SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
-		if (daemon->config.verify_checksums)
-			__atomic_fetch_or(&control->flags, SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
-		else
-			__atomic_fetch_and(&control->flags, ~SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
 	}
 }
 
