@@ -221,9 +221,9 @@ enum shakeoff_stray_kind {
  * IP fragments of TCP a second that pass to protected addresses. The kernel puts them together, and its memory for those that wait for
  * the rest (net.ipv4.ipfrag_high_thresh, net.ipv6.ip6frag_high_thresh) bounds what a flood of less can do, as without us.
  */
-#define SHAKEOFF_FRAGMENT_BUDGET_DEFAULT 10000u
+#define SHAKEOFF_FRAGMENT_RATE 10000u
 
-/* While more come than the budget: this part of it is a prefix's (/24, IPv6 /48). */
+/* While more come: this part of it is a prefix's (/24, IPv6 /48). */
 #define SHAKEOFF_FRAGMENT_PREFIX 8u
 #define SHAKEOFF_FRAGMENT_CELL_BITS 10
 #define SHAKEOFF_FRAGMENT_CELLS (1u << SHAKEOFF_FRAGMENT_CELL_BITS)
@@ -303,10 +303,10 @@ struct shakeoff_control {
 	struct shakeoff_key_state keys;
 	struct shakeoff_reply_budget replies;
 
-	__u32 fragment_budget;    /* fragments a second */
 	__u32 fragment_window;    /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 fragments;          /* likewise: let pass in it */
 	__u32 fragments_expected; /* likewise: so many may come in it, as in those before */
+	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
 
 	__u64 tsval_secret
 		[2];      /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
@@ -318,11 +318,10 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
 	__u32 fragments_fair;   /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
 	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are left */
-	__u32 pad2[10];
+	__u32 pad2[11];
 
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
 	__u32 own[SHAKEOFF_OWN_WORDS];

@@ -89,7 +89,7 @@
 	X(EXTENSION_CHAIN, "extension_chain", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
 	X(SYN_FRAGMENT, "syn_fragment", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
 	X(FRAGMENT_TINY, "fragment_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \
-	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "beyond fragment-budget")
+	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "more IP fragments of TCP than may pass")
 /* clang-format on */
 
 enum shakeoff_verdict {

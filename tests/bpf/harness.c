@@ -561,7 +561,6 @@ int harness_reset(void **state)
 		.epoch_offset_ns = EPOCH * SHAKEOFF_EPOCH_NS + SHAKEOFF_EPOCH_NS / 2 - now,
 		.flags = SHAKEOFF_KEYS_LOADED,
 		.rings = RINGS,
-		.fragment_budget = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT,
 	};
 	*harness.service = (struct shakeoff_service){
 		.name = "web",

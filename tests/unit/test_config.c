@@ -252,19 +252,6 @@ static void syn_acks_go_to_the_sender_or_by_the_route(void **state)
 	refused("[daemon]\nanswer = gateway\n", 2, "`answer = gateway`|sender or route");
 }
 
-static void fragments_have_a_budget(void **state)
-{
-	(void)state;
-	accepted("[daemon]\n");
-	assert_int_equal(config.fragment_budget, SHAKEOFF_FRAGMENT_BUDGET_DEFAULT);
-	config_free(&config);
-	accepted("[daemon]\nfragment-budget = 0\n");
-	assert_int_equal(config.fragment_budget, 0);
-	config_free(&config);
-	refused("[daemon]\nfragment-budget = -1\n", 2, "`fragment-budget = -1`|0 to 100000000");
-	refused("[daemon]\nfragment-budget = 100000001\n", 2, "`fragment-budget = 100000001`|0 to 100000000");
-}
-
 static void excludes_are_ports_and_addresses(void **state)
 {
 	static const char *const written[] = { "*:22", "*:8080", "10.9.0.1:80", "[2001:db8::1]:80" };
@@ -491,7 +478,7 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
-		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer, fragment-budget and syn-rules");
+		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer and syn-rules");
 	refused(WEB "port = 80\n", 5,
 		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user, group and syn-rules");
@@ -878,7 +865,6 @@ int main(void)
 		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
 		cmocka_unit_test(a_key_file_is_given_once_and_by_its_whole_path),
 		cmocka_unit_test(syn_acks_go_to_the_sender_or_by_the_route),
-		cmocka_unit_test(fragments_have_a_budget),
 		cmocka_unit_test(excludes_are_ports_and_addresses),
 		cmocka_unit_test(a_file_without_services_is_read),
 		cmocka_unit_test(an_ipv4_address_is_held_mapped),

@@ -52,7 +52,6 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_PREFIX6 0x2000u
 #define SEEN_FAIR_SHARE 0x4000u
 #define SEEN_ANSWER 0x4000000u
-#define SEEN_FRAGMENT_BUDGET 0x20000u
 #define SEEN_USER 0x1000000u
 #define SEEN_GROUP 0x2000000u
 #define SEEN_SYN_RULES 0x40000u
@@ -281,14 +280,6 @@ static int read_answer(struct parser *parser, const char *value)
 	parser->config.answer_route = !strcmp(value, "route");
 	if (strcmp(value, "route") && strcmp(value, "sender"))
 		return fail_value(parser, "answer", value, "answer is sender or route");
-	return 0;
-}
-
-static int read_fragment_budget(struct parser *parser, const char *value)
-{
-	if (!parse_number(value, 0, RATE_MAX, &parser->config.fragment_budget))
-		return fail_value(parser, "fragment-budget", value,
-				  "fragment-budget is IP fragments a second, from 0 to " RATE_MAX_TEXT);
 	return 0;
 }
 
@@ -574,7 +565,6 @@ static const struct key {
 	{ SECTION_DAEMON, "key-file", SEEN_KEY_FILE, read_key_file },
 	{ SECTION_DAEMON, "reply-budget", SEEN_REPLY_BUDGET, read_reply_budget },
 	{ SECTION_DAEMON, "answer", SEEN_ANSWER, read_answer },
-	{ SECTION_DAEMON, "fragment-budget", SEEN_FRAGMENT_BUDGET, read_fragment_budget },
 	{ SECTION_DAEMON, "syn-rules", SEEN_SYN_RULES, read_syn_rules },
 	{ SECTION_DISCOVERED, "backlog", SEEN_BACKLOG, read_backlog },
 	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
@@ -909,7 +899,6 @@ void config_default(struct config *config)
 	*config = (struct config){
 		.discover = true,
 		.reply_budget = SHAKEOFF_REPLY_BUDGET_DEFAULT,
-		.fragment_budget = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT,
 		.discovered = {
 			.overflow = SHAKEOFF_OVERFLOW_DROP,
 			.engage = SHAKEOFF_ENGAGE_AUTO,

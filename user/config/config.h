@@ -83,7 +83,6 @@ struct config {
 	char *key_file;           /* [daemon] `key-file =`: the master secret of a fleet; NULL: random keys */
 	uint32_t reply_budget;    /* [daemon] `reply-budget =`: SYN-ACKs and RSTs a second to a prefix; 0: no budget */
 	bool answer_route;        /* [daemon] `answer = sender | route`, default sender: where SYN-ACKs go */
-	uint32_t fragment_budget; /* [daemon] `fragment-budget =`, fragments a second, 0..100000000 */
 	struct config_discovered discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */
 	size_t service_count;

@@ -694,7 +694,6 @@ static void configure(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(daemon->interfaces.datapaths[i]);
 
-		__atomic_store_n(&control->fragment_budget, daemon->config.fragment_budget, __ATOMIC_RELAXED);
 		make_secrets(control);
 		if (daemon->config.answer_route)
 			__atomic_fetch_or(&control->flags, SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
