@@ -82,7 +82,10 @@
 #define SHAKEOFF_COOKIE_LIFETIME_NS (2 * SHAKEOFF_EPOCH_NS)
 #define SHAKEOFF_KEY_SLOTS 4
 
-/* SYN-ACKs are sent again after 1, 3, 7, 15, 31 and 63 s: the next would be later than their cookies are good. */
+/*
+ * SYN-ACKs are sent again as often as sysctl net.ipv4.tcp_synack_retries says: after 1, 3, 7, 15, 31 and 63 s. The next would be later
+ * than their cookies are good.
+ */
 #define SHAKEOFF_SYNACK_RETRIES_MAX 6
 
 /* A daemon whose last heartbeat is older than this is dead; it beats several times as often. */
@@ -246,10 +249,11 @@ enum shakeoff_overflow {
 #define SHAKEOFF_KEYS_LOADED 0x1u /* every slot of cookie_keys holds a key: answering may begin */
 #define SHAKEOFF_ACCEPT_NEXT_EPOCH                                                                                     \
 	0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
-#define SHAKEOFF_FILTER_READY 0x8u      /* socket_filter[filter_active] knows every socket of a service */
-#define SHAKEOFF_FILTER_BUILDING 0x10u  /* note new connections in the other one as well */
-#define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
-#define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
+#define SHAKEOFF_FILTER_READY 0x8u     /* socket_filter[filter_active] knows every socket of a service */
+#define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
+#define SHAKEOFF_RESENDS 0x20u         /* SYN-ACKs are sent again: sysctl net.ipv4.tcp_synack_retries is not 0 */
+#define SHAKEOFF_ROUTES4 0x40u         /* routes4 is not empty */
+#define SHAKEOFF_ROUTES6 0x80u         /* routes6 is not empty */
 #define SHAKEOFF_ANSWER_ROUTE                                                                                          \
 	0x400u /* SYN-ACKs go to the next hop of the route to the client, not to the SYN's sender */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
@@ -306,7 +310,7 @@ struct shakeoff_control {
 	__u32 fragment_window;    /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 fragments;          /* likewise: let pass in it */
 	__u32 fragments_expected; /* likewise: so many may come in it, as in those before */
-	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
+	__u32 fragments_wanted;   /* written by the hook: so many came in the present window */
 
 	__u64 tsval_secret
 		[2];      /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
@@ -318,7 +322,7 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 fragments_fair;   /* likewise: of these so many were within what their prefix may have in a flood */
+	__u32 fragments_fair; /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
 	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are left */
 	__u32 pad2[11];
@@ -407,10 +411,10 @@ struct shakeoff_service {
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
-	__u32 engage_rate;   /* SYNs a second */
-	__u32 syn_budget;    /* SYNs a second to what only the kernel can serve; 0: no budget */
-	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
-	__u8 synack_retries; /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
+	__u32 engage_rate; /* SYNs a second */
+	__u32 syn_budget;  /* SYNs a second to what only the kernel can serve; 0: no budget */
+	__u16 servers;     /* servers connected now (queue), listening sockets (listener) */
+	__u8 pad;
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */

@@ -337,15 +337,12 @@ static void the_widest_values_are_read(void **state)
 		"[daemon]\ninterface = fifteen-letters\n"
 		"[service a2345678901234567890123456789012345678901234567]\nlisten = *:65535\nlisten = [2001:db8::1]:1\n"
 		"backlog = 65535\nengage-rate = 100000000\nsyn-budget = 100000000\n"
-		"synack-retries = 6\n"
-		"[service b]\nlisten = *:2\nengage-rate = 1\nsyn-budget = 0\nsynack-retries = 0\n");
+		"[service b]\nlisten = *:2\nengage-rate = 1\nsyn-budget = 0\n");
 	assert_int_equal(config.services[0].backlog, 65535);
 	assert_int_equal(config.services[0].engage_rate, 100000000);
 	assert_int_equal(config.services[0].syn_budget, 100000000);
 	assert_int_equal(config.services[1].engage_rate, 1);
 	assert_int_equal(config.services[1].syn_budget, 0);
-	assert_int_equal(config.services[0].synack_retries, 6);
-	assert_int_equal(config.services[1].synack_retries, 0);
 	config_free(&config);
 }
 
@@ -480,10 +477,10 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 	refused("[daemon]\ninterfaces = eth0\n", 2,
 		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer and syn-rules");
 	refused(WEB "port = 80\n", 5,
-		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
+		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user, group and syn-rules");
 	refused("[discovered]\nlisten = *:80\n", 2,
-		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, synack-retries, "
+		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
 	refused("[discovered]\nhandoff = auto\n", 2, "`handoff`");
 	refused(WEB "exclude = 22\n", 5, "`exclude`");
@@ -506,7 +503,6 @@ static void a_key_that_may_stand_once_is_refused_twice(void **state)
 	refused(WEB "engage = auto\nengage = auto\n", 6, "engage = auto|once");
 	refused(WEB "engage-rate = 1\nengage-rate = 2\n", 6, "engage-rate = 2|once");
 	refused(WEB "syn-budget = 1\nsyn-budget = 2\n", 6, "syn-budget = 2|once");
-	refused(WEB "synack-retries = 1\nsynack-retries = 2\n", 6, "synack-retries = 2|once");
 	refused("[daemon]\ndiscover = no\ndiscover = no\n", 3, "discover = no|once");
 	refused("[discovered]\nbacklog = 1\nbacklog = 2\n", 3, "backlog = 2|once");
 }
@@ -726,22 +722,6 @@ static void wrong_rates_are_refused(void **state)
 	refused(WEB "syn-budget = -1\n", 5, "`syn-budget = -1`");
 	refused("[discovered]\nsyn-budget = 1.5\n", 2, "`syn-budget = 1.5`");
 	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");
-	refused(WEB "synack-retries = 7\n", 5, "`synack-retries = 7`|from 0 to 6");
-	refused("[discovered]\nsynack-retries = -1\n", 2, "`synack-retries = -1`");
-}
-
-static void where_the_file_does_not_say_how_often_a_synack_is_repeated_the_host_does(void **state)
-{
-	(void)state;
-	accepted(WEB "[discovered]\nsynack-retries = 3\n");
-	assert_int_equal(config.services[0].synack_retries, CONFIG_SYNACK_RETRIES_HOST);
-	config_set_synack_retries(&config, 4);
-	assert_int_equal(config.services[0].synack_retries, 4);
-	assert_int_equal(config.discovered.synack_retries, 3);
-	config_free(&config);
-	config_default(&config);
-	config_set_synack_retries(&config, 4);
-	assert_int_equal(config.discovered.synack_retries, 4);
 }
 
 static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
@@ -902,7 +882,6 @@ int main(void)
 		cmocka_unit_test(one_address_with_several_ports_is_fine),
 		cmocka_unit_test(wrong_backlogs_are_refused),
 		cmocka_unit_test(wrong_rates_are_refused),
-		cmocka_unit_test(where_the_file_does_not_say_how_often_a_synack_is_repeated_the_host_does),
 		cmocka_unit_test(wrong_words_are_refused_with_those_that_are_allowed),
 		cmocka_unit_test(a_nul_byte_is_refused_with_its_line),
 		cmocka_unit_test(a_missing_file_is_named),

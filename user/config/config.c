@@ -43,7 +43,6 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_ENGAGE_RATE 0x10u
 #define SEEN_SYN_BUDGET 0x20u
 #define SEEN_DISCOVER 0x40u
-#define SEEN_SYNACK_RETRIES 0x80u
 #define SEEN_KEY_FILE 0x100u
 #define SEEN_REPLY_BUDGET 0x200u
 #define SEEN_SYN_LIMIT 0x400u
@@ -421,14 +420,6 @@ static int read_syn_budget(struct parser *parser, const char *value)
 	return 0;
 }
 
-static int read_synack_retries(struct parser *parser, const char *value)
-{
-	if (!parse_number(value, 0, SHAKEOFF_SYNACK_RETRIES_MAX, SETTING(parser, synack_retries)))
-		return fail_value(parser, "synack-retries", value,
-				  "synack-retries is a number from 0 to 6 (a cookie is not good for longer)");
-	return 0;
-}
-
 static int read_reply_budget(struct parser *parser, const char *value)
 {
 	uint32_t budget;
@@ -571,7 +562,6 @@ static const struct key {
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_DISCOVERED, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_DISCOVERED, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
-	{ SECTION_DISCOVERED, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
 	{ SECTION_DISCOVERED, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
 	{ SECTION_DISCOVERED, "source-limit", SEEN_LIMIT, read_source_limit },
 	{ SECTION_DISCOVERED, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
@@ -584,7 +574,6 @@ static const struct key {
 	{ SECTION_SERVICE, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_SERVICE, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
 	{ SECTION_SERVICE, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
-	{ SECTION_SERVICE, "synack-retries", SEEN_SYNACK_RETRIES, read_synack_retries },
 	{ SECTION_SERVICE, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
 	{ SECTION_SERVICE, "source-limit", SEEN_LIMIT, read_source_limit },
 	{ SECTION_SERVICE, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
@@ -697,7 +686,6 @@ static int add_service(struct parser *parser, const char *name)
 		.backlog = DEFAULT_BACKLOG,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
-		.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
 		.sources = default_sources,
 	};
 	strcpy(services->name, name);
@@ -904,7 +892,6 @@ void config_default(struct config *config)
 			.engage = SHAKEOFF_ENGAGE_AUTO,
 			.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
 			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
-			.synack_retries = CONFIG_SYNACK_RETRIES_HOST,
 			.sources = default_sources,
 			.syn_rules = CONFIG_SYN_RULES_OBEY,
 		},
@@ -943,15 +930,6 @@ int config_read(const char *path, struct config *config, char *error, size_t err
 	inherit(&parser.config);
 	*config = parser.config;
 	return 0;
-}
-
-void config_set_synack_retries(struct config *config, uint32_t host)
-{
-	if (config->discovered.synack_retries == CONFIG_SYNACK_RETRIES_HOST)
-		config->discovered.synack_retries = host;
-	for (size_t i = 0; i < config->service_count; i++)
-		if (config->services[i].synack_retries == CONFIG_SYNACK_RETRIES_HOST)
-			config->services[i].synack_retries = host;
 }
 
 void config_free(struct config *config)

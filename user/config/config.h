@@ -19,9 +19,6 @@ struct config_listen {
 	uint16_t port;           /* host byte order, 1..65535 */
 };
 
-/* As sysctl net.ipv4.tcp_synack_retries says. */
-#define CONFIG_SYNACK_RETRIES_HOST UINT32_MAX
-
 /* `source-limit = RATE[/BURST]`. rate 0: none. Burst: RATE unless given. */
 struct config_limit {
 	uint32_t rate; /* a second, 1..1000000 */
@@ -53,7 +50,6 @@ struct config_service {
 	uint32_t backlog;                /* 1..65535, default 4096 */
 	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
 	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, default SHAKEOFF_SYN_BUDGET_DEFAULT: none */
-	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
 	struct config_sources sources;
 	/* `user =`, `group =`: who may serve beside root; a name, or a number. Without both: delivery.h. */
 	bool has_user, has_group;
@@ -68,7 +64,6 @@ struct config_discovered {
 	enum shakeoff_engage engage;
 	uint32_t backlog; /* 0 (default): the listening socket's alone */
 	uint32_t engage_rate, syn_budget;
-	uint32_t synack_retries;
 	struct config_sources sources;
 	enum config_syn_rules syn_rules; /* of [daemon] */
 };
@@ -93,9 +88,6 @@ struct config {
  * `error` one sentence without a newline: file, line, what was read and what is allowed.
  */
 int config_read(const char *path, struct config *config, char *error, size_t error_size);
-
-/* Puts the host's own value where the file says nothing of synack-retries. */
-void config_set_synack_retries(struct config *config, uint32_t host);
 
 /* What holds without a file: no interface, no service, discovery with its defaults. */
 void config_default(struct config *config);

@@ -300,6 +300,13 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
 }
 
+static unsigned int synack_retries(const struct sysctls *sysctls)
+{
+	int retries = sysctls_get(sysctls, SYSCTL_TCP_SYNACK_RETRIES, 0, TCP_SYNACK_RETRIES_DEFAULT);
+
+	return retries < 0 ? 0 : (unsigned int)retries;
+}
+
 static void follow_sysctls(struct daemon *daemon)
 {
 	struct discovery_host host;
@@ -308,6 +315,7 @@ static void follow_sysctls(struct daemon *daemon)
 		return;
 	host = discovery_host(daemon);
 	profile_learn(&daemon->sysctls);
+	half_open_set_retries(&daemon->half_open, synack_retries(&daemon->sysctls));
 	interfaces_profile(&daemon->interfaces);
 	routes_touch(&daemon->routes);
 	for (size_t i = 0; i < daemon->delivery_count; i++)
@@ -527,14 +535,6 @@ static int check_handoffs(const struct config *config)
 	return 0;
 }
 
-/* Later ones would bring back cookies that are good no more. */
-static uint32_t host_synack_retries(const struct sysctls *sysctls)
-{
-	int retries = sysctls_get(sysctls, SYSCTL_TCP_SYNACK_RETRIES, 0, TCP_SYNACK_RETRIES_DEFAULT);
-
-	return retries < SHAKEOFF_SYNACK_RETRIES_MAX ? (uint32_t)retries : SHAKEOFF_SYNACK_RETRIES_MAX;
-}
-
 static int read_config(struct daemon *daemon, const struct options *options)
 {
 	char sentence[512];
@@ -547,7 +547,6 @@ static int read_config(struct daemon *daemon, const struct options *options)
 		log_error("%s", sentence);
 		return error;
 	}
-	config_set_synack_retries(&daemon->config, host_synack_retries(&daemon->sysctls));
 	return add_interfaces(&daemon->config, options);
 }
 
@@ -785,8 +784,9 @@ static int prepare(struct daemon *daemon, const struct options *options)
 	if (!error)
 		error = open_keys(daemon);
 	if (!error)
-		error = say("SYN-ACKs cannot be sent again", half_open_open(&daemon->half_open, interfaces->datapaths,
-									    interfaces->datapath_count, clock_ns()));
+		error = say("SYN-ACKs cannot be sent again",
+			    half_open_open(&daemon->half_open, interfaces->datapaths, interfaces->datapath_count,
+					   synack_retries(&daemon->sysctls), clock_ns()));
 	if (!error)
 		error = say("the reply budget could not be told to the hook",
 			    reply_budget_publish(interfaces->datapaths, interfaces->datapath_count,
