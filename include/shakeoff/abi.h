@@ -110,7 +110,7 @@
 #define SHAKEOFF_ENGAGE_WINDOW_NS 10000000ull
 #define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
 #define SHAKEOFF_ENGAGE_QUEUE_HOLD_NS 1000000000ull
-#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
+#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
  * Whether there is pressure: of SYNs, of strays, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
@@ -121,8 +121,6 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
 }
 
-/* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve; 0: all of them. */
-#define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
 /*
  * SYNs a second, to a service that is answered for, which pass because only the kernel can do what they ask for: TCP-AO, and segments
  * that are smaller than a cookie can say. As many again, counted for themselves, whose source the kernel would not answer.
@@ -411,13 +409,12 @@ struct shakeoff_service {
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
-	__u32 engage_rate; /* SYNs a second */
-	__u32 syn_budget;  /* SYNs a second to what only the kernel can serve; 0: no budget */
-	__u16 servers;     /* servers connected now (queue), listening sockets (listener) */
-	__u8 pad;
+	__u32 engage_rate;   /* SYNs a second */
+	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
+	__u8 pad;
 	__u16 places_s; /* shakeoff_places_s() when an address last came to be left to the kernel, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
@@ -427,6 +424,7 @@ struct shakeoff_service {
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit/syn_rate.h) */
 	struct shakeoff_socket_offer
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
+	__u32 pad2;
 
 	__u64 enqueued;   /* final ACKs validated and given on */
 	__u64 dequeued;   /* of these, taken by a server or refused; listener handoff: given to the listening socket */

@@ -69,7 +69,7 @@
 	X(SYN_SOURCE_LIMIT, "syn_source_limit", DROP, SHAKEOFF_COUNTS_SYN, "beyond source-syn-limit")                   \
 	X(ACK_SOURCE_LIMIT, "ack_source_limit", DROP, 0, "beyond source-limit: final ACK ignored")                      \
 	X(SYN_REPLY_BUDGET, "syn_reply_budget", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
-	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
+	X(SYN_UNROUTED_RATE, "syn_unrouted_rate", DROP, SHAKEOFF_COUNTS_SYN, "as syn_unrouted, but more of them than may pass") \
 	X(SYN_MSS_DROP, "syn_mss_drop", DROP, SHAKEOFF_COUNTS_SYN, "queue handoff: the client takes smaller segments than a cookie can say") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \

@@ -572,7 +572,6 @@ int harness_reset(void **state)
 		.capacity = 100,
 		.backlog = UINT32_MAX,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
-		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 	};
 	interface_set(&profile); /* raises the generation */
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)

@@ -372,14 +372,11 @@ static void reach_ACK_OVERFLOW_DROP(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
 }
 
-static void reach_SYN_BUDGET(void)
+static void reach_SYN_UNROUTED_RATE(void)
 {
-	listens(SHAKEOFF_ENGAGE_NEVER);
-	harness.service->syn_budget = 1;
-	/* A window of which that one belongs to another. */
-	harness.service->budget_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
-	harness.service->budget_syns = 1;
-	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	budget_spend(true);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED_RATE);
 }
 
 static void reach_SYN_DAEMON_DOWN(void)

@@ -104,7 +104,6 @@ static void the_documented_example_is_read(void **state)
 		 "overflow    = reset\n"
 		 "engage      = always\n"
 		 "engage-rate = 5000\n"
-		 "syn-budget  = 700\n"
 		 "\n"
 		 "[service web]\n"
 		 "listen   = 10.9.0.1:80         ; [2001:db8::1]:443, *:22; may be repeated\n"
@@ -114,7 +113,6 @@ static void the_documented_example_is_read(void **state)
 		 "overflow = reset               ; drop | reset\n"
 		 "engage   = always              ; auto | always\n"
 		 "engage-rate = 1000\n"
-		 "syn-budget  = 2000\n"
 		 "[service ssh_2-x]\n"
 		 "listen = *:22\n");
 	assert_int_equal(config.interface_count, 2);
@@ -128,7 +126,6 @@ static void the_documented_example_is_read(void **state)
 	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_RESET);
 	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_ALWAYS);
 	assert_int_equal(config.discovered.engage_rate, 5000);
-	assert_int_equal(config.discovered.syn_budget, 700);
 	assert_int_equal(config.service_count, 2);
 	assert_string_equal(config.services[0].name, "web");
 	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_QUEUE);
@@ -136,7 +133,6 @@ static void the_documented_example_is_read(void **state)
 	assert_int_equal(config.services[0].overflow, SHAKEOFF_OVERFLOW_RESET);
 	assert_int_equal(config.services[0].engage, SHAKEOFF_ENGAGE_ALWAYS);
 	assert_int_equal(config.services[0].engage_rate, 1000);
-	assert_int_equal(config.services[0].syn_budget, 2000);
 	assert_int_equal(config.services[0].listen_count, 2);
 	assert_int_equal(config.services[0].listen[0].family, AF_INET);
 	assert_int_equal(config.services[0].listen[0].port, 80);
@@ -161,7 +157,6 @@ static void what_is_left_out_has_the_documented_defaults(void **state)
 	assert_int_equal(config.services[0].engage, SHAKEOFF_ENGAGE_AUTO);
 	assert_int_equal(config.services[0].backlog, 4096);
 	assert_int_equal(config.services[0].engage_rate, SHAKEOFF_ENGAGE_RATE_DEFAULT);
-	assert_int_equal(config.services[0].syn_budget, SHAKEOFF_SYN_BUDGET_DEFAULT);
 	config_free(&config);
 }
 
@@ -175,7 +170,6 @@ static void assert_defaults(void)
 	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_AUTO);
 	assert_int_equal(config.discovered.backlog, 0);
 	assert_int_equal(config.discovered.engage_rate, SHAKEOFF_ENGAGE_RATE_DEFAULT);
-	assert_int_equal(config.discovered.syn_budget, SHAKEOFF_SYN_BUDGET_DEFAULT);
 }
 
 static void without_a_file_the_same_holds_as_with_an_empty_one(void **state)
@@ -336,13 +330,11 @@ static void the_widest_values_are_read(void **state)
 	accepted(
 		"[daemon]\ninterface = fifteen-letters\n"
 		"[service a2345678901234567890123456789012345678901234567]\nlisten = *:65535\nlisten = [2001:db8::1]:1\n"
-		"backlog = 65535\nengage-rate = 100000000\nsyn-budget = 100000000\n"
-		"[service b]\nlisten = *:2\nengage-rate = 1\nsyn-budget = 0\n");
+		"backlog = 65535\nengage-rate = 100000000\n"
+		"[service b]\nlisten = *:2\nengage-rate = 1\n");
 	assert_int_equal(config.services[0].backlog, 65535);
 	assert_int_equal(config.services[0].engage_rate, 100000000);
-	assert_int_equal(config.services[0].syn_budget, 100000000);
 	assert_int_equal(config.services[1].engage_rate, 1);
-	assert_int_equal(config.services[1].syn_budget, 0);
 	config_free(&config);
 }
 
@@ -477,10 +469,10 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 	refused("[daemon]\ninterfaces = eth0\n", 2,
 		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer and syn-rules");
 	refused(WEB "port = 80\n", 5,
-		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, syn-budget, "
+		"`port`|a service|listen, handoff, backlog, overflow, engage, engage-rate, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6, fair-share, user, group and syn-rules");
 	refused("[discovered]\nlisten = *:80\n", 2,
-		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, syn-budget, "
+		"`listen`|[discovered]|are backlog, overflow, engage, engage-rate, "
 		"source-syn-limit, source-limit, source-prefix4, source-prefix6 and fair-share");
 	refused("[discovered]\nhandoff = auto\n", 2, "`handoff`");
 	refused(WEB "exclude = 22\n", 5, "`exclude`");
@@ -502,7 +494,6 @@ static void a_key_that_may_stand_once_is_refused_twice(void **state)
 	refused(WEB "overflow = drop\noverflow = reset\n", 6, "overflow = reset|once");
 	refused(WEB "engage = auto\nengage = auto\n", 6, "engage = auto|once");
 	refused(WEB "engage-rate = 1\nengage-rate = 2\n", 6, "engage-rate = 2|once");
-	refused(WEB "syn-budget = 1\nsyn-budget = 2\n", 6, "syn-budget = 2|once");
 	refused("[daemon]\ndiscover = no\ndiscover = no\n", 3, "discover = no|once");
 	refused("[discovered]\nbacklog = 1\nbacklog = 2\n", 3, "backlog = 2|once");
 }
@@ -718,9 +709,6 @@ static void wrong_rates_are_refused(void **state)
 	refused(WEB "engage-rate = 100000001\n", 5, "`engage-rate = 100000001`");
 	refused(WEB "engage-rate = 4294967296\n", 5, "`engage-rate = 4294967296`");
 	refused(WEB "engage-rate = 20k\n", 5, "`engage-rate = 20k`");
-	refused(WEB "syn-budget = none\n", 5, "`syn-budget = none`|SYNs a second, from 1 to 100000000, or 0 for none");
-	refused(WEB "syn-budget = -1\n", 5, "`syn-budget = -1`");
-	refused("[discovered]\nsyn-budget = 1.5\n", 2, "`syn-budget = 1.5`");
 	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");
 }
 

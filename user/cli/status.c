@@ -496,7 +496,6 @@ static void add_engagement(json_t *object, const struct view *view, const struct
 		json_string(service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT ? cause_table[service->cause].name : "?"));
 	json_object_set_new(object, "left", json_string(left_table[service_left(service)].name));
 	json_object_set_new(object, "engage_rate", json_integer(service->engage_rate));
-	json_object_set_new(object, "syn_budget", json_integer(service->syn_budget));
 }
 
 static json_t *strays_json(const struct view *view, const struct shakeoff_service *service)
@@ -622,7 +621,7 @@ const struct command command_status = {
 		"  peace               no flood: the kernel makes the handshakes; since the last flood, if there was one\n"
 		"  engaged             SYNs are answered with cookies at the hook: since a flood began, or always\n"
 		"  dropping strays     peace, but for segments that belong to no connection, of which there are too many\n"
-		"  left to the kernel  only the kernel can make its handshakes: every SYN passes, within syn-budget if one is set\n"
+		"  left to the kernel  only the kernel can make its handshakes: every SYN passes\n"
 		"  unserved            nobody listens: its packets are left to the kernel\n"
 		"  not protected       nothing that comes in is answered: Why says what is in the way\n"
 		"  no room             the hook's table of addresses is full\n"

@@ -41,7 +41,6 @@ enum section { SECTION_NONE, SECTION_DAEMON, SECTION_DISCOVERED, SECTION_SERVICE
 #define SEEN_OVERFLOW 0x4u
 #define SEEN_ENGAGE 0x8u
 #define SEEN_ENGAGE_RATE 0x10u
-#define SEEN_SYN_BUDGET 0x20u
 #define SEEN_DISCOVER 0x40u
 #define SEEN_KEY_FILE 0x100u
 #define SEEN_REPLY_BUDGET 0x200u
@@ -412,14 +411,6 @@ static int read_engage_rate(struct parser *parser, const char *value)
 	return 0;
 }
 
-static int read_syn_budget(struct parser *parser, const char *value)
-{
-	if (!parse_number(value, 0, RATE_MAX, SETTING(parser, syn_budget)))
-		return fail_value(parser, "syn-budget", value,
-				  "syn-budget is SYNs a second, from 1 to " RATE_MAX_TEXT ", or 0 for none");
-	return 0;
-}
-
 static int read_reply_budget(struct parser *parser, const char *value)
 {
 	uint32_t budget;
@@ -561,7 +552,6 @@ static const struct key {
 	{ SECTION_DISCOVERED, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_DISCOVERED, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_DISCOVERED, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
-	{ SECTION_DISCOVERED, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 	{ SECTION_DISCOVERED, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
 	{ SECTION_DISCOVERED, "source-limit", SEEN_LIMIT, read_source_limit },
 	{ SECTION_DISCOVERED, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
@@ -573,7 +563,6 @@ static const struct key {
 	{ SECTION_SERVICE, "overflow", SEEN_OVERFLOW, read_overflow },
 	{ SECTION_SERVICE, "engage", SEEN_ENGAGE, read_engage },
 	{ SECTION_SERVICE, "engage-rate", SEEN_ENGAGE_RATE, read_engage_rate },
-	{ SECTION_SERVICE, "syn-budget", SEEN_SYN_BUDGET, read_syn_budget },
 	{ SECTION_SERVICE, "source-syn-limit", SEEN_SYN_LIMIT, read_source_syn_limit },
 	{ SECTION_SERVICE, "source-limit", SEEN_LIMIT, read_source_limit },
 	{ SECTION_SERVICE, "source-prefix4", SEEN_PREFIX4, read_source_prefix4 },
@@ -685,7 +674,6 @@ static int add_service(struct parser *parser, const char *name)
 		.engage = SHAKEOFF_ENGAGE_AUTO,
 		.backlog = DEFAULT_BACKLOG,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
-		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 		.sources = default_sources,
 	};
 	strcpy(services->name, name);
@@ -891,7 +879,6 @@ void config_default(struct config *config)
 			.overflow = SHAKEOFF_OVERFLOW_DROP,
 			.engage = SHAKEOFF_ENGAGE_AUTO,
 			.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
-			.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 			.sources = default_sources,
 			.syn_rules = CONFIG_SYN_RULES_OBEY,
 		},

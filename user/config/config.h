@@ -49,7 +49,6 @@ struct config_service {
 	enum shakeoff_engage engage;     /* auto (default) or always */
 	uint32_t backlog;                /* 1..65535, default 4096 */
 	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
-	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, default SHAKEOFF_SYN_BUDGET_DEFAULT: none */
 	struct config_sources sources;
 	/* `user =`, `group =`: who may serve beside root; a name, or a number. Without both: delivery.h. */
 	bool has_user, has_group;
@@ -63,7 +62,7 @@ struct config_discovered {
 	enum shakeoff_overflow overflow;
 	enum shakeoff_engage engage;
 	uint32_t backlog; /* 0 (default): the listening socket's alone */
-	uint32_t engage_rate, syn_budget;
+	uint32_t engage_rate;
 	struct config_sources sources;
 	enum config_syn_rules syn_rules; /* of [daemon] */
 };

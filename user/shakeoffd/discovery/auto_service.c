@@ -343,7 +343,6 @@ static struct discovered *make(struct discovered_services *services, struct list
 		.engage = services->config->engage,
 		.backlog = services->config->backlog ? services->config->backlog : UINT32_MAX,
 		.engage_rate = services->config->engage_rate,
-		.syn_budget = services->config->syn_budget,
 		.sources = services->config->sources,
 		.syn_rules = services->config->syn_rules,
 	};

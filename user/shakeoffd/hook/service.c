@@ -85,7 +85,6 @@ static void fill_slot(struct service *service, struct service_slot *slot)
 	shared_set(shared->overflow, (uint8_t)config->overflow);
 	shared_set(shared->backlog, config->backlog);
 	shared_set(shared->engage_rate, config->engage_rate);
-	shared_set(shared->syn_budget, config->syn_budget);
 	publish_sources(shared, &config->sources);
 	/*
 	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a moment. Otherwise
