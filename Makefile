@@ -81,6 +81,7 @@ PROGRAMS += $(if $(DAEMON),$(BUILD)/shakeoffd)
 PROGRAMS += $(if $(COMMAND),$(BUILD)/shakeoff)
 PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
 PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
+TEXTS := $(BUILD)/shakeoff.conf.5 $(BUILD)/shakeoff.conf.example
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 10
@@ -90,7 +91,7 @@ TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_B
 
 .PHONY: all tools test-programs test fuzz lint format demo bench install uninstall clean help
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(TEXTS)
 
 tools: $(TOOLS)
 
@@ -187,6 +188,17 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 	$(Q)$(CC) $(LD_FLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
 		-ldl -pthread
 
+# ------------------------------------------------------------------------------------------------------------- texts
+# The daemon has the table of configuration keys, and writes what tells of them.
+
+$(BUILD)/shakeoff.conf.example: $(BUILD)/shakeoffd
+	$(call say,TEXT,$@)
+	$(Q)$< --help-config=example > $@
+
+$(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoffd
+	$(call say,TEXT,$@)
+	$(Q)$(BUILD)/shakeoffd --help-config=mdoc | sed -e '/^@KEYS@$$/{r /dev/stdin' -e 'd;}' $< > $@
+
 # ------------------------------------------------------------------------------------------------------------- tests
 # A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
 
@@ -229,20 +241,22 @@ $(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff \
-		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(DESTDIR)$(PREFIX)/share/doc/shakeoff $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BUILD)/shakeoffd $(BUILD)/shakeoff $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
+	install -m 644 $(BUILD)/shakeoff.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 user/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -m 644 README.md SECURITY.md LICENSE scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	install -m 644 README.md SECURITY.md LICENSE $(BUILD)/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/shakeoffd $(DESTDIR)$(PREFIX)/sbin/shakeoff
 	rm -f $(DESTDIR)$(PREFIX)/lib/libshakeoff.so $(DESTDIR)$(PREFIX)/lib/libshakeoff-preload.so
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man7/shakeoff-limits.7
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man5/shakeoff.conf.5 $(DESTDIR)$(PREFIX)/share/man/man7/shakeoff-limits.7
 	rm -rf $(DESTDIR)$(PREFIX)/lib/shakeoff $(DESTDIR)$(PREFIX)/include/shakeoff $(DESTDIR)$(PREFIX)/share/doc/shakeoff
 
 -include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

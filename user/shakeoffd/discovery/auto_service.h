@@ -55,7 +55,7 @@ struct discovered_list {
 };
 
 struct discovered_services {
-	const struct config_discovered *config;
+	const struct config_policy *policy;
 	struct slots *slots;
 	struct listeners *listeners;
 	const struct left_host *host;
@@ -81,7 +81,7 @@ struct discovered_services {
 };
 
 /* configured: so many slots are the configuration's. */
-void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
+void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured);
 void discovered_close(struct discovered_services *services);
 
