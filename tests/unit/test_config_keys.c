@@ -238,7 +238,7 @@ static void limits_in_the_old_form_are_refused_with_the_new_one(void **state)
 	refused(WEB "source-syn-limit = 100\n", 5, "`source-syn-limit = 100`|RATE/s, as 20/s");
 }
 
-/* Those that are keys still have no retired name. */
+/* A key of which only a value is retired is not among those that are refused here. */
 static void retired_keys_are_refused_with_what_to_write_instead(void **state)
 {
 	(void)state;
@@ -246,6 +246,7 @@ static void retired_keys_are_refused_with_what_to_write_instead(void **state)
 		const struct retired_key *key = &retired_keys[i];
 		char text[256];
 
+		assert_string_equal(retired_key(key->name, key->value ? key->value : "1"), key->instead);
 		if (config_key_find(SECTION_SERVICE, key->name))
 			continue;
 		snprintf(text, sizeof(text), WEB "%s = %s\n", key->name, key->value ? key->value : "1");

@@ -322,10 +322,11 @@ void config_default(struct config *config)
 
 int config_read(const char *path, struct config *config, char *error, size_t error_size)
 {
-	struct config_reader reader = { .path = path, .error = error, .error_size = error_size };
+	struct config_reader reader = { .path = path, .error_size = error_size };
 	cleanup_free char *text = NULL;
 	size_t length = 0;
 
+	reader.error = error;
 	text = config_file_read(&reader, &length);
 	if (!text)
 		return reader.result;
