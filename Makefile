@@ -81,6 +81,7 @@ PROGRAMS += $(if $(DAEMON),$(BUILD)/shakeoffd)
 PROGRAMS += $(if $(COMMAND),$(BUILD)/shakeoff)
 PROGRAMS += $(if $(LIBRARY),$(BUILD)/libshakeoff.so)
 PROGRAMS += $(if $(PRELOAD),$(BUILD)/libshakeoff-preload.so)
+TEXTS := $(BUILD)/shakeoff.conf.5 $(BUILD)/shakeoff.conf.example
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 10
@@ -92,7 +93,7 @@ TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_B
 
 .PHONY: all tools test-programs test check fuzz lint format verify verify-baseline debug demo bench install uninstall clean help
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(TEXTS)
 
 tools: $(TOOLS)
 
@@ -208,6 +209,17 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 	$(Q)$(CC) $(LD_FLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
 		-ldl -pthread
 
+# ------------------------------------------------------------------------------------------------------------- texts
+# The daemon has the table of configuration keys, and writes what tells of them.
+
+$(BUILD)/shakeoff.conf.example: $(BUILD)/shakeoffd
+	$(call say,TEXT,$@)
+	$(Q)$< --help-config=example > $@
+
+$(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoffd
+	$(call say,TEXT,$@)
+	$(Q)$(BUILD)/shakeoffd --help-config=mdoc | sed -e '/^@KEYS@$$/{r /dev/stdin' -e 'd;}' $< > $@
+
 # ------------------------------------------------------------------------------------------------------------- tests
 # A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
 
@@ -274,7 +286,7 @@ install: all
 	install -m 644 $(BUILD)/handshake.bpf.o $(DESTDIR)$(PREFIX)/lib/shakeoff/
 	install -m 644 include/shakeoff/shakeoff.h $(DESTDIR)$(PREFIX)/include/shakeoff/
 	for page in $(wildcard $(MAN_PAGES)); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
-	install -m 644 $(wildcard $(DOCUMENTS)) scripts/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
+	install -m 644 $(wildcard $(DOCUMENTS)) $(BUILD)/shakeoff.conf.example $(DESTDIR)$(PREFIX)/share/doc/shakeoff/
 	sed 's,@PREFIX@,$(PREFIX),g' scripts/shakeoffd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/shakeoffd.service
 
 uninstall:

@@ -35,7 +35,6 @@
 #include "packet/parse.h"
 #include "core/ctx.h"
 
-#include "packet/checksum.h"
 #include "packet/copy.h"
 #include "core/verdict.h"
 #include "cookie/epoch.h"

@@ -87,5 +87,5 @@ step 'clang-tidy' tidy
 step 'shellcheck' shellcheck -x -e SC1091 "${scripts[@]}"
 step 'sh' posix
 step 'python' python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' "${python_files[@]}"
-step 'mandoc' mandoc -Tlint -Wwarning user/man/*.[1-9]
+step 'mandoc' mandoc -Tlint -Wwarning user/man/*.[1-9] "$BUILD/shakeoff.conf.5"
 exit $found

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Bypassed services and addresses: the kernel alone can serve them, and is to serve them as if the hook were not there. Nothing is
- * limited but by the operator's own syn-budget, nothing is looked up, and nothing is remembered of what passes. Dropped is what is
+ * limited, nothing is looked up, and nothing is remembered of what passes. Dropped is what is
  * certain: what is blocked, and what no TCP sends (but of an address that netfilter decides about, not even that).
  */
 #ifndef SHAKEOFF_BPF_HANDLE_BYPASS_H

@@ -76,7 +76,8 @@ static __always_inline _Bool fragment_is_fair(const struct packet *packet, __u32
 static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, const struct packet *packet,
 							   struct shakeoff_control *control, __u64 now_ns)
 {
-	__u64 salt = control->replies.salt | 1, lots, most;
+	const __u64 most = SHAKEOFF_FRAGMENT_RATE / BUDGET_WINDOWS;
+	__u64 salt = control->replies.salt | 1, lots;
 	__u32 before = control->fragment_window, passed;
 	_Bool flood;
 
@@ -88,7 +89,6 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 								    control->fragments_fair_expected, passed);
 		control->fragments = control->fragments_wanted = control->fragments_fair = 0;
 	}
-	most = budget_of(control->fragment_budget, control->fragment_window);
 	control->fragments_wanted++; /* as the other: without a lock, so about */
 	flood = control->fragments_expected > most;
 	lots = fragment_lots(ctx, packet, salt, control->fragment_window);

@@ -127,12 +127,12 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	struct time_wait time_wait = {};
 
 	switch (listener_find(ctx, packet, walk, &time_wait)) {
-	case SOCKET_NONE: return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);
+	case SOCKET_NONE: return SHAKEOFF_SYN_UNSERVED;
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}
 	if (recent->listener.left)
-		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+		return SHAKEOFF_SYN_LEFT;
 	if (engage_peace_syn(walk, recent))
 		return VERDICT_NONE;
 	if (listener_free(recent, walk->service) <= 0)
@@ -150,7 +150,7 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 		return SHAKEOFF_SYN_UNSERVED;
 	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
 	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
-		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+		return SHAKEOFF_SYN_LEFT;
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;
 	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);

@@ -14,7 +14,7 @@ static __always_inline _Bool half_open_wanted(const struct walk *walk)
 {
 	const struct shakeoff_service *service = walk->service;
 
-	return service->synack_retries && !in_flood(service, walk->now_ns) &&
+	return (walk->control->flags & SHAKEOFF_RESENDS) && !in_flood(service, walk->now_ns) &&
 	       (__s64)(walk->now_ns - walk->control->heartbeat_ns) <= (__s64)SHAKEOFF_HEARTBEAT_TIMEOUT_NS &&
 	       service->half_open < SHAKEOFF_SERVICE_HALF_OPEN;
 }

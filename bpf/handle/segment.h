@@ -144,8 +144,6 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 		return SHAKEOFF_SOCKET;
 	if (ttl_is_low(packet, &walk->service->offer))
 		return SHAKEOFF_ACK_TTL;
-	if (checksum_fails(ctx, walk))
-		return SHAKEOFF_BAD_CHECKSUM;
 	ack_opening(packet, walk, opt, opening);
 	if (past->in_time_wait)
 		opening->replaced = past->time_wait.rcv_nxt;
@@ -222,8 +220,6 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 	}
 	if (ttl_is_low(packet, &walk->scratch->recent.listener.offer))
 		return SHAKEOFF_ACK_TTL;
-	if (checksum_fails(ctx, walk))
-		return SHAKEOFF_BAD_CHECKSUM;
 	verdict = ack_check(ctx, packet, walk);
 	if (verdict != VERDICT_NONE)
 		return verdict;

@@ -147,8 +147,6 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
-	if (checksum_fails(ctx, walk))
-		return SHAKEOFF_BAD_CHECKSUM;
 	if (!reply_is_within_budget(walk))
 		return SHAKEOFF_SYN_REPLY_BUDGET;
 	offered = offer_key(packet, walk, offer);
@@ -231,11 +229,11 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 	    group_is_short(walk))
 		found = listener_find(ctx, packet, walk, &time_wait);
 	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
-		return syn_to_kernel(walk, SHAKEOFF_SYN_UNSERVED);
+		return SHAKEOFF_SYN_UNSERVED;
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
 	if (recent->listener.left)
-		return syn_to_kernel(walk, SHAKEOFF_SYN_LEFT);
+		return SHAKEOFF_SYN_LEFT;
 	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
 	engage_count(walk);
@@ -264,10 +262,10 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	if (health == SERVICE_UNSERVED)
 		return SHAKEOFF_SYN_UNSERVED;
 	if (source_is_unrouted(walk))
-		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_BUDGET;
+		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_UNROUTED_RATE;
 	if (!next_hop_is_known(walk))
 		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
-									      SHAKEOFF_SYN_BUDGET;
+									      SHAKEOFF_SYN_UNROUTED_RATE;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
 	may_have_socket = filter_may_have(&packet->flow, walk->control);
 	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch);

@@ -253,13 +253,8 @@ static __always_inline void engage_look(const struct walk *walk, const struct re
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */
 
-/* So many packets of `rate` a second may pass in this window of a budget: those of a second's windows add up to the rate. */
-static __always_inline __u64 budget_of(__u32 rate, __u32 window)
-{
-	__u64 before = window % BUDGET_WINDOWS * (__u64)rate;
-
-	return (before + rate) / BUDGET_WINDOWS - before / BUDGET_WINDOWS;
-}
+/* How many SYNs of each kind of exception may pass in a window. */
+#define EXCEPTIONS_A_WINDOW (SHAKEOFF_SYN_EXCEPTIONS / BUDGET_WINDOWS)
 
 /*
  * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
@@ -292,18 +287,16 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	__u64 most;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
-	most = budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS, service->budget_window);
-	if (budget_takes(&service->budget_syns, most))
+	if (budget_takes(&service->budget_syns, EXCEPTIONS_A_WINDOW))
 		return 1;
-	if (service->budget_known >= most || !(allowed || source_is_known(service_id)))
+	if (service->budget_known >= EXCEPTIONS_A_WINDOW || !(allowed || source_is_known(service_id)))
 		return 0;
-	return budget_takes(&service->budget_known, most);
+	return budget_takes(&service->budget_known, EXCEPTIONS_A_WINDOW);
 }
 
 /*
@@ -322,17 +315,7 @@ __noinline int unrouted_budget_takes(__u32 service_id)
 	/* For kernel_cookies_are_out(): the kernel may know better, and answer one. */
 	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
 		service->budget_syns = service->budget_known = 0;
-	return budget_takes(&service->unrouted_syns,
-			    budget_of(service->syn_budget ? service->syn_budget : SHAKEOFF_SYN_EXCEPTIONS,
-				      service->unrouted_window));
-}
-
-/* A SYN that only the kernel can answer: passes, if the operator has set a budget within that. */
-static __always_inline enum shakeoff_verdict syn_to_kernel(const struct walk *walk, enum shakeoff_verdict verdict)
-{
-	if (!walk->service->syn_budget)
-		return verdict;
-	return kernel_budget_takes(walk->service_id, walk->allowed) ? verdict : SHAKEOFF_SYN_BUDGET;
+	return budget_takes(&service->unrouted_syns, EXCEPTIONS_A_WINDOW);
 }
 
 #endif

@@ -82,7 +82,10 @@
 #define SHAKEOFF_COOKIE_LIFETIME_NS (2 * SHAKEOFF_EPOCH_NS)
 #define SHAKEOFF_KEY_SLOTS 4
 
-/* SYN-ACKs are sent again after 1, 3, 7, 15, 31 and 63 s: the next would be later than their cookies are good. */
+/*
+ * SYN-ACKs are sent again as often as sysctl net.ipv4.tcp_synack_retries says: after 1, 3, 7, 15, 31 and 63 s. The next would be later
+ * than their cookies are good.
+ */
 #define SHAKEOFF_SYNACK_RETRIES_MAX 6
 
 /* A daemon whose last heartbeat is older than this is dead; it beats several times as often. */
@@ -107,7 +110,7 @@
 #define SHAKEOFF_ENGAGE_WINDOW_NS 10000000ull
 #define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
 #define SHAKEOFF_ENGAGE_QUEUE_HOLD_NS 1000000000ull
-#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000u /* SYNs a second */
+#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
  * Whether there is pressure: of SYNs, of strays, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
@@ -118,8 +121,6 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
 }
 
-/* SYNs a second that the hook lets pass to a listening socket that only the kernel can serve; 0: all of them. */
-#define SHAKEOFF_SYN_BUDGET_DEFAULT 0u
 /*
  * SYNs a second, to a service that is answered for, which pass because only the kernel can do what they ask for: TCP-AO, and segments
  * that are smaller than a cookie can say. As many again, counted for themselves, whose source the kernel would not answer.
@@ -221,9 +222,9 @@ enum shakeoff_stray_kind {
  * IP fragments of TCP a second that pass to protected addresses. The kernel puts them together, and its memory for those that wait for
  * the rest (net.ipv4.ipfrag_high_thresh, net.ipv6.ip6frag_high_thresh) bounds what a flood of less can do, as without us.
  */
-#define SHAKEOFF_FRAGMENT_BUDGET_DEFAULT 10000u
+#define SHAKEOFF_FRAGMENT_RATE 10000u
 
-/* While more come than the budget: this part of it is a prefix's (/24, IPv6 /48). */
+/* While more come: this part of it is a prefix's (/24, IPv6 /48). */
 #define SHAKEOFF_FRAGMENT_PREFIX 8u
 #define SHAKEOFF_FRAGMENT_CELL_BITS 10
 #define SHAKEOFF_FRAGMENT_CELLS (1u << SHAKEOFF_FRAGMENT_CELL_BITS)
@@ -246,11 +247,11 @@ enum shakeoff_overflow {
 #define SHAKEOFF_KEYS_LOADED 0x1u /* every slot of cookie_keys holds a key: answering may begin */
 #define SHAKEOFF_ACCEPT_NEXT_EPOCH                                                                                     \
 	0x2u /* keys are shared by hosts whose clocks differ: cookies of the next epoch are good */
-#define SHAKEOFF_FILTER_READY 0x8u      /* socket_filter[filter_active] knows every socket of a service */
-#define SHAKEOFF_FILTER_BUILDING 0x10u  /* note new connections in the other one as well */
-#define SHAKEOFF_VERIFY_CHECKSUMS 0x20u /* of SYNs and final ACKs, before they are answered or accepted */
-#define SHAKEOFF_ROUTES4 0x40u          /* routes4 is not empty */
-#define SHAKEOFF_ROUTES6 0x80u          /* routes6 is not empty */
+#define SHAKEOFF_FILTER_READY 0x8u     /* socket_filter[filter_active] knows every socket of a service */
+#define SHAKEOFF_FILTER_BUILDING 0x10u /* note new connections in the other one as well */
+#define SHAKEOFF_RESENDS 0x20u         /* SYN-ACKs are sent again: sysctl net.ipv4.tcp_synack_retries is not 0 */
+#define SHAKEOFF_ROUTES4 0x40u         /* routes4 is not empty */
+#define SHAKEOFF_ROUTES6 0x80u         /* routes6 is not empty */
 #define SHAKEOFF_ANSWER_ROUTE                                                                                          \
 	0x400u /* SYN-ACKs go to the next hop of the route to the client, not to the SYN's sender */
 #define SHAKEOFF_KEEP_TIME_WAIT 0x4u /* this kernel cannot remove a TIME-WAIT socket: its SYNs are the kernel's */
@@ -304,10 +305,10 @@ struct shakeoff_control {
 	struct shakeoff_key_state keys;
 	struct shakeoff_reply_budget replies;
 
-	__u32 fragment_budget;    /* fragments a second */
 	__u32 fragment_window;    /* written by the hook: number of the present window (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 fragments;          /* likewise: let pass in it */
 	__u32 fragments_expected; /* likewise: so many may come in it, as in those before */
+	__u32 fragments_wanted;   /* written by the hook: so many came in the present window */
 
 	__u64 tsval_secret
 		[2];      /* shakeoff_epoch_key.offset of random keys, for the next daemon. The hook does not read it */
@@ -319,11 +320,10 @@ struct shakeoff_control {
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
-	__u32 fragments_wanted; /* written by the hook: so many came in the present window */
-	__u32 fragments_fair;   /* likewise: of these so many were within what their prefix may have in a flood */
+	__u32 fragments_fair; /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
 	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are left */
-	__u32 pad2[10];
+	__u32 pad2[11];
 
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
 	__u32 own[SHAKEOFF_OWN_WORDS];
@@ -410,12 +410,11 @@ struct shakeoff_service {
 
 	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
 	__u32 engage_rate;   /* SYNs a second */
-	__u32 syn_budget;    /* SYNs a second to what only the kernel can serve; 0: no budget */
 	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
-	__u8 synack_retries; /* unanswered SYN-ACKs are sent again so often, 0..SHAKEOFF_SYNACK_RETRIES_MAX */
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
+	__u8 pad;
 	__u16 places_s; /* shakeoff_places_s() when an address last came to be left to the kernel, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
@@ -425,6 +424,7 @@ struct shakeoff_service {
 	__u32 syn_hot; /* source-syn-limit: a CPU that counts so many of a source in a window looks closer (bpf/limit/syn_rate.h) */
 	struct shakeoff_socket_offer
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
+	__u32 pad2;
 
 	__u64 enqueued;   /* final ACKs validated and given on */
 	__u64 dequeued;   /* of these, taken by a server or refused; listener handoff: given to the listening socket */

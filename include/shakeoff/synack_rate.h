@@ -38,7 +38,7 @@
 #include <linux/types.h>
 #endif
 
-#define SHAKEOFF_REPLY_BUDGET_DEFAULT 100000u
+#define SHAKEOFF_REPLY_BUDGET_DEFAULT 100000
 #define SHAKEOFF_REPLY_BUDGET_MIN 100u /* 6 a window: the least that windows express without much error */
 #define SHAKEOFF_REPLY_CELL_BITS 12
 #define SHAKEOFF_REPLY_CELLS (1u << SHAKEOFF_REPLY_CELL_BITS)

@@ -69,7 +69,7 @@
 	X(SYN_SOURCE_LIMIT, "syn_source_limit", DROP, SHAKEOFF_COUNTS_SYN, "beyond source-syn-limit")                   \
 	X(ACK_SOURCE_LIMIT, "ack_source_limit", DROP, 0, "beyond source-limit: final ACK ignored")                      \
 	X(SYN_REPLY_BUDGET, "syn_reply_budget", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
-	X(SYN_BUDGET, "syn_budget", DROP, SHAKEOFF_COUNTS_SYN, "beyond the budget of SYNs that only the kernel can answer") \
+	X(SYN_UNROUTED_RATE, "syn_unrouted_rate", DROP, SHAKEOFF_COUNTS_SYN, "as syn_unrouted, but more of them than may pass") \
 	X(SYN_MSS_DROP, "syn_mss_drop", DROP, SHAKEOFF_COUNTS_SYN, "queue handoff: the client takes smaller segments than a cookie can say") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
@@ -86,11 +86,10 @@
 	X(ACK_STRAY, "ack_stray", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
 	  "in peace, too many segments without a socket: an ACK or FIN of no connection")                              \
 	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
-	X(BAD_CHECKSUM, "bad_checksum", DROP, 0, "with verify-checksums: a SYN or final ACK whose checksum is wrong")    \
 	X(EXTENSION_CHAIN, "extension_chain", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
 	X(SYN_FRAGMENT, "syn_fragment", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
 	X(FRAGMENT_TINY, "fragment_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \
-	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "beyond fragment-budget")
+	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "more IP fragments of TCP than may pass")
 /* clang-format on */
 
 enum shakeoff_verdict {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# bypass.sh [--json] [--clients N] [--kinds "KIND..."] [--rates "SYNS..."] [--budget N]: what honest clients that nobody has seen before
+# bypass.sh [--json] [--clients N] [--kinds "KIND..."] [--rates "SYNS..."]: what honest clients that nobody has seen before
 # get in a flood from a service that only the kernel can serve, without shakeoff and with it. The two labs stand beside each other, and take
 # turns at each rate; who is first changes. The same rate may be given several times.
 #
@@ -9,7 +9,6 @@
 # --kinds    mptcp: an MPTCP listener; firewall: one behind rules that know connections by
 #            their SYN; dnat: a published port (default: all)
 # --rates    SYNs a second (default 50000 100000 300000 1000000)
-# --budget   sets syn-budget (default: none)
 #
 #	served    of the clients: had their answer
 #	at first  of the clients: connected at their first SYN
@@ -18,7 +17,7 @@
 #	SYN-ACKs  a second, to the flood
 set -u
 
-json_wanted=0 clients=100 kinds="mptcp firewall dnat" rates="50000 100000 300000 1000000" budget=
+json_wanted=0 clients=100 kinds="mptcp firewall dnat" rates="50000 100000 300000 1000000"
 # shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 while [ $# -gt 0 ]; do
@@ -27,7 +26,6 @@ while [ $# -gt 0 ]; do
 	--clients) clients=$2 && shift ;;
 	--kinds) kinds=$2 && shift ;;
 	--rates) rates=$2 && shift ;;
-	--budget) budget=$2 && shift ;;
 	*) usage ;;
 	esac
 	shift
@@ -55,7 +53,6 @@ for kind in $kinds; do
 		"bypassed_$kind"
 	done
 	config_daemon
-	[ -z "$budget" ] || discovered syn-budget="$budget"
 	daemon_start_bare --config "$CONF"
 	soon is_bypassed "$(port_of "$kind")" || bail "$kind: it is not left to the kernel"
 	order="none daemon"

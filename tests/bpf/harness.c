@@ -561,7 +561,6 @@ int harness_reset(void **state)
 		.epoch_offset_ns = EPOCH * SHAKEOFF_EPOCH_NS + SHAKEOFF_EPOCH_NS / 2 - now,
 		.flags = SHAKEOFF_KEYS_LOADED,
 		.rings = RINGS,
-		.fragment_budget = SHAKEOFF_FRAGMENT_BUDGET_DEFAULT,
 	};
 	*harness.service = (struct shakeoff_service){
 		.name = "web",
@@ -573,7 +572,6 @@ int harness_reset(void **state)
 		.capacity = 100,
 		.backlog = UINT32_MAX,
 		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
-		.syn_budget = SHAKEOFF_SYN_BUDGET_DEFAULT,
 	};
 	interface_set(&profile); /* raises the generation */
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)

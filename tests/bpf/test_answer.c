@@ -434,7 +434,6 @@ static void change_service(void)
 	harness.service->offer.rcv_space = 1 + below(200000);
 	harness.service->offer.rcv_locked = once_in(2);
 	kernel_takes_small = once_in(2);
-	harness.service->syn_budget = UINT32_MAX;
 	budget_spend(!kernel_takes_small);
 	if (listener.fd >= 0)
 		change_socket();

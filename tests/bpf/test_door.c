@@ -327,12 +327,12 @@ static void a_flood_of_them_is_bounded(void **state)
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
 	unrouted_budget_spend(true);
-	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED_RATE);
 	unrouted_budget_spend(false);
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 	own_set("2001:db8:7::7", true);
 	unrouted_budget_spend(true);
-	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED_RATE);
 	own_set("2001:db8:7::7", false);
 	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
 }
@@ -345,10 +345,10 @@ static void it_takes_nothing_from_honest_clients(void **state)
 	route_set("2001:db8::/32", &nowhere);
 	budget_spend(true);
 	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
-	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED_RATE);
 	budget_spend(false);
 	unrouted_budget_spend(true);
-	assert_verdict(&syn6, SHAKEOFF_SYN_BUDGET);
+	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED_RATE);
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 

@@ -38,7 +38,7 @@ static int setup(void **state)
 	listener = -1;
 	harness_reset(state);
 	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
-	harness.service->synack_retries = 5;
+	harness.control->flags |= SHAKEOFF_RESENDS;
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static void a_second_syn_makes_no_second_entry(void **state)
 static void not_where_nothing_is_to_be_sent_again(void **state)
 {
 	(void)state;
-	harness.service->synack_retries = 0;
+	harness.control->flags &= ~SHAKEOFF_RESENDS;
 	forgets(&linux_syn);
 }
 

@@ -526,20 +526,6 @@ static void segments_of_a_socket_pass(void **state)
 
 /* ------------------------------------------------------------------------------------------- left to the kernel alone */
 
-/* One SYN may pass in a window of SHAKEOFF_BUDGET_WINDOW_NS, and the next may not. A new window may begin between them. */
-static void assert_budget_of_one(const struct segment *syn, enum shakeoff_verdict within)
-{
-	enum shakeoff_verdict second = SHAKEOFF_VERDICT_COUNT;
-
-	harness.service->syn_budget = SECOND / SHAKEOFF_BUDGET_WINDOW_NS;
-	for (int i = 0; i < 20 && second != SHAKEOFF_SYN_BUDGET; i++) {
-		harness.service->budget_window = 0;
-		assert_verdict(syn, within);
-		second = run_segment(syn, NULL);
-	}
-	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYN_BUDGET));
-}
-
 static void what_is_left_to_the_kernel_gets_every_syn(void **state)
 {
 	(void)state;
@@ -549,13 +535,6 @@ static void what_is_left_to_the_kernel_gets_every_syn(void **state)
 	assert_int_equal(harness.service->budget_window, 0);
 	assert_int_equal(harness.service->budget_syns, 0);
 	assert_int_equal(harness.service->window_syns, 0);
-}
-
-static void within_a_budget_if_there_is_one(void **state)
-{
-	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
-	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
 }
 
 static void malformed_syns_do_not_get_there(void **state)
@@ -582,16 +561,16 @@ static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 	assert_true(filter_get(&linux_syn, 0));
 }
 
-static void a_socket_that_the_hook_does_not_find_gets_every_syn_or_those_within_a_budget(void **state)
+static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
-	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	harness.service->engaged_ns = 0;
-	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
 }
 
 static void segments_of_what_is_left_to_the_kernel_pass(void **state)
@@ -619,7 +598,7 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_MPTCP);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	assert_budget_of_one(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
 }
 
 static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
@@ -1591,10 +1570,9 @@ int main(void)
 		TEST(without_keys_nothing_is_answered),
 		TEST(segments_of_a_socket_pass),
 		TEST(what_is_left_to_the_kernel_gets_every_syn),
-		TEST(within_a_budget_if_there_is_one),
 		TEST(malformed_syns_do_not_get_there),
 		TEST(what_is_bypassed_is_not_noted_in_the_filter),
-		TEST(a_socket_that_the_hook_does_not_find_gets_every_syn_or_those_within_a_budget),
+		TEST(a_socket_that_the_hook_does_not_find_gets_every_syn),
 		TEST(segments_of_what_is_left_to_the_kernel_pass),
 		TEST(an_mptcp_socket_is_left_to_the_kernel),
 		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),

@@ -372,14 +372,11 @@ static void reach_ACK_OVERFLOW_DROP(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
 }
 
-static void reach_SYN_BUDGET(void)
+static void reach_SYN_UNROUTED_RATE(void)
 {
-	listens(SHAKEOFF_ENGAGE_NEVER);
-	harness.service->syn_budget = 1;
-	/* A window of which that one belongs to another. */
-	harness.service->budget_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
-	harness.service->budget_syns = 1;
-	assert_verdict(&syn, SHAKEOFF_SYN_BUDGET);
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	budget_spend(true);
+	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED_RATE);
 }
 
 static void reach_SYN_DAEMON_DOWN(void)
@@ -496,16 +493,6 @@ static void reach_BAD_HEADER(void)
 	assert_verdict(&short_header, SHAKEOFF_BAD_HEADER);
 }
 
-static void reach_BAD_CHECKSUM(void)
-{
-	static struct frame frame;
-
-	harness.control->flags |= SHAKEOFF_VERIFY_CHECKSUMS;
-	frame_make(&frame, &syn);
-	frame.bytes[frame.l4 + 16] ^= 1;
-	assert_string_equal(verdict_name(run_frame(&frame, NULL)), verdict_name(SHAKEOFF_BAD_CHECKSUM));
-}
-
 static void reach_EXTENSION_CHAIN(void)
 {
 	const struct segment chain = { .from = "2001:db8:7::7",
@@ -535,7 +522,9 @@ static void reach_FRAGMENT_BUDGET(void)
 {
 	const struct segment fragment = { .fragment = 100, .flags = ACK };
 
-	harness.control->fragment_budget = 0;
+	/* A window in which as many have passed as may. */
+	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
+	harness.control->fragments = SHAKEOFF_FRAGMENT_RATE;
 	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
 }
 

@@ -2,7 +2,7 @@
 /*
  * libFuzzer: any bytes as a configuration file. What is refused says why, with the file's name.
  *
- * link: user/config/config.c user/common/text.c
+ * link: user/config/?*.c user/common/text.c
  */
 #include <fcntl.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""When a SYN-ACK is sent again, and when no more; called by test_lost_ack.sh, for a service with synack-retries = 2.
+"""When a SYN-ACK is sent again, and when no more; called by test_lost_ack.sh, where net.ipv4.tcp_synack_retries is 2.
 
 raw_half_open.py PORT 4|6: all clients at once, so that the seconds are waited for once.
 """

@@ -25,6 +25,13 @@ for command in attach detach status stats queues connections key "key show" "key
 	check "$command --help" shakeoff $command --help
 done
 check "--help" shakeoff --help
+is "shakeoffd --check: the example is right" "$(server "$BUILD/shakeoffd" --check "$BUILD/shakeoff.conf.example")" \
+	"$BUILD/shakeoff.conf.example: configuration OK"
+config_daemon discover=perhaps
+refuses "shakeoffd --check: a wrong file is refused with its line" ':3: read .discover = perhaps., but discover is yes or no' \
+	"$BUILD/shakeoffd" --check "$CONF"
+matches "shakeoffd --help-config: every key is there" "$("$BUILD/shakeoffd" --help-config)" '^  reply-budget = NUMBER$'
+refuses "shakeoffd --help-config: another form is refused" 'mdoc or example' "$BUILD/shakeoffd" --help-config=html
 refuses "detach without an attachment" 's0' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" detach s0
 refuses "attach to nothing" 'nosuch0' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach nosuch0
 for command in status stats queues connections; do

@@ -19,7 +19,7 @@ honest() {
 
 # begin HANDOFF
 begin() {
-	config web 80 handoff="$1" synack-retries=0
+	config web 80 handoff="$1"
 	daemon_start
 	if [ "$1" = queue ]; then nginx_start 80 4096; else nginx_start 80 4096 plain; fi
 	soon shows web state engaged || bail "the service is not answered for"
@@ -49,6 +49,7 @@ flooded() {
 }
 
 lab_up
+server sh -c "echo 0 >/proc/sys/net/ipv4/tcp_synack_retries"
 handoffs=queue
 ! kernel_admits || handoffs="queue listener"
 for handoff in $handoffs; do

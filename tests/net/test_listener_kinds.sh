@@ -7,7 +7,7 @@ needs_admission
 lab_up
 # Everything is discovered, but for two ports.
 config_daemon exclude=7090 "exclude=$SERVER4:7091"
-discovered engage=always syn-budget=20000
+discovered engage=always
 daemon_start
 
 # --------------------------------------------------------------------------------------------------- kinds of sockets
@@ -204,12 +204,9 @@ if above; then
 	check "macvlan: a socket bound to it is left to the kernel, and why is shown" soon shows $ABOVE4:7020 left device
 	is "macvlan: none of 100 connections fails, none comes through the hook" "$(connections $ABOVE4 7020 100)" 0/0/0
 	passed() { echo $(($(counter syn_left) + $(counter syn_unserved))); }
-	before_passed=$(passed) before_dropped=$(counter syn_budget)
+	before=$(passed)
 	client "$BUILD/tests/bench/flood" --dev c0 --dst $ABOVE4 --port 7020 --rate 100000 --seconds 2 --json >"$TMP/flood.log"
-	passed=$(($(passed) - before_passed)) dropped=$(($(counter syn_budget) - before_dropped))
-	at_most "macvlan: of a flood no more than the budget passes (20,000 a second)" \
-		$passed "$(tail -n 1 "$TMP/flood.log" | json seconds | awk '{ print int(20000 * ($1 + 0.5)) }')"
-	at_least "macvlan: the rest is dropped, and counted" $dropped $passed
+	at_least "macvlan: a flood passes, but what the wire loses" $(($(passed) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
 	ip -n "$LAB-server" link del above0
 else
 	pass "macvlan # SKIP this kernel has none"

@@ -6,6 +6,9 @@
 
 VLAN4=10.9.9.1 VLAN6=2001:db8:9:9::1
 
+# synack_retries NUMBER: how often the host, and so the daemon, sends a SYN-ACK again
+synack_retries() { server sh -c "echo $1 >/proc/sys/net/ipv4/tcp_synack_retries"; }
+
 # begin HANDOFF ADDRESS [KEY=VALUE...]: a service and its server
 begin() {
 	config_daemon discover=no
@@ -67,13 +70,17 @@ for handoff in $handoffs; do
 		served_late "$handoff, $address" "$address"
 		end
 	done
-	begin "$handoff" "$SERVER4" synack-retries=0
+	begin "$handoff" "$SERVER4"
+	synack_retries 0
+	sleep 0.5 # the daemon follows
 	is "$handoff: without repetitions it is silent" "$(heard "$SERVER4" 2.5)" silence
 	end
+	synack_retries 5
 done
 
 # When it is sent again, and when no more.
-config greet 7000 synack-retries=2
+synack_retries 2
+config greet 7000
 rm -f "$TMP/greet.log"
 daemon_start
 server_start greet4 "$SERVER4" 7000 greet
@@ -91,9 +98,10 @@ killed "$PID"
 daemon_stop
 
 # Whose address somebody makes up is not to be flooded by us.
+synack_retries 1
 for family in 4 6; do
 	address=SERVER$family
-	begin queue "${!address}" synack-retries=1 engage-rate=1000000
+	begin queue "${!address}" engage-rate=1000000
 	read -r answered again windows < <(client python3 "$HERE/raw_made_up.py" 7000 $family 300 4)
 	is "IPv$family: 300 made-up SYNs from one prefix: each is answered" "$answered" 300
 	at_least "IPv$family: and some again" "$again" 64
@@ -101,6 +109,8 @@ for family in 4 6; do
 	check "IPv$family: nothing of them is left" soon queue_is half_open 0
 	end
 done
+
+synack_retries 5
 
 # A full accept queue ignores the ACK; the repetition brings another, and by then there is room.
 config_daemon discover=no

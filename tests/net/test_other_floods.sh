@@ -53,7 +53,7 @@ goes_on() {
 }
 
 lab_up
-config_daemon fragment-budget=100
+config_daemon
 daemon_start
 for address in "$SERVER4" "$SERVER6"; do
 	plain_start "line-$address" "$address" 7000 line --backlog 4096
@@ -106,10 +106,8 @@ for address in "$SERVER4" "$SERVER6"; do
 	flood_begins flood --dst "$address" --port 7000 --kind fragment-rest --rate $RATE
 	flooding=$PID
 	soon grown fragment_budget $((before + 1000))
-	check "$address: during a flood of fragments ping in fragments gets through" \
-		client ping -c 5 -i 0.1 -W 5 -q -s 4000 "$address"
 	flood_ends flood "$flooding"
-	at_least "$address: beyond the budget fragments are dropped" $(($(counter fragment_budget) - before)) $((($(seen) - arrived) * 8 / 10))
+	at_least "$address: beyond what may pass fragments are dropped" $(($(counter fragment_budget) - before)) $((($(seen) - arrived) * 8 / 10))
 	goes_on "$address" fragment-rest "$address"
 done
 
@@ -126,7 +124,7 @@ is "with a handshake like others" "$(($(fast_opened) - before))/$(($(counter ack
 # ------------------------------------------------------------------------------------------- where the hook answers
 
 daemon_stop
-config_daemon verify-checksums=yes
+config_daemon
 discovered engage=always
 daemon_start
 soon shows "[$SERVER6]:7001" state engaged || bail "the services are not found"
@@ -140,7 +138,6 @@ for address in "$SERVER4" "$SERVER6"; do
 	holds "$what" rst "$address" rst_ignored
 	holds "$what" synack "$address" synack_ignored
 	holds "$what" null "$address" bad_segment
-	holds "$what" bad-checksum "$address" bad_checksum
 	goes_on "$what" ack "$address"
 	goes_on "$what" fin "$address"
 done

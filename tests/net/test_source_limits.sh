@@ -71,25 +71,25 @@ print(connected, math.floor(time.monotonic() - begin))' "$SERVER4" "$1"
 }
 
 config_daemon discover=no
-service_on limited "$SERVER4:7000" -- handoff=listener source-syn-limit=1/3
+service_on limited "$SERVER4:7000" -- handoff=listener "source-syn-limit=1/s burst 3"
 daemon_start
 plain_start collect "$SERVER4" 7000 collect
 server=$PID
 soon answered limited || bail "the service is not found"
 read -r connected seconds < <(at_once 10)
-at_least "source-syn-limit = 1/3: three SYNs of a source are answered" "$connected" 3
-at_most "source-syn-limit = 1/3: and one more each second" "$connected" $((3 + seconds))
+at_least "source-syn-limit = 1/s burst 3: three SYNs of a source are answered" "$connected" 3
+at_most "source-syn-limit = 1/s burst 3: and one more each second" "$connected" $((3 + seconds))
 at_least "what is beyond it is counted" "$(counter syn_source_limit)" 1
 daemon_stop
 killed "$server"
 
 config_daemon discover=no
-service_on limited "$SERVER4:7000" -- handoff=listener source-limit=1/3
+service_on limited "$SERVER4:7000" -- handoff=listener "source-limit=1/s burst 3 per /32"
 daemon_start
 plain_start line "$SERVER4" 7000 line
 server=$PID
 soon answered limited || bail "the service is not found"
 # Its client believes that the fourth is open: what it sends opens it, once the limit allows that.
 result=$(asks "$SERVER4" 7000 --count 5 --concurrency 5 --request $'hello\n')
-is "source-limit = 1/3: the fourth connection of a source is served as well" "$(json failed <<<"$result")" 0
+is "source-limit = 1/s burst 3: the fourth connection of a source is served as well" "$(json failed <<<"$result")" 0
 at_least "but its first ACK was ignored" "$(counter ack_source_limit)" 1

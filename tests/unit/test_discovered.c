@@ -25,7 +25,7 @@
 /* Slots of the configuration, in one table. */
 #define CONFIGURED 3
 
-static const struct config_discovered config;
+static const struct config_policy policy;
 static const struct left_host host;
 static struct shakeoff_control control;
 static struct datapath *const datapaths[1] = { (struct datapath *)&control };
@@ -82,7 +82,7 @@ static int begin(void **state)
 	used = CONFIGURED;
 	now = 100 * NS_PER_S;
 	assert_int_equal(listeners_open(&listeners), 0);
-	discovered_open(&services, &config, &slots, &listeners, &host, CONFIGURED);
+	discovered_open(&services, &policy, &slots, &listeners, &host, CONFIGURED);
 	services.roots_ports = 1024;
 	return 0;
 }

@@ -200,9 +200,8 @@ static int setup(void **state)
 	put_checksum(synack4 + 14, false);
 	datapath.services[SERVICE] = (struct shakeoff_service){
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
-		.synack_retries = 5,
 	};
-	return half_open_open(&half_open, datapaths, 1, now_ns);
+	return half_open_open(&half_open, datapaths, 1, 5, now_ns);
 }
 
 static int teardown(void **state)
@@ -330,7 +329,7 @@ static void a_restarted_daemon_goes_on(void **state)
 	assert_int_equal(pass(2 * NS_PER_S), 1);
 	half_open_close(&half_open);
 	now_ns += 2 * NS_PER_S;
-	assert_int_equal(half_open_open(&half_open, datapaths, 1, now_ns), 0);
+	assert_int_equal(half_open_open(&half_open, datapaths, 1, 5, now_ns), 0);
 	assert_int_equal(pass(4 * NS_PER_S), 1);
 }
 
@@ -484,7 +483,7 @@ static void what_an_earlier_daemon_counted_is_put_right(void **state)
 	half_open_close(&half_open);
 	datapath.services[SERVICE].half_open = 9;
 	datapath.control.half_open = 0;
-	assert_int_equal(half_open_open(&half_open, datapaths, 1, now_ns), 0);
+	assert_int_equal(half_open_open(&half_open, datapaths, 1, 5, now_ns), 0);
 	pass(TICK_NS);
 	assert_int_equal(datapath.services[SERVICE].half_open, 0);
 }

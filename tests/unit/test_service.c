@@ -38,8 +38,9 @@ int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
 	return 0;
 }
 
-static struct config_service configured[2] = { { .name = "web", .backlog = 10, .engage = SHAKEOFF_ENGAGE_AUTO },
-					       { .name = "mail", .backlog = 20 } };
+static struct config_service configured[2] = { { .name = "web",
+						 .policy = { .backlog = 10, .engage = SHAKEOFF_ENGAGE_AUTO } },
+					       { .name = "mail", .policy = { .backlog = 20 } } };
 static const struct config config = { .services = configured, .service_count = 2 };
 static struct services services;
 static struct slots slots;
@@ -352,11 +353,9 @@ static void what_one_source_may_have_is_told_to_the_hook(void **state)
 	(void)state;
 	open_on(1);
 	strcpy(limited.name, "limited");
-	limited.sources = (struct config_sources){
-		.syn_limit = { .rate = 100, .burst = 300 },
-		.accept_limit = { .rate = 3, .burst = 1 },
-		.prefix4 = 24,
-		.prefix6 = 48,
+	limited.policy = (struct config_policy){
+		.syn_limit = { .rate = 100, .burst = 300, .prefix4 = 24 },
+		.accept_limit = { .rate = 3, .burst = 1, .prefix6 = 48 },
 		.fair_share = true,
 	};
 	assert_int_equal(service_open(&service, &limited, false, &slots), 0);
@@ -560,7 +559,7 @@ static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_f
 {
 	const struct config_service found = { .name = "*:80",
 					      .handoff = SHAKEOFF_HANDOFF_LISTENER,
-					      .backlog = UINT32_MAX };
+					      .policy.backlog = CONFIG_BACKLOG_SOCKET };
 	struct service service;
 	uint32_t id;
 

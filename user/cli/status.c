@@ -204,7 +204,7 @@ const struct command command_status = {
 		"  peace               no flood: the kernel makes the handshakes; since the last flood, if there was one\n"
 		"  engaged             SYNs are answered with cookies at the hook: since a flood began, or always\n"
 		"  dropping strays     peace, but for segments that belong to no connection, of which there are too many\n"
-		"  left to the kernel  only the kernel can make its handshakes: every SYN passes, within syn-budget if one is set\n"
+		"  left to the kernel  only the kernel can make its handshakes: every SYN passes\n"
 		"  unserved            nobody listens: its packets are left to the kernel\n"
 		"  not protected       nothing that comes in is answered: Reason says what is in the way\n"
 		"  no room             the hook's table of addresses is full\n"

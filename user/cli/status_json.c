@@ -75,7 +75,6 @@ static void add_engagement(json_t *object, const struct view *view, const struct
 		json_string(service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT ? cause_table[service->cause].name : "?"));
 	json_object_set_new(object, "left", json_string(left_table[service_left(service)].name));
 	json_object_set_new(object, "engage_rate", json_integer(service->engage_rate));
-	json_object_set_new(object, "syn_budget", json_integer(service->syn_budget));
 }
 
 static json_t *strays_json(const struct view *view, const struct shakeoff_service *service)

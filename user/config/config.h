@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration file of shakeoffd: read, checked and held. */
+/* The configuration file of shakeoffd: read, checked and held. keys.c has the table of its keys. */
 #ifndef SHAKEOFF_CONFIG_CONFIG_H
 #define SHAKEOFF_CONFIG_CONFIG_H
 
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <shakeoff/abi.h>
@@ -19,73 +20,62 @@ struct config_listen {
 	uint16_t port;           /* host byte order, 1..65535 */
 };
 
-/* As sysctl net.ipv4.tcp_synack_retries says. */
-#define CONFIG_SYNACK_RETRIES_HOST UINT32_MAX
-
-/* `source-limit = RATE[/BURST]`. rate 0: none. Burst: RATE unless given. */
+/* RATE/s [burst N] [per /PREFIX]... rate 0: no limit. */
 struct config_limit {
-	uint32_t rate; /* a second, 1..1000000 */
-	uint32_t burst;
+	uint32_t rate;            /* a second */
+	uint32_t burst;           /* RATE unless given */
+	uint8_t prefix4, prefix6; /* `per`: 24 or 32, 48 or 64; 0: not given */
 };
 
-/* What one source may have of a service: keys of a service, and of [discovered]. */
-struct config_sources {
-	struct config_limit syn_limit;    /* `source-syn-limit =`, SYNs; default none */
-	struct config_limit accept_limit; /* `source-limit =`, connections; default none */
-	uint32_t prefix4, prefix6;        /* what is one source: 32 (default) or 24, 64 (default) or 48 */
-	bool fair_share; /* `fair-share = yes | no`, default yes: places of the accept queue are shared */
-};
-
-/* `syn-rules =`: whether a place is left to the kernel because firewall rules look at its SYNs. */
+/* `syn-rules =`: whether a listening socket is left to the kernel because firewall rules look at its SYNs. */
 enum config_syn_rules {
 	CONFIG_SYN_RULES_DAEMON, /* of a service: as [daemon] says */
-	CONFIG_SYN_RULES_OBEY,   /* default */
+	CONFIG_SYN_RULES_OBEY,
 	CONFIG_SYN_RULES_IGNORE,
+};
+
+/* `answer =`: where SYN-ACKs go. */
+enum config_answer {
+	CONFIG_ANSWER_SENDER,
+	CONFIG_ANSWER_ROUTE,
+};
+
+#define CONFIG_BACKLOG_SOCKET UINT32_MAX /* what the listening socket's own backlog allows */
+
+/* What a service and [discovered] have in common. */
+struct config_policy {
+	enum shakeoff_overflow overflow;
+	enum shakeoff_engage engage;
+	uint32_t backlog;
+	uint32_t engage_rate;             /* SYNs a second */
+	struct config_limit syn_limit;    /* SYNs of a source */
+	struct config_limit accept_limit; /* its connections */
+	bool fair_share;                  /* positions of the accept queue are shared between sources */
+	enum config_syn_rules syn_rules;  /* OBEY or IGNORE, once the file is read */
 };
 
 struct config_service {
 	char name[SHAKEOFF_NAME_LEN]; /* letters, digits, - and _ */
 	struct config_listen *listen; /* at least one */
 	size_t listen_count;
-	enum shakeoff_handoff handoff;   /* default auto */
-	enum shakeoff_overflow overflow; /* default drop */
-	enum shakeoff_engage engage;     /* auto (default) or always */
-	uint32_t backlog;                /* 1..65535, default 4096 */
-	uint32_t engage_rate; /* `engage-rate =`, SYNs a second, 1..100000000, default SHAKEOFF_ENGAGE_RATE_DEFAULT */
-	uint32_t syn_budget;  /* `syn-budget =`, SYNs a second, default SHAKEOFF_SYN_BUDGET_DEFAULT: none */
-	uint32_t synack_retries; /* `synack-retries =`, 0..6, default CONFIG_SYNACK_RETRIES_HOST */
-	struct config_sources sources;
-	/* `user =`, `group =`: who may serve beside root; a name, or a number. Without both: delivery.h. */
+	enum shakeoff_handoff handoff;
+	struct config_policy policy;
+	/* `user =`, `group =`: who may serve beside root. Without both: delivery.h. */
 	bool has_user, has_group;
 	uid_t user;
 	gid_t group;
-	enum config_syn_rules syn_rules; /* OBEY or IGNORE, once the file is read */
-};
-
-/* [discovered]: what holds for services that discovery finds. */
-struct config_discovered {
-	enum shakeoff_overflow overflow;
-	enum shakeoff_engage engage;
-	uint32_t backlog; /* 0 (default): the listening socket's alone */
-	uint32_t engage_rate, syn_budget;
-	uint32_t synack_retries;
-	struct config_sources sources;
-	enum config_syn_rules syn_rules; /* of [daemon] */
 };
 
 struct config {
 	char (*interfaces)[IFNAMSIZ]; /* no duplicates; may be none: every interface that has the program */
 	size_t interface_count;
-	bool discover; /* [daemon] `discover = yes | no`, default yes: listening sockets that no service names are protected, too */
-	/* [daemon] `exclude =`, may be repeated: what discovery leaves to the kernel; a port alone is any address. */
-	struct config_listen *excludes;
+	bool discover;                  /* listening sockets that no service names are protected, too */
+	struct config_listen *excludes; /* what discovery leaves to the kernel; a port alone is any address */
 	size_t exclude_count;
-	char *key_file;           /* [daemon] `key-file =`: the master secret of a fleet; NULL: random keys */
-	uint32_t reply_budget;    /* [daemon] `reply-budget =`: SYN-ACKs and RSTs a second to a prefix; 0: no budget */
-	bool verify_checksums;    /* [daemon] `verify-checksums = yes | no`, default no */
-	bool answer_route;        /* [daemon] `answer = sender | route`, default sender: where SYN-ACKs go */
-	uint32_t fragment_budget; /* [daemon] `fragment-budget =`, fragments a second, 0..100000000 */
-	struct config_discovered discovered;
+	char *key_file;        /* the master secret of a fleet; NULL: random keys */
+	uint32_t reply_budget; /* SYN-ACKs and RSTs a second to a prefix; 0: no budget */
+	enum config_answer answer;
+	struct config_policy discovered;
 	struct config_service *services; /* may be none; no name twice, no address and port in two services */
 	size_t service_count;
 };
@@ -96,15 +86,36 @@ struct config {
  */
 int config_read(const char *path, struct config *config, char *error, size_t error_size);
 
-/* Puts the host's own value where the file says nothing of synack-retries. */
-void config_set_synack_retries(struct config *config, uint32_t host);
-
-/* What holds without a file: no interface, no service, discovery with its defaults. */
+/* Fills in what holds without a file: no interface, no service, discovery with its defaults. */
 void config_default(struct config *config);
 void config_free(struct config *config);
+
+/* Returns the length of the address prefix that is one source: `per` of either limit (they agree), or 32 and 64. */
+static inline uint8_t config_prefix4(const struct config_policy *policy)
+{
+	uint8_t prefix = policy->accept_limit.prefix4 | policy->syn_limit.prefix4;
+
+	return prefix ? prefix : 32;
+}
+
+static inline uint8_t config_prefix6(const struct config_policy *policy)
+{
+	uint8_t prefix = policy->accept_limit.prefix6 | policy->syn_limit.prefix6;
+
+	return prefix ? prefix : 64;
+}
 
 /* Writes a listen address as the file and the run directory spell it: "10.9.0.1:80", "[::1]:443", "*:22". */
 void config_listen_format(const struct config_listen *listen, char *text, size_t size);
 #define CONFIG_LISTEN_TEXT 64
+
+/* How the table of keys can be written: for people, as the body of shakeoff.conf(5), as an example file. */
+enum config_form { CONFIG_FORM_TEXT, CONFIG_FORM_MDOC, CONFIG_FORM_EXAMPLE };
+
+/* Looks up a form by its name: "text", "mdoc", "example". */
+bool config_form_find(const char *name, enum config_form *form);
+
+/* Writes every key by section, with its range, its default and its help. */
+void config_help(FILE *out, enum config_form form);
 
 #endif

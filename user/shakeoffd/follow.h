@@ -35,6 +35,9 @@ void follow_test_interfaces(struct daemon *daemon);
  */
 void follow_own_addresses(struct daemon *daemon);
 
+/* Returns how often the host's kernel sends a SYN-ACK again: sysctl net.ipv4.tcp_synack_retries. */
+unsigned int follow_synack_retries(const struct daemon *daemon);
+
 /* Returns what discovery depends on of the host's settings. */
 struct discovery_host follow_discovery_host(const struct daemon *daemon);
 

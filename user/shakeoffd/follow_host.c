@@ -15,6 +15,8 @@
 #define DEVICES_PERIOD_NS (500 * NS_PER_MS)
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
 
+#define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
+
 /* Returns the first port at which users may listen who are not root and have no CAP_NET_BIND_SERVICE. */
 static uint32_t roots_ports(const struct sysctls *sysctls)
 {
@@ -110,6 +112,13 @@ static void refresh_interfaces(struct daemon *daemon, uint64_t now)
 		log_warn_limited("the addresses of VLAN devices could not be listed: %s", strerror(-error));
 }
 
+unsigned int follow_synack_retries(const struct daemon *daemon)
+{
+	int retries = sysctls_get(&daemon->sysctls, SYSCTL_TCP_SYNACK_RETRIES, 0, TCP_SYNACK_RETRIES_DEFAULT);
+
+	return retries < 0 ? 0 : (unsigned int)retries;
+}
+
 static void follow_sysctls(struct daemon *daemon)
 {
 	struct discovery_host host;
@@ -118,6 +127,7 @@ static void follow_sysctls(struct daemon *daemon)
 		return;
 	host = follow_discovery_host(daemon);
 	profile_learn(&daemon->sysctls);
+	half_open_set_retries(&daemon->half_open, follow_synack_retries(daemon));
 	interfaces_profile(&daemon->interfaces);
 	routes_touch(&daemon->routes);
 	for (size_t i = 0; i < daemon->delivery_count; i++)

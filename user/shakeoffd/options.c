@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
-#include <common/version.h>
+#include "common/log.h"
+#include "common/version.h"
+#include "config/config.h"
 #include <shakeoff/abi.h>
 #include <shakeoff/shakeoff.h>
 #include "shakeoffd/options.h"
@@ -14,6 +15,7 @@
 static const char usage[] =
 	"Usage: shakeoffd [--config FILE] [--interface IFACE]... [--run-dir DIR] [--bpffs DIR] [--workers N]\n"
 	"                 [--verbose]\n"
+	"       shakeoffd --check FILE | --help-config[=mdoc|example]\n"
 	"\n"
 	"Finds the servers that listen on this host and lets shakeoff's XDP program answer for them, and hands\n"
 	"connections to those that are preloaded. Runs in the foreground; SIGTERM and SIGINT stop it.\n"
@@ -25,6 +27,9 @@ static const char usage[] =
 	"  --bpffs DIR        where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
 	"  --workers N        threads that complete connections (default: one for each CPU that it may run on)\n"
 	"  --verbose          also say what only matters when something is wrong\n"
+	"  --check FILE       say whether a configuration file is right, and end: exit status 0, or 1 with what is wrong\n"
+	"  --help-config      every key of the file by section: what is allowed, the default, what it is for; =mdoc: the\n"
+	"                     body of shakeoff.conf(5); =example: a file with all of them as comments\n"
 	"  --help, --version\n";
 
 static unsigned int parse_workers(const char *text)
@@ -54,6 +59,34 @@ static void parse_interface(const char *name, struct options *options)
 	memcpy(options->interfaces[options->interface_count++], name, length);
 }
 
+/* Reads a configuration file and nothing else. Returns the exit status. */
+static int check_file(const char *path)
+{
+	struct config config;
+	char sentence[512];
+
+	if (config_read(path, &config, sentence, sizeof(sentence))) {
+		log_error("%s", sentence);
+		return EXIT_FAILURE;
+	}
+	config_free(&config);
+	printf("%s: configuration OK\n", path);
+	return EXIT_SUCCESS;
+}
+
+/* Writes the keys. form: NULL for people. Returns the exit status. */
+static int help_config(const char *name)
+{
+	enum config_form form = CONFIG_FORM_TEXT;
+
+	if (name && !config_form_find(name, &form)) {
+		log_error("--help-config=%s: mdoc or example is allowed", name);
+		return EXIT_FAILURE;
+	}
+	config_help(stdout, form);
+	return EXIT_SUCCESS;
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
 	static const struct option table[] = {
@@ -63,6 +96,8 @@ void options_parse(struct options *options, int argc, char **argv)
 		{ "bpffs", required_argument, NULL, 'b' },
 		{ "workers", required_argument, NULL, 'w' },
 		{ "verbose", no_argument, NULL, 'v' },
+		{ "check", required_argument, NULL, 'C' },
+		{ "help-config", optional_argument, NULL, 'H' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -78,6 +113,8 @@ void options_parse(struct options *options, int argc, char **argv)
 		case 'b': options->bpffs = optarg; break;
 		case 'w': options->workers = parse_workers(optarg); break;
 		case 'v': options->verbose = 1; break;
+		case 'C': exit(check_file(optarg));
+		case 'H': exit(help_config(optarg));
 		case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
 		case 'V': puts("shakeoffd " SHAKEOFF_VERSION); exit(EXIT_SUCCESS);
 		default: fputs("shakeoffd --help lists the options.\n", stderr); exit(EXIT_FAILURE);

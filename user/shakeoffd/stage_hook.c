@@ -26,16 +26,11 @@ static void configure(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(daemon->interfaces.datapaths[i]);
 
-		__atomic_store_n(&control->fragment_budget, daemon->config.fragment_budget, __ATOMIC_RELAXED);
 		make_secrets(control);
-		if (daemon->config.answer_route)
+		if (daemon->config.answer == CONFIG_ANSWER_ROUTE)
 			__atomic_fetch_or(&control->flags, SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
 		else
 			__atomic_fetch_and(&control->flags, ~SHAKEOFF_ANSWER_ROUTE, __ATOMIC_RELAXED);
-		if (daemon->config.verify_checksums)
-			__atomic_fetch_or(&control->flags, SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
-		else
-			__atomic_fetch_and(&control->flags, ~SHAKEOFF_VERIFY_CHECKSUMS, __ATOMIC_RELAXED);
 	}
 }
 
@@ -64,7 +59,7 @@ int start_routes(struct daemon *daemon)
 {
 	return daemon_say("the routes could not be read",
 			  routes_open(&daemon->routes, daemon->loop, &daemon->interfaces, &daemon->devices,
-				      &daemon->sysctls, daemon->config.answer_route));
+				      &daemon->sysctls, daemon->config.answer == CONFIG_ANSWER_ROUTE));
 }
 
 void stop_routes(struct daemon *daemon)
@@ -94,7 +89,7 @@ int start_resend(struct daemon *daemon)
 {
 	return daemon_say("SYN-ACKs cannot be sent again",
 			  half_open_open(&daemon->half_open, daemon->interfaces.datapaths,
-					 daemon->interfaces.datapath_count, clock_ns()));
+					 daemon->interfaces.datapath_count, follow_synack_retries(daemon), clock_ns()));
 }
 
 void stop_resend(struct daemon *daemon)

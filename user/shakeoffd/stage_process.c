@@ -9,8 +9,6 @@
 #include "shakeoffd/stages.h"
 #include "shakeoffd/sys/privilege.h"
 
-#define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
-
 int start_sysctls(struct daemon *daemon)
 {
 	sysctls_open(&daemon->sysctls);
@@ -44,14 +42,6 @@ static int add_interfaces(struct config *config, const struct options *options)
 	return 0;
 }
 
-/* Returns how often the host sends SYN-ACKs again, at most so often that their cookies are still good. */
-static uint32_t host_synack_retries(const struct sysctls *sysctls)
-{
-	int retries = sysctls_get(sysctls, SYSCTL_TCP_SYNACK_RETRIES, 0, TCP_SYNACK_RETRIES_DEFAULT);
-
-	return retries < SHAKEOFF_SYNACK_RETRIES_MAX ? (uint32_t)retries : SHAKEOFF_SYNACK_RETRIES_MAX;
-}
-
 int start_configuration(struct daemon *daemon)
 {
 	const struct options *options = daemon->options;
@@ -65,7 +55,6 @@ int start_configuration(struct daemon *daemon)
 		log_error("%s", sentence);
 		return error;
 	}
-	config_set_synack_retries(&daemon->config, host_synack_retries(&daemon->sysctls));
 	return add_interfaces(&daemon->config, options);
 }
 

@@ -38,11 +38,11 @@ static void list_open(struct discovered_list *list)
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
+void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured)
 {
 	*services = (struct discovered_services){
-		.config = config,
+		.policy = policy,
 		.slots = slots,
 		.listeners = listeners,
 		.host = host,
@@ -135,14 +135,7 @@ static struct discovered *make(struct discovered_services *services, struct list
 		return NULL;
 	discovered->config = (struct config_service){
 		.handoff = SHAKEOFF_HANDOFF_LISTENER,
-		.overflow = services->config->overflow,
-		.engage = services->config->engage,
-		.backlog = services->config->backlog ? services->config->backlog : UINT32_MAX,
-		.engage_rate = services->config->engage_rate,
-		.syn_budget = services->config->syn_budget,
-		.synack_retries = services->config->synack_retries,
-		.sources = services->config->sources,
-		.syn_rules = services->config->syn_rules,
+		.policy = *services->policy,
 	};
 	listener_name(listener, discovered->config.name, sizeof(discovered->config.name));
 	error = open_service(services, discovered, now_ns);

@@ -37,7 +37,7 @@ struct discovered_list {
 };
 
 struct discovered_services {
-	const struct config_discovered *config;
+	const struct config_policy *policy;
 	struct slots *slots;
 	struct listeners *listeners;
 	const struct left_host *host;
@@ -63,7 +63,7 @@ struct discovered_services {
 };
 
 /* Begins without services. configured: how many slots the configuration has. */
-void discovered_open(struct discovered_services *services, const struct config_discovered *config, struct slots *slots,
+void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
 		     struct listeners *listeners, const struct left_host *host, size_t configured);
 void discovered_close(struct discovered_services *services);
 

@@ -28,7 +28,7 @@ static bool is_testable(const struct discovery *discovery, const struct listenin
 
 static bool obeys_rules(const struct discovery *discovery, const struct listening_service *owner)
 {
-	return discovery->obeys_rules && owner->service->config->syn_rules != CONFIG_SYN_RULES_IGNORE;
+	return discovery->obeys_rules && owner->service->config->policy.syn_rules != CONFIG_SYN_RULES_IGNORE;
 }
 
 bool tested_awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port)

@@ -123,7 +123,7 @@ static bool visit(void *context, const struct shakeoff_tuple *tuple, const struc
 	if (!(__atomic_load_n(&service->flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_SERVED) ||
 	    in_flood(service, walk->now_ns))
 		return true;
-	retries = half_open_retries(service->synack_retries, walk->counts->published[entry->service]);
+	retries = half_open_retries(walk->half_open->retries, walk->counts->published[entry->service]);
 	if (walk->frames && half_open_is_due(entry->answered_ns, walk->half_open->looked_ns, walk->now_ns, retries)) {
 		if (give_up(walk, tuple, entry))
 			return true;
@@ -198,7 +198,21 @@ static void adopt(struct half_open *half_open, size_t index)
 	__atomic_store_n(&datapath_control(half_open->datapaths[index])->half_open, 1, __ATOMIC_RELAXED);
 }
 
-int half_open_open(struct half_open *half_open, struct datapath **datapaths, size_t datapath_count, uint64_t now_ns)
+void half_open_set_retries(struct half_open *half_open, unsigned int retries)
+{
+	half_open->retries = retries < SHAKEOFF_SYNACK_RETRIES_MAX ? retries : SHAKEOFF_SYNACK_RETRIES_MAX;
+	for (size_t i = 0; i < half_open->datapath_count; i++) {
+		struct shakeoff_control *control = datapath_control(half_open->datapaths[i]);
+
+		if (retries)
+			__atomic_fetch_or(&control->flags, SHAKEOFF_RESENDS, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(&control->flags, ~SHAKEOFF_RESENDS, __ATOMIC_RELAXED);
+	}
+}
+
+int half_open_open(struct half_open *half_open, struct datapath **datapaths, size_t datapath_count,
+		   unsigned int retries, uint64_t now_ns)
 {
 	struct half_open fresh = {
 		.datapaths = datapaths,
@@ -219,6 +233,7 @@ int half_open_open(struct half_open *half_open, struct datapath **datapaths, siz
 	}
 	for (size_t i = 0; i < datapath_count; i++)
 		adopt(&fresh, i);
+	half_open_set_retries(&fresh, retries);
 	*half_open = fresh;
 	return 0;
 }

@@ -30,11 +30,16 @@ struct half_open {
 	struct prefix_budget budget;
 	int fd;
 	uint64_t looked_ns;
+	unsigned int retries; /* 0..SHAKEOFF_SYNACK_RETRIES_MAX */
 };
 
-/* 0 or a negative errno. Needs CAP_NET_RAW. */
-int half_open_open(struct half_open *half_open, struct datapath **datapaths, size_t datapath_count, uint64_t now_ns);
+/* retries: as half_open_set_retries(). 0 or a negative errno. Needs CAP_NET_RAW. */
+int half_open_open(struct half_open *half_open, struct datapath **datapaths, size_t datapath_count,
+		   unsigned int retries, uint64_t now_ns);
 void half_open_close(struct half_open *half_open); /* also one that is all zero */
+
+/* Sets how often a SYN-ACK is sent again: as sysctl net.ipv4.tcp_synack_retries, but SHAKEOFF_SYNACK_RETRIES_MAX at most. */
+void half_open_set_retries(struct half_open *half_open, unsigned int retries);
 
 /* To be called several times a second, with the hook's clock. 0 or the negative errno of what could not be read. */
 int half_open_tick(struct half_open *half_open, uint64_t now_ns);

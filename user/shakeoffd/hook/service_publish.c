@@ -15,7 +15,7 @@
 
 uint32_t service_capacity(const struct service *service)
 {
-	return shakeoff_capacity(service->listen_places, service->config->backlog);
+	return shakeoff_capacity(service->listen_places, service->config->policy.backlog);
 }
 
 /* Returns what the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
@@ -67,7 +67,7 @@ static void publish_queue_capacity(struct service *service)
  */
 static void publish_listener_capacity(const struct service *service)
 {
-	uint32_t backlog = service->config->backlog;
+	uint32_t backlog = service->config->policy.backlog;
 
 	if (service->listening.sockets && service->listening.backlog < backlog)
 		backlog = service->listening.backlog;
@@ -110,7 +110,7 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 static void publish_listener(const struct service *service, struct shakeoff_service *shared)
 {
 	const struct service_listening *listening = &service->listening;
-	uint8_t engage = (uint8_t)service->config->engage;
+	uint8_t engage = (uint8_t)service->config->policy.engage;
 
 	if (listening->sockets) {
 		shared_set(shared->listen_places, listening->backlog + 1);
@@ -164,16 +164,19 @@ static uint32_t hot_count(const struct config_limit *limit)
 	return hot < 1 ? 1 : hot > SHAKEOFF_SYN_HOT_MAX ? SHAKEOFF_SYN_HOT_MAX : (uint32_t)hot;
 }
 
-static void publish_sources(struct shakeoff_service *shared, const struct config_sources *sources)
+static void publish_policy(struct shakeoff_service *shared, const struct config_policy *policy)
 {
-	shared_set(shared->source_prefix4, (uint8_t)sources->prefix4);
-	shared_set(shared->source_prefix6, (uint8_t)sources->prefix6);
-	shared_set(shared->syn_hot, hot_count(&sources->syn_limit));
-	shared_set(shared->syn_burst, sources->syn_limit.burst);
-	shared_set(shared->syn_interval_ns, interval_ns(&sources->syn_limit));
-	shared_set(shared->accept_burst, sources->accept_limit.burst);
-	shared_set(shared->accept_interval_ns, interval_ns(&sources->accept_limit));
-	shared_set(shared->fair_share, (uint8_t)sources->fair_share);
+	shared_set(shared->overflow, (uint8_t)policy->overflow);
+	shared_set(shared->backlog, policy->backlog);
+	shared_set(shared->engage_rate, policy->engage_rate);
+	shared_set(shared->source_prefix4, config_prefix4(policy));
+	shared_set(shared->source_prefix6, config_prefix6(policy));
+	shared_set(shared->syn_hot, hot_count(&policy->syn_limit));
+	shared_set(shared->syn_burst, policy->syn_limit.burst);
+	shared_set(shared->syn_interval_ns, interval_ns(&policy->syn_limit));
+	shared_set(shared->accept_burst, policy->accept_limit.burst);
+	shared_set(shared->accept_interval_ns, interval_ns(&policy->accept_limit));
+	shared_set(shared->fair_share, (uint8_t)policy->fair_share);
 }
 
 void service_publish_config(struct service *service, struct service_slot *slot)
@@ -185,12 +188,7 @@ void service_publish_config(struct service *service, struct service_slot *slot)
 	if (!slot->adopted_ns)
 		snprintf(shared->name, sizeof(shared->name), "%s", config->name);
 	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
-	shared_set(shared->overflow, (uint8_t)config->overflow);
-	shared_set(shared->backlog, config->backlog);
-	shared_set(shared->engage_rate, config->engage_rate);
-	shared_set(shared->syn_budget, config->syn_budget);
-	shared_set(shared->synack_retries, (uint8_t)config->synack_retries);
-	publish_sources(shared, &config->sources);
+	publish_policy(shared, &config->policy);
 	/*
 	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a
 	 * moment. Otherwise nothing is held now; what is still in the rings is counted in again when it is read.

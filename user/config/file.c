@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The configuration file as bytes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/trusted_file.h"
+#include "config/reader.h"
+
+#define FILE_MAX (1u << 20)
+
+__attribute__((format(printf, 3, 4))) static char *fail(struct config_reader *reader, int result, const char *format,
+							...)
+{
+	va_list arguments;
+
+	reader->result = result;
+	va_start(arguments, format);
+	vsnprintf(reader->error, reader->error_size, format, arguments);
+	va_end(arguments);
+	return NULL;
+}
+
+char *config_file_read(struct config_reader *reader, size_t *length)
+{
+	const char *path = reader->path;
+	/* Not blocking: a pipe in its place must not hold up the start. */
+	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	cleanup_free char *buffer = NULL;
+	struct stat st;
+	size_t used = 0;
+
+	if (fd < 0 || fstat(fd, &st))
+		return fail(reader, -errno, "%s: cannot open the configuration file: %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return fail(reader, -EISDIR, "%s: is a directory, not a configuration file", path);
+	if (!S_ISREG(st.st_mode))
+		return fail(reader, -EINVAL, "%s: is not a regular file, which a configuration file is", path);
+	if (untrusted_because(&st))
+		return fail(reader, -EPERM, "%s: the configuration file %s", path, untrusted_because(&st));
+	buffer = malloc(FILE_MAX + 1);
+	if (!buffer)
+		return fail(reader, -ENOMEM, "%s: out of memory", path);
+
+	while (used <= FILE_MAX) {
+		ssize_t got = read(fd, buffer + used, FILE_MAX + 1 - used);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail(reader, -errno, "%s: cannot read the configuration file: %s", path,
+				    strerror(errno));
+		if (!got)
+			break;
+		used += got;
+	}
+	if (used > FILE_MAX)
+		return fail(reader, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
+			    FILE_MAX);
+	buffer[used] = '\0';
+	*length = used;
+	return take_pointer(buffer);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The table of keys, and what its columns mean. Parsing, defaults, error sentences and the texts of help.c come from it. */
+#ifndef SHAKEOFF_CONFIG_KEYS_H
+#define SHAKEOFF_CONFIG_KEYS_H
+
+#include "config/config.h"
+
+/* Sections of the file: bits of config_key.sections. */
+enum config_section {
+	SECTION_NONE = 0,
+	SECTION_DAEMON = 1,
+	SECTION_DISCOVERED = 2,
+	SECTION_SERVICE = 4,
+};
+
+#define SECTIONS_TEXT "[daemon], [discovered] and [service NAME]"
+
+struct config_key;
+
+/* What a value is: how it is read, and how what is allowed is told. */
+struct config_type {
+	/*
+	 * Reads a value into the field at key->offset of `base`. Returns NULL, what is allowed instead as a sentence, CONFIG_NOT_ALLOWED for
+	 * what allowed() says, or CONFIG_NO_MEMORY.
+	 */
+	const char *(*read)(const struct config_key *key, void *base, const char *value);
+	/* Writes what is allowed, as the end of a sentence that begins with the key and "is". */
+	void (*allowed)(const struct config_key *key, char *text, size_t size);
+	const char *value; /* what help calls a value that is not a word */
+	bool repeats;      /* the key may stand several times */
+};
+
+extern const char CONFIG_NOT_ALLOWED[], CONFIG_NO_MEMORY[];
+#define CONFIG_ALLOWED_TEXT 256
+
+struct config_key {
+	const char *name;
+	unsigned int sections; /* where it may stand */
+	size_t offset;         /* in config_policy if that is [discovered], else in what its section is held in */
+	const struct config_type *type;
+	const struct config_word *words; /* of a word: what is allowed */
+	uint32_t least, greatest;        /* of a number */
+	const char *unit;                /* of a number or a limit: what it counts */
+	const char *zero;                /* of a number: what 0 stands for, if it is allowed beside the range */
+	const char *initial;             /* the default, as it is written in a file; NULL: */
+	const char *unset;               /* what holds without the key */
+	uint32_t unset_number;           /* of a number: the field's value then */
+	const char *help;                /* whole sentences */
+	const char *example;             /* a value for the example file, where there is no default */
+};
+
+/* A word that stands for a number; a list of them ends with a NULL. */
+struct config_word {
+	const char *text;
+	unsigned int number;
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_key_count;
+
+/* Finds a key of a section; NULL: it has no such key. */
+const struct config_key *config_key_find(enum config_section section, const char *name);
+
+/* Sets the fields of a section to their defaults. base: what the section is held in. */
+void config_keys_default(enum config_section section, void *base);
+
+/* Returns from where on key->offset counts. base: as above. */
+void *config_key_base(const struct config_key *key, enum config_section section, void *base);
+
+/* Lists the keys of a section: "a, b and c". */
+void config_keys_list(enum config_section section, char *text, size_t size);
+
+/* The types of values (types.c, address.c). */
+extern const struct config_type config_switch, config_words, config_number, config_limit_type, config_path,
+	config_interface, config_user, config_group, config_exclude, config_listen_type;
+
+/* Reads a number without sign. Returns whether it is within the range. */
+bool config_read_number(const char *text, uint32_t least, uint32_t greatest, uint32_t *number);
+
+#endif
