@@ -122,9 +122,9 @@ static const char usage[] =
 	"  --bpffs DIR        where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
 	"  --workers N        threads that complete connections (default: one for each CPU that it may run on)\n"
 	"  --verbose          also say what only matters when something is wrong\n"
-	"  --check FILE       say whether a configuration file is right, and end: exit status 0, or 1 with what is wrong\n"
-	"  --help-config      every key of the file by section: what is allowed, the default, what it is for; =mdoc: the\n"
-	"                     body of shakeoff.conf(5); =example: a file with all of them as comments\n"
+	"  --check FILE       say whether a configuration file is right, and end: status 0, or 1 with what is wrong\n"
+	"  --help-config      every key of the file by section: what is allowed, the default, what it is for;\n"
+	"                     =mdoc: the body of shakeoff.conf(5); =example: a file with all keys as comments\n"
 	"  --help, --version\n";
 
 static unsigned int parse_workers(const char *text)
