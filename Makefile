@@ -216,9 +216,12 @@ $(BUILD)/shakeoff.conf.example: $(BUILD)/shakeoffd
 	$(call say,TEXT,$@)
 	$(Q)$< --help-config=example > $@
 
-$(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoffd
+$(BUILD)/shakeoff.conf.keys: $(BUILD)/shakeoffd
+	$(Q)$< --help-config=mdoc > $@
+
+$(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoff.conf.keys
 	$(call say,TEXT,$@)
-	$(Q)$(BUILD)/shakeoffd --help-config=mdoc | sed -e '/^@KEYS@$$/{r /dev/stdin' -e 'd;}' $< > $@
+	$(Q)sed -e '/^@KEYS@$$/{r $(BUILD)/shakeoff.conf.keys' -e 'd;}' $< > $@
 
 # ------------------------------------------------------------------------------------------------------------- tests
 # A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c

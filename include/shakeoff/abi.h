@@ -83,8 +83,8 @@
 #define SHAKEOFF_KEY_SLOTS 4
 
 /*
- * SYN-ACKs are sent again as often as sysctl net.ipv4.tcp_synack_retries says: after 1, 3, 7, 15, 31 and 63 s. The next would be later
- * than their cookies are good.
+ * SYN-ACKs are sent again as often as sysctl net.ipv4.tcp_synack_retries says: after 1, 3, 7, 15, 31 and 63 s. The next
+ * would be later than their cookies are good.
  */
 #define SHAKEOFF_SYNACK_RETRIES_MAX 6
 

@@ -59,7 +59,6 @@ compare "behind a strict firewall" firewall netfilter
 bypassed_dnat
 compare "published port (DNAT)" dnat netfilter
 
-config_daemon
 daemon_start_bare --config "$CONF"
 soon shows "$SERVER4:$MPTCP_PORT" left mptcp || bail "it is not left to the kernel"
 

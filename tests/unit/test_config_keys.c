@@ -117,11 +117,11 @@ static void an_ipv4_address_is_held_mapped(void **state)
 static void the_widest_values_are_read(void **state)
 {
 	(void)state;
-	accepted(
-		"[daemon]\ninterface = fifteen-letters\n"
-		"[service a2345678901234567890123456789012345678901234567]\nlisten = *:65535\nlisten = [2001:db8::1]:1\n"
-		"backlog = 65535\nengage-rate = 100000000\n"
-		"[service b]\nlisten = *:2\nengage-rate = 1\n");
+	accepted("[daemon]\ninterface = fifteen-letters\n"
+		 "[service a2345678901234567890123456789012345678901234567]\n"
+		 "listen = *:65535\nlisten = [2001:db8::1]:1\n"
+		 "backlog = 65535\nengage-rate = 100000000\n"
+		 "[service b]\nlisten = *:2\nengage-rate = 1\n");
 	assert_int_equal(config.services[0].policy.backlog, 65535);
 	assert_int_equal(config.services[0].policy.engage_rate, 100000000);
 	assert_int_equal(config.services[1].policy.engage_rate, 1);

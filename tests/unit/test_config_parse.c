@@ -147,12 +147,9 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
-		"`interfaces`|[daemon]|interface, discover, exclude, key-file, reply-budget, answer and syn-rules");
-	refused(WEB "port = 80\n", 5,
-		"`port`|a service|listen, handoff, engage, engage-rate, source-limit, source-syn-limit, fair-share, overflow, backlog, user, "
-		"group and syn-rules");
-	refused("[discovered]\nlisten = *:80\n", 2,
-		"`listen`|[discovered]|are engage, engage-rate, source-limit, source-syn-limit, fair-share, overflow and backlog");
+		"`interfaces`|the keys of [daemon] are interface, discover, | and syn-rules");
+	refused(WEB "port = 80\n", 5, "`port`|the keys of a service are listen, handoff, |, overflow, | and syn-rules");
+	refused("[discovered]\nlisten = *:80\n", 2, "`listen`|the keys of [discovered] are |, overflow | and backlog");
 	refused("[discovered]\nhandoff = auto\n", 2, "`handoff`");
 	refused(WEB "exclude = 22\n", 5, "`exclude`");
 	refused(WEB "Backlog = 80\n", 5, "`Backlog`");

@@ -283,6 +283,20 @@ static void each_repetition_is_sent_once(void **state)
 	assert_int_equal(datapath.services[SERVICE].repeated, 5);
 }
 
+static void the_sysctl_says_how_often_but_six_times_at_most(void **state)
+{
+	(void)state;
+	assert_true(datapath.control.flags & SHAKEOFF_RESENDS);
+	answered(0);
+	half_open_set_retries(&half_open, 9);
+	assert_int_equal(pass(70 * NS_PER_S), SHAKEOFF_SYNACK_RETRIES_MAX);
+	answered(0);
+	half_open_set_retries(&half_open, 0);
+	assert_false(datapath.control.flags & SHAKEOFF_RESENDS);
+	assert_int_equal(pass(70 * NS_PER_S), 0);
+	assert_int_equal(datapath.count, 0);
+}
+
 static void it_is_the_frame_that_the_hook_sent(void **state)
 {
 	static const uint8_t frame[60] = { 1, 2, 3 };
@@ -498,6 +512,7 @@ int main(void)
 		TEST(it_is_over_with_the_last),
 		TEST(the_more_there_are_the_fewer_repetitions_each_gets),
 		TEST(each_repetition_is_sent_once),
+		TEST(the_sysctl_says_how_often_but_six_times_at_most),
 		TEST(it_is_the_frame_that_the_hook_sent),
 		TEST(its_timestamp_is_that_of_the_repetition),
 		TEST(what_could_not_be_sent_is_not_counted),

@@ -10,7 +10,10 @@
 
 #define ENDPOINT_ALLOWED "ADDRESS:PORT with a port from 1 to 65535, as 10.9.0.1:80, [2001:db8::1]:443 or *:22"
 
-/* Returns NULL, or why an address cannot be served: the hook only sees what other hosts send to an address of this one. */
+/*
+ * Returns NULL, or why an address cannot be served: the hook only sees what other hosts send to an address of this
+ * host.
+ */
 static const char *unusable_ipv4(struct in_addr address)
 {
 	uint32_t host = ntohl(address.s_addr);
@@ -107,7 +110,7 @@ static void listen_allowed(const struct config_key *key, char *text, size_t size
 	snprintf(text, size, ENDPOINT_ALLOWED);
 }
 
-const struct config_type config_listen_type = { listen_read, listen_allowed, "ADDRESS:PORT", true };
+const struct config_type config_type_listen = { listen_read, listen_allowed, "ADDRESS:PORT", true };
 
 static const char *exclude_read(const struct config_key *key, void *base, const char *value)
 {
@@ -130,7 +133,7 @@ static void exclude_allowed(const struct config_key *key, char *text, size_t siz
 	snprintf(text, size, "a port, or " ENDPOINT_ALLOWED);
 }
 
-const struct config_type config_exclude = { exclude_read, exclude_allowed, "PORT or ADDRESS:PORT", true };
+const struct config_type config_type_exclude = { exclude_read, exclude_allowed, "PORT or ADDRESS:PORT", true };
 
 void config_listen_format(const struct config_listen *listen, char *text, size_t size)
 {

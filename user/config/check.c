@@ -63,9 +63,9 @@ static int check_limits(struct config_reader *reader, const struct config_key *k
 
 int config_check_value(struct config_reader *reader, const struct config_key *key, const char *value)
 {
-	if (key->type == &config_listen_type)
+	if (key->type == &config_type_listen)
 		return check_listen(reader, value);
-	if (key->type == &config_limit_type)
+	if (key->type == &config_type_limit)
 		return check_limits(reader, key, value,
 				    config_key_base(key, reader->section, config_section_base(reader)));
 	return 0;

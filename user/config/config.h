@@ -81,8 +81,8 @@ struct config {
 };
 
 /*
- * Reads a file. Returns 0 and fills *config; on failure a negative errno (-EINVAL for a wrong line), *config untouched and
- * `error` one sentence without a newline: file, line, what was read and what is allowed.
+ * Reads a file. Returns 0 and fills *config; on failure a negative errno (-EINVAL for a wrong line), *config untouched
+ * and `error` one sentence without a newline: file, line, what was read and what is allowed.
  */
 int config_read(const char *path, struct config *config, char *error, size_t error_size);
 

@@ -15,8 +15,8 @@ static const struct section_text {
 	{ SECTION_DISCOVERED, "[discovered]",
 	  "All listening sockets that no service of this file names. This section may stand once." },
 	{ SECTION_SERVICE, "[service NAME]",
-	  "A service with settings of its own. It has the keys of [discovered], too, and those below. Its name is of letters, "
-	  "digits, - and _." },
+	  "A service with settings of its own. It has the keys of [discovered], too, and those below. Its name is of "
+	  "letters, digits, - and _." },
 };
 
 /* Whether a section tells of a key. Keys that [discovered] and services have in common are told of once. */
@@ -150,8 +150,8 @@ static void example_begin(FILE *out)
 {
 	example_write(
 		out,
-		"Configuration of shakeoffd; goes to /etc/shakeoff.conf. As it is, every listening socket of this host is "
-		"protected, on every interface to which shakeoff is attached.");
+		"Configuration of shakeoffd; goes to /etc/shakeoff.conf. As it is, every listening socket of this host "
+		"is protected, on every interface to which shakeoff is attached.");
 	example_write(out, "What stands behind a semicolon is the default, or an example.");
 	fputc('\n', out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of keys: where a key may stand, what it is, where its value goes, its default, and what it is for. A new key is a row here,
- * and a field in config.h. The order is that of the texts.
+ * The table of keys: where a key may stand, what it is, where its value goes, its default, and what it is for. A new
+ * key is a row here, and a field in config.h. The order is that of the texts.
  */
 #include <string.h>
 
@@ -21,21 +21,21 @@
 #define DEFAULT(number) WRITTEN(number)
 
 #define WORDS(...)                                                                                                     \
-	.type = &config_words, .words = (const struct config_word[])                                                   \
+	.type = &config_type_words, .words = (const struct config_word[])                                              \
 	{                                                                                                              \
 		__VA_ARGS__,                                                                                           \
 		{                                                                                                      \
 			NULL, 0                                                                                        \
 		}                                                                                                      \
 	}
-#define NUMBER(low, high, what) .type = &config_number, .least = low, .greatest = high, .unit = what
-#define LIMIT(what) .type = &config_limit_type, .least = 1, .greatest = LIMIT_MAX, .unit = what
+#define NUMBER(low, high, what) .type = &config_type_number, .least = low, .greatest = high, .unit = what
+#define LIMIT(what) .type = &config_type_limit, .least = 1, .greatest = LIMIT_MAX, .unit = what
 
 const struct config_key config_keys[] = {
 	{
 		"interface",
 		DAEMON(interfaces),
-		.type = &config_interface,
+		.type = &config_type_interface,
 		.unset = "every interface to which shakeoff is attached",
 		.help = "A network interface to protect. It is attached when the daemon starts.",
 		.example = "eth0",
@@ -43,14 +43,14 @@ const struct config_key config_keys[] = {
 	{
 		"discover",
 		DAEMON(discover),
-		.type = &config_switch,
+		.type = &config_type_switch,
 		.initial = "yes",
 		.help = "Whether listening sockets that no service of this file names are protected, too.",
 	},
 	{
 		"exclude",
 		DAEMON(excludes),
-		.type = &config_exclude,
+		.type = &config_type_exclude,
 		.unset = "none",
 		.help = "Listening sockets that are left alone: 22, *:22 or 10.9.0.1:80.",
 		.example = "22",
@@ -58,7 +58,7 @@ const struct config_key config_keys[] = {
 	{
 		"key-file",
 		DAEMON(key_file),
-		.type = &config_path,
+		.type = &config_type_path,
 		.unset = "keys are random",
 		.help = "The key that the hosts of a fleet share. `shakeoff key generate` makes it.",
 		.example = "/etc/shakeoff.key",
@@ -69,30 +69,30 @@ const struct config_key config_keys[] = {
 		NUMBER(SHAKEOFF_REPLY_BUDGET_MIN, RATE_MAX, "replies a second"),
 		.zero = "no budget",
 		.initial = DEFAULT(SHAKEOFF_REPLY_BUDGET_DEFAULT),
-		.help = "The maximum of SYN-ACKs and RSTs a second to one prefix (/24, IPv6 /48), so that a flood in its name "
-			"cannot be turned against it.",
+		.help = "The maximum of SYN-ACKs and RSTs a second to one prefix (/24, IPv6 /48), so that a flood in "
+			"its name cannot be turned against it.",
 	},
 	{
 		"answer",
 		DAEMON(answer),
 		WORDS({ "sender", CONFIG_ANSWER_SENDER }, { "route", CONFIG_ANSWER_ROUTE }),
 		.initial = "sender",
-		.help = "Where SYN-ACKs go. sender: to the MAC address that the SYN came from. route: to the next hop of the "
-			"route to the client, as the kernel sends them. Where that is another interface, or a neighbour that the "
-			"kernel does not know yet, the SYN is left to the kernel.",
+		.help = "Where SYN-ACKs go. sender: to the MAC address that the SYN came from. route: to the next hop "
+			"of the route to the client, as the kernel sends them. Where that is another interface, or a "
+			"neighbour that the kernel does not know yet, the SYN is left to the kernel.",
 	},
 	{
 		"syn-rules",
 		DAEMON(discovered.syn_rules),
 		WORDS({ "obey", CONFIG_SYN_RULES_OBEY }, { "ignore", CONFIG_SYN_RULES_IGNORE }),
 		.initial = "obey",
-		.help = "obey: what firewall rules on SYN flags and clients decide about is left to the kernel. ignore: the hook "
-			"answers in spite of them.",
+		.help = "obey: what firewall rules on SYN flags and clients decide about is left to the kernel. "
+			"ignore: the hook answers in spite of them.",
 	},
 	{
 		"listen",
 		SERVICE(listen),
-		.type = &config_listen_type,
+		.type = &config_type_listen,
 		.unset = "none, it must be given",
 		.help = "An address of this host, or *:PORT for all of them.",
 		.example = "192.0.2.10:80",
@@ -103,17 +103,17 @@ const struct config_key config_keys[] = {
 		WORDS({ "auto", SHAKEOFF_HANDOFF_AUTO }, { "listener", SHAKEOFF_HANDOFF_LISTENER },
 		      { "queue", SHAKEOFF_HANDOFF_QUEUE }),
 		.initial = "auto",
-		.help = "Where connections go. listener: to the listening socket. queue: to the daemon's accept queue, from which "
-			"a server takes them that runs with libshakeoff-preload.so or uses libshakeoff. auto: whichever the "
-			"server does.",
+		.help = "Where connections go. listener: to the listening socket. queue: to the daemon's accept "
+			"queue, from which a server takes them that runs with libshakeoff-preload.so or uses "
+			"libshakeoff. auto: whichever the server does.",
 	},
 	{
 		"engage",
 		POLICY(engage),
 		WORDS({ "auto", SHAKEOFF_ENGAGE_AUTO }, { "always", SHAKEOFF_ENGAGE_ALWAYS }),
 		.initial = "auto",
-		.help = "When SYNs are answered with cookies: while there is a flood, or always. With the queue handoff it is "
-			"always.",
+		.help = "When SYNs are answered with cookies: while there is a flood, or always. With the queue "
+			"handoff it is always.",
 	},
 	{
 		"engage-rate",
@@ -127,8 +127,9 @@ const struct config_key config_keys[] = {
 		POLICY(accept_limit),
 		LIMIT("connections of one source"),
 		.unset = "no limit",
-		.help = "How many connections a second one source may open, and how many at once. A source is an address, or an "
-			"IPv6 /64. `per /24` and `per /48` make it a larger prefix, for both limits and for fair-share.",
+		.help = "How many connections a second one source may open, and how many at once. A source is an "
+			"address, or an IPv6 /64. `per /24` and `per /48` make it a larger prefix, for both limits "
+			"and for fair-share.",
 		.example = "20/s burst 100",
 	},
 	{
@@ -142,16 +143,18 @@ const struct config_key config_keys[] = {
 	{
 		"fair-share",
 		POLICY(fair_share),
-		.type = &config_switch,
+		.type = &config_type_switch,
 		.initial = "yes",
-		.help = "Once a quarter of an accept queue is taken, a source may not hold more positions of it than are free.",
+		.help = "Once a quarter of an accept queue is taken, a source may not hold more positions of it than "
+			"are free.",
 	},
 	{
 		"overflow",
 		POLICY(overflow),
 		WORDS({ "drop", SHAKEOFF_OVERFLOW_DROP }, { "reset", SHAKEOFF_OVERFLOW_RESET }),
 		.initial = "drop",
-		.help = "What happens when the accept queue is full. drop: the client tries again. reset: the client is refused.",
+		.help = "What happens when the accept queue is full. drop: the client tries again. reset: the client "
+			"is refused.",
 	},
 	{
 		"backlog",
@@ -172,7 +175,7 @@ const struct config_key config_keys[] = {
 	{
 		"user",
 		SERVICE(user),
-		.type = &config_user,
+		.type = &config_type_user,
 		.unset = "everyone who passes a socket that listens at an address of the service",
 		.help = "Who may serve beside root, with the queue handoff.",
 		.example = "www-data",
@@ -180,7 +183,7 @@ const struct config_key config_keys[] = {
 	{
 		"group",
 		SERVICE(group),
-		.type = &config_group,
+		.type = &config_type_group,
 		.unset = "as without user",
 		.help = "The members of a group may serve, too.",
 		.example = "www-data",
@@ -224,7 +227,7 @@ void config_keys_default(enum config_section section, void *base)
 			continue;
 		if (key->initial)
 			key->type->read(key, within, key->initial);
-		else if (key->type == &config_number)
+		else if (key->type == &config_type_number)
 			memcpy((char *)within + key->offset, &key->unset_number, sizeof(key->unset_number));
 	}
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of keys, and what its columns mean. Parsing, defaults, error sentences and the texts of help.c come from it. */
+/*
+ * The table of keys, and what its columns mean. Values, defaults, error sentences and the texts of help.c come from it.
+ */
 #ifndef SHAKEOFF_CONFIG_KEYS_H
 #define SHAKEOFF_CONFIG_KEYS_H
 
@@ -20,8 +22,8 @@ struct config_key;
 /* What a value is: how it is read, and how what is allowed is told. */
 struct config_type {
 	/*
-	 * Reads a value into the field at key->offset of `base`. Returns NULL, what is allowed instead as a sentence, CONFIG_NOT_ALLOWED for
-	 * what allowed() says, or CONFIG_NO_MEMORY.
+	 * Reads a value into the field at key->offset of `base`. Returns NULL, what is allowed instead as a sentence,
+	 * CONFIG_NOT_ALLOWED for what allowed() says, or CONFIG_NO_MEMORY.
 	 */
 	const char *(*read)(const struct config_key *key, void *base, const char *value);
 	/* Writes what is allowed, as the end of a sentence that begins with the key and "is". */
@@ -71,8 +73,9 @@ void *config_key_base(const struct config_key *key, enum config_section section,
 void config_keys_list(enum config_section section, char *text, size_t size);
 
 /* The types of values (types.c, address.c). */
-extern const struct config_type config_switch, config_words, config_number, config_limit_type, config_path,
-	config_interface, config_user, config_group, config_exclude, config_listen_type;
+extern const struct config_type config_type_switch, config_type_words, config_type_number, config_type_limit,
+	config_type_path, config_type_interface, config_type_user, config_type_group, config_type_exclude,
+	config_type_listen;
 
 /* Reads a number without sign. Returns whether it is within the range. */
 bool config_read_number(const char *text, uint32_t least, uint32_t greatest, uint32_t *number);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values and removes comments.
- * What it does not tell (line numbers, sections without a key, what follows a section's name) is seen by the reader function that
- * feeds it.
+ * Lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values and
+ * removes comments. What it does not tell (line numbers, sections without a key, what follows a section's name) is seen
+ * by the reader function that feeds it.
  */
 #include <errno.h>
 #include <ini.h>
@@ -234,8 +234,8 @@ static void enter_section(struct config_reader *reader, char *line)
 /* ----------------------------------------------------------------------------------------------------------- lines */
 
 /*
- * Returns one line to inih, as fgets() gives it. White space at the beginning is left out, or inih would take the line for a
- * continuation of the value before; so are comments, of any length.
+ * Returns one line to inih, as fgets() gives it. White space at the beginning is left out, or inih would take the line
+ * for a continuation of the value before; so are comments, of any length.
  */
 static char *read_line(char *buffer, int size, void *context)
 {

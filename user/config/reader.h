@@ -46,7 +46,10 @@ void config_check_section(struct config_reader *reader);
 /* Sets what depends on other sections, which come in any order, at the end of the file. */
 void config_inherit(struct config *config);
 
-/* file.c: reads a whole file, NUL-terminated; *length counts no NUL of ours. Returns NULL and fails the reader without one. */
+/*
+ * file.c: reads a whole file, NUL-terminated; *length counts no NUL of ours. Returns NULL and fails the reader without
+ * one.
+ */
 char *config_file_read(struct config_reader *reader, size_t *length);
 
 #endif

@@ -54,7 +54,7 @@ static void number_allowed(const struct config_key *key, char *text, size_t size
 		snprintf(text + length, size - length, ", or 0 for %s", key->zero);
 }
 
-const struct config_type config_number = { number_read, number_allowed, "NUMBER", false };
+const struct config_type config_type_number = { number_read, number_allowed, "NUMBER", false };
 
 /* ----------------------------------------------------------------------------------------------------------- words */
 
@@ -74,7 +74,7 @@ static void switch_allowed(const struct config_key *key, char *text, size_t size
 	snprintf(text, size, "yes or no");
 }
 
-const struct config_type config_switch = { switch_read, switch_allowed, NULL, false };
+const struct config_type config_type_switch = { switch_read, switch_allowed, NULL, false };
 
 /* The field is an enum, which is an unsigned int with the compilers that build this. */
 static const char *words_read(const struct config_key *key, void *base, const char *value)
@@ -100,7 +100,7 @@ static void words_allowed(const struct config_key *key, char *text, size_t size)
 				   word->text);
 }
 
-const struct config_type config_words = { words_read, words_allowed, NULL, false };
+const struct config_type config_type_words = { words_read, words_allowed, NULL, false };
 
 /* ---------------------------------------------------------------------------------------------------------- limits */
 
@@ -171,13 +171,13 @@ static const char *limit_read(const struct config_key *key, void *base, const ch
 
 static void limit_allowed(const struct config_key *key, char *text, size_t size)
 {
-	snprintf(
-		text, size,
-		"%s a second, as 20/s or 20/s burst 100, then per /24 or /32 and per /48 or /64 if need be; numbers from %u to %u",
-		key->unit, key->least, key->greatest);
+	snprintf(text, size,
+		 "%s a second, as 20/s or 20/s burst 100, then per /24 or /32 and per /48 or /64 if need be; numbers "
+		 "from %u to %u",
+		 key->unit, key->least, key->greatest);
 }
 
-const struct config_type config_limit_type = { limit_read, limit_allowed, "RATE/s [burst NUMBER] [per /PREFIX]...",
+const struct config_type config_type_limit = { limit_read, limit_allowed, "RATE/s [burst NUMBER] [per /PREFIX]...",
 					       false };
 
 /* ----------------------------------------------------------------------------------------------------------- names */
@@ -197,7 +197,7 @@ static void path_allowed(const struct config_key *key, char *text, size_t size)
 	snprintf(text, size, "a file's whole path, as %s", key->example);
 }
 
-const struct config_type config_path = { path_read, path_allowed, "FILE", false };
+const struct config_type config_type_path = { path_read, path_allowed, "FILE", false };
 
 static const char *interface_read(const struct config_key *key, void *base, const char *value)
 {
@@ -226,7 +226,7 @@ static void interface_allowed(const struct config_key *key, char *text, size_t s
 		 IFNAMSIZ - 1);
 }
 
-const struct config_type config_interface = { interface_read, interface_allowed, "INTERFACE", true };
+const struct config_type config_type_interface = { interface_read, interface_allowed, "INTERFACE", true };
 
 #define ID_MAX 999999999 /* config_read_number()'s; what NSS knows may be greater */
 
@@ -270,5 +270,5 @@ static void account_allowed(const struct config_key *key, char *text, size_t siz
 	snprintf(text, size, "the name or the number of a %s of this host", key->name);
 }
 
-const struct config_type config_user = { user_read, account_allowed, "USER", false };
-const struct config_type config_group = { group_read, account_allowed, "GROUP", false };
+const struct config_type config_type_user = { user_read, account_allowed, "USER", false };
+const struct config_type config_type_group = { group_read, account_allowed, "GROUP", false };

@@ -38,7 +38,7 @@ int half_open_open(struct half_open *half_open, struct datapath **datapaths, siz
 		   unsigned int retries, uint64_t now_ns);
 void half_open_close(struct half_open *half_open); /* also one that is all zero */
 
-/* Sets how often a SYN-ACK is sent again: as sysctl net.ipv4.tcp_synack_retries, but SHAKEOFF_SYNACK_RETRIES_MAX at most. */
+/* Sets how often a SYN-ACK is sent again: as the sysctl says, but SHAKEOFF_SYNACK_RETRIES_MAX at most. */
 void half_open_set_retries(struct half_open *half_open, unsigned int retries);
 
 /* To be called several times a second, with the hook's clock. 0 or the negative errno of what could not be read. */
