@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <libshakeoff/queue_client.h>
+#include "libshakeoff/queue_client.h"
 
 struct ends {
 	int server, daemon;

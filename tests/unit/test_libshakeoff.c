@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <common/delivery_protocol.h>
+#include "common/delivery_protocol.h"
 #include <shakeoff/shakeoff.h>
 
 #define SOON_MS 20000

@@ -18,7 +18,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <libshakeoff/queue_client.h>
+#include "libshakeoff/queue_client.h"
 #include <shakeoff/shakeoff.h>
 
 #define EXPORTED __attribute__((visibility("default")))

@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 __attribute__((constructor)) static void start(void)
 {

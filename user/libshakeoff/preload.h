@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <libshakeoff/queue_client.h>
+#include "libshakeoff/queue_client.h"
 
 /* A function of the C library that the shim stands before, for the server. */
 #define PRELOAD_EXPORTED __attribute__((visibility("default")))

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <sys/time.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 /* A thread that waits in accept() looks this often whether another one has replaced the descriptor. */
 #define LOOK_AGAIN_MS 1000

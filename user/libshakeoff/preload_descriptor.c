@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 /* ------------------------------------------------------------------------------------------------------- closing */
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 struct registration {
 	int epoll_fd, fd;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 /* Tells whether it leads to the daemon's socket of this service; the directory is as the daemon, not we, wrote it. */
 static bool leads_to(int fd, const char *service)

@@ -22,7 +22,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 /* Registering again happens inside the server's accept(): a daemon that hangs is tried again later. */
 #define RECONNECT_TIMEOUT_MS 250

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 enum how {
 	PLAIN,

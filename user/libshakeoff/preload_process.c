@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 #include <shakeoff/shakeoff.h>
 
 _Atomic uint16_t preload_fds[PRELOAD_MAX_FD];

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeout_ms, bool *refused)
 {

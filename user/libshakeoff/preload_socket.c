@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <sys/time.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 bool preload_int_option(int fd, int level, int name, int *value)
 {

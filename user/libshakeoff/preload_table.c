@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <libshakeoff/preload.h>
+#include "libshakeoff/preload.h"
 
 struct preload_listener preload_listeners[PRELOAD_MAX_LISTENERS + 1];
 

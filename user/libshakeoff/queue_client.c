@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <libshakeoff/queue_client.h>
+#include "libshakeoff/queue_client.h"
 #include <shakeoff/shakeoff.h>
 
 #define SOCKET_SUFFIX ".sock"

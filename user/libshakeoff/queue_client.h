@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include <common/delivery_protocol.h>
+#include "common/delivery_protocol.h"
 #include <shakeoff/abi.h>
 
 #pragma GCC visibility push(hidden)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/daemon.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/stages.h"

@@ -8,7 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/hook/broker.h"
 #include "shakeoffd/queue/acceptor.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/hook/synack_profile.h"
 #include "shakeoffd/sys/clock.h"

@@ -2,7 +2,7 @@
 /* Follows servers: those that are registered, those that listen, and what the hook may answer for them. */
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/sys/clock.h"

@@ -2,7 +2,7 @@
 /* shakeoffd: prepares the process, and runs the daemon. What the daemon starts, and in which order, is in daemon.c. */
 #include <signal.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/daemon.h"
 #include "shakeoffd/options.h"
 #include "shakeoffd/queue/descriptor.h"

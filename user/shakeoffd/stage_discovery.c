@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/stages.h"
 #include "shakeoffd/sys/clock.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/hook/synack_profile.h"
 #include "shakeoffd/hook/synack_rate.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/hook/broker.h"
 #include "shakeoffd/stages.h"
 #include "shakeoffd/sys/privilege.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/queue/acceptor.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/stages.h"

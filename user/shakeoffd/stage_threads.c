@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/stages.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/privilege.h"

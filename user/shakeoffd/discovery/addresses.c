@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
-#include <common/log.h>
+#include "common/array.h"
+#include "common/log.h"
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
 #include "shakeoffd/sys/clock.h"

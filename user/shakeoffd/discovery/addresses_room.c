@@ -2,7 +2,7 @@
 /* Who gets room in the tables of addresses: counts what each user has, makes room, and tells what has found none. */
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
 

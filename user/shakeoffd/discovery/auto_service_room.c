@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who gets a slot in the table of services: counts what each user has, makes room, and tells what has found none. */
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/discovery/auto_service_internal.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/discovery/discovery_internal.h"
 
 /* How often it is looked whether something was lost between the two programs, and how often when it looks like that. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Counts the sockets that listen for each configured service, and changes its handoff when they say so. */
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/discovery/discovery_internal.h"
 
 /* The sockets of a configured service, while they are counted. */

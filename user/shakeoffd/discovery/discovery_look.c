@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/discovery/discovery_internal.h"
 
 static int note_inode(void *context, uint32_t inode)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/discovery/endpoints.h"
 
 static bool listen_means(const struct config_listen *listen, const struct in6_addr *address, uint16_t port)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <common/text.h>
+#include "common/text.h"
 #include "shakeoffd/discovery/listeners.h"
 #include "shakeoffd/discovery/own_addresses.h"
 

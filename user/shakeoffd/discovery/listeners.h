@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/sock_diag.h>
+#include "common/sock_diag.h"
 
 /* Which packets an address of a socket means. */
 enum listener_kind {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/discovery/listening_service.h"
 
 static void say_left(const struct service *service, enum shakeoff_left before, enum shakeoff_left now, const char *rule)

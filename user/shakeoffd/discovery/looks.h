@@ -10,7 +10,7 @@
 #ifndef SHAKEOFFD_DISCOVERY_LOOKS_H
 #define SHAKEOFFD_DISCOVERY_LOOKS_H
 
-#include <common/sock_diag.h>
+#include "common/sock_diag.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/errand.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/discovery/own_addresses.h"
 #include "shakeoffd/sys/rtnetlink.h"
 #include "common/tuple.h"

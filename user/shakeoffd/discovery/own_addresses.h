@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <common/prefix.h>
+#include "common/prefix.h"
 
 /* Of the routing table `local`, but for 127.0.0.0/8: packets from there do not come in by a wire. */
 struct own_route {

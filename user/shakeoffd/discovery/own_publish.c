@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/prefix.h>
+#include "common/prefix.h"
 #include "shakeoffd/discovery/own_publish.h"
 
 static bool have(const struct own_route *list, size_t count, const struct own_route *wanted)

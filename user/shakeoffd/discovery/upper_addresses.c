@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/sys/rtnetlink.h"
 #include "shakeoffd/discovery/upper_addresses.h"
 #include "common/tuple.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/firewall/ruleset.h"
 
 /* ------------------------------------------------------------------------------------------------------------- memory */

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_read.h"

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/firewall/ruleset_iptables.h"
 #include "shakeoffd/firewall/ruleset_nft.h"
 #include "shakeoffd/firewall/ruleset_read.h"

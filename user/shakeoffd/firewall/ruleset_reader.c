@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <common/log.h>
-#include <common/text.h>
+#include "common/log.h"
+#include "common/text.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_reader.h"

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
 /* ---------------------------------------------------------------------------------------------------- iptables-legacy */

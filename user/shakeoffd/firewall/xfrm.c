@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <common/array.h>
-#include <common/netlink_dump.h>
+#include "common/array.h"
+#include "common/netlink_dump.h"
 #include "common/tuple.h"
 #include "shakeoffd/firewall/xfrm.h"
 

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "acl/store.h"
 #include "acl/lock.h"
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/hook/acl.h"
 

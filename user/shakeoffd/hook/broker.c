@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "datapath/datapath.h"
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/hook/broker.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/privilege.h"

@@ -6,7 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "datapath/datapath.h"
 #include "shakeoffd/hook/cgroup.h"
 

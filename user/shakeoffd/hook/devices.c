@@ -10,7 +10,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/hook/devices.h"
 #include "shakeoffd/sys/rtnetlink.h"
 

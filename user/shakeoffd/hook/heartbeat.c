@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/hook/heartbeat.h"
 

@@ -13,7 +13,7 @@
 
 #include "config/config.h"
 #include "datapath/datapath.h"
-#include <common/device.h>
+#include "common/device.h"
 #include "shakeoffd/hook/devices.h"
 #include "shakeoffd/sys/sysctls.h"
 #include "shakeoffd/hook/tc_order.h"

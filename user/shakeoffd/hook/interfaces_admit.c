@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include <common/link.h>
-#include <common/log.h>
+#include "common/link.h"
+#include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 #include "shakeoffd/sys/softnet.h"
 

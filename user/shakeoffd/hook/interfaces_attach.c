@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include <common/link.h>
-#include <common/log.h>
+#include "common/link.h"
+#include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
 int interfaces_report_attach(struct interfaces *interfaces, const char *name, int error)

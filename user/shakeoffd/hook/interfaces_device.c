@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
 bool interfaces_report_refusal(struct interfaces *interfaces, const char *name)

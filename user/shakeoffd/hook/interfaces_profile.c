@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
-#include <common/log.h>
+#include "common/array.h"
+#include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 #include "shakeoffd/hook/synack_profile.h"
 

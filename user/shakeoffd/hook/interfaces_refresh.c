@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/link.h>
-#include <common/log.h>
+#include "common/link.h"
+#include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
 static void forget(struct interfaces *interfaces, struct interface *interface)

@@ -8,7 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/hook/key_file.h"
 
 #define DIGITS (2 * MASTER_BYTES)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/hook/keys.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/hook/resend.h"
 #include "shakeoffd/sys/packet_socket.h"

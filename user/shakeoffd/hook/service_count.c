@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Counts connections in and out of a service's accept queue, and corrects what was counted wrong. */
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/hook/service_internal.h"
 
 #define SETTLE_MARGIN_NS (500 * NS_PER_MS)

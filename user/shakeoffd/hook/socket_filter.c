@@ -12,7 +12,7 @@
 
 #include <netinet/tcp.h>
 
-#include <common/sock_diag.h>
+#include "common/sock_diag.h"
 #include <shakeoff/socket_filter.h>
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/hook/socket_filter.h"

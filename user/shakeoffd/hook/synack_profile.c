@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <common/cleanup.h>
-#include <common/log.h>
+#include "common/cleanup.h"
+#include "common/log.h"
 #include <shakeoff/rcv_window.h>
 #include "shakeoffd/hook/advmss.h"
 #include "shakeoffd/hook/synack_profile.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/server_socket.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/hook/cgroup.h"
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"

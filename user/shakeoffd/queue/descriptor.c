@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/queue/descriptor.h"
 
 /* Threads in all, and how many of them only close what is root's or the daemon's own. */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/queue/listening_socket.h"
 
 /* linux/socket.h, which does not go together with sys/socket.h */

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
+#include "common/cleanup.h"
 #include "shakeoffd/queue/peer.h"
 
 bool peer_is_trusted_user(uid_t uid, const struct config_service *service)

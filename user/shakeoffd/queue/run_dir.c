@@ -13,9 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <common/cleanup.h>
-#include <common/delivery_protocol.h>
-#include <common/log.h>
+#include "common/cleanup.h"
+#include "common/delivery_protocol.h"
+#include "common/log.h"
 #include "shakeoffd/queue/run_dir.h"
 
 #define LOCK_FILE "shakeoffd.pid"

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include <common/delivery_protocol.h>
+#include "common/delivery_protocol.h"
 
 /* passed_fd: -1: none. 0 or a negative errno; -EAGAIN: there is no room in the socket now. */
 int server_socket_send(int fd, const struct delivery_message *message, int passed_fd);

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include <common/log.h>
-#include <common/sock_diag.h>
-#include <common/text.h>
+#include "common/log.h"
+#include "common/sock_diag.h"
+#include "common/text.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/held_segments.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/route/neighbours.h"
 #include "shakeoffd/sys/rtnetlink.h"
 #include "common/tuple.h"

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/prefix.h>
+#include "common/prefix.h"
 
 /* Of several next hops those by one device count once, unless they differ in having a gateway. */
 #define ROUTE_HOPS_MAX 16

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
 #include "shakeoffd/sys/clock.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/route/route_offer.h"
 #include "shakeoffd/route/route_publish.h"
 

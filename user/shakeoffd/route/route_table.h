@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <common/prefix.h>
+#include "common/prefix.h"
 #include <shakeoff/route.h>
 
 #define ROUTE_CANDIDATES_MAX (1u << 18) /* 10 MB of them */

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/rtnetlink.h"

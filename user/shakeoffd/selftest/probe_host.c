@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <common/array.h>
+#include "common/array.h"
 #include "shakeoffd/selftest/probe_host.h"
 #include "shakeoffd/selftest/probe_netlink.h"
 #include "shakeoffd/sys/rtnetlink.h"

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#include <common/cleanup.h>
-#include <common/log.h>
+#include "common/cleanup.h"
+#include "common/log.h"
 #include "common/tuple.h"
 #include "datapath/datapath.h"
 #include "datapath/datapath_probe.h"

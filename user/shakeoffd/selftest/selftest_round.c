@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/selftest/selftest_internal.h"
 
 /* What was not reached is tried again in the name of others, less and less often. */

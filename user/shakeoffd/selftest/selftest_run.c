@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "datapath/datapath.h"
 #include "datapath/datapath_probe.h"
 #include "shakeoffd/selftest/selftest_internal.h"

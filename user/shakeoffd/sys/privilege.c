@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include <common/log.h>
+#include "common/log.h"
 #include "shakeoffd/sys/privilege.h"
 #include "shakeoffd/sys/syscall_filter.h"
 

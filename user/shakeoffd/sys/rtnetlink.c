@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <common/netlink_dump.h>
+#include "common/netlink_dump.h"
 #include "shakeoffd/sys/rtnetlink.h"
 #include "common/tuple.h"
 
