@@ -87,28 +87,28 @@ static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u
 	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
-		return SHAKEOFF_NOT_OURS;
+		return SHAKEOFF_NO_SERVICE;
 	packet = &walk.scratch->packet;
 	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);
 	if (err)
-		return err == PARSE_OTHER ? SHAKEOFF_NOT_OURS : fragment_walk(ctx, err, frame_len);
+		return err == PARSE_OTHER ? SHAKEOFF_NO_SERVICE : fragment_walk(ctx, err, frame_len);
 	switch (service_find(walk.scratch, walk.control, ctx->ingress_ifindex)) {
-	case SERVICE_NONE: return SHAKEOFF_NOT_OURS;
+	case SERVICE_NONE: return SHAKEOFF_NO_SERVICE;
 	case SERVICE_PORT_ZERO:
-		return frame_is_for_host(ctx->ingress_ifindex) ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_NOT_OURS;
+		return frame_is_for_host(ctx->ingress_ifindex) ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_NO_SERVICE;
 	case SERVICE_FOUND: break;
 	}
 	if (!frame_is_ours(walk.scratch))
-		return SHAKEOFF_NOT_OURS;
+		return SHAKEOFF_NO_SERVICE;
 	walk.service_id = *service_id = walk.scratch->recent.service;
 	walk.service = bpf_map_lookup_elem(&service_state, service_id);
 	if (!walk.service)
-		return SHAKEOFF_NOT_OURS;
+		return SHAKEOFF_NO_SERVICE;
 	moment_read(&walk.scratch->moment, walk.control);
 	walk.now_ns = walk.scratch->moment.now_ns;
 	listed = list_says_of(&walk);
 	if (listed == LIST_BLOCKS)
-		return SHAKEOFF_BLOCKED;
+		return SHAKEOFF_ACL_BLOCKED;
 	walk.allowed = listed == LIST_ALLOWS;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
 		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);

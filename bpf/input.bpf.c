@@ -244,7 +244,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 			bpf_map_delete_elem(&half_open, &scratch->tuple);
 	}
 	bpf_ringbuf_submit(event, 0);
-	return opens ? SHAKEOFF_ACK_VALID : SHAKEOFF_SEGMENT_HELD;
+	return opens ? SHAKEOFF_ACK_VALID : SHAKEOFF_SEGMENT_QUEUED;
 }
 
 /* The entry of a tuple whose ACK came through the hook in the last moments, on its way to the daemon; or NULL. */
@@ -305,7 +305,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	if (entry->followed >= SHAKEOFF_FOLLOW_SEGMENTS)
 		return NF_DROP;
 	verdict = input_take(skb, ifindex, &frame, scratch, control, entry);
-	if (verdict == SHAKEOFF_SEGMENT_HELD)
+	if (verdict == SHAKEOFF_SEGMENT_QUEUED)
 		entry->followed++;
 	input_count(verdict, entry->service);
 	return NF_DROP;

@@ -34,7 +34,7 @@ static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, 
 	}
 	if (segment_is_sampled(walk))
 		source_look(ctx, walk->service_id);
-	return SHAKEOFF_ACK_PEACE;
+	return SHAKEOFF_ACK_IDLE;
 }
 
 #endif

@@ -93,11 +93,11 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 	flood = control->fragments_expected > most;
 	lots = fragment_lots(ctx, packet, salt, control->fragment_window);
 	if (!fragment_is_fair(packet, control->fragment_window, salt, lots, most) && flood)
-		return SHAKEOFF_FRAGMENT_BUDGET;
+		return SHAKEOFF_FRAG_RATE;
 	control->fragments_fair++;
 	if (flood && !fragment_wins(lots >> 32, control->fragments_fair_expected, most))
-		return SHAKEOFF_FRAGMENT_BUDGET;
-	return budget_takes(&control->fragments, most) ? SHAKEOFF_FRAGMENT : SHAKEOFF_FRAGMENT_BUDGET;
+		return SHAKEOFF_FRAG_RATE;
+	return budget_takes(&control->fragments, most) ? SHAKEOFF_FRAG_PASS : SHAKEOFF_FRAG_RATE;
 }
 
 /* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
@@ -132,14 +132,14 @@ static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, 
 	const struct tcphdr *tcp = data + (packet->l4_offset & MAX_L4_OFFSET_MASK);
 
 	if (offset)
-		return offset < sizeof(*tcp) ? SHAKEOFF_FRAGMENT_TINY : fragment_pass(ctx, packet, control, now_ns);
+		return offset < sizeof(*tcp) ? SHAKEOFF_FRAG_TINY : fragment_pass(ctx, packet, control, now_ns);
 	if ((void *)(tcp + 1) > end || packet->segment_len < sizeof(*tcp))
-		return SHAKEOFF_FRAGMENT_TINY;
+		return SHAKEOFF_FRAG_TINY;
 	header_len = tcp->doff * 4;
 	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
-		return SHAKEOFF_FRAGMENT_TINY;
+		return SHAKEOFF_FRAG_TINY;
 	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(control, tcp->dest))
-		return SHAKEOFF_SYN_FRAGMENT;
+		return SHAKEOFF_FRAG_SYN;
 	return fragment_pass(ctx, packet, control, now_ns);
 }
 
@@ -151,8 +151,8 @@ static __always_inline enum shakeoff_verdict cut_judge(struct xdp_md *ctx, const
 	if (first_buffer == frame_len)
 		return SHAKEOFF_BAD_HEADER;
 	return packet->flow.ipv6 && packet->l4_offset > packet->l3_offset + sizeof(struct ipv6hdr) ?
-		       SHAKEOFF_EXTENSION_CHAIN :
-		       SHAKEOFF_NOT_OURS;
+		       SHAKEOFF_IPV6_EXTHDR :
+		       SHAKEOFF_NO_SERVICE;
 }
 
 /* The verdict on the packet in scratch, of which parse_packet() said `parsed`. A global function: see scratch_get(). */
@@ -165,16 +165,16 @@ __noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
 
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!scratch || !control) /* cannot be: for the verifier */
-		return SHAKEOFF_NOT_OURS;
+		return SHAKEOFF_NO_SERVICE;
 	packet = &scratch->packet;
 	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_PLACE)
-		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAGMENT : SHAKEOFF_NOT_OURS;
+		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAG_PASS : SHAKEOFF_NO_SERVICE;
 	if (!frame_is_for_host(ctx->ingress_ifindex))
-		return SHAKEOFF_NOT_OURS;
+		return SHAKEOFF_NO_SERVICE;
 	moment_read(&scratch->moment, control);
 	if (parsed == PARSE_FRAGMENT)
 		return fragment_judge(ctx, packet, control, scratch->moment.now_ns);
-	return parsed == PARSE_CHAIN ? SHAKEOFF_EXTENSION_CHAIN : cut_judge(ctx, packet, frame_len);
+	return parsed == PARSE_CHAIN ? SHAKEOFF_IPV6_EXTHDR : cut_judge(ctx, packet, frame_len);
 }
 
 #endif

@@ -127,17 +127,17 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	struct time_wait time_wait = {};
 
 	switch (listener_find(ctx, packet, walk, &time_wait)) {
-	case SOCKET_NONE: return SHAKEOFF_SYN_UNSERVED;
+	case SOCKET_NONE: return SHAKEOFF_SYN_NO_SERVER;
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}
 	if (recent->listener.left)
-		return SHAKEOFF_SYN_LEFT;
+		return SHAKEOFF_SYN_BYPASS;
 	if (engage_peace_syn(walk, recent))
 		return VERDICT_NONE;
 	if (listener_free(recent, walk->service) <= 0)
 		return syn_overflow(ctx, packet, walk);
-	return limit_admits_syn(walk) ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYN_SOURCE_LIMIT;
+	return limit_admits_syn(walk) ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYN_SOURCE_RATE;
 }
 
 /* The service's state, before the SYN itself is looked at. */
@@ -147,10 +147,10 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 	struct shakeoff_service *service = walk->service;
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
-		return SHAKEOFF_SYN_UNSERVED;
+		return SHAKEOFF_SYN_NO_SERVER;
 	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
 	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
-		return SHAKEOFF_SYN_LEFT;
+		return SHAKEOFF_SYN_BYPASS;
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;
 	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);

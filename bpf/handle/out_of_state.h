@@ -80,12 +80,12 @@ static __always_inline enum shakeoff_verdict stray_to_kernel(const struct packet
 	if (!strays_press(walk->service, walk->now_ns))
 		return few;
 	if (packet->flags & TCP_FLAG_SYN)
-		return SHAKEOFF_SYNACK_IGNORED;
+		return SHAKEOFF_SYNACK_NO_SOCKET;
 	if (packet->flags & TCP_FLAG_RST)
-		return SHAKEOFF_RST_IGNORED;
+		return SHAKEOFF_RST_NO_SOCKET;
 	if (!kernel_cookies_are_known())
 		return few;
-	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_ACK_STRAY;
+	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_NO_SOCKET_DROP;
 }
 
 #endif

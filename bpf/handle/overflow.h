@@ -12,7 +12,7 @@ static __always_inline enum shakeoff_verdict syn_refuse(struct xdp_md *ctx, cons
 	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
 		return drop;
 	if (!reply_is_within_budget(walk))
-		return SHAKEOFF_SYN_REPLY_BUDGET;
+		return SHAKEOFF_SYN_PREFIX_RATE;
 	reply_reset_syn(reply, packet);
 	return reply_write(ctx, walk->frame_len) ? reset : drop;
 }
@@ -56,7 +56,7 @@ static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const
 	switch (source_judge(walk->service_id, walk->allowed)) {
 	case SOURCE_FINDS_NO_PLACE:
 		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
-	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_LIMIT;
+	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_RATE;
 	case SOURCE_HOLDS_SHARE:
 		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_SHARE_DROP, SHAKEOFF_ACK_SHARE_RESET);
 	default: return VERDICT_NONE;

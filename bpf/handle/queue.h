@@ -68,7 +68,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
 	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, walk);
 	if (!opening || !validated_claim(walk->service_id, seen_ns)) {
 		bpf_ringbuf_submit(event, 0);
-		return SHAKEOFF_SEGMENT_HELD;
+		return SHAKEOFF_SEGMENT_QUEUED;
 	}
 	event->type = SHAKEOFF_EVENT_OPEN;
 	event_opening(event, walk, opening);

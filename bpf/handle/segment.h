@@ -119,7 +119,7 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk
 	guess_count(walk);
 	switch (judgement) {
 	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
-	case COOKIE_UNASKED: return SHAKEOFF_ACK_UNASKED;
+	case COOKIE_UNASKED: return SHAKEOFF_ACK_NOT_ISSUED;
 	case COOKIE_EXPIRED: return SHAKEOFF_ACK_EXPIRED;
 	default: return SHAKEOFF_ACK_BAD_COOKIE;
 	}
@@ -169,14 +169,14 @@ static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, 
 static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct walk *walk)
 {
 	half_open_reset(packet, walk);
-	return SHAKEOFF_RST_IGNORED;
+	return SHAKEOFF_RST_NO_SOCKET;
 }
 
 static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
 								const struct walk *walk, struct past *past)
 {
 	if (packet->flags & TCP_FLAG_SYN)
-		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_IGNORED;
+		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
 	past_look_up(past, packet, walk);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return queue_ack_walk(ctx, packet, walk, past);
@@ -195,7 +195,7 @@ static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *c
 static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct past *past)
 {
 	if (past->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(past->earlier) == bpf_get_smp_processor_id())
-		return SHAKEOFF_SEGMENT_FOLLOWS;
+		return SHAKEOFF_SEGMENT_AFTER_ACK;
 	if (past->earlier)
 		past->earlier->followed++;
 	return segment_wait(ctx);
@@ -268,7 +268,7 @@ static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct pa
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Cookies of ours that are left can be guessed, too. */
 	invalid = ack_invalid(walk, judgement);
-	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
@@ -289,14 +289,15 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 								   enum stance stance)
 {
 	if (packet->flags & TCP_FLAG_SYN)
-		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_IGNORED :
-						    stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
+						    stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	past_look_up(past, packet, walk);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return listener_ack_walk(ctx, packet, walk, past, stance);
 	if (past->follows)
 		return listener_follow(ctx, past);
-	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) : stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) :
+					    stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
@@ -308,11 +309,11 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 		return SHAKEOFF_BAD_SEGMENT;
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
 	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.left)
-		return SHAKEOFF_ACK_PEACE;
+		return SHAKEOFF_ACK_IDLE;
 	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
-		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_UNSERVED);
+		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
 	if (stance == STANCE_PEACE)
-		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
 				   queue_segment_walk(ctx, packet, walk, past);
 }
@@ -329,7 +330,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
 	if (stance <= STANCE_PEACE)
-		return stray_to_kernel(packet, walk, SHAKEOFF_STRAY);
+		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
 		tuple_of(&packet->flow, &walk->scratch->tuple);
 		return rst_ignore(packet, walk);
@@ -372,7 +373,7 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
 	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&
 	    (walk->service->flags & SHAKEOFF_SERVICE_SERVED))
-		return SHAKEOFF_ACK_UNSERVED;
+		return SHAKEOFF_ACK_NO_SERVER;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
 	return segment_judge(ctx, packet, walk, &past, stance, found);
 }
@@ -412,7 +413,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 	if (spared)
 		sampled = segment_is_sampled(walk);
 	if (spared && !sampled && may_have_socket)
-		return SHAKEOFF_ACK_PEACE;
+		return SHAKEOFF_ACK_IDLE;
 	if (spared && !sampled)
 		verdict = segment_dismiss(ctx, packet, walk, stance);
 	if (verdict == VERDICT_NONE)
@@ -462,7 +463,7 @@ static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const s
 	if (sockets_are_hidden(walk) || (is_left(walk) && !left_is_ours(ctx, packet, walk))) {
 		if (segment_is_sampled(walk))
 			source_look(ctx, walk->service_id);
-		return SHAKEOFF_ACK_PEACE;
+		return SHAKEOFF_ACK_IDLE;
 	}
 	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
 	if (!is_left(walk) && is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))

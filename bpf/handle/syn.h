@@ -148,7 +148,7 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
 	if (!reply_is_within_budget(walk))
-		return SHAKEOFF_SYN_REPLY_BUDGET;
+		return SHAKEOFF_SYN_PREFIX_RATE;
 	offered = offer_key(packet, walk, offer);
 	if ((answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offered) &&
 	    !answer_prepare(packet, walk, offered, answer))
@@ -171,7 +171,7 @@ static __always_inline enum shakeoff_verdict syn_exception(const struct walk *wa
 {
 	if (!kernel_budget_takes(walk->service_id, walk->allowed))
 		return VERDICT_NONE;
-	return limit_admits_syn(walk) ? verdict : SHAKEOFF_SYN_SOURCE_LIMIT;
+	return limit_admits_syn(walk) ? verdict : SHAKEOFF_SYN_SOURCE_RATE;
 }
 
 /*
@@ -229,11 +229,11 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 	    group_is_short(walk))
 		found = listener_find(ctx, packet, walk, &time_wait);
 	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
-		return SHAKEOFF_SYN_UNSERVED;
+		return SHAKEOFF_SYN_NO_SERVER;
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
 	if (recent->listener.left)
-		return SHAKEOFF_SYN_LEFT;
+		return SHAKEOFF_SYN_BYPASS;
 	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
 	engage_count(walk);
@@ -254,13 +254,13 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	if (by_listener(walk))
 		verdict = listener_syn_walk(ctx, packet, walk);
 	else if (address_is_left(walk))
-		return SHAKEOFF_SYN_LEFT;
+		return SHAKEOFF_SYN_BYPASS;
 	else
 		health = service_health(walk->service, walk->control, walk->now_ns);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (health == SERVICE_UNSERVED)
-		return SHAKEOFF_SYN_UNSERVED;
+		return SHAKEOFF_SYN_NO_SERVER;
 	if (source_is_unrouted(walk))
 		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_UNROUTED_RATE;
 	if (!next_hop_is_known(walk))
@@ -283,7 +283,7 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (!limit_admits_syn(walk))
-		return SHAKEOFF_SYN_SOURCE_LIMIT;
+		return SHAKEOFF_SYN_SOURCE_RATE;
 	return syn_answer(ctx, packet, walk, &walk->scratch->opt);
 }
 

@@ -26,29 +26,29 @@
  */
 /* clang-format off */
 #define SHAKEOFF_VERDICTS(X)                                                                                           \
-	X(NOT_OURS, "not_ours", PASS, 0, "no service claims it")                                                       \
-	X(FRAGMENT, "fragment", PASS, 0, "an IP fragment of TCP; the kernel puts it together")                                \
+	X(NO_SERVICE, "no_service", PASS, 0, "no service claims it")                                                       \
+	X(FRAG_PASS, "frag_pass", PASS, 0, "an IP fragment of TCP; the kernel puts it together")                                \
 	X(SOCKET, "socket", PASS, 0, "belongs to a socket that exists")                                                \
 	X(SYN_SOCKET, "syn_socket", PASS, SHAKEOFF_COUNTS_SYN, "a SYN for a tuple that has a socket; the kernel judges it") \
 	X(SYN_TCP_AUTH, "syn_tcp_auth", PASS, SHAKEOFF_COUNTS_SYN, "a SYN with TCP-MD5 or TCP-AO; only the kernel has the key") \
 	X(SYN_NO_KEY, "syn_no_key", PASS, SHAKEOFF_COUNTS_SYN, "no cookie key, interface profile or tc program is there yet, or no ACKs come to the tc program") \
-	X(SYN_UNSERVED, "syn_unserved", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds, or its daemon is gone for good") \
-	X(SYN_PEACE, "syn_peace", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
-	X(SYN_LEFT, "syn_left", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve") \
+	X(SYN_NO_SERVER, "syn_no_server", PASS, SHAKEOFF_COUNTS_SYN, "the service has no server, or none that the hook finds, or its daemon is gone for good") \
+	X(SYN_IDLE, "syn_idle", PASS, SHAKEOFF_COUNTS_SYN, "no flood: the kernel's own handshake")                    \
+	X(SYN_BYPASS, "syn_bypass", PASS, SHAKEOFF_COUNTS_SYN, "for a listening socket that only the kernel can serve") \
 	X(SYN_SMALL_MSS, "syn_small_mss", PASS, SHAKEOFF_COUNTS_SYN, "the client takes smaller segments than a cookie can say; the kernel's own handshake") \
 	X(SYN_TTL, "syn_ttl", PASS, SHAKEOFF_COUNTS_SYN, "its time to live is below the listening socket's IP_MINTTL: the kernel drops it") \
 	X(ACK_TTL, "ack_ttl", PASS, 0, "the same, of a final ACK") \
 	X(SYN_UNROUTED, "syn_unrouted", PASS, SHAKEOFF_COUNTS_SYN, "from an address of the host itself, or from where no route leads back: for the kernel to judge") \
 	X(ACK_UNROUTED, "ack_unrouted", PASS, 0, "the final ACK of such a source") \
-	X(ACK_UNSERVED, "ack_unserved", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
-	X(ACK_PEACE, "ack_peace", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
+	X(ACK_NO_SERVER, "ack_no_server", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
+	X(ACK_IDLE, "ack_idle", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
 	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
-	X(SEGMENT_FOLLOWS, "segment_follows", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
+	X(SEGMENT_AFTER_ACK, "segment_after_ack", PASS, 0, "followed its final ACK to the listening socket before the connection's own existed") \
 	X(SEGMENT_EARLY, "segment_early", PASS, 0, "came by another CPU than its final ACK: waits until the connection's socket is there") \
 	X(ACK_TO_INPUT, "ack_to_input", PASS, 0, "the final ACK of a handshake, for the daemon if the kernel's input path (firewall, rp_filter, IPsec) lets it through: then ack_valid") \
-	X(SEGMENT_TO_INPUT, "segment_to_input", PASS, 0, "followed its final ACK before the socket existed, likewise: then segment_held") \
-	X(STRAY, "stray", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
+	X(SEGMENT_TO_INPUT, "segment_to_input", PASS, 0, "followed its final ACK before the socket existed, likewise: then segment_queued") \
+	X(NO_SOCKET_PASS, "no_socket_pass", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN refused with RST")                                                                   \
@@ -58,7 +58,7 @@
 	  "the source holds its share of the accept queue: final ACK refused with RST")                                \
 	X(ACK_OVERFLOW_RESET, "ack_overflow_reset", TX, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK refused with RST") \
 	X(ACK_VALID, "ack_valid", DROP, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, given to the daemon") \
-	X(SEGMENT_HELD, "segment_held", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
+	X(SEGMENT_QUEUED, "segment_queued", DROP, 0, "followed its final ACK before the socket existed; given to the daemon") \
 	X(SYN_OVERFLOW_DROP, "syn_overflow_drop", DROP, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN not answered")                                                                       \
 	X(ACK_OVERFLOW_DROP, "ack_overflow_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW, "accept queue full: final ACK ignored") \
@@ -66,30 +66,30 @@
 	  "the source holds its share of the accept queue: SYN not answered")                                          \
 	X(ACK_SHARE_DROP, "ack_share_drop", DROP, SHAKEOFF_COUNTS_OVERFLOW,                                             \
 	  "the source holds its share of the accept queue: final ACK ignored")                                         \
-	X(SYN_SOURCE_LIMIT, "syn_source_limit", DROP, SHAKEOFF_COUNTS_SYN, "beyond source-syn-limit")                   \
-	X(ACK_SOURCE_LIMIT, "ack_source_limit", DROP, 0, "beyond source-limit: final ACK ignored")                      \
-	X(SYN_REPLY_BUDGET, "syn_reply_budget", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
+	X(SYN_SOURCE_RATE, "syn_source_rate", DROP, SHAKEOFF_COUNTS_SYN, "beyond source-syn-limit")                   \
+	X(ACK_SOURCE_RATE, "ack_source_rate", DROP, 0, "beyond source-limit: final ACK ignored")                      \
+	X(SYN_PREFIX_RATE, "syn_prefix_rate", DROP, SHAKEOFF_COUNTS_SYN, "the source's prefix has been sent its reply-budget") \
 	X(SYN_UNROUTED_RATE, "syn_unrouted_rate", DROP, SHAKEOFF_COUNTS_SYN, "as syn_unrouted, but more of them than may pass") \
 	X(SYN_MSS_DROP, "syn_mss_drop", DROP, SHAKEOFF_COUNTS_SYN, "queue handoff: the client takes smaller segments than a cookie can say") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
 	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \
-	X(ACK_UNASKED, "ack_unasked", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                                                \
+	X(ACK_NOT_ISSUED, "ack_not_issued", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                                                \
 	  "while cookies are guessed: a good one without timestamps that was sent to nobody lately")                   \
 	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK whose cookie is too old, as its timestamps tell")              \
 	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
-	X(RST_IGNORED, "rst_ignored", DROP, SHAKEOFF_COUNTS_STRAY, "an RST for no socket: a handshake given up, or noise") \
-	X(SYNACK_IGNORED, "synack_ignored", DROP, SHAKEOFF_COUNTS_STRAY, "a SYN-ACK that nobody here asked for")        \
+	X(RST_NO_SOCKET, "rst_no_socket", DROP, SHAKEOFF_COUNTS_STRAY, "an RST for no socket: a handshake given up, or noise") \
+	X(SYNACK_NO_SOCKET, "synack_no_socket", DROP, SHAKEOFF_COUNTS_STRAY, "a SYN-ACK that nobody here asked for")        \
 	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_STRAY, "flags, ports or addresses that no TCP sends, and no socket") \
-	X(BLOCKED, "blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
-	X(ACK_STRAY, "ack_stray", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
+	X(ACL_BLOCKED, "acl_blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
+	X(NO_SOCKET_DROP, "no_socket_drop", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
 	  "in peace, too many segments without a socket: an ACK or FIN of no connection")                              \
 	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
-	X(EXTENSION_CHAIN, "extension_chain", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
-	X(SYN_FRAGMENT, "syn_fragment", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
-	X(FRAGMENT_TINY, "fragment_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \
-	X(FRAGMENT_BUDGET, "fragment_budget", DROP, 0, "more IP fragments of TCP than may pass")
+	X(IPV6_EXTHDR, "ipv6_exthdr", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
+	X(FRAG_SYN, "frag_syn", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \
+	X(FRAG_TINY, "frag_tiny", DROP, 0, "a fragment that cuts the TCP header, or would overwrite it")         \
+	X(FRAG_RATE, "frag_rate", DROP, 0, "more IP fragments of TCP than may pass")
 /* clang-format on */
 
 enum shakeoff_verdict {

@@ -88,12 +88,12 @@ judged() {
 		server "$BUILD/shakeoff" stats --json | python3 -c '
 import json, sys
 counters = json.load(sys.stdin)["counters"]
-names = ("ack_bad_cookie", "ack_expired", "ack_unasked", "ack_kernel_cookie", "ack_valid", "ack_admitted")
+names = ("ack_bad_cookie", "ack_expired", "ack_not_issued", "ack_kernel_cookie", "ack_valid", "ack_admitted")
 print(sum(counters[name] for name in names))'
 	fi
 }
 
-unasked() { if [ "$1" = kernel ]; then echo 0; else counter ack_unasked; fi; }
+unasked() { if [ "$1" = kernel ]; then echo 0; else counter ack_not_issued; fi; }
 share() { if [ "$1" = kernel ]; then echo 0; else status datapaths.0.asked_share; fi; }
 
 generate() { client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port $PORT --json "$@"; }

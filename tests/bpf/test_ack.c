@@ -364,7 +364,7 @@ static const struct shakeoff_event *follows(const struct segment *segment)
 {
 	const struct shakeoff_event *event;
 
-	assert_verdict(segment, SHAKEOFF_SEGMENT_HELD);
+	assert_verdict(segment, SHAKEOFF_SEGMENT_QUEUED);
 	event = expect_event(SHAKEOFF_EVENT_SEGMENT);
 	assert_event_names(event, segment);
 	assert_event_carries(event, segment);
@@ -442,14 +442,14 @@ static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_ker
 	client_connect(&client, &windows_syn);
 	harness.service->engaged_ns = 0; /* which is of the listener handoff */
 	address_is_left(true);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment stray = { .flags = flags[i] };
 
-		assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
 	}
 	client.ack.ack ^= 1;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 	client.ack.ack ^= 1;
 	opens(&client);
 	client.ack.seq += 1460;
@@ -584,7 +584,7 @@ static void a_late_rst_is_nobodys(void **state)
 	client_opens(&client, &linux_syn);
 	validated_age(&client.ack, AFTER_FOLLOWING);
 	client.ack.flags = RST;
-	assert_verdict(&client.ack, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&client.ack, SHAKEOFF_RST_NO_SOCKET);
 }
 
 /* The client comes back from the same port with another ISN, so long after its first connection. */
@@ -1023,12 +1023,12 @@ struct stray {
 };
 
 static const struct stray strays[] = {
-	{ "RST", { .seq = 1, .flags = RST }, SHAKEOFF_RST_IGNORED },
-	{ "RST and ACK", { .seq = 1, .ack = 1, .flags = RST | ACK }, SHAKEOFF_RST_IGNORED },
-	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_IGNORED },
-	{ "RST and FIN", { .flags = RST | FIN }, SHAKEOFF_RST_IGNORED },
-	{ "SYN-ACK", { .flags = SYN | ACK, .options = LINUX_OPTIONS }, SHAKEOFF_SYNACK_IGNORED },
-	{ "SYN-ACK over IPv6", { .from = "2001:db8:7::7", .flags = SYN | ACK }, SHAKEOFF_SYNACK_IGNORED },
+	{ "RST", { .seq = 1, .flags = RST }, SHAKEOFF_RST_NO_SOCKET },
+	{ "RST and ACK", { .seq = 1, .ack = 1, .flags = RST | ACK }, SHAKEOFF_RST_NO_SOCKET },
+	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_NO_SOCKET },
+	{ "RST and FIN", { .flags = RST | FIN }, SHAKEOFF_RST_NO_SOCKET },
+	{ "SYN-ACK", { .flags = SYN | ACK, .options = LINUX_OPTIONS }, SHAKEOFF_SYNACK_NO_SOCKET },
+	{ "SYN-ACK over IPv6", { .from = "2001:db8:7::7", .flags = SYN | ACK }, SHAKEOFF_SYNACK_NO_SOCKET },
 	{ "no flags at all", { .flags = 0 }, SHAKEOFF_BAD_SEGMENT },
 	{ "FIN alone", { .flags = FIN }, SHAKEOFF_BAD_SEGMENT },
 	{ "Christmas tree", { .flags = FIN | PSH | URG }, SHAKEOFF_BAD_SEGMENT },
@@ -1060,7 +1060,7 @@ static void an_ack_cut_at_any_length_opens_nothing(void **state)
 	for (size_t len = 14, whole = frame.len; len < whole; len++) {
 		frame.len = len;
 		assert_string_equal(verdict_name(run_frame(&frame, NULL)),
-				    len < frame.l3 + 20 ? "not_ours" : "bad_header");
+				    len < frame.l3 + 20 ? "no_service" : "bad_header");
 	}
 	expect_no_event();
 }
@@ -1176,7 +1176,7 @@ static void without_a_server_acks_pass(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 static void without_a_server_stray_segments_pass_unless_no_tcp_sends_them(void **state)
@@ -1188,7 +1188,7 @@ static void without_a_server_stray_segments_pass_unless_no_tcp_sends_them(void *
 
 		assert_verdict(&strays[i].in, served == SHAKEOFF_BAD_SEGMENT || served == SHAKEOFF_BAD_HEADER ?
 						      served :
-						      SHAKEOFF_ACK_UNSERVED);
+						      SHAKEOFF_ACK_NO_SERVER);
 	}
 }
 
@@ -1199,7 +1199,7 @@ static void without_a_key_acks_pass(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	harness.control->flags = 0;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 static void without_a_profile_of_the_interface_acks_pass(void **state)
@@ -1209,7 +1209,7 @@ static void without_a_profile_of_the_interface_acks_pass(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	interface_set(NULL);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 static void while_the_daemon_is_down_acks_go_on_being_validated(void **state)
@@ -1232,7 +1232,7 @@ static void after_a_cookies_lifetime_without_a_daemon_acks_pass(void **state)
 	client_connect(&client, &linux_syn);
 	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS -
 					20000000;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 /* ------------------------------------------------------------------------------------------------------- the ring */
@@ -1277,7 +1277,7 @@ static void an_ack_that_finds_the_ring_full_is_left_for_the_client_to_repeat(voi
 	rings_set(4096);
 	client_opens(&client, &linux_syn);
 	validated_age(&client.ack, 0);
-	while (run_segment(&client.ack, NULL) == SHAKEOFF_SEGMENT_HELD)
+	while (run_segment(&client.ack, NULL) == SHAKEOFF_SEGMENT_QUEUED)
 		held++;
 	assert_in_range(held, 10, 20);
 	assert_verdict(&client.ack, SHAKEOFF_RING_FULL);

@@ -172,7 +172,7 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	window_is_nearly_full();
 	client.ack.ack++;
 	for (int i = 0; i < MANY; i++)
-		assert_verdict(&client.ack, SHAKEOFF_STRAY);
+		assert_verdict(&client.ack, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_not_equal(harness.service->guessed_ns, 0);
 }
 
@@ -313,8 +313,8 @@ static void one_who_was_not_does_not(void **state)
 
 		client_connect(&client, syns[i]);
 		forget_notes();
-		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
-		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 	}
 }
 
@@ -326,7 +326,7 @@ static void so_it_is_with_a_listening_socket(void **state)
 	listens();
 	guessed_client(&client, &windows_syn);
 	forget_notes();
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
@@ -347,8 +347,8 @@ static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 		without = echoes_zero = client.ack;
 		without.options.len = 0;
 		echoes_zero.options = (struct bytes)BYTES(1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0);
-		assert_verdict(&without, SHAKEOFF_ACK_UNASKED);
-		assert_verdict(&echoes_zero, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&without, SHAKEOFF_ACK_NOT_ISSUED);
+		assert_verdict(&echoes_zero, SHAKEOFF_ACK_NOT_ISSUED);
 		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 		expect_event(SHAKEOFF_EVENT_OPEN);
 	}
@@ -365,7 +365,7 @@ static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **s
 	forget_notes();
 	again.seq += 1000;
 	assert_verdict(&again, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
 /* Who sent a SYN in a client's name knows what it offered and when: of its cookie that tells nothing. */
@@ -399,7 +399,7 @@ static void unasked_ones_keep_it_going(void **state)
 	forget_notes();
 	harness.service->guess_pressure_ns -= 2 * SECOND;
 	for (uint32_t i = 0; i < 2 * SHAKEOFF_GUESS_RATE; i++)
-		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
 }
 
@@ -422,7 +422,7 @@ static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void
 
 		guessed_client(&client, syns[i]);
 		forget_notes();
-		assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 		assert_verdict(syns[i], SHAKEOFF_SYNACK_SENT);
 		assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 		expect_event(SHAKEOFF_EVENT_OPEN);
@@ -442,7 +442,7 @@ static void an_echo_that_says_other_options_opens_nothing(void **state)
 		guessed_client(&client, syns[i]);
 		for (int bit = 18; bit < 32; bit++) {
 			ack = echoing(&client, 1u << bit);
-			assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+			assert_verdict(&ack, SHAKEOFF_ACK_NOT_ISSUED);
 		}
 		ack = echoing(&client, 0);
 		assert_verdict(&ack, SHAKEOFF_ACK_VALID);
@@ -462,7 +462,7 @@ static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
 	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
 	for (size_t i = 0; i < COUNT(wrong); i++) {
 		ack = echoing(&client, wrong[i]);
-		assert_verdict(&ack, SHAKEOFF_ACK_UNASKED);
+		assert_verdict(&ack, SHAKEOFF_ACK_NOT_ISSUED);
 	}
 	ack = echoing(&client, -(SHAKEOFF_ASKED_ECHO_MS - 500));
 	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
@@ -542,7 +542,7 @@ static void and_not_into_the_one_after_that(void **state)
 	guessed_client(&client, &windows_syn);
 	notes_grow_older();
 	notes_grow_older();
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
 static void a_syn_that_is_sent_again_renews_it(void **state)
@@ -584,7 +584,7 @@ static void a_half_open_connection_needs_no_note(void **state)
 	harness.control->half_open = 1;
 	entry.rcv_nxt++;
 	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 	entry.rcv_nxt--;
 	assert_int_equal(bpf_map_update_elem(half_open, &tuple, &entry, BPF_ANY), 0);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
@@ -600,7 +600,7 @@ static void a_duplicate_of_an_ack_that_opened_is_no_guess(void **state)
 	guessed();
 	client_opens(&client, &windows_syn);
 	forget_notes();
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_QUEUED);
 	validated_age(&windows_syn, SECOND);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
 }

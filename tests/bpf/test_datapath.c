@@ -726,8 +726,8 @@ static void packets_are_counted_over_all_cpus(void **state)
 	succeeds(datapath_verdicts(datapath, counts));
 	for (int i = 0; i < SHAKEOFF_VERDICT_COUNT; i++)
 		sum += counts[i];
-	assert_true(counts[SHAKEOFF_NOT_OURS] > 0);
-	assert_int_equal(sum, counts[SHAKEOFF_NOT_OURS]);
+	assert_true(counts[SHAKEOFF_NO_SERVICE] > 0);
+	assert_int_equal(sum, counts[SHAKEOFF_NO_SERVICE]);
 
 	succeeds(datapath_service_counters_reset(datapath, 3));
 	succeeds(datapath_service_counters(datapath, 3, &counters));

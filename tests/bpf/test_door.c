@@ -47,11 +47,11 @@ static void frames_for_another_mac_address_pass(void **state)
 	for (size_t i = 0; i < COUNT(kinds); i++) {
 		struct segment segment = kinds[i];
 
-		assert_int_not_equal(run_segment(&segment, NULL), SHAKEOFF_NOT_OURS);
+		assert_int_not_equal(run_segment(&segment, NULL), SHAKEOFF_NO_SERVICE);
 		segment.other_mac = true;
-		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 		segment.tags = 1;
-		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	}
 }
 
@@ -62,7 +62,7 @@ static void so_they_do_when_the_ack_is_good(void **state)
 	(void)state;
 	client_connect(&client, &syn);
 	client.ack.other_mac = true;
-	assert_verdict(&client.ack, SHAKEOFF_NOT_OURS);
+	assert_verdict(&client.ack, SHAKEOFF_NO_SERVICE);
 	expect_no_event();
 	client.ack.other_mac = false;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
@@ -74,9 +74,9 @@ static void so_they_do_when_the_source_is_blocked(void **state)
 
 	(void)state;
 	listed("block 198.51.100.7\n");
-	assert_verdict(&segment, SHAKEOFF_BLOCKED);
+	assert_verdict(&segment, SHAKEOFF_ACL_BLOCKED);
 	segment.other_mac = true;
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
 static void the_service_is_not_engaged_by_them(void **state)
@@ -86,7 +86,7 @@ static void the_service_is_not_engaged_by_them(void **state)
 	(void)state;
 	segment.other_mac = true;
 	for (int i = 0; i < 100; i++)
-		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	assert_int_equal(harness.service->window_syns, 0);
 }
 
@@ -105,7 +105,7 @@ static void the_addresses_of_devices_above_are_the_hosts(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 	profile.mac_count = SHAKEOFF_MACS - 1;
 	interface_set(&profile);
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
 static void a_changed_mac_address_is_seen(void **state)
@@ -118,7 +118,7 @@ static void a_changed_mac_address_is_seen(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 	memcpy(profile.macs[0], frame_other_mac, sizeof(frame_other_mac));
 	interface_set(&profile);
-	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
+	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 	assert_verdict(&other, SHAKEOFF_SYNACK_SENT);
 }
 
@@ -130,8 +130,8 @@ static void an_interface_without_a_mac_address_is_left_to_the_kernel(void **stat
 	profile.mac_count = 0;
 	memset(profile.macs, 0, sizeof(profile.macs));
 	interface_set(&profile);
-	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
-	assert_verdict(&syn6, SHAKEOFF_NOT_OURS);
+	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
+	assert_verdict(&syn6, SHAKEOFF_NO_SERVICE);
 }
 
 static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
@@ -144,9 +144,9 @@ static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
 	segment.tags = 1;
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 	segment.vlan = 101;
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.provider_tag = true;
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.provider_tag = false;
 	assert_int_equal(bpf_map_update_elem(harness.vlans, &key, &there, BPF_ANY), 0);
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
@@ -154,7 +154,7 @@ static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(bpf_map_delete_elem(harness.vlans, &key), 0);
 	generation_raise();
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
 /* What has no port, or port 0, may have come in by another interface than what was looked up last. */
@@ -172,9 +172,9 @@ static void a_tag_that_a_fragment_had_is_looked_up_again(void **state)
 	for (size_t i = 0; i < COUNT(others); i++) {
 		assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 		assert_int_equal(bpf_map_update_elem(harness.vlans, &key, &there, BPF_ANY), 0);
-		assert_verdict(&others[i], i ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_FRAGMENT);
+		assert_verdict(&others[i], i ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_FRAG_PASS);
 		assert_int_equal(bpf_map_delete_elem(harness.vlans, &key), 0);
-		assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	}
 }
 
@@ -312,7 +312,7 @@ static void so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace(void *
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
-	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&syn, SHAKEOFF_SYN_BYPASS);
 }
 
 /* As budget_spend(), of the budget of such SYNs alone. */
@@ -442,23 +442,23 @@ static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
 	segment.to = fragment.to = "203.0.113.9";
 	place_set("203.0.113.0", 80, SERVICE, true);
 	place_set("203.0.113.0", 0, SHAKEOFF_ADDRESS_ITSELF, true);
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	own_set("203.0.113.0/24", true);
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&fragment, SHAKEOFF_SYN_FRAGMENT);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_SYN);
 	segment.dport = 81;
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.dport = 80;
 	segment.to = "203.0.114.9";
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.to = "203.0.113.9";
 	place_set("203.0.113.9", 80, 9, true); /* a place of its own: a service that has no server */
 	harness.service_id = 9;
-	assert_verdict(&segment, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&segment, SHAKEOFF_SYN_NO_SERVER);
 	harness.service_id = SERVICE;
 	place_set("203.0.113.9", 80, 9, false);
 	own_set("203.0.113.0/24", false);
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	place_set("203.0.113.0", 80, SERVICE, false);
 	place_set("203.0.113.0", 0, 0, false);
 }
@@ -473,12 +473,12 @@ static void so_does_one_of_ipv6(void **state)
 	segment.to = "2001:db8:77::1:2:3:4";
 	assert_int_equal(inet_pton(AF_INET6, "2001:db8:77::", place.address), 1);
 	assert_int_equal(bpf_map_update_elem(harness.addresses6, &place, &service, BPF_ANY), 0);
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	own_set("2001:db8:77::/64", true);
 	segment.to = "2001:db8:77::1:2:3";
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 	own_set("2001:db8:77::/64", false);
-	assert_verdict(&segment, SHAKEOFF_NOT_OURS);
+	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	bpf_map_delete_elem(harness.addresses6, &place);
 }
 

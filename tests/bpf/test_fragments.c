@@ -35,69 +35,67 @@ static const struct fixture {
 	enum shakeoff_verdict verdict;
 } fixtures[] = {
 	/* IPv4 */
-	{ "a first fragment", { .fragment = MF, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "a later fragment", { .fragment = MF | 185, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "the last fragment", { .fragment = 185, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "the first offset behind the header", { .fragment = MF | 3, .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "a later fragment whose data looks like a SYN", { .fragment = 100, .flags = SYN }, SHAKEOFF_FRAGMENT },
+	{ "a first fragment", { .fragment = MF, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "a later fragment", { .fragment = MF | 185, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "the last fragment", { .fragment = 185, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "the first offset behind the header", { .fragment = MF | 3, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "a later fragment whose data looks like a SYN", { .fragment = 100, .flags = SYN }, SHAKEOFF_FRAG_PASS },
 	{ "a first fragment with a SYN",
 	  { .fragment = MF, .flags = SYN, .options = LINUX_OPTIONS },
-	  SHAKEOFF_SYN_FRAGMENT },
-	{ "a first fragment with a SYN-ACK", { .fragment = MF, .flags = SYN | ACK }, SHAKEOFF_SYN_FRAGMENT },
+	  SHAKEOFF_FRAG_SYN },
+	{ "a first fragment with a SYN-ACK", { .fragment = MF, .flags = SYN | ACK }, SHAKEOFF_FRAG_SYN },
 	{ "a first fragment with a SYN to a port of nobody's",
 	  { .fragment = MF, .flags = SYN, .dport = 81 },
-	  SHAKEOFF_SYN_FRAGMENT },
-	{ "a first fragment of 8 bytes", { .fragment = MF, .flags = ACK, .longer = -12 }, SHAKEOFF_FRAGMENT_TINY },
-	{ "a first fragment without a byte", { .fragment = MF, .flags = ACK, .longer = -20 }, SHAKEOFF_FRAGMENT_TINY },
-	{ "a first fragment that cuts the options",
-	  { .fragment = MF, .flags = ACK, .doff = 8 },
-	  SHAKEOFF_FRAGMENT_TINY },
+	  SHAKEOFF_FRAG_SYN },
+	{ "a first fragment of 8 bytes", { .fragment = MF, .flags = ACK, .longer = -12 }, SHAKEOFF_FRAG_TINY },
+	{ "a first fragment without a byte", { .fragment = MF, .flags = ACK, .longer = -20 }, SHAKEOFF_FRAG_TINY },
+	{ "a first fragment that cuts the options", { .fragment = MF, .flags = ACK, .doff = 8 }, SHAKEOFF_FRAG_TINY },
 	{ "a first fragment with data offset 0",
 	  { .fragment = MF, .flags = ACK, .no_doff = true },
-	  SHAKEOFF_FRAGMENT_TINY },
-	{ "offset 8 bytes: RFC 3128", { .fragment = 1, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
-	{ "offset 8 bytes and more to come", { .fragment = MF | 1, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
-	{ "offset 16 bytes", { .fragment = 2, .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	  SHAKEOFF_FRAG_TINY },
+	{ "offset 8 bytes: RFC 3128", { .fragment = 1, .flags = ACK }, SHAKEOFF_FRAG_TINY },
+	{ "offset 8 bytes and more to come", { .fragment = MF | 1, .flags = ACK }, SHAKEOFF_FRAG_TINY },
+	{ "offset 16 bytes", { .fragment = 2, .flags = ACK }, SHAKEOFF_FRAG_TINY },
 	{ "a first fragment behind IPv4 options",
 	  { .fragment = MF, .flags = SYN, .ip_options = BYTES(148, 4, 0, 0) },
-	  SHAKEOFF_SYN_FRAGMENT },
-	{ "a first fragment behind a VLAN tag", { .fragment = MF, .flags = SYN, .tags = 1 }, SHAKEOFF_SYN_FRAGMENT },
+	  SHAKEOFF_FRAG_SYN },
+	{ "a first fragment behind a VLAN tag", { .fragment = MF, .flags = SYN, .tags = 1 }, SHAKEOFF_FRAG_SYN },
 	{ "a fragment whose length is less than its header",
 	  { .fragment = MF, .flags = ACK, .longer = -24 },
 	  SHAKEOFF_BAD_HEADER },
 
 	/* IPv6 */
-	{ "an IPv6 first fragment", { IN6(6, 0, 1), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "an IPv6 later fragment", { IN6(6, 185, 1), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "the last IPv6 fragment", { IN6(6, 185, 0), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "an IPv6 later fragment at a great offset", { IN6(6, 8191, 0), .flags = ACK, DATA }, SHAKEOFF_FRAGMENT },
-	{ "an IPv6 first fragment with a SYN", { IN6(6, 0, 1), .flags = SYN }, SHAKEOFF_SYN_FRAGMENT },
-	{ "an IPv6 first fragment of 8 bytes", { IN6(6, 0, 1), .flags = ACK, .longer = -12 }, SHAKEOFF_FRAGMENT_TINY },
+	{ "an IPv6 first fragment", { IN6(6, 0, 1), .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "an IPv6 later fragment", { IN6(6, 185, 1), .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "the last IPv6 fragment", { IN6(6, 185, 0), .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "an IPv6 later fragment at a great offset", { IN6(6, 8191, 0), .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "an IPv6 first fragment with a SYN", { IN6(6, 0, 1), .flags = SYN }, SHAKEOFF_FRAG_SYN },
+	{ "an IPv6 first fragment of 8 bytes", { IN6(6, 0, 1), .flags = ACK, .longer = -12 }, SHAKEOFF_FRAG_TINY },
 	{ "an IPv6 first fragment that cuts the options",
 	  { IN6(6, 0, 1), .flags = ACK, .doff = 8 },
-	  SHAKEOFF_FRAGMENT_TINY },
-	{ "an IPv6 fragment at offset 8", { IN6(6, 1, 1), .flags = ACK }, SHAKEOFF_FRAGMENT_TINY },
+	  SHAKEOFF_FRAG_TINY },
+	{ "an IPv6 fragment at offset 8", { IN6(6, 1, 1), .flags = ACK }, SHAKEOFF_FRAG_TINY },
 	{ "an IPv6 fragment behind hop-by-hop options",
 	  { FROM6, .flags = SYN, .extensions = BYTES(44, 0, PAD4, FRAGMENT6(6, 0, 1)) },
-	  SHAKEOFF_SYN_FRAGMENT },
+	  SHAKEOFF_FRAG_SYN },
 	{ "an IPv6 first fragment with options before TCP",
 	  { FROM6, .flags = SYN, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 6, 0, PAD4) },
-	  SHAKEOFF_SYN_FRAGMENT },
+	  SHAKEOFF_FRAG_SYN },
 	{ "an IPv6 later fragment of what begins with options",
 	  { IN6(60, 185, 0), .flags = ACK, DATA },
-	  SHAKEOFF_FRAGMENT },
+	  SHAKEOFF_FRAG_PASS },
 	{ "an IPv6 first fragment that ends before TCP",
 	  { FROM6, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 6, 0, PAD4), .longer = -20 },
-	  SHAKEOFF_FRAGMENT_TINY },
+	  SHAKEOFF_FRAG_TINY },
 
 	/* endless headers */
 	{ "five extension headers",
 	  { FROM6, .flags = SYN, .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 6, 0, PAD4) },
-	  SHAKEOFF_EXTENSION_CHAIN },
+	  SHAKEOFF_IPV6_EXTHDR },
 	{ "a fragment header behind four others",
 	  { FROM6, .flags = ACK,
 	    .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 44, 0, PAD4, FRAGMENT6(6, 0, 1)) },
-	  SHAKEOFF_EXTENSION_CHAIN },
+	  SHAKEOFF_IPV6_EXTHDR },
 
 	/* cut off */
 	{ "a length that ends within the TCP header", { .flags = ACK, .longer = -1 }, SHAKEOFF_BAD_HEADER },
@@ -109,21 +107,21 @@ static const struct fixture {
 
 /* Of other protocols, which are none of ours. */
 static const struct fixture others[] = {
-	{ "a first fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = MF }, SHAKEOFF_NOT_OURS },
-	{ "a tiny fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = 1 }, SHAKEOFF_NOT_OURS },
-	{ "a fragment of ICMP", { .protocol = IPPROTO_ICMP, .fragment = 100 }, SHAKEOFF_NOT_OURS },
-	{ "a first fragment of UDP over IPv6", { IN6(17, 0, 1), DATA }, SHAKEOFF_NOT_OURS },
-	{ "a later fragment of UDP over IPv6", { IN6(17, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
-	{ "a fragment of ICMPv6", { IN6(58, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
-	{ "a fragment of ESP", { IN6(50, 185, 0), DATA }, SHAKEOFF_NOT_OURS },
+	{ "a first fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = MF }, SHAKEOFF_NO_SERVICE },
+	{ "a tiny fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = 1 }, SHAKEOFF_NO_SERVICE },
+	{ "a fragment of ICMP", { .protocol = IPPROTO_ICMP, .fragment = 100 }, SHAKEOFF_NO_SERVICE },
+	{ "a first fragment of UDP over IPv6", { IN6(17, 0, 1), DATA }, SHAKEOFF_NO_SERVICE },
+	{ "a later fragment of UDP over IPv6", { IN6(17, 185, 0), DATA }, SHAKEOFF_NO_SERVICE },
+	{ "a fragment of ICMPv6", { IN6(58, 185, 0), DATA }, SHAKEOFF_NO_SERVICE },
+	{ "a fragment of ESP", { IN6(50, 185, 0), DATA }, SHAKEOFF_NO_SERVICE },
 	{ "a fragment of UDP behind options",
 	  { FROM6, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 17, 0, PAD4) },
-	  SHAKEOFF_NOT_OURS },
-	{ "ESP", { FROM6, .protocol = 50 }, SHAKEOFF_NOT_OURS },
+	  SHAKEOFF_NO_SERVICE },
+	{ "ESP", { FROM6, .protocol = 50 }, SHAKEOFF_NO_SERVICE },
 	{ "ESP behind four extension headers",
 	  { FROM6, .extensions = BYTES(60, 0, PAD4, 60, 0, PAD4, 60, 0, PAD4, 50, 0, PAD4) },
-	  SHAKEOFF_NOT_OURS },
-	{ "a UDP header that is cut off", { .protocol = IPPROTO_UDP, .longer = -30 }, SHAKEOFF_NOT_OURS },
+	  SHAKEOFF_NO_SERVICE },
+	{ "a UDP header that is cut off", { .protocol = IPPROTO_UDP, .longer = -30 }, SHAKEOFF_NO_SERVICE },
 };
 
 static void is_judged(void **state)
@@ -153,7 +151,7 @@ static void to_an_address_without_a_service_all_of_it_passes(void **state)
 
 		segment.to = segment_is_ipv6(&segment) ? "2001:db8::2" : "10.9.0.2";
 		verdict = run_segment(&segment, NULL);
-		if (verdict != SHAKEOFF_FRAGMENT && verdict != SHAKEOFF_NOT_OURS)
+		if (verdict != SHAKEOFF_FRAG_PASS && verdict != SHAKEOFF_NO_SERVICE)
 			fail_msg("%s: %s", fixtures[i].name, verdict_name(verdict));
 	}
 }
@@ -167,9 +165,9 @@ static void an_address_whose_services_are_left_to_the_kernel_gets_all_of_it(void
 	(void)state;
 	inet_pton(AF_INET, "10.9.0.1", &address.address);
 	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
-	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &itself, BPF_ANY), 0);
-	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
+	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
 
 /* Whose address has others, too. */
@@ -181,12 +179,12 @@ static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
-	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
-	assert_verdict(&syn6, SHAKEOFF_FRAGMENT);
-	assert_verdict(&elsewhere, SHAKEOFF_SYN_FRAGMENT);
+	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
+	assert_verdict(&syn6, SHAKEOFF_FRAG_PASS);
+	assert_verdict(&elsewhere, SHAKEOFF_FRAG_SYN);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	harness.service->left = SHAKEOFF_LEFT_NOT;
-	assert_verdict(&syn, SHAKEOFF_SYN_FRAGMENT);
+	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
 
 /* The address of a VLAN device names its service with a mark. */
@@ -201,7 +199,7 @@ static void so_it_does_for_the_address_of_a_vlan_device(void **state)
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &tagged, BPF_ANY), 0);
-	assert_verdict(&syn, SHAKEOFF_FRAGMENT);
+	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &plain, BPF_ANY), 0);
 }
 
@@ -213,15 +211,15 @@ static void beyond_the_budget_fragments_are_dropped(void **state)
 	enum shakeoff_verdict second = SHAKEOFF_VERDICT_COUNT;
 
 	(void)state;
-	for (int i = 0; i < 20 && second != SHAKEOFF_FRAGMENT_BUDGET; i++) {
+	for (int i = 0; i < 20 && second != SHAKEOFF_FRAG_RATE; i++) {
 		fragments_spend();
 		harness.control->fragments--;
 		harness.control->fragments_wanted = harness.control->fragments_expected = 0;
-		assert_verdict(&fragment, SHAKEOFF_FRAGMENT);
+		assert_verdict(&fragment, SHAKEOFF_FRAG_PASS);
 		second = run_segment(&first6, NULL);
 	}
-	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
-	assert_verdict(&udp, SHAKEOFF_NOT_OURS);
+	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_FRAG_RATE));
+	assert_verdict(&udp, SHAKEOFF_NO_SERVICE);
 }
 
 /* A window of a flood that has just begun. */
@@ -248,9 +246,9 @@ static bool passes(const struct segment *segment, uint16_t id)
 	else
 		put16(frame.bytes + frame.l3 + 4, id);
 	verdict = run_frame(&frame, NULL);
-	if (verdict != SHAKEOFF_FRAGMENT)
-		assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_FRAGMENT_BUDGET));
-	return verdict == SHAKEOFF_FRAGMENT;
+	if (verdict != SHAKEOFF_FRAG_PASS)
+		assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_FRAG_RATE));
+	return verdict == SHAKEOFF_FRAG_PASS;
 }
 
 /*
@@ -346,7 +344,7 @@ static void a_window_that_another_cpu_has_begun_goes_on(void **state)
 
 	(void)state;
 	fragments_spend();
-	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_RATE);
 }
 
 static void a_fragment_header_on_a_whole_packet_changes_nothing(void **state)
@@ -360,7 +358,7 @@ static void a_fragment_header_on_a_whole_packet_changes_nothing(void **state)
 	client.ack.first_extension = 44;
 	client.ack.extensions = syn.extensions;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
-	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 }
 
 /* Frames with bytes at random: one verdict for each, and nothing is sent (run_frame()). */

@@ -118,7 +118,7 @@ static void data_in_several_buffers_follows(void **state)
 	client_opens(&client, &windows_syn);
 	client.ack.payload = (struct bytes){ data, 20000 };
 	validated_age(&client.ack, 0);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_QUEUED);
 	assert_arrives(&client.ack, SHAKEOFF_EVENT_SEGMENT);
 }
 
@@ -126,7 +126,7 @@ static void headers_behind_the_first_buffer_are_not_ours(void **state)
 {
 	(void)state;
 	harness.linear = 14 + 20 + 10;
-	assert_verdict(&linux_syn, SHAKEOFF_NOT_OURS);
+	assert_verdict(&linux_syn, SHAKEOFF_NO_SERVICE);
 }
 
 static void syn_options_behind_the_first_buffer_are_invalid(void **state)
@@ -180,7 +180,7 @@ static void what_is_not_ours_passes(void **state)
 	(void)state;
 	other.dport = 81;
 	other.payload = (struct bytes){ data, 20000 };
-	assert_verdict(&other, SHAKEOFF_NOT_OURS);
+	assert_verdict(&other, SHAKEOFF_NO_SERVICE);
 }
 
 #define TEST(function) cmocka_unit_test_setup(function, frags_reset)

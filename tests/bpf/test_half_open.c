@@ -296,10 +296,10 @@ static void resets(void)
 	struct segment other = { .sport = 40001, .seq = CLIENT_ISN + 1, .flags = RST };
 
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&wrong, SHAKEOFF_RST_IGNORED);
-	assert_verdict(&other, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&wrong, SHAKEOFF_RST_NO_SOCKET);
+	assert_verdict(&other, SHAKEOFF_RST_NO_SOCKET);
 	assert_true(is_remembered(&linux_syn));
-	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 	assert_false(is_remembered(&linux_syn));
 }
 

@@ -60,7 +60,7 @@ static void an_address_that_is_taken_away_is_not_ours(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 	address_set("10.9.0.1", 80, NULL);
 	generation_raise();
-	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
+	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 }
 
 static void an_address_that_is_added_is_ours(void **state)
@@ -70,7 +70,7 @@ static void an_address_that_is_added_is_ours(void **state)
 	(void)state;
 	other.to = "10.9.0.9";
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&other, SHAKEOFF_NOT_OURS);
+	assert_verdict(&other, SHAKEOFF_NO_SERVICE);
 	address_set("10.9.0.9", 80, &the_service);
 	assert_verdict(&other, SHAKEOFF_SYNACK_SENT);
 }
@@ -82,7 +82,7 @@ static void an_address_that_goes_to_another_service_is_that_services(void **stat
 	address_set("10.9.0.1", 80, &other_service);
 	generation_raise();
 	harness.service_id = OTHER_SERVICE;
-	assert_verdict(&syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void another_port_of_the_address_is_looked_up_for_itself(void **state)
@@ -92,7 +92,7 @@ static void another_port_of_the_address_is_looked_up_for_itself(void **state)
 	(void)state;
 	other.dport = 81;
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&other, SHAKEOFF_NOT_OURS);
+	assert_verdict(&other, SHAKEOFF_NO_SERVICE);
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 }
 
@@ -152,7 +152,7 @@ static void without_a_generation_every_change_is_seen_at_once(void **state)
 	key_set(EPOCH % SHAKEOFF_KEY_SLOTS, 12345);
 	assert_int_not_equal(cookie_of(&syn), before);
 	address_set("10.9.0.1", 80, NULL);
-	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
+	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 }
 
 static void a_changed_epoch_offset_is_seen(void **state)

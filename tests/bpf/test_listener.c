@@ -354,7 +354,7 @@ static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shak
 	profile.admits = admits;
 	interface_set(&profile);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
-	assert_verdict(&stray, SHAKEOFF_STRAY); /* passes: it may be of a handshake of the kernel's */
+	assert_verdict(&stray, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may be of a handshake of the kernel's */
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	assert_int_equal(admission_read().mss, 1460);
 }
@@ -382,7 +382,7 @@ static void without_a_tc_program_no_cookie_is_taken(void **state)
 	profile.admits = SHAKEOFF_ADMITS_NOTHING;
 	interface_set(&profile);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 /* The MSS that a SYN-ACK of now offers. */
@@ -469,11 +469,11 @@ static void without_a_listening_socket_the_kernel_refuses(void **state)
 	close(listener);
 	listener = -1;
 	generation_raise();
-	assert_verdict(&client.syn, SHAKEOFF_SYN_UNSERVED);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	harness.service->engaged_ns = 0;
-	assert_verdict(&client.syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void a_service_that_is_not_served_is_the_kernels(void **state)
@@ -483,8 +483,8 @@ static void a_service_that_is_not_served_is_the_kernels(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
-	assert_verdict(&ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
+	assert_verdict(&ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 static void without_the_tc_program_nothing_is_answered(void **state)
@@ -497,7 +497,7 @@ static void without_the_tc_program_nothing_is_answered(void **state)
 	client_connect(&client, &linux_syn);
 	interface_set(&profile);
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_KEY);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
 static void without_keys_nothing_is_answered(void **state)
@@ -531,7 +531,7 @@ static void what_is_left_to_the_kernel_gets_every_syn(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_NEVER);
 	for (int i = 0; i < 1000; i++)
-		assert_verdict(i % 2 ? &linux_syn : &linux_syn6, SHAKEOFF_SYN_LEFT);
+		assert_verdict(i % 2 ? &linux_syn : &linux_syn6, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->budget_window, 0);
 	assert_int_equal(harness.service->budget_syns, 0);
 	assert_int_equal(harness.service->window_syns, 0);
@@ -554,10 +554,10 @@ static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(filter_get(&linux_syn, 0), 0);
 	harness.service->left = SHAKEOFF_LEFT_SYNCOOKIES; /* whose strays are dropped */
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_true(filter_get(&linux_syn, 0));
 }
 
@@ -566,11 +566,11 @@ static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	for (int i = 0; i < 1000; i++)
-		assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
 	harness.service->engaged_ns = 0;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void segments_of_what_is_left_to_the_kernel_pass(void **state)
@@ -579,7 +579,7 @@ static void segments_of_what_is_left_to_the_kernel_pass(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_NEVER);
-	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
 static void an_mptcp_socket_is_left_to_the_kernel(void **state)
@@ -595,10 +595,10 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(listener, &address.any, sizeof(address.in)), 0);
 	assert_int_equal(listen(listener, 5), 0);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_MPTCP);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 }
 
 static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
@@ -611,7 +611,7 @@ static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
 	memcpy(&key.tcpm_addr, &peer, sizeof(peer.in));
 	if (setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
 		skip();
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_TCP_AUTH);
 }
 
@@ -622,13 +622,13 @@ static void assert_left_for_save_syn(enum shakeoff_engage engage)
 	harness.service->engage = engage;
 	harness.service->engaged_ns = harness.service->seen_left = 0;
 	generation_raise();
-	assert_verdict(&linux_syn, engage == SHAKEOFF_ENGAGE_AUTO ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&linux_syn, engage == SHAKEOFF_ENGAGE_AUTO ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_NOT);
 	for (; value <= 2; value++) { /* 2: with the Ethernet header */
 		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
 		harness.service->seen_left = 0;
 		generation_raise();
-		assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 		assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_SAVE_SYN);
 	}
 	value = 0;
@@ -664,7 +664,7 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 	syn.tags = 1;
 	admitted(&client, &syn);
 	syn.tags = 2;
-	assert_verdict(&syn, SHAKEOFF_NOT_OURS);
+	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 }
 
 /* ------------------------------------------------------------------------------------- addresses of VLAN devices */
@@ -687,9 +687,9 @@ static void a_frame_whose_tag_is_not_there_is_left_to_the_kernel(void **state)
 
 	(void)state;
 	listens_behind_vlans(true);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
-	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
-	assert_verdict(&rst, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
+	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&rst, SHAKEOFF_ACK_IDLE);
 }
 
 /* One after the other, as what the first has looked up is remembered for the second. */
@@ -701,12 +701,12 @@ static void a_frame_with_its_tag_is_answered_beside_those_without(void **state)
 	(void)state;
 	tagged.tags = 1;
 	listens_behind_vlans(true);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	client_connect(&client, &tagged);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	client.ack.tags = 0;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
 
 /* At the VLAN device itself, say: what comes in there has lost its tag, and gets it back on its way out. */
@@ -737,11 +737,11 @@ static void in_peace_the_kernel_makes_the_handshake(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment segment = { .flags = flags[i] };
 
-		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
 	assert_int_equal(harness.service->engaged_ns, 0);
 	assert_int_equal(harness.service->engagements, 0);
@@ -751,7 +751,7 @@ static void a_syn_that_passes_in_peace_is_noted_in_the_filter(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_true(filter_get(&linux_syn, 0));
 }
 
@@ -765,7 +765,7 @@ static void the_first_syn_beyond_the_rate_is_answered(void **state)
 	harness.service->engage_rate = SECOND / SHAKEOFF_ENGAGE_WINDOW_NS; /* one in a window */
 	for (int i = 0; i < 100 && second != SHAKEOFF_SYNACK_SENT; i++) {
 		harness.service->window_ns = 0;
-		assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 		second = run_segment(&linux_syn, NULL);
 	}
 	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYNACK_SENT));
@@ -781,7 +781,7 @@ static void below_the_rate_it_stays_peace(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	for (int i = 0; i < 50; i++)
-		assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 }
 
 /* Handshakes that the client never ends, with SYNs that the hook does not see. */
@@ -797,7 +797,7 @@ static void a_syn_queue_half_full_begins_it(void **state)
 		kernel_receives(&syn);
 		generation_raise();
 		syn.sport = 42000;
-		assert_verdict(&syn, i < 2 ? SHAKEOFF_SYN_PEACE : SHAKEOFF_SYNACK_SENT);
+		assert_verdict(&syn, i < 2 ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
 	}
 	assert_int_equal(system("ip route del 198.51.100.0/24 dev lo"), 0);
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_QUEUE);
@@ -842,7 +842,7 @@ static void after_the_hold_time_it_is_peace_again(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_int_equal(harness.service->engaged_ns, 0);
 	assert_true(harness.service->released_ns > before - SECOND);
 	assert_int_equal(harness.service->engagements, 1);
@@ -876,7 +876,7 @@ static int burst(uint32_t rate)
 	do {
 		syns++;
 		assert_true(syns < 10000);
-	} while (run_segment(&linux_syn, NULL) == SHAKEOFF_SYN_PEACE);
+	} while (run_segment(&linux_syn, NULL) == SHAKEOFF_SYN_IDLE);
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_RATE);
 	return syns;
 }
@@ -894,7 +894,7 @@ static void one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many(void *
 	assert_in_range(syns, 11, 1000);
 	assert_true(left <= (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
 	usleep(syns * 1000000 / 500 + 20000);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_int_equal(harness.service->engaged_ns, 0);
 }
 
@@ -959,7 +959,7 @@ static void our_cookies_stay_good_after_the_flood(void **state)
 	engage_since(0);
 	client_connect(&client, &linux_syn);
 	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
 }
@@ -993,11 +993,11 @@ static void assert_left_address_takes_cookies(enum shakeoff_engage engage)
 	client_connect(&client, &linux_syn);
 	harness.service->engage = engage;
 	address_is_left(true, SECOND);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
-	assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
-	assert_verdict(&rst, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
+	assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&rst, SHAKEOFF_ACK_IDLE);
 	client.ack.ack ^= 1;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 	client.ack.ack ^= 1;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
@@ -1026,7 +1026,7 @@ static void of_what_is_left_to_the_kernel_nothing_counts_as_a_stray(void **state
 	harness.service->engage_rate = 1;
 	address_is_left(true, SECOND);
 	for (int i = 0; i < 1000; i++)
-		assert_verdict(&stray, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
 	assert_int_equal(harness.service->strays_ns, 0);
 	assert_int_equal(harness.service->strays_window_counted, 0);
 	address_is_left(false, 0);
@@ -1040,7 +1040,7 @@ static void of_an_address_that_has_been_left_for_long_no_segment_is_looked_at(vo
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	client_connect(&client, &linux_syn);
 	address_is_left(true, SHAKEOFF_COOKIE_LIFETIME_NS + 3 * SECOND);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 	address_is_left(false, 0);
 }
 
@@ -1054,7 +1054,7 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 	client_connect(&client, &linux_syn);
 	harness.service->engaged_ns = 0;
 	harness.service->released_ns = monotonic_ns() - SHAKEOFF_COOKIE_LIFETIME_NS - SECOND;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
 
 static void of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here(void **state)
@@ -1068,7 +1068,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_there_is_peace_her
 	client_connect(&client, &linux_syn);
 	harness.service->engaged_ns = 0;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	assert_verdict(&stray, SHAKEOFF_STRAY);
+	assert_verdict(&stray, SHAKEOFF_NO_SOCKET_PASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
 }
@@ -1083,7 +1083,7 @@ static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **stat
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment segment = { .flags = flags[i] };
 
-		assert_verdict(&segment, SHAKEOFF_STRAY);
+		assert_verdict(&segment, SHAKEOFF_NO_SOCKET_PASS);
 	}
 }
 
@@ -1096,8 +1096,8 @@ static void in_a_flood_what_nobody_asked_for_is_dropped(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
-	assert_verdict(&synack, SHAKEOFF_SYNACK_IGNORED);
+	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
+	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
 	assert_verdict(&null, SHAKEOFF_BAD_SEGMENT);
 	assert_verdict(&invalid, SHAKEOFF_SYN_INVALID);
 }
@@ -1396,7 +1396,7 @@ static void what_follows_the_ack_passes_without_metadata(void **state)
 
 		segment.flags = flags[i];
 		segment.seq += 1000;
-		assert_verdict(&segment, SHAKEOFF_SEGMENT_FOLLOWS);
+		assert_verdict(&segment, SHAKEOFF_SEGMENT_AFTER_ACK);
 		assert_int_equal(harness.metadata_len, 0);
 	}
 	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
@@ -1430,7 +1430,7 @@ static void on_another_cpu_it_waits_for_the_socket(void **state)
 	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), 0);
 	entry.replaced |= (sched_getcpu() + 1) << 16; /* where the tc program saw it makes no difference here */
 	validated_set(&client.ack, &entry);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
 	entry.replaced++; /* as if the ACK had come in by another CPU */
 	validated_set(&client.ack, &entry);
 	assert_waits(&client.ack);
@@ -1462,7 +1462,7 @@ static void a_duplicate_of_the_ack_follows_it(void **state)
 	listens(SHAKEOFF_ENGAGE_ALWAYS);
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 0);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
 	assert_int_equal(harness.service->enqueued, 1);
 }
 

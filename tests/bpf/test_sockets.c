@@ -502,7 +502,7 @@ static void assert_follows(struct client *client, uint8_t flags, uint32_t seq_st
 	segment.seq += seq_step;
 	segment.payload = (struct bytes){ "0123456789", payload_len };
 	validated_age(&segment, 0);
-	assert_verdict(&segment, SHAKEOFF_SEGMENT_HELD);
+	assert_verdict(&segment, SHAKEOFF_SEGMENT_QUEUED);
 	expect_event(SHAKEOFF_EVENT_SEGMENT);
 }
 
@@ -648,7 +648,7 @@ static void assert_passing_syn_is_noted(const struct family *family)
 	pair_open(family);
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	syn = syn_of_pair(0, true, 0);
-	assert_verdict(&syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&syn, SHAKEOFF_SYN_NO_SERVER);
 	harness.service->flags |= SHAKEOFF_SERVICE_SERVED;
 	harness.control->flags |= SHAKEOFF_FILTER_READY;
 	assert_true(filter_get(&syn, 0));

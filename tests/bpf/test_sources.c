@@ -188,7 +188,7 @@ static void a_prefix_is_answered_as_often_as_its_budget_says(void **state)
 			char from[32];
 
 			snprintf(from, sizeof(from), "198.51.100.%d", i * 28 + 1);
-			answered += syns_that(from, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+			answered += syns_that(from, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 		}
 	} while (window_now() != begun);
 	assert_int_equal(answered, OF_A_WINDOW);
@@ -211,7 +211,7 @@ static void an_ipv6_prefix_is_answered_as_often_as_its_budget_says(void **state)
 			char from[40];
 
 			snprintf(from, sizeof(from), "2001:db8:7:%x::1", i);
-			answered += syns_that(from, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+			answered += syns_that(from, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 		}
 	} while (window_now() != begun);
 	assert_int_equal(answered, OF_A_WINDOW);
@@ -230,7 +230,7 @@ static void batches_keep_to_the_budget(void **state)
 	do {
 		budget(1000);
 		begun = window_begins();
-		answered = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		answered = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_in_range(answered, expected.limit + expected.spare - expected.batch, window);
 }
@@ -246,7 +246,7 @@ static void a_cpu_behind_does_not_take_back_the_window_of_another(void **state)
 		budget(BUDGET);
 		begun = window_begins();
 		replies_sent(begun + 1, harness.control->replies.limit);
-		answered = syns_that("198.51.100.7", 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		answered = syns_that("198.51.100.7", 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_int_equal(answered, 0);
 }
@@ -281,9 +281,9 @@ static void a_prefix_that_shares_a_cell_with_a_flooded_one_is_answered(void **st
 		budget(1000);
 		find_neighbour("198.51.100.7", neighbour, sizeof(neighbour));
 		begun = window_begins();
-		flooded = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		others = syns_that(neighbour, 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		flooded += syns_that("198.51.100.7", 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		flooded = syns_that("198.51.100.7", window + 10, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		others = syns_that(neighbour, 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		flooded += syns_that("198.51.100.7", 4, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_int_equal(others, 4);
 	assert_in_range(flooded, 1, window);
@@ -293,7 +293,7 @@ static void without_a_budget_all_is_answered(void **state)
 {
 	(void)state;
 	budget(0);
-	assert_int_equal(syns_that("198.51.100.7", 300, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET), 300);
+	assert_int_equal(syns_that("198.51.100.7", 300, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE), 300);
 }
 
 /* Of a known source an eighth of the budget is its bound, of an allowed one the whole budget once more. */
@@ -305,9 +305,9 @@ static void assert_bound_beyond_the_budget(const char *preferred, const char *ot
 	do {
 		budget(BUDGET);
 		begun = window_begins();
-		others = syns_that(other, OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		known = syns_that(preferred, 40, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		others += syns_that(other, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		others = syns_that(other, OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		known = syns_that(preferred, 40, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		others += syns_that(other, 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_int_equal(others, OF_A_WINDOW);
 	assert_int_equal(known, bound);
@@ -346,8 +346,8 @@ static void assert_a_known_neighbour_is_answered(const char *flooded, const char
 	do {
 		budget(1000);
 		begun = window_begins();
-		sent = syns_that(flooded, 2 * window, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		others = syns_that(neighbour, source, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		sent = syns_that(flooded, 2 * window, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		others = syns_that(neighbour, source, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_int_equal(others, source);
 	assert_in_range(sent, source, window + source);
@@ -375,8 +375,8 @@ static void what_a_known_source_was_sent_in_another_window_does_not_count(void *
 			source.window = begun - ago[i];
 			source.count = 1000000;
 			assert_int_equal(bpf_map_update_elem(harness.sources, &key, &source, BPF_ANY), 0);
-			syns_that("198.51.100.8", OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-			known = syns_that("198.51.100.7", 3, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+			syns_that("198.51.100.8", OF_A_WINDOW + 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+			known = syns_that("198.51.100.7", 3, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 		} while (window_now() != begun);
 		assert_int_equal(known, 1);
 	}
@@ -401,8 +401,8 @@ static void assert_lots_are_drawn(const char *from)
 		budget(2000);
 		begun = window_begins();
 		replies_wanted(begun - 1, wanted);
-		early = syns_that(from, wanted / 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
-		late = syns_that(from, wanted / 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		early = syns_that(from, wanted / 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
+		late = syns_that(from, wanted / 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_in_range(early + late, window / 3, window);
 	/* Of 134 with a chance of 76 in 268: 38, and less than 13 once in a million times. */
@@ -432,7 +432,7 @@ static void a_source_is_known_for_ten_minutes(void **state)
 	do {
 		budget(BUDGET);
 		begun = window_begins();
-		answered = syns_that("198.51.100.7", 12, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_REPLY_BUDGET);
+		answered = syns_that("198.51.100.7", 12, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_int_equal(answered, OF_A_WINDOW);
 }
@@ -450,7 +450,7 @@ static void resets_of_syns_are_replies(void **state)
 	queue_fill();
 	budget(BUDGET);
 	window_begins();
-	assert_int_equal(syns_that("198.51.100.7", 12, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_SYN_REPLY_BUDGET),
+	assert_int_equal(syns_that("198.51.100.7", 12, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_SYN_PREFIX_RATE),
 			 OF_A_WINDOW);
 }
 
@@ -730,7 +730,7 @@ static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
 	harness.service->fair_share = 1;
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY / 2 - 1);
-	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_IDLE);
 	connected[CAPACITY / 2] = connected_socket(&ipv4, 0);
 	generation_raise();
 	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
@@ -760,7 +760,7 @@ static void without_fair_share_it_does_not(void **state)
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY - 2);
-	assert_syn("198.51.100.7", SHAKEOFF_SYN_PEACE);
+	assert_syn("198.51.100.7", SHAKEOFF_SYN_IDLE);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ limits */
@@ -775,10 +775,10 @@ static void a_source_opens_as_many_connections_as_its_limit_says(void **state)
 {
 	(void)state;
 	accept_limit(SECOND, 5);
-	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 5);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 5);
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
 	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 200 * MS }, NULL);
-	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 1);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 1);
 }
 
 static void a_source_may_be_a_prefix(void **state)
@@ -789,11 +789,11 @@ static void a_source_may_be_a_prefix(void **state)
 	harness.service->source_prefix6 = 48;
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_VALID);
-	assert_opens("198.51.100.9", SHAKEOFF_ACK_SOURCE_LIMIT);
+	assert_opens("198.51.100.9", SHAKEOFF_ACK_SOURCE_RATE);
 	assert_opens("198.51.101.9", SHAKEOFF_ACK_VALID);
 	assert_opens("2001:db8:7:1::1", SHAKEOFF_ACK_VALID);
 	assert_opens("2001:db8:7:2::1", SHAKEOFF_ACK_VALID);
-	assert_opens("2001:db8:7:3::1", SHAKEOFF_ACK_SOURCE_LIMIT);
+	assert_opens("2001:db8:7:3::1", SHAKEOFF_ACK_SOURCE_RATE);
 	assert_opens("2001:db8:8:3::1", SHAKEOFF_ACK_VALID);
 }
 
@@ -819,7 +819,7 @@ static void what_an_allowed_source_has_opened_is_not_held_against_it_later(void 
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 	listed_reset();
 	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 600 * MS }, NULL);
-	assert_in_range(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 1, 2);
+	assert_in_range(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 1, 2);
 }
 
 static void the_limit_holds_for_listening_sockets(void **state)
@@ -828,7 +828,7 @@ static void the_limit_holds_for_listening_sockets(void **state)
 	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
 	accept_limit(SECOND, 3);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
-	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_LIMIT), 3);
+	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 3);
 }
 
 static void a_site_opens_as_many_connections_as_sixteen_sources(void **state)
@@ -836,7 +836,7 @@ static void a_site_opens_as_many_connections_as_sixteen_sources(void **state)
 	(void)state;
 	harness.service->capacity = 1000;
 	accept_limit(4000000000u, 2); /* one more of the site every 250 ms */
-	assert_in_range(site_takes(SHAKEOFF_ACK_SOURCE_LIMIT), 2 * SHAKEOFF_SITE_LIMITS, 2 * SHAKEOFF_SITE_LIMITS + 2);
+	assert_in_range(site_takes(SHAKEOFF_ACK_SOURCE_RATE), 2 * SHAKEOFF_SITE_LIMITS, 2 * SHAKEOFF_SITE_LIMITS + 2);
 	assert_opens("2001:db8:8:1::7", SHAKEOFF_ACK_VALID);
 }
 
@@ -895,7 +895,7 @@ static void a_site_sends_as_many_syns_as_sixteen_sources(void **state)
 	(void)state;
 	syn_limit(1, 1);
 	for (__u32 i = 0; i < 2 * SHAKEOFF_SITE_LIMITS; i++)
-		answered += syns_that(of_a_site(i), 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT);
+		answered += syns_that(of_a_site(i), 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_RATE);
 	/* One more every 62 ms; and what is learnt of a site at its first hot SYN counts from then on. */
 	assert_in_range(answered, SHAKEOFF_SITE_LIMITS, SHAKEOFF_SITE_LIMITS + 3);
 	assert_syn("2001:db8:8:1::7", SHAKEOFF_SYNACK_SENT);
@@ -905,9 +905,9 @@ static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
 {
 	(void)state;
 	syn_limit(1, 5);
-	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_RATE), 5);
 	assert_syn("198.51.100.8", SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(syns_that("2001:db8:7:1::7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+	assert_int_equal(syns_that("2001:db8:7:1::7", 20, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_RATE), 5);
 	assert_syn("2001:db8:7:2::7", SHAKEOFF_SYNACK_SENT);
 }
 
@@ -939,7 +939,7 @@ static void the_limit_of_syns_holds_in_peace(void **state)
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	syn_limit(1, 5);
-	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYN_PEACE, SHAKEOFF_SYN_SOURCE_LIMIT), 5);
+	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYN_IDLE, SHAKEOFF_SYN_SOURCE_RATE), 5);
 }
 
 static int count(int map)
@@ -1030,7 +1030,7 @@ static void sources_whose_connection_the_kernel_made_become_known(void **state)
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	connected[0] = connected_socket(&ipv4, 30000);
 	for (int i = 1; i < 64; i++)
-		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&segment, SHAKEOFF_SOCKET); /* it was looked at */
 	assert_int_equal(count(harness.sources), 1);
 }
@@ -1043,7 +1043,7 @@ static void segments_of_no_connection_make_nobody_known(void **state)
 	service_listens(SHAKEOFF_ENGAGE_NEVER);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	for (int i = 1; i <= 128; i++)
-		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_PEACE : SHAKEOFF_STRAY);
+		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_IDLE : SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(count(harness.sources), 0);
 }
 

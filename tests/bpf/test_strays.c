@@ -38,21 +38,21 @@ static const struct stray {
 	enum shakeoff_verdict dropped;
 	enum shakeoff_stray_kind kind;
 } strays[] = {
-	{ "ACK", { .flags = ACK }, SHAKEOFF_ACK_STRAY, SHAKEOFF_STRAY_ACK },
+	{ "ACK", { .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
 	{ "ACK with payload",
 	  { .flags = ACK | PSH, .payload = BYTES('G', 'E', 'T') },
-	  SHAKEOFF_ACK_STRAY,
+	  SHAKEOFF_NO_SOCKET_DROP,
 	  SHAKEOFF_STRAY_ACK },
-	{ "urgent data", { .flags = ACK | URG }, SHAKEOFF_ACK_STRAY, SHAKEOFF_STRAY_ACK },
-	{ "FIN", { .flags = FIN | ACK }, SHAKEOFF_ACK_STRAY, SHAKEOFF_STRAY_FIN },
-	{ "RST", { .flags = RST }, SHAKEOFF_RST_IGNORED, SHAKEOFF_STRAY_RST },
-	{ "RST with ACK", { .flags = RST | ACK }, SHAKEOFF_RST_IGNORED, SHAKEOFF_STRAY_RST },
-	{ "SYN-ACK", { .flags = SYN | ACK }, SHAKEOFF_SYNACK_IGNORED, SHAKEOFF_STRAY_SYNACK },
-	{ "ACK over IPv6", { .from = "2001:db8:7::7", .flags = ACK }, SHAKEOFF_ACK_STRAY, SHAKEOFF_STRAY_ACK },
-	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_IGNORED, SHAKEOFF_STRAY_RST },
+	{ "urgent data", { .flags = ACK | URG }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
+	{ "FIN", { .flags = FIN | ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_FIN },
+	{ "RST", { .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
+	{ "RST with ACK", { .flags = RST | ACK }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
+	{ "SYN-ACK", { .flags = SYN | ACK }, SHAKEOFF_SYNACK_NO_SOCKET, SHAKEOFF_STRAY_SYNACK },
+	{ "ACK over IPv6", { .from = "2001:db8:7::7", .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
+	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
 	{ "SYN-ACK over IPv6",
 	  { .from = "2001:db8:7::7", .flags = SYN | ACK },
-	  SHAKEOFF_SYNACK_IGNORED,
+	  SHAKEOFF_SYNACK_NO_SOCKET,
 	  SHAKEOFF_STRAY_SYNACK },
 };
 
@@ -150,7 +150,7 @@ static void a_few_pass(void **state)
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	window_that_does_not_end();
 	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_STRAY);
+		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->strays_ns, 0);
 	assert_int_equal(harness.service->strays_window_counted, COUNT(strays));
 }
@@ -166,7 +166,7 @@ static void many_are_dropped_by_name(void **state)
 		listens(SHAKEOFF_ENGAGE_AUTO);
 		before = monotonic_ns();
 		harness.service->engage_rate = 0;
-		assert_verdict(&strays[i].in, SHAKEOFF_STRAY);
+		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
 		assert_verdict(&strays[i].in, strays[i].dropped);
 		assert_int_equal(harness.service->strays_kind, strays[i].kind);
 		assert_int_equal(harness.service->strays_times, 1);
@@ -185,9 +185,9 @@ static void the_rate_is_that_of_syns(void **state)
 	harness.service->engage_rate = in_a_window * WINDOWS_A_SECOND;
 	window_that_does_not_end();
 	for (uint32_t i = 0; i < in_a_window; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
+		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->strays_ns, 0);
-	assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_not_equal(harness.service->strays_ns, 0);
 }
 
@@ -196,9 +196,9 @@ static void they_are_dropped_until_the_hold_time_is_over(void **state)
 	(void)state;
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	press_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
 	press_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
-	assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->strays_ns, 0);
 }
 
@@ -213,7 +213,7 @@ static void half_the_rate_keeps_dropping_them(void **state)
 	before = harness.service->strays_pressure_ns;
 	harness.service->engage_rate = 1000;
 	for (int i = 0; i < 20; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
+		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
 	added = harness.service->strays_pressure_ns - before;
 	assert_in_range(added, 1, 20 * SECOND / 500);
 	for (int i = 0; i < 10000; i++)
@@ -235,12 +235,12 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 		harness.service->left = reasons[r];
 		harness.service->strays_ns = harness.service->strays_window_counted = 0;
 		for (size_t i = 0; i < COUNT(strays); i++)
-			assert_verdict(&strays[i].in, SHAKEOFF_ACK_PEACE);
+			assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
 		assert_int_equal(harness.service->strays_ns, 0);
 		assert_int_equal(harness.service->strays_window_counted, 0);
 		press();
 		for (size_t i = 0; i < COUNT(strays); i++)
-			assert_verdict(&strays[i].in, SHAKEOFF_ACK_PEACE);
+			assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
 	}
 }
 
@@ -260,10 +260,10 @@ static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
 	setsockopt(listeners[0], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(listeners[0], &address.any, sizeof(address.in)), 0);
 	assert_int_equal(listen(listeners[0], 5), 0);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_LEFT);
-	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
+	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
 /* No interface profile, no tc program: so it is before kernel 6.9. */
@@ -274,11 +274,11 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 	harness.service->left = SHAKEOFF_LEFT_KERNEL;
 	interface_set(NULL);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
 	filter_fill(0);
-	assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	press();
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 static void what_is_left_because_of_netfilter_is_not_touched(void **state)
@@ -290,9 +290,9 @@ static void what_is_left_because_of_netfilter_is_not_touched(void **state)
 	harness.service->left = SHAKEOFF_LEFT_NETFILTER;
 	press();
 	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_PEACE);
-	assert_verdict(&lone_fin, SHAKEOFF_ACK_PEACE);
-	assert_verdict(&synfin, SHAKEOFF_SYN_LEFT);
+		assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&lone_fin, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&synfin, SHAKEOFF_SYN_BYPASS);
 }
 
 static void without_anybody_who_listens_many_are_dropped(void **state)
@@ -300,7 +300,7 @@ static void without_anybody_who_listens_many_are_dropped(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_ENGAGE_AUTO);
 	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_UNSERVED);
+		assert_verdict(&strays[i].in, SHAKEOFF_ACK_NO_SERVER);
 	press();
 	for (size_t i = 0; i < COUNT(strays); i++)
 		assert_verdict(&strays[i].in, strays[i].dropped);
@@ -311,7 +311,7 @@ static void of_a_queue_without_a_server_many_are_dropped(void **state)
 	(void)state;
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_UNSERVED);
+		assert_verdict(&strays[i].in, SHAKEOFF_ACK_NO_SERVER);
 	press();
 	for (size_t i = 0; i < COUNT(strays); i++)
 		assert_verdict(&strays[i].in, strays[i].dropped);
@@ -330,7 +330,7 @@ static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(vo
 	wrong.ack += 0x10000;
 	for (int i = 0; i < 2; i++) { /* with a word of the filter, and without */
 		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
-		assert_verdict(&wrong, SHAKEOFF_ACK_STRAY);
+		assert_verdict(&wrong, SHAKEOFF_NO_SOCKET_DROP);
 		filter_fill(SHAKEOFF_FILTER_SOCKET);
 	}
 }
@@ -369,7 +369,7 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are
 		harness.service->released_ns = monotonic_ns();
 		press();
 		connects.ack.ack++;
-		assert_verdict(&connects.ack, SHAKEOFF_ACK_STRAY);
+		assert_verdict(&connects.ack, SHAKEOFF_NO_SOCKET_DROP);
 		connects.ack.ack--;
 		assert_verdict(&connects.ack, SHAKEOFF_ACK_ADMITTED);
 	}
@@ -383,7 +383,7 @@ static void what_the_filter_knows_passes_without_a_look(void **state)
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
 	assert_int_equal(harness.service->strays_window_counted, 0);
 }
 
@@ -394,11 +394,11 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_ACK_PEACE);
-	assert_verdict(&strays[0].in, SHAKEOFF_STRAY);
+		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->strays_window_counted, SAMPLE);
 	press();
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_STRAY);
+	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 /* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
@@ -474,10 +474,10 @@ static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
 	for (size_t i = 0; i < COUNT(engages); i++) {
 		harness.service->engage = engages[i];
 		harness.service->strays_ns = 0;
-		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 		assert_int_equal(harness.service->strays_ns, 0);
 		press();
-		assert_verdict(&segment, SHAKEOFF_ACK_PEACE);
+		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
 }
 
@@ -493,9 +493,9 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	press();
-	assert_verdict(&segment, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&segment, SHAKEOFF_ACK_NO_SERVER);
 	filter_fill(0);
-	assert_verdict(&segment, SHAKEOFF_ACK_STRAY);
+	assert_verdict(&segment, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(void **state)
@@ -596,8 +596,8 @@ static void there_their_names_stay_the_same(void **state)
 	harness.service->engaged_ns = harness.control->started_ns = 1;
 	press();
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
-	assert_verdict(&synack, SHAKEOFF_SYNACK_IGNORED);
+	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
+	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
 }
 
 static void honest_clients_are_served_however_many_strays_there_are(void **state)
@@ -615,7 +615,7 @@ static void honest_clients_are_served_however_many_strays_there_are(void **state
 		client_connect(&connects, &syn);
 		assert_verdict(&connects.ack, SHAKEOFF_ACK_ADMITTED);
 		validated_age(&connects.ack, 0);
-		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_FOLLOWS);
+		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
 	}
 }
 
@@ -632,7 +632,7 @@ static void so_they_are_with_the_queue_handoff(void **state)
 		press();
 		client_opens(&connects, &syn);
 		validated_age(&connects.ack, 0);
-		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_HELD);
+		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_QUEUED);
 		expect_event(SHAKEOFF_EVENT_SEGMENT);
 		validated_age(&connects.ack, 2 * SHAKEOFF_FOLLOW_NS);
 		assert_verdict(&connects.ack, SHAKEOFF_ACK_REPLAYED);

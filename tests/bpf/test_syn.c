@@ -629,14 +629,14 @@ static void without_a_server_the_kernel_answers(void **state)
 {
 	(void)state;
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void with_a_daemon_that_stopped_cleanly_the_kernel_answers(void **state)
 {
 	(void)state;
 	harness.control->heartbeat_ns = 0;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void a_heartbeat_just_under_two_seconds_old_is_enough(void **state)
@@ -658,7 +658,7 @@ static void without_a_heartbeat_for_a_cookies_lifetime_the_kernel_answers(void *
 	(void)state;
 	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS -
 					20000000;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
 static void a_heartbeat_ahead_of_the_hooks_clock_is_fresh(void **state)
@@ -762,7 +762,7 @@ static void assert_cut_is_not_answered(const struct segment *syn)
 	for (size_t len = 14, whole = frame.len; len < whole; len++) {
 		frame.len = len;
 		assert_string_equal(verdict_name(run_frame(&frame, NULL)),
-				    len < frame.l3 + (segment_is_ipv6(syn) ? 40 : 20) ? "not_ours" :
+				    len < frame.l3 + (segment_is_ipv6(syn) ? 40 : 20) ? "no_service" :
 				    len < frame.l4 + 20                               ? "bad_header" :
 											"syn_invalid");
 	}

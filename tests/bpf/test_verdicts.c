@@ -72,18 +72,18 @@ static void queue_full(enum shakeoff_overflow overflow)
 	harness.service->overflow = overflow;
 }
 
-static void reach_NOT_OURS(void)
+static void reach_NO_SERVICE(void)
 {
 	const struct segment other = { .dport = 81, .flags = SYN };
 
-	assert_verdict(&other, SHAKEOFF_NOT_OURS);
+	assert_verdict(&other, SHAKEOFF_NO_SERVICE);
 }
 
-static void reach_FRAGMENT(void)
+static void reach_FRAG_PASS(void)
 {
 	const struct segment fragment = { .fragment = 100, .flags = ACK };
 
-	assert_verdict(&fragment, SHAKEOFF_FRAGMENT);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_PASS);
 }
 
 static void reach_SOCKET(void)
@@ -111,22 +111,22 @@ static void reach_SYN_NO_KEY(void)
 	assert_verdict(&syn, SHAKEOFF_SYN_NO_KEY);
 }
 
-static void reach_SYN_UNSERVED(void)
+static void reach_SYN_NO_SERVER(void)
 {
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&syn, SHAKEOFF_SYN_UNSERVED);
+	assert_verdict(&syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
-static void reach_SYN_PEACE(void)
+static void reach_SYN_IDLE(void)
 {
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	assert_verdict(&syn, SHAKEOFF_SYN_PEACE);
+	assert_verdict(&syn, SHAKEOFF_SYN_IDLE);
 }
 
-static void reach_SYN_LEFT(void)
+static void reach_SYN_BYPASS(void)
 {
 	listens(SHAKEOFF_ENGAGE_NEVER);
-	assert_verdict(&syn, SHAKEOFF_SYN_LEFT);
+	assert_verdict(&syn, SHAKEOFF_SYN_BYPASS);
 }
 
 /* A client that takes segments of 535 bytes. */
@@ -160,20 +160,20 @@ static void reach_ACK_UNROUTED(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_UNROUTED);
 }
 
-static void reach_ACK_UNSERVED(void)
+static void reach_ACK_NO_SERVER(void)
 {
 	const struct segment ack = { .flags = ACK };
 
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&ack, SHAKEOFF_ACK_UNSERVED);
+	assert_verdict(&ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-static void reach_ACK_PEACE(void)
+static void reach_ACK_IDLE(void)
 {
 	const struct segment ack = { .flags = ACK };
 
 	listens(SHAKEOFF_ENGAGE_AUTO);
-	assert_verdict(&ack, SHAKEOFF_ACK_PEACE);
+	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
 static void reach_ACK_KERNEL_COOKIE(void)
@@ -195,7 +195,7 @@ static void reach_ACK_ADMITTED(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-static void reach_SEGMENT_FOLLOWS(void)
+static void reach_SEGMENT_AFTER_ACK(void)
 {
 	struct client client;
 
@@ -203,7 +203,7 @@ static void reach_SEGMENT_FOLLOWS(void)
 	client = connected();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	validated_age(&client.ack, 0);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_FOLLOWS);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
 }
 
 static void reach_SEGMENT_EARLY(void)
@@ -264,15 +264,15 @@ static void reach_ACK_SHARE_DROP(void)
 	reach_ack_share(SHAKEOFF_OVERFLOW_DROP, SHAKEOFF_ACK_SHARE_DROP);
 }
 
-static void reach_SYN_SOURCE_LIMIT(void)
+static void reach_SYN_SOURCE_RATE(void)
 {
 	harness.service->syn_interval_ns = 1000000000;
 	harness.service->syn_burst = harness.service->syn_hot = 1;
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
-	assert_verdict(&syn, SHAKEOFF_SYN_SOURCE_LIMIT);
+	assert_verdict(&syn, SHAKEOFF_SYN_SOURCE_RATE);
 }
 
-static void reach_ACK_SOURCE_LIMIT(void)
+static void reach_ACK_SOURCE_RATE(void)
 {
 	struct segment next = syn;
 	struct client client;
@@ -282,17 +282,17 @@ static void reach_ACK_SOURCE_LIMIT(void)
 	client_opens(&client, &syn);
 	next.sport = 41000;
 	client_connect(&client, &next);
-	assert_verdict(&client.ack, SHAKEOFF_ACK_SOURCE_LIMIT);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_SOURCE_RATE);
 }
 
-static void reach_SYN_REPLY_BUDGET(void)
+static void reach_SYN_PREFIX_RATE(void)
 {
 	enum shakeoff_verdict verdict = SHAKEOFF_SYNACK_SENT;
 
 	harness.control->replies = shakeoff_reply_budget(monotonic_ns(), SHAKEOFF_REPLY_BUDGET_MIN, 1);
 	for (int i = 0; i < 1000 && verdict == SHAKEOFF_SYNACK_SENT; i++)
 		verdict = run_segment(&syn, NULL);
-	assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_SYN_REPLY_BUDGET));
+	assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_SYN_PREFIX_RATE));
 }
 
 static void reach_SYN_OVERFLOW_RESET(void)
@@ -316,13 +316,13 @@ static void reach_ACK_VALID(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void reach_SEGMENT_HELD(void)
+static void reach_SEGMENT_QUEUED(void)
 {
 	struct client client = connected();
 
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	validated_age(&client.ack, 0);
-	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_HELD);
+	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_QUEUED);
 }
 
 /* Frames of the tests are 64 hops away at most. */
@@ -400,7 +400,7 @@ static void reach_ACK_BAD_COOKIE(void)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-static void reach_ACK_UNASKED(void)
+static void reach_ACK_NOT_ISSUED(void)
 {
 	const struct segment windows = WINDOWS_SYN;
 	struct client client;
@@ -408,7 +408,7 @@ static void reach_ACK_UNASKED(void)
 	client_connect(&client, &windows); /* before the guessing began, so that it is not remembered */
 	harness.service->guess_pressure_ns = monotonic_ns();
 	harness.service->guessed_ns = monotonic_ns() - 2 * SHAKEOFF_GUESS_WARM_NS;
-	assert_verdict(&client.ack, SHAKEOFF_ACK_UNASKED);
+	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
 static void reach_ACK_EXPIRED(void)
@@ -438,18 +438,18 @@ static void reach_RING_FULL(void)
 	assert_verdict(&client.ack, SHAKEOFF_RING_FULL);
 }
 
-static void reach_RST_IGNORED(void)
+static void reach_RST_NO_SOCKET(void)
 {
 	const struct segment rst = { .flags = RST };
 
-	assert_verdict(&rst, SHAKEOFF_RST_IGNORED);
+	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 }
 
-static void reach_SYNACK_IGNORED(void)
+static void reach_SYNACK_NO_SOCKET(void)
 {
 	const struct segment synack = { .flags = SYN | ACK };
 
-	assert_verdict(&synack, SHAKEOFF_SYNACK_IGNORED);
+	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
 }
 
 static void reach_BAD_SEGMENT(void)
@@ -459,31 +459,31 @@ static void reach_BAD_SEGMENT(void)
 	assert_verdict(&null, SHAKEOFF_BAD_SEGMENT);
 }
 
-static void reach_BLOCKED(void)
+static void reach_ACL_BLOCKED(void)
 {
 	assert_int_equal(listed_start(), 0);
 	listed("198.51.100.7");
-	assert_verdict(&syn, SHAKEOFF_BLOCKED);
+	assert_verdict(&syn, SHAKEOFF_ACL_BLOCKED);
 	listed_reset();
 	listed_stop();
 }
 
-static void reach_STRAY(void)
+static void reach_NO_SOCKET_PASS(void)
 {
 	const struct segment ack = { .flags = ACK };
 
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	harness.control->flags |= SHAKEOFF_FILTER_READY;
-	assert_verdict(&ack, SHAKEOFF_STRAY);
+	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_PASS);
 }
 
-static void reach_ACK_STRAY(void)
+static void reach_NO_SOCKET_DROP(void)
 {
 	const struct segment ack = { .flags = ACK };
 
 	listens(SHAKEOFF_ENGAGE_AUTO);
 	harness.service->strays_ns = harness.service->strays_pressure_ns = monotonic_ns();
-	assert_verdict(&ack, SHAKEOFF_ACK_STRAY);
+	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 static void reach_BAD_HEADER(void)
@@ -493,7 +493,7 @@ static void reach_BAD_HEADER(void)
 	assert_verdict(&short_header, SHAKEOFF_BAD_HEADER);
 }
 
-static void reach_EXTENSION_CHAIN(void)
+static void reach_IPV6_EXTHDR(void)
 {
 	const struct segment chain = { .from = "2001:db8:7::7",
 				       .flags = SYN,
@@ -501,31 +501,31 @@ static void reach_EXTENSION_CHAIN(void)
 							   4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0,
 							   0) };
 
-	assert_verdict(&chain, SHAKEOFF_EXTENSION_CHAIN);
+	assert_verdict(&chain, SHAKEOFF_IPV6_EXTHDR);
 }
 
-static void reach_SYN_FRAGMENT(void)
+static void reach_FRAG_SYN(void)
 {
 	const struct segment fragment = { .fragment = FRAGMENT_MF, .flags = SYN };
 
-	assert_verdict(&fragment, SHAKEOFF_SYN_FRAGMENT);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_SYN);
 }
 
-static void reach_FRAGMENT_TINY(void)
+static void reach_FRAG_TINY(void)
 {
 	const struct segment fragment = { .fragment = 1, .flags = ACK };
 
-	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_TINY);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_TINY);
 }
 
-static void reach_FRAGMENT_BUDGET(void)
+static void reach_FRAG_RATE(void)
 {
 	const struct segment fragment = { .fragment = 100, .flags = ACK };
 
 	/* A window in which as many have passed as may. */
 	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
 	harness.control->fragments = SHAKEOFF_FRAGMENT_RATE;
-	assert_verdict(&fragment, SHAKEOFF_FRAGMENT_BUDGET);
+	assert_verdict(&fragment, SHAKEOFF_FRAG_RATE);
 }
 
 static void is_reached(void **state)

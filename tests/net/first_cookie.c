@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	cookies = count(map, SHAKEOFF_SYNACK_SENT);
-	peace = count(map, SHAKEOFF_SYN_PEACE);
+	peace = count(map, SHAKEOFF_SYN_IDLE);
 	end = now() + strtod(argv[2], NULL) * 1e9;
 	puts("watching");
 	fflush(stdout);
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 		if (count(map, SHAKEOFF_SYNACK_SENT) == cookies)
 			continue;
 		printf("{\"cookie_ns\": %llu, \"left_to_the_kernel\": %llu}\n", (unsigned long long)now(),
-		       (unsigned long long)(count(map, SHAKEOFF_SYN_PEACE) - peace));
+		       (unsigned long long)(count(map, SHAKEOFF_SYN_IDLE) - peace));
 		return 0;
 	}
 	fputs("first_cookie: there was none\n", stderr);

@@ -37,9 +37,9 @@ compare() {
 		alone=$MEASURED
 		daemon_start_bare --config "$CONF"
 		soon shows "$SERVER4:$(port_of "$2")" left "$3" || bail "$2: it is not left to the kernel"
-		before=$(counter syn_left)
+		before=$(counter syn_bypass)
 		measure "$2"
-		PASSED=$(($(counter syn_left) - before))
+		PASSED=$(($(counter syn_bypass) - before))
 		daemon_stop
 		short=$(worse "$alone" "$MEASURED")
 		echo "# $1: served, at the first SYN, SYN-ACKs of 1000 SYNs: the kernel $alone; with shakeoff $MEASURED"
@@ -64,7 +64,7 @@ soon shows "$SERVER4:$MPTCP_PORT" left mptcp || bail "it is not left to the kern
 
 # Certain is what is malformed and what is blocked; and nothing of this is counted as a flood of strays.
 check "a source is blocked" server "$BUILD/shakeoff" block 10.50.255.0/24
-before=$(counter blocked)
+before=$(counter acl_blocked)
 client python3 -c '
 import socket, sys
 conn = socket.socket()
@@ -74,12 +74,12 @@ try:
     conn.connect((sys.argv[1], int(sys.argv[2])))
 except TimeoutError:
     pass' "$SERVER4" $MPTCP_PORT
-at_least "its SYNs are dropped at the hook" $(($(counter blocked) - before)) 1
+at_least "its SYNs are dropped at the hook" $(($(counter acl_blocked) - before)) 1
 before=$(counter syn_invalid)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port $MPTCP_PORT --kind syn-fin --rate 1000 --seconds 0.5 >/dev/null
 at_least "malformed SYNs are dropped at the hook" $(($(counter syn_invalid) - before)) 100
-before=$(counter ack_peace)
+before=$(counter ack_idle)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port $MPTCP_PORT --kind ack --rate 50000 --seconds 1 >/dev/null
-at_least "ACKs of no connection pass, as many as there are" $(($(counter ack_peace) - before)) 20000
-is "none of them is dropped" "$(counter ack_stray)" 0
+at_least "ACKs of no connection pass, as many as there are" $(($(counter ack_idle) - before)) 20000
+is "none of them is dropped" "$(counter no_socket_drop)" 0
 daemon_stop

@@ -170,7 +170,7 @@ first_second() {
 	spawn server watcher "$BUILD/tests/net/first_cookie" s0 60
 	watcher=$PID
 	soon grep -q watching "$TMP/watcher.log"
-	left=$(counter syn_peace)
+	left=$(counter syn_idle)
 	honest "first-$port-$address" "$address" "$port" --concurrency 4 --interval-ms 20 "$@"
 	sleep 0.5
 	flood "$address" "$port"
@@ -179,7 +179,7 @@ first_second() {
 	flood_ends flood "$FLOOD_PID"
 	first=$(($(tail -n 1 "$TMP/watcher.log" | json cookie_ns) - $(tail -n 1 "$TMP/flood.log" | json start_ns)))
 	honest_end "the first second of a flood, $address port $port"
-	left=$(($(counter syn_peace) - left)) sent=$(tail -n 1 "$TMP/flood.log" | json sent)
+	left=$(($(counter syn_idle) - left)) sent=$(tail -n 1 "$TMP/flood.log" | json sent)
 	tried=$(tail -n 1 "$TMP/first-$port-$address.log" | json tried)
 	echo "# $address port $port: first cookie $((first / 1000)) us after the flood's first SYN; of $sent and $tried honest ones $left SYNs were left to the kernel"
 	at_most "the first second of a flood, $address port $port: not one in a hundred of its SYNs gets to the kernel" $left $((sent / 100 + tried))

@@ -172,10 +172,10 @@ if vlan server s0 1 && vlan client c0 2; then
 	client ethtool -K c0.9 tx off >/dev/null 2>&1
 	check "VLAN: a new address of the host is taken up" soon vlan_is_known
 	# A veth gives its peer's tags beside the frame, unless the peer puts them into it.
-	before=$(let_through) left=$(counter syn_left)
+	before=$(let_through) left=$(counter syn_bypass)
 	is "VLAN: clients whose tag the hook does not see are served" "$(vlan_served 50)" 50
 	is "VLAN: by the kernel alone" $(($(let_through) - before)) 0
-	at_least "VLAN: and their SYNs are counted as left to it" $(($(counter syn_left) - left)) 50
+	at_least "VLAN: and their SYNs are counted as left to it" $(($(counter syn_bypass) - left)) 50
 	matches "VLAN: status says which device hides tags, and what to do" \
 		"$(server "$BUILD/shakeoff" status)" 's0 has VLAN devices above it.*txvlan off'
 	client ethtool -K c0 txvlan off >/dev/null || bail "no tag in the frame"
@@ -203,7 +203,7 @@ if above; then
 	plain_start above $ABOVE4 7020 line --device above0
 	check "macvlan: a socket bound to it is left to the kernel, and why is shown" soon shows $ABOVE4:7020 left device
 	is "macvlan: none of 100 connections fails, none comes through the hook" "$(connections $ABOVE4 7020 100)" 0/0/0
-	passed() { echo $(($(counter syn_left) + $(counter syn_unserved))); }
+	passed() { echo $(($(counter syn_bypass) + $(counter syn_no_server))); }
 	before=$(passed)
 	client "$BUILD/tests/bench/flood" --dev c0 --dst $ABOVE4 --port 7020 --rate 100000 --seconds 2 --json >"$TMP/flood.log"
 	at_least "macvlan: a flood passes, but what the wire loses" $(($(passed) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))

@@ -85,7 +85,7 @@ is "nothing is listed: everybody is served" "$(whom 80)" "$everybody"
 is "nothing is shown" "$(shakeoff acl show)" ""
 check "block says nothing" sh -c "[ -z \"\$(nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff block $CLIENT4 2>&1)\" ]"
 is "a blocked host is not served, its neighbour is" "$(whom 80)" "$OTHER4 $CLIENT6 $OTHER6"
-at_least "what was dropped is counted" "$(counter blocked)" 1
+at_least "what was dropped is counted" "$(counter acl_blocked)" 1
 shakeoff block 2001:db8:9::/64 --force
 is "nor is a blocked network" "$(whom 80)" "$OTHER4"
 shakeoff allow "$OTHER6"
@@ -128,7 +128,7 @@ conn.sendall(b"late\n")
 print("served" if conn.recv(100) == b"late\n" else "cut", flush=True)' "$SERVER4" "$TMP/speak"
 soon grep -q connected "$TMP/lasting.log"
 shakeoff block "$CLIENT4"
-before=$(counter blocked)
+before=$(counter acl_blocked)
 touch "$TMP/speak"
 check "what comes by connections that exist is dropped" soon grown blocked $((before + 1))
 check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"

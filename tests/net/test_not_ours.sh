@@ -144,9 +144,9 @@ left "nftables: new ones by SYN only" 0.0.0.0:7001
 is "nftables: new ones by SYN only: none of 100 connections fails, none comes through the hook" "$(connections "$SERVER4" 7001 100)" 0/0/0
 
 # What is left to the kernel gets every SYN.
-before=$(counter syn_left)
+before=$(counter syn_bypass)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7001 --rate 300000 --seconds 2 --json >"$TMP/flood.log"
-at_least "left to the kernel: a flood passes, but what the wire loses" $(($(counter syn_left) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
+at_least "left to the kernel: a flood passes, but what the wire loses" $(($(counter syn_bypass) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
 server nft delete table inet strict
 back "nftables, rules gone" 0.0.0.0:7001
 all_admitted "nftables, rules gone" "$SERVER4" 7001 100
@@ -204,10 +204,10 @@ no_way_in() {
 	left "$1" '*:8080'
 	for family in 4 6; do
 		address=SERVER$family
-		before=$(let_through) left=$(counter syn_left)
+		before=$(let_through) left=$(counter syn_bypass)
 		flood_begins "flood$family" --dst "${!address}" --port 8080 --rate 50000
 		flood=$PID
-		soon grown syn_left "$left" || fail "the flood does not take place"
+		soon grown syn_bypass "$left" || fail "the flood does not take place"
 		is "$1, IPv$family: in a flood of that port nobody gets in" "$(answered_by "${!address}" 8080 1 2)" "TimeoutError:1"
 		flood_ends "flood$family" "$flood"
 		is "$1, IPv$family: the hook has let nobody through" $(($(let_through) - before)) 0

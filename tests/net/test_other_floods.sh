@@ -70,11 +70,11 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "$address: and why is shown" "$(shown "$name" why)" stray_ack
 	at_least "$address: and since when" "$(strays "$name" dropped_age_ms)" 1
 	is "$address: no SYN was answered for it" "$(counter synack_sent)" 0
-	holds "$address at peace" ack "$address" ack_stray
-	holds "$address at peace" ack-data "$address" ack_stray
-	holds "$address at peace" fin "$address" ack_stray
-	holds "$address at peace" rst "$address" rst_ignored
-	holds "$address at peace" synack "$address" synack_ignored
+	holds "$address at peace" ack "$address" no_socket_drop
+	holds "$address at peace" ack-data "$address" no_socket_drop
+	holds "$address at peace" fin "$address" no_socket_drop
+	holds "$address at peace" rst "$address" rst_no_socket
+	holds "$address at peace" synack "$address" synack_no_socket
 	holds "$address at peace" xmas "$address" bad_segment
 	holds "$address at peace" syn-fin "$address" syn_invalid
 	holds "$address at peace" land "$address" syn_invalid
@@ -82,7 +82,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	goes_on "$address at peace" rst "$address"
 	goes_on "$address at peace" synack "$address"
 done
-holds "IPv6 at peace" ext-chain "$SERVER6" extension_chain
+holds "IPv6 at peace" ext-chain "$SERVER6" ipv6_exthdr
 check "when they are few again, they are not dropped any more" within 60 calm "$SERVER4:7000"
 check "and the kernel refuses what it does not know" client python3 -c '
 import sys
@@ -97,17 +97,17 @@ sys.exit(client.receive(wanted=lambda tcp: tcp.flags.R) is None)' "$HERE"
 for address in "$SERVER4" "$SERVER6"; do
 	family=$([ "$address" = "$SERVER4" ] && echo 4 || echo 6)
 	tap client python3 "$HERE/raw_fragments.py" 7000 "$family"
-	holds "$address" fragment "$address" fragment_tiny
-	before=$(counter fragment_tiny) saw=$(tcp_saw) arrived=$(seen)
+	holds "$address" fragment "$address" frag_tiny
+	before=$(counter frag_tiny) saw=$(tcp_saw) arrived=$(seen)
 	flood fragment-syn "$address" 7000 # the first half of each cuts the options
-	at_least "$address: so are the halves of SYNs" $(($(counter fragment_tiny) - before)) $((($(seen) - arrived) * 4 / 10))
+	at_least "$address: so are the halves of SYNs" $(($(counter frag_tiny) - before)) $((($(seen) - arrived) * 4 / 10))
 	at_most "$address: and the kernel's TCP answers none of it" $(($(tcp_saw) - saw)) 50
-	before=$(counter fragment_budget) arrived=$(seen)
+	before=$(counter frag_rate) arrived=$(seen)
 	flood_begins flood --dst "$address" --port 7000 --kind fragment-rest --rate $RATE
 	flooding=$PID
 	soon grown fragment_budget $((before + 1000))
 	flood_ends flood "$flooding"
-	at_least "$address: beyond what may pass fragments are dropped" $(($(counter fragment_budget) - before)) $((($(seen) - arrived) * 8 / 10))
+	at_least "$address: beyond what may pass fragments are dropped" $(($(counter frag_rate) - before)) $((($(seen) - arrived) * 8 / 10))
 	goes_on "$address" fragment-rest "$address"
 done
 
@@ -135,8 +135,8 @@ for address in "$SERVER4" "$SERVER6"; do
 		"engaged true"
 	holds "$what" ack-ts "$address" ack_invalid
 	holds "$what" fin "$address" ack_invalid
-	holds "$what" rst "$address" rst_ignored
-	holds "$what" synack "$address" synack_ignored
+	holds "$what" rst "$address" rst_no_socket
+	holds "$what" synack "$address" synack_no_socket
 	holds "$what" null "$address" bad_segment
 	goes_on "$what" ack "$address"
 	goes_on "$what" fin "$address"

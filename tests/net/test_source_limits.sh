@@ -27,19 +27,19 @@ for address in "$SERVER4" "$SERVER6"; do
 	server=$PID
 	soon shows "$(service_at "$address" 7000)" state engaged || bail "the server on $address is not found"
 
-	before=$(counter syn_reply_budget)
+	before=$(counter syn_prefix_rate)
 	result=$(flood "$address" --narrow)
 	echo "# $address, narrow: $result"
 	synacks=$(json synacks <<<"$result")
 	# A moment for the flood's beginning and its end, and a window.
 	at_most "$address: SYN-ACKs to the prefix are within the budget" "$synacks" "$(budgeted 0.2 <<<"$result")"
 	at_least "$address: and they make use of it" "$synacks" $(($(budgeted 0 <<<"$result") / 3))
-	at_least "$address: most are dropped for that reason" $(($(counter syn_reply_budget) - before)) $((2 * synacks))
+	at_least "$address: most are dropped for that reason" $(($(counter syn_prefix_rate) - before)) $((2 * synacks))
 
-	before=$(counter syn_reply_budget)
+	before=$(counter syn_prefix_rate)
 	flood_begins narrow --dst "$address" --port 7000 --rate 300000 --narrow
 	flooding=$PID
-	soon grown syn_reply_budget "$before"
+	soon grown syn_prefix_rate "$before"
 	result=$(asks "$address" 7000 --count 50 --request $'hello\n')
 	is "$address: meanwhile no client of another prefix fails" "$(json failed <<<"$result")" 0
 	flood_ends narrow "$flooding"
@@ -48,10 +48,10 @@ for address in "$SERVER4" "$SERVER6"; do
 	case $address in *:*) family=6 ;; *) family=4 ;; esac
 	tap client python3 "$HERE/raw_known.py" 7000 $family
 
-	before=$(counter syn_reply_budget)
+	before=$(counter syn_prefix_rate)
 	result=$(flood "$address")
 	echo "# $address, of all prefixes: $result"
-	is "$address: a flood of all prefixes meets no budget" "$(counter syn_reply_budget)" "$before"
+	is "$address: a flood of all prefixes meets no budget" "$(counter syn_prefix_rate)" "$before"
 	killed "$server"
 done
 daemon_stop
@@ -79,7 +79,7 @@ soon answered limited || bail "the service is not found"
 read -r connected seconds < <(at_once 10)
 at_least "source-syn-limit = 1/s burst 3: three SYNs of a source are answered" "$connected" 3
 at_most "source-syn-limit = 1/s burst 3: and one more each second" "$connected" $((3 + seconds))
-at_least "what is beyond it is counted" "$(counter syn_source_limit)" 1
+at_least "what is beyond it is counted" "$(counter syn_source_rate)" 1
 daemon_stop
 killed "$server"
 
@@ -92,4 +92,4 @@ soon answered limited || bail "the service is not found"
 # Its client believes that the fourth is open: what it sends opens it, once the limit allows that.
 result=$(asks "$SERVER4" 7000 --count 5 --concurrency 5 --request $'hello\n')
 is "source-limit = 1/s burst 3: the fourth connection of a source is served as well" "$(json failed <<<"$result")" 0
-at_least "but its first ACK was ignored" "$(counter ack_source_limit)" 1
+at_least "but its first ACK was ignored" "$(counter ack_source_rate)" 1

@@ -92,11 +92,11 @@ static void every_verdict_has_a_name_of_its_own_and_a_text(void **state)
 static void totals_are_the_sums_of_what_counts_towards_them(void **state)
 {
 	uint64_t counts[SHAKEOFF_VERDICT_COUNT] = {
-		[SHAKEOFF_NOT_OURS] = 1,           [SHAKEOFF_SOCKET] = 2,
+		[SHAKEOFF_NO_SERVICE] = 1,         [SHAKEOFF_SOCKET] = 2,
 		[SHAKEOFF_SYN_SOCKET] = 4,         [SHAKEOFF_SYNACK_SENT] = 8,
 		[SHAKEOFF_SYN_OVERFLOW_DROP] = 16, [SHAKEOFF_ACK_OVERFLOW_RESET] = 32,
 		[SHAKEOFF_ACK_VALID] = 64,         [SHAKEOFF_ACK_BAD_COOKIE] = 128,
-		[SHAKEOFF_ACK_EXPIRED] = 256,      [SHAKEOFF_RST_IGNORED] = 512,
+		[SHAKEOFF_ACK_EXPIRED] = 256,      [SHAKEOFF_RST_NO_SOCKET] = 512,
 	};
 	struct verdict_totals totals = { .established = 5, .accepted = 6 };
 
