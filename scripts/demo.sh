@@ -93,7 +93,7 @@ plainly() {
 	say "  # shakeoffd"
 	# shellcheck disable=SC2119 # no arguments
 	daemon_start_bare
-	within 5 shows "$SERVER4:80" state peace || bail "shakeoffd did not find nginx: $(services)"
+	within 5 shows "$SERVER4:80" state idle || bail "shakeoffd did not find nginx: $(services)"
 	say "  attached in $(status interfaces.0.mode) mode; shakeoffd found $(services), and there is no flood"
 }
 preloaded() {

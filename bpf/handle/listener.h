@@ -85,7 +85,7 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 		press(&service->short_ns, now_ns);
 	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
 		 !shakeoff_is_pressed(service->short_ns, now_ns))
-		service->short_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS +
+		service->short_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS +
 				    GROUP_UNKNOWN_NS; /* until every one has been met */
 	press(&service->looked_ns, now_ns);
 }
@@ -108,7 +108,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 			walk->service->seen_left = recent->listener.left;
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);
-		engage_look(walk, recent);
+		syncookies_look(walk, recent);
 		group_look(walk->service, recent, walk->now_ns);
 	}
 	return found;
@@ -119,9 +119,9 @@ static __always_inline _Bool listener_is_remembered(const struct walk *walk)
 	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
 }
 
-/* A SYN in peace: the kernel's business, unless its accept queue is full, or the flood begins with it. */
-static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, const struct packet *packet,
-							    const struct walk *walk)
+/* A SYN while idle: the kernel's business, unless its accept queue is full, or the flood begins with it. */
+static __always_inline enum shakeoff_verdict idle_syn_walk(struct xdp_md *ctx, const struct packet *packet,
+							   const struct walk *walk)
 {
 	const struct recent *recent = &walk->scratch->recent;
 	struct time_wait time_wait = {};
@@ -133,7 +133,7 @@ static __always_inline enum shakeoff_verdict peace_syn_walk(struct xdp_md *ctx, 
 	}
 	if (recent->listener.left)
 		return SHAKEOFF_SYN_BYPASS;
-	if (engage_peace_syn(walk, recent))
+	if (syncookies_idle_syn(walk, recent))
 		return VERDICT_NONE;
 	if (listener_free(recent, walk->service) <= 0)
 		return syn_overflow(ctx, packet, walk);
@@ -148,12 +148,12 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_SYN_NO_SERVER;
-	if (service->engage == SHAKEOFF_ENGAGE_NEVER || address_is_left(walk) ||
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER || address_is_left(walk) ||
 	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
 		return SHAKEOFF_SYN_BYPASS;
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;
-	return engaged(service, walk->now_ns) ? VERDICT_NONE : peace_syn_walk(ctx, packet, walk);
+	return syncookies_active(service, walk->now_ns) ? VERDICT_NONE : idle_syn_walk(ctx, packet, walk);
 }
 
 /*

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Strays: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
- * faster than the service's engage_rate they are dropped here, until they come at less than half of that on average over the hold time.
+ * faster than the service's flood_rate they are dropped here, until they come at less than half of that on average over the hold time.
  *
  * The socket filter spares most look-ups:
  *
  *				the tuple may have a socket	it cannot
- *	few strays, peace	passes				is looked up, and counted if there is no socket
+ *	few strays, idle	passes				is looked up, and counted if there is no socket
  *	few strays, a flood	is looked up			is looked up
  *	many strays		is looked up			is dropped, unless it brings back a cookie
  *
@@ -45,7 +45,7 @@ static __always_inline enum shakeoff_stray_kind stray_kind(__u8 flags)
 static __always_inline void strays_count(const struct packet *packet, const struct walk *walk, __u32 stands_for)
 {
 	struct shakeoff_service *service = walk->service;
-	__u32 rate = service->engage_rate;
+	__u32 rate = service->flood_rate;
 
 	if (service->strays_ns) {
 		stands_for = batch_of(&walk->scratch->strays, rate);
@@ -53,7 +53,7 @@ static __always_inline void strays_count(const struct packet *packet, const stru
 			press_by(walk, PRESSURE_STRAYS, stands_for, rate);
 		return;
 	}
-	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_ENGAGE_WINDOW_NS,
+	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_FLOOD_WINDOW_NS,
 			   walk->now_ns, stands_for, rate))
 		return;
 	press_by(walk, PRESSURE_STRAYS, service->strays_window_counted, rate);
@@ -65,7 +65,7 @@ static __always_inline void strays_count(const struct packet *packet, const stru
 /* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
 static __always_inline __u32 stray_sample_weight(const struct shakeoff_service *service)
 {
-	__u32 half = service->engage_rate / (2 * ENGAGE_WINDOWS_A_SECOND);
+	__u32 half = service->flood_rate / (2 * FLOOD_WINDOWS_PER_SECOND);
 
 	return half >= SEGMENT_SAMPLE ? SEGMENT_SAMPLE : half ? half : 1;
 }

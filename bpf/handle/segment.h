@@ -230,7 +230,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 /* How the hook stands to what belongs to no socket. */
 enum stance {
 	STANCE_UNSERVED,  /* nobody listens, or nothing can be answered: it is the kernel's */
-	STANCE_PEACE,     /* the kernel's, too: it makes the handshakes */
+	STANCE_IDLE,      /* the kernel's, too: it makes the handshakes */
 	STANCE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
 	STANCE_ANSWERING, /* it is ours alone */
 };
@@ -240,12 +240,12 @@ static __always_inline enum stance listener_stance(const struct walk *walk)
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return STANCE_UNSERVED;
 	if (!listener_takes_cookies(walk))
-		return walk->service->engage == SHAKEOFF_ENGAGE_NEVER ? STANCE_PEACE : STANCE_UNSERVED;
+		return walk->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_UNSERVED;
 	if (!listener_is_ready(walk))
 		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
-	if (engaged(walk->service, walk->now_ns))
+	if (syncookies_active(walk->service, walk->now_ns))
 		return STANCE_ANSWERING;
-	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_PEACE;
+	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_IDLE;
 }
 
 static __always_inline enum stance queue_stance(const struct walk *walk)
@@ -312,7 +312,7 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 		return SHAKEOFF_ACK_IDLE;
 	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
 		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
-	if (stance == STANCE_PEACE)
+	if (stance == STANCE_IDLE)
 		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
 				   queue_segment_walk(ctx, packet, walk, past);
@@ -329,7 +329,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
-	if (stance <= STANCE_PEACE)
+	if (stance <= STANCE_IDLE)
 		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
 		tuple_of(&packet->flow, &walk->scratch->tuple);
@@ -395,7 +395,7 @@ static __always_inline _Bool filter_spares(const struct packet *packet, enum sta
 {
 	if (may_answer_syn(packet))
 		return 0;
-	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_PEACE;
+	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_IDLE;
 }
 
 /* A segment to a service that is not left to the kernel, whose sockets can be found, and whose lengths fit. */
@@ -407,7 +407,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	_Bool sampled = 0;
 
-	if (pressed || stance == STANCE_PEACE)
+	if (pressed || stance == STANCE_IDLE)
 		may_have_socket = filter_may_have(&packet->flow, walk->control);
 	spared = filter_spares(packet, stance, pressed, may_have_socket);
 	if (spared)
@@ -435,7 +435,7 @@ static __always_inline _Bool left_cookies_are_out(const struct walk *walk)
 
 	if (!by_listener(walk))
 		return 1; /* the daemon withdraws the address in time */
-	if (!engaged(walk->service, walk->now_ns) && !cookies_are_left(walk))
+	if (!syncookies_active(walk->service, walk->now_ns) && !cookies_are_left(walk))
 		return 0;
 	return !address_is_left(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
 							       SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
@@ -466,7 +466,7 @@ static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const s
 		return SHAKEOFF_ACK_IDLE;
 	}
 	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
-	if (!is_left(walk) && is_bypassed(walk) && !walk->service->engaged_ns && !cookies_are_left(walk))
+	if (!is_left(walk) && is_bypassed(walk) && !walk->service->active_ns && !cookies_are_left(walk))
 		return bypass_segment(ctx, packet, walk);
 	if (!tcp_lengths_fit(packet, walk->frame_len))
 		return SHAKEOFF_BAD_HEADER;

@@ -211,7 +211,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 		return SHAKEOFF_SYN_TTL;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
-	engage_count(walk);
+	syncookies_count(walk);
 	queue_state_read(walk->scratch, walk->service, &queue);
 	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, walk, queue.free) : VERDICT_NONE;
 }
@@ -236,7 +236,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return SHAKEOFF_SYN_BYPASS;
 	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
-	engage_count(walk);
+	syncookies_count(walk);
 	free = listener_free(recent, walk->service);
 	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, walk, free) : VERDICT_NONE;
 }

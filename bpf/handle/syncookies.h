@@ -3,7 +3,7 @@
  * When SYNs to a listening socket are answered with cookies, decided SYN by SYN; and what a flood is, for services that
  * are always answered for.
  *
- * In peace the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
+ * While idle the kernel negotiates everything itself, and every SYN is counted. In a flood only every 32nd of a CPU is, for 32:
  * so that the CPUs do not fight for the counter's cache line. Counts and times are written without a lock; what gets lost
  * in a race is made up for in the next window.
  *
@@ -13,12 +13,12 @@
 #ifndef SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
 #define SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
 
-#define ENGAGE_BATCH 32
+#define FLOOD_BATCH 32
 
-#define ENGAGE_WINDOWS_A_SECOND (1000000000 / SHAKEOFF_ENGAGE_WINDOW_NS)
+#define FLOOD_WINDOWS_PER_SECOND (1000000000 / SHAKEOFF_FLOOD_WINDOW_NS)
 
 /* Below this rate a batch is too coarse: one alone would be too many for a window of half of it. */
-#define ENGAGE_BATCH_RATE (4 * ENGAGE_BATCH * ENGAGE_WINDOWS_A_SECOND)
+#define FLOOD_BATCH_RATE (4 * FLOOD_BATCH * FLOOD_WINDOWS_PER_SECOND)
 
 /* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
 static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
@@ -39,15 +39,15 @@ static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u6
 /* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
 static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
 {
-	return window_counts(&service->window_ns, &service->window_syns, SHAKEOFF_ENGAGE_WINDOW_NS, now_ns, syns, rate);
+	return window_counts(&service->window_ns, &service->window_syns, SHAKEOFF_FLOOD_WINDOW_NS, now_ns, syns, rate);
 }
 
 /* For how many the present packet stands in a flood, of which *seen is this CPU's count; 0: it is not counted. */
 static __always_inline __u32 batch_of(__u32 *seen, __u32 rate)
 {
-	if (rate < ENGAGE_BATCH_RATE)
+	if (rate < FLOOD_BATCH_RATE)
 		return 1;
-	return ++*seen % ENGAGE_BATCH ? 0 : ENGAGE_BATCH;
+	return ++*seen % FLOOD_BATCH ? 0 : FLOOD_BATCH;
 }
 
 /* Notes that there is pressure. */
@@ -83,14 +83,14 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
 	now_ns = scratch->moment.now_ns;
 	pressure_ns = pressure_of(service, which);
 	if (*pressure_ns)
-		left = *pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - now_ns;
+		left = *pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
 	if (left < 0)
 		left = 0;
 	if (adds)
 		for_ns += left;
-	if (for_ns > SHAKEOFF_ENGAGE_HOLD_NS)
-		for_ns = SHAKEOFF_ENGAGE_HOLD_NS;
-	until_ns = now_ns - SHAKEOFF_ENGAGE_HOLD_NS + for_ns;
+	if (for_ns > SHAKEOFF_FLOOD_HOLD_NS)
+		for_ns = SHAKEOFF_FLOOD_HOLD_NS;
+	until_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS + for_ns;
 	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. A few writes a tick: it is full then. */
 	if (!*pressure_ns || (__s64)(until_ns - *pressure_ns) > 0)
 		*pressure_ns = until_ns;
@@ -108,13 +108,13 @@ static __always_inline void press_by(const struct walk *walk, enum pressure whic
 	/* Full, by what this tick has brought already: there is nothing to add. */
 	if (pressure_ns && (__s64)(pressure_ns - walk->now_ns) >= 0)
 		return;
-	press_for(walk->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_ENGAGE_HOLD_NS, 1);
+	press_for(walk->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
 }
 
 /* A queue of the listening socket is short. */
 static __always_inline void press_queue(__u32 service_id)
 {
-	press_for(service_id, PRESSURE_SYNS, SHAKEOFF_ENGAGE_QUEUE_HOLD_NS, 0);
+	press_for(service_id, PRESSURE_SYNS, SHAKEOFF_QUEUE_HOLD_NS, 0);
 }
 
 /* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
@@ -144,18 +144,18 @@ static __always_inline void places_forget(struct shakeoff_service *service)
 }
 
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
-static __always_inline _Bool engaged(struct shakeoff_service *service, __u64 now_ns)
+static __always_inline _Bool syncookies_active(struct shakeoff_service *service, __u64 now_ns)
 {
-	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS) {
-		if (!service->engaged_ns)
-			service->engaged_ns = now_ns;
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ALWAYS) {
+		if (!service->active_ns)
+			service->active_ns = now_ns;
 		return 1;
 	}
-	if (!service->engaged_ns)
+	if (!service->active_ns)
 		return 0;
-	if (service->engage == SHAKEOFF_ENGAGE_AUTO && in_flood(service, now_ns))
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE && in_flood(service, now_ns))
 		return 1;
-	service->engaged_ns = 0;
+	service->active_ns = 0;
 	service->released_ns = now_ns;
 	places_forget(service);
 	return 0;
@@ -171,7 +171,8 @@ static __always_inline _Bool cookies_are_left(const struct walk *walk)
 
 	if (service->released_ns && (__s64)(walk->now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS)
 		return 1;
-	return (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && service->engage == SHAKEOFF_ENGAGE_AUTO;
+	return (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) &&
+	       service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 }
 
 /*
@@ -186,12 +187,12 @@ static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
 	    (window && (__s32)((__u32)(walk->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
 			       (__s32)(SHAKEOFF_KERNEL_COOKIE_NS / SHAKEOFF_BUDGET_WINDOW_NS)))
 		return 1;
-	return (__s64)(walk->now_ns - walk->service->engaged_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
+	return (__s64)(walk->now_ns - walk->service->active_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
 	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
 }
 
 /*
- * Whether the accept queue that the hook is to share has `places` left or less: `scarce` of them when a quarter is taken. In peace
+ * Whether the accept queue that the hook is to share has `places` left or less: `scarce` of them when a quarter is taken. While idle
  * the kernel fills it, and asks nobody whose turn it is.
  */
 static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
@@ -199,14 +200,14 @@ static __always_inline _Bool accept_queue_is_short(const struct recent *recent, 
 	return recent->listener_scarce && (__s64)recent->listener_room <= places;
 }
 
-/* A SYN in peace. Returns whether it begins the answering. */
-static __always_inline _Bool engage_peace_syn(const struct walk *walk, const struct recent *recent)
+/* A SYN while idle. Returns whether it begins the answering. */
+static __always_inline _Bool syncookies_idle_syn(const struct walk *walk, const struct recent *recent)
 {
 	struct shakeoff_service *service = walk->service;
 	const struct listening *listener = &recent->listener;
 	__u32 cause = SHAKEOFF_CAUSE_NONE;
 
-	if (window_exceeds(service, walk->now_ns, 1, service->engage_rate))
+	if (window_exceeds(service, walk->now_ns, 1, service->flood_rate))
 		cause = SHAKEOFF_CAUSE_SYN_RATE;
 	else if (listener->half_open > listener->backlog / 2)
 		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
@@ -216,20 +217,20 @@ static __always_inline _Bool engage_peace_syn(const struct walk *walk, const str
 		return 0;
 	places_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
-		press_by(walk, PRESSURE_SYNS, service->window_syns, service->engage_rate);
+		press_by(walk, PRESSURE_SYNS, service->window_syns, service->flood_rate);
 	else
 		press_queue(walk->service_id);
 	service->cause = cause;
-	service->engagements++;
-	service->engaged_ns = walk->now_ns;
+	service->activations++;
+	service->active_ns = walk->now_ns;
 	return 1;
 }
 
 /* A SYN that is answered. */
-static __always_inline void engage_count(const struct walk *walk)
+static __always_inline void syncookies_count(const struct walk *walk)
 {
 	struct shakeoff_service *service = walk->service;
-	__u32 stands_for = 0, rate = service->engage_rate;
+	__u32 stands_for = 0, rate = service->flood_rate;
 
 	if (in_flood(service, walk->now_ns))
 		stands_for = batch_of(&walk->scratch->syns, rate);
@@ -240,13 +241,13 @@ static __always_inline void engage_count(const struct walk *walk)
 }
 
 /* The listening socket was looked at: do its queues keep us? */
-static __always_inline void engage_look(const struct walk *walk, const struct recent *recent)
+static __always_inline void syncookies_look(const struct walk *walk, const struct recent *recent)
 {
 	const struct listening *listener = &recent->listener;
 	const struct shakeoff_service *service = walk->service;
 
 	if (listener->half_open > listener->backlog / 4 ||
-	    (service->engage == SHAKEOFF_ENGAGE_AUTO && service->engaged_ns &&
+	    (service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE && service->active_ns &&
 	     accept_queue_is_short(recent, recent->listener_scarce)))
 		press_queue(walk->service_id);
 }

@@ -131,7 +131,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
  */
 static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *service)
 {
-	return service->engage == SHAKEOFF_ENGAGE_NEVER && service->left != SHAKEOFF_LEFT_NOT &&
+	return service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER && service->left != SHAKEOFF_LEFT_NOT &&
 	       service->left != SHAKEOFF_LEFT_KERNEL && service->left != SHAKEOFF_LEFT_SYNCOOKIES;
 }
 

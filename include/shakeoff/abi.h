@@ -102,15 +102,15 @@
 #define SHAKEOFF_NO_WSCALE 15
 
 /*
- * engage = auto. The SYNs of a service are counted in windows of this length; where a window has more than the service's
- * engage_rate allows, or the listening socket's SYN queue is half full, the hook answers with cookies from that very SYN on. It
+ * syncookies = auto. The SYNs of a service are counted in windows of this length; where a window has more than the service's
+ * flood_rate allows, or the listening socket's SYN queue is half full, the hook answers with cookies from that very SYN on. It
  * goes on while the SYNs of the hold time make half that rate on average: each adds the time that half the rate takes to send it, up to
  * the hold time. A SYN queue a quarter full, or an accept queue, keeps it for a second at a time.
  */
-#define SHAKEOFF_ENGAGE_WINDOW_NS 10000000ull
-#define SHAKEOFF_ENGAGE_HOLD_NS 10000000000ull
-#define SHAKEOFF_ENGAGE_QUEUE_HOLD_NS 1000000000ull
-#define SHAKEOFF_ENGAGE_RATE_DEFAULT 20000 /* SYNs a second */
+#define SHAKEOFF_FLOOD_WINDOW_NS 10000000ull
+#define SHAKEOFF_FLOOD_HOLD_NS 10000000000ull
+#define SHAKEOFF_QUEUE_HOLD_NS 1000000000ull
+#define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
  * Whether there is pressure: of SYNs, of strays, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
@@ -118,7 +118,7 @@
  */
 static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
 {
-	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_ENGAGE_HOLD_NS;
+	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
 }
 
 /*
@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pre
 #define SHAKEOFF_BUDGET_WINDOW_NS 100000000ull
 
 /*
- * For so long after engaging, ACKs with a cookie of the kernel's own are let through: TCP_SYNCOOKIE_VALID, include/net/tcp.h,
+ * For so long after activation, ACKs with a cookie of the kernel's own are let through: TCP_SYNCOOKIE_VALID, include/net/tcp.h,
  * in which the kernel accepts them.
  */
 #define SHAKEOFF_KERNEL_COOKIE_NS 120000000000ull
@@ -141,10 +141,10 @@ enum shakeoff_handoff {
 };
 
 /* When the hook answers SYNs of a service with cookies. */
-enum shakeoff_engage {
-	SHAKEOFF_ENGAGE_ALWAYS,
-	SHAKEOFF_ENGAGE_AUTO,  /* listener handoff only: while there is a flood */
-	SHAKEOFF_ENGAGE_NEVER, /* only the kernel can: see shakeoff_service.left */
+enum shakeoff_syncookies {
+	SHAKEOFF_SYNCOOKIES_ALWAYS,
+	SHAKEOFF_SYNCOOKIES_ADAPTIVE, /* listener handoff only: while there is a flood */
+	SHAKEOFF_SYNCOOKIES_NEVER,    /* only the kernel can: see shakeoff_service.left */
 };
 
 /* Why a service is left to the kernel. X(CONSTANT, name, help) */
@@ -170,20 +170,20 @@ enum shakeoff_left {
 		SHAKEOFF_LEFT_COUNT
 };
 
-/* Why the hook began to answer for a service with engage = auto. X(CONSTANT, name, help) */
+/* Why the hook began to answer for a service with syncookies = auto. X(CONSTANT, name, help) */
 /* clang-format off */
-#define SHAKEOFF_ENGAGE_CAUSES(X)                                                                                      \
+#define SHAKEOFF_CAUSES(X)                                                                                      \
 	X(CAUSE_NONE, "", "it has not")                                                                                \
-	X(CAUSE_SYN_RATE, "syn_rate", "more SYNs a second than engage-rate")                                           \
+	X(CAUSE_SYN_RATE, "syn_rate", "more SYNs a second than flood-rate")                                           \
 	X(CAUSE_SYN_QUEUE, "syn_queue", "the listening socket's SYN queue was half full")                              \
 	X(CAUSE_ACCEPT_QUEUE, "accept_queue", "its accept queue was half full, which the hook can share fairly")
 /* clang-format on */
 
-enum shakeoff_engage_cause {
+enum shakeoff_cause {
 #define X(constant, name, help) SHAKEOFF_##constant,
-	SHAKEOFF_ENGAGE_CAUSES(X)
+	SHAKEOFF_CAUSES(X)
 #undef X
-		SHAKEOFF_ENGAGE_CAUSE_COUNT
+		SHAKEOFF_CAUSE_COUNT
 };
 
 /*
@@ -194,11 +194,11 @@ enum shakeoff_engage_cause {
 /* clang-format off */
 #define SHAKEOFF_STRAY_KINDS(X)                                                                                        \
 	X(STRAY_NONE, "", "it has not")                                                                                \
-	X(STRAY_ACK, "stray_ack", "more ACKs of no connection than engage-rate")                                       \
-	X(STRAY_FIN, "stray_fin", "more FINs of no connection than engage-rate")                                       \
-	X(STRAY_RST, "stray_rst", "more RSTs of no connection than engage-rate")                                       \
-	X(STRAY_SYNACK, "stray_synack", "more SYN-ACKs that nobody asked for than engage-rate")                        \
-	X(STRAY_INVALID, "stray_invalid", "more segments that no TCP sends than engage-rate")
+	X(STRAY_ACK, "stray_ack", "more ACKs of no connection than flood-rate")                                       \
+	X(STRAY_FIN, "stray_fin", "more FINs of no connection than flood-rate")                                       \
+	X(STRAY_RST, "stray_rst", "more RSTs of no connection than flood-rate")                                       \
+	X(STRAY_SYNACK, "stray_synack", "more SYN-ACKs that nobody asked for than flood-rate")                        \
+	X(STRAY_INVALID, "stray_invalid", "more segments that no TCP sends than flood-rate")
 /* clang-format on */
 
 enum shakeoff_stray_kind {
@@ -403,13 +403,13 @@ struct shakeoff_service {
 	__u32 flags;                  /* SHAKEOFF_SERVICE_* */
 	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
 	__u8 overflow;                /* enum shakeoff_overflow */
-	__u8 engage;                  /* enum shakeoff_engage; queue handoff: ALWAYS */
-	__u8 left; /* enum shakeoff_left; listener handoff: LEFT_NOT unless engage is NEVER; queue handoff: LEFT_SYN_RULES if all places are */
+	__u8 syncookies;              /* enum shakeoff_syncookies; queue handoff: ALWAYS */
+	__u8 left; /* enum shakeoff_left; listener handoff: LEFT_NOT unless syncookies is NEVER; queue handoff: LEFT_SYN_RULES if all places are */
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
 	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
-	__u32 engage_rate;   /* SYNs a second */
+	__u32 flood_rate;    /* SYNs a second */
 	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
 	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
@@ -426,14 +426,14 @@ struct shakeoff_service {
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 	__u32 pad2;
 
-	__u64 enqueued;   /* final ACKs validated and given on */
-	__u64 dequeued;   /* of these, taken by a server or refused; listener handoff: given to the listening socket */
-	__u64 engaged_ns; /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 pressure_ns; /* the hold time before the pressure that keeps it engaged ends, as the next two of this kind */
-	__u64 window_ns;     /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 enqueued;    /* final ACKs validated and given on */
+	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
+	__u64 active_ns;   /* since when SYNs are answered with cookies; 0: they are not, now */
+	__u64 pressure_ns; /* the hold time before the pressure that keeps it active ends, as the next two of this kind */
+	__u64 window_ns;   /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
 	__u64 window_syns;   /* SYNs in it */
-	__u32 engagements;   /* how often it was engaged */
-	__u32 cause;         /* enum shakeoff_engage_cause: of the last time */
+	__u32 activations;   /* how often it was active */
+	__u32 cause;         /* enum shakeoff_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
@@ -449,7 +449,7 @@ struct shakeoff_service {
 
 	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
 	__u64 guess_window_acks;     /* invalid ACKs in it */
-	__u64 strays_window_ns;      /* start of the present window (SHAKEOFF_ENGAGE_WINDOW_NS) */
+	__u64 strays_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
 	__u64 strays_window_counted; /* strays in it */
 	__u32 strays_times;          /* how often it began */
 	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */

@@ -84,7 +84,7 @@
 	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_STRAY, "flags, ports or addresses that no TCP sends, and no socket") \
 	X(ACL_BLOCKED, "acl_blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
 	X(NO_SOCKET_DROP, "no_socket_drop", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
-	  "in peace, too many segments without a socket: an ACK or FIN of no connection")                              \
+	  "while idle, too many segments without a socket: an ACK or FIN of no connection")                              \
 	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
 	X(IPV6_EXTHDR, "ipv6_exthdr", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \
 	X(FRAG_SYN, "frag_syn", DROP, 0, "a fragment with a SYN, which no TCP sends")                           \

@@ -10,8 +10,8 @@
 #
 #	bare      a bare XDP_TX program             plain    the kernel's handshake as it comes
 #	kernel    the kernel's SYN cookies, always  pass     the same behind an XDP program that passes everything
-#	queue     shakeoff's queue handoff          auto     its listener handoff, at peace (engage = auto)
-#	listener  its listener handoff, engaged     lookups  the same, the socket look-up spared to no SYN
+#	queue     shakeoff's queue handoff          auto     its listener handoff, while idle (syncookies = auto)
+#	listener  its listener handoff, active     lookups  the same, the socket look-up spared to no SYN
 #
 # A process a CPU, as one alone leaves the others a tenth of their time idle, and what a packet costs then falls on its CPU alone: a veth
 # pair works on what is sent where it was sent. The rounds of connections are short and many, for a machine's speed drifts; "95 of 100"
@@ -94,11 +94,11 @@ for mode in $LISTENERS; do
 	nginx_start 80 4096 plain
 	# So many connections a second are no flood here.
 	if [ "$mode" = auto ]; then
-		shakes_off handoff=listener engage=auto engage-rate=1000000
+		shakes_off handoff=listener syncookies=auto flood-rate=1000000
 	else
 		shakes_off handoff=listener
 	fi
-	within 5 answers "$([ "$mode" = auto ] && echo peace || echo engaged)" || bail "$mode: $(shown web state) $(shown web left)"
+	within 5 answers "$([ "$mode" = auto ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web left)"
 done
 
 # Nobody but the daemon says that the filter knows every socket; without it, and without that word, every SYN is looked up.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # floods.sh [--json] [--seconds N] [--family 4|6] [--pace MB] [KIND...]: every kind of flood that the generator knows, or those that are named,
-# as fast as one CPU can, against an unmodified nginx in peace (listener handoff, engage = auto). Each twice from peace: alone,
+# as fast as one CPU can, against an unmodified nginx while idle (listener handoff, syncookies = auto). Each twice from idle: alone,
 # and beside honest clients and a connection that transfers; and beside the same behind an ideal filter, an XDP program that knows the
 # made-up sources and does nothing but drop what comes from them. What is lost there is lost to the veth pair and to the flood's
 # share of the CPU.
@@ -69,16 +69,16 @@ generated() { # its result is in $FLOODED
 	FLOODED=$(tail -n 1 "$TMP/flood.log")
 }
 
-# A daemon that has just found the server, in peace.
-peace() {
+# A daemon that has just found the server, while idle.
+idle() {
 	[ -z "$DAEMON_PID" ] || daemon_stop
 	daemon_start
-	within 10 shows web state peace || bail "the service is $(shown web state) $(shown web why), not in peace"
+	within 10 shows web state idle || bail "the service is $(shown web state) $(shown web why), not idle"
 }
 
 alone() {
 	local before
-	peace
+	idle
 	before=$(counted)
 	generate "$1"
 	generated
@@ -122,14 +122,14 @@ lab() {
 lab "$ideal"
 server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/ideal.bpf.o" sec xdp
 lab "$ours"
-config web 80 handoff=listener engage=auto
+config web 80 handoff=listener syncookies=auto
 for kind in $kinds; do
 	say "$kind ..."
 	{
 		echo "{\"kind\": \"$kind\", "
 		alone "$kind"
 		echo ", \"beside\": "
-		peace
+		idle
 		beside "$kind"
 		echo ", \"ideal\": "
 		LAB=$ideal beside "$kind"

@@ -60,7 +60,7 @@ begin() {
 		accepts_start
 		;;
 	esac
-	within 5 shows web state engaged || bail "$1: the service is not answered for"
+	within 5 shows web state active || bail "$1: the service is not answered for"
 }
 
 end() {

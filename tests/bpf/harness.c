@@ -417,12 +417,12 @@ static void routes_clear(void)
 		assert_int_equal(bpf_map_delete_elem(harness.routes6, &key6), 0);
 }
 
-void service_listens(enum shakeoff_engage engage)
+void service_listens(enum shakeoff_syncookies syncookies)
 {
 	struct shakeoff_interface profile = interface_default();
 
 	harness.service->handoff = SHAKEOFF_HANDOFF_LISTENER;
-	harness.service->engage = engage;
+	harness.service->syncookies = syncookies;
 	profile.admits = 1;
 	interface_set(&profile);
 }
@@ -571,7 +571,7 @@ int harness_reset(void **state)
 		.offer = { .rcv_space = RCV_SPACE, .hop_limit = { -1, -1 } },
 		.capacity = 100,
 		.backlog = UINT32_MAX,
-		.engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT,
+		.flood_rate = SHAKEOFF_FLOOD_RATE_DEFAULT,
 	};
 	interface_set(&profile); /* raises the generation */
 	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)

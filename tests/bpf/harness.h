@@ -124,7 +124,7 @@ void own_set(const char *prefix, bool own); /* an address of the host, or a pref
 void route_set(const char *prefix, const struct shakeoff_route *route); /* address/length; gone before the next test */
 
 /* Makes it a service with the listener handoff, on an interface that has the tc program. */
-void service_listens(enum shakeoff_engage engage);
+void service_listens(enum shakeoff_syncookies syncookies);
 void rings_set(unsigned int bytes); /* new rings of this size; 0: none */
 
 /* Has an object that is not loaded yet use the maps of the harness, but for its own working memory. 0 or -1. */

@@ -161,7 +161,7 @@ static void need_admit(void)
 static void listens(const struct family *family, const char *text)
 {
 	need_admit();
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(family, text, 32);
 }
 
@@ -580,7 +580,7 @@ static void sockets_that_share_the_port_share_the_connections(void **state)
 
 	(void)state;
 	need_admit();
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	other_listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	for (int i = 0; i < 2; i++) {

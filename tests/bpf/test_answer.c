@@ -470,8 +470,8 @@ static int setup(void **state)
 	listener.fd = listener.ttl = listener.hop_limit = -1;
 	kernel_takes_small = false;
 	budget_spend(true);
-	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
-	harness.service->engage_rate = UINT32_MAX;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS;
+	harness.service->flood_rate = UINT32_MAX;
 	return error;
 }
 

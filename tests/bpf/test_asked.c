@@ -72,7 +72,7 @@ static int teardown(void **state)
 
 static void listens(void)
 {
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv4, ipv4.server, 16);
 }
 
@@ -166,8 +166,8 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	(void)state;
 	listens();
 	client_connect(&client, &linux_syn);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	harness.service->engaged_ns = harness.service->pressure_ns = 0;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
+	harness.service->active_ns = harness.service->pressure_ns = 0;
 	harness.service->released_ns = monotonic_ns();
 	window_is_nearly_full();
 	client.ack.ack++;
@@ -268,18 +268,18 @@ static void a_few_guesses_do_not_keep_it_going(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND;
+	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
 	client.ack.ack++;
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	left = harness.service->guess_pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - monotonic_ns();
+	left = harness.service->guess_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
 	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_GUESS_RATE / 2)));
 	assert_true(left > 0);
 }
 
 /* --------------------------------------------------------------------------------------- who opens a connection then */
 
-static void nothing_is_noted_in_peace(void **state)
+static void nothing_is_noted_while_idle(void **state)
 {
 	struct client client;
 
@@ -496,7 +496,7 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 	(void)state;
 	client_connect(&client, &windows_syn);
 	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	assert_int_equal(harness.service->guessed_ns, 0);
 }
@@ -505,7 +505,7 @@ static void an_answered_syn_ends_it_as_well(void **state)
 {
 	(void)state;
 	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->guessed_ns, 0);
 	assert_int_equal(notes(), 0);
@@ -632,7 +632,7 @@ int main(void)
 		TEST(valid_ones_do_not),
 		TEST(it_begins_once_and_goes_on),
 		TEST(a_few_guesses_do_not_keep_it_going),
-		TEST(nothing_is_noted_in_peace),
+		TEST(nothing_is_noted_while_idle),
 		TEST(one_who_was_sent_a_cookie_gets_in),
 		TEST(one_who_was_not_does_not),
 		TEST(so_it_is_with_a_listening_socket),

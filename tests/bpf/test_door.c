@@ -79,7 +79,7 @@ static void so_they_do_when_the_source_is_blocked(void **state)
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
-static void the_service_is_not_engaged_by_them(void **state)
+static void the_service_is_not_active_by_them(void **state)
 {
 	struct segment segment = LINUX_SYN;
 
@@ -307,11 +307,11 @@ static void a_route_that_is_refused_at_another_interface_is_taken_here(void **st
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
-static void so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace(void **state)
+static void so_it_is_with_a_listening_socket_that_is_bypassed_or_idle(void **state)
 {
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
-	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_verdict(&syn, SHAKEOFF_SYN_BYPASS);
 }
 
@@ -507,7 +507,7 @@ int main(void)
 		TEST(frames_for_another_mac_address_pass),
 		TEST(so_they_do_when_the_ack_is_good),
 		TEST(so_they_do_when_the_source_is_blocked),
-		TEST(the_service_is_not_engaged_by_them),
+		TEST(the_service_is_not_active_by_them),
 		TEST(the_addresses_of_devices_above_are_the_hosts),
 		TEST(a_changed_mac_address_is_seen),
 		TEST(an_interface_without_a_mac_address_is_left_to_the_kernel),
@@ -522,7 +522,7 @@ int main(void)
 		TEST(a_longer_prefix_may_lead_back),
 		TEST(a_client_of_a_plain_prefix_is_spared_the_look_up),
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
-		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_in_peace),
+		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_idle),
 		TEST(a_flood_of_them_is_bounded),
 		TEST(it_takes_nothing_from_honest_clients),
 		TEST(syn_acks_go_to_the_gateway_that_the_route_names),

@@ -177,12 +177,12 @@ static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
 	const struct segment elsewhere = { .fragment = MF, .flags = SYN, .dport = 81 };
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
 	assert_verdict(&syn6, SHAKEOFF_FRAG_PASS);
 	assert_verdict(&elsewhere, SHAKEOFF_FRAG_SYN);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 	harness.service->left = SHAKEOFF_LEFT_NOT;
 	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
@@ -196,7 +196,7 @@ static void so_it_does_for_the_address_of_a_vlan_device(void **state)
 
 	(void)state;
 	inet_pton(AF_INET, "10.9.0.1", &address.address);
-	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &tagged, BPF_ANY), 0);
 	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);

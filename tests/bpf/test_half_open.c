@@ -37,7 +37,7 @@ static int setup(void **state)
 		bpf_map_delete_elem(half_open, &tuple);
 	listener = -1;
 	harness_reset(state);
-	harness.service->engage = SHAKEOFF_ENGAGE_ALWAYS;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS;
 	harness.control->flags |= SHAKEOFF_RESENDS;
 	return 0;
 }
@@ -50,9 +50,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void listens(enum shakeoff_engage engage)
+static void listens(enum shakeoff_syncookies syncookies)
 {
-	service_listens(engage);
+	service_listens(syncookies);
 	listener = listening_socket(&ipv4, ipv4.server, 1);
 }
 
@@ -122,7 +122,7 @@ static void a_synack_is_remembered_as_it_left(void **state)
 static void so_it_is_in_front_of_a_listening_socket(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_true(is_remembered(&linux_syn));
 }
@@ -163,30 +163,30 @@ static void not_where_nothing_is_to_be_sent_again(void **state)
 static void not_in_a_flood(void **state)
 {
 	(void)state;
-	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	forgets(&linux_syn);
-	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS - SECOND;
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS - SECOND;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_true(is_remembered(&linux_syn));
 }
 
-static void a_flood_begins_beyond_engage_rate(void **state)
+static void a_flood_begins_beyond_flood_rate(void **state)
 {
 	(void)state;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->pressure_ns, 0);
-	harness.service->engage_rate = 0;
+	harness.service->flood_rate = 0;
 	assert_verdict(&linux_syn6, SHAKEOFF_SYNACK_SENT);
 	assert_int_not_equal(harness.service->pressure_ns, 0);
 	assert_false(is_remembered(&linux_syn6));
-	assert_int_equal(harness.service->engagements, 0);
+	assert_int_equal(harness.service->activations, 0);
 }
 
 static void it_goes_on_at_half_of_it(void **state)
 {
 	(void)state;
-	harness.service->engage_rate = 0;
-	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS + SECOND;
+	harness.service->flood_rate = 0;
+	harness.service->pressure_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	for (int i = 0; i < 32; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
@@ -196,15 +196,15 @@ static void it_goes_on_at_half_of_it(void **state)
 static void not_where_the_flood_alone_made_the_hook_answer(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 0;
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = 0;
 	forgets(&linux_syn);
 }
 
 static void not_while_there_is_no_daemon_to_send_it(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SECOND;
 	forgets(&linux_syn);
 }
@@ -248,7 +248,7 @@ static void so_does_the_ack_to_a_listening_socket(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	assert_true(is_remembered(&linux_syn));
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
@@ -312,7 +312,7 @@ static void an_rst_of_the_client_takes_it_out(void **state)
 static void so_does_one_to_a_listening_socket(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	resets();
 }
 
@@ -327,7 +327,7 @@ int main(void)
 		TEST(a_second_syn_makes_no_second_entry),
 		TEST(not_where_nothing_is_to_be_sent_again),
 		TEST(not_in_a_flood),
-		TEST(a_flood_begins_beyond_engage_rate),
+		TEST(a_flood_begins_beyond_flood_rate),
 		TEST(it_goes_on_at_half_of_it),
 		TEST(not_where_the_flood_alone_made_the_hook_answer),
 		TEST(not_while_there_is_no_daemon_to_send_it),

@@ -65,9 +65,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void listens(enum shakeoff_engage engage)
+static void listens(enum shakeoff_syncookies syncookies)
 {
-	service_listens(engage);
+	service_listens(syncookies);
 	listener = listening_socket(&ipv4, ipv4.server, 5);
 }
 
@@ -108,7 +108,7 @@ static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admission = admitted(&client, &linux_syn);
 	assert_int_equal(admission.mss, 1460);
 	assert_int_equal(admission.snd_wscale, 7);
@@ -132,7 +132,7 @@ static void its_hint_is_new_where_the_slot_has_an_old_one(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	filter_fill(old);
 	harness.control->flags |= SHAKEOFF_FILTER_BUILDING;
@@ -148,7 +148,7 @@ static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
 	struct client client;
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv6, ipv6.server, 5);
 	admission = admitted(&client, &linux_syn6);
 	assert_int_equal(admission.mss, 1460);
@@ -163,7 +163,7 @@ static void without_timestamps_the_isn_brings_the_options_back(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admission = admitted(&client, &syn);
 	assert_int_equal(admission.mss, 1460);
 	assert_int_equal(admission.snd_wscale, 8);
@@ -180,7 +180,7 @@ static void without_options_nothing_is_negotiated(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admission = admitted(&client, &syn);
 	assert_int_equal(admission.mss, 536);
 	assert_int_equal(admission.snd_wscale, SHAKEOFF_NO_WSCALE);
@@ -194,7 +194,7 @@ static void an_ack_without_its_timestamps_passes_without_options(void **state)
 	const bool echoes_zero[] = { false, true };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(echoes_zero); i++) {
 		struct segment syn = LINUX_SYN;
 		struct admission admission;
@@ -230,7 +230,7 @@ static void a_client_of_small_segments_is_the_kernels_as_long_as_they_are_few(vo
 			     usual[] = { SYN_WITH_MSS(536), SYN6_WITH_MSS(1220) };
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv6, "::", 5);
 	for (size_t i = 0; i < COUNT(small); i++) {
 		budget_spend(false);
@@ -249,7 +249,7 @@ static void the_sockets_window_and_scale_are_told_as_they_were_offered(void **st
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)), 0);
 	assert_int_equal(admitted(&client, &linux_syn).rcv_wscale, 0);
 	assert_int_equal(client.synack.options[19], 0);
@@ -263,7 +263,7 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
 	assert_int_equal(client.synack.flags, SYN | ACK);
 
@@ -299,7 +299,7 @@ static void ecn_of_a_marked_syn_is_not_taken_up(void **state)
 	struct shakeoff_interface profile = interface_default();
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_int_equal(listen(listener, 64), 0);
 	profile.admits = profile.ecn = 1;
 	interface_set(&profile);
@@ -318,7 +318,7 @@ static void a_route_can_ask_for_ecn(void **state)
 	const struct shakeoff_route with = { .ecn = 1, .id = 1 }, without = { .id = 2 };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_false(gets_ecn(0, 0, 40001));
 	route_set("198.51.100.0/24", &with);
 	assert_true(gets_ecn(0, 0, 40002));
@@ -333,7 +333,7 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	profile.admits = 1;
 	profile.sack = 0;
@@ -349,7 +349,7 @@ static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shak
 	struct shakeoff_interface profile = interface_default();
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	profile.admits = admits;
 	interface_set(&profile);
@@ -377,7 +377,7 @@ static void without_a_tc_program_no_cookie_is_taken(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	profile.admits = SHAKEOFF_ADMITS_NOTHING;
 	interface_set(&profile);
@@ -404,7 +404,7 @@ static void maxseg(int mss)
 static void tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv6, "::", 5);
 	maxseg(1000);
 	assert_int_equal(offered_mss(&linux_syn), 1000);
@@ -418,7 +418,7 @@ static void tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered(void **state
 static void with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	maxseg(1000);
 	assert_int_equal(offered_mss(&linux_syn), 1000);
 	harness.service->handoff = SHAKEOFF_HANDOFF_QUEUE;
@@ -430,7 +430,7 @@ static void data_with_the_final_ack_goes_on_with_it(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
@@ -441,7 +441,7 @@ static void the_daemons_heartbeat_does_not_matter(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.control->heartbeat_ns = 0;
 	admitted(&client, &linux_syn);
 }
@@ -453,7 +453,7 @@ static void a_dual_stack_socket_listens_for_ipv4(void **state)
 	struct client client;
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv6, "::", 5);
 	admitted(&client, &linux_syn);
 	admitted(&client, &linux_syn6);
@@ -464,15 +464,15 @@ static void without_a_listening_socket_the_kernel_refuses(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	close(listener);
 	listener = -1;
 	generation_raise();
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	harness.service->engaged_ns = 0;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
+	harness.service->active_ns = 0;
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
@@ -481,7 +481,7 @@ static void a_service_that_is_not_served_is_the_kernels(void **state)
 	const struct segment ack = { .flags = ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 	assert_verdict(&ack, SHAKEOFF_ACK_NO_SERVER);
@@ -493,7 +493,7 @@ static void without_the_tc_program_nothing_is_answered(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	interface_set(&profile);
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_KEY);
@@ -503,7 +503,7 @@ static void without_the_tc_program_nothing_is_answered(void **state)
 static void without_keys_nothing_is_answered(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.control->flags = 0;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
 }
@@ -513,13 +513,13 @@ static void segments_of_a_socket_pass(void **state)
 	struct segment segment = { .from = ipv4.client, .sport = 40007, .flags = SYN, .options = LINUX_OPTIONS };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	clients[0] = connected_socket(&ipv4, 40007);
 	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
 	segment = (struct segment){ .from = ipv4.client, .sport = 40007, .flags = ACK };
 	assert_verdict(&segment, SHAKEOFF_SOCKET);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	harness.service->engaged_ns = 0;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
+	harness.service->active_ns = 0;
 	segment.flags = SYN;
 	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
 }
@@ -529,7 +529,7 @@ static void segments_of_a_socket_pass(void **state)
 static void what_is_left_to_the_kernel_gets_every_syn(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(i % 2 ? &linux_syn : &linux_syn6, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->budget_window, 0);
@@ -542,7 +542,7 @@ static void malformed_syns_do_not_get_there(void **state)
 	const struct segment with_fin = { .flags = SYN | FIN }, from_loopback = { .from = "127.0.0.1", .flags = SYN };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_verdict(&with_fin, SHAKEOFF_SYN_INVALID);
 	assert_verdict(&from_loopback, SHAKEOFF_SYN_INVALID);
@@ -552,7 +552,7 @@ static void malformed_syns_do_not_get_there(void **state)
 static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(filter_get(&linux_syn, 0), 0);
@@ -564,12 +564,12 @@ static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	harness.service->engaged_ns = 0;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
+	harness.service->active_ns = 0;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
@@ -578,7 +578,7 @@ static void segments_of_what_is_left_to_the_kernel_pass(void **state)
 	const struct segment ack = { .flags = ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
@@ -588,7 +588,7 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	int one = 1;
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
 	if (listener < 0)
 		skip();
@@ -597,7 +597,7 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	assert_int_equal(listen(listener, 5), 0);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_MPTCP);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 }
 
@@ -607,7 +607,7 @@ static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
 	union address peer = make_address(&ipv4, ipv4.client, 0);
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	memcpy(&key.tcpm_addr, &peer, sizeof(peer.in));
 	if (setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
 		skip();
@@ -615,14 +615,15 @@ static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_TCP_AUTH);
 }
 
-static void assert_left_for_save_syn(enum shakeoff_engage engage)
+static void assert_left_for_save_syn(enum shakeoff_syncookies syncookies)
 {
 	int value = 1;
 
-	harness.service->engage = engage;
-	harness.service->engaged_ns = harness.service->seen_left = 0;
+	harness.service->syncookies = syncookies;
+	harness.service->active_ns = harness.service->seen_left = 0;
 	generation_raise();
-	assert_verdict(&linux_syn, engage == SHAKEOFF_ENGAGE_AUTO ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
+	assert_verdict(&linux_syn,
+		       syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_NOT);
 	for (; value <= 2; value++) { /* 2: with the Ethernet header */
 		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
@@ -638,9 +639,9 @@ static void assert_left_for_save_syn(enum shakeoff_engage engage)
 static void a_socket_that_saves_syns_is_left_to_the_kernel(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	assert_left_for_save_syn(SHAKEOFF_ENGAGE_ALWAYS);
-	assert_left_for_save_syn(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_left_for_save_syn(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_left_for_save_syn(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 }
 
 static void a_syn_with_a_signature_is_left_to_the_kernel_as_long_as_they_are_few(void **state)
@@ -648,7 +649,7 @@ static void a_syn_with_a_signature_is_left_to_the_kernel_as_long_as_they_are_few
 	const struct segment authentic = { .flags = SYN, .options = BYTES(29, 4, 1, 1) };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_verdict(&authentic, SHAKEOFF_SYN_TCP_AUTH);
 	budget_spend(true);
 	assert_verdict(&authentic, SHAKEOFF_SYNACK_SENT);
@@ -660,7 +661,7 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	syn.tags = 1;
 	admitted(&client, &syn);
 	syn.tags = 2;
@@ -674,7 +675,7 @@ static void listens_behind_vlans(bool vlans)
 {
 	struct shakeoff_interface profile = interface_default();
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	profile.admits = 1;
 	profile.vlans = vlans;
 	interface_set(&profile);
@@ -729,28 +730,28 @@ static void what_belongs_to_no_vlan_device_is_answered_without_a_tag(void **stat
 	admitted(&client, &linux_syn);
 }
 
-/* ------------------------------------------------------------------------------------------------ peace and flood */
+/* ----------------------------------------------------------------------------------------------- idle and flooded */
 
-static void in_peace_the_kernel_makes_the_handshake(void **state)
+static void while_idle_the_kernel_makes_the_handshake(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, 0 };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment segment = { .flags = flags[i] };
 
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
-	assert_int_equal(harness.service->engaged_ns, 0);
-	assert_int_equal(harness.service->engagements, 0);
+	assert_int_equal(harness.service->active_ns, 0);
+	assert_int_equal(harness.service->activations, 0);
 }
 
-static void a_syn_that_passes_in_peace_is_noted_in_the_filter(void **state)
+static void a_syn_that_passes_while_idle_is_noted_in_the_filter(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_true(filter_get(&linux_syn, 0));
 }
@@ -761,8 +762,8 @@ static void the_first_syn_beyond_the_rate_is_answered(void **state)
 	uint64_t before = monotonic_ns();
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = SECOND / SHAKEOFF_ENGAGE_WINDOW_NS; /* one in a window */
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = SECOND / SHAKEOFF_FLOOD_WINDOW_NS; /* one in a window */
 	for (int i = 0; i < 100 && second != SHAKEOFF_SYNACK_SENT; i++) {
 		harness.service->window_ns = 0;
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
@@ -770,16 +771,16 @@ static void the_first_syn_beyond_the_rate_is_answered(void **state)
 	}
 	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYNACK_SENT));
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_RATE);
-	assert_int_equal(harness.service->engagements, 1);
-	assert_true(harness.service->engaged_ns > before - SECOND && harness.service->engaged_ns <= monotonic_ns());
+	assert_int_equal(harness.service->activations, 1);
+	assert_true(harness.service->active_ns > before - SECOND && harness.service->active_ns <= monotonic_ns());
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->engagements, 1);
+	assert_int_equal(harness.service->activations, 1);
 }
 
-static void below_the_rate_it_stays_peace(void **state)
+static void below_the_rate_it_stays_idle(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (int i = 0; i < 50; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 }
@@ -790,7 +791,7 @@ static void a_syn_queue_half_full_begins_it(void **state)
 	struct segment syn = LINUX_SYN;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_int_equal(system("ip route add 198.51.100.0/24 dev lo"), 0); /* where the SYN-ACKs may go */
 	for (int i = 0; i < 3; i++) {
 		syn.sport = 41000 + i;
@@ -801,7 +802,7 @@ static void a_syn_queue_half_full_begins_it(void **state)
 	}
 	assert_int_equal(system("ip route del 198.51.100.0/24 dev lo"), 0);
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_QUEUE);
-	assert_int_equal(harness.service->engagements, 1);
+	assert_int_equal(harness.service->activations, 1);
 }
 
 static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
@@ -810,50 +811,50 @@ static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
 	int seconds = 5;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	/* Keeps the server in SYN-RECEIVED until data comes. */
 	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
 	clients[0] = connected_socket(&ipv4, 40008);
-	harness.service->engage_rate = 0;
+	harness.service->flood_rate = 0;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_verdict(&ack, SHAKEOFF_SOCKET);
 }
 
-static void engage_since(uint64_t pressure_age_ns)
+static void active_since(uint64_t pressure_age_ns)
 {
-	harness.service->engaged_ns = monotonic_ns() - 60 * SECOND;
+	harness.service->active_ns = monotonic_ns() - 60 * SECOND;
 	harness.service->pressure_ns = monotonic_ns() - pressure_age_ns;
-	harness.service->engagements = 1;
+	harness.service->activations = 1;
 }
 
 static void it_goes_on_for_the_hold_time(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_not_equal(harness.service->engaged_ns, 0);
+	assert_int_not_equal(harness.service->active_ns, 0);
 }
 
-static void after_the_hold_time_it_is_peace_again(void **state)
+static void after_the_hold_time_it_is_idle_again(void **state)
 {
 	uint64_t before = monotonic_ns();
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	active_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
-	assert_int_equal(harness.service->engaged_ns, 0);
+	assert_int_equal(harness.service->active_ns, 0);
 	assert_true(harness.service->released_ns > before - SECOND);
-	assert_int_equal(harness.service->engagements, 1);
+	assert_int_equal(harness.service->activations, 1);
 }
 
-static void half_the_rate_keeps_it_engaged(void **state)
+static void half_the_rate_keeps_it_active(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 0;
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = 0;
+	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	for (int i = 0; i < 64; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
@@ -862,7 +863,7 @@ static void half_the_rate_keeps_it_engaged(void **state)
 /* How much longer the pressure lasts, from now. */
 static int64_t pressure_left(void)
 {
-	return (int64_t)(harness.service->pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS - monotonic_ns());
+	return (int64_t)(harness.service->pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
 }
 
 /* A burst that begins it; returns how many SYNs that were. */
@@ -870,8 +871,8 @@ static int burst(uint32_t rate)
 {
 	int syns = 0;
 
-	harness.service->engage_rate = rate;
-	harness.service->engaged_ns = harness.service->pressure_ns = harness.service->window_ns = 0;
+	harness.service->flood_rate = rate;
+	harness.service->active_ns = harness.service->pressure_ns = harness.service->window_ns = 0;
 	harness.service->window_syns = 0;
 	do {
 		syns++;
@@ -888,26 +889,26 @@ static void one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many(void *
 	int syns;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	syns = burst(1000);
 	left = pressure_left();
 	assert_in_range(syns, 11, 1000);
 	assert_true(left <= (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
 	usleep(syns * 1000000 / 500 + 20000);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
-	assert_int_equal(harness.service->engaged_ns, 0);
+	assert_int_equal(harness.service->active_ns, 0);
 }
 
 /* 140 of them every eight seconds held it on for good, when a window with half the rate was enough. */
 static void bursts_do_not_hold_it(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = SHAKEOFF_ENGAGE_RATE_DEFAULT;
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = SHAKEOFF_FLOOD_RATE_DEFAULT;
+	active_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_true(pressure_left() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_ENGAGE_RATE_DEFAULT / 2)));
+	assert_true(pressure_left() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FLOOD_RATE_DEFAULT / 2)));
 }
 
 /* Each SYN of a flood adds what half the rate needs for it, up to the hold time. */
@@ -916,9 +917,9 @@ static void half_the_rate_on_average_keeps_it(void **state)
 	int64_t before, left;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = 1000;
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = 1000;
+	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	before = pressure_left();
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
@@ -926,8 +927,8 @@ static void half_the_rate_on_average_keeps_it(void **state)
 	assert_true(left > before + (int64_t)SECOND && left <= (int64_t)(3 * SECOND));
 	for (int i = 0; i < 5000; i++)
 		run_segment(&linux_syn, NULL);
-	assert_true(pressure_left() <= (int64_t)SHAKEOFF_ENGAGE_HOLD_NS);
-	assert_true(pressure_left() > (int64_t)(SHAKEOFF_ENGAGE_HOLD_NS - SECOND));
+	assert_true(pressure_left() <= (int64_t)SHAKEOFF_FLOOD_HOLD_NS);
+	assert_true(pressure_left() > (int64_t)(SHAKEOFF_FLOOD_HOLD_NS - SECOND));
 }
 
 /* As if a pulse had come, and then nothing for so long. */
@@ -942,12 +943,12 @@ static void pulse(int syns, uint64_t pause_ns)
 static void a_flood_in_pulses_goes_on(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	burst(100);
 	for (int i = 0; i < 4; i++)
 		pulse(5 * 250, 5 * SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->engagements, 1);
+	assert_int_equal(harness.service->activations, 1);
 }
 
 static void our_cookies_stay_good_after_the_flood(void **state)
@@ -955,10 +956,10 @@ static void our_cookies_stay_good_after_the_flood(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	engage_since(0);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	active_since(0);
 	client_connect(&client, &linux_syn);
-	engage_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
+	active_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
@@ -969,9 +970,9 @@ static void our_cookies_stay_good_when_the_service_is_left_to_the_kernel(void **
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
-	harness.service->engage = SHAKEOFF_ENGAGE_NEVER;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_NEVER;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
 }
@@ -984,14 +985,14 @@ static void address_is_left(bool left, uint64_t age_ns)
 }
 
 /* The service's other addresses are answered for, or not. */
-static void assert_left_address_takes_cookies(enum shakeoff_engage engage)
+static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookies)
 {
 	const struct segment stray = { .flags = ACK }, rst = { .flags = RST };
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
-	harness.service->engage = engage;
+	harness.service->syncookies = syncookies;
 	address_is_left(true, SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
@@ -1007,14 +1008,14 @@ static void assert_left_address_takes_cookies(enum shakeoff_engage engage)
 static void our_cookies_stay_good_when_an_address_is_left_to_the_kernel(void **state)
 {
 	(void)state;
-	assert_left_address_takes_cookies(SHAKEOFF_ENGAGE_ALWAYS);
+	assert_left_address_takes_cookies(SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void so_they_do_when_all_are(void **state)
 {
 	(void)state;
-	harness.service->left = SHAKEOFF_LEFT_NETFILTER; /* which counts with SHAKEOFF_ENGAGE_NEVER alone */
-	assert_left_address_takes_cookies(SHAKEOFF_ENGAGE_NEVER);
+	harness.service->left = SHAKEOFF_LEFT_NETFILTER; /* which counts with SHAKEOFF_SYNCOOKIES_NEVER alone */
+	assert_left_address_takes_cookies(SHAKEOFF_SYNCOOKIES_NEVER);
 }
 
 static void of_what_is_left_to_the_kernel_nothing_counts_as_a_stray(void **state)
@@ -1022,8 +1023,8 @@ static void of_what_is_left_to_the_kernel_nothing_counts_as_a_stray(void **state
 	const struct segment stray = { .flags = ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	harness.service->engage_rate = 1;
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	harness.service->flood_rate = 1;
 	address_is_left(true, SECOND);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
@@ -1037,7 +1038,7 @@ static void of_an_address_that_has_been_left_for_long_no_segment_is_looked_at(vo
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	address_is_left(true, SHAKEOFF_COOKIE_LIFETIME_NS + 3 * SECOND);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
@@ -1049,24 +1050,24 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	engage_since(0);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	active_since(0);
 	client_connect(&client, &linux_syn);
-	harness.service->engaged_ns = 0;
+	harness.service->active_ns = 0;
 	harness.service->released_ns = monotonic_ns() - SHAKEOFF_COOKIE_LIFETIME_NS - SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
 
-static void of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here(void **state)
+static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(void **state)
 {
 	const struct segment stray = { .flags = ACK };
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	engage_since(0);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	active_since(0);
 	client_connect(&client, &linux_syn);
-	harness.service->engaged_ns = 0;
+	harness.service->active_ns = 0;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	assert_verdict(&stray, SHAKEOFF_NO_SOCKET_PASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
@@ -1078,7 +1079,7 @@ static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **stat
 	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.service->released_ns = monotonic_ns() - SECOND;
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment segment = { .flags = flags[i] };
@@ -1094,7 +1095,7 @@ static void in_a_flood_what_nobody_asked_for_is_dropped(void **state)
 	const struct segment invalid = { .flags = SYN | FIN };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
@@ -1112,19 +1113,19 @@ static struct segment ack_of_kernel_cookie(void)
 	};
 }
 
-static void cookies_of_the_kernel_are_good_for_a_while_after_engaging(void **state)
+static void cookies_of_the_kernel_are_good_for_a_while_after_activation(void **state)
 {
 	struct segment ack, wrong;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack = ack_of_kernel_cookie();
 	wrong = ack;
 	wrong.ack += 0x10000;
-	harness.service->engaged_ns = harness.service->pressure_ns = monotonic_ns() - SECOND;
+	harness.service->active_ns = harness.service->pressure_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 	assert_verdict(&wrong, SHAKEOFF_ACK_BAD_COOKIE);
-	harness.service->engaged_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	harness.control->started_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
@@ -1135,10 +1136,10 @@ static void they_are_so_too_after_the_start_of_a_daemon(void **state)
 	struct segment ack;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack = ack_of_kernel_cookie();
 	harness.service->pressure_ns = monotonic_ns();
-	harness.service->engaged_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	harness.control->started_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 }
@@ -1148,10 +1149,10 @@ static void they_are_so_too_where_cookies_are_always_given(void **state)
 	struct segment ack;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	ack = ack_of_kernel_cookie();
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
-	assert_int_not_equal(harness.service->engaged_ns, 0);
+	assert_int_not_equal(harness.service->active_ns, 0);
 }
 
 /* ----------------------------------------------------------------------------------------------------- accept queue */
@@ -1160,7 +1161,7 @@ static void assert_full(enum shakeoff_overflow overflow, enum shakeoff_verdict s
 {
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_int_equal(listen(listener, 2), 0);
 	client_connect(&client, &linux_syn);
 	fill_accept_queue(1);
@@ -1189,10 +1190,10 @@ static void a_full_accept_queue_resets(void **state)
 	assert_full(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_ACK_OVERFLOW_RESET);
 }
 
-static void a_full_accept_queue_turns_away_in_peace_too(void **state)
+static void a_full_accept_queue_turns_away_while_idle_too(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_int_equal(listen(listener, 2), 0);
 	fill_accept_queue(3); /* one more than listen() was given */
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
@@ -1203,7 +1204,7 @@ static void a_full_accept_queue_turns_away_in_peace_too(void **state)
 static void a_socket_takes_one_more_than_listen_was_given(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (int backlog = 0; backlog < 5; backlog++) {
 		assert_int_equal(listen(listener, backlog), 0);
 		generation_raise();
@@ -1219,7 +1220,7 @@ static void a_socket_takes_one_more_than_listen_was_given(void **state)
 static void the_services_backlog_holds_where_it_is_not_greater(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->backlog = 1;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	fill_accept_queue(1);
@@ -1242,7 +1243,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 	struct segment syn = LINUX_SYN;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_int_equal(listen(listener, 0), 0); /* takes one */
 	client_connect(&client, &linux_syn);
 	syn.sport = 40001;
@@ -1258,7 +1259,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 /* A group: `listener`, whose accept queue has `waiting` of 6 connections, and `other_member`, which always has room. */
 static void group_listens(int waiting)
 {
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.control->flags |= SHAKEOFF_FILTER_READY; /* or every SYN would be looked up */
 	harness.service->servers = 2;
 	listener = listening_member(&ipv4, ipv4.server, 5);
@@ -1374,7 +1375,7 @@ static void after_the_hold_time_not_every_syn_is_looked_up(void **state)
 	for (int i = 0; i < 100 && verdict != SHAKEOFF_SYNACK_SENT; i++) {
 		assert_verdict(&to_other, SHAKEOFF_SYNACK_SENT);
 		harness.service->looked_ns = lately();
-		harness.service->short_ns = monotonic_ns() - SHAKEOFF_ENGAGE_HOLD_NS - SECOND;
+		harness.service->short_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS - SECOND;
 		verdict = run_segment(&to_full, NULL);
 	}
 	assert_string_equal(verdict_name(verdict), verdict_name(SHAKEOFF_SYNACK_SENT));
@@ -1388,7 +1389,7 @@ static void what_follows_the_ack_passes_without_metadata(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 0);
 	for (size_t i = 0; i < COUNT(flags); i++) {
@@ -1422,7 +1423,7 @@ static void on_another_cpu_it_waits_for_the_socket(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 0);
 	assert_true(validated_get(&client.ack, &entry));
@@ -1449,7 +1450,7 @@ static void a_socket_with_backlog_zero_takes_one(void **state)
 	struct client client;
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv4, ipv4.server, 0);
 	admitted(&client, &linux_syn);
 }
@@ -1459,7 +1460,7 @@ static void a_duplicate_of_the_ack_follows_it(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 0);
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
@@ -1471,7 +1472,7 @@ static void an_ack_whose_connection_nobody_met_is_accepted_again(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
@@ -1485,7 +1486,7 @@ static void a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &linux_syn);
 	assert_true(validated_get(&client.ack, &entry));
 	entry.flags = SHAKEOFF_VALIDATED_ADMITTED | SHAKEOFF_VALIDATED_CONFIRMED;
@@ -1503,7 +1504,7 @@ static void a_segment_that_meets_the_socket_confirms_the_connection(void **state
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &syn);
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED, 0);
@@ -1520,7 +1521,7 @@ static void another_connection_of_the_tuple_is_accepted(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	admitted(&client, &syn);
 	syn.seq += 12345;
 	admitted(&client, &syn);
@@ -1533,7 +1534,7 @@ static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
 	struct client client;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	harness.control->epoch_offset_ns += 2 * SHAKEOFF_EPOCH_NS;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
@@ -1583,15 +1584,15 @@ int main(void)
 		TEST(a_frame_with_its_tag_is_answered_beside_those_without),
 		TEST(where_no_tag_can_be_missing_frames_without_one_are_answered),
 		TEST(what_belongs_to_no_vlan_device_is_answered_without_a_tag),
-		TEST(in_peace_the_kernel_makes_the_handshake),
-		TEST(a_syn_that_passes_in_peace_is_noted_in_the_filter),
+		TEST(while_idle_the_kernel_makes_the_handshake),
+		TEST(a_syn_that_passes_while_idle_is_noted_in_the_filter),
 		TEST(the_first_syn_beyond_the_rate_is_answered),
-		TEST(below_the_rate_it_stays_peace),
+		TEST(below_the_rate_it_stays_idle),
 		TEST(a_syn_queue_half_full_begins_it),
 		TEST(clients_in_the_middle_of_the_kernels_handshake_pass),
 		TEST(it_goes_on_for_the_hold_time),
-		TEST(after_the_hold_time_it_is_peace_again),
-		TEST(half_the_rate_keeps_it_engaged),
+		TEST(after_the_hold_time_it_is_idle_again),
+		TEST(half_the_rate_keeps_it_active),
 		TEST(one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many),
 		TEST(bursts_do_not_hold_it),
 		TEST(half_the_rate_on_average_keeps_it),
@@ -1603,15 +1604,15 @@ int main(void)
 		TEST(of_what_is_left_to_the_kernel_nothing_counts_as_a_stray),
 		TEST(of_an_address_that_has_been_left_for_long_no_segment_is_looked_at),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
-		TEST(of_a_fleet_another_host_may_have_given_one_though_there_is_peace_here),
+		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
 		TEST(in_a_flood_what_nobody_asked_for_is_dropped),
-		TEST(cookies_of_the_kernel_are_good_for_a_while_after_engaging),
+		TEST(cookies_of_the_kernel_are_good_for_a_while_after_activation),
 		TEST(they_are_so_too_after_the_start_of_a_daemon),
 		TEST(they_are_so_too_where_cookies_are_always_given),
 		TEST(a_full_accept_queue_drops),
 		TEST(a_full_accept_queue_resets),
-		TEST(a_full_accept_queue_turns_away_in_peace_too),
+		TEST(a_full_accept_queue_turns_away_while_idle_too),
 		TEST(a_socket_takes_one_more_than_listen_was_given),
 		TEST(the_services_backlog_holds_where_it_is_not_greater),
 		TEST(what_is_on_its_way_to_the_socket_counts),

@@ -95,7 +95,7 @@ static int setup(void **state)
 	int error = harness_reset(state);
 	struct shakeoff_interface profile = interface_default();
 
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	profile.admits = profile.ecn = 1;
 	interface_set(&profile);
 	listener = listening_socket(&ipv6, "::", 100);

@@ -696,7 +696,7 @@ static void an_allowed_source_takes_all(void **state)
 static void a_listening_socket_is_shared_as_well(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->fair_share = 1;
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
@@ -715,7 +715,7 @@ static void fill_accept_queue(int count)
 static void places_that_the_kernel_gave_away_count(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->fair_share = 1;
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY / 2);
@@ -723,10 +723,10 @@ static void places_that_the_kernel_gave_away_count(void **state)
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
 }
 
-static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
+static void an_accept_queue_that_is_half_full_makes_it_active(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.service->fair_share = 1;
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY / 2 - 1);
@@ -737,17 +737,17 @@ static void an_accept_queue_that_is_half_full_ends_the_peace(void **state)
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
 }
 
-/* The places that the kernel gives away in peace have no number, and are not those of whoever was here in the last flood. */
+/* The places that the kernel gives away while idle have no number, and are not those of whoever was here in the last flood. */
 static void places_of_the_last_flood_are_not_held_in_the_next(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->fair_share = 1;
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
 	harness.service->dequeued = harness.service->enqueued; /* they came to the socket, and were accepted */
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
-	harness.service->engaged_ns = 0;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
+	harness.service->active_ns = 0;
 	fill_accept_queue(CAPACITY / 2);
 	others_come();
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_ADMITTED);
@@ -757,7 +757,7 @@ static void places_of_the_last_flood_are_not_held_in_the_next(void **state)
 static void without_fair_share_it_does_not(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	fill_accept_queue(CAPACITY - 2);
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_IDLE);
@@ -825,7 +825,7 @@ static void what_an_allowed_source_has_opened_is_not_held_against_it_later(void 
 static void the_limit_holds_for_listening_sockets(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	accept_limit(SECOND, 3);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 3);
@@ -933,10 +933,10 @@ static void a_source_that_floods_is_answered_no_more_than_its_limit(void **state
 	assert_in_range(answered, most / 2, most + 2 * SYN_HOT);
 }
 
-static void the_limit_of_syns_holds_in_peace(void **state)
+static void the_limit_of_syns_holds_while_idle(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	syn_limit(1, 5);
 	assert_int_equal(syns_that("198.51.100.7", 20, SHAKEOFF_SYN_IDLE, SHAKEOFF_SYN_SOURCE_RATE), 5);
@@ -1026,7 +1026,7 @@ static void sources_whose_connection_the_kernel_made_become_known(void **state)
 	struct segment segment = { .from = "10.9.0.2", .sport = 30000, .seq = 1, .ack = 1, .flags = ACK };
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	connected[0] = connected_socket(&ipv4, 30000);
 	for (int i = 1; i < 64; i++)
@@ -1040,7 +1040,7 @@ static void segments_of_no_connection_make_nobody_known(void **state)
 	struct segment segment = { .from = "10.9.0.2", .sport = 30001, .seq = 1, .ack = 1, .flags = ACK };
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_NEVER);
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
 	for (int i = 1; i <= 128; i++)
 		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_IDLE : SHAKEOFF_NO_SOCKET_PASS);
@@ -1095,7 +1095,7 @@ int main(void)
 		TEST(an_allowed_source_takes_all),
 		TEST(a_listening_socket_is_shared_as_well),
 		TEST(places_that_the_kernel_gave_away_count),
-		TEST(an_accept_queue_that_is_half_full_ends_the_peace),
+		TEST(an_accept_queue_that_is_half_full_makes_it_active),
 		TEST(places_of_the_last_flood_are_not_held_in_the_next),
 		TEST(without_fair_share_it_does_not),
 		TEST(a_source_opens_as_many_connections_as_its_limit_says),
@@ -1108,7 +1108,7 @@ int main(void)
 		TEST(a_site_sends_as_many_syns_as_sixteen_sources),
 		TEST(a_source_is_answered_as_many_syns_as_its_limit_says),
 		TEST(a_source_that_floods_is_answered_no_more_than_its_limit),
-		TEST(the_limit_of_syns_holds_in_peace),
+		TEST(the_limit_of_syns_holds_while_idle),
 		TEST(a_flood_from_made_up_sources_leaves_nothing),
 		TEST(few_sources_are_learnt_in_a_tick),
 		TEST(known_sources_pass_beyond_what_others_may),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness.c tests/bpf/sockets.c */
 /*
- * Segments of no socket: in peace they pass while they are few, and are dropped by name when they are many; what has a socket
+ * Segments of no socket: while idle they pass while they are few, and are dropped by name when they are many; what has a socket
  * passes at any time. And what no TCP sends, which is dropped at any time.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@
 #include "sockets.h"
 
 #define SECOND 1000000000ull
-#define WINDOWS_A_SECOND (SECOND / SHAKEOFF_ENGAGE_WINDOW_NS)
+#define WINDOWS_A_SECOND (SECOND / SHAKEOFF_FLOOD_WINDOW_NS)
 
 /* Every so many-th segment that passes by the filter alone is looked up: SEGMENT_SAMPLE of bpf/handle/out_of_state.h. */
 #define SAMPLE 64
@@ -110,9 +110,9 @@ static int teardown(void **state)
 }
 
 /* A service with the listener handoff, where somebody listens for both families. */
-static void listens(enum shakeoff_engage engage)
+static void listens(enum shakeoff_syncookies syncookies)
 {
-	service_listens(engage);
+	service_listens(syncookies);
 	listeners[0] = listening_socket(&ipv4, ipv4.server, 5);
 	listeners[1] = listening_socket(&ipv6, ipv6.server, 5);
 }
@@ -135,7 +135,7 @@ static struct segment connected(uint8_t flags)
 	return (struct segment){ .from = ipv4.client, .sport = 40020, .flags = flags };
 }
 
-/* ------------------------------------------------------------------------------------------------------------ peace */
+/* ------------------------------------------------------------------------------------------------------------- idle */
 
 /* On a busy machine 10 ms are over before it is full. */
 static void window_that_does_not_end(void)
@@ -147,7 +147,7 @@ static void window_that_does_not_end(void)
 static void a_few_pass(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	window_that_does_not_end();
 	for (size_t i = 0; i < COUNT(strays); i++)
 		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
@@ -163,15 +163,15 @@ static void many_are_dropped_by_name(void **state)
 		uint64_t before;
 
 		setup(state);
-		listens(SHAKEOFF_ENGAGE_AUTO);
+		listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 		before = monotonic_ns();
-		harness.service->engage_rate = 0;
+		harness.service->flood_rate = 0;
 		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
 		assert_verdict(&strays[i].in, strays[i].dropped);
 		assert_int_equal(harness.service->strays_kind, strays[i].kind);
 		assert_int_equal(harness.service->strays_times, 1);
 		assert_true(harness.service->strays_ns > before - SECOND);
-		assert_int_equal(harness.service->engaged_ns, 0);
+		assert_int_equal(harness.service->active_ns, 0);
 		teardown(state);
 	}
 }
@@ -181,8 +181,8 @@ static void the_rate_is_that_of_syns(void **state)
 	const uint32_t in_a_window = 50;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	harness.service->engage_rate = in_a_window * WINDOWS_A_SECOND;
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	harness.service->flood_rate = in_a_window * WINDOWS_A_SECOND;
 	window_that_does_not_end();
 	for (uint32_t i = 0; i < in_a_window; i++)
 		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
@@ -194,10 +194,10 @@ static void the_rate_is_that_of_syns(void **state)
 static void they_are_dropped_until_the_hold_time_is_over(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	press_since(SHAKEOFF_ENGAGE_HOLD_NS - SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	press_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
-	press_since(SHAKEOFF_ENGAGE_HOLD_NS + SECOND);
+	press_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->strays_ns, 0);
 }
@@ -208,10 +208,10 @@ static void half_the_rate_keeps_dropping_them(void **state)
 	uint64_t before, added;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
-	press_since(SHAKEOFF_ENGAGE_HOLD_NS - 2 * SECOND);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	press_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
 	before = harness.service->strays_pressure_ns;
-	harness.service->engage_rate = 1000;
+	harness.service->flood_rate = 1000;
 	for (int i = 0; i < 20; i++)
 		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
 	added = harness.service->strays_pressure_ns - before;
@@ -229,8 +229,8 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 						      SHAKEOFF_LEFT_SAVE_SYN, SHAKEOFF_LEFT_ROUTE };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
-	harness.service->engage_rate = 0;
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
+	harness.service->flood_rate = 0;
 	for (size_t r = 0; r < COUNT(reasons); r++) {
 		harness.service->left = reasons[r];
 		harness.service->strays_ns = harness.service->strays_window_counted = 0;
@@ -252,8 +252,8 @@ static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
 	int one = 1;
 
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
-	harness.service->engaged_ns = harness.control->started_ns = 1;
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	harness.service->active_ns = harness.control->started_ns = 1;
 	listeners[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
 	if (listeners[0] < 0)
 		skip();
@@ -262,7 +262,7 @@ static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
 	assert_int_equal(listen(listeners[0], 5), 0);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
@@ -270,7 +270,7 @@ static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
 static void so_it_is_where_nothing_could_be_answered(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_KERNEL;
 	interface_set(NULL);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
@@ -286,7 +286,7 @@ static void what_is_left_because_of_netfilter_is_not_touched(void **state)
 	const struct segment lone_fin = { .flags = FIN }, synfin = { .flags = SYN | FIN };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_NETFILTER;
 	press();
 	for (size_t i = 0; i < COUNT(strays); i++)
@@ -298,7 +298,7 @@ static void what_is_left_because_of_netfilter_is_not_touched(void **state)
 static void without_anybody_who_listens_many_are_dropped(void **state)
 {
 	(void)state;
-	service_listens(SHAKEOFF_ENGAGE_AUTO);
+	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(strays); i++)
 		assert_verdict(&strays[i].in, SHAKEOFF_ACK_NO_SERVER);
 	press();
@@ -323,7 +323,7 @@ static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(vo
 	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK }, wrong;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack.ack = kernel_cookie(&syn) + 1;
 	press();
 	wrong = ack;
@@ -338,15 +338,16 @@ static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(vo
 /* Its SYN came before the present filter was begun, or before the hook was there. */
 static void so_is_what_follows_on_them(void **state)
 {
-	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_ALWAYS };
+	static const enum shakeoff_syncookies activates[] = { SHAKEOFF_SYNCOOKIES_ADAPTIVE,
+							      SHAKEOFF_SYNCOOKIES_ALWAYS };
 	const struct segment syn = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN, .flags = SYN };
 	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack.ack = kernel_cookie(&syn) + 1;
-	for (size_t i = 0; i < COUNT(engages); i++) {
-		harness.service->engage = engages[i];
+	for (size_t i = 0; i < COUNT(activates); i++) {
+		harness.service->syncookies = activates[i];
 		filter_fill(0);
 		press();
 		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
@@ -359,13 +360,13 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client connects;
 
-		harness.service->engaged_ns = harness.service->pressure_ns = monotonic_ns();
+		harness.service->active_ns = harness.service->pressure_ns = monotonic_ns();
 		client_connect(&connects, syns[i]);
-		harness.service->engaged_ns = harness.service->pressure_ns = 0;
+		harness.service->active_ns = harness.service->pressure_ns = 0;
 		harness.service->released_ns = monotonic_ns();
 		press();
 		connects.ack.ack++;
@@ -380,7 +381,7 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are
 static void what_the_filter_knows_passes_without_a_look(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
 		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
@@ -391,7 +392,7 @@ static void what_the_filter_knows_passes_without_a_look(void **state)
 static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
 		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
@@ -404,16 +405,16 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 /* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
 static void where_few_are_too_many_they_stand_for_fewer(void **state)
 {
-	static const uint32_t rates[] = { 1000, 5000, 12800, SHAKEOFF_ENGAGE_RATE_DEFAULT };
+	static const uint32_t rates[] = { 1000, 5000, 12800, SHAKEOFF_FLOOD_RATE_DEFAULT };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(rates); i++) {
 		uint32_t in_a_window = rates[i] / WINDOWS_A_SECOND;
 		int sampled = in_a_window / (in_a_window < 2 * SAMPLE ? in_a_window / 2 : SAMPLE) + 1;
 
 		filter_fill(SHAKEOFF_FILTER_SOCKET);
-		harness.service->engage_rate = rates[i];
+		harness.service->flood_rate = rates[i];
 		harness.service->strays_ns = harness.service->strays_window_counted = 0;
 		harness.service->strays_window_ns = monotonic_ns() + SECOND; /* one that does not end */
 		for (int k = 0; k < (sampled - 1) * SAMPLE; k++)
@@ -430,16 +431,16 @@ static void a_connection_passes_however_many_strays_there_are(void **state)
 	static const uint8_t flags[] = {
 		ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, FIN, 0, FIN | PSH | URG
 	};
-	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_ALWAYS,
-							SHAKEOFF_ENGAGE_NEVER };
+	static const enum shakeoff_syncookies activates[] = { SHAKEOFF_SYNCOOKIES_ADAPTIVE, SHAKEOFF_SYNCOOKIES_ALWAYS,
+							      SHAKEOFF_SYNCOOKIES_NEVER };
 	struct segment segment;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected(ACK);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	for (size_t e = 0; e < COUNT(engages); e++) {
-		harness.service->engage = engages[e];
+	for (size_t e = 0; e < COUNT(activates); e++) {
+		harness.service->syncookies = activates[e];
 		press();
 		for (size_t i = 0; i < COUNT(flags); i++) {
 			segment.flags = flags[i];
@@ -461,18 +462,18 @@ static struct segment connected_elsewhere(void)
 
 static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
 {
-	static const enum shakeoff_engage engages[] = { SHAKEOFF_ENGAGE_AUTO, SHAKEOFF_ENGAGE_NEVER };
+	static const enum shakeoff_syncookies activates[] = { SHAKEOFF_SYNCOOKIES_ADAPTIVE, SHAKEOFF_SYNCOOKIES_NEVER };
 	struct shakeoff_interface profile = interface_default();
 	struct segment segment;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected_elsewhere();
 	profile.in_vrf = 1;
 	interface_set(&profile);
-	harness.service->engage_rate = 0;
-	for (size_t i = 0; i < COUNT(engages); i++) {
-		harness.service->engage = engages[i];
+	harness.service->flood_rate = 0;
+	for (size_t i = 0; i < COUNT(activates); i++) {
+		harness.service->syncookies = activates[i];
 		harness.service->strays_ns = 0;
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 		assert_int_equal(harness.service->strays_ns, 0);
@@ -487,7 +488,7 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 	struct segment segment;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected_elsewhere();
 	for (size_t i = 0; i < COUNT(listeners); i++)
 		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
@@ -504,7 +505,7 @@ static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(
 	int seconds = 5;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	/* Keeps the server in SYN-RECEIVED until data comes. */
 	assert_int_equal(setsockopt(listeners[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
 	ack = connected(ACK);
@@ -540,9 +541,9 @@ static void a_connection_that_the_host_begins_passes_however_many_strays_there_a
 	(void)state;
 	assert_int_equal(system("ip route add 198.51.100.0/24 dev lo"), 0); /* where its SYN may go */
 	assert_own_connection_passes();
-	service_listens(SHAKEOFF_ENGAGE_ALWAYS);
+	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_own_connection_passes();
-	harness.service->engage = SHAKEOFF_ENGAGE_AUTO;
+	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 	assert_own_connection_passes();
 	assert_int_equal(system("ip route del 198.51.100.0/24 dev lo"), 0);
 }
@@ -552,7 +553,7 @@ static void a_socket_that_the_filter_does_not_know_gets_into_it(void **state)
 	struct segment segment;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected(ACK);
 	assert_int_equal(filter_get(&segment, 0), 0);
 	assert_verdict(&segment, SHAKEOFF_SOCKET);
@@ -566,7 +567,7 @@ static void it_does_so_too_when_there_are_many_strays(void **state)
 	int dropped = 0;
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected(ACK);
 	press();
 	while (run_segment(&segment, NULL) != SHAKEOFF_SOCKET)
@@ -580,8 +581,8 @@ static void it_does_so_too_when_there_are_many_strays(void **state)
 static void where_the_hook_answers_strays_are_counted_too(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	harness.service->engage_rate = 0;
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	harness.service->flood_rate = 0;
 	assert_verdict(&strays[0].in, SHAKEOFF_ACK_BAD_COOKIE);
 	assert_int_not_equal(harness.service->strays_ns, 0);
 	assert_int_equal(harness.service->strays_kind, SHAKEOFF_STRAY_ACK);
@@ -592,8 +593,8 @@ static void there_their_names_stay_the_same(void **state)
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST }, synack = { .flags = SYN | ACK };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
-	harness.service->engaged_ns = harness.control->started_ns = 1;
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	harness.service->active_ns = harness.control->started_ns = 1;
 	press();
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
@@ -605,7 +606,7 @@ static void honest_clients_are_served_however_many_strays_there_are(void **state
 	const struct segment windows = WINDOWS_SYN, *const syns[] = { &linux_syn, &linux_syn6, &windows };
 
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct segment syn = *syns[i];
 		struct client connects;
@@ -649,10 +650,10 @@ static void is_dropped(const struct impossible *segment)
 	expect_no_event();
 }
 
-static void what_no_tcp_sends_is_dropped_in_peace(void **state)
+static void what_no_tcp_sends_is_dropped_while_idle(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -660,7 +661,7 @@ static void what_no_tcp_sends_is_dropped_in_peace(void **state)
 static void what_no_tcp_sends_is_dropped_when_strays_are(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	press();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
@@ -669,7 +670,7 @@ static void what_no_tcp_sends_is_dropped_when_strays_are(void **state)
 static void what_no_tcp_sends_is_dropped_where_the_hook_answers(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 	press();
@@ -690,7 +691,7 @@ static void what_no_tcp_sends_is_dropped_before_a_queue(void **state)
 static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void **state)
 {
 	(void)state;
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
@@ -736,7 +737,7 @@ int main(void)
 		TEST(there_their_names_stay_the_same),
 		TEST(honest_clients_are_served_however_many_strays_there_are),
 		TEST(so_they_are_with_the_queue_handoff),
-		TEST(what_no_tcp_sends_is_dropped_in_peace),
+		TEST(what_no_tcp_sends_is_dropped_while_idle),
 		TEST(what_no_tcp_sends_is_dropped_when_strays_are),
 		TEST(what_no_tcp_sends_is_dropped_where_the_hook_answers),
 		TEST(what_no_tcp_sends_is_dropped_before_a_queue),

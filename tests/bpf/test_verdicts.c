@@ -51,9 +51,9 @@ static int teardown(void **state)
 }
 
 /* The listener handoff. */
-static void listens(enum shakeoff_engage engage)
+static void listens(enum shakeoff_syncookies syncookies)
 {
-	service_listens(engage);
+	service_listens(syncookies);
 	listener = listening_socket(&ipv4, ipv4.server, 5);
 }
 
@@ -119,13 +119,13 @@ static void reach_SYN_NO_SERVER(void)
 
 static void reach_SYN_IDLE(void)
 {
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_verdict(&syn, SHAKEOFF_SYN_IDLE);
 }
 
 static void reach_SYN_BYPASS(void)
 {
-	listens(SHAKEOFF_ENGAGE_NEVER);
+	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_verdict(&syn, SHAKEOFF_SYN_BYPASS);
 }
 
@@ -134,7 +134,7 @@ static const struct segment small_syn = { .flags = SYN, .options = BYTES(2, 4, 0
 
 static void reach_SYN_SMALL_MSS(void)
 {
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	assert_verdict(&small_syn, SHAKEOFF_SYN_SMALL_MSS);
 }
 
@@ -172,7 +172,7 @@ static void reach_ACK_IDLE(void)
 {
 	const struct segment ack = { .flags = ACK };
 
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
@@ -180,7 +180,7 @@ static void reach_ACK_KERNEL_COOKIE(void)
 {
 	struct segment ack = connected_ack;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	ack.ack = kernel_cookie(&connected_syn) + 1;
 	ack.seq = connected_syn.seq + 1;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
@@ -190,7 +190,7 @@ static void reach_ACK_ADMITTED(void)
 {
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client = connected();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
@@ -199,7 +199,7 @@ static void reach_SEGMENT_AFTER_ACK(void)
 {
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client = connected();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	validated_age(&client.ack, 0);
@@ -211,7 +211,7 @@ static void reach_SEGMENT_EARLY(void)
 	struct shakeoff_validated entry;
 	struct client client;
 
-	listens(SHAKEOFF_ENGAGE_ALWAYS);
+	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client = connected();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	validated_age(&client.ack, 0);
@@ -472,7 +472,7 @@ static void reach_NO_SOCKET_PASS(void)
 {
 	const struct segment ack = { .flags = ACK };
 
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.control->flags |= SHAKEOFF_FILTER_READY;
 	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_PASS);
 }
@@ -481,7 +481,7 @@ static void reach_NO_SOCKET_DROP(void)
 {
 	const struct segment ack = { .flags = ACK };
 
-	listens(SHAKEOFF_ENGAGE_AUTO);
+	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.service->strays_ns = harness.service->strays_pressure_ns = monotonic_ns();
 	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_DROP);
 }

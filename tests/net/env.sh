@@ -129,7 +129,7 @@ service_on() {
 	{
 		printf '\n[service %s]\n' "$1"
 		case " $* " in *' handoff='*) ;; *) echo 'handoff = queue' ;; esac
-		case " $* " in *' engage='*) ;; *) echo 'engage = always' ;; esac
+		case " $* " in *' syncookies='*) ;; *) echo 'syncookies = always' ;; esac
 		shift
 		while [ "$1" != -- ]; do
 			echo "listen = $1"

@@ -38,8 +38,8 @@ far_servers() {
 	# The servers choose another one by themselves: only sockets may have any in a namespace.
 	server sh -c 'echo reno >/proc/sys/net/ipv4/tcp_congestion_control'
 	config_daemon discover=no
-	! kernel_admits || service listener $FAR_LISTENER handoff=listener engage=always
-	service queue $FAR_QUEUE handoff=queue engage=always
+	! kernel_admits || service listener $FAR_LISTENER handoff=listener syncookies=always
+	service queue $FAR_QUEUE handoff=queue syncookies=always
 	daemon_start
 	for family in 4 6; do
 		address=SERVER$family
@@ -52,8 +52,8 @@ far_servers() {
 		ip -n "$LAB-server" neighbour replace "$RAW4" lladdr "$CLIENT_MAC" dev s0 nud permanent
 		ip -n "$LAB-server" neighbour replace "$RAW6" lladdr "$CLIENT_MAC" dev s0 nud permanent
 	done
-	! kernel_admits || soon shows listener state engaged || bail "the listener handoff is not answered for"
-	soon shows queue state engaged || bail "the queue handoff is not answered for"
+	! kernel_admits || soon shows listener state active || bail "the listener handoff is not answered for"
+	soon shows queue state active || bail "the queue handoff is not answered for"
 }
 
 # kernel_counter TABLE NAME: of the server's network namespace, such as Tcp RetransSegs

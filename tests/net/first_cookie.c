@@ -68,14 +68,14 @@ static __u64 count(int map, __u32 verdict)
 int main(int argc, char **argv)
 {
 	int map = argc == 3 ? open_map((int)if_nametoindex(argv[1]), SHAKEOFF_MAP_VERDICTS) : -1;
-	__u64 end, cookies, peace;
+	__u64 end, cookies, idle;
 
 	if (map < 0) {
 		fputs("first_cookie IFACE SECONDS: IFACE has our program\n", stderr);
 		return 2;
 	}
 	cookies = count(map, SHAKEOFF_SYNACK_SENT);
-	peace = count(map, SHAKEOFF_SYN_IDLE);
+	idle = count(map, SHAKEOFF_SYN_IDLE);
 	end = now() + strtod(argv[2], NULL) * 1e9;
 	puts("watching");
 	fflush(stdout);
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 		if (count(map, SHAKEOFF_SYNACK_SENT) == cookies)
 			continue;
 		printf("{\"cookie_ns\": %llu, \"left_to_the_kernel\": %llu}\n", (unsigned long long)now(),
-		       (unsigned long long)(count(map, SHAKEOFF_SYN_IDLE) - peace));
+		       (unsigned long long)(count(map, SHAKEOFF_SYN_IDLE) - idle));
 		return 0;
 	}
 	fputs("first_cookie: there was none\n", stderr);

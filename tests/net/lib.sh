@@ -102,7 +102,7 @@ service_at() {
 }
 
 # found SERVICE: a listening socket is found, and its service answered by the hook from then on
-found() { check "$1 is found" soon shows "$1" state engaged; }
+found() { check "$1 is found" soon shows "$1" state active; }
 
 # Connections that the hook has let through to listening sockets. It is the kernel that renews one in TIME-WAIT, of which a client
 # with many connections meets some: SYNs for them count as well.
@@ -185,7 +185,7 @@ except ConnectionRefusedError:
 sys.exit(1)' "$@"
 }
 
-# fast_open_server: one with Fast Open on port 7100, found and in peace
+# fast_open_server: one with Fast Open on port 7100, found and idle
 fast_open_server() {
 	server sh -c 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen'
 	spawn server fastopen python3 -c '
@@ -198,7 +198,7 @@ while True:
     conn.sendall(conn.recv(100))
     conn.close()'
 	soon grep -q listening "$TMP/fastopen.log" || bail "no server with Fast Open"
-	soon shows 0.0.0.0:7100 state peace || bail "it is not found"
+	soon shows 0.0.0.0:7100 state idle || bail "it is not found"
 }
 
 # fast_open COUNT: what so many clients with data in their SYN get from it, one after the other

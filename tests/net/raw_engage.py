@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients in the middle of a handshake when the hook begins to answer, and when it stops; called by test_engage.sh.
+"""Clients in the middle of a handshake when the hook begins to answer, and when it stops; called by test_syncookies.sh.
 
-raw_engage.py PORT 4|6 STEP FLOOD...: server.py line on PORT; FLOOD is a command that engages its service.
-  request   SYN at peace, flood, ACK: the kernel has a request of it
+raw_syncookies.py PORT 4|6 STEP FLOOD...: server.py line on PORT; FLOOD is a command that activates its service.
+  request   SYN while idle, flood, ACK: the kernel has a request of it
   cookie    the same, where the kernel has answered with a cookie of its own
-  released  SYN in the flood, ACK when it is over and the service at peace again
-  peace     SYN and ACK at peace, and an ACK that brings back nothing: the kernel's RST
+  released  SYN in the flood, ACK when it is over and an idle service again
+  idle     SYN and ACK while idle, and an ACK that brings back nothing: the kernel's RST
 """
 import subprocess
 import sys
@@ -40,19 +40,19 @@ def syn():
 
 
 clients = [syn() for _ in range(5)]
-if step == "peace":
+if step == "idle":
     stray = Client(wire, port, family)
     wire.send(stray.frame("A", seq=1000, ack=2000))
     answer = stray.receive()
-    tap.check(name + "at peace an ACK of nobody's gets the kernel's RST", answer is not None and answer["TCP"].flags.R, repr(answer))
+    tap.check(name + "while idle an ACK of nobody's gets the kernel's RST", answer is not None and answer["TCP"].flags.R, repr(answer))
 if flood:
     subprocess.run(flood, check=True, stdout=subprocess.DEVNULL)
 if step == "released":
     clients = [syn() for _ in range(5)]
     time.sleep(12)
-    # The first SYN after the hold time finds nothing that keeps the service engaged.
+    # The first SYN after the hold time finds nothing that keeps the service active.
     finish("released: a new client is served", syn())
 what = {"request": "half-open in the kernel when the flood began", "cookie": "the kernel's cookie of before the flood",
-        "released": "the hook's cookie, the flood over", "peace": "at peace"}[step]
+        "released": "the hook's cookie, the flood over", "idle": "while idle"}[step]
 for client in clients:
     finish(what + ": served", client)

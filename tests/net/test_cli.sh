@@ -64,19 +64,19 @@ server_plain mptcp "$SERVER4" 7002 10 --mptcp
 server_plain group1 "$SERVER4" 7003 30 --reuseport
 server_plain group2 "$SERVER4" 7003 30 --reuseport
 daemon_start_bare
-soon shows "$SERVER4:80" state peace
-is "status: a listening socket that was found is in peace" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" handoff)" peace/listener
+soon shows "$SERVER4:80" state idle
+is "status: a listening socket that was found is idle" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" handoff)" idle/listener
 is "status: it is marked as discovered" "$(shown "$SERVER4:80" discovered)" True
 is "status: an MPTCP socket is left to the kernel" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" left)" "left to the kernel/mptcp"
 is "status: the interface gives connections to listening sockets" "$(status interfaces.0.admits)" true
 matches "status: and names its tc program" "$(status interfaces.0.admit_id)" '^[0-9]+$'
 text=$(shakeoff status)
-matches "status sums the services up" "$text" '^[0-9]+ services: .*1 left to the kernel, [0-9]+ in peace$'
-matches "status: a row says it at a glance" "$text" "^$SERVER4:80 +peace .*listener +discovered +1 "
+matches "status sums the services up" "$text" '^[0-9]+ services: .*1 left to the kernel, [0-9]+ idle$'
+matches "status: a row says it at a glance" "$text" "^$SERVER4:80 +idle .*listener +discovered +1 "
 matches "status: the columns say what they show" "$text" '^Interface +Mode +Attached by +MTU +XDP id +Tc id +Tc program +Name$'
 matches "status: the tc program works" "$text" '^s0 .* [0-9]+ +[0-9]+ +works +shakeoff_xdp$'
 matches "status: the reason is explained once, below" "$text" '^mptcp: an MPTCP socket'
-is "status: what is left comes before what is in peace" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
+is "status: what is left comes before what is idle" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
 matches "attach says nothing of a daemon that runs" "$(shakeoff attach s0 | wc -l)" '^1$'
 
 is "queues: the capacity is the listen backlog" "$(queue_of "$SERVER4:80" send_q)/$(queue_of "$SERVER4:80" send_q_cause)" "100/listen backlog"
@@ -97,14 +97,14 @@ on_terminal() { TERM=xterm server script -qec "$BUILD/shakeoff $*" /dev/null; }
 matches "status has colours on a terminal" "$(on_terminal status)" $'\033\\[32mworks'
 matches "none with NO_COLOR" "$(NO_COLOR=1 on_terminal status | grep -c $'\033')" '^0$'
 matches "none in a pipe" "$(shakeoff status | grep -c $'\033')" '^0$'
-matches "connections: in peace the kernel opened them" "$(shakeoff connections)" "^$SERVER4:7001 +ESTABLISHED .* kernel +-$"
+matches "connections: while idle the kernel opened them" "$(shakeoff connections)" "^$SERVER4:7001 +ESTABLISHED .* kernel +-$"
 
 # More services than a screen has lines.
 spawn server many python3 -c '
 import signal, socket, sys
 held = [socket.create_server((sys.argv[1], 10000 + i)) for i in range(100)]
 signal.pause()' "$SERVER4"
-soon shows "$SERVER4:10099" state peace
+soon shows "$SERVER4:10099" state idle
 matches "status lists the first and counts the rest" "$(shakeoff status)" '^and [0-9]+ more: --all lists them$'
 is "status --all lists all" "$(shakeoff status --all | grep -c "^$SERVER4:")" "$(services | grep -o "$SERVER4:" | wc -l)"
 is "queues --all, too" "$(shakeoff queues --all | grep -c "^$SERVER4:")" "$(services | grep -o "$SERVER4:" | wc -l)"
@@ -113,10 +113,10 @@ daemon_stop
 matches "status: a daemon that was stopped is not running" "$(shakeoff status)" '^Daemon +not running'
 
 # The hook answers.
-printf '[discovered]\nengage = always\n' >"$CONF"
+printf '[discovered]\nsyncookies = always\n' >"$CONF"
 daemon_spawn --config "$CONF"
-soon shows "$SERVER4:80" state engaged
-is "status: engage = always is engaged" "$(shown "$SERVER4:80" engaged)/$(shown "$SERVER4:80" why)" True/always
+soon shows "$SERVER4:80" state active
+is "status: syncookies = always is active" "$(shown "$SERVER4:80" active)/$(shown "$SERVER4:80" why)" True/always
 asks "$SERVER4" 80 --count 100 --http >/dev/null
 is "stats: every validated connection was given to its listening socket" "$(counter admitted)/$(counter unadmitted)" "$(counter ack_valid)/0"
 is "queues: admitted, of the service" "$(queue_of "$SERVER4:80" admitted)" "$(queue_of "$SERVER4:80" ack_valid)"
@@ -125,17 +125,17 @@ matches "connections: shakeoff opened them" "$(shakeoff connections)" "^$SERVER4
 daemon_stop
 
 # A flood: of any rate.
-printf '[discovered]\nengage-rate = 1\n' >"$CONF"
+printf '[discovered]\nflood-rate = 1\n' >"$CONF"
 daemon_spawn --config "$CONF"
-soon shows "$SERVER4:80" state peace
+soon shows "$SERVER4:80" state idle
 client curl -s -m 20 -o /dev/null "http://$SERVER4/"
-is "status: a flood engages" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" cause)/$(shown "$SERVER4:80" engagements)" engaged/syn_rate/1
-matches "status: with its beginning" "$(shown "$SERVER4:80" engaged_age_ms)" '^[0-9]+$'
-matches "status: in words" "$(shakeoff status)" "^$SERVER4:80 +engaged +syn_rate +[0-9]+ m?s +listener"
+is "status: a flood activates" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" cause)/$(shown "$SERVER4:80" activations)" active/syn_rate/1
+matches "status: with its beginning" "$(shown "$SERVER4:80" active_age_ms)" '^[0-9]+$'
+matches "status: in words" "$(shakeoff status)" "^$SERVER4:80 +active +syn_rate +[0-9]+ m?s +listener"
 matches "status: explained" "$(shakeoff status)" '^syn_rate: more SYNs'
 daemon_kill
 soon dead
-is "status: a dead daemon leaves the listening socket engaged" "$(alive)/$(shown "$SERVER4:80" state)" false/engaged
+is "status: a dead daemon leaves the listening socket active" "$(alive)/$(shown "$SERVER4:80" state)" false/active
 nginx_stop
 
 # -------------------------------------------------------------------------------------------------- the queue handoff
@@ -156,7 +156,7 @@ done
 at_least "syn_received counts" "$(counter syn_received)" 100
 is "what was validated was established" "$(counter established)" "$(counter ack_valid)"
 is "and accepted" $(($(counter accepted) - $(queue from_kernel))) "$(counter ack_valid)"
-is "status: a service with the queue handoff is always engaged" "$(shown web state)/$(shown web why)/$(shown web discovered)" engaged/always/False
+is "status: a service with the queue handoff is always active" "$(shown web state)/$(shown web why)/$(shown web discovered)" active/always/False
 
 # A connection that lasts.
 spawn client lasting python3 -c '

@@ -53,17 +53,17 @@ if grep -qw bpf_nf_link_attach /proc/kallsyms; then
 fi
 
 config_daemon
-discovered engage=auto
+discovered syncookies=auto
 daemon_start
-check "the server is found" soon shows '*:7000' state peace
-greeted_again "peace" 40000
+check "the server is found" soon shows '*:7000' state idle
+greeted_again "idle" 40000
 daemon_stop
 
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start
 found '*:7000'
 admitted=$(counter ack_admitted)
-greeted_again "engaged" 40000
-is "engaged: all of them came through the hook" $(($(counter ack_admitted) - admitted)) 12
+greeted_again "active" 40000
+is "active: all of them came through the hook" $(($(counter ack_admitted) - admitted)) 12
 daemon_stop

@@ -18,7 +18,7 @@ logged() { grep -qE -- "$1" "$TMP/shakeoffd.log"; }
 
 lab_up
 config_daemon
-discovered engage=always
+discovered syncookies=always
 plain_start dual :: 7000 line
 
 # -------------------------------------------------------------------------------------- without an Ethernet header
@@ -35,10 +35,10 @@ if tun_up; then
 	# Attached in another way it is named, and what else there is works.
 	check "shakeoff attach" shakeoff attach s0
 	server ip link set dev tun0 xdpgeneric obj "$BUILD/handshake.bpf.o" sec xdp || bail "ip link does not attach"
-	printf '[discovered]\nengage = always\n' >"$TMP/all.conf"
+	printf '[discovered]\nsyncookies = always\n' >"$TMP/all.conf"
 	daemon_start_bare --config "$TMP/all.conf"
 	check "ip link, tun: the log names it" soon logged 'interface tun0 carries packets without an Ethernet header'
-	check "ip link, tun: services are engaged on the other interface" soon shows '*:7000' state engaged
+	check "ip link, tun: services are active on the other interface" soon shows '*:7000' state active
 	is "ip link, tun: why nothing is answered there is shown" "$(interface tun0 why)/$(interface tun0 admits)" \
 		no_ethernet/false
 	all_admitted "ip link, tun: on the other interface" "$SERVER4" 7000 50
@@ -73,13 +73,13 @@ check "renamed while it is down: status says that it is down" soon interface_sho
 is "down: no service is said to be protected" "$(shown '*:7000' state)/$(shown '*:7000' why)" "not protected/down"
 server ip link set renamed0 up
 routes renamed0
-check "up again under its new name: engaged" soon shows '*:7000' state engaged
+check "up again under its new name: active" soon shows '*:7000' state active
 all_admitted "renamed" "$SERVER4" 7000 50
 all_admitted "renamed, IPv6" "$SERVER6" 7000 50
 check "renamed: the log says so, and which name the configuration has" \
 	logged 's0 is called renamed0 now, and stays protected; the configuration names s0'
 server ip link set renamed0 name s0
-check "named back: engaged" soon interface_shows s0 admits true
+check "named back: active" soon interface_shows s0 admits true
 all_admitted "named back" "$SERVER4" 7000 50
 
 # What the SYN-ACK offers follows the MTU, as the kernel's own does.
@@ -106,7 +106,7 @@ server ip link set other0 up
 server ip link set other1 up
 check "shakeoff attach: an interface that the daemon's configuration does not name" shakeoff attach other0
 check "not named: why nothing is answered there is shown" soon interface_shows other0 why not_named
-is "not named: services are protected on the other one" "$(shown '*:7000' state)" engaged
+is "not named: services are protected on the other one" "$(shown '*:7000' state)" active
 shakeoff detach other0 >/dev/null
 
 # An address of a device that nothing is attached to: what comes in there is not seen.
@@ -115,9 +115,9 @@ plain_start other 10.9.66.1 7002 line
 check "an address on another device: its service is not said to be protected" soon shows 10.9.66.1:7002 why elsewhere
 is "an address on another device: it is not protected" "$(shown 10.9.66.1:7002 state)" "not protected"
 matches "an address on another device beside one on this: it is marked" "$(shakeoff status)" '10\.9\.66\.1:7000 \(elsewhere\)'
-is "the service that has both is protected" "$(shown '*:7000' state)" engaged
+is "the service that has both is protected" "$(shown '*:7000' state)" active
 server ip address add 10.9.66.1/32 dev lo
-check "the same address on lo, too: it comes in anywhere" soon shows 10.9.66.1:7002 state engaged
+check "the same address on lo, too: it comes in anywhere" soon shows 10.9.66.1:7002 state active
 server ip address del 10.9.66.1/32 dev lo
 
 # A listener on an address that the host does not have: nobody is answered for it.
@@ -130,12 +130,12 @@ s.listen()
 time.sleep(600)'
 config_daemon
 service_on nowhere 10.9.77.1:7001 -- handoff=listener
-discovered engage=always
+discovered syncookies=always
 daemon_stop
 daemon_start
 check "a service without an address of the host is not said to be protected" soon shows nowhere state unserved
 ip -n "$LAB-server" address add 10.9.77.1/32 dev s0
-check "its address comes: engaged" soon shows nowhere state engaged
+check "its address comes: active" soon shows nowhere state active
 daemon_stop
 
 # ---------------------------------------------------------------------------------------------------------- bridge
@@ -151,7 +151,7 @@ netfilter=/proc/sys/net/bridge/bridge-nf-call-iptables
 bridge_netfilter() { ! server test -e $netfilter || server sh -c "echo $1 >$netfilter; echo $1 >${netfilter/iptables/ip6tables}"; }
 bridge_netfilter 0
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start_bare --config "$CONF"
 found '*:7000'
 all_admitted "attached to a bridge's port, the address on the bridge" "$SERVER4" 7000 50
@@ -190,7 +190,7 @@ room() { [ "$(shown "0.0.0.0:$1" no_room)" -gt 0 ]; }
 check "more addresses than the table has room for: the highest port has none" \
 	within 60 shows 0.0.0.0:8039 state "no room"
 plain_start low 0.0.0.0 7100 line
-check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:7100 state engaged
+check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:7100 state active
 is "and all of them have room" "$(shown 0.0.0.0:7100 no_room)" 0
 check "it is the highest ports that made it" room 8038
 matches "how many have no room, and from which on, is shown" "$(shakeoff status)" \

@@ -15,7 +15,7 @@ plain_start kernel :: 7001 line
 daemon_start
 server_start queue :: 7002 line
 found listener
-soon shows queue state engaged
+soon shows queue state active
 
 # Promiscuous mode, as tcpdump sets it: then frames for other hosts come to the hook.
 server ip link set s0 promisc on
@@ -42,7 +42,7 @@ done
 daemon_stop
 sed -i 's/^interface = s0/&\nanswer = route/' "$CONF"
 daemon_start
-soon shows listener state engaged
+soon shows listener state active
 soon served_on queue "$SERVER4:7002" "[$SERVER6]:7002" || bail "the queue's server does not come back"
 tap client python3 "$HERE/door_answers.py" "$LAB-server" route 7000 7002 7001
 # A neighbour is published within a second after the kernel knows it.

@@ -93,20 +93,20 @@ gone() {
 
 lab_up
 addresses_up
-for engage in auto always; do
+for syncookies in auto always; do
 	config_daemon
-	discovered "engage=$engage"
+	discovered "syncookies=$syncookies"
 	daemon_start
 	for address in "$SERVER4" "$SERVER6"; do
 		listener_start "$address"
-		served "listener, engage = $engage, $address" "$address"
+		served "listener, syncookies = $syncookies, $address" "$address"
 		gone
 	done
 	daemon_stop
 done
 
 config_daemon
-discovered fair-share=no engage=always
+discovered fair-share=no syncookies=always
 daemon_start
 listener_start "$SERVER4" crawl
 starved "listener" "$SERVER4"

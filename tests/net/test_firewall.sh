@@ -21,15 +21,15 @@ ip -n "$LAB-server" route add default via "$CLIENT4"
 ip -n "$LAB-server" -6 route add default via "$CLIENT6"
 
 config_daemon exclude=8001
-discovered engage=auto
-service_on active '*:8003' -- handoff=listener engage=always
+discovered syncookies=auto
+service_on active '*:8003' -- handoff=listener syncookies=always
 service queue 8004
 daemon_start
 for port in 8001 8002 8003; do plain_start "s$port" :: $port name; done
 server_start q4 "$SERVER4" 8004 name
 server_start q6 "$SERVER6" 8004 name
-soon shows active state engaged || bail "the service is not active"
-soon shows '*:8002' state peace || bail "the service is not idle"
+soon shows active state active || bail "the service is not active"
+soon shows '*:8002' state idle || bail "the service is not idle"
 
 # served TIMES: which sources are served at the ports
 served() {
@@ -76,7 +76,7 @@ state_is() { # left|nat|active
 			[ -n "$(shown active left_rule)" ]
 		;;
 	nat) shows active left netfilter && shows '*:8002' left netfilter && [ -z "$(shown active left_rule)" ] ;;
-	active) shows active state engaged && shows '*:8002' state peace && [ -z "$(shown active left_addresses | tr -d '[]')" ] ;;
+	active) shows active state active && shows '*:8002' state idle && [ -z "$(shown active left_addresses | tr -d '[]')" ] ;;
 	esac
 }
 
@@ -138,11 +138,11 @@ check "the rule gone: the service is active" within 40 state_is active
 
 daemon_stop
 config_daemon exclude=8001 syn-rules=ignore
-discovered engage=always
-service_on active '*:8003' -- handoff=listener engage=always syn-rules=obey
+discovered syncookies=always
+service_on active '*:8003' -- handoff=listener syncookies=always syn-rules=obey
 load "$HERE/rules/deny-address.nft"
 daemon_start
-check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state engaged
+check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state active
 check "syn-rules = obey, of a service: it is left" soon shows active left syn_rules
 
 # ------------------------------------------------------------------------------------- the reader of rules goes away
@@ -153,7 +153,7 @@ matches "the reader of rules has CAP_NET_ADMIN and CAP_NET_RAW, no more, for goo
 	"$(grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs' "/proc/$pid/status" | tr -s '\t\n' ' ')" \
 	'^CapPrm: 0*3000 CapEff: 0*3000 CapBnd: 0*3000 NoNewPrivs: 1 $'
 unload
-soon shows active state engaged
+soon shows active state active
 kill -KILL "$pid"
 check "without the reader the service is left to the kernel" soon shows active left syn_rules
 matches "without the reader: it is said why" "$(shown active left_rule)" 'has died'

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 ADDRESS4=10.8.0.1 ADDRESS6=2001:db8:8::1
-PORT_LISTENER=7000 PORT_QUEUE=7001 PORT_PEACE=7002
+PORT_LISTENER=7000 PORT_QUEUE=7001 PORT_IDLE=7002
 COUNT=20
 KEY=$TMP/fleet.key
 FAKETIME=$(find /usr/lib -name libfaketimeMT.so.1 | head -n 1)
@@ -89,14 +89,14 @@ let_go() { router nft flush chain inet fleet held && touch "$TMP/go"; }
 
 # --------------------------------------------------------------------------------------------------------- the hosts
 
-# write_config HOST ENGAGE-OF-THE-LAST: what the hosts differ in is that the second one is in peace there
+# write_config HOST SYNCOOKIES-OF-THE-LAST: what the hosts differ in is that the second one is idle there
 write_config() {
 	# shellcheck disable=SC2034 # env.sh writes there
 	CONF=$TMP/h$1.conf
 	config_daemon discover=no key-file="$KEY$1"
 	service_on listener "*:$PORT_LISTENER" -- handoff=listener
 	service_on queue "*:$PORT_QUEUE" -- handoff=queue
-	service_on peace "*:$PORT_PEACE" -- handoff=listener engage="$2"
+	service_on idle "*:$PORT_IDLE" -- handoff=listener syncookies="$2"
 }
 
 host_start() {
@@ -106,7 +106,7 @@ host_start() {
 		"$BUILD/shakeoffd" --config "$TMP/h$1.conf" --run-dir "$TMP/run$1"
 	PIDS+=("$PID")
 	soon grep -q ready "$TMP/daemon$1.log" || bail "shakeoffd of host $1 did not start"
-	for port in $PORT_LISTENER $PORT_QUEUE $PORT_PEACE; do
+	for port in $PORT_LISTENER $PORT_QUEUE $PORT_IDLE; do
 		preload=
 		[ "$port" != $PORT_QUEUE ] || preload=$BUILD/libshakeoff-preload.so
 		spawn "h$1" "server$1.$port" env LD_PRELOAD="$preload" SHAKEOFF_RUN_DIR="$TMP/run$1" \
@@ -148,7 +148,7 @@ name_of() {
 	case $1 in
 	"$PORT_LISTENER") echo "listener" ;;
 	"$PORT_QUEUE") echo "queue" ;;
-	"$PORT_PEACE") echo "listener, the second host in peace" ;;
+	"$PORT_IDLE") echo "listener, the second host while idle" ;;
 	esac
 }
 
@@ -267,7 +267,7 @@ set_across() {
 # --------------------------------------------------------------------------------------------------------- the tests
 
 [ -n "$FAKETIME" ] || bail "libfaketime is missing: the package faketime has it"
-PORTS=("$PORT_LISTENER" "$PORT_QUEUE" "$PORT_PEACE")
+PORTS=("$PORT_LISTENER" "$PORT_QUEUE" "$PORT_IDLE")
 kernel_admits || PORTS=("$PORT_QUEUE")
 
 network_up
@@ -281,12 +281,12 @@ for n in 1 2; do
 done
 
 # Its address is published when its self-test is over.
-second_in_peace() {
+second_is_idle() {
 	[ "$(host 2 "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys
-print(*(service["state"] for service in json.load(sys.stdin)["datapaths"][0]["services"] if service["name"] == "peace"))')" = peace ]
+print(*(service["state"] for service in json.load(sys.stdin)["datapaths"][0]["services"] if service["name"] == "idle"))')" = idle ]
 }
-[ ${#PORTS[@]} -eq 1 ] || check "the second host is in peace" soon second_in_peace
+[ ${#PORTS[@]} -eq 1 ] || check "the second host is idle" soon second_is_idle
 is "both hosts have the same key" "$(key_of 1 fingerprint)" "$(key_of 2 fingerprint)"
 clocks 20 0
 everywhere "same clocks"

@@ -22,7 +22,7 @@ begin() {
 	config web 80 handoff="$1"
 	daemon_start
 	if [ "$1" = queue ]; then nginx_start 80 4096; else nginx_start 80 4096 plain; fi
-	soon shows web state engaged || bail "the service is not answered for"
+	soon shows web state active || bail "the service is not answered for"
 }
 
 # flooded HANDOFF ADDRESS KIND

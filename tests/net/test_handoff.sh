@@ -60,7 +60,7 @@ daemon_stop
 plain_start any 0.0.0.0 7003 line
 check "shakeoff attach s0" server "$BUILD/shakeoff" attach s0
 printf '[daemon]\n' >"$CONF"
-discovered engage=always
+discovered syncookies=always
 daemon_start
 found 0.0.0.0:7003
 is "s0: through the hook" "$(served 7003)" listener

@@ -121,17 +121,17 @@ found="*:8080 *:9000 $SERVER4:2222 $SERVER4:6379 $SERVER4:80 [$SERVER6]:2222 [$S
 all_found() { [ "$(services)" = "$found" ]; }
 check "every listening socket is found" soon all_found
 is "and nothing else" "$(services)" "$found"
-is "an MPTCP listener is left to the kernel" "$(shown '*:9000' engage)/$(shown '*:9000' left)" "never/mptcp"
+is "an MPTCP listener is left to the kernel" "$(shown '*:9000' syncookies)/$(shown '*:9000' left)" "never/mptcp"
 is "the others are not" "$(shown "$SERVER4:80" left)$(shown '*:8080' left)$(shown "[$SERVER6]:2222" left)" ""
-is "they are at peace" "$(shown "$SERVER4:80" state)" peace
+is "they are idle" "$(shown "$SERVER4:80" state)" idle
 all_answer "before the flood"
-many "peace, IPv4" "$SERVER4"
-many "peace, IPv6" "$SERVER6"
+many "idle, IPv4" "$SERVER4"
+many "idle, IPv6" "$SERVER6"
 
-# Peace, flood, peace. Honest clients are there all the time, from before the flood on, at the flooded server and at the others.
+# Idle, flood, idle. Honest clients are there all the time, from before the flood on, at the flooded server and at the others.
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 80)
-	within 60 shows "$name" state peace
+	within 60 shows "$name" state idle
 	honest "nginx-$address" "$address" 80 --concurrency 4 --interval-ms 20 --http
 	honest "redis-$address" "$address" 6379 --interval-ms 20 --request $'PING\r\nQUIT\r\n'
 	honest "http.server-$address" "$address" 8080 --interval-ms 50 --http
@@ -139,29 +139,29 @@ for address in "$SERVER4" "$SERVER6"; do
 	honest "sshd-$address" "$address" 2222 --interval-ms 200 --request $'x\r\n'
 	sleep 1
 	flood "$address" 80
-	check "flood, $address: engaged" soon shows "$name" state engaged
+	check "flood, $address: active" soon shows "$name" state active
 	is "flood, $address: because of the SYN rate" "$(shown "$name" cause)" syn_rate
-	is "flood, $address: the others are at peace" "$(shown '*:8080' state)/$(shown "$(service_at "$address" 6379)" state)" peace/peace
+	is "flood, $address: the others are idle" "$(shown '*:8080' state)/$(shown "$(service_at "$address" 6379)" state)" idle/idle
 	sleep 3
 	flood_ends flood "$FLOOD_PID"
 	echo "# flood, $address: $(tail -n 1 "$TMP/flood.log")"
 	sleep 1
 	honest_end "before, during and after a flood, $address"
 	admitted=$(let_through)
-	many "engaged still, $address" "$address"
-	at_least "engaged still, $address: they came through the hook" $(($(let_through) - admitted)) "$CONNECTIONS"
+	many "active still, $address" "$address"
+	at_least "active still, $address: they came through the hook" $(($(let_through) - admitted)) "$CONNECTIONS"
 done
 at_most "of the floods no more than their first SYNs are half-open in the kernel" "$(server ss -Htan state syn-recv | wc -l)" 2000
 all_answer "after the flood"
-quiet() { shows "$SERVER4:80" state peace && shows "[$SERVER6]:80" state peace; }
-check "peace again once there has been no flood for 10 s" within 60 quiet
-many "peace again, IPv4" "$SERVER4"
-many "peace again, IPv6" "$SERVER6"
+quiet() { shows "$SERVER4:80" state idle && shows "[$SERVER6]:80" state idle; }
+check "idle again once there has been no flood for 10 s" within 60 quiet
+many "idle again, IPv4" "$SERVER4"
+many "idle again, IPv6" "$SERVER6"
 is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
 
 # ---------------------------------------------------------------------------------------------------- the first second
 
-# first_second ADDRESS PORT ARGUMENT...: a flood of a service at peace: only its first SYNs get to the kernel. When the first cookie was
+# first_second ADDRESS PORT ARGUMENT...: a flood of an idle service: only its first SYNs get to the kernel. When the first cookie was
 # sent is told, not asked for.
 first_second() {
 	local address=$1 port=$2 watcher left first sent tried
@@ -196,9 +196,9 @@ check "shakeoff detach" server "$BUILD/shakeoff" detach s0
 all_answer "detached"
 cookies_flow() { # WHAT
 	local before
-	check "$1: nginx is found" soon shows "$SERVER4:80" state peace
+	check "$1: nginx is found" soon shows "$SERVER4:80" state idle
 	flood "$SERVER4" 80
-	check "$1: engaged by a flood" soon shows "$SERVER4:80" state engaged
+	check "$1: active by a flood" soon shows "$SERVER4:80" state active
 	flood_ends flood "$FLOOD_PID"
 	before=$(let_through)
 	for address in "$SERVER4" "$SERVER6"; do

@@ -46,12 +46,12 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "the kernel alone, $address: listen(4) takes five, the sixth waits" "$(connects 6 "$address" 1)" "$five waits"
 	killed "$PID"
 done
-for engage in always auto; do
+for syncookies in always auto; do
 	config_daemon
-	discovered overflow=reset "engage=$engage"
+	discovered overflow=reset "syncookies=$syncookies"
 	daemon_start
 	for address in "$SERVER4" "$SERVER6"; do
-		what="engage = $engage, $address"
+		what="syncookies = $syncookies, $address"
 		name=$(service_at "$address" 7000)
 		plain_start hold "$address" 7000 hold --backlog 4 --reuseport
 		hold=$PID
@@ -70,10 +70,10 @@ for engage in always auto; do
 	daemon_stop
 
 	config_daemon
-	discovered overflow=drop "engage=$engage"
+	discovered overflow=drop "syncookies=$syncookies"
 	daemon_start
 	for address in "$SERVER4" "$SERVER6"; do
-		what="engage = $engage, $address"
+		what="syncookies = $syncookies, $address"
 		name=$(service_at "$address" 7000)
 		plain_start hold "$address" 7000 hold --backlog 4 --reuseport
 		hold=$PID

@@ -22,7 +22,7 @@ resets() {
 
 lab_up
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start
 plain_start line :: 7050 line
 found '*:7050'
@@ -45,5 +45,5 @@ is "the daemon stops cleanly" "$DAEMON_STATUS" 0
 is "then the kernel serves" "$(connections "$SERVER4" 7050 50)" 0/0/0
 
 daemon_start
-is "started again: the service is answered for again" "$(soon shows '*:7050' state engaged && echo yes)" yes
+is "started again: the service is answered for again" "$(soon shows '*:7050' state active && echo yes)" yes
 daemon_stop

@@ -7,7 +7,7 @@ needs_admission
 lab_up
 # Everything is discovered, but for two ports.
 config_daemon exclude=7090 "exclude=$SERVER4:7091"
-discovered engage=always
+discovered syncookies=always
 daemon_start
 
 # --------------------------------------------------------------------------------------------------- kinds of sockets
@@ -31,7 +31,7 @@ ip -n "$LAB-server" link add other0 type veth peer name other1 || bail "no secon
 plain_start elsewhere 0.0.0.0 7003 line --device other0 --mptcp
 plain_start only 0.0.0.0 7006 line --device other0
 check "bound to another device: it is left to the kernel, and why is shown" soon shows 0.0.0.0:7006 left device
-is "bound to another device: what it is there says nothing of a socket here" "$(shown 0.0.0.0:7003 state)" engaged
+is "bound to another device: what it is there says nothing of a socket here" "$(shown 0.0.0.0:7003 state)" active
 all_admitted "bound to a device, beside one bound to another" "$SERVER4" 7003 200
 
 # A listener on an address beside one on any: the kernel's look-up decides, and so does ours.
@@ -230,7 +230,7 @@ server "$BUILD/shakeoff" detach s0
 
 config web 7001 handoff=listener
 daemon_start
-check "discover = no: what is configured is served" soon shows web state engaged
+check "discover = no: what is configured is served" soon shows web state active
 all_admitted "discover = no, what is configured" "$SERVER4" 7001 50
 is "discover = no: nothing else is a service" "$(services)" web
 is "discover = no: what is not configured is the kernel's" "$(connections "$SERVER4" 7000 50)" 0/0/0

@@ -52,7 +52,7 @@ lab_up
 # Attached by itself: the program stays when the daemon goes.
 check "shakeoff attach" server "$BUILD/shakeoff" attach s0
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start
 
 plain_start stays :: 7030 line

@@ -12,14 +12,14 @@ synack_retries() { server sh -c "echo $1 >/proc/sys/net/ipv4/tcp_synack_retries"
 # begin HANDOFF ADDRESS [KEY=VALUE...]: a service and its server
 begin() {
 	config_daemon discover=no
-	case $2 in *:*) service_on greet "[$2]:7000" -- handoff="$1" engage=always "${@:3}" ;;
-	*) service_on greet "$2:7000" -- handoff="$1" engage=always "${@:3}" ;;
+	case $2 in *:*) service_on greet "[$2]:7000" -- handoff="$1" syncookies=always "${@:3}" ;;
+	*) service_on greet "$2:7000" -- handoff="$1" syncookies=always "${@:3}" ;;
 	esac
 	rm -f "$TMP/greet.log"
 	daemon_start
 	if [ "$1" = queue ]; then server_start greet "$2" 7000 greet; else plain_start greet "$2" 7000 greet; fi
 	SERVER_PID=$PID
-	soon shows greet state engaged || bail "the service is not answered for"
+	soon shows greet state active || bail "the service is not answered for"
 }
 
 end() {
@@ -86,7 +86,7 @@ daemon_start
 server_start greet4 "$SERVER4" 7000 greet
 greet4=$PID
 server_start greet6 "$SERVER6" 7000 greet
-soon shows greet state engaged || bail "the service is not answered for"
+soon shows greet state active || bail "the service is not answered for"
 half_open() { client python3 "$HERE/raw_half_open.py" 7000 "$1" >"$TMP/half_open$1" 2>&1 || echo "not ok - IPv$1" >>"$TMP/half_open$1"; }
 half_open 4 &
 four=$!
@@ -101,7 +101,7 @@ daemon_stop
 synack_retries 1
 for family in 4 6; do
 	address=SERVER$family
-	begin queue "${!address}" engage-rate=1000000
+	begin queue "${!address}" flood-rate=1000000
 	read -r answered again windows < <(client python3 "$HERE/raw_made_up.py" 7000 $family 300 4)
 	is "IPv$family: 300 made-up SYNs from one prefix: each is answered" "$answered" 300
 	at_least "IPv$family: and some again" "$again" 64
@@ -149,14 +149,14 @@ is "a flood: nothing is sent again" "$(counter synack_repeated)" 0
 check "a flood: the table is dropped" soon queue_is half_open 0
 is "in the moments after it, neither is anything remembered" "$(heard "$SERVER4" 2.5)" silence
 
-# Below engage-rate nothing tells that it is a flood: the table bounds it. Ten seconds later it is at rest again.
+# Below flood-rate nothing tells that it is a flood: the table bounds it. Ten seconds later it is at rest again.
 end
-begin queue "$SERVER4" engage-rate=1000000
+begin queue "$SERVER4" flood-rate=1000000
 begin=$SECONDS
 most=$(flooded 12000)
 repeated=$(counter synack_repeated) took=$((SECONDS - begin + 1))
-echo "# 12,000 made-up SYNs a second below engage-rate: at most $most half-open, $repeated sent again, $(counter synack_sent) answered"
-at_least "made-up SYNs below engage-rate: the table fills" "$most" 4000
+echo "# 12,000 made-up SYNs a second below flood-rate: at most $most half-open, $repeated sent again, $(counter synack_sent) answered"
+at_least "made-up SYNs below flood-rate: the table fills" "$most" 4000
 at_most "but not beyond its bound, and what comes in a second, until it is counted" "$most" $((8192 + 12000))
 at_most "and of the SYN-ACKs no more than 4,000 a second are sent again" "$repeated" $((4000 * took))
 end

@@ -53,13 +53,13 @@ config_daemon
 service_on web "*:7000" -- handoff=listener
 service_on queue '*:7001' --
 service_on auto '*:7003' -- handoff=auto
-discovered engage=always
+discovered syncookies=always
 NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=1000000 daemon_start
 
 # -------------------------------------------------------------------------------------- one socket beside a service's
 
 plain_start web 0.0.0.0 7000 line
-check "a server of root's at 0.0.0.0, where the configuration names every address, is served" soon shows web state engaged
+check "a server of root's at 0.0.0.0, where the configuration names every address, is served" soon shows web state active
 is_left_there() { left_addresses | grep -q "$SERVER6"; }
 for kind in mptcp save_syn; do
 	stranger $kind 7000 $kind
@@ -70,7 +70,7 @@ for kind in mptcp save_syn; do
 	fi
 	is "$kind at [::] of a stranger: his clients are the kernel's" "$(connections "$SERVER6" 7000 20)" 0/0/0
 	all_admitted "$kind at [::] of a stranger: at 0.0.0.0" "$SERVER4" 7000 50
-	is "$kind at [::] of a stranger: the service is protected" "$(shown web state)" engaged
+	is "$kind at [::] of a stranger: the service is protected" "$(shown web state)" active
 	kill "$pid"
 	ends "$pid"
 done
@@ -96,7 +96,7 @@ ends "$PID"
 
 # A service with handoff = auto goes to the queue handoff with its servers, but not with a stranger's.
 plain_start auto 0.0.0.0 7003 line
-is_listener() { shows auto handoff listener && shows auto state engaged; }
+is_listener() { shows auto handoff listener && shows auto state active; }
 check "handoff = auto: a plain server of root's has the listener handoff" soon is_listener
 stranger preloaded 7003 plain "$PRELOAD"
 sleep 2 # as long as it would take
@@ -115,7 +115,7 @@ many=$PID
 age=$(greatest_age 15)
 check "40,000 listening sockets of a stranger at two ports" within 60 grep -q listening "$TMP/many.log"
 at_most "while they are made, the daemon is alive: its last heartbeat is no older than 2000 ms" "$age" 2000
-two() { shows 0.0.0.0:31000 state engaged && shows 0.0.0.0:31001 state engaged; }
+two() { shows 0.0.0.0:31000 state active && shows 0.0.0.0:31001 state active; }
 check "they are two services" soon two
 sleep 2
 before=$(cpu_ticks) began=$(date +%s%N)

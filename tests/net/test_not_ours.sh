@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What only looks like a service's traffic is left alone: what is forwarded or goes through NAT, group addresses, and ports to which
-# netfilter refuses an ACK whose SYN it has not seen. Every service that is not left to the kernel is engaged all the time.
+# netfilter refuses an ACK whose SYN it has not seen. Every service that is not left to the kernel is active all the time.
 . "$(dirname "$0")/lib.sh"
 needs_admission
 
@@ -28,7 +28,7 @@ becomes() { # DESCRIPTION SERVICE FIELD VALUE
 	fi
 }
 left() { becomes "$1: it is left to the kernel, and why is shown" "$2" left netfilter; }
-back() { becomes "$1: it is engaged again" "$2" state engaged; }
+back() { becomes "$1: it is active again" "$2" state active; }
 none_left() { is "$1: none of its addresses is left" "$(shown "$2" left_addresses)" '[]'; }
 
 nft_rules() { server nft -f - || bail "nft refuses the rules"; }
@@ -36,7 +36,7 @@ nft_rules() { server nft -f - || bail "nft refuses the rules"; }
 lab_up
 "$TOP/scripts/lab.sh" behind "$LAB" || bail "the namespace behind the server did not come up"
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start
 
 for family in 4 6; do
@@ -212,7 +212,7 @@ no_way_in() {
 		flood_ends "flood$family" "$flood"
 		is "$1, IPv$family: the hook has let nobody through" $(($(let_through) - before)) 0
 	done
-	is "$1: the others are engaged" "$(shown '*:80' state)$(shown '*:80' left)" engaged
+	is "$1: the others are active" "$(shown '*:80' state)$(shown '*:80' left)" active
 }
 
 way_in_again() {
@@ -357,6 +357,6 @@ if [ $legacy = 1 ]; then
 else
 	pass "iptables-legacy before the daemon # SKIP this kernel has no iptables but that of nf_tables"
 fi
-is "the others are engaged" "$(shown 0.0.0.0:7001 state)/$(shown '*:80' state)" engaged/engaged
+is "the others are active" "$(shown 0.0.0.0:7001 state)/$(shown '*:80' state)" active/active
 all_admitted "the others" "$SERVER4" 7001 100
 is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0

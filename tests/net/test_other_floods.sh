@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Floods of anything but SYNs, at peace and where the hook answers: clients are served, open connections go on, and what has no socket
+# Floods of anything but SYNs, while idle and where the hook answers: clients are served, open connections go on, and what has no socket
 # is dropped by name before the kernel answers it.
 . "$(dirname "$0")/lib.sh"
 needs_admission
@@ -38,7 +38,7 @@ holds() {
 	arrived=$(($(seen) - arrived))
 	is "$what, $kind: none of $COUNT clients fails" "$failed" 0
 	at_least "$what, $kind: four of five that arrive are dropped as $verdict" $(($(counter "$verdict") - drops)) $((arrived * 8 / 10))
-	# What passes before the flood is known for one: a window's worth of engage-rate, and what other CPUs let pass meanwhile.
+	# What passes before the flood is known for one: a window's worth of flood-rate, and what other CPUs let pass meanwhile.
 	at_most "$what, $kind: the kernel's TCP answers little of it" $(($(tcp_saw) - saw)) $((arrived / 10))
 }
 
@@ -59,30 +59,30 @@ for address in "$SERVER4" "$SERVER6"; do
 	plain_start "line-$address" "$address" 7000 line --backlog 4096
 	plain_start "collect-$address" "$address" 7001 collect
 done
-soon shows "[$SERVER6]:7001" state peace || bail "the services are not found"
+soon shows "[$SERVER6]:7001" state idle || bail "the services are not found"
 
-# ---------------------------------------------------------------------------------------------------------------- peace
+# ----------------------------------------------------------------------------------------------------------------- idle
 
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
 	flood ack "$address" 7000 # from here on they are dropped
-	is "$address: at peace, strays are dropped" "$(shown "$name" state)" "dropping strays"
+	is "$address: while idle, strays are dropped" "$(shown "$name" state)" "dropping strays"
 	is "$address: and why is shown" "$(shown "$name" why)" stray_ack
 	at_least "$address: and since when" "$(strays "$name" dropped_age_ms)" 1
 	is "$address: no SYN was answered for it" "$(counter synack_sent)" 0
-	holds "$address at peace" ack "$address" no_socket_drop
-	holds "$address at peace" ack-data "$address" no_socket_drop
-	holds "$address at peace" fin "$address" no_socket_drop
-	holds "$address at peace" rst "$address" rst_no_socket
-	holds "$address at peace" synack "$address" synack_no_socket
-	holds "$address at peace" xmas "$address" bad_segment
-	holds "$address at peace" syn-fin "$address" syn_invalid
-	holds "$address at peace" land "$address" syn_invalid
-	goes_on "$address at peace" ack "$address"
-	goes_on "$address at peace" rst "$address"
-	goes_on "$address at peace" synack "$address"
+	holds "$address while idle" ack "$address" no_socket_drop
+	holds "$address while idle" ack-data "$address" no_socket_drop
+	holds "$address while idle" fin "$address" no_socket_drop
+	holds "$address while idle" rst "$address" rst_no_socket
+	holds "$address while idle" synack "$address" synack_no_socket
+	holds "$address while idle" xmas "$address" bad_segment
+	holds "$address while idle" syn-fin "$address" syn_invalid
+	holds "$address while idle" land "$address" syn_invalid
+	goes_on "$address while idle" ack "$address"
+	goes_on "$address while idle" rst "$address"
+	goes_on "$address while idle" synack "$address"
 done
-holds "IPv6 at peace" ext-chain "$SERVER6" ipv6_exthdr
+holds "IPv6 while idle" ext-chain "$SERVER6" ipv6_exthdr
 check "when they are few again, they are not dropped any more" within 60 calm "$SERVER4:7000"
 check "and the kernel refuses what it does not know" client python3 -c '
 import sys
@@ -114,7 +114,7 @@ done
 # ------------------------------------------------------------------------------------------------------------ Fast Open
 
 fast_open_server
-is "at peace a client with Fast Open is served" "$(fast_open 3)" "hello hello hello "
+is "while idle a client with Fast Open is served" "$(fast_open 3)" "hello hello hello "
 at_least "with its data in the SYN" "$(fast_opened)" 1
 before=$(fast_opened) answered=$(counter ack_admitted)
 flood syn "$SERVER4" 7100
@@ -125,14 +125,14 @@ is "with a handshake like others" "$(($(fast_opened) - before))/$(($(counter ack
 
 daemon_stop
 config_daemon
-discovered engage=always
+discovered syncookies=always
 daemon_start
-soon shows "[$SERVER6]:7001" state engaged || bail "the services are not found"
+soon shows "[$SERVER6]:7001" state active || bail "the services are not found"
 for address in "$SERVER4" "$SERVER6"; do
 	what="$address, answered for"
 	holds "$what" ack "$address" ack_invalid
 	is "$what: strays are told of" "$(shown "$(service_at "$address" 7000)" state) $(strays "$(service_at "$address" 7000)" dropped)" \
-		"engaged true"
+		"active true"
 	holds "$what" ack-ts "$address" ack_invalid
 	holds "$what" fin "$address" ack_invalid
 	holds "$what" rst "$address" rst_no_socket

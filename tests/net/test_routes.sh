@@ -23,7 +23,7 @@ daemon_start
 server_start queue4 "$SERVER4" 7002 line
 server_start queue6 "$SERVER6" 7002 line
 found listener
-for family in 4 6; do soon shows "queue$family" state engaged; done
+for family in 4 6; do soon shows "queue$family" state active; done
 
 before=$(counter synack_sent)
 tap client python3 "$HERE/route_rows.py" "$LAB-server" 7000 7002 7001
@@ -61,7 +61,7 @@ daemon_stop
 server ip link set lo down
 server ip route replace "$RAW4" dev s0 mtu 1300
 daemon_start
-soon shows listener state engaged
+soon shows listener state active
 is "with lo down the daemon starts, and what routes say holds from the first SYN on" \
 	"$(client python3 - "$HERE" <<'EOT'
 import sys

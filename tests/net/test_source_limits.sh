@@ -15,17 +15,17 @@ flood() {
 budgeted() { json seconds | awk '{ printf "%d\n", '"$BUDGET"' * ($1 + '"$1"') }'; }
 
 # answered SERVICE: its address is in the hook's table, which is a moment after its server was found
-answered() { case $(shown "$1" state) in peace | engaged) ;; *) return 1 ;; esac; }
+answered() { case $(shown "$1" state) while idle | active) ;; *) return 1 ;; esac; }
 
 lab_up
 ip -n "$LAB-server" route add 2001:db8:9::/48 dev s0
 config_daemon "reply-budget=$BUDGET"
-discovered engage=always
+discovered syncookies=always
 daemon_start
 for address in "$SERVER4" "$SERVER6"; do
 	plain_start "line-$address" "$address" 7000 line --backlog 1024
 	server=$PID
-	soon shows "$(service_at "$address" 7000)" state engaged || bail "the server on $address is not found"
+	soon shows "$(service_at "$address" 7000)" state active || bail "the server on $address is not found"
 
 	before=$(counter syn_prefix_rate)
 	result=$(flood "$address" --narrow)

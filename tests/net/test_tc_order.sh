@@ -92,7 +92,7 @@ pins() { pin_of '*' 2>/dev/null | wc -l; }
 
 lab_up
 config_daemon
-discovered engage=always
+discovered syncookies=always
 plain_start line :: 7050 line
 daemon_start
 found '*:7050'
@@ -154,7 +154,7 @@ load_begins
 gone "$insists"
 echo "# it was in front $(tail -n 1 "$TMP/insist.log") times"
 at_most "it is not fought" "$(tail -n 1 "$TMP/insist.log")" 6
-check "it is gone: the hook answers again, in a second or so" within 3 shows '*:7050' state engaged
+check "it is gone: the hook answers again, in a second or so" within 3 shows '*:7050' state active
 none_failed "it is gone"
 all_admitted "it is gone" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
@@ -190,7 +190,7 @@ matches "ACKs that do not come: in words" "$(server "$BUILD/shakeoff" status)" \
 	's0: validated ACKs do not come to the tc program'
 by_kernel "ACKs that do not come"
 kill -CONT "$DAEMON_PID"
-check "after a while it is tried again" soon shows '*:7050' state engaged
+check "after a while it is tried again" soon shows '*:7050' state active
 all_admitted "it is tried again" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
 
@@ -216,7 +216,7 @@ in_front pass ingress pass
 is "without a daemon it is behind, and that is said" "$(exit_status)/$(shortfall)" '1/daemon_not_running tc_order'
 daemon_start
 check "the next daemon puts it first" soon first ingress shakeoff_admit
-soon shows '*:7050' state engaged
+soon shows '*:7050' state active
 all_admitted "the next daemon" "$SERVER4" 7050 30
 is "there is one of ours, and one pin of each" "$(front ingress count)/$(pins)" "2/$attached_pins"
 daemon_stop

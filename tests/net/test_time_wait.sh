@@ -10,7 +10,7 @@ come_back() {
 	config web "$2" "handoff=$1"
 	daemon_start
 	nginx_start "$2" 511 "${3:-}"
-	soon shows web state engaged || bail "the hook does not answer for nginx"
+	soon shows web state active || bail "the hook does not answer for nginx"
 	for stamps in 1 0; do
 		client sh -c "echo $stamps >/proc/sys/net/ipv4/tcp_timestamps"
 		for address in "$SERVER4" "$SERVER6"; do

@@ -28,8 +28,8 @@ of() { json "$2" <"$TMP/$1.json"; }
 
 lab_up
 config_daemon discover=no
-# More SYNs than a service has in peace are the test's, not a flood's.
-service queues 7000 handoff=listener engage=always backlog=4096
+# More SYNs than a service has while idle are the test's, not a flood's.
+service queues 7000 handoff=listener syncookies=always backlog=4096
 service held 7002 handoff=queue backlog=4096
 daemon_start
 for family in 4 6; do
@@ -38,7 +38,7 @@ for family in 4 6; do
 	plain_start "hook$family" "${!address}" 7000 line --backlog 4096
 	plain_start "kernel$family" "${!address}" 7001 line --backlog 4096
 done
-soon shows queues state engaged || bail "the service is not answered for"
+soon shows queues state active || bail "the service is not answered for"
 
 is "each CPU sends by its own queue" \
 	"$(client unshare --mount sh -c 'mount -t sysfs sysfs /sys && cat /sys/class/net/c0/queues/tx-[01]/xps_cpus' | tr -d '0,\n')" 12

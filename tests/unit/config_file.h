@@ -89,9 +89,9 @@ static inline void assert_defaults(void)
 	assert_int_equal(config.exclude_count, 0);
 	assert_true(config.discover);
 	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_DROP);
-	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(config.discovered.syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_int_equal(config.discovered.backlog, CONFIG_BACKLOG_SOCKET);
-	assert_int_equal(config.discovered.engage_rate, 20000);
+	assert_int_equal(config.discovered.flood_rate, 20000);
 }
 
 #endif

@@ -19,9 +19,9 @@ static void what_is_left_out_has_the_documented_defaults(void **state)
 	accepted(WEB);
 	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_AUTO);
 	assert_int_equal(config.services[0].policy.overflow, SHAKEOFF_OVERFLOW_DROP);
-	assert_int_equal(config.services[0].policy.engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(config.services[0].policy.syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_int_equal(config.services[0].policy.backlog, 4096);
-	assert_int_equal(config.services[0].policy.engage_rate, 20000);
+	assert_int_equal(config.services[0].policy.flood_rate, 20000);
 	config_free(&config);
 }
 
@@ -120,11 +120,11 @@ static void the_widest_values_are_read(void **state)
 	accepted("[daemon]\ninterface = fifteen-letters\n"
 		 "[service a2345678901234567890123456789012345678901234567]\n"
 		 "listen = *:65535\nlisten = [2001:db8::1]:1\n"
-		 "backlog = 65535\nengage-rate = 100000000\n"
-		 "[service b]\nlisten = *:2\nengage-rate = 1\n");
+		 "backlog = 65535\nflood-rate = 100000000\n"
+		 "[service b]\nlisten = *:2\nflood-rate = 1\n");
 	assert_int_equal(config.services[0].policy.backlog, 65535);
-	assert_int_equal(config.services[0].policy.engage_rate, 100000000);
-	assert_int_equal(config.services[1].policy.engage_rate, 1);
+	assert_int_equal(config.services[0].policy.flood_rate, 100000000);
+	assert_int_equal(config.services[1].policy.flood_rate, 1);
 	config_free(&config);
 }
 
@@ -418,10 +418,10 @@ static void wrong_backlogs_are_refused(void **state)
 static void wrong_rates_are_refused(void **state)
 {
 	(void)state;
-	refused(WEB "engage-rate = 0\n", 5, "`engage-rate = 0`|a number of SYNs a second, from 1 to 100000000");
-	refused(WEB "engage-rate = 100000001\n", 5, "`engage-rate = 100000001`");
-	refused(WEB "engage-rate = 4294967296\n", 5, "`engage-rate = 4294967296`");
-	refused(WEB "engage-rate = 20k\n", 5, "`engage-rate = 20k`");
+	refused(WEB "flood-rate = 0\n", 5, "`flood-rate = 0`|a number of SYNs a second, from 1 to 100000000");
+	refused(WEB "flood-rate = 100000001\n", 5, "`flood-rate = 100000001`");
+	refused(WEB "flood-rate = 4294967296\n", 5, "`flood-rate = 4294967296`");
+	refused(WEB "flood-rate = 20k\n", 5, "`flood-rate = 20k`");
 	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");
 }
 
@@ -429,7 +429,7 @@ static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
 {
 	(void)state;
 	refused(WEB "overflow = ignore\n", 5, "`overflow = ignore`|drop or reset");
-	refused(WEB "engage = never\n", 5, "`engage = never`|auto or always");
+	refused(WEB "syncookies = never\n", 5, "`syncookies = never`|auto or always");
 	refused(WEB "handoff = socket\n", 5, "`handoff = socket`|auto, listener or queue");
 	refused(WEB "overflow = Drop\n", 5, "`overflow = Drop`");
 	refused(WEB "overflow = drop # full\n", 5, "`overflow = drop # full`");

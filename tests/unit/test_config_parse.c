@@ -24,8 +24,8 @@ static void the_documented_example_is_read(void **state)
 		 "[discovered]\n"
 		 "backlog     = 100\n"
 		 "overflow    = reset\n"
-		 "engage      = always\n"
-		 "engage-rate = 5000\n"
+		 "syncookies      = always\n"
+		 "flood-rate = 5000\n"
 		 "\n"
 		 "[service web]\n"
 		 "listen   = 10.9.0.1:80         ; [2001:db8::1]:443, *:22; may be repeated\n"
@@ -33,8 +33,8 @@ static void the_documented_example_is_read(void **state)
 		 "handoff  = queue               ; auto | listener | queue\n"
 		 "backlog  = 512\n"
 		 "overflow = reset               ; drop | reset\n"
-		 "engage   = always              ; auto | always\n"
-		 "engage-rate = 1000\n"
+		 "syncookies   = always              ; auto | always\n"
+		 "flood-rate = 1000\n"
 		 "[service ssh_2-x]\n"
 		 "listen = *:22\n");
 	assert_int_equal(config.interface_count, 2);
@@ -46,15 +46,15 @@ static void the_documented_example_is_read(void **state)
 	assert_int_equal(config.excludes[0].port, 22);
 	assert_int_equal(config.discovered.backlog, 100);
 	assert_int_equal(config.discovered.overflow, SHAKEOFF_OVERFLOW_RESET);
-	assert_int_equal(config.discovered.engage, SHAKEOFF_ENGAGE_ALWAYS);
-	assert_int_equal(config.discovered.engage_rate, 5000);
+	assert_int_equal(config.discovered.syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_int_equal(config.discovered.flood_rate, 5000);
 	assert_int_equal(config.service_count, 2);
 	assert_string_equal(config.services[0].name, "web");
 	assert_int_equal(config.services[0].handoff, SHAKEOFF_HANDOFF_QUEUE);
 	assert_int_equal(config.services[0].policy.backlog, 512);
 	assert_int_equal(config.services[0].policy.overflow, SHAKEOFF_OVERFLOW_RESET);
-	assert_int_equal(config.services[0].policy.engage, SHAKEOFF_ENGAGE_ALWAYS);
-	assert_int_equal(config.services[0].policy.engage_rate, 1000);
+	assert_int_equal(config.services[0].policy.syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_int_equal(config.services[0].policy.flood_rate, 1000);
 	assert_int_equal(config.services[0].listen_count, 2);
 	assert_int_equal(config.services[0].listen[0].family, AF_INET);
 	assert_int_equal(config.services[0].listen[0].port, 80);
@@ -168,8 +168,8 @@ static void a_key_that_may_stand_once_is_refused_twice(void **state)
 	refused(WEB "backlog = 1\nbacklog = 1\n", 6, "backlog = 1|once");
 	refused(WEB "handoff = auto\noverflow = drop\nhandoff = auto\n", 7, "handoff = auto|once");
 	refused(WEB "overflow = drop\noverflow = reset\n", 6, "overflow = reset|once");
-	refused(WEB "engage = auto\nengage = auto\n", 6, "engage = auto|once");
-	refused(WEB "engage-rate = 1\nengage-rate = 2\n", 6, "engage-rate = 2|once");
+	refused(WEB "syncookies = auto\nsyncookies = auto\n", 6, "syncookies = auto|once");
+	refused(WEB "flood-rate = 1\nflood-rate = 2\n", 6, "flood-rate = 2|once");
 	refused("[daemon]\ndiscover = no\ndiscover = no\n", 3, "discover = no|once");
 	refused("[discovered]\nbacklog = 1\nbacklog = 2\n", 3, "backlog = 2|once");
 }

@@ -38,9 +38,10 @@ int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
 	return 0;
 }
 
-static struct config_service configured[2] = { { .name = "web",
-						 .policy = { .backlog = 10, .engage = SHAKEOFF_ENGAGE_AUTO } },
-					       { .name = "mail", .policy = { .backlog = 20 } } };
+static struct config_service configured[2] = {
+	{ .name = "web", .policy = { .backlog = 10, .syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE } },
+	{ .name = "mail", .policy = { .backlog = 20 } }
+};
 static const struct config config = { .services = configured, .service_count = 2 };
 static struct services services;
 static struct slots slots;
@@ -383,12 +384,12 @@ static void the_queue_handoff_always_answers(void **state)
 {
 	(void)state;
 	open_on(1);
-	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 	service_set_listening(&services.list[0], &listening);
 	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_LISTENER);
-	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_QUEUE);
-	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state)
@@ -439,10 +440,10 @@ static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
 	web = slot(0, "web");
 	left.left = SHAKEOFF_LEFT_MPTCP;
 	service_set_listening(&services.list[0], &left);
-	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_NEVER);
+	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_int_equal(web->left, SHAKEOFF_LEFT_MPTCP);
 	service_set_listening(&services.list[0], &listening);
-	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_AUTO);
+	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	assert_int_equal(web->left, SHAKEOFF_LEFT_NOT);
 }
 
@@ -478,18 +479,18 @@ static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_ou
 	web = slot(1, "web");
 	service_set_listening(&services.list[0], &listening);
 	assert_false(service_stop_answering(&services.list[0], now));
-	assert_int_equal(slot(0, "web")->engage, SHAKEOFF_ENGAGE_NEVER);
-	assert_int_equal(web->engage, SHAKEOFF_ENGAGE_NEVER);
+	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
+	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
 	web->released_ns = now - 10 * NS_PER_MS;
 	assert_true(service_stop_answering(&services.list[0], now));
 	web->released_ns = now - NS_PER_S;
 	assert_false(service_stop_answering(&services.list[0], now));
-	web->engaged_ns = now - NS_PER_S;
+	web->active_ns = now - NS_PER_S;
 	assert_true(service_stop_answering(&services.list[0], now));
 	/* The queue handoff's are the daemon's own business. */
 	assert_false(service_stop_answering(&services.list[1], now));
-	assert_int_equal(slot(0, "mail")->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	assert_int_equal(slot(0, "mail")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **state)
@@ -500,16 +501,16 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 	*web = (struct shakeoff_service){ .name = "web",
 					  .flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 					  .handoff = SHAKEOFF_HANDOFF_LISTENER,
-					  .engage = SHAKEOFF_ENGAGE_AUTO,
+					  .syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE,
 					  .enqueued = 10,
 					  .dequeued = 9,
-					  .engaged_ns = 5,
+					  .active_ns = 5,
 					  .listen_places = 8 };
 	open_on(1);
 	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(web->dequeued, 9);
-	assert_int_equal(web->engaged_ns, 5);
+	assert_int_equal(web->active_ns, 5);
 	/* Nobody of the daemon's had listened. */
 	service_set_listening(&services.list[0], &none);
 	assert_int_equal(services.list[0].listen_places, 0);

@@ -35,7 +35,7 @@ static struct shakeoff_service listener(void)
 	return (struct shakeoff_service){
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_LISTENER,
-		.engage = SHAKEOFF_ENGAGE_AUTO,
+		.syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE,
 		.servers = 1,
 	};
 }
@@ -45,20 +45,20 @@ static struct shakeoff_service queue(void)
 	return (struct shakeoff_service){
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_QUEUE,
-		.engage = SHAKEOFF_ENGAGE_ALWAYS,
+		.syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS,
 		.servers = 1,
 	};
 }
 
-/* Engaged a minute ago; the pressure was last seen `ago`. */
+/* Active a minute ago; the pressure was last seen `ago`. */
 static struct shakeoff_service in_flood(uint64_t ago)
 {
 	struct shakeoff_service service = listener();
 
-	service.engaged_ns = NOW - 60 * SECOND;
+	service.active_ns = NOW - 60 * SECOND;
 	service.pressure_ns = NOW - ago;
 	service.cause = SHAKEOFF_CAUSE_SYN_RATE;
-	service.engagements = 1;
+	service.activations = 1;
 	return service;
 }
 
@@ -69,18 +69,18 @@ static void state_is(struct shakeoff_service service, struct shakeoff_control co
 
 /* ----------------------------------------------------------------------------------------------------------- states */
 
-static void without_a_flood_a_listening_socket_is_in_peace(void **state)
+static void without_a_flood_a_listening_socket_is_idle(void **state)
 {
 	(void)state;
-	state_is(listener(), alive(), STATE_PEACE);
+	state_is(listener(), alive(), STATE_IDLE);
 }
 
-static void in_a_flood_it_is_engaged_until_the_hold_time_is_over(void **state)
+static void in_a_flood_it_is_active_until_the_hold_time_is_over(void **state)
 {
 	(void)state;
 	state_is(in_flood(0), alive(), STATE_FLOOD);
-	state_is(in_flood(SHAKEOFF_ENGAGE_HOLD_NS), alive(), STATE_FLOOD);
-	state_is(in_flood(SHAKEOFF_ENGAGE_HOLD_NS + 1), alive(), STATE_PEACE);
+	state_is(in_flood(SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_FLOOD);
+	state_is(in_flood(SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
 }
 
 static void a_flood_has_its_beginning_and_its_cause(void **state)
@@ -95,20 +95,20 @@ static void a_flood_has_its_beginning_and_its_cause(void **state)
 	assert_true(*service_reason(&service, STATE_FLOOD).help);
 }
 
-static void peace_is_counted_from_the_end_of_the_last_flood(void **state)
+static void idle_time_is_counted_from_the_end_of_the_last_flood(void **state)
 {
 	struct shakeoff_service never = listener(), released = listener();
-	struct shakeoff_service unnoticed = in_flood(SHAKEOFF_ENGAGE_HOLD_NS + 5 * SECOND);
+	struct shakeoff_service unnoticed = in_flood(SHAKEOFF_FLOOD_HOLD_NS + 5 * SECOND);
 	uint64_t age_ns;
 
 	(void)state;
-	assert_false(service_since(&never, STATE_PEACE, NOW, &age_ns));
+	assert_false(service_since(&never, STATE_IDLE, NOW, &age_ns));
 	released.released_ns = NOW - 7 * SECOND;
-	assert_true(service_since(&released, STATE_PEACE, NOW, &age_ns));
+	assert_true(service_since(&released, STATE_IDLE, NOW, &age_ns));
 	assert_int_equal(age_ns, 7 * SECOND);
-	assert_true(service_since(&unnoticed, STATE_PEACE, NOW, &age_ns));
+	assert_true(service_since(&unnoticed, STATE_IDLE, NOW, &age_ns));
 	assert_int_equal(age_ns, 5 * SECOND);
-	assert_string_equal(service_reason(&unnoticed, STATE_PEACE).name, "");
+	assert_string_equal(service_reason(&unnoticed, STATE_IDLE).name, "");
 }
 
 /* Strays are dropped since half a minute; what keeps it so was last seen `ago`. */
@@ -120,7 +120,7 @@ static struct shakeoff_service pressed_by_strays(struct shakeoff_service service
 	return service;
 }
 
-static void in_peace_strays_are_dropped_until_the_hold_time_is_over(void **state)
+static void while_idle_strays_are_dropped_until_the_hold_time_is_over(void **state)
 {
 	struct shakeoff_service service = pressed_by_strays(listener(), 0);
 	uint64_t age_ns;
@@ -131,8 +131,8 @@ static void in_peace_strays_are_dropped_until_the_hold_time_is_over(void **state
 	assert_true(*service_reason(&service, STATE_STRAYS).help);
 	assert_true(service_since(&service, STATE_STRAYS, NOW, &age_ns));
 	assert_int_equal(age_ns, 30 * SECOND);
-	state_is(pressed_by_strays(listener(), SHAKEOFF_ENGAGE_HOLD_NS), alive(), STATE_STRAYS);
-	state_is(pressed_by_strays(listener(), SHAKEOFF_ENGAGE_HOLD_NS + 1), alive(), STATE_PEACE);
+	state_is(pressed_by_strays(listener(), SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_STRAYS);
+	state_is(pressed_by_strays(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
 }
 
 static void in_other_states_they_are_dropped_besides(void **state)
@@ -148,12 +148,12 @@ static void in_other_states_they_are_dropped_besides(void **state)
 	assert_false(service_drops_strays(&service, NOW));
 }
 
-static void engage_always_is_engaged_without_a_flood(void **state)
+static void syncookies_always_is_active_without_a_flood(void **state)
 {
 	struct shakeoff_service service = listener();
 
 	(void)state;
-	service.engage = SHAKEOFF_ENGAGE_ALWAYS;
+	service.syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS;
 	state_is(service, alive(), STATE_ALWAYS);
 	assert_string_equal(service_reason(&service, STATE_ALWAYS).name, "always");
 	state_is(queue(), alive(), STATE_ALWAYS);
@@ -167,7 +167,7 @@ static void guessing_has_its_beginning_and_ends_with_the_hold_time(void **state)
 	(void)state;
 	assert_false(service_guessed(&service, NOW, &age_ns));
 	service.guessed_ns = NOW - 60 * SECOND;
-	service.guess_pressure_ns = NOW - SHAKEOFF_ENGAGE_HOLD_NS;
+	service.guess_pressure_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
 	assert_true(service_guessed(&service, NOW, &age_ns));
 	assert_int_equal(age_ns, 60 * SECOND);
 	assert_false(service_guessed(&service, NOW + 1, &age_ns));
@@ -178,7 +178,7 @@ static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **
 	struct shakeoff_service service = listener();
 
 	(void)state;
-	service.engage = SHAKEOFF_ENGAGE_NEVER;
+	service.syncookies = SHAKEOFF_SYNCOOKIES_NEVER;
 	for (int left = SHAKEOFF_LEFT_NOT + 1; left < SHAKEOFF_LEFT_COUNT; left++) {
 		service.left = (uint8_t)left;
 		state_is(service, alive(), STATE_LEFT);
@@ -192,7 +192,7 @@ static void what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_t
 	struct shakeoff_service service = listener();
 
 	(void)state;
-	service.engage = SHAKEOFF_ENGAGE_ALWAYS;
+	service.syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS;
 	service.seen_left = SHAKEOFF_LEFT_SAVE_SYN;
 	state_is(service, alive(), STATE_LEFT);
 	assert_string_equal(service_reason(&service, STATE_LEFT).name, "save_syn");
@@ -219,7 +219,7 @@ static void without_a_server_a_service_is_unserved_or_waits_for_its_restart(void
 static void a_dead_daemon_leaves_listening_sockets_protected(void **state)
 {
 	(void)state;
-	state_is(listener(), dead(), STATE_PEACE);
+	state_is(listener(), dead(), STATE_IDLE);
 	state_is(in_flood(0), dead(), STATE_FLOOD);
 	state_is(queue(), dead(), STATE_DAEMON_DOWN);
 }
@@ -258,7 +258,7 @@ static void what_no_packet_reaches_is_not_protected(void **state)
 	/* The queue handoff needs neither a tc program nor a listening socket. */
 	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &vrf), STATE_ALWAYS);
 	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &no_tc), STATE_ALWAYS);
-	assert_int_equal(service_state_there(STATE_PEACE, &service, &no_tc), STATE_NO_TC);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &no_tc), STATE_NO_TC);
 	assert_string_equal(service_reason_there(&service, STATE_NO_TC, OBSTACLE_NO_TC).name, "no_tc");
 	/* What says that it is not protected goes on to say so in its own words. */
 	assert_int_equal(service_state_there(STATE_LEFT, &service, &down), STATE_LEFT);
@@ -272,10 +272,10 @@ static void a_service_without_an_address_is_not_protected(void **state)
 
 	(void)state;
 	full.no_room = 3;
-	assert_int_equal(service_state_there(STATE_PEACE, &service, &nowhere), STATE_NO_ADDRESS);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &nowhere), STATE_NO_ADDRESS);
 	assert_int_equal(service_state_there(STATE_ALWAYS, &full, &nowhere), STATE_NO_ROOM);
 	assert_int_equal(service_state_there(STATE_ALWAYS, &full, &there), STATE_ALWAYS);
-	assert_int_equal(service_state_there(STATE_PEACE, &service, &there), STATE_PEACE);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &there), STATE_IDLE);
 	assert_string_equal(service_reason_there(&full, STATE_NO_ROOM, OBSTACLE_NONE).name, "no_room");
 	assert_string_equal(service_reason_there(&service, STATE_NO_ADDRESS, OBSTACLE_NONE).name, "no_address");
 }
@@ -286,11 +286,11 @@ static void a_service_on_other_devices_alone_is_not_protected(void **state)
 	struct shakeoff_service service = listener(), queued = queue();
 
 	(void)state;
-	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_ELSEWHERE);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &place), STATE_ELSEWHERE);
 	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ELSEWHERE);
 	assert_string_equal(service_reason_there(&service, STATE_ELSEWHERE, OBSTACLE_NONE).name, "elsewhere");
 	place.elsewhere = 1;
-	assert_int_equal(service_state_there(STATE_PEACE, &service, &place), STATE_PEACE);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &place), STATE_IDLE);
 }
 
 static void a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel(void **state)
@@ -409,13 +409,13 @@ static void without_services_the_list_is_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_a_flood_a_listening_socket_is_in_peace),
-		cmocka_unit_test(in_a_flood_it_is_engaged_until_the_hold_time_is_over),
+		cmocka_unit_test(without_a_flood_a_listening_socket_is_idle),
+		cmocka_unit_test(in_a_flood_it_is_active_until_the_hold_time_is_over),
 		cmocka_unit_test(a_flood_has_its_beginning_and_its_cause),
-		cmocka_unit_test(peace_is_counted_from_the_end_of_the_last_flood),
-		cmocka_unit_test(in_peace_strays_are_dropped_until_the_hold_time_is_over),
+		cmocka_unit_test(idle_time_is_counted_from_the_end_of_the_last_flood),
+		cmocka_unit_test(while_idle_strays_are_dropped_until_the_hold_time_is_over),
 		cmocka_unit_test(in_other_states_they_are_dropped_besides),
-		cmocka_unit_test(engage_always_is_engaged_without_a_flood),
+		cmocka_unit_test(syncookies_always_is_active_without_a_flood),
 		cmocka_unit_test(guessing_has_its_beginning_and_ends_with_the_hold_time),
 		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
 		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),

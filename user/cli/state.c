@@ -13,9 +13,9 @@ const struct service_reason left_table[SHAKEOFF_LEFT_COUNT] = {
 #undef X
 };
 
-const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT] = {
+const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT] = {
 #define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_ENGAGE_CAUSES(X)
+	SHAKEOFF_CAUSES(X)
 #undef X
 };
 
@@ -69,10 +69,10 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	return *age_ns > SHAKEOFF_HEARTBEAT_TIMEOUT_NS ? DAEMON_DEAD : DAEMON_ALIVE;
 }
 
-/* The hook goes back to peace with the first packet after the hold time: without one it has not noticed yet. */
+/* The hook goes back to idle with the first packet after the hold time: without one it has not noticed yet. */
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->engaged_ns && shakeoff_is_pressed(service->pressure_ns, now_ns);
+	return service->active_ns && shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
 bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns)
@@ -104,7 +104,7 @@ enum shakeoff_left service_left(const struct shakeoff_service *service)
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
 		return service->left < SHAKEOFF_LEFT_COUNT ? service->left : SHAKEOFF_LEFT_NOT;
 	/* What the hook saw of a socket that is gone. */
-	if (service->engage != SHAKEOFF_ENGAGE_NEVER && !service->servers)
+	if (service->syncookies != SHAKEOFF_SYNCOOKIES_NEVER && !service->servers)
 		return SHAKEOFF_LEFT_NOT;
 	return left < SHAKEOFF_LEFT_COUNT ? left : SHAKEOFF_LEFT_NOT;
 }
@@ -126,11 +126,11 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 		return STATE_NO_KEYS;
 	if (listener && !admits)
 		return STATE_NO_TC;
-	if (service->engage == SHAKEOFF_ENGAGE_ALWAYS)
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ALWAYS)
 		return STATE_ALWAYS;
 	if (in_flood(service, now_ns))
 		return STATE_FLOOD;
-	return service_drops_strays(service, now_ns) ? STATE_STRAYS : STATE_PEACE;
+	return service_drops_strays(service, now_ns) ? STATE_STRAYS : STATE_IDLE;
 }
 
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
@@ -143,7 +143,7 @@ enum service_state service_state_there(enum service_state state, const struct sh
 	case STATE_FLOOD:
 	case STATE_STRAYS:
 	case STATE_ALWAYS:
-	case STATE_PEACE: break;
+	case STATE_IDLE: break;
 	default: return state;
 	}
 	if (listener ? place->obstacle != OBSTACLE_NONE : !place->answers)
@@ -177,7 +177,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
 	case STATE_LEFT: return left_table[service_left(service)];
 	case STATE_FLOOD:
-		if (service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT)
+		if (service->cause < SHAKEOFF_CAUSE_COUNT)
 			return cause_table[service->cause];
 		break;
 	case STATE_STRAYS: return service_strays(service);
@@ -191,12 +191,12 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 	uint64_t since = 0;
 
 	if (state == STATE_FLOOD)
-		since = service->engaged_ns;
+		since = service->active_ns;
 	else if (state == STATE_STRAYS)
 		since = service->strays_ns;
-	else if (state == STATE_PEACE && service->engaged_ns)
-		since = service->pressure_ns + SHAKEOFF_ENGAGE_HOLD_NS;
-	else if (state == STATE_PEACE)
+	else if (state == STATE_IDLE && service->active_ns)
+		since = service->pressure_ns + SHAKEOFF_FLOOD_HOLD_NS;
+	else if (state == STATE_IDLE)
 		since = service->released_ns;
 	if (!since)
 		return false;
@@ -227,12 +227,12 @@ const char *service_overflow_name(const struct shakeoff_service *service)
 	return service->overflow == SHAKEOFF_OVERFLOW_RESET ? "reset" : "drop";
 }
 
-const char *service_engage_name(const struct shakeoff_service *service)
+const char *service_syncookies_name(const struct shakeoff_service *service)
 {
-	switch (service->engage) {
-	case SHAKEOFF_ENGAGE_ALWAYS: return "always";
-	case SHAKEOFF_ENGAGE_AUTO: return "auto";
-	case SHAKEOFF_ENGAGE_NEVER: return "never";
+	switch (service->syncookies) {
+	case SHAKEOFF_SYNCOOKIES_ALWAYS: return "always";
+	case SHAKEOFF_SYNCOOKIES_ADAPTIVE: return "auto";
+	case SHAKEOFF_SYNCOOKIES_NEVER: return "never";
 	default: return "?";
 	}
 }

@@ -21,8 +21,8 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
  */
 /* clang-format off */
 #define SERVICE_STATES(X)                                                                                              \
-	X(STATE_FLOOD, "engaged", "engaged", COLOUR_WARN)                                                              \
-	X(STATE_STRAYS, "dropping strays", "dropping strays in peace", COLOUR_WARN)                                    \
+	X(STATE_FLOOD, "active", "active", COLOUR_WARN)                                                              \
+	X(STATE_STRAYS, "dropping strays", "dropping strays", COLOUR_WARN)                                    \
 	X(STATE_DAEMON_DOWN, "daemon down", "without their daemon", COLOUR_BAD)                                        \
 	X(STATE_NO_KEYS, "waiting for keys", "waiting for keys", COLOUR_BAD)                                           \
 	X(STATE_NO_TC, "no tc program", "without a tc program", COLOUR_BAD)                                            \
@@ -34,8 +34,8 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_LEFT, "left to the kernel", "left to the kernel", COLOUR_WARN)                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
 	X(STATE_UNSERVED, "unserved", "unserved", COLOUR_WARN)                                                         \
-	X(STATE_ALWAYS, "engaged", "always engaged", COLOUR_GOOD)                                                      \
-	X(STATE_PEACE, "peace", "in peace", COLOUR_GOOD)
+	X(STATE_ALWAYS, "active", "always active", COLOUR_GOOD)                                                      \
+	X(STATE_IDLE, "idle", "idle", COLOUR_GOOD)
 /* clang-format on */
 
 enum service_state {
@@ -112,7 +112,7 @@ struct service_reason {
 	const char *help;
 };
 extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
-extern const struct service_reason cause_table[SHAKEOFF_ENGAGE_CAUSE_COUNT];
+extern const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT];
 extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
 extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
 extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
@@ -129,7 +129,7 @@ struct service_reason service_reason_there(const struct shakeoff_service *servic
 bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns);
 struct service_reason service_strays(const struct shakeoff_service *service);
 
-/* Since when, for a flood, strays, or the peace after a flood. False: there is no such time. */
+/* Since when, for a flood, strays, or the idle time after a flood. False: there is no such time. */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);
 
 /* Whether cookies of the service are being guessed, and for how long. */
@@ -137,6 +137,6 @@ bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, ui
 
 const char *service_handoff_name(const struct shakeoff_service *service);
 const char *service_overflow_name(const struct shakeoff_service *service);
-const char *service_engage_name(const struct shakeoff_service *service);
+const char *service_syncookies_name(const struct shakeoff_service *service);
 
 #endif

@@ -58,23 +58,23 @@ static json_t *age_json(const struct view *view, uint64_t then_ns)
 	return json_integer(view->now_ns > then_ns ? (view->now_ns - then_ns) / 1000000 : 0);
 }
 
-static void add_engagement(json_t *object, const struct view *view, const struct shakeoff_service *service,
+static void add_activation(json_t *object, const struct view *view, const struct shakeoff_service *service,
 			   enum service_state state, struct service_reason reason)
 {
-	bool engaged = state == STATE_FLOOD || state == STATE_ALWAYS;
+	bool active = state == STATE_FLOOD || state == STATE_ALWAYS;
 
 	json_object_set_new(object, "why", json_string(reason.name));
-	json_object_set_new(object, "engage", json_string(service_engage_name(service)));
-	json_object_set_new(object, "engaged", json_boolean(engaged));
-	json_object_set_new(object, "engaged_age_ms", age_json(view, engaged ? service->engaged_ns : 0));
+	json_object_set_new(object, "syncookies", json_string(service_syncookies_name(service)));
+	json_object_set_new(object, "active", json_boolean(active));
+	json_object_set_new(object, "active_age_ms", age_json(view, active ? service->active_ns : 0));
 	json_object_set_new(object, "pressure_age_ms", age_json(view, service->pressure_ns));
 	json_object_set_new(object, "released_age_ms", age_json(view, service->released_ns));
-	json_object_set_new(object, "engagements", json_integer(service->engagements));
-	json_object_set_new(
-		object, "cause",
-		json_string(service->cause < SHAKEOFF_ENGAGE_CAUSE_COUNT ? cause_table[service->cause].name : "?"));
+	json_object_set_new(object, "activations", json_integer(service->activations));
+	json_object_set_new(object, "cause",
+			    json_string(service->cause < SHAKEOFF_CAUSE_COUNT ? cause_table[service->cause].name :
+										"?"));
 	json_object_set_new(object, "left", json_string(left_table[service_left(service)].name));
-	json_object_set_new(object, "engage_rate", json_integer(service->engage_rate));
+	json_object_set_new(object, "flood_rate", json_integer(service->flood_rate));
 }
 
 static json_t *strays_json(const struct view *view, const struct shakeoff_service *service)
@@ -106,7 +106,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
 	json_object_set_new(object, "left_rule", json_string(service->left_rule));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));
-	add_engagement(object, view, service, state, view_service_reason(datapath, row->id, state));
+	add_activation(object, view, service, state, view_service_reason(datapath, row->id, state));
 	json_object_set_new(object, "guessed_age_ms",
 			    age_json(view,
 				     service_guessed(service, view->now_ns, &guessed_ns) ? service->guessed_ns : 0));

@@ -22,7 +22,7 @@ static uint32_t state_rank(const void *context, uint32_t id)
 	return view_service_state(state->view, state->datapath, id);
 }
 
-/* "10003 services: 2 engaged, 3 left to the kernel, 9998 in peace" */
+/* "10003 services: 2 active, 3 left to the kernel, 9998 idle" */
 static void print_summary(const struct service_row *rows, size_t count)
 {
 	size_t counts[SERVICE_STATE_COUNT] = { 0 };
@@ -138,7 +138,7 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	const char *before = "\n";
 	char help[1024];
 
-	for (size_t i = 1; i < SHAKEOFF_ENGAGE_CAUSE_COUNT; i++)
+	for (size_t i = 1; i < SHAKEOFF_CAUSE_COUNT; i++)
 		print_reason(view, datapath, rows, count, &cause_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_STRAY_KIND_COUNT; i++)
 		print_reason(view, datapath, rows, count, &stray_table[i], &before);

@@ -45,9 +45,9 @@ enum config_answer {
 /* What a service and [discovered] have in common. */
 struct config_policy {
 	enum shakeoff_overflow overflow;
-	enum shakeoff_engage engage;
+	enum shakeoff_syncookies syncookies;
 	uint32_t backlog;
-	uint32_t engage_rate;             /* SYNs a second */
+	uint32_t flood_rate;              /* SYNs a second */
 	struct config_limit syn_limit;    /* SYNs of a source */
 	struct config_limit accept_limit; /* its connections */
 	bool fair_share;                  /* positions of the accept queue are shared between sources */

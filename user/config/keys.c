@@ -108,18 +108,18 @@ const struct config_key config_keys[] = {
 			"libshakeoff. auto: whichever the server does.",
 	},
 	{
-		"engage",
-		POLICY(engage),
-		WORDS({ "auto", SHAKEOFF_ENGAGE_AUTO }, { "always", SHAKEOFF_ENGAGE_ALWAYS }),
+		"syncookies",
+		POLICY(syncookies),
+		WORDS({ "auto", SHAKEOFF_SYNCOOKIES_ADAPTIVE }, { "always", SHAKEOFF_SYNCOOKIES_ALWAYS }),
 		.initial = "auto",
 		.help = "When SYNs are answered with cookies: while there is a flood, or always. With the queue "
 			"handoff it is always.",
 	},
 	{
-		"engage-rate",
-		POLICY(engage_rate),
+		"flood-rate",
+		POLICY(flood_rate),
 		NUMBER(1, RATE_MAX, "SYNs a second"),
-		.initial = DEFAULT(SHAKEOFF_ENGAGE_RATE_DEFAULT),
+		.initial = DEFAULT(SHAKEOFF_FLOOD_RATE_DEFAULT),
 		.help = "How many SYNs a second begin a flood.",
 	},
 	{

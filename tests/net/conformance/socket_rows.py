@@ -58,10 +58,10 @@ def listener(name, families=(4, 6), function=plainly, order=None, by_family=None
 async def listen(lab):
     ports = set()
     for port, family, order in listening:
-        answer = await lab.order(listen=port, family=family, **{key: value for key, value in order.items() if key != "engaged"})
+        answer = await lab.order(listen=port, family=family, **{key: value for key, value in order.items() if key != "active"})
         if "refused" in answer:
             print(answer, flush=True)
-        elif order.get("engaged", True):
+        elif order.get("active", True):
             ports.add((family, port))
     for command in ROUTES:
         await lab.inside("ip", *command.split())
@@ -79,7 +79,7 @@ class Phase:
         await lab.inside("sh", "-c", self.commands[0])
         for port, family, order in self.listening:
             await lab.order(listen=port, family=family, **order)
-        await lab.ready([(family, port) for port, family, order in self.listening if order.get("engaged", True)])
+        await lab.ready([(family, port) for port, family, order in self.listening if order.get("active", True)])
         await asyncio.sleep(SETTLED)
 
     async def end(self, lab):
@@ -138,7 +138,7 @@ for name, level, number, value, size in (
         ("SO_RCVLOWAT 100", socket.SOL_SOCKET, socket.SO_RCVLOWAT, 100, 4)):
     listener(name, order={"options": [(level, number, value)], "read": [(level, number, size)]})
 for value in (1, 2):
-    listener(f"TCP_SAVE_SYN {value}", order={"options": [(SOL_TCP, 27, value)], "read": [(SOL_TCP, 28, 200)], "engaged": False})
+    listener(f"TCP_SAVE_SYN {value}", order={"options": [(SOL_TCP, 27, value)], "read": [(SOL_TCP, 28, 200)], "active": False})
 listener("SO_ATTACH_FILTER that drops all", order={"filter": True})
 listener("SO_BINDTODEVICE", order={"options": [(socket.SOL_SOCKET, 25, b"s0".hex())]})
 listener("IPV6_V6ONLY 0, IPv4 client", (4,), order={"family": 6, "v6only": 0, "address": "::"})
@@ -151,7 +151,7 @@ async def anycast(lab, family, port):
 
 
 listener("address on lo (anycast)", function=anycast, by_family={family: {"address": ANYCAST[family]} for family in (4, 6)},
-         order={"engaged": False})
+         order={"active": False})
 
 
 async def deferred(lab, family, port):

@@ -3,8 +3,8 @@
 # variant.sh VARIANT MATRIX OUT: all rows of a matrix in a lab of their own, see run.py.
 #   plain    the kernel alone
 #   cookies  the kernel alone, with SYN cookies always (net.ipv4.tcp_syncookies = 2)
-#   idle     shakeoff, while there is no flood: engage = auto
-#   active   the hook answers: engage = always, listener handoff
+#   idle     shakeoff, while there is no flood: syncookies = auto
+#   active   the hook answers: syncookies = always, listener handoff
 #   queue    the hook answers: queue handoff, the server under the preload library
 # shellcheck source=tests/net/env.sh
 . "$(dirname "$0")/../env.sh"
@@ -40,7 +40,7 @@ plain) ;;
 cookies) server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' ;;
 idle | active)
 	config_daemon
-	[ "$VARIANT" = idle ] || discovered engage=always
+	[ "$VARIANT" = idle ] || discovered syncookies=always
 	daemon_start_bare --config "$CONF"
 	;;
 queue)

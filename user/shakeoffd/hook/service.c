@@ -185,7 +185,7 @@ static bool has_cookies_out(const struct shakeoff_service *shared, uint64_t now_
 {
 	uint64_t released_ns = shared_get(shared->released_ns);
 
-	return shared_get(shared->engaged_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
+	return shared_get(shared->active_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
 }
 
 bool service_stop_answering(struct service *service, uint64_t now_ns)
@@ -195,7 +195,7 @@ bool service_stop_answering(struct service *service, uint64_t now_ns)
 	pthread_mutex_lock(&service->lock);
 	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
 		out |= has_cookies_out(service->slots[i].shared, now_ns);
-		shared_set(service->slots[i].shared->engage, SHAKEOFF_ENGAGE_NEVER);
+		shared_set(service->slots[i].shared->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	}
 	pthread_mutex_unlock(&service->lock);
 	return out;

@@ -102,7 +102,7 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 		shared_set(shared->offer.tos[ipv6], service->offer.tos[ipv6]);
 		shared_set(shared->offer.min_ttl[ipv6], service->offer.min_ttl[ipv6]);
 	}
-	shared_set(shared->engage, SHAKEOFF_ENGAGE_ALWAYS);
+	shared_set(shared->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 	shared_set(shared->left, service->listening.queue_left);
 	memcpy(shared->left_rule, service->listening.left_rule, sizeof(shared->left_rule));
 }
@@ -110,12 +110,12 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 static void publish_listener(const struct service *service, struct shakeoff_service *shared)
 {
 	const struct service_listening *listening = &service->listening;
-	uint8_t engage = (uint8_t)service->config->policy.engage;
+	uint8_t syncookies = (uint8_t)service->config->policy.syncookies;
 
 	if (listening->sockets) {
 		shared_set(shared->listen_places, listening->backlog + 1);
 		shared_set(shared->left, listening->left);
-		shared_set(shared->engage, listening->left ? SHAKEOFF_ENGAGE_NEVER : engage);
+		shared_set(shared->syncookies, listening->left ? SHAKEOFF_SYNCOOKIES_NEVER : syncookies);
 		memcpy(shared->left_rule, listening->left_rule, sizeof(shared->left_rule));
 	}
 	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
@@ -168,7 +168,7 @@ static void publish_policy(struct shakeoff_service *shared, const struct config_
 {
 	shared_set(shared->overflow, (uint8_t)policy->overflow);
 	shared_set(shared->backlog, policy->backlog);
-	shared_set(shared->engage_rate, policy->engage_rate);
+	shared_set(shared->flood_rate, policy->flood_rate);
 	shared_set(shared->source_prefix4, config_prefix4(policy));
 	shared_set(shared->source_prefix6, config_prefix6(policy));
 	shared_set(shared->syn_hot, hot_count(&policy->syn_limit));

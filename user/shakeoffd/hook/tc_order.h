@@ -19,7 +19,7 @@
 #include "datapath/datapath.h"
 #include "shakeoffd/sys/clock.h"
 
-/* So often in a row is it put to the front. Who has stood there for a minute since has peace: the count begins anew. */
+/* So often in a row is it put to the front. Who has stood there for a minute since is left alone: the count begins anew. */
 #define TC_ORDER_MOVES 3
 #define TC_ORDER_CALM_NS (60 * NS_PER_S)
 
