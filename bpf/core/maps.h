@@ -398,9 +398,9 @@ struct scratch {
 	struct opening opening;
 	struct shakeoff_tuple tuple;
 	struct shakeoff_half_open half_open;
-	__u32 syns;     /* SYNs in floods that this CPU has answered */
-	__u32 strays;   /* strays in floods that this CPU has met */
-	__u32 segments; /* segments that this CPU has let pass, or dropped, without a look at sockets: see stray.h */
+	__u32 syns;         /* SYNs in floods that this CPU has answered */
+	__u32 out_of_state; /* out-of-state segments in floods that this CPU has met */
+	__u32 segments; /* segments that this CPU has let pass, or dropped, without a look at sockets: see out_of_state.h */
 	struct shakeoff_source source; /* one to be made */
 	__u32 learnt;                  /* of sources, in the tick learnt_tick: limit.h */
 	__u64 learnt_tick;

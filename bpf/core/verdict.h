@@ -29,9 +29,10 @@ static __always_inline _Bool verdict_passes(__u32 verdict)
 }
 
 /* Whether it says that a segment belonged to no socket. */
-static __always_inline _Bool verdict_is_stray(__u32 verdict)
+static __always_inline _Bool verdict_is_no_socket(__u32 verdict)
 {
-	return verdict < SHAKEOFF_VERDICT_COUNT && (verdict_counts(verdict_meanings[verdict]) & SHAKEOFF_COUNTS_STRAY);
+	return verdict < SHAKEOFF_VERDICT_COUNT &&
+	       (verdict_counts(verdict_meanings[verdict]) & SHAKEOFF_COUNTS_NO_SOCKET);
 }
 
 #define NO_SERVICE 0xffffffffu

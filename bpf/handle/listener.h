@@ -24,7 +24,7 @@ static __always_inline _Bool is_left(const struct walk *walk)
 	       walk->service->left == SHAKEOFF_LEFT_BRIDGE;
 }
 
-/* Whether the service's sockets cannot be found from here: what looks like a stray may have one. */
+/* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
 static __always_inline _Bool sockets_are_hidden(const struct walk *walk)
 {
 	const struct recent *recent = &walk->scratch->recent;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Strays: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
+ * Out-of-state segments: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
  * faster than the service's flood_rate they are dropped here, until they come at less than half of that on average over the hold time.
  *
  * The socket filter spares most look-ups:
  *
  *				the tuple may have a socket	it cannot
- *	few strays, idle	passes				is looked up, and counted if there is no socket
- *	few strays, a flood	is looked up			is looked up
- *	many strays		is looked up			is dropped, unless it brings back a cookie
+ *	few of them, idle	passes				is looked up, and counted if there is no socket
+ *	few of them, a flood	is looked up			is looked up
+ *	many of them		is looked up			is dropped, unless it brings back a cookie
  *
  * Of those that pass or are dropped by the filter alone every 64th is looked up all the same. So whoever floods from a tuple
  * whose slot is taken is counted; a socket that the filter does not know, though it should, gets into it; and sources whose
@@ -24,46 +24,46 @@ static __always_inline _Bool segment_is_sampled(const struct walk *walk)
 	return !(++walk->scratch->segments % SEGMENT_SAMPLE);
 }
 
-/* Whether strays are dropped now. Ends what has been without pressure for long enough. */
-static __always_inline _Bool strays_press(struct shakeoff_service *service, __u64 now_ns)
+/* Whether out-of-state segments are dropped now. Ends what has been without pressure for long enough. */
+static __always_inline _Bool out_of_state_press(struct shakeoff_service *service, __u64 now_ns)
 {
-	return pressure_lasts(&service->strays_ns, service->strays_pressure_ns, now_ns);
+	return pressure_lasts(&service->out_of_state_ns, service->out_of_state_pressure_ns, now_ns);
 }
 
-static __always_inline enum shakeoff_stray_kind stray_kind(__u8 flags)
+static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
 {
 	if (flags_are_malformed(flags))
-		return SHAKEOFF_STRAY_INVALID;
+		return SHAKEOFF_NO_SOCKET_INVALID;
 	if (flags & TCP_FLAG_SYN)
-		return SHAKEOFF_STRAY_SYNACK;
+		return SHAKEOFF_NO_SOCKET_SYNACK;
 	if (flags & TCP_FLAG_RST)
-		return SHAKEOFF_STRAY_RST;
-	return flags & TCP_FLAG_FIN ? SHAKEOFF_STRAY_FIN : SHAKEOFF_STRAY_ACK;
+		return SHAKEOFF_NO_SOCKET_RST;
+	return flags & TCP_FLAG_FIN ? SHAKEOFF_NO_SOCKET_FIN : SHAKEOFF_NO_SOCKET_ACK;
 }
 
-/* Counts a stray that stands for so many. */
-static __always_inline void strays_count(const struct packet *packet, const struct walk *walk, __u32 stands_for)
+/* Counts an out-of-state segment that stands for so many. */
+static __always_inline void out_of_state_count(const struct packet *packet, const struct walk *walk, __u32 stands_for)
 {
 	struct shakeoff_service *service = walk->service;
 	__u32 rate = service->flood_rate;
 
-	if (service->strays_ns) {
-		stands_for = batch_of(&walk->scratch->strays, rate);
+	if (service->out_of_state_ns) {
+		stands_for = batch_of(&walk->scratch->out_of_state, rate);
 		if (stands_for)
-			press_by(walk, PRESSURE_STRAYS, stands_for, rate);
+			press_by(walk, PRESSURE_OUT_OF_STATE, stands_for, rate);
 		return;
 	}
-	if (!window_counts(&service->strays_window_ns, &service->strays_window_counted, SHAKEOFF_FLOOD_WINDOW_NS,
-			   walk->now_ns, stands_for, rate))
+	if (!window_counts(&service->out_of_state_window_ns, &service->out_of_state_window_counted,
+			   SHAKEOFF_FLOOD_WINDOW_NS, walk->now_ns, stands_for, rate))
 		return;
-	press_by(walk, PRESSURE_STRAYS, service->strays_window_counted, rate);
-	service->strays_kind = stray_kind(packet->flags);
-	service->strays_times++;
-	service->strays_ns = walk->now_ns;
+	press_by(walk, PRESSURE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
+	service->out_of_state_kind = no_socket_kind(packet->flags);
+	service->out_of_state_times++;
+	service->out_of_state_ns = walk->now_ns;
 }
 
 /* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
-static __always_inline __u32 stray_sample_weight(const struct shakeoff_service *service)
+static __always_inline __u32 no_socket_sample_weight(const struct shakeoff_service *service)
 {
 	__u32 half = service->flood_rate / (2 * FLOOD_WINDOWS_PER_SECOND);
 
@@ -74,10 +74,10 @@ static __always_inline __u32 stray_sample_weight(const struct shakeoff_service *
  * Of a segment without a socket that a TCP may have sent, where the hook answers no SYNs. few: the verdict while there are few.
  * Cookies of the kernel's own come back even in a flood; before kernel 6.0 the hook cannot know them, and lets ACKs pass.
  */
-static __always_inline enum shakeoff_verdict stray_to_kernel(const struct packet *packet, const struct walk *walk,
-							     enum shakeoff_verdict few)
+static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct packet *packet, const struct walk *walk,
+								 enum shakeoff_verdict few)
 {
-	if (!strays_press(walk->service, walk->now_ns))
+	if (!out_of_state_press(walk->service, walk->now_ns))
 		return few;
 	if (packet->flags & TCP_FLAG_SYN)
 		return SHAKEOFF_SYNACK_NO_SOCKET;

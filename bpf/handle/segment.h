@@ -268,7 +268,7 @@ static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct pa
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Cookies of ours that are left can be guessed, too. */
 	invalid = ack_invalid(walk, judgement);
-	return stance == STANCE_ANSWERING ? invalid : stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+	return stance == STANCE_ANSWERING ? invalid : no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
@@ -290,14 +290,14 @@ static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md
 {
 	if (packet->flags & TCP_FLAG_SYN)
 		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
-						    stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+						    no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	past_look_up(past, packet, walk);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
 		return listener_ack_walk(ctx, packet, walk, past, stance);
 	if (past->follows)
 		return listener_follow(ctx, past);
 	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) :
-					    stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+					    no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
@@ -311,15 +311,15 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.left)
 		return SHAKEOFF_ACK_IDLE;
 	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
-		return stray_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
+		return no_socket_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
 	if (stance == STANCE_IDLE)
-		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+		return no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
 				   queue_segment_walk(ctx, packet, walk, past);
 }
 
 /*
- * A segment whose tuple has no socket, as the filter says, while strays press: nothing is known of it in any map, either. What may
+ * A segment whose tuple has no socket, as the filter says, while out-of-state segments press: nothing is known of it in any map, either. What may
  * be honest all the same is VERDICT_NONE, and is looked up.
  */
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
@@ -330,7 +330,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
 	if (stance <= STANCE_IDLE)
-		return stray_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+		return no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
 		tuple_of(&packet->flow, &walk->scratch->tuple);
 		return rst_ignore(packet, walk);
@@ -387,7 +387,7 @@ static __always_inline _Bool may_answer_syn(const struct packet *packet)
 }
 
 /*
- * Whether the filter's word spares the look-up: see stray.h. What may answer a SYN is looked up always: it belongs to a connection
+ * Whether the filter's word spares the look-up: see out_of_state.h. What may answer a SYN is looked up always: it belongs to a connection
  * that the host itself begins, of which the filter may not know yet.
  */
 static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
@@ -403,7 +403,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 							  const struct walk *walk)
 {
 	enum stance stance = by_listener(walk) ? listener_stance(walk) : queue_stance(walk);
-	_Bool pressed = strays_press(walk->service, walk->now_ns), may_have_socket = 1, spared;
+	_Bool pressed = out_of_state_press(walk->service, walk->now_ns), may_have_socket = 1, spared;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	_Bool sampled = 0;
 
@@ -420,8 +420,8 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 		verdict = segment_look_up(ctx, packet, walk, stance, may_have_socket);
 	if (sampled && verdict == SHAKEOFF_SOCKET)
 		source_look(ctx, walk->service_id);
-	if (verdict_is_stray(verdict))
-		strays_count(packet, walk, sampled && !pressed ? stray_sample_weight(walk->service) : 1);
+	if (verdict_is_no_socket(verdict))
+		out_of_state_count(packet, walk, sampled && !pressed ? no_socket_sample_weight(walk->service) : 1);
 	return verdict;
 }
 

@@ -126,7 +126,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 }
 
 /*
- * Whether it is bypassed (bypass.h). Not where everything is left, for the sake of the host's kernel or of a sysctl: to drop strays
+ * Whether it is bypassed (bypass.h). Not where everything is left, for the sake of the host's kernel or of a sysctl: to drop out-of-state segments
  * when there are many is then what the hook is there for.
  */
 static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *service)

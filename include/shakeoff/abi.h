@@ -113,7 +113,7 @@
 #define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
- * Whether there is pressure: of SYNs, of strays, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
+ * Whether there is pressure: of SYNs, of out-of-state segments, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
  * there was none. Signed: another CPU may have written it after now_ns was read.
  */
 static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
@@ -187,25 +187,25 @@ enum shakeoff_cause {
 };
 
 /*
- * Strays: segments without SYN, or SYN-ACKs, for a service, that belong to no socket of the host. Where the hook answers no SYNs
+ * Out-of-state segments: segments without SYN, or SYN-ACKs, for a service, that belong to no socket of the host. Where the hook answers no SYNs
  * they pass, and the kernel refuses them with RST, as long as they are few: they are counted in windows as SYNs are, with the same
  * rate and the same hold time. Beyond it they are dropped. X(CONSTANT, name, help): what came when it began.
  */
 /* clang-format off */
-#define SHAKEOFF_STRAY_KINDS(X)                                                                                        \
-	X(STRAY_NONE, "", "it has not")                                                                                \
-	X(STRAY_ACK, "stray_ack", "more ACKs of no connection than flood-rate")                                       \
-	X(STRAY_FIN, "stray_fin", "more FINs of no connection than flood-rate")                                       \
-	X(STRAY_RST, "stray_rst", "more RSTs of no connection than flood-rate")                                       \
-	X(STRAY_SYNACK, "stray_synack", "more SYN-ACKs that nobody asked for than flood-rate")                        \
-	X(STRAY_INVALID, "stray_invalid", "more segments that no TCP sends than flood-rate")
+#define SHAKEOFF_NO_SOCKET_KINDS(X)                                                                                        \
+	X(NO_SOCKET_NONE, "", "it has not")                                                                                \
+	X(NO_SOCKET_ACK, "no_socket_ack", "more ACKs of no connection than flood-rate")                                       \
+	X(NO_SOCKET_FIN, "no_socket_fin", "more FINs of no connection than flood-rate")                                       \
+	X(NO_SOCKET_RST, "no_socket_rst", "more RSTs of no connection than flood-rate")                                       \
+	X(NO_SOCKET_SYNACK, "no_socket_synack", "more SYN-ACKs that nobody asked for than flood-rate")                        \
+	X(NO_SOCKET_INVALID, "no_socket_invalid", "more segments that no TCP sends than flood-rate")
 /* clang-format on */
 
-enum shakeoff_stray_kind {
+enum shakeoff_no_socket_kind {
 #define X(constant, name, help) SHAKEOFF_##constant,
-	SHAKEOFF_STRAY_KINDS(X)
+	SHAKEOFF_NO_SOCKET_KINDS(X)
 #undef X
-		SHAKEOFF_STRAY_KIND_COUNT
+		SHAKEOFF_NO_SOCKET_KIND_COUNT
 };
 
 /*
@@ -437,26 +437,26 @@ struct shakeoff_service {
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 share_ns;           /* when a source was last found to hold its share of the accept queue */
-	__u32 budget_known;       /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;        /* a hash of the source of the last connection; 0: there was none */
-	__u64 mixed_ns;           /* when a connection was last of another source than the one before it */
-	__u64 guessed_ns;         /* since when cookies of the service are being guessed; 0: they are not, now */
-	__u64 guess_pressure_ns;  /* see pressure_ns */
-	__u64 strays_ns;          /* since when strays are dropped; 0: they are not, now */
-	__u64 strays_pressure_ns; /* see pressure_ns */
-	__u64 places_from;        /* places with a smaller number are held no more (source.h) */
+	__u64 share_ns;                 /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known;             /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;              /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;                 /* when a connection was last of another source than the one before it */
+	__u64 guessed_ns;               /* since when cookies of the service are being guessed; 0: they are not, now */
+	__u64 guess_pressure_ns;        /* see pressure_ns */
+	__u64 out_of_state_ns;          /* since when out-of-state segments are dropped; 0: they are not, now */
+	__u64 out_of_state_pressure_ns; /* see pressure_ns */
+	__u64 places_from;              /* places with a smaller number are held no more (source.h) */
 
-	__u64 guess_window_ns;       /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
-	__u64 guess_window_acks;     /* invalid ACKs in it */
-	__u64 strays_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 strays_window_counted; /* strays in it */
-	__u32 strays_times;          /* how often it began */
-	__u32 strays_kind;           /* enum shakeoff_stray_kind: of the last time */
-	__u64 looked_ns;             /* of several listening sockets: when the hook last looked at one */
-	__u64 short_ns;              /* when one was last found half full, or might have been */
-	__u32 seen_left;             /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
-	__u32 unrouted_window;       /* as budget_window, of SYNs that no answer can get back to */
+	__u64 guess_window_ns;             /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
+	__u64 guess_window_acks;           /* invalid ACKs in it */
+	__u64 out_of_state_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
+	__u64 out_of_state_window_counted; /* out-of-state segments in it */
+	__u32 out_of_state_times;          /* how often it began */
+	__u32 out_of_state_kind;           /* enum shakeoff_no_socket_kind: of the last time */
+	__u64 looked_ns;                   /* of several listening sockets: when the hook last looked at one */
+	__u64 short_ns;                    /* when one was last found half full, or might have been */
+	__u32 seen_left;       /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
+	__u32 unrouted_window; /* as budget_window, of SYNs that no answer can get back to */
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
 	__u64 established; /* sockets made */

@@ -16,7 +16,7 @@
 #define SHAKEOFF_COUNTS_ACK_VALID 0x04u   /* a final ACK whose cookie proved good: a connection */
 #define SHAKEOFF_COUNTS_ACK_INVALID 0x08u /* an ACK without a socket that opened nothing */
 #define SHAKEOFF_COUNTS_OVERFLOW 0x10u    /* turned away because the accept queue was full */
-#define SHAKEOFF_COUNTS_STRAY 0x20u       /* a segment of no socket that opened nothing */
+#define SHAKEOFF_COUNTS_NO_SOCKET 0x20u   /* a segment of no socket that opened nothing */
 
 /*
  * X(CONSTANT, name, XDP action without its prefix, SHAKEOFF_COUNTS_*, help)
@@ -40,7 +40,7 @@
 	X(ACK_TTL, "ack_ttl", PASS, 0, "the same, of a final ACK") \
 	X(SYN_UNROUTED, "syn_unrouted", PASS, SHAKEOFF_COUNTS_SYN, "from an address of the host itself, or from where no route leads back: for the kernel to judge") \
 	X(ACK_UNROUTED, "ack_unrouted", PASS, 0, "the final ACK of such a source") \
-	X(ACK_NO_SERVER, "ack_no_server", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket for a service that has no server")         \
+	X(ACK_NO_SERVER, "ack_no_server", PASS, SHAKEOFF_COUNTS_NO_SOCKET, "a segment without a socket for a service that has no server")         \
 	X(ACK_IDLE, "ack_idle", PASS, 0, "no flood: a segment that may have a socket, for the kernel to judge")           \
 	X(ACK_KERNEL_COOKIE, "ack_kernel_cookie", PASS, 0, "the final ACK of a handshake that the kernel answered with its own cookie") \
 	X(ACK_ADMITTED, "ack_admitted", PASS, SHAKEOFF_COUNTS_ACK_VALID, "the final ACK of a handshake, for the listening socket") \
@@ -48,7 +48,7 @@
 	X(SEGMENT_EARLY, "segment_early", PASS, 0, "came by another CPU than its final ACK: waits until the connection's socket is there") \
 	X(ACK_TO_INPUT, "ack_to_input", PASS, 0, "the final ACK of a handshake, for the daemon if the kernel's input path (firewall, rp_filter, IPsec) lets it through: then ack_valid") \
 	X(SEGMENT_TO_INPUT, "segment_to_input", PASS, 0, "followed its final ACK before the socket existed, likewise: then segment_queued") \
-	X(NO_SOCKET_PASS, "no_socket_pass", PASS, SHAKEOFF_COUNTS_STRAY, "a segment without a socket, of which there are few: the kernel refuses it") \
+	X(NO_SOCKET_PASS, "no_socket_pass", PASS, SHAKEOFF_COUNTS_NO_SOCKET, "a segment without a socket, of which there are few: the kernel refuses it") \
 	X(SYNACK_SENT, "synack_sent", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_SYNACK, "answered with a SYN cookie")   \
 	X(SYN_OVERFLOW_RESET, "syn_overflow_reset", TX, SHAKEOFF_COUNTS_SYN | SHAKEOFF_COUNTS_OVERFLOW,                 \
 	  "accept queue full: SYN refused with RST")                                                                   \
@@ -73,17 +73,17 @@
 	X(SYN_MSS_DROP, "syn_mss_drop", DROP, SHAKEOFF_COUNTS_SYN, "queue handoff: the client takes smaller segments than a cookie can say") \
 	X(SYN_DAEMON_DOWN, "syn_daemon_down", DROP, SHAKEOFF_COUNTS_SYN, "no heartbeat: the client is to try again")     \
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
-	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \
-	X(ACK_NOT_ISSUED, "ack_not_issued", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                                                \
+	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \
+	X(ACK_NOT_ISSUED, "ack_not_issued", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET,                                                \
 	  "while cookies are guessed: a good one without timestamps that was sent to nobody lately")                   \
-	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "an ACK whose cookie is too old, as its timestamps tell")              \
-	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY, "a late duplicate of an ACK that has had its connection") \
+	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "an ACK whose cookie is too old, as its timestamps tell")              \
+	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
-	X(RST_NO_SOCKET, "rst_no_socket", DROP, SHAKEOFF_COUNTS_STRAY, "an RST for no socket: a handshake given up, or noise") \
-	X(SYNACK_NO_SOCKET, "synack_no_socket", DROP, SHAKEOFF_COUNTS_STRAY, "a SYN-ACK that nobody here asked for")        \
-	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_STRAY, "flags, ports or addresses that no TCP sends, and no socket") \
+	X(RST_NO_SOCKET, "rst_no_socket", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "an RST for no socket: a handshake given up, or noise") \
+	X(SYNACK_NO_SOCKET, "synack_no_socket", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "a SYN-ACK that nobody here asked for")        \
+	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "flags, ports or addresses that no TCP sends, and no socket") \
 	X(ACL_BLOCKED, "acl_blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
-	X(NO_SOCKET_DROP, "no_socket_drop", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_STRAY,                            \
+	X(NO_SOCKET_DROP, "no_socket_drop", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET,                            \
 	  "while idle, too many segments without a socket: an ACK or FIN of no connection")                              \
 	X(BAD_HEADER, "bad_header", DROP, 0, "a TCP header that is cut off, or whose lengths do not fit the packet")     \
 	X(IPV6_EXTHDR, "ipv6_exthdr", DROP, 0, "more IPv6 extension headers than TCP is sent behind")            \

@@ -444,9 +444,9 @@ static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_ker
 	address_is_left(true);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	for (size_t i = 0; i < COUNT(flags); i++) {
-		const struct segment stray = { .flags = flags[i] };
+		const struct segment no_socket = { .flags = flags[i] };
 
-		assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
+		assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
 	}
 	client.ack.ack ^= 1;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
@@ -1016,13 +1016,13 @@ static void a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ(void **st
 
 /* ---------------------------------------------------------------------------------------------- other segments */
 
-struct stray {
+struct out_of_state_row {
 	const char *name;
 	struct segment in;
 	enum shakeoff_verdict verdict;
 };
 
-static const struct stray strays[] = {
+static const struct out_of_state_row out_of_state_rows[] = {
 	{ "RST", { .seq = 1, .flags = RST }, SHAKEOFF_RST_NO_SOCKET },
 	{ "RST and ACK", { .seq = 1, .ack = 1, .flags = RST | ACK }, SHAKEOFF_RST_NO_SOCKET },
 	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_NO_SOCKET },
@@ -1039,11 +1039,11 @@ static const struct stray strays[] = {
 	{ "FIN and ACK of nobody", { .seq = 1, .ack = 12345, .flags = FIN | ACK }, SHAKEOFF_ACK_BAD_COOKIE },
 };
 
-static void a_stray_segment_is_dropped(void **state)
+static void an_out_of_state_segment_is_dropped(void **state)
 {
-	const struct stray *stray = *state;
+	const struct out_of_state_row *row = *state;
 
-	assert_verdict(&stray->in, stray->verdict);
+	assert_verdict(&row->in, row->verdict);
 	expect_no_event();
 }
 
@@ -1179,16 +1179,17 @@ static void without_a_server_acks_pass(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-static void without_a_server_stray_segments_pass_unless_no_tcp_sends_them(void **state)
+static void without_a_server_out_of_state_segments_pass_unless_no_tcp_sends_them(void **state)
 {
 	(void)state;
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	for (size_t i = 0; i < COUNT(strays); i++) {
-		enum shakeoff_verdict served = strays[i].verdict;
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++) {
+		enum shakeoff_verdict served = out_of_state_rows[i].verdict;
 
-		assert_verdict(&strays[i].in, served == SHAKEOFF_BAD_SEGMENT || served == SHAKEOFF_BAD_HEADER ?
-						      served :
-						      SHAKEOFF_ACK_NO_SERVER);
+		assert_verdict(&out_of_state_rows[i].in,
+			       served == SHAKEOFF_BAD_SEGMENT || served == SHAKEOFF_BAD_HEADER ?
+				       served :
+				       SHAKEOFF_ACK_NO_SERVER);
 	}
 }
 
@@ -1360,7 +1361,7 @@ static const struct CMUnitTest others[] = {
 	TEST(with_the_queue_full_an_ack_with_data_is_reset),
 	TEST(with_the_queue_full_a_bad_cookie_is_not_reset),
 	TEST(without_a_server_acks_pass),
-	TEST(without_a_server_stray_segments_pass_unless_no_tcp_sends_them),
+	TEST(without_a_server_out_of_state_segments_pass_unless_no_tcp_sends_them),
 	TEST(without_a_key_acks_pass),
 	TEST(without_a_profile_of_the_interface_acks_pass),
 	TEST(while_the_daemon_is_down_acks_go_on_being_validated),
@@ -1372,14 +1373,14 @@ static const struct CMUnitTest others[] = {
 
 int main(void)
 {
-	struct CMUnitTest tests[COUNT(negotiations) + COUNT(strays) + COUNT(others)], *test = tests;
+	struct CMUnitTest tests[COUNT(negotiations) + COUNT(out_of_state_rows) + COUNT(others)], *test = tests;
 
 	for (size_t i = 0; i < COUNT(negotiations); i++)
 		*test++ = (struct CMUnitTest){ negotiations[i].name, the_connection_has_what_was_negotiated,
 					       harness_reset, NULL, (void *)&negotiations[i] };
-	for (size_t i = 0; i < COUNT(strays); i++)
-		*test++ = (struct CMUnitTest){ strays[i].name, a_stray_segment_is_dropped, harness_reset, NULL,
-					       (void *)&strays[i] };
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		*test++ = (struct CMUnitTest){ out_of_state_rows[i].name, an_out_of_state_segment_is_dropped,
+					       harness_reset, NULL, (void *)&out_of_state_rows[i] };
 	memcpy(test, others, sizeof(others));
 	return cmocka_run_group_tests_name("ACK", tests, harness_start, harness_stop);
 }

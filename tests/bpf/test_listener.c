@@ -345,7 +345,7 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 /* Where another tc program stands before ours, or ACKs get lost on the way to it. */
 static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shakeoff_admits admits)
 {
-	const struct segment stray = { .seq = 77, .ack = 78, .flags = ACK, .sport = 40002 };
+	const struct segment no_socket = { .seq = 77, .ack = 78, .flags = ACK, .sport = 40002 };
 	struct shakeoff_interface profile = interface_default();
 	struct client client;
 
@@ -354,7 +354,7 @@ static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shak
 	profile.admits = admits;
 	interface_set(&profile);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
-	assert_verdict(&stray, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may be of a handshake of the kernel's */
+	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may be of a handshake of the kernel's */
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	assert_int_equal(admission_read().mss, 1460);
 }
@@ -556,7 +556,7 @@ static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 	harness.service->left = SHAKEOFF_LEFT_MPTCP;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(filter_get(&linux_syn, 0), 0);
-	harness.service->left = SHAKEOFF_LEFT_SYNCOOKIES; /* whose strays are dropped */
+	harness.service->left = SHAKEOFF_LEFT_SYNCOOKIES; /* whose out-of-state segments are dropped */
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_true(filter_get(&linux_syn, 0));
 }
@@ -987,7 +987,7 @@ static void address_is_left(bool left, uint64_t age_ns)
 /* The service's other addresses are answered for, or not. */
 static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookies)
 {
-	const struct segment stray = { .flags = ACK }, rst = { .flags = RST };
+	const struct segment no_socket = { .flags = ACK }, rst = { .flags = RST };
 	struct client client;
 
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -995,7 +995,7 @@ static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookie
 	harness.service->syncookies = syncookies;
 	address_is_left(true, SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
-	assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&rst, SHAKEOFF_ACK_IDLE);
 	client.ack.ack ^= 1;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
@@ -1018,18 +1018,18 @@ static void so_they_do_when_all_are(void **state)
 	assert_left_address_takes_cookies(SHAKEOFF_SYNCOOKIES_NEVER);
 }
 
-static void of_what_is_left_to_the_kernel_nothing_counts_as_a_stray(void **state)
+static void of_what_is_left_to_the_kernel_nothing_counts_as_out_of_state(void **state)
 {
-	const struct segment stray = { .flags = ACK };
+	const struct segment no_socket = { .flags = ACK };
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->flood_rate = 1;
 	address_is_left(true, SECOND);
 	for (int i = 0; i < 1000; i++)
-		assert_verdict(&stray, SHAKEOFF_ACK_IDLE);
-	assert_int_equal(harness.service->strays_ns, 0);
-	assert_int_equal(harness.service->strays_window_counted, 0);
+		assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
+	assert_int_equal(harness.service->out_of_state_ns, 0);
+	assert_int_equal(harness.service->out_of_state_window_counted, 0);
 	address_is_left(false, 0);
 }
 
@@ -1060,7 +1060,7 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 
 static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(void **state)
 {
-	const struct segment stray = { .flags = ACK };
+	const struct segment no_socket = { .flags = ACK };
 	struct client client;
 
 	(void)state;
@@ -1069,7 +1069,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(vo
 	client_connect(&client, &linux_syn);
 	harness.service->active_ns = 0;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	assert_verdict(&stray, SHAKEOFF_NO_SOCKET_PASS);
+	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
 }
@@ -1601,7 +1601,7 @@ int main(void)
 		TEST(our_cookies_stay_good_when_the_service_is_left_to_the_kernel),
 		TEST(our_cookies_stay_good_when_an_address_is_left_to_the_kernel),
 		TEST(so_they_do_when_all_are),
-		TEST(of_what_is_left_to_the_kernel_nothing_counts_as_a_stray),
+		TEST(of_what_is_left_to_the_kernel_nothing_counts_as_out_of_state),
 		TEST(of_an_address_that_has_been_left_for_long_no_segment_is_looked_at),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),

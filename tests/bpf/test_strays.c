@@ -32,28 +32,28 @@
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
 /* What nobody has a socket for, and how each is dropped while the hook leaves handshakes to the kernel. */
-static const struct stray {
+static const struct out_of_state_row {
 	const char *name;
 	struct segment in;
 	enum shakeoff_verdict dropped;
-	enum shakeoff_stray_kind kind;
-} strays[] = {
-	{ "ACK", { .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
+	enum shakeoff_no_socket_kind kind;
+} out_of_state_rows[] = {
+	{ "ACK", { .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_NO_SOCKET_ACK },
 	{ "ACK with payload",
 	  { .flags = ACK | PSH, .payload = BYTES('G', 'E', 'T') },
 	  SHAKEOFF_NO_SOCKET_DROP,
-	  SHAKEOFF_STRAY_ACK },
-	{ "urgent data", { .flags = ACK | URG }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
-	{ "FIN", { .flags = FIN | ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_FIN },
-	{ "RST", { .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
-	{ "RST with ACK", { .flags = RST | ACK }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
-	{ "SYN-ACK", { .flags = SYN | ACK }, SHAKEOFF_SYNACK_NO_SOCKET, SHAKEOFF_STRAY_SYNACK },
-	{ "ACK over IPv6", { .from = "2001:db8:7::7", .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_STRAY_ACK },
-	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_STRAY_RST },
+	  SHAKEOFF_NO_SOCKET_ACK },
+	{ "urgent data", { .flags = ACK | URG }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_NO_SOCKET_ACK },
+	{ "FIN", { .flags = FIN | ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_NO_SOCKET_FIN },
+	{ "RST", { .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_NO_SOCKET_RST },
+	{ "RST with ACK", { .flags = RST | ACK }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_NO_SOCKET_RST },
+	{ "SYN-ACK", { .flags = SYN | ACK }, SHAKEOFF_SYNACK_NO_SOCKET, SHAKEOFF_NO_SOCKET_SYNACK },
+	{ "ACK over IPv6", { .from = "2001:db8:7::7", .flags = ACK }, SHAKEOFF_NO_SOCKET_DROP, SHAKEOFF_NO_SOCKET_ACK },
+	{ "RST over IPv6", { .from = "2001:db8:7::7", .flags = RST }, SHAKEOFF_RST_NO_SOCKET, SHAKEOFF_NO_SOCKET_RST },
 	{ "SYN-ACK over IPv6",
 	  { .from = "2001:db8:7::7", .flags = SYN | ACK },
 	  SHAKEOFF_SYNACK_NO_SOCKET,
-	  SHAKEOFF_STRAY_SYNACK },
+	  SHAKEOFF_NO_SOCKET_SYNACK },
 };
 
 /* What no TCP sends: dropped whatever the hook does at the time. */
@@ -119,8 +119,8 @@ static void listens(enum shakeoff_syncookies syncookies)
 
 static void press_since(uint64_t pressure_age_ns)
 {
-	harness.service->strays_ns = monotonic_ns() - 60 * SECOND;
-	harness.service->strays_pressure_ns = monotonic_ns() - pressure_age_ns;
+	harness.service->out_of_state_ns = monotonic_ns() - 60 * SECOND;
+	harness.service->out_of_state_pressure_ns = monotonic_ns() - pressure_age_ns;
 }
 
 static void press(void)
@@ -140,8 +140,8 @@ static struct segment connected(uint8_t flags)
 /* On a busy machine 10 ms are over before it is full. */
 static void window_that_does_not_end(void)
 {
-	harness.service->strays_window_ns = monotonic_ns() + 60 * SECOND;
-	harness.service->strays_window_counted = 0;
+	harness.service->out_of_state_window_ns = monotonic_ns() + 60 * SECOND;
+	harness.service->out_of_state_window_counted = 0;
 }
 
 static void a_few_pass(void **state)
@@ -149,28 +149,28 @@ static void a_few_pass(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	window_that_does_not_end();
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->strays_ns, 0);
-	assert_int_equal(harness.service->strays_window_counted, COUNT(strays));
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_equal(harness.service->out_of_state_ns, 0);
+	assert_int_equal(harness.service->out_of_state_window_counted, COUNT(out_of_state_rows));
 }
 
 /* The one that is too many may have passed itself. */
 static void many_are_dropped_by_name(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(strays); i++) {
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++) {
 		uint64_t before;
 
 		setup(state);
 		listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 		before = monotonic_ns();
 		harness.service->flood_rate = 0;
-		assert_verdict(&strays[i].in, SHAKEOFF_NO_SOCKET_PASS);
-		assert_verdict(&strays[i].in, strays[i].dropped);
-		assert_int_equal(harness.service->strays_kind, strays[i].kind);
-		assert_int_equal(harness.service->strays_times, 1);
-		assert_true(harness.service->strays_ns > before - SECOND);
+		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_NO_SOCKET_PASS);
+		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
+		assert_int_equal(harness.service->out_of_state_kind, out_of_state_rows[i].kind);
+		assert_int_equal(harness.service->out_of_state_times, 1);
+		assert_true(harness.service->out_of_state_ns > before - SECOND);
 		assert_int_equal(harness.service->active_ns, 0);
 		teardown(state);
 	}
@@ -185,10 +185,10 @@ static void the_rate_is_that_of_syns(void **state)
 	harness.service->flood_rate = in_a_window * WINDOWS_A_SECOND;
 	window_that_does_not_end();
 	for (uint32_t i = 0; i < in_a_window; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->strays_ns, 0);
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_not_equal(harness.service->strays_ns, 0);
+		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_equal(harness.service->out_of_state_ns, 0);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_not_equal(harness.service->out_of_state_ns, 0);
 }
 
 static void they_are_dropped_until_the_hold_time_is_over(void **state)
@@ -196,10 +196,10 @@ static void they_are_dropped_until_the_hold_time_is_over(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	press_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 	press_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->strays_ns, 0);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_equal(harness.service->out_of_state_ns, 0);
 }
 
 /* Each adds what half the rate needs for it: 20 at 500 a second add 40 ms, and 10,000 the whole hold time. */
@@ -210,16 +210,16 @@ static void half_the_rate_keeps_dropping_them(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	press_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
-	before = harness.service->strays_pressure_ns;
+	before = harness.service->out_of_state_pressure_ns;
 	harness.service->flood_rate = 1000;
 	for (int i = 0; i < 20; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
-	added = harness.service->strays_pressure_ns - before;
+		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
+	added = harness.service->out_of_state_pressure_ns - before;
 	assert_in_range(added, 1, 20 * SECOND / 500);
 	for (int i = 0; i < 10000; i++)
-		run_segment(&strays[0].in, NULL);
-	assert_true(harness.service->strays_pressure_ns > monotonic_ns() - SECOND);
-	assert_true(harness.service->strays_pressure_ns <= monotonic_ns());
+		run_segment(&out_of_state_rows[0].in, NULL);
+	assert_true(harness.service->out_of_state_pressure_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->out_of_state_pressure_ns <= monotonic_ns());
 }
 
 /* The kernel refuses them with RST, as it would without the hook. */
@@ -233,14 +233,14 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 	harness.service->flood_rate = 0;
 	for (size_t r = 0; r < COUNT(reasons); r++) {
 		harness.service->left = reasons[r];
-		harness.service->strays_ns = harness.service->strays_window_counted = 0;
-		for (size_t i = 0; i < COUNT(strays); i++)
-			assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
-		assert_int_equal(harness.service->strays_ns, 0);
-		assert_int_equal(harness.service->strays_window_counted, 0);
+		harness.service->out_of_state_ns = harness.service->out_of_state_window_counted = 0;
+		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
+		assert_int_equal(harness.service->out_of_state_ns, 0);
+		assert_int_equal(harness.service->out_of_state_window_counted, 0);
 		press();
-		for (size_t i = 0; i < COUNT(strays); i++)
-			assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
+		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	}
 }
 
@@ -274,11 +274,11 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 	harness.service->left = SHAKEOFF_LEFT_KERNEL;
 	interface_set(NULL);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
 	filter_fill(0);
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	press();
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 static void what_is_left_because_of_netfilter_is_not_touched(void **state)
@@ -289,8 +289,8 @@ static void what_is_left_because_of_netfilter_is_not_touched(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->left = SHAKEOFF_LEFT_NETFILTER;
 	press();
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_IDLE);
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&lone_fin, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&synfin, SHAKEOFF_SYN_BYPASS);
 }
@@ -299,25 +299,25 @@ static void without_anybody_who_listens_many_are_dropped(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_NO_SERVER);
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
 	press();
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, strays[i].dropped);
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
 
 static void of_a_queue_without_a_server_many_are_dropped(void **state)
 {
 	(void)state;
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, SHAKEOFF_ACK_NO_SERVER);
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
 	press();
-	for (size_t i = 0; i < COUNT(strays); i++)
-		assert_verdict(&strays[i].in, strays[i].dropped);
+	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
+		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
 
-static void cookies_of_the_kernels_own_are_good_however_many_strays_there_are(void **state)
+static void cookies_of_the_kernels_own_are_good_however_many_out_of_state_segments_there_are(void **state)
 {
 	const struct segment syn = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN, .flags = SYN };
 	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK }, wrong;
@@ -355,7 +355,7 @@ static void so_is_what_follows_on_them(void **state)
 	}
 }
 
-static void cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are(void **state)
+static void cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_segments_there_are(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -384,8 +384,8 @@ static void what_the_filter_knows_passes_without_a_look(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
-	assert_int_equal(harness.service->strays_window_counted, 0);
+		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
+	assert_int_equal(harness.service->out_of_state_window_counted, 0);
 }
 
 /* Whoever took a slot with a SYN floods from that very tuple. */
@@ -395,11 +395,11 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
-		assert_verdict(&strays[0].in, SHAKEOFF_ACK_IDLE);
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->strays_window_counted, SAMPLE);
+		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_equal(harness.service->out_of_state_window_counted, SAMPLE);
 	press();
-	assert_verdict(&strays[0].in, SHAKEOFF_NO_SOCKET_DROP);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
 /* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
@@ -415,18 +415,18 @@ static void where_few_are_too_many_they_stand_for_fewer(void **state)
 
 		filter_fill(SHAKEOFF_FILTER_SOCKET);
 		harness.service->flood_rate = rates[i];
-		harness.service->strays_ns = harness.service->strays_window_counted = 0;
-		harness.service->strays_window_ns = monotonic_ns() + SECOND; /* one that does not end */
+		harness.service->out_of_state_ns = harness.service->out_of_state_window_counted = 0;
+		harness.service->out_of_state_window_ns = monotonic_ns() + SECOND; /* one that does not end */
 		for (int k = 0; k < (sampled - 1) * SAMPLE; k++)
-			run_segment(&strays[0].in, NULL);
-		assert_int_equal(harness.service->strays_ns, 0);
+			run_segment(&out_of_state_rows[0].in, NULL);
+		assert_int_equal(harness.service->out_of_state_ns, 0);
 		for (int k = 0; k < SAMPLE; k++)
-			run_segment(&strays[0].in, NULL);
-		assert_int_not_equal(harness.service->strays_ns, 0);
+			run_segment(&out_of_state_rows[0].in, NULL);
+		assert_int_not_equal(harness.service->out_of_state_ns, 0);
 	}
 }
 
-static void a_connection_passes_however_many_strays_there_are(void **state)
+static void a_connection_passes_however_many_out_of_state_segments_there_are(void **state)
 {
 	static const uint8_t flags[] = {
 		ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, FIN, 0, FIN | PSH | URG
@@ -460,7 +460,7 @@ static struct segment connected_elsewhere(void)
 	return segment;
 }
 
-static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
+static void a_connection_of_a_vrf_passes_and_is_not_out_of_state(void **state)
 {
 	static const enum shakeoff_syncookies activates[] = { SHAKEOFF_SYNCOOKIES_ADAPTIVE, SHAKEOFF_SYNCOOKIES_NEVER };
 	struct shakeoff_interface profile = interface_default();
@@ -474,9 +474,9 @@ static void a_connection_of_a_vrf_passes_and_is_no_stray(void **state)
 	harness.service->flood_rate = 0;
 	for (size_t i = 0; i < COUNT(activates); i++) {
 		harness.service->syncookies = activates[i];
-		harness.service->strays_ns = 0;
+		harness.service->out_of_state_ns = 0;
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
-		assert_int_equal(harness.service->strays_ns, 0);
+		assert_int_equal(harness.service->out_of_state_ns, 0);
 		press();
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
@@ -499,7 +499,7 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 	assert_verdict(&segment, SHAKEOFF_NO_SOCKET_DROP);
 }
 
-static void a_handshake_of_the_kernels_own_passes_however_many_strays_there_are(void **state)
+static void a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segments_there_are(void **state)
 {
 	struct segment ack;
 	int seconds = 5;
@@ -536,7 +536,7 @@ static void assert_own_connection_passes(void)
 	reset_socket(&own);
 }
 
-static void a_connection_that_the_host_begins_passes_however_many_strays_there_are(void **state)
+static void a_connection_that_the_host_begins_passes_however_many_out_of_state_segments_there_are(void **state)
 {
 	(void)state;
 	assert_int_equal(system("ip route add 198.51.100.0/24 dev lo"), 0); /* where its SYN may go */
@@ -560,8 +560,8 @@ static void a_socket_that_the_filter_does_not_know_gets_into_it(void **state)
 	assert_int_equal(filter_get(&segment, 0), SHAKEOFF_FILTER_SOCKET);
 }
 
-/* Without a look it is taken for a stray, but not for long. */
-static void it_does_so_too_when_there_are_many_strays(void **state)
+/* Without a look it is taken for out of state, but not for long. */
+static void it_does_so_too_when_there_are_many_out_of_state_segments(void **state)
 {
 	struct segment segment;
 	int dropped = 0;
@@ -578,14 +578,14 @@ static void it_does_so_too_when_there_are_many_strays(void **state)
 
 /* ------------------------------------------------------------------------------------------- where the hook answers */
 
-static void where_the_hook_answers_strays_are_counted_too(void **state)
+static void where_the_hook_answers_out_of_state_segments_are_counted_too(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->flood_rate = 0;
-	assert_verdict(&strays[0].in, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_int_not_equal(harness.service->strays_ns, 0);
-	assert_int_equal(harness.service->strays_kind, SHAKEOFF_STRAY_ACK);
+	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_BAD_COOKIE);
+	assert_int_not_equal(harness.service->out_of_state_ns, 0);
+	assert_int_equal(harness.service->out_of_state_kind, SHAKEOFF_NO_SOCKET_ACK);
 }
 
 static void there_their_names_stay_the_same(void **state)
@@ -601,7 +601,7 @@ static void there_their_names_stay_the_same(void **state)
 	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
 }
 
-static void honest_clients_are_served_however_many_strays_there_are(void **state)
+static void honest_clients_are_served_however_many_out_of_state_segments_there_are(void **state)
 {
 	const struct segment windows = WINDOWS_SYN, *const syns[] = { &linux_syn, &linux_syn6, &windows };
 
@@ -658,7 +658,7 @@ static void what_no_tcp_sends_is_dropped_while_idle(void **state)
 		is_dropped(&impossible[i]);
 }
 
-static void what_no_tcp_sends_is_dropped_when_strays_are(void **state)
+static void what_no_tcp_sends_is_dropped_when_out_of_state_segments_are(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -720,29 +720,29 @@ int main(void)
 		TEST(what_is_left_because_of_netfilter_is_not_touched),
 		TEST(without_anybody_who_listens_many_are_dropped),
 		TEST(of_a_queue_without_a_server_many_are_dropped),
-		TEST(cookies_of_the_kernels_own_are_good_however_many_strays_there_are),
+		TEST(cookies_of_the_kernels_own_are_good_however_many_out_of_state_segments_there_are),
 		TEST(so_is_what_follows_on_them),
-		TEST(cookies_of_ours_are_good_after_a_flood_however_many_strays_there_are),
+		TEST(cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_segments_there_are),
 		TEST(what_the_filter_knows_passes_without_a_look),
 		TEST(of_those_a_few_are_looked_up_and_stand_for_the_others),
 		TEST(where_few_are_too_many_they_stand_for_fewer),
-		TEST(a_connection_passes_however_many_strays_there_are),
-		TEST(a_connection_of_a_vrf_passes_and_is_no_stray),
+		TEST(a_connection_passes_however_many_out_of_state_segments_there_are),
+		TEST(a_connection_of_a_vrf_passes_and_is_not_out_of_state),
 		TEST(connections_of_who_listens_on_another_device_pass),
-		TEST(a_handshake_of_the_kernels_own_passes_however_many_strays_there_are),
-		TEST(a_connection_that_the_host_begins_passes_however_many_strays_there_are),
+		TEST(a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segments_there_are),
+		TEST(a_connection_that_the_host_begins_passes_however_many_out_of_state_segments_there_are),
 		TEST(a_socket_that_the_filter_does_not_know_gets_into_it),
-		TEST(it_does_so_too_when_there_are_many_strays),
-		TEST(where_the_hook_answers_strays_are_counted_too),
+		TEST(it_does_so_too_when_there_are_many_out_of_state_segments),
+		TEST(where_the_hook_answers_out_of_state_segments_are_counted_too),
 		TEST(there_their_names_stay_the_same),
-		TEST(honest_clients_are_served_however_many_strays_there_are),
+		TEST(honest_clients_are_served_however_many_out_of_state_segments_there_are),
 		TEST(so_they_are_with_the_queue_handoff),
 		TEST(what_no_tcp_sends_is_dropped_while_idle),
-		TEST(what_no_tcp_sends_is_dropped_when_strays_are),
+		TEST(what_no_tcp_sends_is_dropped_when_out_of_state_segments_are),
 		TEST(what_no_tcp_sends_is_dropped_where_the_hook_answers),
 		TEST(what_no_tcp_sends_is_dropped_before_a_queue),
 		TEST(what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves),
 	};
 
-	return cmocka_run_group_tests_name("strays", tests, start, harness_stop);
+	return cmocka_run_group_tests_name("out_of_state", tests, start, harness_stop);
 }

@@ -482,7 +482,7 @@ static void reach_NO_SOCKET_DROP(void)
 	const struct segment ack = { .flags = ACK };
 
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	harness.service->strays_ns = harness.service->strays_pressure_ns = monotonic_ns();
+	harness.service->out_of_state_ns = harness.service->out_of_state_pressure_ns = monotonic_ns();
 	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_DROP);
 }
 

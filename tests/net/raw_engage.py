@@ -41,9 +41,9 @@ def syn():
 
 clients = [syn() for _ in range(5)]
 if step == "idle":
-    stray = Client(wire, port, family)
-    wire.send(stray.frame("A", seq=1000, ack=2000))
-    answer = stray.receive()
+    no_socket = Client(wire, port, family)
+    wire.send(no_socket.frame("A", seq=1000, ack=2000))
+    answer = no_socket.receive()
     tap.check(name + "while idle an ACK of nobody's gets the kernel's RST", answer is not None and answer["TCP"].flags.R, repr(answer))
 if flood:
     subprocess.run(flood, check=True, stdout=subprocess.DEVNULL)

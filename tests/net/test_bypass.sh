@@ -62,7 +62,7 @@ compare "published port (DNAT)" dnat netfilter
 daemon_start_bare --config "$CONF"
 soon shows "$SERVER4:$MPTCP_PORT" left mptcp || bail "it is not left to the kernel"
 
-# Certain is what is malformed and what is blocked; and nothing of this is counted as a flood of strays.
+# Certain is what is malformed and what is blocked; and nothing of this is counted as a flood of out-of-state segments.
 check "a source is blocked" server "$BUILD/shakeoff" block 10.50.255.0/24
 before=$(counter acl_blocked)
 client python3 -c '

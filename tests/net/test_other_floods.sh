@@ -16,14 +16,14 @@ flood() { # shellcheck disable=SC2046 # words
 # What the server's TCP has seen of it: RSTs sent, segments in error, SYN cookies and so on.
 # shellcheck disable=SC2016 # for awk
 tcp_saw() { server awk '/^Tcp: [0-9]/ { print $14 + $15 }' /proc/net/snmp; }
-strays() { # NAME FIELD
+out_of_state() { # NAME FIELD
 	server "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys
 services = [service for path in json.load(sys.stdin)["datapaths"] for service in path["services"]]
-print(*(json.dumps(service["strays"][sys.argv[2]]).strip("\"") for service in services if service["name"] == sys.argv[1]))' "$@"
+print(*(json.dumps(service["out_of_state"][sys.argv[2]]).strip("\"") for service in services if service["name"] == sys.argv[1]))' "$@"
 }
-calm() { # NAME: strays are not dropped now
-	[ "$(strays "$1" dropped)" = false ]
+calm() { # NAME: out-of-state segments are not dropped now
+	[ "$(out_of_state "$1" dropped)" = false ]
 }
 
 # holds WHAT KIND ADDRESS VERDICT: a flood of that kind on port 7000
@@ -66,9 +66,9 @@ soon shows "[$SERVER6]:7001" state idle || bail "the services are not found"
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
 	flood ack "$address" 7000 # from here on they are dropped
-	is "$address: while idle, strays are dropped" "$(shown "$name" state)" "dropping strays"
-	is "$address: and why is shown" "$(shown "$name" why)" stray_ack
-	at_least "$address: and since when" "$(strays "$name" dropped_age_ms)" 1
+	is "$address: while idle, out-of-state segments are dropped" "$(shown "$name" state)" "dropping out-of-state segments"
+	is "$address: and why is shown" "$(shown "$name" why)" no_socket_ack
+	at_least "$address: and since when" "$(out_of_state "$name" dropped_age_ms)" 1
 	is "$address: no SYN was answered for it" "$(counter synack_sent)" 0
 	holds "$address while idle" ack "$address" no_socket_drop
 	holds "$address while idle" ack-data "$address" no_socket_drop
@@ -131,7 +131,7 @@ soon shows "[$SERVER6]:7001" state active || bail "the services are not found"
 for address in "$SERVER4" "$SERVER6"; do
 	what="$address, answered for"
 	holds "$what" ack "$address" ack_invalid
-	is "$what: strays are told of" "$(shown "$(service_at "$address" 7000)" state) $(strays "$(service_at "$address" 7000)" dropped)" \
+	is "$what: out-of-state segments are told of" "$(shown "$(service_at "$address" 7000)" state) $(out_of_state "$(service_at "$address" 7000)" dropped)" \
 		"active true"
 	holds "$what" ack-ts "$address" ack_invalid
 	holds "$what" fin "$address" ack_invalid

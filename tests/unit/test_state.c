@@ -111,41 +111,41 @@ static void idle_time_is_counted_from_the_end_of_the_last_flood(void **state)
 	assert_string_equal(service_reason(&unnoticed, STATE_IDLE).name, "");
 }
 
-/* Strays are dropped since half a minute; what keeps it so was last seen `ago`. */
-static struct shakeoff_service pressed_by_strays(struct shakeoff_service service, uint64_t ago)
+/* Out-of-state segments are dropped since half a minute; what keeps it so was last seen `ago`. */
+static struct shakeoff_service pressed_by_out_of_state(struct shakeoff_service service, uint64_t ago)
 {
-	service.strays_ns = NOW - 30 * SECOND;
-	service.strays_pressure_ns = NOW - ago;
-	service.strays_kind = SHAKEOFF_STRAY_RST;
+	service.out_of_state_ns = NOW - 30 * SECOND;
+	service.out_of_state_pressure_ns = NOW - ago;
+	service.out_of_state_kind = SHAKEOFF_NO_SOCKET_RST;
 	return service;
 }
 
-static void while_idle_strays_are_dropped_until_the_hold_time_is_over(void **state)
+static void while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_over(void **state)
 {
-	struct shakeoff_service service = pressed_by_strays(listener(), 0);
+	struct shakeoff_service service = pressed_by_out_of_state(listener(), 0);
 	uint64_t age_ns;
 
 	(void)state;
-	state_is(service, alive(), STATE_STRAYS);
-	assert_string_equal(service_reason(&service, STATE_STRAYS).name, "stray_rst");
-	assert_true(*service_reason(&service, STATE_STRAYS).help);
-	assert_true(service_since(&service, STATE_STRAYS, NOW, &age_ns));
+	state_is(service, alive(), STATE_OUT_OF_STATE);
+	assert_string_equal(service_reason(&service, STATE_OUT_OF_STATE).name, "no_socket_rst");
+	assert_true(*service_reason(&service, STATE_OUT_OF_STATE).help);
+	assert_true(service_since(&service, STATE_OUT_OF_STATE, NOW, &age_ns));
 	assert_int_equal(age_ns, 30 * SECOND);
-	state_is(pressed_by_strays(listener(), SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_STRAYS);
-	state_is(pressed_by_strays(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
+	state_is(pressed_by_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_OUT_OF_STATE);
+	state_is(pressed_by_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
 }
 
 static void in_other_states_they_are_dropped_besides(void **state)
 {
-	struct shakeoff_service service = pressed_by_strays(in_flood(0), 0);
+	struct shakeoff_service service = pressed_by_out_of_state(in_flood(0), 0);
 
 	(void)state;
 	state_is(service, alive(), STATE_FLOOD);
 	assert_string_equal(service_reason(&service, STATE_FLOOD).name, "syn_rate");
-	assert_true(service_drops_strays(&service, NOW));
-	assert_string_equal(service_strays(&service).name, "stray_rst");
+	assert_true(service_drops_out_of_state(&service, NOW));
+	assert_string_equal(service_out_of_state(&service).name, "no_socket_rst");
 	service = in_flood(0);
-	assert_false(service_drops_strays(&service, NOW));
+	assert_false(service_drops_out_of_state(&service, NOW));
 }
 
 static void syncookies_always_is_active_without_a_flood(void **state)
@@ -413,7 +413,7 @@ int main(void)
 		cmocka_unit_test(in_a_flood_it_is_active_until_the_hold_time_is_over),
 		cmocka_unit_test(a_flood_has_its_beginning_and_its_cause),
 		cmocka_unit_test(idle_time_is_counted_from_the_end_of_the_last_flood),
-		cmocka_unit_test(while_idle_strays_are_dropped_until_the_hold_time_is_over),
+		cmocka_unit_test(while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_over),
 		cmocka_unit_test(in_other_states_they_are_dropped_besides),
 		cmocka_unit_test(syncookies_always_is_active_without_a_flood),
 		cmocka_unit_test(guessing_has_its_beginning_and_ends_with_the_hold_time),

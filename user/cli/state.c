@@ -19,9 +19,9 @@ const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT] = {
 #undef X
 };
 
-const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT] = {
+const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT] = {
 #define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_STRAY_KINDS(X)
+	SHAKEOFF_NO_SOCKET_KINDS(X)
 #undef X
 };
 
@@ -75,15 +75,16 @@ static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 	return service->active_ns && shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
 
-bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns)
+bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->strays_ns && shakeoff_is_pressed(service->strays_pressure_ns, now_ns);
+	return service->out_of_state_ns && shakeoff_is_pressed(service->out_of_state_pressure_ns, now_ns);
 }
 
-struct service_reason service_strays(const struct shakeoff_service *service)
+struct service_reason service_out_of_state(const struct shakeoff_service *service)
 {
-	return service->strays_kind < SHAKEOFF_STRAY_KIND_COUNT ? stray_table[service->strays_kind] :
-								  (struct service_reason){ "?", "" };
+	return service->out_of_state_kind < SHAKEOFF_NO_SOCKET_KIND_COUNT ?
+		       no_socket_table[service->out_of_state_kind] :
+		       (struct service_reason){ "?", "" };
 }
 
 /* A daemon that was stopped has withdrawn its addresses; one that died leaves listening sockets protected. */
@@ -130,7 +131,7 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 		return STATE_ALWAYS;
 	if (in_flood(service, now_ns))
 		return STATE_FLOOD;
-	return service_drops_strays(service, now_ns) ? STATE_STRAYS : STATE_IDLE;
+	return service_drops_out_of_state(service, now_ns) ? STATE_OUT_OF_STATE : STATE_IDLE;
 }
 
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
@@ -141,7 +142,7 @@ enum service_state service_state_there(enum service_state state, const struct sh
 	switch (state) {
 	case STATE_NO_TC:
 	case STATE_FLOOD:
-	case STATE_STRAYS:
+	case STATE_OUT_OF_STATE:
 	case STATE_ALWAYS:
 	case STATE_IDLE: break;
 	default: return state;
@@ -180,7 +181,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 		if (service->cause < SHAKEOFF_CAUSE_COUNT)
 			return cause_table[service->cause];
 		break;
-	case STATE_STRAYS: return service_strays(service);
+	case STATE_OUT_OF_STATE: return service_out_of_state(service);
 	default: break;
 	}
 	return (struct service_reason){ "", "" };
@@ -192,8 +193,8 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 
 	if (state == STATE_FLOOD)
 		since = service->active_ns;
-	else if (state == STATE_STRAYS)
-		since = service->strays_ns;
+	else if (state == STATE_OUT_OF_STATE)
+		since = service->out_of_state_ns;
 	else if (state == STATE_IDLE && service->active_ns)
 		since = service->pressure_ns + SHAKEOFF_FLOOD_HOLD_NS;
 	else if (state == STATE_IDLE)

@@ -22,7 +22,7 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 /* clang-format off */
 #define SERVICE_STATES(X)                                                                                              \
 	X(STATE_FLOOD, "active", "active", COLOUR_WARN)                                                              \
-	X(STATE_STRAYS, "dropping strays", "dropping strays", COLOUR_WARN)                                    \
+	X(STATE_OUT_OF_STATE, "dropping out-of-state segments", "dropping out-of-state segments", COLOUR_WARN)                                    \
 	X(STATE_DAEMON_DOWN, "daemon down", "without their daemon", COLOUR_BAD)                                        \
 	X(STATE_NO_KEYS, "waiting for keys", "waiting for keys", COLOUR_BAD)                                           \
 	X(STATE_NO_TC, "no tc program", "without a tc program", COLOUR_BAD)                                            \
@@ -113,7 +113,7 @@ struct service_reason {
 };
 extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
 extern const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT];
-extern const struct service_reason stray_table[SHAKEOFF_STRAY_KIND_COUNT];
+extern const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT];
 extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
 extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
 
@@ -126,10 +126,10 @@ struct service_reason service_reason_there(const struct shakeoff_service *servic
 					   enum interface_obstacle obstacle);
 
 /* Whether segments of no socket are dropped though nothing else is; and what came when it began. In every state. */
-bool service_drops_strays(const struct shakeoff_service *service, uint64_t now_ns);
-struct service_reason service_strays(const struct shakeoff_service *service);
+bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns);
+struct service_reason service_out_of_state(const struct shakeoff_service *service);
 
-/* Since when, for a flood, strays, or the idle time after a flood. False: there is no such time. */
+/* Since when, for a flood, out-of-state segments, or the idle time after a flood. False: there is no such time. */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);
 
 /* Whether cookies of the service are being guessed, and for how long. */

@@ -77,14 +77,14 @@ static void add_activation(json_t *object, const struct view *view, const struct
 	json_object_set_new(object, "flood_rate", json_integer(service->flood_rate));
 }
 
-static json_t *strays_json(const struct view *view, const struct shakeoff_service *service)
+static json_t *out_of_state_json(const struct view *view, const struct shakeoff_service *service)
 {
-	bool dropped = service_drops_strays(service, view->now_ns);
+	bool dropped = service_drops_out_of_state(service, view->now_ns);
 
 	return json_pack("{s:b, s:o, s:o, s:s, s:I}", "dropped", dropped, "dropped_age_ms",
-			 age_json(view, dropped ? service->strays_ns : 0), "pressure_age_ms",
-			 age_json(view, service->strays_pressure_ns), "kind", service_strays(service).name, "times",
-			 (json_int_t)service->strays_times);
+			 age_json(view, dropped ? service->out_of_state_ns : 0), "pressure_age_ms",
+			 age_json(view, service->out_of_state_pressure_ns), "kind", service_out_of_state(service).name,
+			 "times", (json_int_t)service->out_of_state_times);
 }
 
 static json_t *service_json(const struct view *view, const struct view_datapath *datapath,
@@ -110,7 +110,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	json_object_set_new(object, "guessed_age_ms",
 			    age_json(view,
 				     service_guessed(service, view->now_ns, &guessed_ns) ? service->guessed_ns : 0));
-	json_object_set_new(object, "strays", strays_json(view, service));
+	json_object_set_new(object, "out_of_state", out_of_state_json(view, service));
 	return object;
 }
 

@@ -41,7 +41,7 @@ static void print_summary(const struct service_row *rows, size_t count)
 	printf("\n");
 }
 
-/* Strays may be dropped in any state: then it is said beside the state's own reason. */
+/* Out-of-state segments may be dropped in any state: then it is said beside the state's own reason. */
 static void add_reason(struct table *table, const struct view *view, const struct view_datapath *datapath,
 		       const struct service_row *row)
 {
@@ -49,10 +49,10 @@ static void add_reason(struct table *table, const struct view *view, const struc
 	enum service_state state = row->rank;
 	const char *why = view_service_reason(datapath, row->id, state).name;
 
-	if (state == STATE_STRAYS || !service_drops_strays(service, view->now_ns))
+	if (state == STATE_OUT_OF_STATE || !service_drops_out_of_state(service, view->now_ns))
 		table_cell(table, "%s", why);
 	else
-		table_cell(table, "%s%s%s", why, *why ? ", " : "", service_strays(service).name);
+		table_cell(table, "%s%s%s", why, *why ? ", " : "", service_out_of_state(service).name);
 }
 
 static void add_service(struct table *table, const struct view *view, const struct view_datapath *datapath,
@@ -82,8 +82,8 @@ static bool any_has(const struct view *view, const struct view_datapath *datapat
 {
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(view_service_reason(datapath, rows[i].id, rows[i].rank).name, reason) ||
-		    (service_drops_strays(rows[i].service, view->now_ns) &&
-		     !strcmp(service_strays(rows[i].service).name, reason)))
+		    (service_drops_out_of_state(rows[i].service, view->now_ns) &&
+		     !strcmp(service_out_of_state(rows[i].service).name, reason)))
 			return true;
 	return false;
 }
@@ -140,8 +140,8 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 
 	for (size_t i = 1; i < SHAKEOFF_CAUSE_COUNT; i++)
 		print_reason(view, datapath, rows, count, &cause_table[i], &before);
-	for (size_t i = 1; i < SHAKEOFF_STRAY_KIND_COUNT; i++)
-		print_reason(view, datapath, rows, count, &stray_table[i], &before);
+	for (size_t i = 1; i < SHAKEOFF_NO_SOCKET_KIND_COUNT; i++)
+		print_reason(view, datapath, rows, count, &no_socket_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
 		print_reason(view, datapath, rows, count, &left_table[i], &before);
 	for (size_t i = 1; i < OBSTACLE_COUNT; i++)

@@ -28,8 +28,8 @@ void verdict_totals_add(struct verdict_totals *totals, const uint64_t counts[SHA
 			totals->ack_valid += counts[i];
 		if (verdict->counts & SHAKEOFF_COUNTS_ACK_INVALID)
 			totals->ack_invalid += counts[i];
-		if (verdict->counts & SHAKEOFF_COUNTS_STRAY)
-			totals->strays += counts[i];
+		if (verdict->counts & SHAKEOFF_COUNTS_NO_SOCKET)
+			totals->out_of_state += counts[i];
 		if (verdict->counts & SHAKEOFF_COUNTS_OVERFLOW)
 			totals->overflow += counts[i];
 		if (!strcmp(verdict->action, "PASS"))

@@ -27,7 +27,7 @@ extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
 	X(synack_sent, "SYN-ACKs sent, each with a cookie")                                                            \
 	X(ack_valid, "final ACKs whose cookie proved good")                                                            \
 	X(ack_invalid, "ACKs without a socket that opened nothing")                                                    \
-	X(strays, "segments of no socket that opened nothing")                                                         \
+	X(out_of_state, "segments of no socket that opened nothing")                                                   \
 	X(admitted, "connections given to listening sockets")                                                          \
 	X(unadmitted, "connections that a listening socket could not be given")                                        \
 	X(synack_repeated, "SYN-ACKs sent again, because no ACK came")                                                 \

@@ -79,7 +79,7 @@ async def server_resets(lab, family, options=LINUX):
     return c
 
 
-@both("ACK of a connection long closed (stray)")
+@both("ACK of a connection long closed (out of state)")
 async def long_closed(lab, family, options=LINUX):
     c = await begun(lab, family, options)
     c.send(ACK)
@@ -143,10 +143,10 @@ async def again(lab, family, options=LINUX):
     return c
 
 
-# ------------------------------------------------------------------------------------------------------------- strays
+# ------------------------------------------------------------------------------------------------------------- out-of-state segments
 
-def stray(name, flags):
-    @row(f"stray {name}, never a SYN")
+def out_of_state(name, flags):
+    @row(f"out-of-state {name}, never a SYN")
     async def never(lab, family):
         c = Client(lab, family, TALK)
         c.peer = 0x12345678
@@ -155,10 +155,10 @@ def stray(name, flags):
         return c
 
 
-stray("ACK", ACK)
-stray("FIN+ACK", FIN | ACK)
-stray("SYN+ACK", SYN | ACK)
-stray("RST", RST)
+out_of_state("ACK", ACK)
+out_of_state("FIN+ACK", FIN | ACK)
+out_of_state("SYN+ACK", SYN | ACK)
+out_of_state("RST", RST)
 
 
 @row("accept queue overflow: listen(2), five clients")
