@@ -23,7 +23,7 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
 	moment->epoch = (moment->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
 	/* With the epochs' offset, as hosts of a fleet read each other's clock. */
 	moment->clock_ms = (moment->now_ns + offset_ns) / NSEC_PER_MSEC;
-	moment->asked_period = shakeoff_asked_period(moment->now_ns);
+	moment->issued_period = shakeoff_issued_period(moment->now_ns);
 	moment->reply_window = moment->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
 	moment->reply_batch = control->replies.batch;
 	moment->reply_salt = control->replies.salt;

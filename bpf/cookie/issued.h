@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Are cookies being guessed, and was this one sent to anybody (shakeoff/asked.h)?
+ * Are cookies being guessed, and was this one sent to anybody (shakeoff/issued.h)?
  *
- * In a fleet another host may have sent it: nothing is noted and asked there.
+ * In a fleet another host may have sent it: nothing is noted and looked up there.
  */
 #ifndef SHAKEOFF_BPF_COOKIE_ISSUED_H
 #define SHAKEOFF_BPF_COOKIE_ISSUED_H
@@ -42,31 +42,31 @@ static __always_inline _Bool guessed_at(struct shakeoff_service *service, __u64 
  * Notes a cookie. Two CPUs that write to a word at the same moment may lose one note of the two: about one of a million, at a
  * million a second.
  */
-static __always_inline void asked_note(__u32 hash, __u32 period)
+static __always_inline void issued_note(__u32 hash, __u32 period)
 {
-	__u32 index = shakeoff_asked_index(period, hash);
-	__u64 *word = bpf_map_lookup_elem(&asked, &index);
+	__u32 index = shakeoff_issued_index(period, hash);
+	__u64 *word = bpf_map_lookup_elem(&issued, &index);
 
 	if (word)
-		*word = shakeoff_asked_add(*word, period, shakeoff_asked_bits(hash));
+		*word = shakeoff_issued_add(*word, period, shakeoff_issued_bits(hash));
 }
 
-static __always_inline _Bool asked_in(__u32 hash, __u32 period)
+static __always_inline _Bool issued_in(__u32 hash, __u32 period)
 {
-	__u32 index = shakeoff_asked_index(period, hash);
-	const __u64 *word = bpf_map_lookup_elem(&asked, &index);
+	__u32 index = shakeoff_issued_index(period, hash);
+	const __u64 *word = bpf_map_lookup_elem(&issued, &index);
 
-	return word && shakeoff_asked_has(*word, period, shakeoff_asked_bits(hash));
+	return word && shakeoff_issued_has(*word, period, shakeoff_issued_bits(hash));
 }
 
 /* Another CPU's clock may be a tick ahead of ours, and so in the next period. */
-static __always_inline _Bool asked_lately(__u32 hash, __u32 period)
+static __always_inline _Bool issued_lately(__u32 hash, __u32 period)
 {
-	return asked_in(hash, period) || asked_in(hash, period - 1) || asked_in(hash, period + 1);
+	return issued_in(hash, period) || issued_in(hash, period - 1) || issued_in(hash, period + 1);
 }
 
 /* A SYN-ACK is about to leave while cookies are guessed, or were. A global function: see scratch_get(). */
-__noinline int asked_answered(__u32 service_id, __u32 hash)
+__noinline int issued_answered(__u32 service_id, __u32 hash)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
@@ -77,7 +77,7 @@ __noinline int asked_answered(__u32 service_id, __u32 hash)
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
 	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(service, scratch->moment.now_ns))
-		asked_note(hash, scratch->moment.asked_period);
+		issued_note(hash, scratch->moment.issued_period);
 	return 0;
 }
 
@@ -95,8 +95,8 @@ static __always_inline _Bool is_half_open(const struct scratch *scratch, const s
 /* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
 static __always_inline _Bool echo_is_fresh(const struct opening *opening)
 {
-	return !opening->options.timestamps || (__u32)(opening->echo_age_ms + SHAKEOFF_ASKED_AHEAD_MS) <=
-						       SHAKEOFF_ASKED_AHEAD_MS + SHAKEOFF_ASKED_ECHO_MS;
+	return !opening->options.timestamps || (__u32)(opening->echo_age_ms + SHAKEOFF_ISSUED_AHEAD_MS) <=
+						       SHAKEOFF_ISSUED_AHEAD_MS + SHAKEOFF_ISSUED_ECHO_MS;
 }
 
 static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
@@ -108,7 +108,7 @@ static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u
  * The good cookie in scratch, that has opened nothing yet: is it to be taken for a guess? One that is not is noted again, for
  * clients whose ACK a full queue ignores. A global function: see scratch_get().
  */
-__noinline int ack_is_unasked(__u32 service_id)
+__noinline int ack_is_not_issued(__u32 service_id)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
@@ -123,10 +123,10 @@ __noinline int ack_is_unasked(__u32 service_id)
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !guessed_at(service, now_ns))
 		return 0;
 	if ((!echo_is_fresh(&scratch->opening) ||
-	     (is_warm(service, now_ns) && !asked_lately(scratch->opening.unseen, scratch->moment.asked_period))) &&
+	     (is_warm(service, now_ns) && !issued_lately(scratch->opening.unseen, scratch->moment.issued_period))) &&
 	    !is_half_open(scratch, control))
 		return 1;
-	asked_note(scratch->opening.unseen, scratch->moment.asked_period);
+	issued_note(scratch->opening.unseen, scratch->moment.issued_period);
 	return 0;
 }
 

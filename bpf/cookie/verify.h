@@ -7,7 +7,7 @@ enum cookie_judgement {
 	COOKIE_GOOD,
 	COOKIE_BAD,
 	COOKIE_EXPIRED,    /* as far as timestamps tell */
-	COOKIE_UNASKED,    /* good, but sent to nobody lately (asked.h) */
+	COOKIE_NOT_ISSUED, /* good, but sent to nobody lately (issued.h) */
 	COOKIE_UNREADABLE, /* the options are not all in the frame */
 };
 
@@ -55,7 +55,7 @@ static __always_inline void judge_echo(const struct walk *walk, const struct coo
 		return;
 	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
 	bits = cookie_bits(tsecr, walk->scratch->moment.clock_ms + offset);
-	opening->unseen = shakeoff_asked_hash(opening->unseen, bits);
+	opening->unseen = shakeoff_issued_hash(opening->unseen, bits);
 	opening->echo_age_ms = cookie_age(tsecr, walk->scratch->moment.clock_ms + offset, bits);
 	cookie_decode_timestamps(bits, &opening->options);
 	opening->ts_base = judge_ts_base(walk, tsecr, offset, bits);

@@ -83,7 +83,7 @@ struct opening {
 	__u8 rcv_wscale;
 	__u8 claims;       /* SHAKEOFF_VALIDATED_* that the claimed entry begins with */
 	__u32 replaced;    /* as in struct shakeoff_validated */
-	__u32 unseen;      /* of cookie_end(), the upper half; with timestamps shakeoff_asked_hash() of it */
+	__u32 unseen;      /* of cookie_end(), the upper half; with timestamps shakeoff_issued_hash() of it */
 	__s32 echo_age_ms; /* of cookie_age(), with timestamps */
 	struct cookie_options options;
 	__u16 pad;
@@ -324,10 +324,10 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2 * SHAKEOFF_ASKED_WORDS);
+	__uint(max_entries, 2 * SHAKEOFF_ISSUED_WORDS);
 	__type(key, __u32);
 	__type(value, __u64);
-} asked SEC(".maps");
+} issued SEC(".maps");
 
 /* What the hook reads of a listening socket. */
 struct listening {
@@ -375,8 +375,8 @@ struct moment {
 	__u64 now_ns;
 	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
 	__u32 epoch;
-	__u32 clock_ms;     /* of our timestamps: now_ns and epoch_offset_ns */
-	__u32 asked_period; /* of shakeoff_asked_period() */
+	__u32 clock_ms;      /* of our timestamps: now_ns and epoch_offset_ns */
+	__u32 issued_period; /* of shakeoff_issued_period() */
 	__u32 reply_window;
 	__u32 reply_batch; /* these as in struct shakeoff_reply_budget */
 	__u64 reply_salt;

@@ -102,14 +102,14 @@ static __always_inline _Bool input_refused(const struct past *past, const struct
 }
 
 /* The judgement on an ACK, guesses told apart. */
-static __always_inline enum cookie_judgement ack_judge_asked(struct xdp_md *ctx, const struct walk *walk,
-							     const struct past *past)
+static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct walk *walk,
+							      const struct past *past)
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
 	if (judgement == COOKIE_GOOD && walk->service->guessed_ns && !past_opened(past, walk) &&
-	    ack_is_unasked(walk->service_id))
-		return COOKIE_UNASKED;
+	    ack_is_not_issued(walk->service_id))
+		return COOKIE_NOT_ISSUED;
 	return judgement;
 }
 
@@ -119,7 +119,7 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk
 	guess_count(walk);
 	switch (judgement) {
 	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
-	case COOKIE_UNASKED: return SHAKEOFF_ACK_NOT_ISSUED;
+	case COOKIE_NOT_ISSUED: return SHAKEOFF_ACK_NOT_ISSUED;
 	case COOKIE_EXPIRED: return SHAKEOFF_ACK_EXPIRED;
 	default: return SHAKEOFF_ACK_BAD_COOKIE;
 	}
@@ -154,7 +154,7 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
 							    const struct walk *walk, const struct past *past)
 {
-	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, walk, past);
 
 	if (judgement == COOKIE_GOOD)
 		return ack_accept(ctx, packet, walk, past);
@@ -275,7 +275,7 @@ static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ct
 							       const struct walk *walk, const struct past *past,
 							       enum stance stance)
 {
-	enum cookie_judgement judgement = ack_judge_asked(ctx, walk, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, walk, past);
 
 	if (judgement == COOKIE_GOOD)
 		return listener_accept(ctx, packet, walk, past);

@@ -124,7 +124,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
 		if (walk->service->guessed_ns)
-			asked_answered(walk->service_id, shakeoff_asked_hash(cookie >> 32, answer->bits));
+			issued_answered(walk->service_id, shakeoff_issued_hash(cookie >> 32, answer->bits));
 		reply->seq = (__u32)cookie;
 		reply->tsval = answer->tsval +
 			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
@@ -133,7 +133,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	}
 	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
 	if (walk->service->guessed_ns)
-		asked_answered(walk->service_id, cookie >> 32);
+		issued_answered(walk->service_id, cookie >> 32);
 	reply->seq = (__u32)cookie;
 	reply->tsval = reply->tsecr = 0;
 }

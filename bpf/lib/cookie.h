@@ -34,7 +34,7 @@
  *
  * An ACK of random numbers with timestamps is taken for good with 2 of 2^32 values, 2^-31. Without, each of 16 options has one
  * good value of 2^32 in each of 2 epochs, and so has the cookie with timestamps: 2^-26.9. 3 instead of 2 where cookies of the next
- * epoch are good as well. What is done about 2^-26.9 is in shakeoff/asked.h.
+ * epoch are good as well. What is done about 2^-26.9 is in shakeoff/issued.h.
  */
 #ifndef SHAKEOFF_BPF_LIB_COOKIE_H
 #define SHAKEOFF_BPF_LIB_COOKIE_H

@@ -50,7 +50,7 @@
 #define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
 	"syn_sources"                       /* LRU_HASH shakeoff_source_key -> __u64 when its SYNs are due (source.h) */
 #define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
-#define SHAKEOFF_MAP_ASKED "asked"          /* ARRAY[2 * SHAKEOFF_ASKED_WORDS] of __u64 (asked.h), mmapable */
+#define SHAKEOFF_MAP_ISSUED "issued"        /* ARRAY[2 * SHAKEOFF_ISSUED_WORDS] of __u64 (issued.h), mmapable */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
 #define SHAKEOFF_MAP_OPENINGS                                                                                          \
 	"openings"                 /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
@@ -197,7 +197,7 @@ enum shakeoff_cause {
 	X(NO_SOCKET_ACK, "no_socket_ack", "more ACKs of no connection than flood-rate")                                       \
 	X(NO_SOCKET_FIN, "no_socket_fin", "more FINs of no connection than flood-rate")                                       \
 	X(NO_SOCKET_RST, "no_socket_rst", "more RSTs of no connection than flood-rate")                                       \
-	X(NO_SOCKET_SYNACK, "no_socket_synack", "more SYN-ACKs that nobody asked for than flood-rate")                        \
+	X(NO_SOCKET_SYNACK, "no_socket_synack", "more SYN-ACKs of no handshake than flood-rate")                        \
 	X(NO_SOCKET_INVALID, "no_socket_invalid", "more segments that no TCP sends than flood-rate")
 /* clang-format on */
 

@@ -7,7 +7,7 @@
  * of 2^-29. Of those with timestamps it is 2^-31, where the kernel's own handshake, which compares one number of 32 bits with
  * what it has sent, lets 2^-32 pass. But the echo has to be right as well, which the offset of our timestamps hides (bpf/lib/cookie.h): what
  * is remembered is the cookie together with the options that the echo says, and while cookies are guessed the echo may be
- * SHAKEOFF_ASKED_ECHO_MS old and no more, from the first moment on: 2000 of 2^18 ms.
+ * SHAKEOFF_ISSUED_ECHO_MS old and no more, from the first moment on: 2000 of 2^18 ms.
  *
  * A Bloom filter whose notes of three bits lie in one word, with a tag that says of which period the word is. Words of even and
  * of odd periods take turns: a note is found until the end of the period after its own, and nobody has to clear anything.
@@ -44,55 +44,55 @@
 #include <linux/types.h>
 #endif
 
-#define SHAKEOFF_ASKED_BITS 17
-#define SHAKEOFF_ASKED_WORDS (1u << SHAKEOFF_ASKED_BITS) /* for even periods; as many for odd ones: 2 MiB in all */
+#define SHAKEOFF_ISSUED_BITS 17
+#define SHAKEOFF_ISSUED_WORDS (1u << SHAKEOFF_ISSUED_BITS) /* for even periods; as many for odd ones: 2 MiB in all */
 
 /* An honest ACK comes after a round trip. Clients that hear nothing send their SYN again after a second (RFC 6298, section 2.1). */
-#define SHAKEOFF_ASKED_PERIOD_NS 1000000000ull
+#define SHAKEOFF_ISSUED_PERIOD_NS 1000000000ull
 
-#define SHAKEOFF_ASKED_TAG_SHIFT 48
+#define SHAKEOFF_ISSUED_TAG_SHIFT 48
 
 /* So old may the echo of a timestamp be while cookies are guessed: the longest that a note is found. */
-#define SHAKEOFF_ASKED_ECHO_MS 2000
+#define SHAKEOFF_ISSUED_ECHO_MS 2000
 
 /* And so far ahead of the clock: a tick of another CPU. */
-#define SHAKEOFF_ASKED_AHEAD_MS 16
+#define SHAKEOFF_ISSUED_AHEAD_MS 16
 
-static inline __attribute__((always_inline)) __u32 shakeoff_asked_period(__u64 now_ns)
+static inline __attribute__((always_inline)) __u32 shakeoff_issued_period(__u64 now_ns)
 {
-	return now_ns / SHAKEOFF_ASKED_PERIOD_NS;
+	return now_ns / SHAKEOFF_ISSUED_PERIOD_NS;
 }
 
 /* What is noted of a cookie with timestamps. unseen: of cookie_end(), the upper half; bits: of cookie_encode(), which are not 0. */
-static inline __attribute__((always_inline)) __u32 shakeoff_asked_hash(__u32 unseen, __u32 bits)
+static inline __attribute__((always_inline)) __u32 shakeoff_issued_hash(__u32 unseen, __u32 bits)
 {
 	return unseen + bits * 0x9e3779b1u;
 }
 
-/* The index of a cookie's word. hash: of shakeoff_asked_hash(), or the upper half of cookie_end() of one without timestamps. */
-static inline __attribute__((always_inline)) __u32 shakeoff_asked_index(__u32 period, __u32 hash)
+/* The index of a cookie's word. hash: of shakeoff_issued_hash(), or the upper half of cookie_end() of one without timestamps. */
+static inline __attribute__((always_inline)) __u32 shakeoff_issued_index(__u32 period, __u32 hash)
 {
-	return ((period & 1) << SHAKEOFF_ASKED_BITS) | (hash >> (32 - SHAKEOFF_ASKED_BITS));
+	return ((period & 1) << SHAKEOFF_ISSUED_BITS) | (hash >> (32 - SHAKEOFF_ISSUED_BITS));
 }
 
-static inline __attribute__((always_inline)) __u64 shakeoff_asked_bits(__u32 hash)
+static inline __attribute__((always_inline)) __u64 shakeoff_issued_bits(__u32 hash)
 {
 	return (1ull << (hash & 15)) | (1ull << (16 + (hash >> 4 & 15))) | (1ull << (32 + (hash >> 8 & 15)));
 }
 
 /* The word with a note in it. */
-static inline __attribute__((always_inline)) __u64 shakeoff_asked_add(__u64 word, __u32 period, __u64 bits)
+static inline __attribute__((always_inline)) __u64 shakeoff_issued_add(__u64 word, __u32 period, __u64 bits)
 {
-	__u64 tag = (__u64)period << SHAKEOFF_ASKED_TAG_SHIFT;
+	__u64 tag = (__u64)period << SHAKEOFF_ISSUED_TAG_SHIFT;
 
-	return (word ^ tag) >> SHAKEOFF_ASKED_TAG_SHIFT ? tag | bits : word | bits;
+	return (word ^ tag) >> SHAKEOFF_ISSUED_TAG_SHIFT ? tag | bits : word | bits;
 }
 
-static inline __attribute__((always_inline)) _Bool shakeoff_asked_has(__u64 word, __u32 period, __u64 bits)
+static inline __attribute__((always_inline)) _Bool shakeoff_issued_has(__u64 word, __u32 period, __u64 bits)
 {
-	__u64 tag = (__u64)period << SHAKEOFF_ASKED_TAG_SHIFT;
+	__u64 tag = (__u64)period << SHAKEOFF_ISSUED_TAG_SHIFT;
 
-	return !((word ^ tag) >> SHAKEOFF_ASKED_TAG_SHIFT) && (word & bits) == bits;
+	return !((word ^ tag) >> SHAKEOFF_ISSUED_TAG_SHIFT) && (word & bits) == bits;
 }
 
 #endif

@@ -80,7 +80,7 @@
 	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \
 	X(RST_NO_SOCKET, "rst_no_socket", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "an RST for no socket: a handshake given up, or noise") \
-	X(SYNACK_NO_SOCKET, "synack_no_socket", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "a SYN-ACK that nobody here asked for")        \
+	X(SYNACK_NO_SOCKET, "synack_no_socket", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "a SYN-ACK that belongs to no handshake of this host")        \
 	X(BAD_SEGMENT, "bad_segment", DROP, SHAKEOFF_COUNTS_NO_SOCKET, "flags, ports or addresses that no TCP sends, and no socket") \
 	X(ACL_BLOCKED, "acl_blocked", DROP, 0, "from a source in the lists: `shakeoff block`")                              \
 	X(NO_SOCKET_DROP, "no_socket_drop", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET,                            \

@@ -93,17 +93,17 @@ print(sum(counters[name] for name in names))'
 	fi
 }
 
-unasked() { if [ "$1" = kernel ]; then echo 0; else counter ack_not_issued; fi; }
-share() { if [ "$1" = kernel ]; then echo 0; else status datapaths.0.asked_share; fi; }
+not_issued() { if [ "$1" = kernel ]; then echo 0; else counter ack_not_issued; fi; }
+share() { if [ "$1" = kernel ]; then echo 0; else status datapaths.0.issued_false_positive_rate; fi; }
 
 generate() { client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port $PORT --json "$@"; }
 
 # measure MODE KIND: a line of JSON in $TMP/results
 measure() {
-	local mode=$1 before_accepted before_judged before_unasked pid beside='' shares=''
+	local mode=$1 before_accepted before_judged before_not_issued pid beside='' shares=''
 	# The kernel looks at cookies for two minutes after it has sent one (TCP_SYNCOOKIE_VALID).
 	generate --rate 1000 --seconds 0.1 >/dev/null || bail "the flood failed"
-	before_accepted=$(accepted) before_judged=$(judged "$mode") before_unasked=$(unasked "$mode")
+	before_accepted=$(accepted) before_judged=$(judged "$mode") before_not_issued=$(not_issued "$mode")
 	spawn client "$mode-$2" "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port $PORT --json \
 		--kind "$2" --rate "$rate" --seconds "$seconds" --cpu 0
 	pid=$PID
@@ -119,7 +119,7 @@ measure() {
 	wait "$pid" || bail "the flood failed"
 	[ -z "$beside" ] || wait "$beside" || bail "the flood beside it failed"
 	echo "{\"mode\": \"$mode\", \"kind\": \"$2\", \"flood\": $(tail -n 1 "$TMP/$mode-$2.log"), \"shares\": [$(tr ' ' ',' <<<"${shares# }")]," \
-		"\"judged\": $(($(judged "$mode") - before_judged)), \"unasked\": $(($(unasked "$mode") - before_unasked))," \
+		"\"judged\": $(($(judged "$mode") - before_judged)), \"not_issued\": $(($(not_issued "$mode") - before_not_issued))," \
 		"\"forged\": $(($(accepted) - before_accepted))}" >>"$TMP/results"
 }
 
@@ -174,12 +174,12 @@ if json_wanted:
     sys.exit()
 beside = f", beside {plain:,} SYNs without timestamps a second" if plain else ""
 print(f"\nIPv{family}, {seconds:g} s each{beside}")
-print(f"  {'':<26}{'ACKs/s':>12}{'judged':>14}{'by the MAC':>12}{'expected':>12}{'forged':>8}{'unasked':>9}")
+print(f"  {'':<26}{'ACKs/s':>12}{'judged':>14}{'by the MAC':>12}{'expected':>12}{'forged':>8}{'not_issued':>9}")
 for row in rows:
     name = ("the kernel's own" if row["mode"] == "kernel" else row["mode"]) + (", timestamps" if row["kind"] == "ack-ts" else "")
     print(f"  {name:<26}{row['sent_per_second']:>12,.0f}{row['judged']:>14,}{row['expected_by_mac']:>12.4f}{row['expected']:>12.4f}"
-          f"{row['forged']:>8}{row['unasked']:>9}")
+          f"{row['forged']:>8}{row['not_issued']:>9}")
 print("\n  judged: ACKs whose cookie was looked at. by the MAC: connections that so many random ACKs forge by chance.")
 print("  expected: the same, where an ACK without timestamps must also be of a cookie that was sent lately, with the")
-print("  first two seconds, in which that is not asked. forged: what the server accepted. unasked: refused for that alone.")
+print("  first two seconds, in which that is not asked. forged: what the server accepted. not_issued: refused for that alone.")
 EOT

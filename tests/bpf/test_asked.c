@@ -18,7 +18,7 @@
 #include "sockets.h"
 
 #define SECOND 1000000000ull
-#define ASKED_SIZE (2 * SHAKEOFF_ASKED_WORDS * sizeof(uint64_t))
+#define ISSUED_SIZE (2 * SHAKEOFF_ISSUED_WORDS * sizeof(uint64_t))
 
 /* They are counted by sixteens: so many are two of these at least, and so many less than a window allows. */
 #define MANY 48
@@ -27,7 +27,7 @@
 
 static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6,
 			    linux_syn6 = LINUX_SYN6;
-static uint64_t *asked;
+static uint64_t *issued;
 static int half_open, listener;
 
 static int start(void **state)
@@ -38,26 +38,26 @@ static int start(void **state)
 	if (error)
 		return error;
 	half_open = bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
-	memory = mmap(NULL, ASKED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ASKED), 0);
-	asked = memory;
+	memory = mmap(NULL, ISSUED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ISSUED), 0);
+	issued = memory;
 	return memory == MAP_FAILED ? -1 : 0;
 }
 
 static int stop(void **state)
 {
-	munmap(asked, ASKED_SIZE);
+	munmap(issued, ISSUED_SIZE);
 	return harness_stop(state);
 }
 
 /* What happens within a test happens within one period. */
 static int setup(void **state)
 {
-	uint64_t left = SHAKEOFF_ASKED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ASKED_PERIOD_NS;
+	uint64_t left = SHAKEOFF_ISSUED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ISSUED_PERIOD_NS;
 
-	if (left < SHAKEOFF_ASKED_PERIOD_NS / 2)
+	if (left < SHAKEOFF_ISSUED_PERIOD_NS / 2)
 		usleep(left / 1000 + 1000);
-	memset(asked, 0, ASKED_SIZE);
+	memset(issued, 0, ISSUED_SIZE);
 	listener = -1;
 	return harness_reset(state);
 }
@@ -99,24 +99,24 @@ static size_t notes(void)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < 2 * SHAKEOFF_ASKED_WORDS; i++)
-		count += asked[i] != 0;
+	for (size_t i = 0; i < 2 * SHAKEOFF_ISSUED_WORDS; i++)
+		count += issued[i] != 0;
 	return count;
 }
 
 static void forget_notes(void)
 {
-	memset(asked, 0, ASKED_SIZE);
+	memset(issued, 0, ISSUED_SIZE);
 }
 
 /* As if what is noted had been noted a period earlier. */
 static void notes_grow_older(void)
 {
-	for (size_t i = 0; i < SHAKEOFF_ASKED_WORDS; i++) {
-		uint64_t *even = &asked[i], *odd = &asked[i + SHAKEOFF_ASKED_WORDS], kept = *even;
+	for (size_t i = 0; i < SHAKEOFF_ISSUED_WORDS; i++) {
+		uint64_t *even = &issued[i], *odd = &issued[i + SHAKEOFF_ISSUED_WORDS], kept = *even;
 
-		*even = *odd ? *odd - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
-		*odd = kept ? kept - (1ull << SHAKEOFF_ASKED_TAG_SHIFT) : 0;
+		*even = *odd ? *odd - (1ull << SHAKEOFF_ISSUED_TAG_SHIFT) : 0;
+		*odd = kept ? kept - (1ull << SHAKEOFF_ISSUED_TAG_SHIFT) : 0;
 	}
 }
 
@@ -390,7 +390,7 @@ static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void unasked_ones_keep_it_going(void **state)
+static void those_that_are_not_issued_keep_it_going(void **state)
 {
 	struct client client;
 
@@ -453,7 +453,7 @@ static void an_echo_that_says_other_options_opens_nothing(void **state)
 /* Also while what was sent before is still waited for: the clock tells how long ago that was. */
 static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
 {
-	const uint32_t wrong[] = { -(SHAKEOFF_ASKED_ECHO_MS + 100), -60000, 100, 60000 };
+	const uint32_t wrong[] = { -(SHAKEOFF_ISSUED_ECHO_MS + 100), -60000, 100, 60000 };
 	struct client client;
 	struct segment ack;
 
@@ -464,7 +464,7 @@ static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
 		ack = echoing(&client, wrong[i]);
 		assert_verdict(&ack, SHAKEOFF_ACK_NOT_ISSUED);
 	}
-	ack = echoing(&client, -(SHAKEOFF_ASKED_ECHO_MS - 500));
+	ack = echoing(&client, -(SHAKEOFF_ISSUED_ECHO_MS - 500));
 	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
 }
 
@@ -639,7 +639,7 @@ int main(void)
 		TEST(a_cookie_that_lost_its_timestamps_is_no_way_round),
 		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
 		TEST(the_mac_of_a_noted_cookie_is_not_enough),
-		TEST(unasked_ones_keep_it_going),
+		TEST(those_that_are_not_issued_keep_it_going),
 		TEST(with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing),
 		TEST(an_echo_that_says_other_options_opens_nothing),
 		TEST(an_echo_that_is_old_or_of_the_future_opens_nothing),

@@ -1088,7 +1088,7 @@ static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **stat
 	}
 }
 
-static void in_a_flood_what_nobody_asked_for_is_dropped(void **state)
+static void in_a_flood_what_was_not_issued_is_dropped(void **state)
 {
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST }, synack = { .flags = SYN | ACK },
 			     null = { 0 };
@@ -1606,7 +1606,7 @@ int main(void)
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
-		TEST(in_a_flood_what_nobody_asked_for_is_dropped),
+		TEST(in_a_flood_what_was_not_issued_is_dropped),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_activation),
 		TEST(they_are_so_too_after_the_start_of_a_daemon),
 		TEST(they_are_so_too_where_cookies_are_always_given),

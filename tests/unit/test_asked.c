@@ -15,9 +15,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PERIOD 1000u
-#define NOW (PERIOD * SHAKEOFF_ASKED_PERIOD_NS + 5)
+#define NOW (PERIOD * SHAKEOFF_ISSUED_PERIOD_NS + 5)
 
-static uint64_t words[2 * SHAKEOFF_ASKED_WORDS];
+static uint64_t words[2 * SHAKEOFF_ISSUED_WORDS];
 
 static int empty(void **state)
 {
@@ -28,18 +28,18 @@ static int empty(void **state)
 
 static void note(uint32_t period, uint32_t hash)
 {
-	uint64_t *word = &words[shakeoff_asked_index(period, hash)];
+	uint64_t *word = &words[shakeoff_issued_index(period, hash)];
 
-	*word = shakeoff_asked_add(*word, period, shakeoff_asked_bits(hash));
+	*word = shakeoff_issued_add(*word, period, shakeoff_issued_bits(hash));
 }
 
 static bool is_noted(uint32_t period, uint32_t hash)
 {
-	return shakeoff_asked_has(words[shakeoff_asked_index(period, hash)], period, shakeoff_asked_bits(hash));
+	return shakeoff_issued_has(words[shakeoff_issued_index(period, hash)], period, shakeoff_issued_bits(hash));
 }
 
 /* As the hook asks. */
-static bool was_asked(uint32_t now, uint32_t hash)
+static bool was_issued(uint32_t now, uint32_t hash)
 {
 	return is_noted(now, hash) || is_noted(now - 1, hash) || is_noted(now + 1, hash);
 }
@@ -61,7 +61,7 @@ static double passes(void)
 	int tries = 1 << 20, passed = 0;
 
 	for (int i = 0; i < tries; i++)
-		passed += was_asked(PERIOD, random32());
+		passed += was_issued(PERIOD, random32());
 	return (double)passed / tries;
 }
 
@@ -72,7 +72,7 @@ static void nothing_is_remembered_before(void **state)
 	(void)state;
 	srandom(1);
 	assert_true(passes() == 0);
-	assert_true(asked_share(words, NOW) == 0);
+	assert_true(issued_false_positive_rate(words, NOW) == 0);
 }
 
 static void a_cookie_is_remembered_until_the_end_of_the_next_period(void **state)
@@ -83,10 +83,10 @@ static void a_cookie_is_remembered_until_the_end_of_the_next_period(void **state
 		uint32_t hash = random32();
 
 		note(PERIOD, hash);
-		assert_true(was_asked(PERIOD, hash));
-		assert_true(was_asked(PERIOD + 1, hash));
-		assert_false(was_asked(PERIOD + 2, hash));
-		assert_false(was_asked(PERIOD + 3, hash));
+		assert_true(was_issued(PERIOD, hash));
+		assert_true(was_issued(PERIOD + 1, hash));
+		assert_false(was_issued(PERIOD + 2, hash));
+		assert_false(was_issued(PERIOD + 3, hash));
 	}
 }
 
@@ -94,7 +94,7 @@ static void a_clock_that_is_behind_finds_it(void **state)
 {
 	(void)state;
 	note(PERIOD, 0xdeadbeef);
-	assert_true(was_asked(PERIOD - 1, 0xdeadbeef));
+	assert_true(was_issued(PERIOD - 1, 0xdeadbeef));
 }
 
 static void cookies_of_a_word_do_not_displace_each_other(void **state)
@@ -103,8 +103,8 @@ static void cookies_of_a_word_do_not_displace_each_other(void **state)
 	for (uint32_t hash = 0; hash < 1 << 15; hash++)
 		note(PERIOD, hash);
 	for (uint32_t hash = 0; hash < 1 << 15; hash++)
-		assert_true(was_asked(PERIOD, hash));
-	assert_false(was_asked(PERIOD, 1 << 15));
+		assert_true(was_issued(PERIOD, hash));
+	assert_false(was_issued(PERIOD, 1 << 15));
 }
 
 static void a_new_period_begins_with_empty_words(void **state)
@@ -113,20 +113,20 @@ static void a_new_period_begins_with_empty_words(void **state)
 	for (uint32_t hash = 0; hash < 1 << 15; hash++)
 		note(PERIOD, hash);
 	note(PERIOD + 2, 0);
-	assert_true(was_asked(PERIOD + 2, 0));
-	assert_false(was_asked(PERIOD + 2, 1));
-	assert_false(was_asked(PERIOD, 1));
+	assert_true(was_issued(PERIOD + 2, 0));
+	assert_false(was_issued(PERIOD + 2, 1));
+	assert_false(was_issued(PERIOD, 1));
 }
 
 static void it_holds_where_periods_wrap(void **state)
 {
 	(void)state;
 	note(0xffffffff, 7);
-	assert_true(was_asked(0, 7));
-	assert_false(was_asked(1, 7));
+	assert_true(was_issued(0, 7));
+	assert_false(was_issued(1, 7));
 	note(0, 8);
-	assert_true(was_asked(0xffffffff, 8));
-	assert_true(was_asked(0, 7));
+	assert_true(was_issued(0xffffffff, 8));
+	assert_true(was_issued(0, 7));
 }
 
 /* Its word, and each of its three bits: of a group that another cookie has filled. */
@@ -135,9 +135,9 @@ static void every_part_of_the_hash_counts(void **state)
 	(void)state;
 	note(PERIOD, 0x12345678);
 	for (int bit = 0; bit < 12; bit++)
-		assert_false(was_asked(PERIOD, 0x12345678 ^ 1u << bit));
-	for (int bit = 32 - SHAKEOFF_ASKED_BITS; bit < 32; bit++)
-		assert_false(was_asked(PERIOD, 0x12345678 ^ 1u << bit));
+		assert_false(was_issued(PERIOD, 0x12345678 ^ 1u << bit));
+	for (int bit = 32 - SHAKEOFF_ISSUED_BITS; bit < 32; bit++)
+		assert_false(was_issued(PERIOD, 0x12345678 ^ 1u << bit));
 }
 
 /* ---------------------------------------------------------------------------------------------------- strangers */
@@ -172,10 +172,10 @@ static void the_share_can_be_told_from_the_words(void **state)
 
 		empty(NULL);
 		fill(rates[i]);
-		told = asked_share(words, NOW);
+		told = issued_false_positive_rate(words, NOW);
 		measured = passes();
 		assert_true(told > measured * 0.95 && told < measured * 1.05);
-		assert_true(asked_share(words, NOW + 2 * SHAKEOFF_ASKED_PERIOD_NS) == 0);
+		assert_true(issued_false_positive_rate(words, NOW + 2 * SHAKEOFF_ISSUED_PERIOD_NS) == 0);
 	}
 }
 
@@ -221,14 +221,14 @@ static void forged_acks_pass_as_often_as_the_filter_is_full(void **state)
 	srandom(5);
 	for (uint32_t i = 0; i < 2000000; i++)
 		note(PERIOD - (i & 1), cookie_of(i, random32(), i & 15) >> 32);
-	share = asked_share(words, NOW);
+	share = issued_false_positive_rate(words, NOW);
 	for (uint32_t i = 0; i < 1 << 22; i++) {
 		uint64_t cookie = cookie_of(0x80000000u + i, random32(), i & 15);
 
 		if ((cookie ^ random32()) & 0x3ff)
 			continue;
 		by_mac++;
-		passed += was_asked(PERIOD, cookie >> 32);
+		passed += was_issued(PERIOD, cookie >> 32);
 	}
 	assert_in_range(by_mac, 4096 - 5 * 64, 4096 + 5 * 64);
 	assert_true(passed > by_mac * share * 0.75 && passed < by_mac * share * 1.25);
@@ -244,7 +244,7 @@ static void cookies_of_one_tuple_lie_apart(void **state)
 		empty(NULL);
 		note(PERIOD, cookie_of(1, isn, 1) >> 32);
 		for (uint32_t bits = 0; bits < 16; bits++)
-			others += bits != 1 && was_asked(PERIOD, cookie_of(1, isn, bits) >> 32);
+			others += bits != 1 && was_issued(PERIOD, cookie_of(1, isn, bits) >> 32);
 	}
 	assert_int_equal(others, 0);
 }

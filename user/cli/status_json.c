@@ -119,7 +119,7 @@ static json_t *datapath_json(const struct view *view, const struct view_datapath
 {
 	cleanup_free struct service_row *rows = NULL;
 	json_t *services, *interfaces;
-	double asked_share;
+	double issued_false_positive_rate;
 	size_t count;
 
 	if (service_list(datapath->services, NULL, NULL, &rows, &count))
@@ -131,13 +131,14 @@ static json_t *datapath_json(const struct view *view, const struct view_datapath
 			json_array_append_new(interfaces, json_string(view->attachments[i].ifname));
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(services, service_json(view, datapath, &rows[i]));
-	if (datapath_asked_share(datapath->datapath, view->now_ns, &asked_share))
-		asked_share = 0;
+	if (datapath_issued_false_positive_rate(datapath->datapath, view->now_ns, &issued_false_positive_rate))
+		issued_false_positive_rate = 0;
 	return json_pack("{s:I, s:o, s:o, s:b, s:I, s:f, s:I, s:o}", "id", (json_int_t)datapath->control_id,
 			 "interfaces", interfaces, "daemon", daemon_json(view, datapath), "keys_loaded",
 			 !!(datapath->control.flags & SHAKEOFF_KEYS_LOADED), "epoch",
-			 (json_int_t)status_epoch(view, datapath), "asked_share", asked_share, "rings",
-			 (json_int_t)datapath->control.rings, "services", services);
+			 (json_int_t)status_epoch(view, datapath), "issued_false_positive_rate",
+			 issued_false_positive_rate, "rings", (json_int_t)datapath->control.rings, "services",
+			 services);
 }
 
 static json_t *shortfalls_json(const struct shortfalls *shortfalls)

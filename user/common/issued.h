@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How full the memory of cookies is that have been sent (shakeoff/asked.h). */
+/* How full the memory of cookies is that have been sent (shakeoff/issued.h). */
 #ifndef SHAKEOFF_COMMON_ISSUED_H
 #define SHAKEOFF_COMMON_ISSUED_H
 
@@ -7,39 +7,39 @@
 
 #include <shakeoff/issued.h>
 
-#define ASKED_FIELD_BITS 16 /* of each of a note's three bits */
-#define ASKED_FIELD_MASK ((1u << ASKED_FIELD_BITS) - 1)
+#define ISSUED_FIELD_BITS 16 /* of each of a note's three bits */
+#define ISSUED_FIELD_MASK ((1u << ISSUED_FIELD_BITS) - 1)
 
 /* Of cookies whose place is this word, if it is of the period. */
-static inline double asked_word_share(uint64_t word, uint32_t period)
+static inline double issued_word_rate(uint64_t word, uint32_t period)
 {
 	double share = 1;
 
-	if (!shakeoff_asked_has(word, period, 0))
+	if (!shakeoff_issued_has(word, period, 0))
 		return 0;
-	for (int shift = 0; shift < SHAKEOFF_ASKED_TAG_SHIFT; shift += ASKED_FIELD_BITS)
-		share *= (double)__builtin_popcountll(word >> shift & ASKED_FIELD_MASK) / ASKED_FIELD_BITS;
+	for (int shift = 0; shift < SHAKEOFF_ISSUED_TAG_SHIFT; shift += ISSUED_FIELD_BITS)
+		share *= (double)__builtin_popcountll(word >> shift & ISSUED_FIELD_MASK) / ISSUED_FIELD_BITS;
 	return share;
 }
 
 /*
- * The share of cookies that nobody was sent but that are taken for sent at this moment, 0 to 1. words: 2 * SHAKEOFF_ASKED_WORDS of
+ * The share of cookies that nobody was sent but that are taken for sent at this moment, 0 to 1. words: 2 * SHAKEOFF_ISSUED_WORDS of
  * them; they may change meanwhile.
  */
-static inline double asked_share(const uint64_t *words, uint64_t now_ns)
+static inline double issued_false_positive_rate(const uint64_t *words, uint64_t now_ns)
 {
-	uint32_t period = shakeoff_asked_period(now_ns);
-	const uint64_t *present = words + shakeoff_asked_index(period, 0);
-	const uint64_t *past = words + shakeoff_asked_index(period - 1, 0);
+	uint32_t period = shakeoff_issued_period(now_ns);
+	const uint64_t *present = words + shakeoff_issued_index(period, 0);
+	const uint64_t *past = words + shakeoff_issued_index(period - 1, 0);
 	double sum = 0;
 
-	for (uint32_t i = 0; i < SHAKEOFF_ASKED_WORDS; i++) {
-		double in_present = asked_word_share(__atomic_load_n(&present[i], __ATOMIC_RELAXED), period);
-		double in_past = asked_word_share(__atomic_load_n(&past[i], __ATOMIC_RELAXED), period - 1);
+	for (uint32_t i = 0; i < SHAKEOFF_ISSUED_WORDS; i++) {
+		double in_present = issued_word_rate(__atomic_load_n(&present[i], __ATOMIC_RELAXED), period);
+		double in_past = issued_word_rate(__atomic_load_n(&past[i], __ATOMIC_RELAXED), period - 1);
 
 		sum += 1 - (1 - in_present) * (1 - in_past);
 	}
-	return sum / SHAKEOFF_ASKED_WORDS;
+	return sum / SHAKEOFF_ISSUED_WORDS;
 }
 
 #endif

@@ -56,7 +56,7 @@ static const struct map_spec {
 	[MAP_SYN_SOURCES] = { SHAKEOFF_MAP_SYN_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key), 8, 0,
 			      0 },
 	[MAP_REPLIES] = { SHAKEOFF_MAP_REPLIES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_reply_cells), 1, 0 },
-	[MAP_ASKED] = { SHAKEOFF_MAP_ASKED, BPF_MAP_TYPE_ARRAY, 4, 8, 2 * SHAKEOFF_ASKED_WORDS, BPF_F_MMAPABLE },
+	[MAP_ISSUED] = { SHAKEOFF_MAP_ISSUED, BPF_MAP_TYPE_ARRAY, 4, 8, 2 * SHAKEOFF_ISSUED_WORDS, BPF_F_MMAPABLE },
 	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
 			 BPF_F_MMAPABLE },
 	[MAP_OPENINGS] = { SHAKEOFF_MAP_OPENINGS, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),

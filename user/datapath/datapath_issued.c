@@ -6,15 +6,15 @@
 #include "common/issued.h"
 #include "datapath/datapath_internal.h"
 
-#define ASKED_SIZE (2 * SHAKEOFF_ASKED_WORDS * sizeof(uint64_t))
+#define ISSUED_SIZE (2 * SHAKEOFF_ISSUED_WORDS * sizeof(uint64_t))
 
-int datapath_asked_share(struct datapath *datapath, uint64_t now_ns, double *share)
+int datapath_issued_false_positive_rate(struct datapath *datapath, uint64_t now_ns, double *share)
 {
-	uint64_t *words = mmap(NULL, ASKED_SIZE, PROT_READ, MAP_SHARED, datapath->maps[MAP_ASKED], 0);
+	uint64_t *words = mmap(NULL, ISSUED_SIZE, PROT_READ, MAP_SHARED, datapath->maps[MAP_ISSUED], 0);
 
 	if (words == MAP_FAILED)
 		return -errno;
-	*share = asked_share(words, now_ns);
-	munmap(words, ASKED_SIZE);
+	*share = issued_false_positive_rate(words, now_ns);
+	munmap(words, ISSUED_SIZE);
 	return 0;
 }
