@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Are cookies being guessed, and was this one sent to anybody (shakeoff/issued.h)?
+ * Does an attacker try to forge cookies, and was this one sent to anybody (shakeoff/issued.h)?
  *
  * In a fleet another host may have sent it: nothing is noted and looked up there.
  */
@@ -9,33 +9,33 @@
 
 /*
  * Each CPU counts invalid ACKs in batches, as it does SYNs in a flood; but those of each service by themselves: who mixes one ACK
- * for another service among fifteen guesses is not to have the batch counted there.
+ * for another service among fifteen forged ones is not to have the batch counted there.
  */
-#define GUESS_BATCH 16
+#define FORGERY_BATCH 16
 
 /* An ACK that brought back no cookie, or one that nobody was sent. */
-static __always_inline void guess_count(const struct walk *walk)
+static __always_inline void forgery_count(const struct walk *walk)
 {
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &walk->service_id);
 	struct shakeoff_service *service = walk->service;
 
-	if (!counters || ++counters->guesses % GUESS_BATCH)
+	if (!counters || ++counters->forgeries % FORGERY_BATCH)
 		return;
-	if (service->guessed_ns) {
-		press_by(walk, PRESSURE_GUESSES, GUESS_BATCH, SHAKEOFF_GUESS_RATE);
+	if (service->forgery_ns) {
+		press_by(walk, PRESSURE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
 		return;
 	}
-	if (!window_counts(&service->guess_window_ns, &service->guess_window_acks, SHAKEOFF_GUESS_WINDOW_NS,
-			   walk->now_ns, GUESS_BATCH, SHAKEOFF_GUESS_RATE))
+	if (!window_counts(&service->forgery_window_ns, &service->forgery_window_acks, SHAKEOFF_FORGERY_WINDOW_NS,
+			   walk->now_ns, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE))
 		return;
-	press_by(walk, PRESSURE_GUESSES, service->guess_window_acks, SHAKEOFF_GUESS_RATE);
-	service->guessed_ns = walk->now_ns;
+	press_by(walk, PRESSURE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
+	service->forgery_ns = walk->now_ns;
 }
 
-/* Whether cookies of the service are being guessed. Ends what has been without pressure for long enough. */
-static __always_inline _Bool guessed_at(struct shakeoff_service *service, __u64 now_ns)
+/* Whether an attacker tries to forge cookies of the service. Ends what has been without pressure for long enough. */
+static __always_inline _Bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
 {
-	return pressure_lasts(&service->guessed_ns, service->guess_pressure_ns, now_ns);
+	return pressure_lasts(&service->forgery_ns, service->forgery_pressure_ns, now_ns);
 }
 
 /*
@@ -65,7 +65,7 @@ static __always_inline _Bool issued_lately(__u32 hash, __u32 period)
 	return issued_in(hash, period) || issued_in(hash, period - 1) || issued_in(hash, period + 1);
 }
 
-/* A SYN-ACK is about to leave while cookies are guessed, or were. A global function: see scratch_get(). */
+/* A SYN-ACK is about to leave while cookies are being forged, or were. A global function: see scratch_get(). */
 __noinline int issued_answered(__u32 service_id, __u32 hash)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
@@ -76,7 +76,7 @@ __noinline int issued_answered(__u32 service_id, __u32 hash)
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
-	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && guessed_at(service, scratch->moment.now_ns))
+	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->moment.now_ns))
 		issued_note(hash, scratch->moment.issued_period);
 	return 0;
 }
@@ -101,11 +101,11 @@ static __always_inline _Bool echo_is_fresh(const struct opening *opening)
 
 static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return (__s64)(now_ns - service->guessed_ns) > (__s64)SHAKEOFF_GUESS_WARM_NS;
+	return (__s64)(now_ns - service->forgery_ns) > (__s64)SHAKEOFF_FORGERY_WARM_NS;
 }
 
 /*
- * The good cookie in scratch, that has opened nothing yet: is it to be taken for a guess? One that is not is noted again, for
+ * The good cookie in scratch, that has opened nothing yet: is it to be taken for a forgery? One that is not is noted again, for
  * clients whose ACK a full queue ignores. A global function: see scratch_get().
  */
 __noinline int ack_is_not_issued(__u32 service_id)
@@ -120,7 +120,7 @@ __noinline int ack_is_not_issued(__u32 service_id)
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->moment.now_ns;
-	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !guessed_at(service, now_ns))
+	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !forgery_lasts(service, now_ns))
 		return 0;
 	if ((!echo_is_fresh(&scratch->opening) ||
 	     (is_warm(service, now_ns) && !issued_lately(scratch->opening.unseen, scratch->moment.issued_period))) &&

@@ -101,13 +101,13 @@ static __always_inline _Bool input_refused(const struct past *past, const struct
 	       (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
 }
 
-/* The judgement on an ACK, guesses told apart. */
+/* The judgement on an ACK, forgeries told apart. */
 static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct walk *walk,
 							      const struct past *past)
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
-	if (judgement == COOKIE_GOOD && walk->service->guessed_ns && !past_opened(past, walk) &&
+	if (judgement == COOKIE_GOOD && walk->service->forgery_ns && !past_opened(past, walk) &&
 	    ack_is_not_issued(walk->service_id))
 		return COOKIE_NOT_ISSUED;
 	return judgement;
@@ -116,7 +116,7 @@ static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx
 /* The verdict on an ACK without a socket and without a good cookie. */
 static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk, enum cookie_judgement judgement)
 {
-	guess_count(walk);
+	forgery_count(walk);
 	switch (judgement) {
 	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
 	case COOKIE_NOT_ISSUED: return SHAKEOFF_ACK_NOT_ISSUED;
@@ -266,7 +266,7 @@ static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct pa
 	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
 	    kernel_cookie_good(packet, walk->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	/* Cookies of ours that are left can be guessed, too. */
+	/* Our cookies that are still out can be forged, too. */
 	invalid = ack_invalid(walk, judgement);
 	return stance == STANCE_ANSWERING ? invalid : no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
 }

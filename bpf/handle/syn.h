@@ -123,7 +123,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	if (answer->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
-		if (walk->service->guessed_ns)
+		if (walk->service->forgery_ns)
 			issued_answered(walk->service_id, shakeoff_issued_hash(cookie >> 32, answer->bits));
 		reply->seq = (__u32)cookie;
 		reply->tsval = answer->tsval +
@@ -132,7 +132,7 @@ static __always_inline void answer_number(const struct packet *packet, const str
 		return;
 	}
 	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
-	if (walk->service->guessed_ns)
+	if (walk->service->forgery_ns)
 		issued_answered(walk->service_id, cookie >> 32);
 	reply->seq = (__u32)cookie;
 	reply->tsval = reply->tsecr = 0;

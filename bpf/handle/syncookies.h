@@ -57,13 +57,13 @@ static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
 		*pressure_ns = now_ns;
 }
 
-enum pressure { PRESSURE_SYNS, PRESSURE_OUT_OF_STATE, PRESSURE_GUESSES };
+enum pressure { PRESSURE_SYNS, PRESSURE_OUT_OF_STATE, PRESSURE_FORGERY };
 
 static __always_inline __u64 *pressure_of(struct shakeoff_service *service, enum pressure which)
 {
 	return which == PRESSURE_SYNS         ? &service->pressure_ns :
 	       which == PRESSURE_OUT_OF_STATE ? &service->out_of_state_pressure_ns :
-						&service->guess_pressure_ns;
+						&service->forgery_pressure_ns;
 }
 
 /*

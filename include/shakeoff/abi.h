@@ -113,7 +113,7 @@
 #define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
- * Whether there is pressure: of SYNs, of out-of-state segments, of guesses or of connections that wait. pressure_ns: the hold time before it ends; 0:
+ * Whether there is pressure: of SYNs, of out-of-state segments, of forgeries or of connections that wait. pressure_ns: the hold time before it ends; 0:
  * there was none. Signed: another CPU may have written it after now_ns was read.
  */
 static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
@@ -209,14 +209,14 @@ enum shakeoff_no_socket_kind {
 };
 
 /*
- * Cookies of a service are being guessed when more invalid ACKs a second come in a window of this length, and while they are half as
+ * An attacker tries to forge cookies of a service when more invalid ACKs a second come in a window of this length, and while they are half as
  * many on average over the hold time. At this rate 2^-26.9 is a forged connection in 35 hours.
  */
-#define SHAKEOFF_GUESS_RATE 1000u
-#define SHAKEOFF_GUESS_WINDOW_NS 100000000ull
+#define SHAKEOFF_FORGERY_RATE 1000u
+#define SHAKEOFF_FORGERY_WINDOW_NS 100000000ull
 
-/* After so long, cookies that were sent before they were guessed at have come back, or are expected no more. */
-#define SHAKEOFF_GUESS_WARM_NS 2000000000ull
+/* After so long, cookies that were sent before the forgery began have come back, or are expected no more. */
+#define SHAKEOFF_FORGERY_WARM_NS 2000000000ull
 
 /*
  * IP fragments of TCP a second that pass to protected addresses. The kernel puts them together, and its memory for those that wait for
@@ -437,18 +437,18 @@ struct shakeoff_service {
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 share_ns;                 /* when a source was last found to hold its share of the accept queue */
-	__u32 budget_known;             /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;              /* a hash of the source of the last connection; 0: there was none */
-	__u64 mixed_ns;                 /* when a connection was last of another source than the one before it */
-	__u64 guessed_ns;               /* since when cookies of the service are being guessed; 0: they are not, now */
-	__u64 guess_pressure_ns;        /* see pressure_ns */
+	__u64 share_ns;     /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known; /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;  /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;     /* when a connection was last of another source than the one before it */
+	__u64 forgery_ns;   /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
+	__u64 forgery_pressure_ns;      /* see pressure_ns */
 	__u64 out_of_state_ns;          /* since when out-of-state segments are dropped; 0: they are not, now */
 	__u64 out_of_state_pressure_ns; /* see pressure_ns */
 	__u64 places_from;              /* places with a smaller number are held no more (source.h) */
 
-	__u64 guess_window_ns;             /* start of the present window (SHAKEOFF_GUESS_WINDOW_NS) */
-	__u64 guess_window_acks;           /* invalid ACKs in it */
+	__u64 forgery_window_ns;           /* start of the present window (SHAKEOFF_FORGERY_WINDOW_NS) */
+	__u64 forgery_window_acks;         /* invalid ACKs in it */
 	__u64 out_of_state_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
 	__u64 out_of_state_window_counted; /* out-of-state segments in it */
 	__u32 out_of_state_times;          /* how often it began */
@@ -478,7 +478,7 @@ _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is inde
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_places) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, guess_window_ns) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, forgery_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
 /* The lowest bits of a time in seconds, never 0: who takes a moment 18 hours ago for one of now looks at a few ACKs more. */
@@ -609,7 +609,7 @@ struct shakeoff_service_counters {
 	__u64 overflow;   /* SYNs and ACKs turned away by a full accept queue */
 	__u64 admitted;   /* listener handoff: requests assigned to the listening socket by the tc program */
 	__u64 unadmitted; /* listener handoff: the kernel refused the assignment, or no socket listened any more */
-	__u64 guesses;    /* what may be guesses at cookies: for the hook, which takes them together in batches */
+	__u64 forgeries;  /* what may be forged cookies: for the hook, which takes them together in batches */
 };
 _Static_assert(sizeof(struct shakeoff_service_counters) == 64, "one cache line");
 

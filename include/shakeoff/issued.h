@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which cookies have been sent lately, so that they cannot be guessed. While a service gets more invalid ACKs than
- * SHAKEOFF_GUESS_RATE, its cookies are remembered here, and after SHAKEOFF_GUESS_WARM_NS an ACK opens nothing unless its cookie is.
+ * Which cookies have been sent lately, so that they cannot be forged. While a service gets more invalid ACKs than
+ * SHAKEOFF_FORGERY_RATE, its cookies are remembered here, and after SHAKEOFF_FORGERY_WARM_NS an ACK opens nothing unless its cookie is.
  *
  * Cookies without timestamps carry more in their 32 bits than the kernel's do: of random ACKs four times as many pass, 2^-26.9 instead
  * of 2^-29. Of those with timestamps it is 2^-31, where the kernel's own handshake, which compares one number of 32 bits with
  * what it has sent, lets 2^-32 pass. But the echo has to be right as well, which the offset of our timestamps hides (bpf/lib/cookie.h): what
- * is remembered is the cookie together with the options that the echo says, and while cookies are guessed the echo may be
+ * is remembered is the cookie together with the options that the echo says, and while cookies are being forged the echo may be
  * SHAKEOFF_ISSUED_ECHO_MS old and no more, from the first moment on: 2000 of 2^18 ms.
  *
  * A Bloom filter whose notes of three bits lie in one word, with a tag that says of which period the word is. Words of even and
@@ -32,7 +32,7 @@
  *
  * So it is better than the kernel's up to 1.4 million a second. A word that is not written to for 18 hours seems new again.
  *
- * With timestamps 2^-38 pass before SHAKEOFF_GUESS_WARM_NS is over, and then 2^-38 times what the second line says. After a SYN in the
+ * With timestamps 2^-38 pass before SHAKEOFF_FORGERY_WARM_NS is over, and then 2^-38 times what the second line says. After a SYN in the
  * client's name its cookie is remembered, but the echo is one of 2^32 ms, and 2000 of them are good: 2^-52. Whoever sends 2^14 SYNs a
  * second, one with each set of options, is back at 2^-38. At the 14.88 million frames a second of 10 Gbit/s that is five hours for a
  * connection, and 2^-52 ten years, where 2^-31 is two and a half minutes.
@@ -52,7 +52,7 @@
 
 #define SHAKEOFF_ISSUED_TAG_SHIFT 48
 
-/* So old may the echo of a timestamp be while cookies are guessed: the longest that a note is found. */
+/* So old may the echo of a timestamp be while cookies are being forged: the longest that a note is found. */
 #define SHAKEOFF_ISSUED_ECHO_MS 2000
 
 /* And so far ahead of the clock: a tick of another CPU. */

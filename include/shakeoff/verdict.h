@@ -75,7 +75,7 @@
 	X(SYN_INVALID, "syn_invalid", DROP, SHAKEOFF_COUNTS_SYN, "a SYN that no TCP sends: flags, options, ports or addresses") \
 	X(ACK_BAD_COOKIE, "ack_bad_cookie", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "an ACK that no SYN-ACK of ours brought about, or, without timestamps, an old one") \
 	X(ACK_NOT_ISSUED, "ack_not_issued", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET,                                                \
-	  "while cookies are guessed: a good one without timestamps that was sent to nobody lately")                   \
+	  "while an attacker forges cookies: a good one without timestamps that was sent to nobody lately")                   \
 	X(ACK_EXPIRED, "ack_expired", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "an ACK whose cookie is too old, as its timestamps tell")              \
 	X(ACK_REPLAYED, "ack_replayed", DROP, SHAKEOFF_COUNTS_ACK_INVALID | SHAKEOFF_COUNTS_NO_SOCKET, "a late duplicate of an ACK that has had its connection") \
 	X(RING_FULL, "ring_full", DROP, 0, "the ring buffer to the daemon was full or missing: the client sends again") \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# guess.sh [--json] [--seconds N] [--rate PPS] [--family 4|6] [--plain PPS]: how many connections random ACKs forge, with
+# forgery.sh [--json] [--seconds N] [--rate PPS] [--family 4|6] [--plain PPS]: how many connections random ACKs forge, with
 # timestamps and without, beside what the strength of the cookies predicts; shakeoff's and, in the same run, the kernel's own.
 #
 # --seconds  how long each flood of ACKs lasts (default 60)
@@ -152,7 +152,7 @@ python3 - "$TMP/results" "$json_wanted" "$family" "$seconds" "$plain" <<'EOT'
 import json, sys
 path, json_wanted, family, seconds, plain = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
 TIMESTAMPS, PLAIN, KERNEL = 2.0 ** -31, 2.0 ** -27, 2.0 ** -29  # bpf/lib/cookie.h; net/ipv4/syncookies.c
-WARM = 2  # seconds until cookies are asked for: SHAKEOFF_GUESS_WARM_NS
+WARM = 2  # seconds until cookies are asked for: SHAKEOFF_FORGERY_WARM_NS
 
 
 def expect(row):

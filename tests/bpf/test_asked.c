@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness.c tests/bpf/sockets.c */
-/* ACK floods that guess cookies: when they are noticed, and what an ACK then needs to open a connection. */
+/* ACK floods that try to forge cookies: when they are noticed, and what an ACK then needs to open a connection. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <setjmp.h>
@@ -23,7 +23,7 @@
 /* They are counted by sixteens: so many are two of these at least, and so many less than a window allows. */
 #define MANY 48
 #define FEW 80
-#define ALLOWED (SHAKEOFF_GUESS_RATE * (SHAKEOFF_GUESS_WINDOW_NS / 1000000) / 1000)
+#define ALLOWED (SHAKEOFF_FORGERY_RATE * (SHAKEOFF_FORGERY_WINDOW_NS / 1000000) / 1000)
 
 static const struct segment linux_syn = LINUX_SYN, windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6,
 			    linux_syn6 = LINUX_SYN6;
@@ -77,21 +77,21 @@ static void listens(void)
 }
 
 /* As if it had been going on for so long. */
-static void guessed_for(uint64_t duration_ns)
+static void forgery_for(uint64_t duration_ns)
 {
-	harness.service->guessed_ns = monotonic_ns() - duration_ns;
-	harness.service->guess_pressure_ns = monotonic_ns();
+	harness.service->forgery_ns = monotonic_ns() - duration_ns;
+	harness.service->forgery_pressure_ns = monotonic_ns();
 }
 
-static void guessed(void)
+static void forgery(void)
 {
-	guessed_for(SHAKEOFF_GUESS_WARM_NS + SECOND);
+	forgery_for(SHAKEOFF_FORGERY_WARM_NS + SECOND);
 }
 
-/* A client whose SYN is answered while cookies are guessed. */
-static void guessed_client(struct client *client, const struct segment *syn)
+/* A client whose SYN is answered while cookies are being forged. */
+static void forgery_client(struct client *client, const struct segment *syn)
 {
-	guessed();
+	forgery();
 	client_connect(client, syn);
 }
 
@@ -123,8 +123,8 @@ static void notes_grow_older(void)
 /* On a slow machine the window would be over before it is full. */
 static void window_is_nearly_full(void)
 {
-	harness.service->guess_window_ns = monotonic_ns();
-	harness.service->guess_window_acks = ALLOWED - 16;
+	harness.service->forgery_window_ns = monotonic_ns();
+	harness.service->forgery_window_acks = ALLOWED - 16;
 }
 
 static void bad_acks(int count)
@@ -145,9 +145,9 @@ static void an_ack_flood_is_noticed(void **state)
 {
 	(void)state;
 	bad_acks(MANY);
-	assert_int_not_equal(harness.service->guessed_ns, 0);
-	assert_true(monotonic_ns() - harness.service->guessed_ns < SECOND);
-	assert_int_not_equal(harness.service->guess_pressure_ns, 0);
+	assert_int_not_equal(harness.service->forgery_ns, 0);
+	assert_true(monotonic_ns() - harness.service->forgery_ns < SECOND);
+	assert_int_not_equal(harness.service->forgery_pressure_ns, 0);
 }
 
 static void so_it_is_in_front_of_a_listening_socket(void **state)
@@ -155,7 +155,7 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	(void)state;
 	listens();
 	bad_acks(MANY);
-	assert_int_not_equal(harness.service->guessed_ns, 0);
+	assert_int_not_equal(harness.service->forgery_ns, 0);
 }
 
 /* Cookies of the flood are good for two minutes after it. */
@@ -173,7 +173,7 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	client.ack.ack++;
 	for (int i = 0; i < MANY; i++)
 		assert_verdict(&client.ack, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_not_equal(harness.service->guessed_ns, 0);
+	assert_int_not_equal(harness.service->forgery_ns, 0);
 }
 
 static void a_few_bad_acks_are_none(void **state)
@@ -185,7 +185,7 @@ static void a_few_bad_acks_are_none(void **state)
 	client.ack.ack++;
 	for (int i = 0; i < FEW; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(harness.service->forgery_ns, 0);
 }
 
 static void expired_acks_count_too(void **state)
@@ -199,11 +199,11 @@ static void expired_acks_count_too(void **state)
 	window_is_nearly_full();
 	for (int i = 0; i < MANY; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
-	assert_int_not_equal(harness.service->guessed_ns, 0);
+	assert_int_not_equal(harness.service->forgery_ns, 0);
 }
 
 /* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
-static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
+static void they_are_counted_for_the_service_whose_cookies_are_forged(void **state)
 {
 	const __u32 other = SERVICE + 1;
 	struct shakeoff_address4 address = { .port = htons(81) };
@@ -217,7 +217,7 @@ static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
 	for (int phase = 0; phase < 16; phase++) {
 		client_connect(&client, &linux_syn);
 		client.ack.ack++;
-		harness.service->guessed_ns = 0;
+		harness.service->forgery_ns = 0;
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE); /* one more: the next phase */
 		window_is_nearly_full();
 		for (int i = 0; i < 4 * 16; i++) {
@@ -225,7 +225,7 @@ static void they_are_counted_for_the_service_that_is_guessed_at(void **state)
 			assert_verdict(i % 16 ? &client.ack : &elsewhere, SHAKEOFF_ACK_BAD_COOKIE);
 		}
 		harness.service_id = SERVICE;
-		assert_int_not_equal(harness.service->guessed_ns, 0);
+		assert_int_not_equal(harness.service->forgery_ns, 0);
 	}
 	memset(&harness.service[1], 0, sizeof(harness.service[1]));
 	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
@@ -243,7 +243,7 @@ static void valid_ones_do_not(void **state)
 		syn.sport = 20000 + i;
 		client_opens(&client, &syn);
 	}
-	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(harness.service->forgery_ns, 0);
 }
 
 static void it_begins_once_and_goes_on(void **state)
@@ -251,29 +251,29 @@ static void it_begins_once_and_goes_on(void **state)
 	uint64_t since;
 
 	(void)state;
-	guessed();
-	since = harness.service->guessed_ns;
-	harness.service->guess_pressure_ns -= 2 * SECOND;
-	bad_acks(2 * SHAKEOFF_GUESS_RATE);
-	assert_int_equal(harness.service->guessed_ns, since);
-	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+	forgery();
+	since = harness.service->forgery_ns;
+	harness.service->forgery_pressure_ns -= 2 * SECOND;
+	bad_acks(2 * SHAKEOFF_FORGERY_RATE);
+	assert_int_equal(harness.service->forgery_ns, since);
+	assert_true(monotonic_ns() - harness.service->forgery_pressure_ns < SECOND);
 }
 
-/* Two seconds of half the rate are a thousand guesses. */
-static void a_few_guesses_do_not_keep_it_going(void **state)
+/* Two seconds of half the rate are a thousand forged ACKs. */
+static void a_few_forgeries_do_not_keep_it_going(void **state)
 {
 	struct client client;
 	int64_t left;
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
+	forgery();
+	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
 	client.ack.ack++;
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	left = harness.service->guess_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
-	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_GUESS_RATE / 2)));
+	left = harness.service->forgery_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
+	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FORGERY_RATE / 2)));
 	assert_true(left > 0);
 }
 
@@ -293,7 +293,7 @@ static void one_who_was_sent_a_cookie_gets_in(void **state)
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
 
 	(void)state;
-	guessed();
+	forgery();
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client client;
 
@@ -307,7 +307,7 @@ static void one_who_was_not_does_not(void **state)
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
 
 	(void)state;
-	guessed();
+	forgery();
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client client;
 
@@ -324,20 +324,20 @@ static void so_it_is_with_a_listening_socket(void **state)
 
 	(void)state;
 	listens();
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	forget_notes();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-/* What is noted of a cookie with timestamps is noted with its options: who brings it back without an echo has guessed it. */
+/* What is noted of a cookie with timestamps is noted with its options: who brings it back without an echo has forged it. */
 static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
 	(void)state;
-	guessed();
+	forgery();
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct segment echoes_zero, without;
 		struct client client;
@@ -355,13 +355,13 @@ static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 }
 
 /* The tuple has been sent one, but that is another. */
-static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed(void **state)
+static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_forged(void **state)
 {
 	struct segment again = WINDOWS_SYN;
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	forget_notes();
 	again.seq += 1000;
 	assert_verdict(&again, SHAKEOFF_SYNACK_SENT);
@@ -375,15 +375,15 @@ static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
 	int bad = 0;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	assert_int_equal(notes(), 1);
 	for (uint32_t above = 0; above < 64; above++) {
-		struct segment guess = client.ack;
+		struct segment forged = client.ack;
 
-		guess.ack = ((client.synack.seq & ((1u << 26) - 1)) | above << 26) + 1;
-		if (guess.ack == client.ack.ack)
+		forged.ack = ((client.synack.seq & ((1u << 26) - 1)) | above << 26) + 1;
+		if (forged.ack == client.ack.ack)
 			continue;
-		assert_verdict(&guess, SHAKEOFF_ACK_BAD_COOKIE);
+		assert_verdict(&forged, SHAKEOFF_ACK_BAD_COOKIE);
 		bad++;
 	}
 	assert_int_equal(bad, 63);
@@ -395,12 +395,12 @@ static void those_that_are_not_issued_keep_it_going(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	forget_notes();
-	harness.service->guess_pressure_ns -= 2 * SECOND;
-	for (uint32_t i = 0; i < 2 * SHAKEOFF_GUESS_RATE; i++)
+	harness.service->forgery_pressure_ns -= 2 * SECOND;
+	for (uint32_t i = 0; i < 2 * SHAKEOFF_FORGERY_RATE; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
-	assert_true(monotonic_ns() - harness.service->guess_pressure_ns < SECOND);
+	assert_true(monotonic_ns() - harness.service->forgery_pressure_ns < SECOND);
 }
 
 /* The ACK that echoes so much more than it was sent. */
@@ -420,7 +420,7 @@ static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client client;
 
-		guessed_client(&client, syns[i]);
+		forgery_client(&client, syns[i]);
 		forget_notes();
 		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 		assert_verdict(syns[i], SHAKEOFF_SYNACK_SENT);
@@ -439,7 +439,7 @@ static void an_echo_that_says_other_options_opens_nothing(void **state)
 		struct client client;
 		struct segment ack;
 
-		guessed_client(&client, syns[i]);
+		forgery_client(&client, syns[i]);
 		for (int bit = 18; bit < 32; bit++) {
 			ack = echoing(&client, 1u << bit);
 			assert_verdict(&ack, SHAKEOFF_ACK_NOT_ISSUED);
@@ -459,7 +459,7 @@ static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
 
 	(void)state;
 	client_connect(&client, &linux_syn);
-	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	forgery_for(SHAKEOFF_FORGERY_WARM_NS - SECOND);
 	for (size_t i = 0; i < COUNT(wrong); i++) {
 		ack = echoing(&client, wrong[i]);
 		assert_verdict(&ack, SHAKEOFF_ACK_NOT_ISSUED);
@@ -468,7 +468,7 @@ static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
 }
 
-static void where_nobody_guesses_the_echo_may_be_old(void **state)
+static void without_forgery_the_echo_may_be_old(void **state)
 {
 	struct client client;
 	struct segment ack;
@@ -485,7 +485,7 @@ static void what_was_sent_before_is_waited_for(void **state)
 
 	(void)state;
 	client_connect(&client, &windows_syn);
-	guessed_for(SHAKEOFF_GUESS_WARM_NS - SECOND);
+	forgery_for(SHAKEOFF_FORGERY_WARM_NS - SECOND);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
@@ -495,19 +495,19 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 
 	(void)state;
 	client_connect(&client, &windows_syn);
-	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	forgery();
+	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
-	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(harness.service->forgery_ns, 0);
 }
 
 static void an_answered_syn_ends_it_as_well(void **state)
 {
 	(void)state;
-	guessed();
-	harness.service->guess_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	forgery();
+	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->guessed_ns, 0);
+	assert_int_equal(harness.service->forgery_ns, 0);
 	assert_int_equal(notes(), 0);
 }
 
@@ -517,7 +517,7 @@ static void a_fleet_asks_nobody(void **state)
 
 	(void)state;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	assert_int_equal(notes(), 0);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
@@ -529,7 +529,7 @@ static void a_note_lives_into_the_next_period(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	notes_grow_older();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
@@ -539,7 +539,7 @@ static void and_not_into_the_one_after_that(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	notes_grow_older();
 	notes_grow_older();
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
@@ -550,7 +550,7 @@ static void a_syn_that_is_sent_again_renews_it(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	notes_grow_older();
 	notes_grow_older();
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
@@ -562,7 +562,7 @@ static void an_ack_that_a_full_queue_ignores_renews_it(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	harness.service->capacity = 0;
 	for (int i = 0; i < 4; i++) {
 		notes_grow_older();
@@ -579,7 +579,7 @@ static void a_half_open_connection_needs_no_note(void **state)
 	struct client client;
 
 	(void)state;
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	forget_notes();
 	harness.control->half_open = 1;
 	entry.rcv_nxt++;
@@ -592,12 +592,12 @@ static void a_half_open_connection_needs_no_note(void **state)
 
 /* ------------------------------------------------------------------------------------------------------ duplicates */
 
-static void a_duplicate_of_an_ack_that_opened_is_no_guess(void **state)
+static void a_duplicate_of_an_ack_that_opened_is_no_forgery(void **state)
 {
 	struct client client;
 
 	(void)state;
-	guessed();
+	forgery();
 	client_opens(&client, &windows_syn);
 	forget_notes();
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_QUEUED);
@@ -611,7 +611,7 @@ static void one_that_the_kernel_had_no_room_for_opens_again(void **state)
 
 	(void)state;
 	listens();
-	guessed_client(&client, &windows_syn);
+	forgery_client(&client, &windows_syn);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	forget_notes();
 	validated_age(&windows_syn, SECOND);
@@ -628,22 +628,22 @@ int main(void)
 		TEST(so_it_is_when_the_answering_is_over),
 		TEST(a_few_bad_acks_are_none),
 		TEST(expired_acks_count_too),
-		TEST(they_are_counted_for_the_service_that_is_guessed_at),
+		TEST(they_are_counted_for_the_service_whose_cookies_are_forged),
 		TEST(valid_ones_do_not),
 		TEST(it_begins_once_and_goes_on),
-		TEST(a_few_guesses_do_not_keep_it_going),
+		TEST(a_few_forgeries_do_not_keep_it_going),
 		TEST(nothing_is_noted_while_idle),
 		TEST(one_who_was_sent_a_cookie_gets_in),
 		TEST(one_who_was_not_does_not),
 		TEST(so_it_is_with_a_listening_socket),
 		TEST(a_cookie_that_lost_its_timestamps_is_no_way_round),
-		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_guessed),
+		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_forged),
 		TEST(the_mac_of_a_noted_cookie_is_not_enough),
 		TEST(those_that_are_not_issued_keep_it_going),
 		TEST(with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing),
 		TEST(an_echo_that_says_other_options_opens_nothing),
 		TEST(an_echo_that_is_old_or_of_the_future_opens_nothing),
-		TEST(where_nobody_guesses_the_echo_may_be_old),
+		TEST(without_forgery_the_echo_may_be_old),
 		TEST(what_was_sent_before_is_waited_for),
 		TEST(a_flood_that_is_over_asks_nobody),
 		TEST(an_answered_syn_ends_it_as_well),
@@ -653,7 +653,7 @@ int main(void)
 		TEST(a_syn_that_is_sent_again_renews_it),
 		TEST(an_ack_that_a_full_queue_ignores_renews_it),
 		TEST(a_half_open_connection_needs_no_note),
-		TEST(a_duplicate_of_an_ack_that_opened_is_no_guess),
+		TEST(a_duplicate_of_an_ack_that_opened_is_no_forgery),
 		TEST(one_that_the_kernel_had_no_room_for_opens_again),
 	};
 

@@ -405,9 +405,9 @@ static void reach_ACK_NOT_ISSUED(void)
 	const struct segment windows = WINDOWS_SYN;
 	struct client client;
 
-	client_connect(&client, &windows); /* before the guessing began, so that it is not remembered */
-	harness.service->guess_pressure_ns = monotonic_ns();
-	harness.service->guessed_ns = monotonic_ns() - 2 * SHAKEOFF_GUESS_WARM_NS;
+	client_connect(&client, &windows); /* before the forgery began, so that it is not remembered */
+	harness.service->forgery_pressure_ns = monotonic_ns();
+	harness.service->forgery_ns = monotonic_ns() - 2 * SHAKEOFF_FORGERY_WARM_NS;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients while cookies are being guessed; called by test_guess.sh.
+"""Clients while an attacker tries to forge cookies; called by test_forgery.sh.
 
-raw_guess.py PORT FAMILY: of an HTTP server whose SYN-ACKs nobody sends again.
+raw_forgery.py PORT FAMILY: of an HTTP server whose SYN-ACKs nobody sends again.
 """
 import sys
 import time

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# ACK floods that guess cookies: nothing opens that nobody asked for, and honest clients, with timestamps and without, notice nothing.
+# ACK floods that try to forge cookies: nothing opens that nobody asked for, and honest clients, with timestamps and without, notice nothing.
 . "$(dirname "$0")/lib.sh"
 
 timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
@@ -8,9 +8,9 @@ timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
 RATE=50000
 COUNT=50
 
-guessed_at() { shown web guessed_age_ms | grep -q "[0-9]"; }
+forgery_lasts() { shown web forgery_age_ms | grep -q "[0-9]"; }
 # Cookies are asked for after two seconds of it.
-asked_for() { [ "$(shown web guessed_age_ms)" -ge 2200 ]; }
+issued_only() { [ "$(shown web forgery_age_ms)" -ge 2200 ]; }
 
 # honest WHAT ADDRESS: one request after the other
 honest() {
@@ -27,24 +27,24 @@ begin() {
 
 # flooded HANDOFF ADDRESS KIND
 flooded() {
-	local what="$1, $2, $3" before arrived guesser
+	local what="$1, $2, $3" before arrived forger
 	before=$(($(counter ack_bad_cookie) + $(counter ack_expired))) arrived=$(seen)
 	flood_begins flood --dst "$2" --port 80 --kind "$3" --rate $RATE
-	guesser=$PID
-	check "$what: status says that cookies are guessed" soon guessed_at
-	matches "$what: to people as well" "$(server "$BUILD/shakeoff" status)" '^web: an ACK flood guesses its cookies, since '
+	forger=$PID
+	check "$what: status says that cookies are being forged" soon forgery_lasts
+	matches "$what: to people as well" "$(server "$BUILD/shakeoff" status)" '^web: an ACK flood tries to forge its cookies, since '
 	honest "$what, timestamps" "$2"
-	check "$what: and then asked for" soon asked_for
+	check "$what: and then asked for" soon issued_only
 	timestamps 0
 	honest "$what, without" "$2"
 	timestamps 1
 	if [ "$3" = ack ]; then
 		case $2 in *:*) family=6 ;; *) family=4 ;; esac
-		tap client python3 "$HERE/raw_guess.py" 80 $family
+		tap client python3 "$HERE/raw_forgery.py" 80 $family
 	fi
-	flood_ends flood "$guesser"
+	flood_ends flood "$forger"
 	arrived=$(($(seen) - arrived))
-	at_least "$what: nine of ten frames that arrived were guesses, and are dropped" \
+	at_least "$what: nine of ten frames that arrived were forged, and are dropped" \
 		$(($(counter ack_bad_cookie) + $(counter ack_expired) - before)) $((arrived * 9 / 10))
 }
 
@@ -54,7 +54,7 @@ handoffs=queue
 ! kernel_admits || handoffs="queue listener"
 for handoff in $handoffs; do
 	begin "$handoff"
-	is "$handoff: nobody guesses" "$(shown web guessed_age_ms)" None
+	is "$handoff: no cookie is forged" "$(shown web forgery_age_ms)" None
 	for address in "$SERVER4" "$SERVER6"; do
 		flooded "$handoff" "$address" ack
 	done

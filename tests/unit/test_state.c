@@ -159,18 +159,18 @@ static void syncookies_always_is_active_without_a_flood(void **state)
 	state_is(queue(), alive(), STATE_ALWAYS);
 }
 
-static void guessing_has_its_beginning_and_ends_with_the_hold_time(void **state)
+static void forgery_has_its_beginning_and_ends_with_the_hold_time(void **state)
 {
 	struct shakeoff_service service = listener();
 	uint64_t age_ns;
 
 	(void)state;
-	assert_false(service_guessed(&service, NOW, &age_ns));
-	service.guessed_ns = NOW - 60 * SECOND;
-	service.guess_pressure_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
-	assert_true(service_guessed(&service, NOW, &age_ns));
+	assert_false(service_forgery(&service, NOW, &age_ns));
+	service.forgery_ns = NOW - 60 * SECOND;
+	service.forgery_pressure_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
+	assert_true(service_forgery(&service, NOW, &age_ns));
 	assert_int_equal(age_ns, 60 * SECOND);
-	assert_false(service_guessed(&service, NOW + 1, &age_ns));
+	assert_false(service_forgery(&service, NOW + 1, &age_ns));
 }
 
 static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **state)
@@ -416,7 +416,7 @@ int main(void)
 		cmocka_unit_test(while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_over),
 		cmocka_unit_test(in_other_states_they_are_dropped_besides),
 		cmocka_unit_test(syncookies_always_is_active_without_a_flood),
-		cmocka_unit_test(guessing_has_its_beginning_and_ends_with_the_hold_time),
+		cmocka_unit_test(forgery_has_its_beginning_and_ends_with_the_hold_time),
 		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
 		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),
 		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),

@@ -206,11 +206,11 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 }
 
 /* As the hook does, it goes on until the hold time is over, which the hook notices later. */
-bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
+bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
 {
-	if (!service->guessed_ns || !shakeoff_is_pressed(service->guess_pressure_ns, now_ns))
+	if (!service->forgery_ns || !shakeoff_is_pressed(service->forgery_pressure_ns, now_ns))
 		return false;
-	*age_ns = age(now_ns, service->guessed_ns);
+	*age_ns = age(now_ns, service->forgery_ns);
 	return true;
 }
 

@@ -132,8 +132,8 @@ struct service_reason service_out_of_state(const struct shakeoff_service *servic
 /* Since when, for a flood, out-of-state segments, or the idle time after a flood. False: there is no such time. */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);
 
-/* Whether cookies of the service are being guessed, and for how long. */
-bool service_guessed(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns);
+/* Whether an attacker tries to forge cookies of the service, and for how long. */
+bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns);
 
 const char *service_handoff_name(const struct shakeoff_service *service);
 const char *service_overflow_name(const struct shakeoff_service *service);

@@ -92,7 +92,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 {
 	const struct shakeoff_service *service = row->service;
 	enum service_state state = view_service_state(view, datapath, row->id);
-	uint64_t guessed_ns;
+	uint64_t forgery_ns;
 	json_t *object = json_pack("{s:s, s:I, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "name",
 				   service->name, "id", (json_int_t)row->id, "state", service_state_table[state].name,
 				   "discovered", !!(service->flags & SHAKEOFF_SERVICE_DISCOVERED), "served",
@@ -107,9 +107,9 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	json_object_set_new(object, "left_rule", json_string(service->left_rule));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));
 	add_activation(object, view, service, state, view_service_reason(datapath, row->id, state));
-	json_object_set_new(object, "guessed_age_ms",
+	json_object_set_new(object, "forgery_age_ms",
 			    age_json(view,
-				     service_guessed(service, view->now_ns, &guessed_ns) ? service->guessed_ns : 0));
+				     service_forgery(service, view->now_ns, &forgery_ns) ? service->forgery_ns : 0));
 	json_object_set_new(object, "out_of_state", out_of_state_json(view, service));
 	return object;
 }

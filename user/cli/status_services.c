@@ -183,7 +183,7 @@ static void print_rules(const struct service_row *rows, size_t count)
 	}
 }
 
-static void print_guessed(const struct view *view, const struct service_row *rows, size_t count)
+static void print_forgery(const struct view *view, const struct service_row *rows, size_t count)
 {
 	const char *before = "\n";
 
@@ -191,10 +191,11 @@ static void print_guessed(const struct view *view, const struct service_row *row
 		char since[TEXT_DURATION];
 		uint64_t age_ns;
 
-		if (!service_guessed(rows[i].service, view->now_ns, &age_ns))
+		if (!service_forgery(rows[i].service, view->now_ns, &age_ns))
 			continue;
 		text_duration(age_ns, since, sizeof(since));
-		printf("%s%s: an ACK flood guesses its cookies, since %s\n", before, rows[i].service->name, since);
+		printf("%s%s: an ACK flood tries to forge its cookies, since %s\n", before, rows[i].service->name,
+		       since);
 		before = "";
 	}
 }
@@ -270,6 +271,6 @@ int status_print_services(const struct view *view, const struct view_datapath *d
 	print_rules(rows, shown);
 	print_no_room(rows, count);
 	print_no_service(&datapath->control);
-	print_guessed(view, rows, count);
+	print_forgery(view, rows, count);
 	return 0;
 }
