@@ -124,7 +124,7 @@ demo: all tools $(BUILD)/.deps-test
 bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@echo 'Every kind of flood: BUILD=$(BUILD) tests/bench/floods.sh. Forged ACKs: BUILD=$(BUILD) tests/bench/forgery.sh.'
-	@echo 'What is left to the kernel, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
+	@echo 'What is bypassed, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
 	@echo 'Clients far away: BUILD=$(BUILD) tests/bench/round_trip.sh.'
 
 # An input that breaks something is kept beside its fuzzer.
@@ -151,7 +151,7 @@ help:
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
 	@echo '                tests/bench/forgery.sh: connections that an ACK flood forges, beside the kernel'"'"'s;'
-	@echo '                tests/bench/bypass.sh: what is left to the kernel, without shakeoff and with it;'
+	@echo '                tests/bench/bypass.sh: what is bypassed, without shakeoff and with it;'
 	@echo '                tests/bench/round_trip.sh: clients that are 40 to 300 ms away, beside the kernel'"'"'s'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers, headers alone, arrows between rooms'
 	@echo 'make verify     the verifier'"'"'s figures of every BPF program beside scripts/verify.baseline (root)'

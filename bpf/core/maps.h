@@ -334,7 +334,7 @@ struct listening {
 	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
 	__u32 backlog;   /* so many may: sk_max_ack_backlog */
 	__u32 half_open; /* in its SYN queue */
-	__u8 left;       /* enum shakeoff_left: why the kernel would not take a connection for it */
+	__u8 bypass;     /* enum shakeoff_bypass: why the kernel would not take a connection for it */
 	__u8 pad[3];
 	struct shakeoff_socket_offer offer;
 };
@@ -351,7 +351,7 @@ struct recent {
 	__u8 ipv6;
 	__u8 has_profile;
 	__u32 service;
-	__u32 left; /* SHAKEOFF_ADDRESS_LEFT, SHAKEOFF_ADDRESS_TAGGED */
+	__u32 address_flags; /* SHAKEOFF_ADDRESS_BYPASSED, SHAKEOFF_ADDRESS_TAGGED */
 	__u32 pad;
 	__u64 door; /* struct packet's, the last that was found to be the host's; or DOOR_NONE */
 	struct shakeoff_interface profile;

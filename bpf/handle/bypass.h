@@ -10,7 +10,7 @@
 /* Whether the packet in scratch is for one. */
 static __always_inline _Bool is_bypassed(const struct walk *walk)
 {
-	return address_is_left(walk) || service_is_bypassed(walk->service);
+	return address_is_bypassed(walk) || service_is_bypassed(walk->service);
 }
 
 /* A segment without SYN. The kernel drops what is dropped here in every state but that of a connection it begins itself. */

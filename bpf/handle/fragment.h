@@ -113,7 +113,7 @@ static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control 
 	address = service_value(scratch, control, port);
 	if (address == NO_PLACE)
 		return 0;
-	if (address & SHAKEOFF_ADDRESS_LEFT)
+	if (address & SHAKEOFF_ADDRESS_BYPASSED)
 		return 1;
 	id = (__u32)address & ~SHAKEOFF_ADDRESS_FLAGS;
 	service = bpf_map_lookup_elem(&service_state, &id);

@@ -9,19 +9,19 @@ static __always_inline _Bool by_listener(const struct walk *walk)
 }
 
 /* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
-static __always_inline _Bool address_is_left(const struct walk *walk)
+static __always_inline _Bool address_is_bypassed(const struct walk *walk)
 {
-	__u32 left = walk->scratch->recent.left;
+	__u32 flags = walk->scratch->recent.address_flags;
 
-	return (left & SHAKEOFF_ADDRESS_LEFT) ||
-	       ((left & SHAKEOFF_ADDRESS_TAGGED) && walk->scratch->packet.l3_offset == sizeof(struct ethhdr));
+	return (flags & SHAKEOFF_ADDRESS_BYPASSED) ||
+	       ((flags & SHAKEOFF_ADDRESS_TAGGED) && walk->scratch->packet.l3_offset == sizeof(struct ethhdr));
 }
 
 /* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
-static __always_inline _Bool is_left(const struct walk *walk)
+static __always_inline _Bool netfilter_decides(const struct walk *walk)
 {
-	return address_is_left(walk) || walk->service->left == SHAKEOFF_LEFT_NETFILTER ||
-	       walk->service->left == SHAKEOFF_LEFT_BRIDGE;
+	return address_is_bypassed(walk) || walk->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
+	       walk->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
 }
 
 /* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
@@ -104,8 +104,8 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 
 	if (found == SOCKET_LISTENS) {
 		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
-		if (walk->service->seen_left != recent->listener.left)
-			walk->service->seen_left = recent->listener.left;
+		if (walk->service->seen_bypass != recent->listener.bypass)
+			walk->service->seen_bypass = recent->listener.bypass;
 		recent->listener_tick = walk->scratch->moment.tick;
 		listener_measure(recent, walk->service);
 		syncookies_look(walk, recent);
@@ -131,7 +131,7 @@ static __always_inline enum shakeoff_verdict idle_syn_walk(struct xdp_md *ctx, c
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}
-	if (recent->listener.left)
+	if (recent->listener.bypass)
 		return SHAKEOFF_SYN_BYPASS;
 	if (syncookies_idle_syn(walk, recent))
 		return VERDICT_NONE;
@@ -148,8 +148,8 @@ static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ct
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_SYN_NO_SERVER;
-	if (service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER || address_is_left(walk) ||
-	    (listener_is_remembered(walk) && walk->scratch->recent.listener.left))
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER || address_is_bypassed(walk) ||
+	    (listener_is_remembered(walk) && walk->scratch->recent.listener.bypass))
 		return SHAKEOFF_SYN_BYPASS;
 	if (!listener_is_ready(walk))
 		return SHAKEOFF_SYN_NO_KEY;

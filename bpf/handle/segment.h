@@ -245,7 +245,7 @@ static __always_inline enum stance listener_stance(const struct walk *walk)
 		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
 	if (syncookies_active(walk->service, walk->now_ns))
 		return STANCE_ANSWERING;
-	return cookies_are_left(walk) ? STANCE_COOKIES : STANCE_IDLE;
+	return own_cookies_are_out(walk) ? STANCE_COOKIES : STANCE_IDLE;
 }
 
 static __always_inline enum stance queue_stance(const struct walk *walk)
@@ -308,7 +308,7 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
 		return SHAKEOFF_BAD_SEGMENT;
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
-	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.left)
+	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.bypass)
 		return SHAKEOFF_ACK_IDLE;
 	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
 		return no_socket_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
@@ -398,7 +398,7 @@ static __always_inline _Bool filter_spares(const struct packet *packet, enum sta
 	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_IDLE;
 }
 
-/* A segment to a service that is not left to the kernel, whose sockets can be found, and whose lengths fit. */
+/* A segment to a service that is not bypassed, whose sockets can be found, and whose lengths fit. */
 static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
 							  const struct walk *walk)
 {
@@ -426,30 +426,31 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 }
 
 /*
- * Whether clients may still bring back cookies that were sent before the address came to be left. Where SYNs to other addresses are
+ * Whether clients may still bring back cookies that were sent before the address came to be bypassed. Where SYNs to other addresses are
  * answered all the time only the daemon knows since when this one's are not.
  */
-static __always_inline _Bool left_cookies_are_out(const struct walk *walk)
+static __always_inline _Bool bypassed_cookies_are_out(const struct walk *walk)
 {
 	__u16 changed_s = walk->service->places_s;
 
 	if (!by_listener(walk))
 		return 1; /* the daemon withdraws the address in time */
-	if (!syncookies_active(walk->service, walk->now_ns) && !cookies_are_left(walk))
+	if (!syncookies_active(walk->service, walk->now_ns) && !own_cookies_are_out(walk))
 		return 0;
-	return !address_is_left(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
-							       SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
+	return !address_is_bypassed(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
+								   SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
 }
 
 /*
- * Whether a segment to what is left to the kernel is of a handshake of ours all the same: firewalls are loaded again at any moment, and
+ * Whether a segment to what is bypassed is of a handshake of ours all the same: firewalls are loaded again at any moment, and
  * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
  */
-static __always_inline _Bool left_is_ours(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk)
+static __always_inline _Bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk)
 {
 	struct past past = {};
 
-	if (!left_cookies_are_out(walk) || (packet->flags & TCP_FLAG_SYN) || !tcp_lengths_fit(packet, walk->frame_len))
+	if (!bypassed_cookies_are_out(walk) || (packet->flags & TCP_FLAG_SYN) ||
+	    !tcp_lengths_fit(packet, walk->frame_len))
 		return 0;
 	past_look_up(&past, packet, walk);
 	if (past.follows)
@@ -460,13 +461,13 @@ static __always_inline _Bool left_is_ours(struct xdp_md *ctx, const struct packe
 static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
 						     const struct walk *walk)
 {
-	if (sockets_are_hidden(walk) || (is_left(walk) && !left_is_ours(ctx, packet, walk))) {
+	if (sockets_are_hidden(walk) || (netfilter_decides(walk) && !bypassed_is_own(ctx, packet, walk))) {
 		if (segment_is_sampled(walk))
 			source_look(ctx, walk->service_id);
 		return SHAKEOFF_ACK_IDLE;
 	}
 	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
-	if (!is_left(walk) && is_bypassed(walk) && !walk->service->active_ns && !cookies_are_left(walk))
+	if (!netfilter_decides(walk) && is_bypassed(walk) && !walk->service->active_ns && !own_cookies_are_out(walk))
 		return bypass_segment(ctx, packet, walk);
 	if (!tcp_lengths_fit(packet, walk->frame_len))
 		return SHAKEOFF_BAD_HEADER;

@@ -232,7 +232,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return SHAKEOFF_SYN_NO_SERVER;
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
-	if (recent->listener.left)
+	if (recent->listener.bypass)
 		return SHAKEOFF_SYN_BYPASS;
 	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
@@ -249,11 +249,11 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 	enum options_found options;
 	_Bool may_have_socket;
 
-	if (!is_left(walk) && syn_is_malformed(packet, walk->frame_len))
+	if (!netfilter_decides(walk) && syn_is_malformed(packet, walk->frame_len))
 		return SHAKEOFF_SYN_INVALID;
 	if (by_listener(walk))
 		verdict = listener_syn_walk(ctx, packet, walk);
-	else if (address_is_left(walk))
+	else if (address_is_bypassed(walk))
 		return SHAKEOFF_SYN_BYPASS;
 	else
 		health = service_health(walk->service, walk->control, walk->now_ns);

@@ -76,18 +76,18 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
 	__u64 *pressure_ns, now_ns, until_ns;
-	__s64 left = 0;
+	__s64 remaining = 0;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->moment.now_ns;
 	pressure_ns = pressure_of(service, which);
 	if (*pressure_ns)
-		left = *pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
-	if (left < 0)
-		left = 0;
+		remaining = *pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
+	if (remaining < 0)
+		remaining = 0;
 	if (adds)
-		for_ns += left;
+		for_ns += remaining;
 	if (for_ns > SHAKEOFF_FLOOD_HOLD_NS)
 		for_ns = SHAKEOFF_FLOOD_HOLD_NS;
 	until_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS + for_ns;
@@ -165,7 +165,7 @@ static __always_inline _Bool syncookies_active(struct shakeoff_service *service,
  * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
  * fleet those of another host, which may be in a flood.
  */
-static __always_inline _Bool cookies_are_left(const struct walk *walk)
+static __always_inline _Bool own_cookies_are_out(const struct walk *walk)
 {
 	const struct shakeoff_service *service = walk->service;
 
@@ -183,7 +183,7 @@ static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
 {
 	__u32 window = walk->service->budget_window;
 
-	if (walk->service->seen_left ||
+	if (walk->service->seen_bypass ||
 	    (window && (__s32)((__u32)(walk->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
 			       (__s32)(SHAKEOFF_KERNEL_COOKIE_NS / SHAKEOFF_BUDGET_WINDOW_NS)))
 		return 1;

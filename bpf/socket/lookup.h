@@ -46,19 +46,19 @@ static __always_inline __u16 mss_clamp(__u16 user_mss, __u16 mss)
 }
 
 /* bpf_sk_assign_tcp_reqsk() refuses MPTCP; keys ask for signatures that no cookie carries. */
-static __always_inline enum shakeoff_left listener_left(const struct tcp_sock *tcp)
+static __always_inline enum shakeoff_bypass listener_bypass(const struct tcp_sock *tcp)
 {
 	const struct tcp_sock___optional *optional = (const void *)tcp;
 
 	if (bpf_core_field_exists(optional->is_mptcp) && optional->is_mptcp)
-		return SHAKEOFF_LEFT_MPTCP;
+		return SHAKEOFF_BYPASS_MPTCP;
 	if (bpf_core_field_exists(optional->md5sig_info) && optional->md5sig_info)
-		return SHAKEOFF_LEFT_TCP_AUTH;
+		return SHAKEOFF_BYPASS_TCP_AUTH;
 	if (bpf_core_field_exists(optional->ao_info) && optional->ao_info)
-		return SHAKEOFF_LEFT_TCP_AUTH;
+		return SHAKEOFF_BYPASS_TCP_AUTH;
 	if (bpf_core_field_exists(optional->save_syn) && BPF_CORE_READ_BITFIELD(optional, save_syn))
-		return SHAKEOFF_LEFT_SAVE_SYN;
-	return SHAKEOFF_LEFT_NOT;
+		return SHAKEOFF_BYPASS_SAVE_SYN;
+	return SHAKEOFF_BYPASS_NONE;
 }
 
 /* include/net/sock.h */
@@ -109,7 +109,7 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->backlog = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 	listener->half_open = tcp->inet_conn.icsk_accept_queue.qlen.counter;
 	listener_read_offer(tcp, &listener->offer);
-	listener->left = listener_left(tcp);
+	listener->bypass = listener_bypass(tcp);
 }
 
 static __always_inline void tuple_fill4(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)

@@ -110,7 +110,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->port = flow->server_port;
 	recent->ipv6 = flow->ipv6;
 	recent->service = (__u32)service & ~SHAKEOFF_ADDRESS_FLAGS;
-	recent->left = (__u32)service & (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED);
+	recent->address_flags = (__u32)service & (SHAKEOFF_ADDRESS_BYPASSED | SHAKEOFF_ADDRESS_TAGGED);
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
 	recent->answer.tick = 0;
@@ -121,18 +121,18 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	if (profile)
 		recent->profile = *profile;
 	if (!profile || !profile->vlans) /* no tag is missing here */
-		recent->left &= ~SHAKEOFF_ADDRESS_TAGGED;
+		recent->address_flags &= ~SHAKEOFF_ADDRESS_TAGGED;
 	return SERVICE_FOUND;
 }
 
 /*
- * Whether it is bypassed (bypass.h). Not where everything is left, for the sake of the host's kernel or of a sysctl: to drop out-of-state segments
+ * Whether it is bypassed (bypass.h). Not where everything is bypassed, for the sake of the host's kernel or of a sysctl: to drop out-of-state segments
  * when there are many is then what the hook is there for.
  */
 static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *service)
 {
-	return service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER && service->left != SHAKEOFF_LEFT_NOT &&
-	       service->left != SHAKEOFF_LEFT_KERNEL && service->left != SHAKEOFF_LEFT_SYNCOOKIES;
+	return service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER && service->bypass != SHAKEOFF_BYPASS_NONE &&
+	       service->bypass != SHAKEOFF_BYPASS_KERNEL && service->bypass != SHAKEOFF_BYPASS_SYNCOOKIES;
 }
 
 enum service_health {

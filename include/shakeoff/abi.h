@@ -144,30 +144,30 @@ enum shakeoff_handoff {
 enum shakeoff_syncookies {
 	SHAKEOFF_SYNCOOKIES_ALWAYS,
 	SHAKEOFF_SYNCOOKIES_ADAPTIVE, /* listener handoff only: while there is a flood */
-	SHAKEOFF_SYNCOOKIES_NEVER,    /* only the kernel can: see shakeoff_service.left */
+	SHAKEOFF_SYNCOOKIES_NEVER,    /* only the kernel can: see shakeoff_service.bypass */
 };
 
-/* Why a service is left to the kernel. X(CONSTANT, name, help) */
+/* Why a service is bypassed. X(CONSTANT, name, help) */
 /* clang-format off */
-#define SHAKEOFF_LEFT_REASONS(X)                                                                                       \
-	X(LEFT_NOT, "", "it is not")                                                                                   \
-	X(LEFT_MPTCP, "mptcp", "an MPTCP socket: the kernel cannot complete handshakes of others for it")              \
-	X(LEFT_TCP_AUTH, "tcp_auth", "a socket with TCP-MD5 or TCP-AO keys")                                           \
-	X(LEFT_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules, NAT or IPsec")      \
-	X(LEFT_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
-	X(LEFT_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
-	X(LEFT_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
-	X(LEFT_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
-	X(LEFT_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
-	X(LEFT_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself") \
-	X(LEFT_SYN_RULES, "syn_rules", "firewall rules look at SYNs, which they do not see while the hook answers, or count packets of the queue handoff; or they cannot be read (syn-rules = ignore answers all the same)")
+#define SHAKEOFF_BYPASS_REASONS(X)                                                                                       \
+	X(BYPASS_NONE, "", "it is not")                                                                                   \
+	X(BYPASS_MPTCP, "mptcp", "an MPTCP socket: the kernel cannot complete handshakes of others for it")              \
+	X(BYPASS_TCP_AUTH, "tcp_auth", "a socket with TCP-MD5 or TCP-AO keys")                                           \
+	X(BYPASS_NETFILTER, "netfilter", "an ACK without a SYN, or a SYN, does not reach it: firewall rules, NAT or IPsec")      \
+	X(BYPASS_SYNCOOKIES, "syncookies", "sysctl net.ipv4.tcp_syncookies is 0")                                        \
+	X(BYPASS_KERNEL, "kernel", "this kernel has no bpf_sk_assign_tcp_reqsk: it came with 6.9")                       \
+	X(BYPASS_DEVICE, "device", "a socket bound to a device that shakeoff is not attached to")                        \
+	X(BYPASS_SAVE_SYN, "save_syn", "a socket with TCP_SAVE_SYN: only the kernel keeps its clients' SYNs for it")     \
+	X(BYPASS_ROUTE, "route", "what routes say of SYN-ACKs cannot be followed: policy rules, or too many routes")      \
+	X(BYPASS_BRIDGE, "bridge", "reached through a bridge that gives packets to netfilter (bridge-nf-call-iptables): attach to the bridge itself") \
+	X(BYPASS_SYN_RULES, "syn_rules", "firewall rules look at SYNs, which they do not see while the hook answers, or count packets of the queue handoff; or they cannot be read (syn-rules = ignore answers all the same)")
 /* clang-format on */
 
-enum shakeoff_left {
+enum shakeoff_bypass {
 #define X(constant, name, help) SHAKEOFF_##constant,
-	SHAKEOFF_LEFT_REASONS(X)
+	SHAKEOFF_BYPASS_REASONS(X)
 #undef X
-		SHAKEOFF_LEFT_COUNT
+		SHAKEOFF_BYPASS_COUNT
 };
 
 /* Why the hook began to answer for a service with syncookies = auto. X(CONSTANT, name, help) */
@@ -322,7 +322,7 @@ struct shakeoff_control {
 	__u32 no_service_port;
 	__u32 fragments_fair; /* likewise: of these so many were within what their prefix may have in a flood */
 	__u32 fragments_fair_expected; /* likewise */
-	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are left */
+	__u32 rules_unread;            /* the firewall's rules cannot be read: services that obey them are bypassed */
 	__u32 pad2[11];
 
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
@@ -404,7 +404,7 @@ struct shakeoff_service {
 	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 syncookies;              /* enum shakeoff_syncookies; queue handoff: ALWAYS */
-	__u8 left; /* enum shakeoff_left; listener handoff: LEFT_NOT unless syncookies is NEVER; queue handoff: LEFT_SYN_RULES if all places are */
+	__u8 bypass; /* enum shakeoff_bypass; listener handoff: BYPASS_NONE unless syncookies is NEVER; queue handoff: BYPASS_SYN_RULES if all places are */
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
@@ -415,7 +415,7 @@ struct shakeoff_service {
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
 	__u8 pad;
-	__u16 places_s; /* shakeoff_places_s() when an address last came to be left to the kernel, or was it no more; 0: never */
+	__u16 places_s; /* shakeoff_places_s() when an address last came to be bypassed, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
@@ -455,7 +455,7 @@ struct shakeoff_service {
 	__u32 out_of_state_kind;           /* enum shakeoff_no_socket_kind: of the last time */
 	__u64 looked_ns;                   /* of several listening sockets: when the hook last looked at one */
 	__u64 short_ns;                    /* when one was last found half full, or might have been */
-	__u32 seen_left;       /* enum shakeoff_left: what the hook saw of a socket that user space cannot see */
+	__u32 seen_bypass;     /* enum shakeoff_bypass: what the hook saw of a socket that user space cannot see */
 	__u32 unrouted_window; /* as budget_window, of SYNs that no answer can get back to */
 
 	__u64 released_ns; /* when it last went back to the kernel; 0: never */
@@ -471,8 +471,8 @@ struct shakeoff_service {
 	__u16 no_room_port;
 	__u16 pad3;
 	__u32 unrouted_syns; /* let pass in unrouted_window */
-	char left_rule
-		[SHAKEOFF_RULE_LEN]; /* LEFT_SYN_RULES of the service or of an address: the rule, or why rules are not known */
+	char bypass_rule
+		[SHAKEOFF_RULE_LEN]; /* BYPASS_SYN_RULES of the service or of an address: the rule, or why rules are not known */
 };
 _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_places) % 64 == 0, "its own cache line");
@@ -499,20 +499,20 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
 }
 
 /*
- * With a service's id: this one of its addresses is left to the kernel (netfilter, routes, firewall rules). Queue handoff: for as long
+ * With a service's id: this one of its addresses is bypassed (netfilter, routes, firewall rules). Queue handoff: for as long
  * as cookies of ours may come back; then it is withdrawn.
  */
-#define SHAKEOFF_ADDRESS_LEFT 0x80000000u
+#define SHAKEOFF_ADDRESS_BYPASSED 0x80000000u
 
 /*
  * With a service's id: the address belongs to a VLAN device. Where a frame's tag may have been taken off (shakeoff_interface.vlans),
- * frames without one are left to the kernel: what the hook sent back would leave without the tag, too (listener handoff).
+ * frames without one pass to the kernel: what the hook sent back would leave without the tag, too (listener handoff).
  */
 #define SHAKEOFF_ADDRESS_TAGGED 0x20000000u
 
 /* Likewise, for `shakeoff status`: the self-test could not try whether packets reach the address. The hook does not look at it. */
 #define SHAKEOFF_ADDRESS_UNTESTED 0x10000000u
-#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_LEFT | SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)
+#define SHAKEOFF_ADDRESS_FLAGS (SHAKEOFF_ADDRESS_BYPASSED | SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)
 
 /*
  * Instead of an id, at port 0: the address has services. It is how fragments, and packets whose TCP header cannot be read, are
@@ -539,7 +539,7 @@ _Static_assert(sizeof(struct shakeoff_address4) == 8 && sizeof(struct shakeoff_a
 enum shakeoff_admits {
 	SHAKEOFF_ADMITS_NOTHING, /* there is no tc program, or none that may work */
 	SHAKEOFF_ADMITS,
-	/* For these SYNs are left to the kernel; cookies that are out are still taken, as far as they get there. */
+	/* For these SYNs pass to the kernel; cookies that are out are still taken, as far as they get there. */
 	SHAKEOFF_ADMITS_BEHIND, /* another program insists on standing before ours, and may let nothing come to it */
 	SHAKEOFF_ADMITS_LOST,   /* ours stands first, but validated ACKs do not come to it */
 };

@@ -54,7 +54,7 @@ for kind in $kinds; do
 	done
 	config_daemon
 	daemon_start_bare --config "$CONF"
-	soon is_bypassed "$(port_of "$kind")" || bail "$kind: it is not left to the kernel"
+	soon is_bypassed "$(port_of "$kind")" || bail "$kind: it is not bypassed"
 	order="none daemon"
 	for rate in $rates; do
 		for mode in $order; do

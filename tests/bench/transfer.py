@@ -39,11 +39,11 @@ while True:
     while b"\r\n\r\n" not in head:
         head += buffer[:receive()]
     length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    left = length - (len(head) - head.index(b"\r\n\r\n") - 4)
-    total += length - left
-    while left > 0:
+    remaining = length - (len(head) - head.index(b"\r\n\r\n") - 4)
+    total += length - remaining
+    while remaining > 0:
         count = receive()
-        left -= count
+        remaining -= count
         total += count
         report()
     connection.sendall(request)

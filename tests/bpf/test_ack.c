@@ -423,17 +423,17 @@ static void no_more_segments_follow_than_a_first_flight_has(void **state)
 	expect_no_event();
 }
 
-/* The address has come to be left to the kernel, because of a firewall's rule. */
-static void address_is_left(bool left)
+/* The address has come to be bypassed, because of a firewall's rule. */
+static void address_is_bypassed(bool bypassed)
 {
 	const struct shakeoff_address4 key = { .address = inet_addr("10.9.0.1"), .port = htons(80) };
-	const __u32 value = SERVICE | (left ? SHAKEOFF_ADDRESS_LEFT : 0);
+	const __u32 value = SERVICE | (bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0);
 
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &key, &value, BPF_ANY), 0);
 	generation_raise();
 }
 
-static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_kernels(void **state)
+static void at_an_address_that_is_bypassed_cookies_stay_good_and_all_else_is_the_kernels(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, SYN | ACK };
 	struct client client;
@@ -441,7 +441,7 @@ static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_ker
 	(void)state;
 	client_connect(&client, &windows_syn);
 	harness.service->active_ns = 0; /* which is of the listener handoff */
-	address_is_left(true);
+	address_is_bypassed(true);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	for (size_t i = 0; i < COUNT(flags); i++) {
 		const struct segment no_socket = { .flags = flags[i] };
@@ -456,7 +456,7 @@ static void at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_ker
 	client.ack.payload = payload(1460);
 	validated_age(&client.ack, 0);
 	follows(&client.ack);
-	address_is_left(false);
+	address_is_bypassed(false);
 }
 
 static void a_fin_follows(void **state)
@@ -1312,7 +1312,7 @@ static const struct CMUnitTest others[] = {
 	TEST(later_data_follows),
 	TEST(no_more_segments_follow_than_a_first_flight_has),
 	TEST(a_fin_follows),
-	TEST(at_an_address_that_is_left_cookies_stay_good_and_all_else_is_the_kernels),
+	TEST(at_an_address_that_is_bypassed_cookies_stay_good_and_all_else_is_the_kernels),
 	TEST(an_rst_follows),
 	TEST(an_rst_with_ack_follows),
 	TEST(a_segment_follows_an_ack_that_another_cpus_clock_saw_later),

@@ -113,11 +113,11 @@ static void any_options(struct offer *offer)
 	int kinds[] = { 2, 3, 4, 8, 253 };
 	size_t at = 0;
 
-	for (size_t left = COUNT(kinds); left; left--) {
-		size_t chosen = below(left);
+	for (size_t remaining = COUNT(kinds); remaining; remaining--) {
+		size_t chosen = below(remaining);
 		int kind = kinds[chosen];
 
-		kinds[chosen] = kinds[left - 1];
+		kinds[chosen] = kinds[remaining - 1];
 		if (once_in(3))
 			continue;
 		while (once_in(3))
@@ -161,7 +161,7 @@ static void make_offer(struct offer *offer)
 	offer->syn.flags = SYN | (offer->ecn ? ECE | CWR : 0) | (once_in(8) ? PSH : 0);
 	offer->syn.tos = once_in(4) ? random() : 0;
 	offer->syn.reserved = once_in(4) ? below(16) : 0;
-	offer->syn.tags = below(2); /* what has two is left to the kernel */
+	offer->syn.tags = below(2); /* what has two passes to the kernel */
 	if (once_in(4))
 		offer->syn.payload = (struct bytes){ offer->payload, below(sizeof(offer->payload)) };
 	if (once_in(6))

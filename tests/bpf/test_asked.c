@@ -53,10 +53,10 @@ static int stop(void **state)
 /* What happens within a test happens within one period. */
 static int setup(void **state)
 {
-	uint64_t left = SHAKEOFF_ISSUED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ISSUED_PERIOD_NS;
+	uint64_t remaining = SHAKEOFF_ISSUED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ISSUED_PERIOD_NS;
 
-	if (left < SHAKEOFF_ISSUED_PERIOD_NS / 2)
-		usleep(left / 1000 + 1000);
+	if (remaining < SHAKEOFF_ISSUED_PERIOD_NS / 2)
+		usleep(remaining / 1000 + 1000);
 	memset(issued, 0, ISSUED_SIZE);
 	listener = -1;
 	return harness_reset(state);
@@ -263,7 +263,7 @@ static void it_begins_once_and_goes_on(void **state)
 static void a_few_forgeries_do_not_keep_it_going(void **state)
 {
 	struct client client;
-	int64_t left;
+	int64_t remaining;
 
 	(void)state;
 	client_connect(&client, &linux_syn);
@@ -272,9 +272,9 @@ static void a_few_forgeries_do_not_keep_it_going(void **state)
 	client.ack.ack++;
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	left = harness.service->forgery_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
-	assert_true(left <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FORGERY_RATE / 2)));
-	assert_true(left > 0);
+	remaining = harness.service->forgery_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
+	assert_true(remaining <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FORGERY_RATE / 2)));
+	assert_true(remaining > 0);
 }
 
 /* --------------------------------------------------------------------------------------- who opens a connection then */

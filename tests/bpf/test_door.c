@@ -122,7 +122,7 @@ static void a_changed_mac_address_is_seen(void **state)
 	assert_verdict(&other, SHAKEOFF_SYNACK_SENT);
 }
 
-static void an_interface_without_a_mac_address_is_left_to_the_kernel(void **state)
+static void an_interface_without_a_mac_address_is_bypassed(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 
@@ -510,7 +510,7 @@ int main(void)
 		TEST(the_service_is_not_active_by_them),
 		TEST(the_addresses_of_devices_above_are_the_hosts),
 		TEST(a_changed_mac_address_is_seen),
-		TEST(an_interface_without_a_mac_address_is_left_to_the_kernel),
+		TEST(an_interface_without_a_mac_address_is_bypassed),
 		TEST(only_tags_of_vlans_that_the_host_has_are_answered),
 		TEST(a_tag_that_a_fragment_had_is_looked_up_again),
 		TEST(a_tag_of_no_vlan_needs_none),

@@ -19,7 +19,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PORT 80
 #define ETHERNET 14
-#define LEFT_OVER 0xaa /* what the receiver of an earlier frame left in the memory of this one */
+#define STALE_BYTE 0xaa /* what the receiver of an earlier frame left in the memory of this one */
 
 static struct flood *flood;
 static struct flood_ends ends;
@@ -108,7 +108,7 @@ static void take(struct taken *frame)
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in, .data_size_in = flood->rodata->frames[0].len,
 		    .data_out = frame->bytes, .data_size_out = sizeof(frame->bytes));
 
-	memset(in, LEFT_OVER, sizeof(in));
+	memset(in, STALE_BYTE, sizeof(in));
 	*frame = (struct taken){};
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(flood->progs.flood), &options), 0);
 	assert_int_equal(options.retval, XDP_REDIRECT);
@@ -123,8 +123,8 @@ static void take(struct taken *frame)
 	assert_memory_equal(frame->bytes + ETHERNET + (ends.ipv6 ? 24 : 16), &ends.dst, ends.ipv6 ? 16 : 4);
 	/* Written to the end; a byte of a random number may be the same by chance. */
 	for (size_t i = ETHERNET + frame->ip_len; i + 2 < frame->len; i++)
-		assert_false(frame->bytes[i] == LEFT_OVER && frame->bytes[i + 1] == LEFT_OVER &&
-			     frame->bytes[i + 2] == LEFT_OVER);
+		assert_false(frame->bytes[i] == STALE_BYTE && frame->bytes[i + 1] == STALE_BYTE &&
+			     frame->bytes[i + 2] == STALE_BYTE);
 }
 
 static const uint8_t *source(const struct taken *frame)

@@ -156,7 +156,7 @@ static void to_an_address_without_a_service_all_of_it_passes(void **state)
 	}
 }
 
-static void an_address_whose_services_are_left_to_the_kernel_gets_all_of_it(void **state)
+static void an_address_whose_services_are_bypassed_gets_all_of_it(void **state)
 {
 	const struct segment syn = { .fragment = MF, .flags = SYN };
 	const __u32 itself = SHAKEOFF_ADDRESS_ITSELF;
@@ -178,12 +178,12 @@ static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
 
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	harness.service->bypass = SHAKEOFF_BYPASS_MPTCP;
 	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
 	assert_verdict(&syn6, SHAKEOFF_FRAG_PASS);
 	assert_verdict(&elsewhere, SHAKEOFF_FRAG_SYN);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->left = SHAKEOFF_LEFT_NOT;
+	harness.service->bypass = SHAKEOFF_BYPASS_NONE;
 	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
 
@@ -197,7 +197,7 @@ static void so_it_does_for_the_address_of_a_vlan_device(void **state)
 	(void)state;
 	inet_pton(AF_INET, "10.9.0.1", &address.address);
 	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	harness.service->bypass = SHAKEOFF_BYPASS_MPTCP;
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &tagged, BPF_ANY), 0);
 	assert_verdict(&syn, SHAKEOFF_FRAG_PASS);
 	assert_int_equal(bpf_map_update_elem(harness.addresses4, &address, &plain, BPF_ANY), 0);
@@ -386,7 +386,7 @@ int main(void)
 		TEST(to_an_address_without_a_service_all_of_it_passes),
 		TEST(a_fragment_with_a_syn_for_what_is_bypassed_passes),
 		TEST(so_it_does_for_the_address_of_a_vlan_device),
-		TEST(an_address_whose_services_are_left_to_the_kernel_gets_all_of_it),
+		TEST(an_address_whose_services_are_bypassed_gets_all_of_it),
 		TEST(beyond_the_budget_fragments_are_dropped),
 		TEST(in_a_flood_all_of_a_packet_passes_or_nothing),
 		TEST(in_a_flood_a_prefix_has_its_part),

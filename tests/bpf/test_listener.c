@@ -2,7 +2,7 @@
 /* link: tests/bpf/harness.c tests/bpf/sockets.c */
 /*
  * The listener handoff at the hook, in front of real listening sockets: when SYNs are answered with cookies and when they are
- * left to the kernel, and which ACKs go on to the tc program, with what. What that does with them: test_admit.c.
+ * bypassed, and which ACKs go on to the tc program, with what. What that does with them: test_admit.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -343,7 +343,7 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 }
 
 /* Where another tc program stands before ours, or ACKs get lost on the way to it. */
-static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shakeoff_admits admits)
+static void syns_pass_to_the_kernel_where_acks_may_not_get_through(enum shakeoff_admits admits)
 {
 	const struct segment no_socket = { .seq = 77, .ack = 78, .flags = ACK, .sport = 40002 };
 	struct shakeoff_interface profile = interface_default();
@@ -362,13 +362,13 @@ static void syns_are_left_to_the_kernel_where_acks_may_not_get_through(enum shak
 static void behind_another_tc_program_only_cookies_that_are_out_are_taken(void **state)
 {
 	(void)state;
-	syns_are_left_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_BEHIND);
+	syns_pass_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_BEHIND);
 }
 
 static void where_acks_are_lost_only_cookies_that_are_out_are_taken(void **state)
 {
 	(void)state;
-	syns_are_left_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_LOST);
+	syns_pass_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_LOST);
 }
 
 static void without_a_tc_program_no_cookie_is_taken(void **state)
@@ -524,9 +524,9 @@ static void segments_of_a_socket_pass(void **state)
 	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
 }
 
-/* ------------------------------------------------------------------------------------------- left to the kernel alone */
+/* ----------------------------------------------------------------------------------------------------------- bypassed */
 
-static void what_is_left_to_the_kernel_gets_every_syn(void **state)
+static void what_is_bypassed_gets_every_syn(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
@@ -543,7 +543,7 @@ static void malformed_syns_do_not_get_there(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	harness.service->bypass = SHAKEOFF_BYPASS_MPTCP;
 	assert_verdict(&with_fin, SHAKEOFF_SYN_INVALID);
 	assert_verdict(&from_loopback, SHAKEOFF_SYN_INVALID);
 }
@@ -553,10 +553,10 @@ static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	harness.service->bypass = SHAKEOFF_BYPASS_MPTCP;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(filter_get(&linux_syn, 0), 0);
-	harness.service->left = SHAKEOFF_LEFT_SYNCOOKIES; /* whose out-of-state segments are dropped */
+	harness.service->bypass = SHAKEOFF_BYPASS_SYNCOOKIES; /* whose out-of-state segments are dropped */
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_true(filter_get(&linux_syn, 0));
 }
@@ -573,7 +573,7 @@ static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
-static void segments_of_what_is_left_to_the_kernel_pass(void **state)
+static void segments_of_what_is_bypassed_pass(void **state)
 {
 	const struct segment ack = { .flags = ACK };
 
@@ -582,7 +582,7 @@ static void segments_of_what_is_left_to_the_kernel_pass(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
-static void an_mptcp_socket_is_left_to_the_kernel(void **state)
+static void an_mptcp_socket_is_bypassed(void **state)
 {
 	union address address = make_address(&ipv4, ipv4.server, 80);
 	int one = 1;
@@ -596,12 +596,12 @@ static void an_mptcp_socket_is_left_to_the_kernel(void **state)
 	assert_int_equal(bind(listener, &address.any, sizeof(address.in)), 0);
 	assert_int_equal(listen(listener, 5), 0);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
-	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_MPTCP);
+	assert_int_equal(harness.service->seen_bypass, SHAKEOFF_BYPASS_MPTCP);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 }
 
-static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
+static void a_socket_with_tcp_md5_keys_is_bypassed(void **state)
 {
 	struct tcp_md5sig key = { .tcpm_keylen = 3, .tcpm_key = "key" };
 	union address peer = make_address(&ipv4, ipv4.client, 0);
@@ -612,39 +612,39 @@ static void a_socket_with_tcp_md5_keys_is_left_to_the_kernel(void **state)
 	if (setsockopt(listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
 		skip();
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
-	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_TCP_AUTH);
+	assert_int_equal(harness.service->seen_bypass, SHAKEOFF_BYPASS_TCP_AUTH);
 }
 
-static void assert_left_for_save_syn(enum shakeoff_syncookies syncookies)
+static void assert_bypassed_for_save_syn(enum shakeoff_syncookies syncookies)
 {
 	int value = 1;
 
 	harness.service->syncookies = syncookies;
-	harness.service->active_ns = harness.service->seen_left = 0;
+	harness.service->active_ns = harness.service->seen_bypass = 0;
 	generation_raise();
 	assert_verdict(&linux_syn,
 		       syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_NOT);
+	assert_int_equal(harness.service->seen_bypass, SHAKEOFF_BYPASS_NONE);
 	for (; value <= 2; value++) { /* 2: with the Ethernet header */
 		assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
-		harness.service->seen_left = 0;
+		harness.service->seen_bypass = 0;
 		generation_raise();
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
-		assert_int_equal(harness.service->seen_left, SHAKEOFF_LEFT_SAVE_SYN);
+		assert_int_equal(harness.service->seen_bypass, SHAKEOFF_BYPASS_SAVE_SYN);
 	}
 	value = 0;
 	assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &value, sizeof(value)), 0);
 }
 
-static void a_socket_that_saves_syns_is_left_to_the_kernel(void **state)
+static void a_socket_that_saves_syns_is_bypassed(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	assert_left_for_save_syn(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	assert_left_for_save_syn(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	assert_bypassed_for_save_syn(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_bypassed_for_save_syn(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 }
 
-static void a_syn_with_a_signature_is_left_to_the_kernel_as_long_as_they_are_few(void **state)
+static void a_syn_with_a_signature_passes_to_the_kernel_as_long_as_they_are_few(void **state)
 {
 	const struct segment authentic = { .flags = SYN, .options = BYTES(29, 4, 1, 1) };
 
@@ -682,7 +682,7 @@ static void listens_behind_vlans(bool vlans)
 	address_set(SERVICE | SHAKEOFF_ADDRESS_TAGGED);
 }
 
-static void a_frame_whose_tag_is_not_there_is_left_to_the_kernel(void **state)
+static void a_frame_whose_tag_is_not_there_passes_to_the_kernel(void **state)
 {
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST };
 
@@ -861,7 +861,7 @@ static void half_the_rate_keeps_it_active(void **state)
 }
 
 /* How much longer the pressure lasts, from now. */
-static int64_t pressure_left(void)
+static int64_t surge_remaining(void)
 {
 	return (int64_t)(harness.service->pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
 }
@@ -885,15 +885,16 @@ static int burst(uint32_t rate)
 /* 11 SYNs at once, where half the rate is 500 a second: 22 ms. */
 static void one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many(void **state)
 {
-	int64_t left;
+	int64_t remaining;
 	int syns;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	syns = burst(1000);
-	left = pressure_left();
+	remaining = surge_remaining();
 	assert_in_range(syns, 11, 1000);
-	assert_true(left <= (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
+	assert_true(remaining <=
+		    (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
 	usleep(syns * 1000000 / 500 + 20000);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_int_equal(harness.service->active_ns, 0);
@@ -908,27 +909,27 @@ static void bursts_do_not_hold_it(void **state)
 	active_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_true(pressure_left() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FLOOD_RATE_DEFAULT / 2)));
+	assert_true(surge_remaining() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FLOOD_RATE_DEFAULT / 2)));
 }
 
 /* Each SYN of a flood adds what half the rate needs for it, up to the hold time. */
 static void half_the_rate_on_average_keeps_it(void **state)
 {
-	int64_t before, left;
+	int64_t before, remaining;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.service->flood_rate = 1000;
 	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
-	before = pressure_left();
+	before = surge_remaining();
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	left = pressure_left();
-	assert_true(left > before + (int64_t)SECOND && left <= (int64_t)(3 * SECOND));
+	remaining = surge_remaining();
+	assert_true(remaining > before + (int64_t)SECOND && remaining <= (int64_t)(3 * SECOND));
 	for (int i = 0; i < 5000; i++)
 		run_segment(&linux_syn, NULL);
-	assert_true(pressure_left() <= (int64_t)SHAKEOFF_FLOOD_HOLD_NS);
-	assert_true(pressure_left() > (int64_t)(SHAKEOFF_FLOOD_HOLD_NS - SECOND));
+	assert_true(surge_remaining() <= (int64_t)SHAKEOFF_FLOOD_HOLD_NS);
+	assert_true(surge_remaining() > (int64_t)(SHAKEOFF_FLOOD_HOLD_NS - SECOND));
 }
 
 /* As if a pulse had come, and then nothing for so long. */
@@ -965,7 +966,7 @@ static void our_cookies_stay_good_after_the_flood(void **state)
 	admission_read();
 }
 
-static void our_cookies_stay_good_when_the_service_is_left_to_the_kernel(void **state)
+static void our_cookies_stay_good_when_the_service_is_bypassed(void **state)
 {
 	struct client client;
 
@@ -978,14 +979,14 @@ static void our_cookies_stay_good_when_the_service_is_left_to_the_kernel(void **
 }
 
 /* The one address that has been left, or is it no more, for so long. */
-static void address_is_left(bool left, uint64_t age_ns)
+static void address_is_bypassed(bool bypassed, uint64_t age_ns)
 {
 	harness.service->places_s = shakeoff_places_s(monotonic_ns() - age_ns);
-	address_set(SERVICE | (left ? SHAKEOFF_ADDRESS_LEFT : 0));
+	address_set(SERVICE | (bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0));
 }
 
 /* The service's other addresses are answered for, or not. */
-static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookies)
+static void assert_bypassed_address_takes_cookies(enum shakeoff_syncookies syncookies)
 {
 	const struct segment no_socket = { .flags = ACK }, rst = { .flags = RST };
 	struct client client;
@@ -993,7 +994,7 @@ static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookie
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
 	harness.service->syncookies = syncookies;
-	address_is_left(true, SECOND);
+	address_is_bypassed(true, SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&rst, SHAKEOFF_ACK_IDLE);
@@ -1002,47 +1003,47 @@ static void assert_left_address_takes_cookies(enum shakeoff_syncookies syncookie
 	client.ack.ack ^= 1;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	admission_read();
-	address_is_left(false, 0);
+	address_is_bypassed(false, 0);
 }
 
-static void our_cookies_stay_good_when_an_address_is_left_to_the_kernel(void **state)
+static void our_cookies_stay_good_when_an_address_is_bypassed(void **state)
 {
 	(void)state;
-	assert_left_address_takes_cookies(SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_bypassed_address_takes_cookies(SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void so_they_do_when_all_are(void **state)
 {
 	(void)state;
-	harness.service->left = SHAKEOFF_LEFT_NETFILTER; /* which counts with SHAKEOFF_SYNCOOKIES_NEVER alone */
-	assert_left_address_takes_cookies(SHAKEOFF_SYNCOOKIES_NEVER);
+	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER; /* which counts with SHAKEOFF_SYNCOOKIES_NEVER alone */
+	assert_bypassed_address_takes_cookies(SHAKEOFF_SYNCOOKIES_NEVER);
 }
 
-static void of_what_is_left_to_the_kernel_nothing_counts_as_out_of_state(void **state)
+static void of_what_is_bypassed_nothing_counts_as_out_of_state(void **state)
 {
 	const struct segment no_socket = { .flags = ACK };
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->flood_rate = 1;
-	address_is_left(true, SECOND);
+	address_is_bypassed(true, SECOND);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
 	assert_int_equal(harness.service->out_of_state_ns, 0);
 	assert_int_equal(harness.service->out_of_state_window_counted, 0);
-	address_is_left(false, 0);
+	address_is_bypassed(false, 0);
 }
 
-static void of_an_address_that_has_been_left_for_long_no_segment_is_looked_at(void **state)
+static void of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_at(void **state)
 {
 	struct client client;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	client_connect(&client, &linux_syn);
-	address_is_left(true, SHAKEOFF_COOKIE_LIFETIME_NS + 3 * SECOND);
+	address_is_bypassed(true, SHAKEOFF_COOKIE_LIFETIME_NS + 3 * SECOND);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
-	address_is_left(false, 0);
+	address_is_bypassed(false, 0);
 }
 
 static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state)
@@ -1570,17 +1571,17 @@ int main(void)
 		TEST(without_the_tc_program_nothing_is_answered),
 		TEST(without_keys_nothing_is_answered),
 		TEST(segments_of_a_socket_pass),
-		TEST(what_is_left_to_the_kernel_gets_every_syn),
+		TEST(what_is_bypassed_gets_every_syn),
 		TEST(malformed_syns_do_not_get_there),
 		TEST(what_is_bypassed_is_not_noted_in_the_filter),
 		TEST(a_socket_that_the_hook_does_not_find_gets_every_syn),
-		TEST(segments_of_what_is_left_to_the_kernel_pass),
-		TEST(an_mptcp_socket_is_left_to_the_kernel),
-		TEST(a_socket_with_tcp_md5_keys_is_left_to_the_kernel),
-		TEST(a_socket_that_saves_syns_is_left_to_the_kernel),
-		TEST(a_syn_with_a_signature_is_left_to_the_kernel_as_long_as_they_are_few),
+		TEST(segments_of_what_is_bypassed_pass),
+		TEST(an_mptcp_socket_is_bypassed),
+		TEST(a_socket_with_tcp_md5_keys_is_bypassed),
+		TEST(a_socket_that_saves_syns_is_bypassed),
+		TEST(a_syn_with_a_signature_passes_to_the_kernel_as_long_as_they_are_few),
 		TEST(behind_two_vlan_tags_the_kernel_alone_can),
-		TEST(a_frame_whose_tag_is_not_there_is_left_to_the_kernel),
+		TEST(a_frame_whose_tag_is_not_there_passes_to_the_kernel),
 		TEST(a_frame_with_its_tag_is_answered_beside_those_without),
 		TEST(where_no_tag_can_be_missing_frames_without_one_are_answered),
 		TEST(what_belongs_to_no_vlan_device_is_answered_without_a_tag),
@@ -1598,11 +1599,11 @@ int main(void)
 		TEST(half_the_rate_on_average_keeps_it),
 		TEST(a_flood_in_pulses_goes_on),
 		TEST(our_cookies_stay_good_after_the_flood),
-		TEST(our_cookies_stay_good_when_the_service_is_left_to_the_kernel),
-		TEST(our_cookies_stay_good_when_an_address_is_left_to_the_kernel),
+		TEST(our_cookies_stay_good_when_the_service_is_bypassed),
+		TEST(our_cookies_stay_good_when_an_address_is_bypassed),
 		TEST(so_they_do_when_all_are),
-		TEST(of_what_is_left_to_the_kernel_nothing_counts_as_out_of_state),
-		TEST(of_an_address_that_has_been_left_for_long_no_segment_is_looked_at),
+		TEST(of_what_is_bypassed_nothing_counts_as_out_of_state),
+		TEST(of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_at),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),
 		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),

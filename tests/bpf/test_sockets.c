@@ -270,7 +270,7 @@ static void a_listening_socket_for_any_address_is_none(void **state)
 	client_opens(&client, &syn);
 }
 
-static void a_handshake_of_the_kernels_own_is_left_to_it(void **state)
+static void a_handshake_of_the_kernels_own_passes_to_it(void **state)
 {
 	int seconds = 5;
 
@@ -728,7 +728,7 @@ static const struct CMUnitTest others[] = {
 	TEST(a_client_that_closes_first_finds_its_socket),
 	TEST(a_listening_socket_alone_is_none),
 	TEST(a_listening_socket_for_any_address_is_none),
-	TEST(a_handshake_of_the_kernels_own_is_left_to_it),
+	TEST(a_handshake_of_the_kernels_own_passes_to_it),
 	TEST(another_tuple_is_not_the_sockets),
 	TEST(the_kernel_judges_a_syn_in_time_wait_as_the_hook_does),
 	TEST(with_the_very_timestamp_seen_last_the_isn_decides),

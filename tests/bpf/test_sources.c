@@ -988,7 +988,7 @@ static void few_sources_are_learnt_in_a_tick(void **state)
 	assert_true(count(harness.syn_sources) < 400 || monotonic_ns() - begin > 20 * MS);
 }
 
-/* -------------------------------------------------------------------------------------------- left to the kernel */
+/* ------------------------------------------------------------------------------------------------------ bypassed */
 
 /*
  * SYNs that the hook answers with nothing, as it does not know where to: three more may pass in a window that does not end while a test

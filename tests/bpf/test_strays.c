@@ -225,14 +225,15 @@ static void half_the_rate_keeps_dropping_them(void **state)
 /* The kernel refuses them with RST, as it would without the hook. */
 static void of_what_is_bypassed_all_pass_uncounted(void **state)
 {
-	static const enum shakeoff_left reasons[] = { SHAKEOFF_LEFT_MPTCP, SHAKEOFF_LEFT_TCP_AUTH, SHAKEOFF_LEFT_DEVICE,
-						      SHAKEOFF_LEFT_SAVE_SYN, SHAKEOFF_LEFT_ROUTE };
+	static const enum shakeoff_bypass reasons[] = { SHAKEOFF_BYPASS_MPTCP, SHAKEOFF_BYPASS_TCP_AUTH,
+							SHAKEOFF_BYPASS_DEVICE, SHAKEOFF_BYPASS_SAVE_SYN,
+							SHAKEOFF_BYPASS_ROUTE };
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->flood_rate = 0;
 	for (size_t r = 0; r < COUNT(reasons); r++) {
-		harness.service->left = reasons[r];
+		harness.service->bypass = reasons[r];
 		harness.service->out_of_state_ns = harness.service->out_of_state_window_counted = 0;
 		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
@@ -245,7 +246,7 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 }
 
 /* The service's own reason is not known, but the hook sees its socket. Its cookies are the kernel's, of however long ago. */
-static void of_a_socket_that_the_hook_finds_to_be_left_all_pass(void **state)
+static void of_a_socket_that_the_hook_finds_to_be_bypassed_all_pass(void **state)
 {
 	union address address = make_address(&ipv4, ipv4.server, 80);
 	const struct segment ack = { .flags = ACK };
@@ -271,7 +272,7 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_KERNEL;
+	harness.service->bypass = SHAKEOFF_BYPASS_KERNEL;
 	interface_set(NULL);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
@@ -281,13 +282,13 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
-static void what_is_left_because_of_netfilter_is_not_touched(void **state)
+static void what_is_bypassed_because_of_netfilter_is_not_touched(void **state)
 {
 	const struct segment lone_fin = { .flags = FIN }, synfin = { .flags = SYN | FIN };
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_NETFILTER;
+	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER;
 	press();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
@@ -692,7 +693,7 @@ static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
-	harness.service->left = SHAKEOFF_LEFT_MPTCP;
+	harness.service->bypass = SHAKEOFF_BYPASS_MPTCP;
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -715,9 +716,9 @@ int main(void)
 		TEST(they_are_dropped_until_the_hold_time_is_over),
 		TEST(half_the_rate_keeps_dropping_them),
 		TEST(of_what_is_bypassed_all_pass_uncounted),
-		TEST(of_a_socket_that_the_hook_finds_to_be_left_all_pass),
+		TEST(of_a_socket_that_the_hook_finds_to_be_bypassed_all_pass),
 		TEST(so_it_is_where_nothing_could_be_answered),
-		TEST(what_is_left_because_of_netfilter_is_not_touched),
+		TEST(what_is_bypassed_because_of_netfilter_is_not_touched),
 		TEST(without_anybody_who_listens_many_are_dropped),
 		TEST(of_a_queue_without_a_server_many_are_dropped),
 		TEST(cookies_of_the_kernels_own_are_good_however_many_out_of_state_segments_there_are),

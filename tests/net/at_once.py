@@ -29,14 +29,14 @@ def outcome(conn):
         return "reset"
 
 
-left = [socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) for _ in range(count)]
-for conn in left:
+remaining = [socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) for _ in range(count)]
+for conn in remaining:
     conn.setblocking(False)
     conn.connect_ex((address, 7000))
 kinds, end = set(), time.monotonic() + PATIENCE
-while left and time.monotonic() < end:
-    select.select(left, [], [], 0.1)
-    found = [(conn, outcome(conn)) for conn in left]
+while remaining and time.monotonic() < end:
+    select.select(remaining, [], [], 0.1)
+    found = [(conn, outcome(conn)) for conn in remaining]
     kinds.update(kind for _, kind in found if kind)
-    left = [conn for conn, kind in found if not kind]
-print(*sorted(kinds | ({"connected"} if left else set())))
+    remaining = [conn for conn, kind in found if not kind]
+print(*sorted(kinds | ({"connected"} if remaining else set())))

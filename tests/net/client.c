@@ -87,9 +87,9 @@ static void sample(struct samples *samples, uint64_t value)
 	samples->values[samples->count++] = value;
 }
 
-static int ascending(const void *left, const void *right)
+static int ascending(const void *first, const void *second)
 {
-	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+	uint64_t a = *(const uint64_t *)first, b = *(const uint64_t *)second;
 
 	return a < b ? -1 : a > b;
 }

@@ -196,7 +196,7 @@ alive() { status datapaths.0.daemon.alive; }
 queue() { server "$BUILD/shakeoff" queues --json | json "queues.0.$1"; }
 counter() { server "$BUILD/shakeoff" stats --json | json "counters.$1"; }
 
-# shown NAME FIELD: what `shakeoff status` shows of a service, such as state or left; empty if there is no such service
+# shown NAME FIELD: what `shakeoff status` shows of a service, such as state or bypass; empty if there is no such service
 shown() {
 	server "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys

@@ -19,13 +19,13 @@ def ask():
         with socket.create_connection((address, port), timeout=60) as conn:
             connects.append(time.monotonic() - begun)
             for _ in range(answers):
-                begun, left = time.monotonic(), size
+                begun, remaining = time.monotonic(), size
                 conn.sendall(f"{control} {size}\n".encode())
-                while left:
-                    data = conn.recv(min(left, 1 << 20))
+                while remaining:
+                    data = conn.recv(min(remaining, 1 << 20))
                     if not data:
                         raise OSError(0, "the connection ended")
-                    left -= len(data)
+                    remaining -= len(data)
                 seconds.append(time.monotonic() - begun)
     except OSError as error:
         errors.append(error.strerror or str(error))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * first_cookie IFACE SECONDS: watches the hook's counters as fast as one CPU can, and prints as JSON when the first SYN
- * was answered with a cookie, on CLOCK_MONOTONIC, and how many had been left to the kernel until then.
+ * was answered with a cookie, on CLOCK_MONOTONIC, and how many had passed to the kernel until then.
  */
 #include <errno.h>
 #include <linux/if_link.h>
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	while (now() < end) {
 		if (count(map, SHAKEOFF_SYNACK_SENT) == cookies)
 			continue;
-		printf("{\"cookie_ns\": %llu, \"left_to_the_kernel\": %llu}\n", (unsigned long long)now(),
+		printf("{\"cookie_ns\": %llu, \"passed_to_the_kernel\": %llu}\n", (unsigned long long)now(),
 		       (unsigned long long)(count(map, SHAKEOFF_SYN_IDLE) - idle));
 		return 0;
 	}

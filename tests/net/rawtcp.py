@@ -36,8 +36,8 @@ class Wire:
 
     def frames(self, timeout):
         end = time.monotonic() + timeout
-        while (left := end - time.monotonic()) > 0:
-            self.socket.settimeout(left)
+        while (remaining := end - time.monotonic()) > 0:
+            self.socket.settimeout(remaining)
             try:
                 data, aux, _, where = self.socket.recvmsg(65536, 256)
             except TimeoutError:

@@ -52,7 +52,7 @@ bypassed_firewall() {
 	EOT
 }
 
-# As a container's published port, with the proxy that listens on the host. Beside a NAT rule everything is left to the kernel.
+# As a container's published port, with the proxy that listens on the host. Beside a NAT rule everything is bypassed.
 bypassed_dnat() {
 	"$TOP/scripts/lab.sh" behind "$LAB" || bail "the namespace behind the server did not come up"
 	bypassed_server behind "$BEHIND4" 80

@@ -67,16 +67,16 @@ daemon_start_bare
 soon shows "$SERVER4:80" state idle
 is "status: a listening socket that was found is idle" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" handoff)" idle/listener
 is "status: it is marked as discovered" "$(shown "$SERVER4:80" discovered)" True
-is "status: an MPTCP socket is left to the kernel" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" left)" "left to the kernel/mptcp"
+is "status: an MPTCP socket is bypassed" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" left)" "bypassed/mptcp"
 is "status: the interface gives connections to listening sockets" "$(status interfaces.0.admits)" true
 matches "status: and names its tc program" "$(status interfaces.0.admit_id)" '^[0-9]+$'
 text=$(shakeoff status)
-matches "status sums the services up" "$text" '^[0-9]+ services: .*1 left to the kernel, [0-9]+ idle$'
+matches "status sums the services up" "$text" '^[0-9]+ services: .*1 bypassed, [0-9]+ idle$'
 matches "status: a row says it at a glance" "$text" "^$SERVER4:80 +idle .*listener +discovered +1 "
 matches "status: the columns say what they show" "$text" '^Interface +Mode +Attached by +MTU +XDP id +Tc id +Tc program +Name$'
 matches "status: the tc program works" "$text" '^s0 .* [0-9]+ +[0-9]+ +works +shakeoff_xdp$'
 matches "status: the reason is explained once, below" "$text" '^mptcp: an MPTCP socket'
-is "status: what is left comes before what is idle" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
+is "status: what is bypassed comes before what is idle" "$(printf '%s\n' "$text" | grep -nE '^10\.9\.0\.1:' | head -n 1 | grep -c 7002)" 1
 matches "attach says nothing of a daemon that runs" "$(shakeoff attach s0 | wc -l)" '^1$'
 
 is "queues: the capacity is the listen backlog" "$(queue_of "$SERVER4:80" send_q)/$(queue_of "$SERVER4:80" send_q_cause)" "100/listen backlog"

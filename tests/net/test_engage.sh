@@ -83,7 +83,7 @@ is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
 
 # tcp_syncookies = 0 switches off what completing a handshake for a listening socket needs.
 syncookies 0
-check "tcp_syncookies = 0: left to the kernel, and why is shown" soon shows "$SERVER4:7000" left syncookies
+check "tcp_syncookies = 0: bypassed, and why is shown" soon shows "$SERVER4:7000" left syncookies
 is "tcp_syncookies = 0: the kernel serves" "$(connections "$SERVER4" 7000 50)" 0/0/0
 syncookies 1
 check "tcp_syncookies = 1: while idle again" soon shows "$SERVER4:7000" state idle

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What a firewall lets in, and what it refuses, is the same with the kernel alone, idle and active: rules/*, on four ports that the rules
 # treat alike. Port 8001 is the kernel's alone, 8002 idle, 8003 active, 8004 has the queue handoff. The first line of a rule set says
-# whether the service at 8003 is left to the kernel under it, or stays active, and how many connections each source tries.
+# whether the service at 8003 is bypassed under it, or stays active, and how many connections each source tries.
 . "$(dirname "$0")/lib.sh"
 needs_admission
 
@@ -69,14 +69,14 @@ unload() {
 }
 
 # left: by a rule on SYNs. nat: no rule does, but beside chains of type nat the kernel takes no request from the hook.
-state_is() { # left|nat|active
+state_is() { # bypass|nat|active
 	case $1 in
-	left) # the self-test may have found it, too
+	bypass) # the self-test may have found it, too
 		[[ "$(shown active left) $(shown '*:8002' left)" =~ ^(syn_rules|netfilter)\ (syn_rules|netfilter)$ ]] &&
-			[ -n "$(shown active left_rule)" ]
+			[ -n "$(shown active bypass_rule)" ]
 		;;
-	nat) shows active left netfilter && shows '*:8002' left netfilter && [ -z "$(shown active left_rule)" ] ;;
-	active) shows active state active && shows '*:8002' state idle && [ -z "$(shown active left_addresses | tr -d '[]')" ] ;;
+	nat) shows active left netfilter && shows '*:8002' left netfilter && [ -z "$(shown active bypass_rule)" ] ;;
+	active) shows active state active && shows '*:8002' state idle && [ -z "$(shown active bypassed_addresses | tr -d '[]')" ] ;;
 	esac
 }
 
@@ -92,9 +92,9 @@ for file; do
 		continue
 	fi
 	load "$file" || bail "the rules of $name cannot be loaded"
-	[ "$want" = left ] || sleep 2
+	[ "$want" = bypass ] || sleep 2
 	check "$name: the service is $want" within 10 state_is "$want"
-	[ "$want" = active ] || echo "# $(shown active left_rule)"
+	[ "$want" = active ] || echo "# $(shown active bypass_rule)"
 	mapfile -t result < <(served "$times")
 	matches "$name: the kernel alone refuses some, and lets in others" "${result[0]}" '=[1-9].*=[0-4]\b'
 	for i in $(seq 1 $((${#PORTS[@]} - 1))); do
@@ -122,7 +122,7 @@ server nft -f - <<-EOT || bail "nft refuses the rules"
 		}
 	}
 EOT
-check "a rule about SYNs of others comes: the service is left" within 10 state_is left
+check "a rule about SYNs of others comes: the service is bypassed" within 10 state_is bypass
 touch "$TMP/reload/come"
 soon test -e "$TMP/reload/half"
 server nft delete table inet reload
@@ -143,7 +143,7 @@ service_on active '*:8003' -- handoff=listener syncookies=always syn-rules=obey
 load "$HERE/rules/deny-address.nft"
 daemon_start
 check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state active
-check "syn-rules = obey, of a service: it is left" soon shows active left syn_rules
+check "syn-rules = obey, of a service: it is bypassed" soon shows active left syn_rules
 
 # ------------------------------------------------------------------------------------- the reader of rules goes away
 
@@ -155,5 +155,5 @@ matches "the reader of rules has CAP_NET_ADMIN and CAP_NET_RAW, no more, for goo
 unload
 soon shows active state active
 kill -KILL "$pid"
-check "without the reader the service is left to the kernel" soon shows active left syn_rules
-matches "without the reader: it is said why" "$(shown active left_rule)" 'has died'
+check "without the reader the service is bypassed" soon shows active left syn_rules
+matches "without the reader: it is said why" "$(shown active bypass_rule)" 'has died'

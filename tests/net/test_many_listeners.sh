@@ -38,7 +38,7 @@ greatest_age() {
 	done | sort -n | tail -n 1
 }
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$DAEMON_PID/stat"; }
-left_addresses() { shown web left_addresses; }
+bypassed_addresses() { shown web bypassed_addresses; }
 
 lab_up
 # systemd's watchdog, that is to be fed twice a second.
@@ -60,13 +60,13 @@ NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=1000000 daemon_start
 
 plain_start web 0.0.0.0 7000 line
 check "a server of root's at 0.0.0.0, where the configuration names every address, is served" soon shows web state active
-is_left_there() { left_addresses | grep -q "$SERVER6"; }
+is_bypassed_there() { bypassed_addresses | grep -q "$SERVER6"; }
 for kind in mptcp save_syn; do
 	stranger $kind 7000 $kind
 	pid=$PID
 	if [ $kind = mptcp ]; then # no list of sockets tells the other
-		check "$kind at [::] of a stranger: that address is left to the kernel" soon is_left_there
-		is "$kind at [::] of a stranger: those of 0.0.0.0 are not" "$(left_addresses | grep -c "$SERVER4")" 0
+		check "$kind at [::] of a stranger: that address is bypassed" soon is_bypassed_there
+		is "$kind at [::] of a stranger: those of 0.0.0.0 are not" "$(bypassed_addresses | grep -c "$SERVER4")" 0
 	fi
 	is "$kind at [::] of a stranger: his clients are the kernel's" "$(connections "$SERVER6" 7000 20)" 0/0/0
 	all_admitted "$kind at [::] of a stranger: at 0.0.0.0" "$SERVER4" 7000 50
@@ -74,8 +74,8 @@ for kind in mptcp save_syn; do
 	kill "$pid"
 	ends "$pid"
 done
-not_left_there() { ! is_left_there; }
-check "when he has gone, nothing is left to the kernel" soon not_left_there
+not_bypassed_there() { ! is_bypassed_there; }
+check "when he has gone, nothing is bypassed" soon not_bypassed_there
 
 # What the SYN-ACK of the queue handoff offers: window and its scale (struct tcp_info, linux/tcp.h).
 offered() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What only looks like a service's traffic is left alone: what is forwarded or goes through NAT, group addresses, and ports to which
-# netfilter refuses an ACK whose SYN it has not seen. Every service that is not left to the kernel is active all the time.
+# netfilter refuses an ACK whose SYN it has not seen. Every service that is not bypassed is active all the time.
 . "$(dirname "$0")/lib.sh"
 needs_admission
 
@@ -24,12 +24,12 @@ becomes() { # DESCRIPTION SERVICE FIELD VALUE
 	if soon shows "$2" "$3" "$4"; then
 		pass "$1"
 	else
-		fail "$1" "$3: $(shown "$2" "$3"), left: $(shown "$2" left), addresses left: $(shown "$2" left_addresses)"
+		fail "$1" "$3: $(shown "$2" "$3"), bypass: $(shown "$2" left), addresses bypassed: $(shown "$2" bypassed_addresses)"
 	fi
 }
-left() { becomes "$1: it is left to the kernel, and why is shown" "$2" left netfilter; }
+bypassed() { becomes "$1: it is bypassed, and why is shown" "$2" left netfilter; }
 back() { becomes "$1: it is active again" "$2" state active; }
-none_left() { is "$1: none of its addresses is left" "$(shown "$2" left_addresses)" '[]'; }
+none_bypassed() { is "$1: none of its addresses is bypassed" "$(shown "$2" bypassed_addresses)" '[]'; }
 
 nft_rules() { server nft -f - || bail "nft refuses the rules"; }
 
@@ -79,7 +79,7 @@ nft_rules <<-EOT
 		}
 	}
 EOT
-left "DNAT" '*:8080'
+bypassed "DNAT" '*:8080'
 for family in 4 6; do
 	address=SERVER$family inner=INNER$family
 	is "DNAT, IPv$family: the server behind answers all of 100" "$(answered_by "${!address}" 8080 100)" "${!inner}:100"
@@ -87,7 +87,7 @@ done
 
 # Where there is any NAT, the kernel takes every request that it is given for a packet that NAT has changed, and forgets it
 # (net/netfilter/nf_nat_proto.c). What is not tracked does not come there.
-left "beside NAT" '*:80'
+bypassed "beside NAT" '*:80'
 is "beside NAT: the host's own server answers" "$(answered_by "$SERVER4" 80)" "$web:20"
 nft_rules <<-EOT
 	table inet raw {
@@ -102,7 +102,7 @@ nft_rules <<-EOT
 	}
 EOT
 back "beside NAT, but notrack" '*:80'
-none_left "beside NAT, but notrack" '*:80'
+none_bypassed "beside NAT, but notrack" '*:80'
 before=$(let_through)
 is "beside NAT, but notrack: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
 is "beside NAT, but notrack: through the hook" $(($(let_through) - before)) 40
@@ -110,7 +110,7 @@ is "beside NAT, but notrack: DNAT goes on" "$(shown '*:8080' left)/$(answered_by
 server nft delete table inet raw
 server nft delete table inet published
 back "DNAT, rule gone" '*:8080'
-none_left "DNAT, rule gone" '*:8080'
+none_bypassed "DNAT, rule gone" '*:8080'
 is "DNAT, rule gone: the host's own server answers" "$(answered_by "$SERVER4" 8080)" "$proxy:20"
 
 nft_rules <<-EOT
@@ -121,12 +121,12 @@ nft_rules <<-EOT
 		}
 	}
 EOT
-becomes "IPv4 NAT alone: the IPv4 addresses are left" '*:80' left_addresses "['$SERVER4:80', '10.9.1.1:80']"
+becomes "IPv4 NAT alone: the IPv4 addresses are bypassed" '*:80' bypassed_addresses "['$SERVER4:80', '10.9.1.1:80']"
 before=$(let_through)
 is "IPv4 NAT alone: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
 is "IPv4 NAT alone: IPv6 through the hook" $(($(let_through) - before)) 20
 server nft delete table ip four
-becomes "IPv4 NAT gone: none of its addresses is left" '*:80' left_addresses '[]'
+becomes "IPv4 NAT gone: none of its addresses is bypassed" '*:80' bypassed_addresses '[]'
 
 # ----------------------------------------------------------------------------------------------------- rules that refuse
 
@@ -140,13 +140,13 @@ nft_rules <<-EOT
 		}
 	}
 EOT
-left "nftables: new ones by SYN only" 0.0.0.0:7001
+bypassed "nftables: new ones by SYN only" 0.0.0.0:7001
 is "nftables: new ones by SYN only: none of 100 connections fails, none comes through the hook" "$(connections "$SERVER4" 7001 100)" 0/0/0
 
-# What is left to the kernel gets every SYN.
+# What is bypassed gets every SYN.
 before=$(counter syn_bypass)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7001 --rate 300000 --seconds 2 --json >"$TMP/flood.log"
-at_least "left to the kernel: a flood passes, but what the wire loses" $(($(counter syn_bypass) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
+at_least "bypassed: a flood passes, but what the wire loses" $(($(counter syn_bypass) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
 server nft delete table inet strict
 back "nftables, rules gone" 0.0.0.0:7001
 all_admitted "nftables, rules gone" "$SERVER4" 7001 100
@@ -166,7 +166,7 @@ nft_rules <<-EOT
 	}
 EOT
 sleep 3
-is "a usual firewall: nothing is left to the kernel" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
+is "a usual firewall: nothing is bypassed" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
 all_admitted "a usual firewall" "$SERVER4" 7001 100
 server nft delete table inet usual
 
@@ -179,7 +179,7 @@ nft_rules <<-EOT
 		}
 	}
 EOT
-left "nf_conntrack_tcp_loose = 0 and invalid ones dropped" 0.0.0.0:7002
+bypassed "nf_conntrack_tcp_loose = 0 and invalid ones dropped" 0.0.0.0:7002
 is "nf_conntrack_tcp_loose = 0: none of 100 connections fails" "$(connections "$SERVER4" 7002 100)" 0/0/0
 server nft delete table inet loose
 server sh -c 'echo 1 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose'
@@ -187,7 +187,7 @@ back "nf_conntrack_tcp_loose = 1, rules gone" 0.0.0.0:7002
 
 rule=(INPUT -p tcp --dport 7003 ! --syn -m conntrack --ctstate NEW -j DROP)
 server iptables -A "${rule[@]}" || bail "iptables refuses the rule"
-left "iptables" 0.0.0.0:7003
+bypassed "iptables" 0.0.0.0:7003
 is "iptables: none of 100 connections fails" "$(connections "$SERVER4" 7003 100)" 0/0/0
 server iptables -D "${rule[@]}"
 back "iptables, rule gone" 0.0.0.0:7003
@@ -197,17 +197,17 @@ all_admitted "iptables, rule gone" "$SERVER4" 7003 100
 
 # Nothing of a handshake that the hook makes would ever meet them.
 
-address_left() { server "$BUILD/shakeoff" status | grep -qF "$1 (bypassed)"; }
+address_bypassed() { server "$BUILD/shakeoff" status | grep -qF "$1 (bypassed)"; }
 
 no_way_in() {
 	local family address flood before left
-	left "$1" '*:8080'
+	bypassed "$1" '*:8080'
 	for family in 4 6; do
 		address=SERVER$family
-		before=$(let_through) left=$(counter syn_bypass)
+		before=$(let_through) passed=$(counter syn_bypass)
 		flood_begins "flood$family" --dst "${!address}" --port 8080 --rate 50000
 		flood=$PID
-		soon grown syn_bypass "$left" || fail "the flood does not take place"
+		soon grown syn_bypass "$passed" || fail "the flood does not take place"
 		is "$1, IPv$family: in a flood of that port nobody gets in" "$(answered_by "${!address}" 8080 1 2)" "TimeoutError:1"
 		flood_ends "flood$family" "$flood"
 		is "$1, IPv$family: the hook has let nobody through" $(($(let_through) - before)) 0
@@ -226,7 +226,7 @@ way_in_again() {
 
 rule=(INPUT -p tcp --syn --dport 8080 -j DROP)
 server iptables -A "${rule[@]}" || bail "iptables refuses the rule"
-check "iptables --syn: the IPv4 address is left to the kernel" soon address_left "$SERVER4:8080"
+check "iptables --syn: the IPv4 address is bypassed" soon address_bypassed "$SERVER4:8080"
 server ip6tables -A "${rule[@]}" || bail "ip6tables refuses the rule"
 no_way_in "iptables --syn"
 server iptables -D "${rule[@]}"
@@ -259,7 +259,7 @@ nft_rules <<-EOT
 		}
 	}
 EOT
-left "SYNs from outside alone" 0.0.0.0:7002
+bypassed "SYNs from outside alone" 0.0.0.0:7002
 server nft delete table inet outside
 back "SYNs from outside alone, rules gone" 0.0.0.0:7002
 
@@ -276,7 +276,7 @@ nft_rules <<-EOT
 	}
 EOT
 for port in 7001 7002 7003 7004 7005; do
-	becomes "SYNs counted by their source: port $port is left to the kernel" 0.0.0.0:$port left syn_rules
+	becomes "SYNs counted by their source: port $port is bypassed" 0.0.0.0:$port left syn_rules
 done
 server nft delete table inet counting
 back "SYNs counted by their source, rules gone" 0.0.0.0:7001
@@ -291,7 +291,7 @@ nft_rules <<-EOT
 	}
 EOT
 sleep 3
-is "a firewall without states: nothing is left to the kernel" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
+is "a firewall without states: nothing is bypassed" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
 all_admitted "a firewall without states" "$SERVER4" 7001 100
 server nft delete table inet plain
 sleep 2
@@ -349,10 +349,10 @@ legacy=0
 server iptables-legacy -A "${rule[@]}" 2>/dev/null && legacy=1
 server iptables -A INPUT -p tcp --dport 7005 ! --syn -m conntrack --ctstate NEW -j DROP
 daemon_start
-left "iptables before the daemon" 0.0.0.0:7005
+bypassed "iptables before the daemon" 0.0.0.0:7005
 is "iptables before the daemon: none of 100 connections fails" "$(connections "$SERVER4" 7005 100)" 0/0/0
 if [ $legacy = 1 ]; then
-	left "iptables-legacy before the daemon" 0.0.0.0:7004
+	bypassed "iptables-legacy before the daemon" 0.0.0.0:7004
 	is "iptables-legacy: none of 100 connections fails" "$(connections "$SERVER4" 7004 100)" 0/0/0
 else
 	pass "iptables-legacy before the daemon # SKIP this kernel has no iptables but that of nf_tables"

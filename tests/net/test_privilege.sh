@@ -149,15 +149,15 @@ is "CFLAGS from outside do not take that away" \
 	"$(make -C "$TOP" -n V=1 BUILD="$TMP/other" CFLAGS='-O1' "$TMP/other/obj/user/cli/main.o" 2>/dev/null |
 		grep -oE -- '-D_FORTIFY_SOURCE=[23]|-fstack-protector-strong' | sort -u | wc -l)" 2
 
-# left_behind PROCESS: whether the policy against services that this process made is there after the next run
-left_behind() {
+# stays_behind PROCESS: whether the policy against services that this process made is there after the next run
+stays_behind() {
 	printf '#!/bin/sh\n%s %s\nexit 101\n' "$(sed -n "s/^mark='\(.*\)'$/\1/p" "$TOP/scripts/deps.sh")" "$1" >"$TMP/policy"
 	POLICY=$TMP/policy "$TOP/scripts/deps.sh" build && [ -e "$TMP/policy" ] && echo there
 }
 bash -c 'exec -a scripts/deps.sh sleep 60' &
 other=$!
 soon grep -qa 'deps\.sh' "/proc/$other/cmdline"
-is "deps.sh removes the policy of one that was killed, and no other's" "$(left_behind 4194305)/$(left_behind $other)" "/there"
+is "deps.sh removes the policy of one that was killed, and no other's" "$(stays_behind 4194305)/$(stays_behind $other)" "/there"
 kill $other
 
 sed 's,@PREFIX@,/usr/local,g' "$TOP/scripts/shakeoffd.service" >"$TMP/shakeoffd.service"

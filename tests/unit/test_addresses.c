@@ -200,7 +200,7 @@ static void an_address_changes_its_service_without_a_gap_and_keeps_the_filter(vo
 	assert_int_equal(memory.list[0].service, 2);
 }
 
-static void what_an_earlier_daemon_left_and_is_right_stays(void **state)
+static void what_is_stale_and_right_stays(void **state)
 {
 	struct in6_addr first = address(1), second = address(2);
 
@@ -275,9 +275,9 @@ static void it_goes_with_the_last_of_its_services(void **state)
 	assert_string_equal(ended(), "-1 ");
 }
 
-static void it_is_not_while_all_of_them_are_left_to_the_kernel(void **state)
+static void it_is_not_while_all_of_them_are_bypassed(void **state)
 {
-	struct address list[] = { { .address = address(1), .service = &mail, .left = true } };
+	struct address list[] = { { .address = address(1), .service = &mail, .bypassed = true } };
 
 	(void)state;
 	open_now();
@@ -289,7 +289,7 @@ static void it_is_not_while_all_of_them_are_left_to_the_kernel(void **state)
 	assert_string_equal(ended(), "-1 ");
 }
 
-static void the_hook_is_told_when_an_address_comes_to_be_left_or_is_it_no_more(void **state)
+static void the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_more(void **state)
 {
 	struct address list[] = { { .address = address(1), .service = &mail } };
 
@@ -297,14 +297,14 @@ static void the_hook_is_told_when_an_address_comes_to_be_left_or_is_it_no_more(v
 	open_now();
 	for (int i = 0; i < 4; i++) {
 		services[2].places_s = 0;
-		list[0].left = i == 1 || i == 2;
+		list[0].bypassed = i == 1 || i == 2;
 		assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
 		assert_int_equal(services[2].places_s != 0, i == 1 || i == 3);
 	}
 	services[2].places_s = 0;
 }
 
-static void what_an_earlier_daemon_left_of_it_is_put_right(void **state)
+static void what_is_stale_of_it_is_put_right(void **state)
 {
 	struct in6_addr first = address(1), second = address(2), third = address(3);
 
@@ -417,7 +417,7 @@ static void what_comes_first_takes_room_from_the_user_who_has_most(void **state)
 	assert_int_equal(memory.count, 6);
 }
 
-static void what_an_earlier_daemon_left_counts_for_its_user(void **state)
+static void what_is_stale_counts_for_its_user(void **state)
 {
 	(void)state;
 	open_now();
@@ -489,19 +489,19 @@ int main(void)
 		TEST(what_stays_as_it_is_touches_nothing),
 		TEST(only_the_difference_is_written),
 		TEST(an_address_changes_its_service_without_a_gap_and_keeps_the_filter),
-		TEST(what_an_earlier_daemon_left_and_is_right_stays),
+		TEST(what_is_stale_and_right_stays),
 		TEST(what_is_only_kept_is_not_added),
 		TEST(what_finds_no_room_is_remembered_and_tried_again),
 		TEST(an_address_with_services_is_published_by_itself_once),
 		TEST(it_goes_with_the_last_of_its_services),
-		TEST(it_is_not_while_all_of_them_are_left_to_the_kernel),
-		TEST(the_hook_is_told_when_an_address_comes_to_be_left_or_is_it_no_more),
-		TEST(what_an_earlier_daemon_left_of_it_is_put_right),
+		TEST(it_is_not_while_all_of_them_are_bypassed),
+		TEST(the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_more),
+		TEST(what_is_stale_of_it_is_put_right),
 		TEST(without_room_it_is_tried_again),
 		TEST(in_a_full_table_the_highest_port_makes_room),
 		TEST(a_user_has_a_quarter_at_most),
 		TEST(what_comes_first_takes_room_from_the_user_who_has_most),
-		TEST(what_an_earlier_daemon_left_counts_for_its_user),
+		TEST(what_is_stale_counts_for_its_user),
 		TEST(what_has_no_room_is_counted_for_its_service),
 		TEST(an_address_of_a_vlan_is_published_as_such),
 		TEST(withdrawing_removes_all),

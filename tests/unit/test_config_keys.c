@@ -13,7 +13,7 @@
 
 #define LISTEN(value) DAEMON "[service web]\nlisten = " value "\n"
 
-static void what_is_left_out_has_the_documented_defaults(void **state)
+static void what_is_omitted_has_the_documented_defaults(void **state)
 {
 	(void)state;
 	accepted(WEB);
@@ -438,7 +438,7 @@ static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_left_out_has_the_documented_defaults),
+		cmocka_unit_test(what_is_omitted_has_the_documented_defaults),
 		cmocka_unit_test(without_a_file_the_same_holds_as_with_an_empty_one),
 		cmocka_unit_test(every_handoff_is_read),
 		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),

@@ -88,14 +88,14 @@ static void accepted_and_refused_are_the_only_ends(void **unused)
 		assert_int_equal(is_final(state), state == CONNECTION_ACCEPTED || state == CONNECTION_REFUSED);
 }
 
-/* All ways from a state that pass no step twice. `left`: how often the connection has been counted out so far. */
-static void walk(enum connection_state state, int left, bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT],
+/* All ways from a state that pass no step twice. `remaining`: how often the connection has been counted out so far. */
+static void walk(enum connection_state state, int remaining, bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT],
 		 bool reached[CONNECTION_STATE_COUNT])
 {
 	reached[state] = true;
-	assert_in_range(left, 0, 1);
+	assert_in_range(remaining, 0, 1);
 	if (is_final(state)) {
-		assert_int_equal(left, 1);
+		assert_int_equal(remaining, 1);
 		return;
 	}
 	for (int event = 0; event < CONNECTION_EVENT_COUNT; event++) {
@@ -104,7 +104,7 @@ static void walk(enum connection_state state, int left, bool taken[CONNECTION_ST
 		if (!step->possible || taken[state][event])
 			continue;
 		taken[state][event] = true;
-		walk(step->next, left + step->leaves, taken, reached);
+		walk(step->next, remaining + step->leaves, taken, reached);
 		taken[state][event] = false;
 	}
 }

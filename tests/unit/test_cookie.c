@@ -855,9 +855,9 @@ static void a_random_ack_may_be_of_three_epochs_where_clocks_may_differ(void **s
 
 static int compare_words(const void *a, const void *b)
 {
-	__u32 left = *(const __u32 *)a, right = *(const __u32 *)b;
+	__u32 first = *(const __u32 *)a, second = *(const __u32 *)b;
 
-	return left < right ? -1 : left > right;
+	return first < second ? -1 : first > second;
 }
 
 /* Each (epoch, options) has one good value of 2^32, and so has the cookie with timestamps: 2 * 17, which is 2^-26.9. */

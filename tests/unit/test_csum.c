@@ -74,11 +74,11 @@ static void every_sum_near_a_carry_folds_as_defined(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
 		for (int step = -2; step <= 2; step++) {
-			__u64 sum = edges[i] + (__u64)(__s64)step, left = sum;
+			__u64 sum = edges[i] + (__u64)(__s64)step, rest = sum;
 
-			while (left >> 16)
-				left = (left & 0xffff) + (left >> 16);
-			assert_int_equal(csum_fold(sum), (uint16_t)~left);
+			while (rest >> 16)
+				rest = (rest & 0xffff) + (rest >> 16);
+			assert_int_equal(csum_fold(sum), (uint16_t)~rest);
 		}
 	}
 }

@@ -26,7 +26,7 @@
 #define CONFIGURED 3
 
 static const struct config_policy policy;
-static const struct left_host host;
+static const struct bypass_host host;
 static struct shakeoff_control control;
 static struct datapath *const datapaths[1] = { (struct datapath *)&control };
 static struct slots slots = { .datapaths = datapaths, .count = 1 };

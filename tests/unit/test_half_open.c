@@ -168,7 +168,7 @@ static uint32_t tsval_of(const uint8_t *tcp)
 }
 
 /* What is missing to the checksum of the segment behind an IP header: 0 if it is right. 40 bytes of TCP. */
-static uint16_t checksum_left(const uint8_t *ip, bool ipv6)
+static uint16_t checksum_remainder(const uint8_t *ip, bool ipv6)
 {
 	const uint8_t *tcp = ip + (ipv6 ? 40 : 20), *addresses = ip + (ipv6 ? 8 : 12);
 	uint32_t sum = IPPROTO_TCP + 40;
@@ -186,7 +186,7 @@ static void put_checksum(uint8_t *ip, bool ipv6)
 	uint16_t sum;
 
 	tcp[16] = tcp[17] = 0;
-	sum = htons(checksum_left(ip, ipv6));
+	sum = htons(checksum_remainder(ip, ipv6));
 	memcpy(tcp + 16, &sum, sizeof(sum));
 }
 
@@ -320,10 +320,10 @@ static void its_timestamp_is_that_of_the_repetition(void **state)
 	memcpy(entry->frame, synack4, sizeof(synack4));
 	assert_int_equal(pass(NS_PER_S), 1);
 	assert_int_equal(tsval_of(wire.frame + 14 + 20), 0xfffffff0 + 1000);
-	assert_int_equal(checksum_left(wire.frame + 14, false), 0);
+	assert_int_equal(checksum_remainder(wire.frame + 14, false), 0);
 	assert_int_equal(pass(2 * NS_PER_S), 1);
 	assert_int_equal(tsval_of(wire.frame + 14 + 20), 0xfffffff0 + 3000);
-	assert_int_equal(checksum_left(wire.frame + 14, false), 0);
+	assert_int_equal(checksum_remainder(wire.frame + 14, false), 0);
 	assert_memory_equal(entry->frame, synack4, sizeof(synack4));
 }
 
@@ -367,7 +367,7 @@ static void of_a_service_without_a_server_too(void **state)
 }
 
 /* Returns how many are kept. */
-static size_t left_without_a_frame(void)
+static size_t gone_without_a_frame(void)
 {
 	answered(950 * NS_PER_MS);
 	assert_int_equal(pass(TICK_NS), 0);
@@ -378,28 +378,28 @@ static void of_an_interface_that_was_detached_too(void **state)
 {
 	(void)state;
 	datapath.detached = true;
-	assert_int_equal(left_without_a_frame(), 0);
+	assert_int_equal(gone_without_a_frame(), 0);
 }
 
 static void of_an_address_that_is_the_hosts_no_more_too(void **state)
 {
 	(void)state;
 	datapath.address = UINT32_MAX;
-	assert_int_equal(left_without_a_frame(), 0);
+	assert_int_equal(gone_without_a_frame(), 0);
 }
 
 static void of_an_address_that_is_another_services_now_too(void **state)
 {
 	(void)state;
 	datapath.address = SERVICE + 1;
-	assert_int_equal(left_without_a_frame(), 0);
+	assert_int_equal(gone_without_a_frame(), 0);
 }
 
-static void of_an_address_that_is_left_to_the_kernel_now_too(void **state)
+static void of_an_address_that_is_bypassed_now_too(void **state)
 {
 	(void)state;
-	datapath.address = SERVICE | SHAKEOFF_ADDRESS_LEFT;
-	assert_int_equal(left_without_a_frame(), 0);
+	datapath.address = SERVICE | SHAKEOFF_ADDRESS_BYPASSED;
+	assert_int_equal(gone_without_a_frame(), 0);
 }
 
 /* Each slot of the budget has room for more than this test's share of it. */
@@ -522,7 +522,7 @@ int main(void)
 		TEST(of_an_interface_that_was_detached_too),
 		TEST(of_an_address_that_is_the_hosts_no_more_too),
 		TEST(of_an_address_that_is_another_services_now_too),
-		TEST(of_an_address_that_is_left_to_the_kernel_now_too),
+		TEST(of_an_address_that_is_bypassed_now_too),
 		TEST(there_is_a_bound_on_what_one_tick_sends),
 		TEST(to_one_ipv4_prefix_few_are_sent_a_second_and_the_rest_is_given_up),
 		TEST(to_one_ipv6_prefix_likewise),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of listening sockets: what comes and goes, who gets a connection, why a service is left to the kernel.
+ * The table of listening sockets: what comes and goes, who gets a connection, why a service is bypassed.
  *
  * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
  * link: user/common/netlink_dump.c user/common/text.c
@@ -408,37 +408,37 @@ static void nobody_can_choose_addresses_that_share_a_bucket(void **state)
 	assert_true(longest_bucket(16384) < 32);
 }
 
-/* --------------------------------------------------------------------------------------------------- left to the kernel */
+/* ------------------------------------------------------------------------------------------------------------- bypassed */
 
 static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **state)
 {
 	const struct listener_facts plain = { .sockets = 1 }, mptcp = { .sockets = 1, .mptcp = true };
 	const struct listener_facts keys = { .sockets = 1, .tcp_auth = true };
 	const struct listener_facts elsewhere = { .sockets = 1, .elsewhere = true };
-	const struct left_host able = { 0 }, no_cookies = { .no_cookies = true };
-	const struct left_host old = { .cannot_admit = true, .no_cookies = true };
-	const struct left_addresses reached = { 0 }, not_reached = { .not_reached = true };
-	const struct left_addresses bridged = { .not_reached = true, .bridged = true };
-	const struct left_addresses unfollowed = { .not_reached = true, .routes = true };
+	const struct bypass_host able = { 0 }, no_cookies = { .no_cookies = true };
+	const struct bypass_host old = { .cannot_admit = true, .no_cookies = true };
+	const struct bypass_addresses reached = { 0 }, not_reached = { .not_reached = true };
+	const struct bypass_addresses bridged = { .not_reached = true, .bridged = true };
+	const struct bypass_addresses unfollowed = { .not_reached = true, .routes = true };
 
 	(void)state;
-	assert_int_equal(left_reason(&able, &plain, &reached), SHAKEOFF_LEFT_NOT);
-	assert_int_equal(left_reason(&able, &plain, &not_reached), SHAKEOFF_LEFT_NETFILTER);
-	assert_int_equal(left_reason(&able, &plain, &bridged), SHAKEOFF_LEFT_BRIDGE);
-	assert_int_equal(left_reason(&able, &plain, &unfollowed), SHAKEOFF_LEFT_ROUTE);
-	assert_int_equal(left_reason(&able, &keys, &not_reached), SHAKEOFF_LEFT_TCP_AUTH);
-	assert_int_equal(left_reason(&able, &mptcp, &reached), SHAKEOFF_LEFT_MPTCP);
-	assert_int_equal(left_reason(&able, &elsewhere, &not_reached), SHAKEOFF_LEFT_DEVICE);
-	assert_int_equal(left_reason(&no_cookies, &mptcp, &reached), SHAKEOFF_LEFT_SYNCOOKIES);
-	assert_int_equal(left_reason(&old, &mptcp, &not_reached), SHAKEOFF_LEFT_KERNEL);
+	assert_int_equal(bypass_reason(&able, &plain, &reached), SHAKEOFF_BYPASS_NONE);
+	assert_int_equal(bypass_reason(&able, &plain, &not_reached), SHAKEOFF_BYPASS_NETFILTER);
+	assert_int_equal(bypass_reason(&able, &plain, &bridged), SHAKEOFF_BYPASS_BRIDGE);
+	assert_int_equal(bypass_reason(&able, &plain, &unfollowed), SHAKEOFF_BYPASS_ROUTE);
+	assert_int_equal(bypass_reason(&able, &keys, &not_reached), SHAKEOFF_BYPASS_TCP_AUTH);
+	assert_int_equal(bypass_reason(&able, &mptcp, &reached), SHAKEOFF_BYPASS_MPTCP);
+	assert_int_equal(bypass_reason(&able, &elsewhere, &not_reached), SHAKEOFF_BYPASS_DEVICE);
+	assert_int_equal(bypass_reason(&no_cookies, &mptcp, &reached), SHAKEOFF_BYPASS_SYNCOOKIES);
+	assert_int_equal(bypass_reason(&old, &mptcp, &not_reached), SHAKEOFF_BYPASS_KERNEL);
 }
 
 static void every_reason_has_its_help(void **state)
 {
 	(void)state;
-	for (int i = 0; i < SHAKEOFF_LEFT_COUNT; i++)
-		assert_true(strlen(left_help((enum shakeoff_left)i)) > 1);
-	assert_string_equal(left_help(SHAKEOFF_LEFT_COUNT), "?");
+	for (int i = 0; i < SHAKEOFF_BYPASS_COUNT; i++)
+		assert_true(strlen(bypass_help((enum shakeoff_bypass)i)) > 1);
+	assert_string_equal(bypass_help(SHAKEOFF_BYPASS_COUNT), "?");
 }
 
 int main(void)

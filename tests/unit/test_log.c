@@ -122,28 +122,28 @@ static void lines_of_the_thread_arrive_in_order(void **state)
 }
 
 /* Lines that came, and the sum of what others say was left out: there are several, as the thread may have begun to write. */
-static unsigned long account_for(const char *text, unsigned long *left_out)
+static unsigned long account_for(const char *text, unsigned long *omitted)
 {
 	unsigned long came = 0;
 
-	*left_out = 0;
+	*omitted = 0;
 	while ((text = strstr(text, "test: "))) {
 		unsigned long count = 0;
 		int end = 0;
 
 		text += strlen("test: ");
 		if (sscanf(text, "%lu lines are left out: standard error took none\n%n", &count, &end) == 1 && end)
-			*left_out += count;
+			*omitted += count;
 		else
 			came++;
 	}
-	return came + *left_out;
+	return came + *omitted;
 }
 
 static void nobody_waits_for_a_reader_that_takes_nothing(void **state)
 {
 	enum { LINES = 5000 };
-	unsigned long left_out, accounted;
+	unsigned long omitted, accounted;
 	uint64_t begin = now_ms();
 	char *text;
 
@@ -153,16 +153,16 @@ static void nobody_waits_for_a_reader_that_takes_nothing(void **state)
 		log_info("a line of some length that says that it has the number %d", i);
 	assert_true(now_ms() - begin < 5000);
 	text = read_until("left out: standard error took none\n");
-	accounted = account_for(text, &left_out);
+	accounted = account_for(text, &omitted);
 	while (accounted < LINES && now_ms() - begin < 20000) {
 		unsigned long more;
 		char *rest = read_until("left out: standard error took none\n");
 
 		accounted += account_for(rest, &more);
-		left_out += more;
+		omitted += more;
 		free(rest);
 	}
-	assert_true(left_out > 0);
+	assert_true(omitted > 0);
 	assert_int_equal(accounted, LINES);
 	free(text);
 	log_stop();

@@ -109,7 +109,7 @@ static void sockets_that_are_alike_are_one_entry(void **state)
 	assert_int_equal(entry_at(80)->socket.backlog, 2);
 }
 
-static void those_that_were_passed_to_the_daemon_are_left_out(void **state)
+static void those_that_were_passed_to_the_daemon_are_omitted(void **state)
 {
 	const uint32_t own[] = { 0, 2 };
 	int error;
@@ -142,7 +142,7 @@ static void a_dear_one_takes_a_twentieth_of_a_cpu(void **state)
 	assert_true(looks_is_due(&looks, now));
 }
 
-static void a_crowd_is_left_out_of_most_and_taken_to_be_as_it_was(void **state)
+static void a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was(void **state)
 {
 	size_t whole = 0, all = 0;
 
@@ -210,10 +210,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(sockets_that_are_alike_are_one_entry),
-		TEST(those_that_were_passed_to_the_daemon_are_left_out),
+		TEST(those_that_were_passed_to_the_daemon_are_omitted),
 		TEST(a_cheap_look_is_made_twice_a_second),
 		TEST(a_dear_one_takes_a_twentieth_of_a_cpu),
-		TEST(a_crowd_is_left_out_of_most_and_taken_to_be_as_it_was),
+		TEST(a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was),
 		TEST(what_begins_to_listen_beside_a_crowd_is_seen_at_once),
 		TEST(a_crowd_that_has_gone_is_forgotten),
 		TEST(a_failure_is_told_and_the_next_look_is_made),

@@ -103,16 +103,16 @@ static void a_fingerprint_is_no_key(void **state)
 }
 
 /* Whether what functions have left of the stack, below this one's frame, holds the key. */
-__attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) static bool is_left_on_the_stack(
+__attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) static bool remains_on_the_stack(
 	const struct shakeoff_key *key)
 {
 	const volatile unsigned char *wanted = (const volatile unsigned char *)key;
 	volatile unsigned char here = 0;
 
-	for (const volatile unsigned char *left = &here - 16384; left < &here - sizeof(*key); left++) {
+	for (const volatile unsigned char *at = &here - 16384; at < &here - sizeof(*key); at++) {
 		size_t same = here;
 
-		while (same < sizeof(*key) && left[same] == wanted[same])
+		while (same < sizeof(*key) && at[same] == wanted[same])
 			same++;
 		if (same == sizeof(*key))
 			return true;
@@ -120,21 +120,21 @@ __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) stat
 	return false;
 }
 
-static void nothing_of_a_key_is_left_on_the_stack(void **state)
+static void nothing_of_a_key_remains_on_the_stack(void **state)
 {
 	struct master *master = master_of(0);
 	struct shakeoff_key key;
 	__u64 offset[2];
-	bool left;
+	bool remains;
 
 	(void)state;
 	master_derive(master, 28051171u, &key);
-	left = is_left_on_the_stack(&key);
-	assert_false(left);
+	remains = remains_on_the_stack(&key);
+	assert_false(remains);
 	master_derive_offset(master, offset);
 	key = (struct shakeoff_key){ offset[0], offset[1] };
-	left = is_left_on_the_stack(&key);
-	assert_false(left);
+	remains = remains_on_the_stack(&key);
+	assert_false(remains);
 	master_close(master);
 }
 
@@ -145,7 +145,7 @@ int main(void)
 		cmocka_unit_test(the_offset_of_timestamps_is_a_known_one),
 		cmocka_unit_test(a_fingerprint_tells_masters_apart_and_is_a_known_one),
 		cmocka_unit_test(a_fingerprint_is_no_key),
-		cmocka_unit_test(nothing_of_a_key_is_left_on_the_stack),
+		cmocka_unit_test(nothing_of_a_key_remains_on_the_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

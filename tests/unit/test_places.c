@@ -140,7 +140,7 @@ static void what_the_configuration_names_is_the_configured_services(void **state
 	assert_string_equal(found(), "10.9.0.1=web 10.9.0.2=*:80 2001:db8::1=*:80");
 }
 
-static void what_is_excluded_is_left_out(void **state)
+static void what_is_excluded_is_omitted(void **state)
 {
 	(void)state;
 	config.exclude_count = 1;
@@ -177,7 +177,7 @@ int main(void)
 		TEST(sockets_on_loopback_and_on_foreign_addresses_are_none),
 		TEST(sockets_with_addresses_of_their_own_are_found_in_order),
 		TEST(what_the_configuration_names_is_the_configured_services),
-		TEST(what_is_excluded_is_left_out),
+		TEST(what_is_excluded_is_omitted),
 		TEST(an_exclusion_does_not_touch_a_configured_service),
 		TEST(without_discovery_only_configured_services_are_found),
 	};

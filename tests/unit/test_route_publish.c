@@ -242,7 +242,7 @@ static void what_cannot_be_told_as_a_whole_is_not_told(void **state)
 	assert_int_equal(second.count, 4);
 }
 
-static void what_an_earlier_daemon_left_stays_as_far_as_it_holds(void **state)
+static void what_is_stale_stays_as_far_as_it_holds(void **state)
 {
 	struct route_published list[] = { a_route("10.0.0.0/8", 1260), a_route("11.0.0.0/8", 1360) };
 	struct route_published other[] = { a_route("10.0.0.0/8", 1260), a_route("12.0.0.0/8", 1111) };
@@ -269,7 +269,7 @@ int main(void)
 		TEST(prefixes_that_say_nothing_and_hold_nothing_are_plain),
 		TEST(a_number_is_not_soon_used_again),
 		TEST(what_cannot_be_told_as_a_whole_is_not_told),
-		TEST(what_an_earlier_daemon_left_stays_as_far_as_it_holds),
+		TEST(what_is_stale_stays_as_far_as_it_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

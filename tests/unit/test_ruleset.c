@@ -107,10 +107,10 @@ static void obeyed(const char *rules)
 	struct ruleset_judgement judgement = nft_at(rules, "10.9.0.1", 80);
 
 	if (judgement.syn_rules)
-		fail_msg("left for %s: %s", reason, rules);
+		fail_msg("bypassed for %s: %s", reason, rules);
 }
 
-static void left(const char *rules, const char *because)
+static void bypassed(const char *rules, const char *because)
 {
 	assert_true(nft_at(rules, "10.9.0.1", 80).syn_rules);
 	assert_string_equal(reason, because);
@@ -127,17 +127,17 @@ static void no_rules_leave_nothing(void **state)
 static void syn_rules_that_ask_for_the_source_leave_the_place(void **state)
 {
 	(void)state;
-	left(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(80) SYN DROP), "inet f i handle 2");
-	left(INPUT("accept") RULE(2, SYN FROM("\"@bad\"") DROP), "inet f i handle 2");
-	left(INPUT("accept") RULE(2, SYN "{\"limit\": {\"rate\": 10, \"per\": \"second\"}}," DROP),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(80) SYN DROP), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, SYN FROM("\"@bad\"") DROP), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, SYN "{\"limit\": {\"rate\": 10, \"per\": \"second\"}}," DROP),
+		 "inet f i handle 2");
 	/* A source that was let in before. */
-	left(INPUT("accept") RULE(2, FROM("{\"prefix\": {\"addr\": \"10.9.0.0\", \"len\": 24}}") ACCEPT)
-		     RULE(3, SYN DROP),
-	     "inet f i handle 3");
-	left(INPUT("drop") RULE(2, FROM("\"@allowed\"") SYN ACCEPT)
-		     RULE(3, PORT(80) MATCH("==", FIELD("tcp", "flags"), "\"ack\"") ACCEPT),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, FROM("{\"prefix\": {\"addr\": \"10.9.0.0\", \"len\": 24}}") ACCEPT)
+			 RULE(3, SYN DROP),
+		 "inet f i handle 3");
+	bypassed(INPUT("drop") RULE(2, FROM("\"@allowed\"") SYN ACCEPT)
+			 RULE(3, PORT(80) MATCH("==", FIELD("tcp", "flags"), "\"ack\"") ACCEPT),
+		 "inet f i handle 2");
 }
 
 static void syn_rules_of_other_ports_and_devices_do_not(void **state)
@@ -146,9 +146,9 @@ static void syn_rules_of_other_ports_and_devices_do_not(void **state)
 	obeyed(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(81) SYN DROP));
 	obeyed(INPUT("accept") RULE(2, MATCH("==", "{\"meta\": {\"key\": \"iifname\"}}", "\"eth1\"") SYN DROP));
 	obeyed(INPUT("accept") RULE(2, MATCH("==", "{\"meta\": {\"key\": \"iifname\"}}", "\"e*\"") SYN DROP));
-	left(INPUT("accept")
-		     RULE(2, MATCH("==", "{\"meta\": {\"key\": \"iifname\"}}", "\"s*\"") FROM("\"@x\"") SYN DROP),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept")
+			 RULE(2, MATCH("==", "{\"meta\": {\"key\": \"iifname\"}}", "\"s*\"") FROM("\"@x\"") SYN DROP),
+		 "inet f i handle 2");
 	obeyed(INPUT("accept") RULE(2, MATCH("==", FIELD("ip6", "saddr"), "\"@bad\"") SYN DROP));
 	assert_true(nft_at(INPUT("accept") RULE(2, MATCH("==", FIELD("ip6", "saddr"), "\"@bad\"") SYN DROP),
 			   "2001:db8::1", 80)
@@ -158,8 +158,8 @@ static void syn_rules_of_other_ports_and_devices_do_not(void **state)
 		       RULE(3, SYN ACCEPT));
 	obeyed(INPUT("accept") RULE(2, MATCH("!=", FIELD("tcp", "dport"), "{\"set\": [22, 80]}") SYN DROP));
 	obeyed(INPUT("accept") RULE(2, MATCH(">=", FIELD("tcp", "dport"), "1024") SYN DROP));
-	left(INPUT("accept") RULE(2, MATCH("<", FIELD("tcp", "dport"), "1024") FROM("\"@x\"") SYN DROP),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, MATCH("<", FIELD("tcp", "dport"), "1024") FROM("\"@x\"") SYN DROP),
+		 "inet f i handle 2");
 }
 
 static void rules_that_meet_both_packets_alike_do_not(void **state)
@@ -202,16 +202,16 @@ static void syns_are_told_from_acks_in_every_spelling(void **state)
 			 "%s{\"rule\": {\"family\": \"inet\", \"table\": \"f\", \"chain\": \"i\", \"handle\": 7, "
 			 "\"expr\": [%s %s %s]}},",
 			 INPUT("accept"), FROM("\"@x\""), spellings[i], DROP);
-		left(rules, "inet f i handle 7");
+		bypassed(rules, "inet f i handle 7");
 	}
 }
 
 static void chains_are_followed(void **state)
 {
 	(void)state;
-	left(INPUT("accept") CHAIN("c", "") RULE(2, SYN "{\"jump\": {\"target\": \"c\"}}")
-		     RULE_IN("c", 3, FROM("\"@x\"") DROP),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") CHAIN("c", "") RULE(2, SYN "{\"jump\": {\"target\": \"c\"}}")
+			 RULE_IN("c", 3, FROM("\"@x\"") DROP),
+		 "inet f i handle 2");
 	obeyed(INPUT("accept") CHAIN("c", "") RULE(2, SYN "{\"jump\": {\"target\": \"c\"}}")
 		       RULE_IN("c", 3, PORT(81) DROP));
 	obeyed(INPUT("accept") CHAIN("c", "") RULE(2, SYN "{\"jump\": {\"target\": \"c\"}}")
@@ -219,21 +219,22 @@ static void chains_are_followed(void **state)
 	/* goto does not come back: the policy is next. */
 	obeyed(INPUT("drop") CHAIN("c", "") RULE(2, "{\"goto\": {\"target\": \"c\"}}") RULE_IN("c", 3, PORT(80) ACCEPT)
 		       RULE(4, SYN FROM("\"@x\"") DROP));
-	left(INPUT("accept") RULE(2, FROM("\"@x\"") "{\"vmap\": {\"key\": " FIELD(
-					     "tcp", "flags") ", \"data\": {\"set\": [[\"syn\", " DROP
-							     "], [\"ack\", " ACCEPT "]]}}}"),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, FROM("\"@x\"") "{\"vmap\": {\"key\": " FIELD(
+						 "tcp", "flags") ", \"data\": {\"set\": [[\"syn\", " DROP
+								 "], [\"ack\", " ACCEPT "]]}}}"),
+		 "inet f i handle 2");
 	obeyed(INPUT("drop") RULE(2, "{\"vmap\": {\"key\": " FIELD("tcp", "dport") ", \"data\": \"@verdicts\"}}")
 		       RULE(3, SYN FROM("\"@x\"") ACCEPT));
-	left(INPUT("drop") RULE(2, PORT(80) "{\"vmap\": {\"key\": " FIELD("ip", "saddr") ", \"data\": \"@unknown\"}}"),
-	     "inet f i handle 2");
+	bypassed(INPUT("drop")
+			 RULE(2, PORT(80) "{\"vmap\": {\"key\": " FIELD("ip", "saddr") ", \"data\": \"@unknown\"}}"),
+		 "inet f i handle 2");
 }
 
 static void sets_of_ports_are_known(void **state)
 {
 	(void)state;
-	left(INPUT("accept") RULE(2, MATCH("==", FIELD("tcp", "dport"), "\"@ports\"") SYN FROM("\"@x\"") DROP),
-	     "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, MATCH("==", FIELD("tcp", "dport"), "\"@ports\"") SYN FROM("\"@x\"") DROP),
+		 "inet f i handle 2");
 	assert_false(nft_at(INPUT("accept")
 				    RULE(2, MATCH("==", FIELD("tcp", "dport"), "\"@ports\"") SYN FROM("\"@x\"") DROP),
 			    "10.9.0.1", 91)
@@ -244,23 +245,23 @@ static void what_syns_leave_behind_counts(void **state)
 {
 	(void)state;
 	/* Marked at the SYN, dropped for the mark. */
-	left(INPUT("accept") RULE(
-		     2, SYN FROM("\"@x\"") "{\"mangle\": {\"key\": {\"meta\": {\"key\": \"mark\"}}, \"value\": 1}}")
-		     RULE(3, MATCH("==", "{\"meta\": {\"key\": \"mark\"}}", "1") DROP),
-	     "inet f i handle 2");
-	left(INPUT("accept") RULE(
-		     2, SYN "{\"set\": {\"op\": \"add\", \"elem\": " FIELD("ip", "saddr") ", \"set\": \"@seen\"}}"),
-	     "inet f i handle 2");
-	left(INPUT("accept") RULE(2, SYN "{\"notrack\": null}"), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(
+			 2, SYN FROM("\"@x\"") "{\"mangle\": {\"key\": {\"meta\": {\"key\": \"mark\"}}, \"value\": 1}}")
+			 RULE(3, MATCH("==", "{\"meta\": {\"key\": \"mark\"}}", "1") DROP),
+		 "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(
+			 2, SYN "{\"set\": {\"op\": \"add\", \"elem\": " FIELD("ip", "saddr") ", \"set\": \"@seen\"}}"),
+		 "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, SYN "{\"notrack\": null}"), "inet f i handle 2");
 	obeyed(INPUT("accept") RULE(2, PORT(80) "{\"notrack\": null}"));
 }
 
-static void places_that_packets_are_sent_on_from_are_left(void **state)
+static void places_that_packets_are_sent_on_from_are_bypassed(void **state)
 {
 	(void)state;
-	left(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"queue\": {\"num\": 1}}"), "inet f i handle 2");
-	left(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"synproxy\": null}"), "inet f i handle 2");
-	left(INPUT("accept") RULE(2, PORT(80) "{\"something\": {\"new\": 1}}"), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"queue\": {\"num\": 1}}"), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"synproxy\": null}"), "inet f i handle 2");
+	bypassed(INPUT("accept") RULE(2, PORT(80) "{\"something\": {\"new\": 1}}"), "inet f i handle 2");
 	obeyed(INPUT("accept") RULE(2, PORT(81) FROM("\"@x\"") "{\"redirect\": {\"port\": 80}}"));
 }
 
@@ -314,7 +315,7 @@ static void iptables_rules_are_read(void **state)
 {
 	(void)state;
 	static const struct {
-		bool left;
+		bool bypassed;
 		const char *rules;
 	} rows[] = {
 		{ true, "-A INPUT -s 10.9.0.2/32 -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j DROP\n" },
@@ -348,8 +349,8 @@ static void iptables_rules_are_read(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (iptables_at(rows[i].rules, "10.9.0.1", 80).syn_rules != rows[i].left)
-			fail_msg("%s: %s (%s)", rows[i].left ? "not left" : "left", rows[i].rules, reason);
+		if (iptables_at(rows[i].rules, "10.9.0.1", 80).syn_rules != rows[i].bypassed)
+			fail_msg("%s: %s (%s)", rows[i].bypassed ? "not bypassed" : "bypassed", rows[i].rules, reason);
 	iptables_at(rows[0].rules, "10.9.0.1", 80);
 	assert_string_equal(reason, "iptables filter INPUT rule 1");
 	assert_true(iptables_at("-A INPUT -s 2001:db8::/32 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP\n",
@@ -368,7 +369,7 @@ int main(void)
 		cmocka_unit_test(chains_are_followed),
 		cmocka_unit_test(sets_of_ports_are_known),
 		cmocka_unit_test(what_syns_leave_behind_counts),
-		cmocka_unit_test(places_that_packets_are_sent_on_from_are_left),
+		cmocka_unit_test(places_that_packets_are_sent_on_from_are_bypassed),
 		cmocka_unit_test(any_refusal_is_told_for_those_that_no_rule_will_meet),
 		cmocka_unit_test(rules_that_count_are_told),
 		cmocka_unit_test(iptables_rules_are_read),

@@ -431,20 +431,20 @@ static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
 
 static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
 {
-	struct service_listening left = listening;
+	struct service_listening bypassed = listening;
 	const struct shakeoff_service *web;
 
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(1);
 	web = slot(0, "web");
-	left.left = SHAKEOFF_LEFT_MPTCP;
-	service_set_listening(&services.list[0], &left);
+	bypassed.bypass = SHAKEOFF_BYPASS_MPTCP;
+	service_set_listening(&services.list[0], &bypassed);
 	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
-	assert_int_equal(web->left, SHAKEOFF_LEFT_MPTCP);
+	assert_int_equal(web->bypass, SHAKEOFF_BYPASS_MPTCP);
 	service_set_listening(&services.list[0], &listening);
 	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	assert_int_equal(web->left, SHAKEOFF_LEFT_NOT);
+	assert_int_equal(web->bypass, SHAKEOFF_BYPASS_NONE);
 }
 
 static void cookies_of_the_queue_handoff_are_good_with_the_listener_handoff(void **state)

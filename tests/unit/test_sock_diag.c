@@ -143,7 +143,7 @@ static void an_ipv6_connection_is_found(void **state)
 	finds_established(AF_INET6);
 }
 
-static void states_that_were_not_asked_for_are_left_out(void **state)
+static void states_that_were_not_asked_for_are_omitted(void **state)
 {
 	struct pair pair = connect_pair(AF_INET);
 
@@ -561,7 +561,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_ipv4_connection_is_found_with_mapped_addresses),
 		cmocka_unit_test(an_ipv6_connection_is_found),
-		cmocka_unit_test(states_that_were_not_asked_for_are_left_out),
+		cmocka_unit_test(states_that_were_not_asked_for_are_omitted),
 		cmocka_unit_test(the_callback_can_stop_the_walk),
 		cmocka_unit_test(an_established_connection_and_a_listener_are_spared),
 		cmocka_unit_test(a_tuple_without_socket_never_costs_the_listener_its_life),

@@ -218,7 +218,7 @@ static void where_the_sockets_cannot_be_noted_it_is_built_anew(void **state)
 	assert_true(is_ready());
 }
 
-static void what_an_earlier_daemon_left_is_not_trusted_with_new_addresses(void **state)
+static void what_is_stale_is_not_trusted_with_new_addresses(void **state)
 {
 	(void)state;
 	memory.control.flags = SHAKEOFF_FILTER_READY;
@@ -354,7 +354,7 @@ int main(void)
 		TEST(what_came_while_they_were_published_is_noted_with_the_next_tick),
 		TEST(new_addresses_again_and_again_keep_it_ready),
 		TEST(where_the_sockets_cannot_be_noted_it_is_built_anew),
-		TEST(what_an_earlier_daemon_left_is_not_trusted_with_new_addresses),
+		TEST(what_is_stale_is_not_trusted_with_new_addresses),
 		TEST(where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself),
 		TEST(what_is_published_while_the_sockets_are_read_is_not_trusted_before_they_are_read_again),
 		TEST(a_filter_that_was_built_from_an_older_reading_is_not_trusted_either),

@@ -173,17 +173,17 @@ static void forgery_has_its_beginning_and_ends_with_the_hold_time(void **state)
 	assert_false(service_forgery(&service, NOW + 1, &age_ns));
 }
 
-static void what_only_the_kernel_can_serve_is_left_to_it_with_the_reason(void **state)
+static void what_only_the_kernel_can_serve_is_bypassed_with_the_reason(void **state)
 {
 	struct shakeoff_service service = listener();
 
 	(void)state;
 	service.syncookies = SHAKEOFF_SYNCOOKIES_NEVER;
-	for (int left = SHAKEOFF_LEFT_NOT + 1; left < SHAKEOFF_LEFT_COUNT; left++) {
-		service.left = (uint8_t)left;
-		state_is(service, alive(), STATE_LEFT);
-		assert_true(*service_reason(&service, STATE_LEFT).name);
-		assert_true(*service_reason(&service, STATE_LEFT).help);
+	for (int reason = SHAKEOFF_BYPASS_NONE + 1; reason < SHAKEOFF_BYPASS_COUNT; reason++) {
+		service.bypass = (uint8_t)reason;
+		state_is(service, alive(), STATE_BYPASSED);
+		assert_true(*service_reason(&service, STATE_BYPASSED).name);
+		assert_true(*service_reason(&service, STATE_BYPASSED).help);
 	}
 }
 
@@ -193,14 +193,14 @@ static void what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_t
 
 	(void)state;
 	service.syncookies = SHAKEOFF_SYNCOOKIES_ALWAYS;
-	service.seen_left = SHAKEOFF_LEFT_SAVE_SYN;
-	state_is(service, alive(), STATE_LEFT);
-	assert_string_equal(service_reason(&service, STATE_LEFT).name, "save_syn");
+	service.seen_bypass = SHAKEOFF_BYPASS_SAVE_SYN;
+	state_is(service, alive(), STATE_BYPASSED);
+	assert_string_equal(service_reason(&service, STATE_BYPASSED).name, "save_syn");
 	service.handoff = SHAKEOFF_HANDOFF_QUEUE;
-	assert_int_equal(service_left(&service), SHAKEOFF_LEFT_NOT);
+	assert_int_equal(service_bypass(&service), SHAKEOFF_BYPASS_NONE);
 	service.handoff = SHAKEOFF_HANDOFF_LISTENER;
 	service.servers = 0;
-	assert_int_equal(service_left(&service), SHAKEOFF_LEFT_NOT);
+	assert_int_equal(service_bypass(&service), SHAKEOFF_BYPASS_NONE);
 }
 
 static void without_a_server_a_service_is_unserved_or_waits_for_its_restart(void **state)
@@ -261,7 +261,7 @@ static void what_no_packet_reaches_is_not_protected(void **state)
 	assert_int_equal(service_state_there(STATE_IDLE, &service, &no_tc), STATE_NO_TC);
 	assert_string_equal(service_reason_there(&service, STATE_NO_TC, OBSTACLE_NO_TC).name, "no_tc");
 	/* What says that it is not protected goes on to say so in its own words. */
-	assert_int_equal(service_state_there(STATE_LEFT, &service, &down), STATE_LEFT);
+	assert_int_equal(service_state_there(STATE_BYPASSED, &service, &down), STATE_BYPASSED);
 	assert_int_equal(service_state_there(STATE_UNSERVED, &service, &down), STATE_UNSERVED);
 }
 
@@ -293,7 +293,7 @@ static void a_service_on_other_devices_alone_is_not_protected(void **state)
 	assert_int_equal(service_state_there(STATE_IDLE, &service, &place), STATE_IDLE);
 }
 
-static void a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel(void **state)
+static void a_service_behind_hidden_vlan_tags_alone_is_bypassed(void **state)
 {
 	struct service_place place = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
 	struct shakeoff_service service = listener(), queued = queue();
@@ -417,7 +417,7 @@ int main(void)
 		cmocka_unit_test(in_other_states_they_are_dropped_besides),
 		cmocka_unit_test(syncookies_always_is_active_without_a_flood),
 		cmocka_unit_test(forgery_has_its_beginning_and_ends_with_the_hold_time),
-		cmocka_unit_test(what_only_the_kernel_can_serve_is_left_to_it_with_the_reason),
+		cmocka_unit_test(what_only_the_kernel_can_serve_is_bypassed_with_the_reason),
 		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),
 		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
@@ -426,7 +426,7 @@ int main(void)
 		cmocka_unit_test(what_no_packet_reaches_is_not_protected),
 		cmocka_unit_test(a_service_without_an_address_is_not_protected),
 		cmocka_unit_test(a_service_on_other_devices_alone_is_not_protected),
-		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_left_to_the_kernel),
+		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_bypassed),
 		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
 						slots_setup, slots_teardown),

@@ -237,7 +237,7 @@ static void a_synack_is_written_as_linux_does(void **state)
 }
 
 /* What is behind the MSS stands as it was, one word further ahead. */
-static void without_room_the_mss_is_left_out(void **state)
+static void without_room_the_mss_is_omitted(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(synacks) / sizeof(synacks[0]); i++) {
@@ -307,7 +307,7 @@ int main(void)
 		cmocka_unit_test(the_fast_path_says_what_the_slow_one_says),
 		cmocka_unit_test(the_fast_path_leaves_other_lists_alone),
 		cmocka_unit_test(a_synack_is_read_as_it_was_meant),
-		cmocka_unit_test(without_room_the_mss_is_left_out),
+		cmocka_unit_test(without_room_the_mss_is_omitted),
 		cmocka_unit_test(an_answer_to_random_options_has_room),
 	};
 	struct CMUnitTest read[LISTS], written[SYNACKS];

@@ -106,7 +106,7 @@ static void everything_of_one_family_is_not_the_other(void **state)
 	assert_false(requires("2001:db8::1", 80));
 }
 
-static void what_plain_segments_pass_is_not_left(void **state)
+static void what_plain_segments_pass_is_not_bypassed(void **state)
 {
 	struct nlmsghdr *header;
 
@@ -157,7 +157,7 @@ int main(void)
 		cmocka_unit_test_setup(a_required_template_takes_its_place, setup),
 		cmocka_unit_test_setup(prefixes_and_any_port, setup),
 		cmocka_unit_test_setup(everything_of_one_family_is_not_the_other, setup),
-		cmocka_unit_test_setup(what_plain_segments_pass_is_not_left, setup),
+		cmocka_unit_test_setup(what_plain_segments_pass_is_not_bypassed, setup),
 		cmocka_unit_test_setup(a_policy_that_blocks_needs_no_template, setup),
 		cmocka_unit_test_setup(cut_messages_are_nothing, setup),
 	};

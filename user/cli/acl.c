@@ -20,9 +20,9 @@
 
 /* -------------------------------------------------------------------------------------------------------------- show */
 
-static int compare(const void *left, const void *right)
+static int compare(const void *first, const void *second)
 {
-	const struct list_entry *a = left, *b = right;
+	const struct list_entry *a = first, *b = second;
 	int order = a->prefix.ipv6 - b->prefix.ipv6;
 
 	if (!order)

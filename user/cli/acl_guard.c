@@ -218,9 +218,9 @@ static int add_session(struct list_guard *guard)
 
 /* ---------------------------------------------------------------------------------------------------------------- guard */
 
-static int compare(const void *left, const void *right)
+static int compare(const void *first, const void *second)
 {
-	const struct guarded *a = left, *b = right;
+	const struct guarded *a = first, *b = second;
 
 	return a->ipv6 != b->ipv6 ? a->ipv6 - b->ipv6 : memcmp(a->address, b->address, sizeof(a->address));
 }

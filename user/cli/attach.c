@@ -107,7 +107,7 @@ static void complete(struct datapath *datapath, struct datapath_attachment *pres
 	if (!error)
 		return;
 	detail = datapath_detail();
-	log_warn("attach: %s: the tc program cannot be attached, so listening sockets are left to the kernel: %s%s%s",
+	log_warn("attach: %s: the tc program cannot be attached, so listening sockets are bypassed: %s%s%s",
 		 present->ifname, strerror(-error), *detail ? ": " : "", detail);
 }
 
@@ -182,7 +182,7 @@ static void warn_of_device(const char *ifname)
 		master = topology_find(&topology, device->master);
 		if (device->in_vrf && master)
 			log_warn(
-				"attach: %s belongs to the VRF %s: servers that listen are left to the kernel there, which looks "
+				"attach: %s belongs to the VRF %s: servers that listen are bypassed there, which looks "
 				"their sockets up for the VRF",
 				ifname, master->name);
 		if (device_hides_tags(&topology, device, sentence, sizeof(sentence)))

@@ -80,9 +80,9 @@ static int add_connection(void *context, const struct sock_diag_entry *entry)
 	return 0;
 }
 
-static int compare(const void *left, const void *right)
+static int compare(const void *first, const void *second)
 {
-	const struct connection *a = left, *b = right;
+	const struct connection *a = first, *b = second;
 	int order = strcmp(a->service, b->service);
 
 	return order ? order : memcmp(&a->entry.tuple, &b->entry.tuple, sizeof(a->entry.tuple));

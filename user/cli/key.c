@@ -27,8 +27,8 @@ struct slot {
 struct key_view {
 	bool loaded, shared;
 	uint32_t epoch;
-	uint64_t left_ns;     /* of the present epoch */
-	uint64_t fingerprint; /* of what the newest key comes from */
+	uint64_t remaining_ns; /* of the present epoch */
+	uint64_t fingerprint;  /* of what the newest key comes from */
 	struct slot slots[SHAKEOFF_KEY_SLOTS];
 };
 
@@ -40,7 +40,7 @@ static struct key_view key_view(const struct shakeoff_control *control, uint64_t
 		.loaded = control->flags & SHAKEOFF_KEYS_LOADED,
 		.shared = control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH,
 		.epoch = (uint32_t)(time_ns / SHAKEOFF_EPOCH_NS),
-		.left_ns = SHAKEOFF_EPOCH_NS - time_ns % SHAKEOFF_EPOCH_NS,
+		.remaining_ns = SHAKEOFF_EPOCH_NS - time_ns % SHAKEOFF_EPOCH_NS,
 	};
 
 	for (uint32_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
@@ -88,7 +88,7 @@ static void print_keys(const struct view_datapath *datapath, const struct key_vi
 		return;
 	}
 	print_label("Epoch");
-	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->left_ns + 999999999) / 1000000000);
+	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->remaining_ns + 999999999) / 1000000000);
 	print_label("Source");
 	if (keys->shared)
 		printf("key file, fingerprint %016" PRIx64 "\n\n", keys->fingerprint);
@@ -125,7 +125,7 @@ static json_t *keys_json(const struct view_datapath *datapath, const struct key_
 	return json_pack("{s:I, s:b, s:s?, s:o, s:I, s:I, s:o}", "datapath", (json_int_t)datapath->control_id, "loaded",
 			 keys->loaded, "source", source, "fingerprint",
 			 fingerprint_json(keys->shared ? keys->fingerprint : 0), "epoch", (json_int_t)keys->epoch,
-			 "next_epoch_ms", (json_int_t)(keys->left_ns / 1000000), "slots", slots);
+			 "next_epoch_ms", (json_int_t)(keys->remaining_ns / 1000000), "slots", slots);
 }
 
 static int print_text(const struct subject *subject)
@@ -194,7 +194,8 @@ static int rotate_one(const struct view_datapath *datapath)
 	}
 	keys = key_view(control, view_clock_ns());
 	printf("%s: new random keys from epoch %" PRIu32 " on; the present one, %" PRIu32 ", ends in %" PRIu64 " s\n",
-	       datapath->interfaces, control->keys.rotated_from, keys.epoch, (keys.left_ns + 999999999) / 1000000000);
+	       datapath->interfaces, control->keys.rotated_from, keys.epoch,
+	       (keys.remaining_ns + 999999999) / 1000000000);
 	return STATUS_OK;
 }
 

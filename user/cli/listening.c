@@ -21,9 +21,9 @@ int listening_add(struct listening *listening, const struct sock_diag_listener *
 	return 0;
 }
 
-static int compare_ports(const void *left, const void *right)
+static int compare_ports(const void *first, const void *second)
 {
-	const struct listening_socket *a = left, *b = right;
+	const struct listening_socket *a = first, *b = second;
 
 	return (int)a->socket.port - (int)b->socket.port;
 }

@@ -249,7 +249,7 @@ static int print_text(const struct subject *subject)
 	static const char *const headings[] = { "Service",    ">Recv-Q",    ">Send-Q",     "Send-Q from", ">Admitted",
 						">Accepted",  ">Half-open", ">Overflowed", ">Cookies",    ">Servers",
 						"Top source", "Addresses",  NULL };
-	size_t limit = subject->options->all ? SIZE_MAX : SERVICE_LIST_SHOWN, left_out = 0;
+	size_t limit = subject->options->all ? SIZE_MAX : SERVICE_LIST_SHOWN, omitted = 0;
 	const struct queues *queues = subject->data;
 	struct table *table = table_new(headings);
 
@@ -258,11 +258,11 @@ static int print_text(const struct subject *subject)
 
 		if (count < 0)
 			return command_fail(subject->options->command->name, NULL, count);
-		left_out += (size_t)count > limit ? count - limit : 0;
+		omitted += (size_t)count > limit ? count - limit : 0;
 	}
 	table_print(table, stdout);
-	if (left_out)
-		printf("and %zu more: --all lists them\n", left_out);
+	if (omitted)
+		printf("and %zu more: --all lists them\n", omitted);
 	return STATUS_OK;
 }
 

@@ -19,16 +19,16 @@ static int port_of(const char *name)
 	return colon ? atoi(colon + 1) : 0;
 }
 
-static int compare_discovered(const char *left, const char *right)
+static int compare_discovered(const char *a, const char *b)
 {
-	int order = port_of(left) - port_of(right);
+	int order = port_of(a) - port_of(b);
 
-	return order ? order : strverscmp(left, right);
+	return order ? order : strverscmp(a, b);
 }
 
-static int compare_rows(const void *left, const void *right)
+static int compare_rows(const void *first, const void *second)
 {
-	const struct service_row *a = left, *b = right;
+	const struct service_row *a = first, *b = second;
 	int order = 0;
 
 	if (a->rank != b->rank)

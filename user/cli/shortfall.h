@@ -7,7 +7,7 @@
 
 /*
  * X(CONSTANT, name, help). Not among them is what is meant to be so: what an old kernel cannot do, a VRF, an interface that is down,
- * one that the configuration does not name, and services that are left to the kernel.
+ * one that the configuration does not name, and services that are bypassed.
  */
 /* clang-format off */
 #define SHORTFALLS(X)                                                                                                  \
@@ -18,8 +18,8 @@
 	  "the configuration names it, but it is not there, or does not have this daemon's XDP program")              \
 	X(SHORTFALL_OTHER_VERSION, "other_version", "its XDP program is of another version of shakeoff")               \
 	X(SHORTFALL_RULES_UNREAD, "rules_unread",                                                                      \
-	  "the firewall's rules cannot be read: services that obey them are left to the kernel")                       \
-	X(SHORTFALL_NO_TC, "no_tc", "no tc program is at ingress: listening sockets are left to the kernel")           \
+	  "the firewall's rules cannot be read: services that obey them are bypassed")                       \
+	X(SHORTFALL_NO_TC, "no_tc", "no tc program is at ingress: listening sockets are bypassed")           \
 	X(SHORTFALL_TC_ORDER, "tc_order", "another tc program stands before shakeoff's at ingress")                    \
 	X(SHORTFALL_TC_LOST, "tc_lost", "validated ACKs do not come to the tc program")                                \
 	X(SHORTFALL_NOT_YET, "not_yet", "the daemon has not taken it up yet")                                          \

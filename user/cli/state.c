@@ -7,9 +7,9 @@ const struct service_state_info service_state_table[SERVICE_STATE_COUNT] = {
 #undef X
 };
 
-const struct service_reason left_table[SHAKEOFF_LEFT_COUNT] = {
+const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT] = {
 #define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_LEFT_REASONS(X)
+	SHAKEOFF_BYPASS_REASONS(X)
 #undef X
 };
 
@@ -42,7 +42,7 @@ const struct service_reason reason_elsewhere = {
 };
 const struct service_reason reason_tag_hidden = {
 	"vlan",
-	"a VLAN device's address: frames whose tag the hook does not see are left to the kernel",
+	"a VLAN device's address: frames whose tag the hook does not see pass to the kernel",
 };
 
 const char *obstacle_column(enum interface_obstacle obstacle)
@@ -97,17 +97,17 @@ static bool lacks_daemon(const struct shakeoff_service *service, const struct sh
 	return state == DAEMON_NEVER || (state == DAEMON_DEAD && service->handoff != SHAKEOFF_HANDOFF_LISTENER);
 }
 
-enum shakeoff_left service_left(const struct shakeoff_service *service)
+enum shakeoff_bypass service_bypass(const struct shakeoff_service *service)
 {
-	uint32_t left = service->left ? service->left : service->seen_left;
+	uint32_t bypass = service->bypass ? service->bypass : service->seen_bypass;
 
 	/* All of its places are; what was seen of a listening socket does not concern it. */
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
-		return service->left < SHAKEOFF_LEFT_COUNT ? service->left : SHAKEOFF_LEFT_NOT;
+		return service->bypass < SHAKEOFF_BYPASS_COUNT ? service->bypass : SHAKEOFF_BYPASS_NONE;
 	/* What the hook saw of a socket that is gone. */
 	if (service->syncookies != SHAKEOFF_SYNCOOKIES_NEVER && !service->servers)
-		return SHAKEOFF_LEFT_NOT;
-	return left < SHAKEOFF_LEFT_COUNT ? left : SHAKEOFF_LEFT_NOT;
+		return SHAKEOFF_BYPASS_NONE;
+	return bypass < SHAKEOFF_BYPASS_COUNT ? bypass : SHAKEOFF_BYPASS_NONE;
 }
 
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
@@ -121,8 +121,8 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 		return STATE_UNSERVED;
 	if (!service->servers)
 		return listener ? STATE_UNSERVED : STATE_WAITING;
-	if (service_left(service) != SHAKEOFF_LEFT_NOT)
-		return STATE_LEFT;
+	if (service_bypass(service) != SHAKEOFF_BYPASS_NONE)
+		return STATE_BYPASSED;
 	if (!(control->flags & SHAKEOFF_KEYS_LOADED))
 		return STATE_NO_KEYS;
 	if (listener && !admits)
@@ -176,7 +176,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 {
 	switch (state) {
 	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
-	case STATE_LEFT: return left_table[service_left(service)];
+	case STATE_BYPASSED: return bypass_table[service_bypass(service)];
 	case STATE_FLOOD:
 		if (service->cause < SHAKEOFF_CAUSE_COUNT)
 			return cause_table[service->cause];

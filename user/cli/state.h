@@ -30,8 +30,8 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_NO_ROOM, "no room", "without room", COLOUR_BAD)                                                        \
 	X(STATE_NO_ADDRESS, "no address", "without an address", COLOUR_WARN)                                           \
 	X(STATE_ELSEWHERE, "not protected", "on other devices", COLOUR_BAD)                                            \
-	X(STATE_TAG_HIDDEN, "left to the kernel", "behind a VLAN", COLOUR_WARN)                                        \
-	X(STATE_LEFT, "left to the kernel", "left to the kernel", COLOUR_WARN)                                         \
+	X(STATE_TAG_HIDDEN, "bypassed", "behind a VLAN", COLOUR_WARN)                                        \
+	X(STATE_BYPASSED, "bypassed", "bypassed", COLOUR_WARN)                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
 	X(STATE_UNSERVED, "unserved", "unserved", COLOUR_WARN)                                                         \
 	X(STATE_ALWAYS, "active", "always active", COLOUR_GOOD)                                                      \
@@ -52,8 +52,8 @@ struct service_state_info {
 };
 extern const struct service_state_info service_state_table[SERVICE_STATE_COUNT];
 
-/* Why the service is left to the kernel: as the daemon has found, or the hook has seen of the socket. LEFT_NOT: it is not. */
-enum shakeoff_left service_left(const struct shakeoff_service *service);
+/* Why the service is bypassed: as the daemon has found, or the hook has seen of the socket. BYPASS_NONE: it is not. */
+enum shakeoff_bypass service_bypass(const struct shakeoff_service *service);
 
 /* `admits`: the tc program works on one of the interfaces. */
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
@@ -78,9 +78,9 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 	X(OBSTACLE_NO_TC, "no_tc", "no: no tc program",                                                                \
 	  "the XDP program has no tc program beside it: `shakeoff attach IFACE`, or shakeoffd, puts it there")         \
 	X(OBSTACLE_TC_ORDER, "tc_order", "no: not first",                                                               \
-	  "another tc program stands before ours, and may let nothing come to it: SYNs are left to the kernel")         \
+	  "another tc program stands before ours, and may let nothing come to it: SYNs pass to the kernel")         \
 	X(OBSTACLE_TC_LOST, "tc_lost", "no: ACKs are lost",                                                             \
-	  "validated ACKs do not come to the tc program, though it stands first: SYNs are left to the kernel for a while") \
+	  "validated ACKs do not come to the tc program, though it stands first: SYNs pass to the kernel for a while") \
 	X(OBSTACLE_NOT_YET, "not_yet", "not yet", "the daemon has not taken the interface up yet")                     \
 	X(OBSTACLE_DOWN, "down", "no: it is down", "the interface is down, or has no carrier: nothing comes in")
 /* clang-format on */
@@ -111,7 +111,7 @@ struct service_reason {
 	const char *name;
 	const char *help;
 };
-extern const struct service_reason left_table[SHAKEOFF_LEFT_COUNT];
+extern const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT];
 extern const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT];
 extern const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT];
 extern const struct service_reason obstacle_table[OBSTACLE_COUNT];

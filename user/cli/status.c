@@ -205,8 +205,8 @@ const struct command command_status = {
 		"  active              SYNs are answered with cookies at the hook: since a flood began, or always\n"
 		"  dropping out-of-state segments\n"
 		"                      idle, but for segments that belong to no connection, of which there are too many\n"
-		"  left to the kernel  only the kernel can make its handshakes: every SYN passes\n"
-		"  unserved            nobody listens: its packets are left to the kernel\n"
+		"  bypassed            only the kernel can make its handshakes: every SYN passes\n"
+		"  unserved            nobody listens: its packets pass to the kernel\n"
 		"  not protected       nothing that comes in is answered: Reason says what is in the way\n"
 		"  no room             the hook's table of addresses is full\n"
 		"  no address          no address of this host leads to it\n"
@@ -220,7 +220,7 @@ const struct command command_status = {
 		"and the last lines say why: the daemon does not run or stands still, there are no keys, the firewall's rules\n"
 		"cannot be read, an interface of the configuration or a program is missing or of another version, another tc\n"
 		"program stands before shakeoff's, or validated ACKs do not come to it; 2: wrong arguments. Services that are\n"
-		"left to the kernel are no shortfall. With --json: as_configured, shortfalls.\n",
+		"bypassed are no shortfall. With --json: as_configured, shortfalls.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
 	.run = status,
 };

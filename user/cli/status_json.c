@@ -73,7 +73,7 @@ static void add_activation(json_t *object, const struct view *view, const struct
 	json_object_set_new(object, "cause",
 			    json_string(service->cause < SHAKEOFF_CAUSE_COUNT ? cause_table[service->cause].name :
 										"?"));
-	json_object_set_new(object, "left", json_string(left_table[service_left(service)].name));
+	json_object_set_new(object, "left", json_string(bypass_table[service_bypass(service)].name));
 	json_object_set_new(object, "flood_rate", json_integer(service->flood_rate));
 }
 
@@ -103,8 +103,8 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 				   (json_int_t)view_listen_backlog(service), "addresses",
 				   view_addresses_json(datapath, row->id));
 
-	json_object_set_new(object, "left_addresses", view_left_addresses_json(datapath, row->id));
-	json_object_set_new(object, "left_rule", json_string(service->left_rule));
+	json_object_set_new(object, "bypassed_addresses", view_bypassed_addresses_json(datapath, row->id));
+	json_object_set_new(object, "bypass_rule", json_string(service->bypass_rule));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));
 	add_activation(object, view, service, state, view_service_reason(datapath, row->id, state));
 	json_object_set_new(object, "forgery_age_ms",

@@ -22,7 +22,7 @@ static uint32_t state_rank(const void *context, uint32_t id)
 	return view_service_state(state->view, state->datapath, id);
 }
 
-/* "10003 services: 2 active, 3 left to the kernel, 9998 idle" */
+/* "10003 services: 2 active, 3 bypassed, 9998 idle" */
 static void print_summary(const struct service_row *rows, size_t count)
 {
 	size_t counts[SERVICE_STATE_COUNT] = { 0 };
@@ -97,9 +97,9 @@ static void print_reason(const struct view *view, const struct view_datapath *da
 	*before = "";
 }
 
-static bool is_left(const struct view_address *address)
+static bool is_bypassed(const struct view_address *address)
 {
-	return address->left;
+	return address->bypassed;
 }
 
 static bool is_elsewhere(const struct view_address *address)
@@ -134,7 +134,7 @@ static void print_mark(const struct view_datapath *datapath, bool (*has)(const s
 static void print_reasons(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
 			  size_t count)
 {
-	bool bridged = any_has(view, datapath, rows, count, left_table[SHAKEOFF_LEFT_BRIDGE].name);
+	bool bridged = any_has(view, datapath, rows, count, bypass_table[SHAKEOFF_BYPASS_BRIDGE].name);
 	const char *before = "\n";
 	char help[1024];
 
@@ -142,8 +142,8 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 		print_reason(view, datapath, rows, count, &cause_table[i], &before);
 	for (size_t i = 1; i < SHAKEOFF_NO_SOCKET_KIND_COUNT; i++)
 		print_reason(view, datapath, rows, count, &no_socket_table[i], &before);
-	for (size_t i = 1; i < SHAKEOFF_LEFT_COUNT; i++)
-		print_reason(view, datapath, rows, count, &left_table[i], &before);
+	for (size_t i = 1; i < SHAKEOFF_BYPASS_COUNT; i++)
+		print_reason(view, datapath, rows, count, &bypass_table[i], &before);
 	for (size_t i = 1; i < OBSTACLE_COUNT; i++)
 		print_reason(view, datapath, rows, count, &obstacle_table[i], &before);
 	print_reason(view, datapath, rows, count, &reason_no_room, &before);
@@ -159,11 +159,11 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 		&before);
 	snprintf(
 		help, sizeof(help),
-		"this address is left to the kernel. Reasons: %s; its routes cannot be followed; firewall rules look at SYN flags, "
+		"this address is bypassed. Reasons: %s; its routes cannot be followed; firewall rules look at SYN flags, "
 		"or cannot be read; another user's socket listens there that only the kernel can serve (MPTCP, TCP-MD5 keys, "
 		"another device)",
-		left_table[bridged ? SHAKEOFF_LEFT_BRIDGE : SHAKEOFF_LEFT_NETFILTER].help);
-	print_mark(datapath, is_left, "bypassed", help, &before);
+		bypass_table[bridged ? SHAKEOFF_BYPASS_BRIDGE : SHAKEOFF_BYPASS_NETFILTER].help);
+	print_mark(datapath, is_bypassed, "bypassed", help, &before);
 }
 
 /* Which rule it is that leaves a service, or some of its addresses, to the kernel. */
@@ -174,11 +174,10 @@ static void print_rules(const struct service_row *rows, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		char rule[SHAKEOFF_RULE_LEN];
 
-		text_printable(rows[i].service->left_rule, rule, sizeof(rule));
+		text_printable(rows[i].service->bypass_rule, rule, sizeof(rule));
 		if (!*rule)
 			continue;
-		printf("%s%s: left to the kernel because of the firewall's rules: %s\n", before, rows[i].service->name,
-		       rule);
+		printf("%s%s: bypassed because of the firewall's rules: %s\n", before, rows[i].service->name, rule);
 		before = "";
 	}
 }

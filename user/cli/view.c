@@ -21,9 +21,9 @@ uint64_t view_clock_ns(void)
 
 /* ------------------------------------------------------------------------------------------------------- addresses */
 
-static int compare_addresses(const void *left, const void *right)
+static int compare_addresses(const void *first, const void *second)
 {
-	const struct view_address *a = left, *b = right;
+	const struct view_address *a = first, *b = second;
 	int order = memcmp(&a->address, &b->address, sizeof(a->address));
 
 	return order ? order : (int)a->port - (int)b->port;
@@ -43,7 +43,7 @@ static int add_address(void *context, const struct in6_addr *address, uint16_t p
 	datapath->addresses[datapath->address_count++] = (struct view_address){
 		.address = *address,
 		.port = port,
-		.left = value & SHAKEOFF_ADDRESS_LEFT,
+		.bypassed = value & SHAKEOFF_ADDRESS_BYPASSED,
 		.tagged = value & SHAKEOFF_ADDRESS_TAGGED,
 		.untested = value & SHAKEOFF_ADDRESS_UNTESTED,
 		.service = value & ~SHAKEOFF_ADDRESS_FLAGS,
@@ -63,10 +63,10 @@ const struct shakeoff_service *view_service_at(const struct view_datapath *datap
 	return found && found->service < SHAKEOFF_MAX_SERVICES ? &datapath->services[found->service] : NULL;
 }
 
-static int compare_services(const void *left, const void *right)
+static int compare_services(const void *first, const void *second)
 {
-	const struct view_address *a = *(const struct view_address *const *)left;
-	const struct view_address *b = *(const struct view_address *const *)right;
+	const struct view_address *a = *(const struct view_address *const *)first;
+	const struct view_address *b = *(const struct view_address *const *)second;
 
 	return a->service != b->service ? (a->service > b->service) - (a->service < b->service) :
 					  compare_addresses(a, b);
@@ -111,14 +111,14 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 	size_t count = view_addresses_of(datapath, service, &list), used = 0;
 
 	const struct shakeoff_service *of = &datapath->services[service];
-	bool none_yet = of->no_room || of->left || !(of->flags & SHAKEOFF_SERVICE_SERVED);
+	bool none_yet = of->no_room || of->bypass || !(of->flags & SHAKEOFF_SERVICE_SERVED);
 
 	snprintf(text, size, none_yet ? "none" : "none of this host's");
 	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT + sizeof(" (elsewhere)")];
 
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, TEXT_ENDPOINT);
-		if (list[i]->left)
+		if (list[i]->bypassed)
 			strcat(endpoint, " (bypassed)");
 		else if (list[i]->elsewhere)
 			strcat(endpoint, " (elsewhere)");
@@ -134,7 +134,7 @@ void view_addresses(const struct view_datapath *datapath, uint32_t service, char
 	}
 }
 
-static json_t *addresses_json(const struct view_datapath *datapath, uint32_t service, bool only_left)
+static json_t *addresses_json(const struct view_datapath *datapath, uint32_t service, bool only_bypassed)
 {
 	const struct view_address *const *list;
 	size_t count = view_addresses_of(datapath, service, &list);
@@ -143,7 +143,7 @@ static json_t *addresses_json(const struct view_datapath *datapath, uint32_t ser
 	for (size_t i = 0; i < count; i++) {
 		char endpoint[TEXT_ENDPOINT];
 
-		if (only_left && !list[i]->left)
+		if (only_bypassed && !list[i]->bypassed)
 			continue;
 		text_endpoint(&list[i]->address, list[i]->port, endpoint, sizeof(endpoint));
 		json_array_append_new(array, json_string(endpoint));
@@ -156,7 +156,7 @@ json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t servi
 	return addresses_json(datapath, service, false);
 }
 
-json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t service)
+json_t *view_bypassed_addresses_json(const struct view_datapath *datapath, uint32_t service)
 {
 	return addresses_json(datapath, service, true);
 }

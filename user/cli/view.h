@@ -16,7 +16,7 @@
 struct view_address {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;
-	bool left;      /* SHAKEOFF_ADDRESS_LEFT */
+	bool bypassed;  /* SHAKEOFF_ADDRESS_BYPASSED */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool elsewhere; /* on devices by which nothing comes to the hook */
@@ -68,12 +68,12 @@ size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
 
 /*
  * The same as people read them: "10.9.0.1:80 [2001:db8::1]:443 (bypassed)", of many the first few; and for JSON all of them, or
- * all that are left to the kernel alone.
+ * all that are bypassed.
  */
 #define VIEW_ADDRESSES 80
 void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size);
 json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service);
-json_t *view_left_addresses_json(const struct view_datapath *datapath, uint32_t service);
+json_t *view_bypassed_addresses_json(const struct view_datapath *datapath, uint32_t service);
 
 /* Connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);

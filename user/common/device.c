@@ -339,14 +339,14 @@ bool device_hides_tags(const struct topology *topology, const struct link_entry 
 		snprintf(
 			sentence, size,
 			"%s has VLAN devices above it, and a veth may give their tags beside the frame, where the program does "
-			"not see them: such packets are left to the kernel. `ethtool -K PEER txvlan off` at its other end, or "
+			"not see them: such packets pass to the kernel. `ethtool -K PEER txvlan off` at its other end, or "
 			"attaching to the VLAN devices, has them protected",
 			device->name);
 	else if (who)
 		snprintf(
 			sentence, size,
 			"%s has VLAN devices above it, and %s takes their tags off before the program sees them: their "
-			"addresses are left to the kernel. `ethtool -K %s rxvlan off`, or attaching to the VLAN devices, has "
+			"addresses are bypassed. `ethtool -K %s rxvlan off`, or attaching to the VLAN devices, has "
 			"them protected",
 			device->name, who->name, who->name);
 	return who != NULL;

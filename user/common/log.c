@@ -62,7 +62,7 @@ static struct {
 	char lines[BUFFER_SIZE];
 	size_t used;
 	bool writing; /* the thread has lines that are not written yet */
-	unsigned long left_out;
+	unsigned long omitted;
 } writer = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 /* Some terminals and pipes take only a part at once. */
@@ -93,7 +93,7 @@ static size_t start_line(int priority, char *line, size_t size)
 	return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
-static void say_left_out(unsigned long count)
+static void report_omitted(unsigned long count)
 {
 	char line[128];
 	size_t length = start_line(LOG_WARNING, line, sizeof(line) / 2);
@@ -106,25 +106,25 @@ static void say_left_out(unsigned long count)
 static void *run(void *unused)
 {
 	static char lines[BUFFER_SIZE];
-	unsigned long left_out;
+	unsigned long omitted;
 	size_t size;
 
 	pthread_mutex_lock(&writer.mutex);
-	while (writer.used || writer.left_out || !writer.stop) {
-		if (!writer.used && !writer.left_out) {
+	while (writer.used || writer.omitted || !writer.stop) {
+		if (!writer.used && !writer.omitted) {
 			pthread_cond_wait(&writer.changed, &writer.mutex);
 			continue;
 		}
 		size = writer.used;
-		left_out = writer.left_out;
+		omitted = writer.omitted;
 		memcpy(lines, writer.lines, size);
 		writer.used = 0;
-		writer.left_out = 0;
+		writer.omitted = 0;
 		writer.writing = true;
 		pthread_mutex_unlock(&writer.mutex);
 		write_all(lines, size);
-		if (left_out)
-			say_left_out(left_out);
+		if (omitted)
+			report_omitted(omitted);
 		pthread_mutex_lock(&writer.mutex);
 		writer.writing = false;
 		pthread_cond_broadcast(&writer.changed);
@@ -170,10 +170,10 @@ void log_stop(void)
 	}
 	writer.stop = true;
 	pthread_cond_broadcast(&writer.changed);
-	while (writer.used || writer.left_out || writer.writing)
+	while (writer.used || writer.omitted || writer.writing)
 		if (pthread_cond_timedwait(&writer.changed, &writer.mutex, &end))
 			break;
-	written = !writer.used && !writer.left_out && !writer.writing;
+	written = !writer.used && !writer.omitted && !writer.writing;
 	writer.runs = false;
 	pthread_mutex_unlock(&writer.mutex);
 	if (written)
@@ -191,7 +191,7 @@ static bool hand_over(const char *line, size_t length)
 		memcpy(writer.lines + writer.used, line, length);
 		writer.used += length;
 	} else if (runs) {
-		writer.left_out++;
+		writer.omitted++;
 	}
 	if (runs)
 		pthread_cond_broadcast(&writer.changed);
@@ -258,23 +258,23 @@ LOG_FUNCTION(log_error, LOG_ERR, true)
 void log_warn_with_limit(struct log_limit *limit, const char *format, ...)
 {
 	unsigned long long now = now_ns(), last = atomic_load_explicit(&limit->last_ns, memory_order_relaxed);
-	unsigned int left_out;
+	unsigned int omitted;
 	char text[LINE_SIZE];
 	va_list arguments;
 	int saved = errno;
 
 	if ((last && now - last < 1000000000ull) || !atomic_compare_exchange_strong(&limit->last_ns, &last, now)) {
-		atomic_fetch_add_explicit(&limit->left_out, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&limit->omitted, 1, memory_order_relaxed);
 		return;
 	}
-	left_out = atomic_exchange(&limit->left_out, 0);
+	omitted = atomic_exchange(&limit->omitted, 0);
 
 	errno = saved;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (left_out)
-		log_warn("%s (%u more like it left out)", text, left_out);
+	if (omitted)
+		log_warn("%s (%u more like it left out)", text, omitted);
 	else
 		log_warn("%s", text);
 	errno = saved;

@@ -33,7 +33,7 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct log_limit {
 	_Atomic(unsigned long long) last_ns;
-	_Atomic(unsigned int) left_out;
+	_Atomic(unsigned int) omitted;
 };
 void log_warn_with_limit(struct log_limit *limit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

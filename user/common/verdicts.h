@@ -34,7 +34,7 @@ extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
 	X(established, "sockets made from final ACKs by the daemon")                                                   \
 	X(accepted, "connections taken by servers from the daemon")                                                    \
 	X(overflow, "SYNs and ACKs turned away by a full accept queue")                                                \
-	X(passed, "packets left to the kernel")
+	X(passed, "packets passed to the kernel")
 
 struct verdict_totals {
 #define X(field, help) uint64_t field;

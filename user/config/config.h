@@ -27,7 +27,7 @@ struct config_limit {
 	uint8_t prefix4, prefix6; /* `per`: 24 or 32, 48 or 64; 0: not given */
 };
 
-/* `syn-rules =`: whether a listening socket is left to the kernel because firewall rules look at its SYNs. */
+/* `syn-rules =`: whether a listening socket is bypassed because firewall rules look at its SYNs. */
 enum config_syn_rules {
 	CONFIG_SYN_RULES_DAEMON, /* of a service: as [daemon] says */
 	CONFIG_SYN_RULES_OBEY,

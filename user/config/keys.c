@@ -79,14 +79,14 @@ const struct config_key config_keys[] = {
 		.initial = "sender",
 		.help = "Where SYN-ACKs go. sender: to the MAC address that the SYN came from. route: to the next hop "
 			"of the route to the client, as the kernel sends them. Where that is another interface, or a "
-			"neighbour that the kernel does not know yet, the SYN is left to the kernel.",
+			"neighbour that the kernel does not know yet, the SYN is bypassed.",
 	},
 	{
 		"syn-rules",
 		DAEMON(discovered.syn_rules),
 		WORDS({ "obey", CONFIG_SYN_RULES_OBEY }, { "ignore", CONFIG_SYN_RULES_IGNORE }),
 		.initial = "obey",
-		.help = "obey: what firewall rules on SYN flags and clients decide about is left to the kernel. "
+		.help = "obey: what firewall rules on SYN flags and clients decide about is bypassed. "
 			"ignore: the hook answers in spite of them.",
 	},
 	{

@@ -231,10 +231,9 @@ static void replace_admit(const struct attaching *attaching, enum datapath_owner
 	if (result >= 0)
 		result = admit_attach(attaching->datapath, attaching->interface, owner, attaching->by_link);
 	if (result && result != -EOPNOTSUPP)
-		log_warn(
-			"%s: the tc program could not be attached, so listening sockets are left to the kernel: %s%s%s",
-			attaching->interface->name, strerror(-result), *datapath_detail() ? ": " : "",
-			datapath_detail());
+		log_warn("%s: the tc program could not be attached, so listening sockets are bypassed: %s%s%s",
+			 attaching->interface->name, strerror(-result), *datapath_detail() ? ": " : "",
+			 datapath_detail());
 	detail_clear();
 }
 
@@ -281,7 +280,7 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 }
 
 /* The tc program alone: left over where somebody took the XDP program away with `ip link`. */
-static int detach_leftover(const char *ifname, int result)
+static int detach_remainder(const char *ifname, int result)
 {
 	struct link_entry interface;
 
@@ -316,7 +315,7 @@ int datapath_detach(const char *ifname)
 	if (!result && !attachment.ours)
 		result = -EEXIST;
 	if (result)
-		return detach_leftover(ifname, result);
+		return detach_remainder(ifname, result);
 	program = program_by_id(attachment.prog_id);
 	if (program < 0)
 		return -errno;

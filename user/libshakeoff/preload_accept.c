@@ -33,15 +33,15 @@ static int64_t deadline(const struct preload_listener *listener)
 static int wait_away(const struct preload_listener *listener, int fd, int64_t *end)
 {
 	struct pollfd readable = { .fd = fd, .events = POLLIN };
-	int64_t left = LOOK_AGAIN_MS;
+	int64_t remaining = LOOK_AGAIN_MS;
 
 	if (!*end)
 		*end = deadline(listener);
 	if (*end > 0)
-		left = *end - queue_now_ms();
-	if (left <= 0)
+		remaining = *end - queue_now_ms();
+	if (remaining <= 0)
 		return -EAGAIN;
-	return poll(&readable, 1, left < LOOK_AGAIN_MS ? (int)left : LOOK_AGAIN_MS) < 0 ? -errno : 0;
+	return poll(&readable, 1, remaining < LOOK_AGAIN_MS ? (int)remaining : LOOK_AGAIN_MS) < 0 ? -errno : 0;
 }
 
 /* One connection from the kernel. -EAGAIN: there is none, and the server does not want to wait; 0: look again. */

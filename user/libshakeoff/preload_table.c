@@ -146,13 +146,13 @@ void preload_duplicated_in_vfork_child(const struct preload_listener *listener, 
 
 void preload_follow_cloexec(const struct preload_listener *listener)
 {
-	unsigned int left = listener->fd_count;
+	unsigned int remaining = listener->fd_count;
 	int fd, flags = FD_CLOEXEC, saved = errno;
 
-	for (fd = 0; fd < PRELOAD_MAX_FD && left; fd++) {
+	for (fd = 0; fd < PRELOAD_MAX_FD && remaining; fd++) {
 		if (!preload_is_of(fd, listener))
 			continue;
-		left--;
+		remaining--;
 		if (is_inheritable(fd))
 			flags = 0;
 	}
@@ -184,21 +184,21 @@ static void note_template(int queue, int template_fd)
 void preload_replace(struct preload_listener *listener, int file, enum preload_state state, int status)
 {
 	const struct preload_real *real = preload_real();
-	unsigned int left = listener->fd_count;
+	unsigned int remaining = listener->fd_count;
 	bool nested = state == PRELOAD_AWAY;
 	int fd, flags;
 
 	real->fcntl(file, F_SETFL, status & O_NONBLOCK);
 	if (state == PRELOAD_ATTACHED)
 		note_template(file, listener->template_fd);
-	for (fd = 0; fd < PRELOAD_MAX_FD && left; fd++) {
+	for (fd = 0; fd < PRELOAD_MAX_FD && remaining; fd++) {
 		if (!preload_is_of(fd, listener))
 			continue;
 		flags = real->fcntl(fd, F_GETFD);
 		preload_epoll_take_out(fd);
 		real->dup3(file, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 		preload_epoll_put_back(fd, nested);
-		left--;
+		remaining--;
 	}
 	real->close(file);
 	atomic_store(&listener->state, state);

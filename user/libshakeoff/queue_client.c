@@ -357,12 +357,12 @@ int64_t queue_now_ms(void)
 static int wait_readable(int fd, int timeout_ms)
 {
 	struct pollfd readable = { .fd = fd, .events = POLLIN };
-	int64_t end = queue_now_ms() + timeout_ms, left;
+	int64_t end = queue_now_ms() + timeout_ms, remaining;
 	int n;
 
 	for (;;) {
-		left = end - queue_now_ms();
-		n = poll(&readable, 1, left > 0 ? (int)left : 0);
+		remaining = end - queue_now_ms();
+		n = poll(&readable, 1, remaining > 0 ? (int)remaining : 0);
 		if (n > 0)
 			return 0;
 		if (n == 0)

@@ -33,7 +33,7 @@ struct discovery_host follow_discovery_host(const struct daemon *daemon)
 		.can_admit = datapath_can_admit(),
 		.queue_passes_rules = datapath_can_input(),
 		.syncookies = sysctls_get(sysctls, SYSCTL_TCP_SYNCOOKIES, 0, 1) != 0,
-		.routes_left = { routes_left(&daemon->routes, false), routes_left(&daemon->routes, true) },
+		.routes_bypassed = { routes_bypassed(&daemon->routes, false), routes_bypassed(&daemon->routes, true) },
 		.roots_ports = roots_ports(sysctls),
 	};
 }
@@ -141,7 +141,7 @@ static void follow_routes(struct daemon *daemon, uint64_t now)
 
 	routes_tick(&daemon->routes, now);
 	after = follow_discovery_host(daemon);
-	if (memcmp(before.routes_left, after.routes_left, sizeof(after.routes_left)))
+	if (memcmp(before.routes_bypassed, after.routes_bypassed, sizeof(after.routes_bypassed)))
 		discovery_host_changed(&daemon->discovery, &after);
 }
 

@@ -40,9 +40,9 @@ int start_discovery(struct daemon *daemon)
 		daemon->discovery.xfrm = &daemon->xfrm;
 	}
 	if (!error && !host.can_admit && daemon->discovery.follows)
-		log_info("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_KERNEL));
+		log_info("servers that listen are bypassed: %s", bypass_help(SHAKEOFF_BYPASS_KERNEL));
 	else if (!error && !host.syncookies && daemon->discovery.follows)
-		log_warn("servers that listen are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+		log_warn("servers that listen are bypassed: %s", bypass_help(SHAKEOFF_BYPASS_SYNCOOKIES));
 	if (!error) {
 		daemon->own = (struct own_publisher){ .datapaths = daemon->interfaces.datapaths,
 						      .count = daemon->interfaces.datapath_count };

@@ -104,7 +104,7 @@ int start_rules_reader(struct daemon *daemon)
 
 	if (error)
 		log_warn(
-			"the firewall's rules cannot be read, so services are left to the kernel (those with `syn-rules = ignore` "
+			"the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = ignore` "
 			"are not): %s",
 			strerror(-error));
 	return 0;

@@ -123,9 +123,9 @@ class Client:
     async def receive(self, seconds=PATIENCE, until=lambda segment: True):
         """The next segment that is wanted, or None."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while (remaining := end - time.monotonic()) > 0:
             try:
-                segment = self.take(await asyncio.wait_for(self.queue.get(), left))
+                segment = self.take(await asyncio.wait_for(self.queue.get(), remaining))
             except asyncio.TimeoutError:
                 return None
             if until(segment):

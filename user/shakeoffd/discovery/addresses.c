@@ -45,10 +45,10 @@ struct reading {
 static int read_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	const struct reading *reading = context;
-	const struct published left = { .address = *address, .value = value, .uid = UID_UNKNOWN };
+	const struct published stale = { .address = *address, .value = value, .uid = UID_UNKNOWN };
 
-	addresses_count_in(reading->addresses, reading->datapath, port, &left);
-	return published_append(&reading->addresses->ports[reading->datapath * PORTS + port].in_map, &left);
+	addresses_count_in(reading->addresses, reading->datapath, port, &stale);
+	return published_append(&reading->addresses->ports[reading->datapath * PORTS + port].in_map, &stale);
 }
 
 static int read_all(struct addresses *addresses, size_t datapath)
@@ -179,19 +179,19 @@ static bool leads_there(const struct published *old, const struct published *wan
 
 static uint32_t value_of(const struct address *address, size_t datapath)
 {
-	return address->service->slots[datapath].id | (address->left ? SHAKEOFF_ADDRESS_LEFT : 0) |
+	return address->service->slots[datapath].id | (address->bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0) |
 	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0) | (address->untested ? SHAKEOFF_ADDRESS_UNTESTED : 0);
 }
 
 /*
- * Tells the hook, before it finds the address changed, that the address is left to the kernel from now on, or no
+ * Tells the hook, before it finds the address changed, that the address is bypassed from now on, or no
  * longer: cookies are still out.
  */
-static void note_left(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
+static void note_bypass(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {
 	struct shakeoff_service *shared = address->service->slots[datapath].shared;
 
-	if (((old ? old->value : 0) ^ value) & SHAKEOFF_ADDRESS_LEFT)
+	if (((old ? old->value : 0) ^ value) & SHAKEOFF_ADDRESS_BYPASSED)
 		__atomic_store_n(&shared->places_s, shakeoff_places_s(clock_ns()), __ATOMIC_RELAXED);
 }
 
@@ -226,9 +226,9 @@ static int publish_in(struct addresses *addresses, size_t datapath, uint16_t por
 		if (there && list[i].keep_only)
 			continue; /* it leads elsewhere: removed below, in its turn */
 		if (!list[i].keep_only)
-			note_left(&list[i], datapath, there ? &old->list[o] : NULL, wanted.value);
+			note_bypass(&list[i], datapath, there ? &old->list[o] : NULL, wanted.value);
 		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, there ? &old->list[o] : NULL,
-					      !there || old->list[o].value & SHAKEOFF_ADDRESS_LEFT))
+					      !there || old->list[o].value & SHAKEOFF_ADDRESS_BYPASSED))
 			in_map->list[in_map->count++] = wanted;
 		else if (there)
 			in_map->list[in_map->count++] = old->list[o];
@@ -270,7 +270,7 @@ int addresses_publish(struct addresses *addresses, uint16_t port, const struct a
 	return error;
 }
 
-/* Finds each address that leads to a service and is not left to the kernel, once, and in order. */
+/* Finds each address that leads to a service and is not bypassed, once, and in order. */
 static int find_protected(const struct addresses *addresses, size_t datapath, struct published_list *found)
 {
 	size_t distinct = 0;
@@ -280,7 +280,7 @@ static int find_protected(const struct addresses *addresses, size_t datapath, st
 		const struct published_list *in_map = &addresses->ports[datapath * PORTS + port].in_map;
 
 		for (size_t i = 0; i < in_map->count && !error; i++)
-			if (!(in_map->list[i].value & SHAKEOFF_ADDRESS_LEFT))
+			if (!(in_map->list[i].value & SHAKEOFF_ADDRESS_BYPASSED))
 				error = published_append(found,
 							 &(struct published){ .address = in_map->list[i].address,
 									      .value = SHAKEOFF_ADDRESS_ITSELF });

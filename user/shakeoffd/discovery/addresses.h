@@ -18,7 +18,7 @@
 struct address {
 	struct in6_addr address; /* IPv4 mapped */
 	struct service *service;
-	bool left;      /* to the kernel: SHAKEOFF_ADDRESS_LEFT */
+	bool bypassed;  /* to the kernel: SHAKEOFF_ADDRESS_BYPASSED */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool keep_only; /* stays if it leads there already, but is not added */

@@ -39,7 +39,7 @@ static void list_open(struct discovered_list *list)
 /* --------------------------------------------------------------------------------------------------- open and close */
 
 void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
-		     struct listeners *listeners, const struct left_host *host, size_t configured)
+		     struct listeners *listeners, const struct bypass_host *host, size_t configured)
 {
 	*services = (struct discovered_services){
 		.policy = policy,
@@ -126,7 +126,7 @@ static struct discovered *make(struct discovered_services *services, struct list
 	struct discovered *discovered;
 	int error;
 
-	if (!auto_service_has_share_left(services, listener)) {
+	if (!auto_service_has_quota_remaining(services, listener)) {
 		auto_service_turn_away(services, listener);
 		return NULL;
 	}
@@ -174,7 +174,7 @@ struct discovered *discovered_use(struct discovered_services *services, struct l
 		discovered->idle_ns = 0;
 	}
 	discovered->listening.since_ns = now_ns;
-	discovered->listening.left = (struct left_addresses){ 0 };
+	discovered->listening.bypass = (struct bypass_addresses){ 0 };
 	discovered->listening.facts = listener->facts;
 	listening_describe(&discovered->listening, services->host);
 	log_debug("service %s: %u listening, backlog %u", discovered->config.name, listener->facts.sockets,

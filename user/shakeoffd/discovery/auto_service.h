@@ -40,7 +40,7 @@ struct discovered_services {
 	const struct config_policy *policy;
 	struct slots *slots;
 	struct listeners *listeners;
-	const struct left_host *host;
+	const struct bypass_host *host;
 	struct discovered_list used, idle;
 	struct discovered_list hasty; /* idle ones whose user has much: their slots are not kept for long */
 
@@ -64,7 +64,7 @@ struct discovered_services {
 
 /* Begins without services. configured: how many slots the configuration has. */
 void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
-		     struct listeners *listeners, const struct left_host *host, size_t configured);
+		     struct listeners *listeners, const struct bypass_host *host, size_t configured);
 void discovered_close(struct discovered_services *services);
 
 /* Returns the service of this listener, made if need be, and described. NULL: there is no slot or no memory. */

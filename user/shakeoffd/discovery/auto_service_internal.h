@@ -13,7 +13,7 @@ void auto_service_count_in(struct discovered_services *services, struct discover
 void auto_service_count_out(struct discovered_services *services, const struct discovered *discovered);
 
 /* Returns whether the user of these sockets may have one more slot. */
-bool auto_service_has_share_left(struct discovered_services *services, const struct listener *listener);
+bool auto_service_has_quota_remaining(struct discovered_services *services, const struct listener *listener);
 
 /* Note that there is no slot for these sockets, or that there is one again. */
 void auto_service_turn_away(struct discovered_services *services, struct listener *listener);

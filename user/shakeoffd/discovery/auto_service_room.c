@@ -37,7 +37,7 @@ void auto_service_count_out(struct discovered_services *services, const struct d
 }
 
 /* Returns how many slots those services may have together that do not come first. */
-static size_t left_for_ordinary(const struct discovered_services *services)
+static size_t remaining_for_ordinary(const struct discovered_services *services)
 {
 	size_t waiting = services->waiting > services->waited ? services->waiting : services->waited;
 	size_t needed = services->first + waiting, kept = SHARES_QUARTER(SHAKEOFF_MAX_SERVICES);
@@ -47,7 +47,7 @@ static size_t left_for_ordinary(const struct discovered_services *services)
 	return needed < services->most ? services->most - needed : 0;
 }
 
-bool auto_service_has_share_left(struct discovered_services *services, const struct listener *listener)
+bool auto_service_has_quota_remaining(struct discovered_services *services, const struct listener *listener)
 {
 	const struct share *share;
 
@@ -55,7 +55,7 @@ bool auto_service_has_share_left(struct discovered_services *services, const str
 		return true;
 	share = shares_of(&services->shares, listener->facts.uid);
 	return share && share->count < SHARES_QUARTER(SHAKEOFF_MAX_SERVICES) &&
-	       services->ordinary < left_for_ordinary(services);
+	       services->ordinary < remaining_for_ordinary(services);
 }
 
 void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered)
@@ -68,7 +68,7 @@ struct discovered *discovered_evict(struct discovered_services *services)
 {
 	const struct share *greatest;
 
-	if (!services->waiting || services->ordinary <= left_for_ordinary(services))
+	if (!services->waiting || services->ordinary <= remaining_for_ordinary(services))
 		return NULL;
 	greatest = shares_greatest(&services->shares);
 	for (struct discovered *d = services->used.first; d; d = d->next) {

@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "shakeoffd/discovery/bypass_reason.h"
 
-enum shakeoff_left left_by_socket(const struct listener_facts *facts)
+enum shakeoff_bypass bypass_by_socket(const struct listener_facts *facts)
 {
 	if (facts->mptcp)
-		return SHAKEOFF_LEFT_MPTCP;
+		return SHAKEOFF_BYPASS_MPTCP;
 	if (facts->tcp_auth)
-		return SHAKEOFF_LEFT_TCP_AUTH;
-	return facts->elsewhere ? SHAKEOFF_LEFT_DEVICE : SHAKEOFF_LEFT_NOT;
+		return SHAKEOFF_BYPASS_TCP_AUTH;
+	return facts->elsewhere ? SHAKEOFF_BYPASS_DEVICE : SHAKEOFF_BYPASS_NONE;
 }
 
-enum shakeoff_left left_reason(const struct left_host *host, const struct listener_facts *facts,
-			       const struct left_addresses *addresses)
+enum shakeoff_bypass bypass_reason(const struct bypass_host *host, const struct listener_facts *facts,
+				   const struct bypass_addresses *addresses)
 {
 	if (host->cannot_admit)
-		return SHAKEOFF_LEFT_KERNEL;
+		return SHAKEOFF_BYPASS_KERNEL;
 	if (host->no_cookies)
-		return SHAKEOFF_LEFT_SYNCOOKIES;
-	if (left_by_socket(facts))
-		return left_by_socket(facts);
+		return SHAKEOFF_BYPASS_SYNCOOKIES;
+	if (bypass_by_socket(facts))
+		return bypass_by_socket(facts);
 	if (addresses->routes)
-		return SHAKEOFF_LEFT_ROUTE;
+		return SHAKEOFF_BYPASS_ROUTE;
 	if (addresses->not_reached && addresses->bridged)
-		return SHAKEOFF_LEFT_BRIDGE;
+		return SHAKEOFF_BYPASS_BRIDGE;
 	if (addresses->not_reached)
-		return SHAKEOFF_LEFT_NETFILTER;
-	return addresses->syn_rules ? SHAKEOFF_LEFT_SYN_RULES : SHAKEOFF_LEFT_NOT;
+		return SHAKEOFF_BYPASS_NETFILTER;
+	return addresses->syn_rules ? SHAKEOFF_BYPASS_SYN_RULES : SHAKEOFF_BYPASS_NONE;
 }
 
-const char *left_help(enum shakeoff_left left)
+const char *bypass_help(enum shakeoff_bypass bypass)
 {
-	static const char *const helps[SHAKEOFF_LEFT_COUNT] = {
+	static const char *const helps[SHAKEOFF_BYPASS_COUNT] = {
 #define X(constant, name, help) help,
-		SHAKEOFF_LEFT_REASONS(X)
+		SHAKEOFF_BYPASS_REASONS(X)
 #undef X
 	};
 
-	return left < SHAKEOFF_LEFT_COUNT ? helps[left] : "?";
+	return bypass < SHAKEOFF_BYPASS_COUNT ? helps[bypass] : "?";
 }

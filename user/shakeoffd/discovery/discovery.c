@@ -96,22 +96,22 @@ static void describe_all(struct discovery *discovery)
 static void set_host(struct discovery *discovery, const struct discovery_host *host)
 {
 	discovery->discovered.roots_ports = host->roots_ports;
-	discovery->host = (struct left_host){
+	discovery->host = (struct bypass_host){
 		.cannot_admit = !host->can_admit,
 		.no_cookies = !host->syncookies,
 		.queue_unruled = !host->queue_passes_rules,
-		.routes = { host->routes_left[0], host->routes_left[1] },
+		.routes = { host->routes_bypassed[0], host->routes_bypassed[1] },
 	};
 }
 
 void discovery_host_changed(struct discovery *discovery, const struct discovery_host *host)
 {
-	const struct left_host before = discovery->host;
+	const struct bypass_host before = discovery->host;
 	uint32_t roots_ports = discovery->discovered.roots_ports;
 
 	set_host(discovery, host);
 	if (discovery->host.no_cookies && !before.no_cookies)
-		log_warn("listening sockets are left to the kernel: %s", left_help(SHAKEOFF_LEFT_SYNCOOKIES));
+		log_warn("listening sockets are bypassed: %s", bypass_help(SHAKEOFF_BYPASS_SYNCOOKIES));
 	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)) || roots_ports != host->roots_ports)
 		discovery_mark_all(discovery);
 	describe_all(discovery);

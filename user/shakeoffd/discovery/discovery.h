@@ -58,10 +58,10 @@ struct discovery {
 	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
 	const struct xfrm_policies *xfrm; /* NULL: none are followed */
 	bool follows;                     /* there may be services with the listener handoff */
-	bool obeys_rules;                 /* places whose SYNs firewall rules look at are left */
+	bool obeys_rules;                 /* places whose SYNs firewall rules look at are bypassed */
 	struct ruleset_reader *ruleset;   /* NULL: it is not known which these are */
 
-	struct left_host host;
+	struct bypass_host host;
 	struct listeners listeners;
 	struct own_addresses own;
 	struct upper_addresses upper;
@@ -78,7 +78,7 @@ struct discovery {
 	uint64_t round;
 	uint64_t looked_ns;   /* when that was done last */
 	uint64_t settle_ns;   /* when it is to be done next */
-	uint64_t withdraw_ns; /* when an address that is left is to be withdrawn; 0: none is */
+	uint64_t withdraw_ns; /* when an address that is bypassed is to be withdrawn; 0: none is */
 
 	struct places places; /* working memory: used again and again */
 	struct address *list;
@@ -93,8 +93,8 @@ struct discovery {
 struct discovery_host {
 	bool can_admit;
 	bool syncookies;
-	bool routes_left[2];  /* IPv4, IPv6: routes_left() */
-	uint32_t roots_ports; /* ports below are root's alone */
+	bool routes_bypassed[2]; /* IPv4, IPv6: routes_bypassed() */
+	uint32_t roots_ports;    /* ports below are root's alone */
 	/*
 	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a
 	 * rule refuses some clients are the kernel's.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which endpoints are left to the kernel, and so which services: asks the self-test and the reader of the firewall's
+ * Which endpoints are bypassed, and so which services: asks the self-test and the reader of the firewall's
  * rules, and takes what they answer.
  */
 #include <errno.h>
@@ -18,12 +18,12 @@
 
 /* ---------------------------------------------------------------------------------------------------- what is asked */
 
-/* Returns whether only the self-test could say that the service has to be left to the kernel. */
+/* Returns whether only the self-test could say that the service has to be bypassed. */
 static bool is_testable(const struct discovery *discovery, const struct listening_service *listening)
 {
-	const struct left_addresses none = { 0 };
+	const struct bypass_addresses none = { 0 };
 
-	return discovery->selftest && !left_reason(&discovery->host, &listening->facts, &none);
+	return discovery->selftest && !bypass_reason(&discovery->host, &listening->facts, &none);
 }
 
 static bool obeys_rules(const struct discovery *discovery, const struct listening_service *owner)
@@ -132,7 +132,7 @@ static bool is_unfollowed(const struct discovery *discovery, const struct in6_ad
 	return discovery->host.routes[!IN6_IS_ADDR_V4MAPPED(address)];
 }
 
-/* Returns the rule because of which an endpoint is left to the kernel. NULL: there is none, or it is not known yet. */
+/* Returns the rule because of which an endpoint is bypassed. NULL: there is none, or it is not known yet. */
 static const char *ruled_by(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
 	struct ruleset_answer answer;
@@ -184,7 +184,7 @@ static bool bridges_have_netfilter(void)
 	return found;
 }
 
-static void count_place(struct discovery *discovery, const struct tested *tested, uint16_t port, bool left)
+static void count_place(struct discovery *discovery, const struct tested *tested, uint16_t port, bool bypassed)
 {
 	struct listening_service *owner = tested->owner;
 	const char *rule = ruled_by(discovery, tested, port);
@@ -196,7 +196,7 @@ static void count_place(struct discovery *discovery, const struct tested *tested
 	owner->refusals += refused;
 	owner->bridged += refused && upper_addresses_are_bridged(&discovery->upper, &tested->address);
 	owner->ruled += rule && !unfollowed && !refused;
-	owner->others += !left;
+	owner->others += !bypassed;
 	if (rule && !*owner->next_rule)
 		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
 }
@@ -204,7 +204,7 @@ static void count_place(struct discovery *discovery, const struct tested *tested
 static void judge(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
-	const struct left_addresses left = {
+	const struct bypass_addresses bypass = {
 		.not_reached = not_reached,
 		.bridged = not_reached &&
 			   (listening->bridged == listening->refusals ||
@@ -213,15 +213,15 @@ static void judge(struct discovery *discovery, struct listening_service *listeni
 		.routes = listening->unfollowed && !listening->others,
 		.syn_rules = listening->ruled && !listening->others,
 	};
-	bool same = listening->left.not_reached == left.not_reached && listening->left.bridged == left.bridged &&
-		    listening->left.routes == left.routes && listening->left.syn_rules == left.syn_rules &&
-		    !strcmp(listening->rule, listening->next_rule);
+	bool same = listening->bypass.not_reached == bypass.not_reached &&
+		    listening->bypass.bridged == bypass.bridged && listening->bypass.routes == bypass.routes &&
+		    listening->bypass.syn_rules == bypass.syn_rules && !strcmp(listening->rule, listening->next_rule);
 
 	listening->refusals = listening->bridged = listening->unfollowed = listening->ruled = listening->others = 0;
 	if (same)
 		return;
 	memcpy(listening->rule, listening->next_rule, sizeof(listening->rule));
-	listening->left = left;
+	listening->bypass = bypass;
 	discovery_describe(discovery, listening);
 }
 
@@ -242,7 +242,7 @@ static void judge_all(struct discovery *discovery)
 }
 
 /*
- * An endpoint that is not reached, or where routes cannot be followed, is left to the kernel. A service that has only
+ * An endpoint that is not reached, or where routes cannot be followed, is bypassed. A service that has only
  * such endpoints is left as a whole.
  */
 void discovery_apply_results(struct discovery *discovery)
@@ -253,10 +253,10 @@ void discovery_apply_results(struct discovery *discovery)
 
 		for (size_t i = 0; i < at_port->count; i++) {
 			const struct tested *tested = &at_port->list[i];
-			bool left = tested_is_bypassed(discovery, tested, (uint16_t)port);
+			bool bypassed = tested_is_bypassed(discovery, tested, (uint16_t)port);
 
-			count_place(discovery, tested, (uint16_t)port, left);
-			if (left != tested->left ||
+			count_place(discovery, tested, (uint16_t)port, bypassed);
+			if (bypassed != tested->bypassed ||
 			    tested->untested != tested_stays_untested(discovery, tested, (uint16_t)port))
 				discovery_mark(discovery, (uint16_t)port);
 		}

@@ -7,14 +7,14 @@
 struct counting {
 	struct listener_facts facts; /* of the owner's */
 	const struct listener *owner;
-	struct listener_facts left; /* of the first that has to be left to the kernel */
-	bool others;                /* there are some that have not */
+	struct listener_facts bypassed; /* of the first that has to be bypassed */
+	bool others;                    /* there are some that have not */
 };
 
 /*
  * Counts the sockets at an address. Every user may listen at an address that the service's own server leaves free:
  * [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. The sockets of one user say nothing about those of others. So each
- * address is left to the kernel for itself (by_socket), and the service when all are.
+ * address is bypassed for itself (by_socket), and the service when all are.
  */
 static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
 		     struct counting *counting)
@@ -24,10 +24,10 @@ static void count_at(struct discovery *discovery, const struct in6_addr *address
 	if (!listener || listener->counted == discovery->round)
 		return;
 	listener->counted = discovery->round;
-	if (!left_by_socket(&listener->facts))
+	if (!bypass_by_socket(&listener->facts))
 		counting->others = true;
-	else if (!counting->left.sockets)
-		counting->left = listener->facts;
+	else if (!counting->bypassed.sockets)
+		counting->bypassed = listener->facts;
 	if (counting->owner && counting->owner->facts.uid != listener->facts.uid) {
 		if (!listeners_comes_first(&discovery->listeners, listener, counting->owner))
 			return;
@@ -42,11 +42,11 @@ static void count_at(struct discovery *discovery, const struct in6_addr *address
 static struct listener_facts facts_of(const struct counting *counting)
 {
 	struct listener_facts facts = counting->facts;
-	bool left = counting->left.sockets && !counting->others;
+	bool bypassed = counting->bypassed.sockets && !counting->others;
 
-	facts.mptcp = left && counting->left.mptcp;
-	facts.tcp_auth = left && counting->left.tcp_auth;
-	facts.elsewhere = left && counting->left.elsewhere;
+	facts.mptcp = bypassed && counting->bypassed.mptcp;
+	facts.tcp_auth = bypassed && counting->bypassed.tcp_auth;
+	facts.elsewhere = bypassed && counting->bypassed.elsewhere;
 	return facts;
 }
 
@@ -80,9 +80,9 @@ void discovery_recount(struct discovery *discovery, uint64_t now_ns)
 		if (!listener_facts_equal(&facts, &listening->facts)) {
 			if (!facts.sockets != !listening->facts.sockets) {
 				listening->since_ns = facts.sockets ? now_ns : 0;
-				listening->left = (struct left_addresses){ 0 };
+				listening->bypass = (struct bypass_addresses){ 0 };
 			}
-			if (left_by_socket(&facts) != left_by_socket(&listening->facts))
+			if (bypass_by_socket(&facts) != bypass_by_socket(&listening->facts))
 				discovery_mark_service(discovery, service->config);
 			listening->facts = facts;
 			discovery->tests_changed = true;

@@ -5,7 +5,7 @@
  *	discovery.c             open and close, what has changed, and in which order that is carried out
  *	discovery_look.c        the listening sockets
  *	discovery_configured.c  the sockets of configured services, and their handoffs
- *	discovery_bypass.c      which endpoints are left to the kernel
+ *	discovery_bypass.c      which endpoints are bypassed
  *	discovery_port.c        the endpoints of a port, and their addresses
  */
 #ifndef SHAKEOFFD_DISCOVERY_DISCOVERY_INTERNAL_H
@@ -21,9 +21,9 @@ struct tested {
 	struct listening_service *owner;
 	bool by_socket; /* its socket leaves it to the kernel, but not the whole service */
 	bool covered;
-	bool left;        /* published as left to the kernel: is_left() */
-	bool untested;    /* published as such: is_untested() */
-	uint64_t left_ns; /* covered, and left: since when; 0: since before it was known here */
+	bool bypassed;        /* published as bypassed: is_bypassed() */
+	bool untested;        /* published as such: is_untested() */
+	uint64_t bypassed_ns; /* covered, and bypassed: since when; 0: since before it was known here */
 };
 
 struct discovery_port {
@@ -60,14 +60,14 @@ void discovery_change_to_queue(struct discovery *discovery);
 int discovery_request_tests(struct discovery *discovery);
 int discovery_request_rules(struct discovery *discovery);
 
-/* Takes the answers of both: marks the ports where an endpoint is left to the kernel from now on, or no longer. */
+/* Takes the answers of both: marks the ports where an endpoint is bypassed from now on, or no longer. */
 void discovery_apply_results(struct discovery *discovery);
 
 /* Returns whether the rules of an endpoint are still to come; whether the rules or the test of it are. */
 bool tested_awaits_rules(const struct discovery *discovery, const struct tested *tested, uint16_t port);
 bool tested_is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns);
 
-/* Returns whether an endpoint is left to the kernel. */
+/* Returns whether an endpoint is bypassed. */
 bool tested_is_bypassed(const struct discovery *discovery, const struct tested *tested, uint16_t port);
 
 /* Returns whether it is not known that packets reach an endpoint, and will not be. */

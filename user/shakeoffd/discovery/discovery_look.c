@@ -49,7 +49,8 @@ static void listener_changed(void *context, struct listener *listener, const str
 {
 	struct discovery *discovery = context;
 
-	if (!listener->facts.sockets != !before->sockets || left_by_socket(&listener->facts) != left_by_socket(before))
+	if (!listener->facts.sockets != !before->sockets ||
+	    bypass_by_socket(&listener->facts) != bypass_by_socket(before))
 		discovery_mark(discovery, listener->port);
 	else if (places_configured(discovery->config, listener->port))
 		discovery->recount = true;

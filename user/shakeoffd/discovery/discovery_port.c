@@ -39,7 +39,7 @@ static bool is_covered(const struct discovery *discovery, const struct place *pl
 		.service = discovery->configured[place->configured].service,
 		.keep_only = keep_only,
 	};
-	/* The servers' own listening sockets get what is left to the kernel. */
+	/* The servers' own listening sockets get what is bypassed. */
 	return covered && !discovery_is_secured(discovery, &place->address, port);
 }
 
@@ -91,29 +91,29 @@ static void replace_tested(struct discovery *discovery, struct discovery_port *a
 	at_port->count = count;
 }
 
-/* Returns since when an endpoint is left to the kernel; 0: since before it was known here. */
-static uint64_t left_since(const struct discovery_port *at_port, const struct tested *tested, uint64_t now_ns)
+/* Returns since when an endpoint is bypassed; 0: since before it was known here. */
+static uint64_t bypassed_since(const struct discovery_port *at_port, const struct tested *tested, uint64_t now_ns)
 {
 	for (size_t i = 0; i < at_port->count; i++) {
 		const struct tested *before = &at_port->list[i];
 
 		if (before->covered && before->owner == tested->owner &&
 		    IN6_ARE_ADDR_EQUAL(&before->address, &tested->address))
-			return before->left ? before->left_ns : now_ns;
+			return before->bypassed ? before->bypassed_ns : now_ns;
 	}
 	return 0;
 }
 
 /*
- * Returns whether clients may still bring cookies back to an endpoint with the queue handoff that is left to the
+ * Returns whether clients may still bring cookies back to an endpoint with the queue handoff that is bypassed to the
  * kernel: then the hook takes these cookies, and leaves all else to the kernel. It does not where connections do not
  * pass the firewall's rules, which may mean these clients.
  */
 static bool has_cookies_out(struct discovery *discovery, const struct tested *tested, uint64_t now_ns)
 {
-	uint64_t end_ns = tested->left_ns + SHAKEOFF_COOKIE_LIFETIME_NS;
+	uint64_t end_ns = tested->bypassed_ns + SHAKEOFF_COOKIE_LIFETIME_NS;
 
-	if (!tested->left_ns || now_ns >= end_ns || discovery->host.queue_unruled)
+	if (!tested->bypassed_ns || now_ns >= end_ns || discovery->host.queue_unruled)
 		return false;
 	if (!discovery->withdraw_ns || end_ns < discovery->withdraw_ns)
 		discovery->withdraw_ns = end_ns;
@@ -146,15 +146,15 @@ static void add_covered(struct resolving *resolving, const struct place *place)
 		.owner = &discovery->configured[place->configured],
 		.covered = true,
 	};
-	tested->left = tested_is_bypassed(discovery, tested, resolving->port);
+	tested->bypassed = tested_is_bypassed(discovery, tested, resolving->port);
 	awaits_rules = tested_awaits_rules(discovery, tested, resolving->port);
 	resolving->pending |= awaits_rules;
 	address->keep_only |= awaits_rules;
 	resolving->tested_count++;
 	/* The server's own socket takes the connections. */
-	if (tested->left) {
-		tested->left_ns = left_since(&discovery->ports[resolving->port], tested, resolving->now_ns);
-		address->left = true;
+	if (tested->bypassed) {
+		tested->bypassed_ns = bypassed_since(&discovery->ports[resolving->port], tested, resolving->now_ns);
+		address->bypassed = true;
 		address->keep_only = false; /* it would stay as it is: answered for */
 		if (!has_cookies_out(discovery, tested, resolving->now_ns))
 			return;
@@ -175,16 +175,16 @@ static void add_listening(struct resolving *resolving, const struct place *place
 	*tested = (struct tested){
 		.address = place->address,
 		.owner = owner,
-		.by_socket = left_by_socket(&place->listener->facts) && !left_by_socket(&owner->facts),
+		.by_socket = bypass_by_socket(&place->listener->facts) && !bypass_by_socket(&owner->facts),
 	};
-	tested->left = tested_is_bypassed(discovery, tested, resolving->port);
+	tested->bypassed = tested_is_bypassed(discovery, tested, resolving->port);
 	tested->untested = tested_stays_untested(discovery, tested, resolving->port);
 	*address = (struct address){
 		.address = place->address,
 		.service = owner->service,
 		.first = place->configured != PLACE_DISCOVERED || !place->listener->discovered->share,
 		.uid = place->listener->facts.uid,
-		.left = tested->left,
+		.bypassed = tested->bypassed,
 		.untested = tested->untested,
 		.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
 		.keep_only = tested_is_pending(discovery, tested, resolving->port, resolving->now_ns),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The host's own unicast addresses: those of its interfaces, and those that local routes give it (`ip route add
- * local`). Those of loopback and link-local ones are left to the kernel, and are not among them.
+ * local`). Those of loopback and link-local ones are bypassed, and are not among them.
  */
 #ifndef SHAKEOFFD_DISCOVERY_OWN_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_OWN_ADDRESSES_H

@@ -156,7 +156,7 @@ static void unknown(struct ruleset_reader *reader, const char *why)
 {
 	if (strcmp(reader->why, why))
 		log_warn(
-			"the firewall's rules cannot be read, so services are left to the kernel (those with `syn-rules = ignore` "
+			"the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = ignore` "
 			"are not): %s",
 			why);
 	snprintf(reader->why, sizeof(reader->why), "%s", why);

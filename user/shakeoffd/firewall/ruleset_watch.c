@@ -203,7 +203,7 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 
 	for (;;) {
 		ssize_t size = recv(ruleset_watch_fd(watch), buffer, sizeof(buffer), MSG_DONTWAIT);
-		int left = (int)size;
+		int remaining = (int)size;
 
 		if (size < 0 && errno == EINTR)
 			continue;
@@ -213,8 +213,8 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 		}
 		if (size <= 0)
 			return changes;
-		for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; mnl_nlmsg_ok(header, left);
-		     header = mnl_nlmsg_next(header, &left))
+		for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; mnl_nlmsg_ok(header, remaining);
+		     header = mnl_nlmsg_next(header, &remaining))
 			changes |= change_of(header);
 	}
 }

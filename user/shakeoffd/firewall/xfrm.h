@@ -2,7 +2,7 @@
 /*
  * IPsec: which places the host's own policies want protected packets for (ip-xfrm(8)). Plain segments to them the kernel drops, and does
  * not answer (xfrm4_policy_check() in tcp_v4_rcv()); protected ones come to the hook as ESP, which it does not look into. So such places
- * are left to the kernel.
+ * are bypassed.
  */
 #ifndef SHAKEOFFD_FIREWALL_XFRM_H
 #define SHAKEOFFD_FIREWALL_XFRM_H

@@ -21,8 +21,7 @@ static bool is_in_vrf(struct interface *interface)
 
 	interface->in_vrf = !link_get(interface->name, &link) && link.in_vrf;
 	if (interface->in_vrf && !before)
-		log_warn("interface %s belongs to a VRF: servers that listen are left to the kernel there",
-			 interface->name);
+		log_warn("interface %s belongs to a VRF: servers that listen are bypassed there", interface->name);
 	return interface->in_vrf;
 }
 
@@ -102,12 +101,12 @@ static void say_admission(struct interface *interface)
 	if (now == SHAKEOFF_ADMITS_BEHIND) {
 		datapath_front(interface->ifindex, DATAPATH_INGRESS, &front);
 		log_warn(
-			"interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that listen are left to the "
-			"kernel there until it is gone",
+			"interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that listen are bypassed"
+			"there until it is gone",
 			interface->name, front_name(&front), front.id);
 	} else if (now == SHAKEOFF_ADMITS_LOST) {
 		log_warn(
-			"interface %s: ACKs that are validated do not come to the tc program: servers that listen are left to the kernel "
+			"interface %s: ACKs that are validated do not come to the tc program: servers that listen are bypassed "
 			"there; it is tried again in %llu s",
 			interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
 	} else if (now == SHAKEOFF_ADMITS && before != SHAKEOFF_ADMITS_NOTHING) {
@@ -133,8 +132,8 @@ void interfaces_admit(struct interfaces *interfaces, struct interface *interface
 		const char *detail = datapath_detail();
 
 		log_warn_limited(
-			"interface %s: the tc program could not be attached, so servers that listen are left to the "
-			"kernel there: %s%s%s",
+			"interface %s: the tc program could not be attached, so servers that listen are bypassed"
+			"there: %s%s%s",
 			interface->name, strerror(-error), *detail ? ": " : "", detail);
 	}
 }

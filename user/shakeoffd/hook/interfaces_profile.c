@@ -79,7 +79,7 @@ static void note_macs(const struct interfaces *interfaces, struct interface *int
 
 	if (more && !interface->more_macs)
 		log_warn("interface %s: devices above it have more MAC addresses of their own than %d: what comes for "
-			 "the others of them is left to the kernel; attaching to those devices has them protected",
+			 "the others of them is bypassed; attaching to those devices has them protected",
 			 interface->name, SHAKEOFF_MACS - 1);
 	interface->more_macs = more;
 }

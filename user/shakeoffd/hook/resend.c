@@ -24,7 +24,7 @@ struct walk {
 	struct half_open_counts *counts;
 	uint64_t now_ns;
 	unsigned int frames; /* that may still be sent */
-	size_t left;         /* entries that stay */
+	size_t remaining;    /* entries that stay */
 };
 
 /* -------------------------------------------------------------------------------------------------------- schedule */
@@ -132,7 +132,7 @@ static bool visit(void *context, const struct shakeoff_tuple *tuple, const struc
 	if (half_open_is_over(entry->answered_ns, walk->now_ns, retries))
 		return true;
 	walk->counts->seen[entry->service]++;
-	walk->left++;
+	walk->remaining++;
 	return false;
 }
 
@@ -161,12 +161,12 @@ static int walk_datapath(struct walk *walk)
 	if (!__atomic_load_n(&datapath_control(walk->datapath)->half_open, __ATOMIC_RELAXED))
 		return 0;
 	memset(walk->counts->seen, 0, sizeof(walk->counts->seen));
-	walk->left = 0;
+	walk->remaining = 0;
 	error = datapath_half_open_each(walk->datapath, visit, walk);
 	if (error)
 		return error;
 	publish(walk->counts, walk->services);
-	if (!walk->left)
+	if (!walk->remaining)
 		lower_flag(walk->datapath);
 	return 0;
 }

@@ -10,12 +10,12 @@
  * Returns the handoff that a service starts with: the one that an earlier daemon left, so that nothing changes for
  * clients.
  */
-static enum shakeoff_handoff first_handoff(const struct service *service, const struct shakeoff_service *left)
+static enum shakeoff_handoff first_handoff(const struct service *service, const struct shakeoff_service *stale)
 {
 	if (service->config->handoff != SHAKEOFF_HANDOFF_AUTO)
 		return service->config->handoff;
-	return left && shared_get(left->handoff) == SHAKEOFF_HANDOFF_LISTENER ? SHAKEOFF_HANDOFF_LISTENER :
-										SHAKEOFF_HANDOFF_QUEUE;
+	return stale && shared_get(stale->handoff) == SHAKEOFF_HANDOFF_LISTENER ? SHAKEOFF_HANDOFF_LISTENER :
+										  SHAKEOFF_HANDOFF_QUEUE;
 }
 
 /* Adopts what an earlier daemon's servers asked for: it holds until they have registered again. */
@@ -171,8 +171,8 @@ void service_set_listening(struct service *service, const struct service_listeni
 	bool queue_differs;
 
 	pthread_mutex_lock(&service->lock);
-	queue_differs = service->listening.queue_left != listening->queue_left ||
-			strcmp(service->listening.left_rule, listening->left_rule);
+	queue_differs = service->listening.queue_bypass != listening->queue_bypass ||
+			strcmp(service->listening.bypass_rule, listening->bypass_rule);
 
 	service->listening = *listening;
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER || queue_differs)

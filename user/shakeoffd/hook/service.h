@@ -37,12 +37,12 @@ struct service_slot {
 
 /* The listening sockets of a service, and what they allow. */
 struct service_listening {
-	uint32_t sockets;                  /* 0: none, and the rest means nothing */
-	uint32_t backlog;                  /* the greatest */
-	uint8_t left;                      /* enum shakeoff_left */
-	uint32_t uid;                      /* whose they are */
-	uint8_t queue_left;                /* the same, of a service with the queue handoff */
-	char left_rule[SHAKEOFF_RULE_LEN]; /* as in shakeoff_service */
+	uint32_t sockets;                    /* 0: none, and the rest means nothing */
+	uint32_t backlog;                    /* the greatest */
+	uint8_t bypass;                      /* enum shakeoff_bypass */
+	uint32_t uid;                        /* whose they are */
+	uint8_t queue_bypass;                /* the same, of a service with the queue handoff */
+	char bypass_rule[SHAKEOFF_RULE_LEN]; /* as in shakeoff_service */
 };
 
 struct service {
@@ -108,7 +108,7 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 void service_set_listening(struct service *service, const struct service_listening *listening);
 
 /*
- * Ends the answering of a service with the listener handoff: SYNs are left to the kernel, ACKs are still admitted.
+ * Ends the answering of a service with the listener handoff: SYNs pass to the kernel, ACKs are still admitted.
  * Returns whether cookies are out: then its addresses are to stay for SERVICE_RETURN_NS. Takes the lock itself.
  */
 bool service_stop_answering(struct service *service, uint64_t now_ns);

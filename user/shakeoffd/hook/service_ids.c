@@ -6,7 +6,7 @@
 #include "shakeoffd/hook/service_ids.h"
 
 /* Of an earlier daemon. */
-struct left_slot {
+struct stale_slot {
 	char name[SHAKEOFF_NAME_LEN];
 	uint32_t id;
 	bool taken;
@@ -15,13 +15,13 @@ struct left_slot {
 struct slot_pool {
 	uint32_t free[SHAKEOFF_MAX_SERVICES]; /* a stack */
 	size_t free_count;
-	struct left_slot *left; /* in the order of their names */
-	size_t left_count;
+	struct stale_slot *stale; /* in the order of their names */
+	size_t stale_count;
 };
 
 static int compare_names(const void *a, const void *b)
 {
-	const struct left_slot *first = a, *second = b;
+	const struct stale_slot *first = a, *second = b;
 
 	return strncmp(first->name, second->name, SHAKEOFF_NAME_LEN);
 }
@@ -34,19 +34,19 @@ static int pool_open(struct slot_pool *pool, struct datapath *datapath)
 		if (!(__atomic_load_n(&shared[id].flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_USED))
 			pool->free[pool->free_count++] = id;
 	}
-	pool->left = calloc(SHAKEOFF_MAX_SERVICES - pool->free_count + 1, sizeof(*pool->left));
-	if (!pool->left)
+	pool->stale = calloc(SHAKEOFF_MAX_SERVICES - pool->free_count + 1, sizeof(*pool->stale));
+	if (!pool->stale)
 		return -ENOMEM;
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
-		struct left_slot *left = &pool->left[pool->left_count];
+		struct stale_slot *stale = &pool->stale[pool->stale_count];
 
 		if (!(__atomic_load_n(&shared[id].flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_USED))
 			continue;
-		memcpy(left->name, shared[id].name, sizeof(left->name));
-		left->id = id;
-		pool->left_count++;
+		memcpy(stale->name, shared[id].name, sizeof(stale->name));
+		stale->id = id;
+		pool->stale_count++;
 	}
-	qsort(pool->left, pool->left_count, sizeof(*pool->left), compare_names);
+	qsort(pool->stale, pool->stale_count, sizeof(*pool->stale), compare_names);
 	return 0;
 }
 
@@ -68,7 +68,7 @@ int slots_open(struct slots *slots, struct datapath *const *datapaths, size_t co
 void slots_close(struct slots *slots)
 {
 	for (size_t i = 0; i < slots->count && slots->pools; i++)
-		free(slots->pools[i].left);
+		free(slots->pools[i].stale);
 	free(slots->pools);
 	*slots = (struct slots){ 0 };
 }
@@ -76,14 +76,14 @@ void slots_close(struct slots *slots)
 int slots_take(struct slots *slots, size_t datapath, const char *name, uint32_t *id, bool *found)
 {
 	struct slot_pool *pool = &slots->pools[datapath];
-	struct left_slot key = { 0 }, *left = NULL;
+	struct stale_slot key = { 0 }, *stale = NULL;
 
 	strncpy(key.name, name, sizeof(key.name) - 1);
-	if (pool->left_count)
-		left = bsearch(&key, pool->left, pool->left_count, sizeof(key), compare_names);
-	if (left && !left->taken) {
-		left->taken = true;
-		*id = left->id;
+	if (pool->stale_count)
+		stale = bsearch(&key, pool->stale, pool->stale_count, sizeof(key), compare_names);
+	if (stale && !stale->taken) {
+		stale->taken = true;
+		*id = stale->id;
 		*found = true;
 		return 0;
 	}
@@ -114,11 +114,11 @@ void slots_sweep(struct slots *slots)
 	for (size_t i = 0; i < slots->count; i++) {
 		struct slot_pool *pool = &slots->pools[i];
 
-		for (size_t k = 0; k < pool->left_count; k++)
-			if (!pool->left[k].taken)
-				slots_release(slots, i, pool->left[k].id);
-		free(pool->left);
-		pool->left = NULL;
-		pool->left_count = 0;
+		for (size_t k = 0; k < pool->stale_count; k++)
+			if (!pool->stale[k].taken)
+				slots_release(slots, i, pool->stale[k].id);
+		free(pool->stale);
+		pool->stale = NULL;
+		pool->stale_count = 0;
 	}
 }

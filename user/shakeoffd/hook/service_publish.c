@@ -48,16 +48,16 @@ static void publish_queue_capacity(struct service *service)
 	for (size_t i = 0; i < service->slot_count; i++) {
 		struct service_slot *slot = &service->slots[i];
 		uint64_t others = all - waiting(slot);
-		uint32_t left = others < capacity ? capacity - (uint32_t)others : 0;
+		uint32_t remaining = others < capacity ? capacity - (uint32_t)others : 0;
 
 		/*
 		 * `others` wraps if another CPU hands a connection over between the two readings. Then the others have
 		 * none.
 		 */
 		if ((int64_t)others <= 0)
-			left = capacity;
-		if (shared_get(slot->shared->capacity) != left)
-			shared_set(slot->shared->capacity, left);
+			remaining = capacity;
+		if (shared_get(slot->shared->capacity) != remaining)
+			shared_set(slot->shared->capacity, remaining);
 	}
 }
 
@@ -103,8 +103,8 @@ static void publish_queue(const struct service *service, struct shakeoff_service
 		shared_set(shared->offer.min_ttl[ipv6], service->offer.min_ttl[ipv6]);
 	}
 	shared_set(shared->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
-	shared_set(shared->left, service->listening.queue_left);
-	memcpy(shared->left_rule, service->listening.left_rule, sizeof(shared->left_rule));
+	shared_set(shared->bypass, service->listening.queue_bypass);
+	memcpy(shared->bypass_rule, service->listening.bypass_rule, sizeof(shared->bypass_rule));
 }
 
 static void publish_listener(const struct service *service, struct shakeoff_service *shared)
@@ -114,9 +114,9 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 
 	if (listening->sockets) {
 		shared_set(shared->listen_places, listening->backlog + 1);
-		shared_set(shared->left, listening->left);
-		shared_set(shared->syncookies, listening->left ? SHAKEOFF_SYNCOOKIES_NEVER : syncookies);
-		memcpy(shared->left_rule, listening->left_rule, sizeof(shared->left_rule));
+		shared_set(shared->bypass, listening->bypass);
+		shared_set(shared->syncookies, listening->bypass ? SHAKEOFF_SYNCOOKIES_NEVER : syncookies);
+		memcpy(shared->bypass_rule, listening->bypass_rule, sizeof(shared->bypass_rule));
 	}
 	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
 }

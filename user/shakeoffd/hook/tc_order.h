@@ -4,7 +4,7 @@
  *
  * Other programs come to the front of a tcx hook, too: agents that watch or filter. One that lets packets pass to the stack then hides
  * them from ours, and a validated ACK without its request is refused by the kernel. So ours goes to the front again; but it does not
- * fight: against one that comes back each time it stays behind, and SYNs are left to the kernel until the other is gone.
+ * fight: against one that comes back each time it stays behind, and SYNs pass to the kernel until the other is gone.
  *
  * And ours may be first and get nothing all the same, for a reason that cannot be seen from here. Both programs count, and that shows it.
  *
@@ -49,7 +49,7 @@ bool tc_order_look(struct tc_order *order, enum datapath_place place, uint64_t n
 #define TC_FLOW_MISSING 4
 #define TC_FLOW_PATIENCE_NS (200 * NS_PER_MS)
 
-/* Then SYNs are left to the kernel for so long, and after each try without a change twice as long. */
+/* Then SYNs pass to the kernel for so long, and after each try without a change twice as long. */
 #define TC_FLOW_HOLD_NS (2 * NS_PER_S)
 #define TC_FLOW_HOLD_MAX_NS (60 * NS_PER_S)
 

@@ -259,7 +259,7 @@ size_t acceptor_count_stuck(uid_t user)
 	return count;
 }
 
-static bool none_is_left(void)
+static bool none_remains(void)
 {
 	bool none;
 
@@ -276,7 +276,7 @@ bool acceptor_end_all(uint64_t timeout_ns)
 
 	for (;;) {
 		acceptor_tick();
-		if (none_is_left())
+		if (none_remains())
 			return true;
 		if (clock_ns() - begin >= timeout_ns)
 			return false;

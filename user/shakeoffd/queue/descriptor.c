@@ -266,13 +266,13 @@ void descriptor_tick(void)
 void descriptor_finish(unsigned int timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	bool left = true;
+	bool remaining = true;
 
-	for (unsigned int i = 0; i < timeout_ms && left; i++) {
+	for (unsigned int i = 0; i < timeout_ms && remaining; i++) {
 		pthread_mutex_lock(&mutex);
-		left = owners;
+		remaining = owners;
 		pthread_mutex_unlock(&mutex);
-		if (left)
+		if (remaining)
 			nanosleep(&pause, NULL);
 	}
 }

@@ -82,9 +82,9 @@ static int note_gateway(const struct nlattr *attribute, void *context)
 static void take_hops(struct route_entry *route, const struct nlattr *multipath)
 {
 	const struct rtnexthop *hop = mnl_attr_get_payload(multipath);
-	int left = mnl_attr_get_payload_len(multipath);
+	int remaining = mnl_attr_get_payload_len(multipath);
 
-	for (; RTNH_OK(hop, left); left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	for (; RTNH_OK(hop, remaining); remaining -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct route_hop found = { .ifindex = (unsigned int)hop->rtnh_ifindex };
 
 		/* The kernel says so, too, where the link is down and net.ipv4.conf.IFACE.ignore_routes_with_linkdown set. */

@@ -39,7 +39,7 @@ static uint8_t hop_limit_of(const struct route_world *world, const struct route_
 	return limit == world->usual[route->prefix.ipv6].hop_limit ? 0 : limit;
 }
 
-/* A gateway whose MAC address is not known has none here, and what it would carry is left to the kernel. */
+/* A gateway whose MAC address is not known has none here, and what it would carry passes to the kernel. */
 static void fill_next_hop(const struct route_world *world, const struct route_hop *hop, struct shakeoff_route *offer)
 {
 	const struct neighbour *neighbour;

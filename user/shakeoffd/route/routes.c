@@ -46,8 +46,8 @@ static void say(const struct route_finding *found, bool ipv6, enum route_problem
 		snprintf(rule, sizeof(rule), " (rule %u)", found->rule);
 	prefix.ipv6 = ipv6;
 	prefix_write(&prefix, where, sizeof(where));
-	log_warn("servers that listen are left to the kernel at %s addresses, because of routes: %s%s: %s",
-		 family_names[ipv6], problem_text(found->problem), rule, where);
+	log_warn("servers that listen are bypassed at %s addresses, because of routes: %s%s: %s", family_names[ipv6],
+		 problem_text(found->problem), rule, where);
 }
 
 static void follow(struct routes *routes, bool ipv6)
@@ -96,7 +96,7 @@ void routes_tick(struct routes *routes, uint64_t now_ns)
 	routes->next_ns = pause > READ_PERIOD_NS ? end + pause : now_ns + READ_PERIOD_NS;
 }
 
-bool routes_left(const struct routes *routes, bool ipv6)
+bool routes_bypassed(const struct routes *routes, bool ipv6)
 {
 	return routes->families[ipv6].problem != ROUTE_PROBLEM_NONE;
 }

@@ -6,7 +6,7 @@
  *
  *	rtnetlink -> route_entry -> route_offer -> route_table -> route_publish
  *
- * Where routes cannot be followed, the addresses of the family are left to the kernel.
+ * Where routes cannot be followed, the addresses of the family are bypassed.
  */
 #ifndef SHAKEOFFD_ROUTE_ROUTES_H
 #define SHAKEOFFD_ROUTE_ROUTES_H
@@ -61,7 +61,7 @@ void routes_touch(struct routes *routes);
 /* To be called several times a second: reads again what has changed, about once a second at most. */
 void routes_tick(struct routes *routes, uint64_t now_ns);
 
-/* Whether addresses of the family are to be left to the kernel. */
-bool routes_left(const struct routes *routes, bool ipv6);
+/* Whether addresses of the family are to be bypassed. */
+bool routes_bypassed(const struct routes *routes, bool ipv6);
 
 #endif

@@ -93,9 +93,9 @@ static int compare_attribute(const struct nlattr *attribute, void *context)
 static void compare_hops(struct gateway_search *search, const struct nlattr *multipath)
 {
 	const struct rtnexthop *hop = mnl_attr_get_payload(multipath);
-	int left = mnl_attr_get_payload_len(multipath);
+	int remaining = mnl_attr_get_payload_len(multipath);
 
-	for (; RTNH_OK(hop, left); left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+	for (; RTNH_OK(hop, remaining); remaining -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
 		if (hop->rtnh_len > sizeof(*hop))
 			mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), compare_attribute, search);
 }
