@@ -219,7 +219,7 @@ struct {
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
 
-/* Not preallocated: with syncookies = auto alone it stays empty. */
+/* Not preallocated: with syncookies = adaptive alone it stays empty. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -102,7 +102,7 @@
 #define SHAKEOFF_NO_WSCALE 15
 
 /*
- * syncookies = auto. The SYNs of a service are counted in windows of this length; where a window has more than the service's
+ * syncookies = adaptive. The SYNs of a service are counted in windows of this length; where a window has more than the service's
  * flood_rate allows, or the listening socket's SYN queue is half full, the hook answers with cookies from that very SYN on. It
  * goes on while the SYNs of the hold time make half that rate on average: each adds the time that half the rate takes to send it, up to
  * the hold time. A SYN queue a quarter full, or an accept queue, keeps it for a second at a time.
@@ -170,7 +170,7 @@ enum shakeoff_bypass {
 		SHAKEOFF_BYPASS_COUNT
 };
 
-/* Why the hook began to answer for a service with syncookies = auto. X(CONSTANT, name, help) */
+/* Why the hook began to answer for a service with syncookies = adaptive. X(CONSTANT, name, help) */
 /* clang-format off */
 #define SHAKEOFF_CAUSES(X)                                                                                      \
 	X(CAUSE_NONE, "", "it has not")                                                                                \

@@ -10,7 +10,7 @@
 #
 #	bare      a bare XDP_TX program             plain    the kernel's handshake as it comes
 #	kernel    the kernel's SYN cookies, always  pass     the same behind an XDP program that passes everything
-#	queue     shakeoff's queue handoff          auto     its listener handoff, while idle (syncookies = auto)
+#	queue     shakeoff's queue handoff          adaptive its listener handoff, while idle (syncookies = adaptive)
 #	listener  its listener handoff, active     lookups  the same, the socket look-up spared to no SYN
 #
 # A process a CPU, as one alone leaves the others a tenth of their time idle, and what a packet costs then falls on its CPU alone: a veth
@@ -41,7 +41,7 @@ FLOODS="bare kernel queue"
 SERVES="plain pass kernel queue"
 LISTENERS=
 if kernel_admits; then
-	FLOODS="$FLOODS listener lookups" SERVES="$SERVES listener auto" LISTENERS="listener auto lookups"
+	FLOODS="$FLOODS listener lookups" SERVES="$SERVES listener adaptive" LISTENERS="listener adaptive lookups"
 fi
 QUEUE_PID=
 leave() {
@@ -93,12 +93,12 @@ for mode in $LISTENERS; do
 	begin "$mode"
 	nginx_start 80 4096 plain
 	# So many connections a second are no flood here.
-	if [ "$mode" = auto ]; then
-		shakes_off handoff=listener syncookies=auto flood-rate=1000000
+	if [ "$mode" = adaptive ]; then
+		shakes_off handoff=listener syncookies=adaptive flood-rate=1000000
 	else
 		shakes_off handoff=listener
 	fi
-	within 5 answers "$([ "$mode" = auto ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web left)"
+	within 5 answers "$([ "$mode" = adaptive ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web left)"
 done
 
 # Nobody but the daemon says that the filter knows every socket; without it, and without that word, every SYN is looked up.
@@ -276,7 +276,7 @@ table(f"IPv{family}, medians of {result['rounds']} rounds", ("bare", "kernel", "
     ("as a multiple of kernel cookies", result["multiple_of_kernel_cookies"], ".1f")))
 if result["lookup_ns"] is not None:
     print(f"  a socket look-up for every SYN costs {result['lookup_ns']} ns (lookups beside listener)")
-table("Connections without a flood", ("plain", "pass", "kernel", "queue", "listener", "auto"), (
+table("Connections without a flood", ("plain", "pass", "kernel", "queue", "listener", "adaptive"), (
     ("connections/s, 64 clients, nginx", result["connections_per_second"], ",.0f"),
     ("as a share of the kernel's handshake", result["share_of_plain_connections"], ".3f"),
     ("the same, 95 of 100", {mode: "{:.2f}-{:.2f}".format(*ends) for mode, ends in result["share_of_plain_interval"].items()}, ""),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # floods.sh [--json] [--seconds N] [--family 4|6] [--pace MB] [KIND...]: every kind of flood that the generator knows, or those that are named,
-# as fast as one CPU can, against an unmodified nginx while idle (listener handoff, syncookies = auto). Each twice from idle: alone,
+# as fast as one CPU can, against an unmodified nginx while idle (listener handoff, syncookies = adaptive). Each twice from idle: alone,
 # and beside honest clients and a connection that transfers; and beside the same behind an ideal filter, an XDP program that knows the
 # made-up sources and does nothing but drop what comes from them. What is lost there is lost to the veth pair and to the flood's
 # share of the CPU.
@@ -122,7 +122,7 @@ lab() {
 lab "$ideal"
 server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/ideal.bpf.o" sec xdp
 lab "$ours"
-config web 80 handoff=listener syncookies=auto
+config web 80 handoff=listener syncookies=adaptive
 for kind in $kinds; do
 	say "$kind ..."
 	{

@@ -53,7 +53,7 @@ if grep -qw bpf_nf_link_attach /proc/kallsyms; then
 fi
 
 config_daemon
-discovered syncookies=auto
+discovered syncookies=adaptive
 daemon_start
 check "the server is found" soon shows '*:7000' state idle
 greeted_again "idle" 40000

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# syncookies = auto: while idle the kernel negotiates everything itself; who is in the middle of a handshake when the hook begins to answer,
+# syncookies = adaptive: while idle the kernel negotiates everything itself; who is in the middle of a handshake when the hook begins to answer,
 # or stops, is served.
 . "$(dirname "$0")/lib.sh"
 needs_admission

@@ -93,7 +93,7 @@ gone() {
 
 lab_up
 addresses_up
-for syncookies in auto always; do
+for syncookies in adaptive always; do
 	config_daemon
 	discovered "syncookies=$syncookies"
 	daemon_start

@@ -21,7 +21,7 @@ ip -n "$LAB-server" route add default via "$CLIENT4"
 ip -n "$LAB-server" -6 route add default via "$CLIENT6"
 
 config_daemon exclude=8001
-discovered syncookies=auto
+discovered syncookies=adaptive
 service_on active '*:8003' -- handoff=listener syncookies=always
 service queue 8004
 daemon_start

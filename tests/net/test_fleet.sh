@@ -274,7 +274,7 @@ network_up
 (umask 077 && "$BUILD/shakeoff" key generate >"${KEY}1" && cp "${KEY}1" "${KEY}2")
 for n in 1 2; do
 	echo +0 >"$TMP/clock$n"
-	write_config $n "$([ $n = 1 ] && echo always || echo auto)"
+	write_config $n "$([ $n = 1 ] && echo always || echo adaptive)"
 	kernel_admits || sed -i 's/handoff = listener/handoff = auto/' "$TMP/h$n.conf"
 	host_start $n
 	soon served $n || bail "host $n serves nothing"

@@ -46,7 +46,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "the kernel alone, $address: listen(4) takes five, the sixth waits" "$(connects 6 "$address" 1)" "$five waits"
 	killed "$PID"
 done
-for syncookies in always auto; do
+for syncookies in always adaptive; do
 	config_daemon
 	discovered overflow=reset "syncookies=$syncookies"
 	daemon_start

@@ -429,7 +429,7 @@ static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
 {
 	(void)state;
 	refused(WEB "overflow = ignore\n", 5, "`overflow = ignore`|drop or reset");
-	refused(WEB "syncookies = never\n", 5, "`syncookies = never`|auto or always");
+	refused(WEB "syncookies = never\n", 5, "`syncookies = never`|adaptive or always");
 	refused(WEB "handoff = socket\n", 5, "`handoff = socket`|auto, listener or queue");
 	refused(WEB "overflow = Drop\n", 5, "`overflow = Drop`");
 	refused(WEB "overflow = drop # full\n", 5, "`overflow = drop # full`");

@@ -33,7 +33,7 @@ static void the_documented_example_is_read(void **state)
 		 "handoff  = queue               ; auto | listener | queue\n"
 		 "backlog  = 512\n"
 		 "overflow = reset               ; drop | reset\n"
-		 "syncookies   = always              ; auto | always\n"
+		 "syncookies   = always              ; adaptive | always\n"
 		 "flood-rate = 1000\n"
 		 "[service ssh_2-x]\n"
 		 "listen = *:22\n");
@@ -168,7 +168,7 @@ static void a_key_that_may_stand_once_is_refused_twice(void **state)
 	refused(WEB "backlog = 1\nbacklog = 1\n", 6, "backlog = 1|once");
 	refused(WEB "handoff = auto\noverflow = drop\nhandoff = auto\n", 7, "handoff = auto|once");
 	refused(WEB "overflow = drop\noverflow = reset\n", 6, "overflow = reset|once");
-	refused(WEB "syncookies = auto\nsyncookies = auto\n", 6, "syncookies = auto|once");
+	refused(WEB "syncookies = adaptive\nsyncookies = adaptive\n", 6, "syncookies = adaptive|once");
 	refused(WEB "flood-rate = 1\nflood-rate = 2\n", 6, "flood-rate = 2|once");
 	refused("[daemon]\ndiscover = no\ndiscover = no\n", 3, "discover = no|once");
 	refused("[discovered]\nbacklog = 1\nbacklog = 2\n", 3, "backlog = 2|once");

@@ -232,7 +232,7 @@ const char *service_syncookies_name(const struct shakeoff_service *service)
 {
 	switch (service->syncookies) {
 	case SHAKEOFF_SYNCOOKIES_ALWAYS: return "always";
-	case SHAKEOFF_SYNCOOKIES_ADAPTIVE: return "auto";
+	case SHAKEOFF_SYNCOOKIES_ADAPTIVE: return "adaptive";
 	case SHAKEOFF_SYNCOOKIES_NEVER: return "never";
 	default: return "?";
 	}

@@ -110,8 +110,8 @@ const struct config_key config_keys[] = {
 	{
 		"syncookies",
 		POLICY(syncookies),
-		WORDS({ "auto", SHAKEOFF_SYNCOOKIES_ADAPTIVE }, { "always", SHAKEOFF_SYNCOOKIES_ALWAYS }),
-		.initial = "auto",
+		WORDS({ "adaptive", SHAKEOFF_SYNCOOKIES_ADAPTIVE }, { "always", SHAKEOFF_SYNCOOKIES_ALWAYS }),
+		.initial = "adaptive",
 		.help = "When SYNs are answered with cookies: while there is a flood, or always. With the queue "
 			"handoff it is always.",
 	},

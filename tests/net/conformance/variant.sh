@@ -3,7 +3,7 @@
 # variant.sh VARIANT MATRIX OUT: all rows of a matrix in a lab of their own, see run.py.
 #   plain    the kernel alone
 #   cookies  the kernel alone, with SYN cookies always (net.ipv4.tcp_syncookies = 2)
-#   idle     shakeoff, while there is no flood: syncookies = auto
+#   idle     shakeoff, while there is no flood: syncookies = adaptive
 #   active   the hook answers: syncookies = always, listener handoff
 #   queue    the hook answers: queue handoff, the server under the preload library
 # shellcheck source=tests/net/env.sh
