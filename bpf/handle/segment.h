@@ -229,7 +229,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 
 /* How the hook stands to what belongs to no socket. */
 enum stance {
-	STANCE_UNSERVED,  /* nobody listens, or nothing can be answered: it is the kernel's */
+	STANCE_NO_SERVER, /* nobody listens, or nothing can be answered: it is the kernel's */
 	STANCE_IDLE,      /* the kernel's, too: it makes the handshakes */
 	STANCE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
 	STANCE_ANSWERING, /* it is ours alone */
@@ -238,9 +238,9 @@ enum stance {
 static __always_inline enum stance listener_stance(const struct walk *walk)
 {
 	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
-		return STANCE_UNSERVED;
+		return STANCE_NO_SERVER;
 	if (!listener_takes_cookies(walk))
-		return walk->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_UNSERVED;
+		return walk->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_NO_SERVER;
 	if (!listener_is_ready(walk))
 		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
 	if (syncookies_active(walk->service, walk->now_ns))
@@ -250,10 +250,10 @@ static __always_inline enum stance listener_stance(const struct walk *walk)
 
 static __always_inline enum stance queue_stance(const struct walk *walk)
 {
-	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_UNSERVED)
-		return STANCE_UNSERVED;
+	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_NO_SERVER)
+		return STANCE_NO_SERVER;
 	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
-		return STANCE_UNSERVED;
+		return STANCE_NO_SERVER;
 	return STANCE_ANSWERING;
 }
 
@@ -310,7 +310,7 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
 	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.bypass)
 		return SHAKEOFF_ACK_IDLE;
-	if (stance == STANCE_UNSERVED || (by_listener(walk) && found == SOCKET_NONE))
+	if (stance == STANCE_NO_SERVER || (by_listener(walk) && found == SOCKET_NONE))
 		return no_socket_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
 	if (stance == STANCE_IDLE)
 		return no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
@@ -368,7 +368,7 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	if (found == SOCKET_EXISTS)
 		listener_confirm(packet, walk);
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
-	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_UNSERVED)))
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_NO_SERVER)))
 		return SHAKEOFF_SOCKET;
 	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
 	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&

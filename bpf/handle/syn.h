@@ -259,7 +259,7 @@ static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struc
 		health = service_health(walk->service, walk->control, walk->now_ns);
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	if (health == SERVICE_UNSERVED)
+	if (health == SERVICE_NO_SERVER)
 		return SHAKEOFF_SYN_NO_SERVER;
 	if (source_is_unrouted(walk))
 		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_UNROUTED_RATE;

@@ -138,7 +138,7 @@ static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *
 enum service_health {
 	SERVICE_SERVED,      /* answer */
 	SERVICE_DAEMON_DOWN, /* the daemon may come back: answer nothing new, go on validating */
-	SERVICE_UNSERVED,    /* no server, or no daemon for longer than a cookie lives: the kernel's business */
+	SERVICE_NO_SERVER,   /* no server, or no daemon for longer than a cookie lives: the kernel's business */
 };
 
 static __always_inline enum service_health service_health(const struct shakeoff_service *service,
@@ -148,13 +148,13 @@ static __always_inline enum service_health service_health(const struct shakeoff_
 	__u64 silence = now_ns - heartbeat;
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED) || !heartbeat)
-		return SERVICE_UNSERVED;
+		return SERVICE_NO_SERVER;
 	/* The heartbeat of another CPU may have been written after our clock was read: not a silence of 584 years. */
 	if ((__s64)silence <= (__s64)SHAKEOFF_HEARTBEAT_TIMEOUT_NS)
 		return SERVICE_SERVED;
 	if (silence <= SHAKEOFF_HEARTBEAT_TIMEOUT_NS + SHAKEOFF_COOKIE_LIFETIME_NS)
 		return SERVICE_DAEMON_DOWN;
-	return SERVICE_UNSERVED;
+	return SERVICE_NO_SERVER;
 }
 
 #endif

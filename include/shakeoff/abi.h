@@ -360,7 +360,7 @@ struct shakeoff_epoch_key {
 	X(REFUSED_MEMORY, "no_memory", "the kernel had no memory for the socket")                                     \
 	X(REFUSED_ADDRESS, "address_in_use", "another socket holds the tuple, or the local address is gone")          \
 	X(REFUSED_KERNEL, "kernel_error", "the kernel refused the repaired socket for another reason")                 \
-	X(REFUSED_UNSERVED, "unserved", "the service was removed, or has had no server for too long")                  \
+	X(REFUSED_NO_SERVER, "no_server", "the service was removed, or has had no server for too long")                  \
 	X(REFUSED_CLIENT_RESET, "client_reset", "the client reset the connection before a server took it")             \
 	X(REFUSED_SHUTDOWN, "shutdown", "the daemon was stopped while the connection waited")
 /* clang-format on */

@@ -98,7 +98,7 @@ for mode in $LISTENERS; do
 	else
 		shakes_off handoff=listener
 	fi
-	within 5 answers "$([ "$mode" = adaptive ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web left)"
+	within 5 answers "$([ "$mode" = adaptive ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web bypass)"
 done
 
 # Nobody but the daemon says that the filter knows every socket; without it, and without that word, every SYN is looked up.

@@ -67,7 +67,7 @@ bypassed_dnat() {
 	EOT
 }
 
-is_bypassed() { [ -n "$(shown "$SERVER4:$1" left)" ]; }
+is_bypassed() { [ -n "$(shown "$SERVER4:$1" bypass)" ]; }
 
 # in_flood PORT SYNS COUNT RATE: of so many clients; one line of JSON, in which `flood` is the flood's result
 in_flood() {

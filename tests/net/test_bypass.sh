@@ -36,7 +36,7 @@ compare() {
 		measure "$2"
 		alone=$MEASURED
 		daemon_start_bare --config "$CONF"
-		soon shows "$SERVER4:$(port_of "$2")" left "$3" || bail "$2: it is not bypassed"
+		soon shows "$SERVER4:$(port_of "$2")" bypass "$3" || bail "$2: it is not bypassed"
 		before=$(counter syn_bypass)
 		measure "$2"
 		PASSED=$(($(counter syn_bypass) - before))
@@ -60,7 +60,7 @@ bypassed_dnat
 compare "published port (DNAT)" dnat netfilter
 
 daemon_start_bare --config "$CONF"
-soon shows "$SERVER4:$MPTCP_PORT" left mptcp || bail "it is not bypassed"
+soon shows "$SERVER4:$MPTCP_PORT" bypass mptcp || bail "it is not bypassed"
 
 # Certain is what is malformed and what is blocked; and nothing of this is counted as a flood of out-of-state segments.
 check "a source is blocked" server "$BUILD/shakeoff" block 10.50.255.0/24

@@ -67,7 +67,7 @@ daemon_start_bare
 soon shows "$SERVER4:80" state idle
 is "status: a listening socket that was found is idle" "$(shown "$SERVER4:80" state)/$(shown "$SERVER4:80" handoff)" idle/listener
 is "status: it is marked as discovered" "$(shown "$SERVER4:80" discovered)" True
-is "status: an MPTCP socket is bypassed" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" left)" "bypassed/mptcp"
+is "status: an MPTCP socket is bypassed" "$(shown "$SERVER4:7002" state)/$(shown "$SERVER4:7002" bypass)" "bypassed/mptcp"
 is "status: the interface gives connections to listening sockets" "$(status interfaces.0.admits)" true
 matches "status: and names its tc program" "$(status interfaces.0.admit_id)" '^[0-9]+$'
 text=$(shakeoff status)

@@ -133,7 +133,7 @@ service_on nowhere 10.9.77.1:7001 -- handoff=listener
 discovered syncookies=always
 daemon_stop
 daemon_start
-check "a service without an address of the host is not said to be protected" soon shows nowhere state unserved
+check "a service without an address of the host is not said to be protected" soon shows nowhere state "no server"
 ip -n "$LAB-server" address add 10.9.77.1/32 dev s0
 check "its address comes: active" soon shows nowhere state active
 daemon_stop

@@ -34,7 +34,7 @@ is "while idle a client with Fast Open is served" "$(fast_open 5)" "hello hello 
 at_least "while idle: with its data in the SYN" "$(fast_opened)" 1
 
 plain_start mptcp 0.0.0.0 7101 line --mptcp
-soon shows 0.0.0.0:7101 left mptcp || bail "the MPTCP listener is not found"
+soon shows 0.0.0.0:7101 bypass mptcp || bail "the MPTCP listener is not found"
 is "an MPTCP client and an MPTCP listener speak MPTCP" "$(client python3 -c '
 import socket, sys
 conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
@@ -83,7 +83,7 @@ is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
 
 # tcp_syncookies = 0 switches off what completing a handshake for a listening socket needs.
 syncookies 0
-check "tcp_syncookies = 0: bypassed, and why is shown" soon shows "$SERVER4:7000" left syncookies
+check "tcp_syncookies = 0: bypassed, and why is shown" soon shows "$SERVER4:7000" bypass syncookies
 is "tcp_syncookies = 0: the kernel serves" "$(connections "$SERVER4" 7000 50)" 0/0/0
 syncookies 1
 check "tcp_syncookies = 1: while idle again" soon shows "$SERVER4:7000" state idle

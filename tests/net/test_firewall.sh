@@ -72,10 +72,10 @@ unload() {
 state_is() { # bypass|nat|active
 	case $1 in
 	bypass) # the self-test may have found it, too
-		[[ "$(shown active left) $(shown '*:8002' left)" =~ ^(syn_rules|netfilter)\ (syn_rules|netfilter)$ ]] &&
+		[[ "$(shown active bypass) $(shown '*:8002' bypass)" =~ ^(syn_rules|netfilter)\ (syn_rules|netfilter)$ ]] &&
 			[ -n "$(shown active bypass_rule)" ]
 		;;
-	nat) shows active left netfilter && shows '*:8002' left netfilter && [ -z "$(shown active bypass_rule)" ] ;;
+	nat) shows active bypass netfilter && shows '*:8002' bypass netfilter && [ -z "$(shown active bypass_rule)" ] ;;
 	active) shows active state active && shows '*:8002' state idle && [ -z "$(shown active bypassed_addresses | tr -d '[]')" ] ;;
 	esac
 }
@@ -143,7 +143,7 @@ service_on active '*:8003' -- handoff=listener syncookies=always syn-rules=obey
 load "$HERE/rules/deny-address.nft"
 daemon_start
 check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state active
-check "syn-rules = obey, of a service: it is bypassed" soon shows active left syn_rules
+check "syn-rules = obey, of a service: it is bypassed" soon shows active bypass syn_rules
 
 # ------------------------------------------------------------------------------------- the reader of rules goes away
 
@@ -155,5 +155,5 @@ matches "the reader of rules has CAP_NET_ADMIN and CAP_NET_RAW, no more, for goo
 unload
 soon shows active state active
 kill -KILL "$pid"
-check "without the reader the service is bypassed" soon shows active left syn_rules
+check "without the reader the service is bypassed" soon shows active bypass syn_rules
 matches "without the reader: it is said why" "$(shown active bypass_rule)" 'has died'

@@ -22,7 +22,7 @@ config auto 7000 handoff=auto
 service listener 7001 handoff=listener
 service queue 7002
 daemon_start
-is "auto, no server: unserved" "$(shown auto served)" False
+is "auto, no server: no server" "$(shown auto served)" False
 check "auto, no server: the kernel refuses" refused "$SERVER4" 7000
 
 plain_start plain4 "$SERVER4" 7000 line
@@ -31,7 +31,7 @@ check "auto, a plain server: its listening socket is found" soon shows auto serv
 is "auto, a plain server: the listener handoff" "$(shown auto handoff)" listener
 check "auto, a plain server: served by its own socket, once its self-test is over" soon serves 7000 listener
 killed "$plain"
-check "auto, no server any more: unserved" soon shows auto served False
+check "auto, no server any more: no server" soon shows auto served False
 server_start preloaded "$SERVER4" 7000 line
 check "auto, a server under the preload: the queue handoff" soon shows auto handoff queue
 is "auto, a server under the preload: served from the queue" "$(served 7000)" queue

@@ -121,8 +121,8 @@ found="*:8080 *:9000 $SERVER4:2222 $SERVER4:6379 $SERVER4:80 [$SERVER6]:2222 [$S
 all_found() { [ "$(services)" = "$found" ]; }
 check "every listening socket is found" soon all_found
 is "and nothing else" "$(services)" "$found"
-is "an MPTCP listener is bypassed" "$(shown '*:9000' syncookies)/$(shown '*:9000' left)" "never/mptcp"
-is "the others are not" "$(shown "$SERVER4:80" left)$(shown '*:8080' left)$(shown "[$SERVER6]:2222" left)" ""
+is "an MPTCP listener is bypassed" "$(shown '*:9000' syncookies)/$(shown '*:9000' bypass)" "never/mptcp"
+is "the others are not" "$(shown "$SERVER4:80" bypass)$(shown '*:8080' bypass)$(shown "[$SERVER6]:2222" bypass)" ""
 is "they are idle" "$(shown "$SERVER4:80" state)" idle
 all_answer "before the flood"
 many "idle, IPv4" "$SERVER4"

@@ -30,7 +30,7 @@ all_admitted "bound to a device" "$SERVER4" 7003 200
 ip -n "$LAB-server" link add other0 type veth peer name other1 || bail "no second pair"
 plain_start elsewhere 0.0.0.0 7003 line --device other0 --mptcp
 plain_start only 0.0.0.0 7006 line --device other0
-check "bound to another device: it is bypassed, and why is shown" soon shows 0.0.0.0:7006 left device
+check "bound to another device: it is bypassed, and why is shown" soon shows 0.0.0.0:7006 bypass device
 is "bound to another device: what it is there says nothing of a socket here" "$(shown 0.0.0.0:7003 state)" active
 all_admitted "bound to a device, beside one bound to another" "$SERVER4" 7003 200
 
@@ -201,7 +201,7 @@ above() {
 }
 if above; then
 	plain_start above $ABOVE4 7020 line --device above0
-	check "macvlan: a socket bound to it is bypassed, and why is shown" soon shows $ABOVE4:7020 left device
+	check "macvlan: a socket bound to it is bypassed, and why is shown" soon shows $ABOVE4:7020 bypass device
 	is "macvlan: none of 100 connections fails, none comes through the hook" "$(connections $ABOVE4 7020 100)" 0/0/0
 	passed() { echo $(($(counter syn_bypass) + $(counter syn_no_server))); }
 	before=$(passed)

@@ -67,7 +67,7 @@ found "$SERVER4:7031"
 all_admitted "a server that came" "$SERVER4" 7031 50
 killed "$PID"
 check "server gone: connections are refused at once" refused "$SERVER4" 7031
-check "server gone: its service is unserved" soon shows "$SERVER4:7031" state unserved
+check "server gone: its service has no server" soon shows "$SERVER4:7031" state "no server"
 check "server gone: connections are refused" refused "$SERVER4" 7031
 plain_start again "$SERVER4" 7031 line
 is "server back: it serves at once" "$(connections "$SERVER4" 7031 10 | cut -d/ -f1,2)" 0/0

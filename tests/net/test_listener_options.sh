@@ -39,7 +39,7 @@ for port in 7000 7002 7004; do service info$port $port handoff=listener; done
 answered() {
 	daemon_start
 	for port in 7000 7002 7004; do
-		soon shows info$port state active || bail "port $port is not answered: $(shown info$port state) $(shown info$port left)"
+		soon shows info$port state active || bail "port $port is not answered: $(shown info$port state) $(shown info$port bypass)"
 	done
 }
 answered

@@ -24,10 +24,10 @@ becomes() { # DESCRIPTION SERVICE FIELD VALUE
 	if soon shows "$2" "$3" "$4"; then
 		pass "$1"
 	else
-		fail "$1" "$3: $(shown "$2" "$3"), bypass: $(shown "$2" left), addresses bypassed: $(shown "$2" bypassed_addresses)"
+		fail "$1" "$3: $(shown "$2" "$3"), bypass: $(shown "$2" bypass), addresses bypassed: $(shown "$2" bypassed_addresses)"
 	fi
 }
-bypassed() { becomes "$1: it is bypassed, and why is shown" "$2" left netfilter; }
+bypassed() { becomes "$1: it is bypassed, and why is shown" "$2" bypass netfilter; }
 back() { becomes "$1: it is active again" "$2" state active; }
 none_bypassed() { is "$1: none of its addresses is bypassed" "$(shown "$2" bypassed_addresses)" '[]'; }
 
@@ -106,7 +106,7 @@ none_bypassed "beside NAT, but notrack" '*:80'
 before=$(let_through)
 is "beside NAT, but notrack: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
 is "beside NAT, but notrack: through the hook" $(($(let_through) - before)) 40
-is "beside NAT, but notrack: DNAT goes on" "$(shown '*:8080' left)/$(answered_by "$SERVER4" 8080)" "netfilter/$INNER4:20"
+is "beside NAT, but notrack: DNAT goes on" "$(shown '*:8080' bypass)/$(answered_by "$SERVER4" 8080)" "netfilter/$INNER4:20"
 server nft delete table inet raw
 server nft delete table inet published
 back "DNAT, rule gone" '*:8080'
@@ -166,7 +166,7 @@ nft_rules <<-EOT
 	}
 EOT
 sleep 3
-is "a usual firewall: nothing is bypassed" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
+is "a usual firewall: nothing is bypassed" "$(shown 0.0.0.0:7001 bypass)$(shown '*:80' bypass)" ""
 all_admitted "a usual firewall" "$SERVER4" 7001 100
 server nft delete table inet usual
 
@@ -212,7 +212,7 @@ no_way_in() {
 		flood_ends "flood$family" "$flood"
 		is "$1, IPv$family: the hook has let nobody through" $(($(let_through) - before)) 0
 	done
-	is "$1: the others are active" "$(shown '*:80' state)$(shown '*:80' left)" active
+	is "$1: the others are active" "$(shown '*:80' state)$(shown '*:80' bypass)" active
 }
 
 way_in_again() {
@@ -276,7 +276,7 @@ nft_rules <<-EOT
 	}
 EOT
 for port in 7001 7002 7003 7004 7005; do
-	becomes "SYNs counted by their source: port $port is bypassed" 0.0.0.0:$port left syn_rules
+	becomes "SYNs counted by their source: port $port is bypassed" 0.0.0.0:$port bypass syn_rules
 done
 server nft delete table inet counting
 back "SYNs counted by their source, rules gone" 0.0.0.0:7001
@@ -291,7 +291,7 @@ nft_rules <<-EOT
 	}
 EOT
 sleep 3
-is "a firewall without states: nothing is bypassed" "$(shown 0.0.0.0:7001 left)$(shown '*:80' left)" ""
+is "a firewall without states: nothing is bypassed" "$(shown 0.0.0.0:7001 bypass)$(shown '*:80' bypass)" ""
 all_admitted "a firewall without states" "$SERVER4" 7001 100
 server nft delete table inet plain
 sleep 2

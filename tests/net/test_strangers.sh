@@ -81,7 +81,7 @@ is "he was not registered" "$(head -n 1 "$TMP/fill.log")" "refused EADDRINUSE"
 is "every client of the service's own server is served" "$(asks_line "$SERVER4" 7007)" 20
 killed "$PID"
 killed "$right"
-soon shows wide state unserved
+soon shows wide state "no server"
 intrudes fill fill "$RUN/wide.sock" "$SERVER6" 7007 600
 check "at another address of the service, before its own server: he connects to himself" soon said fill filled
 is "he was registered" "$(head -n 1 "$TMP/fill.log")" listening
@@ -93,7 +93,7 @@ killed "$PID"
 # The server that comes next may be one without the preload: the hook leaves its clients to it.
 intrudes hijack hijack "$RUN/three.sock" "$SERVER4" 7003 shutdown
 soon said hijack "cut off"
-check "then the place is nobody's" soon shows three state unserved
+check "then the place is nobody's" soon shows three state "no server"
 plain_start plain "$SERVER4" 7003 line
 is "a server without the preload comes: it gets its clients" "$(asks_line "$SERVER4" 7003)" 20
 killed "$PID"

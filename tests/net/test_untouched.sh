@@ -15,7 +15,7 @@ sys.exit(len(sock.recvfrom(65535)[0]) != int(sys.argv[2]))' "$@"
 
 lab_up
 config web 80
-service unserved 81
+service no_server 81
 service ended 82
 daemon_start
 nginx_start 80

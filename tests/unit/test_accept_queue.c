@@ -228,9 +228,9 @@ static void servers_at_one_place_share_it(void **state)
 
 	assert_ptr_equal(accept_queue_bind(*state, &key), binding);
 	accept_queue_unbind(binding, 5);
-	assert_int_equal(binding->unserved_ns, 0);
+	assert_int_equal(binding->no_server_ns, 0);
 	accept_queue_unbind(binding, 7);
-	assert_int_equal(binding->unserved_ns, 7);
+	assert_int_equal(binding->no_server_ns, 7);
 }
 
 static void a_server_that_comes_back_finds_what_waited(void **state)

@@ -203,17 +203,17 @@ static void what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_t
 	assert_int_equal(service_bypass(&service), SHAKEOFF_BYPASS_NONE);
 }
 
-static void without_a_server_a_service_is_unserved_or_waits_for_its_restart(void **state)
+static void without_a_server_a_service_has_none_or_waits_for_its_restart(void **state)
 {
 	struct shakeoff_service never = queue(), restarting = queue(), gone = listener();
 
 	(void)state;
 	never.flags = SHAKEOFF_SERVICE_USED;
-	state_is(never, alive(), STATE_UNSERVED);
+	state_is(never, alive(), STATE_NO_SERVER);
 	restarting.servers = 0;
 	state_is(restarting, alive(), STATE_WAITING);
 	gone.servers = 0;
-	state_is(gone, alive(), STATE_UNSERVED);
+	state_is(gone, alive(), STATE_NO_SERVER);
 }
 
 static void a_dead_daemon_leaves_listening_sockets_protected(void **state)
@@ -262,7 +262,7 @@ static void what_no_packet_reaches_is_not_protected(void **state)
 	assert_string_equal(service_reason_there(&service, STATE_NO_TC, OBSTACLE_NO_TC).name, "no_tc");
 	/* What says that it is not protected goes on to say so in its own words. */
 	assert_int_equal(service_state_there(STATE_BYPASSED, &service, &down), STATE_BYPASSED);
-	assert_int_equal(service_state_there(STATE_UNSERVED, &service, &down), STATE_UNSERVED);
+	assert_int_equal(service_state_there(STATE_NO_SERVER, &service, &down), STATE_NO_SERVER);
 }
 
 static void a_service_without_an_address_is_not_protected(void **state)
@@ -419,7 +419,7 @@ int main(void)
 		cmocka_unit_test(forgery_has_its_beginning_and_ends_with_the_hold_time),
 		cmocka_unit_test(what_only_the_kernel_can_serve_is_bypassed_with_the_reason),
 		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),
-		cmocka_unit_test(without_a_server_a_service_is_unserved_or_waits_for_its_restart),
+		cmocka_unit_test(without_a_server_a_service_has_none_or_waits_for_its_restart),
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
 		cmocka_unit_test(a_daemon_that_was_stopped_leaves_nothing_protected),
 		cmocka_unit_test(what_the_hook_lacks_is_said),

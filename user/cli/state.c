@@ -118,9 +118,9 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 	if (lacks_daemon(service, control, now_ns))
 		return STATE_DAEMON_DOWN;
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
-		return STATE_UNSERVED;
+		return STATE_NO_SERVER;
 	if (!service->servers)
-		return listener ? STATE_UNSERVED : STATE_WAITING;
+		return listener ? STATE_NO_SERVER : STATE_WAITING;
 	if (service_bypass(service) != SHAKEOFF_BYPASS_NONE)
 		return STATE_BYPASSED;
 	if (!(control->flags & SHAKEOFF_KEYS_LOADED))

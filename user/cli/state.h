@@ -33,7 +33,7 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_TAG_HIDDEN, "bypassed", "behind a VLAN", COLOUR_WARN)                                        \
 	X(STATE_BYPASSED, "bypassed", "bypassed", COLOUR_WARN)                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
-	X(STATE_UNSERVED, "unserved", "unserved", COLOUR_WARN)                                                         \
+	X(STATE_NO_SERVER, "no server", "without a server", COLOUR_WARN)                                                         \
 	X(STATE_ALWAYS, "active", "always active", COLOUR_GOOD)                                                      \
 	X(STATE_IDLE, "idle", "idle", COLOUR_GOOD)
 /* clang-format on */

@@ -206,7 +206,7 @@ const struct command command_status = {
 		"  dropping out-of-state segments\n"
 		"                      idle, but for segments that belong to no connection, of which there are too many\n"
 		"  bypassed            only the kernel can make its handshakes: every SYN passes\n"
-		"  unserved            nobody listens: its packets pass to the kernel\n"
+		"  no server           no server listens: its packets pass to the kernel\n"
 		"  not protected       nothing that comes in is answered: Reason says what is in the way\n"
 		"  no room             the hook's table of addresses is full\n"
 		"  no address          no address of this host leads to it\n"

@@ -73,7 +73,7 @@ static void add_activation(json_t *object, const struct view *view, const struct
 	json_object_set_new(object, "cause",
 			    json_string(service->cause < SHAKEOFF_CAUSE_COUNT ? cause_table[service->cause].name :
 										"?"));
-	json_object_set_new(object, "left", json_string(bypass_table[service_bypass(service)].name));
+	json_object_set_new(object, "bypass", json_string(bypass_table[service_bypass(service)].name));
 	json_object_set_new(object, "flood_rate", json_integer(service->flood_rate));
 }
 

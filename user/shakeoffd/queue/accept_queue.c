@@ -154,7 +154,7 @@ struct binding *accept_queue_bind(struct accept_queue *queue, const struct bindi
 	if (!binding)
 		return NULL;
 	binding->servers++;
-	binding->unserved_ns = 0;
+	binding->no_server_ns = 0;
 	accept_queue_take_over(queue);
 	return binding;
 }
@@ -162,7 +162,7 @@ struct binding *accept_queue_bind(struct accept_queue *queue, const struct bindi
 void accept_queue_unbind(struct binding *binding, uint64_t now_ns)
 {
 	if (!--binding->servers)
-		binding->unserved_ns = now_ns;
+		binding->no_server_ns = now_ns;
 }
 
 int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns)
@@ -172,7 +172,7 @@ int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns)
 	if (!binding)
 		return -ENOMEM;
 	binding->adopted = true;
-	binding->unserved_ns = now_ns;
+	binding->no_server_ns = now_ns;
 	return 0;
 }
 
@@ -244,7 +244,7 @@ bool accept_queue_expire(struct accept_queue *queue, uint64_t now_ns, struct con
 	while (*link) {
 		struct binding *binding = *link;
 
-		if (!binding->unserved_ns || now_ns < binding->unserved_ns + grace_ns(binding)) {
+		if (!binding->no_server_ns || now_ns < binding->no_server_ns + grace_ns(binding)) {
 			link = &binding->next;
 			continue;
 		}

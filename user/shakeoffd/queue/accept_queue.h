@@ -42,11 +42,11 @@ struct binding {
 	struct binding_key key;
 	struct connection_list waiting;
 	size_t servers;
-	uint64_t unserved_ns; /* since when there has been no server; 0: there is one */
-	bool untrusted;       /* of servers that are neither root's nor of the service's user */
-	bool adopted;         /* stands for the servers of an earlier daemon, wherever they listened */
-	bool dualstack;       /* its servers have IPv6 sockets that take IPv4 */
-	int receive_buffer;   /* SO_RCVBUF of its servers' listening sockets if they have set it; 0: the default */
+	uint64_t no_server_ns; /* since when there has been no server; 0: there is one */
+	bool untrusted;        /* of servers that are neither root's nor of the service's user */
+	bool adopted;          /* stands for the servers of an earlier daemon, wherever they listened */
+	bool dualstack;        /* its servers have IPv6 sockets that take IPv4 */
+	int receive_buffer;    /* SO_RCVBUF of its servers' listening sockets if they have set it; 0: the default */
 	struct shakeoff_socket_offer offer; /* their other options */
 };
 

@@ -36,7 +36,7 @@ static void accept_connection(struct delivery *delivery, struct binding *binding
 	if (binding && !delivery->stopped)
 		append(binding, connection);
 	else
-		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
+		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_NO_SERVER);
 }
 
 bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
@@ -67,7 +67,7 @@ void delivery_enqueue(struct delivery *delivery, struct connection *connection)
 		append(binding, connection);
 		delivery_dispatch_binding(delivery, binding, &finished);
 	} else {
-		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_UNSERVED);
+		delivery_withdraw(delivery, connection, SHAKEOFF_REFUSED_NO_SERVER);
 	}
 	pthread_mutex_unlock(&delivery->service->lock);
 	delivery_finish_all(&finished);
@@ -250,7 +250,7 @@ static void give_up(struct delivery *delivery, uint64_t now_ns)
 	delivery->changed = true;
 	if (!delivery->queue.bindings)
 		service_disarm(service);
-	delivery_withdraw_all(delivery, &orphans, SHAKEOFF_REFUSED_UNSERVED);
+	delivery_withdraw_all(delivery, &orphans, SHAKEOFF_REFUSED_NO_SERVER);
 }
 
 bool delivery_take_change(struct delivery *delivery)

@@ -85,7 +85,7 @@ static enum shakeoff_refusal refusal_of(int error)
 	case EADDRINUSE:
 	case EADDRNOTAVAIL:
 	case EOPNOTSUPP: return SHAKEOFF_REFUSED_ADDRESS;
-	case ENOENT: return SHAKEOFF_REFUSED_UNSERVED;
+	case ENOENT: return SHAKEOFF_REFUSED_NO_SERVER;
 	case ESHUTDOWN: return SHAKEOFF_REFUSED_SHUTDOWN;
 	default: return SHAKEOFF_REFUSED_KERNEL;
 	}
