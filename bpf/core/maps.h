@@ -363,8 +363,8 @@ struct recent {
 	__u64 listener_tick;     /* 0: not looked up yet */
 	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
 	__u64 listener_room;     /* so many more connections may wait */
-	__s64 listener_scarce;   /* with so many or less, places are shared; 0: never */
-	__u64 listener_head;     /* the number of the place at its queue's head */
+	__s64 listener_scarce;   /* with so many or less, positions are shared; 0: never */
+	__u64 listener_head;     /* the number of the position at its queue's head */
 	__u32 listener_capacity;
 	struct answer answer;
 };

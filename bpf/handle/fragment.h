@@ -111,7 +111,7 @@ static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control 
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	address = service_value(scratch, control, port);
-	if (address == NO_PLACE)
+	if (address == NO_ENDPOINT)
 		return 0;
 	if (address & SHAKEOFF_ADDRESS_BYPASSED)
 		return 1;
@@ -167,7 +167,7 @@ __noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
 	if (!scratch || !control) /* cannot be: for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &scratch->packet;
-	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_PLACE)
+	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_ENDPOINT)
 		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAG_PASS : SHAKEOFF_NO_SERVICE;
 	if (!frame_is_for_host(ctx->ingress_ifindex))
 		return SHAKEOFF_NO_SERVICE;

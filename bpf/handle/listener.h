@@ -80,7 +80,7 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 {
 	if (service->servers <= 1)
 		return;
-	/* Rounded up: who takes the last place has found it short. */
+	/* Rounded up: who takes the last position has found it short. */
 	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
 		press(&service->short_ns, now_ns);
 	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&

@@ -36,7 +36,7 @@ static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, co
 	return syn_refuse(ctx, packet, walk, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_RESET);
 }
 
-/* A SYN that finds few free places, or none. */
+/* A SYN that finds few free positions, or none. */
 static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const struct packet *packet,
 						   const struct walk *walk, __s64 free)
 {
@@ -54,7 +54,7 @@ static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const
 	if (source_is_unrouted(walk))
 		return SHAKEOFF_ACK_UNROUTED;
 	switch (source_judge(walk->service_id, walk->allowed)) {
-	case SOURCE_FINDS_NO_PLACE:
+	case SOURCE_QUEUE_FULL:
 		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
 	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_RATE;
 	case SOURCE_HOLDS_SHARE:

@@ -112,7 +112,7 @@ __noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
 }
 
 /*
- * The place in the accept queue is taken by input.bpf.c: what a firewall refuses has none. Of an ACK's duplicates on several CPUs one
+ * The position in the accept queue is taken by input.bpf.c: what a firewall refuses has none. Of an ACK's duplicates on several CPUs one
  * claims the tuple; whichever gets through first opens the connection.
  */
 static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx, const struct packet *packet,

@@ -431,13 +431,13 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
  */
 static __always_inline _Bool bypassed_cookies_are_out(const struct walk *walk)
 {
-	__u16 changed_s = walk->service->places_s;
+	__u16 changed_s = walk->service->bypass_changed_s;
 
 	if (!by_listener(walk))
 		return 1; /* the daemon withdraws the address in time */
 	if (!syncookies_active(walk->service, walk->now_ns) && !own_cookies_are_out(walk))
 		return 0;
-	return !address_is_bypassed(walk) || (changed_s && (__u16)(shakeoff_places_s(walk->now_ns) - changed_s) <=
+	return !address_is_bypassed(walk) || (changed_s && (__u16)(shakeoff_bypass_clock_s(walk->now_ns) - changed_s) <=
 								   SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
 }
 

@@ -135,12 +135,12 @@ static __always_inline _Bool in_flood(const struct shakeoff_service *service, __
 }
 
 /*
- * The kernel makes the handshakes now, or did until now: it gives places away that have no number, so that those of before are not
+ * The kernel makes the handshakes now, or did until now: it gives positions away that have no number, so that those of before are not
  * to be told from them.
  */
-static __always_inline void places_forget(struct shakeoff_service *service)
+static __always_inline void positions_forget(struct shakeoff_service *service)
 {
-	service->places_from = service->enqueued;
+	service->positions_from = service->enqueued;
 }
 
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
@@ -157,7 +157,7 @@ static __always_inline _Bool syncookies_active(struct shakeoff_service *service,
 		return 1;
 	service->active_ns = 0;
 	service->released_ns = now_ns;
-	places_forget(service);
+	positions_forget(service);
 	return 0;
 }
 
@@ -192,7 +192,7 @@ static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
 }
 
 /*
- * Whether the accept queue that the hook is to share has `places` left or less: `scarce` of them when a quarter is taken. While idle
+ * Whether the accept queue that the hook is to share has `free` left or less: `scarce` of them when a quarter is taken. While idle
  * the kernel fills it, and asks nobody whose turn it is.
  */
 static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
@@ -215,7 +215,7 @@ static __always_inline _Bool syncookies_idle_syn(const struct walk *walk, const 
 		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
 	if (!cause)
 		return 0;
-	places_forget(service);
+	positions_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
 		press_by(walk, PRESSURE_SYNS, service->window_syns, service->flood_rate);
 	else

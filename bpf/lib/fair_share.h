@@ -9,9 +9,9 @@
 
 /* The accept queue of a service at a moment. */
 struct queue_state {
-	__u64 head;     /* the number of the place that is next to be accepted */
+	__u64 head;     /* the number of the position that is next to be accepted */
 	__s64 free;     /* so many more connections may wait */
-	__s64 scarce;   /* with so many free or less, places are shared; 0: never */
+	__s64 scarce;   /* with so many free or less, positions are shared; 0: never */
 	__u32 capacity; /* of the whole queue: what is left of it for this datapath changes as others come and go */
 };
 
@@ -22,33 +22,33 @@ static __always_inline __u8 share_shift(__u32 capacity)
 
 	UNROLL
 	for (int i = 0; i < 16; i++)
-		if ((SHAKEOFF_PLACE_RANGES - 1) << shift < capacity)
+		if ((SHAKEOFF_POSITION_RANGES - 1) << shift < capacity)
 			shift++;
 	return shift;
 }
 
-/* The source gets the place with this number. */
-static __always_inline void share_enter(struct shakeoff_source *source, __u64 place, __u32 capacity)
+/* The source gets the position with this number. */
+static __always_inline void share_enter(struct shakeoff_source *source, __u64 position, __u32 capacity)
 {
 	__u8 shift = share_shift(capacity);
-	__u64 range = place >> shift, newest = source->newest;
+	__u64 range = position >> shift, newest = source->newest;
 	__u64 distance = range < newest ? newest - range : range - newest;
-	_Bool apart = shift != source->shift || distance >= SHAKEOFF_PLACE_RANGES;
+	_Bool apart = shift != source->shift || distance >= SHAKEOFF_POSITION_RANGES;
 
-	for (__u32 i = 0; i < SHAKEOFF_PLACE_RANGES; i++) {
-		if (!apart && newest >= range) /* greater: another CPU was quicker with a later place */
+	for (__u32 i = 0; i < SHAKEOFF_POSITION_RANGES; i++) {
+		if (!apart && newest >= range) /* greater: another CPU was quicker with a later position */
 			break;
 		newest++;
-		source->counts[newest % SHAKEOFF_PLACE_RANGES] = 0;
+		source->counts[newest % SHAKEOFF_POSITION_RANGES] = 0;
 	}
 	if (apart || range > source->newest)
 		source->newest = range;
 	source->shift = shift;
-	if (source->counts[range % SHAKEOFF_PLACE_RANGES] != 0xffff)
-		source->counts[range % SHAKEOFF_PLACE_RANGES]++;
+	if (source->counts[range % SHAKEOFF_POSITION_RANGES] != 0xffff)
+		source->counts[range % SHAKEOFF_POSITION_RANGES]++;
 }
 
-/* Whether the source may have no more places. alone: no other has been here lately. */
+/* Whether the source may have no more positions. alone: no other has been here lately. */
 static __always_inline _Bool share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
 					      _Bool alone)
 {

@@ -119,7 +119,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 		queue->head = service->dequeued;
 		queue->free = service->capacity - (service->enqueued - service->dequeued);
 		queue->scarce = scarce_places(service, service->capacity);
-		queue->capacity = shakeoff_capacity(service->listen_places, service->backlog);
+		queue->capacity = shakeoff_capacity(service->listen_capacity, service->backlog);
 	}
 }
 
@@ -141,7 +141,7 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 	service->last_source = hash;
 }
 
-enum source_says { SOURCE_ADMITTED, SOURCE_FINDS_NO_PLACE, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
+enum source_says { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
 
 /* The same of a source, or a site, that may be NULL. */
 static __always_inline enum source_says source_says(const struct shakeoff_source *source,
@@ -179,7 +179,7 @@ __noinline int source_judge(__u32 service_id, __u32 allowed)
 		return SOURCE_ADMITTED;
 	queue_state_read(scratch, service, &queue);
 	if (queue.free <= 0)
-		return SOURCE_FINDS_NO_PLACE;
+		return SOURCE_QUEUE_FULL;
 	if (allowed)
 		return SOURCE_ADMITTED;
 	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 0);
@@ -239,10 +239,10 @@ static __always_inline _Bool site_remembers(struct shakeoff_source *site, __u64 
 }
 
 /*
- * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a place of the accept queue,
- * `place`. A global function: see scratch_get().
+ * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a position of the accept queue,
+ * `position`. A global function: see scratch_get().
  */
-__noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 site)
+__noinline int source_enter(__u32 service_id, __u64 position, __u32 opened, __u32 site)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	struct shakeoff_source *known, *source, *its_site;
@@ -267,7 +267,7 @@ __noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 s
 		queue_state_read(scratch, service, &queue);
 		source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
 						service->accept_burst * limits, 1);
-		share_enter(source, place, queue.capacity);
+		share_enter(source, position, queue.capacity);
 	}
 	if (known)
 		return 0;
@@ -278,18 +278,18 @@ __noinline int source_enter(__u32 service_id, __u64 place, __u32 opened, __u32 s
 }
 
 /*
- * The source of the packet in scratch has opened a connection, or the kernel has for it; place: of the accept queue, that it got. A
+ * The source of the packet in scratch has opened a connection, or the kernel has for it; position: of the accept queue, that it got. A
  * global function: see scratch_get().
  */
-__noinline int source_proved(__u32 service_id, __u64 place, __u32 opened)
+__noinline int source_proved(__u32 service_id, __u64 position, __u32 opened)
 {
 	const struct scratch *scratch = scratch_get();
 
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6)
-		source_enter(service_id, place, opened, 1);
-	source_enter(service_id, place, opened, 0);
+		source_enter(service_id, position, opened, 1);
+	source_enter(service_id, position, opened, 0);
 	return 0;
 }
 

@@ -18,11 +18,11 @@ static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __
 }
 
 /* As the value of a service: there is none. */
-#define NO_PLACE (1ull << 32)
+#define NO_ENDPOINT (1ull << 32)
 
 /*
  * The value for the packet in scratch and this port, if its address is one of a prefix that is the host's own as a whole, whose first
- * address then stands for all that have none of their own in the map; or NO_PLACE. A global function: see scratch_get().
+ * address then stands for all that have none of their own in the map; or NO_ENDPOINT. A global function: see scratch_get().
  */
 __noinline __u64 service_in_prefix(__u32 port)
 {
@@ -33,7 +33,7 @@ __noinline __u64 service_in_prefix(__u32 port)
 	const __u32 *service;
 
 	if (!scratch) /* cannot be: for the verifier */
-		return NO_PLACE;
+		return NO_ENDPOINT;
 	first.ipv6 = scratch->packet.flow.ipv6;
 	if (first.ipv6) {
 		const struct own6 *own;
@@ -41,7 +41,7 @@ __noinline __u64 service_in_prefix(__u32 port)
 		__builtin_memcpy(key6.address, scratch->packet.flow.server, sizeof(key6.address));
 		own = bpf_map_lookup_elem(&own6, &key6);
 		if (!own)
-			return NO_PLACE;
+			return NO_ENDPOINT;
 		__builtin_memcpy(first.server, own->first, sizeof(first.server));
 	} else {
 		const __be32 *own;
@@ -49,14 +49,14 @@ __noinline __u64 service_in_prefix(__u32 port)
 		key4.address = scratch->packet.flow.server[0];
 		own = bpf_map_lookup_elem(&own4, &key4);
 		if (!own)
-			return NO_PLACE;
+			return NO_ENDPOINT;
 		first.server[0] = *own;
 	}
 	service = service_look_up(&first, port);
-	return service ? *service : NO_PLACE;
+	return service ? *service : NO_ENDPOINT;
 }
 
-/* The value for the packet in scratch and a port, or NO_PLACE. One look-up is all that traffic of nobody's costs on most hosts. */
+/* The value for the packet in scratch and a port, or NO_ENDPOINT. One look-up is all that traffic of nobody's costs on most hosts. */
 static __always_inline __u64 service_value(const struct scratch *scratch, const struct shakeoff_control *control,
 					   __be16 port)
 {
@@ -64,7 +64,7 @@ static __always_inline __u64 service_value(const struct scratch *scratch, const 
 
 	if (service)
 		return *service;
-	return control->own_prefixes ? service_in_prefix(port) : NO_PLACE;
+	return control->own_prefixes ? service_in_prefix(port) : NO_ENDPOINT;
 }
 
 static __always_inline _Bool recent_is_for(const struct recent *recent, const struct cookie_flow *flow, __u32 ifindex,
@@ -100,7 +100,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	if (recent_is_for(recent, flow, ifindex, generation))
 		return SERVICE_FOUND;
 	service = service_value(scratch, control, flow->server_port);
-	if (service == NO_PLACE)
+	if (service == NO_ENDPOINT)
 		return SERVICE_NONE;
 	if (service & SHAKEOFF_ADDRESS_ITSELF)
 		return SERVICE_PORT_ZERO;

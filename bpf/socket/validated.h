@@ -18,9 +18,9 @@ static __always_inline void tuple_of(const struct cookie_flow *flow, struct shak
 	tuple->local_port = flow->server_port;
 }
 
-static __always_inline struct shakeoff_validated *validated_at(__u32 place)
+static __always_inline struct shakeoff_validated *validated_at(__u32 index)
 {
-	return bpf_map_lookup_elem(&validated, &place);
+	return bpf_map_lookup_elem(&validated, &index);
 }
 
 /* Ports first: they are enough to tell nearly all tuples of a set apart. */
@@ -38,7 +38,7 @@ static __always_inline _Bool validated_is_of(const struct shakeoff_validated *en
 }
 
 /* Where the tuple in scratch is, or -1. A global function: see scratch_get(). */
-__noinline int validated_place(__u32 set)
+__noinline int validated_index(__u32 set)
 {
 	const struct scratch *scratch = scratch_get();
 
@@ -57,9 +57,9 @@ __noinline int validated_place(__u32 set)
 /* The entry of the tuple in scratch, which is that of the flow, or NULL. */
 static __always_inline struct shakeoff_validated *validated_find(const struct cookie_flow *flow)
 {
-	int place = validated_place(shakeoff_validated_set(filter_slot(flow)));
+	int index = validated_index(shakeoff_validated_set(filter_slot(flow)));
 
-	return place < 0 ? NULL : validated_at(place);
+	return index < 0 ? NULL : validated_at(index);
 }
 
 /*

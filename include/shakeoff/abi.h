@@ -316,7 +316,7 @@ struct shakeoff_control {
 	/* For `shakeoff status`: interfaces of the configuration that have no program of this daemon's, and the first of them. */
 	__u32 missing;
 	char missing_name[16]; /* IFNAMSIZ */
-	/* Likewise: listening places that the table of services has no room for, the user who has most of them, his first. */
+	/* Likewise: listening endpoints that the table of services has no room for, the user who has most of them, his first. */
 	__u32 no_service;
 	__u32 no_service_uid;
 	__u32 no_service_port;
@@ -404,18 +404,18 @@ struct shakeoff_service {
 	__u8 handoff;                 /* enum shakeoff_handoff, never AUTO here */
 	__u8 overflow;                /* enum shakeoff_overflow */
 	__u8 syncookies;              /* enum shakeoff_syncookies; queue handoff: ALWAYS */
-	__u8 bypass; /* enum shakeoff_bypass; listener handoff: BYPASS_NONE unless syncookies is NEVER; queue handoff: BYPASS_SYN_RULES if all places are */
+	__u8 bypass; /* enum shakeoff_bypass; listener handoff: BYPASS_NONE unless syncookies is NEVER; queue handoff: BYPASS_SYN_RULES if all endpoints are */
 	__u32 capacity; /* so many connections may wait: shakeoff_capacity(), less what others hold of it (service.h) */
 	__u32 backlog; /* from the configuration; listener handoff: the hook takes the smaller of it and the socket's */
 
-	__u32 listen_places; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
-	__u32 flood_rate;    /* SYNs a second */
-	__u16 servers;       /* servers connected now (queue), listening sockets (listener) */
-	__u8 fair_share;     /* 0: places of the accept queue are not shared between sources */
+	__u32 listen_capacity; /* one more than the greatest that a server has given to listen(); 0: none has listened yet */
+	__u32 flood_rate;      /* SYNs a second */
+	__u16 servers;         /* servers connected now (queue), listening sockets (listener) */
+	__u8 fair_share;       /* 0: positions of the accept queue are not shared between sources */
 	__u8 source_prefix4; /* the length of what is one source: 24, else 32 */
 	__u8 source_prefix6; /* 48, else 64 */
 	__u8 pad;
-	__u16 places_s; /* shakeoff_places_s() when an address last came to be bypassed, or was it no more; 0: never */
+	__u16 bypass_changed_s; /* shakeoff_bypass_clock_s() when an address last came to be bypassed, or was it no more; 0: never */
 	__u32 list_scope;         /* shakeoff_list_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
@@ -445,7 +445,7 @@ struct shakeoff_service {
 	__u64 forgery_pressure_ns;      /* see pressure_ns */
 	__u64 out_of_state_ns;          /* since when out-of-state segments are dropped; 0: they are not, now */
 	__u64 out_of_state_pressure_ns; /* see pressure_ns */
-	__u64 places_from;              /* places with a smaller number are held no more (source.h) */
+	__u64 positions_from;           /* positions with a smaller number are held no more (source.h) */
 
 	__u64 forgery_window_ns;           /* start of the present window (SHAKEOFF_FORGERY_WINDOW_NS) */
 	__u64 forgery_window_acks;         /* invalid ACKs in it */
@@ -475,14 +475,14 @@ struct shakeoff_service {
 		[SHAKEOFF_RULE_LEN]; /* BYPASS_SYN_RULES of the service or of an address: the rule, or why rules are not known */
 };
 _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is indexed by several programs");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, listen_places) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, listen_capacity) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, forgery_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
 /* The lowest bits of a time in seconds, never 0: who takes a moment 18 hours ago for one of now looks at a few ACKs more. */
-static inline __attribute__((always_inline)) __u16 shakeoff_places_s(__u64 now_ns)
+static inline __attribute__((always_inline)) __u16 shakeoff_bypass_clock_s(__u64 now_ns)
 {
 	__u16 seconds = (__u16)(now_ns / 1000000000);
 
@@ -491,11 +491,11 @@ static inline __attribute__((always_inline)) __u16 shakeoff_places_s(__u64 now_n
 
 /*
  * So many connections may wait: one more than listen() was given, as in the kernel's own queues (sk_acceptq_is_full(),
- * include/net/sock.h), and no more than configured. listen_places: as in shakeoff_service.
+ * include/net/sock.h), and no more than configured. listen_capacity: as in shakeoff_service.
  */
-static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 listen_places, __u32 backlog)
+static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 listen_capacity, __u32 backlog)
 {
-	return listen_places && listen_places < backlog ? listen_places : backlog;
+	return listen_capacity && listen_capacity < backlog ? listen_capacity : backlog;
 }
 
 /*
@@ -520,7 +520,7 @@ static inline __attribute__((always_inline)) __u32 shakeoff_capacity(__u32 liste
  */
 #define SHAKEOFF_ADDRESS_ITSELF 0x40000000u
 
-/* A place where a service is reached: one of the host's own unicast addresses; with port 0 see SHAKEOFF_ADDRESS_ITSELF. */
+/* An endpoint where a service is reached: one of the host's own unicast addresses; with port 0 see SHAKEOFF_ADDRESS_ITSELF. */
 struct shakeoff_address4 {
 	__be32 address;
 	__be16 port;

@@ -452,10 +452,10 @@ static int validated_find(const struct shakeoff_tuple *tuple, struct shakeoff_va
 {
 	__u32 set = set_of(tuple);
 
-	for (__u32 place = set; place < set + SHAKEOFF_VALIDATED_WAYS; place++) {
-		assert_int_equal(bpf_map_lookup_elem(harness.validated, &place, entry), 0);
+	for (__u32 index = set; index < set + SHAKEOFF_VALIDATED_WAYS; index++) {
+		assert_int_equal(bpf_map_lookup_elem(harness.validated, &index, entry), 0);
 		if (entry->opened_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
-			return place;
+			return index;
 	}
 	return -1;
 }
@@ -471,9 +471,9 @@ void validated_set(const struct segment *segment, const struct shakeoff_validate
 {
 	struct shakeoff_tuple tuple = tuple_of_segment(segment);
 	struct shakeoff_validated before;
-	__u32 place = validated_find(&tuple, &before);
+	__u32 index = validated_find(&tuple, &before);
 
-	assert_int_equal(bpf_map_update_elem(harness.validated, &place, entry, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(harness.validated, &index, entry, BPF_ANY), 0);
 }
 
 void validated_age(const struct segment *segment, int64_t age_ns)
@@ -500,8 +500,8 @@ static void validated_clear(void)
 	while (used_set_count > 0) {
 		__u32 set = used_sets[--used_set_count];
 
-		for (__u32 place = set; place < set + SHAKEOFF_VALIDATED_WAYS; place++)
-			assert_int_equal(bpf_map_update_elem(harness.validated, &place, &nothing, BPF_ANY), 0);
+		for (__u32 index = set; index < set + SHAKEOFF_VALIDATED_WAYS; index++)
+			assert_int_equal(bpf_map_update_elem(harness.validated, &index, &nothing, BPF_ANY), 0);
 		set_is_used[set / SHAKEOFF_VALIDATED_WAYS] = false;
 	}
 }

@@ -451,7 +451,7 @@ static void tc_programs_of_others_stay_and_come_after_ours(void **state)
 
 static bool admit_is_at(unsigned int ifindex, uint32_t id)
 {
-	return datapath_place(ifindex, DATAPATH_INGRESS, id) != DATAPATH_PLACE_GONE;
+	return datapath_position(ifindex, DATAPATH_INGRESS, id) != DATAPATH_POSITION_GONE;
 }
 
 static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state)
@@ -492,9 +492,9 @@ static void goes_to_the_front(enum datapath_owner first, enum datapath_owner aga
 
 	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, first, false));
 	before = looked("one").admit_id;
-	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_FIRST);
+	assert_int_equal(datapath_position(ifindex, DATAPATH_INGRESS, before), DATAPATH_POSITION_FIRST);
 	link = attach_foreign_tcx_at("one", TCX_INGRESS, TCX_FIRST, &foreign);
-	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_BEHIND);
+	assert_int_equal(datapath_position(ifindex, DATAPATH_INGRESS, before), DATAPATH_POSITION_BEHIND);
 	datapath_front(ifindex, DATAPATH_INGRESS, &front);
 	assert_int_equal(front.id, foreign);
 	assert_string_equal(front.name, "foreign");
@@ -505,7 +505,7 @@ static void goes_to_the_front(enum datapath_owner first, enum datapath_owner aga
 	assert_int_equal(tcx.ids[0], looked("one").admit_id);
 	assert_int_equal(tcx.ids[1], foreign);
 	assert_int_not_equal(tcx.ids[0], before);
-	assert_int_equal(datapath_place(ifindex, DATAPATH_INGRESS, before), DATAPATH_PLACE_GONE);
+	assert_int_equal(datapath_position(ifindex, DATAPATH_INGRESS, before), DATAPATH_POSITION_GONE);
 	is_pinned("one", "one", again == DATAPATH_OWNER_DAEMON ? "admit-daemon" : "admit-attach");
 	assert_int_equal(tcx_of("one", TCX_EGRESS).count, 1);
 

@@ -423,14 +423,14 @@ static void on_the_link_they_go_to_the_client_itself(void **state)
 
 /* ------------------------------------------------------------------------------------------------- own prefixes */
 
-static void place_set(const char *text, uint16_t port, __u32 value, bool there)
+static void address_set(const char *text, uint16_t port, __u32 value, bool there)
 {
-	struct shakeoff_address4 place = { .address = inet_addr(text), .port = htons(port) };
+	struct shakeoff_address4 key = { .address = inet_addr(text), .port = htons(port) };
 
 	if (there)
-		assert_int_equal(bpf_map_update_elem(harness.addresses4, &place, &value, BPF_ANY), 0);
+		assert_int_equal(bpf_map_update_elem(harness.addresses4, &key, &value, BPF_ANY), 0);
 	else
-		bpf_map_delete_elem(harness.addresses4, &place);
+		bpf_map_delete_elem(harness.addresses4, &key);
 	generation_raise();
 }
 
@@ -440,8 +440,8 @@ static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
 
 	(void)state;
 	segment.to = fragment.to = "203.0.113.9";
-	place_set("203.0.113.0", 80, SERVICE, true);
-	place_set("203.0.113.0", 0, SHAKEOFF_ADDRESS_ITSELF, true);
+	address_set("203.0.113.0", 80, SERVICE, true);
+	address_set("203.0.113.0", 0, SHAKEOFF_ADDRESS_ITSELF, true);
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	own_set("203.0.113.0/24", true);
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
@@ -452,34 +452,34 @@ static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
 	segment.to = "203.0.114.9";
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.to = "203.0.113.9";
-	place_set("203.0.113.9", 80, 9, true); /* a place of its own: a service that has no server */
+	address_set("203.0.113.9", 80, 9, true); /* a place of its own: a service that has no server */
 	harness.service_id = 9;
 	assert_verdict(&segment, SHAKEOFF_SYN_NO_SERVER);
 	harness.service_id = SERVICE;
-	place_set("203.0.113.9", 80, 9, false);
+	address_set("203.0.113.9", 80, 9, false);
 	own_set("203.0.113.0/24", false);
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
-	place_set("203.0.113.0", 80, SERVICE, false);
-	place_set("203.0.113.0", 0, 0, false);
+	address_set("203.0.113.0", 80, SERVICE, false);
+	address_set("203.0.113.0", 0, 0, false);
 }
 
 static void so_does_one_of_ipv6(void **state)
 {
-	struct shakeoff_address6 place = { .port = htons(80) };
+	struct shakeoff_address6 key = { .port = htons(80) };
 	struct segment segment = LINUX_SYN6;
 	__u32 service = SERVICE;
 
 	(void)state;
 	segment.to = "2001:db8:77::1:2:3:4";
-	assert_int_equal(inet_pton(AF_INET6, "2001:db8:77::", place.address), 1);
-	assert_int_equal(bpf_map_update_elem(harness.addresses6, &place, &service, BPF_ANY), 0);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8:77::", key.address), 1);
+	assert_int_equal(bpf_map_update_elem(harness.addresses6, &key, &service, BPF_ANY), 0);
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	own_set("2001:db8:77::/64", true);
 	segment.to = "2001:db8:77::1:2:3";
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 	own_set("2001:db8:77::/64", false);
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
-	bpf_map_delete_elem(harness.addresses6, &place);
+	bpf_map_delete_elem(harness.addresses6, &key);
 }
 
 static int start(void **state)

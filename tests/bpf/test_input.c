@@ -175,7 +175,7 @@ static void an_ack_becomes_an_event_at_the_end_of_the_input_path(void **state)
 	}
 }
 
-static void it_takes_its_place_in_the_queue_only_there(void **state)
+static void it_takes_its_position_in_the_queue_only_there(void **state)
 {
 	struct client client;
 
@@ -422,7 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(an_ack_becomes_an_event_at_the_end_of_the_input_path, setup),
-		cmocka_unit_test_setup(it_takes_its_place_in_the_queue_only_there, setup),
+		cmocka_unit_test_setup(it_takes_its_position_in_the_queue_only_there, setup),
 		cmocka_unit_test_setup(of_two_that_bring_back_the_cookie_one_opens, setup),
 		cmocka_unit_test_setup(later_segments_follow, setup),
 		cmocka_unit_test_setup(what_was_not_validated_goes_on, setup),

@@ -981,7 +981,7 @@ static void our_cookies_stay_good_when_the_service_is_bypassed(void **state)
 /* The one address that has been left, or is it no more, for so long. */
 static void address_is_bypassed(bool bypassed, uint64_t age_ns)
 {
-	harness.service->places_s = shakeoff_places_s(monotonic_ns() - age_ns);
+	harness.service->bypass_changed_s = shakeoff_bypass_clock_s(monotonic_ns() - age_ns);
 	address_set(SERVICE | (bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0));
 }
 

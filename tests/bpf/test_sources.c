@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What one source, or one prefix, may have: replies, places of an accept queue, SYNs, connections; and who comes first.
+ * What one source, or one prefix, may have: replies, positions of an accept queue, SYNs, connections; and who comes first.
  *
  * link: tests/bpf/harness.c tests/bpf/sockets.c tests/bpf/listed.c user/datapath/?*.c user/common/process.c user/common/link.c
  * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
@@ -504,7 +504,7 @@ static int takes(const char *from, enum shakeoff_verdict refusal)
 	}
 }
 
-static void no_source_holds_more_places_than_are_free(void **state)
+static void no_source_holds_more_positions_than_are_free(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -535,7 +535,7 @@ static void two_sources_are_not_alone(void **state)
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
 }
 
-static void no_ipv6_source_holds_more_places_than_are_free(void **state)
+static void no_ipv6_source_holds_more_positions_than_are_free(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -640,7 +640,7 @@ static void what_the_server_accepted_is_free_again(void **state)
 }
 
 /* Connections over loopback, say, and those of another datapath leave less of the queue to this one. */
-static void what_a_source_holds_is_known_when_others_take_places_elsewhere(void **state)
+static void what_a_source_holds_is_known_when_others_take_positions_elsewhere(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -712,7 +712,7 @@ static void fill_accept_queue(int count)
 }
 
 /* What the kernel put there has no number; it counts as taken. */
-static void places_that_the_kernel_gave_away_count(void **state)
+static void positions_that_the_kernel_gave_away_count(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -737,8 +737,8 @@ static void an_accept_queue_that_is_half_full_makes_it_active(void **state)
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
 }
 
-/* The places that the kernel gives away while idle have no number, and are not those of whoever was here in the last flood. */
-static void places_of_the_last_flood_are_not_held_in_the_next(void **state)
+/* The positions that the kernel gives away while idle have no number, and are not those of whoever was here in the last flood. */
+static void positions_of_the_last_flood_are_not_held_in_the_next(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -1078,25 +1078,25 @@ int main(void)
 		TEST(a_source_is_known_for_ten_minutes),
 		TEST(resets_of_syns_are_replies),
 		TEST(resets_of_acks_are_replies),
-		TEST(no_source_holds_more_places_than_are_free),
+		TEST(no_source_holds_more_positions_than_are_free),
 		TEST(a_source_that_is_alone_leaves_an_eighth),
 		TEST(two_sources_are_not_alone),
-		TEST(no_ipv6_source_holds_more_places_than_are_free),
+		TEST(no_ipv6_source_holds_more_positions_than_are_free),
 		TEST(no_site_holds_more_than_four_fifths),
 		TEST(a_site_whose_only_source_is_alone_leaves_an_eighth),
 		TEST(a_source_with_its_share_gets_no_cookie),
 		TEST(with_overflow_reset_it_is_refused),
 		TEST(syns_are_not_asked_when_no_source_holds_its_share),
 		TEST(what_the_server_accepted_is_free_again),
-		TEST(what_a_source_holds_is_known_when_others_take_places_elsewhere),
+		TEST(what_a_source_holds_is_known_when_others_take_positions_elsewhere),
 		TEST(a_queue_with_three_quarters_free_is_not_shared),
 		TEST(a_small_queue_is_not_shared),
 		TEST(without_fair_share_one_source_takes_all),
 		TEST(an_allowed_source_takes_all),
 		TEST(a_listening_socket_is_shared_as_well),
-		TEST(places_that_the_kernel_gave_away_count),
+		TEST(positions_that_the_kernel_gave_away_count),
 		TEST(an_accept_queue_that_is_half_full_makes_it_active),
-		TEST(places_of_the_last_flood_are_not_held_in_the_next),
+		TEST(positions_of_the_last_flood_are_not_held_in_the_next),
 		TEST(without_fair_share_it_does_not),
 		TEST(a_source_opens_as_many_connections_as_its_limit_says),
 		TEST(a_source_may_be_a_prefix),

@@ -675,7 +675,7 @@ static void queue_fill(unsigned int waiting, enum shakeoff_overflow overflow)
 	harness.service->overflow = overflow;
 }
 
-static void one_free_place_in_the_queue_is_enough(void **state)
+static void one_free_position_in_the_queue_is_enough(void **state)
 {
 	(void)state;
 	queue_fill(99, SHAKEOFF_OVERFLOW_DROP);
@@ -828,7 +828,7 @@ int main(void)
 		TEST(without_a_heartbeat_for_two_seconds_syns_wait),
 		TEST(without_a_heartbeat_for_a_cookies_lifetime_the_kernel_answers),
 		TEST(a_heartbeat_ahead_of_the_hooks_clock_is_fresh),
-		TEST(one_free_place_in_the_queue_is_enough),
+		TEST(one_free_position_in_the_queue_is_enough),
 		TEST(a_full_queue_drops_the_syn),
 		TEST(more_taken_than_counted_in_is_not_full),
 		TEST(a_full_queue_resets_the_syn),

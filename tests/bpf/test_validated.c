@@ -80,7 +80,7 @@ static void a_full_set_of_ipv6_does_so_too(void **state)
 }
 
 /* A way that was taken in the middle of the set is the next one's, and what lies behind it is still found. */
-static void a_place_that_was_given_back_is_taken_first(void **state)
+static void an_entry_that_was_given_back_is_taken_first(void **state)
 {
 	static const struct shakeoff_validated nothing;
 	struct client clients[SHAKEOFF_VALIDATED_WAYS], next;
@@ -137,7 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_full_set_gives_up_its_oldest),
 		TEST(a_full_set_of_ipv6_does_so_too),
-		TEST(a_place_that_was_given_back_is_taken_first),
+		TEST(an_entry_that_was_given_back_is_taken_first),
 		TEST(tuples_that_differ_in_an_address_alone_are_two),
 		TEST(a_new_connection_of_a_tuple_takes_the_place_of_the_old),
 	};

@@ -70,7 +70,7 @@ at_least "first data come in by the interface" "$(packets by_interface)" 10
 is "and nothing by lo" "$(packets by_loopback)" 0
 is "20 of them, beyond the backlog, get nothing" "$(came 7000 $FOREIGN 10 | served_or_not)" \
 	"refused 10/refused 10"
-is "and hold no place in the accept queue" "$(server "$BUILD/shakeoff" queues --json | python3 -c '
+is "and hold no position in the accept queue" "$(server "$BUILD/shakeoff" queues --json | python3 -c '
 import json, sys
 print(*(queue["recv_q"] for queue in json.load(sys.stdin)["queues"]))')" "0 0"
 for address in "$SERVER4" "$SERVER6"; do
@@ -91,16 +91,16 @@ is "an ACK that was refused opens its connection later, once it is not" "$(cat "
 alike "once the chain accepts it" $FOREIGN "served 1"
 rules "meta mark 0 ct state new,established accept"
 alike "the usual rules of connection tracking" "$RAW" "served 1"
-# Rules that tell a SYN from an ACK: the places are bypassed, and its own handshake.
+# Rules that tell a SYN from an ACK: the endpoints are bypassed, and its own handshake.
 bypassed_by_rules() { [[ $(shown queue4 bypass_rule)$(shown queue6 bypass_rule) = *guard*guard* ]]; }
 rules "ip saddr 198.51.100.0/24 tcp flags & (fin|syn|rst|ack) == syn drop; ip6 saddr 2001:db8:51::/64 tcp flags & (fin|syn|rst|ack) == syn drop; accept"
-check "rules that look at SYNs: the places are bypassed" within 10 bypassed_by_rules
+check "rules that look at SYNs: the endpoints are bypassed" within 10 bypassed_by_rules
 is "status says why" "$(shown queue4 bypass) $(shown queue6 bypass)" "syn_rules syn_rules"
 sent=$(counter synack_sent)
 alike "a source whose SYNs are dropped" $FOREIGN "refused 1"
 alike "any other" "$RAW" "served 1"
 rules "ct state established accept; tcp flags & (fin|syn|rst|ack) == syn ct state new accept; drop"
-check "only new ones with a SYN: the places are bypassed" within 10 bypassed_by_rules
+check "only new ones with a SYN: the endpoints are bypassed" within 10 bypassed_by_rules
 alike "new ones with a SYN" "$RAW" "served 1"
 is "all by the kernel's own handshake" "$(counter synack_sent)" "$sent"
 server nft delete table inet guard
@@ -128,7 +128,7 @@ if server ip xfrm policy list >/dev/null 2>&1; then
 	}
 	policies add tmpl proto esp mode transport
 	untouched() { [ "$(came 7000 "$FOREIGN")" = "silent 1/silent 1" ]; }
-	check "IPsec: places that it is required for are bypassed" within 5 untouched
+	check "IPsec: endpoints that it is required for are bypassed" within 5 untouched
 	sent=$(counter synack_sent)
 	is "IPsec: plain segments, by the kernel, by the queue handoff" "$(came 7001,7000 "$FOREIGN")" "silent 1/silent 1/silent 1/silent 1"
 	alike "IPsec: of sources that it is not for" "$RAW" "served 1"

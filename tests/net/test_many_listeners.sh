@@ -106,7 +106,7 @@ is "handoff = auto: the stranger's clients are served" "$(asks "$SERVER6" 7003 -
 kill "$PID"
 ends "$PID"
 
-# ------------------------------------------------------------------------------------------------ very many at a place
+# ------------------------------------------------------------------------------------------------ very many at a endpoint
 
 # 40,000, within a limit of files of 20,000 a process.
 as_root_gives_up() { spawn server "$1" python3 "$HERE/many_listeners.py" "${@:2}"; }
@@ -130,7 +130,7 @@ all_admitted "beside them, a server that has begun to listen since" "$SERVER4" 7
 kill "$many"
 ends "$many"
 
-# ------------------------------------------------------------------------------------------------------ at many places
+# ------------------------------------------------------------------------------------------------------ at many endpoints
 
 # Below the ephemeral ports (ip_local_port_range), one of which may be in use; no port of those above, which end in their own time.
 as_root_gives_up places 19000 11000

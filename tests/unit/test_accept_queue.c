@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The accept queue: order, places where servers listen, what happens when they go, and clients that reset.
+ * The accept queue: order, endpoints where servers listen, what happens when they go, and clients that reset.
  *
  * link: user/shakeoffd/queue/accept_queue.c user/common/listener_match.c user/shakeoffd/queue/connection.c
  */
@@ -165,7 +165,7 @@ static void a_full_queue_is_not_walked_for_each_of_many(void **state)
 	free(c);
 }
 
-static void what_waits_at_a_place_without_a_server_goes_to_another_that_takes_it(void **state)
+static void what_waits_at_an_endpoint_without_a_server_goes_to_another_that_takes_it(void **state)
 {
 	const struct binding_key one = exactly("::ffff:10.0.0.1", 80), any4 = wildcard(true, false, 80);
 	struct binding *of_one = accept_queue_bind(*state, &one), *of_any = accept_queue_bind(*state, &any4);
@@ -180,7 +180,7 @@ static void what_waits_at_a_place_without_a_server_goes_to_another_that_takes_it
 	assert_ptr_equal(of_any->waiting.first, connection);
 }
 
-static void a_place_of_servers_that_are_not_trusted_goes_with_them(void **state)
+static void an_endpoint_of_servers_that_are_not_trusted_goes_with_them(void **state)
 {
 	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
 	struct binding *binding = accept_queue_bind(*state, &key);
@@ -221,7 +221,7 @@ static void a_v6only_listener_takes_no_ipv4(void **state)
 	assert_null(accept_queue_find(*state, &ip4, 80));
 }
 
-static void servers_at_one_place_share_it(void **state)
+static void servers_at_one_endpoint_share_it(void **state)
 {
 	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
 	struct binding *binding = accept_queue_bind(*state, &key);
@@ -264,7 +264,7 @@ static void a_server_that_comes_back_elsewhere_gets_what_it_takes(void **state)
 	assert_int_equal(old->waiting.length, 0);
 	assert_ptr_equal(fresh->waiting.first, first);
 	assert_ptr_equal(fresh->waiting.last, second);
-	/* Also what comes from now on: the old place is more specific, but nobody is there. */
+	/* Also what comes from now on: the old endpoint is more specific, but nobody is there. */
 	assert_ptr_equal(accept_queue_find(*state, &ip4, 80), fresh);
 }
 
@@ -375,11 +375,11 @@ int main(void)
 		TEST(connections_wait_in_order_of_arrival),
 		TEST(what_comes_back_from_a_server_stands_where_it_was),
 		TEST(a_full_queue_is_not_walked_for_each_of_many),
-		TEST(what_waits_at_a_place_without_a_server_goes_to_another_that_takes_it),
-		TEST(a_place_of_servers_that_are_not_trusted_goes_with_them),
+		TEST(what_waits_at_an_endpoint_without_a_server_goes_to_another_that_takes_it),
+		TEST(an_endpoint_of_servers_that_are_not_trusted_goes_with_them),
 		TEST(a_connection_belongs_to_the_most_specific_listener),
 		TEST(a_v6only_listener_takes_no_ipv4),
-		TEST(servers_at_one_place_share_it),
+		TEST(servers_at_one_endpoint_share_it),
 		TEST(a_server_that_comes_back_finds_what_waited),
 		TEST(a_server_that_comes_back_elsewhere_gets_what_it_takes),
 		TEST(after_a_restart_of_the_daemon_connections_wait_for_the_servers_to_register),

@@ -296,12 +296,12 @@ static void the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_mo
 	(void)state;
 	open_now();
 	for (int i = 0; i < 4; i++) {
-		services[2].places_s = 0;
+		services[2].bypass_changed_s = 0;
 		list[0].bypassed = i == 1 || i == 2;
 		assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
-		assert_int_equal(services[2].places_s != 0, i == 1 || i == 3);
+		assert_int_equal(services[2].bypass_changed_s != 0, i == 1 || i == 3);
 	}
-	services[2].places_s = 0;
+	services[2].bypass_changed_s = 0;
 }
 
 static void what_is_stale_of_it_is_put_right(void **state)

@@ -141,7 +141,7 @@ static void a_socket_that_has_gone_is_kept_for_its_service(void **state)
 	assert_int_equal(listeners.count, 0);
 }
 
-static void sockets_at_one_place_are_one_service(void **state)
+static void sockets_at_one_endpoint_are_one_service(void **state)
 {
 	struct sock_diag_listener socket = listening("::ffff:10.9.0.1", 80);
 
@@ -211,7 +211,7 @@ static void see_of_user(uint32_t uid, uint32_t ifindex, bool mptcp)
 	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
 }
 
-/* Two users can have sockets at one place that are bound to different devices. Whichever the kernel lists first. */
+/* Two users can have sockets at one endpoint that are bound to different devices. Whichever the kernel lists first. */
 static void another_users_socket_decides_nothing_about_roots(void **state)
 {
 	(void)state;
@@ -448,7 +448,7 @@ int main(void)
 		TEST(a_new_socket_is_told_once),
 		TEST(a_socket_that_has_gone_is_told_and_forgotten),
 		TEST(a_socket_that_has_gone_is_kept_for_its_service),
-		TEST(sockets_at_one_place_are_one_service),
+		TEST(sockets_at_one_endpoint_are_one_service),
 		TEST(one_on_a_device_where_the_hook_does_not_find_it_is_told),
 		TEST(it_says_nothing_of_those_that_the_hook_finds),
 		TEST(another_users_socket_decides_nothing_about_roots),

@@ -193,7 +193,7 @@ static struct binding_key key_of(const char *text, bool any, bool ipv4, bool ipv
 	return key;
 }
 
-static void places_overlap_where_the_kernel_would_refuse_a_second_user(void **state)
+static void endpoints_overlap_where_the_kernel_would_refuse_a_second_user(void **state)
 {
 	const struct binding_key one = key_of("::ffff:10.0.0.1", false, true, false, 80),
 				 two = key_of("::ffff:10.0.0.2", false, true, false, 80),
@@ -290,7 +290,7 @@ int main(void)
 		TEST(one_that_is_bound_to_lo_does_not),
 		TEST(one_that_is_bound_to_a_device_does_only_for_that_devices_clients),
 		TEST(one_that_was_shut_down_or_bound_elsewhere_does_not_hold),
-		TEST(places_overlap_where_the_kernel_would_refuse_a_second_user),
+		TEST(endpoints_overlap_where_the_kernel_would_refuse_a_second_user),
 		TEST(what_does_not_listen_does_not),
 		TEST(a_receive_buffer_that_was_set_is_told),
 		TEST(one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not),

@@ -33,7 +33,7 @@ static struct config_service web = { .name = "web", .listen = &web_listen, .list
 static struct config_listen exclude = { .family = AF_UNSPEC, .port = 80 };
 static struct config config;
 static struct listeners listeners;
-static struct places places;
+static struct endpoints endpoints;
 
 static void unchanged(void *context, struct listener *listener, const struct listener_facts *before)
 {
@@ -54,22 +54,22 @@ static void listening(const char *text, uint8_t family)
 /* "10.9.0.1=web 10.9.0.2=0.0.0.0:80"; a configured service without a socket: "web-". */
 static const char *found(void)
 {
-	const struct places_world world = { .config = &config, .listeners = &listeners, .own = &own };
+	const struct endpoints_world world = { .config = &config, .listeners = &listeners, .own = &own };
 	static char text[512];
 
 	listeners_settle(&listeners, unchanged, NULL);
-	assert_int_equal(places_find(&world, 80, &places), 0);
+	assert_int_equal(endpoints_find(&world, 80, &endpoints), 0);
 	text[0] = '\0';
-	for (size_t i = 0; i < places.count; i++) {
-		const struct place *place = &places.list[i];
+	for (size_t i = 0; i < endpoints.count; i++) {
+		const struct served_endpoint *endpoint = &endpoints.list[i];
 		char at[INET6_ADDRSTRLEN], name[SHAKEOFF_NAME_LEN] = "";
 		size_t used = strlen(text);
 
-		inet_ntop(AF_INET6, &place->address, at, sizeof(at));
-		if (place->listener)
-			listener_name(place->listener, name, sizeof(name));
-		if (place->configured != PLACE_DISCOVERED)
-			strcpy(name, place->listener ? "web" : "web-");
+		inet_ntop(AF_INET6, &endpoint->address, at, sizeof(at));
+		if (endpoint->listener)
+			listener_name(endpoint->listener, name, sizeof(name));
+		if (endpoint->configured != ENDPOINT_DISCOVERED)
+			strcpy(name, endpoint->listener ? "web" : "web-");
 		snprintf(text + used, sizeof(text) - used, "%s%s=%s", used ? " " : "",
 			 strncmp(at, "::ffff:", 7) ? at : at + 7, name);
 	}
@@ -92,7 +92,7 @@ static int end(void **state)
 {
 	(void)state;
 	listeners_close(&listeners);
-	places_free(&places);
+	endpoints_free(&endpoints);
 	return 0;
 }
 
@@ -182,5 +182,5 @@ int main(void)
 		TEST(without_discovery_only_configured_services_are_found),
 	};
 
-	return cmocka_run_group_tests_name("places", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("endpoints", tests, NULL, NULL);
 }

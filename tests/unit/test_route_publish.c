@@ -81,14 +81,14 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 static struct prefix plain[SHAKEOFF_PLAIN4];
 static bool plain_set[SHAKEOFF_PLAIN4];
 
-void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix)
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix)
 {
 	(void)datapath;
 	(void)ipv6;
-	assert_true(place < (ipv6 ? SHAKEOFF_PLAIN6 : SHAKEOFF_PLAIN4));
-	plain_set[place] = prefix;
+	assert_true(index < (ipv6 ? SHAKEOFF_PLAIN6 : SHAKEOFF_PLAIN4));
+	plain_set[index] = prefix;
 	if (prefix)
-		plain[place] = *prefix;
+		plain[index] = *prefix;
 }
 
 void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any)

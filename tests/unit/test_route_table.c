@@ -68,13 +68,13 @@ static enum route_problem settle(void)
 	return settle_at_most(SHAKEOFF_MAX_ROUTES);
 }
 
-static void published(size_t place, const char *text, uint16_t mss)
+static void published(size_t index, const char *text, uint16_t mss)
 {
 	struct prefix wanted = prefix(text);
 
-	assert_true(place < table.published_count);
-	assert_int_equal(route_prefix_compare(&table.published[place].prefix, &wanted), 0);
-	assert_int_equal(table.published[place].offer.mss, mss);
+	assert_true(index < table.published_count);
+	assert_int_equal(route_prefix_compare(&table.published[index].prefix, &wanted), 0);
+	assert_int_equal(table.published[index].offer.mss, mss);
 }
 
 static int clean(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the judge says of rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which places a client's SYN and its ACK may
+ * What the judge says of rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which endpoints a client's SYN and its ACK may
  * get different verdicts, and at which a SYN may be refused at all.
  *
  * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft*.c user/shakeoffd/firewall/ruleset_xt.c
@@ -24,22 +24,22 @@
 static const char device[][IFNAMSIZ] = { "s0" };
 static const struct ruleset_devices devices = { .names = device, .count = 1 };
 
-static struct spot place(const char *address, uint16_t port)
+static struct endpoint endpoint(const char *address, uint16_t port)
 {
-	struct spot place = { .address = { .s6_addr = { [10] = 0xff, [11] = 0xff } }, .port = port };
+	struct endpoint endpoint = { .address = { .s6_addr = { [10] = 0xff, [11] = 0xff } }, .port = port };
 
 	if (strchr(address, ':'))
-		assert_int_equal(inet_pton(AF_INET6, address, &place.address), 1);
+		assert_int_equal(inet_pton(AF_INET6, address, &endpoint.address), 1);
 	else
-		assert_int_equal(inet_pton(AF_INET, address, &place.address.s6_addr[12]), 1);
-	return place;
+		assert_int_equal(inet_pton(AF_INET, address, &endpoint.address.s6_addr[12]), 1);
+	return endpoint;
 }
 
 static char reason[RULESET_RULE_TEXT];
 
 static struct ruleset_judgement judged(struct ruleset *ruleset, const char *address, uint16_t port)
 {
-	struct spot where = place(address, port);
+	struct endpoint where = endpoint(address, port);
 	struct ruleset_judgement judgement;
 	struct ruleset_judge *judge;
 
@@ -124,7 +124,7 @@ static void no_rules_leave_nothing(void **state)
 	obeyed(INPUT("drop"));
 }
 
-static void syn_rules_that_ask_for_the_source_leave_the_place(void **state)
+static void syn_rules_that_ask_for_the_source_leave_the_endpoint(void **state)
 {
 	(void)state;
 	bypassed(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(80) SYN DROP), "inet f i handle 2");
@@ -256,7 +256,7 @@ static void what_syns_leave_behind_counts(void **state)
 	obeyed(INPUT("accept") RULE(2, PORT(80) "{\"notrack\": null}"));
 }
 
-static void places_that_packets_are_sent_on_from_are_bypassed(void **state)
+static void endpoints_that_packets_are_sent_on_from_are_bypassed(void **state)
 {
 	(void)state;
 	bypassed(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"queue\": {\"num\": 1}}"), "inet f i handle 2");
@@ -362,14 +362,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_rules_leave_nothing),
-		cmocka_unit_test(syn_rules_that_ask_for_the_source_leave_the_place),
+		cmocka_unit_test(syn_rules_that_ask_for_the_source_leave_the_endpoint),
 		cmocka_unit_test(syn_rules_of_other_ports_and_devices_do_not),
 		cmocka_unit_test(rules_that_meet_both_packets_alike_do_not),
 		cmocka_unit_test(syns_are_told_from_acks_in_every_spelling),
 		cmocka_unit_test(chains_are_followed),
 		cmocka_unit_test(sets_of_ports_are_known),
 		cmocka_unit_test(what_syns_leave_behind_counts),
-		cmocka_unit_test(places_that_packets_are_sent_on_from_are_bypassed),
+		cmocka_unit_test(endpoints_that_packets_are_sent_on_from_are_bypassed),
 		cmocka_unit_test(any_refusal_is_told_for_those_that_no_rule_will_meet),
 		cmocka_unit_test(rules_that_count_are_told),
 		cmocka_unit_test(iptables_rules_are_read),

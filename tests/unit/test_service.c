@@ -150,7 +150,7 @@ static void each_connection_is_counted_in_and_out(void **state)
 	assert_int_equal(slot(0, "web")->refused[SHAKEOFF_REFUSED_CLIENT_RESET], 1);
 }
 
-static void what_the_kernel_accepted_takes_a_place_that_the_hook_sees(void **state)
+static void what_the_kernel_accepted_takes_a_position_that_the_hook_sees(void **state)
 {
 	struct service *service;
 
@@ -197,7 +197,7 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	mail->flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED;
 	mail->handoff = SHAKEOFF_HANDOFF_QUEUE;
 	mail->accepted = 1000;
-	mail->listen_places = 7;
+	mail->listen_capacity = 7;
 	open_on(1);
 	assert_ptr_equal(services.list[1].slots[0].shared, mail);
 	assert_ptr_equal(services_find(&services, 0, 7), &services.list[1]);
@@ -404,7 +404,7 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	service_set_listening(&services.list[0], &listening);
 	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(web->servers, 2);
-	assert_int_equal(web->listen_places, 8);
+	assert_int_equal(web->listen_capacity, 8);
 	assert_int_equal(web->backlog, 10);
 	assert_int_equal(web->capacity, 7);
 }
@@ -505,7 +505,7 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 					  .enqueued = 10,
 					  .dequeued = 9,
 					  .active_ns = 5,
-					  .listen_places = 8 };
+					  .listen_capacity = 8 };
 	open_on(1);
 	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
@@ -513,7 +513,7 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 	assert_int_equal(web->active_ns, 5);
 	/* Nobody of the daemon's had listened. */
 	service_set_listening(&services.list[0], &none);
-	assert_int_equal(services.list[0].listen_places, 0);
+	assert_int_equal(services.list[0].listen_capacity, 0);
 }
 
 static void what_never_came_to_the_socket_is_counted_out(void **state)
@@ -556,7 +556,7 @@ static void what_is_on_its_way_is_not_counted_out(void **state)
 	assert_int_equal(web->dequeued, 15);
 }
 
-static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_for_the_numbers_of_places(void **state)
+static void a_discovered_service_is_marked_and_its_id_is_zero_afterwards_but_for_the_positions(void **state)
 {
 	const struct config_service found = { .name = "*:80",
 					      .handoff = SHAKEOFF_HANDOFF_LISTENER,
@@ -577,8 +577,8 @@ static void a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_f
 	service_release(&service, &slots);
 	assert_int_equal(memory[0].slots[id].enqueued, 9);
 	assert_int_equal(memory[0].slots[id].dequeued, 9);
-	assert_int_equal(memory[0].slots[id].places_from, 9);
-	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = memory[0].slots[id].places_from = 0;
+	assert_int_equal(memory[0].slots[id].positions_from, 9);
+	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = memory[0].slots[id].positions_from = 0;
 	for (size_t i = 0; i < sizeof(memory[0].slots[id]); i++)
 		assert_int_equal(((const char *)&memory[0].slots[id])[i], 0);
 	assert_int_equal(memory[0].reset, id);
@@ -592,7 +592,7 @@ int main(void)
 		TEST(it_stays_so_while_its_server_restarts),
 		TEST(capacity_is_the_smaller_of_listen_and_configuration),
 		TEST(each_connection_is_counted_in_and_out),
-		TEST(what_the_kernel_accepted_takes_a_place_that_the_hook_sees),
+		TEST(what_the_kernel_accepted_takes_a_position_that_the_hook_sees),
 		TEST(two_datapaths_share_one_capacity),
 		TEST(a_slot_is_found_again_by_its_name_and_keeps_its_counts),
 		TEST(a_service_that_is_configured_no_more_loses_its_slot_when_no_address_leads_there),
@@ -614,7 +614,7 @@ int main(void)
 		TEST(a_listening_service_of_an_earlier_daemon_goes_on_as_it_is),
 		TEST(what_never_came_to_the_socket_is_counted_out),
 		TEST(what_is_on_its_way_is_not_counted_out),
-		TEST(a_discovered_service_is_marked_and_its_slot_is_zero_afterwards_but_for_the_numbers_of_places),
+		TEST(a_discovered_service_is_marked_and_its_id_is_zero_afterwards_but_for_the_positions),
 	};
 
 	return cmocka_run_group_tests_name("service", tests, NULL, NULL);

@@ -512,7 +512,7 @@ static bool is_skipped(uint16_t port, const char *address, uint8_t family, uint8
 	return !search.found;
 }
 
-static void listening_sockets_at_a_place_can_be_skipped(void **state)
+static void listening_sockets_at_an_endpoint_can_be_skipped(void **state)
 {
 	struct listening any4 = listen_at("0.0.0.0", 0, -1, 3), any6 = listen_at("::", 0, 1, 3);
 	struct listening lo4 = listen_at("127.0.0.1", 0, -1, 3), lo6 = listen_at("::1", 0, 1, 3);
@@ -577,7 +577,7 @@ int main(void)
 		cmocka_unit_test(sockets_that_share_a_port_come_one_by_one),
 		cmocka_unit_test(a_socket_that_does_not_listen_is_no_listener),
 		cmocka_unit_test(the_walk_over_listeners_can_be_stopped),
-		cmocka_unit_test(listening_sockets_at_a_place_can_be_skipped),
+		cmocka_unit_test(listening_sockets_at_an_endpoint_can_be_skipped),
 		cmocka_unit_test(states_have_the_names_of_rfc_9293),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The arithmetic of limits: counts that prefixes share, the reply budget, token buckets, places of an accept queue. */
+/* The arithmetic of limits: counts that prefixes share, the reply budget, token buckets, positions of an accept queue. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -295,16 +295,16 @@ static void no_debt_of_the_limit_itself_is_forgotten(void **state)
 	assert_in_range(passed, 9990, 10000 + burst + later);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- places */
+/* ----------------------------------------------------------------------------------------------------------- positions */
 
-/* An accept queue that is known place by place. */
+/* An accept queue that is known position by position. */
 #define SOURCES 4
-#define PLACES 65536
+#define POSITIONS 65536
 
 struct queue {
 	struct shakeoff_source sources[SOURCES];
 	uint32_t capacity;
-	uint8_t places[PLACES]; /* whose, by number */
+	uint8_t positions[POSITIONS]; /* whose, by number */
 	uint64_t head, end;
 };
 
@@ -323,7 +323,7 @@ static uint32_t waiting(void)
 
 static void enter(uint32_t source)
 {
-	queue.places[queue.end % PLACES] = source;
+	queue.positions[queue.end % POSITIONS] = source;
 	share_enter(&queue.sources[source], queue.end, queue.capacity);
 	queue.end++;
 }
@@ -332,8 +332,8 @@ static uint32_t truly_held(uint32_t source)
 {
 	uint32_t held = 0;
 
-	for (uint64_t place = queue.head; place != queue.end; place++)
-		held += queue.places[place % PLACES] == source;
+	for (uint64_t position = queue.head; position != queue.end; position++)
+		held += queue.positions[position % POSITIONS] == source;
 	return held;
 }
 
@@ -348,7 +348,7 @@ static void ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most(void **
 	for (uint32_t capacity = 1; capacity <= 70000; capacity++) {
 		uint32_t length = 1u << share_shift(capacity);
 
-		assert_true(length * (SHAKEOFF_PLACE_RANGES - 1) >= capacity);
+		assert_true(length * (SHAKEOFF_POSITION_RANGES - 1) >= capacity);
 		assert_true(length == 1 || length <= capacity / 7);
 	}
 }
@@ -376,7 +376,7 @@ static void what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range(void **s
 }
 
 /* As those of a source that opens connections all the time are. */
-static void places_that_are_evenly_spread_are_known_almost_exactly(void **state)
+static void positions_that_are_evenly_spread_are_known_almost_exactly(void **state)
 {
 	(void)state;
 	queue_make(512);
@@ -405,7 +405,7 @@ static void what_was_accepted_is_held_no_more(void **state)
 	assert_int_equal(said_held(0), 1);
 }
 
-static void places_of_long_ago_do_not_count_again(void **state)
+static void positions_of_long_ago_do_not_count_again(void **state)
 {
 	(void)state;
 	queue_make(128);
@@ -418,14 +418,14 @@ static void places_of_long_ago_do_not_count_again(void **state)
 	}
 }
 
-/* Of two CPUs that give places away at the same moment, the one with the lower number may be the later one. */
-static void a_place_that_comes_late_is_counted_in_its_own_range(void **state)
+/* Of two CPUs that give positions away at the same moment, the one with the lower number may be the later one. */
+static void a_position_that_comes_late_is_counted_in_its_own_range(void **state)
 {
 	struct shakeoff_source source = { 0 };
 
 	(void)state;
-	for (uint64_t place = 0; place < 15; place++)
-		share_enter(&source, place, 128);
+	for (uint64_t position = 0; position < 15; position++)
+		share_enter(&source, position, 128);
 	share_enter(&source, 16, 128);
 	share_enter(&source, 15, 128);
 	assert_int_equal(shakeoff_source_held(&source, 0), 17);
@@ -433,7 +433,7 @@ static void a_place_that_comes_late_is_counted_in_its_own_range(void **state)
 }
 
 /* After the server listened anew, with another backlog. */
-static void places_of_another_capacity_are_forgotten(void **state)
+static void positions_of_another_capacity_are_forgotten(void **state)
 {
 	(void)state;
 	queue_make(128);
@@ -486,7 +486,7 @@ static void a_source_that_is_alone_leaves_an_eighth(void **state)
 }
 
 /* The queue of a slow server that a greedy source keeps asking for: there is always room for somebody else. */
-static void a_greedy_source_always_leaves_places(void **state)
+static void a_greedy_source_always_leaves_positions(void **state)
 {
 	(void)state;
 	queue_make(128);
@@ -519,14 +519,14 @@ int main(void)
 		cmocka_unit_test(no_debt_of_the_limit_itself_is_forgotten),
 		cmocka_unit_test(ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most),
 		cmocka_unit_test(what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range),
-		cmocka_unit_test(places_that_are_evenly_spread_are_known_almost_exactly),
+		cmocka_unit_test(positions_that_are_evenly_spread_are_known_almost_exactly),
 		cmocka_unit_test(what_was_accepted_is_held_no_more),
-		cmocka_unit_test(places_of_long_ago_do_not_count_again),
-		cmocka_unit_test(a_place_that_comes_late_is_counted_in_its_own_range),
-		cmocka_unit_test(places_of_another_capacity_are_forgotten),
+		cmocka_unit_test(positions_of_long_ago_do_not_count_again),
+		cmocka_unit_test(a_position_that_comes_late_is_counted_in_its_own_range),
+		cmocka_unit_test(positions_of_another_capacity_are_forgotten),
 		cmocka_unit_test(one_source_gets_half_of_a_queue_two_get_three_quarters),
 		cmocka_unit_test(a_source_that_is_alone_leaves_an_eighth),
-		cmocka_unit_test(a_greedy_source_always_leaves_places),
+		cmocka_unit_test(a_greedy_source_always_leaves_positions),
 	};
 
 	return cmocka_run_group_tests_name("sources", tests, NULL, NULL);

@@ -245,9 +245,9 @@ static void what_the_hook_lacks_is_said(void **state)
 
 static void what_no_packet_reaches_is_not_protected(void **state)
 {
-	const struct service_place down = { .obstacle = OBSTACLE_DOWN, .addresses = 1 };
-	const struct service_place no_tc = { .obstacle = OBSTACLE_NO_TC, .answers = true, .addresses = 1 };
-	const struct service_place vrf = { .obstacle = OBSTACLE_VRF, .answers = true, .addresses = 1 };
+	const struct service_presence down = { .obstacle = OBSTACLE_DOWN, .addresses = 1 };
+	const struct service_presence no_tc = { .obstacle = OBSTACLE_NO_TC, .answers = true, .addresses = 1 };
+	const struct service_presence vrf = { .obstacle = OBSTACLE_VRF, .answers = true, .addresses = 1 };
 	struct shakeoff_service service = listener(), queued = queue();
 
 	(void)state;
@@ -267,7 +267,7 @@ static void what_no_packet_reaches_is_not_protected(void **state)
 
 static void a_service_without_an_address_is_not_protected(void **state)
 {
-	const struct service_place nowhere = { .answers = true }, there = { .answers = true, .addresses = 1 };
+	const struct service_presence nowhere = { .answers = true }, there = { .answers = true, .addresses = 1 };
 	struct shakeoff_service service = listener(), full = listener();
 
 	(void)state;
@@ -282,31 +282,31 @@ static void a_service_without_an_address_is_not_protected(void **state)
 
 static void a_service_on_other_devices_alone_is_not_protected(void **state)
 {
-	struct service_place place = { .answers = true, .addresses = 2, .elsewhere = 2 };
+	struct service_presence presence = { .answers = true, .addresses = 2, .elsewhere = 2 };
 	struct shakeoff_service service = listener(), queued = queue();
 
 	(void)state;
-	assert_int_equal(service_state_there(STATE_IDLE, &service, &place), STATE_ELSEWHERE);
-	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ELSEWHERE);
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &presence), STATE_ELSEWHERE);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &presence), STATE_ELSEWHERE);
 	assert_string_equal(service_reason_there(&service, STATE_ELSEWHERE, OBSTACLE_NONE).name, "elsewhere");
-	place.elsewhere = 1;
-	assert_int_equal(service_state_there(STATE_IDLE, &service, &place), STATE_IDLE);
+	presence.elsewhere = 1;
+	assert_int_equal(service_state_there(STATE_IDLE, &service, &presence), STATE_IDLE);
 }
 
 static void a_service_behind_hidden_vlan_tags_alone_is_bypassed(void **state)
 {
-	struct service_place place = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
+	struct service_presence presence = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
 	struct shakeoff_service service = listener(), queued = queue();
 
 	(void)state;
-	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_TAG_HIDDEN);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &presence), STATE_TAG_HIDDEN);
 	assert_string_equal(service_reason_there(&service, STATE_TAG_HIDDEN, OBSTACLE_NONE).name, "vlan");
-	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &place), STATE_ALWAYS);
-	place.tagged = 1;
-	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_ALWAYS);
-	place.tagged = 2;
-	place.hides_tags = false;
-	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &place), STATE_ALWAYS);
+	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &presence), STATE_ALWAYS);
+	presence.tagged = 1;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &presence), STATE_ALWAYS);
+	presence.tagged = 2;
+	presence.hides_tags = false;
+	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &presence), STATE_ALWAYS);
 }
 
 static void a_heartbeat_of_this_very_moment_is_not_of_the_future(void **state)

@@ -33,24 +33,24 @@ static int begin(void **state)
 
 /* ------------------------------------------------------------------------------------------------------------ order */
 
-static bool looks(enum datapath_place place)
+static bool looks(enum datapath_position position)
 {
 	now += TICK;
-	return tc_order_look(&order, place, now);
+	return tc_order_look(&order, position, now);
 }
 
-static void stays(enum datapath_place place, uint64_t length_ns)
+static void stays(enum datapath_position position, uint64_t length_ns)
 {
 	for (uint64_t end = now + length_ns; now < end;)
-		assert_false(looks(place));
+		assert_false(looks(position));
 }
 
 static void who_comes_before_it_is_passed_at_once(void **state)
 {
 	(void)state;
-	stays(DATAPATH_PLACE_FIRST, NS_PER_S);
-	assert_true(looks(DATAPATH_PLACE_BEHIND));
-	stays(DATAPATH_PLACE_FIRST, NS_PER_S);
+	stays(DATAPATH_POSITION_FIRST, NS_PER_S);
+	assert_true(looks(DATAPATH_POSITION_BEHIND));
+	stays(DATAPATH_POSITION_FIRST, NS_PER_S);
 	assert_false(order.contested);
 }
 
@@ -58,10 +58,10 @@ static void insists(void)
 {
 	for (int i = 0; i < TC_ORDER_MOVES; i++) {
 		assert_false(order.contested);
-		assert_true(looks(DATAPATH_PLACE_BEHIND));
-		assert_false(looks(DATAPATH_PLACE_FIRST));
+		assert_true(looks(DATAPATH_POSITION_BEHIND));
+		assert_false(looks(DATAPATH_POSITION_FIRST));
 	}
-	assert_false(looks(DATAPATH_PLACE_BEHIND));
+	assert_false(looks(DATAPATH_POSITION_BEHIND));
 	assert_true(order.contested);
 }
 
@@ -69,7 +69,7 @@ static void who_comes_back_each_time_stays_there(void **state)
 {
 	(void)state;
 	insists();
-	stays(DATAPATH_PLACE_BEHIND, TC_ORDER_RETRY_NS - NS_PER_S);
+	stays(DATAPATH_POSITION_BEHIND, TC_ORDER_RETRY_NS - NS_PER_S);
 	assert_true(order.contested);
 }
 
@@ -77,9 +77,9 @@ static void it_is_trusted_again_when_nobody_is_before_it(void **state)
 {
 	(void)state;
 	insists();
-	assert_false(looks(DATAPATH_PLACE_FIRST));
+	assert_false(looks(DATAPATH_POSITION_FIRST));
 	assert_true(order.contested);
-	stays(DATAPATH_PLACE_FIRST, TC_ORDER_SETTLED_NS);
+	stays(DATAPATH_POSITION_FIRST, TC_ORDER_SETTLED_NS);
 	assert_false(order.contested);
 }
 
@@ -89,10 +89,10 @@ static unsigned int moves_within(uint64_t length_ns)
 	unsigned int moves = 0;
 
 	for (uint64_t end = now + length_ns; now < end;) {
-		if (!looks(DATAPATH_PLACE_BEHIND))
+		if (!looks(DATAPATH_POSITION_BEHIND))
 			continue;
 		moves++;
-		assert_false(looks(DATAPATH_PLACE_FIRST));
+		assert_false(looks(DATAPATH_POSITION_FIRST));
 	}
 	return moves;
 }
@@ -110,14 +110,14 @@ static void after_a_calm_minute_it_begins_anew(void **state)
 {
 	(void)state;
 	insists();
-	stays(DATAPATH_PLACE_FIRST, TC_ORDER_CALM_NS + NS_PER_S);
+	stays(DATAPATH_POSITION_FIRST, TC_ORDER_CALM_NS + NS_PER_S);
 	insists();
 }
 
 static void what_is_gone_is_not_moved(void **state)
 {
 	(void)state;
-	stays(DATAPATH_PLACE_GONE, NS_PER_S);
+	stays(DATAPATH_POSITION_GONE, NS_PER_S);
 	assert_false(order.contested);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which places IPsec policies take plain segments from, by messages made by hand.
+ * Which endpoints IPsec policies take plain segments from, by messages made by hand.
  *
  * link: user/shakeoffd/firewall/xfrm.c user/common/netlink_dump.c
  */
@@ -73,7 +73,7 @@ static bool requires(const char *address, uint16_t port)
 	return xfrm_requires(&policies, &mapped, port);
 }
 
-static void a_required_template_takes_its_place(void **state)
+static void a_required_template_takes_its_endpoint(void **state)
 {
 	(void)state;
 	assert_int_equal(xfrm_add(&policies, template(policy(AF_INET, "10.9.0.1", 32, 443), 0)), 0);
@@ -154,7 +154,7 @@ static void cut_messages_are_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_required_template_takes_its_place, setup),
+		cmocka_unit_test_setup(a_required_template_takes_its_endpoint, setup),
 		cmocka_unit_test_setup(prefixes_and_any_port, setup),
 		cmocka_unit_test_setup(everything_of_one_family_is_not_the_other, setup),
 		cmocka_unit_test_setup(what_plain_segments_pass_is_not_bypassed, setup),

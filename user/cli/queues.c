@@ -17,7 +17,7 @@ struct queue {
 	const char *cause; /* of the capacity */
 	uint32_t servers;
 	struct shakeoff_service_counters counters;
-	struct shakeoff_source_key top_source; /* the source that holds the most places */
+	struct shakeoff_source_key top_source; /* the source that holds the most positions */
 	uint32_t held;                         /* so many; 0: none holds any */
 };
 
@@ -26,9 +26,9 @@ struct queue {
 /* What bounds the queue: the smaller of the two, as for listen() and somaxconn. */
 static const char *capacity_cause(const struct shakeoff_service *service)
 {
-	if (!service->listen_places)
+	if (!service->listen_capacity)
 		return "no server yet";
-	return service->listen_places < service->backlog ? "listen backlog" : "configured backlog";
+	return service->listen_capacity < service->backlog ? "listen backlog" : "configured backlog";
 }
 
 static bool is_listener(const struct shakeoff_service *service)
@@ -70,7 +70,7 @@ struct top_sources {
 	struct queue *queues;
 };
 
-/* The number of the place at the head of the queue, as the hook reckons it. */
+/* The number of the position at the head of the queue, as the hook reckons it. */
 static uint64_t head_of(const struct shakeoff_service *service, const struct queue *queue)
 {
 	int64_t on_their_way = (int64_t)(service->enqueued - service->dequeued);
@@ -342,7 +342,7 @@ const struct command command_queues = {
 		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
 		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
 		"Overflowed: SYNs and ACKs turned away by a full queue, or by one of which their source holds its share.\n"
-		"Cookies: SYN-ACKs sent. Top source: the source that holds the most places of the queue, and how many at most;\n"
+		"Cookies: SYN-ACKs sent. Top source: the source that holds the most positions of the queue, and how many at most;\n"
 		"those that the kernel's own handshake gave away are not known.\n"
 		"\n"
 		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",

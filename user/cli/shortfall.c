@@ -84,7 +84,8 @@ static int find_at_egress(const struct datapath_attachment *attachment, struct s
 		return 0;
 	if (!attachment->outgoing_id)
 		return add(shortfalls, SHORTFALL_NO_TC_EGRESS, attachment->ifname, NULL);
-	if (datapath_place(attachment->ifindex, DATAPATH_EGRESS, attachment->outgoing_id) != DATAPATH_PLACE_BEHIND)
+	if (datapath_position(attachment->ifindex, DATAPATH_EGRESS, attachment->outgoing_id) !=
+	    DATAPATH_POSITION_BEHIND)
 		return 0;
 	datapath_front(attachment->ifindex, DATAPATH_EGRESS, &front);
 	return add(shortfalls, SHORTFALL_TC_ORDER_EGRESS, attachment->ifname, &front);

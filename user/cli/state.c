@@ -135,7 +135,7 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 }
 
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
-				       const struct service_place *place)
+				       const struct service_presence *presence)
 {
 	bool listener = service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 
@@ -147,13 +147,13 @@ enum service_state service_state_there(enum service_state state, const struct sh
 	case STATE_IDLE: break;
 	default: return state;
 	}
-	if (listener ? place->obstacle != OBSTACLE_NONE : !place->answers)
-		return place->obstacle == OBSTACLE_NO_TC && listener ? STATE_NO_TC : STATE_UNPROTECTED;
-	if (!place->addresses)
+	if (listener ? presence->obstacle != OBSTACLE_NONE : !presence->answers)
+		return presence->obstacle == OBSTACLE_NO_TC && listener ? STATE_NO_TC : STATE_UNPROTECTED;
+	if (!presence->addresses)
 		return service->no_room ? STATE_NO_ROOM : STATE_NO_ADDRESS;
-	if (place->elsewhere == place->addresses)
+	if (presence->elsewhere == presence->addresses)
 		return STATE_ELSEWHERE;
-	if (place->hides_tags && place->tagged == place->addresses && listener)
+	if (presence->hides_tags && presence->tagged == presence->addresses && listener)
 		return STATE_TAG_HIDDEN;
 	return state;
 }

@@ -93,7 +93,7 @@ enum interface_obstacle {
 };
 
 /* Where a service is reached. */
-struct service_place {
+struct service_presence {
 	enum interface_obstacle obstacle; /* of the interface that is nearest to working; NONE: one does */
 	bool answers; /* for services with the queue handoff, which need no tc program: an interface is known to the hook */
 	bool hides_tags;  /* VLAN tags may be beside the frames */
@@ -104,7 +104,7 @@ struct service_place {
 
 /* What is left of a state that says that the service is protected, where it cannot be reached through the hook. */
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
-				       const struct service_place *place);
+				       const struct service_presence *presence);
 
 /* A reason's name, and what it means. */
 struct service_reason {

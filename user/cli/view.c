@@ -244,7 +244,7 @@ static enum interface_obstacle find_obstacle(const struct view *view, struct vie
 	if (!attachment->admit_id)
 		return OBSTACLE_NO_TC;
 	if (profile.admits == SHAKEOFF_ADMITS_BEHIND ||
-	    datapath_place(attachment->ifindex, DATAPATH_INGRESS, attachment->admit_id) == DATAPATH_PLACE_BEHIND)
+	    datapath_position(attachment->ifindex, DATAPATH_INGRESS, attachment->admit_id) == DATAPATH_POSITION_BEHIND)
 		return OBSTACLE_TC_ORDER;
 	if (profile.admits == SHAKEOFF_ADMITS_LOST)
 		return OBSTACLE_TC_LOST;
@@ -438,7 +438,7 @@ void view_close(struct view *view)
 
 uint32_t view_listen_backlog(const struct shakeoff_service *service)
 {
-	return service->listen_places ? service->listen_places - 1 : 0;
+	return service->listen_capacity ? service->listen_capacity - 1 : 0;
 }
 
 uint32_t view_waiting(const struct shakeoff_service *service)
@@ -453,18 +453,18 @@ enum service_state view_service_state(const struct view *view, const struct view
 	const struct shakeoff_service *of = &datapath->services[service];
 	enum service_state state = service_state(of, &datapath->control, datapath->works, view->now_ns);
 	const struct view_address *const *list;
-	struct service_place place = {
+	struct service_presence presence = {
 		.obstacle = datapath->works ? OBSTACLE_NONE : datapath->obstacle,
 		.answers = datapath->answers,
 		.hides_tags = datapath->hides_tags,
 		.addresses = view_addresses_of(datapath, service, &list),
 	};
 
-	for (size_t i = 0; i < place.addresses; i++) {
-		place.tagged += list[i]->tagged;
-		place.elsewhere += list[i]->elsewhere;
+	for (size_t i = 0; i < presence.addresses; i++) {
+		presence.tagged += list[i]->tagged;
+		presence.elsewhere += list[i]->elsewhere;
 	}
-	return service_state_there(state, of, &place);
+	return service_state_there(state, of, &presence);
 }
 
 struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,

@@ -109,14 +109,14 @@ enum datapath_hook { DATAPATH_INGRESS, DATAPATH_EGRESS };
  * Where a program stands among the tc programs of a hook. Programs run in order, and one that does not go on to the next (TCX_PASS,
  * TCX_DROP, TCX_REDIRECT) hides the packet from those behind it. Filters of tc (clsact) come after all of these.
  */
-enum datapath_place {
-	DATAPATH_PLACE_GONE,
-	DATAPATH_PLACE_BEHIND, /* another stands before it */
-	DATAPATH_PLACE_FIRST,
+enum datapath_position {
+	DATAPATH_POSITION_GONE,
+	DATAPATH_POSITION_BEHIND, /* another stands before it */
+	DATAPATH_POSITION_FIRST,
 };
 
 /* One system call, for which CAP_NET_ADMIN is enough. What cannot be found out is taken for FIRST: nothing follows of it. */
-enum datapath_place datapath_place(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id);
+enum datapath_position datapath_position(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id);
 
 /* The program that stands before all others at a hook. */
 struct datapath_front {
@@ -214,7 +214,7 @@ void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
  * Tells the hook of a prefix that it need not look up, one of SHAKEOFF_PLAIN4 or SHAKEOFF_PLAIN6; NULL: there is none at this place. To be
  * taken back before anything inside of it is published.
  */
-void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix);
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix);
 
 /*
  * The host's own addresses (abi.h: own4, own6). datapath_own_announce() tells the hook their bits, whether there are prefixes of several

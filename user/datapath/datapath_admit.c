@@ -119,17 +119,17 @@ static int tcx_hook(enum datapath_hook hook)
 	return hook == DATAPATH_INGRESS ? TCX_INGRESS : TCX_EGRESS;
 }
 
-enum datapath_place datapath_place(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id)
+enum datapath_position datapath_position(unsigned int ifindex, enum datapath_hook hook, uint32_t prog_id)
 {
 	struct tcx_programs programs = { .count = TCX_PROGRAMS_MAX };
 
 	/* It is gone with its interface; of what else may fail nothing follows. */
 	if (bpf_prog_query(ifindex, tcx_hook(hook), 0, NULL, programs.ids, &programs.count))
-		return errno == ENODEV ? DATAPATH_PLACE_GONE : DATAPATH_PLACE_FIRST;
+		return errno == ENODEV ? DATAPATH_POSITION_GONE : DATAPATH_POSITION_FIRST;
 	for (uint32_t i = 0; i < programs.count; i++)
 		if (programs.ids[i] == prog_id)
-			return i ? DATAPATH_PLACE_BEHIND : DATAPATH_PLACE_FIRST;
-	return DATAPATH_PLACE_GONE;
+			return i ? DATAPATH_POSITION_BEHIND : DATAPATH_POSITION_FIRST;
+	return DATAPATH_POSITION_GONE;
 }
 
 void datapath_front(unsigned int ifindex, enum datapath_hook hook, struct datapath_front *front)

@@ -184,12 +184,12 @@ int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shak
 
 /* Also tells where the entry is. */
 static int validated_find(struct datapath *datapath, const struct shakeoff_tuple *tuple,
-			  struct shakeoff_validated *entry, uint32_t *place)
+			  struct shakeoff_validated *entry, uint32_t *index)
 {
 	uint32_t set = shakeoff_validated_set(shakeoff_filter_tuple_slot(tuple));
 
-	for (*place = set; *place < set + SHAKEOFF_VALIDATED_WAYS; (*place)++) {
-		int result = map_get(datapath, MAP_VALIDATED, place, entry);
+	for (*index = set; *index < set + SHAKEOFF_VALIDATED_WAYS; (*index)++) {
+		int result = map_get(datapath, MAP_VALIDATED, index, entry);
 
 		if (result)
 			return result;
@@ -202,9 +202,9 @@ static int validated_find(struct datapath *datapath, const struct shakeoff_tuple
 int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple,
 			   struct shakeoff_validated *entry)
 {
-	uint32_t place;
+	uint32_t index;
 
-	return validated_find(datapath, tuple, entry, &place);
+	return validated_find(datapath, tuple, entry, &index);
 }
 
 /* What the hook enters there at the very same moment is forgotten with it, but a young entry is never the one to be replaced. */
@@ -212,11 +212,11 @@ int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_t
 {
 	const struct shakeoff_validated nothing = { 0 };
 	struct shakeoff_validated entry;
-	uint32_t place;
+	uint32_t index;
 	int result;
 
-	result = validated_find(datapath, tuple, &entry, &place);
-	return result ? result : map_set(datapath, MAP_VALIDATED, &place, &nothing);
+	result = validated_find(datapath, tuple, &entry, &index);
+	return result ? result : map_set(datapath, MAP_VALIDATED, &index, &nothing);
 }
 
 /* --------------------------------------------------------------------------------------------------------- counters */

@@ -81,11 +81,11 @@ static __be32 mask_word(unsigned int len, unsigned int word)
 }
 
 /* The first mask is 0 while the others change: then nothing is of it. */
-void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t place, const struct prefix *prefix)
+void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix)
 {
 	struct shakeoff_plain_routes *plain = &datapath->control->plain;
-	__be32 *address = ipv6 ? plain->v6[place].address : &plain->v4[place].address;
-	__be32 *mask = ipv6 ? plain->v6[place].mask : &plain->v4[place].mask;
+	__be32 *address = ipv6 ? plain->v6[index].address : &plain->v4[index].address;
+	__be32 *mask = ipv6 ? plain->v6[index].mask : &plain->v4[index].mask;
 	unsigned int words = ipv6 ? 2 : 1;
 
 	__atomic_store_n(&mask[0], 0, __ATOMIC_SEQ_CST);

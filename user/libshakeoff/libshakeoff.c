@@ -210,13 +210,13 @@ static struct queue *new_queue(const char *name, int backlog, const char *run_di
 /* A server that closed its descriptor with close() has left an entry with the number that is new again. */
 static void insert_queue(struct queue *queue)
 {
-	struct queue **place, *stale;
+	struct queue **link, *stale;
 
 	pthread_mutex_lock(&queues_lock);
-	place = find_queue(queue->fd);
-	stale = *place;
+	link = find_queue(queue->fd);
+	stale = *link;
 	if (stale) {
-		*place = stale->next;
+		*link = stale->next;
 		stale->fd = -1;
 		free_queue(stale);
 	}
@@ -283,13 +283,13 @@ EXPORTED int shakeoff_accept(int fd, struct sockaddr *address, socklen_t *length
 
 EXPORTED int shakeoff_close(int fd)
 {
-	struct queue **place, *queue;
+	struct queue **link, *queue;
 
 	pthread_mutex_lock(&queues_lock);
-	place = find_queue(fd);
-	queue = *place;
+	link = find_queue(fd);
+	queue = *link;
 	if (queue) {
-		*place = queue->next;
+		*link = queue->next;
 		free_queue(queue);
 	}
 	pthread_mutex_unlock(&queues_lock);

@@ -62,7 +62,7 @@ bool preload_is_silent(int error)
 }
 
 /* From here on the descriptor is the daemon's queue, and the server's socket a hidden template. */
-static int take_place(struct preload_listener *listener, int fd, int queue, int status)
+static int attach_listener(struct preload_listener *listener, int fd, int queue, int status)
 {
 	const struct preload_real *real = preload_real();
 	int template_fd = preload_hide(fd);
@@ -102,7 +102,7 @@ void preload_adopt(int fd, int backlog)
 	listener->backlog = backlog;
 	listener->watch = (struct queue_watch){ -1, -1 };
 	queue = preload_open_queue(fd, backlog, listener->flags, QUEUE_REGISTER_TIMEOUT_MS, &refused);
-	result = queue < 0 ? queue : take_place(listener, fd, queue, status);
+	result = queue < 0 ? queue : attach_listener(listener, fd, queue, status);
 	if (result < 0) {
 		if (queue >= 0)
 			preload_real()->close(queue);

@@ -192,7 +192,7 @@ static void note_bypass(const struct address *address, size_t datapath, const st
 	struct shakeoff_service *shared = address->service->slots[datapath].shared;
 
 	if (((old ? old->value : 0) ^ value) & SHAKEOFF_ADDRESS_BYPASSED)
-		__atomic_store_n(&shared->places_s, shakeoff_places_s(clock_ns()), __ATOMIC_RELAXED);
+		__atomic_store_n(&shared->bypass_changed_s, shakeoff_bypass_clock_s(clock_ns()), __ATOMIC_RELAXED);
 }
 
 /*

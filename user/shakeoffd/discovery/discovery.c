@@ -22,7 +22,7 @@ void discovery_mark(struct discovery *discovery, uint16_t port)
 	discovery->ports[port].dirty = true;
 	discovery->dirty = true;
 	/* Ports of configured services depend on each other: a service has one handoff. */
-	if (!discovery->recount && places_configured(discovery->config, port))
+	if (!discovery->recount && endpoints_configured(discovery->config, port))
 		discovery->recount = true;
 }
 
@@ -218,7 +218,7 @@ void discovery_take_results(struct discovery *discovery)
 
 	if (!answered && !tested)
 		return;
-	discovery->rules_answered |= answered; /* they say which places may be probed */
+	discovery->rules_answered |= answered; /* they say which endpoints may be probed */
 	discovery_apply_results(discovery);
 	discovery->dirty |= discovery->pending;
 }
@@ -305,7 +305,7 @@ void discovery_close(struct discovery *discovery)
 	listeners_close(&discovery->listeners);
 	own_addresses_free(&discovery->own);
 	upper_addresses_free(&discovery->upper);
-	places_free(&discovery->places);
+	endpoints_free(&discovery->endpoints);
 	free(discovery->list);
 	discovery_free_inodes(&discovery->own_inodes);
 	*discovery = (struct discovery){ 0 };

@@ -3,7 +3,7 @@
  * Follows who listens where: reads the listening sockets again and again, and keeps services and their addresses in
  * agreement with them, with the configuration, with the host's addresses and with the servers that are registered.
  *
- * 	listeners -> places -> services (configured or discovered) -> addresses
+ * 	listeners -> endpoints -> services (configured or discovered) -> addresses
  *
  * Everything is done port by port, and only for ports where something has changed.
  */
@@ -58,7 +58,7 @@ struct discovery {
 	struct selftest *selftest;        /* what is new is tested before it is published; NULL: it is not */
 	const struct xfrm_policies *xfrm; /* NULL: none are followed */
 	bool follows;                     /* there may be services with the listener handoff */
-	bool obeys_rules;                 /* places whose SYNs firewall rules look at are bypassed */
+	bool obeys_rules;                 /* endpoints whose SYNs firewall rules look at are bypassed */
 	struct ruleset_reader *ruleset;   /* NULL: it is not known which these are */
 
 	struct bypass_host host;
@@ -73,14 +73,14 @@ struct discovery {
 	bool dirty;                   /* a port is */
 	bool pending;                 /* a port waits for the self-test */
 	bool recount;                 /* the sockets of configured services have to be counted again */
-	bool tests_changed;           /* other places are to be tested than the self-test knows */
-	bool rules_answered; /* the reader of the firewall's rules has, since places were told to the self-test */
+	bool tests_changed;           /* other endpoints are to be tested than the self-test knows */
+	bool rules_answered; /* the reader of the firewall's rules has, since endpoints were told to the self-test */
 	uint64_t round;
 	uint64_t looked_ns;   /* when that was done last */
 	uint64_t settle_ns;   /* when it is to be done next */
 	uint64_t withdraw_ns; /* when an address that is bypassed is to be withdrawn; 0: none is */
 
-	struct places places; /* working memory: used again and again */
+	struct endpoints endpoints; /* working memory: used again and again */
 	struct address *list;
 	size_t room;
 
@@ -96,7 +96,7 @@ struct discovery_host {
 	bool routes_bypassed[2]; /* IPv4, IPv6: routes_bypassed() */
 	uint32_t roots_ports;    /* ports below are root's alone */
 	/*
-	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise places where a
+	 * Connections of the queue handoff pass the firewall's rules before they are made. Otherwise endpoints where a
 	 * rule refuses some clients are the kernel's.
 	 */
 	bool queue_passes_rules;

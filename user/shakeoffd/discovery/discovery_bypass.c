@@ -78,39 +78,39 @@ static bool may_be_probed(const struct discovery *discovery, const struct tested
 }
 
 /* Lists all endpoints, or those that may be probed. NULL: no memory. */
-static struct spot *list_tested(const struct discovery *discovery, bool probed, size_t *count)
+static struct endpoint *list_tested(const struct discovery *discovery, bool probed, size_t *count)
 {
-	struct spot *spots = calloc(count_tested(discovery) + 1, sizeof(*spots));
+	struct endpoint *endpoints = calloc(count_tested(discovery) + 1, sizeof(*endpoints));
 
 	*count = 0;
-	for (size_t port = 0; spots && port < PORTS; port++) {
+	for (size_t port = 0; endpoints && port < PORTS; port++) {
 		const struct discovery_port *at_port = &discovery->ports[port];
 
 		for (size_t i = 0; i < at_port->count; i++)
 			if (!probed || may_be_probed(discovery, &at_port->list[i], (uint16_t)port))
-				spots[(*count)++] = (struct spot){ .address = at_port->list[i].address,
-								   .port = (uint16_t)port };
+				endpoints[(*count)++] = (struct endpoint){ .address = at_port->list[i].address,
+									   .port = (uint16_t)port };
 	}
-	return spots;
+	return endpoints;
 }
 
 int discovery_request_tests(struct discovery *discovery)
 {
 	size_t count;
-	struct spot *spots = list_tested(discovery, true, &count);
-	int error = spots ? selftest_places(discovery->selftest, spots, count) : -ENOMEM;
+	struct endpoint *endpoints = list_tested(discovery, true, &count);
+	int error = endpoints ? selftest_targets(discovery->selftest, endpoints, count) : -ENOMEM;
 
-	free(spots);
+	free(endpoints);
 	return error;
 }
 
 int discovery_request_rules(struct discovery *discovery)
 {
 	size_t count;
-	struct spot *spots = list_tested(discovery, false, &count);
-	int error = spots ? ruleset_reader_places(discovery->ruleset, spots, count) : -ENOMEM;
+	struct endpoint *endpoints = list_tested(discovery, false, &count);
+	int error = endpoints ? ruleset_reader_endpoints(discovery->ruleset, endpoints, count) : -ENOMEM;
 
-	free(spots);
+	free(endpoints);
 	return error;
 }
 
@@ -184,7 +184,7 @@ static bool bridges_have_netfilter(void)
 	return found;
 }
 
-static void count_place(struct discovery *discovery, const struct tested *tested, uint16_t port, bool bypassed)
+static void count_endpoint(struct discovery *discovery, const struct tested *tested, uint16_t port, bool bypassed)
 {
 	struct listening_service *owner = tested->owner;
 	const char *rule = ruled_by(discovery, tested, port);
@@ -255,7 +255,7 @@ void discovery_apply_results(struct discovery *discovery)
 			const struct tested *tested = &at_port->list[i];
 			bool bypassed = tested_is_bypassed(discovery, tested, (uint16_t)port);
 
-			count_place(discovery, tested, (uint16_t)port, bypassed);
+			count_endpoint(discovery, tested, (uint16_t)port, bypassed);
 			if (bypassed != tested->bypassed ||
 			    tested->untested != tested_stays_untested(discovery, tested, (uint16_t)port))
 				discovery_mark(discovery, (uint16_t)port);

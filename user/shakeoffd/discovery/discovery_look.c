@@ -52,7 +52,7 @@ static void listener_changed(void *context, struct listener *listener, const str
 	if (!listener->facts.sockets != !before->sockets ||
 	    bypass_by_socket(&listener->facts) != bypass_by_socket(before))
 		discovery_mark(discovery, listener->port);
-	else if (places_configured(discovery->config, listener->port))
+	else if (endpoints_configured(discovery->config, listener->port))
 		discovery->recount = true;
 	if (listener->discovered && !listener->discovered->evicted && listener->facts.sockets &&
 	    listener->facts.uid != before->uid) {

@@ -8,7 +8,7 @@
 /* Makes room for every endpoint of the port. 0 or -ENOMEM. */
 static int reserve(struct discovery *discovery, struct tested **tested)
 {
-	size_t count = discovery->places.count;
+	size_t count = discovery->endpoints.count;
 
 	*tested = NULL;
 	if (count > discovery->room) {
@@ -26,34 +26,35 @@ static int reserve(struct discovery *discovery, struct tested **tested)
 }
 
 /* Returns whether a server of the daemon's listens there; fills in the address that leads to it. */
-static bool is_covered(const struct discovery *discovery, const struct place *place, uint16_t port,
+static bool is_covered(const struct discovery *discovery, const struct served_endpoint *endpoint, uint16_t port,
 		       struct address *address)
 {
 	const struct discovery_servers *servers = &discovery->servers;
 	bool keep_only = false;
-	bool covered = servers->cover(servers->context, place->configured, &place->address, port, &keep_only);
+	bool covered = servers->cover(servers->context, endpoint->configured, &endpoint->address, port, &keep_only);
 
 	*address = (struct address){
-		.address = place->address,
+		.address = endpoint->address,
 		.first = true,
-		.service = discovery->configured[place->configured].service,
+		.service = discovery->configured[endpoint->configured].service,
 		.keep_only = keep_only,
 	};
 	/* The servers' own listening sockets get what is bypassed. */
-	return covered && !discovery_is_secured(discovery, &place->address, port);
+	return covered && !discovery_is_secured(discovery, &endpoint->address, port);
 }
 
 /* Returns the service of an endpoint with the listener handoff. NULL: there is none. */
-static struct listening_service *owner_of(struct discovery *discovery, const struct place *place, uint64_t now_ns)
+static struct listening_service *owner_of(struct discovery *discovery, const struct served_endpoint *endpoint,
+					  uint64_t now_ns)
 {
 	struct discovered *discovered;
 
-	if (place->configured != PLACE_DISCOVERED)
-		return place->listener ? &discovery->configured[place->configured] : NULL;
-	if (place->listener->counted == discovery->round && !place->listener->discovered)
+	if (endpoint->configured != ENDPOINT_DISCOVERED)
+		return endpoint->listener ? &discovery->configured[endpoint->configured] : NULL;
+	if (endpoint->listener->counted == discovery->round && !endpoint->listener->discovered)
 		return NULL; /* another address of it was turned away just now */
-	place->listener->counted = discovery->round;
-	discovered = discovered_use(&discovery->discovered, place->listener, now_ns);
+	endpoint->listener->counted = discovery->round;
+	discovered = discovered_use(&discovery->discovered, endpoint->listener, now_ns);
 	return discovered ? &discovered->listening : NULL;
 }
 
@@ -70,7 +71,7 @@ static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t n
 	}
 }
 
-static bool same_places(const struct discovery_port *at_port, const struct tested *tested, size_t count)
+static bool same_endpoints(const struct discovery_port *at_port, const struct tested *tested, size_t count)
 {
 	bool same = count == at_port->count;
 
@@ -84,7 +85,7 @@ static bool same_places(const struct discovery_port *at_port, const struct teste
 static void replace_tested(struct discovery *discovery, struct discovery_port *at_port, struct tested *tested,
 			   size_t count)
 {
-	if (!same_places(at_port, tested, count))
+	if (!same_endpoints(at_port, tested, count))
 		discovery->tests_changed = true;
 	free(at_port->list);
 	at_port->list = tested;
@@ -132,18 +133,18 @@ struct resolving {
 };
 
 /* Adds an endpoint with the queue handoff, if a server listens there. */
-static void add_covered(struct resolving *resolving, const struct place *place)
+static void add_covered(struct resolving *resolving, const struct served_endpoint *endpoint)
 {
 	struct discovery *discovery = resolving->discovery;
 	struct address *address = &discovery->list[resolving->address_count];
 	struct tested *tested = &resolving->tested[resolving->tested_count];
 	bool awaits_rules;
 
-	if (!is_covered(discovery, place, resolving->port, address))
+	if (!is_covered(discovery, endpoint, resolving->port, address))
 		return;
 	*tested = (struct tested){
-		.address = place->address,
-		.owner = &discovery->configured[place->configured],
+		.address = endpoint->address,
+		.owner = &discovery->configured[endpoint->configured],
 		.covered = true,
 	};
 	tested->bypassed = tested_is_bypassed(discovery, tested, resolving->port);
@@ -163,30 +164,30 @@ static void add_covered(struct resolving *resolving, const struct place *place)
 }
 
 /* Adds an endpoint with the listener handoff, if there is a service for it. */
-static void add_listening(struct resolving *resolving, const struct place *place)
+static void add_listening(struct resolving *resolving, const struct served_endpoint *endpoint)
 {
 	struct discovery *discovery = resolving->discovery;
 	struct address *address = &discovery->list[resolving->address_count];
 	struct tested *tested = &resolving->tested[resolving->tested_count];
-	struct listening_service *owner = owner_of(discovery, place, resolving->now_ns);
+	struct listening_service *owner = owner_of(discovery, endpoint, resolving->now_ns);
 
 	if (!owner)
 		return;
 	*tested = (struct tested){
-		.address = place->address,
+		.address = endpoint->address,
 		.owner = owner,
-		.by_socket = bypass_by_socket(&place->listener->facts) && !bypass_by_socket(&owner->facts),
+		.by_socket = bypass_by_socket(&endpoint->listener->facts) && !bypass_by_socket(&owner->facts),
 	};
 	tested->bypassed = tested_is_bypassed(discovery, tested, resolving->port);
 	tested->untested = tested_stays_untested(discovery, tested, resolving->port);
 	*address = (struct address){
-		.address = place->address,
+		.address = endpoint->address,
 		.service = owner->service,
-		.first = place->configured != PLACE_DISCOVERED || !place->listener->discovered->share,
-		.uid = place->listener->facts.uid,
+		.first = endpoint->configured != ENDPOINT_DISCOVERED || !endpoint->listener->discovered->share,
+		.uid = endpoint->listener->facts.uid,
 		.bypassed = tested->bypassed,
 		.untested = tested->untested,
-		.tagged = upper_addresses_are_tagged(&discovery->upper, &place->address),
+		.tagged = upper_addresses_are_tagged(&discovery->upper, &endpoint->address),
 		.keep_only = tested_is_pending(discovery, tested, resolving->port, resolving->now_ns),
 	};
 	resolving->pending |= address->keep_only;
@@ -194,33 +195,33 @@ static void add_listening(struct resolving *resolving, const struct place *place
 	resolving->address_count++;
 }
 
-static bool has_queue_handoff(const struct discovery *discovery, const struct place *place)
+static bool has_queue_handoff(const struct discovery *discovery, const struct served_endpoint *endpoint)
 {
-	return place->configured != PLACE_DISCOVERED &&
-	       service_wants(discovery->configured[place->configured].service) == SHAKEOFF_HANDOFF_QUEUE;
+	return endpoint->configured != ENDPOINT_DISCOVERED &&
+	       service_wants(discovery->configured[endpoint->configured].service) == SHAKEOFF_HANDOFF_QUEUE;
 }
 
 int discovery_resolve(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
-	const struct places_world world = { .config = discovery->config,
-					    .listeners = &discovery->listeners,
-					    .own = &discovery->own };
+	const struct endpoints_world world = { .config = discovery->config,
+					       .listeners = &discovery->listeners,
+					       .own = &discovery->own };
 	struct resolving resolving = { .discovery = discovery, .port = port, .now_ns = now_ns };
 	struct discovery_port *at_port = &discovery->ports[port];
-	int error = places_find(&world, port, &discovery->places);
+	int error = endpoints_find(&world, port, &discovery->endpoints);
 
 	if (!error)
 		error = reserve(discovery, &resolving.tested);
 	if (error)
 		return error;
 	discovery->round++;
-	for (size_t i = 0; i < discovery->places.count; i++) {
-		const struct place *place = &discovery->places.list[i];
+	for (size_t i = 0; i < discovery->endpoints.count; i++) {
+		const struct served_endpoint *endpoint = &discovery->endpoints.list[i];
 
-		if (has_queue_handoff(discovery, place))
-			add_covered(&resolving, place);
+		if (has_queue_handoff(discovery, endpoint))
+			add_covered(&resolving, endpoint);
 		else
-			add_listening(&resolving, place);
+			add_listening(&resolving, endpoint);
 	}
 	replace_tested(discovery, at_port, resolving.tested, resolving.tested_count);
 	at_port->dirty = resolving.pending;

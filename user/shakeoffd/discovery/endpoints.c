@@ -11,7 +11,7 @@ static bool listen_means(const struct config_listen *listen, const struct in6_ad
 	return listen->port == port && (listen->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&listen->address, address));
 }
 
-bool places_configured(const struct config *config, uint16_t port)
+bool endpoints_configured(const struct config *config, uint16_t port)
 {
 	for (size_t s = 0; s < config->service_count; s++)
 		for (size_t l = 0; l < config->services[s].listen_count; l++)
@@ -27,7 +27,7 @@ static size_t configured_at(const struct config *config, const struct in6_addr *
 		for (size_t l = 0; l < config->services[s].listen_count; l++)
 			if (listen_means(&config->services[s].listen[l], address, port))
 				return s;
-	return PLACE_DISCOVERED;
+	return ENDPOINT_DISCOVERED;
 }
 
 static bool is_excluded(const struct config *config, const struct in6_addr *address, uint16_t port)
@@ -38,68 +38,68 @@ static bool is_excluded(const struct config *config, const struct in6_addr *addr
 	return false;
 }
 
-static int append(struct places *places, const struct place *place)
+static int append(struct endpoints *endpoints, const struct served_endpoint *endpoint)
 {
-	struct place *larger = array_grow(places->list, places->count, sizeof(*larger));
+	struct served_endpoint *larger = array_grow(endpoints->list, endpoints->count, sizeof(*larger));
 
 	if (!larger)
 		return -ENOMEM;
-	places->list = larger;
-	places->list[places->count++] = *place;
+	endpoints->list = larger;
+	endpoints->list[endpoints->count++] = *endpoint;
 	return 0;
 }
 
-static int consider(const struct places_world *world, const struct in6_addr *address, uint16_t port, bool named,
-		    struct places *places)
+static int consider(const struct endpoints_world *world, const struct in6_addr *address, uint16_t port, bool named,
+		    struct endpoints *endpoints)
 {
-	struct place place = {
+	struct served_endpoint endpoint = {
 		.address = *address,
-		.configured = named ? configured_at(world->config, address, port) : PLACE_DISCOVERED,
+		.configured = named ? configured_at(world->config, address, port) : ENDPOINT_DISCOVERED,
 		.listener = listeners_at(world->listeners, address, port),
 	};
 
-	if (place.configured == PLACE_DISCOVERED &&
-	    (!place.listener || !world->config->discover || is_excluded(world->config, address, port)))
+	if (endpoint.configured == ENDPOINT_DISCOVERED &&
+	    (!endpoint.listener || !world->config->discover || is_excluded(world->config, address, port)))
 		return 0;
-	return append(places, &place);
+	return append(endpoints, &endpoint);
 }
 
 static int compare(const void *a, const void *b)
 {
-	const struct place *first = a, *second = b;
+	const struct served_endpoint *first = a, *second = b;
 
 	return memcmp(&first->address, &second->address, sizeof(first->address));
 }
 
 /* A port whose sockets all have an address of their own: not every address of the host need be looked at. */
-static int find_exact(const struct places_world *world, uint16_t port, struct places *places)
+static int find_exact(const struct endpoints_world *world, uint16_t port, struct endpoints *endpoints)
 {
 	int error = 0;
 
 	for (const struct listener *listener = world->listeners->ports[port]; listener && !error;
 	     listener = listener->next_at_port)
 		if (listener->facts.sockets && own_addresses_have(world->own, &listener->address))
-			error = consider(world, &listener->address, port, false, places);
-	if (places->count)
-		qsort(places->list, places->count, sizeof(*places->list), compare);
+			error = consider(world, &listener->address, port, false, endpoints);
+	if (endpoints->count)
+		qsort(endpoints->list, endpoints->count, sizeof(*endpoints->list), compare);
 	return error;
 }
 
-int places_find(const struct places_world *world, uint16_t port, struct places *places)
+int endpoints_find(const struct endpoints_world *world, uint16_t port, struct endpoints *endpoints)
 {
-	bool named = places_configured(world->config, port);
+	bool named = endpoints_configured(world->config, port);
 	int error = 0;
 
-	places->count = 0;
+	endpoints->count = 0;
 	if (!named && !listeners_any(world->listeners, port))
-		return find_exact(world, port, places);
+		return find_exact(world, port, endpoints);
 	for (size_t i = 0; i < world->own->count && !error; i++)
-		error = consider(world, &world->own->list[i], port, named, places);
+		error = consider(world, &world->own->list[i], port, named, endpoints);
 	return error;
 }
 
-void places_free(struct places *places)
+void endpoints_free(struct endpoints *endpoints)
 {
-	free(places->list);
-	*places = (struct places){ 0 };
+	free(endpoints->list);
+	*endpoints = (struct endpoints){ 0 };
 }

@@ -11,31 +11,31 @@
 #include "shakeoffd/discovery/own_addresses.h"
 
 /* In place of the index of a configured service. */
-#define PLACE_DISCOVERED SIZE_MAX
+#define ENDPOINT_DISCOVERED SIZE_MAX
 
-struct place {
+struct served_endpoint {
 	struct in6_addr address;
-	size_t configured;         /* index of the service that names it, or PLACE_DISCOVERED */
+	size_t configured;         /* index of the service that names it, or ENDPOINT_DISCOVERED */
 	struct listener *listener; /* that gets its connections; NULL: none (then the service is a configured one) */
 };
 
-struct places {
-	struct place *list; /* in the order of the addresses */
+struct endpoints {
+	struct served_endpoint *list; /* in the order of the addresses */
 	size_t count;
 };
 
-/* What places depend on. */
-struct places_world {
+/* What endpoints depend on. */
+struct endpoints_world {
 	const struct config *config;
 	const struct listeners *listeners;
 	const struct own_addresses *own;
 };
 
-/* Fills `places`, whose memory is used again from call to call, with those at this port. 0 or -ENOMEM. */
-int places_find(const struct places_world *world, uint16_t port, struct places *places);
-void places_free(struct places *places);
+/* Fills `endpoints`, whose memory is used again from call to call, with those at this port. 0 or -ENOMEM. */
+int endpoints_find(const struct endpoints_world *world, uint16_t port, struct endpoints *endpoints);
+void endpoints_free(struct endpoints *endpoints);
 
 /* Whether a service of the configuration names this port. */
-bool places_configured(const struct config *config, uint16_t port);
+bool endpoints_configured(const struct config *config, uint16_t port);
 
 #endif

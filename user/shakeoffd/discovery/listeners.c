@@ -139,8 +139,8 @@ static bool replaces(const struct listeners *listeners, const struct listener *l
 }
 
 /* The hook meets none of those elsewhere, whatever they are, and all of the others. */
-static void facts_of_place_add(const struct listeners *listeners, struct listener *listener,
-			       const struct listener_facts *more)
+static void facts_of_endpoint_add(const struct listeners *listeners, struct listener *listener,
+				  const struct listener_facts *more)
 {
 	struct listener_facts *facts = &listener->fresh;
 
@@ -183,7 +183,7 @@ int listeners_see_group(struct listeners *listeners, const struct sock_diag_list
 		listener = add(listeners, &socket->address, socket->port, kind);
 	if (!listener)
 		return -ENOMEM;
-	facts_of_place_add(listeners, listener, &facts);
+	facts_of_endpoint_add(listeners, listener, &facts);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The listening sockets of this network namespace, as a table that is brought up to date with a list of all sockets,
- * and tells what is new. Sockets that listen at the same place (SO_REUSEPORT) are one entry. A bound device makes no
- * other place, but sockets elsewhere, on devices where the hook does not find them, count only where there are no
+ * and tells what is new. Sockets that listen at the same endpoint (SO_REUSEPORT) are one entry. A bound device makes no
+ * other endpoint, but sockets elsewhere, on devices where the hook does not find them, count only where there are no
  * others.
  *
  * Of the sockets of one entry only those of its owner count: another user's socket (on another device, say) decides

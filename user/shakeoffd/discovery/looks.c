@@ -7,7 +7,7 @@
 #include "shakeoffd/discovery/looks.h"
 
 /*
- * How many entries at the end of the list a socket is compared with: the kernel lists those of one place next to each
+ * How many entries at the end of the list a socket is compared with: the kernel lists those of one endpoint next to each
  * other, mostly.
  */
 #define NEIGHBOURS 4
@@ -15,7 +15,7 @@
 /* Later than this is worth telling. */
 #define LATE_NS (2 * LOOKS_PERIOD_NS)
 
-/* Nobody can reach them from outside, and 127.0.0.0/8 has more places than any other prefix of the host. */
+/* Nobody can reach them from outside, and 127.0.0.0/8 has more endpoints than any other prefix of the host. */
 static const struct sock_diag_skip loopback = {
 	.address = { .s6_addr = { [10] = 0xff, [11] = 0xff, [12] = 127 } },
 	.family = AF_INET,
@@ -32,14 +32,14 @@ int looks_compare_inodes(const void *a, const void *b)
 	return *first < *second ? -1 : *first > *second;
 }
 
-static bool is_same_place(const struct sock_diag_listener *a, const struct sock_diag_listener *b)
+static bool is_same_endpoint(const struct sock_diag_listener *a, const struct sock_diag_listener *b)
 {
 	return a->port == b->port && a->family == b->family && IN6_ARE_ADDR_EQUAL(&a->address, &b->address);
 }
 
 static bool is_alike(const struct sock_diag_listener *a, const struct sock_diag_listener *b)
 {
-	return is_same_place(a, b) && a->dualstack == b->dualstack && a->mptcp == b->mptcp &&
+	return is_same_endpoint(a, b) && a->dualstack == b->dualstack && a->mptcp == b->mptcp &&
 	       a->tcp_auth == b->tcp_auth && a->ifindex == b->ifindex && a->uid == b->uid;
 }
 

@@ -3,7 +3,7 @@
  * Reads the kernel's listening sockets again and again, in a thread of its own: every user may have very many of them,
  * and the kernel's list of them takes its time.
  *
- * Looking takes a twentieth of one CPU at most. Where that is not enough for two looks a second, places with very many
+ * Looking takes a twentieth of one CPU at most. Where that is not enough for two looks a second, endpoints with very many
  * sockets (SO_REUSEPORT) are left out of most looks, and taken to be as they were; and if it still is not, looks are
  * made later.
  */
@@ -17,7 +17,7 @@
 #define LOOKS_PERIOD_NS (500 * NS_PER_MS)
 #define LOOKS_SHARE 20
 
-/* Sockets at one place that are worth leaving out. */
+/* Sockets at one endpoint that are worth leaving out. */
 #define LOOKS_CROWD 256
 
 /* Sockets that do not differ in what is of interest, of which `socket` is one; the backlog is the greatest. */
@@ -37,8 +37,8 @@ struct looks {
 	size_t own_count;
 	bool whole;                   /* the present look leaves out no crowd */
 	struct looks_list seen;       /* by the last one that is done */
-	struct looks_list crowds;     /* of the last whole one: all that is at places of crowds */
-	struct sock_diag_skip *skips; /* loopback, then the places of crowds */
+	struct looks_list crowds;     /* of the last whole one: all that is at endpoints of crowds */
+	struct sock_diag_skip *skips; /* loopback, then the endpoints of crowds */
 	size_t skip_count;
 	uint64_t began_ns, whole_ns; /* when the last look, the last whole one began */
 	uint64_t cost_ns, whole_cost_ns;

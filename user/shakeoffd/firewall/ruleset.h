@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Families that a table, a rule or a place has: a set of bits. */
+/* Families that a table, a rule or an endpoint has: a set of bits. */
 #define RULES_IPV4 1u
 #define RULES_IPV6 2u
 #define RULES_INET (RULES_IPV4 | RULES_IPV6)
@@ -27,7 +27,7 @@ enum rule_answer {
 };
 
 enum rule_match_kind {
-	MATCH_FIXED,     /* answers[]: the same at every place */
+	MATCH_FIXED,     /* answers[]: the same at every endpoint */
 	MATCH_PORT,      /* destination port */
 	MATCH_ADDRESS,   /* destination address */
 	MATCH_INTERFACE, /* where the packet comes in */

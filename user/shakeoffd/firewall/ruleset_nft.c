@@ -95,7 +95,7 @@ static void statement(struct nft_reader *reader, struct rule *rule, const char *
 	}
 }
 
-/* An element of a map is compared part by part: a service's address and port are not every place's (kube-proxy). */
+/* An element of a map is compared part by part: a service's address and port are not every endpoint's (kube-proxy). */
 static void compare_element(struct nft_reader *reader, struct rule *rule, json_t *left, json_t *value)
 {
 	json_t *keys = json_object_get(left, "concat"), *values = json_object_get(value, "concat"), *part;

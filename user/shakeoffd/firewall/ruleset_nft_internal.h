@@ -55,7 +55,7 @@ enum key_kind {
 	KEY_ETHER,    /* protocol of layer 3 */
 	KEY_STATE,
 	KEY_MARK,
-	KEY_TYPE, /* what fib says of the destination: it is local at every place */
+	KEY_TYPE, /* what fib says of the destination: it is local at every endpoint */
 };
 
 struct nft_key {

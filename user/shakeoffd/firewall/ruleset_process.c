@@ -58,7 +58,7 @@ static void judge_place(struct ruleset_judge *judge, struct ruleset_shared *shar
 {
 	struct ruleset_judgement judgement;
 
-	ruleset_judge(judge, &shared->places[index], &judgement);
+	ruleset_judge(judge, &shared->endpoints[index], &judgement);
 	shared->results[index] = (uint8_t)((judgement.syn_rules ? RULESET_SYN_RULES : 0) |
 					   (judgement.refuses_syn ? RULESET_REFUSES_SYN : 0) |
 					   (judgement.counts ? RULESET_COUNTS : 0));
@@ -71,7 +71,7 @@ static void judge_place(struct ruleset_judge *judge, struct ruleset_shared *shar
 }
 
 /*
- * Places of one port and family have one answer, unless a rule looks at their addresses: then a host of a thousand addresses
+ * Endpoints of one port and family have one answer, unless a rule looks at their addresses: then a host of a thousand addresses
  * is judged a thousand times a port.
  */
 static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *shared)
@@ -80,15 +80,16 @@ static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *share
 		.names = (const char(*)[IFNAMSIZ])shared->devices,
 		.count = shared->device_count < RULESET_MAX_DEVICES ? shared->device_count : RULESET_MAX_DEVICES,
 	};
-	uint32_t count = shared->place_count < RULESET_MAX_PLACES ? shared->place_count : RULESET_MAX_PLACES;
+	uint32_t count = shared->endpoint_count < RULESET_MAX_ENDPOINTS ? shared->endpoint_count :
+									  RULESET_MAX_ENDPOINTS;
 	struct ruleset_judge *judge = ruleset_judge_open(ruleset, &devices);
 	cleanup_free uint32_t *first = calloc(2 << 16, sizeof(*first)); /* of this port and family, from 1 */
 	int error = judge && first ? 0 : -ENOMEM;
 
 	shared->text_count = 0;
 	for (uint32_t i = 0; i < count && !error; i++) {
-		const struct spot *place = &shared->places[i];
-		uint32_t *same = &first[(uint32_t)place->port << 1 | !!IN6_IS_ADDR_V4MAPPED(&place->address)];
+		const struct endpoint *endpoint = &shared->endpoints[i];
+		uint32_t *same = &first[(uint32_t)endpoint->port << 1 | !!IN6_IS_ADDR_V4MAPPED(&endpoint->address)];
 
 		if (*same && !ruleset->by_address) {
 			shared->results[i] = shared->results[*same - 1];

@@ -12,12 +12,12 @@
 #include <shakeoff/abi.h>
 #include "shakeoffd/firewall/ruleset_verify.h"
 
-#define RULESET_MAX_PLACES (2 * SHAKEOFF_MAX_ADDRESSES)
+#define RULESET_MAX_ENDPOINTS (2 * SHAKEOFF_MAX_ADDRESSES)
 #define RULESET_MAX_DEVICES 256
 #define RULESET_MAX_TEXTS 256
 #define RULESET_WHY 128
 
-/* Of a place. */
+/* Of an endpoint. */
 #define RULESET_SYN_RULES 1u
 #define RULESET_REFUSES_SYN 2u
 #define RULESET_COUNTS 4u
@@ -27,15 +27,15 @@
  * does not trust what it finds there.
  */
 struct ruleset_shared {
-	uint32_t device_count, place_count; /* by the daemon */
+	uint32_t device_count, endpoint_count; /* by the daemon */
 	char devices[RULESET_MAX_DEVICES][IFNAMSIZ];
-	struct spot places[RULESET_MAX_PLACES];
+	struct endpoint endpoints[RULESET_MAX_ENDPOINTS];
 
 	uint32_t text_count; /* by the process */
 	char texts[RULESET_MAX_TEXTS][RULESET_RULE_TEXT];
 	char why[RULESET_WHY]; /* the rules could not be read */
-	uint8_t results[RULESET_MAX_PLACES];
-	uint8_t rules[RULESET_MAX_PLACES]; /* index of its text */
+	uint8_t results[RULESET_MAX_ENDPOINTS];
+	uint8_t rules[RULESET_MAX_ENDPOINTS]; /* index of its text */
 };
 
 enum ruleset_message_kind {

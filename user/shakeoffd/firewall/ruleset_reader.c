@@ -30,11 +30,11 @@
 /* So often in a row before what is known is given up. */
 #define FAILURES 2
 
-struct known_place {
-	struct spot what; /* first: spot_compare() */
-	uint8_t state;    /* enum ruleset_state */
-	uint8_t results;  /* RULESET_* */
-	uint8_t rule;     /* index in reader->texts */
+struct known_endpoint {
+	struct endpoint what; /* first: endpoint_compare() */
+	uint8_t state;        /* enum ruleset_state */
+	uint8_t results;      /* RULESET_* */
+	uint8_t rule;         /* index in reader->texts */
 };
 
 struct ruleset_reader {
@@ -43,7 +43,7 @@ struct ruleset_reader {
 	pid_t process;
 	struct ruleset_shared *shared;
 
-	struct known_place *places; /* sorted, each once */
+	struct known_endpoint *endpoints; /* sorted, each once */
 	size_t count;
 	char devices[RULESET_MAX_DEVICES][IFNAMSIZ];
 	uint32_t device_count;
@@ -51,7 +51,7 @@ struct ruleset_reader {
 	char why[RULESET_WHY];            /* the rules are not known; "": they are */
 
 	bool asked;   /* an answer is to come */
-	bool changed; /* places, since that was asked */
+	bool changed; /* endpoints, since that was asked */
 	bool late;    /* the answer: what it says is old by then */
 	bool gone;    /* the process is */
 	uint64_t due_ns, asked_ns, answered_ns, took_ns;
@@ -61,12 +61,13 @@ struct ruleset_reader {
 	unsigned int failures; /* in a row */
 };
 
-/* ------------------------------------------------------------------------------------------------------------- places */
+/* ------------------------------------------------------------------------------------------------------------- endpoints */
 
-static struct known_place *find(const struct ruleset_reader *reader, const struct spot *what)
+static struct known_endpoint *find(const struct ruleset_reader *reader, const struct endpoint *what)
 {
-	return reader->count ? bsearch(what, reader->places, reader->count, sizeof(*reader->places), spot_compare) :
-			       NULL;
+	return reader->count ?
+		       bsearch(what, reader->endpoints, reader->count, sizeof(*reader->endpoints), endpoint_compare) :
+		       NULL;
 }
 
 static void due(struct ruleset_reader *reader, uint64_t at_ns)
@@ -77,29 +78,29 @@ static void due(struct ruleset_reader *reader, uint64_t at_ns)
 
 static void ask(struct ruleset_reader *reader, uint64_t now);
 
-int ruleset_reader_places(struct ruleset_reader *reader, const struct spot *wanted, size_t count)
+int ruleset_reader_endpoints(struct ruleset_reader *reader, const struct endpoint *wanted, size_t count)
 {
-	struct known_place *places;
+	struct known_endpoint *endpoints;
 	size_t distinct = 0;
 
 	if (!reader)
 		return 0;
-	places = calloc(count + 1, sizeof(*places));
-	if (!places)
+	endpoints = calloc(count + 1, sizeof(*endpoints));
+	if (!endpoints)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const struct known_place *known = find(reader, &wanted[i]);
+		const struct known_endpoint *known = find(reader, &wanted[i]);
 
-		places[i] = known ? *known : (struct known_place){ .what = wanted[i] };
+		endpoints[i] = known ? *known : (struct known_endpoint){ .what = wanted[i] };
 		if (!known && (reader->gone || *reader->why))
-			places[i].state = RULESET_UNKNOWN;
+			endpoints[i].state = RULESET_UNKNOWN;
 	}
-	qsort(places, count, sizeof(*places), spot_compare);
+	qsort(endpoints, count, sizeof(*endpoints), endpoint_compare);
 	for (size_t i = 0; i < count; i++)
-		if (!distinct || spot_compare(&places[distinct - 1], &places[i]))
-			places[distinct++] = places[i];
-	free(reader->places);
-	reader->places = places;
+		if (!distinct || endpoint_compare(&endpoints[distinct - 1], &endpoints[i]))
+			endpoints[distinct++] = endpoints[i];
+	free(reader->endpoints);
+	reader->endpoints = endpoints;
 	reader->count = distinct;
 	reader->changed = true;
 	due(reader, clock_ns());
@@ -127,21 +128,21 @@ void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[I
 struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, const struct in6_addr *address,
 					  uint16_t port)
 {
-	const struct spot what = { .address = *address, .port = port };
-	const struct known_place *place = reader ? find(reader, &what) : NULL;
+	const struct endpoint what = { .address = *address, .port = port };
+	const struct known_endpoint *endpoint = reader ? find(reader, &what) : NULL;
 
 	if (!reader)
 		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, true, "the rules cannot be read" };
-	if (!place || place->state == RULESET_PENDING)
+	if (!endpoint || endpoint->state == RULESET_PENDING)
 		return (struct ruleset_answer){ .state = RULESET_PENDING, .rule = "" };
-	if (place->state == RULESET_UNKNOWN)
+	if (endpoint->state == RULESET_UNKNOWN)
 		return (struct ruleset_answer){ RULESET_UNKNOWN, true, true, true, reader->why };
 	return (struct ruleset_answer){
 		.state = RULESET_KNOWN,
-		.syn_rules = place->results & RULESET_SYN_RULES,
-		.counts = place->results & RULESET_COUNTS,
-		.refuses_syn = place->results & RULESET_REFUSES_SYN,
-		.rule = place->results ? reader->texts[place->rule] : "",
+		.syn_rules = endpoint->results & RULESET_SYN_RULES,
+		.counts = endpoint->results & RULESET_COUNTS,
+		.refuses_syn = endpoint->results & RULESET_REFUSES_SYN,
+		.rule = endpoint->results ? reader->texts[endpoint->rule] : "",
 	};
 }
 
@@ -161,7 +162,7 @@ static void unknown(struct ruleset_reader *reader, const char *why)
 			why);
 	snprintf(reader->why, sizeof(reader->why), "%s", why);
 	for (size_t i = 0; i < reader->count; i++)
-		reader->places[i].state = RULESET_UNKNOWN;
+		reader->endpoints[i].state = RULESET_UNKNOWN;
 	reader->has_answers = true;
 }
 
@@ -190,9 +191,10 @@ static void ask(struct ruleset_reader *reader, uint64_t now)
 		return;
 	memcpy(shared->devices, reader->devices, sizeof(shared->devices));
 	shared->device_count = reader->device_count;
-	shared->place_count = reader->count < RULESET_MAX_PLACES ? (uint32_t)reader->count : RULESET_MAX_PLACES;
-	for (uint32_t i = 0; i < shared->place_count; i++)
-		shared->places[i] = reader->places[i].what;
+	shared->endpoint_count = reader->count < RULESET_MAX_ENDPOINTS ? (uint32_t)reader->count :
+									 RULESET_MAX_ENDPOINTS;
+	for (uint32_t i = 0; i < shared->endpoint_count; i++)
+		shared->endpoints[i] = reader->endpoints[i].what;
 	if (send(reader->socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(message)) {
 		if (errno == EPIPE || errno == ECONNRESET)
 			lose(reader, "the process that reads them has died");
@@ -206,7 +208,7 @@ static void ask(struct ruleset_reader *reader, uint64_t now)
 	reader->asked_ns = now;
 }
 
-/* Other places may be wanted by now: those that were asked for find theirs. */
+/* Other endpoints may be wanted by now: those that were asked for find theirs. */
 static void take_results(struct ruleset_reader *reader)
 {
 	const struct ruleset_shared *shared = reader->shared;
@@ -218,18 +220,18 @@ static void take_results(struct ruleset_reader *reader)
 		text[sizeof(text) - 1] = '\0';
 		text_printable(text, reader->texts[i], sizeof(reader->texts[i]));
 	}
-	for (uint32_t i = 0; i < shared->place_count && i < RULESET_MAX_PLACES; i++) {
-		struct known_place *place = find(reader, &shared->places[i]);
+	for (uint32_t i = 0; i < shared->endpoint_count && i < RULESET_MAX_ENDPOINTS; i++) {
+		struct known_endpoint *endpoint = find(reader, &shared->endpoints[i]);
 
-		if (!place)
+		if (!endpoint)
 			continue;
-		place->state = RULESET_KNOWN;
-		place->results = shared->results[i];
-		place->rule = shared->rules[i];
+		endpoint->state = RULESET_KNOWN;
+		endpoint->results = shared->results[i];
+		endpoint->rule = shared->rules[i];
 	}
 	/* What there was no room for is nobody's to decide. */
-	for (size_t i = RULESET_MAX_PLACES; i < reader->count && !reader->changed; i++)
-		reader->places[i].state = RULESET_UNKNOWN;
+	for (size_t i = RULESET_MAX_ENDPOINTS; i < reader->count && !reader->changed; i++)
+		reader->endpoints[i].state = RULESET_UNKNOWN;
 	reader->has_answers = true;
 }
 
@@ -380,6 +382,6 @@ void ruleset_reader_close(struct ruleset_reader *reader)
 	if (reader->shared && reader->shared != MAP_FAILED)
 		munmap(reader->shared, sizeof(*reader->shared));
 	free(reader->texts);
-	free(reader->places);
+	free(reader->endpoints);
 	free(reader);
 }

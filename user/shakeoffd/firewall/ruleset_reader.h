@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The firewall's rules, read and judged by a process of its own (ruleset_process.h), and what came of it for every place.
+ * The firewall's rules, read and judged by a process of its own (ruleset_process.h), and what came of it for every endpoint.
  * The process has CAP_NET_ADMIN and CAP_NET_RAW, so the daemon needs neither a parser nor a tool for rules; it dies with the
  * daemon.
  */
@@ -19,7 +19,7 @@
 struct ruleset_reader;
 
 enum ruleset_state {
-	RULESET_PENDING, /* it has not been read yet, or not for this place */
+	RULESET_PENDING, /* it has not been read yet, or not for this endpoint */
 	RULESET_KNOWN,
 	RULESET_UNKNOWN, /* it cannot be read */
 };
@@ -41,7 +41,7 @@ void ruleset_reader_close(struct ruleset_reader *reader);
 int ruleset_reader_listen(struct ruleset_reader *reader, struct event_loop *loop);
 
 /* What to judge. Copied; of what was there before the answers stay until there are new ones. 0 or -ENOMEM. */
-int ruleset_reader_places(struct ruleset_reader *reader, const struct spot *places, size_t count);
+int ruleset_reader_endpoints(struct ruleset_reader *reader, const struct endpoint *endpoints, size_t count);
 void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[IFNAMSIZ], size_t count);
 
 struct ruleset_answer ruleset_reader_find(const struct ruleset_reader *reader, const struct in6_addr *address,

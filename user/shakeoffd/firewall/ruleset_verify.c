@@ -2,7 +2,7 @@
 /*
  * A SYN and an ACK of the same client go through the rules side by side. Where they are is a pair of fates; what is kept is
  * the set of all pairs that some client may have got to, as bits of a word. A chain does the same to every pair that enters
- * it, so it is gone through at most three times a place: by both, by the SYN alone, by the ACK alone.
+ * it, so it is gone through at most three times an endpoint: by both, by the SYN alone, by the ACK alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ typedef uint64_t fates; /* bit FATES * SYN's + ACK's */
 enum entry { BOTH, SYN_ALONE, ACK_ALONE, ENTRIES };
 
 struct memory {
-	uint32_t round; /* of the place that it is good for */
+	uint32_t round; /* of the endpoint that it is good for */
 	fates result;
 };
 
@@ -41,7 +41,7 @@ struct reason {
 struct ruleset_judge {
 	const struct ruleset *ruleset;
 	const struct ruleset_devices *devices;
-	const struct spot *place;
+	const struct endpoint *endpoint;
 	uint8_t family;
 	uint32_t round;
 	unsigned int depth;
@@ -122,8 +122,8 @@ static enum rule_answer answer_of(const struct ruleset_judge *judge, const struc
 	case MATCH_FAMILY: return match->families & judge->family ? ANSWER_YES : ANSWER_NO;
 	case MATCH_STATE: return match_state(judge->ruleset, match);
 	case MATCH_MARK: return ANSWER_SENDER; /* follow() sees to marks that only one of the two gets */
-	case MATCH_PORT: answer = match_port(judge->place->port, match) ? ANSWER_YES : ANSWER_NO; break;
-	case MATCH_ADDRESS: answer = match_address(&judge->place->address, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_PORT: answer = match_port(judge->endpoint->port, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_ADDRESS: answer = match_address(&judge->endpoint->address, match) ? ANSWER_YES : ANSWER_NO; break;
 	case MATCH_INTERFACE: answer = match_interface(judge, match); break;
 	}
 	return match->inverted ? rule_answer_not(answer) : answer;
@@ -325,14 +325,14 @@ static bool is_on_the_way(const struct ruleset_judge *judge, const struct rule_c
 	return !chain->device_count;
 }
 
-void ruleset_judge(struct ruleset_judge *judge, const struct spot *place, struct ruleset_judgement *judgement)
+void ruleset_judge(struct ruleset_judge *judge, const struct endpoint *endpoint, struct ruleset_judgement *judgement)
 {
 	const struct ruleset *ruleset = judge->ruleset;
 	fates set = pair(RUNNING, RUNNING);
 
 	*judgement = (struct ruleset_judgement){ 0 };
-	judge->place = place;
-	judge->family = IN6_IS_ADDR_V4MAPPED(&place->address) ? RULES_IPV4 : RULES_IPV6;
+	judge->endpoint = endpoint;
+	judge->family = IN6_IS_ADDR_V4MAPPED(&endpoint->address) ? RULES_IPV4 : RULES_IPV6;
 	judge->round++;
 	judge->apart = judge->refuses = judge->syn = judge->counts = (struct reason){ 0 };
 	for (size_t i = 0; i < ruleset->base_count; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a firewall's rules mean to a place where a service listens.
+ * What a firewall's rules mean to an endpoint where a service listens.
  *
  * With the listener handoff netfilter sees the ACK that ends a handshake, but not the SYN that began it. So every rule holds
  * that says the same to both. A rule that looks at SYNs holds no more, and where it depends on who sends, no test with
@@ -28,7 +28,7 @@
 #include "shakeoffd/firewall/ruleset.h"
 #include "shakeoffd/hook/spot.h"
 
-/* The devices by which packets come to the places. */
+/* The devices by which packets come to the endpoints. */
 struct ruleset_devices {
 	const char (*names)[IFNAMSIZ];
 	size_t count;
@@ -49,7 +49,7 @@ struct ruleset_judge;
 struct ruleset_judge *ruleset_judge_open(const struct ruleset *ruleset, const struct ruleset_devices *devices);
 void ruleset_judge_close(struct ruleset_judge *judge);
 
-void ruleset_judge(struct ruleset_judge *judge, const struct spot *place, struct ruleset_judgement *judgement);
+void ruleset_judge(struct ruleset_judge *judge, const struct endpoint *endpoint, struct ruleset_judgement *judgement);
 
 /* How a rule is called, for people: "inet filter input handle 12", "iptables filter INPUT rule 3", "... policy". */
 #define RULESET_RULE_TEXT 64

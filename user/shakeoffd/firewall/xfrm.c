@@ -45,19 +45,20 @@ static bool refuses_plain(const struct xfrm_userpolicy_info *policy, const struc
 	return required;
 }
 
-static void places_of(const struct xfrm_selector *selector, struct xfrm_places *places)
+static void endpoints_of(const struct xfrm_selector *selector, struct xfrm_endpoints *endpoints)
 {
 	bool ipv4 = selector->family == AF_INET;
 
-	*places = (struct xfrm_places){ .port = ntohs(selector->dport), .port_mask = ntohs(selector->dport_mask) };
-	address_map(ipv4 ? AF_INET : AF_INET6, &selector->daddr, &places->prefix);
-	places->prefix_len = (uint16_t)((ipv4 ? 96 : 0) + selector->prefixlen_d);
+	*endpoints = (struct xfrm_endpoints){ .port = ntohs(selector->dport),
+					      .port_mask = ntohs(selector->dport_mask) };
+	address_map(ipv4 ? AF_INET : AF_INET6, &selector->daddr, &endpoints->prefix);
+	endpoints->prefix_len = (uint16_t)((ipv4 ? 96 : 0) + selector->prefixlen_d);
 }
 
 int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
 {
 	const struct xfrm_userpolicy_info *policy = mnl_nlmsg_get_payload(header);
-	struct xfrm_places *larger;
+	struct xfrm_endpoints *larger;
 
 	if (header->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(header) < sizeof(*policy) ||
 	    !refuses_plain(policy, header))
@@ -66,28 +67,28 @@ int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
 	if (!larger)
 		return -ENOMEM;
 	policies->list = larger;
-	places_of(&policy->sel, &policies->list[policies->count++]);
+	endpoints_of(&policy->sel, &policies->list[policies->count++]);
 	return 0;
 }
 
 /* IPv6's selector of nothing is for IPv6 alone, as that of IPv4 is: families are not mixed. */
-static bool is_of_family(const struct xfrm_places *places, const struct in6_addr *address)
+static bool is_of_family(const struct xfrm_endpoints *endpoints, const struct in6_addr *address)
 {
-	return IN6_IS_ADDR_V4MAPPED(&places->prefix) == IN6_IS_ADDR_V4MAPPED(address);
+	return IN6_IS_ADDR_V4MAPPED(&endpoints->prefix) == IN6_IS_ADDR_V4MAPPED(address);
 }
 
-static bool is_in_prefix(const struct xfrm_places *places, const struct in6_addr *address)
+static bool is_in_prefix(const struct xfrm_endpoints *endpoints, const struct in6_addr *address)
 {
-	return places->prefix_len <= 128 && address_in_prefix(address, &places->prefix, places->prefix_len);
+	return endpoints->prefix_len <= 128 && address_in_prefix(address, &endpoints->prefix, endpoints->prefix_len);
 }
 
 bool xfrm_requires(const struct xfrm_policies *policies, const struct in6_addr *address, uint16_t port)
 {
 	for (size_t i = 0; i < policies->count; i++) {
-		const struct xfrm_places *places = &policies->list[i];
+		const struct xfrm_endpoints *endpoints = &policies->list[i];
 
-		if (is_of_family(places, address) && is_in_prefix(places, address) &&
-		    !((places->port ^ port) & places->port_mask))
+		if (is_of_family(endpoints, address) && is_in_prefix(endpoints, address) &&
+		    !((endpoints->port ^ port) & endpoints->port_mask))
 			return true;
 	}
 	return false;

@@ -117,7 +117,7 @@ static void say_admission(struct interface *interface)
 void interfaces_admit(struct interfaces *interfaces, struct interface *interface)
 {
 	uint32_t before = interface->admit_id;
-	bool lost = before && datapath_place(interface->ifindex, DATAPATH_INGRESS, before) == DATAPATH_PLACE_GONE;
+	bool lost = before && datapath_position(interface->ifindex, DATAPATH_INGRESS, before) == DATAPATH_POSITION_GONE;
 	int error = put_admit(interfaces, interface);
 
 	interfaces->changed |= lost || before != interface->admit_id;
@@ -172,11 +172,11 @@ static bool watch(struct interfaces *interfaces, struct interface *interface, ui
 	bool wanted = false;
 
 	for (enum datapath_hook hook = DATAPATH_INGRESS; hook <= DATAPATH_EGRESS; hook++) {
-		enum datapath_place place = ids[hook] ? datapath_place(interface->ifindex, hook, ids[hook]) :
-							DATAPATH_PLACE_FIRST;
+		enum datapath_position position = ids[hook] ? datapath_position(interface->ifindex, hook, ids[hook]) :
+							      DATAPATH_POSITION_FIRST;
 
-		interface->to_front[hook] = tc_order_look(&interface->order[hook], place, now_ns);
-		wanted |= interface->to_front[hook] || place == DATAPATH_PLACE_GONE;
+		interface->to_front[hook] = tc_order_look(&interface->order[hook], position, now_ns);
+		wanted |= interface->to_front[hook] || position == DATAPATH_POSITION_GONE;
 	}
 	watch_flow(interfaces, interface, now_ns);
 	publish_admission(interfaces, interface);

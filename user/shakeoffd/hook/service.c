@@ -23,12 +23,12 @@ static void adopt(struct service *service)
 {
 	for (size_t i = 0; i < service->slot_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
 		const struct shakeoff_service *shared = service->slots[i].shared;
-		uint32_t places = shared_get(shared->listen_places);
+		uint32_t capacity = shared_get(shared->listen_capacity);
 
 		if (!service->slots[i].adopted_ns || shared_get(shared->handoff) != SHAKEOFF_HANDOFF_QUEUE)
 			continue;
-		if (places > service->listen_places)
-			service->listen_places = places;
+		if (capacity > service->listen_capacity)
+			service->listen_capacity = capacity;
 		if (shared_get(shared->flags) & SHAKEOFF_SERVICE_SERVED)
 			service->served = true;
 	}
@@ -201,11 +201,11 @@ bool service_stop_answering(struct service *service, uint64_t now_ns)
 	return out;
 }
 
-void service_set_servers(struct service *service, uint32_t servers, uint32_t places)
+void service_set_servers(struct service *service, uint32_t servers, uint32_t capacity)
 {
 	service->servers = servers;
-	if (places)
-		service->listen_places = places;
+	if (capacity)
+		service->listen_capacity = capacity;
 	if (servers)
 		service->served = true;
 	service_publish(service);

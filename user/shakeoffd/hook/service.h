@@ -56,9 +56,9 @@ struct service {
 
 	uint64_t held_from_kernel; /* these for the queue handoff */
 	uint32_t servers;
-	uint32_t listen_places; /* as in shakeoff_service */
-	bool served;            /* a server of the daemon's has listened, and may come back if it has gone */
-	bool strangers;         /* but none that the service trusts (peer.h); then it was this user's: */
+	uint32_t listen_capacity; /* as in shakeoff_service */
+	bool served;              /* a server of the daemon's has listened, and may come back if it has gone */
+	bool strangers;           /* but none that the service trusts (peer.h); then it was this user's: */
 	uint32_t stranger;
 	struct shakeoff_socket_offer offer; /* as in shakeoff_service */
 
@@ -113,8 +113,8 @@ void service_set_listening(struct service *service, const struct service_listeni
  */
 bool service_stop_answering(struct service *service, uint64_t now_ns);
 
-/* Tells the hook how many servers listen. places: as listen_places of shakeoff_service; 0: as it was. */
-void service_set_servers(struct service *service, uint32_t servers, uint32_t places);
+/* Tells the hook how many servers listen. places: as listen_capacity of shakeoff_service; 0: as it was. */
+void service_set_servers(struct service *service, uint32_t servers, uint32_t capacity);
 
 /* Notes whose servers decide: the service's own, or another user's. */
 void service_set_owner(struct service *service, bool is_stranger, uint32_t uid);

@@ -98,13 +98,13 @@ void slots_release(struct slots *slots, size_t datapath, uint32_t id)
 {
 	struct slot_pool *pool = &slots->pools[datapath];
 	struct shakeoff_service *shared = &datapath_services(slots->datapaths[datapath])[id];
-	uint64_t places;
+	uint64_t position;
 
 	__atomic_store_n(&shared->flags, 0, __ATOMIC_RELEASE);
-	places = __atomic_load_n(&shared->enqueued, __ATOMIC_RELAXED);
+	position = __atomic_load_n(&shared->enqueued, __ATOMIC_RELAXED);
 	memset(shared, 0, sizeof(*shared));
 	/* Places are numbered on: what sources are remembered to hold (shakeoff/source.h) is then held no more. */
-	shared->enqueued = shared->dequeued = shared->places_from = places;
+	shared->enqueued = shared->dequeued = shared->positions_from = position;
 	datapath_service_counters_reset(slots->datapaths[datapath], id);
 	pool->free[pool->free_count++] = id;
 }

@@ -15,7 +15,7 @@
 
 uint32_t service_capacity(const struct service *service)
 {
-	return shakeoff_capacity(service->listen_places, service->config->policy.backlog);
+	return shakeoff_capacity(service->listen_capacity, service->config->policy.backlog);
 }
 
 /* Returns what the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
@@ -91,7 +91,7 @@ void service_publish_capacity(struct service *service)
 
 static void publish_queue(const struct service *service, struct shakeoff_service *shared)
 {
-	shared_set(shared->listen_places, service->listen_places);
+	shared_set(shared->listen_capacity, service->listen_capacity);
 	shared_set(shared->servers, (uint16_t)service->servers);
 	shared_set(shared->offer.rcv_space, service->offer.rcv_space);
 	shared_set(shared->offer.window_clamp, service->offer.window_clamp);
@@ -113,7 +113,7 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 	uint8_t syncookies = (uint8_t)service->config->policy.syncookies;
 
 	if (listening->sockets) {
-		shared_set(shared->listen_places, listening->backlog + 1);
+		shared_set(shared->listen_capacity, listening->backlog + 1);
 		shared_set(shared->bypass, listening->bypass);
 		shared_set(shared->syncookies, listening->bypass ? SHAKEOFF_SYNCOOKIES_NEVER : syncookies);
 		memcpy(shared->bypass_rule, listening->bypass_rule, sizeof(shared->bypass_rule));

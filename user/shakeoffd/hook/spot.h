@@ -7,15 +7,15 @@
 #include <stdint.h>
 #include <string.h>
 
-struct spot {
+struct endpoint {
 	struct in6_addr address; /* IPv4 mapped */
 	uint16_t port;           /* host byte order */
 };
 
 /* For qsort() and bsearch(), also of structures that begin with one. */
-static inline int spot_compare(const void *a, const void *b)
+static inline int endpoint_compare(const void *a, const void *b)
 {
-	const struct spot *first = a, *second = b;
+	const struct endpoint *first = a, *second = b;
 	int order = memcmp(&first->address, &second->address, sizeof(first->address));
 
 	return order ? order : (int)first->port - (int)second->port;

@@ -22,14 +22,14 @@ static void put_off(struct tc_order *order, uint64_t now_ns)
 	order->retry_ns = now_ns + order->retry_wait_ns;
 }
 
-bool tc_order_look(struct tc_order *order, enum datapath_place place, uint64_t now_ns)
+bool tc_order_look(struct tc_order *order, enum datapath_position position, uint64_t now_ns)
 {
-	if (place == DATAPATH_PLACE_FIRST) {
+	if (position == DATAPATH_POSITION_FIRST) {
 		settle(order, now_ns);
 		return false;
 	}
 	order->first_ns = 0;
-	if (place == DATAPATH_PLACE_GONE) /* for who puts back what is missing */
+	if (position == DATAPATH_POSITION_GONE) /* for who puts back what is missing */
 		return false;
 	if (order->moves >= TC_ORDER_MOVES) {
 		order->contested = true;

@@ -40,7 +40,7 @@ struct tc_order {
 };
 
 /* Notes where the program stands now. Returns whether it is to be put to the front. */
-bool tc_order_look(struct tc_order *order, enum datapath_place place, uint64_t now_ns);
+bool tc_order_look(struct tc_order *order, enum datapath_position position, uint64_t now_ns);
 
 /*
  * So many ACKs have to be missing, all of a time in which none came, before it is believed. They take microseconds. Not while a full

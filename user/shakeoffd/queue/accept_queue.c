@@ -29,7 +29,7 @@ void connection_list_append(struct connection_list *list, struct connection *con
 }
 
 /*
- * What comes back from a server is older than nearly all that wait; what moves from another place comes in order. So both
+ * What comes back from a server is older than nearly all that wait; what moves from another endpoint comes in order. So both
  * ends are looked at first, then the neighbours of what was put in last: a full queue is never walked for each of many.
  */
 static struct connection *find_next(const struct connection_list *list, uint64_t id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's accept queue: connections that wait for a server, in order of arrival, apart for each place where servers
+ * A service's accept queue: connections that wait for a server, in order of arrival, apart for each endpoint where servers
  * listen. Those that wait for longer than a moment are watched, so that a client's reset takes them out. The caller
  * holds the service's lock.
  */
@@ -30,7 +30,7 @@ struct connection *connection_list_find(const struct connection_list *list, uint
 
 /*
  * So long a binding is kept for servers that have gone, and what waits there with it, if the service trusts them. Others must
- * not keep a place from the server that comes to it next: theirs goes at once, as from the kernel.
+ * not keep an endpoint from the server that comes to it next: theirs goes at once, as from the kernel.
  */
 #define ACCEPT_QUEUE_GRACE_NS 60000000000ull
 

@@ -87,7 +87,7 @@ void delivery_withdraw_all(struct delivery *delivery, struct connection_list *li
 /* Has a thread look at a passed socket; calls->examined() follows. Takes over fd on success. */
 int kernel_listener_examine(struct server *server, int fd);
 
-/* Returns the one to use in place of a fresh one that was looked at: of the same socket at the same place. */
+/* Returns the one to use in place of a fresh one that was looked at: of the same socket at the same endpoint. */
 struct kernel_listener *kernel_listener_use(struct kernel_listener *fresh, struct binding *binding);
 void kernel_listener_drop(struct kernel_listener *listener);
 
@@ -172,7 +172,7 @@ void delivery_dispatch(struct delivery *delivery, struct finished *finished);
 
 /*
  * Tells whether a server of this peer finds room to connect; another one may have to give way. No user's servers take
- * the places of another user's, and none takes those of the service's own servers.
+ * the endpoints of another user's, and none takes those of the service's own servers.
  */
 bool delivery_admits(const struct delivery *delivery, const struct peer *peer, struct finished *finished);
 

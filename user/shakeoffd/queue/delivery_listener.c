@@ -77,7 +77,7 @@ static bool examine(struct acceptor *acceptor)
 	bool used;
 
 	pthread_mutex_lock(&delivery->service->lock);
-	/* Its owner may have freed the place meanwhile, for the server that would be displaced now. */
+	/* Its owner may have freed the endpoint meanwhile, for the server that would be displaced now. */
 	if (!error && !kernel_listener_listens(listener))
 		error = -EINVAL;
 	if (listener->candidate) {
@@ -205,7 +205,7 @@ struct kernel_listener *kernel_listener_use(struct kernel_listener *fresh, struc
 {
 	struct kernel_listener *listener = fresh->delivery->listeners;
 
-	/* A socket that is bound anew keeps its cookie, but it is another place. */
+	/* A socket that is bound anew keeps its cookie, but it is another endpoint. */
 	while (listener && (listener->found.cookie != fresh->found.cookie || listener->binding != binding))
 		listener = listener->next;
 	if (listener) {

@@ -30,16 +30,16 @@ static const struct server *find_decider(const struct delivery *delivery)
 void delivery_tell_service(struct delivery *delivery)
 {
 	const struct server *decider;
-	uint32_t places = 0;
+	uint32_t capacity = 0;
 
 	for (const struct server *server = delivery->servers; server; server = server->next)
-		if (server->binding && server->backlog >= places)
-			places = server->backlog + 1;
+		if (server->binding && server->backlog >= capacity)
+			capacity = server->backlog + 1;
 	decider = find_decider(delivery);
 	if (decider)
 		service_set_owner(delivery->service, !server_is_of_the_service(decider),
 				  decider->listener ? decider->listener->found.owner : decider->peer.uid);
-	service_set_servers(delivery->service, (uint32_t)delivery->registered, places);
+	service_set_servers(delivery->service, (uint32_t)delivery->registered, capacity);
 }
 
 static void publish_window(struct delivery *delivery)

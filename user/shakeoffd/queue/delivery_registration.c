@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A server says LISTEN: whether it may, whose place it is, and what follows. */
+/* A server says LISTEN: whether it may, whose endpoint it is, and what follows. */
 #include <errno.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 /* More LISTEN messages a second than this are no server's. */
 #define MAX_LISTENS 64
 
-/* ------------------------------------------------------------------------------------------------ whose place it is */
+/* ------------------------------------------------------------------------------------------------ whose endpoint it is */
 
 /* Where the service names a group, it has none but its own. */
 static bool is_strangers(const struct listening_socket *found, const struct config_service *config)
@@ -23,7 +23,7 @@ static bool is_strangers(const struct listening_socket *found, const struct conf
 
 /*
  * Tells whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The
- * kernel lets several sockets listen at one place if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A
+ * kernel lets several sockets listen at one endpoint if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A
  * server without a socket is trusted; of the others at its places only those that the service trusts may stay. A
  * service has one accept queue for all of its places, so strangers have none beside the service's own servers: they
  * would fill it.
@@ -42,9 +42,9 @@ static bool conflicts(const struct server *server, const struct listening_socket
 }
 
 /*
- * Makes room for one that listens now. Of sockets of two users at one place only one can listen, so the one that came
+ * Makes room for one that listens now. Of sockets of two users at one endpoint only one can listen, so the one that came
  * before does not listen there any more, whatever it was when it came. If it is the service's own and listens still,
- * the stranger's is at another place, or has gone there since it was looked at: the stranger's clients are the
+ * the stranger's is at another endpoint, or has gone there since it was looked at: the stranger's clients are the
  * kernel's.
  */
 static int displace_others(const struct server *server, const struct listening_socket *found)
@@ -171,7 +171,7 @@ static int refuse(const struct server *server, int error)
 	return error;
 }
 
-/* The first server at a place is told that it listens when the hook knows of the place: delivery_announce(). */
+/* The first server at an endpoint is told that it listens when the hook knows of the endpoint: delivery_announce(). */
 static void joined(struct server *server, struct finished *finished)
 {
 	struct delivery *delivery = server->delivery;

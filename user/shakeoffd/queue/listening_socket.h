@@ -14,7 +14,7 @@ struct listening_socket {
 	struct binding_key key;
 	uint64_t cookie;                    /* the kernel's name of the socket, however many descriptors there are */
 	uint32_t inode;                     /* as sock_diag names it */
-	uid_t owner;                        /* who made it: the kernel lets sockets of one user share a place */
+	uid_t owner;                        /* who made it: the kernel lets sockets of one user share an endpoint */
 	uint32_t device;                    /* that it is bound to; 0: none */
 	int buffer;                         /* SO_RCVBUF */
 	int receive_buffer;                 /* the same if its owner has set it, otherwise 0 */
@@ -35,7 +35,7 @@ bool listening_socket_listens(int fd);
 int listening_socket_check(int fd, const struct config_service *service, uint32_t device,
 			   struct listening_socket *socket);
 
-/* Whether it still listens at the same place. */
+/* Whether it still listens at the same endpoint. */
 bool listening_socket_holds(int fd, const struct listening_socket *socket);
 
 #endif

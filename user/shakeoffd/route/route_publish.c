@@ -141,15 +141,15 @@ static bool is_announced(struct datapath *datapath, bool ipv6)
 
 /* ------------------------------------------------------------------------------------------------- plain prefixes */
 
-static size_t plain_places(bool ipv6)
+static size_t plain_size(bool ipv6)
 {
 	return ipv6 ? SHAKEOFF_PLAIN6 : SHAKEOFF_PLAIN4;
 }
 
 static void take_plain_back(struct datapath *datapath, bool ipv6)
 {
-	for (size_t place = 0; place < plain_places(ipv6); place++)
-		datapath_routes_plain(datapath, ipv6, place, NULL);
+	for (size_t index = 0; index < plain_size(ipv6); index++)
+		datapath_routes_plain(datapath, ipv6, index, NULL);
 }
 
 /* What is inside of a prefix comes next to it. */
@@ -164,12 +164,12 @@ static bool is_plain(const struct route_list *list, size_t i)
 /* The shortest ones, which most clients are likely to be of. */
 static void tell_plain(struct datapath *datapath, bool ipv6, const struct route_list *list)
 {
-	size_t place = 0;
+	size_t index = 0;
 
-	for (unsigned int len = 1; len <= 64 && place < plain_places(ipv6); len++)
-		for (size_t i = 0; i < list->count && place < plain_places(ipv6); i++)
+	for (unsigned int len = 1; len <= 64 && index < plain_size(ipv6); len++)
+		for (size_t i = 0; i < list->count && index < plain_size(ipv6); i++)
 			if (list->list[i].prefix.len == len && is_plain(list, i))
-				datapath_routes_plain(datapath, ipv6, place++, &list->list[i].prefix);
+				datapath_routes_plain(datapath, ipv6, index++, &list->list[i].prefix);
 }
 
 /* Where there is no room for both, what goes makes room first. */

@@ -106,7 +106,7 @@ void selftest_close(struct selftest *selftest)
 	datapath_probe_close(selftest->probe);
 	probe_hosts_free(&selftest->hosts);
 	probe_neighbours_free(&selftest->neighbours);
-	free(selftest->places);
+	free(selftest->targets);
 	free(selftest);
 }
 
@@ -139,62 +139,62 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
 	return 0;
 }
 
-static struct place *find(const struct selftest *selftest, const struct spot *what)
+static struct probe_target *find(const struct selftest *selftest, const struct endpoint *what)
 {
-	return selftest->place_count ?
-		       bsearch(what, selftest->places, selftest->place_count, sizeof(*selftest->places), spot_compare) :
-		       NULL;
+	return selftest->target_count ? bsearch(what, selftest->targets, selftest->target_count,
+						sizeof(*selftest->targets), endpoint_compare) :
+					NULL;
 }
 
-int selftest_places(struct selftest *selftest, const struct spot *wanted, size_t count)
+int selftest_targets(struct selftest *selftest, const struct endpoint *wanted, size_t count)
 {
-	struct place *places;
+	struct probe_target *targets;
 	size_t distinct = 0;
 
 	if (!selftest)
 		return 0;
-	places = calloc(count + 1, sizeof(*places));
-	if (!places)
+	targets = calloc(count + 1, sizeof(*targets));
+	if (!targets)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const struct place *known = find(selftest, &wanted[i]);
+		const struct probe_target *known = find(selftest, &wanted[i]);
 
-		places[i] = known ? *known : (struct place){ .what = wanted[i], .due = true };
+		targets[i] = known ? *known : (struct probe_target){ .what = wanted[i], .due = true };
 	}
-	qsort(places, count, sizeof(*places), spot_compare);
+	qsort(targets, count, sizeof(*targets), endpoint_compare);
 	for (size_t i = 0; i < count; i++)
-		if (!distinct || spot_compare(&places[distinct - 1], &places[i]))
-			places[distinct++] = places[i];
+		if (!distinct || endpoint_compare(&targets[distinct - 1], &targets[i]))
+			targets[distinct++] = targets[i];
 	selftest_round_abandon(selftest);
-	free(selftest->places);
-	selftest->places = places;
-	selftest->place_count = distinct;
+	free(selftest->targets);
+	selftest->targets = targets;
+	selftest->target_count = distinct;
 	selftest_begin_soon(selftest);
 	return 0;
 }
 
 enum selftest_result selftest_result(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct spot what = { .address = *address, .port = port };
-	const struct place *place = selftest ? find(selftest, &what) : NULL;
+	struct endpoint what = { .address = *address, .port = port };
+	const struct probe_target *target = selftest ? find(selftest, &what) : NULL;
 
-	return place ? (enum selftest_result)place->result : SELFTEST_UNTESTED;
+	return target ? (enum selftest_result)target->result : SELFTEST_UNTESTED;
 }
 
 bool selftest_awaits(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct spot what = { .address = *address, .port = port };
-	const struct place *place = selftest ? find(selftest, &what) : NULL;
+	struct endpoint what = { .address = *address, .port = port };
+	const struct probe_target *target = selftest ? find(selftest, &what) : NULL;
 
-	return selftest && (!place || place->result == SELFTEST_PENDING);
+	return selftest && (!target || target->result == SELFTEST_PENDING);
 }
 
 bool selftest_cannot_try(const struct selftest *selftest, const struct in6_addr *address, uint16_t port)
 {
-	struct spot what = { .address = *address, .port = port };
-	const struct place *place = selftest ? find(selftest, &what) : NULL;
+	struct endpoint what = { .address = *address, .port = port };
+	const struct probe_target *target = selftest ? find(selftest, &what) : NULL;
 
-	return place && place->result == SELFTEST_UNTESTED;
+	return target && target->result == SELFTEST_UNTESTED;
 }
 
 bool selftest_take_change(struct selftest *selftest)

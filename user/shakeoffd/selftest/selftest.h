@@ -17,9 +17,9 @@
  * is not tried again until rules change or SELFTEST_PERIOD_NS is over, what was refused less and less often, each time
  * in the name of others (probe_source.h).
  *
- * What is tried are addresses outside and neighbours, if there are routes to them. A place is reached if all of them
+ * What is tried are addresses outside and neighbours, if there are routes to them. A target is reached if all of them
  * that get there at all do so with an ACK and with a SYN. If none from outside does, a neighbour does not speak for the
- * world: the place is untested.
+ * world: the target is untested.
  *
  * Runs in the event loop's own thread, which one step holds up for some 20 ms.
  */
@@ -38,7 +38,7 @@
 #define SELFTEST_PERIOD_NS (300 * NS_PER_S)
 
 enum selftest_result {
-	SELFTEST_PENDING, /* not known yet: a second for a few thousand places */
+	SELFTEST_PENDING, /* not known yet: a second for a few thousand targets */
 	SELFTEST_REACHED,
 	SELFTEST_NOT_REACHED, /* on one of the interfaces at least */
 	SELFTEST_UNTESTED, /* it cannot be tried: no route leads over an interface, the kernel does not let us, or no probe
@@ -66,7 +66,7 @@ int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes
  * address is tried without VLAN tags: on the interface that has it (or whose bridge or bond has it) if the daemon
  * protects that one, otherwise on all.
  */
-int selftest_places(struct selftest *selftest, const struct spot *places, size_t count);
+int selftest_targets(struct selftest *selftest, const struct endpoint *targets, size_t count);
 
 /*
  * Has everything tried again soon, because the firewall has changed. rules: chains or rules have changed; otherwise

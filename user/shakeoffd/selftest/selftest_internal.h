@@ -37,8 +37,8 @@ static inline int selftest_address_family(int family)
 }
 
 /* An endpoint that is tried, and what is known of it. */
-struct place {
-	struct spot what; /* first: spot_compare() */
+struct probe_target {
+	struct endpoint what; /* first: endpoint_compare() */
 	bool due;
 	uint8_t result;    /* enum selftest_result: the published one */
 	uint8_t found;     /* of this round */
@@ -59,7 +59,7 @@ struct link {
 
 /* An endpoint that is tried on a link, in the name of sources of a class. */
 struct trial {
-	struct place *place;
+	struct probe_target *target;
 	size_t link;
 	enum probe_class class;
 	unsigned int wanted;    /* ACKs that have to arrive */
@@ -67,7 +67,7 @@ struct trial {
 	unsigned int tries;     /* of that kind, in vain */
 	unsigned int arrivals;  /* of ACKs */
 	struct in6_addr source; /* of the last ACK */
-	bool over;              /* its result is in the place */
+	bool over;              /* its result is in the target */
 };
 
 /* The endpoints that are tried at the same time. */
@@ -93,13 +93,13 @@ struct selftest {
 
 	struct link *links;
 	size_t link_count;
-	struct place *places; /* sorted, each once */
-	size_t place_count;
+	struct probe_target *targets; /* sorted, each once */
+	size_t target_count;
 	struct probe_hosts hosts;
 	struct probe_neighbours neighbours;
 	bool changed;
 
-	size_t next_due; /* no place before it is due */
+	size_t next_due; /* no target before it is due */
 	uint64_t all_due_ns;
 	uint64_t all_begun_ns;
 	uint64_t rules_ns; /* up to here tests because of changes are accounted for, as RULES_REST_NS each */
@@ -108,9 +108,9 @@ struct selftest {
 };
 
 /* Returns which family of addresses an endpoint has: an index. */
-static inline int family_of(const struct place *place)
+static inline int family_of(const struct probe_target *target)
 {
-	return IN6_IS_ADDR_V4MAPPED(&place->what.address) ? IPV4 : IPV6;
+	return IN6_IS_ADDR_V4MAPPED(&target->what.address) ? IPV4 : IPV6;
 }
 
 /* Sends what is still unanswered on a link. Returns whether something was sent. */

@@ -37,35 +37,35 @@ static void read_link(struct selftest *selftest, struct link *link)
 }
 
 /* Adds a trial for each class of sources. If sources outside can send there too, one ACK of a neighbour is enough. */
-static void add_classes(struct selftest *selftest, struct place *place, size_t link)
+static void add_classes(struct selftest *selftest, struct probe_target *target, size_t link)
 {
-	const size_t *counts = selftest->links[link].sources[family_of(place)].counts;
+	const size_t *counts = selftest->links[link].sources[family_of(target)].counts;
 	struct round *round = &selftest->round;
 
 	for (int class = 0; class < PROBE_CLASSES; class ++) {
 		if (!counts[class])
 			continue;
 		round->trials[round->count++] = (struct trial){
-			.place = place,
+			.target = target,
 			.link = link,
 			.class = (enum probe_class) class,
 			.wanted = class == PROBE_NEIGHBOUR && counts[PROBE_OUTSIDE] ? 1 : ARRIVALS,
 		};
 	}
-	place->outside |= counts[PROBE_OUTSIDE] != 0;
+	target->outside |= counts[PROBE_OUTSIDE] != 0;
 }
 
 /*
  * Adds trials on the daemon's interfaces that have the address, or else on all of them: packets to it may come in
  * anywhere.
  */
-static void add_trials(struct selftest *selftest, struct place *place)
+static void add_trials(struct selftest *selftest, struct probe_target *target)
 {
-	const struct in6_addr *address = &place->what.address;
+	const struct in6_addr *address = &target->what.address;
 	bool has_own = false;
 
-	place->found = SELFTEST_UNTESTED;
-	place->outside = place->arrived = place->tried = false;
+	target->found = SELFTEST_UNTESTED;
+	target->outside = target->arrived = target->tried = false;
 	for (size_t i = 0; i < selftest->link_count; i++)
 		has_own |= probe_port_has(&selftest->links[i].port, &selftest->hosts, address);
 	for (size_t i = 0; i < selftest->link_count; i++) {
@@ -73,8 +73,8 @@ static void add_trials(struct selftest *selftest, struct place *place)
 
 		if (has_own && !probe_port_has(&link->port, &selftest->hosts, address))
 			continue;
-		if (can_try(selftest, link, family_of(place)))
-			add_classes(selftest, place, i);
+		if (can_try(selftest, link, family_of(target)))
+			add_classes(selftest, target, i);
 	}
 }
 
@@ -87,23 +87,23 @@ bool selftest_round_begin(struct selftest *selftest)
 	round->count = round->attempt = round->link = 0;
 	if (!selftest->links) /* selftest_interfaces() has not been called yet */
 		return false;
-	while (selftest->next_due < selftest->place_count && !selftest->places[selftest->next_due].due)
+	while (selftest->next_due < selftest->target_count && !selftest->targets[selftest->next_due].due)
 		selftest->next_due++;
-	if (selftest->next_due == selftest->place_count)
+	if (selftest->next_due == selftest->target_count)
 		return false;
 	error = probe_hosts_read(&selftest->hosts);
 	if (error)
 		log_debug("the host's addresses could not be read: %s", strerror(-error));
 	for (size_t i = 0; i < selftest->link_count; i++)
 		read_link(selftest, &selftest->links[i]);
-	for (; selftest->next_due < selftest->place_count; selftest->next_due++) {
-		struct place *place = &selftest->places[selftest->next_due];
+	for (; selftest->next_due < selftest->target_count; selftest->next_due++) {
+		struct probe_target *target = &selftest->targets[selftest->next_due];
 
-		if (!place->due)
+		if (!target->due)
 			continue;
 		if (round->count + selftest->link_count * PROBE_CLASSES > SHAKEOFF_PROBE_MAX)
 			break;
-		add_trials(selftest, place);
+		add_trials(selftest, target);
 		found = true;
 	}
 	return found;
@@ -121,25 +121,25 @@ bool selftest_round_step(struct selftest *selftest)
 }
 
 /* Publishes what is known of an endpoint at the end of its round. */
-static void place_end(struct selftest *selftest, struct place *place, uint64_t now)
+static void target_end(struct selftest *selftest, struct probe_target *target, uint64_t now)
 {
-	uint64_t rest = AGAIN_NS << place->failures;
+	uint64_t rest = AGAIN_NS << target->failures;
 
-	if (place->tried && place->found == SELFTEST_UNTESTED)
-		place->found = SELFTEST_NOT_REACHED; /* by any source */
-	else if (place->found == SELFTEST_REACHED && place->outside && !place->arrived)
-		place->found = SELFTEST_UNTESTED; /* a neighbour does not speak for the world */
-	place->due = false;
-	selftest->changed |= place->result != place->found;
-	place->result = place->found;
-	if (place->found != SELFTEST_NOT_REACHED) {
-		place->failures = 0;
-		place->again_ns = 0;
+	if (target->tried && target->found == SELFTEST_UNTESTED)
+		target->found = SELFTEST_NOT_REACHED; /* by any source */
+	else if (target->found == SELFTEST_REACHED && target->outside && !target->arrived)
+		target->found = SELFTEST_UNTESTED; /* a neighbour does not speak for the world */
+	target->due = false;
+	selftest->changed |= target->result != target->found;
+	target->result = target->found;
+	if (target->found != SELFTEST_NOT_REACHED) {
+		target->failures = 0;
+		target->again_ns = 0;
 		return;
 	}
-	place->again_ns = now + (rest < AGAIN_MAX_NS ? rest : AGAIN_MAX_NS);
+	target->again_ns = now + (rest < AGAIN_MAX_NS ? rest : AGAIN_MAX_NS);
 	if (rest < AGAIN_MAX_NS)
-		place->failures++;
+		target->failures++;
 }
 
 void selftest_round_end(struct selftest *selftest)
@@ -149,10 +149,10 @@ void selftest_round_end(struct selftest *selftest)
 	round->count = 0;
 	/* The endpoints before next_due that are still due are those of the round. */
 	for (size_t i = 0; i < selftest->next_due; i++) {
-		struct place *place = &selftest->places[i];
+		struct probe_target *target = &selftest->targets[i];
 
-		if (place->due)
-			place_end(selftest, place, clock_ns());
+		if (target->due)
+			target_end(selftest, target, clock_ns());
 	}
 }
 

@@ -57,11 +57,11 @@ static int begin_common(const struct selftest *selftest, const struct link *link
  */
 static struct probe_flow flow_of(struct link *link, struct trial *trial)
 {
-	const struct place *place = trial->place;
-	struct probe_flow flow = { .address = place->what.address, .port = place->what.port, .kind = trial->kind };
+	const struct probe_target *target = trial->target;
+	struct probe_flow flow = { .address = target->what.address, .port = target->what.port, .kind = trial->kind };
 
 	if (trial->kind == PROBE_ACK)
-		trial->source = probe_sources_pick(&link->sources[family_of(place)], trial->class, trial->tries);
+		trial->source = probe_sources_pick(&link->sources[family_of(target)], trial->class, trial->tries);
 	flow.source = trial->source;
 	return flow;
 }
@@ -114,12 +114,12 @@ bool selftest_run_begin(struct selftest *selftest, size_t index)
  */
 static void trial_end(struct trial *trial, enum selftest_result result)
 {
-	struct place *place = trial->place;
+	struct probe_target *target = trial->target;
 
-	trial->over = place->tried = true;
-	if (place->found != SELFTEST_NOT_REACHED && result != SELFTEST_UNTESTED)
-		place->found = (uint8_t)result;
-	place->arrived |= trial->class == PROBE_OUTSIDE && result == SELFTEST_REACHED;
+	trial->over = target->tried = true;
+	if (target->found != SELFTEST_NOT_REACHED && result != SELFTEST_UNTESTED)
+		target->found = (uint8_t)result;
+	target->arrived |= trial->class == PROBE_OUTSIDE && result == SELFTEST_REACHED;
 }
 
 static void trial_tried(struct trial *trial, bool arrived)

@@ -36,8 +36,8 @@ void selftest_begin_soon(struct selftest *selftest)
 
 void selftest_all_due(struct selftest *selftest, uint64_t now)
 {
-	for (size_t i = 0; i < selftest->place_count; i++)
-		selftest->places[i].due = true;
+	for (size_t i = 0; i < selftest->target_count; i++)
+		selftest->targets[i].due = true;
 	selftest->next_due = 0;
 	selftest->all_begun_ns = now;
 	selftest->all_due_ns = now + SELFTEST_PERIOD_NS;
@@ -48,17 +48,17 @@ static uint64_t some_due(struct selftest *selftest, uint64_t now)
 {
 	uint64_t next = selftest->all_due_ns;
 
-	for (size_t i = 0; i < selftest->place_count; i++) {
-		struct place *place = &selftest->places[i];
+	for (size_t i = 0; i < selftest->target_count; i++) {
+		struct probe_target *target = &selftest->targets[i];
 
-		if (!place->again_ns)
+		if (!target->again_ns)
 			continue;
-		if (now >= place->again_ns) {
-			place->due = true;
-			place->again_ns = 0;
+		if (now >= target->again_ns) {
+			target->due = true;
+			target->again_ns = 0;
 			selftest->next_due = 0;
-		} else if (place->again_ns < next) {
-			next = place->again_ns;
+		} else if (target->again_ns < next) {
+			next = target->again_ns;
 		}
 	}
 	return next;
