@@ -373,7 +373,7 @@ enum shakeoff_refusal {
 };
 
 /* shakeoff_service.flags */
-#define SHAKEOFF_SERVICE_USED 0x1u   /* the slot belongs to a service */
+#define SHAKEOFF_SERVICE_USED 0x1u   /* the id belongs to a service */
 #define SHAKEOFF_SERVICE_SERVED 0x2u /* a server has listened: SYNs are answered. Stays set while a server restarts. */
 #define SHAKEOFF_SERVICE_DISCOVERED                                                                                    \
 	0x4u /* of a listening socket that no configured service has; its name is what ss shows: *:80, 10.9.0.1:80 */

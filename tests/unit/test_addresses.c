@@ -35,9 +35,10 @@ static struct datapath *const datapaths[1] = { &memory };
 static struct socket_filter filter;
 static struct addresses addresses;
 
-static struct service_slot web_slot = { .id = 1, .shared = &services[1] },
-			   mail_slot = { .id = 2, .shared = &services[2] };
-static struct service web = { .slots = &web_slot, .slot_count = 1 }, mail = { .slots = &mail_slot, .slot_count = 1 };
+static struct service_instance web_instance = { .id = 1, .shared = &services[1] },
+			       mail_instance = { .id = 2, .shared = &services[2] };
+static struct service web = { .instances = &web_instance, .instance_count = 1 },
+		      mail = { .instances = &mail_instance, .instance_count = 1 };
 
 static struct in6_addr address(int host)
 {
@@ -464,10 +465,10 @@ static void an_address_of_a_vlan_is_published_as_such(void **state)
 	(void)state;
 	open_now();
 	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
-	assert_int_equal(memory.list[find(&first, 25)].service, mail_slot.id | SHAKEOFF_ADDRESS_TAGGED);
+	assert_int_equal(memory.list[find(&first, 25)].service, mail_instance.id | SHAKEOFF_ADDRESS_TAGGED);
 	list[0].tagged = false;
 	assert_int_equal(addresses_publish(&addresses, 25, list, 1), 0);
-	assert_int_equal(memory.list[find(&first, 25)].service, mail_slot.id);
+	assert_int_equal(memory.list[find(&first, 25)].service, mail_instance.id);
 }
 
 static void withdrawing_removes_all(void **state)

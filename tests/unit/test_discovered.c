@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who gets a slot in the table of services: a user has a quarter at most, and what comes first always finds room.
+ * Who gets a service id in the table of services: a user has a quarter at most, and what comes first always finds room.
  *
  * link: user/shakeoffd/discovery/auto_service.c user/shakeoffd/discovery/auto_service_room.c
  * link: user/shakeoffd/discovery/listening_service.c user/shakeoffd/discovery/listeners.c
@@ -22,21 +22,21 @@
 
 #define QUARTER (SHAKEOFF_MAX_SERVICES / 4)
 
-/* Slots of the configuration, in one table. */
+/* Ids of the configuration, in one table. */
 #define CONFIGURED 3
 
 static const struct config_policy policy;
 static const struct bypass_host host;
 static struct shakeoff_control control;
 static struct datapath *const datapaths[1] = { (struct datapath *)&control };
-static struct slots slots = { .datapaths = datapaths, .count = 1 };
+static struct service_ids service_ids = { .datapaths = datapaths, .count = 1 };
 static struct listeners listeners;
 static struct discovered_services services;
 static size_t used;
 static uint64_t now;
 
 int service_open(struct service *service, const struct config_service *service_config, bool discovered,
-		 struct slots *from)
+		 struct service_ids *from)
 {
 	(void)discovered;
 	(void)from;
@@ -52,7 +52,7 @@ void service_close(struct service *service)
 	(void)service;
 }
 
-void service_release(struct service *service, struct slots *to)
+void service_release(struct service *service, struct service_ids *to)
 {
 	(void)service;
 	(void)to;
@@ -82,7 +82,7 @@ static int begin(void **state)
 	used = CONFIGURED;
 	now = 100 * NS_PER_S;
 	assert_int_equal(listeners_open(&listeners), 0);
-	discovered_open(&services, &policy, &slots, &listeners, &host, CONFIGURED);
+	discovered_open(&services, &policy, &service_ids, &listeners, &host, CONFIGURED);
 	services.roots_ports = 1024;
 	return 0;
 }
@@ -178,7 +178,7 @@ static void users_together_leave_a_quarter_for_what_comes_first(void **state)
 	assert_int_equal(used, SHAKEOFF_MAX_SERVICES);
 }
 
-/* As discovery does it: again soon, when slots that were taken are free. */
+/* As discovery does it: again soon, when ids that were taken are free. */
 static size_t after_a_while(uint32_t uid)
 {
 	size_t count = 0;
@@ -192,7 +192,7 @@ static size_t after_a_while(uint32_t uid)
 	return count;
 }
 
-static void what_needs_more_takes_slots_from_the_user_who_has_most(void **state)
+static void what_needs_more_takes_ids_from_the_user_who_has_most(void **state)
 {
 	(void)state;
 	everybody_listens();
@@ -225,8 +225,8 @@ static void ports_that_only_root_may_have_come_first(void **state)
 	assert_int_equal(control.no_service, 4 * 6000 - (SHAKEOFF_MAX_SERVICES - QUARTER - CONFIGURED));
 }
 
-/* A user who listens here and there for a moment each has no slots kept for him beyond his quarter. */
-static void slots_that_are_kept_for_a_user_count(void **state)
+/* A user who listens here and there for a moment each has no ids kept for him beyond his quarter. */
+static void ids_that_are_kept_for_a_user_count(void **state)
 {
 	(void)state;
 	for (uint16_t i = 0; i < 10; i++) {
@@ -265,9 +265,9 @@ int main(void)
 		TEST(a_user_has_a_quarter_at_most),
 		TEST(root_has_more),
 		TEST(users_together_leave_a_quarter_for_what_comes_first),
-		TEST(what_needs_more_takes_slots_from_the_user_who_has_most),
+		TEST(what_needs_more_takes_ids_from_the_user_who_has_most),
 		TEST(ports_that_only_root_may_have_come_first),
-		TEST(slots_that_are_kept_for_a_user_count),
+		TEST(ids_that_are_kept_for_a_user_count),
 		TEST(a_port_that_another_user_takes_over_is_his),
 	};
 

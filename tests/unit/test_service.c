@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's slots: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
+ * A service's ids: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
  *
  * link: user/shakeoffd/hook/service.c user/shakeoffd/hook/service_publish.c user/shakeoffd/hook/service_count.c
  * link: user/shakeoffd/hook/service_ids.c user/common/log.c
@@ -20,7 +20,7 @@
 
 /* Two datapaths, as far as a service sees them. */
 struct datapath {
-	struct shakeoff_service slots[SHAKEOFF_MAX_SERVICES];
+	struct shakeoff_service services[SHAKEOFF_MAX_SERVICES];
 	uint32_t reset;
 };
 
@@ -29,7 +29,7 @@ static struct datapath *const datapaths[2] = { &memory[0], &memory[1] };
 
 struct shakeoff_service *datapath_services(struct datapath *datapath)
 {
-	return datapath->slots;
+	return datapath->services;
 }
 
 int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
@@ -44,37 +44,37 @@ static struct config_service configured[2] = {
 };
 static const struct config config = { .services = configured, .service_count = 2 };
 static struct services services;
-static struct slots slots;
+static struct service_ids service_ids;
 
 static const struct service_listening listening = { .sockets = 2, .backlog = 7 };
 static const struct service_listening none = { 0 };
 
-static struct shakeoff_service *slot(int datapath, const char *name)
+static struct shakeoff_service *instance(int datapath, const char *name)
 {
 	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++)
-		if (!strcmp(memory[datapath].slots[i].name, name))
-			return &memory[datapath].slots[i];
+		if (!strcmp(memory[datapath].services[i].name, name))
+			return &memory[datapath].services[i];
 	return NULL;
 }
 
 /* What the hook does with a validated ACK, and the worker then. */
 static void handed_over(struct service *service, int datapath)
 {
-	service->slots[datapath].shared->enqueued++;
+	service->instances[datapath].shared->enqueued++;
 	service_arrived(service, datapath, clock_ns());
 }
 
 static int64_t waiting(const struct service *service, int datapath)
 {
-	const struct shakeoff_service *shared = service->slots[datapath].shared;
+	const struct shakeoff_service *shared = service->instances[datapath].shared;
 
 	return (int64_t)(shared->enqueued - shared->dequeued);
 }
 
 static void open_on(size_t count)
 {
-	assert_int_equal(slots_open(&slots, datapaths, count), 0);
-	assert_int_equal(services_open(&services, &config, &slots), 0);
+	assert_int_equal(service_ids_open(&service_ids, datapaths, count), 0);
+	assert_int_equal(services_open(&services, &config, &service_ids), 0);
 }
 
 static int clear(void **state)
@@ -88,7 +88,7 @@ static int close_all(void **state)
 {
 	(void)state;
 	services_close(&services);
-	slots_close(&slots);
+	service_ids_close(&service_ids);
 	configured[0].handoff = SHAKEOFF_HANDOFF_AUTO;
 	return 0;
 }
@@ -97,10 +97,10 @@ static void a_service_is_not_answered_before_a_server_listens(void **state)
 {
 	(void)state;
 	open_on(1);
-	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED);
+	assert_int_equal(instance(0, "web")->flags, SHAKEOFF_SERVICE_USED);
 	service_set_servers(&services.list[0], 1, 6);
-	assert_int_equal(slot(0, "web")->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
-	assert_int_equal(slot(0, "mail")->flags, SHAKEOFF_SERVICE_USED);
+	assert_int_equal(instance(0, "web")->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(instance(0, "mail")->flags, SHAKEOFF_SERVICE_USED);
 }
 
 static void it_stays_so_while_its_server_restarts(void **state)
@@ -109,25 +109,25 @@ static void it_stays_so_while_its_server_restarts(void **state)
 	open_on(1);
 	service_set_servers(&services.list[0], 1, 6);
 	service_set_servers(&services.list[0], 0, 0);
-	assert_true(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
-	assert_int_equal(slot(0, "web")->servers, 0);
+	assert_true(instance(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_int_equal(instance(0, "web")->servers, 0);
 	service_disarm(&services.list[0]);
-	assert_false(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_false(instance(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
 }
 
 static void capacity_is_the_smaller_of_listen_and_configuration(void **state)
 {
 	(void)state;
 	open_on(1);
-	assert_int_equal(slot(0, "web")->capacity, 10);
+	assert_int_equal(instance(0, "web")->capacity, 10);
 	service_set_servers(&services.list[0], 1, 6);
-	assert_int_equal(slot(0, "web")->capacity, 6);
+	assert_int_equal(instance(0, "web")->capacity, 6);
 	service_set_servers(&services.list[0], 1, 500);
-	assert_int_equal(slot(0, "web")->capacity, 10);
+	assert_int_equal(instance(0, "web")->capacity, 10);
 	/* The last server has gone: what it asked for holds for those who wait. */
 	service_set_servers(&services.list[0], 1, 8);
 	service_set_servers(&services.list[0], 0, 0);
-	assert_int_equal(slot(0, "web")->capacity, 8);
+	assert_int_equal(instance(0, "web")->capacity, 8);
 }
 
 static void each_connection_is_counted_in_and_out(void **state)
@@ -144,10 +144,10 @@ static void each_connection_is_counted_in_and_out(void **state)
 	service_accepted(service, 0);
 	service_refused(service, 0, SHAKEOFF_REFUSED_CLIENT_RESET);
 	assert_int_equal(waiting(service, 0), 1);
-	assert_int_equal(slot(0, "web")->established, 1);
-	assert_int_equal(slot(0, "web")->accepted, 1);
-	assert_int_equal(slot(0, "web")->from_kernel, 0);
-	assert_int_equal(slot(0, "web")->refused[SHAKEOFF_REFUSED_CLIENT_RESET], 1);
+	assert_int_equal(instance(0, "web")->established, 1);
+	assert_int_equal(instance(0, "web")->accepted, 1);
+	assert_int_equal(instance(0, "web")->from_kernel, 0);
+	assert_int_equal(instance(0, "web")->refused[SHAKEOFF_REFUSED_CLIENT_RESET], 1);
 }
 
 static void what_the_kernel_accepted_takes_a_position_that_the_hook_sees(void **state)
@@ -163,11 +163,11 @@ static void what_the_kernel_accepted_takes_a_position_that_the_hook_sees(void **
 		service_arrived(service, CONNECTION_FROM_KERNEL, 0);
 	}
 	assert_false(service_has_room(service));
-	assert_int_equal(slot(0, "web")->capacity, 0);
+	assert_int_equal(instance(0, "web")->capacity, 0);
 	service_accepted(service, CONNECTION_FROM_KERNEL);
-	assert_int_equal(slot(0, "web")->capacity, 1);
-	assert_int_equal(slot(0, "web")->accepted, 1);
-	assert_int_equal(slot(0, "web")->from_kernel, 1);
+	assert_int_equal(instance(0, "web")->capacity, 1);
+	assert_int_equal(instance(0, "web")->accepted, 1);
+	assert_int_equal(instance(0, "web")->from_kernel, 1);
 	assert_int_equal(waiting(service, 0), 0);
 }
 
@@ -182,15 +182,15 @@ static void two_datapaths_share_one_capacity(void **state)
 	handed_over(service, 0);
 	handed_over(service, 0);
 	handed_over(service, 1);
-	assert_int_equal(slot(0, "web")->capacity, 5);
-	assert_int_equal(slot(1, "web")->capacity, 4);
+	assert_int_equal(instance(0, "web")->capacity, 5);
+	assert_int_equal(instance(1, "web")->capacity, 4);
 	service_accepted(service, 0);
-	assert_int_equal(slot(1, "web")->capacity, 5);
+	assert_int_equal(instance(1, "web")->capacity, 5);
 }
 
-static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
+static void an_id_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 {
-	struct shakeoff_service *mail = &memory[0].slots[7];
+	struct shakeoff_service *mail = &memory[0].services[7];
 
 	(void)state;
 	strcpy(mail->name, "mail");
@@ -199,7 +199,7 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	mail->accepted = 1000;
 	mail->listen_capacity = 7;
 	open_on(1);
-	assert_ptr_equal(services.list[1].slots[0].shared, mail);
+	assert_ptr_equal(services.list[1].instances[0].shared, mail);
 	assert_ptr_equal(services_find(&services, 0, 7), &services.list[1]);
 	assert_int_equal(mail->accepted, 1000);
 	/* Its server is likely to come back. */
@@ -207,9 +207,9 @@ static void a_slot_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	assert_int_equal(mail->capacity, 7);
 }
 
-static void a_service_that_is_configured_no_more_loses_its_slot_when_no_address_leads_there(void **state)
+static void a_service_that_is_configured_no_more_loses_its_id_when_no_address_leads_there(void **state)
 {
-	struct shakeoff_service *old = &memory[0].slots[3];
+	struct shakeoff_service *old = &memory[0].services[3];
 
 	(void)state;
 	strcpy(old->name, "gone");
@@ -217,7 +217,7 @@ static void a_service_that_is_configured_no_more_loses_its_slot_when_no_address_
 	old->accepted = 5;
 	open_on(1);
 	assert_int_equal(old->accepted, 5);
-	slots_sweep(&slots);
+	service_ids_sweep(&service_ids);
 	assert_int_equal(old->flags, 0);
 	assert_int_equal(old->accepted, 0);
 	assert_int_equal(memory[0].reset, 3);
@@ -227,7 +227,7 @@ static void a_service_that_is_configured_no_more_loses_its_slot_when_no_address_
 
 static void after_a_crash_only_what_is_still_in_the_rings_counts(void **state)
 {
-	struct shakeoff_service *web = &memory[0].slots[0];
+	struct shakeoff_service *web = &memory[0].services[0];
 	struct service *service;
 
 	(void)state;
@@ -255,7 +255,7 @@ static void a_count_that_is_wrong_is_corrected_once_nothing_moves(void **state)
 	open_on(1);
 	service = &services.list[0];
 	handed_over(service, 0);
-	service->slots[0].shared->enqueued += 5; /* counted by the hook, never handed over */
+	service->instances[0].shared->enqueued += 5; /* counted by the hook, never handed over */
 	service_settle(service, now, now);
 	/* Moves: not now. */
 	handed_over(service, 0);
@@ -268,15 +268,15 @@ static void a_count_that_is_wrong_is_corrected_once_nothing_moves(void **state)
 	assert_int_equal(waiting(service, 0), 2);
 }
 
-static void there_are_so_many_slots(void **state)
+static void there_are_enough_service_ids(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < SHAKEOFF_MAX_SERVICES; i++) {
-		memory[0].slots[i].flags = SHAKEOFF_SERVICE_USED;
-		strcpy(memory[0].slots[i].name, "web");
+		memory[0].services[i].flags = SHAKEOFF_SERVICE_USED;
+		strcpy(memory[0].services[i].name, "web");
 	}
-	assert_int_equal(slots_open(&slots, datapaths, 1), 0);
-	assert_int_equal(services_open(&services, &config, &slots), -ENOSPC);
+	assert_int_equal(service_ids_open(&service_ids, datapaths, 1), 0);
+	assert_int_equal(services_open(&services, &config, &service_ids), -ENOSPC);
 	memset(&services, 0, sizeof(services));
 }
 
@@ -331,7 +331,7 @@ static void a_service_with_auto_keeps_the_listener_handoff_while_its_server_rest
 	service_change_handoff(service, SHAKEOFF_HANDOFF_LISTENER);
 	service_set_listening(service, &none);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
-	assert_false(slot(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
+	assert_false(instance(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
 }
 
 static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
@@ -341,8 +341,8 @@ static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
 	open_on(1);
 	service_set_listening(&services.list[0], &listening);
 	assert_int_equal(service_wants(&services.list[0]), SHAKEOFF_HANDOFF_QUEUE);
-	assert_int_equal(slot(0, "web")->handoff, SHAKEOFF_HANDOFF_QUEUE);
-	assert_int_equal(slot(0, "web")->servers, 0);
+	assert_int_equal(instance(0, "web")->handoff, SHAKEOFF_HANDOFF_QUEUE);
+	assert_int_equal(instance(0, "web")->servers, 0);
 }
 
 static void what_one_source_may_have_is_told_to_the_hook(void **state)
@@ -359,8 +359,8 @@ static void what_one_source_may_have_is_told_to_the_hook(void **state)
 		.accept_limit = { .rate = 3, .burst = 1, .prefix6 = 48 },
 		.fair_share = true,
 	};
-	assert_int_equal(service_open(&service, &limited, false, &slots), 0);
-	shared = service.slots[0].shared;
+	assert_int_equal(service_open(&service, &limited, false, &service_ids), 0);
+	shared = service.instances[0].shared;
 	assert_int_equal(shared->syn_interval_ns, 10000000);
 	assert_int_equal(shared->syn_burst, 300);
 	assert_in_range(shared->syn_hot, 1, 13); /* half of 26.8 a window, divided among the CPUs */
@@ -369,27 +369,27 @@ static void what_one_source_may_have_is_told_to_the_hook(void **state)
 	assert_int_equal(shared->source_prefix4, 24);
 	assert_int_equal(shared->source_prefix6, 48);
 	assert_int_equal(shared->fair_share, 1);
-	service_release(&service, &slots);
+	service_release(&service, &service_ids);
 }
 
 static void without_limits_there_are_no_intervals(void **state)
 {
 	(void)state;
 	open_on(1);
-	assert_int_equal(services.list[0].slots[0].shared->syn_interval_ns, 0);
-	assert_int_equal(services.list[0].slots[0].shared->accept_interval_ns, 0);
+	assert_int_equal(services.list[0].instances[0].shared->syn_interval_ns, 0);
+	assert_int_equal(services.list[0].instances[0].shared->accept_interval_ns, 0);
 }
 
 static void the_queue_handoff_always_answers(void **state)
 {
 	(void)state;
 	open_on(1);
-	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_int_equal(instance(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 	service_set_listening(&services.list[0], &listening);
 	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_LISTENER);
-	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
+	assert_int_equal(instance(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_QUEUE);
-	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_int_equal(instance(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state)
@@ -399,7 +399,7 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(1);
-	web = slot(0, "web");
+	web = instance(0, "web");
 	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED);
 	service_set_listening(&services.list[0], &listening);
 	assert_int_equal(web->flags, SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED);
@@ -416,7 +416,7 @@ static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
 	open_on(1);
-	web = slot(0, "web");
+	web = instance(0, "web");
 	service_set_offer(&services.list[0],
 			  &(struct shakeoff_socket_offer){ .rcv_space = 65536, .hop_limit = { 5, -1 } });
 	assert_int_equal(web->offer.rcv_space, 65536);
@@ -437,7 +437,7 @@ static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(1);
-	web = slot(0, "web");
+	web = instance(0, "web");
 	bypassed.bypass = SHAKEOFF_BYPASS_MPTCP;
 	service_set_listening(&services.list[0], &bypassed);
 	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
@@ -454,18 +454,18 @@ static void cookies_of_the_queue_handoff_are_good_with_the_listener_handoff(void
 	(void)state;
 	open_on(2);
 	service_set_servers(&services.list[0], 1, 6);
-	assert_int_equal(slot(0, "web")->released_ns, 0);
+	assert_int_equal(instance(0, "web")->released_ns, 0);
 	service_disarm(&services.list[0]);
 	service_set_listening(&services.list[0], &listening);
 	before = clock_ns();
 	service_change_handoff(&services.list[0], SHAKEOFF_HANDOFF_LISTENER);
 	for (int i = 0; i < 2; i++) {
-		assert_in_range(slot(i, "web")->released_ns, before, clock_ns());
-		slot(i, "web")->released_ns = 1;
+		assert_in_range(instance(i, "web")->released_ns, before, clock_ns());
+		instance(i, "web")->released_ns = 1;
 	}
 	/* From then on it is the hook's. */
 	service_set_listening(&services.list[0], &none);
-	assert_int_equal(slot(0, "web")->released_ns, 1);
+	assert_int_equal(instance(0, "web")->released_ns, 1);
 }
 
 static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out(void **state)
@@ -476,10 +476,10 @@ static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_ou
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(2);
-	web = slot(1, "web");
+	web = instance(1, "web");
 	service_set_listening(&services.list[0], &listening);
 	assert_false(service_stop_answering(&services.list[0], now));
-	assert_int_equal(slot(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
+	assert_int_equal(instance(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_int_equal(web->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
 	web->released_ns = now - 10 * NS_PER_MS;
@@ -490,12 +490,12 @@ static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_ou
 	assert_true(service_stop_answering(&services.list[0], now));
 	/* The queue handoff's are the daemon's own business. */
 	assert_false(service_stop_answering(&services.list[1], now));
-	assert_int_equal(slot(0, "mail")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
+	assert_int_equal(instance(0, "mail")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
 static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **state)
 {
-	struct shakeoff_service *web = &memory[0].slots[4];
+	struct shakeoff_service *web = &memory[0].services[4];
 
 	(void)state;
 	*web = (struct shakeoff_service){ .name = "web",
@@ -524,7 +524,7 @@ static void what_never_came_to_the_socket_is_counted_out(void **state)
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(1);
-	web = slot(0, "web");
+	web = instance(0, "web");
 	web->enqueued = 5;
 	web->dequeued = 2;
 	/* Others come and go all the time: of these three it is never heard again. */
@@ -545,7 +545,7 @@ static void what_is_on_its_way_is_not_counted_out(void **state)
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_LISTENER;
 	open_on(1);
-	web = slot(0, "web");
+	web = instance(0, "web");
 	for (int i = 0; i < 10; i++, now += 200 * NS_PER_MS) {
 		web->enqueued += i % 2 ? 0 : 3;
 		service_settle_listening(&services.list[0], now);
@@ -566,21 +566,21 @@ static void a_discovered_service_is_marked_and_its_id_is_zero_afterwards_but_for
 
 	(void)state;
 	open_on(1);
-	assert_int_equal(service_open(&service, &found, true, &slots), 0);
-	id = service.slots[0].id;
+	assert_int_equal(service_open(&service, &found, true, &service_ids), 0);
+	id = service.instances[0].id;
 	service_set_listening(&service, &listening);
-	assert_int_equal(slot(0, "*:80")->flags,
+	assert_int_equal(instance(0, "*:80")->flags,
 			 SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED | SHAKEOFF_SERVICE_DISCOVERED);
-	assert_int_equal(slot(0, "*:80")->capacity, 7);
+	assert_int_equal(instance(0, "*:80")->capacity, 7);
 	assert_null(services_find(&services, 0, id));
-	memory[0].slots[id].enqueued = 9;
-	service_release(&service, &slots);
-	assert_int_equal(memory[0].slots[id].enqueued, 9);
-	assert_int_equal(memory[0].slots[id].dequeued, 9);
-	assert_int_equal(memory[0].slots[id].positions_from, 9);
-	memory[0].slots[id].enqueued = memory[0].slots[id].dequeued = memory[0].slots[id].positions_from = 0;
-	for (size_t i = 0; i < sizeof(memory[0].slots[id]); i++)
-		assert_int_equal(((const char *)&memory[0].slots[id])[i], 0);
+	memory[0].services[id].enqueued = 9;
+	service_release(&service, &service_ids);
+	assert_int_equal(memory[0].services[id].enqueued, 9);
+	assert_int_equal(memory[0].services[id].dequeued, 9);
+	assert_int_equal(memory[0].services[id].positions_from, 9);
+	memory[0].services[id].enqueued = memory[0].services[id].dequeued = memory[0].services[id].positions_from = 0;
+	for (size_t i = 0; i < sizeof(memory[0].services[id]); i++)
+		assert_int_equal(((const char *)&memory[0].services[id])[i], 0);
 	assert_int_equal(memory[0].reset, id);
 }
 
@@ -594,11 +594,11 @@ int main(void)
 		TEST(each_connection_is_counted_in_and_out),
 		TEST(what_the_kernel_accepted_takes_a_position_that_the_hook_sees),
 		TEST(two_datapaths_share_one_capacity),
-		TEST(a_slot_is_found_again_by_its_name_and_keeps_its_counts),
-		TEST(a_service_that_is_configured_no_more_loses_its_slot_when_no_address_leads_there),
+		TEST(an_id_is_found_again_by_its_name_and_keeps_its_counts),
+		TEST(a_service_that_is_configured_no_more_loses_its_id_when_no_address_leads_there),
 		TEST(after_a_crash_only_what_is_still_in_the_rings_counts),
 		TEST(a_count_that_is_wrong_is_corrected_once_nothing_moves),
-		TEST(there_are_so_many_slots),
+		TEST(there_are_enough_service_ids),
 		TEST(a_service_with_auto_takes_the_handoff_of_who_is_there),
 		TEST(a_strangers_server_takes_no_handoff_from_anothers_sockets),
 		TEST(a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts),

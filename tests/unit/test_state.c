@@ -321,26 +321,26 @@ static void a_heartbeat_of_this_very_moment_is_not_of_the_future(void **state)
 
 /* ------------------------------------------------------------------------------------------------------------ order */
 
-static struct shakeoff_service *slots;
+static struct shakeoff_service *services;
 
-static int slots_setup(void **state)
+static int services_setup(void **state)
 {
 	(void)state;
-	slots = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*slots));
-	return slots ? 0 : -1;
+	services = calloc(SHAKEOFF_MAX_SERVICES, sizeof(*services));
+	return services ? 0 : -1;
 }
 
-static int slots_teardown(void **state)
+static int services_teardown(void **state)
 {
 	(void)state;
-	free(slots);
+	free(services);
 	return 0;
 }
 
 static void use(uint32_t id, const char *name, uint32_t flags)
 {
-	snprintf(slots[id].name, sizeof(slots[id].name), "%s", name);
-	slots[id].flags = SHAKEOFF_SERVICE_USED | flags;
+	snprintf(services[id].name, sizeof(services[id].name), "%s", name);
+	services[id].flags = SHAKEOFF_SERVICE_USED | flags;
 }
 
 static uint32_t rank_of_last(const void *context, uint32_t id)
@@ -375,7 +375,7 @@ static void configured_services_are_listed_before_discovered_ones_by_port(void *
 	use(3, "*:22", SHAKEOFF_SERVICE_DISCOVERED);
 	use(7, "api", 0);
 	use(SHAKEOFF_MAX_SERVICES - 1, "10.9.0.1:80", SHAKEOFF_SERVICE_DISCOVERED);
-	assert_int_equal(service_list(slots, NULL, NULL, &rows, &count), 0);
+	assert_int_equal(service_list(services, NULL, NULL, &rows, &count), 0);
 	assert_int_equal(rows[3].id, SHAKEOFF_MAX_SERVICES - 1);
 	order_is(rows, count, names);
 }
@@ -391,7 +391,7 @@ static void what_needs_attention_is_listed_before_all_others(void **state)
 	use(0, "web", 0);
 	use(1, "*:22", SHAKEOFF_SERVICE_DISCOVERED);
 	use(2, "*:9000", SHAKEOFF_SERVICE_DISCOVERED);
-	assert_int_equal(service_list(slots, rank_of_last, &urgent, &rows, &count), 0);
+	assert_int_equal(service_list(services, rank_of_last, &urgent, &rows, &count), 0);
 	order_is(rows, count, names);
 }
 
@@ -401,7 +401,7 @@ static void without_services_the_list_is_empty(void **state)
 	size_t count = 1;
 
 	(void)state;
-	assert_int_equal(service_list(slots, NULL, NULL, &rows, &count), 0);
+	assert_int_equal(service_list(services, NULL, NULL, &rows, &count), 0);
 	assert_int_equal(count, 0);
 	free(rows);
 }
@@ -429,10 +429,10 @@ int main(void)
 		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_bypassed),
 		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
-						slots_setup, slots_teardown),
-		cmocka_unit_test_setup_teardown(what_needs_attention_is_listed_before_all_others, slots_setup,
-						slots_teardown),
-		cmocka_unit_test_setup_teardown(without_services_the_list_is_empty, slots_setup, slots_teardown),
+						services_setup, services_teardown),
+		cmocka_unit_test_setup_teardown(what_needs_attention_is_listed_before_all_others, services_setup,
+						services_teardown),
+		cmocka_unit_test_setup_teardown(without_services_the_list_is_empty, services_setup, services_teardown),
 	};
 
 	return cmocka_run_group_tests_name("state", tests, NULL, NULL);

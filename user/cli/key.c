@@ -17,7 +17,7 @@
 
 /* ------------------------------------------------------------------------------------------------------------- slots */
 
-struct slot {
+struct key_slot {
 	uint32_t epoch;       /* whose turn it has */
 	const char *use;      /* in that epoch's neighbourhood */
 	uint32_t made_for;    /* the epoch that its key was made for */
@@ -29,7 +29,7 @@ struct key_view {
 	uint32_t epoch;
 	uint64_t remaining_ns; /* of the present epoch */
 	uint64_t fingerprint;  /* of what the newest key comes from */
-	struct slot slots[SHAKEOFF_KEY_SLOTS];
+	struct key_slot slots[SHAKEOFF_KEY_SLOTS];
 };
 
 static struct key_view key_view(const struct shakeoff_control *control, uint64_t now_ns)
@@ -46,14 +46,14 @@ static struct key_view key_view(const struct shakeoff_control *control, uint64_t
 	for (uint32_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
 		uint32_t epoch = keys.epoch - 1 + i, slot = epoch % SHAKEOFF_KEY_SLOTS;
 
-		keys.slots[i] = (struct slot){ epoch, uses[i], control->keys.epoch[slot],
-					       control->keys.fingerprint[slot] };
+		keys.slots[i] = (struct key_slot){ epoch, uses[i], control->keys.epoch[slot],
+						   control->keys.fingerprint[slot] };
 	}
 	keys.fingerprint = keys.slots[SHAKEOFF_KEY_SLOTS - 1].fingerprint;
 	return keys;
 }
 
-static void add_slot(struct table *table, const struct slot *slot)
+static void add_key_slot(struct table *table, const struct key_slot *slot)
 {
 	table_cell(table, "%" PRIu32, slot->epoch);
 	table_cell(table, "%s", slot->use);
@@ -96,7 +96,7 @@ static void print_keys(const struct view_datapath *datapath, const struct key_vi
 		printf("random\n\n");
 	table = table_new(headings);
 	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++)
-		add_slot(table, &keys->slots[i]);
+		add_key_slot(table, &keys->slots[i]);
 	table_print(table, stdout);
 }
 
@@ -116,7 +116,7 @@ static json_t *keys_json(const struct view_datapath *datapath, const struct key_
 	if (!keys->loaded)
 		source = NULL;
 	for (size_t i = 0; i < SHAKEOFF_KEY_SLOTS; i++) {
-		const struct slot *slot = &keys->slots[i];
+		const struct key_slot *slot = &keys->slots[i];
 
 		json_array_append_new(slots, json_pack("{s:I, s:s, s:I, s:o}", "epoch", (json_int_t)slot->epoch, "use",
 						       slot->use, "made_for", (json_int_t)slot->made_for, "fingerprint",

@@ -42,21 +42,21 @@ static int compare_rows(const void *first, const void *second)
 	return a->id < b->id ? -1 : 1;
 }
 
-int service_list(const struct shakeoff_service *slots, uint32_t (*rank)(const void *context, uint32_t id),
+int service_list(const struct shakeoff_service *services, uint32_t (*rank)(const void *context, uint32_t id),
 		 const void *context, struct service_row **rows, size_t *count)
 {
 	struct service_row *list;
 	size_t used = 0;
 
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++)
-		used += !!(slots[id].flags & SHAKEOFF_SERVICE_USED);
+		used += !!(services[id].flags & SHAKEOFF_SERVICE_USED);
 	list = calloc(used + 1, sizeof(*list));
 	if (!list)
 		return -ENOMEM;
 	used = 0;
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++)
-		if (slots[id].flags & SHAKEOFF_SERVICE_USED)
-			list[used++] = (struct service_row){ &slots[id], id, rank ? rank(context, id) : 0 };
+		if (services[id].flags & SHAKEOFF_SERVICE_USED)
+			list[used++] = (struct service_row){ &services[id], id, rank ? rank(context, id) : 0 };
 	qsort(list, used, sizeof(*list), compare_rows);
 	*rows = list;
 	*count = used;

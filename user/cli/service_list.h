@@ -21,7 +21,7 @@ struct service_row {
  * Lists the used ones of SHAKEOFF_MAX_SERVICES slots: by rank (NULL: all are alike), then configured before discovered ones, configured ones as
  * in the file, discovered ones by port and address. *rows is malloc()ed. -ENOMEM.
  */
-int service_list(const struct shakeoff_service *slots, uint32_t (*rank)(const void *context, uint32_t id),
+int service_list(const struct shakeoff_service *services, uint32_t (*rank)(const void *context, uint32_t id),
 		 const void *context, struct service_row **rows, size_t *count);
 
 #endif

@@ -39,7 +39,7 @@ struct daemon {
 	struct routes routes;
 	struct socket_filter filter;
 	struct half_open half_open;
-	struct slots slots;
+	struct service_ids service_ids;
 	struct services services;
 	struct addresses addresses;
 	struct ruleset_reader *ruleset;

@@ -32,8 +32,8 @@ int start_discovery(struct daemon *daemon)
 {
 	const struct discovery_servers servers = { .context = daemon, .cover = cover, .each_socket = each_socket };
 	struct discovery_host host = follow_discovery_host(daemon);
-	int error = discovery_open(&daemon->discovery, &daemon->config, &daemon->services, &servers, &daemon->slots,
-				   &daemon->addresses, &daemon->interfaces, &host);
+	int error = discovery_open(&daemon->discovery, &daemon->config, &daemon->services, &servers,
+				   &daemon->service_ids, &daemon->addresses, &daemon->interfaces, &host);
 
 	if (!error) {
 		error = daemon_say("the policies of IPsec could not be read", xfrm_open(&daemon->xfrm));
@@ -96,6 +96,6 @@ int publish_addresses(struct daemon *daemon)
 	int error = discovery_update(&daemon->discovery, clock_ns());
 
 	if (!error)
-		slots_sweep(&daemon->slots);
+		service_ids_sweep(&daemon->service_ids);
 	return daemon_say("the addresses of the services could not be published", error);
 }

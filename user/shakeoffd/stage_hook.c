@@ -124,9 +124,9 @@ int start_services(struct daemon *daemon)
 	int error;
 
 	socket_filter_open(&daemon->filter, datapaths, count);
-	error = slots_open(&daemon->slots, datapaths, count);
+	error = service_ids_open(&daemon->service_ids, datapaths, count);
 	if (!error)
-		error = services_open(&daemon->services, &daemon->config, &daemon->slots);
+		error = services_open(&daemon->services, &daemon->config, &daemon->service_ids);
 	if (!error)
 		error = addresses_open(&daemon->addresses, datapaths, count, &daemon->filter);
 	return daemon_say("the services could not be published", error);
@@ -136,7 +136,7 @@ void stop_services(struct daemon *daemon)
 {
 	addresses_close(&daemon->addresses);
 	services_close(&daemon->services);
-	slots_close(&daemon->slots);
+	service_ids_close(&daemon->service_ids);
 }
 
 /*

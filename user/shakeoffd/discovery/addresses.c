@@ -179,7 +179,7 @@ static bool leads_there(const struct published *old, const struct published *wan
 
 static uint32_t value_of(const struct address *address, size_t datapath)
 {
-	return address->service->slots[datapath].id | (address->bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0) |
+	return address->service->instances[datapath].id | (address->bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0) |
 	       (address->tagged ? SHAKEOFF_ADDRESS_TAGGED : 0) | (address->untested ? SHAKEOFF_ADDRESS_UNTESTED : 0);
 }
 
@@ -189,7 +189,7 @@ static uint32_t value_of(const struct address *address, size_t datapath)
  */
 static void note_bypass(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {
-	struct shakeoff_service *shared = address->service->slots[datapath].shared;
+	struct shakeoff_service *shared = address->service->instances[datapath].shared;
 
 	if (((old ? old->value : 0) ^ value) & SHAKEOFF_ADDRESS_BYPASSED)
 		__atomic_store_n(&shared->bypass_changed_s, shakeoff_bypass_clock_s(clock_ns()), __ATOMIC_RELAXED);

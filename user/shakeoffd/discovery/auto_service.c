@@ -38,12 +38,13 @@ static void list_open(struct discovered_list *list)
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
-		     struct listeners *listeners, const struct bypass_host *host, size_t configured)
+void discovered_open(struct discovered_services *services, const struct config_policy *policy,
+		     struct service_ids *service_ids, struct listeners *listeners, const struct bypass_host *host,
+		     size_t configured)
 {
 	*services = (struct discovered_services){
 		.policy = policy,
-		.slots = slots,
+		.service_ids = service_ids,
 		.listeners = listeners,
 		.host = host,
 		.round = 1,
@@ -67,7 +68,7 @@ static void close_list(struct discovered_list *list)
 
 void discovered_close(struct discovered_services *services)
 {
-	if (!services->slots)
+	if (!services->service_ids)
 		return;
 	close_list(&services->used);
 	close_list(&services->idle);
@@ -84,7 +85,7 @@ static void end(struct discovered_services *services, struct discovered *discove
 	list_remove(discovered);
 	if (!discovered->evicted)
 		auto_service_count_out(services, discovered);
-	service_release(&discovered->service, services->slots);
+	service_release(&discovered->service, services->service_ids);
 	free(discovered);
 	listener->discovered = NULL;
 	if (!listener->facts.sockets)
@@ -113,12 +114,12 @@ static struct discovered *oldest_idle(const struct discovered_services *services
 static int open_service(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns)
 {
 	struct discovered *idle = oldest_idle(services, now_ns);
-	int error = service_open(&discovered->service, &discovered->config, true, services->slots);
+	int error = service_open(&discovered->service, &discovered->config, true, services->service_ids);
 
 	if (error != -ENOSPC || !idle)
 		return error;
 	end(services, idle);
-	return service_open(&discovered->service, &discovered->config, true, services->slots);
+	return service_open(&discovered->service, &discovered->config, true, services->service_ids);
 }
 
 static struct discovered *make(struct discovered_services *services, struct listener *listener, uint64_t now_ns)

@@ -13,7 +13,7 @@
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/discovery/shares.h"
 
-/* So long the slot of a service without a socket or an address is kept: servers restart. */
+/* So long the id of a service without a socket or an address is kept: servers restart. */
 #define DISCOVERED_GRACE_NS (60 * NS_PER_S)
 
 /* And so long at least, and no longer if its user has much: what the hook had begun with it is done. */
@@ -25,7 +25,7 @@ struct discovered {
 	struct config_service config;
 	struct listener *listener;
 	struct share *share;          /* of its user; NULL: it comes first */
-	bool evicted;                 /* it is to give its slot to one that comes first */
+	bool evicted;                 /* it is to give its id to one that comes first */
 	uint64_t idle_ns;             /* since when it has had none; 0: it has */
 	struct discovered_list *list; /* where it is: in use, or idle, oldest first */
 	struct discovered *next, **link;
@@ -38,36 +38,37 @@ struct discovered_list {
 
 struct discovered_services {
 	const struct config_policy *policy;
-	struct slots *slots;
+	struct service_ids *service_ids;
 	struct listeners *listeners;
 	const struct bypass_host *host;
 	struct discovered_list used, idle;
-	struct discovered_list hasty; /* idle ones whose user has much: their slots are not kept for long */
+	struct discovered_list hasty; /* idle ones whose user has much: their ids are not kept for long */
 
 	/*
-	 * A user other than root has a quarter of the slots at most, and such users together what those do not need
+	 * A user other than root has a quarter of the ids at most, and such users together what those do not need
 	 * that come first: root's, those at ports that only root may have, and a quarter of all for them to come.
 	 */
 	uint32_t roots_ports; /* ports below */
-	size_t most;          /* slots that discovered services can have */
+	size_t most;          /* ids that discovered services can have */
 	struct shares shares; /* with those that are idle */
-	size_t ordinary;      /* slots of all that do not come first */
+	size_t ordinary;      /* ids of all that do not come first */
 	size_t first;         /* of those that do */
-	size_t waiting;       /* of them without a slot, in this round; waited: in the one before */
+	size_t waiting;       /* of them without a service id, in this round; waited: in the one before */
 	size_t waited;
 	uint64_t round; /* number of times that discovered_look_again() was called, and one */
 
-	bool full;        /* it was said that there is no slot */
-	bool turned_away; /* for want of a slot, since discovered_look_again() */
+	bool full;        /* it was said that there is no id */
+	bool turned_away; /* for want of a service id, since discovered_look_again() */
 	bool changed;     /* something was, or is no more, since discovered_tell() */
 };
 
-/* Begins without services. configured: how many slots the configuration has. */
-void discovered_open(struct discovered_services *services, const struct config_policy *policy, struct slots *slots,
-		     struct listeners *listeners, const struct bypass_host *host, size_t configured);
+/* Begins without services. configured: how many ids the configuration has. */
+void discovered_open(struct discovered_services *services, const struct config_policy *policy,
+		     struct service_ids *service_ids, struct listeners *listeners, const struct bypass_host *host,
+		     size_t configured);
 void discovered_close(struct discovered_services *services);
 
-/* Returns the service of this listener, made if need be, and described. NULL: there is no slot or no memory. */
+/* Returns the service of this listener, made if need be, and described. NULL: there is no id or no memory. */
 struct discovered *discovered_use(struct discovered_services *services, struct listener *listener, uint64_t now_ns);
 
 /* Notes that a service has no address any more. */
@@ -80,18 +81,18 @@ void discovered_expire(struct discovered_services *services, uint64_t now_ns);
 void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered);
 
 /*
- * Chooses a service that has to give its slot to one that comes first. Its port is to be looked at again:
+ * Chooses a service that has to give its id to one that comes first. Its port is to be looked at again:
  * discovered_use() then has nothing for it. NULL: none has to.
  */
 struct discovered *discovered_evict(struct discovered_services *services);
 
-/* Returns whether a service that comes first waits for a slot. */
+/* Returns whether a service that comes first waits for a service id. */
 bool discovered_is_awaited(const struct discovered_services *services);
 
-/* Logs once, and tells `shakeoff status`, what has no slot. */
+/* Logs once, and tells `shakeoff status`, what has no id. */
 void discovered_tell(struct discovered_services *services);
 
-/* Returns whether something was turned away, which may find a slot now. Forgets it. */
+/* Returns whether something was turned away, which may find a service id now. Forgets it. */
 bool discovered_look_again(struct discovered_services *services);
 
 #endif

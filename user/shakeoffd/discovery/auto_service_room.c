@@ -157,8 +157,8 @@ void discovered_tell(struct discovered_services *services)
 		return;
 	services->changed = false;
 	lack = count_lack(services);
-	for (size_t i = 0; i < services->slots->count; i++) {
-		struct shakeoff_control *control = datapath_control(services->slots->datapaths[i]);
+	for (size_t i = 0; i < services->service_ids->count; i++) {
+		struct shakeoff_control *control = datapath_control(services->service_ids->datapaths[i]);
 
 		__atomic_store_n(&control->no_service_uid, lack.uid, __ATOMIC_RELAXED);
 		__atomic_store_n(&control->no_service_port, lack.port, __ATOMIC_RELAXED);

@@ -10,9 +10,9 @@
 #define SETTLE_PERIOD_NS NS_PER_S
 #define SETTLE_WATCH_NS (200 * NS_PER_MS)
 
-/* What found no slot or no room in a map may find it later. */
+/* What found no id or no room in a map may find it later. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
-/* Where room was made for it: when slots that were taken from others are free. */
+/* Where room was made for it: when ids that were taken from others are free. */
 #define LOOK_AGAIN_SOON_NS (DISCOVERED_QUARANTINE_NS + 500 * NS_PER_MS)
 
 /* ------------------------------------------------------------------------------------------------- what has changed */
@@ -120,8 +120,8 @@ void discovery_host_changed(struct discovery *discovery, const struct discovery_
 
 /* -------------------------------------------------------------------------------------------------------- the whole */
 
-/* Takes slots from the users who have most, for services that come first. */
-static void make_slots_free(struct discovery *discovery)
+/* Takes ids from the users who have most, for services that come first. */
+static void free_service_ids(struct discovery *discovery)
 {
 	const struct discovered *evicted;
 
@@ -146,7 +146,7 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		if (!error)
 			error = addresses_end(discovery->addresses);
 		discovery_change_to_queue(discovery);
-		make_slots_free(discovery);
+		free_service_ids(discovery);
 		discovered_tell(&discovery->discovered);
 	}
 	if (error) {
@@ -168,10 +168,10 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 
 static void look_again(struct discovery *discovery)
 {
-	bool slots = discovered_look_again(&discovery->discovered);
+	bool service_ids = discovered_look_again(&discovery->discovered);
 	bool addresses = addresses_look_again(discovery->addresses);
 
-	if (slots || addresses)
+	if (service_ids || addresses)
 		discovery_mark_all(discovery);
 }
 
@@ -249,8 +249,8 @@ static bool names_user(const void *context, uint16_t port, uint32_t uid)
 }
 
 int discovery_open(struct discovery *discovery, const struct config *config, const struct services *services,
-		   const struct discovery_servers *servers, struct slots *slots, struct addresses *addresses,
-		   const struct interfaces *interfaces, const struct discovery_host *host)
+		   const struct discovery_servers *servers, struct service_ids *service_ids,
+		   struct addresses *addresses, const struct interfaces *interfaces, const struct discovery_host *host)
 {
 	int error;
 
@@ -271,8 +271,8 @@ int discovery_open(struct discovery *discovery, const struct config *config, con
 		return error;
 	discovery->listeners.names = names_user;
 	discovery->listeners.names_context = config;
-	discovered_open(&discovery->discovered, &config->discovered, slots, &discovery->listeners, &discovery->host,
-			config->service_count);
+	discovered_open(&discovery->discovered, &config->discovered, service_ids, &discovery->listeners,
+			&discovery->host, config->service_count);
 	set_host(discovery, host);
 	for (size_t i = 0; i < services->count; i++)
 		discovery->configured[i].service = &services->list[i];

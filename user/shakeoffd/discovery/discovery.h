@@ -103,8 +103,8 @@ struct discovery_host {
 };
 
 int discovery_open(struct discovery *discovery, const struct config *config, const struct services *services,
-		   const struct discovery_servers *servers, struct slots *slots, struct addresses *addresses,
-		   const struct interfaces *interfaces, const struct discovery_host *host);
+		   const struct discovery_servers *servers, struct service_ids *service_ids,
+		   struct addresses *addresses, const struct interfaces *interfaces, const struct discovery_host *host);
 /* Starts the thread that reads the sockets from now on, and wakes this loop. 0 or a negative errno. */
 int discovery_start(struct discovery *discovery, struct event_loop *loop);
 void discovery_close(struct discovery *discovery);

@@ -67,7 +67,7 @@ static uint64_t fingerprint_of(const struct keys *keys)
 	return keys->master ? master_fingerprint(keys->master) : 0;
 }
 
-static int fill_slot(const struct keys *keys, struct datapath *datapath, uint32_t epoch)
+static int fill_key_slot(const struct keys *keys, struct datapath *datapath, uint32_t epoch)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
 	struct shakeoff_key_state *state = &control->keys;
@@ -200,7 +200,7 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 
 	for (uint32_t epoch = epochs.now - 1; epoch != epochs.now + 3 && !error; epoch++)
 		if (fresh || lacks_key(keys, &control->keys, &epochs, epoch))
-			error = fill_slot(keys, datapath, epoch);
+			error = fill_key_slot(keys, datapath, epoch);
 	if (error)
 		return error;
 	if (!fresh && epochs.offset_ns != control->epoch_offset_ns)
@@ -222,7 +222,7 @@ static int grant_rotation(const struct keys *keys, struct datapath *datapath, co
 	if (asked == control->keys.rotations_made || keys->master)
 		return 0;
 	for (uint32_t epoch = epochs.unused; epoch != epochs.now + 3 && !error; epoch++)
-		error = fill_slot(keys, datapath, epoch);
+		error = fill_key_slot(keys, datapath, epoch);
 	if (error)
 		return error;
 	__atomic_store_n(&control->keys.rotated_from, epochs.unused, __ATOMIC_RELAXED);

@@ -21,11 +21,11 @@ static enum shakeoff_handoff first_handoff(const struct service *service, const 
 /* Adopts what an earlier daemon's servers asked for: it holds until they have registered again. */
 static void adopt(struct service *service)
 {
-	for (size_t i = 0; i < service->slot_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
-		const struct shakeoff_service *shared = service->slots[i].shared;
+	for (size_t i = 0; i < service->instance_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
+		const struct shakeoff_service *shared = service->instances[i].shared;
 		uint32_t capacity = shared_get(shared->listen_capacity);
 
-		if (!service->slots[i].adopted_ns || shared_get(shared->handoff) != SHAKEOFF_HANDOFF_QUEUE)
+		if (!service->instances[i].adopted_ns || shared_get(shared->handoff) != SHAKEOFF_HANDOFF_QUEUE)
 			continue;
 		if (capacity > service->listen_capacity)
 			service->listen_capacity = capacity;
@@ -33,25 +33,27 @@ static void adopt(struct service *service)
 			service->served = true;
 	}
 }
-static int take_slots(struct service *service, struct slots *slots)
+static int take_service_ids(struct service *service, struct service_ids *service_ids)
 {
-	service->slots = calloc(slots->count, sizeof(*service->slots));
-	if (!service->slots)
+	service->instances = calloc(service_ids->count, sizeof(*service->instances));
+	if (!service->instances)
 		return -ENOMEM;
-	for (; service->slot_count < slots->count; service->slot_count++) {
-		struct service_slot *slot = &service->slots[service->slot_count];
+	for (; service->instance_count < service_ids->count; service->instance_count++) {
+		struct service_instance *instance = &service->instances[service->instance_count];
 		bool found;
-		int error = slots_take(slots, service->slot_count, service->config->name, &slot->id, &found);
+		int error = service_ids_take(service_ids, service->instance_count, service->config->name, &instance->id,
+					     &found);
 
 		if (error)
 			return error;
-		slot->shared = &datapath_services(slots->datapaths[service->slot_count])[slot->id];
-		slot->adopted_ns = found ? clock_ns() : 0;
+		instance->shared = &datapath_services(service_ids->datapaths[service->instance_count])[instance->id];
+		instance->adopted_ns = found ? clock_ns() : 0;
 	}
 	return 0;
 }
 
-int service_open(struct service *service, const struct config_service *config, bool discovered, struct slots *slots)
+int service_open(struct service *service, const struct config_service *config, bool discovered,
+		 struct service_ids *service_ids)
 {
 	int error;
 
@@ -61,15 +63,16 @@ int service_open(struct service *service, const struct config_service *config, b
 		.offer.hop_limit = { -1, -1 },
 	};
 	pthread_mutex_init(&service->lock, NULL);
-	error = take_slots(service, slots);
+	error = take_service_ids(service, service_ids);
 	if (error) {
-		service_release(service, slots);
+		service_release(service, service_ids);
 		return error;
 	}
-	service->handoff = first_handoff(service, service->slots[0].adopted_ns ? service->slots[0].shared : NULL);
+	service->handoff = first_handoff(service,
+					 service->instances[0].adopted_ns ? service->instances[0].shared : NULL);
 	adopt(service);
-	for (size_t i = 0; i < service->slot_count; i++)
-		service_publish_config(service, &service->slots[i]);
+	for (size_t i = 0; i < service->instance_count; i++)
+		service_publish_config(service, &service->instances[i]);
 	service_publish_capacity(service);
 	return 0;
 }
@@ -77,36 +80,36 @@ int service_open(struct service *service, const struct config_service *config, b
 void service_close(struct service *service)
 {
 	pthread_mutex_destroy(&service->lock);
-	free(service->slots);
-	service->slots = NULL;
-	service->slot_count = 0;
+	free(service->instances);
+	service->instances = NULL;
+	service->instance_count = 0;
 }
 
-void service_release(struct service *service, struct slots *slots)
+void service_release(struct service *service, struct service_ids *service_ids)
 {
-	for (size_t i = 0; i < service->slot_count; i++)
-		slots_release(slots, i, service->slots[i].id);
+	for (size_t i = 0; i < service->instance_count; i++)
+		service_ids_release(service_ids, i, service->instances[i].id);
 	service_close(service);
 }
 
-int services_open(struct services *services, const struct config *config, struct slots *slots)
+int services_open(struct services *services, const struct config *config, struct service_ids *service_ids)
 {
 	struct services fresh = {
 		.list = calloc(config->service_count + 1, sizeof(*fresh.list)),
-		.by_id = calloc(slots->count * SHAKEOFF_MAX_SERVICES, sizeof(*fresh.by_id)),
+		.by_id = calloc(service_ids->count * SHAKEOFF_MAX_SERVICES, sizeof(*fresh.by_id)),
 	};
 	int error = fresh.list && fresh.by_id ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < config->service_count && !error; i++) {
 		struct service *service = &fresh.list[i];
 
-		error = service_open(service, &config->services[i], false, slots);
+		error = service_open(service, &config->services[i], false, service_ids);
 		if (error)
 			break;
 		service->index = i;
 		fresh.count++;
-		for (size_t d = 0; d < service->slot_count; d++)
-			fresh.by_id[d * SHAKEOFF_MAX_SERVICES + service->slots[d].id] = service;
+		for (size_t d = 0; d < service->instance_count; d++)
+			fresh.by_id[d * SHAKEOFF_MAX_SERVICES + service->instances[d].id] = service;
 	}
 	if (error) {
 		services_close(&fresh);
@@ -160,8 +163,8 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 	pthread_mutex_lock(&service->lock);
 	service->handoff = handoff;
 	/* What is on its way at this moment is counted out as before, or corrected later. */
-	for (size_t i = 0; i < service->slot_count; i++)
-		service->slots[i].seen_ns = 0;
+	for (size_t i = 0; i < service->instance_count; i++)
+		service->instances[i].seen_ns = 0;
 	service_publish(service);
 	pthread_mutex_unlock(&service->lock);
 }
@@ -193,9 +196,9 @@ bool service_stop_answering(struct service *service, uint64_t now_ns)
 	bool out = false;
 
 	pthread_mutex_lock(&service->lock);
-	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
-		out |= has_cookies_out(service->slots[i].shared, now_ns);
-		shared_set(service->slots[i].shared->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
+	for (size_t i = 0; i < service->instance_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
+		out |= has_cookies_out(service->instances[i].shared, now_ns);
+		shared_set(service->instances[i].shared->syncookies, SHAKEOFF_SYNCOOKIES_NEVER);
 	}
 	pthread_mutex_unlock(&service->lock);
 	return out;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service as the hook sees it: its slot in each datapath, what is counted there, and how many connections may wait.
+ * A service as the hook sees it: its id in each datapath, what is counted there, and how many connections may wait.
  *
  * Queue handoff: the hook counts a connection in (`enqueued`) when it hands over a validated ACK; the daemon counts it
  * out (`dequeued`) when the connection leaves the accept queue: taken by a server, or refused. What the kernel's own
@@ -26,7 +26,7 @@
 /* When a service stops answering, clients bring cookies back for so long; the round trip of most is shorter. */
 #define SERVICE_RETURN_NS (300 * NS_PER_MS)
 
-struct service_slot {
+struct service_instance {
 	struct shakeoff_service *shared;
 	uint32_t id;
 	uint64_t held;       /* connections that this datapath counted in and the daemon has not counted out */
@@ -49,9 +49,9 @@ struct service {
 	const struct config_service *config; /* handoff LISTENER and no `listen` for a discovered one */
 	size_t index;                        /* of a configured one */
 	bool discovered;
-	pthread_mutex_t lock;       /* for all that follows, and for the delivery of this service */
-	struct service_slot *slots; /* one a datapath */
-	size_t slot_count;
+	pthread_mutex_t lock;               /* for all that follows, and for the delivery of this service */
+	struct service_instance *instances; /* one a datapath */
+	size_t instance_count;
 	enum shakeoff_handoff handoff; /* that the hook uses: LISTENER or QUEUE */
 
 	uint64_t held_from_kernel; /* these for the queue handoff */
@@ -72,20 +72,21 @@ struct services {
 };
 
 /*
- * Finds or takes a slot for every service of the configuration in every datapath. What an earlier daemon left in a slot
- * is kept. -ENOSPC: no slot is left.
+ * Finds or takes a service id for every service of the configuration in every datapath. What an earlier daemon left in a service id
+ * is kept. -ENOSPC: no id is left.
  */
-int services_open(struct services *services, const struct config *config, struct slots *slots);
+int services_open(struct services *services, const struct config *config, struct service_ids *service_ids);
 void services_close(struct services *services);
 
 /* Does the same for a single discovered one. `config` stays the caller's. -ENOSPC as above. */
-int service_open(struct service *service, const struct config_service *config, bool discovered, struct slots *slots);
+int service_open(struct service *service, const struct config_service *config, bool discovered,
+		 struct service_ids *service_ids);
 
-/* Gives a discovered one's slots back, to which no address may lead any more. */
-void service_release(struct service *service, struct slots *slots);
+/* Gives a discovered one's ids back, to which no address may lead any more. */
+void service_release(struct service *service, struct service_ids *service_ids);
 void service_close(struct service *service);
 
-/* Returns the service of a slot. NULL: the slot belongs to no configured service (any more). */
+/* Returns the service of a service id. NULL: the id belongs to no configured service (any more). */
 struct service *services_find(const struct services *services, size_t datapath, uint32_t id);
 
 /* Returns how many connections may wait. */

@@ -11,46 +11,46 @@
  */
 static void publish_room(struct service *service, bool from_kernel)
 {
-	if (from_kernel || service->held_from_kernel || service->slot_count > 1)
+	if (from_kernel || service->held_from_kernel || service->instance_count > 1)
 		service_publish_capacity(service);
 }
 
 void service_arrived(struct service *service, int datapath, uint64_t time_ns)
 {
-	struct service_slot *slot;
+	struct service_instance *instance;
 
 	if (datapath == CONNECTION_FROM_KERNEL) {
 		service->held_from_kernel++;
 		publish_room(service, true);
 		return;
 	}
-	slot = &service->slots[datapath];
-	slot->held++;
+	instance = &service->instances[datapath];
+	instance->held++;
 	/* Handed over to an earlier daemon: service_publish_config() has counted it out. */
-	if (time_ns < slot->adopted_ns)
-		shared_add(slot->shared->dequeued, -1ull);
+	if (time_ns < instance->adopted_ns)
+		shared_add(instance->shared->dequeued, -1ull);
 	publish_room(service, false);
 }
 
 void service_established(struct service *service, int datapath)
 {
-	shared_add(service->slots[datapath].shared->established, 1);
+	shared_add(service->instances[datapath].shared->established, 1);
 }
 
 static struct shakeoff_service *leave(struct service *service, int datapath)
 {
-	struct service_slot *slot;
+	struct service_instance *instance;
 
 	if (datapath == CONNECTION_FROM_KERNEL) {
 		service->held_from_kernel--;
 		publish_room(service, true);
-		return service->slots[0].shared;
+		return service->instances[0].shared;
 	}
-	slot = &service->slots[datapath];
-	slot->held--;
-	shared_add(slot->shared->dequeued, 1);
+	instance = &service->instances[datapath];
+	instance->held--;
+	shared_add(instance->shared->dequeued, 1);
 	publish_room(service, false);
-	return slot->shared;
+	return instance->shared;
 }
 
 void service_accepted(struct service *service, int datapath)
@@ -71,29 +71,31 @@ void service_settle(struct service *service, uint64_t now_ns, uint64_t drained_n
 {
 	if (service->handoff != SHAKEOFF_HANDOFF_QUEUE)
 		return;
-	for (size_t i = 0; i < service->slot_count; i++) {
-		struct service_slot *slot = &service->slots[i];
-		uint64_t enqueued = shared_get(slot->shared->enqueued);
-		uint64_t right = enqueued - slot->held;
+	for (size_t i = 0; i < service->instance_count; i++) {
+		struct service_instance *instance = &service->instances[i];
+		uint64_t enqueued = shared_get(instance->shared->enqueued);
+		uint64_t right = enqueued - instance->held;
 
-		if (enqueued != slot->seen_enqueued || !slot->seen_ns) {
-			slot->seen_enqueued = enqueued;
-			slot->seen_ns = now_ns;
+		if (enqueued != instance->seen_enqueued || !instance->seen_ns) {
+			instance->seen_enqueued = enqueued;
+			instance->seen_ns = now_ns;
 			continue;
 		}
-		if (drained_ns < slot->seen_ns + SETTLE_MARGIN_NS || shared_get(slot->shared->dequeued) == right)
+		if (drained_ns < instance->seen_ns + SETTLE_MARGIN_NS ||
+		    shared_get(instance->shared->dequeued) == right)
 			continue;
 		log_info("service %s: the accept queue was counted as %lld waiting, %llu wait; corrected",
-			 service->config->name, (long long)(enqueued - shared_get(slot->shared->dequeued)),
-			 (unsigned long long)slot->held);
-		shared_set(slot->shared->dequeued, right);
+			 service->config->name, (long long)(enqueued - shared_get(instance->shared->dequeued)),
+			 (unsigned long long)instance->held);
+		shared_set(instance->shared->dequeued, right);
 		service_publish_capacity(service);
 	}
 }
 
-static int64_t on_the_way(const struct service_slot *slot)
+static int64_t on_the_way(const struct service_instance *instance)
 {
-	return (int64_t)(shared_get(slot->shared->enqueued) - shared_get(slot->shared->dequeued) - slot->held);
+	return (int64_t)(shared_get(instance->shared->enqueued) - shared_get(instance->shared->dequeued) -
+			 instance->held);
 }
 
 /*
@@ -101,44 +103,44 @@ static int64_t on_the_way(const struct service_slot *slot)
  * way in all of SETTLE_MARGIN_NS cannot be on its way still: it was lost. A negative count all the time was counted out
  * twice. That holds even while others come and go.
  */
-static void settle_slot(const struct service *service, struct service_slot *slot, uint64_t now_ns)
+static void settle_instance(const struct service *service, struct service_instance *instance, uint64_t now_ns)
 {
-	int64_t now = on_the_way(slot), wrong;
+	int64_t now = on_the_way(instance), wrong;
 
-	if (!slot->seen_ns) {
-		slot->least = slot->most = now;
-		slot->seen_ns = now_ns;
+	if (!instance->seen_ns) {
+		instance->least = instance->most = now;
+		instance->seen_ns = now_ns;
 	}
-	if (now < slot->least)
-		slot->least = now;
-	if (now > slot->most)
-		slot->most = now;
-	if (now_ns - slot->seen_ns < SETTLE_MARGIN_NS)
+	if (now < instance->least)
+		instance->least = now;
+	if (now > instance->most)
+		instance->most = now;
+	if (now_ns - instance->seen_ns < SETTLE_MARGIN_NS)
 		return;
-	wrong = slot->least > 0 ? slot->least : slot->most < 0 ? slot->most : 0;
-	slot->seen_ns = 0;
+	wrong = instance->least > 0 ? instance->least : instance->most < 0 ? instance->most : 0;
+	instance->seen_ns = 0;
 	if (wrong) {
-		shared_add(slot->shared->dequeued, (uint64_t)wrong);
+		shared_add(instance->shared->dequeued, (uint64_t)wrong);
 		log_debug("service %s: %lld validated ACKs did not come to the tc program; corrected",
 			  service->config->name, (long long)wrong);
 	}
 }
 
 /* Returns whether nothing is on the way: so it is with most of thousands of services. */
-static bool is_settled(const struct service_slot *slot)
+static bool is_settled(const struct service_instance *instance)
 {
-	return !slot->seen_ns && shared_get(slot->shared->enqueued) == shared_get(slot->shared->dequeued);
+	return !instance->seen_ns && shared_get(instance->shared->enqueued) == shared_get(instance->shared->dequeued);
 }
 
 bool service_settle_listening(struct service *service, uint64_t now_ns)
 {
 	bool watched = false;
 
-	for (size_t i = 0; i < service->slot_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
-		if (is_settled(&service->slots[i]))
+	for (size_t i = 0; i < service->instance_count && service->handoff == SHAKEOFF_HANDOFF_LISTENER; i++) {
+		if (is_settled(&service->instances[i]))
 			continue;
 		pthread_mutex_lock(&service->lock);
-		settle_slot(service, &service->slots[i], now_ns);
+		settle_instance(service, &service->instances[i], now_ns);
 		pthread_mutex_unlock(&service->lock);
 		watched = true;
 	}

@@ -12,7 +12,7 @@ struct stale_slot {
 	bool taken;
 };
 
-struct slot_pool {
+struct service_id_pool {
 	uint32_t free[SHAKEOFF_MAX_SERVICES]; /* a stack */
 	size_t free_count;
 	struct stale_slot *stale; /* in the order of their names */
@@ -26,7 +26,7 @@ static int compare_names(const void *a, const void *b)
 	return strncmp(first->name, second->name, SHAKEOFF_NAME_LEN);
 }
 
-static int pool_open(struct slot_pool *pool, struct datapath *datapath)
+static int pool_open(struct service_id_pool *pool, struct datapath *datapath)
 {
 	const struct shakeoff_service *shared = datapath_services(datapath);
 
@@ -50,32 +50,34 @@ static int pool_open(struct slot_pool *pool, struct datapath *datapath)
 	return 0;
 }
 
-int slots_open(struct slots *slots, struct datapath *const *datapaths, size_t count)
+int service_ids_open(struct service_ids *service_ids, struct datapath *const *datapaths, size_t count)
 {
-	struct slots fresh = { .datapaths = datapaths, .count = count, .pools = calloc(count, sizeof(*fresh.pools)) };
+	struct service_ids fresh = { .datapaths = datapaths,
+				     .count = count,
+				     .pools = calloc(count, sizeof(*fresh.pools)) };
 	int error = fresh.pools ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count && !error; i++)
 		error = pool_open(&fresh.pools[i], datapaths[i]);
 	if (error) {
-		slots_close(&fresh);
+		service_ids_close(&fresh);
 		return error;
 	}
-	*slots = fresh;
+	*service_ids = fresh;
 	return 0;
 }
 
-void slots_close(struct slots *slots)
+void service_ids_close(struct service_ids *service_ids)
 {
-	for (size_t i = 0; i < slots->count && slots->pools; i++)
-		free(slots->pools[i].stale);
-	free(slots->pools);
-	*slots = (struct slots){ 0 };
+	for (size_t i = 0; i < service_ids->count && service_ids->pools; i++)
+		free(service_ids->pools[i].stale);
+	free(service_ids->pools);
+	*service_ids = (struct service_ids){ 0 };
 }
 
-int slots_take(struct slots *slots, size_t datapath, const char *name, uint32_t *id, bool *found)
+int service_ids_take(struct service_ids *service_ids, size_t datapath, const char *name, uint32_t *id, bool *found)
 {
-	struct slot_pool *pool = &slots->pools[datapath];
+	struct service_id_pool *pool = &service_ids->pools[datapath];
 	struct stale_slot key = { 0 }, *stale = NULL;
 
 	strncpy(key.name, name, sizeof(key.name) - 1);
@@ -94,10 +96,10 @@ int slots_take(struct slots *slots, size_t datapath, const char *name, uint32_t 
 	return 0;
 }
 
-void slots_release(struct slots *slots, size_t datapath, uint32_t id)
+void service_ids_release(struct service_ids *service_ids, size_t datapath, uint32_t id)
 {
-	struct slot_pool *pool = &slots->pools[datapath];
-	struct shakeoff_service *shared = &datapath_services(slots->datapaths[datapath])[id];
+	struct service_id_pool *pool = &service_ids->pools[datapath];
+	struct shakeoff_service *shared = &datapath_services(service_ids->datapaths[datapath])[id];
 	uint64_t position;
 
 	__atomic_store_n(&shared->flags, 0, __ATOMIC_RELEASE);
@@ -105,18 +107,18 @@ void slots_release(struct slots *slots, size_t datapath, uint32_t id)
 	memset(shared, 0, sizeof(*shared));
 	/* Places are numbered on: what sources are remembered to hold (shakeoff/source.h) is then held no more. */
 	shared->enqueued = shared->dequeued = shared->positions_from = position;
-	datapath_service_counters_reset(slots->datapaths[datapath], id);
+	datapath_service_counters_reset(service_ids->datapaths[datapath], id);
 	pool->free[pool->free_count++] = id;
 }
 
-void slots_sweep(struct slots *slots)
+void service_ids_sweep(struct service_ids *service_ids)
 {
-	for (size_t i = 0; i < slots->count; i++) {
-		struct slot_pool *pool = &slots->pools[i];
+	for (size_t i = 0; i < service_ids->count; i++) {
+		struct service_id_pool *pool = &service_ids->pools[i];
 
 		for (size_t k = 0; k < pool->stale_count; k++)
 			if (!pool->stale[k].taken)
-				slots_release(slots, i, pool->stale[k].id);
+				service_ids_release(service_ids, i, pool->stale[k].id);
 		free(pool->stale);
 		pool->stale = NULL;
 		pool->stale_count = 0;

@@ -16,7 +16,7 @@
 /*
  * Writes what the configuration says of a service into one of its slots. The flags come last: they make the slot count.
  */
-void service_publish_config(struct service *service, struct service_slot *slot);
+void service_publish_config(struct service *service, struct service_instance *slot);
 
 /* Writes what the daemon knows about a service into all of its slots. */
 void service_publish(struct service *service);

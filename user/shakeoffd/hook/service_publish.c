@@ -19,9 +19,9 @@ uint32_t service_capacity(const struct service *service)
 }
 
 /* Returns what the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
-static uint64_t waiting(const struct service_slot *slot)
+static uint64_t waiting(const struct service_instance *instance)
 {
-	int64_t count = (int64_t)(shared_get(slot->shared->enqueued) - shared_get(slot->shared->dequeued));
+	int64_t count = (int64_t)(shared_get(instance->shared->enqueued) - shared_get(instance->shared->dequeued));
 
 	return count > 0 ? (uint64_t)count : 0;
 }
@@ -30,8 +30,8 @@ static uint64_t waiting_in_all(const struct service *service)
 {
 	uint64_t sum = service->held_from_kernel;
 
-	for (size_t i = 0; i < service->slot_count; i++)
-		sum += waiting(&service->slots[i]);
+	for (size_t i = 0; i < service->instance_count; i++)
+		sum += waiting(&service->instances[i]);
 	return sum;
 }
 
@@ -45,9 +45,9 @@ static void publish_queue_capacity(struct service *service)
 	uint32_t capacity = service_capacity(service);
 	uint64_t all = waiting_in_all(service);
 
-	for (size_t i = 0; i < service->slot_count; i++) {
-		struct service_slot *slot = &service->slots[i];
-		uint64_t others = all - waiting(slot);
+	for (size_t i = 0; i < service->instance_count; i++) {
+		struct service_instance *instance = &service->instances[i];
+		uint64_t others = all - waiting(instance);
 		uint32_t remaining = others < capacity ? capacity - (uint32_t)others : 0;
 
 		/*
@@ -56,8 +56,8 @@ static void publish_queue_capacity(struct service *service)
 		 */
 		if ((int64_t)others <= 0)
 			remaining = capacity;
-		if (shared_get(slot->shared->capacity) != remaining)
-			shared_set(slot->shared->capacity, remaining);
+		if (shared_get(instance->shared->capacity) != remaining)
+			shared_set(instance->shared->capacity, remaining);
 	}
 }
 
@@ -71,8 +71,8 @@ static void publish_listener_capacity(const struct service *service)
 
 	if (service->listening.sockets && service->listening.backlog < backlog)
 		backlog = service->listening.backlog;
-	for (size_t i = 0; i < service->slot_count; i++) {
-		struct shakeoff_service *shared = service->slots[i].shared;
+	for (size_t i = 0; i < service->instance_count; i++) {
+		struct shakeoff_service *shared = service->instances[i].shared;
 
 		if (service->listening.sockets || !shared_get(shared->capacity))
 			shared_set(shared->capacity, backlog ? backlog : 1);
@@ -121,31 +121,31 @@ static void publish_listener(const struct service *service, struct shakeoff_serv
 	shared_set(shared->servers, listening->sockets < UINT16_MAX ? (uint16_t)listening->sockets : UINT16_MAX);
 }
 
-static void publish_slot(struct service *service, const struct service_slot *slot)
+static void publish_instance(struct service *service, const struct service_instance *instance)
 {
 	bool queue = service->handoff == SHAKEOFF_HANDOFF_QUEUE;
 
 	if (queue)
-		publish_queue(service, slot->shared);
+		publish_queue(service, instance->shared);
 	else
-		publish_listener(service, slot->shared);
+		publish_listener(service, instance->shared);
 	/*
 	 * Cookies of the queue handoff are out, and good. The hook writes this field itself, but only with the listener
 	 * handoff.
 	 */
-	if (!queue && shared_get(slot->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
-		shared_set(slot->shared->released_ns, clock_ns());
-	__atomic_store_n(&slot->shared->handoff, (uint8_t)service->handoff, __ATOMIC_RELEASE);
+	if (!queue && shared_get(instance->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
+		shared_set(instance->shared->released_ns, clock_ns());
+	__atomic_store_n(&instance->shared->handoff, (uint8_t)service->handoff, __ATOMIC_RELEASE);
 	if (queue ? service->served : service->listening.sockets != 0)
-		__atomic_fetch_or(&slot->shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+		__atomic_fetch_or(&instance->shared->flags, SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
 	else
-		__atomic_fetch_and(&slot->shared->flags, ~SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
+		__atomic_fetch_and(&instance->shared->flags, ~SHAKEOFF_SERVICE_SERVED, __ATOMIC_RELEASE);
 }
 
 void service_publish(struct service *service)
 {
-	for (size_t i = 0; i < service->slot_count; i++)
-		publish_slot(service, &service->slots[i]);
+	for (size_t i = 0; i < service->instance_count; i++)
+		publish_instance(service, &service->instances[i]);
 	service_publish_capacity(service);
 }
 
@@ -179,13 +179,13 @@ static void publish_policy(struct shakeoff_service *shared, const struct config_
 	shared_set(shared->fair_share, (uint8_t)policy->fair_share);
 }
 
-void service_publish_config(struct service *service, struct service_slot *slot)
+void service_publish_config(struct service *service, struct service_instance *instance)
 {
 	const struct config_service *config = service->config;
-	struct shakeoff_service *shared = slot->shared;
+	struct shakeoff_service *shared = instance->shared;
 	uint32_t flags = SHAKEOFF_SERVICE_USED | (service->discovered ? SHAKEOFF_SERVICE_DISCOVERED : 0);
 
-	if (!slot->adopted_ns)
+	if (!instance->adopted_ns)
 		snprintf(shared->name, sizeof(shared->name), "%s", config->name);
 	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
 	publish_policy(shared, &config->policy);
@@ -195,7 +195,7 @@ void service_publish_config(struct service *service, struct service_slot *slot)
 	 */
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE || shared_get(shared->handoff) != service->handoff) {
 		shared_set(shared->dequeued, shared_get(shared->enqueued));
-		publish_slot(service, slot);
+		publish_instance(service, instance);
 	}
 	__atomic_fetch_or(&shared->flags, flags, __ATOMIC_RELEASE);
 }
