@@ -21,16 +21,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct raw_socket raw = { .fd4 = -1, .fd6 = -1, .frames = -1 };
 	struct shakeoff_event *event = malloc(size ? size : 1), *held;
-	struct park *park;
+	struct held_segments *segments;
 
-	if (!event || park_open(&park))
+	if (!event || held_open(&segments))
 		abort();
 	memcpy(event, data, size);
 	if (ring_record_is_whole(event, size)) {
 		raw_give_back(&raw, event);
-		if (park_segment(park, event) == PARK_HELD) {
-			park_opened(park, event, true);
-			held = park_take(park, &event->tuple);
+		if (held_add(segments, event) == HELD_KEPT) {
+			held_note_open(segments, event, true);
+			held = held_take(segments, &event->tuple);
 			if (!held || held->packet_len != event->packet_len ||
 			    memcmp(held->packet, event->packet, event->packet_len) != 0)
 				abort();
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		raw_reset(&raw, event);
 	}
-	park_close(park);
+	held_close(segments);
 	free(event);
 	return 0;
 }

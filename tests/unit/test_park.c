@@ -33,102 +33,102 @@ static struct shakeoff_event *event_of(uint16_t port, uint64_t time_ns, uint32_t
 	return event;
 }
 
-static int open_park(void **state)
+static int open_held(void **state)
 {
-	return park_open((struct park **)state);
+	return held_open((struct held_segments **)state);
 }
 
-static int close_park(void **state)
+static int close_held(void **state)
 {
-	park_close(*state);
+	held_close(*state);
 	return 0;
 }
 
 static void a_segment_after_its_connection_is_given_back(void **state)
 {
-	park_opened(*state, event_of(1, SECOND, 40), true);
-	assert_int_equal(park_segment(*state, event_of(1, SECOND + 1, 40)), PARK_GIVE_BACK);
-	assert_int_equal(park_frames(*state), 0);
+	held_note_open(*state, event_of(1, SECOND, 40), true);
+	assert_int_equal(held_add(*state, event_of(1, SECOND + 1, 40)), HELD_GIVE_BACK);
+	assert_int_equal(held_frames(*state), 0);
 }
 
 static void a_segment_of_a_refused_connection_is_dropped(void **state)
 {
-	park_opened(*state, event_of(1, SECOND, 40), false);
-	assert_int_equal(park_segment(*state, event_of(1, SECOND + 1, 40)), PARK_DROP);
+	held_note_open(*state, event_of(1, SECOND, 40), false);
+	assert_int_equal(held_add(*state, event_of(1, SECOND + 1, 40)), HELD_DROP);
 	/* The client has come again, and this time there was a socket. */
-	park_opened(*state, event_of(1, SECOND + 2, 40), true);
-	assert_int_equal(park_segment(*state, event_of(1, SECOND + 3, 40)), PARK_GIVE_BACK);
+	held_note_open(*state, event_of(1, SECOND + 2, 40), true);
+	assert_int_equal(held_add(*state, event_of(1, SECOND + 3, 40)), HELD_GIVE_BACK);
 }
 
 static void segments_before_their_connection_are_held_in_order(void **state)
 {
 	struct shakeoff_event *held;
 
-	assert_int_equal(park_segment(*state, event_of(1, SECOND, 41)), PARK_HELD);
-	assert_int_equal(park_segment(*state, event_of(2, SECOND, 50)), PARK_HELD);
-	assert_int_equal(park_segment(*state, event_of(1, SECOND, 42)), PARK_HELD);
+	assert_int_equal(held_add(*state, event_of(1, SECOND, 41)), HELD_KEPT);
+	assert_int_equal(held_add(*state, event_of(2, SECOND, 50)), HELD_KEPT);
+	assert_int_equal(held_add(*state, event_of(1, SECOND, 42)), HELD_KEPT);
 	for (uint32_t want = 41; want <= 42; want++) {
-		held = park_take(*state, &event_of(1, 0, 0)->tuple);
+		held = held_take(*state, &event_of(1, 0, 0)->tuple);
 		assert_non_null(held);
 		assert_int_equal(held->packet_len, want);
 		assert_int_equal(held->packet[want - 1], 1);
 		free(held);
 	}
-	assert_null(park_take(*state, &event_of(1, 0, 0)->tuple));
-	assert_int_equal(park_frames(*state), 1);
+	assert_null(held_take(*state, &event_of(1, 0, 0)->tuple));
+	assert_int_equal(held_frames(*state), 1);
 	/* The last one was taken out of the middle or the end: the list still takes more. */
-	assert_int_equal(park_segment(*state, event_of(3, SECOND, 40)), PARK_HELD);
-	free(park_take(*state, &event_of(3, 0, 0)->tuple));
-	free(park_take(*state, &event_of(2, 0, 0)->tuple));
-	assert_int_equal(park_frames(*state), 0);
-	assert_int_equal(park_bytes(*state), 0);
+	assert_int_equal(held_add(*state, event_of(3, SECOND, 40)), HELD_KEPT);
+	free(held_take(*state, &event_of(3, 0, 0)->tuple));
+	free(held_take(*state, &event_of(2, 0, 0)->tuple));
+	assert_int_equal(held_frames(*state), 0);
+	assert_int_equal(held_bytes(*state), 0);
 }
 
 static void what_waits_for_too_long_is_dropped(void **state)
 {
-	park_segment(*state, event_of(1, SECOND, 40));
-	park_segment(*state, event_of(2, 2 * SECOND, 40));
-	park_expire(*state, SECOND + PARK_MAX_WAIT_NS);
-	assert_int_equal(park_frames(*state), 2);
-	park_expire(*state, SECOND + PARK_MAX_WAIT_NS + 1);
-	assert_int_equal(park_frames(*state), 1);
-	assert_null(park_take(*state, &event_of(1, 0, 0)->tuple));
+	held_add(*state, event_of(1, SECOND, 40));
+	held_add(*state, event_of(2, 2 * SECOND, 40));
+	held_expire(*state, SECOND + HELD_MAX_WAIT_NS);
+	assert_int_equal(held_frames(*state), 2);
+	held_expire(*state, SECOND + HELD_MAX_WAIT_NS + 1);
+	assert_int_equal(held_frames(*state), 1);
+	assert_null(held_take(*state, &event_of(1, 0, 0)->tuple));
 }
 
 static void frames_are_bounded(void **state)
 {
-	for (unsigned int i = 0; i < PARK_MAX_FRAMES; i++)
-		assert_int_equal(park_segment(*state, event_of((uint16_t)(i + 1), SECOND, 40)), PARK_HELD);
-	assert_int_equal(park_segment(*state, event_of(9999, SECOND, 40)), PARK_DROP);
-	assert_int_equal(park_frames(*state), PARK_MAX_FRAMES);
+	for (unsigned int i = 0; i < HELD_MAX_FRAMES; i++)
+		assert_int_equal(held_add(*state, event_of((uint16_t)(i + 1), SECOND, 40)), HELD_KEPT);
+	assert_int_equal(held_add(*state, event_of(9999, SECOND, 40)), HELD_DROP);
+	assert_int_equal(held_frames(*state), HELD_MAX_FRAMES);
 }
 
 static void bytes_are_bounded(void **state)
 {
 	unsigned int held = 0;
 
-	while (park_segment(*state, event_of((uint16_t)(1 + held % 50), SECOND, PACKET_MAX)) == PARK_HELD)
+	while (held_add(*state, event_of((uint16_t)(1 + held % 50), SECOND, PACKET_MAX)) == HELD_KEPT)
 		held++;
-	assert_true(held < PARK_MAX_FRAMES);
-	assert_true(park_bytes(*state) <= PARK_MAX_BYTES);
-	assert_true(park_bytes(*state) + PACKET_MAX + sizeof(struct shakeoff_event) > PARK_MAX_BYTES);
+	assert_true(held < HELD_MAX_FRAMES);
+	assert_true(held_bytes(*state) <= HELD_MAX_BYTES);
+	assert_true(held_bytes(*state) + PACKET_MAX + sizeof(struct shakeoff_event) > HELD_MAX_BYTES);
 }
 
 static void one_connection_does_not_take_all_of_them(void **state)
 {
 	unsigned int held = 0;
 
-	while (park_segment(*state, event_of(1, SECOND, PACKET_MAX)) == PARK_HELD)
+	while (held_add(*state, event_of(1, SECOND, PACKET_MAX)) == HELD_KEPT)
 		held++;
 	assert_true(held * PACKET_MAX > 65535);
-	assert_true(park_bytes(*state) <= PARK_MAX_TUPLE_BYTES);
-	assert_int_equal(park_segment(*state, event_of(2, SECOND, PACKET_MAX)), PARK_HELD);
+	assert_true(held_bytes(*state) <= HELD_MAX_TUPLE_BYTES);
+	assert_int_equal(held_add(*state, event_of(2, SECOND, PACKET_MAX)), HELD_KEPT);
 }
 
 static void an_old_connection_of_the_tuple_does_not_count(void **state)
 {
-	park_opened(*state, event_of(1, SECOND, 40), true);
-	assert_int_equal(park_segment(*state, event_of(1, 2 * SECOND, 40)), PARK_HELD);
+	held_note_open(*state, event_of(1, SECOND, 40), true);
+	assert_int_equal(held_add(*state, event_of(1, 2 * SECOND, 40)), HELD_KEPT);
 }
 
 /* More than the table has room for: the latest are known. */
@@ -137,14 +137,14 @@ static void the_latest_connections_are_remembered(void **state)
 	uint64_t time = SECOND;
 
 	for (unsigned int port = 1; port < 65536; port++)
-		park_opened(*state, event_of((uint16_t)port, time++, 0), true);
+		held_note_open(*state, event_of((uint16_t)port, time++, 0), true);
 	for (unsigned int port = 65000; port < 65536; port++)
-		assert_int_equal(park_segment(*state, event_of((uint16_t)port, time, 0)), PARK_GIVE_BACK);
+		assert_int_equal(held_add(*state, event_of((uint16_t)port, time, 0)), HELD_GIVE_BACK);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_park, close_park)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_held, close_held)
 	const struct CMUnitTest tests[] = {
 		TEST(a_segment_after_its_connection_is_given_back),
 		TEST(a_segment_of_a_refused_connection_is_dropped),
@@ -157,5 +157,5 @@ int main(void)
 		TEST(the_latest_connections_are_remembered),
 	};
 
-	return cmocka_run_group_tests_name("park", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("held_segments", tests, NULL, NULL);
 }

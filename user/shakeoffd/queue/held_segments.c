@@ -25,36 +25,36 @@ struct held {
 	struct shakeoff_event *event;
 };
 
-struct park {
+struct held_segments {
 	struct opened opened[SETS][WAYS];
 	struct held *first, **end; /* in order of arrival */
 	size_t frames, bytes;
 };
 
-int park_open(struct park **park)
+int held_open(struct held_segments **segments)
 {
-	struct park *fresh = calloc(1, sizeof(*fresh));
+	struct held_segments *fresh = calloc(1, sizeof(*fresh));
 
 	if (!fresh)
 		return -ENOMEM;
 	fresh->end = &fresh->first;
-	*park = fresh;
+	*segments = fresh;
 	return 0;
 }
 
-static struct opened *set_of(struct park *park, const struct shakeoff_tuple *tuple)
+static struct opened *set_of(struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
 	const uint8_t *byte = (const void *)tuple;
 	uint32_t hash = 2166136261u; /* FNV-1a: only proven addresses come here, nobody gains from collisions */
 
 	for (size_t i = 0; i < sizeof(*tuple); i++)
 		hash = (hash ^ byte[i]) * 16777619u;
-	return park->opened[(hash ^ hash >> 16) % SETS];
+	return segments->opened[(hash ^ hash >> 16) % SETS];
 }
 
-static const struct opened *opened_find(struct park *park, const struct shakeoff_event *event)
+static const struct opened *opened_find(struct held_segments *segments, const struct shakeoff_event *event)
 {
-	struct opened *set = set_of(park, &event->tuple);
+	struct opened *set = set_of(segments, &event->tuple);
 
 	for (unsigned int i = 0; i < WAYS; i++)
 		if (set[i].time_ns && tuple_equal(&set[i].tuple, &event->tuple) &&
@@ -63,9 +63,9 @@ static const struct opened *opened_find(struct park *park, const struct shakeoff
 	return NULL;
 }
 
-void park_opened(struct park *park, const struct shakeoff_event *event, bool socket)
+void held_note_open(struct held_segments *segments, const struct shakeoff_event *event, bool socket)
 {
-	struct opened *set = set_of(park, &event->tuple), *oldest = set;
+	struct opened *set = set_of(segments, &event->tuple), *oldest = set;
 
 	for (unsigned int i = 0; i < WAYS; i++) {
 		if (set[i].time_ns && tuple_equal(&set[i].tuple, &event->tuple)) {
@@ -80,95 +80,95 @@ void park_opened(struct park *park, const struct shakeoff_event *event, bool soc
 	oldest->time_ns = event->time_ns;
 }
 
-static size_t bytes_of(const struct park *park, const struct shakeoff_tuple *tuple)
+static size_t bytes_of(const struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
 	size_t bytes = 0;
 
-	for (const struct held *held = park->first; held; held = held->next)
+	for (const struct held *held = segments->first; held; held = held->next)
 		if (tuple_equal(&held->event->tuple, tuple))
 			bytes += held->size;
 	return bytes;
 }
 
-static enum park_answer hold(struct park *park, const struct shakeoff_event *event)
+static enum held_result hold(struct held_segments *segments, const struct shakeoff_event *event)
 {
 	size_t size = sizeof(*event) + event->packet_len;
 	struct held *held;
 
-	if (park->frames >= PARK_MAX_FRAMES || park->bytes + size > PARK_MAX_BYTES ||
-	    bytes_of(park, &event->tuple) + size > PARK_MAX_TUPLE_BYTES)
-		return PARK_DROP;
+	if (segments->frames >= HELD_MAX_FRAMES || segments->bytes + size > HELD_MAX_BYTES ||
+	    bytes_of(segments, &event->tuple) + size > HELD_MAX_TUPLE_BYTES)
+		return HELD_DROP;
 	held = malloc(sizeof(*held));
 	if (!held)
-		return PARK_DROP;
+		return HELD_DROP;
 	held->event = malloc(size);
 	if (!held->event) {
 		free(held);
-		return PARK_DROP;
+		return HELD_DROP;
 	}
 	memcpy(held->event, event, size);
 	held->size = size;
 	held->next = NULL;
-	*park->end = held;
-	park->end = &held->next;
-	park->frames++;
-	park->bytes += size;
-	return PARK_HELD;
+	*segments->end = held;
+	segments->end = &held->next;
+	segments->frames++;
+	segments->bytes += size;
+	return HELD_KEPT;
 }
 
-enum park_answer park_segment(struct park *park, const struct shakeoff_event *event)
+enum held_result held_add(struct held_segments *segments, const struct shakeoff_event *event)
 {
-	const struct opened *opened = opened_find(park, event);
+	const struct opened *opened = opened_find(segments, event);
 
 	if (opened)
-		return opened->socket ? PARK_GIVE_BACK : PARK_DROP;
-	return hold(park, event);
+		return opened->socket ? HELD_GIVE_BACK : HELD_DROP;
+	return hold(segments, event);
 }
 
 /* Takes the frame that *link points to out of the list. */
-static struct shakeoff_event *unlink_held(struct park *park, struct held **link)
+static struct shakeoff_event *unlink_held(struct held_segments *segments, struct held **link)
 {
 	struct held *held = *link;
 	struct shakeoff_event *event = held->event;
 
 	*link = held->next;
-	if (park->end == &held->next)
-		park->end = link;
-	park->frames--;
-	park->bytes -= held->size;
+	if (segments->end == &held->next)
+		segments->end = link;
+	segments->frames--;
+	segments->bytes -= held->size;
 	free(held);
 	return event;
 }
 
-struct shakeoff_event *park_take(struct park *park, const struct shakeoff_tuple *tuple)
+struct shakeoff_event *held_take(struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
-	for (struct held **link = &park->first; *link; link = &(*link)->next)
+	for (struct held **link = &segments->first; *link; link = &(*link)->next)
 		if (tuple_equal(&(*link)->event->tuple, tuple))
-			return unlink_held(park, link);
+			return unlink_held(segments, link);
 	return NULL;
 }
 
-void park_expire(struct park *park, uint64_t now_ns)
+void held_expire(struct held_segments *segments, uint64_t now_ns)
 {
-	while (park->first && (int64_t)(now_ns - park->first->event->time_ns) > (int64_t)PARK_MAX_WAIT_NS)
-		free(unlink_held(park, &park->first));
+	while (segments->first && (int64_t)(now_ns - segments->first->event->time_ns) > (int64_t)HELD_MAX_WAIT_NS)
+		free(unlink_held(segments, &segments->first));
 }
 
-size_t park_frames(const struct park *park)
+size_t held_frames(const struct held_segments *segments)
 {
-	return park->frames;
+	return segments->frames;
 }
 
-size_t park_bytes(const struct park *park)
+size_t held_bytes(const struct held_segments *segments)
 {
-	return park->bytes;
+	return segments->bytes;
 }
 
-void park_close(struct park *park)
+void held_close(struct held_segments *segments)
 {
-	if (!park)
+	if (!segments)
 		return;
-	while (park->first)
-		free(unlink_held(park, &park->first));
-	free(park);
+	while (segments->first)
+		free(unlink_held(segments, &segments->first));
+	free(segments);
 }

@@ -13,37 +13,37 @@
 
 #include <shakeoff/abi.h>
 
-struct park;
+struct held_segments;
 
-int park_open(struct park **park);
-void park_close(struct park *park);
+int held_open(struct held_segments **segments);
+void held_close(struct held_segments *segments);
 
-enum park_answer {
-	PARK_GIVE_BACK, /* its connection has a socket */
-	PARK_DROP,      /* its connection was refused, or there is no room */
-	PARK_HELD,      /* copied; it comes back from park_take() */
+enum held_result {
+	HELD_GIVE_BACK, /* its connection has a socket */
+	HELD_DROP,      /* its connection was refused, or there is no room */
+	HELD_KEPT,      /* copied; it comes back from held_take() */
 };
 
 /* What is to be done with a SEGMENT. */
-enum park_answer park_segment(struct park *park, const struct shakeoff_event *event);
+enum held_result held_add(struct held_segments *segments, const struct shakeoff_event *event);
 
 /* Remembers what became of an OPEN, for the segments that are still to come: a socket, or a refusal. */
-void park_opened(struct park *park, const struct shakeoff_event *event, bool socket);
+void held_note_open(struct held_segments *segments, const struct shakeoff_event *event, bool socket);
 
 /* Takes the oldest held frame of the tuple out, NULL: none (any more). The caller frees it. */
-struct shakeoff_event *park_take(struct park *park, const struct shakeoff_tuple *tuple);
+struct shakeoff_event *held_take(struct held_segments *segments, const struct shakeoff_tuple *tuple);
 
 /* Drops what has waited for too long. */
-void park_expire(struct park *park, uint64_t now_ns);
+void held_expire(struct held_segments *segments, uint64_t now_ns);
 
 /* How many frames and bytes are held now. */
-size_t park_frames(const struct park *park);
-size_t park_bytes(const struct park *park);
+size_t held_frames(const struct held_segments *segments);
+size_t held_bytes(const struct held_segments *segments);
 
-#define PARK_MAX_FRAMES 512
-#define PARK_MAX_BYTES (1u << 20)
+#define HELD_MAX_FRAMES 512
+#define HELD_MAX_BYTES (1u << 20)
 /* Of one connection: a first flight is no longer than the window of a SYN-ACK, 65535 bytes (RFC 7323, section 2.2), and headers. */
-#define PARK_MAX_TUPLE_BYTES (1u << 17)
-#define PARK_MAX_WAIT_NS (2 * SHAKEOFF_FOLLOW_NS)
+#define HELD_MAX_TUPLE_BYTES (1u << 17)
+#define HELD_MAX_WAIT_NS (2 * SHAKEOFF_FOLLOW_NS)
 
 #endif

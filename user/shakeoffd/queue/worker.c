@@ -18,7 +18,7 @@
 
 /* An idle worker looks at its rings so often, a worker that holds frames back more often. */
 #define IDLE_MS 1000
-#define PARKED_MS 50
+#define HELD_MS 50
 
 /* After so many connections servers have their turn, in a batch from the ring that may be thousands long. */
 #define OPENS_A_ROUND 32
@@ -36,7 +36,7 @@ struct worker {
 	struct event_loop *loop;
 	struct ring_source *rings;
 	size_t ring_count;
-	struct park *park;
+	struct held_segments *segments;
 	struct raw_socket raw;
 	unsigned int opens; /* since servers had their turn */
 	_Atomic(uint64_t) drained_ns;
@@ -108,7 +108,7 @@ static void give_back_all(struct worker *worker, const struct shakeoff_event *ev
 	struct shakeoff_event *held;
 
 	give_back(worker, event);
-	while ((held = park_take(worker->park, &event->tuple))) {
+	while ((held = held_take(worker->segments, &event->tuple))) {
 		give_back(worker, held);
 		free(held);
 	}
@@ -118,7 +118,7 @@ static void drop_held(struct worker *worker, const struct shakeoff_event *event)
 {
 	struct shakeoff_event *held;
 
-	while ((held = park_take(worker->park, &event->tuple)))
+	while ((held = held_take(worker->segments, &event->tuple)))
 		free(held);
 }
 
@@ -149,7 +149,7 @@ static void reset(struct worker *worker, const struct shakeoff_event *event, int
 static void refuse(struct worker *worker, size_t datapath, struct service *service, const struct shakeoff_event *event,
 		   enum connection_action action, int error)
 {
-	park_opened(worker->park, event, false);
+	held_note_open(worker->segments, event, false);
 	drop_held(worker, event);
 	if (action == CONNECTION_DO_FORGET)
 		datapath_validated_forget(worker->shared->datapaths[datapath], &event->tuple);
@@ -181,7 +181,7 @@ static void complete(struct worker *worker, size_t datapath, struct service *ser
 	memcpy(&connection->local, event->tuple.local, sizeof(connection->local));
 	connection->local_port = ntohs(event->tuple.local_port);
 	service_established(service, (int)datapath);
-	park_opened(worker->park, event, true);
+	held_note_open(worker->segments, event, true);
 	give_back_all(worker, event);
 	delivery_enqueue(&worker->shared->deliveries[service->index], connection);
 }
@@ -230,7 +230,7 @@ static void event_arrived(void *context, const struct shakeoff_event *event)
 		}
 		break;
 	case SHAKEOFF_EVENT_SEGMENT:
-		if (park_segment(worker->park, event) == PARK_GIVE_BACK)
+		if (held_add(worker->segments, event) == HELD_GIVE_BACK)
 			give_back(worker, event);
 		break;
 	default: log_warn_limited("an event of the unknown type %u came from the hook", event->type);
@@ -262,8 +262,8 @@ static bool consume(struct worker *worker)
 		if (empty)
 			atomic_store_explicit(&worker->drained_ns, before, memory_order_relaxed);
 	}
-	if (park_frames(worker->park))
-		park_expire(worker->park, clock_ns());
+	if (held_frames(worker->segments))
+		held_expire(worker->segments, clock_ns());
 	return empty;
 }
 
@@ -273,7 +273,7 @@ static void *run(void *argument)
 	int error = 0;
 
 	while (!atomic_load(&worker->stop) && !error) {
-		error = event_loop_round(worker->loop, park_frames(worker->park) ? PARKED_MS : IDLE_MS);
+		error = event_loop_round(worker->loop, held_frames(worker->segments) ? HELD_MS : IDLE_MS);
 		consume(worker);
 	}
 	if (error)
@@ -323,7 +323,7 @@ int worker_open(struct worker **result, const struct worker_shared *shared, size
 	worker->shared = shared;
 	worker->loop = shared->loops[index];
 	worker->raw.fd4 = worker->raw.fd6 = worker->raw.frames = -1;
-	error = park_open(&worker->park);
+	error = held_open(&worker->segments);
 	if (!error)
 		error = raw_socket_open(&worker->raw, datapath_return_mark());
 	if (!error)
@@ -356,7 +356,7 @@ void worker_close(struct worker *worker)
 		datapath_ring_close(worker->rings[i].ring);
 	free(worker->rings);
 	raw_socket_close(&worker->raw);
-	park_close(worker->park);
+	held_close(worker->segments);
 	free(worker);
 }
 
