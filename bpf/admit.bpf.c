@@ -97,27 +97,27 @@ static __always_inline _Bool headers_read(struct __sk_buff *skb, struct packet *
  * An ACK that was validated, but whose metadata did not get here, or another segment that brings back the same cookie and is here
  * first: reads the cookie again. The window scale is for who has the listening socket.
  */
-static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct walk *walk,
+static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hook_ctx *hook,
 					       const struct shakeoff_validated *entry, struct admission *admission)
 {
-	struct scratch *scratch = walk->scratch;
+	struct scratch *scratch = hook->scratch;
 	const struct packet *packet = &scratch->packet;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) != TCP_FLAG_ACK)
 		return 0;
 	if (entry->cookie != packet->ack - 1 || entry->client_isn != packet->seq - 1)
 		return 0;
-	if (service_find(scratch, walk->control, skb->ifindex) != SERVICE_FOUND || !scratch->recent.has_profile)
+	if (service_find(scratch, hook->control, skb->ifindex) != SERVICE_FOUND || !scratch->recent.has_profile)
 		return 0;
-	walk->service_id = scratch->recent.service;
-	walk->service = bpf_map_lookup_elem(&service_state, &walk->service_id);
-	if (!walk->service)
+	hook->service_id = scratch->recent.service;
+	hook->service = bpf_map_lookup_elem(&service_state, &hook->service_id);
+	if (!hook->service)
 		return 0;
-	moment_read(&scratch->moment, walk->control);
-	walk->now_ns = scratch->moment.now_ns;
+	moment_read(&scratch->moment, hook->control);
+	hook->now_ns = scratch->moment.now_ns;
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
-	    ack_judge(packet, walk, &scratch->opt) != COOKIE_GOOD)
+	    ack_judge(packet, hook, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	admission_fill(admission, walk->control, walk->service_id, &scratch->recent.profile, &scratch->opening,
+	admission_fill(admission, hook->control, hook->service_id, &scratch->recent.profile, &scratch->opening,
 		       SHAKEOFF_NO_WSCALE, &scratch->opt);
 	return 1;
 }
@@ -126,10 +126,10 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct wal
  * The request goes to the listening socket that the kernel's own look-up finds: the group's choice, too (SO_REUSEPORT). recovered: the
  * window scale is not known yet.
  */
-static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct walk *walk, struct admission *admission,
-					    _Bool recovered)
+static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct hook_ctx *hook,
+					    struct admission *admission, _Bool recovered)
 {
-	struct scratch *scratch = walk->scratch;
+	struct scratch *scratch = hook->scratch;
 	struct bpf_sock *sk = socket_look_up(skb, &scratch->packet.flow);
 	_Bool assigned = 0;
 
@@ -138,8 +138,8 @@ static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct 
 	if (sk->state == BPF_TCP_LISTEN) {
 		if (recovered) {
 			listener_read(sk, &scratch->recent.listener);
-			route_find(scratch, walk->control);
-			admission->rcv_wscale = offer_wscale(walk->service_id);
+			route_find(scratch, hook->control);
+			admission->rcv_wscale = offer_wscale(hook->service_id);
 		}
 		assigned = assign_to(skb, sk, admission);
 	}
@@ -210,20 +210,20 @@ static __always_inline _Bool socket_is_there(struct __sk_buff *skb, const struct
  * A segment of a connection whose ACK another CPU brings to the listening socket, or has brought there: on to its own socket, once
  * there is one. Without one it would meet the listening socket, which refuses it with RST.
  */
-static __always_inline int segment_hold(struct __sk_buff *skb, const struct walk *walk,
+static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook_ctx *hook,
 					const struct shakeoff_validated *entry, enum told told)
 {
-	if (socket_is_there(skb, &walk->scratch->packet.flow))
+	if (socket_is_there(skb, &hook->scratch->packet.flow))
 		return TCX_NEXT;
 	/* Signed: the entry may be younger than our clock. */
-	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS || !wait_may_go_on(walk->scratch))
+	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
 		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
-	skb->cb[0] = admission_magic(walk->control, ADMISSION_WAITS);
+	skb->cb[0] = admission_magic(hook->control, ADMISSION_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
 }
 
 /* The ACK has got its request, from this packet's CPU or from another. */
-static __always_inline int segment_follow(struct __sk_buff *skb, const struct walk *walk,
+static __always_inline int segment_follow(struct __sk_buff *skb, const struct hook_ctx *hook,
 					  const struct shakeoff_validated *entry, enum told told)
 {
 	/*
@@ -232,7 +232,7 @@ static __always_inline int segment_follow(struct __sk_buff *skb, const struct wa
 	 */
 	if (told != TOLD_WAIT && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
 		return TCX_NEXT;
-	return segment_hold(skb, walk, entry, told);
+	return segment_hold(skb, hook, entry, told);
 }
 
 /*
@@ -253,13 +253,13 @@ static __always_inline _Bool admission_claim(struct shakeoff_validated *entry)
  * An ACK on its way to the netfilter program (input.bpf.c): the first of the connection ends what connection tracking remembers of the
  * last one. When it has arrived the hint has served, and what follows is spared the look-up.
  */
-static __always_inline void input_forget(struct __sk_buff *skb, const struct walk *walk,
+static __always_inline void input_forget(struct __sk_buff *skb, const struct hook_ctx *hook,
 					 struct shakeoff_validated *entry)
 {
-	const struct cookie_flow *flow = &walk->scratch->packet.flow;
+	const struct cookie_flow *flow = &hook->scratch->packet.flow;
 
 	if (entry->flags & SHAKEOFF_VALIDATED_TAKEN) {
-		filter_drop_hint(flow, walk->control, SHAKEOFF_FILTER_PENDING);
+		filter_drop_hint(flow, hook->control, SHAKEOFF_FILTER_PENDING);
 	} else if (!(entry->flags & SHAKEOFF_VALIDATED_UNTRACKED)) {
 		entry->flags |= SHAKEOFF_VALIDATED_UNTRACKED;
 		conntrack_forget(skb, flow);
@@ -271,50 +271,50 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	struct shakeoff_validated *entry;
 	struct admission admission;
 	struct packet *packet;
-	struct walk walk = {};
+	struct hook_ctx hook = {};
 	enum told told;
 	_Bool assigned;
 	__u32 zero = 0;
 
 	if (probe_take(skb))
 		return TCX_NEXT;
-	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
-	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
+	hook.scratch = bpf_map_lookup_elem(&scratches, &zero);
+	hook.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
-	packet = &walk.scratch->packet;
-	told = admission_read(skb, walk.control, &admission);
+	packet = &hook.scratch->packet;
+	told = admission_read(skb, hook.control, &admission);
 	/* For another host (promiscuous mode, a flooding switch): the hook lets it pass untold, and the stack drops it. */
 	if (told == TOLD_NOTHING && skb->pkt_type != PACKET_HOST)
 		return TCX_NEXT;
-	if (told == TOLD_NOTHING && bpf_jiffies64() - walk.control->claimed_tick > ON_THEIR_WAY_TICKS)
+	if (told == TOLD_NOTHING && bpf_jiffies64() - hook.control->claimed_tick > ON_THEIR_WAY_TICKS)
 		return TCX_NEXT;
 	if (!headers_read(skb, packet))
 		return TCX_NEXT;
-	if (told == TOLD_NOTHING && !filter_has_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING))
+	if (told == TOLD_NOTHING && !filter_has_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING))
 		return TCX_NEXT;
-	tuple_of(&packet->flow, &walk.scratch->tuple);
+	tuple_of(&packet->flow, &hook.scratch->tuple);
 	entry = validated_find(&packet->flow);
 	if (!entry && told != TOLD_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
 		return told == TOLD_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_INPUT)) {
-		input_forget(skb, &walk, entry);
+		input_forget(skb, &hook, entry);
 		return TCX_NEXT;
 	}
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
-		return segment_follow(skb, &walk, entry, told);
-	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &walk, entry, &admission))
-		return segment_hold(skb, &walk, entry, told);
+		return segment_follow(skb, &hook, entry, told);
+	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &hook, entry, &admission))
+		return segment_hold(skb, &hook, entry, told);
 	if (entry && !admission_claim(entry))
-		return segment_hold(skb, &walk, entry, told);
+		return segment_hold(skb, &hook, entry, told);
 	/*
 	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
 	 * way, and has nothing else. Only where interfaces with and without metadata share the map can one be taken from the other:
 	 * two ACKs of one slot (1 in 262,144) within microseconds.
 	 */
 	if (told == TOLD_ADMIT)
-		filter_drop_hint(&packet->flow, walk.control, SHAKEOFF_FILTER_PENDING);
-	assigned = request_assign(skb, &walk, &admission, told != TOLD_ADMIT);
+		filter_drop_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING);
+	assigned = request_assign(skb, &hook, &admission, told != TOLD_ADMIT);
 	if (assigned)
 		conntrack_forget(skb, &packet->flow);
 	count_admission(skb, &admission, assigned);

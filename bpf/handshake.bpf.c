@@ -76,49 +76,49 @@
 
 #include "handle/segment.h"
 
-static __always_inline enum shakeoff_verdict walk_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
+static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
 {
-	struct walk walk = { .frame_len = frame_len };
+	struct hook_ctx hook = { .frame_len = frame_len };
 	struct packet *packet;
 	enum list_says listed;
 	__u32 zero = 0;
 	int err;
 
-	walk.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
-	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
+	hook.scratch = bpf_map_lookup_elem(&scratches, &zero);
+	hook.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NO_SERVICE;
-	packet = &walk.scratch->packet;
+	packet = &hook.scratch->packet;
 	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);
 	if (err)
-		return err == PARSE_OTHER ? SHAKEOFF_NO_SERVICE : fragment_walk(ctx, err, frame_len);
-	switch (service_find(walk.scratch, walk.control, ctx->ingress_ifindex)) {
+		return err == PARSE_OTHER ? SHAKEOFF_NO_SERVICE : handle_fragment(ctx, err, frame_len);
+	switch (service_find(hook.scratch, hook.control, ctx->ingress_ifindex)) {
 	case SERVICE_NONE: return SHAKEOFF_NO_SERVICE;
 	case SERVICE_PORT_ZERO:
 		return frame_is_for_host(ctx->ingress_ifindex) ? SHAKEOFF_BAD_SEGMENT : SHAKEOFF_NO_SERVICE;
 	case SERVICE_FOUND: break;
 	}
-	if (!frame_is_ours(walk.scratch))
+	if (!frame_is_ours(hook.scratch))
 		return SHAKEOFF_NO_SERVICE;
-	walk.service_id = *service_id = walk.scratch->recent.service;
-	walk.service = bpf_map_lookup_elem(&service_state, service_id);
-	if (!walk.service)
+	hook.service_id = *service_id = hook.scratch->recent.service;
+	hook.service = bpf_map_lookup_elem(&service_state, service_id);
+	if (!hook.service)
 		return SHAKEOFF_NO_SERVICE;
-	moment_read(&walk.scratch->moment, walk.control);
-	walk.now_ns = walk.scratch->moment.now_ns;
-	listed = list_says_of(&walk);
+	moment_read(&hook.scratch->moment, hook.control);
+	hook.now_ns = hook.scratch->moment.now_ns;
+	listed = list_says_of(&hook);
 	if (listed == LIST_BLOCKS)
 		return SHAKEOFF_ACL_BLOCKED;
-	walk.allowed = listed == LIST_ALLOWS;
+	hook.allowed = listed == LIST_ALLOWS;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
-		enum shakeoff_verdict verdict = syn_walk(ctx, packet, &walk);
+		enum shakeoff_verdict verdict = handle_syn(ctx, packet, &hook);
 
 		/* The kernel may make a socket of it. Nobody asks for those of what is bypassed: its flood is not to fill the filter. */
-		if (verdict_passes(verdict) && !is_bypassed(&walk))
-			filter_note(&packet->flow, walk.control, 0);
+		if (verdict_passes(verdict) && !is_bypassed(&hook))
+			filter_note(&packet->flow, hook.control, 0);
 		return verdict;
 	}
-	return segment_walk(ctx, packet, &walk);
+	return handle_segment(ctx, packet, &hook);
 }
 
 SEC("xdp")
@@ -126,7 +126,7 @@ int shakeoff_xdp(struct xdp_md *ctx)
 {
 	__u32 service_id = NO_SERVICE, verdict;
 
-	verdict = walk_packet(ctx, (__u32)(ctx->data_end - ctx->data), &service_id);
+	verdict = handle_packet(ctx, (__u32)(ctx->data_end - ctx->data), &service_id);
 	return count_verdict(verdict, service_id);
 }
 
@@ -136,7 +136,7 @@ int shakeoff_xdp_frags(struct xdp_md *ctx)
 {
 	__u32 service_id = NO_SERVICE, verdict;
 
-	verdict = walk_packet(ctx, (__u32)bpf_xdp_get_buff_len(ctx), &service_id);
+	verdict = handle_packet(ctx, (__u32)bpf_xdp_get_buff_len(ctx), &service_id);
 	return count_verdict(verdict, service_id);
 }
 

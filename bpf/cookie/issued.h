@@ -14,22 +14,22 @@
 #define FORGERY_BATCH 16
 
 /* An ACK that brought back no cookie, or one that nobody was sent. */
-static __always_inline void forgery_count(const struct walk *walk)
+static __always_inline void forgery_count(const struct hook_ctx *hook)
 {
-	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &walk->service_id);
-	struct shakeoff_service *service = walk->service;
+	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &hook->service_id);
+	struct shakeoff_service *service = hook->service;
 
 	if (!counters || ++counters->forgeries % FORGERY_BATCH)
 		return;
 	if (service->forgery_ns) {
-		press_by(walk, PRESSURE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
+		press_by(hook, PRESSURE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
 		return;
 	}
 	if (!window_counts(&service->forgery_window_ns, &service->forgery_window_acks, SHAKEOFF_FORGERY_WINDOW_NS,
-			   walk->now_ns, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE))
+			   hook->now_ns, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE))
 		return;
-	press_by(walk, PRESSURE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
-	service->forgery_ns = walk->now_ns;
+	press_by(hook, PRESSURE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
+	service->forgery_ns = hook->now_ns;
 }
 
 /* Whether an attacker tries to forge cookies of the service. Ends what has been without pressure for long enough. */

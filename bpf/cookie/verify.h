@@ -15,10 +15,10 @@ enum cookie_judgement {
  * Why a cookie failed cannot be seen in it. With timestamps the echoed clock tells, as far as it can be believed: only a name in the
  * statistics depends on it. Without, nothing does: the key of an epoch that is over has been overwritten.
  */
-static __always_inline _Bool echo_is_old(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr)
+static __always_inline _Bool echo_is_old(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr)
 {
-	const __u64 *key = epoch_offset_key(walk->scratch->moment.epoch);
-	__u32 clock_ms = walk->scratch->moment.clock_ms;
+	const __u64 *key = epoch_offset_key(hook->scratch->moment.epoch);
+	__u32 clock_ms = hook->scratch->moment.clock_ms;
 
 	if (!key) /* cannot be: for the verifier */
 		return 0;
@@ -37,15 +37,15 @@ static __always_inline _Bool echo_is_old(const struct walk *walk, const struct c
  * meets the socket, less the echo: the time since the SYN-ACK. Two more, as three clocks are cut to milliseconds: it is never taken for
  * shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
  */
-static __always_inline __u32 judge_ts_base(const struct walk *walk, __u32 tsecr, __u32 offset, __u32 bits)
+static __always_inline __u32 judge_ts_base(const struct hook_ctx *hook, __u32 tsecr, __u32 offset, __u32 bits)
 {
-	if (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
-		return tsecr + TS_NO_SAMPLE_MS - (__u32)(walk->scratch->moment.now_ns / NSEC_PER_MSEC);
-	return offset + cookie_ts_add(bits) + (__u32)(walk->scratch->moment.epoch_offset_ns / NSEC_PER_MSEC) + 2;
+	if (hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
+		return tsecr + TS_NO_SAMPLE_MS - (__u32)(hook->scratch->moment.now_ns / NSEC_PER_MSEC);
+	return offset + cookie_ts_add(bits) + (__u32)(hook->scratch->moment.epoch_offset_ns / NSEC_PER_MSEC) + 2;
 }
 
 /* What the echo of a good cookie of this epoch says. */
-static __always_inline void judge_echo(const struct walk *walk, const struct cookie_flow *flow, __u32 tsecr,
+static __always_inline void judge_echo(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr,
 				       __u32 epoch, struct opening *opening)
 {
 	const __u64 *key = epoch_offset_key(epoch);
@@ -54,18 +54,18 @@ static __always_inline void judge_echo(const struct walk *walk, const struct coo
 	if (!key) /* cannot be: for the verifier */
 		return;
 	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
-	bits = cookie_bits(tsecr, walk->scratch->moment.clock_ms + offset);
+	bits = cookie_bits(tsecr, hook->scratch->moment.clock_ms + offset);
 	opening->unseen = shakeoff_issued_hash(opening->unseen, bits);
-	opening->echo_age_ms = cookie_age(tsecr, walk->scratch->moment.clock_ms + offset, bits);
+	opening->echo_age_ms = cookie_age(tsecr, hook->scratch->moment.clock_ms + offset, bits);
 	cookie_decode_timestamps(bits, &opening->options);
-	opening->ts_base = judge_ts_base(walk, tsecr, offset, bits);
+	opening->ts_base = judge_ts_base(hook, tsecr, offset, bits);
 }
 
-static __always_inline enum cookie_judgement judge_timestamps(const struct walk *walk, const struct tcpopt *opt,
+static __always_inline enum cookie_judgement judge_timestamps(const struct hook_ctx *hook, const struct tcpopt *opt,
 							      const struct cookie_flow *flow, struct opening *opening)
 {
-	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	const struct moment *moment = &walk->scratch->moment;
+	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	const struct moment *moment = &hook->scratch->moment;
 
 	UNROLL
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -78,22 +78,23 @@ static __always_inline enum cookie_judgement judge_timestamps(const struct walk 
 		if ((__u32)expected != opening->cookie)
 			continue;
 		opening->unseen = expected >> 32;
-		judge_echo(walk, flow, opt->tsecr, epoch, opening);
+		judge_echo(hook, flow, opt->tsecr, epoch, opening);
 		return COOKIE_GOOD;
 	}
-	return echo_is_old(walk, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
+	return echo_is_old(hook, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
-static __always_inline enum cookie_judgement judge_plain(const struct walk *walk, _Bool ipv6, struct opening *opening)
+static __always_inline enum cookie_judgement judge_plain(const struct hook_ctx *hook, _Bool ipv6,
+							 struct opening *opening)
 {
-	_Bool accept_next = walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 
 	UNROLL
 	for (int attempt = 0; attempt < COOKIE_PLAIN_ATTEMPTS; attempt++) {
 		__u32 epoch;
 		int bits;
 
-		if (!cookie_epoch_plain(walk->scratch->moment.epoch, accept_next, attempt, &epoch))
+		if (!cookie_epoch_plain(hook->scratch->moment.epoch, accept_next, attempt, &epoch))
 			continue;
 		bits = epoch_read_plain(opening->client_isn, epoch, opening->cookie);
 		if (bits < 0)
@@ -106,16 +107,16 @@ static __always_inline enum cookie_judgement judge_plain(const struct walk *walk
 }
 
 /* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the opening in scratch. */
-static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct walk *walk,
+static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct hook_ctx *hook,
 						       const struct tcpopt *opt)
 {
-	struct opening *opening = &walk->scratch->opening;
+	struct opening *opening = &hook->scratch->opening;
 
 	opening->cookie = packet->ack - 1;
 	opening->client_isn = packet->seq - 1;
 	/* An echo of 0 is none (RFC 7323, section 3.2). */
-	return opt->timestamps && opt->tsecr ? judge_timestamps(walk, opt, &packet->flow, opening) :
-					       judge_plain(walk, packet->flow.ipv6, opening);
+	return opt->timestamps && opt->tsecr ? judge_timestamps(hook, opt, &packet->flow, opening) :
+					       judge_plain(hook, packet->flow.ipv6, opening);
 }
 
 #endif

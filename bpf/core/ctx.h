@@ -6,7 +6,7 @@
 #define VERDICT_NONE SHAKEOFF_VERDICT_COUNT
 
 /* What the hook knows of a packet's service and of the moment, looked up once. */
-struct walk {
+struct hook_ctx {
 	struct shakeoff_control *control;
 	struct shakeoff_service *service;
 	struct scratch *scratch;

@@ -8,19 +8,19 @@
 #define SHAKEOFF_BPF_HANDLE_BYPASS_H
 
 /* Whether the packet in scratch is for one. */
-static __always_inline _Bool is_bypassed(const struct walk *walk)
+static __always_inline _Bool is_bypassed(const struct hook_ctx *hook)
 {
-	return address_is_bypassed(walk) || service_is_bypassed(walk->service);
+	return address_is_bypassed(hook) || service_is_bypassed(hook->service);
 }
 
 /* A segment without SYN. The kernel drops what is dropped here in every state but that of a connection it begins itself. */
 static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, const struct packet *packet,
-							    const struct walk *walk)
+							    const struct hook_ctx *hook)
 {
 	struct bpf_sock *sk;
 	_Bool has_socket;
 
-	if (!tcp_lengths_fit(packet, walk->frame_len))
+	if (!tcp_lengths_fit(packet, hook->frame_len))
 		return SHAKEOFF_BAD_HEADER;
 	if (source_is_malformed(&packet->flow))
 		return SHAKEOFF_BAD_SEGMENT;
@@ -32,8 +32,8 @@ static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, 
 		if (!has_socket)
 			return SHAKEOFF_BAD_SEGMENT;
 	}
-	if (segment_is_sampled(walk))
-		source_look(ctx, walk->service_id);
+	if (segment_is_sampled(hook))
+		source_look(ctx, hook->service_id);
 	return SHAKEOFF_ACK_IDLE;
 }
 

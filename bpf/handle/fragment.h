@@ -156,7 +156,7 @@ static __always_inline enum shakeoff_verdict cut_judge(struct xdp_md *ctx, const
 }
 
 /* The verdict on the packet in scratch, of which parse_packet() said `parsed`. A global function: see scratch_get(). */
-__noinline int fragment_walk(struct xdp_md *ctx, int parsed, __u32 frame_len)
+__noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 {
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_control *control;

@@ -3,47 +3,47 @@
 #ifndef SHAKEOFF_BPF_HANDLE_LISTENER_H
 #define SHAKEOFF_BPF_HANDLE_LISTENER_H
 
-static __always_inline _Bool by_listener(const struct walk *walk)
+static __always_inline _Bool by_listener(const struct hook_ctx *hook)
 {
-	return walk->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
+	return hook->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 }
 
 /* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
-static __always_inline _Bool address_is_bypassed(const struct walk *walk)
+static __always_inline _Bool address_is_bypassed(const struct hook_ctx *hook)
 {
-	__u32 flags = walk->scratch->recent.address_flags;
+	__u32 flags = hook->scratch->recent.address_flags;
 
 	return (flags & SHAKEOFF_ADDRESS_BYPASSED) ||
-	       ((flags & SHAKEOFF_ADDRESS_TAGGED) && walk->scratch->packet.l3_offset == sizeof(struct ethhdr));
+	       ((flags & SHAKEOFF_ADDRESS_TAGGED) && hook->scratch->packet.l3_offset == sizeof(struct ethhdr));
 }
 
 /* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
-static __always_inline _Bool netfilter_decides(const struct walk *walk)
+static __always_inline _Bool netfilter_decides(const struct hook_ctx *hook)
 {
-	return address_is_bypassed(walk) || walk->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
-	       walk->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
+	return address_is_bypassed(hook) || hook->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
+	       hook->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
 }
 
 /* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
-static __always_inline _Bool sockets_are_hidden(const struct walk *walk)
+static __always_inline _Bool sockets_are_hidden(const struct hook_ctx *hook)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 
-	return recent->has_profile && recent->profile.in_vrf && by_listener(walk);
+	return recent->has_profile && recent->profile.in_vrf && by_listener(hook);
 }
 
 /* Whether everything is there that taking cookies back needs. */
-static __always_inline _Bool listener_takes_cookies(const struct walk *walk)
+static __always_inline _Bool listener_takes_cookies(const struct hook_ctx *hook)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 
-	return recent->has_profile && recent->profile.admits && (walk->control->flags & SHAKEOFF_KEYS_LOADED);
+	return recent->has_profile && recent->profile.admits && (hook->control->flags & SHAKEOFF_KEYS_LOADED);
 }
 
 /* Whether SYNs may be answered: what comes back will get to the listening socket. */
-static __always_inline _Bool listener_is_ready(const struct walk *walk)
+static __always_inline _Bool listener_is_ready(const struct hook_ctx *hook)
 {
-	return listener_takes_cookies(walk) && walk->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
+	return listener_takes_cookies(hook) && hook->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
 }
 
 /*
@@ -90,88 +90,88 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 	press(&service->looked_ns, now_ns);
 }
 
-static __always_inline _Bool group_is_short(const struct walk *walk)
+static __always_inline _Bool group_is_short(const struct hook_ctx *hook)
 {
-	return walk->service->servers > 1 && shakeoff_is_pressed(walk->service->short_ns, walk->now_ns);
+	return hook->service->servers > 1 && shakeoff_is_pressed(hook->service->short_ns, hook->now_ns);
 }
 
 /* socket_find() with the listening socket remembered for this tick. */
 static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
-						       const struct walk *walk, struct time_wait *time_wait)
+						       const struct hook_ctx *hook, struct time_wait *time_wait)
 {
-	struct recent *recent = &walk->scratch->recent;
+	struct recent *recent = &hook->scratch->recent;
 	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
 
 	if (found == SOCKET_LISTENS) {
 		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
-		if (walk->service->seen_bypass != recent->listener.bypass)
-			walk->service->seen_bypass = recent->listener.bypass;
-		recent->listener_tick = walk->scratch->moment.tick;
-		listener_measure(recent, walk->service);
-		syncookies_look(walk, recent);
-		group_look(walk->service, recent, walk->now_ns);
+		if (hook->service->seen_bypass != recent->listener.bypass)
+			hook->service->seen_bypass = recent->listener.bypass;
+		recent->listener_tick = hook->scratch->moment.tick;
+		listener_measure(recent, hook->service);
+		syncookies_look(hook, recent);
+		group_look(hook->service, recent, hook->now_ns);
 	}
 	return found;
 }
 
-static __always_inline _Bool listener_is_remembered(const struct walk *walk)
+static __always_inline _Bool listener_is_remembered(const struct hook_ctx *hook)
 {
-	return walk->scratch->recent.listener_tick == walk->scratch->moment.tick;
+	return hook->scratch->recent.listener_tick == hook->scratch->moment.tick;
 }
 
 /* A SYN while idle: the kernel's business, unless its accept queue is full, or the flood begins with it. */
-static __always_inline enum shakeoff_verdict idle_syn_walk(struct xdp_md *ctx, const struct packet *packet,
-							   const struct walk *walk)
+static __always_inline enum shakeoff_verdict idle_handle_syn(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 	struct time_wait time_wait = {};
 
-	switch (listener_find(ctx, packet, walk, &time_wait)) {
+	switch (listener_find(ctx, packet, hook, &time_wait)) {
 	case SOCKET_NONE: return SHAKEOFF_SYN_NO_SERVER;
 	case SOCKET_LISTENS: break;
 	default: return SHAKEOFF_SYN_SOCKET;
 	}
 	if (recent->listener.bypass)
 		return SHAKEOFF_SYN_BYPASS;
-	if (syncookies_idle_syn(walk, recent))
+	if (syncookies_idle_syn(hook, recent))
 		return VERDICT_NONE;
-	if (listener_free(recent, walk->service) <= 0)
-		return syn_overflow(ctx, packet, walk);
-	return limit_admits_syn(walk) ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYN_SOURCE_RATE;
+	if (listener_free(recent, hook->service) <= 0)
+		return syn_overflow(ctx, packet, hook);
+	return limit_admits_syn(hook) ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYN_SOURCE_RATE;
 }
 
 /* The service's state, before the SYN itself is looked at. */
-static __always_inline enum shakeoff_verdict listener_syn_walk(struct xdp_md *ctx, const struct packet *packet,
-							       const struct walk *walk)
+static __always_inline enum shakeoff_verdict listener_handle_syn(struct xdp_md *ctx, const struct packet *packet,
+								 const struct hook_ctx *hook)
 {
-	struct shakeoff_service *service = walk->service;
+	struct shakeoff_service *service = hook->service;
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_SYN_NO_SERVER;
-	if (service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER || address_is_bypassed(walk) ||
-	    (listener_is_remembered(walk) && walk->scratch->recent.listener.bypass))
+	if (service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER || address_is_bypassed(hook) ||
+	    (listener_is_remembered(hook) && hook->scratch->recent.listener.bypass))
 		return SHAKEOFF_SYN_BYPASS;
-	if (!listener_is_ready(walk))
+	if (!listener_is_ready(hook))
 		return SHAKEOFF_SYN_NO_KEY;
-	return syncookies_active(service, walk->now_ns) ? VERDICT_NONE : idle_syn_walk(ctx, packet, walk);
+	return syncookies_active(service, hook->now_ns) ? VERDICT_NONE : idle_handle_syn(ctx, packet, hook);
 }
 
 /*
  * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
  * tuples with the hint cost the look-up.
  */
-static __always_inline void listener_confirm(const struct packet *packet, const struct walk *walk)
+static __always_inline void listener_confirm(const struct packet *packet, const struct hook_ctx *hook)
 {
 	struct shakeoff_validated *entry;
 
-	if (!filter_has_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED))
+	if (!filter_has_hint(&packet->flow, hook->control, SHAKEOFF_FILTER_UNCONFIRMED))
 		return;
-	tuple_of(&packet->flow, &walk->scratch->tuple);
+	tuple_of(&packet->flow, &hook->scratch->tuple);
 	entry = validated_find(&packet->flow);
 	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
 		return; /* the hint is another tuple's of this slot */
 	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
-	filter_drop_hint(&packet->flow, walk->control, SHAKEOFF_FILTER_UNCONFIRMED);
+	filter_drop_hint(&packet->flow, hook->control, SHAKEOFF_FILTER_UNCONFIRMED);
 }
 
 #endif

@@ -19,9 +19,9 @@
 
 #define SEGMENT_SAMPLE 64
 
-static __always_inline _Bool segment_is_sampled(const struct walk *walk)
+static __always_inline _Bool segment_is_sampled(const struct hook_ctx *hook)
 {
-	return !(++walk->scratch->segments % SEGMENT_SAMPLE);
+	return !(++hook->scratch->segments % SEGMENT_SAMPLE);
 }
 
 /* Whether out-of-state segments are dropped now. Ends what has been without pressure for long enough. */
@@ -42,24 +42,25 @@ static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
 }
 
 /* Counts an out-of-state segment that stands for so many. */
-static __always_inline void out_of_state_count(const struct packet *packet, const struct walk *walk, __u32 stands_for)
+static __always_inline void out_of_state_count(const struct packet *packet, const struct hook_ctx *hook,
+					       __u32 stands_for)
 {
-	struct shakeoff_service *service = walk->service;
+	struct shakeoff_service *service = hook->service;
 	__u32 rate = service->flood_rate;
 
 	if (service->out_of_state_ns) {
-		stands_for = batch_of(&walk->scratch->out_of_state, rate);
+		stands_for = batch_of(&hook->scratch->out_of_state, rate);
 		if (stands_for)
-			press_by(walk, PRESSURE_OUT_OF_STATE, stands_for, rate);
+			press_by(hook, PRESSURE_OUT_OF_STATE, stands_for, rate);
 		return;
 	}
 	if (!window_counts(&service->out_of_state_window_ns, &service->out_of_state_window_counted,
-			   SHAKEOFF_FLOOD_WINDOW_NS, walk->now_ns, stands_for, rate))
+			   SHAKEOFF_FLOOD_WINDOW_NS, hook->now_ns, stands_for, rate))
 		return;
-	press_by(walk, PRESSURE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
+	press_by(hook, PRESSURE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
 	service->out_of_state_kind = no_socket_kind(packet->flags);
 	service->out_of_state_times++;
-	service->out_of_state_ns = walk->now_ns;
+	service->out_of_state_ns = hook->now_ns;
 }
 
 /* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
@@ -74,10 +75,10 @@ static __always_inline __u32 no_socket_sample_weight(const struct shakeoff_servi
  * Of a segment without a socket that a TCP may have sent, where the hook answers no SYNs. few: the verdict while there are few.
  * Cookies of the kernel's own come back even in a flood; before kernel 6.0 the hook cannot know them, and lets ACKs pass.
  */
-static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct packet *packet, const struct walk *walk,
-								 enum shakeoff_verdict few)
+static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct packet *packet,
+								 const struct hook_ctx *hook, enum shakeoff_verdict few)
 {
-	if (!out_of_state_press(walk->service, walk->now_ns))
+	if (!out_of_state_press(hook->service, hook->now_ns))
 		return few;
 	if (packet->flags & TCP_FLAG_SYN)
 		return SHAKEOFF_SYNACK_NO_SOCKET;
@@ -85,7 +86,7 @@ static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct pa
 		return SHAKEOFF_RST_NO_SOCKET;
 	if (!kernel_cookies_are_known())
 		return few;
-	return kernel_cookie_good(packet, walk->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_NO_SOCKET_DROP;
+	return kernel_cookie_good(packet, hook->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_NO_SOCKET_DROP;
 }
 
 #endif

@@ -4,61 +4,61 @@
 #define SHAKEOFF_BPF_HANDLE_OVERFLOW_H
 
 static __always_inline enum shakeoff_verdict syn_refuse(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, enum shakeoff_verdict drop,
+							const struct hook_ctx *hook, enum shakeoff_verdict drop,
 							enum shakeoff_verdict reset)
 {
-	struct reply *reply = &walk->scratch->reply;
+	struct reply *reply = &hook->scratch->reply;
 
-	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET)
+	if (hook->service->overflow != SHAKEOFF_OVERFLOW_RESET)
 		return drop;
-	if (!reply_is_within_budget(walk))
+	if (!reply_is_within_budget(hook))
 		return SHAKEOFF_SYN_PREFIX_RATE;
 	reply_reset_syn(reply, packet);
-	return reply_write(ctx, walk->frame_len) ? reset : drop;
+	return reply_write(ctx, hook->frame_len) ? reset : drop;
 }
 
 static __always_inline enum shakeoff_verdict ack_refuse(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, enum shakeoff_verdict drop,
+							const struct hook_ctx *hook, enum shakeoff_verdict drop,
 							enum shakeoff_verdict reset)
 {
-	struct reply *reply = &walk->scratch->reply;
+	struct reply *reply = &hook->scratch->reply;
 
-	if (walk->service->overflow != SHAKEOFF_OVERFLOW_RESET || !reply_is_within_budget(walk))
+	if (hook->service->overflow != SHAKEOFF_OVERFLOW_RESET || !reply_is_within_budget(hook))
 		return drop;
-	half_open_forget(walk);
+	half_open_forget(hook);
 	reply_reset_ack(reply, packet);
-	return reply_write(ctx, walk->frame_len) ? reset : drop;
+	return reply_write(ctx, hook->frame_len) ? reset : drop;
 }
 
 static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, const struct packet *packet,
-							  const struct walk *walk)
+							  const struct hook_ctx *hook)
 {
-	return syn_refuse(ctx, packet, walk, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_RESET);
+	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_RESET);
 }
 
 /* A SYN that finds few free positions, or none. */
 static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const struct packet *packet,
-						   const struct walk *walk, __s64 free)
+						   const struct hook_ctx *hook, __s64 free)
 {
 	if (free <= 0)
-		return syn_overflow(ctx, packet, walk);
-	if (!source_holds_share(walk->service_id, walk->allowed))
+		return syn_overflow(ctx, packet, hook);
+	if (!source_holds_share(hook->service_id, hook->allowed))
 		return VERDICT_NONE;
-	return syn_refuse(ctx, packet, walk, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
+	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
 }
 
 /* A final ACK with a good cookie: VERDICT_NONE, or why it makes no connection. */
 static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const struct packet *packet,
-						       const struct walk *walk)
+						       const struct hook_ctx *hook)
 {
-	if (source_is_unrouted(walk))
+	if (source_is_unrouted(hook))
 		return SHAKEOFF_ACK_UNROUTED;
-	switch (source_judge(walk->service_id, walk->allowed)) {
+	switch (source_judge(hook->service_id, hook->allowed)) {
 	case SOURCE_QUEUE_FULL:
-		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
+		return ack_refuse(ctx, packet, hook, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
 	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_RATE;
 	case SOURCE_HOLDS_SHARE:
-		return ack_refuse(ctx, packet, walk, SHAKEOFF_ACK_SHARE_DROP, SHAKEOFF_ACK_SHARE_RESET);
+		return ack_refuse(ctx, packet, hook, SHAKEOFF_ACK_SHARE_DROP, SHAKEOFF_ACK_SHARE_RESET);
 	default: return VERDICT_NONE;
 	}
 }

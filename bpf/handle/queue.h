@@ -20,13 +20,13 @@
 
 /* Fills what every event has. */
 static __always_inline void event_head(struct shakeoff_event *event, enum shakeoff_event_type type, struct xdp_md *ctx,
-				       const struct packet *packet, const struct walk *walk)
+				       const struct packet *packet, const struct hook_ctx *hook)
 {
 	event->type = type;
-	event->service = walk->service_id;
+	event->service = hook->service_id;
 	event->ifindex = ctx->ingress_ifindex;
-	event->time_ns = walk->now_ns;
-	event->tuple = walk->scratch->tuple;
+	event->time_ns = hook->now_ns;
+	event->tuple = hook->scratch->tuple;
 	event->packet_len = packet->l4_offset - packet->l3_offset + packet->segment_len;
 	event->tcp_offset = packet->l4_offset - packet->l3_offset;
 	event->flags = 0;
@@ -36,14 +36,14 @@ static __always_inline void event_head(struct shakeoff_event *event, enum shakeo
 	event->taken = 0;
 }
 
-static __always_inline void event_opening(struct shakeoff_event *event, const struct walk *walk,
+static __always_inline void event_opening(struct shakeoff_event *event, const struct hook_ctx *hook,
 					  const struct opening *opening)
 {
 	event->rcv_nxt = opening->client_isn + 1;
 	event->snd_nxt = opening->cookie + 1;
 	event->rcv_wnd = opening->rcv_wnd;
 	event->snd_wnd = opening->snd_wnd;
-	event->mss = mss_clamp(walk->service->offer.user_mss, opening->options.mss);
+	event->mss = mss_clamp(hook->service->offer.user_mss, opening->options.mss);
 	event->snd_wscale = opening->options.wscale;
 	event->rcv_wscale = opening->rcv_wscale;
 	event->flags = (opening->options.sack ? SHAKEOFF_EVENT_SACK : 0) |
@@ -51,7 +51,7 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
 	if (opening->options.timestamps) {
 		event->flags |= SHAKEOFF_EVENT_TIMESTAMPS;
 		event->tsval = opening->tsval;
-		event->tsecr = (__u32)(walk->now_ns / NSEC_PER_MSEC) + opening->ts_base;
+		event->tsecr = (__u32)(hook->now_ns / NSEC_PER_MSEC) + opening->ts_base;
 	}
 }
 
@@ -60,19 +60,19 @@ static __always_inline void event_opening(struct shakeoff_event *event, const st
  * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
  */
 static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, struct shakeoff_event *event,
-							  const struct packet *packet, const struct walk *walk,
+							  const struct packet *packet, const struct hook_ctx *hook,
 							  const struct opening *opening, __u64 seen_ns)
 {
 	if (!event)
 		return SHAKEOFF_RING_FULL;
-	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, walk);
-	if (!opening || !validated_claim(walk->service_id, seen_ns)) {
+	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, hook);
+	if (!opening || !validated_claim(hook->service_id, seen_ns)) {
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_QUEUED;
 	}
 	event->type = SHAKEOFF_EVENT_OPEN;
-	event_opening(event, walk, opening);
-	connection_opened(packet, walk, 0);
+	event_opening(event, hook, opening);
+	connection_opened(packet, hook, 0);
 	bpf_ringbuf_submit(event, 0);
 	return SHAKEOFF_ACK_VALID;
 }
@@ -81,33 +81,33 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
  * Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon is no longer there to
  * take it, and the kernel would refuse it with RST: the second heartbeat that is missing says so.
  */
-static __always_inline _Bool input_decides(const struct walk *walk)
+static __always_inline _Bool input_decides(const struct hook_ctx *hook)
 {
-	__u32 flags = walk->control->flags;
+	__u32 flags = hook->control->flags;
 
 	/* Signed: another CPU may have written the heartbeat after our clock was read. */
 	return (flags & SHAKEOFF_INPUT) &&
 	       (!(flags & SHAKEOFF_INPUT_MORTAL) ||
-		(__s64)(walk->now_ns - walk->control->heartbeat_ns) <= (__s64)(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS));
+		(__s64)(hook->now_ns - hook->control->heartbeat_ns) <= (__s64)(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS));
 }
 
 /* Notes the opening in scratch for input.bpf.c. A global function: see scratch_get(). */
 __noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
 {
-	struct walk walk = { .scratch = scratch_get(), .service_id = service_id };
+	struct hook_ctx hook = { .scratch = scratch_get(), .service_id = service_id };
 	const struct ethhdr *eth = FRAME_START(ctx);
 	struct shakeoff_event *event;
 
-	walk.service = bpf_map_lookup_elem(&service_state, &service_id);
-	if (!walk.scratch || !walk.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
+	hook.service = bpf_map_lookup_elem(&service_state, &service_id);
+	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
 		return 0;
-	walk.now_ns = walk.scratch->moment.now_ns;
-	event = (void *)walk.scratch->event;
-	event_head(event, SHAKEOFF_EVENT_OPEN, ctx, &walk.scratch->packet, &walk);
-	event_opening(event, &walk, &walk.scratch->opening);
+	hook.now_ns = hook.scratch->moment.now_ns;
+	event = (void *)hook.scratch->event;
+	event_head(event, SHAKEOFF_EVENT_OPEN, ctx, &hook.scratch->packet, &hook);
+	event_opening(event, &hook, &hook.scratch->opening);
 	event->flags |= SHAKEOFF_EVENT_INPUT;
 	__builtin_memcpy(event->mac, eth, sizeof(event->mac));
-	bpf_map_update_elem(&openings, &walk.scratch->tuple, event, BPF_ANY);
+	bpf_map_update_elem(&openings, &hook.scratch->tuple, event, BPF_ANY);
 	return 0;
 }
 
@@ -116,35 +116,36 @@ __noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
  * claims the tuple; whichever gets through first opens the connection.
  */
 static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx, const struct packet *packet,
-							      const struct walk *walk, const struct opening *opening,
-							      __u64 seen_ns)
+							      const struct hook_ctx *hook,
+							      const struct opening *opening, __u64 seen_ns)
 {
-	if (walk->control->input_tick != walk->scratch->moment.tick)
-		walk->control->input_tick = walk->scratch->moment.tick;
-	if (!opening || !validated_claim(walk->service_id, seen_ns))
+	if (hook->control->input_tick != hook->scratch->moment.tick)
+		hook->control->input_tick = hook->scratch->moment.tick;
+	if (!opening || !validated_claim(hook->service_id, seen_ns))
 		return SHAKEOFF_SEGMENT_TO_INPUT;
-	connection_noted(packet, walk, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED, 0);
-	if (walk->control->claimed_tick != walk->scratch->moment.tick)
-		walk->control->claimed_tick = walk->scratch->moment.tick;
-	opening_note(ctx, walk->service_id);
+	connection_noted(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED, 0);
+	if (hook->control->claimed_tick != hook->scratch->moment.tick)
+		hook->control->claimed_tick = hook->scratch->moment.tick;
+	opening_note(ctx, hook->service_id);
 	return SHAKEOFF_ACK_TO_INPUT;
 }
 
 static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
-						const struct walk *walk, const struct opening *opening, __u64 seen_ns)
+						const struct hook_ctx *hook, const struct opening *opening,
+						__u64 seen_ns)
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
-	void *ring = ring_of(&walk->scratch->tuple, walk->control);
-	_Bool input = input_decides(walk);
+	void *ring = ring_of(&hook->scratch->tuple, hook->control);
+	_Bool input = input_decides(hook);
 	struct shakeoff_event *event;
 
 	/* What follows goes where its ACK went: the netfilter program takes nothing of a connection that it does not know. */
 	if (opening)
-		walk->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
-	else if (!(walk->scratch->opening.claims & SHAKEOFF_VALIDATED_INPUT))
+		hook->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
+	else if (!(hook->scratch->opening.claims & SHAKEOFF_VALIDATED_INPUT))
 		input = 0;
 	if (input)
-		return handoff_to_input(ctx, packet, walk, opening, seen_ns);
+		return handoff_to_input(ctx, packet, hook, opening, seen_ns);
 	if (!ring)
 		return SHAKEOFF_RING_FULL;
 	if (len <= EVENT_SMALL_PACKET)
@@ -153,7 +154,7 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_MEDIUM_PACKET);
 	else
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_LARGE_PACKET);
-	return handoff_with(ctx, event, packet, walk, opening, seen_ns);
+	return handoff_with(ctx, event, packet, hook, opening, seen_ns);
 }
 
 #endif

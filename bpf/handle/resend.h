@@ -10,12 +10,12 @@
 #define SHAKEOFF_BPF_HANDLE_RESEND_H
 
 /* The cheap questions first: in a flood the second is the last. */
-static __always_inline _Bool half_open_wanted(const struct walk *walk)
+static __always_inline _Bool half_open_wanted(const struct hook_ctx *hook)
 {
-	const struct shakeoff_service *service = walk->service;
+	const struct shakeoff_service *service = hook->service;
 
-	return (walk->control->flags & SHAKEOFF_RESENDS) && !in_flood(service, walk->now_ns) &&
-	       (__s64)(walk->now_ns - walk->control->heartbeat_ns) <= (__s64)SHAKEOFF_HEARTBEAT_TIMEOUT_NS &&
+	return (hook->control->flags & SHAKEOFF_RESENDS) && !in_flood(service, hook->now_ns) &&
+	       (__s64)(hook->now_ns - hook->control->heartbeat_ns) <= (__s64)SHAKEOFF_HEARTBEAT_TIMEOUT_NS &&
 	       service->half_open < SHAKEOFF_SERVICE_HALF_OPEN;
 }
 
@@ -43,29 +43,29 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 }
 
 /* A SYN-ACK is about to leave. */
-static __always_inline void half_open_answered(struct xdp_md *ctx, const struct walk *walk)
+static __always_inline void half_open_answered(struct xdp_md *ctx, const struct hook_ctx *hook)
 {
-	if (half_open_wanted(walk) && half_open_insert(ctx, walk->service_id) && !walk->control->half_open)
-		walk->control->half_open = 1;
+	if (half_open_wanted(hook) && half_open_insert(ctx, hook->service_id) && !hook->control->half_open)
+		hook->control->half_open = 1;
 }
 
 /* The tuple in scratch is open, or refused: its SYN-ACK is not to be sent again. */
-static __always_inline void half_open_forget(const struct walk *walk)
+static __always_inline void half_open_forget(const struct hook_ctx *hook)
 {
-	if (walk->control->half_open)
-		bpf_map_delete_elem(&half_open, &walk->scratch->tuple);
+	if (hook->control->half_open)
+		bpf_map_delete_elem(&half_open, &hook->scratch->tuple);
 }
 
 /* An RST from the tuple in scratch. The client that the SYN-ACK went to knows its number; whoever makes RSTs up does not. */
-static __always_inline void half_open_reset(const struct packet *packet, const struct walk *walk)
+static __always_inline void half_open_reset(const struct packet *packet, const struct hook_ctx *hook)
 {
 	const struct shakeoff_half_open *entry;
 
-	if (!walk->control->half_open)
+	if (!hook->control->half_open)
 		return;
-	entry = bpf_map_lookup_elem(&half_open, &walk->scratch->tuple);
+	entry = bpf_map_lookup_elem(&half_open, &hook->scratch->tuple);
 	if (entry && entry->rcv_nxt == packet->seq)
-		bpf_map_delete_elem(&half_open, &walk->scratch->tuple);
+		bpf_map_delete_elem(&half_open, &hook->scratch->tuple);
 }
 
 #endif

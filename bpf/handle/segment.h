@@ -4,12 +4,12 @@
 #define SHAKEOFF_BPF_HANDLE_SEGMENT_H
 
 /* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
-static __always_inline void ack_opening(const struct packet *packet, const struct walk *walk, const struct tcpopt *opt,
-					struct opening *opening)
+static __always_inline void ack_opening(const struct packet *packet, const struct hook_ctx *hook,
+					const struct tcpopt *opt, struct opening *opening)
 {
 	opening->tsval = opt->tsval;
-	route_find(walk->scratch, walk->control);
-	offer_wscale(walk->service_id);
+	route_find(hook->scratch, hook->control);
+	offer_wscale(hook->service_id);
 	opening->snd_wnd = packet->window;
 	opening->replaced = 0;
 	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
@@ -28,32 +28,32 @@ struct past {
  * Does the segment follow an ACK whose socket does not exist yet? A socket in TIME-WAIT that the new connection replaces
  * is in the way until the daemon has removed it; one of the connection itself is not.
  */
-static __always_inline _Bool past_follows(const struct past *past, const struct walk *walk)
+static __always_inline _Bool past_follows(const struct past *past, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = past->earlier;
 
 	/* Signed: another CPU may have claimed the tuple after our clock was read. */
 	if (!earlier || earlier->followed >= SHAKEOFF_FOLLOW_SEGMENTS ||
-	    (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
+	    (__s64)(hook->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
 		return 0;
 	return !past->in_time_wait || (earlier->replaced && earlier->replaced == past->time_wait.rcv_nxt);
 }
 
-static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct walk *walk)
+static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct hook_ctx *hook)
 {
-	tuple_of(&packet->flow, &walk->scratch->tuple);
+	tuple_of(&packet->flow, &hook->scratch->tuple);
 	past->earlier = validated_find(&packet->flow);
-	past->follows = past_follows(past, walk);
+	past->follows = past_follows(past, hook);
 }
 
 static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
-							    const struct walk *walk, const struct past *past)
+							    const struct hook_ctx *hook, const struct past *past)
 {
 	/* Those that go to the netfilter program are counted there (input.bpf.c). */
 	if (!(past->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
 		past->earlier->followed++;
-	walk->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
-	return handoff(ctx, packet, walk, NULL, 0);
+	hook->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
+	return handoff(ctx, packet, hook, NULL, 0);
 }
 
 /* For validated_claim(). */
@@ -63,10 +63,10 @@ static __always_inline __u64 past_seen_ns(const struct past *past)
 }
 
 /* Whether the ACK whose cookie is in scratch has opened a connection before. */
-static __always_inline _Bool past_opened(const struct past *past, const struct walk *walk)
+static __always_inline _Bool past_opened(const struct past *past, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = past->earlier;
-	const struct opening *opening = &walk->scratch->opening;
+	const struct opening *opening = &hook->scratch->opening;
 
 	return earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn;
 }
@@ -77,46 +77,46 @@ static __always_inline _Bool past_opened(const struct past *past, const struct w
  */
 __noinline int ack_cookie(struct xdp_md *ctx)
 {
-	struct walk walk = { .scratch = scratch_get() };
+	struct hook_ctx hook = { .scratch = scratch_get() };
 	__u32 zero = 0;
 
-	walk.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
-	if (!walk.scratch || !walk.control) /* cannot be: for the verifier */
+	hook.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return COOKIE_BAD;
-	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &walk.scratch->packet, walk.scratch) == OPTIONS_MISSING)
+	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &hook.scratch->packet, hook.scratch) == OPTIONS_MISSING)
 		return COOKIE_UNREADABLE;
-	return ack_judge(&walk.scratch->packet, &walk, &walk.scratch->opt);
+	return ack_judge(&hook.scratch->packet, &hook, &hook.scratch->opt);
 }
 
 /*
  * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
  * sends it again: it gets another chance, as every SYN of a firewall's would.
  */
-static __always_inline _Bool input_refused(const struct past *past, const struct walk *walk)
+static __always_inline _Bool input_refused(const struct past *past, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = past->earlier;
 
 	return earlier &&
 	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
-	       (__s64)(walk->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
+	       (__s64)(hook->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
 }
 
 /* The judgement on an ACK, forgeries told apart. */
-static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct walk *walk,
+static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct hook_ctx *hook,
 							      const struct past *past)
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
-	if (judgement == COOKIE_GOOD && walk->service->forgery_ns && !past_opened(past, walk) &&
-	    ack_is_not_issued(walk->service_id))
+	if (judgement == COOKIE_GOOD && hook->service->forgery_ns && !past_opened(past, hook) &&
+	    ack_is_not_issued(hook->service_id))
 		return COOKIE_NOT_ISSUED;
 	return judgement;
 }
 
 /* The verdict on an ACK without a socket and without a good cookie. */
-static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk, enum cookie_judgement judgement)
+static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *hook, enum cookie_judgement judgement)
 {
-	forgery_count(walk);
+	forgery_count(hook);
 	switch (judgement) {
 	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
 	case COOKIE_NOT_ISSUED: return SHAKEOFF_ACK_NOT_ISSUED;
@@ -127,64 +127,64 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct walk *walk
 
 /* An ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, const struct past *past)
+							const struct hook_ctx *hook, const struct past *past)
 {
-	struct opening *opening = &walk->scratch->opening;
-	const struct tcpopt *opt = &walk->scratch->opt;
+	struct opening *opening = &hook->scratch->opening;
+	const struct tcpopt *opt = &hook->scratch->opt;
 	enum shakeoff_verdict verdict;
 
-	if (past_opened(past, walk)) {
+	if (past_opened(past, hook)) {
 		if (past->follows)
-			return segment_follow(ctx, packet, walk, past);
-		if (!input_refused(past, walk))
+			return segment_follow(ctx, packet, hook, past);
+		if (!input_refused(past, hook))
 			return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
 	}
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
 	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
-	if (ttl_is_low(packet, &walk->service->offer))
+	if (ttl_is_low(packet, &hook->service->offer))
 		return SHAKEOFF_ACK_TTL;
-	ack_opening(packet, walk, opt, opening);
+	ack_opening(packet, hook, opt, opening);
 	if (past->in_time_wait)
 		opening->replaced = past->time_wait.rcv_nxt;
-	verdict = ack_check(ctx, packet, walk);
-	return verdict == VERDICT_NONE ? handoff(ctx, packet, walk, opening, past_seen_ns(past)) : verdict;
+	verdict = ack_check(ctx, packet, hook);
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, hook, opening, past_seen_ns(past)) : verdict;
 }
 
-static __always_inline enum shakeoff_verdict queue_ack_walk(struct xdp_md *ctx, const struct packet *packet,
-							    const struct walk *walk, const struct past *past)
+static __always_inline enum shakeoff_verdict queue_handle_ack(struct xdp_md *ctx, const struct packet *packet,
+							      const struct hook_ctx *hook, const struct past *past)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, walk, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, past);
 
 	if (judgement == COOKIE_GOOD)
-		return ack_accept(ctx, packet, walk, past);
+		return ack_accept(ctx, packet, hook, past);
 	if (judgement == COOKIE_UNREADABLE)
 		return SHAKEOFF_BAD_HEADER;
 	if (past->follows)
-		return segment_follow(ctx, packet, walk, past);
-	return past->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(walk, judgement);
+		return segment_follow(ctx, packet, hook, past);
+	return past->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(hook, judgement);
 }
 
 /* Nothing to do with what is open. */
-static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct walk *walk)
+static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct hook_ctx *hook)
 {
-	half_open_reset(packet, walk);
+	half_open_reset(packet, hook);
 	return SHAKEOFF_RST_NO_SOCKET;
 }
 
-static __always_inline enum shakeoff_verdict queue_segment_walk(struct xdp_md *ctx, const struct packet *packet,
-								const struct walk *walk, struct past *past)
+static __always_inline enum shakeoff_verdict queue_handle_segment(struct xdp_md *ctx, const struct packet *packet,
+								  const struct hook_ctx *hook, struct past *past)
 {
 	if (packet->flags & TCP_FLAG_SYN)
 		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
-	past_look_up(past, packet, walk);
+	past_look_up(past, packet, hook);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return queue_ack_walk(ctx, packet, walk, past);
+		return queue_handle_ack(ctx, packet, hook, past);
 	if (past->follows)
-		return segment_follow(ctx, packet, walk, past);
+		return segment_follow(ctx, packet, hook, past);
 	if (past->in_time_wait)
 		return SHAKEOFF_SOCKET;
-	return rst_ignore(packet, walk);
+	return rst_ignore(packet, hook);
 }
 
 /*
@@ -206,25 +206,25 @@ static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, cons
  * the kernel had no room or no memory the first time.
  */
 static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
-							     const struct walk *walk, const struct past *past)
+							     const struct hook_ctx *hook, const struct past *past)
 {
 	const struct shakeoff_validated *earlier = past->earlier;
-	struct opening *opening = &walk->scratch->opening;
+	struct opening *opening = &hook->scratch->opening;
 	enum shakeoff_verdict verdict;
 
-	if (past_opened(past, walk)) {
+	if (past_opened(past, hook)) {
 		if (past->follows)
 			return listener_follow(ctx, past);
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
-	if (ttl_is_low(packet, &walk->scratch->recent.listener.offer))
+	if (ttl_is_low(packet, &hook->scratch->recent.listener.offer))
 		return SHAKEOFF_ACK_TTL;
-	verdict = ack_check(ctx, packet, walk);
+	verdict = ack_check(ctx, packet, hook);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	opening->replaced = bpf_get_smp_processor_id();
-	return admit(ctx, packet, walk, opening, past_seen_ns(past));
+	return admit(ctx, packet, hook, opening, past_seen_ns(past));
 }
 
 /* How the hook stands to what belongs to no socket. */
@@ -235,87 +235,88 @@ enum stance {
 	STANCE_ANSWERING, /* it is ours alone */
 };
 
-static __always_inline enum stance listener_stance(const struct walk *walk)
+static __always_inline enum stance listener_stance(const struct hook_ctx *hook)
 {
-	if (!(walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+	if (!(hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return STANCE_NO_SERVER;
-	if (!listener_takes_cookies(walk))
-		return walk->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_NO_SERVER;
-	if (!listener_is_ready(walk))
+	if (!listener_takes_cookies(hook))
+		return hook->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_NO_SERVER;
+	if (!listener_is_ready(hook))
 		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
-	if (syncookies_active(walk->service, walk->now_ns))
+	if (syncookies_active(hook->service, hook->now_ns))
 		return STANCE_ANSWERING;
-	return own_cookies_are_out(walk) ? STANCE_COOKIES : STANCE_IDLE;
+	return own_cookies_are_out(hook) ? STANCE_COOKIES : STANCE_IDLE;
 }
 
-static __always_inline enum stance queue_stance(const struct walk *walk)
+static __always_inline enum stance queue_stance(const struct hook_ctx *hook)
 {
-	if (service_health(walk->service, walk->control, walk->now_ns) == SERVICE_NO_SERVER)
+	if (service_health(hook->service, hook->control, hook->now_ns) == SERVICE_NO_SERVER)
 		return STANCE_NO_SERVER;
-	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+	if (!hook->scratch->recent.has_profile || !(hook->control->flags & SHAKEOFF_KEYS_LOADED))
 		return STANCE_NO_SERVER;
 	return STANCE_ANSWERING;
 }
 
 /* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
-static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet, const struct walk *walk,
-								 enum stance stance, enum cookie_judgement judgement)
+static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet,
+								 const struct hook_ctx *hook, enum stance stance,
+								 enum cookie_judgement judgement)
 {
 	enum shakeoff_verdict invalid;
 
-	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(walk) &&
-	    kernel_cookie_good(packet, walk->control))
+	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
+	    kernel_cookie_good(packet, hook->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Our cookies that are still out can be forged, too. */
-	invalid = ack_invalid(walk, judgement);
-	return stance == STANCE_ANSWERING ? invalid : no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+	invalid = ack_invalid(hook, judgement);
+	return stance == STANCE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
-static __always_inline enum shakeoff_verdict listener_ack_walk(struct xdp_md *ctx, const struct packet *packet,
-							       const struct walk *walk, const struct past *past,
-							       enum stance stance)
+static __always_inline enum shakeoff_verdict listener_handle_ack(struct xdp_md *ctx, const struct packet *packet,
+								 const struct hook_ctx *hook, const struct past *past,
+								 enum stance stance)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, walk, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, past);
 
 	if (judgement == COOKIE_GOOD)
-		return listener_accept(ctx, packet, walk, past);
+		return listener_accept(ctx, packet, hook, past);
 	if (past->follows && judgement != COOKIE_UNREADABLE)
 		return listener_follow(ctx, past);
-	return listener_ack_refuse(packet, walk, stance, judgement);
+	return listener_ack_refuse(packet, hook, stance, judgement);
 }
 
-static __always_inline enum shakeoff_verdict listener_segment_walk(struct xdp_md *ctx, const struct packet *packet,
-								   const struct walk *walk, struct past *past,
-								   enum stance stance)
+static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_md *ctx, const struct packet *packet,
+								     const struct hook_ctx *hook, struct past *past,
+								     enum stance stance)
 {
 	if (packet->flags & TCP_FLAG_SYN)
 		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
-						    no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
-	past_look_up(past, packet, walk);
+						    no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	past_look_up(past, packet, hook);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return listener_ack_walk(ctx, packet, walk, past, stance);
+		return listener_handle_ack(ctx, packet, hook, past, stance);
 	if (past->follows)
 		return listener_follow(ctx, past);
-	return stance == STANCE_ANSWERING ? rst_ignore(packet, walk) :
-					    no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+	return stance == STANCE_ANSWERING ? rst_ignore(packet, hook) :
+					    no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
 static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
-							   const struct walk *walk, struct past *past,
+							   const struct hook_ctx *hook, struct past *past,
 							   enum stance stance, enum socket_found found)
 {
 	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
 		return SHAKEOFF_BAD_SEGMENT;
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
-	if (by_listener(walk) && found == SOCKET_LISTENS && walk->scratch->recent.listener.bypass)
+	if (by_listener(hook) && found == SOCKET_LISTENS && hook->scratch->recent.listener.bypass)
 		return SHAKEOFF_ACK_IDLE;
-	if (stance == STANCE_NO_SERVER || (by_listener(walk) && found == SOCKET_NONE))
-		return no_socket_to_kernel(packet, walk, SHAKEOFF_ACK_NO_SERVER);
+	if (stance == STANCE_NO_SERVER || (by_listener(hook) && found == SOCKET_NONE))
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_ACK_NO_SERVER);
 	if (stance == STANCE_IDLE)
-		return no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
-	return by_listener(walk) ? listener_segment_walk(ctx, packet, walk, past, stance) :
-				   queue_segment_walk(ctx, packet, walk, past);
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	return by_listener(hook) ? listener_handle_segment(ctx, packet, hook, past, stance) :
+				   queue_handle_segment(ctx, packet, hook, past);
 }
 
 /*
@@ -323,22 +324,22 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
  * be honest all the same is VERDICT_NONE, and is looked up.
  */
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
-							     const struct walk *walk, enum stance stance)
+							     const struct hook_ctx *hook, enum stance stance)
 {
 	enum cookie_judgement judgement;
 
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
 	if (stance <= STANCE_IDLE)
-		return no_socket_to_kernel(packet, walk, SHAKEOFF_NO_SOCKET_PASS);
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
-		tuple_of(&packet->flow, &walk->scratch->tuple);
-		return rst_ignore(packet, walk);
+		tuple_of(&packet->flow, &hook->scratch->tuple);
+		return rst_ignore(packet, hook);
 	}
 	judgement = ack_cookie(ctx);
 	if (judgement == COOKIE_GOOD)
 		return VERDICT_NONE;
-	return by_listener(walk) ? listener_ack_refuse(packet, walk, stance, judgement) : ack_invalid(walk, judgement);
+	return by_listener(hook) ? listener_ack_refuse(packet, hook, stance, judgement) : ack_invalid(hook, judgement);
 }
 
 /*
@@ -346,36 +347,36 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
  * static function of its own, for the sake of the stack.
  */
 static __noinline enum socket_found segment_find(struct xdp_md *ctx, const struct packet *packet,
-						 const struct walk *walk, _Bool may_have_socket,
+						 const struct hook_ctx *hook, _Bool may_have_socket,
 						 struct time_wait *time_wait)
 {
-	enum socket_found found = by_listener(walk) ? listener_find(ctx, packet, walk, time_wait) :
+	enum socket_found found = by_listener(hook) ? listener_find(ctx, packet, hook, time_wait) :
 						      socket_find(ctx, packet, time_wait, NULL);
 
 	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) &&
 	    (!may_have_socket || (packet->flags & TCP_FLAG_SYN)))
-		filter_note(&packet->flow, walk->control, 0);
+		filter_note(&packet->flow, hook->control, 0);
 	return found;
 }
 
 static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx, const struct packet *packet,
-							     const struct walk *walk, enum stance stance,
+							     const struct hook_ctx *hook, enum stance stance,
 							     _Bool may_have_socket)
 {
 	struct past past = {};
-	enum socket_found found = segment_find(ctx, packet, walk, may_have_socket, &past.time_wait);
+	enum socket_found found = segment_find(ctx, packet, hook, may_have_socket, &past.time_wait);
 
 	if (found == SOCKET_EXISTS)
-		listener_confirm(packet, walk);
+		listener_confirm(packet, hook);
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
-	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(walk) || stance == STANCE_NO_SERVER)))
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(hook) || stance == STANCE_NO_SERVER)))
 		return SHAKEOFF_SOCKET;
 	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
-	if (found == SOCKET_NONE && may_have_socket && by_listener(walk) &&
-	    (walk->service->flags & SHAKEOFF_SERVICE_SERVED))
+	if (found == SOCKET_NONE && may_have_socket && by_listener(hook) &&
+	    (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_ACK_NO_SERVER;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
-	return segment_judge(ctx, packet, walk, &past, stance, found);
+	return segment_judge(ctx, packet, hook, &past, stance, found);
 }
 
 /* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
@@ -400,28 +401,28 @@ static __always_inline _Bool filter_spares(const struct packet *packet, enum sta
 
 /* A segment to a service that is not bypassed, whose sockets can be found, and whose lengths fit. */
 static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
-							  const struct walk *walk)
+							  const struct hook_ctx *hook)
 {
-	enum stance stance = by_listener(walk) ? listener_stance(walk) : queue_stance(walk);
-	_Bool pressed = out_of_state_press(walk->service, walk->now_ns), may_have_socket = 1, spared;
+	enum stance stance = by_listener(hook) ? listener_stance(hook) : queue_stance(hook);
+	_Bool pressed = out_of_state_press(hook->service, hook->now_ns), may_have_socket = 1, spared;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	_Bool sampled = 0;
 
 	if (pressed || stance == STANCE_IDLE)
-		may_have_socket = filter_may_have(&packet->flow, walk->control);
+		may_have_socket = filter_may_have(&packet->flow, hook->control);
 	spared = filter_spares(packet, stance, pressed, may_have_socket);
 	if (spared)
-		sampled = segment_is_sampled(walk);
+		sampled = segment_is_sampled(hook);
 	if (spared && !sampled && may_have_socket)
 		return SHAKEOFF_ACK_IDLE;
 	if (spared && !sampled)
-		verdict = segment_dismiss(ctx, packet, walk, stance);
+		verdict = segment_dismiss(ctx, packet, hook, stance);
 	if (verdict == VERDICT_NONE)
-		verdict = segment_look_up(ctx, packet, walk, stance, may_have_socket);
+		verdict = segment_look_up(ctx, packet, hook, stance, may_have_socket);
 	if (sampled && verdict == SHAKEOFF_SOCKET)
-		source_look(ctx, walk->service_id);
+		source_look(ctx, hook->service_id);
 	if (verdict_is_no_socket(verdict))
-		out_of_state_count(packet, walk, sampled && !pressed ? no_socket_sample_weight(walk->service) : 1);
+		out_of_state_count(packet, hook, sampled && !pressed ? no_socket_sample_weight(hook->service) : 1);
 	return verdict;
 }
 
@@ -429,15 +430,15 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
  * Whether clients may still bring back cookies that were sent before the address came to be bypassed. Where SYNs to other addresses are
  * answered all the time only the daemon knows since when this one's are not.
  */
-static __always_inline _Bool bypassed_cookies_are_out(const struct walk *walk)
+static __always_inline _Bool bypassed_cookies_are_out(const struct hook_ctx *hook)
 {
-	__u16 changed_s = walk->service->bypass_changed_s;
+	__u16 changed_s = hook->service->bypass_changed_s;
 
-	if (!by_listener(walk))
+	if (!by_listener(hook))
 		return 1; /* the daemon withdraws the address in time */
-	if (!syncookies_active(walk->service, walk->now_ns) && !own_cookies_are_out(walk))
+	if (!syncookies_active(hook->service, hook->now_ns) && !own_cookies_are_out(hook))
 		return 0;
-	return !address_is_bypassed(walk) || (changed_s && (__u16)(shakeoff_bypass_clock_s(walk->now_ns) - changed_s) <=
+	return !address_is_bypassed(hook) || (changed_s && (__u16)(shakeoff_bypass_clock_s(hook->now_ns) - changed_s) <=
 								   SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
 }
 
@@ -445,33 +446,34 @@ static __always_inline _Bool bypassed_cookies_are_out(const struct walk *walk)
  * Whether a segment to what is bypassed is of a handshake of ours all the same: firewalls are loaded again at any moment, and
  * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
  */
-static __always_inline _Bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet, const struct walk *walk)
+static __always_inline _Bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,
+					     const struct hook_ctx *hook)
 {
 	struct past past = {};
 
-	if (!bypassed_cookies_are_out(walk) || (packet->flags & TCP_FLAG_SYN) ||
-	    !tcp_lengths_fit(packet, walk->frame_len))
+	if (!bypassed_cookies_are_out(hook) || (packet->flags & TCP_FLAG_SYN) ||
+	    !tcp_lengths_fit(packet, hook->frame_len))
 		return 0;
-	past_look_up(&past, packet, walk);
+	past_look_up(&past, packet, hook);
 	if (past.follows)
 		return 1;
 	return (packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK && ack_cookie(ctx) == COOKIE_GOOD;
 }
 
-static __noinline enum shakeoff_verdict segment_walk(struct xdp_md *ctx, const struct packet *packet,
-						     const struct walk *walk)
+static __noinline enum shakeoff_verdict handle_segment(struct xdp_md *ctx, const struct packet *packet,
+						       const struct hook_ctx *hook)
 {
-	if (sockets_are_hidden(walk) || (netfilter_decides(walk) && !bypassed_is_own(ctx, packet, walk))) {
-		if (segment_is_sampled(walk))
-			source_look(ctx, walk->service_id);
+	if (sockets_are_hidden(hook) || (netfilter_decides(hook) && !bypassed_is_own(ctx, packet, hook))) {
+		if (segment_is_sampled(hook))
+			source_look(ctx, hook->service_id);
 		return SHAKEOFF_ACK_IDLE;
 	}
 	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
-	if (!netfilter_decides(walk) && is_bypassed(walk) && !walk->service->active_ns && !own_cookies_are_out(walk))
-		return bypass_segment(ctx, packet, walk);
-	if (!tcp_lengths_fit(packet, walk->frame_len))
+	if (!netfilter_decides(hook) && is_bypassed(hook) && !hook->service->active_ns && !own_cookies_are_out(hook))
+		return bypass_segment(ctx, packet, hook);
+	if (!tcp_lengths_fit(packet, hook->frame_len))
 		return SHAKEOFF_BAD_HEADER;
-	return segment_sort(ctx, packet, walk);
+	return segment_sort(ctx, packet, hook);
 }
 
 #endif

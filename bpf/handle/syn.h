@@ -13,28 +13,28 @@ static __always_inline __u16 default_mss(const struct packet *packet)
  * Whether the kernel would take up the client's ECN (RFC 3168, section 6.1.1): tcp_ecn_create_request(), include/net/tcp_ecn.h.
  * Where the SYN itself is marked, somebody on the way marks everything. TCP_REPAIR cannot give ECN to a socket.
  */
-static __always_inline _Bool ecn_is_taken_up(const struct packet *packet, const struct walk *walk)
+static __always_inline _Bool ecn_is_taken_up(const struct packet *packet, const struct hook_ctx *hook)
 {
 	const __u8 asks = TCP_FLAG_ECE | TCP_FLAG_CWR;
 
-	if ((packet->flags & asks) != asks || !by_listener(walk))
+	if ((packet->flags & asks) != asks || !by_listener(hook))
 		return 0;
 	if ((packet->tos & IP_ECN_MASK) && !packet->reserved)
 		return 0;
-	return walk->scratch->recent.profile.ecn || walk->scratch->route.ecn;
+	return hook->scratch->recent.profile.ecn || hook->scratch->route.ecn;
 }
 
 /* What of the client's offer we take up and can remember. */
-static __always_inline void syn_negotiate(const struct packet *packet, const struct walk *walk,
+static __always_inline void syn_negotiate(const struct packet *packet, const struct hook_ctx *hook,
 					  const struct tcpopt *offer, struct cookie_options *options)
 {
-	const struct shakeoff_interface *profile = &walk->scratch->recent.profile;
+	const struct shakeoff_interface *profile = &hook->scratch->recent.profile;
 
 	options->mss = offer->mss ? offer->mss : default_mss(packet);
 	options->wscale = profile->window_scaling ? offer->wscale : SHAKEOFF_NO_WSCALE;
 	options->sack = offer->sack && profile->sack;
 	options->timestamps = offer->timestamps && profile->timestamps;
-	options->ecn = ecn_is_taken_up(packet, walk);
+	options->ecn = ecn_is_taken_up(packet, hook);
 }
 
 /*
@@ -43,12 +43,13 @@ static __always_inline void syn_negotiate(const struct packet *packet, const str
  *	63          48 47     40 39   33 32      28 27          24 22    21         20   19     16 15    0
  *	 route's id     SYN's TOS         l3_offset  header_len / 4 ECN   timestamps SACK scale     MSS
  */
-static __always_inline __u64 offer_key(const struct packet *packet, const struct walk *walk, const struct tcpopt *offer)
+static __always_inline __u64 offer_key(const struct packet *packet, const struct hook_ctx *hook,
+				       const struct tcpopt *offer)
 {
 	return offer->mss | ((__u32)offer->wscale << 16) | ((__u32)offer->sack << 20) |
-	       ((__u32)offer->timestamps << 21) | ((__u32)ecn_is_taken_up(packet, walk) << 22) |
+	       ((__u32)offer->timestamps << 21) | ((__u32)ecn_is_taken_up(packet, hook) << 22) |
 	       ((__u32)(packet->header_len / 4) << 24) | ((__u64)packet->l3_offset << 28) | ((__u64)packet->tos << 40) |
-	       ((__u64)walk->scratch->route.id << 48);
+	       ((__u64)hook->scratch->route.id << 48);
 }
 
 /*
@@ -69,11 +70,11 @@ static __always_inline __u32 answer_room(const struct packet *packet)
  * Makes the SYN-ACK ready that all these clients have in common: scratch->opt is what they offer, offered their offer_key(). A static
  * function of its own: it runs once a tick. Returns 0 if there is no key, which cannot be: for the verifier.
  */
-static __noinline int answer_prepare(const struct packet *packet, const struct walk *walk, __u64 offered,
+static __noinline int answer_prepare(const struct packet *packet, const struct hook_ctx *hook, __u64 offered,
 				     struct answer *answer)
 {
-	const struct tcpopt *theirs = &walk->scratch->opt;
-	struct scratch *scratch = walk->scratch;
+	const struct tcpopt *theirs = &hook->scratch->opt;
+	struct scratch *scratch = hook->scratch;
 	struct reply *reply = &answer->reply;
 	_Bool ipv6 = packet->flow.ipv6;
 	struct cookie_options options;
@@ -81,12 +82,12 @@ static __noinline int answer_prepare(const struct packet *packet, const struct w
 	struct offer offer;
 	const __u64 *key;
 
-	syn_negotiate(packet, walk, theirs, &options);
+	syn_negotiate(packet, hook, theirs, &options);
 	answer->bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
 		cookie_decode(answer->bits, ipv6, &options); /* promise only what comes back */
-	offer_make(scratch, walk->service, &options, &offer);
-	offer_mark(scratch, walk->service, packet->tos, &offer);
+	offer_make(scratch, hook->service, &options, &offer);
+	offer_mark(scratch, hook->service, packet->tos, &offer);
 
 	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
 	reply->ttl = offer.hop_limit;
@@ -112,7 +113,7 @@ static __noinline int answer_prepare(const struct packet *packet, const struct w
 }
 
 /* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
-static __always_inline void answer_number(const struct packet *packet, const struct walk *walk,
+static __always_inline void answer_number(const struct packet *packet, const struct hook_ctx *hook,
 					  const struct tcpopt *offer, struct answer *answer)
 {
 	struct reply *reply = &answer->reply;
@@ -123,8 +124,8 @@ static __always_inline void answer_number(const struct packet *packet, const str
 	if (answer->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
-		if (walk->service->forgery_ns)
-			issued_answered(walk->service_id, shakeoff_issued_hash(cookie >> 32, answer->bits));
+		if (hook->service->forgery_ns)
+			issued_answered(hook->service_id, shakeoff_issued_hash(cookie >> 32, answer->bits));
 		reply->seq = (__u32)cookie;
 		reply->tsval = answer->tsval +
 			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
@@ -132,34 +133,34 @@ static __always_inline void answer_number(const struct packet *packet, const str
 		return;
 	}
 	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
-	if (walk->service->forgery_ns)
-		issued_answered(walk->service_id, cookie >> 32);
+	if (hook->service->forgery_ns)
+		issued_answered(hook->service_id, cookie >> 32);
 	reply->seq = (__u32)cookie;
 	reply->tsval = reply->tsecr = 0;
 }
 
 static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
-							const struct walk *walk, const struct tcpopt *offer)
+							const struct hook_ctx *hook, const struct tcpopt *offer)
 {
-	const struct moment *moment = &walk->scratch->moment;
-	struct answer *answer = &walk->scratch->recent.answer;
+	const struct moment *moment = &hook->scratch->moment;
+	struct answer *answer = &hook->scratch->recent.answer;
 	__u64 offered;
 
-	if (!walk->scratch->recent.has_profile || !(walk->control->flags & SHAKEOFF_KEYS_LOADED))
+	if (!hook->scratch->recent.has_profile || !(hook->control->flags & SHAKEOFF_KEYS_LOADED))
 		return SHAKEOFF_SYN_NO_KEY;
-	if (!reply_is_within_budget(walk))
+	if (!reply_is_within_budget(hook))
 		return SHAKEOFF_SYN_PREFIX_RATE;
-	offered = offer_key(packet, walk, offer);
+	offered = offer_key(packet, hook, offer);
 	if ((answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offered) &&
-	    !answer_prepare(packet, walk, offered, answer))
+	    !answer_prepare(packet, hook, offered, answer))
 		return SHAKEOFF_SYN_NO_KEY;
-	answer_number(packet, walk, offer, answer);
+	answer_number(packet, hook, offer, answer);
 	/* Inlined, as this is the one reply that has to be fast. */
-	if (!reply_build(ctx, packet, &answer->reply, walk->frame_len))
+	if (!reply_build(ctx, packet, &answer->reply, hook->frame_len))
 		return SHAKEOFF_SYN_INVALID;
-	if (answers_by_route(walk) && !reply_to_next_hop(ctx))
+	if (answers_by_route(hook) && !reply_to_next_hop(ctx))
 		return SHAKEOFF_SYN_INVALID;
-	half_open_answered(ctx, walk);
+	half_open_answered(ctx, hook);
 	return SHAKEOFF_SYNACK_SENT;
 }
 
@@ -167,35 +168,35 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
  * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
  * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
  */
-static __always_inline enum shakeoff_verdict syn_exception(const struct walk *walk, enum shakeoff_verdict verdict)
+static __always_inline enum shakeoff_verdict syn_exception(const struct hook_ctx *hook, enum shakeoff_verdict verdict)
 {
-	if (!kernel_budget_takes(walk->service_id, walk->allowed))
+	if (!kernel_budget_takes(hook->service_id, hook->allowed))
 		return VERDICT_NONE;
-	return limit_admits_syn(walk) ? verdict : SHAKEOFF_SYN_SOURCE_RATE;
+	return limit_admits_syn(hook) ? verdict : SHAKEOFF_SYN_SOURCE_RATE;
 }
 
 /*
  * A client that takes smaller segments than any class says. The kernel alone can keep to it, as long as these are few; in a flood of
  * them it would send a cookie of its own, whose smallest class is the same. There is no kernel behind a queue.
  */
-static __always_inline enum shakeoff_verdict syn_mss_check(const struct packet *packet, const struct walk *walk,
+static __always_inline enum shakeoff_verdict syn_mss_check(const struct packet *packet, const struct hook_ctx *hook,
 							   const struct tcpopt *offer)
 {
 	if (!offer->mss || offer->mss >= default_mss(packet))
 		return VERDICT_NONE;
-	if (by_listener(walk))
-		return syn_exception(walk, SHAKEOFF_SYN_SMALL_MSS);
-	return offer->timestamps && walk->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0] ?
+	if (by_listener(hook))
+		return syn_exception(hook, SHAKEOFF_SYN_SMALL_MSS);
+	return offer->timestamps && hook->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0] ?
 		       VERDICT_NONE :
 		       SHAKEOFF_SYN_MSS_DROP;
 }
 
 /* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
 static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx, const struct packet *packet,
-							     const struct walk *walk, enum service_health health,
+							     const struct hook_ctx *hook, enum service_health health,
 							     _Bool may_have_socket)
 {
-	const struct tcpopt *offer = &walk->scratch->opt;
+	const struct tcpopt *offer = &hook->scratch->opt;
 	enum socket_found found = SOCKET_NONE;
 	struct time_wait time_wait = {};
 	struct queue_state queue;
@@ -204,30 +205,30 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 		found = socket_find(ctx, packet, &time_wait, NULL);
 	if (found == SOCKET_EXISTS)
 		return SHAKEOFF_SYN_SOCKET;
-	if (found == SOCKET_TIME_WAIT && ((walk->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
+	if (found == SOCKET_TIME_WAIT && ((hook->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
 					  !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))
 		return SHAKEOFF_SYN_SOCKET;
-	if (ttl_is_low(packet, &walk->service->offer))
+	if (ttl_is_low(packet, &hook->service->offer))
 		return SHAKEOFF_SYN_TTL;
 	if (health == SERVICE_DAEMON_DOWN)
 		return SHAKEOFF_SYN_DAEMON_DOWN;
-	syncookies_count(walk);
-	queue_state_read(walk->scratch, walk->service, &queue);
-	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, walk, queue.free) : VERDICT_NONE;
+	syncookies_count(hook);
+	queue_state_read(hook->scratch, hook->service, &queue);
+	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, hook, queue.free) : VERDICT_NONE;
 }
 
 /* The same for a listening socket. In TIME-WAIT the kernel renews the connection itself. */
 static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *ctx, const struct packet *packet,
-								const struct walk *walk, _Bool may_have_socket)
+								const struct hook_ctx *hook, _Bool may_have_socket)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 	enum socket_found found = SOCKET_LISTENS;
 	struct time_wait time_wait = {};
 	__s64 free;
 
-	if (may_have_socket || !listener_is_remembered(walk) || listener_free(recent, walk->service) <= 0 ||
-	    group_is_short(walk))
-		found = listener_find(ctx, packet, walk, &time_wait);
+	if (may_have_socket || !listener_is_remembered(hook) || listener_free(recent, hook->service) <= 0 ||
+	    group_is_short(hook))
+		found = listener_find(ctx, packet, hook, &time_wait);
 	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
 		return SHAKEOFF_SYN_NO_SERVER;
 	if (found != SOCKET_LISTENS)
@@ -236,55 +237,55 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return SHAKEOFF_SYN_BYPASS;
 	if (ttl_is_low(packet, &recent->listener.offer))
 		return SHAKEOFF_SYN_TTL;
-	syncookies_count(walk);
-	free = listener_free(recent, walk->service);
-	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, walk, free) : VERDICT_NONE;
+	syncookies_count(hook);
+	free = listener_free(recent, hook->service);
+	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, hook, free) : VERDICT_NONE;
 }
 
-static __noinline enum shakeoff_verdict syn_walk(struct xdp_md *ctx, const struct packet *packet,
-						 const struct walk *walk)
+static __noinline enum shakeoff_verdict handle_syn(struct xdp_md *ctx, const struct packet *packet,
+						   const struct hook_ctx *hook)
 {
 	enum service_health health = SERVICE_SERVED;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	enum options_found options;
 	_Bool may_have_socket;
 
-	if (!netfilter_decides(walk) && syn_is_malformed(packet, walk->frame_len))
+	if (!netfilter_decides(hook) && syn_is_malformed(packet, hook->frame_len))
 		return SHAKEOFF_SYN_INVALID;
-	if (by_listener(walk))
-		verdict = listener_syn_walk(ctx, packet, walk);
-	else if (address_is_bypassed(walk))
+	if (by_listener(hook))
+		verdict = listener_handle_syn(ctx, packet, hook);
+	else if (address_is_bypassed(hook))
 		return SHAKEOFF_SYN_BYPASS;
 	else
-		health = service_health(walk->service, walk->control, walk->now_ns);
+		health = service_health(hook->service, hook->control, hook->now_ns);
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	if (health == SERVICE_NO_SERVER)
 		return SHAKEOFF_SYN_NO_SERVER;
-	if (source_is_unrouted(walk))
-		return unrouted_budget_takes(walk->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_UNROUTED_RATE;
-	if (!next_hop_is_known(walk))
-		return kernel_budget_takes(walk->service_id, walk->allowed) ? SHAKEOFF_SYN_UNROUTED :
+	if (source_is_unrouted(hook))
+		return unrouted_budget_takes(hook->service_id) ? SHAKEOFF_SYN_UNROUTED : SHAKEOFF_SYN_UNROUTED_RATE;
+	if (!next_hop_is_known(hook))
+		return kernel_budget_takes(hook->service_id, hook->allowed) ? SHAKEOFF_SYN_UNROUTED :
 									      SHAKEOFF_SYN_UNROUTED_RATE;
 	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
-	may_have_socket = filter_may_have(&packet->flow, walk->control);
-	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, walk->scratch);
+	may_have_socket = filter_may_have(&packet->flow, hook->control);
+	options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, hook->scratch);
 	if (options == OPTIONS_MISSING)
 		return SHAKEOFF_SYN_INVALID;
 	if (options == OPTIONS_AUTHENTICATE)
-		verdict = by_listener(walk) ? syn_exception(walk, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
+		verdict = by_listener(hook) ? syn_exception(hook, SHAKEOFF_SYN_TCP_AUTH) : SHAKEOFF_SYN_TCP_AUTH;
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	verdict = by_listener(walk) ? syn_listener_check(ctx, packet, walk, may_have_socket) :
-				      syn_queue_check(ctx, packet, walk, health, may_have_socket);
+	verdict = by_listener(hook) ? syn_listener_check(ctx, packet, hook, may_have_socket) :
+				      syn_queue_check(ctx, packet, hook, health, may_have_socket);
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	verdict = syn_mss_check(packet, walk, &walk->scratch->opt);
+	verdict = syn_mss_check(packet, hook, &hook->scratch->opt);
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	if (!limit_admits_syn(walk))
+	if (!limit_admits_syn(hook))
 		return SHAKEOFF_SYN_SOURCE_RATE;
-	return syn_answer(ctx, packet, walk, &walk->scratch->opt);
+	return syn_answer(ctx, packet, hook, &hook->scratch->opt);
 }
 
 #endif

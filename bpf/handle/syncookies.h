@@ -101,14 +101,14 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
  * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
  * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
  */
-static __always_inline void press_by(const struct walk *walk, enum pressure which, __u64 events, __u32 rate)
+static __always_inline void press_by(const struct hook_ctx *hook, enum pressure which, __u64 events, __u32 rate)
 {
-	__u64 pressure_ns = *pressure_of(walk->service, which);
+	__u64 pressure_ns = *pressure_of(hook->service, which);
 
 	/* Full, by what this tick has brought already: there is nothing to add. */
-	if (pressure_ns && (__s64)(pressure_ns - walk->now_ns) >= 0)
+	if (pressure_ns && (__s64)(pressure_ns - hook->now_ns) >= 0)
 		return;
-	press_for(walk->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
+	press_for(hook->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
 }
 
 /* A queue of the listening socket is short. */
@@ -165,13 +165,13 @@ static __always_inline _Bool syncookies_active(struct shakeoff_service *service,
  * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
  * fleet those of another host, which may be in a flood.
  */
-static __always_inline _Bool own_cookies_are_out(const struct walk *walk)
+static __always_inline _Bool own_cookies_are_out(const struct hook_ctx *hook)
 {
-	const struct shakeoff_service *service = walk->service;
+	const struct shakeoff_service *service = hook->service;
 
-	if (service->released_ns && (__s64)(walk->now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS)
+	if (service->released_ns && (__s64)(hook->now_ns - service->released_ns) <= (__s64)SHAKEOFF_COOKIE_LIFETIME_NS)
 		return 1;
-	return (walk->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) &&
+	return (hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) &&
 	       service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE;
 }
 
@@ -179,16 +179,16 @@ static __always_inline _Bool own_cookies_are_out(const struct walk *walk)
  * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, before the daemon started, which may have
  * been long after, to SYNs that have passed by a budget, or for a socket that only it can serve.
  */
-static __always_inline _Bool kernel_cookies_are_out(const struct walk *walk)
+static __always_inline _Bool kernel_cookies_are_out(const struct hook_ctx *hook)
 {
-	__u32 window = walk->service->budget_window;
+	__u32 window = hook->service->budget_window;
 
-	if (walk->service->seen_bypass ||
-	    (window && (__s32)((__u32)(walk->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
+	if (hook->service->seen_bypass ||
+	    (window && (__s32)((__u32)(hook->now_ns / SHAKEOFF_BUDGET_WINDOW_NS) - window) <=
 			       (__s32)(SHAKEOFF_KERNEL_COOKIE_NS / SHAKEOFF_BUDGET_WINDOW_NS)))
 		return 1;
-	return (__s64)(walk->now_ns - walk->service->active_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
-	       (__s64)(walk->now_ns - walk->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
+	return (__s64)(hook->now_ns - hook->service->active_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS ||
+	       (__s64)(hook->now_ns - hook->control->started_ns) <= (__s64)SHAKEOFF_KERNEL_COOKIE_NS;
 }
 
 /*
@@ -201,13 +201,13 @@ static __always_inline _Bool accept_queue_is_short(const struct recent *recent, 
 }
 
 /* A SYN while idle. Returns whether it begins the answering. */
-static __always_inline _Bool syncookies_idle_syn(const struct walk *walk, const struct recent *recent)
+static __always_inline _Bool syncookies_idle_syn(const struct hook_ctx *hook, const struct recent *recent)
 {
-	struct shakeoff_service *service = walk->service;
+	struct shakeoff_service *service = hook->service;
 	const struct listening *listener = &recent->listener;
 	__u32 cause = SHAKEOFF_CAUSE_NONE;
 
-	if (window_exceeds(service, walk->now_ns, 1, service->flood_rate))
+	if (window_exceeds(service, hook->now_ns, 1, service->flood_rate))
 		cause = SHAKEOFF_CAUSE_SYN_RATE;
 	else if (listener->half_open > listener->backlog / 2)
 		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
@@ -217,39 +217,39 @@ static __always_inline _Bool syncookies_idle_syn(const struct walk *walk, const 
 		return 0;
 	positions_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
-		press_by(walk, PRESSURE_SYNS, service->window_syns, service->flood_rate);
+		press_by(hook, PRESSURE_SYNS, service->window_syns, service->flood_rate);
 	else
-		press_queue(walk->service_id);
+		press_queue(hook->service_id);
 	service->cause = cause;
 	service->activations++;
-	service->active_ns = walk->now_ns;
+	service->active_ns = hook->now_ns;
 	return 1;
 }
 
 /* A SYN that is answered. */
-static __always_inline void syncookies_count(const struct walk *walk)
+static __always_inline void syncookies_count(const struct hook_ctx *hook)
 {
-	struct shakeoff_service *service = walk->service;
+	struct shakeoff_service *service = hook->service;
 	__u32 stands_for = 0, rate = service->flood_rate;
 
-	if (in_flood(service, walk->now_ns))
-		stands_for = batch_of(&walk->scratch->syns, rate);
-	else if (window_exceeds(service, walk->now_ns, 1, rate))
+	if (in_flood(service, hook->now_ns))
+		stands_for = batch_of(&hook->scratch->syns, rate);
+	else if (window_exceeds(service, hook->now_ns, 1, rate))
 		stands_for = service->window_syns;
 	if (stands_for)
-		press_by(walk, PRESSURE_SYNS, stands_for, rate);
+		press_by(hook, PRESSURE_SYNS, stands_for, rate);
 }
 
 /* The listening socket was looked at: do its queues keep us? */
-static __always_inline void syncookies_look(const struct walk *walk, const struct recent *recent)
+static __always_inline void syncookies_look(const struct hook_ctx *hook, const struct recent *recent)
 {
 	const struct listening *listener = &recent->listener;
-	const struct shakeoff_service *service = walk->service;
+	const struct shakeoff_service *service = hook->service;
 
 	if (listener->half_open > listener->backlog / 4 ||
 	    (service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE && service->active_ns &&
 	     accept_queue_is_short(recent, recent->listener_scarce)))
-		press_queue(walk->service_id);
+		press_queue(hook->service_id);
 }
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */

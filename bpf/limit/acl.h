@@ -105,11 +105,11 @@ __noinline int list_judge(__u32 lists, __u32 scope)
 }
 
 /* As long as nothing is listed, one load of a cache line that every packet needs is the only cost. */
-static __always_inline enum list_says list_says_of(const struct walk *walk)
+static __always_inline enum list_says list_says_of(const struct hook_ctx *hook)
 {
-	__u32 lists = *(const volatile __u32 *)&walk->control->lists; /* once: it changes at any time */
+	__u32 lists = *(const volatile __u32 *)&hook->control->lists; /* once: it changes at any time */
 
-	return lists ? list_judge(lists, walk->service->list_scope) : LIST_NOTHING;
+	return lists ? list_judge(lists, hook->service->list_scope) : LIST_NOTHING;
 }
 
 #endif

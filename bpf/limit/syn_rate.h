@@ -99,9 +99,9 @@ __noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
 }
 
 /* Without a limit it costs one load of a cache line that every SYN needs. */
-static __always_inline _Bool limit_admits_syn(const struct walk *walk)
+static __always_inline _Bool limit_admits_syn(const struct hook_ctx *hook)
 {
-	return !walk->service->syn_interval_ns || limit_allows_syn(walk->service_id, walk->allowed);
+	return !hook->service->syn_interval_ns || limit_allows_syn(hook->service_id, hook->allowed);
 }
 
 #endif

@@ -98,9 +98,9 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 }
 
 /* Whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
-static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
+static __always_inline _Bool reply_is_within_budget(const struct hook_ctx *hook)
 {
-	struct scratch *scratch = walk->scratch;
+	struct scratch *scratch = hook->scratch;
 	const struct moment *moment = &scratch->moment;
 	__u32 batch = moment->reply_batch, count, hash, index;
 	__u64 prefix;
@@ -117,7 +117,7 @@ static __always_inline _Bool reply_is_within_budget(const struct walk *walk)
 	asm volatile("" : "+r"(cell));
 	count = sketch_next(*cell, moment->reply_window);
 	if (count >= batch)
-		return reply_settle(hash, walk->service_id, walk->allowed);
+		return reply_settle(hash, hook->service_id, hook->allowed);
 	*cell = sketch_cell(moment->reply_window, count);
 	return 1;
 }

@@ -83,16 +83,16 @@ static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, c
  * martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6 its answer stays on the host), or as routes and rp_filter
  * say. Finds the packet's route.
  */
-static __always_inline _Bool source_is_unrouted(const struct walk *walk)
+static __always_inline _Bool source_is_unrouted(const struct hook_ctx *hook)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 	__u32 refused;
 
-	route_find(walk->scratch, walk->control);
-	refused = walk->scratch->route.refused;
+	route_find(hook->scratch, hook->control);
+	refused = hook->scratch->route.refused;
 	if (refused && recent->has_profile && (refused & recent->profile.route_bit))
 		return 1;
-	return source_may_be_own(&walk->scratch->packet.flow, walk->control) && source_is_own_address();
+	return source_may_be_own(&hook->scratch->packet.flow, hook->control) && source_is_own_address();
 }
 
 /*
@@ -127,16 +127,16 @@ __noinline int next_hop_find(__u32 route_bit)
 }
 
 /* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
-static __always_inline _Bool answers_by_route(const struct walk *walk)
+static __always_inline _Bool answers_by_route(const struct hook_ctx *hook)
 {
-	const struct recent *recent = &walk->scratch->recent;
+	const struct recent *recent = &hook->scratch->recent;
 
-	return (walk->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
+	return (hook->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
 }
 
-static __always_inline _Bool next_hop_is_known(const struct walk *walk)
+static __always_inline _Bool next_hop_is_known(const struct hook_ctx *hook)
 {
-	return !answers_by_route(walk) || next_hop_find(walk->scratch->recent.profile.route_bit);
+	return !answers_by_route(hook) || next_hop_find(hook->scratch->recent.profile.route_bit);
 }
 
 /* Sends the reply that the frame is by now to scratch->next_hop. A global function: see scratch_get(). */

@@ -4,19 +4,19 @@
 #define SHAKEOFF_BPF_SOCKET_OPENED_H
 
 /* hints: of filter_note(). */
-static __always_inline void connection_noted(const struct packet *packet, const struct walk *walk, __u8 hints,
+static __always_inline void connection_noted(const struct packet *packet, const struct hook_ctx *hook, __u8 hints,
 					     _Bool opened)
 {
-	filter_note(&packet->flow, walk->control, hints);
-	source_proved(walk->service_id, walk->service->enqueued, opened);
+	filter_note(&packet->flow, hook->control, hints);
+	source_proved(hook->service_id, hook->service->enqueued, opened);
 }
 
 /* The same for one that waits for its server, or is on the way there, from now on. */
-static __always_inline void connection_opened(const struct packet *packet, const struct walk *walk, __u8 hints)
+static __always_inline void connection_opened(const struct packet *packet, const struct hook_ctx *hook, __u8 hints)
 {
-	half_open_forget(walk);
-	connection_noted(packet, walk, hints, 1);
-	__sync_fetch_and_add(&walk->service->enqueued, 1);
+	half_open_forget(hook);
+	connection_noted(packet, hook, hints, 1);
+	__sync_fetch_and_add(&hook->service->enqueued, 1);
 }
 
 #endif

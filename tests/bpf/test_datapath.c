@@ -669,7 +669,7 @@ static void the_tc_program_wants_the_xdp_program_of_its_datapath(void **state)
 
 /* ------------------------------------------------------------------------------------------------------------- maps */
 
-struct walk {
+struct hook_ctx {
 	struct datapath *datapath;
 	unsigned int seen, mapped;
 	bool remove;
@@ -677,20 +677,20 @@ struct walk {
 
 static int see_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)
 {
-	struct walk *walk = context;
+	struct hook_ctx *iter = context;
 
-	walk->seen++;
-	walk->mapped += IN6_IS_ADDR_V4MAPPED(address);
+	iter->seen++;
+	iter->mapped += IN6_IS_ADDR_V4MAPPED(address);
 	assert_int_equal(service, port);
-	if (walk->remove)
-		succeeds(datapath_address_remove(walk->datapath, address, port));
+	if (iter->remove)
+		succeeds(datapath_address_remove(iter->datapath, address, port));
 	return 0;
 }
 
-static void addresses_of_both_families_are_walked_and_removed(void **state)
+static void addresses_of_both_families_are_iterated_and_removed(void **state)
 {
 	struct datapath *datapath = loaded();
-	struct walk walk = { .datapath = datapath };
+	struct hook_ctx iter = { .datapath = datapath };
 	struct in6_addr v4, v6;
 
 	(void)state;
@@ -701,14 +701,14 @@ static void addresses_of_both_families_are_walked_and_removed(void **state)
 		succeeds(datapath_address_set(datapath, &v6, port, port));
 	}
 	succeeds(datapath_address_set(datapath, &v6, 300, 300));
-	walk.remove = true;
-	succeeds(datapath_address_each(datapath, see_address, &walk));
-	assert_int_equal(walk.seen, 600);
-	assert_int_equal(walk.mapped, 300);
+	iter.remove = true;
+	succeeds(datapath_address_each(datapath, see_address, &iter));
+	assert_int_equal(iter.seen, 600);
+	assert_int_equal(iter.mapped, 300);
 
-	walk.seen = 0;
-	succeeds(datapath_address_each(datapath, see_address, &walk));
-	assert_int_equal(walk.seen, 0);
+	iter.seen = 0;
+	succeeds(datapath_address_each(datapath, see_address, &iter));
+	assert_int_equal(iter.seen, 0);
 	assert_int_equal(datapath_address_remove(datapath, &v4, 1), -ENOENT);
 	datapath_close(datapath);
 }
@@ -809,7 +809,7 @@ static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
 	datapath_close(datapath);
 }
 
-struct half_open_walk {
+struct half_open_iter {
 	uint64_t sum;
 	size_t count;
 	bool even; /* take these out */
@@ -817,25 +817,25 @@ struct half_open_walk {
 
 static bool half_open_seen(void *context, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
 {
-	struct half_open_walk *walk = context;
+	struct half_open_iter *iter = context;
 
 	assert_int_equal(tuple->remote[3], entry->rcv_nxt);
-	walk->sum += entry->rcv_nxt;
-	walk->count++;
-	return walk->even && entry->rcv_nxt % 2 == 0;
+	iter->sum += entry->rcv_nxt;
+	iter->count++;
+	return iter->even && entry->rcv_nxt % 2 == 0;
 }
 
 static void every_half_open_connection_is_seen_once_and_taken_out_if_wanted(void **state)
 {
 	struct datapath *datapath = loaded();
-	struct half_open_walk walk = { .even = true };
+	struct half_open_iter iter = { .even = true };
 	int map;
 
 	(void)state;
 	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
 	assert_true(datapath_half_open_is_empty(datapath));
-	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
-	assert_int_equal(walk.count, 0);
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &iter));
+	assert_int_equal(iter.count, 0);
 	map = map_of("one", SHAKEOFF_MAP_HALF_OPEN);
 	for (uint32_t i = 1; i <= 1000; i++) {
 		struct shakeoff_tuple tuple = { .remote[3] = i };
@@ -844,12 +844,12 @@ static void every_half_open_connection_is_seen_once_and_taken_out_if_wanted(void
 		assert_int_equal(bpf_map_update_elem(map, &tuple, &entry, BPF_NOEXIST), 0);
 	}
 	assert_false(datapath_half_open_is_empty(datapath));
-	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
-	assert_int_equal(walk.count, 1000);
-	assert_int_equal(walk.sum, 1000 * 1001 / 2);
-	walk = (struct half_open_walk){ 0 };
-	succeeds(datapath_half_open_each(datapath, half_open_seen, &walk));
-	assert_int_equal(walk.count, 500);
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &iter));
+	assert_int_equal(iter.count, 1000);
+	assert_int_equal(iter.sum, 1000 * 1001 / 2);
+	iter = (struct half_open_iter){ 0 };
+	succeeds(datapath_half_open_each(datapath, half_open_seen, &iter));
+	assert_int_equal(iter.count, 500);
 	close(map);
 	succeeds(datapath_detach("one"));
 	datapath_close(datapath);
@@ -1043,7 +1043,7 @@ int main(void)
 		test(a_replacement_that_fails_leaves_the_tc_program),
 		test(a_tc_program_without_its_xdp_program_is_no_attachment_but_detached),
 		test(the_tc_program_wants_the_xdp_program_of_its_datapath),
-		test(addresses_of_both_families_are_walked_and_removed),
+		test(addresses_of_both_families_are_iterated_and_removed),
 		test(packets_are_counted_over_all_cpus),
 		test(what_the_daemon_sets_can_be_set_and_removed),
 		test(a_validated_tuple_is_found_and_forgotten_alone),

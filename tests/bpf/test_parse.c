@@ -129,7 +129,7 @@ static void a_tcp_header_beyond_the_first_buffer_is_dropped(void **state)
 	assert_verdict(&segment, SHAKEOFF_IPV6_EXTHDR);
 }
 
-static void one_long_extension_header_is_walked(void **state)
+static void one_long_extension_header_is_parsed(void **state)
 {
 	static uint8_t header[2048];
 	struct segment segment = BUT6(.first_extension = 60);
@@ -146,7 +146,7 @@ int main(void)
 	static const struct CMUnitTest others[] = {
 		cmocka_unit_test_setup(a_service_that_is_gone_passes, harness_reset),
 		cmocka_unit_test_setup(a_tcp_header_beyond_the_first_buffer_is_dropped, harness_reset),
-		cmocka_unit_test_setup(one_long_extension_header_is_walked, harness_reset),
+		cmocka_unit_test_setup(one_long_extension_header_is_parsed, harness_reset),
 	};
 	struct CMUnitTest tests[COUNT(fixtures) + COUNT(others)];
 

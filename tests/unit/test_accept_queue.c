@@ -133,7 +133,7 @@ static bool is_in_order(const struct connection_list *list)
 }
 
 /* Which of them come back in which order decides how far each has to be carried. */
-static void a_full_queue_is_not_walked_for_each_of_many(void **state)
+static void a_full_queue_is_not_iterated_for_each_of_many(void **state)
 {
 	enum { FULL = 65535, STEP = 3 };
 	struct binding *binding = accept_queue_bind(*state, &binding_everything);
@@ -374,7 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(connections_wait_in_order_of_arrival),
 		TEST(what_comes_back_from_a_server_stands_where_it_was),
-		TEST(a_full_queue_is_not_walked_for_each_of_many),
+		TEST(a_full_queue_is_not_iterated_for_each_of_many),
 		TEST(what_waits_at_an_endpoint_without_a_server_goes_to_another_that_takes_it),
 		TEST(an_endpoint_of_servers_that_are_not_trusted_goes_with_them),
 		TEST(a_connection_belongs_to_the_most_specific_listener),

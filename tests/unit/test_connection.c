@@ -89,7 +89,7 @@ static void accepted_and_refused_are_the_only_ends(void **unused)
 }
 
 /* All ways from a state that pass no step twice. `remaining`: how often the connection has been counted out so far. */
-static void walk(enum connection_state state, int remaining, bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT],
+static void iter(enum connection_state state, int remaining, bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT],
 		 bool reached[CONNECTION_STATE_COUNT])
 {
 	reached[state] = true;
@@ -104,7 +104,7 @@ static void walk(enum connection_state state, int remaining, bool taken[CONNECTI
 		if (!step->possible || taken[state][event])
 			continue;
 		taken[state][event] = true;
-		walk(step->next, remaining + step->leaves, taken, reached);
+		iter(step->next, remaining + step->leaves, taken, reached);
 		taken[state][event] = false;
 	}
 }
@@ -115,7 +115,7 @@ static void on_every_way_a_connection_is_counted_out_exactly_once(void **unused)
 	bool reached[CONNECTION_STATE_COUNT] = { 0 };
 
 	(void)unused;
-	walk(CONNECTION_CLOSED, 0, taken, reached);
+	iter(CONNECTION_CLOSED, 0, taken, reached);
 	for (int state = 0; state < CONNECTION_STATE_COUNT; state++)
 		assert_true(reached[state]);
 }

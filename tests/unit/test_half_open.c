@@ -38,7 +38,7 @@ struct datapath {
 	size_t walks;
 	bool detached;    /* the interface */
 	uint32_t address; /* whose the services' address is */
-	bool late;        /* the hook puts something in right behind a walk */
+	bool late;        /* the hook puts something in right behind an iteration */
 };
 
 static struct datapath datapath;
@@ -267,7 +267,7 @@ static void the_more_there_are_the_fewer_repetitions_each_gets(void **state)
 	assert_int_equal(half_open_retries(2, SHAKEOFF_SERVICE_HALF_OPEN / 4 + 1), 2);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ walk */
+/* ------------------------------------------------------------------------------------------------------------ iteration */
 
 static void each_repetition_is_sent_once(void **state)
 {
@@ -469,7 +469,7 @@ static void services_are_told_how_many_they_have(void **state)
 	assert_int_equal(datapath.services[SERVICE].half_open, 0);
 }
 
-static void while_there_is_nothing_no_walk_is_made(void **state)
+static void while_there_is_nothing_no_iteration_is_made(void **state)
 {
 	size_t walks;
 
@@ -483,7 +483,7 @@ static void while_there_is_nothing_no_walk_is_made(void **state)
 	assert_int_equal(pass(NS_PER_S), 1);
 }
 
-static void what_comes_in_behind_a_walk_is_not_overlooked(void **state)
+static void what_comes_in_behind_an_iteration_is_not_overlooked(void **state)
 {
 	(void)state;
 	datapath.late = true;
@@ -529,8 +529,8 @@ int main(void)
 		TEST(in_the_next_second_it_may_be_sent_to_again),
 		TEST(a_long_list_is_given_up_sooner),
 		TEST(services_are_told_how_many_they_have),
-		TEST(while_there_is_nothing_no_walk_is_made),
-		TEST(what_comes_in_behind_a_walk_is_not_overlooked),
+		TEST(while_there_is_nothing_no_iteration_is_made),
+		TEST(what_comes_in_behind_an_iteration_is_not_overlooked),
 		TEST(what_an_earlier_daemon_counted_is_put_right),
 	};
 

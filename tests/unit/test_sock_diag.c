@@ -162,7 +162,7 @@ static int stop_at_first(void *context, const struct sock_diag_entry *entry)
 	return 42;
 }
 
-static void the_callback_can_stop_the_walk(void **state)
+static void the_callback_can_stop_the_iteration(void **state)
 {
 	struct pair pair = connect_pair(AF_INET);
 	int calls = 0;
@@ -480,7 +480,7 @@ static int stop_at_first_listener(void *context, const struct sock_diag_listener
 	return 42;
 }
 
-static void the_walk_over_listeners_can_be_stopped(void **state)
+static void the_iteration_of_listeners_can_be_stopped(void **state)
 {
 	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
 	int calls = 0;
@@ -562,7 +562,7 @@ int main(void)
 		cmocka_unit_test(an_ipv4_connection_is_found_with_mapped_addresses),
 		cmocka_unit_test(an_ipv6_connection_is_found),
 		cmocka_unit_test(states_that_were_not_asked_for_are_omitted),
-		cmocka_unit_test(the_callback_can_stop_the_walk),
+		cmocka_unit_test(the_callback_can_stop_the_iteration),
 		cmocka_unit_test(an_established_connection_and_a_listener_are_spared),
 		cmocka_unit_test(a_tuple_without_socket_never_costs_the_listener_its_life),
 		cmocka_unit_test(a_socket_in_time_wait_can_be_removed),
@@ -576,7 +576,7 @@ int main(void)
 		cmocka_unit_test(a_socket_with_keys_of_tcp_md5_is_told),
 		cmocka_unit_test(sockets_that_share_a_port_come_one_by_one),
 		cmocka_unit_test(a_socket_that_does_not_listen_is_no_listener),
-		cmocka_unit_test(the_walk_over_listeners_can_be_stopped),
+		cmocka_unit_test(the_iteration_of_listeners_can_be_stopped),
 		cmocka_unit_test(listening_sockets_at_an_endpoint_can_be_skipped),
 		cmocka_unit_test(states_have_the_names_of_rfc_9293),
 	};

@@ -46,7 +46,7 @@ int datapath_lists_keep(struct datapath *datapath);
 int datapath_lists_restore(struct datapath *datapath);
 
 /*
- * A walk that removes expired entries, in steps: the lock need not be held between them. Beginning it takes the privilege to open
+ * An iteration that removes expired entries, in steps: the lock need not be held between them. Beginning it takes the privilege to open
  * maps by id. datapath_lists_sweep() removes what has expired by now_ns, goes on for budget_ns and returns 1 while there is more
  * to do, 0 at the end; in between, entries that come and go are no trouble, and a list that is loaded ends it.
  */

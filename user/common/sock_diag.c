@@ -155,7 +155,7 @@ static void entry_read(const struct inet_diag_msg *message, struct sock_diag_ent
 
 /*
  * Dumps the sockets of both families in some of the states. `extensions`: bits of INET_DIAG_*. `result` is what the callback
- * leaves behind when it stops the walk; it is returned.
+ * leaves behind when it stops the iteration; it is returned.
  */
 struct dump {
 	uint32_t states;

@@ -19,7 +19,7 @@
 #define TCX_PROGRAMS_MAX 64
 
 /*
- * BPF_F_BEFORE without naming whom: before everybody. Another program that lets a packet pass to the stack ends the walk over
+ * BPF_F_BEFORE without naming whom: before everybody. Another program that lets a packet pass to the stack ends the iteration over
  * the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front of it. Ours is in
  * nobody's way: it touches only what the XDP program validated, and hands every packet on to the next one.
  */

@@ -8,7 +8,7 @@
 #include "datapath/datapath_internal.h"
 #include "common/prefix.h"
 
-/* A change in the middle of a walk begins it anew: it is given up after so many steps. */
+/* A change in the middle of an iteration begins it anew: it is given up after so many steps. */
 #define STEPS_MAX (4 * SHAKEOFF_MAX_OWN)
 
 union own_key {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The walk over a hash map, many elements at a time. */
+/* The iteration over a hash map, many elements at a time. */
 #include <errno.h>
 #include <stdlib.h>
 

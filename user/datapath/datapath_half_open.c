@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The walk over the map of half-open connections. */
+/* The iteration over the map of half-open connections. */
 #include "datapath/datapath_internal.h"
 
-struct walk {
+struct iter {
 	datapath_half_open_fn callback;
 	void *context;
 };
 
 static bool visit(void *context, const void *key, const void *value)
 {
-	const struct walk *walk = context;
+	const struct iter *iter = context;
 
-	return walk->callback(walk->context, key, value);
+	return iter->callback(iter->context, key, value);
 }
 
 int datapath_half_open_each(struct datapath *datapath, datapath_half_open_fn callback, void *context)
 {
-	struct walk walk = { callback, context };
+	struct iter iter = { callback, context };
 
 	return map_each(datapath->maps[MAP_HALF_OPEN], sizeof(struct shakeoff_tuple), sizeof(struct shakeoff_half_open),
-			visit, &walk);
+			visit, &iter);
 }
 
 bool datapath_half_open_is_empty(struct datapath *datapath)

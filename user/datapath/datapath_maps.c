@@ -105,7 +105,7 @@ int datapath_address_remove(struct datapath *datapath, const struct in6_addr *ad
 	return changed(datapath, map_remove(datapath, key.map, &key.v6));
 }
 
-/* All keys first: a removal in the middle of a walk would begin it anew. */
+/* All keys first: a removal in the middle of an iteration would begin it anew. */
 static int addresses_collect(struct datapath *datapath, enum map map, struct address_key **keys, size_t *count)
 {
 	struct address_key key = { .map = map };

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The walk over the map of sources. */
+/* The iteration over the map of sources. */
 #include "datapath/datapath_internal.h"
 
-struct walk {
+struct iter {
 	datapath_source_fn callback;
 	void *context;
 };
 
 static bool visit(void *context, const void *key, const void *value)
 {
-	const struct walk *walk = context;
+	const struct iter *iter = context;
 
-	walk->callback(walk->context, key, value);
+	iter->callback(iter->context, key, value);
 	return false;
 }
 
 int datapath_source_each(struct datapath *datapath, datapath_source_fn callback, void *context)
 {
-	struct walk walk = { callback, context };
+	struct iter iter = { callback, context };
 
 	return map_each(datapath->maps[MAP_SOURCES], sizeof(struct shakeoff_source_key), sizeof(struct shakeoff_source),
-			visit, &walk);
+			visit, &iter);
 }

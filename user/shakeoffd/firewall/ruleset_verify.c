@@ -146,7 +146,7 @@ static enum rule_answer matches(const struct ruleset_judge *judge, const struct 
 
 /* -------------------------------------------------------------------------------------------------------------- rules */
 
-static fates walk_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry);
+static fates traverse_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry);
 
 static bool may_refuse(const struct rule *rule)
 {
@@ -190,7 +190,7 @@ static fates follow_jump(struct ruleset_judge *judge, const struct rule *rule, e
 			 bool syn_matches, bool ack_matches)
 {
 	enum entry entry = syn_matches && ack_matches ? BOTH : syn_matches ? SYN_ALONE : ACK_ALONE;
-	fates result = 0, found = walk_chain(judge, rule->target, entry);
+	fates result = 0, found = traverse_chain(judge, rule->target, entry);
 
 	for_each_pair(found, s, a)
 		result |= pair(syn_matches ? come_back(rule, s) : syn, ack_matches ? come_back(rule, a) : ack);
@@ -251,7 +251,7 @@ static fates leave_chain(fates set)
 	return result;
 }
 
-static fates walk_rules(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+static fates traverse_rules(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
 {
 	fates set = pair(entry == ACK_ALONE ? HELD : RUNNING, entry == SYN_ALONE ? HELD : RUNNING), next;
 
@@ -265,7 +265,7 @@ static fates walk_rules(struct ruleset_judge *judge, const struct rule_chain *ch
 	return leave_chain(set);
 }
 
-static fates walk_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+static fates traverse_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
 {
 	struct memory *memory = &judge->memory[chain->index][entry];
 
@@ -274,7 +274,7 @@ static fates walk_chain(struct ruleset_judge *judge, const struct rule_chain *ch
 	if (judge->depth >= DEPTH_MAX) /* no rule set of the kernel's: nothing is known of it */
 		return pair(entry == ACK_ALONE ? HELD : ELSEWHERE, entry == SYN_ALONE ? HELD : ELSEWHERE);
 	judge->depth++;
-	memory->result = walk_rules(judge, chain, entry);
+	memory->result = traverse_rules(judge, chain, entry);
 	memory->round = judge->round;
 	judge->depth--;
 	return memory->result;
@@ -295,7 +295,7 @@ static enum fate pass_base(struct ruleset_judge *judge, const struct rule_chain 
 	return chain->drops ? DROPPED : RUNNING;
 }
 
-static fates walk_base(struct ruleset_judge *judge, const struct rule_chain *chain, fates set)
+static fates traverse_base(struct ruleset_judge *judge, const struct rule_chain *chain, fates set)
 {
 	fates result = 0;
 
@@ -307,7 +307,7 @@ static fates walk_base(struct ruleset_judge *judge, const struct rule_chain *cha
 			result |= pair(syn, ack);
 			continue;
 		}
-		found = walk_chain(judge, chain, entry);
+		found = traverse_chain(judge, chain, entry);
 		for_each_pair(found, s, a)
 			result |= pair(pass_base(judge, chain, syn, s, true), pass_base(judge, chain, ack, a, false));
 	}
@@ -337,7 +337,7 @@ void ruleset_judge(struct ruleset_judge *judge, const struct endpoint *endpoint,
 	judge->apart = judge->refuses = judge->syn = judge->counts = (struct reason){ 0 };
 	for (size_t i = 0; i < ruleset->base_count; i++)
 		if (is_on_the_way(judge, ruleset->bases[i]))
-			set = walk_base(judge, ruleset->bases[i], set);
+			set = traverse_base(judge, ruleset->bases[i], set);
 	for_each_pair(set, syn, ack) {
 		judgement->refuses_syn |= syn != RUNNING;
 		judgement->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);

@@ -17,7 +17,7 @@ struct half_open_counts {
 	uint32_t published[SHAKEOFF_MAX_SERVICES];
 };
 
-struct walk {
+struct iter {
 	struct half_open *half_open;
 	struct datapath *datapath;
 	struct shakeoff_service *services;
@@ -62,19 +62,19 @@ unsigned int half_open_retries(unsigned int configured, uint32_t half_open)
 	return configured < most ? configured : most;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ walk */
+/* ------------------------------------------------------------------------------------------------------------ iteration */
 
-static void repeat(struct walk *walk, struct shakeoff_service *service, const struct shakeoff_half_open *entry)
+static void repeat(struct iter *iter, struct shakeoff_service *service, const struct shakeoff_half_open *entry)
 {
 	uint8_t frame[sizeof(entry->frame)];
 	int error;
 
-	walk->frames--;
+	iter->frames--;
 	memcpy(frame, entry->frame, entry->frame_len);
 	/* Its clock goes in whole milliseconds. */
 	synack_frame_later(frame, entry->frame_len,
-			   (uint32_t)(walk->now_ns / NS_PER_MS - entry->answered_ns / NS_PER_MS));
-	error = packet_send(walk->half_open->fd, entry->ifindex, frame, entry->frame_len);
+			   (uint32_t)(iter->now_ns / NS_PER_MS - entry->answered_ns / NS_PER_MS));
+	error = packet_send(iter->half_open->fd, entry->ifindex, frame, entry->frame_len);
 	if (error)
 		log_warn_limited("a SYN-ACK could not be sent again: %s", strerror(-error));
 	else
@@ -85,7 +85,7 @@ static void repeat(struct walk *walk, struct shakeoff_service *service, const st
  * Whether the hook would still answer there, for the same service: the program may have been taken off the interface since, the
  * address off the host, the service away.
  */
-static bool is_answered_for(const struct walk *walk, const struct shakeoff_tuple *tuple,
+static bool is_answered_for(const struct iter *iter, const struct shakeoff_tuple *tuple,
 			    const struct shakeoff_half_open *entry)
 {
 	struct shakeoff_interface profile;
@@ -93,16 +93,16 @@ static bool is_answered_for(const struct walk *walk, const struct shakeoff_tuple
 	uint32_t service;
 
 	memcpy(&local, tuple->local, sizeof(local));
-	return !datapath_interface_get(walk->datapath, entry->ifindex, &profile) &&
-	       !datapath_address_get(walk->datapath, &local, ntohs(tuple->local_port), &service) &&
+	return !datapath_interface_get(iter->datapath, entry->ifindex, &profile) &&
+	       !datapath_address_get(iter->datapath, &local, ntohs(tuple->local_port), &service) &&
 	       (service & ~(SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)) == entry->service;
 }
 
 /* The next repetition is due. Returns whether there is none any more. */
-static bool give_up(struct walk *walk, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
+static bool give_up(struct iter *iter, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
 {
-	return !prefix_budget_take(&walk->half_open->budget, tuple->remote, walk->now_ns) ||
-	       !is_answered_for(walk, tuple, entry);
+	return !prefix_budget_take(&iter->half_open->budget, tuple->remote, iter->now_ns) ||
+	       !is_answered_for(iter, tuple, entry);
 }
 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
@@ -113,26 +113,26 @@ static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 /* Returns whether the entry has had its time. */
 static bool visit(void *context, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
 {
-	struct walk *walk = context;
+	struct iter *iter = context;
 	struct shakeoff_service *service;
 	unsigned int retries;
 
 	if (entry->service >= SHAKEOFF_MAX_SERVICES || entry->frame_len > sizeof(entry->frame))
 		return true;
-	service = &walk->services[entry->service];
+	service = &iter->services[entry->service];
 	if (!(__atomic_load_n(&service->flags, __ATOMIC_RELAXED) & SHAKEOFF_SERVICE_SERVED) ||
-	    in_flood(service, walk->now_ns))
+	    in_flood(service, iter->now_ns))
 		return true;
-	retries = half_open_retries(walk->half_open->retries, walk->counts->published[entry->service]);
-	if (walk->frames && half_open_is_due(entry->answered_ns, walk->half_open->looked_ns, walk->now_ns, retries)) {
-		if (give_up(walk, tuple, entry))
+	retries = half_open_retries(iter->half_open->retries, iter->counts->published[entry->service]);
+	if (iter->frames && half_open_is_due(entry->answered_ns, iter->half_open->looked_ns, iter->now_ns, retries)) {
+		if (give_up(iter, tuple, entry))
 			return true;
-		repeat(walk, service, entry);
+		repeat(iter, service, entry);
 	}
-	if (half_open_is_over(entry->answered_ns, walk->now_ns, retries))
+	if (half_open_is_over(entry->answered_ns, iter->now_ns, retries))
 		return true;
-	walk->counts->seen[entry->service]++;
-	walk->remaining++;
+	iter->counts->seen[entry->service]++;
+	iter->remaining++;
 	return false;
 }
 
@@ -144,7 +144,7 @@ static void publish(struct half_open_counts *counts, struct shakeoff_service *se
 	memcpy(counts->published, counts->seen, sizeof(counts->published));
 }
 
-/* The hook raises the flag after it has put something in: what came since the walk is seen here, or raises it again. */
+/* The hook raises the flag after it has put something in: what came since the iteration is seen here, or raises it again. */
 static void lower_flag(struct datapath *datapath)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
@@ -154,33 +154,33 @@ static void lower_flag(struct datapath *datapath)
 		__atomic_store_n(&control->half_open, 1, __ATOMIC_SEQ_CST);
 }
 
-static int walk_datapath(struct walk *walk)
+static int iterate_datapath(struct iter *iter)
 {
 	int error;
 
-	if (!__atomic_load_n(&datapath_control(walk->datapath)->half_open, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&datapath_control(iter->datapath)->half_open, __ATOMIC_RELAXED))
 		return 0;
-	memset(walk->counts->seen, 0, sizeof(walk->counts->seen));
-	walk->remaining = 0;
-	error = datapath_half_open_each(walk->datapath, visit, walk);
+	memset(iter->counts->seen, 0, sizeof(iter->counts->seen));
+	iter->remaining = 0;
+	error = datapath_half_open_each(iter->datapath, visit, iter);
 	if (error)
 		return error;
-	publish(walk->counts, walk->services);
-	if (!walk->remaining)
-		lower_flag(walk->datapath);
+	publish(iter->counts, iter->services);
+	if (!iter->remaining)
+		lower_flag(iter->datapath);
 	return 0;
 }
 
 int half_open_tick(struct half_open *half_open, uint64_t now_ns)
 {
-	struct walk walk = { .half_open = half_open, .now_ns = now_ns, .frames = HALF_OPEN_FRAMES_A_TICK };
+	struct iter iter = { .half_open = half_open, .now_ns = now_ns, .frames = HALF_OPEN_FRAMES_A_TICK };
 	int error = 0;
 
 	for (size_t i = 0; i < half_open->datapath_count && !error; i++) {
-		walk.datapath = half_open->datapaths[i];
-		walk.services = datapath_services(walk.datapath);
-		walk.counts = &half_open->counts[i];
-		error = walk_datapath(&walk);
+		iter.datapath = half_open->datapaths[i];
+		iter.services = datapath_services(iter.datapath);
+		iter.counts = &half_open->counts[i];
+		error = iterate_datapath(&iter);
 	}
 	half_open->looked_ns = now_ns;
 	return error;
@@ -188,7 +188,7 @@ int half_open_tick(struct half_open *half_open, uint64_t now_ns)
 
 /* -------------------------------------------------------------------------------------------------- opening, closing */
 
-/* What an earlier daemon counted stands until the first walk, which is made whatever the flag says. */
+/* What an earlier daemon counted stands until the first iteration, which is made whatever the flag says. */
 static void adopt(struct half_open *half_open, size_t index)
 {
 	const struct shakeoff_service *services = datapath_services(half_open->datapaths[index]);
