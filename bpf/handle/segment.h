@@ -228,53 +228,53 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 }
 
 /* How the hook stands to what belongs to no socket. */
-enum stance {
-	STANCE_NO_SERVER, /* nobody listens, or nothing can be answered: it is the kernel's */
-	STANCE_IDLE,      /* the kernel's, too: it makes the handshakes */
-	STANCE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
-	STANCE_ANSWERING, /* it is ours alone */
+enum mode {
+	MODE_NO_SERVER, /* nobody listens, or nothing can be answered: it is the kernel's */
+	MODE_IDLE,      /* the kernel's, too: it makes the handshakes */
+	MODE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
+	MODE_ANSWERING, /* it is ours alone */
 };
 
-static __always_inline enum stance listener_stance(const struct hook_ctx *hook)
+static __always_inline enum mode listener_mode(const struct hook_ctx *hook)
 {
 	if (!(hook->service->flags & SHAKEOFF_SERVICE_SERVED))
-		return STANCE_NO_SERVER;
+		return MODE_NO_SERVER;
 	if (!listener_takes_cookies(hook))
-		return hook->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? STANCE_IDLE : STANCE_NO_SERVER;
+		return hook->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? MODE_IDLE : MODE_NO_SERVER;
 	if (!listener_is_ready(hook))
-		return STANCE_COOKIES; /* those that are out; the kernel answers meanwhile */
+		return MODE_COOKIES; /* those that are out; the kernel answers meanwhile */
 	if (syncookies_active(hook->service, hook->now_ns))
-		return STANCE_ANSWERING;
-	return own_cookies_are_out(hook) ? STANCE_COOKIES : STANCE_IDLE;
+		return MODE_ANSWERING;
+	return own_cookies_are_out(hook) ? MODE_COOKIES : MODE_IDLE;
 }
 
-static __always_inline enum stance queue_stance(const struct hook_ctx *hook)
+static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
 {
 	if (service_health(hook->service, hook->control, hook->now_ns) == SERVICE_NO_SERVER)
-		return STANCE_NO_SERVER;
+		return MODE_NO_SERVER;
 	if (!hook->scratch->recent.has_profile || !(hook->control->flags & SHAKEOFF_KEYS_LOADED))
-		return STANCE_NO_SERVER;
-	return STANCE_ANSWERING;
+		return MODE_NO_SERVER;
+	return MODE_ANSWERING;
 }
 
 /* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
 static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet,
-								 const struct hook_ctx *hook, enum stance stance,
+								 const struct hook_ctx *hook, enum mode mode,
 								 enum cookie_judgement judgement)
 {
 	enum shakeoff_verdict invalid;
 
-	if (stance == STANCE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
+	if (mode == MODE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
 	    kernel_cookie_good(packet, hook->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Our cookies that are still out can be forged, too. */
 	invalid = ack_invalid(hook, judgement);
-	return stance == STANCE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	return mode == MODE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 static __always_inline enum shakeoff_verdict listener_handle_ack(struct xdp_md *ctx, const struct packet *packet,
 								 const struct hook_ctx *hook, const struct past *past,
-								 enum stance stance)
+								 enum mode mode)
 {
 	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, past);
 
@@ -282,40 +282,40 @@ static __always_inline enum shakeoff_verdict listener_handle_ack(struct xdp_md *
 		return listener_accept(ctx, packet, hook, past);
 	if (past->follows && judgement != COOKIE_UNREADABLE)
 		return listener_follow(ctx, past);
-	return listener_ack_refuse(packet, hook, stance, judgement);
+	return listener_ack_refuse(packet, hook, mode, judgement);
 }
 
 static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_md *ctx, const struct packet *packet,
 								     const struct hook_ctx *hook, struct past *past,
-								     enum stance stance)
+								     enum mode mode)
 {
 	if (packet->flags & TCP_FLAG_SYN)
-		return stance == STANCE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
-						    no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+		return mode == MODE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
+						no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 	past_look_up(past, packet, hook);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return listener_handle_ack(ctx, packet, hook, past, stance);
+		return listener_handle_ack(ctx, packet, hook, past, mode);
 	if (past->follows)
 		return listener_follow(ctx, past);
-	return stance == STANCE_ANSWERING ? rst_ignore(packet, hook) :
-					    no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	return mode == MODE_ANSWERING ? rst_ignore(packet, hook) :
+					no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
 static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
 							   const struct hook_ctx *hook, struct past *past,
-							   enum stance stance, enum socket_found found)
+							   enum mode mode, enum socket_found found)
 {
 	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
 		return SHAKEOFF_BAD_SEGMENT;
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
 	if (by_listener(hook) && found == SOCKET_LISTENS && hook->scratch->recent.listener.bypass)
 		return SHAKEOFF_ACK_IDLE;
-	if (stance == STANCE_NO_SERVER || (by_listener(hook) && found == SOCKET_NONE))
+	if (mode == MODE_NO_SERVER || (by_listener(hook) && found == SOCKET_NONE))
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_ACK_NO_SERVER);
-	if (stance == STANCE_IDLE)
+	if (mode == MODE_IDLE)
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
-	return by_listener(hook) ? listener_handle_segment(ctx, packet, hook, past, stance) :
+	return by_listener(hook) ? listener_handle_segment(ctx, packet, hook, past, mode) :
 				   queue_handle_segment(ctx, packet, hook, past);
 }
 
@@ -324,13 +324,13 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
  * be honest all the same is VERDICT_NONE, and is looked up.
  */
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
-							     const struct hook_ctx *hook, enum stance stance)
+							     const struct hook_ctx *hook, enum mode mode)
 {
 	enum cookie_judgement judgement;
 
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
-	if (stance <= STANCE_IDLE)
+	if (mode <= MODE_IDLE)
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
 		tuple_of(&packet->flow, &hook->scratch->tuple);
@@ -339,7 +339,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 	judgement = ack_cookie(ctx);
 	if (judgement == COOKIE_GOOD)
 		return VERDICT_NONE;
-	return by_listener(hook) ? listener_ack_refuse(packet, hook, stance, judgement) : ack_invalid(hook, judgement);
+	return by_listener(hook) ? listener_ack_refuse(packet, hook, mode, judgement) : ack_invalid(hook, judgement);
 }
 
 /*
@@ -360,7 +360,7 @@ static __noinline enum socket_found segment_find(struct xdp_md *ctx, const struc
 }
 
 static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx, const struct packet *packet,
-							     const struct hook_ctx *hook, enum stance stance,
+							     const struct hook_ctx *hook, enum mode mode,
 							     _Bool may_have_socket)
 {
 	struct past past = {};
@@ -369,14 +369,14 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	if (found == SOCKET_EXISTS)
 		listener_confirm(packet, hook);
 	/* A TIME-WAIT socket gives way to a new connection of the queue handoff alone. */
-	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(hook) || stance == STANCE_NO_SERVER)))
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && (by_listener(hook) || mode == MODE_NO_SERVER)))
 		return SHAKEOFF_SOCKET;
 	/* Somebody listens, but where the hook does not see him: on a VLAN's device, or a bridge. So are his connections. */
 	if (found == SOCKET_NONE && may_have_socket && by_listener(hook) &&
 	    (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_ACK_NO_SERVER;
 	past.in_time_wait = found == SOCKET_TIME_WAIT;
-	return segment_judge(ctx, packet, hook, &past, stance, found);
+	return segment_judge(ctx, packet, hook, &past, mode, found);
 }
 
 /* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
@@ -391,34 +391,34 @@ static __always_inline _Bool may_answer_syn(const struct packet *packet)
  * Whether the filter's word spares the look-up: see out_of_state.h. What may answer a SYN is looked up always: it belongs to a connection
  * that the host itself begins, of which the filter may not know yet.
  */
-static __always_inline _Bool filter_spares(const struct packet *packet, enum stance stance, _Bool pressed,
+static __always_inline _Bool filter_spares(const struct packet *packet, enum mode mode, _Bool pressed,
 					   _Bool may_have_socket)
 {
 	if (may_answer_syn(packet))
 		return 0;
-	return pressed ? !may_have_socket : may_have_socket && stance == STANCE_IDLE;
+	return pressed ? !may_have_socket : may_have_socket && mode == MODE_IDLE;
 }
 
 /* A segment to a service that is not bypassed, whose sockets can be found, and whose lengths fit. */
 static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook)
 {
-	enum stance stance = by_listener(hook) ? listener_stance(hook) : queue_stance(hook);
+	enum mode mode = by_listener(hook) ? listener_mode(hook) : queue_mode(hook);
 	_Bool pressed = out_of_state_press(hook->service, hook->now_ns), may_have_socket = 1, spared;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	_Bool sampled = 0;
 
-	if (pressed || stance == STANCE_IDLE)
+	if (pressed || mode == MODE_IDLE)
 		may_have_socket = filter_may_have(&packet->flow, hook->control);
-	spared = filter_spares(packet, stance, pressed, may_have_socket);
+	spared = filter_spares(packet, mode, pressed, may_have_socket);
 	if (spared)
 		sampled = segment_is_sampled(hook);
 	if (spared && !sampled && may_have_socket)
 		return SHAKEOFF_ACK_IDLE;
 	if (spared && !sampled)
-		verdict = segment_dismiss(ctx, packet, hook, stance);
+		verdict = segment_dismiss(ctx, packet, hook, mode);
 	if (verdict == VERDICT_NONE)
-		verdict = segment_look_up(ctx, packet, hook, stance, may_have_socket);
+		verdict = segment_look_up(ctx, packet, hook, mode, may_have_socket);
 	if (sampled && verdict == SHAKEOFF_SOCKET)
 		source_look(ctx, hook->service_id);
 	if (verdict_is_no_socket(verdict))
