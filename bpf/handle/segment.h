@@ -17,7 +17,7 @@ static __always_inline void ack_opening(const struct packet *packet, const struc
 }
 
 /* What is known of the tuple of a segment that belongs to no open connection. */
-struct past {
+struct history {
 	struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
 	struct time_wait time_wait;
 	_Bool in_time_wait; /* time_wait is set */
@@ -28,44 +28,45 @@ struct past {
  * Does the segment follow an ACK whose socket does not exist yet? A socket in TIME-WAIT that the new connection replaces
  * is in the way until the daemon has removed it; one of the connection itself is not.
  */
-static __always_inline _Bool past_follows(const struct past *past, const struct hook_ctx *hook)
+static __always_inline _Bool history_follows(const struct history *history, const struct hook_ctx *hook)
 {
-	const struct shakeoff_validated *earlier = past->earlier;
+	const struct shakeoff_validated *earlier = history->earlier;
 
 	/* Signed: another CPU may have claimed the tuple after our clock was read. */
 	if (!earlier || earlier->followed >= SHAKEOFF_FOLLOW_SEGMENTS ||
 	    (__s64)(hook->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
 		return 0;
-	return !past->in_time_wait || (earlier->replaced && earlier->replaced == past->time_wait.rcv_nxt);
+	return !history->in_time_wait || (earlier->replaced && earlier->replaced == history->time_wait.rcv_nxt);
 }
 
-static __always_inline void past_look_up(struct past *past, const struct packet *packet, const struct hook_ctx *hook)
+static __always_inline void history_look_up(struct history *history, const struct packet *packet,
+					    const struct hook_ctx *hook)
 {
 	tuple_of(&packet->flow, &hook->scratch->tuple);
-	past->earlier = validated_find(&packet->flow);
-	past->follows = past_follows(past, hook);
+	history->earlier = validated_find(&packet->flow);
+	history->follows = history_follows(history, hook);
 }
 
 static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, const struct packet *packet,
-							    const struct hook_ctx *hook, const struct past *past)
+							    const struct hook_ctx *hook, const struct history *history)
 {
 	/* Those that go to the netfilter program are counted there (input.bpf.c). */
-	if (!(past->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
-		past->earlier->followed++;
-	hook->scratch->opening.claims = past->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
+	if (!(history->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
+		history->earlier->followed++;
+	hook->scratch->opening.claims = history->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
 	return handoff(ctx, packet, hook, NULL, 0);
 }
 
 /* For validated_claim(). */
-static __always_inline __u64 past_seen_ns(const struct past *past)
+static __always_inline __u64 history_seen_ns(const struct history *history)
 {
-	return past->earlier ? past->earlier->opened_ns : 0;
+	return history->earlier ? history->earlier->opened_ns : 0;
 }
 
 /* Whether the ACK whose cookie is in scratch has opened a connection before. */
-static __always_inline _Bool past_opened(const struct past *past, const struct hook_ctx *hook)
+static __always_inline _Bool history_has_handshake(const struct history *history, const struct hook_ctx *hook)
 {
-	const struct shakeoff_validated *earlier = past->earlier;
+	const struct shakeoff_validated *earlier = history->earlier;
 	const struct opening *opening = &hook->scratch->opening;
 
 	return earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn;
@@ -92,9 +93,9 @@ __noinline int ack_cookie(struct xdp_md *ctx)
  * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
  * sends it again: it gets another chance, as every SYN of a firewall's would.
  */
-static __always_inline _Bool input_refused(const struct past *past, const struct hook_ctx *hook)
+static __always_inline _Bool input_refused(const struct history *history, const struct hook_ctx *hook)
 {
-	const struct shakeoff_validated *earlier = past->earlier;
+	const struct shakeoff_validated *earlier = history->earlier;
 
 	return earlier &&
 	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
@@ -103,11 +104,11 @@ static __always_inline _Bool input_refused(const struct past *past, const struct
 
 /* The judgement on an ACK, forgeries told apart. */
 static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct hook_ctx *hook,
-							      const struct past *past)
+							      const struct history *history)
 {
 	enum cookie_judgement judgement = ack_cookie(ctx);
 
-	if (judgement == COOKIE_GOOD && hook->service->forgery_ns && !past_opened(past, hook) &&
+	if (judgement == COOKIE_GOOD && hook->service->forgery_ns && !history_has_handshake(history, hook) &&
 	    ack_is_not_issued(hook->service_id))
 		return COOKIE_NOT_ISSUED;
 	return judgement;
@@ -127,42 +128,44 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *
 
 /* An ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
-							const struct hook_ctx *hook, const struct past *past)
+							const struct hook_ctx *hook, const struct history *history)
 {
 	struct opening *opening = &hook->scratch->opening;
 	const struct tcpopt *opt = &hook->scratch->opt;
 	enum shakeoff_verdict verdict;
 
-	if (past_opened(past, hook)) {
-		if (past->follows)
-			return segment_follow(ctx, packet, hook, past);
-		if (!input_refused(past, hook))
-			return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
+	if (history_has_handshake(history, hook)) {
+		if (history->follows)
+			return segment_follow(ctx, packet, hook, history);
+		if (!input_refused(history, hook))
+			return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
 	}
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
-	if (past->in_time_wait && !time_wait_yields(&past->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
+	if (history->in_time_wait &&
+	    !time_wait_yields(&history->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
 	if (ttl_is_low(packet, &hook->service->offer))
 		return SHAKEOFF_ACK_TTL;
 	ack_opening(packet, hook, opt, opening);
-	if (past->in_time_wait)
-		opening->replaced = past->time_wait.rcv_nxt;
+	if (history->in_time_wait)
+		opening->replaced = history->time_wait.rcv_nxt;
 	verdict = ack_check(ctx, packet, hook);
-	return verdict == VERDICT_NONE ? handoff(ctx, packet, hook, opening, past_seen_ns(past)) : verdict;
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, hook, opening, history_seen_ns(history)) : verdict;
 }
 
 static __always_inline enum shakeoff_verdict queue_handle_ack(struct xdp_md *ctx, const struct packet *packet,
-							      const struct hook_ctx *hook, const struct past *past)
+							      const struct hook_ctx *hook,
+							      const struct history *history)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, history);
 
 	if (judgement == COOKIE_GOOD)
-		return ack_accept(ctx, packet, hook, past);
+		return ack_accept(ctx, packet, hook, history);
 	if (judgement == COOKIE_UNREADABLE)
 		return SHAKEOFF_BAD_HEADER;
-	if (past->follows)
-		return segment_follow(ctx, packet, hook, past);
-	return past->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(hook, judgement);
+	if (history->follows)
+		return segment_follow(ctx, packet, hook, history);
+	return history->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(hook, judgement);
 }
 
 /* Nothing to do with what is open. */
@@ -173,16 +176,16 @@ static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *pac
 }
 
 static __always_inline enum shakeoff_verdict queue_handle_segment(struct xdp_md *ctx, const struct packet *packet,
-								  const struct hook_ctx *hook, struct past *past)
+								  const struct hook_ctx *hook, struct history *history)
 {
 	if (packet->flags & TCP_FLAG_SYN)
-		return past->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
-	past_look_up(past, packet, hook);
+		return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
+	history_look_up(history, packet, hook);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return queue_handle_ack(ctx, packet, hook, past);
-	if (past->follows)
-		return segment_follow(ctx, packet, hook, past);
-	if (past->in_time_wait)
+		return queue_handle_ack(ctx, packet, hook, history);
+	if (history->follows)
+		return segment_follow(ctx, packet, hook, history);
+	if (history->in_time_wait)
 		return SHAKEOFF_SOCKET;
 	return rst_ignore(packet, hook);
 }
@@ -192,12 +195,12 @@ static __always_inline enum shakeoff_verdict queue_handle_segment(struct xdp_md 
  * may be there first, and meet only the listening one, which would answer with an RST: it waits. A static function of its own, as it
  * is called from several places.
  */
-static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct past *past)
+static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct history *history)
 {
-	if (past->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(past->earlier) == bpf_get_smp_processor_id())
+	if (history->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(history->earlier) == bpf_get_smp_processor_id())
 		return SHAKEOFF_SEGMENT_AFTER_ACK;
-	if (past->earlier)
-		past->earlier->followed++;
+	if (history->earlier)
+		history->earlier->followed++;
 	return segment_wait(ctx);
 }
 
@@ -206,15 +209,15 @@ static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, cons
  * the kernel had no room or no memory the first time.
  */
 static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
-							     const struct hook_ctx *hook, const struct past *past)
+							     const struct hook_ctx *hook, const struct history *history)
 {
-	const struct shakeoff_validated *earlier = past->earlier;
+	const struct shakeoff_validated *earlier = history->earlier;
 	struct opening *opening = &hook->scratch->opening;
 	enum shakeoff_verdict verdict;
 
-	if (past_opened(past, hook)) {
-		if (past->follows)
-			return listener_follow(ctx, past);
+	if (history_has_handshake(history, hook)) {
+		if (history->follows)
+			return listener_follow(ctx, history);
 		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
 			return SHAKEOFF_ACK_REPLAYED;
 	}
@@ -224,7 +227,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	opening->replaced = bpf_get_smp_processor_id();
-	return admit(ctx, packet, hook, opening, past_seen_ns(past));
+	return admit(ctx, packet, hook, opening, history_seen_ns(history));
 }
 
 /* How the hook stands to what belongs to no socket. */
@@ -273,40 +276,40 @@ static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct pa
 }
 
 static __always_inline enum shakeoff_verdict listener_handle_ack(struct xdp_md *ctx, const struct packet *packet,
-								 const struct hook_ctx *hook, const struct past *past,
-								 enum mode mode)
+								 const struct hook_ctx *hook,
+								 const struct history *history, enum mode mode)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, past);
+	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, history);
 
 	if (judgement == COOKIE_GOOD)
-		return listener_accept(ctx, packet, hook, past);
-	if (past->follows && judgement != COOKIE_UNREADABLE)
-		return listener_follow(ctx, past);
+		return listener_accept(ctx, packet, hook, history);
+	if (history->follows && judgement != COOKIE_UNREADABLE)
+		return listener_follow(ctx, history);
 	return listener_ack_refuse(packet, hook, mode, judgement);
 }
 
 static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_md *ctx, const struct packet *packet,
-								     const struct hook_ctx *hook, struct past *past,
-								     enum mode mode)
+								     const struct hook_ctx *hook,
+								     struct history *history, enum mode mode)
 {
 	if (packet->flags & TCP_FLAG_SYN)
 		return mode == MODE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
 						no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
-	past_look_up(past, packet, hook);
+	history_look_up(history, packet, hook);
 	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
-		return listener_handle_ack(ctx, packet, hook, past, mode);
-	if (past->follows)
-		return listener_follow(ctx, past);
+		return listener_handle_ack(ctx, packet, hook, history, mode);
+	if (history->follows)
+		return listener_follow(ctx, history);
 	return mode == MODE_ANSWERING ? rst_ignore(packet, hook) :
 					no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
 static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
-							   const struct hook_ctx *hook, struct past *past,
+							   const struct hook_ctx *hook, struct history *history,
 							   enum mode mode, enum socket_found found)
 {
-	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !past->in_time_wait))
+	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !history->in_time_wait))
 		return SHAKEOFF_BAD_SEGMENT;
 	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
 	if (by_listener(hook) && found == SOCKET_LISTENS && hook->scratch->recent.listener.bypass)
@@ -315,8 +318,8 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_ACK_NO_SERVER);
 	if (mode == MODE_IDLE)
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
-	return by_listener(hook) ? listener_handle_segment(ctx, packet, hook, past, mode) :
-				   queue_handle_segment(ctx, packet, hook, past);
+	return by_listener(hook) ? listener_handle_segment(ctx, packet, hook, history, mode) :
+				   queue_handle_segment(ctx, packet, hook, history);
 }
 
 /*
@@ -363,8 +366,8 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 							     const struct hook_ctx *hook, enum mode mode,
 							     _Bool may_have_socket)
 {
-	struct past past = {};
-	enum socket_found found = segment_find(ctx, packet, hook, may_have_socket, &past.time_wait);
+	struct history history = {};
+	enum socket_found found = segment_find(ctx, packet, hook, may_have_socket, &history.time_wait);
 
 	if (found == SOCKET_EXISTS)
 		listener_confirm(packet, hook);
@@ -375,8 +378,8 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	if (found == SOCKET_NONE && may_have_socket && by_listener(hook) &&
 	    (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_ACK_NO_SERVER;
-	past.in_time_wait = found == SOCKET_TIME_WAIT;
-	return segment_judge(ctx, packet, hook, &past, mode, found);
+	history.in_time_wait = found == SOCKET_TIME_WAIT;
+	return segment_judge(ctx, packet, hook, &history, mode, found);
 }
 
 /* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
@@ -449,13 +452,13 @@ static __always_inline _Bool bypassed_cookies_are_out(const struct hook_ctx *hoo
 static __always_inline _Bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,
 					     const struct hook_ctx *hook)
 {
-	struct past past = {};
+	struct history history = {};
 
 	if (!bypassed_cookies_are_out(hook) || (packet->flags & TCP_FLAG_SYN) ||
 	    !tcp_lengths_fit(packet, hook->frame_len))
 		return 0;
-	past_look_up(&past, packet, hook);
-	if (past.follows)
+	history_look_up(&history, packet, hook);
+	if (history.follows)
 		return 1;
 	return (packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK && ack_cookie(ctx) == COOKIE_GOOD;
 }
