@@ -117,7 +117,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hoo
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_judge(packet, hook, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	admission_fill(admission, hook->control, hook->service_id, &scratch->recent.profile, &scratch->opening,
+	admission_fill(admission, hook->control, hook->service_id, &scratch->recent.profile, &scratch->handshake,
 		       SHAKEOFF_NO_WSCALE, &scratch->opt);
 	return 1;
 }
@@ -216,7 +216,7 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook
 	if (socket_is_there(skb, &hook->scratch->packet.flow))
 		return TCX_NEXT;
 	/* Signed: the entry may be younger than our clock. */
-	if ((__s64)(bpf_ktime_get_ns() - entry->opened_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
+	if ((__s64)(bpf_ktime_get_ns() - entry->established_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
 		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
 	skb->cb[0] = admission_magic(hook->control, ADMISSION_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);

@@ -169,21 +169,21 @@ static __always_inline _Bool input_copy(const struct packet_dynptr *frame, __u8 
 	})
 
 /* All of a record's header, as it was noted, or zero. */
-static __always_inline void input_head(struct shakeoff_event *event, const struct shakeoff_event *opening)
+static __always_inline void input_head(struct shakeoff_event *event, const struct shakeoff_event *handshake)
 {
-	if (opening)
-		__builtin_memcpy(event, opening, sizeof(*event));
+	if (handshake)
+		__builtin_memcpy(event, handshake, sizeof(*event));
 	else
 		__builtin_memset(event, 0, sizeof(*event));
 	event->taken = 0;
 }
 
 /* The ACK, or a segment that brings back the same cookie, opens the connection; once. */
-static __always_inline _Bool input_opens(const struct packet *packet, struct shakeoff_event *opening)
+static __always_inline _Bool input_opens(const struct packet *packet, struct shakeoff_event *handshake)
 {
-	return opening && packet->seq == opening->rcv_nxt && packet->ack == opening->snd_nxt &&
-	       (__s64)(bpf_ktime_get_ns() - opening->time_ns) < (__s64)ON_THEIR_WAY_NS &&
-	       !__sync_val_compare_and_swap(&opening->taken, 0, 1);
+	return handshake && packet->seq == handshake->rcv_nxt && packet->ack == handshake->snd_nxt &&
+	       (__s64)(bpf_ktime_get_ns() - handshake->time_ns) < (__s64)ON_THEIR_WAY_NS &&
+	       !__sync_val_compare_and_swap(&handshake->taken, 0, 1);
 }
 
 /* Signed: briefly off by one a CPU. */
@@ -199,7 +199,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 							struct shakeoff_validated *entry)
 {
 	void *ring = ring_of(&scratch->tuple, control);
-	struct shakeoff_event *event, *opening = bpf_map_lookup_elem(&openings, &scratch->tuple);
+	struct shakeoff_event *event, *handshake = bpf_map_lookup_elem(&handshakes, &scratch->tuple);
 	__u32 service_id = entry->service, len = skb->len;
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	_Bool opens;
@@ -218,8 +218,8 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 		bpf_ringbuf_discard(event, 0);
 		return SHAKEOFF_ACK_OVERFLOW_DROP;
 	}
-	opens = input_opens(&scratch->packet, opening);
-	input_head(event, opening);
+	opens = input_opens(&scratch->packet, handshake);
+	input_head(event, handshake);
 	if (!opens) {
 		event->type = SHAKEOFF_EVENT_SEGMENT;
 		event->flags = 0;
@@ -254,7 +254,7 @@ static __always_inline struct shakeoff_validated *input_entry(const struct scrat
 
 	if (!entry ||
 	    (entry->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_CONFIRMED)) != SHAKEOFF_VALIDATED_INPUT ||
-	    (__s64)(bpf_ktime_get_ns() - entry->opened_ns) >= (__s64)ON_THEIR_WAY_NS)
+	    (__s64)(bpf_ktime_get_ns() - entry->established_ns) >= (__s64)ON_THEIR_WAY_NS)
 		return NULL;
 	return in_time_wait && !entry->replaced ? NULL : entry;
 }

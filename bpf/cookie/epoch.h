@@ -85,7 +85,7 @@ __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 
 /*
  * Reads the cookie of an ACK without timestamps for the packet in scratch as one of this epoch, which is the present one, the
- * previous or the next. Returns as cookie_read_plain() does; scratch->opening.unseen is set. A global function: see scratch_get().
+ * previous or the next. Returns as cookie_read_plain() does; scratch->handshake.unseen is set. A global function: see scratch_get().
  */
 __noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
 {
@@ -94,7 +94,7 @@ __noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
 
 	if (!scratch || !epoch_begin(scratch, epoch, &hash)) /* cannot be: for the verifier */
 		return -1;
-	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->opening.unseen);
+	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->handshake.unseen);
 }
 
 #endif

@@ -93,10 +93,10 @@ static __always_inline _Bool is_half_open(const struct scratch *scratch, const s
 }
 
 /* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
-static __always_inline _Bool echo_is_fresh(const struct opening *opening)
+static __always_inline _Bool echo_is_fresh(const struct handshake *handshake)
 {
-	return !opening->options.timestamps || (__u32)(opening->echo_age_ms + SHAKEOFF_ISSUED_AHEAD_MS) <=
-						       SHAKEOFF_ISSUED_AHEAD_MS + SHAKEOFF_ISSUED_ECHO_MS;
+	return !handshake->options.timestamps || (__u32)(handshake->echo_age_ms + SHAKEOFF_ISSUED_AHEAD_MS) <=
+							 SHAKEOFF_ISSUED_AHEAD_MS + SHAKEOFF_ISSUED_ECHO_MS;
 }
 
 static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
@@ -122,11 +122,11 @@ __noinline int ack_is_not_issued(__u32 service_id)
 	now_ns = scratch->moment.now_ns;
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !forgery_lasts(service, now_ns))
 		return 0;
-	if ((!echo_is_fresh(&scratch->opening) ||
-	     (is_warm(service, now_ns) && !issued_lately(scratch->opening.unseen, scratch->moment.issued_period))) &&
+	if ((!echo_is_fresh(&scratch->handshake) ||
+	     (is_warm(service, now_ns) && !issued_lately(scratch->handshake.unseen, scratch->moment.issued_period))) &&
 	    !is_half_open(scratch, control))
 		return 1;
-	issued_note(scratch->opening.unseen, scratch->moment.issued_period);
+	issued_note(scratch->handshake.unseen, scratch->moment.issued_period);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static __always_inline __u32 judge_ts_base(const struct hook_ctx *hook, __u32 ts
 
 /* What the echo of a good cookie of this epoch says. */
 static __always_inline void judge_echo(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr,
-				       __u32 epoch, struct opening *opening)
+				       __u32 epoch, struct handshake *handshake)
 {
 	const __u64 *key = epoch_offset_key(epoch);
 	__u32 offset, bits;
@@ -55,14 +55,15 @@ static __always_inline void judge_echo(const struct hook_ctx *hook, const struct
 		return;
 	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
 	bits = cookie_bits(tsecr, hook->scratch->moment.clock_ms + offset);
-	opening->unseen = shakeoff_issued_hash(opening->unseen, bits);
-	opening->echo_age_ms = cookie_age(tsecr, hook->scratch->moment.clock_ms + offset, bits);
-	cookie_decode_timestamps(bits, &opening->options);
-	opening->ts_base = judge_ts_base(hook, tsecr, offset, bits);
+	handshake->unseen = shakeoff_issued_hash(handshake->unseen, bits);
+	handshake->echo_age_ms = cookie_age(tsecr, hook->scratch->moment.clock_ms + offset, bits);
+	cookie_decode_timestamps(bits, &handshake->options);
+	handshake->ts_base = judge_ts_base(hook, tsecr, offset, bits);
 }
 
 static __always_inline enum cookie_judgement judge_timestamps(const struct hook_ctx *hook, const struct tcpopt *opt,
-							      const struct cookie_flow *flow, struct opening *opening)
+							      const struct cookie_flow *flow,
+							      struct handshake *handshake)
 {
 	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	const struct moment *moment = &hook->scratch->moment;
@@ -72,20 +73,20 @@ static __always_inline enum cookie_judgement judge_timestamps(const struct hook_
 		__u64 expected;
 		__u32 epoch;
 
-		if (!cookie_epoch(opening->cookie, moment->epoch, accept_next, attempt, &epoch))
+		if (!cookie_epoch(handshake->cookie, moment->epoch, accept_next, attempt, &epoch))
 			continue;
-		expected = epoch_cookie(opening->client_isn, epoch, COOKIE_TIMESTAMPS);
-		if ((__u32)expected != opening->cookie)
+		expected = epoch_cookie(handshake->client_isn, epoch, COOKIE_TIMESTAMPS);
+		if ((__u32)expected != handshake->cookie)
 			continue;
-		opening->unseen = expected >> 32;
-		judge_echo(hook, flow, opt->tsecr, epoch, opening);
+		handshake->unseen = expected >> 32;
+		judge_echo(hook, flow, opt->tsecr, epoch, handshake);
 		return COOKIE_GOOD;
 	}
 	return echo_is_old(hook, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
 static __always_inline enum cookie_judgement judge_plain(const struct hook_ctx *hook, _Bool ipv6,
-							 struct opening *opening)
+							 struct handshake *handshake)
 {
 	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 
@@ -96,27 +97,27 @@ static __always_inline enum cookie_judgement judge_plain(const struct hook_ctx *
 
 		if (!cookie_epoch_plain(hook->scratch->moment.epoch, accept_next, attempt, &epoch))
 			continue;
-		bits = epoch_read_plain(opening->client_isn, epoch, opening->cookie);
+		bits = epoch_read_plain(handshake->client_isn, epoch, handshake->cookie);
 		if (bits < 0)
 			continue;
 		/* A client that leaves out, or empties, the timestamps that it negotiated has no options left. */
-		cookie_decode_plain(bits & COOKIE_TIMESTAMPS ? 0 : bits, ipv6, &opening->options);
+		cookie_decode_plain(bits & COOKIE_TIMESTAMPS ? 0 : bits, ipv6, &handshake->options);
 		return COOKIE_GOOD;
 	}
 	return COOKIE_BAD;
 }
 
-/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the opening in scratch. */
+/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the handshake in scratch. */
 static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct hook_ctx *hook,
 						       const struct tcpopt *opt)
 {
-	struct opening *opening = &hook->scratch->opening;
+	struct handshake *handshake = &hook->scratch->handshake;
 
-	opening->cookie = packet->ack - 1;
-	opening->client_isn = packet->seq - 1;
+	handshake->cookie = packet->ack - 1;
+	handshake->client_isn = packet->seq - 1;
 	/* An echo of 0 is none (RFC 7323, section 3.2). */
-	return opt->timestamps && opt->tsecr ? judge_timestamps(hook, opt, &packet->flow, opening) :
-					       judge_plain(hook, packet->flow.ipv6, opening);
+	return opt->timestamps && opt->tsecr ? judge_timestamps(hook, opt, &packet->flow, handshake) :
+					       judge_plain(hook, packet->flow.ipv6, handshake);
 }
 
 #endif

@@ -73,7 +73,7 @@ struct answer {
 };
 
 /* What a validated ACK tells beyond the packet itself. */
-struct opening {
+struct handshake {
 	__u32 client_isn;
 	__u32 cookie;
 	__u32 tsval;
@@ -395,7 +395,7 @@ struct scratch {
 	struct shakeoff_route route;       /* to the packet's source: of route_find() */
 	struct shakeoff_next_hop next_hop; /* of next_hop_find() */
 	struct reply reply;
-	struct opening opening;
+	struct handshake handshake;
 	struct shakeoff_tuple tuple;
 	struct shakeoff_half_open half_open;
 	__u32 syns;         /* SYNs in floods that this CPU has answered */
@@ -407,7 +407,7 @@ struct scratch {
 	__u64 wait_tick; /* rounds of segments that wait for their connection in this tick: admit.bpf.c */
 	__u32 wait_rounds;
 	__u32 pad;
-	__u64 event[sizeof(struct shakeoff_event) / 8]; /* one to be put into the map openings */
+	__u64 event[sizeof(struct shakeoff_event) / 8]; /* one to be put into the map handshakes */
 	__u16 replies[SHAKEOFF_REPLY_CELLS];            /* this CPU's, see shakeoff/reply.h */
 };
 
@@ -429,13 +429,13 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-/* Not deleted from, but by age: an opening that has been taken still tells where its frames came from. */
+/* Not deleted from, but by age: a handshake that has been taken still tells where its frames came from. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, SHAKEOFF_MAX_OPENINGS);
+	__uint(max_entries, SHAKEOFF_MAX_HANDSHAKES);
 	__type(key, struct shakeoff_tuple);
 	__type(value, struct shakeoff_event);
-} openings SEC(".maps");
+} handshakes SEC(".maps");
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

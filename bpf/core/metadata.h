@@ -29,7 +29,7 @@ struct admission {
 	__u32 magic;
 	__u32 service;
 	__u32 tsval;
-	__u32 ts_base; /* as in struct opening */
+	__u32 ts_base; /* as in struct handshake */
 	__u16 mss;
 	__u8 snd_wscale; /* the client's; SHAKEOFF_NO_WSCALE: neither */
 	__u8 rcv_wscale;
@@ -39,14 +39,14 @@ struct admission {
 /* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
 static __always_inline void admission_fill(struct admission *admission, const struct shakeoff_control *control,
 					   __u32 service, const struct shakeoff_interface *profile,
-					   const struct opening *opening, __u8 rcv_wscale, const struct tcpopt *opt)
+					   const struct handshake *handshake, __u8 rcv_wscale, const struct tcpopt *opt)
 {
-	const struct cookie_options *options = &opening->options;
+	const struct cookie_options *options = &handshake->options;
 
 	admission->magic = admission_magic(control, ADMISSION_MAGIC);
 	admission->service = service;
 	admission->tsval = opt->tsval;
-	admission->ts_base = opening->ts_base;
+	admission->ts_base = handshake->ts_base;
 	admission->mss = options->mss;
 	admission->snd_wscale = options->wscale;
 	admission->rcv_wscale = rcv_wscale;

@@ -8,7 +8,7 @@
  * frame's start: packet pointers are void afterwards.
  */
 static __always_inline void admission_write(struct xdp_md *ctx, const struct hook_ctx *hook,
-					    const struct shakeoff_interface *profile, const struct opening *opening,
+					    const struct shakeoff_interface *profile, const struct handshake *handshake,
 					    __u8 rcv_wscale)
 {
 	struct admission *admission;
@@ -19,7 +19,7 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct hoo
 	admission = (void *)(long)ctx->data_meta;
 	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
-	admission_fill(admission, hook->control, hook->service_id, profile, opening, rcv_wscale, &hook->scratch->opt);
+	admission_fill(admission, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
 }
 
 /* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see ADMISSION_WAITS. */
@@ -56,21 +56,22 @@ __noinline int admission_claimed(void)
 
 /* A static function of its own, for the sake of the stack. */
 static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct packet *packet,
-					      const struct hook_ctx *hook, const struct opening *opening, __u64 seen_ns)
+					      const struct hook_ctx *hook, const struct handshake *handshake,
+					      __u64 seen_ns)
 {
 	const struct shakeoff_interface *profile = &hook->scratch->recent.profile;
 	__u8 rcv_wscale;
 
-	hook->scratch->opening.claims = 0;
+	hook->scratch->handshake.claims = 0;
 	if (!validated_claim(hook->service_id, seen_ns))
 		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
-	connection_opened(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
+	connection_established(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (hook->control->claimed_tick != hook->scratch->moment.tick)
 		hook->control->claimed_tick = hook->scratch->moment.tick;
 	admission_claimed();
 	route_find(hook->scratch, hook->control);
 	rcv_wscale = offer_wscale(hook->service_id);
-	admission_write(ctx, hook, profile, opening, rcv_wscale);
+	admission_write(ctx, hook, profile, handshake, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;
 }
 

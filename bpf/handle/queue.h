@@ -36,43 +36,43 @@ static __always_inline void event_head(struct shakeoff_event *event, enum shakeo
 	event->taken = 0;
 }
 
-static __always_inline void event_opening(struct shakeoff_event *event, const struct hook_ctx *hook,
-					  const struct opening *opening)
+static __always_inline void event_handshake(struct shakeoff_event *event, const struct hook_ctx *hook,
+					    const struct handshake *handshake)
 {
-	event->rcv_nxt = opening->client_isn + 1;
-	event->snd_nxt = opening->cookie + 1;
-	event->rcv_wnd = opening->rcv_wnd;
-	event->snd_wnd = opening->snd_wnd;
-	event->mss = mss_clamp(hook->service->offer.user_mss, opening->options.mss);
-	event->snd_wscale = opening->options.wscale;
-	event->rcv_wscale = opening->rcv_wscale;
-	event->flags = (opening->options.sack ? SHAKEOFF_EVENT_SACK : 0) |
-		       (opening->replaced ? SHAKEOFF_EVENT_TIME_WAIT : 0);
-	if (opening->options.timestamps) {
+	event->rcv_nxt = handshake->client_isn + 1;
+	event->snd_nxt = handshake->cookie + 1;
+	event->rcv_wnd = handshake->rcv_wnd;
+	event->snd_wnd = handshake->snd_wnd;
+	event->mss = mss_clamp(hook->service->offer.user_mss, handshake->options.mss);
+	event->snd_wscale = handshake->options.wscale;
+	event->rcv_wscale = handshake->rcv_wscale;
+	event->flags = (handshake->options.sack ? SHAKEOFF_EVENT_SACK : 0) |
+		       (handshake->replaced ? SHAKEOFF_EVENT_TIME_WAIT : 0);
+	if (handshake->options.timestamps) {
 		event->flags |= SHAKEOFF_EVENT_TIMESTAMPS;
-		event->tsval = opening->tsval;
-		event->tsecr = (__u32)(hook->now_ns / NSEC_PER_MSEC) + opening->ts_base;
+		event->tsval = handshake->tsval;
+		event->tsecr = (__u32)(hook->now_ns / NSEC_PER_MSEC) + handshake->ts_base;
 	}
 }
 
 /*
- * Opens a connection (opening != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
+ * Opens a connection (handshake != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
  * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
  */
 static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, struct shakeoff_event *event,
 							  const struct packet *packet, const struct hook_ctx *hook,
-							  const struct opening *opening, __u64 seen_ns)
+							  const struct handshake *handshake, __u64 seen_ns)
 {
 	if (!event)
 		return SHAKEOFF_RING_FULL;
 	event_head(event, SHAKEOFF_EVENT_SEGMENT, ctx, packet, hook);
-	if (!opening || !validated_claim(hook->service_id, seen_ns)) {
+	if (!handshake || !validated_claim(hook->service_id, seen_ns)) {
 		bpf_ringbuf_submit(event, 0);
 		return SHAKEOFF_SEGMENT_QUEUED;
 	}
 	event->type = SHAKEOFF_EVENT_OPEN;
-	event_opening(event, hook, opening);
-	connection_opened(packet, hook, 0);
+	event_handshake(event, hook, handshake);
+	connection_established(packet, hook, 0);
 	bpf_ringbuf_submit(event, 0);
 	return SHAKEOFF_ACK_VALID;
 }
@@ -91,8 +91,8 @@ static __always_inline _Bool input_decides(const struct hook_ctx *hook)
 		(__s64)(hook->now_ns - hook->control->heartbeat_ns) <= (__s64)(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS));
 }
 
-/* Notes the opening in scratch for input.bpf.c. A global function: see scratch_get(). */
-__noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
+/* Notes the handshake in scratch for input.bpf.c. A global function: see scratch_get(). */
+__noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 {
 	struct hook_ctx hook = { .scratch = scratch_get(), .service_id = service_id };
 	const struct ethhdr *eth = FRAME_START(ctx);
@@ -104,10 +104,10 @@ __noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
 	hook.now_ns = hook.scratch->moment.now_ns;
 	event = (void *)hook.scratch->event;
 	event_head(event, SHAKEOFF_EVENT_OPEN, ctx, &hook.scratch->packet, &hook);
-	event_opening(event, &hook, &hook.scratch->opening);
+	event_handshake(event, &hook, &hook.scratch->handshake);
 	event->flags |= SHAKEOFF_EVENT_INPUT;
 	__builtin_memcpy(event->mac, eth, sizeof(event->mac));
-	bpf_map_update_elem(&openings, &hook.scratch->tuple, event, BPF_ANY);
+	bpf_map_update_elem(&handshakes, &hook.scratch->tuple, event, BPF_ANY);
 	return 0;
 }
 
@@ -117,21 +117,21 @@ __noinline int opening_note(struct xdp_md *ctx, __u32 service_id)
  */
 static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx, const struct packet *packet,
 							      const struct hook_ctx *hook,
-							      const struct opening *opening, __u64 seen_ns)
+							      const struct handshake *handshake, __u64 seen_ns)
 {
 	if (hook->control->input_tick != hook->scratch->moment.tick)
 		hook->control->input_tick = hook->scratch->moment.tick;
-	if (!opening || !validated_claim(hook->service_id, seen_ns))
+	if (!handshake || !validated_claim(hook->service_id, seen_ns))
 		return SHAKEOFF_SEGMENT_TO_INPUT;
 	connection_noted(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED, 0);
 	if (hook->control->claimed_tick != hook->scratch->moment.tick)
 		hook->control->claimed_tick = hook->scratch->moment.tick;
-	opening_note(ctx, hook->service_id);
+	handshake_note(ctx, hook->service_id);
 	return SHAKEOFF_ACK_TO_INPUT;
 }
 
 static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
-						const struct hook_ctx *hook, const struct opening *opening,
+						const struct hook_ctx *hook, const struct handshake *handshake,
 						__u64 seen_ns)
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
@@ -140,12 +140,12 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 	struct shakeoff_event *event;
 
 	/* What follows goes where its ACK went: the netfilter program takes nothing of a connection that it does not know. */
-	if (opening)
-		hook->scratch->opening.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
-	else if (!(hook->scratch->opening.claims & SHAKEOFF_VALIDATED_INPUT))
+	if (handshake)
+		hook->scratch->handshake.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
+	else if (!(hook->scratch->handshake.claims & SHAKEOFF_VALIDATED_INPUT))
 		input = 0;
 	if (input)
-		return handoff_to_input(ctx, packet, hook, opening, seen_ns);
+		return handoff_to_input(ctx, packet, hook, handshake, seen_ns);
 	if (!ring)
 		return SHAKEOFF_RING_FULL;
 	if (len <= EVENT_SMALL_PACKET)
@@ -154,7 +154,7 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_MEDIUM_PACKET);
 	else
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_LARGE_PACKET);
-	return handoff_with(ctx, event, packet, hook, opening, seen_ns);
+	return handoff_with(ctx, event, packet, hook, handshake, seen_ns);
 }
 
 #endif

@@ -3,17 +3,17 @@
 #ifndef SHAKEOFF_BPF_HANDLE_SEGMENT_H
 #define SHAKEOFF_BPF_HANDLE_SEGMENT_H
 
-/* The rest of the opening: what our SYN-ACK promised, and what the ACK itself says. */
-static __always_inline void ack_opening(const struct packet *packet, const struct hook_ctx *hook,
-					const struct tcpopt *opt, struct opening *opening)
+/* The rest of the handshake: what our SYN-ACK promised, and what the ACK itself says. */
+static __always_inline void ack_handshake(const struct packet *packet, const struct hook_ctx *hook,
+					  const struct tcpopt *opt, struct handshake *handshake)
 {
-	opening->tsval = opt->tsval;
+	handshake->tsval = opt->tsval;
 	route_find(hook->scratch, hook->control);
 	offer_wscale(hook->service_id);
-	opening->snd_wnd = packet->window;
-	opening->replaced = 0;
-	if (opening->options.wscale != SHAKEOFF_NO_WSCALE)
-		opening->snd_wnd = (__u32)packet->window << (opening->options.wscale & 0xf);
+	handshake->snd_wnd = packet->window;
+	handshake->replaced = 0;
+	if (handshake->options.wscale != SHAKEOFF_NO_WSCALE)
+		handshake->snd_wnd = (__u32)packet->window << (handshake->options.wscale & 0xf);
 }
 
 /* What is known of the tuple of a segment that belongs to no open connection. */
@@ -34,7 +34,7 @@ static __always_inline _Bool history_follows(const struct history *history, cons
 
 	/* Signed: another CPU may have claimed the tuple after our clock was read. */
 	if (!earlier || earlier->followed >= SHAKEOFF_FOLLOW_SEGMENTS ||
-	    (__s64)(hook->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
+	    (__s64)(hook->now_ns - earlier->established_ns) >= (__s64)SHAKEOFF_FOLLOW_NS)
 		return 0;
 	return !history->in_time_wait || (earlier->replaced && earlier->replaced == history->time_wait.rcv_nxt);
 }
@@ -53,27 +53,27 @@ static __always_inline enum shakeoff_verdict segment_follow(struct xdp_md *ctx, 
 	/* Those that go to the netfilter program are counted there (input.bpf.c). */
 	if (!(history->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
 		history->earlier->followed++;
-	hook->scratch->opening.claims = history->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
+	hook->scratch->handshake.claims = history->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
 	return handoff(ctx, packet, hook, NULL, 0);
 }
 
 /* For validated_claim(). */
 static __always_inline __u64 history_seen_ns(const struct history *history)
 {
-	return history->earlier ? history->earlier->opened_ns : 0;
+	return history->earlier ? history->earlier->established_ns : 0;
 }
 
 /* Whether the ACK whose cookie is in scratch has opened a connection before. */
 static __always_inline _Bool history_has_handshake(const struct history *history, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = history->earlier;
-	const struct opening *opening = &hook->scratch->opening;
+	const struct handshake *handshake = &hook->scratch->handshake;
 
-	return earlier && earlier->cookie == opening->cookie && earlier->client_isn == opening->client_isn;
+	return earlier && earlier->cookie == handshake->cookie && earlier->client_isn == handshake->client_isn;
 }
 
 /*
- * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_judgement; scratch->opt and scratch->opening are then
+ * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_judgement; scratch->opt and scratch->handshake are then
  * what it says. A global function: see scratch_get().
  */
 __noinline int ack_cookie(struct xdp_md *ctx)
@@ -99,7 +99,7 @@ static __always_inline _Bool input_refused(const struct history *history, const 
 
 	return earlier &&
 	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
-	       (__s64)(hook->now_ns - earlier->opened_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
+	       (__s64)(hook->now_ns - earlier->established_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
 }
 
 /* The judgement on an ACK, forgeries told apart. */
@@ -130,7 +130,7 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *
 static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, const struct packet *packet,
 							const struct hook_ctx *hook, const struct history *history)
 {
-	struct opening *opening = &hook->scratch->opening;
+	struct handshake *handshake = &hook->scratch->handshake;
 	const struct tcpopt *opt = &hook->scratch->opt;
 	enum shakeoff_verdict verdict;
 
@@ -142,15 +142,15 @@ static __always_inline enum shakeoff_verdict ack_accept(struct xdp_md *ctx, cons
 	}
 	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
 	if (history->in_time_wait &&
-	    !time_wait_yields(&history->time_wait, opening->client_isn, opt->timestamps, opt->tsval))
+	    !time_wait_yields(&history->time_wait, handshake->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
 	if (ttl_is_low(packet, &hook->service->offer))
 		return SHAKEOFF_ACK_TTL;
-	ack_opening(packet, hook, opt, opening);
+	ack_handshake(packet, hook, opt, handshake);
 	if (history->in_time_wait)
-		opening->replaced = history->time_wait.rcv_nxt;
+		handshake->replaced = history->time_wait.rcv_nxt;
 	verdict = ack_check(ctx, packet, hook);
-	return verdict == VERDICT_NONE ? handoff(ctx, packet, hook, opening, history_seen_ns(history)) : verdict;
+	return verdict == VERDICT_NONE ? handoff(ctx, packet, hook, handshake, history_seen_ns(history)) : verdict;
 }
 
 static __always_inline enum shakeoff_verdict queue_handle_ack(struct xdp_md *ctx, const struct packet *packet,
@@ -212,7 +212,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 							     const struct hook_ctx *hook, const struct history *history)
 {
 	const struct shakeoff_validated *earlier = history->earlier;
-	struct opening *opening = &hook->scratch->opening;
+	struct handshake *handshake = &hook->scratch->handshake;
 	enum shakeoff_verdict verdict;
 
 	if (history_has_handshake(history, hook)) {
@@ -226,8 +226,8 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 	verdict = ack_check(ctx, packet, hook);
 	if (verdict != VERDICT_NONE)
 		return verdict;
-	opening->replaced = bpf_get_smp_processor_id();
-	return admit(ctx, packet, hook, opening, history_seen_ns(history));
+	handshake->replaced = bpf_get_smp_processor_id();
+	return admit(ctx, packet, hook, handshake, history_seen_ns(history));
 }
 
 /* How the hook stands to what belongs to no socket. */

@@ -242,7 +242,7 @@ static __always_inline _Bool site_remembers(struct shakeoff_source *site, __u64 
  * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a position of the accept queue,
  * `position`. A global function: see scratch_get().
  */
-__noinline int source_enter(__u32 service_id, __u64 position, __u32 opened, __u32 site)
+__noinline int source_enter(__u32 service_id, __u64 position, __u32 established, __u32 site)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	struct shakeoff_source *known, *source, *its_site;
@@ -256,14 +256,14 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 opened, __u3
 		return 0;
 	now_ns = scratch->moment.now_ns;
 	source_key(&scratch->packet.flow, service_id, service, &key);
-	if (opened && !site)
+	if (established && !site)
 		source_note_last(service, &key, now_ns);
 	if (site && !source_key_site(&scratch->packet.flow, service, &key))
 		return 0;
 	known = bpf_map_lookup_elem(&sources, &key);
 	source = known ? known : source_fresh(scratch);
 	source->known_ns = now_ns;
-	if (opened) {
+	if (established) {
 		queue_state_read(scratch, service, &queue);
 		source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
 						service->accept_burst * limits, 1);
@@ -281,15 +281,15 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 opened, __u3
  * The source of the packet in scratch has opened a connection, or the kernel has for it; position: of the accept queue, that it got. A
  * global function: see scratch_get().
  */
-__noinline int source_proved(__u32 service_id, __u64 position, __u32 opened)
+__noinline int source_proved(__u32 service_id, __u64 position, __u32 established)
 {
 	const struct scratch *scratch = scratch_get();
 
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6)
-		source_enter(service_id, position, opened, 1);
-	source_enter(service_id, position, opened, 0);
+		source_enter(service_id, position, established, 1);
+	source_enter(service_id, position, established, 0);
 	return 0;
 }
 

@@ -145,9 +145,9 @@ __noinline int offer_wscale(__u32 service_id)
 
 	if (!service || !scratch) /* cannot be: for the verifier */
 		return SHAKEOFF_NO_WSCALE;
-	offer_make(scratch, service, &scratch->opening.options, &offer);
-	scratch->opening.rcv_wnd = offer.window;
-	scratch->opening.rcv_wscale = offer.wscale;
+	offer_make(scratch, service, &scratch->handshake.options, &offer);
+	scratch->handshake.rcv_wnd = offer.window;
+	scratch->handshake.rcv_wscale = offer.wscale;
 	return offer.wscale;
 }
 

@@ -5,14 +5,14 @@
 
 /* hints: of filter_note(). */
 static __always_inline void connection_noted(const struct packet *packet, const struct hook_ctx *hook, __u8 hints,
-					     _Bool opened)
+					     _Bool established)
 {
 	filter_note(&packet->flow, hook->control, hints);
-	source_proved(hook->service_id, hook->service->enqueued, opened);
+	source_proved(hook->service_id, hook->service->enqueued, established);
 }
 
 /* The same for one that waits for its server, or is on the way there, from now on. */
-static __always_inline void connection_opened(const struct packet *packet, const struct hook_ctx *hook, __u8 hints)
+static __always_inline void connection_established(const struct packet *packet, const struct hook_ctx *hook, __u8 hints)
 {
 	half_open_forget(hook);
 	connection_noted(packet, hook, hints, 1);

@@ -63,7 +63,7 @@ static __always_inline struct shakeoff_validated *validated_find(const struct co
 }
 
 /*
- * Claims the tuple in scratch for the opening there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
+ * Claims the tuple in scratch for the handshake there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
  * earlier connection of the tuple was opened, which this one replaces; 0: there was none. Who looked while another CPU was writing may
  * have seen its time, but not its cookie yet: so that is compared, too. A global function: see scratch_get().
  */
@@ -71,12 +71,12 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 {
 	struct shakeoff_validated *ways[SHAKEOFF_VALIDATED_WAYS], *oldest, *entry = NULL;
 	const struct scratch *scratch = scratch_get();
-	const struct opening *opening;
+	const struct handshake *handshake;
 	__u32 set;
 
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;
-	opening = &scratch->opening;
+	handshake = &scratch->handshake;
 	set = shakeoff_validated_set(filter_slot(&scratch->packet.flow));
 	UNROLL
 	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
@@ -88,27 +88,27 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 	oldest = ways[0];
 	UNROLL
 	for (int way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
-		if (ways[way]->opened_ns < oldest->opened_ns)
+		if (ways[way]->established_ns < oldest->established_ns)
 			oldest = ways[way];
 		if (validated_is_of(ways[way], &scratch->tuple))
 			entry = ways[way];
 	}
-	if (entry && (entry->opened_ns != seen_ns ||
-		      (entry->cookie == opening->cookie && entry->client_isn == opening->client_isn &&
-		       (__s64)(scratch->moment.now_ns - entry->opened_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
+	if (entry && (entry->established_ns != seen_ns ||
+		      (entry->cookie == handshake->cookie && entry->client_isn == handshake->client_isn &&
+		       (__s64)(scratch->moment.now_ns - entry->established_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
 		bpf_spin_unlock(&ways[0]->lock);
 		return 0;
 	}
 	if (!entry)
 		entry = oldest;
-	entry->opened_ns = scratch->moment.now_ns;
+	entry->established_ns = scratch->moment.now_ns;
 	entry->tuple = scratch->tuple;
-	entry->client_isn = opening->client_isn;
-	entry->cookie = opening->cookie;
-	entry->replaced = opening->replaced;
+	entry->client_isn = handshake->client_isn;
+	entry->cookie = handshake->cookie;
+	entry->replaced = handshake->replaced;
 	entry->service = service_id;
 	entry->followed = 0;
-	entry->flags = opening->claims;
+	entry->flags = handshake->claims;
 	bpf_spin_unlock(&ways[0]->lock);
 	return 1;
 }

@@ -52,8 +52,8 @@
 #define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
 #define SHAKEOFF_MAP_ISSUED "issued"        /* ARRAY[2 * SHAKEOFF_ISSUED_WORDS] of __u64 (issued.h), mmapable */
 #define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
-#define SHAKEOFF_MAP_OPENINGS                                                                                          \
-	"openings"                 /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
+#define SHAKEOFF_MAP_HANDSHAKES                                                                                        \
+	"handshakes"               /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
 #define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
 /* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
 #define SHAKEOFF_MAP_LISTS4 "lists4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key4 -> shakeoff_listed */
@@ -67,7 +67,7 @@
 #define SHAKEOFF_MAX_NEIGHBOURS 16384
 #define SHAKEOFF_MAX_OWN 65536 /* of one family: the host's own addresses, and prefixes that are its own as a whole */
 #define SHAKEOFF_MAX_RINGS 64
-#define SHAKEOFF_MAX_OPENINGS 16384 /* validated ACKs that the kernel's input path has not let through yet */
+#define SHAKEOFF_MAX_HANDSHAKES 16384 /* validated ACKs that the kernel's input path has not let through yet */
 #define SHAKEOFF_RING_BYTES (8u << 20)
 #define SHAKEOFF_MAX_HALF_OPEN (1u << 15)
 #define SHAKEOFF_SERVICE_HALF_OPEN (1u << 13) /* about so many of one service */
@@ -632,7 +632,7 @@ _Static_assert(sizeof(struct shakeoff_tuple) == 36, "hash key: no hidden padding
 
 /* A tuple whose final ACK was accepted. */
 struct shakeoff_validated {
-	__u64 opened_ns; /* 0: there is none */
+	__u64 established_ns; /* 0: there is none */
 	struct shakeoff_tuple tuple;
 	__u32 client_isn;
 	__u32 cookie; /* our ISN */
@@ -707,7 +707,7 @@ struct shakeoff_event {
 	__u8 rcv_wscale; /* ours, or SHAKEOFF_NO_WSCALE; both or neither are set */
 
 	__u8 mac[12]; /* destination and source of the frame; zero: not known */
-	__u32 taken;  /* in the map openings: 1 once it has been given to the daemon; zero in a ring */
+	__u32 taken;  /* in the map handshakes: 1 once it has been given to the daemon; zero in a ring */
 
 	__u8 packet[];
 };

@@ -454,7 +454,7 @@ static int validated_find(const struct shakeoff_tuple *tuple, struct shakeoff_va
 
 	for (__u32 index = set; index < set + SHAKEOFF_VALIDATED_WAYS; index++) {
 		assert_int_equal(bpf_map_lookup_elem(harness.validated, &index, entry), 0);
-		if (entry->opened_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
+		if (entry->established_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
 			return index;
 	}
 	return -1;
@@ -481,7 +481,7 @@ void validated_age(const struct segment *segment, int64_t age_ns)
 	struct shakeoff_validated entry;
 
 	assert_true(validated_get(segment, &entry));
-	entry.opened_ns = monotonic_ns() - age_ns;
+	entry.established_ns = monotonic_ns() - age_ns;
 	validated_set(segment, &entry);
 }
 

@@ -208,7 +208,7 @@ static void a_fleet_takes_no_round_trip_time_from_the_echo(void **state)
 	assert_int_equal(opens(&client)->tsecr - client.synack.tsval, INT32_MAX / 1000 + 1);
 }
 
-static void an_opening_is_counted_into_the_queue(void **state)
+static void a_handshake_is_counted_into_the_queue(void **state)
 {
 	struct client client;
 
@@ -217,7 +217,7 @@ static void an_opening_is_counted_into_the_queue(void **state)
 	assert_int_equal(harness.service->enqueued, 1);
 }
 
-static void an_opening_is_remembered(void **state)
+static void a_handshake_is_remembered(void **state)
 {
 	struct shakeoff_validated entry;
 	struct client client;
@@ -1065,7 +1065,7 @@ static void an_ack_cut_at_any_length_opens_nothing(void **state)
 	expect_no_event();
 }
 
-/* Openings with bytes at random: whatever they are taken for, run_frame() finds one verdict for each. */
+/* Handshakes with bytes at random: whatever they are taken for, run_frame() finds one verdict for each. */
 static void damaged_acks_never_bring_forth_garbage(void **state)
 {
 	static struct frame frame;
@@ -1295,8 +1295,8 @@ static const struct CMUnitTest others[] = {
 	TEST(the_window_and_the_scale_of_the_synack_are_told),
 	TEST(the_clock_goes_on_with_the_round_trip),
 	TEST(a_fleet_takes_no_round_trip_time_from_the_echo),
-	TEST(an_opening_is_counted_into_the_queue),
-	TEST(an_opening_is_remembered),
+	TEST(a_handshake_is_counted_into_the_queue),
+	TEST(a_handshake_is_remembered),
 	TEST(payload_of_every_size_arrives),
 	TEST(payload_of_every_size_arrives_over_ipv6),
 	TEST(ethernet_padding_is_left_behind),

@@ -785,7 +785,7 @@ static int map_of(const char *ifname, const char *name)
 static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
 {
 	struct shakeoff_tuple tuple = { .remote = { 0, 0, htonl(0xffff), 1 }, .local = { 0, 0, htonl(0xffff), 2 } };
-	struct shakeoff_validated entry = { .opened_ns = 1, .tuple = tuple, .cookie = 7 };
+	struct shakeoff_validated entry = { .established_ns = 1, .tuple = tuple, .cookie = 7 };
 	__u32 first = shakeoff_validated_set(shakeoff_filter_tuple_slot(&tuple)),
 	      last = first + SHAKEOFF_VALIDATED_WAYS - 1;
 	struct datapath *datapath = loaded();
@@ -803,7 +803,7 @@ static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
 	succeeds(datapath_validated_forget(datapath, &tuple));
 	assert_int_equal(datapath_validated_get(datapath, &tuple, &entry), -ENOENT);
 	assert_int_equal(bpf_map_lookup_elem(map, &first, &entry), 0);
-	assert_int_equal(entry.opened_ns, 1);
+	assert_int_equal(entry.established_ns, 1);
 	close(map);
 	succeeds(datapath_detach("one"));
 	datapath_close(datapath);

@@ -124,7 +124,7 @@ static struct segment with_data(const struct segment *ack, uint32_t offset)
 }
 
 /* What does not hang on the moment. */
-static void assert_same_opening(const struct shakeoff_event *event, const struct shakeoff_event *want)
+static void assert_same_handshake(const struct shakeoff_event *event, const struct shakeoff_event *want)
 {
 	assert_int_equal(event->type, SHAKEOFF_EVENT_OPEN);
 	assert_int_equal(event->service, want->service);
@@ -168,7 +168,7 @@ static void an_ack_becomes_an_event_at_the_end_of_the_input_path(void **state)
 		expect_no_event();
 		assert_int_equal(arrives(&client.ack), NF_DROP);
 		event = expect_event(SHAKEOFF_EVENT_OPEN);
-		assert_same_opening(event, want);
+		assert_same_handshake(event, want);
 		frame_make(&frame, &client.ack);
 		assert_memory_equal(event->mac, frame.bytes, sizeof(event->mac));
 		assert_int_equal(event->taken, 0);

@@ -1491,7 +1491,7 @@ static void a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing
 	admitted(&client, &linux_syn);
 	assert_true(validated_get(&client.ack, &entry));
 	entry.flags = SHAKEOFF_VALIDATED_ADMITTED | SHAKEOFF_VALIDATED_CONFIRMED;
-	entry.opened_ns -= 2 * SHAKEOFF_FOLLOW_NS;
+	entry.established_ns -= 2 * SHAKEOFF_FOLLOW_NS;
 	validated_set(&client.ack, &entry);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
 }

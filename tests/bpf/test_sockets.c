@@ -482,7 +482,7 @@ static void an_ack_that_meets_an_ipv6_time_wait_opens(void **state)
 	renew(&client, &syn);
 }
 
-static void an_opening_without_a_time_wait_does_not_speak_of_one(void **state)
+static void a_handshake_without_a_time_wait_does_not_speak_of_one(void **state)
 {
 	const struct segment syn = LINUX_SYN;
 	struct client client;
@@ -677,7 +677,7 @@ static void a_syn_that_is_answered_is_not_noted(void **state)
 	assert_false(filter_get(&syn, 0));
 }
 
-static void an_opening_is_noted_in_the_active_filter(void **state)
+static void a_handshake_is_noted_in_the_active_filter(void **state)
 {
 	const struct segment syns[] = { LINUX_SYN, LINUX_SYN6 };
 
@@ -693,7 +693,7 @@ static void an_opening_is_noted_in_the_active_filter(void **state)
 	}
 }
 
-static void while_a_filter_is_built_an_opening_is_noted_in_both(void **state)
+static void while_a_filter_is_built_a_handshake_is_noted_in_both(void **state)
 {
 	const struct segment syn = LINUX_SYN;
 	struct client client;
@@ -738,7 +738,7 @@ static const struct CMUnitTest others[] = {
 	TEST(old_segments_of_a_connection_in_time_wait_pass),
 	TEST(an_ack_that_meets_a_time_wait_opens),
 	TEST(an_ack_that_meets_an_ipv6_time_wait_opens),
-	TEST(an_opening_without_a_time_wait_does_not_speak_of_one),
+	TEST(a_handshake_without_a_time_wait_does_not_speak_of_one),
 	TEST(the_first_data_follows_past_the_time_wait),
 	TEST(later_data_follows_past_the_time_wait),
 	TEST(fin_and_rst_follow_past_the_time_wait),
@@ -751,8 +751,8 @@ static const struct CMUnitTest others[] = {
 	TEST(a_syn_that_passes_is_noted_in_the_filter),
 	TEST(an_ipv6_syn_that_passes_is_noted_in_the_filter),
 	TEST(a_syn_that_is_answered_is_not_noted),
-	TEST(an_opening_is_noted_in_the_active_filter),
-	TEST(while_a_filter_is_built_an_opening_is_noted_in_both),
+	TEST(a_handshake_is_noted_in_the_active_filter),
+	TEST(while_a_filter_is_built_a_handshake_is_noted_in_both),
 	TEST(the_filter_does_not_stand_between_a_socket_and_its_segments),
 };
 

@@ -8,7 +8,7 @@
 #include "lib/cookie.h"
 
 /* Of bpf/core/maps.h: no more than is looked at there. */
-struct opening {
+struct handshake {
 	__u32 ts_base;
 	struct cookie_options options;
 };

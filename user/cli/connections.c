@@ -73,8 +73,8 @@ static int add_connection(void *context, const struct sock_diag_entry *entry)
 	if (!datapath_validated_get(datapath->datapath, &entry->tuple, &validated) &&
 	    validated.service == service - datapath->services) {
 		connection.handed_over = true;
-		if (connections->view->now_ns > validated.opened_ns)
-			connection.age_ns = connections->view->now_ns - validated.opened_ns;
+		if (connections->view->now_ns > validated.established_ns)
+			connection.age_ns = connections->view->now_ns - validated.established_ns;
 	}
 	connections->list[connections->count++] = connection;
 	return 0;

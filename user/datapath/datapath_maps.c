@@ -193,7 +193,7 @@ static int validated_find(struct datapath *datapath, const struct shakeoff_tuple
 
 		if (result)
 			return result;
-		if (entry->opened_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
+		if (entry->established_ns && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
 			return 0;
 	}
 	return -ENOENT;

@@ -13,7 +13,7 @@
 /* The hook lets segments follow for SHAKEOFF_FOLLOW_NS after the ACK; both times are the hook's own. */
 #define OPENED_NS (SHAKEOFF_FOLLOW_NS + SHAKEOFF_FOLLOW_NS / 2)
 
-struct opened {
+struct handshake_seen {
 	struct shakeoff_tuple tuple;
 	bool socket;
 	uint64_t time_ns; /* 0: free */
@@ -26,7 +26,7 @@ struct held {
 };
 
 struct held_segments {
-	struct opened opened[SETS][WAYS];
+	struct handshake_seen opened[SETS][WAYS];
 	struct held *first, **end; /* in order of arrival */
 	size_t frames, bytes;
 };
@@ -42,7 +42,7 @@ int held_open(struct held_segments **segments)
 	return 0;
 }
 
-static struct opened *set_of(struct held_segments *segments, const struct shakeoff_tuple *tuple)
+static struct handshake_seen *set_of(struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
 	const uint8_t *byte = (const void *)tuple;
 	uint32_t hash = 2166136261u; /* FNV-1a: only proven addresses come here, nobody gains from collisions */
@@ -52,9 +52,9 @@ static struct opened *set_of(struct held_segments *segments, const struct shakeo
 	return segments->opened[(hash ^ hash >> 16) % SETS];
 }
 
-static const struct opened *opened_find(struct held_segments *segments, const struct shakeoff_event *event)
+static const struct handshake_seen *handshake_find(struct held_segments *segments, const struct shakeoff_event *event)
 {
-	struct opened *set = set_of(segments, &event->tuple);
+	struct handshake_seen *set = set_of(segments, &event->tuple);
 
 	for (unsigned int i = 0; i < WAYS; i++)
 		if (set[i].time_ns && tuple_equal(&set[i].tuple, &event->tuple) &&
@@ -65,7 +65,7 @@ static const struct opened *opened_find(struct held_segments *segments, const st
 
 void held_note_open(struct held_segments *segments, const struct shakeoff_event *event, bool socket)
 {
-	struct opened *set = set_of(segments, &event->tuple), *oldest = set;
+	struct handshake_seen *set = set_of(segments, &event->tuple), *oldest = set;
 
 	for (unsigned int i = 0; i < WAYS; i++) {
 		if (set[i].time_ns && tuple_equal(&set[i].tuple, &event->tuple)) {
@@ -118,7 +118,7 @@ static enum held_result hold(struct held_segments *segments, const struct shakeo
 
 enum held_result held_add(struct held_segments *segments, const struct shakeoff_event *event)
 {
-	const struct opened *opened = opened_find(segments, event);
+	const struct handshake_seen *opened = handshake_find(segments, event);
 
 	if (opened)
 		return opened->socket ? HELD_GIVE_BACK : HELD_DROP;
