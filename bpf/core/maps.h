@@ -59,7 +59,7 @@ struct reply {
 };
 
 /* The SYN-ACK of an address for clients that offer the same, for as long as a tick lasts. */
-struct answer {
+struct synack_template {
 	__u64 tick;  /* 0: none */
 	__u64 offer; /* of offer_key() */
 	__u32 bits;  /* of cookie_encode() */
@@ -366,7 +366,7 @@ struct recent {
 	__s64 listener_scarce;   /* with so many or less, positions are shared; 0: never */
 	__u64 listener_head;     /* the number of the position at its queue's head */
 	__u32 listener_capacity;
-	struct answer answer;
+	struct synack_template synack;
 };
 
 /* The time in the units that are needed. */

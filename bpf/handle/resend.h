@@ -34,7 +34,7 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 	entry->answered_ns = scratch->moment.now_ns;
 	entry->ifindex = ctx->ingress_ifindex;
 	entry->service = service_id;
-	entry->rcv_nxt = scratch->recent.answer.reply.ack;
+	entry->rcv_nxt = scratch->recent.synack.reply.ack;
 	entry->frame_len = ctx->data_end - ctx->data;
 	if (!packet_copy(ctx, 0, entry->frame, entry->frame_len, sizeof(entry->frame)))
 		return 0;

@@ -38,7 +38,7 @@ static __always_inline void syn_negotiate(const struct packet *packet, const str
 }
 
 /*
- * What decides over an answer, in one number: SYNs to one address with the same are answered alike. Lengths are for answer_room().
+ * What decides over an answer, in one number: SYNs to one address with the same are answered alike. Lengths are for synack_room().
  *
  *	63          48 47     40 39   33 32      28 27          24 22    21         20   19     16 15    0
  *	 route's id     SYN's TOS         l3_offset  header_len / 4 ECN   timestamps SACK scale     MSS
@@ -56,7 +56,7 @@ static __always_inline __u64 offer_key(const struct packet *packet, const struct
  * So many words of options a SYN-ACK may have, so that its frame is no longer than that of the SYN, or than Ethernet's minimum:
  * whoever sends SYNs in somebody else's name gains nothing.
  */
-static __always_inline __u32 answer_room(const struct packet *packet)
+static __always_inline __u32 synack_room(const struct packet *packet)
 {
 	const __u32 least = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
 	__u32 words = (packet->header_len - sizeof(struct tcphdr)) / 4;
@@ -70,12 +70,12 @@ static __always_inline __u32 answer_room(const struct packet *packet)
  * Makes the SYN-ACK ready that all these clients have in common: scratch->opt is what they offer, offered their offer_key(). A static
  * function of its own: it runs once a tick. Returns 0 if there is no key, which cannot be: for the verifier.
  */
-static __noinline int answer_prepare(const struct packet *packet, const struct hook_ctx *hook, __u64 offered,
-				     struct answer *answer)
+static __noinline int synack_template_prepare(const struct packet *packet, const struct hook_ctx *hook, __u64 offered,
+					      struct synack_template *synack)
 {
 	const struct tcpopt *theirs = &hook->scratch->opt;
 	struct scratch *scratch = hook->scratch;
-	struct reply *reply = &answer->reply;
+	struct reply *reply = &synack->reply;
 	_Bool ipv6 = packet->flow.ipv6;
 	struct cookie_options options;
 	struct tcpopt ours = {};
@@ -83,9 +83,9 @@ static __noinline int answer_prepare(const struct packet *packet, const struct h
 	const __u64 *key;
 
 	syn_negotiate(packet, hook, theirs, &options);
-	answer->bits = cookie_encode(&options, ipv6);
+	synack->bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
-		cookie_decode(answer->bits, ipv6, &options); /* promise only what comes back */
+		cookie_decode(synack->bits, ipv6, &options); /* promise only what comes back */
 	offer_make(scratch, hook->service, &options, &offer);
 	offer_mark(scratch, hook->service, packet->tos, &offer);
 
@@ -97,53 +97,53 @@ static __noinline int answer_prepare(const struct packet *packet, const struct h
 	ours.sack = options.sack;
 	ours.timestamps = options.timestamps;
 	ours.wscale = offer.wscale;
-	reply->option_words = tcpopt_write_synack(reply->options, &ours, answer_room(packet), &reply->tsecr_word);
+	reply->option_words = tcpopt_write_synack(reply->options, &ours, synack_room(packet), &reply->tsecr_word);
 	reply_prepare(reply, &packet->flow);
-	answer->tsval = scratch->moment.clock_ms + cookie_ts_add(answer->bits);
-	answer->epoch = scratch->moment.epoch;
-	key = epoch_offset_key(answer->epoch);
+	synack->tsval = scratch->moment.clock_ms + cookie_ts_add(synack->bits);
+	synack->epoch = scratch->moment.epoch;
+	key = epoch_offset_key(synack->epoch);
 	if (!key)
 		return 0;
-	answer->offset_key[0] = key[0];
-	answer->offset_key[1] = key[1];
-	answer->offset_begun = cookie_offset_begin(&packet->flow, key);
-	answer->offer = offered;
-	answer->tick = scratch->moment.tick;
-	return epoch_begin(scratch, answer->epoch, &answer->hash);
+	synack->offset_key[0] = key[0];
+	synack->offset_key[1] = key[1];
+	synack->offset_begun = cookie_offset_begin(&packet->flow, key);
+	synack->offer = offered;
+	synack->tick = scratch->moment.tick;
+	return epoch_begin(scratch, synack->epoch, &synack->hash);
 }
 
 /* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
-static __always_inline void answer_number(const struct packet *packet, const struct hook_ctx *hook,
-					  const struct tcpopt *offer, struct answer *answer)
+static __always_inline void synack_template_number(const struct packet *packet, const struct hook_ctx *hook,
+						   const struct tcpopt *offer, struct synack_template *synack)
 {
-	struct reply *reply = &answer->reply;
-	struct siphash hash = answer->hash;
+	struct reply *reply = &synack->reply;
+	struct siphash hash = synack->hash;
 	__u64 cookie;
 
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
-	if (answer->bits & COOKIE_TIMESTAMPS) {
+	if (synack->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
-		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, answer->epoch);
+		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, synack->epoch);
 		if (hook->service->forgery_ns)
-			issued_answered(hook->service_id, shakeoff_issued_hash(cookie >> 32, answer->bits));
+			issued_answered(hook->service_id, shakeoff_issued_hash(cookie >> 32, synack->bits));
 		reply->seq = (__u32)cookie;
-		reply->tsval = answer->tsval +
-			       cookie_offset_end(answer->offset_begun, &packet->flow, answer->offset_key);
+		reply->tsval = synack->tsval +
+			       cookie_offset_end(synack->offset_begun, &packet->flow, synack->offset_key);
 		reply->tsecr = offer->tsval;
 		return;
 	}
-	cookie = epoch_cookie(packet->seq, answer->epoch, answer->bits);
+	cookie = epoch_cookie(packet->seq, synack->epoch, synack->bits);
 	if (hook->service->forgery_ns)
 		issued_answered(hook->service_id, cookie >> 32);
 	reply->seq = (__u32)cookie;
 	reply->tsval = reply->tsecr = 0;
 }
 
-static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, const struct packet *packet,
-							const struct hook_ctx *hook, const struct tcpopt *offer)
+static __always_inline enum shakeoff_verdict syn_send_synack(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook, const struct tcpopt *offer)
 {
 	const struct moment *moment = &hook->scratch->moment;
-	struct answer *answer = &hook->scratch->recent.answer;
+	struct synack_template *synack = &hook->scratch->recent.synack;
 	__u64 offered;
 
 	if (!hook->scratch->recent.has_profile || !(hook->control->flags & SHAKEOFF_KEYS_LOADED))
@@ -151,12 +151,12 @@ static __always_inline enum shakeoff_verdict syn_answer(struct xdp_md *ctx, cons
 	if (!reply_is_within_budget(hook))
 		return SHAKEOFF_SYN_PREFIX_RATE;
 	offered = offer_key(packet, hook, offer);
-	if ((answer->tick != moment->tick || answer->epoch != moment->epoch || answer->offer != offered) &&
-	    !answer_prepare(packet, hook, offered, answer))
+	if ((synack->tick != moment->tick || synack->epoch != moment->epoch || synack->offer != offered) &&
+	    !synack_template_prepare(packet, hook, offered, synack))
 		return SHAKEOFF_SYN_NO_KEY;
-	answer_number(packet, hook, offer, answer);
+	synack_template_number(packet, hook, offer, synack);
 	/* Inlined, as this is the one reply that has to be fast. */
-	if (!reply_build(ctx, packet, &answer->reply, hook->frame_len))
+	if (!reply_build(ctx, packet, &synack->reply, hook->frame_len))
 		return SHAKEOFF_SYN_INVALID;
 	if (answers_by_route(hook) && !reply_to_next_hop(ctx))
 		return SHAKEOFF_SYN_INVALID;
@@ -285,7 +285,7 @@ static __noinline enum shakeoff_verdict handle_syn(struct xdp_md *ctx, const str
 		return verdict;
 	if (!limit_admits_syn(hook))
 		return SHAKEOFF_SYN_SOURCE_RATE;
-	return syn_answer(ctx, packet, hook, &hook->scratch->opt);
+	return syn_send_synack(ctx, packet, hook, &hook->scratch->opt);
 }
 
 #endif

@@ -113,7 +113,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->address_flags = (__u32)service & (SHAKEOFF_ADDRESS_BYPASSED | SHAKEOFF_ADDRESS_TAGGED);
 	recent->hashes_begun = 0;
 	recent->listener_tick = 0;
-	recent->answer.tick = 0;
+	recent->synack.tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
 	recent->has_profile = profile != NULL;
 	recent->door = profile ? door_mac(profile->macs[0]) :

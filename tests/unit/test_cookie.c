@@ -34,7 +34,7 @@ static const struct cookie_flow flows[2] = {
 #define CLOCK 123456789u /* ours in ms, with the offset of the pair of addresses */
 
 /* What a client sends back. */
-struct answer {
+struct echo {
 	__u32 cookie, tsecr;
 	_Bool timestamps;
 };
@@ -44,13 +44,13 @@ static __u32 isn_of(const struct cookie_flow *flow, __u32 client_isn, __u32 epoc
 	return cookie_isn(&keys[epoch % SHAKEOFF_KEY_SLOTS], flow, client_isn, epoch, bits);
 }
 
-static struct answer make_answer(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options)
+static struct echo make_echo(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options)
 {
 	__u32 bits = cookie_encode(options, flow->ipv6);
 
-	return (struct answer){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
-				.tsecr = CLOCK + cookie_ts_add(bits),
-				.timestamps = options->timestamps };
+	return (struct echo){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
+			      .tsecr = CLOCK + cookie_ts_add(bits),
+			      .timestamps = options->timestamps };
 }
 
 /* What a cookie of that epoch says to who brings it back without timestamps, or -1. */
@@ -86,17 +86,17 @@ static _Bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32
 }
 
 /* The judgement of the hook. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
-static _Bool validates(const struct cookie_flow *flow, const struct answer *answer, __u32 now, _Bool accept_next,
+static _Bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, _Bool accept_next,
 		       __u32 *bits)
 {
-	if (!answer->timestamps)
-		return validates_plain(flow, answer->cookie, now, accept_next, bits);
-	*bits = cookie_bits(answer->tsecr, CLOCK);
+	if (!echo->timestamps)
+		return validates_plain(flow, echo->cookie, now, accept_next, bits);
+	*bits = cookie_bits(echo->tsecr, CLOCK);
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u32 epoch;
 
-		if (cookie_epoch(answer->cookie, now, accept_next, attempt, &epoch) &&
-		    isn_of(flow, CLIENT_ISN, epoch, COOKIE_TIMESTAMPS) == answer->cookie)
+		if (cookie_epoch(echo->cookie, now, accept_next, attempt, &epoch) &&
+		    isn_of(flow, CLIENT_ISN, epoch, COOKIE_TIMESTAMPS) == echo->cookie)
 			return 1;
 	}
 	return 0;
@@ -264,10 +264,10 @@ static void assert_good_later(__u32 made, int later, _Bool accept_next, _Bool ex
 {
 	for (int i = 0; i < 4; i++) {
 		const struct cookie_flow *flow = &flows[i & 1];
-		struct answer answer = make_answer(flow, made, &forms[i >> 1]);
+		struct echo echo = make_echo(flow, made, &forms[i >> 1]);
 		__u32 bits;
 
-		assert_int_equal(validates(flow, &answer, made + (__u32)later, accept_next, &bits), expected);
+		assert_int_equal(validates(flow, &echo, made + (__u32)later, accept_next, &bits), expected);
 		if (expected)
 			assert_int_equal(bits, cookie_encode(&forms[i >> 1], flow->ipv6));
 	}
@@ -571,18 +571,18 @@ static void the_right_mac_under_a_wrong_mask_is_bad(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct answer answer = make_answer(&flows[i], EPOCH, &forms[0]);
-		__u32 truth = answer.cookie, bits;
+		struct echo echo = make_echo(&flows[i], EPOCH, &forms[0]);
+		__u32 truth = echo.cookie, bits;
 
 		for (__u32 wrong = 1; wrong < 64; wrong++) {
-			answer.cookie = truth ^ wrong << COOKIE_EPOCH_SHIFT;
-			assert_false(validates(&flows[i], &answer, EPOCH, 1, &bits));
+			echo.cookie = truth ^ wrong << COOKIE_EPOCH_SHIFT;
+			assert_false(validates(&flows[i], &echo, EPOCH, 1, &bits));
 		}
 		/* In clear. */
-		answer.cookie = (truth & PLAIN_MAC) | cookie_encode(&forms[0], i) << COOKIE_OPTIONS_SHIFT |
-				(EPOCH & 3) << COOKIE_EPOCH_SHIFT;
-		assert_int_not_equal(answer.cookie, truth);
-		assert_false(validates(&flows[i], &answer, EPOCH, 1, &bits));
+		echo.cookie = (truth & PLAIN_MAC) | cookie_encode(&forms[0], i) << COOKIE_OPTIONS_SHIFT |
+			      (EPOCH & 3) << COOKIE_EPOCH_SHIFT;
+		assert_int_not_equal(echo.cookie, truth);
+		assert_false(validates(&flows[i], &echo, EPOCH, 1, &bits));
 	}
 }
 
@@ -592,11 +592,11 @@ static void options_in_the_clock_have_no_mac(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		for (__u32 changed = 1; changed <= COOKIE_TS_MASK; changed++) {
-			struct answer answer = make_answer(&flows[i], EPOCH, &forms[1]);
+			struct echo echo = make_echo(&flows[i], EPOCH, &forms[1]);
 			__u32 bits;
 
-			answer.tsecr += cookie_ts_add(changed);
-			assert_true(validates(&flows[i], &answer, EPOCH, 1, &bits));
+			echo.tsecr += cookie_ts_add(changed);
+			assert_true(validates(&flows[i], &echo, EPOCH, 1, &bits));
 			assert_int_equal(bits & COOKIE_TS_MASK,
 					 (cookie_encode(&forms[1], i) + changed) & COOKIE_TS_MASK);
 		}
@@ -608,15 +608,15 @@ static void an_answer_that_lost_its_timestamps_is_known_as_such(void **state)
 	(void)state;
 	for (int later = -3; later <= 3; later++) {
 		for (int i = 0; i < 2; i++) {
-			struct answer answer = make_answer(&flows[i], EPOCH, &forms[1]);
+			struct echo echo = make_echo(&flows[i], EPOCH, &forms[1]);
 			_Bool good = later == 0 || later == 1;
 			__u32 bits;
 
-			answer.timestamps = 0;
-			assert_int_equal(validates(&flows[i], &answer, EPOCH + later, 0, &bits), good);
+			echo.timestamps = 0;
+			assert_int_equal(validates(&flows[i], &echo, EPOCH + later, 0, &bits), good);
 			if (good)
 				assert_int_equal(bits, COOKIE_TIMESTAMPS);
-			assert_int_equal(validates(&flows[i], &answer, EPOCH + later, 1, &bits), good || later == -1);
+			assert_int_equal(validates(&flows[i], &echo, EPOCH + later, 1, &bits), good || later == -1);
 		}
 	}
 }
@@ -626,12 +626,12 @@ static void an_answer_that_lost_its_timestamps_is_not_less_checked(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		for (int bit = 0; bit < 32; bit++) {
-			struct answer answer = make_answer(&flows[i], EPOCH, &forms[1]);
+			struct echo echo = make_echo(&flows[i], EPOCH, &forms[1]);
 			__u32 bits;
 
-			answer.timestamps = 0;
-			answer.cookie ^= 1u << bit;
-			assert_false(validates(&flows[i], &answer, EPOCH, 1, &bits));
+			echo.timestamps = 0;
+			echo.cookie ^= 1u << bit;
+			assert_false(validates(&flows[i], &echo, EPOCH, 1, &bits));
 		}
 	}
 }
@@ -640,11 +640,11 @@ static void an_answer_that_gained_timestamps_is_bad(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct answer answer = make_answer(&flows[i], EPOCH, &forms[0]);
+		struct echo echo = make_echo(&flows[i], EPOCH, &forms[0]);
 		__u32 bits;
 
-		answer.timestamps = 1;
-		assert_false(validates(&flows[i], &answer, EPOCH, 1, &bits));
+		echo.timestamps = 1;
+		assert_false(validates(&flows[i], &echo, EPOCH, 1, &bits));
 	}
 }
 
@@ -874,12 +874,12 @@ static void of_all_isns_34_are_good_without_timestamps(void **state)
 	for (int i = 1; i < count; i++)
 		assert_int_not_equal(good[i - 1], good[i]);
 	for (int i = 0; i < count; i++) {
-		struct answer answer = { .cookie = good[i] };
+		struct echo echo = { .cookie = good[i] };
 		__u32 bits;
 
-		assert_true(validates(&flows[0], &answer, EPOCH, 0, &bits));
-		answer.cookie ^= 1u << i % COOKIE_EPOCH_SHIFT;
-		assert_false(validates(&flows[0], &answer, EPOCH, 0, &bits));
+		assert_true(validates(&flows[0], &echo, EPOCH, 0, &bits));
+		echo.cookie ^= 1u << i % COOKIE_EPOCH_SHIFT;
+		assert_false(validates(&flows[0], &echo, EPOCH, 0, &bits));
 	}
 }
 
@@ -956,16 +956,16 @@ static void who_knows_options_and_epoch_gains_nothing(void **state)
 	(void)state;
 	srandom(5);
 	for (__u32 i = 0; i < 1 << 18; i++) {
-		struct answer answer = { 0 };
+		struct echo echo = { 0 };
 		struct cookie_flow flow = flows[i & 1];
 		__u32 bits;
 
 		flow.client_port = random();
-		answer.cookie = isn_of(&flow, CLIENT_ISN, EPOCH, 14);
-		answer.cookie &= PLAIN_MAC & ~0xfu;
-		answer.cookie |= (__u32)random() & 0xf;
-		answer.cookie |= (14u << COOKIE_OPTIONS_SHIFT) | ((EPOCH & 3) << COOKIE_EPOCH_SHIFT);
-		taken += validates(&flow, &answer, EPOCH, 0, &bits);
+		echo.cookie = isn_of(&flow, CLIENT_ISN, EPOCH, 14);
+		echo.cookie &= PLAIN_MAC & ~0xfu;
+		echo.cookie |= (__u32)random() & 0xf;
+		echo.cookie |= (14u << COOKIE_OPTIONS_SHIFT) | ((EPOCH & 3) << COOKIE_EPOCH_SHIFT);
+		taken += validates(&flow, &echo, EPOCH, 0, &bits);
 	}
 	assert_in_range(taken, 256 - 5 * 16, 256 + 5 * 16);
 }
