@@ -115,7 +115,7 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hoo
 	moment_read(&scratch->moment, hook->control);
 	hook->now_ns = scratch->moment.now_ns;
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
-	    ack_judge(packet, hook, &scratch->opt) != COOKIE_GOOD)
+	    ack_verify(packet, hook, &scratch->opt) != COOKIE_GOOD)
 		return 0;
 	admission_fill(admission, hook->control, hook->service_id, &scratch->recent.profile, &scratch->handshake,
 		       SHAKEOFF_NO_WSCALE, &scratch->opt);

@@ -3,7 +3,7 @@
 #ifndef SHAKEOFF_BPF_COOKIE_VERIFY_H
 #define SHAKEOFF_BPF_COOKIE_VERIFY_H
 
-enum cookie_judgement {
+enum cookie_status {
 	COOKIE_GOOD,
 	COOKIE_BAD,
 	COOKIE_EXPIRED,    /* as far as timestamps tell */
@@ -37,7 +37,7 @@ static __always_inline _Bool echo_is_old(const struct hook_ctx *hook, const stru
  * meets the socket, less the echo: the time since the SYN-ACK. Two more, as three clocks are cut to milliseconds: it is never taken for
  * shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
  */
-static __always_inline __u32 judge_ts_base(const struct hook_ctx *hook, __u32 tsecr, __u32 offset, __u32 bits)
+static __always_inline __u32 verify_ts_base(const struct hook_ctx *hook, __u32 tsecr, __u32 offset, __u32 bits)
 {
 	if (hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
 		return tsecr + TS_NO_SAMPLE_MS - (__u32)(hook->scratch->moment.now_ns / NSEC_PER_MSEC);
@@ -45,8 +45,8 @@ static __always_inline __u32 judge_ts_base(const struct hook_ctx *hook, __u32 ts
 }
 
 /* What the echo of a good cookie of this epoch says. */
-static __always_inline void judge_echo(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr,
-				       __u32 epoch, struct handshake *handshake)
+static __always_inline void verify_echo(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr,
+					__u32 epoch, struct handshake *handshake)
 {
 	const __u64 *key = epoch_offset_key(epoch);
 	__u32 offset, bits;
@@ -58,12 +58,11 @@ static __always_inline void judge_echo(const struct hook_ctx *hook, const struct
 	handshake->unseen = shakeoff_issued_hash(handshake->unseen, bits);
 	handshake->echo_age_ms = cookie_age(tsecr, hook->scratch->moment.clock_ms + offset, bits);
 	cookie_decode_timestamps(bits, &handshake->options);
-	handshake->ts_base = judge_ts_base(hook, tsecr, offset, bits);
+	handshake->ts_base = verify_ts_base(hook, tsecr, offset, bits);
 }
 
-static __always_inline enum cookie_judgement judge_timestamps(const struct hook_ctx *hook, const struct tcpopt *opt,
-							      const struct cookie_flow *flow,
-							      struct handshake *handshake)
+static __always_inline enum cookie_status verify_timestamps(const struct hook_ctx *hook, const struct tcpopt *opt,
+							    const struct cookie_flow *flow, struct handshake *handshake)
 {
 	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	const struct moment *moment = &hook->scratch->moment;
@@ -79,14 +78,14 @@ static __always_inline enum cookie_judgement judge_timestamps(const struct hook_
 		if ((__u32)expected != handshake->cookie)
 			continue;
 		handshake->unseen = expected >> 32;
-		judge_echo(hook, flow, opt->tsecr, epoch, handshake);
+		verify_echo(hook, flow, opt->tsecr, epoch, handshake);
 		return COOKIE_GOOD;
 	}
 	return echo_is_old(hook, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
-static __always_inline enum cookie_judgement judge_plain(const struct hook_ctx *hook, _Bool ipv6,
-							 struct handshake *handshake)
+static __always_inline enum cookie_status verify_plain(const struct hook_ctx *hook, _Bool ipv6,
+						       struct handshake *handshake)
 {
 	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 
@@ -108,16 +107,16 @@ static __always_inline enum cookie_judgement judge_plain(const struct hook_ctx *
 }
 
 /* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the handshake in scratch. */
-static __always_inline enum cookie_judgement ack_judge(const struct packet *packet, const struct hook_ctx *hook,
-						       const struct tcpopt *opt)
+static __always_inline enum cookie_status ack_verify(const struct packet *packet, const struct hook_ctx *hook,
+						     const struct tcpopt *opt)
 {
 	struct handshake *handshake = &hook->scratch->handshake;
 
 	handshake->cookie = packet->ack - 1;
 	handshake->client_isn = packet->seq - 1;
 	/* An echo of 0 is none (RFC 7323, section 3.2). */
-	return opt->timestamps && opt->tsecr ? judge_timestamps(hook, opt, &packet->flow, handshake) :
-					       judge_plain(hook, packet->flow.ipv6, handshake);
+	return opt->timestamps && opt->tsecr ? verify_timestamps(hook, opt, &packet->flow, handshake) :
+					       verify_plain(hook, packet->flow.ipv6, handshake);
 }
 
 #endif

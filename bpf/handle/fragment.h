@@ -124,7 +124,7 @@ static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control 
  * RFC 1858 and RFC 3128: what no fragment of a TCP segment needs, but filters fall for. The first one holds the whole header, which
  * has 20 bytes at least, so that no other begins within these.
  */
-static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, const struct packet *packet,
+static __always_inline enum shakeoff_verdict fragment_check(struct xdp_md *ctx, const struct packet *packet,
 							    struct shakeoff_control *control, __u64 now_ns)
 {
 	__u32 offset = (packet->fragment & IP_OFFSET) * 8, header_len;
@@ -144,7 +144,7 @@ static __always_inline enum shakeoff_verdict fragment_judge(struct xdp_md *ctx, 
 }
 
 /* A TCP header that is not all there; or not in the first of several buffers, where drivers put all but very long headers. */
-static __always_inline enum shakeoff_verdict cut_judge(struct xdp_md *ctx, const struct packet *packet, __u32 frame_len)
+static __always_inline enum shakeoff_verdict cut_check(struct xdp_md *ctx, const struct packet *packet, __u32 frame_len)
 {
 	__u32 first_buffer = ctx->data_end - ctx->data;
 
@@ -173,8 +173,8 @@ __noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 		return SHAKEOFF_NO_SERVICE;
 	moment_read(&scratch->moment, control);
 	if (parsed == PARSE_FRAGMENT)
-		return fragment_judge(ctx, packet, control, scratch->moment.now_ns);
-	return parsed == PARSE_CHAIN ? SHAKEOFF_IPV6_EXTHDR : cut_judge(ctx, packet, frame_len);
+		return fragment_check(ctx, packet, control, scratch->moment.now_ns);
+	return parsed == PARSE_CHAIN ? SHAKEOFF_IPV6_EXTHDR : cut_check(ctx, packet, frame_len);
 }
 
 #endif

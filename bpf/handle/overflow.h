@@ -53,7 +53,7 @@ static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const
 {
 	if (source_is_unrouted(hook))
 		return SHAKEOFF_ACK_UNROUTED;
-	switch (source_judge(hook->service_id, hook->allowed)) {
+	switch (source_check(hook->service_id, hook->allowed)) {
 	case SOURCE_QUEUE_FULL:
 		return ack_refuse(ctx, packet, hook, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
 	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_RATE;

@@ -73,7 +73,7 @@ static __always_inline _Bool history_has_handshake(const struct history *history
 }
 
 /*
- * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_judgement; scratch->opt and scratch->handshake are then
+ * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_status; scratch->opt and scratch->handshake are then
  * what it says. A global function: see scratch_get().
  */
 __noinline int ack_cookie(struct xdp_md *ctx)
@@ -86,7 +86,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &hook.scratch->packet, hook.scratch) == OPTIONS_MISSING)
 		return COOKIE_UNREADABLE;
-	return ack_judge(&hook.scratch->packet, &hook, &hook.scratch->opt);
+	return ack_verify(&hook.scratch->packet, &hook, &hook.scratch->opt);
 }
 
 /*
@@ -102,23 +102,23 @@ static __always_inline _Bool input_refused(const struct history *history, const 
 	       (__s64)(hook->now_ns - earlier->established_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
 }
 
-/* The judgement on an ACK, forgeries told apart. */
-static __always_inline enum cookie_judgement ack_judge_issued(struct xdp_md *ctx, const struct hook_ctx *hook,
-							      const struct history *history)
+/* The status of an ACK's cookie, forgeries told apart. */
+static __always_inline enum cookie_status ack_verify_issued(struct xdp_md *ctx, const struct hook_ctx *hook,
+							    const struct history *history)
 {
-	enum cookie_judgement judgement = ack_cookie(ctx);
+	enum cookie_status status = ack_cookie(ctx);
 
-	if (judgement == COOKIE_GOOD && hook->service->forgery_ns && !history_has_handshake(history, hook) &&
+	if (status == COOKIE_GOOD && hook->service->forgery_ns && !history_has_handshake(history, hook) &&
 	    ack_is_not_issued(hook->service_id))
 		return COOKIE_NOT_ISSUED;
-	return judgement;
+	return status;
 }
 
 /* The verdict on an ACK without a socket and without a good cookie. */
-static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *hook, enum cookie_judgement judgement)
+static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *hook, enum cookie_status status)
 {
 	forgery_count(hook);
-	switch (judgement) {
+	switch (status) {
 	case COOKIE_UNREADABLE: return SHAKEOFF_BAD_HEADER;
 	case COOKIE_NOT_ISSUED: return SHAKEOFF_ACK_NOT_ISSUED;
 	case COOKIE_EXPIRED: return SHAKEOFF_ACK_EXPIRED;
@@ -157,15 +157,15 @@ static __always_inline enum shakeoff_verdict queue_handle_ack(struct xdp_md *ctx
 							      const struct hook_ctx *hook,
 							      const struct history *history)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, history);
+	enum cookie_status status = ack_verify_issued(ctx, hook, history);
 
-	if (judgement == COOKIE_GOOD)
+	if (status == COOKIE_GOOD)
 		return ack_accept(ctx, packet, hook, history);
-	if (judgement == COOKIE_UNREADABLE)
+	if (status == COOKIE_UNREADABLE)
 		return SHAKEOFF_BAD_HEADER;
 	if (history->follows)
 		return segment_follow(ctx, packet, hook, history);
-	return history->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(hook, judgement);
+	return history->in_time_wait ? SHAKEOFF_SOCKET : ack_invalid(hook, status);
 }
 
 /* Nothing to do with what is open. */
@@ -263,15 +263,15 @@ static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
 /* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
 static __always_inline enum shakeoff_verdict listener_ack_refuse(const struct packet *packet,
 								 const struct hook_ctx *hook, enum mode mode,
-								 enum cookie_judgement judgement)
+								 enum cookie_status status)
 {
 	enum shakeoff_verdict invalid;
 
-	if (mode == MODE_ANSWERING && judgement != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
+	if (mode == MODE_ANSWERING && status != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
 	    kernel_cookie_good(packet, hook->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
 	/* Our cookies that are still out can be forged, too. */
-	invalid = ack_invalid(hook, judgement);
+	invalid = ack_invalid(hook, status);
 	return mode == MODE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
@@ -279,13 +279,13 @@ static __always_inline enum shakeoff_verdict listener_handle_ack(struct xdp_md *
 								 const struct hook_ctx *hook,
 								 const struct history *history, enum mode mode)
 {
-	enum cookie_judgement judgement = ack_judge_issued(ctx, hook, history);
+	enum cookie_status status = ack_verify_issued(ctx, hook, history);
 
-	if (judgement == COOKIE_GOOD)
+	if (status == COOKIE_GOOD)
 		return listener_accept(ctx, packet, hook, history);
-	if (history->follows && judgement != COOKIE_UNREADABLE)
+	if (history->follows && status != COOKIE_UNREADABLE)
 		return listener_follow(ctx, history);
-	return listener_ack_refuse(packet, hook, mode, judgement);
+	return listener_ack_refuse(packet, hook, mode, status);
 }
 
 static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_md *ctx, const struct packet *packet,
@@ -305,7 +305,7 @@ static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_
 }
 
 /* A segment without a socket, but for one in TIME-WAIT before a queue: nobody's, or of a handshake. */
-static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, const struct packet *packet,
+static __always_inline enum shakeoff_verdict segment_check(struct xdp_md *ctx, const struct packet *packet,
 							   const struct hook_ctx *hook, struct history *history,
 							   enum mode mode, enum socket_found found)
 {
@@ -329,7 +329,7 @@ static __always_inline enum shakeoff_verdict segment_judge(struct xdp_md *ctx, c
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, enum mode mode)
 {
-	enum cookie_judgement judgement;
+	enum cookie_status status;
 
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
@@ -339,10 +339,10 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 		tuple_of(&packet->flow, &hook->scratch->tuple);
 		return rst_ignore(packet, hook);
 	}
-	judgement = ack_cookie(ctx);
-	if (judgement == COOKIE_GOOD)
+	status = ack_cookie(ctx);
+	if (status == COOKIE_GOOD)
 		return VERDICT_NONE;
-	return by_listener(hook) ? listener_ack_refuse(packet, hook, mode, judgement) : ack_invalid(hook, judgement);
+	return by_listener(hook) ? listener_ack_refuse(packet, hook, mode, status) : ack_invalid(hook, status);
 }
 
 /*
@@ -379,7 +379,7 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 	    (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_ACK_NO_SERVER;
 	history.in_time_wait = found == SOCKET_TIME_WAIT;
-	return segment_judge(ctx, packet, hook, &history, mode, found);
+	return segment_check(ctx, packet, hook, &history, mode, found);
 }
 
 /* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */

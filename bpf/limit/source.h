@@ -168,7 +168,7 @@ static __always_inline enum source_says source_says(const struct shakeoff_source
  * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_says. allowed:
  * neither limit nor share holds for it. A global function: see scratch_get().
  */
-__noinline int source_judge(__u32 service_id, __u32 allowed)
+__noinline int source_check(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();

@@ -100,10 +100,10 @@ generate() { client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 
 
 # measure MODE KIND: a line of JSON in $TMP/results
 measure() {
-	local mode=$1 before_accepted before_judged before_not_issued pid beside='' shares=''
+	local mode=$1 before_accepted before_verified before_not_issued pid beside='' shares=''
 	# The kernel looks at cookies for two minutes after it has sent one (TCP_SYNCOOKIE_VALID).
 	generate --rate 1000 --seconds 0.1 >/dev/null || bail "the flood failed"
-	before_accepted=$(accepted) before_judged=$(judged "$mode") before_not_issued=$(not_issued "$mode")
+	before_accepted=$(accepted) before_verified=$(judged "$mode") before_not_issued=$(not_issued "$mode")
 	spawn client "$mode-$2" "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port $PORT --json \
 		--kind "$2" --rate "$rate" --seconds "$seconds" --cpu 0
 	pid=$PID
@@ -119,7 +119,7 @@ measure() {
 	wait "$pid" || bail "the flood failed"
 	[ -z "$beside" ] || wait "$beside" || bail "the flood beside it failed"
 	echo "{\"mode\": \"$mode\", \"kind\": \"$2\", \"flood\": $(tail -n 1 "$TMP/$mode-$2.log"), \"shares\": [$(tr ' ' ',' <<<"${shares# }")]," \
-		"\"judged\": $(($(judged "$mode") - before_judged)), \"not_issued\": $(($(not_issued "$mode") - before_not_issued))," \
+		"\"judged\": $(($(judged "$mode") - before_verified)), \"not_issued\": $(($(not_issued "$mode") - before_not_issued))," \
 		"\"forged\": $(($(accepted) - before_accepted))}" >>"$TMP/results"
 }
 

@@ -242,7 +242,7 @@ static void the_bit_of_an_address_alone_is_enough(void **state)
 	own_set("198.51.100.7", false);
 }
 
-static void where_no_route_leads_back_the_kernel_judges(void **state)
+static void where_no_route_leads_back_the_kernel_decides(void **state)
 {
 	struct client client, client6;
 
@@ -518,7 +518,7 @@ int main(void)
 		TEST(nor_are_those_of_a_prefix),
 		TEST(a_source_that_shares_its_bit_is_a_client),
 		TEST(the_bit_of_an_address_alone_is_enough),
-		TEST(where_no_route_leads_back_the_kernel_judges),
+		TEST(where_no_route_leads_back_the_kernel_decides),
 		TEST(a_longer_prefix_may_lead_back),
 		TEST(a_client_of_a_plain_prefix_is_spared_the_look_up),
 		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),

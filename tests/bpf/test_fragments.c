@@ -124,7 +124,7 @@ static const struct fixture others[] = {
 	{ "a UDP header that is cut off", { .protocol = IPPROTO_UDP, .longer = -30 }, SHAKEOFF_NO_SERVICE },
 };
 
-static void is_judged(void **state)
+static void is_checked(void **state)
 {
 	const struct fixture *fixture = *state;
 
@@ -399,9 +399,10 @@ int main(void)
 	struct CMUnitTest tests[COUNT(fixtures) + COUNT(others) + COUNT(rest)], *test = tests;
 
 	for (size_t i = 0; i < COUNT(fixtures); i++)
-		*test++ = (struct CMUnitTest){ fixtures[i].name, is_judged, harness_reset, NULL, (void *)&fixtures[i] };
+		*test++ = (struct CMUnitTest){ fixtures[i].name, is_checked, harness_reset, NULL,
+					       (void *)&fixtures[i] };
 	for (size_t i = 0; i < COUNT(others); i++)
-		*test++ = (struct CMUnitTest){ others[i].name, is_judged, harness_reset, NULL, (void *)&others[i] };
+		*test++ = (struct CMUnitTest){ others[i].name, is_checked, harness_reset, NULL, (void *)&others[i] };
 	memcpy(test, rest, sizeof(rest));
 	return cmocka_run_group_tests_name("fragments", tests, harness_start, harness_stop);
 }

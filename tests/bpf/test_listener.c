@@ -1075,7 +1075,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(vo
 	admission_read();
 }
 
-static void after_the_flood_what_is_not_ours_is_the_kernels_to_judge(void **state)
+static void after_the_flood_what_is_not_ours_is_the_kernels_to_decide(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK };
 
@@ -1606,7 +1606,7 @@ int main(void)
 		TEST(of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_at),
 		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
 		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),
-		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_judge),
+		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_decide),
 		TEST(in_a_flood_what_was_not_issued_is_dropped),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_activation),
 		TEST(they_are_so_too_after_the_start_of_a_daemon),

@@ -111,7 +111,7 @@ static const struct {
 	{ "who is allowed still needs a cookie", "allow 198.51.100.7", "", { .flags = ACK }, SHAKEOFF_ACK_BAD_COOKIE },
 };
 
-static void is_judged(void **state)
+static void is_checked(void **state)
 {
 	size_t i = (size_t)*state;
 
@@ -559,7 +559,7 @@ int main(void)
 	struct CMUnitTest tests[COUNT(cases) + COUNT(others)];
 
 	for (size_t i = 0; i < COUNT(cases); i++)
-		tests[i] = (struct CMUnitTest){ cases[i].name, is_judged, reset, NULL, (void *)i };
+		tests[i] = (struct CMUnitTest){ cases[i].name, is_checked, reset, NULL, (void *)i };
 	memcpy(tests + COUNT(cases), others, sizeof(others));
 	return cmocka_run_group_tests_name("lists", tests, group_start, group_stop);
 }

@@ -97,7 +97,7 @@ static const struct fixture fixtures[] = {
 	  SHAKEOFF_BAD_HEADER },
 };
 
-static void is_judged(void **state)
+static void is_checked(void **state)
 {
 	const struct fixture *fixture = *state;
 
@@ -151,7 +151,7 @@ int main(void)
 	struct CMUnitTest tests[COUNT(fixtures) + COUNT(others)];
 
 	for (size_t i = 0; i < COUNT(fixtures); i++)
-		tests[i] = (struct CMUnitTest){ fixtures[i].name, is_judged, harness_reset, NULL,
+		tests[i] = (struct CMUnitTest){ fixtures[i].name, is_checked, harness_reset, NULL,
 						(void *)&fixtures[i] };
 	memcpy(tests + COUNT(fixtures), others, sizeof(others));
 	return cmocka_run_group_tests_name("parsing", tests, harness_start, harness_stop);

@@ -328,7 +328,7 @@ static void time_wait_of(const struct renewal *renewal)
 }
 
 /* RFC 9293, section 3.10.7.4 and RFC 6191. */
-static void a_syn_in_time_wait_is_judged(void **state)
+static void a_syn_in_time_wait_is_checked(void **state)
 {
 	const struct renewal *renewal = *state;
 	struct segment syn;
@@ -342,7 +342,7 @@ static void a_syn_in_time_wait_is_judged(void **state)
  * The same SYN to the kernel: it keeps its TIME-WAIT exactly where the hook lets the SYN pass. The client's address is
  * this host's, which answers the TIME-WAIT's ACK with an RST: RFC 1337 has it ignored.
  */
-static void the_kernel_judges_a_syn_in_time_wait_as_the_hook_does(void **state)
+static void the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does(void **state)
 {
 	(void)state;
 	sysctl_set("/proc/sys/net/ipv4/tcp_rfc1337", 1);
@@ -392,7 +392,7 @@ static void with_the_very_timestamp_seen_last_the_isn_decides(void **state)
 	assert_int_equal(decided, 1);
 }
 
-static void a_syn_in_ipv6_time_wait_is_judged(void **state)
+static void a_syn_in_ipv6_time_wait_is_checked(void **state)
 {
 	struct segment syn;
 
@@ -730,9 +730,9 @@ static const struct CMUnitTest others[] = {
 	TEST(a_listening_socket_for_any_address_is_none),
 	TEST(a_handshake_of_the_kernels_own_passes_to_it),
 	TEST(another_tuple_is_not_the_sockets),
-	TEST(the_kernel_judges_a_syn_in_time_wait_as_the_hook_does),
+	TEST(the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does),
 	TEST(with_the_very_timestamp_seen_last_the_isn_decides),
-	TEST(a_syn_in_ipv6_time_wait_is_judged),
+	TEST(a_syn_in_ipv6_time_wait_is_checked),
 	TEST(where_time_wait_cannot_be_removed_its_syns_pass),
 	TEST(a_half_closed_connection_is_not_replaced),
 	TEST(old_segments_of_a_connection_in_time_wait_pass),
@@ -761,7 +761,7 @@ int main(void)
 	struct CMUnitTest tests[COUNT(renewals) + COUNT(others)];
 
 	for (size_t i = 0; i < COUNT(renewals); i++)
-		tests[i] = (struct CMUnitTest){ renewals[i].name, a_syn_in_time_wait_is_judged, pair_setup,
+		tests[i] = (struct CMUnitTest){ renewals[i].name, a_syn_in_time_wait_is_checked, pair_setup,
 						pair_teardown, (void *)&renewals[i] };
 	memcpy(tests + COUNT(renewals), others, sizeof(others));
 	return cmocka_run_group_tests_name("existing sockets", tests, harness_start, harness_stop);

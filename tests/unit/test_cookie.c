@@ -85,7 +85,7 @@ static _Bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32
 	return 0;
 }
 
-/* The judgement of the hook. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
+/* What the hook finds. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
 static _Bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, _Bool accept_next,
 		       __u32 *bits)
 {
@@ -894,7 +894,7 @@ static int fits_plain(const struct cookie_flow *flow, __u32 isn, __u32 ack, __u3
 	return fits;
 }
 
-/* The same of all 32 bits, as the hook judges. */
+/* The same of all 32 bits, as the hook verifies. */
 static int is_read(const struct cookie_flow *flow, __u32 isn, __u32 ack, __u32 looked_at)
 {
 	(void)looked_at;

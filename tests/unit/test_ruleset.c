@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the judge says of rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which endpoints a client's SYN and its ACK may
+ * What the verifier finds in rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which endpoints a client's SYN and its ACK may
  * get different verdicts, and at which a SYN may be refused at all.
  *
  * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft*.c user/shakeoffd/firewall/ruleset_xt.c
@@ -37,24 +37,24 @@ static struct endpoint endpoint(const char *address, uint16_t port)
 
 static char reason[RULESET_RULE_TEXT];
 
-static struct ruleset_judgement judged(struct ruleset *ruleset, const char *address, uint16_t port)
+static struct ruleset_findings judged(struct ruleset *ruleset, const char *address, uint16_t port)
 {
 	struct endpoint where = endpoint(address, port);
-	struct ruleset_judgement judgement;
-	struct ruleset_judge *judge;
+	struct ruleset_findings findings;
+	struct ruleset_verifier *verifier;
 
 	assert_int_equal(ruleset_finish(ruleset), 0);
-	judge = ruleset_judge_open(ruleset, &devices);
-	assert_non_null(judge);
-	ruleset_judge(judge, &where, &judgement);
+	verifier = ruleset_verifier_open(ruleset, &devices);
+	assert_non_null(verifier);
+	ruleset_verify(verifier, &where, &findings);
 	*reason = '\0';
-	if (judgement.syn_rules)
-		ruleset_rule_text(judgement.syn_chain, judgement.syn_rule, reason, sizeof(reason));
-	else if (judgement.refuses_syn)
-		ruleset_rule_text(judgement.refusing_chain, judgement.refusing_rule, reason, sizeof(reason));
-	ruleset_judge_close(judge);
+	if (findings.syn_rules)
+		ruleset_rule_text(findings.syn_chain, findings.syn_rule, reason, sizeof(reason));
+	else if (findings.refuses_syn)
+		ruleset_rule_text(findings.refusing_chain, findings.refusing_rule, reason, sizeof(reason));
+	ruleset_verifier_close(verifier);
 	ruleset_free(ruleset);
-	return judgement;
+	return findings;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- nftables */
@@ -84,7 +84,7 @@ static json_t *ports_or_verdicts(void *context, const char *family, const char *
 	return strcmp(name, "ports") ? NULL : json_loads("[22, {\"range\": [80, 90]}]", 0, NULL);
 }
 
-static struct ruleset_judgement nft_at(const char *rules, const char *address, uint16_t port)
+static struct ruleset_findings nft_at(const char *rules, const char *address, uint16_t port)
 {
 	const struct ruleset_nft_source source = { .elements = ports_or_verdicts };
 	struct ruleset ruleset = { 0 };
@@ -104,9 +104,9 @@ static struct ruleset_judgement nft_at(const char *rules, const char *address, u
 
 static void obeyed(const char *rules)
 {
-	struct ruleset_judgement judgement = nft_at(rules, "10.9.0.1", 80);
+	struct ruleset_findings findings = nft_at(rules, "10.9.0.1", 80);
 
-	if (judgement.syn_rules)
+	if (findings.syn_rules)
 		fail_msg("bypassed for %s: %s", reason, rules);
 }
 
@@ -294,7 +294,7 @@ static void rules_that_count_are_told(void **state)
 
 /* -------------------------------------------------------------------------------------------------------------- iptables */
 
-static struct ruleset_judgement iptables_at(const char *rules, const char *address, uint16_t port)
+static struct ruleset_findings iptables_at(const char *rules, const char *address, uint16_t port)
 {
 	struct ruleset ruleset = { 0 };
 	char *text;

@@ -607,7 +607,7 @@ static bool is_current(const struct datapath_sweep *sweep)
 	       !map_info(sweep->set.maps[0], &info) && info.id == id;
 }
 
-static int judge(struct datapath_sweep *sweep, int trie, const struct list_key *key, uint64_t now_ns)
+static int verifier(struct datapath_sweep *sweep, int trie, const struct list_key *key, uint64_t now_ns)
 {
 	struct shakeoff_listed value;
 
@@ -632,7 +632,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 		if (!more && errno != ENOENT)
 			return -errno;
 		if (sweep->has_key)
-			result = judge(sweep, trie, &key, now_ns);
+			result = verifier(sweep, trie, &key, now_ns);
 		sweep->has_key = more;
 		if (!more)
 			break;

@@ -201,7 +201,7 @@ static void count_endpoint(struct discovery *discovery, const struct tested *tes
 		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
 }
 
-static void judge(struct discovery *discovery, struct listening_service *listening)
+static void verifier(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
 	const struct bypass_addresses bypass = {
@@ -233,12 +233,12 @@ static void forget_rules(struct discovery *discovery)
 		*d->listening.next_rule = '\0';
 }
 
-static void judge_all(struct discovery *discovery)
+static void verify_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
-		judge(discovery, &discovery->configured[i]);
+		verifier(discovery, &discovery->configured[i]);
 	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
-		judge(discovery, &d->listening);
+		verifier(discovery, &d->listening);
 }
 
 /*
@@ -261,5 +261,5 @@ void discovery_apply_results(struct discovery *discovery)
 				discovery_mark(discovery, (uint16_t)port);
 		}
 	}
-	judge_all(discovery);
+	verify_all(discovery);
 }

@@ -54,27 +54,27 @@ static uint8_t text_index(struct ruleset_shared *shared, const struct rule_chain
 	return (uint8_t)shared->text_count++;
 }
 
-static void judge_place(struct ruleset_judge *judge, struct ruleset_shared *shared, uint32_t index)
+static void verify_endpoint(struct ruleset_verifier *verifier, struct ruleset_shared *shared, uint32_t index)
 {
-	struct ruleset_judgement judgement;
+	struct ruleset_findings findings;
 
-	ruleset_judge(judge, &shared->endpoints[index], &judgement);
-	shared->results[index] = (uint8_t)((judgement.syn_rules ? RULESET_SYN_RULES : 0) |
-					   (judgement.refuses_syn ? RULESET_REFUSES_SYN : 0) |
-					   (judgement.counts ? RULESET_COUNTS : 0));
-	if (judgement.syn_rules)
-		shared->rules[index] = text_index(shared, judgement.syn_chain, judgement.syn_rule);
-	else if (judgement.counts)
-		shared->rules[index] = text_index(shared, judgement.counting_chain, judgement.counting_rule);
-	else if (judgement.refuses_syn)
-		shared->rules[index] = text_index(shared, judgement.refusing_chain, judgement.refusing_rule);
+	ruleset_verify(verifier, &shared->endpoints[index], &findings);
+	shared->results[index] = (uint8_t)((findings.syn_rules ? RULESET_SYN_RULES : 0) |
+					   (findings.refuses_syn ? RULESET_REFUSES_SYN : 0) |
+					   (findings.counts ? RULESET_COUNTS : 0));
+	if (findings.syn_rules)
+		shared->rules[index] = text_index(shared, findings.syn_chain, findings.syn_rule);
+	else if (findings.counts)
+		shared->rules[index] = text_index(shared, findings.counting_chain, findings.counting_rule);
+	else if (findings.refuses_syn)
+		shared->rules[index] = text_index(shared, findings.refusing_chain, findings.refusing_rule);
 }
 
 /*
  * Endpoints of one port and family have one answer, unless a rule looks at their addresses: then a host of a thousand addresses
  * is judged a thousand times a port.
  */
-static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *shared)
+static int verify_all(const struct ruleset *ruleset, struct ruleset_shared *shared)
 {
 	const struct ruleset_devices devices = {
 		.names = (const char(*)[IFNAMSIZ])shared->devices,
@@ -82,9 +82,9 @@ static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *share
 	};
 	uint32_t count = shared->endpoint_count < RULESET_MAX_ENDPOINTS ? shared->endpoint_count :
 									  RULESET_MAX_ENDPOINTS;
-	struct ruleset_judge *judge = ruleset_judge_open(ruleset, &devices);
+	struct ruleset_verifier *verifier = ruleset_verifier_open(ruleset, &devices);
 	cleanup_free uint32_t *first = calloc(2 << 16, sizeof(*first)); /* of this port and family, from 1 */
-	int error = judge && first ? 0 : -ENOMEM;
+	int error = verifier && first ? 0 : -ENOMEM;
 
 	shared->text_count = 0;
 	for (uint32_t i = 0; i < count && !error; i++) {
@@ -96,10 +96,10 @@ static int judge_all(const struct ruleset *ruleset, struct ruleset_shared *share
 			shared->rules[i] = shared->rules[*same - 1];
 			continue;
 		}
-		judge_place(judge, shared, i);
+		verify_endpoint(verifier, shared, i);
 		*same = i + 1;
 	}
-	ruleset_judge_close(judge);
+	ruleset_verifier_close(verifier);
 	return error;
 }
 
@@ -121,7 +121,7 @@ static void offer_to_oom_killer(void)
 	fclose(file);
 }
 
-static _Noreturn void read_and_judge(struct ruleset_shared *shared, int result)
+static _Noreturn void read_and_verify(struct ruleset_shared *shared, int result)
 {
 	struct ruleset ruleset;
 	int error;
@@ -134,7 +134,7 @@ static _Noreturn void read_and_judge(struct ruleset_shared *shared, int result)
 	offer_to_oom_killer();
 	error = ruleset_read(&ruleset, shared->why, sizeof(shared->why));
 	if (!error) {
-		error = judge_all(&ruleset, shared);
+		error = verify_all(&ruleset, shared);
 		if (error)
 			strcpy(shared->why, "out of memory");
 	}
@@ -170,7 +170,7 @@ static void begin(struct process *process)
 	}
 	process->reader = fork();
 	if (!process->reader)
-		read_and_judge(process->shared, ends[1]);
+		read_and_verify(process->shared, ends[1]);
 	close(ends[1]);
 	if (process->reader < 0) {
 		close(ends[0]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The firewall's rules, read and judged by a process of its own (ruleset_process.h), and what came of it for every endpoint.
+ * The firewall's rules, read and verified by a process of its own (ruleset_process.h), and what came of it for every endpoint.
  * The process has CAP_NET_ADMIN and CAP_NET_RAW, so the daemon needs neither a parser nor a tool for rules; it dies with the
  * daemon.
  */
@@ -26,7 +26,7 @@ enum ruleset_state {
 
 struct ruleset_answer {
 	enum ruleset_state state;
-	bool syn_rules, counts, refuses_syn; /* as in struct ruleset_judgement; all if the rules are not known */
+	bool syn_rules, counts, refuses_syn; /* as in struct ruleset_findings; all if the rules are not known */
 	const char *rule;                    /* the one that is the reason of the first of these; or why not known */
 };
 
@@ -40,7 +40,7 @@ void ruleset_reader_close(struct ruleset_reader *reader);
 /* From now on messages of the process are read by the loop's thread, which calls all other functions. */
 int ruleset_reader_listen(struct ruleset_reader *reader, struct event_loop *loop);
 
-/* What to judge. Copied; of what was there before the answers stay until there are new ones. 0 or -ENOMEM. */
+/* What to verify. Copied; of what was there before the answers stay until there are new ones. 0 or -ENOMEM. */
 int ruleset_reader_endpoints(struct ruleset_reader *reader, const struct endpoint *endpoints, size_t count);
 void ruleset_reader_devices(struct ruleset_reader *reader, const char (*names)[IFNAMSIZ], size_t count);
 

@@ -38,7 +38,7 @@ struct reason {
 	const struct rule *rule;
 };
 
-struct ruleset_judge {
+struct ruleset_verifier {
 	const struct ruleset *ruleset;
 	const struct ruleset_devices *devices;
 	const struct endpoint *endpoint;
@@ -71,9 +71,9 @@ static bool name_matches(const char *pattern, const char *name)
 	return !strcmp(pattern, name);
 }
 
-static enum rule_answer match_interface(const struct ruleset_judge *judge, const struct rule_match *match)
+static enum rule_answer match_interface(const struct ruleset_verifier *verifier, const struct rule_match *match)
 {
-	const struct ruleset_devices *devices = judge->devices;
+	const struct ruleset_devices *devices = verifier->devices;
 	size_t matching = 0;
 
 	for (size_t i = 0; i < devices->count; i++) {
@@ -113,28 +113,28 @@ static enum rule_answer match_state(const struct ruleset *ruleset, const struct 
 	return match->with_new ? ANSWER_YES : ANSWER_NO;
 }
 
-static enum rule_answer answer_of(const struct ruleset_judge *judge, const struct rule_match *match, bool syn)
+static enum rule_answer answer_of(const struct ruleset_verifier *verifier, const struct rule_match *match, bool syn)
 {
 	enum rule_answer answer = ANSWER_NO;
 
 	switch ((enum rule_match_kind)match->kind) {
 	case MATCH_FIXED: return syn ? match->syn : match->ack;
-	case MATCH_FAMILY: return match->families & judge->family ? ANSWER_YES : ANSWER_NO;
-	case MATCH_STATE: return match_state(judge->ruleset, match);
+	case MATCH_FAMILY: return match->families & verifier->family ? ANSWER_YES : ANSWER_NO;
+	case MATCH_STATE: return match_state(verifier->ruleset, match);
 	case MATCH_MARK: return ANSWER_SENDER; /* follow() sees to marks that only one of the two gets */
-	case MATCH_PORT: answer = match_port(judge->endpoint->port, match) ? ANSWER_YES : ANSWER_NO; break;
-	case MATCH_ADDRESS: answer = match_address(&judge->endpoint->address, match) ? ANSWER_YES : ANSWER_NO; break;
-	case MATCH_INTERFACE: answer = match_interface(judge, match); break;
+	case MATCH_PORT: answer = match_port(verifier->endpoint->port, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_ADDRESS: answer = match_address(&verifier->endpoint->address, match) ? ANSWER_YES : ANSWER_NO; break;
+	case MATCH_INTERFACE: answer = match_interface(verifier, match); break;
 	}
 	return match->inverted ? rule_answer_not(answer) : answer;
 }
 
-static enum rule_answer matches(const struct ruleset_judge *judge, const struct rule *rule, bool syn)
+static enum rule_answer matches(const struct ruleset_verifier *verifier, const struct rule *rule, bool syn)
 {
 	enum rule_answer all = ANSWER_YES;
 
 	for (size_t i = 0; i < rule->match_count; i++) {
-		enum rule_answer answer = answer_of(judge, &rule->matches[i], syn);
+		enum rule_answer answer = answer_of(verifier, &rule->matches[i], syn);
 
 		if (answer == ANSWER_NO)
 			return ANSWER_NO;
@@ -146,7 +146,7 @@ static enum rule_answer matches(const struct ruleset_judge *judge, const struct 
 
 /* -------------------------------------------------------------------------------------------------------------- rules */
 
-static fates traverse_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry);
+static fates traverse_chain(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum entry entry);
 
 static bool may_refuse(const struct rule *rule)
 {
@@ -161,12 +161,12 @@ static void note(struct reason *reason, const struct rule_chain *chain, const st
 		*reason = (struct reason){ chain, rule };
 }
 
-static void note_apart(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule)
+static void note_apart(struct ruleset_verifier *verifier, const struct rule_chain *chain, const struct rule *rule)
 {
 	if (rule->verdict != VERDICT_NONE)
-		note(&judge->apart, chain, rule);
+		note(&verifier->apart, chain, rule);
 	if (may_refuse(rule))
-		note(&judge->refuses, chain, rule);
+		note(&verifier->refuses, chain, rule);
 }
 
 static enum fate after(const struct rule *rule, enum fate before)
@@ -186,11 +186,11 @@ static enum fate come_back(const struct rule *rule, enum fate fate)
 	return fate == RUNNING && rule->verdict == VERDICT_GOTO ? RETURNED : fate;
 }
 
-static fates follow_jump(struct ruleset_judge *judge, const struct rule *rule, enum fate syn, enum fate ack,
+static fates follow_jump(struct ruleset_verifier *verifier, const struct rule *rule, enum fate syn, enum fate ack,
 			 bool syn_matches, bool ack_matches)
 {
 	enum entry entry = syn_matches && ack_matches ? BOTH : syn_matches ? SYN_ALONE : ACK_ALONE;
-	fates result = 0, found = traverse_chain(judge, rule->target, entry);
+	fates result = 0, found = traverse_chain(verifier, rule->target, entry);
 
 	for_each_pair(found, s, a)
 		result |= pair(syn_matches ? come_back(rule, s) : syn, ack_matches ? come_back(rule, a) : ack);
@@ -198,8 +198,8 @@ static fates follow_jump(struct ruleset_judge *judge, const struct rule *rule, e
 }
 
 /* What becomes of one pair if these of it match. */
-static fates follow(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule, enum fate syn,
-		    enum fate ack, bool syn_matches, bool ack_matches)
+static fates follow(struct ruleset_verifier *verifier, const struct rule_chain *chain, const struct rule *rule,
+		    enum fate syn, enum fate ack, bool syn_matches, bool ack_matches)
 {
 	if (!syn_matches && !ack_matches)
 		return pair(syn, ack);
@@ -209,9 +209,9 @@ static fates follow(struct ruleset_judge *judge, const struct rule_chain *chain,
 	if (ack_matches && ack == RUNNING && !syn_matches && rule->marks)
 		return pair(syn, ELSEWHERE);
 	if (rule->target && (rule->verdict == VERDICT_JUMP || rule->verdict == VERDICT_GOTO))
-		return follow_jump(judge, rule, syn, ack, syn_matches, ack_matches);
+		return follow_jump(verifier, rule, syn, ack, syn_matches, ack_matches);
 	if (syn_matches && (rule->verdict == VERDICT_DROP || rule->verdict == VERDICT_ELSEWHERE))
-		note(&judge->syn, chain, rule);
+		note(&verifier->syn, chain, rule);
 	return pair(syn_matches ? after(rule, syn) : syn, ack_matches ? after(rule, ack) : ack);
 }
 
@@ -221,22 +221,22 @@ static unsigned int possible(enum rule_answer answer)
 	return answer == ANSWER_NO ? 1 : answer == ANSWER_YES ? 2 : 3;
 }
 
-static fates pass_rule(struct ruleset_judge *judge, const struct rule_chain *chain, const struct rule *rule,
+static fates pass_rule(struct ruleset_verifier *verifier, const struct rule_chain *chain, const struct rule *rule,
 		       enum fate syn, enum fate ack)
 {
-	enum rule_answer of_syn = syn == RUNNING ? matches(judge, rule, true) : ANSWER_NO;
-	enum rule_answer of_ack = ack == RUNNING ? matches(judge, rule, false) : ANSWER_NO;
+	enum rule_answer of_syn = syn == RUNNING ? matches(verifier, rule, true) : ANSWER_NO;
+	enum rule_answer of_ack = ack == RUNNING ? matches(verifier, rule, false) : ANSWER_NO;
 	bool together = of_syn == ANSWER_SENDER && of_ack == ANSWER_SENDER;
 	fates result = 0;
 
 	if (syn == RUNNING && ack == RUNNING && (of_syn != of_ack || of_syn == ANSWER_PACKET))
-		note_apart(judge, chain, rule);
+		note_apart(verifier, chain, rule);
 	if (rule->counts && rule->verdict != VERDICT_NONE && of_syn != ANSWER_NO)
-		note(&judge->counts, chain, rule);
+		note(&verifier->counts, chain, rule);
 	for (unsigned int s = 0; s < 2; s++)
 		for (unsigned int a = 0; a < 2; a++)
 			if ((possible(of_syn) & (1u << s)) && (possible(of_ack) & (1u << a)) && !(together && s != a))
-				result |= follow(judge, chain, rule, syn, ack, s, a);
+				result |= follow(verifier, chain, rule, syn, ack, s, a);
 	return result;
 }
 
@@ -251,37 +251,38 @@ static fates leave_chain(fates set)
 	return result;
 }
 
-static fates traverse_rules(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+static fates traverse_rules(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum entry entry)
 {
 	fates set = pair(entry == ACK_ALONE ? HELD : RUNNING, entry == SYN_ALONE ? HELD : RUNNING), next;
 
 	for (size_t i = 0; i < chain->rule_count; i++) {
 		next = 0;
 		for_each_pair(set, syn, ack)
-			next |= syn == RUNNING || ack == RUNNING ? pass_rule(judge, chain, &chain->rules[i], syn, ack) :
-								   pair(syn, ack);
+			next |= syn == RUNNING || ack == RUNNING ?
+					pass_rule(verifier, chain, &chain->rules[i], syn, ack) :
+					pair(syn, ack);
 		set = next;
 	}
 	return leave_chain(set);
 }
 
-static fates traverse_chain(struct ruleset_judge *judge, const struct rule_chain *chain, enum entry entry)
+static fates traverse_chain(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum entry entry)
 {
-	struct memory *memory = &judge->memory[chain->index][entry];
+	struct memory *memory = &verifier->memory[chain->index][entry];
 
-	if (memory->round == judge->round)
+	if (memory->round == verifier->round)
 		return memory->result;
-	if (judge->depth >= DEPTH_MAX) /* no rule set of the kernel's: nothing is known of it */
+	if (verifier->depth >= DEPTH_MAX) /* no rule set of the kernel's: nothing is known of it */
 		return pair(entry == ACK_ALONE ? HELD : ELSEWHERE, entry == SYN_ALONE ? HELD : ELSEWHERE);
-	judge->depth++;
-	memory->result = traverse_rules(judge, chain, entry);
-	memory->round = judge->round;
-	judge->depth--;
+	verifier->depth++;
+	memory->result = traverse_rules(verifier, chain, entry);
+	memory->round = verifier->round;
+	verifier->depth--;
 	return memory->result;
 }
 
 /* Of a base chain: accepted means that the next one is asked. */
-static enum fate pass_base(struct ruleset_judge *judge, const struct rule_chain *chain, enum fate before,
+static enum fate pass_base(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum fate before,
 			   enum fate fate, bool syn)
 {
 	if (before != RUNNING)
@@ -291,11 +292,11 @@ static enum fate pass_base(struct ruleset_judge *judge, const struct rule_chain 
 	if (fate != RUNNING)
 		return fate;
 	if (chain->drops && syn)
-		note(&judge->syn, chain, NULL);
+		note(&verifier->syn, chain, NULL);
 	return chain->drops ? DROPPED : RUNNING;
 }
 
-static fates traverse_base(struct ruleset_judge *judge, const struct rule_chain *chain, fates set)
+static fates traverse_base(struct ruleset_verifier *verifier, const struct rule_chain *chain, fates set)
 {
 	fates result = 0;
 
@@ -307,82 +308,84 @@ static fates traverse_base(struct ruleset_judge *judge, const struct rule_chain 
 			result |= pair(syn, ack);
 			continue;
 		}
-		found = traverse_chain(judge, chain, entry);
+		found = traverse_chain(verifier, chain, entry);
 		for_each_pair(found, s, a)
-			result |= pair(pass_base(judge, chain, syn, s, true), pass_base(judge, chain, ack, a, false));
+			result |= pair(pass_base(verifier, chain, syn, s, true),
+				       pass_base(verifier, chain, ack, a, false));
 	}
 	return result;
 }
 
-static bool is_on_the_way(const struct ruleset_judge *judge, const struct rule_chain *chain)
+static bool is_on_the_way(const struct ruleset_verifier *verifier, const struct rule_chain *chain)
 {
-	if (!(chain->families & judge->family))
+	if (!(chain->families & verifier->family))
 		return false;
 	for (size_t i = 0; i < chain->device_count; i++)
-		for (size_t k = 0; k < judge->devices->count; k++)
-			if (!strcmp(chain->devices[i], judge->devices->names[k]))
+		for (size_t k = 0; k < verifier->devices->count; k++)
+			if (!strcmp(chain->devices[i], verifier->devices->names[k]))
 				return true;
 	return !chain->device_count;
 }
 
-void ruleset_judge(struct ruleset_judge *judge, const struct endpoint *endpoint, struct ruleset_judgement *judgement)
+void ruleset_verify(struct ruleset_verifier *verifier, const struct endpoint *endpoint,
+		    struct ruleset_findings *findings)
 {
-	const struct ruleset *ruleset = judge->ruleset;
+	const struct ruleset *ruleset = verifier->ruleset;
 	fates set = pair(RUNNING, RUNNING);
 
-	*judgement = (struct ruleset_judgement){ 0 };
-	judge->endpoint = endpoint;
-	judge->family = IN6_IS_ADDR_V4MAPPED(&endpoint->address) ? RULES_IPV4 : RULES_IPV6;
-	judge->round++;
-	judge->apart = judge->refuses = judge->syn = judge->counts = (struct reason){ 0 };
+	*findings = (struct ruleset_findings){ 0 };
+	verifier->endpoint = endpoint;
+	verifier->family = IN6_IS_ADDR_V4MAPPED(&endpoint->address) ? RULES_IPV4 : RULES_IPV6;
+	verifier->round++;
+	verifier->apart = verifier->refuses = verifier->syn = verifier->counts = (struct reason){ 0 };
 	for (size_t i = 0; i < ruleset->base_count; i++)
-		if (is_on_the_way(judge, ruleset->bases[i]))
-			set = traverse_base(judge, ruleset->bases[i], set);
+		if (is_on_the_way(verifier, ruleset->bases[i]))
+			set = traverse_base(verifier, ruleset->bases[i], set);
 	for_each_pair(set, syn, ack) {
-		judgement->refuses_syn |= syn != RUNNING;
-		judgement->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
+		findings->refuses_syn |= syn != RUNNING;
+		findings->syn_rules |= syn == ELSEWHERE || ack == ELSEWHERE || (syn == RUNNING) != (ack == RUNNING);
 	}
-	judgement->counts = judge->counts.chain;
-	judgement->counting_chain = judge->counts.chain;
-	judgement->counting_rule = judge->counts.rule;
-	if (judgement->refuses_syn) {
-		const struct reason *reason = judge->syn.chain ? &judge->syn : &judge->refuses;
+	findings->counts = verifier->counts.chain;
+	findings->counting_chain = verifier->counts.chain;
+	findings->counting_rule = verifier->counts.rule;
+	if (findings->refuses_syn) {
+		const struct reason *reason = verifier->syn.chain ? &verifier->syn : &verifier->refuses;
 
-		judgement->refusing_chain = reason->chain;
-		judgement->refusing_rule = reason->rule;
+		findings->refusing_chain = reason->chain;
+		findings->refusing_rule = reason->rule;
 	}
-	if (judgement->syn_rules) {
-		const struct reason *reason = judge->refuses.chain ? &judge->refuses :
-					      judge->apart.chain   ? &judge->apart :
-								     &judge->syn;
+	if (findings->syn_rules) {
+		const struct reason *reason = verifier->refuses.chain ? &verifier->refuses :
+					      verifier->apart.chain   ? &verifier->apart :
+									&verifier->syn;
 
-		judgement->syn_chain = reason->chain;
-		judgement->syn_rule = reason->rule;
+		findings->syn_chain = reason->chain;
+		findings->syn_rule = reason->rule;
 	}
 }
 
-struct ruleset_judge *ruleset_judge_open(const struct ruleset *ruleset, const struct ruleset_devices *devices)
+struct ruleset_verifier *ruleset_verifier_open(const struct ruleset *ruleset, const struct ruleset_devices *devices)
 {
-	struct ruleset_judge *judge = calloc(1, sizeof(*judge));
+	struct ruleset_verifier *verifier = calloc(1, sizeof(*verifier));
 
-	if (!judge)
+	if (!verifier)
 		return NULL;
-	judge->ruleset = ruleset;
-	judge->devices = devices;
-	judge->memory = calloc(ruleset->chain_count + 1, sizeof(*judge->memory));
-	if (!judge->memory) {
-		free(judge);
+	verifier->ruleset = ruleset;
+	verifier->devices = devices;
+	verifier->memory = calloc(ruleset->chain_count + 1, sizeof(*verifier->memory));
+	if (!verifier->memory) {
+		free(verifier);
 		return NULL;
 	}
-	return judge;
+	return verifier;
 }
 
-void ruleset_judge_close(struct ruleset_judge *judge)
+void ruleset_verifier_close(struct ruleset_verifier *verifier)
 {
-	if (!judge)
+	if (!verifier)
 		return;
-	free(judge->memory);
-	free(judge);
+	free(verifier->memory);
+	free(verifier);
 }
 
 void ruleset_rule_text(const struct rule_chain *chain, const struct rule *rule, char *text, size_t size)

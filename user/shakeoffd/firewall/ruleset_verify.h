@@ -34,7 +34,7 @@ struct ruleset_devices {
 	size_t count;
 };
 
-struct ruleset_judgement {
+struct ruleset_findings {
 	bool syn_rules;   /* some clients' SYNs get another verdict than their ACKs */
 	bool counts;      /* a rule with a verdict counts packets or connections of theirs */
 	bool refuses_syn; /* the SYNs of some clients, or of all, get no further */
@@ -43,13 +43,14 @@ struct ruleset_judgement {
 	const struct rule *syn_rule, *refusing_rule, *counting_rule;
 };
 
-struct ruleset_judge;
+struct ruleset_verifier;
 
 /* The rule set has to be finished, and stays the caller's. NULL without memory. */
-struct ruleset_judge *ruleset_judge_open(const struct ruleset *ruleset, const struct ruleset_devices *devices);
-void ruleset_judge_close(struct ruleset_judge *judge);
+struct ruleset_verifier *ruleset_verifier_open(const struct ruleset *ruleset, const struct ruleset_devices *devices);
+void ruleset_verifier_close(struct ruleset_verifier *verifier);
 
-void ruleset_judge(struct ruleset_judge *judge, const struct endpoint *endpoint, struct ruleset_judgement *judgement);
+void ruleset_verify(struct ruleset_verifier *verifier, const struct endpoint *endpoint,
+		    struct ruleset_findings *findings);
 
 /* How a rule is called, for people: "inet filter input handle 12", "iptables filter INPUT rule 3", "... policy". */
 #define RULESET_RULE_TEXT 64
