@@ -112,8 +112,8 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hoo
 	hook->service = bpf_map_lookup_elem(&service_state, &hook->service_id);
 	if (!hook->service)
 		return 0;
-	moment_read(&scratch->moment, hook->control);
-	hook->now_ns = scratch->moment.now_ns;
+	now_read(&scratch->now, hook->control);
+	hook->now_ns = scratch->now.now_ns;
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_verify(packet, hook, &scratch->opt) != COOKIE_GOOD)
 		return 0;

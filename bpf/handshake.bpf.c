@@ -104,8 +104,8 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 	hook.service = bpf_map_lookup_elem(&service_state, service_id);
 	if (!hook.service)
 		return SHAKEOFF_NO_SERVICE;
-	moment_read(&hook.scratch->moment, hook.control);
-	hook.now_ns = hook.scratch->moment.now_ns;
+	now_read(&hook.scratch->now, hook.control);
+	hook.now_ns = hook.scratch->now.now_ns;
 	listed = list_says_of(&hook);
 	if (listed == LIST_BLOCKS)
 		return SHAKEOFF_ACL_BLOCKED;

@@ -237,7 +237,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 		event->flags |= SHAKEOFF_EVENT_PARTIAL;
 	if (opens) {
 		entry->flags |= SHAKEOFF_VALIDATED_TAKEN;
-		moment_read(&scratch->moment, control);
+		now_read(&scratch->now, control);
 		source_proved(service_id, service->enqueued, 1);
 		__sync_fetch_and_add(&service->enqueued, 1);
 		if (control->half_open) /* not before: the SYN-ACK is sent again for as long as no ACK gets here */

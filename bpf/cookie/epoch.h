@@ -11,22 +11,22 @@
  * enough for everything here, and looking at it costs one load, where the clock and the divisions cost a tenth of an
  * answer. The moment is never ahead of the clock.
  */
-static __always_inline void moment_read(struct moment *moment, const struct shakeoff_control *control)
+static __always_inline void now_read(struct now *now, const struct shakeoff_control *control)
 {
 	__u64 tick = bpf_jiffies64(), offset_ns = control->epoch_offset_ns;
 
-	if (moment->tick == tick && moment->epoch_offset_ns == offset_ns)
+	if (now->tick == tick && now->epoch_offset_ns == offset_ns)
 		return;
-	moment->tick = tick;
-	moment->epoch_offset_ns = offset_ns;
-	moment->now_ns = bpf_ktime_get_ns();
-	moment->epoch = (moment->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
+	now->tick = tick;
+	now->epoch_offset_ns = offset_ns;
+	now->now_ns = bpf_ktime_get_ns();
+	now->epoch = (now->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
 	/* With the epochs' offset, as hosts of a fleet read each other's clock. */
-	moment->clock_ms = (moment->now_ns + offset_ns) / NSEC_PER_MSEC;
-	moment->issued_period = shakeoff_issued_period(moment->now_ns);
-	moment->reply_window = moment->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
-	moment->reply_batch = control->replies.batch;
-	moment->reply_salt = control->replies.salt;
+	now->clock_ms = (now->now_ns + offset_ns) / NSEC_PER_MSEC;
+	now->issued_period = shakeoff_issued_period(now->now_ns);
+	now->reply_window = now->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
+	now->reply_batch = control->replies.batch;
+	now->reply_salt = control->replies.salt;
 }
 
 /*
@@ -35,14 +35,14 @@ static __always_inline void moment_read(struct moment *moment, const struct shak
  */
 static __always_inline _Bool epoch_begin(struct scratch *scratch, __u32 epoch, struct siphash *hash)
 {
-	__u32 behind = scratch->moment.epoch - epoch, slot = epoch % SHAKEOFF_KEY_SLOTS;
+	__u32 behind = scratch->now.epoch - epoch, slot = epoch % SHAKEOFF_KEY_SLOTS;
 	struct siphash *kept = behind ? &scratch->recent.hashes[1] : &scratch->recent.hashes[0];
 	struct recent *recent = &scratch->recent;
 	const struct shakeoff_epoch_key *key;
 	__u32 begun = behind ? 2 : 1;
 
-	if (recent->hash_epoch != scratch->moment.epoch) {
-		recent->hash_epoch = scratch->moment.epoch;
+	if (recent->hash_epoch != scratch->now.epoch) {
+		recent->hash_epoch = scratch->now.epoch;
 		recent->hashes_begun = 0;
 	}
 	if (behind <= 1 && (recent->hashes_begun & begun)) {

@@ -76,8 +76,8 @@ __noinline int issued_answered(__u32 service_id, __u32 hash)
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
-	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->moment.now_ns))
-		issued_note(hash, scratch->moment.issued_period);
+	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->now.now_ns))
+		issued_note(hash, scratch->now.issued_period);
 	return 0;
 }
 
@@ -119,14 +119,14 @@ __noinline int ack_is_not_issued(__u32 service_id)
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
-	now_ns = scratch->moment.now_ns;
+	now_ns = scratch->now.now_ns;
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !forgery_lasts(service, now_ns))
 		return 0;
 	if ((!echo_is_fresh(&scratch->handshake) ||
-	     (is_warm(service, now_ns) && !issued_lately(scratch->handshake.unseen, scratch->moment.issued_period))) &&
+	     (is_warm(service, now_ns) && !issued_lately(scratch->handshake.unseen, scratch->now.issued_period))) &&
 	    !is_half_open(scratch, control))
 		return 1;
-	issued_note(scratch->handshake.unseen, scratch->moment.issued_period);
+	issued_note(scratch->handshake.unseen, scratch->now.issued_period);
 	return 0;
 }
 

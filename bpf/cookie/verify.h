@@ -17,8 +17,8 @@ enum cookie_status {
  */
 static __always_inline _Bool echo_is_old(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr)
 {
-	const __u64 *key = epoch_offset_key(hook->scratch->moment.epoch);
-	__u32 clock_ms = hook->scratch->moment.clock_ms;
+	const __u64 *key = epoch_offset_key(hook->scratch->now.epoch);
+	__u32 clock_ms = hook->scratch->now.clock_ms;
 
 	if (!key) /* cannot be: for the verifier */
 		return 0;
@@ -40,8 +40,8 @@ static __always_inline _Bool echo_is_old(const struct hook_ctx *hook, const stru
 static __always_inline __u32 verify_ts_base(const struct hook_ctx *hook, __u32 tsecr, __u32 offset, __u32 bits)
 {
 	if (hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
-		return tsecr + TS_NO_SAMPLE_MS - (__u32)(hook->scratch->moment.now_ns / NSEC_PER_MSEC);
-	return offset + cookie_ts_add(bits) + (__u32)(hook->scratch->moment.epoch_offset_ns / NSEC_PER_MSEC) + 2;
+		return tsecr + TS_NO_SAMPLE_MS - (__u32)(hook->scratch->now.now_ns / NSEC_PER_MSEC);
+	return offset + cookie_ts_add(bits) + (__u32)(hook->scratch->now.epoch_offset_ns / NSEC_PER_MSEC) + 2;
 }
 
 /* What the echo of a good cookie of this epoch says. */
@@ -54,9 +54,9 @@ static __always_inline void verify_echo(const struct hook_ctx *hook, const struc
 	if (!key) /* cannot be: for the verifier */
 		return;
 	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
-	bits = cookie_bits(tsecr, hook->scratch->moment.clock_ms + offset);
+	bits = cookie_bits(tsecr, hook->scratch->now.clock_ms + offset);
 	handshake->unseen = shakeoff_issued_hash(handshake->unseen, bits);
-	handshake->echo_age_ms = cookie_age(tsecr, hook->scratch->moment.clock_ms + offset, bits);
+	handshake->echo_age_ms = cookie_age(tsecr, hook->scratch->now.clock_ms + offset, bits);
 	cookie_decode_timestamps(bits, &handshake->options);
 	handshake->ts_base = verify_ts_base(hook, tsecr, offset, bits);
 }
@@ -65,14 +65,14 @@ static __always_inline enum cookie_status verify_timestamps(const struct hook_ct
 							    const struct cookie_flow *flow, struct handshake *handshake)
 {
 	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	const struct moment *moment = &hook->scratch->moment;
+	const struct now *now = &hook->scratch->now;
 
 	UNROLL
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u64 expected;
 		__u32 epoch;
 
-		if (!cookie_epoch(handshake->cookie, moment->epoch, accept_next, attempt, &epoch))
+		if (!cookie_epoch(handshake->cookie, now->epoch, accept_next, attempt, &epoch))
 			continue;
 		expected = epoch_cookie(handshake->client_isn, epoch, COOKIE_TIMESTAMPS);
 		if ((__u32)expected != handshake->cookie)
@@ -94,7 +94,7 @@ static __always_inline enum cookie_status verify_plain(const struct hook_ctx *ho
 		__u32 epoch;
 		int bits;
 
-		if (!cookie_epoch_plain(hook->scratch->moment.epoch, accept_next, attempt, &epoch))
+		if (!cookie_epoch_plain(hook->scratch->now.epoch, accept_next, attempt, &epoch))
 			continue;
 		bits = epoch_read_plain(handshake->client_isn, epoch, handshake->cookie);
 		if (bits < 0)

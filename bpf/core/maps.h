@@ -370,7 +370,7 @@ struct recent {
 };
 
 /* The time in the units that are needed. */
-struct moment {
+struct now {
 	__u64 tick; /* jiffies when it was read */
 	__u64 now_ns;
 	__u64 epoch_offset_ns; /* of shakeoff_control, when it was computed */
@@ -389,7 +389,7 @@ struct moment {
 struct scratch {
 	struct packet packet;
 	struct recent recent;
-	struct moment moment;
+	struct now now;
 	__u32 options[TCPOPT_BUFFER_WORDS]; /* as tcpopt_read() wants them */
 	struct tcpopt opt;
 	struct shakeoff_route route;       /* to the packet's source: of route_find() */

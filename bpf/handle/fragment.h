@@ -171,9 +171,9 @@ __noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 		return parsed == PARSE_FRAGMENT ? SHAKEOFF_FRAG_PASS : SHAKEOFF_NO_SERVICE;
 	if (!frame_is_for_host(ctx->ingress_ifindex))
 		return SHAKEOFF_NO_SERVICE;
-	moment_read(&scratch->moment, control);
+	now_read(&scratch->now, control);
 	if (parsed == PARSE_FRAGMENT)
-		return fragment_check(ctx, packet, control, scratch->moment.now_ns);
+		return fragment_check(ctx, packet, control, scratch->now.now_ns);
 	return parsed == PARSE_CHAIN ? SHAKEOFF_IPV6_EXTHDR : cut_check(ctx, packet, frame_len);
 }
 

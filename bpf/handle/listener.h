@@ -106,7 +106,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
 		if (hook->service->seen_bypass != recent->listener.bypass)
 			hook->service->seen_bypass = recent->listener.bypass;
-		recent->listener_tick = hook->scratch->moment.tick;
+		recent->listener_tick = hook->scratch->now.tick;
 		listener_measure(recent, hook->service);
 		syncookies_look(hook, recent);
 		group_look(hook->service, recent, hook->now_ns);
@@ -116,7 +116,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 
 static __always_inline _Bool listener_is_remembered(const struct hook_ctx *hook)
 {
-	return hook->scratch->recent.listener_tick == hook->scratch->moment.tick;
+	return hook->scratch->recent.listener_tick == hook->scratch->now.tick;
 }
 
 /* A SYN while idle: the kernel's business, unless its accept queue is full, or the flood begins with it. */

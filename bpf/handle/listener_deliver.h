@@ -66,8 +66,8 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 	if (!validated_claim(hook->service_id, seen_ns))
 		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
 	connection_established(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
-	if (hook->control->claimed_tick != hook->scratch->moment.tick)
-		hook->control->claimed_tick = hook->scratch->moment.tick;
+	if (hook->control->claimed_tick != hook->scratch->now.tick)
+		hook->control->claimed_tick = hook->scratch->now.tick;
 	admission_claimed();
 	route_find(hook->scratch, hook->control);
 	rcv_wscale = offer_wscale(hook->service_id);

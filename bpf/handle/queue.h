@@ -101,7 +101,7 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 	hook.service = bpf_map_lookup_elem(&service_state, &service_id);
 	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
 		return 0;
-	hook.now_ns = hook.scratch->moment.now_ns;
+	hook.now_ns = hook.scratch->now.now_ns;
 	event = (void *)hook.scratch->event;
 	event_head(event, SHAKEOFF_EVENT_OPEN, ctx, &hook.scratch->packet, &hook);
 	event_handshake(event, &hook, &hook.scratch->handshake);
@@ -119,13 +119,13 @@ static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx
 							      const struct hook_ctx *hook,
 							      const struct handshake *handshake, __u64 seen_ns)
 {
-	if (hook->control->input_tick != hook->scratch->moment.tick)
-		hook->control->input_tick = hook->scratch->moment.tick;
+	if (hook->control->input_tick != hook->scratch->now.tick)
+		hook->control->input_tick = hook->scratch->now.tick;
 	if (!handshake || !validated_claim(hook->service_id, seen_ns))
 		return SHAKEOFF_SEGMENT_TO_INPUT;
 	connection_noted(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED, 0);
-	if (hook->control->claimed_tick != hook->scratch->moment.tick)
-		hook->control->claimed_tick = hook->scratch->moment.tick;
+	if (hook->control->claimed_tick != hook->scratch->now.tick)
+		hook->control->claimed_tick = hook->scratch->now.tick;
 	handshake_note(ctx, hook->service_id);
 	return SHAKEOFF_ACK_TO_INPUT;
 }

@@ -31,7 +31,7 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;
 	entry = &scratch->half_open;
-	entry->answered_ns = scratch->moment.now_ns;
+	entry->answered_ns = scratch->now.now_ns;
 	entry->ifindex = ctx->ingress_ifindex;
 	entry->service = service_id;
 	entry->rcv_nxt = scratch->recent.synack.reply.ack;

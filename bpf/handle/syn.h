@@ -99,8 +99,8 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	ours.wscale = offer.wscale;
 	reply->option_words = tcpopt_write_synack(reply->options, &ours, synack_room(packet), &reply->tsecr_word);
 	reply_prepare(reply, &packet->flow);
-	synack->tsval = scratch->moment.clock_ms + cookie_ts_add(synack->bits);
-	synack->epoch = scratch->moment.epoch;
+	synack->tsval = scratch->now.clock_ms + cookie_ts_add(synack->bits);
+	synack->epoch = scratch->now.epoch;
 	key = epoch_offset_key(synack->epoch);
 	if (!key)
 		return 0;
@@ -108,7 +108,7 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	synack->offset_key[1] = key[1];
 	synack->offset_begun = cookie_offset_begin(&packet->flow, key);
 	synack->offer = offered;
-	synack->tick = scratch->moment.tick;
+	synack->tick = scratch->now.tick;
 	return epoch_begin(scratch, synack->epoch, &synack->hash);
 }
 
@@ -142,7 +142,7 @@ static __always_inline void synack_template_number(const struct packet *packet, 
 static __always_inline enum shakeoff_verdict syn_send_synack(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, const struct tcpopt *offer)
 {
-	const struct moment *moment = &hook->scratch->moment;
+	const struct now *now = &hook->scratch->now;
 	struct synack_template *synack = &hook->scratch->recent.synack;
 	__u64 offered;
 
@@ -151,7 +151,7 @@ static __always_inline enum shakeoff_verdict syn_send_synack(struct xdp_md *ctx,
 	if (!reply_is_within_budget(hook))
 		return SHAKEOFF_SYN_PREFIX_RATE;
 	offered = offer_key(packet, hook, offer);
-	if ((synack->tick != moment->tick || synack->epoch != moment->epoch || synack->offer != offered) &&
+	if ((synack->tick != now->tick || synack->epoch != now->epoch || synack->offer != offered) &&
 	    !synack_template_prepare(packet, hook, offered, synack))
 		return SHAKEOFF_SYN_NO_KEY;
 	synack_template_number(packet, hook, offer, synack);

@@ -80,7 +80,7 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	now_ns = scratch->moment.now_ns;
+	now_ns = scratch->now.now_ns;
 	pressure_ns = pressure_of(service, which);
 	if (*pressure_ns)
 		remaining = *pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
@@ -291,7 +291,7 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
+	if (budget_begins(&service->budget_window, scratch->now.now_ns))
 		service->budget_syns = service->budget_known = 0;
 	if (budget_takes(&service->budget_syns, EXCEPTIONS_A_WINDOW))
 		return 1;
@@ -311,10 +311,10 @@ __noinline int unrouted_budget_takes(__u32 service_id)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	if (budget_begins(&service->unrouted_window, scratch->moment.now_ns))
+	if (budget_begins(&service->unrouted_window, scratch->now.now_ns))
 		service->unrouted_syns = 0;
 	/* For kernel_cookies_are_out(): the kernel may know better, and answer one. */
-	if (budget_begins(&service->budget_window, scratch->moment.now_ns))
+	if (budget_begins(&service->budget_window, scratch->now.now_ns))
 		service->budget_syns = service->budget_known = 0;
 	return budget_takes(&service->unrouted_syns, EXCEPTIONS_A_WINDOW);
 }

@@ -98,9 +98,9 @@ __noinline int list_judge(__u32 lists, __u32 scope)
 		scope = 0;
 	if (flow->ipv6)
 		return list_may_hold(filter, lists, 1, flow->client) ?
-			       list_say6(which, flow, scope, scratch->moment.now_ns) :
+			       list_say6(which, flow, scope, scratch->now.now_ns) :
 			       LIST_NOTHING;
-	return list_may_hold(filter, lists, 0, flow->client) ? list_say4(which, flow, scope, scratch->moment.now_ns) :
+	return list_may_hold(filter, lists, 0, flow->client) ? list_say4(which, flow, scope, scratch->now.now_ns) :
 							       LIST_NOTHING;
 }
 

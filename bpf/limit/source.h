@@ -64,7 +64,7 @@ __noinline int source_is_known(__u32 service_id)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	return source_knows(source_find(scratch, service_id, service), scratch->moment.now_ns);
+	return source_knows(source_find(scratch, service_id, service), scratch->now.now_ns);
 }
 
 /*
@@ -80,7 +80,7 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	source = source_find(scratch, service_id, service);
-	if (!source || !source_knows(source, scratch->moment.now_ns))
+	if (!source || !source_knows(source, scratch->now.now_ns))
 		return 0;
 	/* Of another window, but for the next two, which another CPU may be in: the number comes round every 73 minutes. */
 	if ((__u16)(source->window - window) > 2) {
@@ -182,10 +182,10 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
 		return SOURCE_QUEUE_FULL;
 	if (allowed)
 		return SOURCE_ADMITTED;
-	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 0);
+	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->now.now_ns, 0);
 	if (says != SOURCE_ADMITTED)
 		return says;
-	return source_says(source_find_site(scratch, service_id, service), service, &queue, scratch->moment.now_ns, 1);
+	return source_says(source_find_site(scratch, service_id, service), service, &queue, scratch->now.now_ns, 1);
 }
 
 /*
@@ -203,16 +203,16 @@ __noinline int source_holds_share(__u32 service_id, __u32 allowed)
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	if (allowed || !service->share_ns ||
-	    (__s64)(scratch->moment.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
+	    (__s64)(scratch->now.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
 		return 0;
 	queue_state_read(scratch, service, &queue);
-	alone = source_is_alone(service, scratch->moment.now_ns);
+	alone = source_is_alone(service, scratch->now.now_ns);
 	source = source_find(scratch, service_id, service);
 	site = source_find_site(scratch, service_id, service);
 	if (!(source && share_is_used_up(source, &queue, alone)) &&
 	    !(site && share_of_site_is_used_up(site, &queue, alone)))
 		return 0;
-	service->share_ns = scratch->moment.now_ns;
+	service->share_ns = scratch->now.now_ns;
 	return 1;
 }
 
@@ -254,7 +254,7 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 established,
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	now_ns = scratch->moment.now_ns;
+	now_ns = scratch->now.now_ns;
 	source_key(&scratch->packet.flow, service_id, service, &key);
 	if (established && !site)
 		source_note_last(service, &key, now_ns);

@@ -11,16 +11,16 @@
 #define LIMIT_NEW_A_TICK 16
 
 /* So many SYNs of the packet's source came to this CPU in the present window, at most. */
-static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, const struct moment *moment)
+static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, const struct now *now)
 {
-	__u32 window = moment->now_ns >> SHAKEOFF_SYN_WINDOW_SHIFT, index, row, count;
+	__u32 window = now->now_ns >> SHAKEOFF_SYN_WINDOW_SHIFT, index, row, count;
 	struct syn_counts *counts;
 	__u16 *cell;
 
 	/* A site, and its first source, have the same prefix. */
 	index = shakeoff_hash_index((key->prefix[0] | (__u64)key->prefix[1] << 32) ^
 					    (key->service & SHAKEOFF_SOURCE_SITE),
-				    moment->reply_salt, SYN_COUNT_BITS);
+				    now->reply_salt, SYN_COUNT_BITS);
 	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
 	counts = bpf_map_lookup_elem(&syn_counts, &row);
 	if (!counts) /* cannot be: for the verifier */
@@ -38,8 +38,8 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 /* Whether one more source, or site, may be learnt of now: a site also when new sources, which may be its own, were too many. */
 static __always_inline _Bool limit_may_learn(struct scratch *scratch, _Bool site)
 {
-	if (scratch->learnt_tick != scratch->moment.tick) {
-		scratch->learnt_tick = scratch->moment.tick;
+	if (scratch->learnt_tick != scratch->now.tick) {
+		scratch->learnt_tick = scratch->now.tick;
 		scratch->learnt = 0;
 	}
 	if (scratch->learnt >= (site ? 2 * LIMIT_NEW_A_TICK : LIMIT_NEW_A_TICK))
@@ -62,7 +62,7 @@ __noinline int limit_allows_source(__u32 service_id, __u32 site)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 1;
-	now_ns = scratch->moment.now_ns;
+	now_ns = scratch->now.now_ns;
 	interval_ns = service->syn_interval_ns / limits;
 	burst = service->syn_burst * limits;
 	hot = service->syn_hot * limits;
@@ -71,7 +71,7 @@ __noinline int limit_allows_source(__u32 service_id, __u32 site)
 	source_key(&scratch->packet.flow, service_id, service, &key);
 	if (site && !source_key_site(&scratch->packet.flow, service, &key))
 		return 1;
-	count = limit_count(&key, &scratch->moment);
+	count = limit_count(&key, &scratch->now);
 	if (count < hot)
 		return 1;
 	unseen = count == hot ? count - 1 : 0; /* in this window, by this CPU: they have passed */

@@ -70,7 +70,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	cell = &common->cells[index];
 	own = &scratch->replies[index];
 	asm volatile("" : "+r"(cell), "+r"(own));
-	window = scratch->moment.reply_window;
+	window = scratch->now.reply_window;
 	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
 	if ((__s32)(window - cell->window) > 0) {
 		cell->expected = shakeoff_reply_expect(cell, window - cell->window, control->replies.limit);
@@ -78,12 +78,12 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 		cell->sent = cell->known = cell->drawn = 0;
 	}
 	if (cell->expected <= control->replies.limit &&
-	    cell->sent + scratch->moment.reply_batch <= control->replies.limit) {
-		__sync_fetch_and_add(&cell->sent, scratch->moment.reply_batch);
+	    cell->sent + scratch->now.reply_batch <= control->replies.limit) {
+		__sync_fetch_and_add(&cell->sent, scratch->now.reply_batch);
 		*own = sketch_cell(window, 0);
 		return 1;
 	}
-	*own = sketch_cell(window, scratch->moment.reply_batch - 1); /* so that the next one comes here again */
+	*own = sketch_cell(window, scratch->now.reply_batch - 1); /* so that the next one comes here again */
 	random = bpf_get_prandom_u32();
 	reply_count_drawn(cell, random);
 	if (cell->expected > control->replies.limit && reply_draws(cell, control->replies.limit, random))
@@ -101,24 +101,24 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 static __always_inline _Bool reply_is_within_budget(const struct hook_ctx *hook)
 {
 	struct scratch *scratch = hook->scratch;
-	const struct moment *moment = &scratch->moment;
-	__u32 batch = moment->reply_batch, count, hash, index;
+	const struct now *now = &scratch->now;
+	__u32 batch = now->reply_batch, count, hash, index;
 	__u64 prefix;
 	__u16 *cell;
 
 	if (!batch)
 		return 1;
 	prefix = shakeoff_prefix_number(scratch->packet.flow.ipv6, scratch->packet.flow.client);
-	hash = shakeoff_hash_index(prefix, moment->reply_salt, SHAKEOFF_REPLY_HASH_BITS);
+	hash = shakeoff_hash_index(prefix, now->reply_salt, SHAKEOFF_REPLY_HASH_BITS);
 	index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
 	asm volatile("" : "+r"(index));
 	index &= SHAKEOFF_REPLY_CELLS - 1;
 	cell = &scratch->replies[index];
 	asm volatile("" : "+r"(cell));
-	count = sketch_next(*cell, moment->reply_window);
+	count = sketch_next(*cell, now->reply_window);
 	if (count >= batch)
 		return reply_settle(hash, hook->service_id, hook->allowed);
-	*cell = sketch_cell(moment->reply_window, count);
+	*cell = sketch_cell(now->reply_window, count);
 	return 1;
 }
 

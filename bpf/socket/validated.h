@@ -95,13 +95,13 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 	}
 	if (entry && (entry->established_ns != seen_ns ||
 		      (entry->cookie == handshake->cookie && entry->client_isn == handshake->client_isn &&
-		       (__s64)(scratch->moment.now_ns - entry->established_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
+		       (__s64)(scratch->now.now_ns - entry->established_ns) < (__s64)SHAKEOFF_FOLLOW_NS))) {
 		bpf_spin_unlock(&ways[0]->lock);
 		return 0;
 	}
 	if (!entry)
 		entry = oldest;
-	entry->established_ns = scratch->moment.now_ns;
+	entry->established_ns = scratch->now.now_ns;
 	entry->tuple = scratch->tuple;
 	entry->client_isn = handshake->client_isn;
 	entry->cookie = handshake->cookie;

@@ -44,7 +44,7 @@ static uint64_t beat(void)
 }
 
 /* Two beats' time. */
-static void pause_a_moment(void)
+static void pause_briefly(void)
 {
 	usleep(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS / 1000 + 100000);
 }
@@ -53,7 +53,7 @@ static bool goes_on(void)
 {
 	uint64_t before = beat();
 
-	pause_a_moment();
+	pause_briefly();
 	return beat() > before;
 }
 
@@ -76,7 +76,7 @@ static void it_goes_on_while_all_loops_do(void **state)
 {
 	(void)state;
 	workers[1].busy_ns = clock_ns() - NS_PER_S;
-	pause_a_moment();
+	pause_briefly();
 	assert_true(goes_on());
 }
 
@@ -84,11 +84,11 @@ static void it_stops_while_the_main_loop_stands_still(void **state)
 {
 	(void)state;
 	heartbeat_alive(heartbeat, clock_ns() - HEARTBEAT_STUCK_NS);
-	pause_a_moment();
+	pause_briefly();
 	assert_false(goes_on());
 	assert_false(heartbeat_is_well(heartbeat, clock_ns()));
 	heartbeat_alive(heartbeat, clock_ns());
-	pause_a_moment();
+	pause_briefly();
 	assert_true(goes_on());
 }
 
@@ -96,12 +96,12 @@ static void it_stops_while_a_worker_stands_still(void **state)
 {
 	(void)state;
 	workers[1].busy_ns = clock_ns() - HEARTBEAT_STUCK_NS;
-	pause_a_moment();
+	pause_briefly();
 	assert_false(goes_on());
 	assert_false(heartbeat_is_well(heartbeat, clock_ns()));
 	/* It waits for events again, for as long as there are none. */
 	workers[1].busy_ns = 0;
-	pause_a_moment();
+	pause_briefly();
 	assert_true(goes_on());
 	assert_true(heartbeat_is_well(heartbeat, clock_ns()));
 }

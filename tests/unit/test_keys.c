@@ -49,7 +49,7 @@ int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shak
 static struct datapath path;
 static struct datapath *const paths[] = { &path };
 static struct keys keys;
-static struct keys_moment moment;
+static struct keys_time now;
 static char file[64];
 static char sentence[256];
 
@@ -70,7 +70,7 @@ static int set_up(void **state)
 	(void)state;
 	path = (struct datapath){ 0 };
 	keys = (struct keys){ 0 };
-	moment = (struct keys_moment){ .monotonic_ns = 1000 * S, .wall_ns = EPOCH * SHAKEOFF_EPOCH_NS + 10 * S };
+	now = (struct keys_time){ .monotonic_ns = 1000 * S, .wall_ns = EPOCH * SHAKEOFF_EPOCH_NS + 10 * S };
 	strcpy(file, "/tmp/shakeoff-keys.XXXXXX");
 	fd = mkstemp(file);
 	if (fd < 0)
@@ -90,25 +90,25 @@ static int tear_down(void **state)
 static void start(const char *key_file)
 {
 	keys_close(&keys);
-	assert_int_equal(keys_open(&keys, paths, 1, key_file, &moment, sentence, sizeof(sentence)), 0);
+	assert_int_equal(keys_open(&keys, paths, 1, key_file, &now, sentence, sizeof(sentence)), 0);
 	path.writes = 0;
 }
 
 static void pass(uint64_t seconds)
 {
-	moment.monotonic_ns += seconds * S;
-	moment.wall_ns += seconds * S;
+	now.monotonic_ns += seconds * S;
+	now.wall_ns += seconds * S;
 }
 
 static void tick(void)
 {
-	assert_int_equal(keys_tick(&keys, &moment), 0);
+	assert_int_equal(keys_tick(&keys, &now), 0);
 }
 
 /* The epoch as the hook computes it. */
 static uint32_t epoch_now(void)
 {
-	return (uint32_t)((moment.monotonic_ns + path.control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS);
+	return (uint32_t)((now.monotonic_ns + path.control.epoch_offset_ns) / SHAKEOFF_EPOCH_NS);
 }
 
 static struct shakeoff_key key_of(uint32_t epoch)
@@ -213,7 +213,7 @@ static void random_keys_do_not_care_for_the_wall_clock(void **state)
 {
 	(void)state;
 	start(NULL);
-	moment.wall_ns += 1000000 * S;
+	now.wall_ns += 1000000 * S;
 	tick();
 	assert_int_equal(path.writes, 0);
 	assert_int_equal(epoch_now(), EPOCH);
@@ -223,14 +223,14 @@ static void a_failure_is_told_and_made_good_by_the_next_call(void **state)
 {
 	(void)state;
 	path.error = -ENOMEM;
-	assert_int_equal(keys_open(&keys, paths, 1, NULL, &moment, sentence, sizeof(sentence)), -ENOMEM);
+	assert_int_equal(keys_open(&keys, paths, 1, NULL, &now, sentence, sizeof(sentence)), -ENOMEM);
 	assert_non_null(strstr(sentence, "Cannot allocate memory"));
 	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
 	path.error = 0;
 	start(NULL);
 	pass(64);
 	path.error = -ENOMEM;
-	assert_int_equal(keys_tick(&keys, &moment), -ENOMEM);
+	assert_int_equal(keys_tick(&keys, &now), -ENOMEM);
 	path.error = 0;
 	tick();
 	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
@@ -299,8 +299,8 @@ static void an_epoch_that_begins_at_once_is_not_touched(void **state)
 
 	(void)state;
 	pass(53);
-	moment.monotonic_ns += S / 2;
-	moment.wall_ns += S / 2;
+	now.monotonic_ns += S / 2;
+	now.wall_ns += S / 2;
 	start(NULL);
 	memcpy(before, path.keys, sizeof(before));
 	path.control.keys.rotations_asked++;
@@ -317,7 +317,7 @@ static void a_rotation_that_fails_is_not_granted(void **state)
 	start(NULL);
 	path.control.keys.rotations_asked++;
 	path.error = -ENOMEM;
-	assert_int_equal(keys_tick(&keys, &moment), -ENOMEM);
+	assert_int_equal(keys_tick(&keys, &now), -ENOMEM);
 	assert_int_equal(path.control.keys.rotations_made, 0);
 	path.error = 0;
 	tick();
@@ -360,7 +360,7 @@ static void hosts_with_other_monotonic_clocks_have_the_same_keys(void **state)
 	start(file);
 	memcpy(here, path.keys, sizeof(here));
 	path = (struct datapath){ 0 };
-	moment.monotonic_ns = 77 * 86400 * S;
+	now.monotonic_ns = 77 * 86400 * S;
 	start(file);
 	assert_int_equal(epoch_now(), EPOCH);
 	assert_memory_equal(path.keys, here, sizeof(here));
@@ -369,7 +369,7 @@ static void hosts_with_other_monotonic_clocks_have_the_same_keys(void **state)
 static void a_missing_file_ends_the_start(void **state)
 {
 	(void)state;
-	assert_int_equal(keys_open(&keys, paths, 1, "/nonexistent/key", &moment, sentence, sizeof(sentence)), -ENOENT);
+	assert_int_equal(keys_open(&keys, paths, 1, "/nonexistent/key", &now, sentence, sizeof(sentence)), -ENOENT);
 	assert_non_null(strstr(sentence, "/nonexistent/key: cannot be opened"));
 	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
 }
@@ -378,12 +378,12 @@ static void a_small_step_of_the_clock_leaves_the_keys_of_both_sides(void **state
 {
 	(void)state;
 	start(file);
-	moment.wall_ns += 60 * S; /* an epoch ahead */
+	now.wall_ns += 60 * S; /* an epoch ahead */
 	tick();
 	assert_int_equal(epoch_now(), EPOCH + 1);
 	assert_int_equal(path.writes, 1);
 	all_are_derived();
-	moment.wall_ns -= 60 * S; /* and back */
+	now.wall_ns -= 60 * S; /* and back */
 	tick();
 	assert_int_equal(epoch_now(), EPOCH);
 	assert_int_equal(path.writes, 2);
@@ -394,7 +394,7 @@ static void a_long_step_brings_the_keys_of_the_new_epochs(void **state)
 {
 	(void)state;
 	start(file);
-	moment.wall_ns += 100000 * S;
+	now.wall_ns += 100000 * S;
 	tick();
 	assert_int_equal(epoch_now(), EPOCH + 1562);
 	all_are_derived();
@@ -405,7 +405,7 @@ static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **s
 {
 	(void)state;
 	start(file);
-	moment.wall_ns -= 200000 * S;
+	now.wall_ns -= 200000 * S;
 	tick();
 	assert_int_equal(epoch_now(), EPOCH);
 	all_are_derived();
@@ -416,9 +416,9 @@ static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **s
 	/* Nor does a daemon that is started then. */
 	start(file);
 	assert_int_equal(epoch_now(), EPOCH + 1);
-	moment.wall_ns += 200000 * S;
+	now.wall_ns += 200000 * S;
 	tick();
-	assert_int_equal(path.control.epoch_offset_ns, moment.wall_ns - moment.monotonic_ns);
+	assert_int_equal(path.control.epoch_offset_ns, now.wall_ns - now.monotonic_ns);
 	all_are_derived();
 }
 
@@ -429,7 +429,7 @@ static void many_small_steps_back_are_none_too_many(void **state)
 	(void)state;
 	start(file);
 	for (int i = 0; i < 100; i++) {
-		moment.wall_ns -= 60 * S;
+		now.wall_ns -= 60 * S;
 		tick();
 		if (epoch_now() < oldest)
 			oldest = epoch_now();
@@ -442,7 +442,7 @@ static void who_joins_a_fleet_takes_its_epochs(void **state)
 {
 	(void)state;
 	start(NULL);
-	moment.wall_ns -= 100000 * S;
+	now.wall_ns -= 100000 * S;
 	tick();
 	assert_int_equal(epoch_now(), EPOCH);
 	start(file);
@@ -473,15 +473,15 @@ static void clocks_that_are_not_read_at_one_instant_are_no_step(void **state)
 	(void)state;
 	start(file);
 	offset = path.control.epoch_offset_ns;
-	moment.wall_ns += S / 2;
+	now.wall_ns += S / 2;
 	tick();
-	moment.wall_ns -= S;
+	now.wall_ns -= S;
 	tick();
 	assert_int_equal(path.control.epoch_offset_ns, offset);
 	/* But small steps do not add up. */
-	moment.wall_ns += 3 * S;
+	now.wall_ns += 3 * S;
 	tick();
-	assert_int_equal(path.control.epoch_offset_ns, moment.wall_ns - moment.monotonic_ns);
+	assert_int_equal(path.control.epoch_offset_ns, now.wall_ns - now.monotonic_ns);
 }
 
 static void a_daemon_that_was_away_for_long_joins_the_fleet_at_once(void **state)

@@ -309,7 +309,7 @@ static void a_service_behind_hidden_vlan_tags_alone_is_bypassed(void **state)
 	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &presence), STATE_ALWAYS);
 }
 
-static void a_heartbeat_of_this_very_moment_is_not_of_the_future(void **state)
+static void a_heartbeat_of_the_present_time_is_not_of_the_future(void **state)
 {
 	struct shakeoff_control control = { .heartbeat_ns = NOW + 1 };
 	uint64_t age_ns = 1;
@@ -427,7 +427,7 @@ int main(void)
 		cmocka_unit_test(a_service_without_an_address_is_not_protected),
 		cmocka_unit_test(a_service_on_other_devices_alone_is_not_protected),
 		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_bypassed),
-		cmocka_unit_test(a_heartbeat_of_this_very_moment_is_not_of_the_future),
+		cmocka_unit_test(a_heartbeat_of_the_present_time_is_not_of_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
 						services_setup, services_teardown),
 		cmocka_unit_test_setup_teardown(what_needs_attention_is_listed_before_all_others, services_setup,

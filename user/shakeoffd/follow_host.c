@@ -170,7 +170,7 @@ uint64_t follow_drained_ns(const struct daemon *daemon)
 
 void follow_host(struct daemon *daemon, uint64_t now)
 {
-	struct keys_moment moment;
+	struct keys_time keys_time;
 	int error;
 
 	follow_sysctls(daemon);
@@ -194,8 +194,8 @@ void follow_host(struct daemon *daemon, uint64_t now)
 	error = discovery_tick(&daemon->discovery, now);
 	if (error)
 		log_warn_limited("the kernel's listening sockets could not be listed: %s", strerror(-error));
-	moment = keys_now();
-	error = keys_tick(&daemon->keys, &moment);
+	keys_time = keys_now();
+	error = keys_tick(&daemon->keys, &keys_time);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
 	error = lists_tick(&daemon->lists, now);

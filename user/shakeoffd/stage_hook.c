@@ -70,10 +70,10 @@ void stop_routes(struct daemon *daemon)
 int start_keys(struct daemon *daemon)
 {
 	const struct interfaces *interfaces = &daemon->interfaces;
-	const struct keys_moment moment = keys_now();
+	const struct keys_time keys_time = keys_now();
 	char sentence[512];
 	int error = keys_open(&daemon->keys, interfaces->datapaths, interfaces->datapath_count, daemon->config.key_file,
-			      &moment, sentence, sizeof(sentence));
+			      &keys_time, sentence, sizeof(sentence));
 
 	if (error)
 		log_error("%s", sentence);

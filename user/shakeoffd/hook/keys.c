@@ -15,12 +15,12 @@
 #define TURN_MARGIN_NS NS_PER_S
 #define LOOK_PERIOD_NS NS_PER_S
 
-struct keys_moment keys_now(void)
+struct keys_time keys_now(void)
 {
 	struct timespec wall;
 
 	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct keys_moment){
+	return (struct keys_time){
 		.monotonic_ns = clock_ns(),
 		.wall_ns = (uint64_t)wall.tv_sec * NS_PER_S + (uint64_t)wall.tv_nsec,
 	};
@@ -126,17 +126,17 @@ static bool is_too_old(const struct shakeoff_control *control, uint32_t epoch)
 
 /* Random keys need no wall clock beyond the first number; shared ones follow it, or go on counting where it goes back too far. */
 static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_control *control,
-			       const struct keys_moment *moment)
+			       const struct keys_time *now)
 {
 	uint64_t present = __atomic_load_n(&control->epoch_offset_ns, __ATOMIC_RELAXED);
-	uint64_t wall = moment->wall_ns - moment->monotonic_ns;
-	struct epochs followed = epochs_at(moment->monotonic_ns, wall);
+	uint64_t wall = now->wall_ns - now->monotonic_ns;
+	struct epochs followed = epochs_at(now->monotonic_ns, wall);
 	int64_t moved = (int64_t)(wall - present);
 
 	if (!is_loaded(control))
 		return followed;
 	if (!keys->master || (moved < (int64_t)CLOCK_SLACK_NS && moved > -(int64_t)CLOCK_SLACK_NS))
-		return epochs_at(moment->monotonic_ns, present);
+		return epochs_at(now->monotonic_ns, present);
 	if (!is_too_old(control, followed.now))
 		return followed;
 	log_warn_limited(
@@ -145,7 +145,7 @@ static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_co
 		"time that passes, because old cookies would be good again. Hosts of the fleet with other clocks do not "
 		"know these epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
 		-moved / (int64_t)NS_PER_S);
-	return epochs_at(moment->monotonic_ns, present);
+	return epochs_at(now->monotonic_ns, present);
 }
 
 /* Only forward, but for the first of a fleet's. */
@@ -175,10 +175,9 @@ static bool lacks_key(const struct keys *keys, const struct shakeoff_key_state *
 	return keys->master && !made;
 }
 
-static void tell_clock(const struct keys_moment *moment, const struct shakeoff_control *control,
-		       const struct epochs *epochs)
+static void tell_clock(const struct keys_time *now, const struct shakeoff_control *control, const struct epochs *epochs)
 {
-	uint32_t before = epochs_at(moment->monotonic_ns, control->epoch_offset_ns).now;
+	uint32_t before = epochs_at(now->monotonic_ns, control->epoch_offset_ns).now;
 	int64_t moved_s = (int64_t)(epochs->offset_ns - control->epoch_offset_ns) / (int64_t)NS_PER_S;
 	int32_t apart = (int32_t)(epochs->now - before);
 
@@ -191,10 +190,10 @@ static void tell_clock(const struct keys_moment *moment, const struct shakeoff_c
  * Keys come before what makes the hook use them. After a small step of the clock the one slot that is written is of an epoch
  * that is good on neither side of it.
  */
-static int fill(const struct keys *keys, struct datapath *datapath, const struct keys_moment *moment)
+static int fill(const struct keys *keys, struct datapath *datapath, const struct keys_time *now)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
-	const struct epochs epochs = epochs_of(keys, control, moment);
+	const struct epochs epochs = epochs_of(keys, control, now);
 	bool fresh = !is_loaded(control);
 	int error = 0;
 
@@ -204,7 +203,7 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 	if (error)
 		return error;
 	if (!fresh && epochs.offset_ns != control->epoch_offset_ns)
-		tell_clock(moment, control, &epochs);
+		tell_clock(now, control, &epochs);
 	note_newest(control, epochs.now);
 	__atomic_store_n(&control->epoch_offset_ns, epochs.offset_ns, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&control->flags, SHAKEOFF_KEYS_LOADED, __ATOMIC_RELEASE);
@@ -212,11 +211,11 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 }
 
 /* `shakeoff key rotate`. Of a master nothing new comes: the command has said so. */
-static int grant_rotation(const struct keys *keys, struct datapath *datapath, const struct keys_moment *moment)
+static int grant_rotation(const struct keys *keys, struct datapath *datapath, const struct keys_time *now)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
 	uint32_t asked = __atomic_load_n(&control->keys.rotations_asked, __ATOMIC_ACQUIRE);
-	struct epochs epochs = epochs_of(keys, control, moment);
+	struct epochs epochs = epochs_of(keys, control, now);
 	int error = 0;
 
 	if (asked == control->keys.rotations_made || keys->master)
@@ -273,7 +272,7 @@ static void say_shared(const struct keys *keys, struct shakeoff_control *control
 }
 
 int keys_open(struct keys *result, struct datapath *const *datapaths, size_t count, const char *key_file,
-	      const struct keys_moment *moment, char *text, size_t size)
+	      const struct keys_time *now, char *text, size_t size)
 {
 	struct keys keys = { .datapaths = datapaths, .count = count, .file.path = key_file };
 	int error = key_file ? key_file_read(&keys.file, &keys.master, text, size) : 0;
@@ -283,7 +282,7 @@ int keys_open(struct keys *result, struct datapath *const *datapaths, size_t cou
 	if (keys.master)
 		log_info("key file %s: key %016" PRIx64, key_file, master_fingerprint(keys.master));
 	for (size_t i = 0; i < count && !error; i++) {
-		error = fill(&keys, datapaths[i], moment);
+		error = fill(&keys, datapaths[i], now);
 		if (!error)
 			say_shared(&keys, datapath_control(datapaths[i]));
 	}
@@ -317,15 +316,15 @@ int keys_forget(struct datapath *datapath)
 	return error;
 }
 
-int keys_tick(struct keys *keys, const struct keys_moment *moment)
+int keys_tick(struct keys *keys, const struct keys_time *now)
 {
 	int error = 0;
 
-	follow_file(keys, moment->monotonic_ns);
+	follow_file(keys, now->monotonic_ns);
 	for (size_t i = 0; i < keys->count && !error; i++) {
-		error = fill(keys, keys->datapaths[i], moment);
+		error = fill(keys, keys->datapaths[i], now);
 		if (!error)
-			error = grant_rotation(keys, keys->datapaths[i], moment);
+			error = grant_rotation(keys, keys->datapaths[i], now);
 	}
 	return error;
 }

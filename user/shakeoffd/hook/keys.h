@@ -40,18 +40,18 @@ struct keys {
 };
 
 /* A moment by both clocks. */
-struct keys_moment {
+struct keys_time {
 	uint64_t monotonic_ns; /* the hook's */
 	uint64_t wall_ns;
 };
-struct keys_moment keys_now(void);
+struct keys_time keys_now(void);
 
 /*
  * Fills the slots of datapaths that have none yet; an adopted one keeps the keys that cookies are out under, and with them its
  * clients. key_file: NULL for random keys. On failure `error` is one sentence.
  */
 int keys_open(struct keys *keys, struct datapath *const *datapaths, size_t count, const char *key_file,
-	      const struct keys_moment *moment, char *error, size_t error_size);
+	      const struct keys_time *now, char *error, size_t error_size);
 void keys_close(struct keys *keys);
 
 /* Wipes the keys of a program that is attached nowhere any more. Without keys the hook answers nothing. */
@@ -61,6 +61,6 @@ int keys_forget(struct datapath *datapath);
  * To be called several times a second: new keys for the epochs to come, or for others after the wall clock was set; what
  * `shakeoff key rotate` asks for; a key file that has changed. 0 or a negative errno: then the next call tries again.
  */
-int keys_tick(struct keys *keys, const struct keys_moment *moment);
+int keys_tick(struct keys *keys, const struct keys_time *now);
 
 #endif
