@@ -42,7 +42,7 @@ static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const str
 {
 	if (free <= 0)
 		return syn_overflow(ctx, packet, hook);
-	if (!source_holds_share(hook->service_id, hook->allowed))
+	if (!source_holds_fair_share(hook->service_id, hook->allowed))
 		return VERDICT_NONE;
 	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
 }
@@ -57,7 +57,7 @@ static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const
 	case SOURCE_QUEUE_FULL:
 		return ack_refuse(ctx, packet, hook, SHAKEOFF_ACK_OVERFLOW_DROP, SHAKEOFF_ACK_OVERFLOW_RESET);
 	case SOURCE_LIMITED: return SHAKEOFF_ACK_SOURCE_RATE;
-	case SOURCE_HOLDS_SHARE:
+	case SOURCE_HOLDS_FAIR_SHARE:
 		return ack_refuse(ctx, packet, hook, SHAKEOFF_ACK_SHARE_DROP, SHAKEOFF_ACK_SHARE_RESET);
 	default: return VERDICT_NONE;
 	}

@@ -16,7 +16,7 @@ struct queue_state {
 };
 
 /* The shortest ranges that together are longer than the queue, wherever in one its head is. */
-static __always_inline __u8 share_shift(__u32 capacity)
+static __always_inline __u8 fair_share_shift(__u32 capacity)
 {
 	__u32 shift = 0;
 
@@ -28,9 +28,9 @@ static __always_inline __u8 share_shift(__u32 capacity)
 }
 
 /* The source gets the position with this number. */
-static __always_inline void share_enter(struct shakeoff_source *source, __u64 position, __u32 capacity)
+static __always_inline void fair_share_enter(struct shakeoff_source *source, __u64 position, __u32 capacity)
 {
-	__u8 shift = share_shift(capacity);
+	__u8 shift = fair_share_shift(capacity);
 	__u64 range = position >> shift, newest = source->newest;
 	__u64 distance = range < newest ? newest - range : range - newest;
 	_Bool apart = shift != source->shift || distance >= SHAKEOFF_POSITION_RANGES;
@@ -49,10 +49,11 @@ static __always_inline void share_enter(struct shakeoff_source *source, __u64 po
 }
 
 /* Whether the source may have no more positions. alone: no other has been here lately. */
-static __always_inline _Bool share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
-					      _Bool alone)
+static __always_inline _Bool fair_share_is_used_up(const struct shakeoff_source *source,
+						   const struct queue_state *queue, _Bool alone)
 {
-	if (queue->free > queue->scarce || (alone && queue->free > (__s64)SHAKEOFF_SHARE_RESERVE((__u64)queue->scarce)))
+	if (queue->free > queue->scarce ||
+	    (alone && queue->free > (__s64)SHAKEOFF_FAIR_SHARE_RESERVE((__u64)queue->scarce)))
 		return 0;
 	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free;
 }
@@ -61,11 +62,11 @@ static __always_inline _Bool share_is_used_up(const struct shakeoff_source *sour
  * The same of a source's site. While one source is alone the site holds what that one does, which its own share bounds: what it has left
  * free is for the site's other sources as for anybody's.
  */
-static __always_inline _Bool share_of_site_is_used_up(const struct shakeoff_source *site,
-						      const struct queue_state *queue, _Bool alone)
+static __always_inline _Bool fair_share_site_is_used_up(const struct shakeoff_source *site,
+							const struct queue_state *queue, _Bool alone)
 {
 	return !alone && queue->free <= queue->scarce &&
-	       (__s64)shakeoff_source_held(site, queue->head) >= queue->free * SHAKEOFF_SITE_SHARE;
+	       (__s64)shakeoff_source_held(site, queue->head) >= queue->free * SHAKEOFF_FAIR_SHARE_SITE;
 }
 
 #endif

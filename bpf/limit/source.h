@@ -95,7 +95,8 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 
 static __always_inline __s64 scarce_places(const struct shakeoff_service *service, __u32 capacity)
 {
-	return service->fair_share && capacity >= SHAKEOFF_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) : 0;
+	return service->fair_share && capacity >= SHAKEOFF_FAIR_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) :
+										     0;
 }
 
 /* How many more connections may wait for a listening socket, with what the hook has let through since it was looked at. */
@@ -126,7 +127,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 /* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
 static __always_inline _Bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_SHARE_ALONE_NS;
+	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_FAIR_SHARE_ALONE_NS;
 }
 
 static __always_inline void source_note_last(struct shakeoff_service *service, const struct shakeoff_source_key *key,
@@ -141,7 +142,7 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 	service->last_source = hash;
 }
 
-enum source_says { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_SHARE };
+enum source_says { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_FAIR_SHARE };
 
 /* The same of a source, or a site, that may be NULL. */
 static __always_inline enum source_says source_says(const struct shakeoff_source *source,
@@ -158,10 +159,10 @@ static __always_inline enum source_says source_says(const struct shakeoff_source
 			 service->accept_burst * limits))
 		return SOURCE_LIMITED;
 	alone = source_is_alone(service, now_ns);
-	if (!(site ? share_of_site_is_used_up(source, queue, alone) : share_is_used_up(source, queue, alone)))
+	if (!(site ? fair_share_site_is_used_up(source, queue, alone) : fair_share_is_used_up(source, queue, alone)))
 		return SOURCE_ADMITTED;
-	service->share_ns = now_ns;
-	return SOURCE_HOLDS_SHARE;
+	service->fair_share_ns = now_ns;
+	return SOURCE_HOLDS_FAIR_SHARE;
 }
 
 /*
@@ -192,7 +193,7 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
  * Whether the source of the SYN in scratch holds its share of a queue that is short. Only asked while some source does: nearly
  * always the SYN is one of a flood's, which hold nothing. A global function: see scratch_get().
  */
-__noinline int source_holds_share(__u32 service_id, __u32 allowed)
+__noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
@@ -202,17 +203,17 @@ __noinline int source_holds_share(__u32 service_id, __u32 allowed)
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
-	if (allowed || !service->share_ns ||
-	    (__s64)(scratch->now.now_ns - service->share_ns) > (__s64)SHAKEOFF_SHARE_WATCH_NS)
+	if (allowed || !service->fair_share_ns ||
+	    (__s64)(scratch->now.now_ns - service->fair_share_ns) > (__s64)SHAKEOFF_FAIR_SHARE_WATCH_NS)
 		return 0;
 	queue_state_read(scratch, service, &queue);
 	alone = source_is_alone(service, scratch->now.now_ns);
 	source = source_find(scratch, service_id, service);
 	site = source_find_site(scratch, service_id, service);
-	if (!(source && share_is_used_up(source, &queue, alone)) &&
-	    !(site && share_of_site_is_used_up(site, &queue, alone)))
+	if (!(source && fair_share_is_used_up(source, &queue, alone)) &&
+	    !(site && fair_share_site_is_used_up(site, &queue, alone)))
 		return 0;
-	service->share_ns = scratch->now.now_ns;
+	service->fair_share_ns = scratch->now.now_ns;
 	return 1;
 }
 
@@ -267,7 +268,7 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 established,
 		queue_state_read(scratch, service, &queue);
 		source->accepted_ns = rate_next(source->accepted_ns, now_ns, service->accept_interval_ns / limits,
 						service->accept_burst * limits, 1);
-		share_enter(source, position, queue.capacity);
+		fair_share_enter(source, position, queue.capacity);
 	}
 	if (known)
 		return 0;

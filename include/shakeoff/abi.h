@@ -437,11 +437,11 @@ struct shakeoff_service {
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 share_ns;     /* when a source was last found to hold its share of the accept queue */
-	__u32 budget_known; /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;  /* a hash of the source of the last connection; 0: there was none */
-	__u64 mixed_ns;     /* when a connection was last of another source than the one before it */
-	__u64 forgery_ns;   /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
+	__u64 fair_share_ns; /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known;  /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;   /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;      /* when a connection was last of another source than the one before it */
+	__u64 forgery_ns;    /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
 	__u64 forgery_pressure_ns;      /* see pressure_ns */
 	__u64 out_of_state_ns;          /* since when out-of-state segments are dropped; 0: they are not, now */
 	__u64 out_of_state_pressure_ns; /* see pressure_ns */
@@ -477,7 +477,7 @@ struct shakeoff_service {
 _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is indexed by several programs");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_capacity) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, share_ns) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, fair_share_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, forgery_window_ns) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 

@@ -40,12 +40,12 @@
  * IEEE/ACM Transactions on Networking 6 (1998)). One that is alone, as a proxy in front of everybody, may hold more, as long as some
  * are free for who comes next. Small queues are not shared: a few connections are nobody's attack.
  */
-#define SHAKEOFF_SHARE_CAPACITY_MIN 16u
+#define SHAKEOFF_FAIR_SHARE_CAPACITY_MIN 16u
 #define SHAKEOFF_SHARE_SCARCE(capacity) ((capacity) - (capacity) / 4)
-#define SHAKEOFF_SHARE_RESERVE(scarce) ((scarce) / 6) /* an eighth of the queue */
+#define SHAKEOFF_FAIR_SHARE_RESERVE(scarce) ((scarce) / 6) /* an eighth of the queue */
 
 /* A source is alone when no other has opened a connection for so long. */
-#define SHAKEOFF_SHARE_ALONE_NS 1000000000ull
+#define SHAKEOFF_FAIR_SHARE_ALONE_NS 1000000000ull
 
 /*
  * source-syn-limit: SYNs are counted in windows of 2^28 ns (268 ms). Sources of which a CPU sees shakeoff_service.syn_hot in one,
@@ -55,7 +55,7 @@
 #define SHAKEOFF_SYN_HOT_MAX 200u
 
 /* So long after a source was found to hold its share SYNs are asked whether they come from one, too. */
-#define SHAKEOFF_SHARE_WATCH_NS 1000000000ull
+#define SHAKEOFF_FAIR_SHARE_WATCH_NS 1000000000ull
 
 /* shakeoff_source_key.service: the id, and this for IPv6 */
 #define SHAKEOFF_SOURCE_IPV6 0x80000000u
@@ -64,7 +64,7 @@
 #define SHAKEOFF_SOURCE_SITE 0x40000000u
 
 #define SHAKEOFF_SITE_LIMITS 16u    /* times the limits of one source */
-#define SHAKEOFF_SITE_SHARE 4u      /* positions for each that is free: four fifths of a queue */
+#define SHAKEOFF_FAIR_SHARE_SITE 4u /* positions for each that is free: four fifths of a queue */
 #define SHAKEOFF_SITE_SOURCES 1024u /* are remembered of a site in each turn of SHAKEOFF_SOURCE_KNOWN_NS */
 
 struct shakeoff_source_key {

@@ -623,7 +623,7 @@ static void syns_are_not_asked_when_no_source_holds_its_share(void **state)
 	(void)state;
 	shared_queue();
 	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
-	harness.service->share_ns -= SHAKEOFF_SHARE_WATCH_NS + SECOND;
+	harness.service->fair_share_ns -= SHAKEOFF_FAIR_SHARE_WATCH_NS + SECOND;
 	others_come();
 	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
@@ -663,9 +663,9 @@ static void a_small_queue_is_not_shared(void **state)
 {
 	(void)state;
 	shared_queue();
-	harness.service->capacity = SHAKEOFF_SHARE_CAPACITY_MIN - 1;
+	harness.service->capacity = SHAKEOFF_FAIR_SHARE_CAPACITY_MIN - 1;
 	assert_int_equal(syns_that("198.51.100.7", 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYNACK_SENT), 1);
-	for (__u32 i = 0; i < SHAKEOFF_SHARE_CAPACITY_MIN - 1; i++)
+	for (__u32 i = 0; i < SHAKEOFF_FAIR_SHARE_CAPACITY_MIN - 1; i++)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_OVERFLOW_DROP);
 }

@@ -324,7 +324,7 @@ static uint32_t waiting(void)
 static void enter(uint32_t source)
 {
 	queue.positions[queue.end % POSITIONS] = source;
-	share_enter(&queue.sources[source], queue.end, queue.capacity);
+	fair_share_enter(&queue.sources[source], queue.end, queue.capacity);
 	queue.end++;
 }
 
@@ -346,7 +346,7 @@ static void ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most(void **
 {
 	(void)state;
 	for (uint32_t capacity = 1; capacity <= 70000; capacity++) {
-		uint32_t length = 1u << share_shift(capacity);
+		uint32_t length = 1u << fair_share_shift(capacity);
 
 		assert_true(length * (SHAKEOFF_POSITION_RANGES - 1) >= capacity);
 		assert_true(length == 1 || length <= capacity / 7);
@@ -358,7 +358,7 @@ static void what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range(void **s
 {
 	(void)state;
 	for (uint32_t capacity = 16; capacity < 3000; capacity = capacity * 3 / 2 + 1) {
-		uint32_t range = 1u << share_shift(capacity);
+		uint32_t range = 1u << fair_share_shift(capacity);
 
 		queue_make(capacity);
 		for (int round = 0; round < 3000; round++) {
@@ -425,9 +425,9 @@ static void a_position_that_comes_late_is_counted_in_its_own_range(void **state)
 
 	(void)state;
 	for (uint64_t position = 0; position < 15; position++)
-		share_enter(&source, position, 128);
-	share_enter(&source, 16, 128);
-	share_enter(&source, 15, 128);
+		fair_share_enter(&source, position, 128);
+	fair_share_enter(&source, 16, 128);
+	fair_share_enter(&source, 15, 128);
 	assert_int_equal(shakeoff_source_held(&source, 0), 17);
 	assert_int_equal(shakeoff_source_held(&source, 16), 1);
 }
@@ -453,7 +453,7 @@ static bool may_have_more(uint32_t source, bool alone)
 		.capacity = queue.capacity,
 	};
 
-	return !share_is_used_up(&queue.sources[source], &now, alone);
+	return !fair_share_is_used_up(&queue.sources[source], &now, alone);
 }
 
 static uint32_t take_all_that_it_may(uint32_t source, bool alone)
