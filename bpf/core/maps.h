@@ -360,11 +360,11 @@ struct recent {
 	struct siphash hashes[2]; /* of cookie_begin(), for hash_epoch and for the epoch before it */
 	/* Listener handoff: its socket, as it was at this tick. */
 	struct listening listener;
-	__u64 listener_tick;     /* 0: not looked up yet */
-	__u64 listener_enqueued; /* shakeoff_service.enqueued then */
-	__u64 listener_room;     /* so many more connections may wait */
-	__s64 listener_scarce;   /* with so many or less, positions are shared; 0: never */
-	__u64 listener_head;     /* the number of the position at its queue's head */
+	__u64 listener_tick;          /* 0: not looked up yet */
+	__u64 listener_enqueued;      /* shakeoff_service.enqueued then */
+	__u64 listener_room;          /* so many more connections may wait */
+	__s64 listener_low_watermark; /* with so many or less, positions are shared; 0: never */
+	__u64 listener_head;          /* the number of the position at its queue's head */
 	__u32 listener_capacity;
 	struct synack_template synack;
 };

@@ -62,7 +62,7 @@ static __always_inline void listener_measure(struct recent *recent, const struct
 		taken += on_their_way;
 	recent->listener_enqueued = enqueued;
 	recent->listener_room = taken < capacity ? capacity - taken : 0;
-	recent->listener_scarce = scarce_places(service, capacity);
+	recent->listener_low_watermark = queue_low_watermark(service, capacity);
 	recent->listener_capacity = capacity;
 	/* More may wait than the hook has let through: what the kernel's own handshake brought. */
 	recent->listener_head = enqueued > taken ? enqueued - taken : 0;

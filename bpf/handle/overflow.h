@@ -37,8 +37,8 @@ static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, co
 }
 
 /* A SYN that finds few free positions, or none. */
-static __noinline enum shakeoff_verdict syn_scarce(struct xdp_md *ctx, const struct packet *packet,
-						   const struct hook_ctx *hook, __s64 free)
+static __noinline enum shakeoff_verdict syn_queue_low(struct xdp_md *ctx, const struct packet *packet,
+						      const struct hook_ctx *hook, __s64 free)
 {
 	if (free <= 0)
 		return syn_overflow(ctx, packet, hook);

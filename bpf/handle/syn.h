@@ -214,7 +214,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 		return SHAKEOFF_SYN_DAEMON_DOWN;
 	syncookies_count(hook);
 	queue_state_read(hook->scratch, hook->service, &queue);
-	return queue.free <= queue.scarce ? syn_scarce(ctx, packet, hook, queue.free) : VERDICT_NONE;
+	return queue.free <= queue.low_watermark ? syn_queue_low(ctx, packet, hook, queue.free) : VERDICT_NONE;
 }
 
 /* The same for a listening socket. In TIME-WAIT the kernel renews the connection itself. */
@@ -239,7 +239,7 @@ static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *c
 		return SHAKEOFF_SYN_TTL;
 	syncookies_count(hook);
 	free = listener_free(recent, hook->service);
-	return free <= recent->listener_scarce ? syn_scarce(ctx, packet, hook, free) : VERDICT_NONE;
+	return free <= recent->listener_low_watermark ? syn_queue_low(ctx, packet, hook, free) : VERDICT_NONE;
 }
 
 static __noinline enum shakeoff_verdict handle_syn(struct xdp_md *ctx, const struct packet *packet,

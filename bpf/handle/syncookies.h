@@ -192,12 +192,12 @@ static __always_inline _Bool kernel_cookies_are_out(const struct hook_ctx *hook)
 }
 
 /*
- * Whether the accept queue that the hook is to share has `free` left or less: `scarce` of them when a quarter is taken. While idle
+ * Whether the accept queue that the hook is to share has `free` left or less: `low_watermark` of them when a quarter is taken. While idle
  * the kernel fills it, and asks nobody whose turn it is.
  */
 static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
 {
-	return recent->listener_scarce && (__s64)recent->listener_room <= places;
+	return recent->listener_low_watermark && (__s64)recent->listener_room <= places;
 }
 
 /* A SYN while idle. Returns whether it begins the answering. */
@@ -211,7 +211,7 @@ static __always_inline _Bool syncookies_idle_syn(const struct hook_ctx *hook, co
 		cause = SHAKEOFF_CAUSE_SYN_RATE;
 	else if (listener->half_open > listener->backlog / 2)
 		cause = SHAKEOFF_CAUSE_SYN_QUEUE;
-	else if (accept_queue_is_short(recent, (__u64)recent->listener_scarce * 2 / 3))
+	else if (accept_queue_is_short(recent, (__u64)recent->listener_low_watermark * 2 / 3))
 		cause = SHAKEOFF_CAUSE_ACCEPT_QUEUE;
 	if (!cause)
 		return 0;
@@ -248,7 +248,7 @@ static __always_inline void syncookies_look(const struct hook_ctx *hook, const s
 
 	if (listener->half_open > listener->backlog / 4 ||
 	    (service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE && service->active_ns &&
-	     accept_queue_is_short(recent, recent->listener_scarce)))
+	     accept_queue_is_short(recent, recent->listener_low_watermark)))
 		press_queue(hook->service_id);
 }
 

@@ -9,9 +9,9 @@
 
 /* The accept queue of a service at a moment. */
 struct queue_state {
-	__u64 head;     /* the number of the position that is next to be accepted */
-	__s64 free;     /* so many more connections may wait */
-	__s64 scarce;   /* with so many free or less, positions are shared; 0: never */
+	__u64 head;          /* the number of the position that is next to be accepted */
+	__s64 free;          /* so many more connections may wait */
+	__s64 low_watermark; /* with so many free or less, positions are shared; 0: never */
 	__u32 capacity; /* of the whole queue: what is left of it for this datapath changes as others come and go */
 };
 
@@ -52,8 +52,8 @@ static __always_inline void fair_share_enter(struct shakeoff_source *source, __u
 static __always_inline _Bool fair_share_is_used_up(const struct shakeoff_source *source,
 						   const struct queue_state *queue, _Bool alone)
 {
-	if (queue->free > queue->scarce ||
-	    (alone && queue->free > (__s64)SHAKEOFF_FAIR_SHARE_RESERVE((__u64)queue->scarce)))
+	if (queue->free > queue->low_watermark ||
+	    (alone && queue->free > (__s64)SHAKEOFF_FAIR_SHARE_RESERVE((__u64)queue->low_watermark)))
 		return 0;
 	return (__s64)shakeoff_source_held(source, queue->head) >= queue->free;
 }
@@ -65,7 +65,7 @@ static __always_inline _Bool fair_share_is_used_up(const struct shakeoff_source 
 static __always_inline _Bool fair_share_site_is_used_up(const struct shakeoff_source *site,
 							const struct queue_state *queue, _Bool alone)
 {
-	return !alone && queue->free <= queue->scarce &&
+	return !alone && queue->free <= queue->low_watermark &&
 	       (__s64)shakeoff_source_held(site, queue->head) >= queue->free * SHAKEOFF_FAIR_SHARE_SITE;
 }
 

@@ -93,9 +93,9 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	return 1;
 }
 
-static __always_inline __s64 scarce_places(const struct shakeoff_service *service, __u32 capacity)
+static __always_inline __s64 queue_low_watermark(const struct shakeoff_service *service, __u32 capacity)
 {
-	return service->fair_share && capacity >= SHAKEOFF_FAIR_SHARE_CAPACITY_MIN ? SHAKEOFF_SHARE_SCARCE(capacity) :
+	return service->fair_share && capacity >= SHAKEOFF_FAIR_SHARE_CAPACITY_MIN ? SHAKEOFF_LOW_WATERMARK(capacity) :
 										     0;
 }
 
@@ -114,12 +114,12 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
 		queue->head = shakeoff_listener_head(service, recent->listener_head);
 		queue->free = listener_free(recent, service);
-		queue->scarce = recent->listener_scarce;
+		queue->low_watermark = recent->listener_low_watermark;
 		queue->capacity = recent->listener_capacity;
 	} else {
 		queue->head = service->dequeued;
 		queue->free = service->capacity - (service->enqueued - service->dequeued);
-		queue->scarce = scarce_places(service, service->capacity);
+		queue->low_watermark = queue_low_watermark(service, service->capacity);
 		queue->capacity = shakeoff_capacity(service->listen_capacity, service->backlog);
 	}
 }

@@ -41,8 +41,8 @@
  * are free for who comes next. Small queues are not shared: a few connections are nobody's attack.
  */
 #define SHAKEOFF_FAIR_SHARE_CAPACITY_MIN 16u
-#define SHAKEOFF_SHARE_SCARCE(capacity) ((capacity) - (capacity) / 4)
-#define SHAKEOFF_FAIR_SHARE_RESERVE(scarce) ((scarce) / 6) /* an eighth of the queue */
+#define SHAKEOFF_LOW_WATERMARK(capacity) ((capacity) - (capacity) / 4)
+#define SHAKEOFF_FAIR_SHARE_RESERVE(low_watermark) ((low_watermark) / 6) /* an eighth of the queue */
 
 /* A source is alone when no other has opened a connection for so long. */
 #define SHAKEOFF_FAIR_SHARE_ALONE_NS 1000000000ull

@@ -449,7 +449,7 @@ static bool may_have_more(uint32_t source, bool alone)
 	const struct queue_state now = {
 		.head = queue.head,
 		.free = (int64_t)queue.capacity - waiting(),
-		.scarce = SHAKEOFF_SHARE_SCARCE(queue.capacity),
+		.low_watermark = SHAKEOFF_LOW_WATERMARK(queue.capacity),
 		.capacity = queue.capacity,
 	};
 
