@@ -80,7 +80,7 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 {
 	struct hook_ctx hook = { .frame_len = frame_len };
 	struct packet *packet;
-	enum list_says listed;
+	enum acl_result acl;
 	__u32 zero = 0;
 	int err;
 
@@ -106,10 +106,10 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 		return SHAKEOFF_NO_SERVICE;
 	now_read(&hook.scratch->now, hook.control);
 	hook.now_ns = hook.scratch->now.now_ns;
-	listed = list_says_of(&hook);
-	if (listed == LIST_BLOCKS)
+	acl = acl_of(&hook);
+	if (acl == ACL_BLOCKS)
 		return SHAKEOFF_ACL_BLOCKED;
-	hook.allowed = listed == LIST_ALLOWS;
+	hook.allowed = acl == ACL_ALLOWS;
 	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
 		enum shakeoff_verdict verdict = handle_syn(ctx, packet, &hook);
 

@@ -273,53 +273,53 @@ struct {
 } syn_counts SEC(".maps");
 
 /*
- * The lists of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
+ * The ACL of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
  * types: clang 14 leaves types that are only named by an inner map undefined in the BTF.
  */
-struct list_trie4 {
+struct acl_trie4 {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct shakeoff_list_key4));
-	__uint(value_size, sizeof(struct shakeoff_listed));
+	__uint(key_size, sizeof(struct shakeoff_acl_key4));
+	__uint(value_size, sizeof(struct shakeoff_acl_entry));
 };
 
-struct list_trie6 {
+struct acl_trie6 {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct shakeoff_list_key6));
-	__uint(value_size, sizeof(struct shakeoff_listed));
+	__uint(key_size, sizeof(struct shakeoff_acl_key6));
+	__uint(value_size, sizeof(struct shakeoff_acl_entry));
 };
 
-struct list_filter {
+struct acl_filter {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SHAKEOFF_LIST_BLOCKS);
+	__uint(max_entries, SHAKEOFF_ACL_BLOCKS);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct shakeoff_list_block));
+	__uint(value_size, sizeof(struct shakeoff_acl_block));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 2);
 	__type(key, __u32);
-	__array(values, struct list_trie4);
-} lists4 SEC(".maps");
+	__array(values, struct acl_trie4);
+} acl4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 2);
 	__type(key, __u32);
-	__array(values, struct list_trie6);
-} lists6 SEC(".maps");
+	__array(values, struct acl_trie6);
+} acl6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 2);
 	__type(key, __u32);
-	__array(values, struct list_filter);
-} list_filters SEC(".maps");
+	__array(values, struct acl_filter);
+} acl_filters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -6,110 +6,112 @@
 #include "limit/acl_filter.h"
 
 /* So many entries can lie in each other: one of each length. */
-#define LIST_NESTED_MAX(ipv6) ((ipv6) ? 129 : 33)
+#define ACL_NESTED_MAX(ipv6) ((ipv6) ? 129 : 33)
 
-enum list_says { LIST_NOTHING, LIST_BLOCKS, LIST_ALLOWS };
+enum acl_result { ACL_NONE, ACL_BLOCKS, ACL_ALLOWS };
 
 /*
  * The live entry with the longest prefix for a key, or NULL. The trie finds the longest one, live or not: behind one that has
  * expired the next shorter one is looked for.
  */
-static __always_inline const struct shakeoff_listed *list_live(void *trie, void *key, __u32 *prefix_len, _Bool ipv6,
-							       __u64 now_ns)
+static __always_inline const struct shakeoff_acl_entry *acl_live(void *trie, void *key, __u32 *prefix_len, _Bool ipv6,
+								 __u64 now_ns)
 {
-	for (int i = 0; i < LIST_NESTED_MAX(ipv6); i++) {
-		const struct shakeoff_listed *listed = bpf_map_lookup_elem(trie, key);
+	for (int i = 0; i < ACL_NESTED_MAX(ipv6); i++) {
+		const struct shakeoff_acl_entry *entry = bpf_map_lookup_elem(trie, key);
 
-		if (!listed || !listed->expires_ns || (__s64)(listed->expires_ns - now_ns) > 0)
-			return listed;
-		if (!listed->prefix_len)
+		if (!entry || !entry->expires_ns || (__s64)(entry->expires_ns - now_ns) > 0)
+			return entry;
+		if (!entry->prefix_len)
 			return NULL;
-		*prefix_len = SHAKEOFF_LIST_SCOPE_BITS + listed->prefix_len - 1;
+		*prefix_len = SHAKEOFF_ACL_SCOPE_BITS + entry->prefix_len - 1;
 	}
 	return NULL;
 }
 
-static __always_inline const struct shakeoff_listed *list_live4(void *trie, const struct cookie_flow *flow, __u32 scope,
-								__u64 now_ns)
+static __always_inline const struct shakeoff_acl_entry *acl_live4(void *trie, const struct cookie_flow *flow,
+								  __u32 scope, __u64 now_ns)
 {
-	struct shakeoff_list_key4 key = { SHAKEOFF_LIST_SCOPE_BITS + 32, scope, flow->client[0] };
+	struct shakeoff_acl_key4 key = { SHAKEOFF_ACL_SCOPE_BITS + 32, scope, flow->client[0] };
 
-	return list_live(trie, &key, &key.prefix_len, 0, now_ns);
+	return acl_live(trie, &key, &key.prefix_len, 0, now_ns);
 }
 
-static __always_inline const struct shakeoff_listed *list_live6(void *trie, const struct cookie_flow *flow, __u32 scope,
-								__u64 now_ns)
+static __always_inline const struct shakeoff_acl_entry *acl_live6(void *trie, const struct cookie_flow *flow,
+								  __u32 scope, __u64 now_ns)
 {
-	struct shakeoff_list_key6 key = { .prefix_len = SHAKEOFF_LIST_SCOPE_BITS + 128, .scope = scope };
+	struct shakeoff_acl_key6 key = { .prefix_len = SHAKEOFF_ACL_SCOPE_BITS + 128, .scope = scope };
 
 	__builtin_memcpy(key.address, flow->client, sizeof(key.address));
-	return list_live(trie, &key, &key.prefix_len, 1, now_ns);
+	return acl_live(trie, &key, &key.prefix_len, 1, now_ns);
 }
 
 /* Of two entries, each of which may be NULL: the longer prefix; of equal ones the service's own. */
-static __always_inline enum list_says list_choose(const struct shakeoff_listed *general,
-						  const struct shakeoff_listed *own)
+static __always_inline enum acl_result acl_choose(const struct shakeoff_acl_entry *general,
+						  const struct shakeoff_acl_entry *own)
 {
-	const struct shakeoff_listed *listed = own;
+	const struct shakeoff_acl_entry *entry = own;
 
 	if (!own || (general && general->prefix_len > own->prefix_len))
-		listed = general;
-	if (!listed)
-		return LIST_NOTHING;
-	return listed->action == SHAKEOFF_LIST_ALLOW ? LIST_ALLOWS : LIST_BLOCKS;
+		entry = general;
+	if (!entry)
+		return ACL_NONE;
+	return entry->action == SHAKEOFF_ACL_ALLOW ? ACL_ALLOWS : ACL_BLOCKS;
 }
 
-static __always_inline enum list_says list_say4(__u32 which, const struct cookie_flow *flow, __u32 scope, __u64 now_ns)
+static __always_inline enum acl_result acl_match4(__u32 which, const struct cookie_flow *flow, __u32 scope,
+						  __u64 now_ns)
 {
-	void *trie = bpf_map_lookup_elem(&lists4, &which);
+	void *trie = bpf_map_lookup_elem(&acl4, &which);
 
 	if (!trie)
-		return LIST_NOTHING;
-	return list_choose(list_live4(trie, flow, 0, now_ns), scope ? list_live4(trie, flow, scope, now_ns) : NULL);
+		return ACL_NONE;
+	return acl_choose(acl_live4(trie, flow, 0, now_ns), scope ? acl_live4(trie, flow, scope, now_ns) : NULL);
 }
 
-static __always_inline enum list_says list_say6(__u32 which, const struct cookie_flow *flow, __u32 scope, __u64 now_ns)
+static __always_inline enum acl_result acl_match6(__u32 which, const struct cookie_flow *flow, __u32 scope,
+						  __u64 now_ns)
 {
-	void *trie = bpf_map_lookup_elem(&lists6, &which);
+	void *trie = bpf_map_lookup_elem(&acl6, &which);
 
 	if (!trie)
-		return LIST_NOTHING;
-	return list_choose(list_live6(trie, flow, 0, now_ns), scope ? list_live6(trie, flow, scope, now_ns) : NULL);
+		return ACL_NONE;
+	return acl_choose(acl_live6(trie, flow, 0, now_ns), scope ? acl_live6(trie, flow, scope, now_ns) : NULL);
 }
 
 /*
- * What the lists say of the packet in scratch: enum list_says. lists: of lists_in_use(); scope: that of the packet's service. A
+ * What the lists say of the packet in scratch: enum acl_result. lists: of acl_in_use(); scope: that of the packet's service. A
  * global function: see scratch_get().
  */
-__noinline int list_judge(__u32 lists, __u32 scope)
+__noinline int acl_match(__u32 acl, __u32 scope)
 {
 	const struct scratch *scratch = scratch_get();
-	__u32 which = lists & SHAKEOFF_LISTS_WHICH;
+	__u32 which = acl & SHAKEOFF_ACL_WHICH;
 	const struct cookie_flow *flow;
 	void *filter;
 
 	if (!scratch) /* cannot be: for the verifier */
-		return LIST_NOTHING;
+		return ACL_NONE;
 	flow = &scratch->packet.flow;
-	filter = bpf_map_lookup_elem(&list_filters, &which);
-	if (!filter || !(lists & SHAKEOFF_LISTS_FAMILY(flow->ipv6)))
-		return LIST_NOTHING;
-	if (!(lists & SHAKEOFF_LISTS_SCOPED))
+	filter = bpf_map_lookup_elem(&acl_filters, &which);
+	if (!filter || !(acl & SHAKEOFF_ACL_FAMILY(flow->ipv6)))
+		return ACL_NONE;
+	if (!(acl & SHAKEOFF_ACL_SCOPED))
 		scope = 0;
 	if (flow->ipv6)
-		return list_may_hold(filter, lists, 1, flow->client) ?
-			       list_say6(which, flow, scope, scratch->now.now_ns) :
-			       LIST_NOTHING;
-	return list_may_hold(filter, lists, 0, flow->client) ? list_say4(which, flow, scope, scratch->now.now_ns) :
-							       LIST_NOTHING;
+		return acl_may_hold(filter, acl, 1, flow->client) ?
+			       acl_match6(which, flow, scope, scratch->now.now_ns) :
+			       ACL_NONE;
+	return acl_may_hold(filter, acl, 0, flow->client) ? acl_match4(which, flow, scope, scratch->now.now_ns) :
+							    ACL_NONE;
 }
 
 /* As long as nothing is listed, one load of a cache line that every packet needs is the only cost. */
-static __always_inline enum list_says list_says_of(const struct hook_ctx *hook)
+static __always_inline enum acl_result acl_of(const struct hook_ctx *hook)
 {
-	__u32 lists = *(const volatile __u32 *)&hook->control->lists; /* once: it changes at any time */
+	__u32 acl = *(const volatile __u32 *)&hook->control->acl; /* once: it changes at any time */
 
-	return lists ? list_judge(lists, hook->service->list_scope) : LIST_NOTHING;
+	return acl ? acl_match(acl, hook->service->acl_scope) : ACL_NONE;
 }
 
 #endif

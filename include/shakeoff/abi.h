@@ -55,10 +55,10 @@
 #define SHAKEOFF_MAP_HANDSHAKES                                                                                        \
 	"handshakes"               /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
 #define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
-/* The lists of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
-#define SHAKEOFF_MAP_LISTS4 "lists4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key4 -> shakeoff_listed */
-#define SHAKEOFF_MAP_LISTS6 "lists6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_list_key6 -> shakeoff_listed */
-#define SHAKEOFF_MAP_LIST_FILTERS "list_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_list_block, mmapable */
+/* The ACL of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
+#define SHAKEOFF_MAP_ACL4 "acl4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */
+#define SHAKEOFF_MAP_ACL6 "acl6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */
+#define SHAKEOFF_MAP_ACL_FILTERS "acl_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_acl_block, mmapable */
 
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
@@ -300,8 +300,8 @@ struct shakeoff_control {
 	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
 	__u32 half_open;       /* 0: nothing is in the map half_open. Set by the hook, taken back by the daemon */
 	__u64 claimed_tick;    /* written by the hook: jiffies when an ACK was last given to the tc program */
-	__u32 lists; /* SHAKEOFF_LISTS_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
-	__u32 lists_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
+	__u32 acl; /* SHAKEOFF_ACL_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
+	__u32 acl_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
 	struct shakeoff_key_state keys;
 	struct shakeoff_reply_budget replies;
 
@@ -416,7 +416,7 @@ struct shakeoff_service {
 	__u8 source_prefix6; /* 48, else 64 */
 	__u8 pad;
 	__u16 bypass_changed_s; /* shakeoff_bypass_clock_s() when an address last came to be bypassed, or was it no more; 0: never */
-	__u32 list_scope;         /* shakeoff_list_scope() of its name */
+	__u32 acl_scope;          /* shakeoff_acl_scope() of its name */
 	__u32 syn_interval_ns;    /* source-syn-limit: time between two SYNs of a source; 0: no limit */
 	__u32 syn_burst;          /* and how many it may send at once, at least 1 */
 	__u32 accept_interval_ns; /* the same of source-limit, for connections */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lists of sources: which prefixes are blocked, and which are allowed, for all services or for one.
+ * The ACL of sources: which prefixes are blocked, and which are allowed, for all services or for one.
  *
  * An entry is a prefix, a scope (all services, or one of them) and an action. Of the live entries that a source lies in,
  * the one with the longest prefix decides; of two that are equally long, that of the service itself.
  *
- *	shakeoff_control.lists      0: nothing is listed, and that is all a packet pays
- *	list_filters[which]         whether a source can be listed at all; costs next to nothing, sometimes errs to the safe side
- *	lists4/lists6[which]        what holds for it: the tries
+ *	shakeoff_control.acl      0: nothing is listed, and that is all a packet pays
+ *	acl_filters[which]         whether a source can be listed at all; costs next to nothing, sometimes errs to the safe side
+ *	acl4/acl6[which]        what holds for it: the tries
  *
  * A list that is loaded is made in the element that is not in use, and takes effect for all three maps at once when `lists`
  * is written. Entries that are added go to the element in use: first to the trie, then to the filter, then to `lists`.
@@ -21,62 +21,62 @@
 #include <shakeoff/abi.h>
 #include <shakeoff/byteorder.h>
 
-#define SHAKEOFF_MAX_LISTED (1u << 22) /* of one family; 140 bytes of kernel memory each, IPv6 280 */
-#define SHAKEOFF_MAX_LIST_NAMES 681
+#define SHAKEOFF_MAX_ACL_ENTRIES (1u << 22) /* of one family; 140 bytes of kernel memory each, IPv6 280 */
+#define SHAKEOFF_MAX_ACL_NAMES 681
 
 /*
- * shakeoff_control.lists. FINE: the filter's fine stage has something of granularity i. SHRINK: of the fine stage only a part is
+ * shakeoff_control.acl. FINE: the filter's fine stage has something of granularity i. SHRINK: of the fine stage only a part is
  * in use, so that a short list needs little of the caches: 1/2 to the power of it.
  */
-#define SHAKEOFF_LISTS_WHICH 0x1u  /* the element in use */
-#define SHAKEOFF_LISTS_IPV4 0x2u   /* IPv4 prefixes are listed */
-#define SHAKEOFF_LISTS_IPV6 0x4u   /* IPv6 prefixes */
-#define SHAKEOFF_LISTS_SCOPED 0x8u /* some for one service alone: worth a second look-up */
-#define SHAKEOFF_LISTS_FINE(ipv6, i) (((ipv6) ? 0x100u : 0x10u) << (i))
-#define SHAKEOFF_LISTS_SHRINK_SHIFT 16
-#define SHAKEOFF_LISTS_SHRINK(lists) ((lists) >> SHAKEOFF_LISTS_SHRINK_SHIFT & 0xf)
-#define SHAKEOFF_LISTS_FAMILY(ipv6) ((ipv6) ? SHAKEOFF_LISTS_IPV6 : SHAKEOFF_LISTS_IPV4)
+#define SHAKEOFF_ACL_WHICH 0x1u  /* the element in use */
+#define SHAKEOFF_ACL_IPV4 0x2u   /* IPv4 prefixes are listed */
+#define SHAKEOFF_ACL_IPV6 0x4u   /* IPv6 prefixes */
+#define SHAKEOFF_ACL_SCOPED 0x8u /* some for one service alone: worth a second look-up */
+#define SHAKEOFF_ACL_FINE(ipv6, i) (((ipv6) ? 0x100u : 0x10u) << (i))
+#define SHAKEOFF_ACL_SHRINK_SHIFT 16
+#define SHAKEOFF_ACL_SHRINK(acl) ((acl) >> SHAKEOFF_ACL_SHRINK_SHIFT & 0xf)
+#define SHAKEOFF_ACL_FAMILY(ipv6) ((ipv6) ? SHAKEOFF_ACL_IPV6 : SHAKEOFF_ACL_IPV4)
 
-enum shakeoff_list_action {
-	SHAKEOFF_LIST_BLOCK, /* everything from there to a service is dropped */
-	SHAKEOFF_LIST_ALLOW, /* no limit holds for it; the cookie does */
+enum shakeoff_acl_action {
+	SHAKEOFF_ACL_BLOCK, /* everything from there to a service is dropped */
+	SHAKEOFF_ACL_ALLOW, /* no limit holds for it; the cookie does */
 };
 
 /* In a key's prefix_len: the scope always counts. */
-#define SHAKEOFF_LIST_SCOPE_BITS 32
+#define SHAKEOFF_ACL_SCOPE_BITS 32
 
-/* prefix_len: SHAKEOFF_LIST_SCOPE_BITS and the bits of the address. scope: 0: all services. */
-struct shakeoff_list_key4 {
+/* prefix_len: SHAKEOFF_ACL_SCOPE_BITS and the bits of the address. scope: 0: all services. */
+struct shakeoff_acl_key4 {
 	__u32 prefix_len;
 	__u32 scope;
 	__be32 address;
 };
 
-struct shakeoff_list_key6 {
+struct shakeoff_acl_key6 {
 	__u32 prefix_len;
 	__u32 scope;
 	__be32 address[4];
 };
-_Static_assert(sizeof(struct shakeoff_list_key4) == 12 && sizeof(struct shakeoff_list_key6) == 24,
+_Static_assert(sizeof(struct shakeoff_acl_key4) == 12 && sizeof(struct shakeoff_acl_key6) == 24,
 	       "trie keys: no hidden padding");
 
-/* shakeoff_listed.flags */
-#define SHAKEOFF_LISTED_LOADED 0x1u /* from a file: goes when the next one is loaded */
+/* shakeoff_acl_entry.flags */
+#define SHAKEOFF_ACL_LOADED 0x1u /* from a file: goes when the next one is loaded */
 
-struct shakeoff_listed {
+struct shakeoff_acl_entry {
 	__u64 expires_ns; /* 0: never */
 	__u8 prefix_len;  /* of the address: 0..32, 0..128. A look-up in a trie does not tell it */
-	__u8 action;      /* enum shakeoff_list_action */
-	__u8 flags;       /* SHAKEOFF_LISTED_* */
+	__u8 action;      /* enum shakeoff_acl_action */
+	__u8 flags;       /* SHAKEOFF_ACL_* */
 	__u8 pad[5];
 };
-_Static_assert(sizeof(struct shakeoff_listed) == 16, "no hidden padding");
+_Static_assert(sizeof(struct shakeoff_acl_entry) == 16, "no hidden padding");
 
 /*
  * A service's scope: FNV-1a of its name (draft-eastlake-fnv). Services come and go, and with them their ids; an entry is for
  * whichever has the name.
  */
-static inline __u32 shakeoff_list_scope(const char *name)
+static inline __u32 shakeoff_acl_scope(const char *name)
 {
 	__u32 hash = 0x811c9dc5u;
 
@@ -100,45 +100,45 @@ static inline __u32 shakeoff_list_scope(const char *name)
  * next. Where as many prefixes are listed as it is made for, the first lets one source in 25 through that is not, and both
  * together one in 500.
  */
-#define SHAKEOFF_LIST_BLOCK_WORDS 4096u
-#define SHAKEOFF_LIST_FINE_BLOCKS 32u /* of each of the two */
-#define SHAKEOFF_LIST_NOTES_BLOCK (1 + 2 * SHAKEOFF_LIST_FINE_BLOCKS)
-#define SHAKEOFF_LIST_BLOCKS (SHAKEOFF_LIST_NOTES_BLOCK + 1)
-#define SHAKEOFF_LIST_FINE_BITS 17u /* log2 of the words of each */
-#define SHAKEOFF_LIST_SHRINK_MAX 8u
+#define SHAKEOFF_ACL_BLOCK_WORDS 4096u
+#define SHAKEOFF_ACL_FINE_BLOCKS 32u /* of each of the two */
+#define SHAKEOFF_ACL_NOTES_BLOCK (1 + 2 * SHAKEOFF_ACL_FINE_BLOCKS)
+#define SHAKEOFF_ACL_BLOCKS (SHAKEOFF_ACL_NOTES_BLOCK + 1)
+#define SHAKEOFF_ACL_FINE_BITS 17u /* log2 of the words of each */
+#define SHAKEOFF_ACL_SHRINK_MAX 8u
 /* So many prefixes it is made for: eight a word. */
-#define SHAKEOFF_LIST_CAPACITY(shrink) (8u << (SHAKEOFF_LIST_FINE_BITS - (shrink)))
-#define SHAKEOFF_LIST_COARSE_SLOTS 65536u /* of each family */
+#define SHAKEOFF_ACL_CAPACITY(shrink) (8u << (SHAKEOFF_ACL_FINE_BITS - (shrink)))
+#define SHAKEOFF_ACL_COARSE_SLOTS 65536u /* of each family */
 
-struct shakeoff_list_block {
-	__u64 words[SHAKEOFF_LIST_BLOCK_WORDS];
+struct shakeoff_acl_block {
+	__u64 words[SHAKEOFF_ACL_BLOCK_WORDS];
 };
 /* The last block. names: of the services that have entries of their own, in no order; "" behind the last. */
-struct shakeoff_list_notes {
+struct shakeoff_acl_notes {
 	__u32 entries; /* about so many are there: one that is changed counts again */
 	__u32 own;     /* no more than so many were added by hand, rather than loaded */
 	__u32 removed; /* since the filter was made: their bits are still in it */
 	/* Of lists that wait for a program without one: SHAKEOFF_ABI, and what the control map held of them. */
 	__u32 kept_abi;
-	__u32 kept_lists;
+	__u32 kept_acl;
 	__u32 kept_expire_s;
 	__u32 pad[10];
-	char names[SHAKEOFF_MAX_LIST_NAMES][SHAKEOFF_NAME_LEN];
+	char names[SHAKEOFF_MAX_ACL_NAMES][SHAKEOFF_NAME_LEN];
 	__u8 pad2[16];
 };
-_Static_assert(sizeof(struct shakeoff_list_notes) == sizeof(struct shakeoff_list_block), "it lies in one");
-_Static_assert(2 * 2 * SHAKEOFF_LIST_COARSE_SLOTS == 8 * sizeof(struct shakeoff_list_block),
+_Static_assert(sizeof(struct shakeoff_acl_notes) == sizeof(struct shakeoff_acl_block), "it lies in one");
+_Static_assert(2 * 2 * SHAKEOFF_ACL_COARSE_SLOTS == 8 * sizeof(struct shakeoff_acl_block),
 	       "both families in one block");
 
-#define SHAKEOFF_LIST_MARK_FINE 0x1u
-#define SHAKEOFF_LIST_MARK_SHORT 0x2u
-#define SHAKEOFF_LIST_MARKS 0x3u
+#define SHAKEOFF_ACL_MARK_FINE 0x1u
+#define SHAKEOFF_ACL_MARK_SHORT 0x2u
+#define SHAKEOFF_ACL_MARKS 0x3u
 
 /* How many granularities the fine stage has. */
-#define SHAKEOFF_LIST_FINES(ipv6) ((ipv6) ? 3u : 2u)
+#define SHAKEOFF_ACL_FINES(ipv6) ((ipv6) ? 3u : 2u)
 
 /* The length of granularity i, from 0. */
-static inline __attribute__((always_inline)) __u32 shakeoff_list_fine_len(_Bool ipv6, __u32 i)
+static inline __attribute__((always_inline)) __u32 shakeoff_acl_fine_len(_Bool ipv6, __u32 i)
 {
 	if (ipv6)
 		return i == 0 ? 48 : i == 1 ? 64 : 128;
@@ -146,23 +146,23 @@ static inline __attribute__((always_inline)) __u32 shakeoff_list_fine_len(_Bool 
 }
 
 /* Which of the coarse stage's slots. address: one word for IPv4, four for IPv6. */
-static inline __attribute__((always_inline)) __u32 shakeoff_list_coarse_slot(_Bool ipv6, const __be32 *address)
+static inline __attribute__((always_inline)) __u32 shakeoff_acl_coarse_slot(_Bool ipv6, const __be32 *address)
 {
 	__u32 first = from_be32(address[0]);
 
-	return ipv6 ? SHAKEOFF_LIST_COARSE_SLOTS + (first * 0x9e3779b1u >> 16) : first >> 16;
+	return ipv6 ? SHAKEOFF_ACL_COARSE_SLOTS + (first * 0x9e3779b1u >> 16) : first >> 16;
 }
 
 /* Where a slot's two bits lie: the word of block 0, and the shift in it. */
-#define SHAKEOFF_LIST_COARSE_WORD(slot) ((slot) >> 5)
-#define SHAKEOFF_LIST_COARSE_SHIFT(slot) (((slot)&31) * 2)
+#define SHAKEOFF_ACL_COARSE_WORD(slot) ((slot) >> 5)
+#define SHAKEOFF_ACL_COARSE_SHIFT(slot) (((slot)&31) * 2)
 
 /* Constants of xxHash64, which mix well. */
-#define SHAKEOFF_LIST_MIX1 0x9e3779b185ebca87ull
-#define SHAKEOFF_LIST_MIX2 0xc2b2ae3d27d4eb4full
+#define SHAKEOFF_ACL_MIX1 0x9e3779b185ebca87ull
+#define SHAKEOFF_ACL_MIX2 0xc2b2ae3d27d4eb4full
 
 /* The hash of the address, cut to granularity i. */
-static inline __attribute__((always_inline)) __u64 shakeoff_list_fine_hash(_Bool ipv6, const __be32 *address, __u32 i)
+static inline __attribute__((always_inline)) __u64 shakeoff_acl_fine_hash(_Bool ipv6, const __be32 *address, __u32 i)
 {
 	__u64 hash = from_be32(address[0]);
 
@@ -171,34 +171,34 @@ static inline __attribute__((always_inline)) __u64 shakeoff_list_fine_hash(_Bool
 		if (i == 0)
 			hash &= ~0xffffull;
 		if (i == 2)
-			hash ^= ((__u64)from_be32(address[2]) << 32 | from_be32(address[3])) * SHAKEOFF_LIST_MIX2;
+			hash ^= ((__u64)from_be32(address[2]) << 32 | from_be32(address[3])) * SHAKEOFF_ACL_MIX2;
 	} else if (i == 0) {
 		hash &= ~0xffull;
 	}
-	hash = (hash ^ (__u64)(i + 1) << 56) * SHAKEOFF_LIST_MIX1;
+	hash = (hash ^ (__u64)(i + 1) << 56) * SHAKEOFF_ACL_MIX1;
 	hash ^= hash >> 32;
-	return hash * SHAKEOFF_LIST_MIX2;
+	return hash * SHAKEOFF_ACL_MIX2;
 }
 
-struct shakeoff_list_bits {
+struct shakeoff_acl_bits {
 	__u32 block, word;
 	__u64 mask;
 };
 
 /* Where the bits of a hash lie in one of the two fine filters. The upper bits of a product are the best mixed ones. */
-static inline __attribute__((always_inline)) struct shakeoff_list_bits shakeoff_list_fine_bits(__u64 hash, __u32 which,
-											       __u32 lists)
+static inline __attribute__((always_inline)) struct shakeoff_acl_bits shakeoff_acl_fine_bits(__u64 hash, __u32 which,
+											     __u32 acl)
 {
-	struct shakeoff_list_bits bits;
+	struct shakeoff_acl_bits bits;
 	__u32 index;
 
 	if (which) {
 		hash ^= hash >> 32;
-		hash *= SHAKEOFF_LIST_MIX1;
+		hash *= SHAKEOFF_ACL_MIX1;
 	}
-	index = hash >> (64 - SHAKEOFF_LIST_FINE_BITS) >> SHAKEOFF_LISTS_SHRINK(lists);
-	bits.block = 1 + which * SHAKEOFF_LIST_FINE_BLOCKS + index / SHAKEOFF_LIST_BLOCK_WORDS;
-	bits.word = index % SHAKEOFF_LIST_BLOCK_WORDS;
+	index = hash >> (64 - SHAKEOFF_ACL_FINE_BITS) >> SHAKEOFF_ACL_SHRINK(acl);
+	bits.block = 1 + which * SHAKEOFF_ACL_FINE_BLOCKS + index / SHAKEOFF_ACL_BLOCK_WORDS;
+	bits.word = index % SHAKEOFF_ACL_BLOCK_WORDS;
 	bits.mask = 1ull << (hash >> 41 & 63) | 1ull << (hash >> 35 & 63) | 1ull << (hash >> 29 & 63);
 	return bits;
 }

@@ -564,7 +564,7 @@ int harness_reset(void **state)
 	};
 	*harness.service = (struct shakeoff_service){
 		.name = "web",
-		.list_scope = shakeoff_list_scope("web"),
+		.acl_scope = shakeoff_acl_scope("web"),
 		.flags = SHAKEOFF_SERVICE_USED | SHAKEOFF_SERVICE_SERVED,
 		.handoff = SHAKEOFF_HANDOFF_QUEUE,
 		.overflow = SHAKEOFF_OVERFLOW_DROP,

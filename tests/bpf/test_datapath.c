@@ -926,44 +926,44 @@ static void pins_go_with_the_program(void **state)
 
 static void list_one(struct datapath *datapath, const char *text)
 {
-	struct list_entry entry = { 0 };
+	struct acl_entry entry = { 0 };
 	char wrong[256];
 
 	assert_int_equal(prefix_read(text, &entry.prefix, wrong, sizeof(wrong)), 0);
-	succeeds(datapath_lists_set(datapath, &entry, NULL));
+	succeeds(datapath_acl_set(datapath, &entry, NULL));
 }
 
 /* That it is the only one, too. */
-static bool has_listed(struct datapath *datapath, const char *text)
+static bool has_acl_entries(struct datapath *datapath, const char *text)
 {
 	char found[PREFIX_TEXT] = "";
-	struct list list = { 0 };
+	struct acl list = { 0 };
 
-	succeeds(datapath_lists_read(datapath, &list));
+	succeeds(datapath_acl_read(datapath, &list));
 	if (list.count == 1)
 		prefix_write(&list.entries[0].prefix, found, sizeof(found));
-	list_free(&list);
+	acl_free(&list);
 	return !strcmp(found, text);
 }
 
-static void lists_are_kept_for_one_program_and_no_more(void **state)
+static void the_acl_is_kept_for_one_program_and_no_more(void **state)
 {
 	struct datapath *datapath = loaded(), *next = loaded(), *last = loaded();
 	int result;
 
 	(void)state;
-	succeeds(datapath_lists_keep(datapath));
-	assert_int_equal(datapath_lists_restore(next), 0);
+	succeeds(datapath_acl_keep(datapath));
+	assert_int_equal(datapath_acl_restore(next), 0);
 	list_one(datapath, "2001:db8::/32");
-	result = datapath_lists_keep(datapath);
+	result = datapath_acl_keep(datapath);
 	datapath_close(datapath);
 	if (result != -EOPNOTSUPP) { /* no place to pin in this mount namespace */
 		succeeds(result);
-		assert_int_equal(datapath_lists_restore(next), 1);
-		assert_true(has_listed(next, "2001:db8::/32"));
+		assert_int_equal(datapath_acl_restore(next), 1);
+		assert_true(has_acl_entries(next, "2001:db8::/32"));
 		assert_int_equal(access(pin_directory(), F_OK), -1);
-		assert_int_equal(datapath_lists_restore(last), 0);
-		assert_false(datapath_lists_in_use(last));
+		assert_int_equal(datapath_acl_restore(last), 0);
+		assert_false(datapath_acl_in_use(last));
 	}
 	datapath_close(next);
 	datapath_close(last);
@@ -971,18 +971,18 @@ static void lists_are_kept_for_one_program_and_no_more(void **state)
 		skip();
 }
 
-static void a_program_with_lists_of_its_own_keeps_those(void **state)
+static void a_program_with_an_acl_of_its_own_keeps_it(void **state)
 {
 	struct datapath *datapath = loaded(), *next = loaded();
 
 	(void)state;
 	list_one(datapath, "192.0.2.1");
 	list_one(next, "192.0.2.2");
-	if (!datapath_lists_keep(datapath)) {
-		assert_int_equal(datapath_lists_restore(next), 0);
+	if (!datapath_acl_keep(datapath)) {
+		assert_int_equal(datapath_acl_restore(next), 0);
 		assert_int_equal(access(pin_directory(), F_OK), -1);
 	}
-	assert_true(has_listed(next, "192.0.2.2"));
+	assert_true(has_acl_entries(next, "192.0.2.2"));
 	datapath_close(datapath);
 	datapath_close(next);
 }
@@ -1051,8 +1051,8 @@ int main(void)
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
 		test(what_belongs_to_another_abi_is_not_opened),
 		test(pins_go_with_the_program),
-		test(lists_are_kept_for_one_program_and_no_more),
-		test(a_program_with_lists_of_its_own_keeps_those),
+		test(the_acl_is_kept_for_one_program_and_no_more),
+		test(a_program_with_an_acl_of_its_own_keeps_it),
 		test(pins_of_an_interface_that_is_gone_are_removed),
 		test(a_directory_that_is_not_on_bpffs_is_refused),
 	};

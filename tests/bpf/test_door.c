@@ -73,7 +73,7 @@ static void so_they_do_when_the_source_is_blocked(void **state)
 	struct segment segment = LINUX_SYN;
 
 	(void)state;
-	listed("block 198.51.100.7\n");
+	acl_fixture_add("block 198.51.100.7\n");
 	assert_verdict(&segment, SHAKEOFF_ACL_BLOCKED);
 	segment.other_mac = true;
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
@@ -484,18 +484,18 @@ static void so_does_one_of_ipv6(void **state)
 
 static int start(void **state)
 {
-	return harness_start(state) || listed_start() ? -1 : 0;
+	return harness_start(state) || acl_fixture_start() ? -1 : 0;
 }
 
 static int stop(void **state)
 {
-	listed_stop();
+	acl_fixture_stop();
 	return harness_stop(state);
 }
 
 static int reset(void **state)
 {
-	listed_reset();
+	acl_fixture_reset();
 	return harness_reset(state);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lists of sources, as commands write them and the hook reads them.
+ * The ACL of sources, as commands write them and the hook reads them.
  *
  * link: tests/bpf/harness.c tests/bpf/listed.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
  * link: user/acl/?*.c user/common/prefix.c user/common/text.c
@@ -23,18 +23,18 @@
 
 static int group_start(void **state)
 {
-	return harness_start(state) || listed_start() ? -1 : 0;
+	return harness_start(state) || acl_fixture_start() ? -1 : 0;
 }
 
 static int group_stop(void **state)
 {
-	listed_stop();
+	acl_fixture_stop();
 	return harness_stop(state);
 }
 
 static int reset(void **state)
 {
-	listed_reset();
+	acl_fixture_reset();
 	return harness_reset(state);
 }
 
@@ -115,9 +115,9 @@ static void is_checked(void **state)
 {
 	size_t i = (size_t)*state;
 
-	listed(cases[i].lines);
+	acl_fixture_add(cases[i].lines);
 	if (*cases[i].expired)
-		listed_ago(cases[i].expired, 1);
+		acl_fixture_expired(cases[i].expired, 1);
 	assert_verdict(&cases[i].in, cases[i].verdict);
 }
 
@@ -185,13 +185,13 @@ static void a_prefix_reaches_from_its_first_to_its_last_address(void **state)
 		char wrong[256];
 
 		assert_int_equal(prefix_read(prefixes[i], &prefix, wrong, sizeof(wrong)), 0);
-		listed(prefixes[i]);
+		acl_fixture_add(prefixes[i]);
 		assert_beside(&prefix, false, 0);
 		assert_beside(&prefix, true, 0);
 		assert_beside(&prefix, false, -1);
 		assert_beside(&prefix, true, 1);
-		assert_int_equal(datapath_lists_remove(listed_datapath, &prefix, 0), 0);
-		assert_int_equal(harness.control->lists, 0);
+		assert_int_equal(datapath_acl_remove(acl_fixture_datapath, &prefix, 0), 0);
+		assert_int_equal(harness.control->acl, 0);
 	}
 }
 
@@ -201,14 +201,14 @@ static void expired_but_the_shortest(bool ipv6, const char *address)
 	struct prefix prefix;
 	char wrong[256];
 
-	listed(ipv6 ? "::/0" : "0.0.0.0/0");
+	acl_fixture_add(ipv6 ? "::/0" : "0.0.0.0/0");
 	assert_int_equal(prefix_read(address, &prefix, wrong, sizeof(wrong)), 0);
 	for (; prefix.len; prefix.len--) {
 		uint8_t *last = (uint8_t *)prefix.address + (prefix.len - 1) / 8;
 		char line[PREFIX_TEXT];
 
 		prefix_write(&prefix, line, sizeof(line));
-		listed_ago(line, 1);
+		acl_fixture_expired(line, 1);
 		*last &= 0xff00 >> (prefix.len - 1) % 8;
 	}
 }
@@ -230,60 +230,60 @@ static void remove_it(const char *text, uint32_t scope, int expected)
 	char wrong[256];
 
 	assert_int_equal(prefix_read(text, &prefix, wrong, sizeof(wrong)), 0);
-	assert_int_equal(datapath_lists_remove(listed_datapath, &prefix, scope), expected);
+	assert_int_equal(datapath_acl_remove(acl_fixture_datapath, &prefix, scope), expected);
 }
 
 static void what_is_removed_holds_no_longer(void **state)
 {
 	(void)state;
 	remove_it("198.51.100.7", 0, -ENOENT);
-	listed("198.51.100.7\n198.51.100.0/24 service web\n2001:db8::/32");
+	acl_fixture_add("198.51.100.7\n198.51.100.0/24 service web\n2001:db8::/32");
 	remove_it("198.51.100.0/24", 0, -ENOENT);
 	remove_it("198.51.100.7", 0, 0);
 	assert_true(is_blocked("198.51.100.7"));
-	remove_it("198.51.100.0/24", shakeoff_list_scope("web"), 0);
+	remove_it("198.51.100.0/24", shakeoff_acl_scope("web"), 0);
 	assert_false(is_blocked("198.51.100.7"));
 	assert_true(is_blocked("2001:db8:7::7"));
-	assert_string_equal(listed_now(), "block 2001:db8::/32");
+	assert_string_equal(acl_fixture_entries(), "block 2001:db8::/32");
 }
 
-static int look_up(const char *text, uint32_t scope, struct list_entry *entry)
+static int look_up(const char *text, uint32_t scope, struct acl_entry *entry)
 {
 	struct prefix prefix;
 	char wrong[256];
 
 	assert_int_equal(prefix_read(text, &prefix, wrong, sizeof(wrong)), 0);
-	return datapath_lists_get(listed_datapath, &prefix, scope, entry);
+	return datapath_acl_get(acl_fixture_datapath, &prefix, scope, entry);
 }
 
 static void an_entry_is_found_by_its_very_prefix_and_scope(void **state)
 {
-	struct list_entry entry;
+	struct acl_entry entry;
 
 	(void)state;
 	assert_int_equal(look_up("198.51.100.7", 0, &entry), -ENOENT);
-	listed("198.51.100.0/24\nallow 198.51.100.7 service web\nallow 2001:db8::/32");
+	acl_fixture_add("198.51.100.0/24\nallow 198.51.100.7 service web\nallow 2001:db8::/32");
 	assert_int_equal(look_up("198.51.100.0/24", 0, &entry), 0);
-	assert_int_equal(entry.action, SHAKEOFF_LIST_BLOCK);
+	assert_int_equal(entry.action, SHAKEOFF_ACL_BLOCK);
 	assert_int_equal(look_up("198.51.100.7", 0, &entry), -ENOENT);
 	assert_int_equal(look_up("198.51.0.0/16", 0, &entry), -ENOENT);
-	assert_int_equal(look_up("198.51.100.7", shakeoff_list_scope("web"), &entry), 0);
-	assert_int_equal(entry.action, SHAKEOFF_LIST_ALLOW);
+	assert_int_equal(look_up("198.51.100.7", shakeoff_acl_scope("web"), &entry), 0);
+	assert_int_equal(entry.action, SHAKEOFF_ACL_ALLOW);
 	assert_int_equal(look_up("2001:db8::/32", 0, &entry), 0);
 	assert_true(entry.prefix.ipv6);
-	assert_int_equal(entry.action, SHAKEOFF_LIST_ALLOW);
+	assert_int_equal(entry.action, SHAKEOFF_ACL_ALLOW);
 	assert_int_equal(look_up("2001:db8:7::/48", 0, &entry), -ENOENT);
 }
 
-static void an_empty_list_costs_nothing(void **state)
+static void an_empty_acl_costs_nothing(void **state)
 {
 	(void)state;
-	listed("198.51.100.7\n2001:db8::/32");
-	assert_int_not_equal(harness.control->lists, 0);
+	acl_fixture_add("198.51.100.7\n2001:db8::/32");
+	assert_int_not_equal(harness.control->acl, 0);
 	remove_it("198.51.100.7", 0, 0);
 	remove_it("2001:db8::/32", 0, 0);
-	assert_int_equal(harness.control->lists, 0);
-	listed("198.51.100.7");
+	assert_int_equal(harness.control->acl, 0);
+	acl_fixture_add("198.51.100.7");
 	assert_true(is_blocked("198.51.100.7"));
 }
 
@@ -310,19 +310,19 @@ static int map_of_program(const char *name)
 
 static void nothing_is_left_of_a_load_that_was_killed(void **state)
 {
-	int outer = map_of_program("lists4"), inner;
+	int outer = map_of_program("acl4"), inner;
 	__u32 which, other, id;
 
 	(void)state;
-	listed_load("198.51.100.7");
-	which = harness.control->lists & SHAKEOFF_LISTS_WHICH;
+	acl_fixture_load("198.51.100.7");
+	which = harness.control->acl & SHAKEOFF_ACL_WHICH;
 	other = which ^ 1;
 	/* As if the next one had come so far. */
 	assert_int_equal(bpf_map_lookup_elem(outer, &which, &id), 0);
 	inner = bpf_map_get_fd_by_id(id);
 	assert_int_equal(bpf_map_update_elem(outer, &other, &inner, 0), 0);
 	close(inner);
-	assert_int_equal(datapath_lists_flush(listed_datapath), 0);
+	assert_int_equal(datapath_acl_clear(acl_fixture_datapath), 0);
 	assert_int_equal(bpf_map_lookup_elem(outer, &which, &id), -ENOENT);
 	assert_int_equal(bpf_map_lookup_elem(outer, &other, &id), -ENOENT);
 	close(outer);
@@ -331,26 +331,26 @@ static void nothing_is_left_of_a_load_that_was_killed(void **state)
 static void what_is_loaded_replaces_what_was(void **state)
 {
 	(void)state;
-	listed_load("198.51.100.7\n203.0.113.0/24 service web");
+	acl_fixture_load("198.51.100.7\n203.0.113.0/24 service web");
 	assert_true(is_blocked("198.51.100.7"));
 	assert_true(is_blocked("203.0.113.9"));
-	listed_load("allow 198.51.100.8");
+	acl_fixture_load("allow 198.51.100.8");
 	assert_false(is_blocked("198.51.100.7"));
-	assert_string_equal(listed_now(), "allow 198.51.100.8");
-	listed_load("");
-	assert_string_equal(listed_now(), "");
-	assert_int_equal(harness.control->lists, 0);
+	assert_string_equal(acl_fixture_entries(), "allow 198.51.100.8");
+	acl_fixture_load("");
+	assert_string_equal(acl_fixture_entries(), "");
+	assert_int_equal(harness.control->acl, 0);
 }
 
 static void what_was_added_by_hand_stays_and_beats_what_is_loaded(void **state)
 {
 	(void)state;
-	listed("198.51.100.7 for 1h\nallow 203.0.113.0/24 service web");
-	listed_load("allow 198.51.100.7\n192.0.2.1\n203.0.113.0/24 service web");
+	acl_fixture_add("198.51.100.7 for 1h\nallow 203.0.113.0/24 service web");
+	acl_fixture_load("allow 198.51.100.7\n192.0.2.1\n203.0.113.0/24 service web");
 	assert_true(is_blocked("198.51.100.7"));
 	assert_true(is_blocked("192.0.2.1"));
 	assert_false(is_blocked("203.0.113.1"));
-	listed_load("192.0.2.2");
+	acl_fixture_load("192.0.2.2");
 	assert_true(is_blocked("198.51.100.7"));
 	assert_false(is_blocked("192.0.2.1"));
 	assert_false(is_blocked("203.0.113.1"));
@@ -360,36 +360,36 @@ static void what_was_added_by_hand_stays_and_beats_what_is_loaded(void **state)
 static void the_last_of_two_lines_for_a_prefix_counts(void **state)
 {
 	(void)state;
-	listed_load("198.51.100.7\nallow 198.51.100.7");
+	acl_fixture_load("198.51.100.7\nallow 198.51.100.7");
 	assert_false(is_blocked("198.51.100.7"));
-	listed_load("allow 198.51.100.7\nblock 198.51.100.7");
+	acl_fixture_load("allow 198.51.100.7\nblock 198.51.100.7");
 	assert_true(is_blocked("198.51.100.7"));
 }
 
 static void services_with_the_same_hash_are_not_mixed_up(void **state)
 {
-	struct list_entry entry = { .scope = shakeoff_list_scope("liquid") };
+	struct acl_entry entry = { .scope = shakeoff_acl_scope("liquid") };
 
 	(void)state;
-	listed("198.51.100.7 service costarring");
-	assert_int_equal(datapath_lists_set(listed_datapath, &entry, "liquid"), -EEXIST);
+	acl_fixture_add("198.51.100.7 service costarring");
+	assert_int_equal(datapath_acl_set(acl_fixture_datapath, &entry, "liquid"), -EEXIST);
 }
 
 /* The filter begins small: it has to grow with what is added, without losing anything. */
-static void a_list_grows_entry_by_entry(void **state)
+static void an_acl_grows_entry_by_entry(void **state)
 {
-	const uint32_t count = 3 * SHAKEOFF_LIST_CAPACITY(SHAKEOFF_LIST_SHRINK_MAX);
+	const uint32_t count = 3 * SHAKEOFF_ACL_CAPACITY(SHAKEOFF_ACL_SHRINK_MAX);
 	uint32_t first;
 
 	(void)state;
-	listed("198.51.100.7 service web");
-	first = SHAKEOFF_LISTS_SHRINK(harness.control->lists);
+	acl_fixture_add("198.51.100.7 service web");
+	first = SHAKEOFF_ACL_SHRINK(harness.control->acl);
 	for (uint32_t i = 0; i < count; i++) {
-		struct list_entry entry = { .prefix = { .address = { htonl(0x0a000000 + i * 7) }, .len = 32 } };
+		struct acl_entry entry = { .prefix = { .address = { htonl(0x0a000000 + i * 7) }, .len = 32 } };
 
-		assert_int_equal(datapath_lists_set(listed_datapath, &entry, NULL), 0);
+		assert_int_equal(datapath_acl_set(acl_fixture_datapath, &entry, NULL), 0);
 	}
-	assert_true(SHAKEOFF_LISTS_SHRINK(harness.control->lists) < first);
+	assert_true(SHAKEOFF_ACL_SHRINK(harness.control->acl) < first);
 	assert_true(is_blocked("198.51.100.7"));
 	for (uint32_t i = 0; i < count; i += 97) {
 		struct in_addr address = { htonl(0x0a000000 + i * 7) }, next = { htonl(0x0a000000 + i * 7 + 1) };
@@ -407,11 +407,11 @@ static void sweep(uint64_t budget_ns, int *steps)
 	struct datapath_sweep *sweep;
 	int result;
 
-	assert_int_equal(datapath_lists_sweep_begin(listed_datapath, &sweep), 0);
-	for (*steps = 1; (result = datapath_lists_sweep(sweep, monotonic_ns(), budget_ns)) == 1; ++*steps)
+	assert_int_equal(datapath_acl_sweep_begin(acl_fixture_datapath, &sweep), 0);
+	for (*steps = 1; (result = datapath_acl_sweep(sweep, monotonic_ns(), budget_ns)) == 1; ++*steps)
 		assert_true(*steps < 1000);
 	assert_int_equal(result, 0);
-	datapath_lists_sweep_end(sweep);
+	datapath_acl_sweep_end(sweep);
 }
 
 static void expired_entries_are_removed(void **state)
@@ -419,14 +419,14 @@ static void expired_entries_are_removed(void **state)
 	int steps;
 
 	(void)state;
-	listed("198.51.0.0/16\n203.0.113.1 for 1h\n2001:db8::/32 service web");
-	listed_ago("198.51.100.0/24\n198.51.100.7\n203.0.113.0/24\n2001:db8:7::7 service web", 1);
+	acl_fixture_add("198.51.0.0/16\n203.0.113.1 for 1h\n2001:db8::/32 service web");
+	acl_fixture_expired("198.51.100.0/24\n198.51.100.7\n203.0.113.0/24\n2001:db8:7::7 service web", 1);
 	sweep(0, &steps); /* one entry a step */
 	assert_in_range(steps, 7, 9);
 	remove_it("198.51.100.0/24", 0, -ENOENT);
 	remove_it("198.51.100.7", 0, -ENOENT);
 	remove_it("203.0.113.0/24", 0, -ENOENT);
-	remove_it("2001:db8:7::7", shakeoff_list_scope("web"), -ENOENT);
+	remove_it("2001:db8:7::7", shakeoff_acl_scope("web"), -ENOENT);
 	assert_true(is_blocked("198.51.100.7"));
 	assert_true(is_blocked("203.0.113.1"));
 	assert_true(is_blocked("2001:db8:7::7"));
@@ -438,44 +438,44 @@ static void the_next_expiry_is_known(void **state)
 	int steps;
 
 	(void)state;
-	listed("198.51.100.7");
-	assert_int_equal(datapath_lists_expiry(listed_datapath), 0);
-	listed("198.51.100.8 for 2h\n198.51.100.9 for 1h");
-	assert_in_range(datapath_lists_expiry(listed_datapath) / 1000000000, now / 1000000000 + 3600,
+	acl_fixture_add("198.51.100.7");
+	assert_int_equal(datapath_acl_expiry(acl_fixture_datapath), 0);
+	acl_fixture_add("198.51.100.8 for 2h\n198.51.100.9 for 1h");
+	assert_in_range(datapath_acl_expiry(acl_fixture_datapath) / 1000000000, now / 1000000000 + 3600,
 			now / 1000000000 + 3610);
 	remove_it("198.51.100.9", 0, 0);
-	listed_ago("198.51.100.10", 10);
-	assert_true(datapath_lists_expiry(listed_datapath) < now);
+	acl_fixture_expired("198.51.100.10", 10);
+	assert_true(datapath_acl_expiry(acl_fixture_datapath) < now);
 	sweep(1000000000, &steps);
 	assert_int_equal(steps, 1);
-	assert_in_range(datapath_lists_expiry(listed_datapath) / 1000000000, now / 1000000000 + 7200,
+	assert_in_range(datapath_acl_expiry(acl_fixture_datapath) / 1000000000, now / 1000000000 + 7200,
 			now / 1000000000 + 7210);
 }
 
-static void a_list_that_expires_altogether_costs_nothing(void **state)
+static void an_acl_that_expires_altogether_costs_nothing(void **state)
 {
 	int steps;
 
 	(void)state;
-	listed_ago("198.51.100.7\n2001:db8::/32", 1);
+	acl_fixture_expired("198.51.100.7\n2001:db8::/32", 1);
 	sweep(1000000000, &steps);
-	assert_int_equal(harness.control->lists, 0);
-	assert_false(datapath_lists_in_use(listed_datapath));
+	assert_int_equal(harness.control->acl, 0);
+	assert_false(datapath_acl_in_use(acl_fixture_datapath));
 }
 
-static void a_list_that_is_loaded_meanwhile_ends_the_sweep(void **state)
+static void an_acl_that_is_loaded_meanwhile_ends_the_sweep(void **state)
 {
 	struct datapath_sweep *sweep;
 
 	(void)state;
-	listed_ago("198.51.100.7\n198.51.100.8", 1);
-	assert_int_equal(datapath_lists_sweep_begin(listed_datapath, &sweep), 0);
-	assert_int_equal(datapath_lists_sweep(sweep, monotonic_ns(), 0), 1);
-	listed_load("192.0.2.1 for 1h");
-	assert_int_equal(datapath_lists_sweep(sweep, monotonic_ns(), 0), 0);
-	datapath_lists_sweep_end(sweep);
+	acl_fixture_expired("198.51.100.7\n198.51.100.8", 1);
+	assert_int_equal(datapath_acl_sweep_begin(acl_fixture_datapath, &sweep), 0);
+	assert_int_equal(datapath_acl_sweep(sweep, monotonic_ns(), 0), 1);
+	acl_fixture_load("192.0.2.1 for 1h");
+	assert_int_equal(datapath_acl_sweep(sweep, monotonic_ns(), 0), 0);
+	datapath_acl_sweep_end(sweep);
 	assert_true(is_blocked("192.0.2.1"));
-	assert_int_not_equal(datapath_lists_expiry(listed_datapath), 0);
+	assert_int_not_equal(datapath_acl_expiry(acl_fixture_datapath), 0);
 }
 
 /* What a sweep stands at may be removed before it goes on. */
@@ -485,18 +485,18 @@ static void entries_that_go_do_not_disturb_a_sweep(void **state)
 	int result;
 
 	(void)state;
-	listed("198.51.100.1\n198.51.100.2\n198.51.100.3");
-	listed_ago("198.51.100.4\n198.51.100.5", 1);
-	assert_int_equal(datapath_lists_sweep_begin(listed_datapath, &sweep), 0);
-	assert_int_equal(datapath_lists_sweep(sweep, monotonic_ns(), 0), 1);
+	acl_fixture_add("198.51.100.1\n198.51.100.2\n198.51.100.3");
+	acl_fixture_expired("198.51.100.4\n198.51.100.5", 1);
+	assert_int_equal(datapath_acl_sweep_begin(acl_fixture_datapath, &sweep), 0);
+	assert_int_equal(datapath_acl_sweep(sweep, monotonic_ns(), 0), 1);
 	for (const char *const *gone = (const char *const[]){ "198.51.100.1", "198.51.100.2", "198.51.100.3", NULL };
 	     *gone; gone++)
 		remove_it(*gone, 0, 0);
-	while ((result = datapath_lists_sweep(sweep, monotonic_ns(), 1000000000)) == 1)
+	while ((result = datapath_acl_sweep(sweep, monotonic_ns(), 1000000000)) == 1)
 		continue;
 	assert_int_equal(result, 0);
-	datapath_lists_sweep_end(sweep);
-	assert_false(datapath_lists_in_use(listed_datapath));
+	datapath_acl_sweep_end(sweep);
+	assert_false(datapath_acl_in_use(acl_fixture_datapath));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- a million */
@@ -510,19 +510,19 @@ static struct in_addr scattered(uint32_t i)
 
 static void a_million_prefixes_are_loaded(void **state)
 {
-	struct list list = { .entries = calloc(MILLION, sizeof(*list.entries)), .count = MILLION };
+	struct acl list = { .entries = calloc(MILLION, sizeof(*list.entries)), .count = MILLION };
 	unsigned int wrong = 0;
 	uint64_t begin;
 
 	(void)state;
 	assert_non_null(list.entries);
 	for (uint32_t i = 0; i < MILLION; i++)
-		list.entries[i] = (struct list_entry){
+		list.entries[i] = (struct acl_entry){
 			.prefix = { .address = { scattered(i).s_addr }, .len = 32 },
-			.flags = SHAKEOFF_LISTED_LOADED,
+			.flags = SHAKEOFF_ACL_LOADED,
 		};
 	begin = monotonic_ns();
-	assert_int_equal(datapath_lists_load(listed_datapath, &list), 0);
+	assert_int_equal(datapath_acl_load(acl_fixture_datapath, &list), 0);
 	print_message("# a million prefixes in %.1f s\n", (monotonic_ns() - begin) / 1e9);
 	for (uint32_t i = 0; i < MILLION; i += MILLION / 500) {
 		struct in_addr present = scattered(i), absent = { present.s_addr ^ htonl(1) };
@@ -532,7 +532,7 @@ static void a_million_prefixes_are_loaded(void **state)
 		wrong += is_blocked(inet_ntop(AF_INET, &absent, text, sizeof(text)));
 	}
 	assert_int_equal(wrong, 0);
-	list_free(&list);
+	acl_free(&list);
 }
 
 int main(void)
@@ -542,17 +542,17 @@ int main(void)
 		cmocka_unit_test_setup(expired_ones_hide_no_shorter_one_however_many_they_are, reset),
 		cmocka_unit_test_setup(what_is_removed_holds_no_longer, reset),
 		cmocka_unit_test_setup(an_entry_is_found_by_its_very_prefix_and_scope, reset),
-		cmocka_unit_test_setup(an_empty_list_costs_nothing, reset),
+		cmocka_unit_test_setup(an_empty_acl_costs_nothing, reset),
 		cmocka_unit_test_setup(nothing_is_left_of_a_load_that_was_killed, reset),
 		cmocka_unit_test_setup(what_is_loaded_replaces_what_was, reset),
 		cmocka_unit_test_setup(what_was_added_by_hand_stays_and_beats_what_is_loaded, reset),
 		cmocka_unit_test_setup(the_last_of_two_lines_for_a_prefix_counts, reset),
 		cmocka_unit_test_setup(services_with_the_same_hash_are_not_mixed_up, reset),
-		cmocka_unit_test_setup(a_list_grows_entry_by_entry, reset),
+		cmocka_unit_test_setup(an_acl_grows_entry_by_entry, reset),
 		cmocka_unit_test_setup(expired_entries_are_removed, reset),
 		cmocka_unit_test_setup(the_next_expiry_is_known, reset),
-		cmocka_unit_test_setup(a_list_that_expires_altogether_costs_nothing, reset),
-		cmocka_unit_test_setup(a_list_that_is_loaded_meanwhile_ends_the_sweep, reset),
+		cmocka_unit_test_setup(an_acl_that_expires_altogether_costs_nothing, reset),
+		cmocka_unit_test_setup(an_acl_that_is_loaded_meanwhile_ends_the_sweep, reset),
 		cmocka_unit_test_setup(entries_that_go_do_not_disturb_a_sweep, reset),
 		cmocka_unit_test_setup(a_million_prefixes_are_loaded, reset),
 	};
@@ -561,5 +561,5 @@ int main(void)
 	for (size_t i = 0; i < COUNT(cases); i++)
 		tests[i] = (struct CMUnitTest){ cases[i].name, is_checked, reset, NULL, (void *)i };
 	memcpy(tests + COUNT(cases), others, sizeof(others));
-	return cmocka_run_group_tests_name("lists", tests, group_start, group_stop);
+	return cmocka_run_group_tests_name("acl", tests, group_start, group_stop);
 }

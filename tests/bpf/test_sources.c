@@ -68,7 +68,7 @@ static int setup(void **state)
 	listener = -1;
 	memset(connected, -1, sizeof(connected));
 	next_port = 20000;
-	listed_reset();
+	acl_fixture_reset();
 	harness_reset(state);
 	replies_sent(0, 0);
 	/* A salt of its own: what an earlier test counted is in other cells. */
@@ -330,7 +330,7 @@ static void a_known_ipv6_source_is_answered_beyond_the_budget(void **state)
 static void an_allowed_source_is_answered_beyond_the_budget(void **state)
 {
 	(void)state;
-	listed("allow 198.51.100.7\n");
+	acl_fixture_add("allow 198.51.100.7\n");
 	assert_bound_beyond_the_budget("198.51.100.7", "198.51.100.8", SHAKEOFF_REPLY_KNOWN * OF_A_WINDOW);
 }
 
@@ -689,7 +689,7 @@ static void an_allowed_source_takes_all(void **state)
 {
 	(void)state;
 	shared_queue();
-	listed("allow 198.51.100.7\n");
+	acl_fixture_add("allow 198.51.100.7\n");
 	assert_takes_all("198.51.100.7");
 }
 
@@ -803,7 +803,7 @@ static void the_limits_skip_an_allowed_source(void **state)
 	accept_limit(SECOND, 1);
 	harness.service->syn_interval_ns = SECOND;
 	harness.service->syn_burst = harness.service->syn_hot = 1;
-	listed("allow 198.51.100.0/24\n");
+	acl_fixture_add("allow 198.51.100.0/24\n");
 	for (int i = 0; i < 10; i++)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 }
@@ -814,10 +814,10 @@ static void what_an_allowed_source_has_opened_is_not_held_against_it_later(void 
 	(void)state;
 	harness.service->capacity = 1000;
 	accept_limit(SECOND / 4, 2);
-	listed("allow 198.51.100.7\n");
+	acl_fixture_add("allow 198.51.100.7\n");
 	for (int i = 0; i < 40; i++)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
-	listed_reset();
+	acl_fixture_reset();
 	nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 600 * MS }, NULL);
 	assert_in_range(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 1, 2);
 }
@@ -1049,12 +1049,12 @@ static void segments_of_no_connection_make_nobody_known(void **state)
 
 static int start(void **state)
 {
-	return harness_start(state) || listed_start() ? -1 : 0;
+	return harness_start(state) || acl_fixture_start() ? -1 : 0;
 }
 
 static int stop(void **state)
 {
-	listed_stop();
+	acl_fixture_stop();
 	return harness_stop(state);
 }
 

@@ -461,11 +461,11 @@ static void reach_BAD_SEGMENT(void)
 
 static void reach_ACL_BLOCKED(void)
 {
-	assert_int_equal(listed_start(), 0);
-	listed("198.51.100.7");
+	assert_int_equal(acl_fixture_start(), 0);
+	acl_fixture_add("198.51.100.7");
 	assert_verdict(&syn, SHAKEOFF_ACL_BLOCKED);
-	listed_reset();
-	listed_stop();
+	acl_fixture_reset();
+	acl_fixture_stop();
 }
 
 static void reach_NO_SOCKET_PASS(void)

@@ -16,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int read_text(const void *text, size_t size, struct list *list)
+static int read_text(const void *text, size_t size, struct acl *list)
 {
 	FILE *file = fmemopen((void *)text, size, "r");
 	char error[512] = "";
@@ -24,34 +24,34 @@ static int read_text(const void *text, size_t size, struct list *list)
 
 	if (!file)
 		abort();
-	result = list_read(file, "list", NOW, list, error, sizeof(error));
+	result = acl_read(file, "list", NOW, list, error, sizeof(error));
 	if (result && !*error)
 		abort();
 	fclose(file);
 	return result;
 }
 
-static void check(const struct list *list, const struct list_entry *entry)
+static void check(const struct acl *list, const struct acl_entry *entry)
 {
-	struct list again = { 0 };
-	char text[LIST_ENTRY_TEXT];
+	struct acl again = { 0 };
+	char text[ACL_ENTRY_TEXT];
 
-	list_entry_write(entry, list_name_of(list, entry->scope), NOW, text, sizeof(text));
+	acl_entry_write(entry, acl_name_of(list, entry->scope), NOW, text, sizeof(text));
 	if (read_text(text, strlen(text), &again) || again.count != 1 || again.entries[0].scope != entry->scope ||
 	    again.entries[0].action != entry->action || again.entries[0].prefix.len != entry->prefix.len ||
 	    memcmp(again.entries[0].prefix.address, entry->prefix.address, sizeof(entry->prefix.address)) != 0)
 		abort();
-	list_free(&again);
+	acl_free(&again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct list list = { 0 };
+	struct acl list = { 0 };
 
 	if (!size || read_text(data, size, &list))
 		return 0;
 	for (size_t i = 0; i < list.count; i++)
 		check(&list, &list.entries[i]);
-	list_free(&list);
+	acl_free(&list);
 	return 0;
 }

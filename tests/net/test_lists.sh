@@ -53,7 +53,7 @@ held() {
 		ask = lambda *words: json.loads(subprocess.check_output(["bpftool", "-j", *words]))
 		count = 0
 		for outer in ask("prog", "show", "id", sys.argv[1])["map_ids"]:
-		    if ask("map", "show", "id", str(outer))["name"] not in ("lists4", "lists6"):
+		    if ask("map", "show", "id", str(outer))["name"] not in ("acl4", "acl6"):
 		        continue
 		    for element in ask("map", "dump", "id", str(outer)):
 		        inner = int.from_bytes(bytes(int(byte, 16) for byte in element["value"]), sys.byteorder)
@@ -314,7 +314,7 @@ daemon_stop
 mkdir -p "$TMP/unfit/web.sock/in-the-way"
 matches "a daemon that takes them up, and then cannot start" \
 	"$(server timeout 60 "$BUILD/shakeoffd" --config "$CONF" --run-dir "$TMP/unfit" 2>&1 | tr '\n' ' ')" 'hold again .*web.sock'
-check "leaves them as well" [ -e "$pins/list_filter" ]
+check "leaves them as well" [ -e "$pins/acl_filter" ]
 shakeoff attach s0 >/dev/null
 is "shakeoff attach takes them up, too" "$(listed | wc -l)" 3
 shakeoff detach s0 >/dev/null
@@ -325,7 +325,7 @@ check "and leaves nothing in bpffs" [ ! -e "$pins" ]
 daemon_start
 shakeoff block "$CLIENT4"
 daemon_stop
-check "what is left lies in bpffs" [ -e "$pins/list_filter" ]
+check "what is left lies in bpffs" [ -e "$pins/acl_filter" ]
 daemon_start
 shakeoff acl clear
 daemon_stop
@@ -337,7 +337,7 @@ comes_back
 
 # With a lock of its own, which can be held for long without disturbing anybody.
 # shellcheck disable=SC2016 # for the inner shell
-own_lock=(unshare --mount sh -c 'mount --bind "$0" /run/shakeoff-lists.lock && exec "$@"' "$TMP/lock")
+own_lock=(unshare --mount sh -c 'mount --bind "$0" /run/shakeoff-acl.lock && exec "$@"' "$TMP/lock")
 touch "$TMP/lock"
 # Without a daemon its exit status is 1.
 attached() { shakeoff status 2>/dev/null | grep -q "^Daemon"; }

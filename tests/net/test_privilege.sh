@@ -162,7 +162,7 @@ kill $other
 
 sed 's,@PREFIX@,/usr/local,g' "$TOP/scripts/shakeoffd.service" >"$TMP/shakeoffd.service"
 is "and every file that the daemon writes outside of its directory is writable" \
-	"$(sed -n 's/.*define LIST_LOCK_PATH "\(.*\)"/\1/p' "$TOP/user/acl/lock.h" | grep -cFf - "$TMP/shakeoffd.service")" 2
+	"$(sed -n 's/.*define ACL_LOCK_PATH "\(.*\)"/\1/p' "$TOP/user/acl/lock.h" | grep -cFf - "$TMP/shakeoffd.service")" 2
 if command -v systemd-analyze >/dev/null; then
 	check "systemd-analyze security: the unit's exposure is 3.0 or less" \
 		systemd-analyze security --offline=true --threshold=30 --no-pager "$TMP/shakeoffd.service"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lists of sources: prefixes, durations, lines of a file, and the filter.
+ * The ACL of sources: prefixes, durations, lines of a file, and the filter.
  *
  * link: user/acl/acl.c user/acl/filter.c user/common/prefix.c user/common/text.c
  */
@@ -21,7 +21,7 @@
 #include "common/text.h"
 
 /* The hook's own look at the filter, on memory instead of a map. */
-#define bpf_map_lookup_elem(map, key) (&((struct shakeoff_list_block *)(map))[*(key)])
+#define bpf_map_lookup_elem(map, key) (&((struct shakeoff_acl_block *)(map))[*(key)])
 #include "limit/acl_filter.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -173,18 +173,18 @@ static void durations_are_written_as_they_are_read(void **state)
 
 #define NOW 5000000000ull
 
-static int read_bytes(const char *bytes, size_t length, struct list *list, char *error, size_t size)
+static int read_bytes(const char *bytes, size_t length, struct acl *list, char *error, size_t size)
 {
 	FILE *file = fmemopen((void *)bytes, length, "r");
 	int result;
 
 	assert_non_null(file);
-	result = list_read(file, "FILE", NOW, list, error, size);
+	result = acl_read(file, "FILE", NOW, list, error, size);
 	fclose(file);
 	return result;
 }
 
-static int read_text(const char *text, struct list *list, char *error, size_t size)
+static int read_text(const char *text, struct acl *list, char *error, size_t size)
 {
 	return read_bytes(text, strlen(text), list, error, size);
 }
@@ -199,8 +199,8 @@ static void a_file_is_read(void **state)
 		"block 10.1.0.0/16 service ssh",
 		"allow 10.2.0.0/16 for 1w service web",
 	};
-	struct list list = { 0 };
-	char text[LIST_ENTRY_TEXT];
+	struct acl list = { 0 };
+	char text[ACL_ENTRY_TEXT];
 
 	(void)state;
 	assert_int_equal(read_text("# a list\n"
@@ -215,11 +215,11 @@ static void a_file_is_read(void **state)
 			 0);
 	assert_int_equal(list.count, COUNT(expected));
 	for (size_t i = 0; i < list.count; i++) {
-		list_entry_write(&list.entries[i], list_name_of(&list, list.entries[i].scope), NOW, text, sizeof(text));
+		acl_entry_write(&list.entries[i], acl_name_of(&list, list.entries[i].scope), NOW, text, sizeof(text));
 		assert_string_equal(text, expected[i]);
 	}
 	assert_int_equal(list.name_count, 2);
-	list_free(&list);
+	acl_free(&list);
 }
 
 static void a_wrong_line_is_refused_with_its_number(void **state)
@@ -240,7 +240,7 @@ static void a_wrong_line_is_refused_with_its_number(void **state)
 		{ "192.0.2.1 for 1h for 2h\n", "FILE:1: read `for 2h`, but one duration is named before it" },
 		{ "192.0.2.1 service a service b\n", "FILE:1: read `service b`, but one service is named before it" },
 	};
-	struct list list = { .count = 77 };
+	struct acl list = { .count = 77 };
 	char error[512];
 
 	(void)state;
@@ -256,7 +256,7 @@ static void zero_bytes_are_refused(void **state)
 {
 	static const char hidden[] = "192.0.2.0/24\0 nonsense\n", comment[] = "192.0.2.0/24\n# \0\n";
 	static const char zeroes[4096]; /* what a crash leaves of a file that was just written */
-	struct list list = { .count = 77 };
+	struct acl list = { .count = 77 };
 	char error[512];
 
 	(void)state;
@@ -271,12 +271,12 @@ static void zero_bytes_are_refused(void **state)
 static void a_line_without_an_end_is_refused_before_it_fills_the_memory(void **state)
 {
 	FILE *endless = popen("yes '' | tr '\\n' 1", "re");
-	struct list list = { .count = 77 };
+	struct acl list = { .count = 77 };
 	char error[512];
 
 	(void)state;
 	assert_non_null(endless);
-	assert_int_equal(list_read(endless, "FILE", NOW, &list, error, sizeof(error)), -EINVAL);
+	assert_int_equal(acl_read(endless, "FILE", NOW, &list, error, sizeof(error)), -EINVAL);
 	pclose(endless);
 	assert_non_null(strstr(error, "FILE:1: the line is longer than 1023 characters"));
 	assert_int_equal(list.count, 77);
@@ -284,7 +284,7 @@ static void a_line_without_an_end_is_refused_before_it_fills_the_memory(void **s
 
 static void a_comment_may_be_of_any_length(void **state)
 {
-	struct list list = { 0 };
+	struct acl list = { 0 };
 	char text[100000], error[512];
 
 	(void)state;
@@ -293,52 +293,52 @@ static void a_comment_may_be_of_any_length(void **state)
 	strcpy(text + sizeof(text) - 11, "\n192.0.2.2"); /* the last line has no end */
 	assert_int_equal(read_bytes(text, sizeof(text) - 1, &list, error, sizeof(error)), 0);
 	assert_int_equal(list.count, 2);
-	list_free(&list);
+	acl_free(&list);
 }
 
 static void more_services_than_there_is_room_for_are_refused_at_once(void **state)
 {
-	char text[64 * (SHAKEOFF_MAX_LIST_NAMES + 1)], error[512];
-	struct list list = { .count = 77 };
+	char text[64 * (SHAKEOFF_MAX_ACL_NAMES + 1)], error[512];
+	struct acl list = { .count = 77 };
 	size_t used = 0;
 
 	(void)state;
-	for (uint32_t i = 0; i <= SHAKEOFF_MAX_LIST_NAMES; i++)
+	for (uint32_t i = 0; i <= SHAKEOFF_MAX_ACL_NAMES; i++)
 		used += sprintf(text + used, "192.0.2.1 service s%u\n", i);
 	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), -EINVAL);
 	assert_string_equal(error, "FILE:682: there is room for 681 names of services");
 	assert_int_equal(list.count, 77);
 	*strstr(text, "192.0.2.1 service s681") = '#';
 	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), 0);
-	assert_int_equal(list.name_count, SHAKEOFF_MAX_LIST_NAMES);
-	list_free(&list);
+	assert_int_equal(list.name_count, SHAKEOFF_MAX_ACL_NAMES);
+	acl_free(&list);
 }
 
 static void names_with_the_same_hash_are_told_apart(void **state)
 {
-	struct list list = { 0 };
+	struct acl list = { 0 };
 	uint32_t scope, again;
 
 	(void)state;
-	assert_int_equal(list_add_name(&list, "costarring", &scope), 0); /* FNV-1a's best known collision */
-	assert_int_equal(list_add_name(&list, "liquid", &again), -EEXIST);
-	assert_int_equal(list_add_name(&list, "costarring", &again), 0);
+	assert_int_equal(acl_add_name(&list, "costarring", &scope), 0); /* FNV-1a's best known collision */
+	assert_int_equal(acl_add_name(&list, "liquid", &again), -EEXIST);
+	assert_int_equal(acl_add_name(&list, "costarring", &again), 0);
 	assert_int_equal(scope, again);
-	assert_string_equal(list_name_of(&list, scope), "costarring");
-	assert_null(list_name_of(&list, scope + 1));
-	list_free(&list);
+	assert_string_equal(acl_name_of(&list, scope), "costarring");
+	assert_null(acl_name_of(&list, scope + 1));
+	acl_free(&list);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ filter */
 
-static struct shakeoff_list_block *blocks;
-static uint32_t lists;
+static struct shakeoff_acl_block *blocks;
+static uint32_t acl;
 
 static int filter_new(void **state)
 {
 	(void)state;
-	blocks = calloc(SHAKEOFF_LIST_BLOCKS, sizeof(*blocks));
-	lists = 0;
+	blocks = calloc(SHAKEOFF_ACL_BLOCKS, sizeof(*blocks));
+	acl = 0;
 	return blocks ? 0 : -1;
 }
 
@@ -383,21 +383,21 @@ static void assert_held(const struct prefix *prefix, const __be32 *address)
 	char text[PREFIX_TEXT];
 
 	prefix_write(prefix, text, sizeof(text));
-	if (!list_may_hold(blocks, lists, prefix->ipv6, address))
+	if (!acl_may_hold(blocks, acl, prefix->ipv6, address))
 		fail_msg("the filter does not know an address of %s", text);
 }
 
 static void every_address_of_a_prefix_is_known_at_every_length_and_size(void **state)
 {
 	(void)state;
-	for (uint32_t shrink = 0; shrink <= SHAKEOFF_LIST_SHRINK_MAX; shrink++) {
+	for (uint32_t shrink = 0; shrink <= SHAKEOFF_ACL_SHRINK_MAX; shrink++) {
 		for (int len = 0; len <= 32 + 128; len++) {
 			bool ipv6 = len > 32;
 			struct prefix prefix = random_prefix(ipv6, ipv6 ? len - 32 : len);
 			__be32 address[4];
 
-			memset(blocks, 0, SHAKEOFF_LIST_BLOCKS * sizeof(*blocks));
-			lists = list_filter_add(blocks, &prefix, shrink << SHAKEOFF_LISTS_SHRINK_SHIFT);
+			memset(blocks, 0, SHAKEOFF_ACL_BLOCKS * sizeof(*blocks));
+			acl = acl_filter_add(blocks, &prefix, shrink << SHAKEOFF_ACL_SHRINK_SHIFT);
 			memcpy(address, prefix.address, sizeof(address));
 			assert_held(&prefix, address);
 			cut_to(address, prefix.len, true);
@@ -422,8 +422,8 @@ static void an_empty_filter_knows_nothing(void **state)
 	__be32 address[4] = { 0 };
 
 	(void)state;
-	assert_false(list_may_hold(blocks, UINT32_MAX, false, address));
-	assert_false(list_may_hold(blocks, UINT32_MAX, true, address));
+	assert_false(acl_may_hold(blocks, UINT32_MAX, false, address));
+	assert_false(acl_may_hold(blocks, UINT32_MAX, true, address));
 }
 
 /* In how many of a thousand random sources the filter errs, with so many random prefixes of these lengths. */
@@ -431,16 +431,16 @@ static unsigned int errors(bool ipv6, size_t prefixes, const uint8_t *lens, size
 {
 	unsigned int held = 0;
 
-	lists = list_filter_shrink(prefixes);
+	acl = acl_filter_shrink(prefixes);
 	for (size_t i = 0; i < prefixes; i++) {
 		struct prefix prefix = random_prefix(ipv6, lens[i % len_count]);
 
-		lists = list_filter_add(blocks, &prefix, lists);
+		acl = acl_filter_add(blocks, &prefix, acl);
 	}
 	for (int i = 0; i < 1000000; i++) {
 		__be32 address[4] = { random32(), random32(), random32(), random32() };
 
-		held += list_may_hold(blocks, lists, ipv6, address);
+		held += acl_may_hold(blocks, acl, ipv6, address);
 	}
 	return (held + 500) / 1000;
 }
@@ -468,8 +468,8 @@ static void a_few_thousand_are_told_from_others_in_a_small_part_of_the_filter(vo
 
 	(void)state;
 	assert_in_range(errors(false, 4000, lens, COUNT(lens)), 0, 3);
-	for (size_t i = 1; i < SHAKEOFF_LIST_BLOCKS; i++)
-		for (size_t k = 0; k < SHAKEOFF_LIST_BLOCK_WORDS; k++)
+	for (size_t i = 1; i < SHAKEOFF_ACL_BLOCKS; i++)
+		for (size_t k = 0; k < SHAKEOFF_ACL_BLOCK_WORDS; k++)
 			used += !!blocks[i].words[k];
 	assert_in_range(used, 1, 2048);
 }

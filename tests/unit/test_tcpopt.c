@@ -12,7 +12,7 @@
 #include "lib/tcpopt.h"
 #include "tcpopt_reference.h"
 
-struct list {
+struct option_list {
 	const char *name;
 	uint8_t bytes[TCPOPT_MAX_BYTES];
 	uint32_t len;
@@ -21,7 +21,7 @@ struct list {
 
 #define NONE SHAKEOFF_NO_WSCALE
 
-static const struct list lists[] = {
+static const struct option_list lists[] = {
 	{ "no options at all", { 0 }, 0, { .wscale = NONE } },
 	{ "Linux",
 	  { 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 1, 3, 3, 7 },
@@ -103,7 +103,7 @@ static void assert_options_equal(const struct tcpopt *found, const struct tcpopt
 
 static void a_list_is_read(void **state)
 {
-	const struct list *list = *state;
+	const struct option_list *list = *state;
 	struct tcpopt opt = read_list(list->bytes, list->len);
 
 	assert_options_equal(&opt, &list->expected);

@@ -12,9 +12,9 @@
 #define LINE_ALLOWED "a line is `[block|allow] PREFIX [for DURATION] [service NAME]`"
 #define LINE_SIZE 1024 /* without its comment, which may be of any length */
 
-int list_add(struct list *list, const struct list_entry *entry)
+int acl_add(struct acl *list, const struct acl_entry *entry)
 {
-	struct list_entry *entries = array_grow(list->entries, list->count, sizeof(*entries));
+	struct acl_entry *entries = array_grow(list->entries, list->count, sizeof(*entries));
 
 	if (!entries)
 		return -ENOMEM;
@@ -23,14 +23,14 @@ int list_add(struct list *list, const struct list_entry *entry)
 	return 0;
 }
 
-void list_free(struct list *list)
+void acl_free(struct acl *list)
 {
 	free(list->entries);
 	free(list->names);
-	*list = (struct list){ 0 };
+	*list = (struct acl){ 0 };
 }
 
-const char *list_name_of(const struct list *list, uint32_t scope)
+const char *acl_name_of(const struct acl *list, uint32_t scope)
 {
 	for (size_t i = 0; i < list->name_count; i++)
 		if (list->names[i].scope == scope)
@@ -38,11 +38,11 @@ const char *list_name_of(const struct list *list, uint32_t scope)
 	return NULL;
 }
 
-int list_add_name(struct list *list, const char *name, uint32_t *result)
+int acl_add_name(struct acl *list, const char *name, uint32_t *result)
 {
-	uint32_t scope = shakeoff_list_scope(name);
-	const char *present = list_name_of(list, scope);
-	struct list_name *names;
+	uint32_t scope = shakeoff_acl_scope(name);
+	const char *present = acl_name_of(list, scope);
+	struct acl_name *names;
 
 	if (strlen(name) >= SHAKEOFF_NAME_LEN)
 		return -ENAMETOOLONG;
@@ -53,14 +53,14 @@ int list_add_name(struct list *list, const char *name, uint32_t *result)
 		if (!names)
 			return -ENOMEM;
 		list->names = names;
-		names[list->name_count] = (struct list_name){ .scope = scope };
+		names[list->name_count] = (struct acl_name){ .scope = scope };
 		strcpy(names[list->name_count++].name, name);
 	}
 	*result = scope;
 	return 0;
 }
 
-bool list_entry_is_live(const struct list_entry *entry, uint64_t now_ns)
+bool acl_entry_is_live(const struct acl_entry *entry, uint64_t now_ns)
 {
 	return !entry->expires_ns || entry->expires_ns > now_ns;
 }
@@ -71,7 +71,7 @@ struct reader {
 	const char *path;
 	unsigned int number; /* of the line */
 	uint64_t now_ns;
-	struct list list;
+	struct acl list;
 	char *error;
 	size_t error_size;
 };
@@ -97,14 +97,14 @@ static int fail_value(struct reader *reader, const char *what, const char *value
 	return fail(reader, "read `%s%s%s`, but %s", what, *what ? " " : "", read, allowed);
 }
 
-static int read_service(struct reader *reader, const char *name, struct list_entry *entry)
+static int read_service(struct reader *reader, const char *name, struct acl_entry *entry)
 {
-	switch (list_add_name(&reader->list, name, &entry->scope)) {
+	switch (acl_add_name(&reader->list, name, &entry->scope)) {
 	case 0:
 		/* Before the time that it takes to look through them all gets noticeable. */
-		if (reader->list.name_count <= SHAKEOFF_MAX_LIST_NAMES)
+		if (reader->list.name_count <= SHAKEOFF_MAX_ACL_NAMES)
 			return 0;
-		return fail(reader, "there is room for %u names of services", SHAKEOFF_MAX_LIST_NAMES);
+		return fail(reader, "there is room for %u names of services", SHAKEOFF_MAX_ACL_NAMES);
 	case -ENOMEM: return -ENOMEM;
 	case -EEXIST: return fail_value(reader, "service", name, "the name of another service has the same hash");
 	default: return fail_value(reader, "service", name, "no service has so long a name");
@@ -112,7 +112,7 @@ static int read_service(struct reader *reader, const char *name, struct list_ent
 }
 
 /* What follows the prefix: pairs of a word and a value. */
-static int read_rest(struct reader *reader, char **rest, struct list_entry *entry)
+static int read_rest(struct reader *reader, char **rest, struct acl_entry *entry)
 {
 	const char *word, *value;
 	uint64_t duration;
@@ -142,7 +142,7 @@ static int read_rest(struct reader *reader, char **rest, struct list_entry *entr
 
 static int read_line(struct reader *reader, char *line)
 {
-	struct list_entry entry = { .action = SHAKEOFF_LIST_BLOCK };
+	struct acl_entry entry = { .action = SHAKEOFF_ACL_BLOCK };
 	char *rest, *word;
 	char wrong[256];
 	int result;
@@ -151,7 +151,7 @@ static int read_line(struct reader *reader, char *line)
 	if (!word)
 		return 0;
 	if (!strcmp(word, "block") || !strcmp(word, "allow")) {
-		entry.action = *word == 'a' ? SHAKEOFF_LIST_ALLOW : SHAKEOFF_LIST_BLOCK;
+		entry.action = *word == 'a' ? SHAKEOFF_ACL_ALLOW : SHAKEOFF_ACL_BLOCK;
 		word = strtok_r(NULL, BLANKS, &rest);
 		if (!word)
 			return fail(reader, "there is no prefix: " LINE_ALLOWED);
@@ -159,7 +159,7 @@ static int read_line(struct reader *reader, char *line)
 	if (prefix_read(word, &entry.prefix, wrong, sizeof(wrong)))
 		return fail(reader, "%s", wrong);
 	result = read_rest(reader, &rest, &entry);
-	return result ? result : list_add(&reader->list, &entry);
+	return result ? result : acl_add(&reader->list, &entry);
 }
 
 /*
@@ -189,7 +189,7 @@ static int next_line(struct reader *reader, FILE *file, char line[LINE_SIZE])
 	return c != EOF || length || in_comment;
 }
 
-int list_read(FILE *file, const char *path, uint64_t now_ns, struct list *list, char *error, size_t error_size)
+int acl_read(FILE *file, const char *path, uint64_t now_ns, struct acl *list, char *error, size_t error_size)
 {
 	struct reader reader = { .path = path, .now_ns = now_ns, .error = error, .error_size = error_size };
 	char line[LINE_SIZE];
@@ -204,7 +204,7 @@ int list_read(FILE *file, const char *path, uint64_t now_ns, struct list *list, 
 	if (result) {
 		if (!*error)
 			snprintf(error, error_size, "%s: %s", path, strerror(-result));
-		list_free(&reader.list);
+		acl_free(&reader.list);
 		return result;
 	}
 	*list = reader.list;
@@ -213,18 +213,18 @@ int list_read(FILE *file, const char *path, uint64_t now_ns, struct list *list, 
 
 /* ------------------------------------------------------------------------------------------------------------ writing */
 
-const char *list_action_name(uint8_t action)
+const char *acl_action_name(uint8_t action)
 {
-	return action == SHAKEOFF_LIST_ALLOW ? "allow" : "block";
+	return action == SHAKEOFF_ACL_ALLOW ? "allow" : "block";
 }
 
-void list_entry_write(const struct list_entry *entry, const char *name, uint64_t now_ns, char *text, size_t size)
+void acl_entry_write(const struct acl_entry *entry, const char *name, uint64_t now_ns, char *text, size_t size)
 {
 	char prefix[PREFIX_TEXT], duration[TEXT_DURATION] = "";
 
 	prefix_write(&entry->prefix, prefix, sizeof(prefix));
 	if (entry->expires_ns > now_ns)
 		text_write_duration(entry->expires_ns - now_ns, duration, sizeof(duration));
-	snprintf(text, size, "%s %s%s%s%s%s", list_action_name(entry->action), prefix, *duration ? " for " : "",
+	snprintf(text, size, "%s %s%s%s%s%s", acl_action_name(entry->action), prefix, *duration ? " for " : "",
 		 duration, name ? " service " : "", name ? name : "");
 }

@@ -9,13 +9,13 @@
 
 #include "common/prefix.h"
 
-/* The SHAKEOFF_LISTS_SHRINK for so many prefixes, and as many again that may come. */
-uint32_t list_filter_shrink(size_t prefixes);
+/* The SHAKEOFF_ACL_SHRINK for so many prefixes, and as many again that may come. */
+uint32_t acl_filter_shrink(size_t prefixes);
 
 /*
- * Marks every address of the prefix in the filter's SHAKEOFF_LIST_BLOCKS blocks. lists: SHAKEOFF_LISTS_* so far; returns
+ * Marks every address of the prefix in the filter's SHAKEOFF_ACL_BLOCKS blocks. lists: SHAKEOFF_ACL_* so far; returns
  * what the hook has to know from now on. It may read the filter meanwhile.
  */
-uint32_t list_filter_add(struct shakeoff_list_block *blocks, const struct prefix *prefix, uint32_t lists);
+uint32_t acl_filter_add(struct shakeoff_acl_block *blocks, const struct prefix *prefix, uint32_t acl);
 
 #endif

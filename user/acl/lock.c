@@ -9,11 +9,11 @@
 
 #define POLL_MS 20
 
-int list_lock(uint32_t patience_ms, int *result)
+int acl_lock(uint32_t patience_ms, int *result)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000l };
 	/* Not for others to read: a lock can be taken by whoever can open the file. */
-	cleanup_fd int fd = open(LIST_LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup_fd int fd = open(ACL_LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return -errno;

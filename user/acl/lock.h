@@ -10,15 +10,15 @@
 
 #include <stdint.h>
 
-#define LIST_LOCK_PATH "/run/shakeoff-lists.lock"
+#define ACL_LOCK_PATH "/run/shakeoff-acl.lock"
 
 /* How long a command waits: the longest change, a load of millions, takes half a minute on a busy host. */
-#define LIST_LOCK_PATIENCE_MS 60000
+#define ACL_LOCK_PATIENCE_MS 60000
 
 /*
  * Takes the lock; *fd is to be closed. -EWOULDBLOCK: another one has had it all the time. Nobody waits for ever: it may be a
  * command that somebody has stopped with ^Z.
  */
-int list_lock(uint32_t patience_ms, int *fd);
+int acl_lock(uint32_t patience_ms, int *fd);
 
 #endif

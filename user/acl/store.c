@@ -12,37 +12,37 @@
 
 #define NS_PER_S 1000000000ull
 
-#define FILTER_SIZE (SHAKEOFF_LIST_BLOCKS * sizeof(struct shakeoff_list_block))
+#define FILTER_SIZE (SHAKEOFF_ACL_BLOCKS * sizeof(struct shakeoff_acl_block))
 
 /* ------------------------------------------------------------------------------------------------------ keys, values */
 
-struct list_key {
+struct acl_key {
 	bool ipv6;
 	union {
-		struct shakeoff_list_key4 v4;
-		struct shakeoff_list_key6 v6;
+		struct shakeoff_acl_key4 v4;
+		struct shakeoff_acl_key6 v6;
 	};
 };
 
-static struct list_key key_of(const struct prefix *prefix, uint32_t scope)
+static struct acl_key key_of(const struct prefix *prefix, uint32_t scope)
 {
-	struct list_key key = { .ipv6 = prefix->ipv6 };
+	struct acl_key key = { .ipv6 = prefix->ipv6 };
 
 	if (prefix->ipv6) {
-		key.v6.prefix_len = SHAKEOFF_LIST_SCOPE_BITS + prefix->len;
+		key.v6.prefix_len = SHAKEOFF_ACL_SCOPE_BITS + prefix->len;
 		key.v6.scope = scope;
 		memcpy(key.v6.address, prefix->address, sizeof(key.v6.address));
 	} else {
-		key.v4.prefix_len = SHAKEOFF_LIST_SCOPE_BITS + prefix->len;
+		key.v4.prefix_len = SHAKEOFF_ACL_SCOPE_BITS + prefix->len;
 		key.v4.scope = scope;
 		key.v4.address = prefix->address[0];
 	}
 	return key;
 }
 
-static struct shakeoff_listed value_of(const struct list_entry *entry)
+static struct shakeoff_acl_entry value_of(const struct acl_entry *entry)
 {
-	return (struct shakeoff_listed){
+	return (struct shakeoff_acl_entry){
 		.expires_ns = entry->expires_ns,
 		.prefix_len = entry->prefix.len,
 		.action = entry->action,
@@ -50,9 +50,9 @@ static struct shakeoff_listed value_of(const struct list_entry *entry)
 	};
 }
 
-static struct list_entry entry_of(const struct list_key *key, const struct shakeoff_listed *value)
+static struct acl_entry entry_of(const struct acl_key *key, const struct shakeoff_acl_entry *value)
 {
-	struct list_entry entry = {
+	struct acl_entry entry = {
 		.prefix = { .len = value->prefix_len, .ipv6 = key->ipv6 },
 		.action = value->action,
 		.flags = value->flags,
@@ -96,23 +96,23 @@ static const struct {
 	enum map outer;
 	const char *kept; /* under this name it waits for a program */
 } set_maps[SET_MAPS] = {
-	{ MAP_LISTS4, "lists4" },
-	{ MAP_LISTS6, "lists6" },
-	{ MAP_LIST_FILTERS, "list_filter" },
+	{ MAP_ACL4, "acl4" },
+	{ MAP_ACL6, "acl6" },
+	{ MAP_ACL_FILTERS, "acl_filter" },
 };
 
 /* One element: the one in use, or one that is being made. */
 struct set {
 	uint32_t which;
 	int maps[SET_MAPS];
-	struct shakeoff_list_block *blocks; /* of the filter */
-	uint32_t lists;                     /* SHAKEOFF_LISTS_* that the hook is to know */
-	uint64_t expires_ns;                /* of what was put into it, the first; 0: nothing expires */
+	struct shakeoff_acl_block *blocks; /* of the filter */
+	uint32_t acl;                      /* SHAKEOFF_ACL_* that the hook is to know */
+	uint64_t expires_ns;               /* of what was put into it, the first; 0: nothing expires */
 };
 
 static struct set set_empty(uint32_t which)
 {
-	return (struct set){ .which = which, .maps = { -1, -1, -1 }, .blocks = MAP_FAILED, .lists = which };
+	return (struct set){ .which = which, .maps = { -1, -1, -1 }, .blocks = MAP_FAILED, .acl = which };
 }
 
 static void set_close(struct set *set)
@@ -130,20 +130,20 @@ static int set_map_filter(struct set *set)
 	return set->blocks == MAP_FAILED ? -errno : 0;
 }
 
-static struct shakeoff_list_notes *notes_of(const struct set *set)
+static struct shakeoff_acl_notes *notes_of(const struct set *set)
 {
-	return (struct shakeoff_list_notes *)&set->blocks[SHAKEOFF_LIST_NOTES_BLOCK];
+	return (struct shakeoff_acl_notes *)&set->blocks[SHAKEOFF_ACL_NOTES_BLOCK];
 }
 
-static uint32_t lists_now(const struct datapath *datapath)
+static uint32_t acl_now(const struct datapath *datapath)
 {
-	return __atomic_load_n(&datapath->control->lists, __ATOMIC_RELAXED);
+	return __atomic_load_n(&datapath->control->acl, __ATOMIC_RELAXED);
 }
 
 /* Whether there are maps at all. */
-static bool in_use(uint32_t lists)
+static bool in_use(uint32_t acl)
 {
-	return lists & ~SHAKEOFF_LISTS_WHICH;
+	return acl & ~SHAKEOFF_ACL_WHICH;
 }
 
 static int inner_open(const struct datapath *datapath, enum map outer, uint32_t which, int *result)
@@ -163,11 +163,11 @@ static int inner_open(const struct datapath *datapath, enum map outer, uint32_t 
 /* The set in use. */
 static int set_open(const struct datapath *datapath, struct set *set)
 {
-	uint32_t lists = lists_now(datapath);
+	uint32_t acl = acl_now(datapath);
 	int result = 0;
 
-	*set = set_empty(lists & SHAKEOFF_LISTS_WHICH);
-	set->lists = lists;
+	*set = set_empty(acl & SHAKEOFF_ACL_WHICH);
+	set->acl = acl;
 	for (size_t i = 0; i < SET_MAPS && !result; i++)
 		result = inner_open(datapath, set_maps[i].outer, set->which, &set->maps[i]);
 	return result ? result : set_map_filter(set);
@@ -178,8 +178,8 @@ static int trie_make(bool ipv6)
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
 
 	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, ipv6 ? "shakeoff_list6" : "shakeoff_list4",
-			      ipv6 ? sizeof(struct shakeoff_list_key6) : sizeof(struct shakeoff_list_key4),
-			      sizeof(struct shakeoff_listed), SHAKEOFF_MAX_LISTED, &options);
+			      ipv6 ? sizeof(struct shakeoff_acl_key6) : sizeof(struct shakeoff_acl_key4),
+			      sizeof(struct shakeoff_acl_entry), SHAKEOFF_MAX_ACL_ENTRIES, &options);
 }
 
 /* An empty one for so many entries, in the element that is not in use. */
@@ -187,15 +187,15 @@ static int set_make(const struct datapath *datapath, size_t entries, struct set 
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
 
-	*set = set_empty((lists_now(datapath) & SHAKEOFF_LISTS_WHICH) ^ 1);
-	set->lists |= list_filter_shrink(entries);
+	*set = set_empty((acl_now(datapath) & SHAKEOFF_ACL_WHICH) ^ 1);
+	set->acl |= acl_filter_shrink(entries);
 	for (int family = 0; family < SET_TRIES; family++) {
 		set->maps[family] = trie_make(family);
 		if (set->maps[family] < 0)
 			return -errno;
 	}
 	set->maps[SET_FILTER] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shakeoff_listf", 4,
-					       sizeof(struct shakeoff_list_block), SHAKEOFF_LIST_BLOCKS, &options);
+					       sizeof(struct shakeoff_acl_block), SHAKEOFF_ACL_BLOCKS, &options);
 	return set->maps[SET_FILTER] < 0 ? -errno : set_map_filter(set);
 }
 
@@ -207,29 +207,29 @@ static int set_name(struct set *set, uint32_t scope, const char *name)
 
 	if (!scope)
 		return 0;
-	for (i = 0; i < SHAKEOFF_MAX_LIST_NAMES && *names[i]; i++)
-		if (shakeoff_list_scope(names[i]) == scope)
+	for (i = 0; i < SHAKEOFF_MAX_ACL_NAMES && *names[i]; i++)
+		if (shakeoff_acl_scope(names[i]) == scope)
 			return strcmp(names[i], name) ? -EEXIST : 0;
-	if (i == SHAKEOFF_MAX_LIST_NAMES)
+	if (i == SHAKEOFF_MAX_ACL_NAMES)
 		return -E2BIG;
 	strncpy(names[i], name, SHAKEOFF_NAME_LEN - 1);
 	return 0;
 }
 
 /* Adds an entry, or changes it. Its trie first: while the filter does not know it, nothing asks the trie. */
-static int set_put(struct set *set, const struct list_entry *entry)
+static int set_put(struct set *set, const struct acl_entry *entry)
 {
-	struct list_key key = key_of(&entry->prefix, entry->scope);
-	struct shakeoff_listed value = value_of(entry);
+	struct acl_key key = key_of(&entry->prefix, entry->scope);
+	struct shakeoff_acl_entry value = value_of(entry);
 
 	if (bpf_map_update_elem(set->maps[key.ipv6], &key.v6, &value, BPF_ANY))
 		return errno == ENOSPC ? -E2BIG : -errno;
-	set->lists = list_filter_add(set->blocks, &entry->prefix, set->lists);
+	set->acl = acl_filter_add(set->blocks, &entry->prefix, set->acl);
 	if (entry->scope)
-		set->lists |= SHAKEOFF_LISTS_SCOPED;
+		set->acl |= SHAKEOFF_ACL_SCOPED;
 	set->expires_ns = sooner(set->expires_ns, entry->expires_ns);
 	notes_of(set)->entries++;
-	notes_of(set)->own += !(entry->flags & SHAKEOFF_LISTED_LOADED);
+	notes_of(set)->own += !(entry->flags & SHAKEOFF_ACL_LOADED);
 	return 0;
 }
 
@@ -238,7 +238,7 @@ static void set_expiry(struct datapath *datapath, uint64_t expires_ns)
 {
 	uint32_t seconds = (expires_ns + NS_PER_S - 1) / NS_PER_S;
 
-	__atomic_store_n(&datapath->control->lists_expire_s, seconds, __ATOMIC_RELAXED);
+	__atomic_store_n(&datapath->control->acl_expire_s, seconds, __ATOMIC_RELAXED);
 }
 
 static void take_from_use(const struct datapath *datapath, uint32_t which)
@@ -256,20 +256,20 @@ static int set_use(struct datapath *datapath, const struct set *set)
 		if (bpf_map_update_elem(datapath->maps[set_maps[i].outer], &set->which, &set->maps[i], 0))
 			return -errno;
 	set_expiry(datapath, set->expires_ns);
-	__atomic_store_n(&datapath->control->lists, set->lists, __ATOMIC_RELEASE);
+	__atomic_store_n(&datapath->control->acl, set->acl, __ATOMIC_RELEASE);
 	/*
 	 * The same again, as the kernel waits in it until every program that runs has ended, and with them the packets that saw
 	 * the old value.
 	 */
-	bpf_map_update_elem(datapath->maps[MAP_LIST_FILTERS], &set->which, &set->maps[SET_FILTER], 0);
+	bpf_map_update_elem(datapath->maps[MAP_ACL_FILTERS], &set->which, &set->maps[SET_FILTER], 0);
 	take_from_use(datapath, old);
 	return 0;
 }
 
-int datapath_lists_flush(struct datapath *datapath)
+int datapath_acl_clear(struct datapath *datapath)
 {
 	set_expiry(datapath, 0);
-	__atomic_store_n(&datapath->control->lists, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&datapath->control->acl, 0, __ATOMIC_RELEASE);
 	/* One is in use; a command that was killed may have left the other. */
 	take_from_use(datapath, 0);
 	take_from_use(datapath, 1);
@@ -279,15 +279,15 @@ int datapath_lists_flush(struct datapath *datapath)
 /* ----------------------------------------------------------------------------------------------------------- reading */
 
 /* own: only what was added by hand. */
-static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct list *list)
+static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct acl *list)
 {
-	struct list_key key = { .ipv6 = ipv6 };
+	struct acl_key key = { .ipv6 = ipv6 };
 	const void *previous = NULL;
 	int result = 0;
 
 	while (!result) {
-		struct shakeoff_listed value;
-		struct list_entry entry;
+		struct shakeoff_acl_entry value;
+		struct acl_entry entry;
 
 		if (bpf_map_get_next_key(trie, previous, &key.v6))
 			return errno == ENOENT ? 0 : -errno;
@@ -295,51 +295,51 @@ static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct list
 		if (bpf_map_lookup_elem(trie, &key.v6, &value))
 			return -errno;
 		entry = entry_of(&key, &value);
-		if (!list_entry_is_live(&entry, now_ns) || (own && entry.flags & SHAKEOFF_LISTED_LOADED))
+		if (!acl_entry_is_live(&entry, now_ns) || (own && entry.flags & SHAKEOFF_ACL_LOADED))
 			continue;
-		result = list_add(list, &entry);
+		result = acl_add(list, &entry);
 	}
 	return result;
 }
 
-static int read_set(const struct set *set, bool own, struct list *list)
+static int read_set(const struct set *set, bool own, struct acl *list)
 {
 	uint64_t now_ns = now();
 	uint32_t scope;
 	int result = 0;
 
-	for (size_t i = 0; i < SHAKEOFF_MAX_LIST_NAMES && *notes_of(set)->names[i] && !result; i++)
-		result = list_add_name(list, notes_of(set)->names[i], &scope);
+	for (size_t i = 0; i < SHAKEOFF_MAX_ACL_NAMES && *notes_of(set)->names[i] && !result; i++)
+		result = acl_add_name(list, notes_of(set)->names[i], &scope);
 	for (int family = 0; family < SET_TRIES && !result; family++)
 		result = read_trie(set->maps[family], family, now_ns, own, list);
 	return result;
 }
 
-int datapath_lists_read(struct datapath *datapath, struct list *list)
+int datapath_acl_read(struct datapath *datapath, struct acl *list)
 {
 	cleanup_set struct set set = set_empty(0);
 	int result;
 
 	detail_clear();
-	if (!in_use(lists_now(datapath)))
+	if (!in_use(acl_now(datapath)))
 		return 0;
 	result = set_open(datapath, &set);
 	return result ? result : read_set(&set, false, list);
 }
 
-bool datapath_lists_in_use(struct datapath *datapath)
+bool datapath_acl_in_use(struct datapath *datapath)
 {
-	return in_use(lists_now(datapath));
+	return in_use(acl_now(datapath));
 }
 
-uint64_t datapath_lists_expiry(struct datapath *datapath)
+uint64_t datapath_acl_expiry(struct datapath *datapath)
 {
-	return __atomic_load_n(&datapath->control->lists_expire_s, __ATOMIC_RELAXED) * NS_PER_S;
+	return __atomic_load_n(&datapath->control->acl_expire_s, __ATOMIC_RELAXED) * NS_PER_S;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- changing */
 
-static bool has_entry_of(const struct list *list, uint32_t scope)
+static bool has_entry_of(const struct acl *list, uint32_t scope)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->entries[i].scope == scope)
@@ -347,7 +347,7 @@ static bool has_entry_of(const struct list *list, uint32_t scope)
 	return false;
 }
 
-static int put_list(struct set *set, const struct list *list)
+static int put_acl(struct set *set, const struct acl *list)
 {
 	int result = 0;
 
@@ -360,68 +360,68 @@ static int put_list(struct set *set, const struct list *list)
 }
 
 /* Makes a new set of the entries of two lists, of which the second's win, and puts it into use. */
-static int replace(struct datapath *datapath, const struct list *first, const struct list *second)
+static int replace(struct datapath *datapath, const struct acl *first, const struct acl *second)
 {
 	cleanup_set struct set set = set_empty(0);
 	int result = set_make(datapath, first->count + second->count, &set);
 
 	if (!result)
-		result = put_list(&set, first);
+		result = put_acl(&set, first);
 	if (!result)
-		result = put_list(&set, second);
+		result = put_acl(&set, second);
 	return result ? result : set_use(datapath, &set);
 }
 
-int datapath_lists_load(struct datapath *datapath, const struct list *list)
+int datapath_acl_load(struct datapath *datapath, const struct acl *list)
 {
 	cleanup_set struct set set = set_empty(0);
-	struct list own = { 0 };
+	struct acl own = { 0 };
 	int result = 0;
 
 	detail_clear();
-	if (in_use(lists_now(datapath)))
+	if (in_use(acl_now(datapath)))
 		result = set_open(datapath, &set);
 	if (!result && set.maps[SET_FILTER] >= 0 && notes_of(&set)->own)
 		result = read_set(&set, true, &own);
 	if (!result)
-		result = list->count || own.count ? replace(datapath, list, &own) : datapath_lists_flush(datapath);
-	list_free(&own);
+		result = list->count || own.count ? replace(datapath, list, &own) : datapath_acl_clear(datapath);
+	acl_free(&own);
 	return result;
 }
 
 /* Whether it has more in it than it is made for, and a new one would have less, or be larger. */
 static bool filter_is_full(const struct set *set)
 {
-	uint32_t shrink = SHAKEOFF_LISTS_SHRINK(set->lists);
+	uint32_t shrink = SHAKEOFF_ACL_SHRINK(set->acl);
 
-	return notes_of(set)->entries + notes_of(set)->removed > SHAKEOFF_LIST_CAPACITY(shrink) &&
+	return notes_of(set)->entries + notes_of(set)->removed > SHAKEOFF_ACL_CAPACITY(shrink) &&
 	       (shrink || notes_of(set)->removed > notes_of(set)->entries);
 }
 
 /* All anew, with one entry more. set: the one in use; without a filter if there is none. */
-static int renew(struct datapath *datapath, const struct set *set, const struct list_entry *entry, const char *name)
+static int renew(struct datapath *datapath, const struct set *set, const struct acl_entry *entry, const char *name)
 {
-	struct list list = { 0 };
+	struct acl list = { 0 };
 	uint32_t scope;
 	int result = set->maps[SET_FILTER] < 0 ? 0 : read_set(set, false, &list);
 
 	if (!result && entry->scope)
-		result = list_add_name(&list, name, &scope);
+		result = acl_add_name(&list, name, &scope);
 	if (!result)
-		result = list_add(&list, entry);
+		result = acl_add(&list, entry);
 	if (!result)
-		result = replace(datapath, &list, &(struct list){ 0 });
-	list_free(&list);
+		result = replace(datapath, &list, &(struct acl){ 0 });
+	acl_free(&list);
 	return result;
 }
 
-int datapath_lists_set(struct datapath *datapath, const struct list_entry *entry, const char *name)
+int datapath_acl_set(struct datapath *datapath, const struct acl_entry *entry, const char *name)
 {
 	cleanup_set struct set set = set_empty(0);
 	int result = 0;
 
 	detail_clear();
-	if (in_use(lists_now(datapath)))
+	if (in_use(acl_now(datapath)))
 		result = set_open(datapath, &set);
 	if (result)
 		return result;
@@ -434,14 +434,14 @@ int datapath_lists_set(struct datapath *datapath, const struct list_entry *entry
 		result = set_put(&set, entry);
 	if (result)
 		return result;
-	set_expiry(datapath, sooner(datapath_lists_expiry(datapath), set.expires_ns));
-	__atomic_store_n(&datapath->control->lists, set.lists, __ATOMIC_RELEASE);
+	set_expiry(datapath, sooner(datapath_acl_expiry(datapath), set.expires_ns));
+	__atomic_store_n(&datapath->control->acl, set.acl, __ATOMIC_RELEASE);
 	return 0;
 }
 
 static bool trie_is_empty(int trie)
 {
-	struct list_key key;
+	struct acl_key key;
 
 	return bpf_map_get_next_key(trie, NULL, &key.v6) && errno == ENOENT;
 }
@@ -449,10 +449,10 @@ static bool trie_is_empty(int trie)
 /* After a removal: a list without an entry is to cost nothing. */
 static int settle(struct datapath *datapath, const struct set *set)
 {
-	return trie_is_empty(set->maps[0]) && trie_is_empty(set->maps[1]) ? datapath_lists_flush(datapath) : 0;
+	return trie_is_empty(set->maps[0]) && trie_is_empty(set->maps[1]) ? datapath_acl_clear(datapath) : 0;
 }
 
-static int take_out(struct set *set, const struct list_key *key)
+static int take_out(struct set *set, const struct acl_key *key)
 {
 	if (bpf_map_delete_elem(set->maps[key->ipv6], &key->v6))
 		return -errno;
@@ -461,14 +461,14 @@ static int take_out(struct set *set, const struct list_key *key)
 	return 0;
 }
 
-int datapath_lists_remove(struct datapath *datapath, const struct prefix *prefix, uint32_t scope)
+int datapath_acl_remove(struct datapath *datapath, const struct prefix *prefix, uint32_t scope)
 {
 	cleanup_set struct set set = set_empty(0);
-	struct list_key key = key_of(prefix, scope);
+	struct acl_key key = key_of(prefix, scope);
 	int result;
 
 	detail_clear();
-	if (!in_use(lists_now(datapath)))
+	if (!in_use(acl_now(datapath)))
 		return -ENOENT;
 	result = set_open(datapath, &set);
 	if (!result)
@@ -476,15 +476,15 @@ int datapath_lists_remove(struct datapath *datapath, const struct prefix *prefix
 	return result ? result : settle(datapath, &set);
 }
 
-int datapath_lists_get(struct datapath *datapath, const struct prefix *prefix, uint32_t scope, struct list_entry *entry)
+int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uint32_t scope, struct acl_entry *entry)
 {
 	cleanup_set struct set set = set_empty(0);
-	struct list_key key = key_of(prefix, scope);
-	struct shakeoff_listed value;
+	struct acl_key key = key_of(prefix, scope);
+	struct shakeoff_acl_entry value;
 	int result;
 
 	detail_clear();
-	if (!in_use(lists_now(datapath)))
+	if (!in_use(acl_now(datapath)))
 		return -ENOENT;
 	result = set_open(datapath, &set);
 	if (result)
@@ -513,22 +513,22 @@ static bool take_kept(struct set *set)
 	return whole;
 }
 
-int datapath_lists_keep(struct datapath *datapath)
+int datapath_acl_keep(struct datapath *datapath)
 {
 	cleanup_set struct set set = set_empty(0), given_up = set_empty(0);
-	struct shakeoff_list_notes *notes;
+	struct shakeoff_acl_notes *notes;
 	int result;
 
 	detail_clear();
-	if (!in_use(lists_now(datapath)))
+	if (!in_use(acl_now(datapath)))
 		return 0;
 	result = set_open(datapath, &set);
 	if (result)
 		return result;
 	notes = notes_of(&set);
 	notes->kept_abi = SHAKEOFF_ABI;
-	notes->kept_lists = set.lists;
-	notes->kept_expire_s = datapath->control->lists_expire_s;
+	notes->kept_acl = set.acl;
+	notes->kept_expire_s = datapath->control->acl_expire_s;
 	for (size_t i = 0; i < SET_MAPS && !result; i++)
 		result = bpffs_keep(set.maps[i], set_maps[i].kept);
 	if (result)
@@ -536,14 +536,14 @@ int datapath_lists_keep(struct datapath *datapath)
 	return result;
 }
 
-int datapath_lists_restore(struct datapath *datapath)
+int datapath_acl_restore(struct datapath *datapath)
 {
 	cleanup_set struct set set = set_empty(0);
-	const struct shakeoff_list_notes *notes;
+	const struct shakeoff_acl_notes *notes;
 	int result;
 
 	detail_clear();
-	if (!take_kept(&set) || in_use(lists_now(datapath)))
+	if (!take_kept(&set) || in_use(acl_now(datapath)))
 		return 0;
 	result = set_map_filter(&set);
 	if (result)
@@ -553,8 +553,8 @@ int datapath_lists_restore(struct datapath *datapath)
 		detail_set("they belong to another version of shakeoff");
 		return -EPROTO;
 	}
-	set.lists = notes->kept_lists;
-	set.which = set.lists & SHAKEOFF_LISTS_WHICH;
+	set.acl = notes->kept_acl;
+	set.which = set.acl & SHAKEOFF_ACL_WHICH;
 	set.expires_ns = notes->kept_expire_s * NS_PER_S;
 	result = set_use(datapath, &set);
 	return result ? result : 1;
@@ -565,12 +565,12 @@ int datapath_lists_restore(struct datapath *datapath)
 struct datapath_sweep {
 	struct datapath *datapath;
 	struct set set;
-	struct list_key key; /* the next to look at */
+	struct acl_key key;  /* the next to look at */
 	bool has_key;        /* otherwise the trie of its family begins */
 	uint64_t soonest_ns; /* of those that stay */
 };
 
-int datapath_lists_sweep_begin(struct datapath *datapath, struct datapath_sweep **begun)
+int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **begun)
 {
 	struct datapath_sweep *sweep = calloc(1, sizeof(*sweep));
 	int result;
@@ -581,7 +581,7 @@ int datapath_lists_sweep_begin(struct datapath *datapath, struct datapath_sweep 
 	sweep->datapath = datapath;
 	result = set_open(datapath, &sweep->set);
 	if (result) {
-		datapath_lists_sweep_end(sweep);
+		datapath_acl_sweep_end(sweep);
 		return result;
 	}
 	/* What is added from now on counts itself in. */
@@ -590,7 +590,7 @@ int datapath_lists_sweep_begin(struct datapath *datapath, struct datapath_sweep 
 	return 0;
 }
 
-void datapath_lists_sweep_end(struct datapath_sweep *sweep)
+void datapath_acl_sweep_end(struct datapath_sweep *sweep)
 {
 	set_close(&sweep->set);
 	free(sweep);
@@ -599,17 +599,17 @@ void datapath_lists_sweep_end(struct datapath_sweep *sweep)
 /* Whether the set that is walked is still in use. */
 static bool is_current(const struct datapath_sweep *sweep)
 {
-	uint32_t lists = lists_now(sweep->datapath), id;
+	uint32_t acl = acl_now(sweep->datapath), id;
 	struct bpf_map_info info;
 
-	return in_use(lists) && (lists & SHAKEOFF_LISTS_WHICH) == sweep->set.which &&
-	       !bpf_map_lookup_elem(sweep->datapath->maps[MAP_LISTS4], &sweep->set.which, &id) &&
+	return in_use(acl) && (acl & SHAKEOFF_ACL_WHICH) == sweep->set.which &&
+	       !bpf_map_lookup_elem(sweep->datapath->maps[MAP_ACL4], &sweep->set.which, &id) &&
 	       !map_info(sweep->set.maps[0], &info) && info.id == id;
 }
 
-static int verifier(struct datapath_sweep *sweep, int trie, const struct list_key *key, uint64_t now_ns)
+static int verifier(struct datapath_sweep *sweep, int trie, const struct acl_key *key, uint64_t now_ns)
 {
-	struct shakeoff_listed value;
+	struct shakeoff_acl_entry value;
 
 	if (bpf_map_lookup_elem(trie, &key->v6, &value)) /* removed since it was found */
 		return 0;
@@ -625,7 +625,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 	int trie = sweep->set.maps[sweep->key.ipv6], result = 0;
 
 	while (!result) {
-		struct list_key key = sweep->key;
+		struct acl_key key = sweep->key;
 		/* Before the entry is removed: from one that is gone the kernel would begin anew. */
 		bool more = !bpf_map_get_next_key(trie, sweep->has_key ? &key.v6 : NULL, &sweep->key.v6);
 
@@ -642,7 +642,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 	return result;
 }
 
-int datapath_lists_sweep(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t budget_ns)
+int datapath_acl_sweep(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t budget_ns)
 {
 	/* Not from now_ns on: a caller that has had much to do since then would starve the sweep. */
 	uint64_t end_ns = now() + budget_ns;
@@ -658,6 +658,6 @@ int datapath_lists_sweep(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t
 	}
 	if (result)
 		return result;
-	set_expiry(sweep->datapath, sooner(datapath_lists_expiry(sweep->datapath), sweep->soonest_ns));
+	set_expiry(sweep->datapath, sooner(datapath_acl_expiry(sweep->datapath), sweep->soonest_ns));
 	return settle(sweep->datapath, &sweep->set);
 }

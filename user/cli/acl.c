@@ -22,7 +22,7 @@
 
 static int compare(const void *first, const void *second)
 {
-	const struct list_entry *a = first, *b = second;
+	const struct acl_entry *a = first, *b = second;
 	int order = a->prefix.ipv6 - b->prefix.ipv6;
 
 	if (!order)
@@ -32,39 +32,38 @@ static int compare(const void *first, const void *second)
 	return order ? order : (a->scope > b->scope) - (a->scope < b->scope);
 }
 
-static void print_entries(const struct list *list, uint64_t now_ns)
+static void print_entries(const struct acl *acl, uint64_t now_ns)
 {
-	char text[LIST_ENTRY_TEXT];
+	char text[ACL_ENTRY_TEXT];
 
-	for (size_t i = 0; i < list->count; i++) {
-		list_entry_write(&list->entries[i], list_name_of(list, list->entries[i].scope), now_ns, text,
-				 sizeof(text));
+	for (size_t i = 0; i < acl->count; i++) {
+		acl_entry_write(&acl->entries[i], acl_name_of(acl, acl->entries[i].scope), now_ns, text, sizeof(text));
 		puts(text);
 	}
 }
 
-static json_t *entry_json(const struct list_entry *entry, const char *service, uint64_t now_ns)
+static json_t *entry_json(const struct acl_entry *entry, const char *service, uint64_t now_ns)
 {
 	json_t *object = json_object();
 	char prefix[PREFIX_TEXT];
 
 	prefix_write(&entry->prefix, prefix, sizeof(prefix));
-	json_object_set_new(object, "action", json_string(list_action_name(entry->action)));
+	json_object_set_new(object, "action", json_string(acl_action_name(entry->action)));
 	json_object_set_new(object, "prefix", json_string(prefix));
 	json_object_set_new(object, "service", service ? json_string(service) : json_null());
 	json_object_set_new(object, "expires_in_ms",
 			    entry->expires_ns ? json_integer((entry->expires_ns - now_ns) / 1000000) : json_null());
-	json_object_set_new(object, "loaded", json_boolean(entry->flags & SHAKEOFF_LISTED_LOADED));
+	json_object_set_new(object, "loaded", json_boolean(entry->flags & SHAKEOFF_ACL_LOADED));
 	return object;
 }
 
-static json_t *entries_json(const struct view_datapath *datapath, const struct list *list, uint64_t now_ns)
+static json_t *entries_json(const struct view_datapath *datapath, const struct acl *acl, uint64_t now_ns)
 {
 	json_t *entries = json_array();
 
-	for (size_t i = 0; i < list->count; i++)
-		json_array_append_new(entries, entry_json(&list->entries[i], list_name_of(list, list->entries[i].scope),
-							  now_ns));
+	for (size_t i = 0; i < acl->count; i++)
+		json_array_append_new(entries,
+				      entry_json(&acl->entries[i], acl_name_of(acl, acl->entries[i].scope), now_ns));
 	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
 }
 
@@ -72,7 +71,7 @@ static json_t *entries_json(const struct view_datapath *datapath, const struct l
 struct shown {
 	int lock;
 	uint64_t now_ns; /* before they were read */
-	struct list *of;
+	struct acl *of;
 	size_t count;
 };
 
@@ -88,8 +87,8 @@ static int read_entries(const struct subject *subject)
 		return -ENOMEM;
 	shown->count = subject->view->datapath_count;
 	for (size_t i = 0; i < shown->count && !error; i++)
-		error = datapath_lists_read(subject->view->datapaths[i].datapath, &shown->of[i]);
-	lists_unlock(&shown->lock);
+		error = datapath_acl_read(subject->view->datapaths[i].datapath, &shown->of[i]);
+	acl_access_unlock(&shown->lock);
 	for (size_t i = 0; i < shown->count; i++)
 		if (shown->of[i].count)
 			qsort(shown->of[i].entries, shown->of[i].count, sizeof(*shown->of[i].entries), compare);
@@ -127,9 +126,9 @@ static int show(const struct options *options)
 
 	if (!status)
 		status = report_run(&report, options, &shown);
-	lists_unlock(&shown.lock);
+	acl_access_unlock(&shown.lock);
 	for (size_t i = 0; i < shown.count; i++)
-		list_free(&shown.of[i]);
+		acl_free(&shown.of[i]);
 	free(shown.of);
 	return status;
 }
@@ -139,23 +138,23 @@ static int show(const struct options *options)
 static int clear(const struct options *options)
 {
 	const char *what = options->command->name;
-	struct lists lists;
-	int status = lists_open(&lists, what), result = 0;
+	struct acl_access access;
+	int status = acl_access_open(&access, what), result = 0;
 
-	for (size_t i = 0; i < lists.view.datapath_count && !status && !result; i++)
-		result = datapath_lists_flush(lists.view.datapaths[i].datapath);
-	lists_close(&lists);
-	return result ? lists_fail(what, result) : status;
+	for (size_t i = 0; i < access.view.datapath_count && !status && !result; i++)
+		result = datapath_acl_clear(access.view.datapaths[i].datapath);
+	acl_access_close(&access);
+	return result ? acl_fail(what, result) : status;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- load */
 
 /* Services come and go: a name that none has now may be right tomorrow. */
-static void check_names(const struct list *list, const struct lists *lists)
+static void check_names(const struct acl *acl, const struct acl_access *access)
 {
-	for (size_t i = 0; i < list->name_count; i++)
-		if (!lists_has_service(lists, list->names[i].name))
-			log_warn("acl load: at present there is no service `%s`", list->names[i].name);
+	for (size_t i = 0; i < acl->name_count; i++)
+		if (!acl_has_service(access, acl->names[i].name))
+			log_warn("acl load: at present there is no service `%s`", acl->names[i].name);
 }
 
 /* A pipe of the shell is meant; one that lies in a file's place keeps whoever reads it waiting. */
@@ -206,7 +205,7 @@ static int open_source(const char *path, struct source *source)
 	return STATUS_OK;
 }
 
-static int read_source(const char *path, struct source *source, struct list *list)
+static int read_source(const char *path, struct source *source, struct acl *acl)
 {
 	const cookie_io_functions_t functions = { .read = source_read };
 	cleanup_file FILE *file = fopencookie(source, "r", functions);
@@ -214,16 +213,16 @@ static int read_source(const char *path, struct source *source, struct list *lis
 
 	if (!file)
 		return command_fail("acl load", NULL, -ENOMEM);
-	if (!list_read(file, strcmp(path, "-") ? path : "standard input", view_clock_ns(), list, wrong, sizeof(wrong)))
+	if (!acl_read(file, strcmp(path, "-") ? path : "standard input", view_clock_ns(), acl, wrong, sizeof(wrong)))
 		return STATUS_OK;
 	log_error("acl load: %s; nothing is changed", wrong);
 	return STATUS_FAILURE;
 }
 
-static int guard(const struct list *list)
+static int guard(const struct acl *acl)
 {
 	char why[256];
-	int result = list_guard_check(list->entries, list->count, why, sizeof(why));
+	int result = acl_guard_check(acl->entries, acl->count, why, sizeof(why));
 
 	if (result < 0)
 		return command_fail("acl load", NULL, result);
@@ -233,7 +232,7 @@ static int guard(const struct list *list)
 }
 
 /* Who looks later at what happened finds it in the system's log. */
-static void tell_log(const char *path, const struct list *list, struct source *source)
+static void tell_log(const char *path, const struct acl *acl, struct source *source)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 	char digits[2 * sizeof(hash) + 1], name[256];
@@ -242,21 +241,21 @@ static void tell_log(const char *path, const struct list *list, struct source *s
 	sodium_bin2hex(digits, sizeof(digits), hash, sizeof(hash));
 	text_printable(path, name, sizeof(name));
 	openlog("shakeoff", LOG_PID, LOG_DAEMON);
-	syslog(LOG_NOTICE, "acl load: %zu entries of %s, SHA-256 %s", list->count, name, digits);
+	syslog(LOG_NOTICE, "acl load: %zu entries of %s, SHA-256 %s", acl->count, name, digits);
 	closelog();
 }
 
-static int load_list(const char *path, struct lists *lists, const struct list *list, struct source *source)
+static int load_acl(const char *path, struct acl_access *access, const struct acl *acl, struct source *source)
 {
 	int result = 0;
 
-	check_names(list, lists);
-	for (size_t i = 0; i < lists->view.datapath_count && !result; i++)
-		result = datapath_lists_load(lists->view.datapaths[i].datapath, list);
+	check_names(acl, access);
+	for (size_t i = 0; i < access->view.datapath_count && !result; i++)
+		result = datapath_acl_load(access->view.datapaths[i].datapath, acl);
 	if (result)
-		return lists_fail("acl load", result);
-	tell_log(path, list, source);
-	printf("%zu entries loaded\n", list->count);
+		return acl_fail("acl load", result);
+	tell_log(path, acl, source);
+	printf("%zu entries loaded\n", acl->count);
 	return STATUS_OK;
 }
 
@@ -265,26 +264,26 @@ static int load(const struct options *options)
 {
 	const char *path = options->operand;
 	struct source source = { .fd = -1 };
-	struct list list = { 0 };
-	struct lists lists;
+	struct acl acl = { 0 };
+	struct acl_access access;
 	int status = open_source(path, &source);
 
 	if (!status)
-		status = read_source(path, &source, &list);
+		status = read_source(path, &source, &acl);
 	cleanup_fd_function(&source.fd);
 	if (!status && !options->force)
-		status = guard(&list);
+		status = guard(&acl);
 	if (status) {
-		list_free(&list);
+		acl_free(&acl);
 		return status;
 	}
-	for (size_t i = 0; i < list.count; i++)
-		list.entries[i].flags |= SHAKEOFF_LISTED_LOADED;
-	status = lists_open(&lists, "acl load");
+	for (size_t i = 0; i < acl.count; i++)
+		acl.entries[i].flags |= SHAKEOFF_ACL_LOADED;
+	status = acl_access_open(&access, "acl load");
 	if (!status)
-		status = load_list(path, &lists, &list, &source);
-	lists_close(&lists);
-	list_free(&list);
+		status = load_acl(path, &access, &acl, &source);
+	acl_access_close(&access);
+	acl_free(&acl);
 	return status;
 }
 

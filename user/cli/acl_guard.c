@@ -30,28 +30,28 @@ struct guarded {
 	const char *what;
 };
 
-struct list_guard {
-	struct guarded *list; /* sorted */
+struct acl_guard {
+	struct guarded *acl; /* sorted */
 	size_t count;
 };
 
-static int add(struct list_guard *guard, bool ipv6, const void *address, const char *what)
+static int add(struct acl_guard *guard, bool ipv6, const void *address, const char *what)
 {
 	struct guarded one = { .ipv6 = ipv6, .what = what };
-	void *larger = array_grow(guard->list, guard->count, sizeof(*guard->list));
+	void *larger = array_grow(guard->acl, guard->count, sizeof(*guard->acl));
 
 	if (!larger)
 		return -ENOMEM;
 	memcpy(one.address, address, ipv6 ? 16 : 4);
-	guard->list = larger;
-	guard->list[guard->count++] = one;
+	guard->acl = larger;
+	guard->acl[guard->count++] = one;
 	return 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- the host's own addresses */
 
 /* Lists of bogus networks have loopback and link-local ones, whose packets come by no interface, or not to services. */
-static int add_interface_address(struct list_guard *guard, const struct ifaddrs *interface)
+static int add_interface_address(struct acl_guard *guard, const struct ifaddrs *interface)
 {
 	const struct sockaddr *address = interface->ifa_addr;
 
@@ -64,7 +64,7 @@ static int add_interface_address(struct list_guard *guard, const struct ifaddrs 
 	return add(guard, true, &((const struct sockaddr_in6 *)address)->sin6_addr, "an address of this host");
 }
 
-static int add_own(struct list_guard *guard)
+static int add_own(struct acl_guard *guard)
 {
 	struct ifaddrs *interfaces;
 	int error = 0;
@@ -80,7 +80,7 @@ static int add_own(struct list_guard *guard)
 /* ------------------------------------------------------------------------------------------------------------- gateways */
 
 struct gateways {
-	struct list_guard *guard;
+	struct acl_guard *guard;
 	int error;
 };
 
@@ -149,7 +149,7 @@ static int dump_routes(struct mnl_socket *socket, struct gateways *gateways)
 	return error && gateways->error ? gateways->error : error;
 }
 
-static int add_gateways(struct list_guard *guard)
+static int add_gateways(struct acl_guard *guard)
 {
 	struct gateways gateways = { .guard = guard };
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -165,7 +165,7 @@ static int add_gateways(struct list_guard *guard)
 /* ---------------------------------------------------------------------------------------------------------- the session */
 
 /* SSH_CONNECTION, SSH_CLIENT (ssh(1)): the client's address comes first. */
-static int add_peer(struct list_guard *guard, const char *value)
+static int add_peer(struct acl_guard *guard, const char *value)
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t address[16];
@@ -184,7 +184,7 @@ static int add_peer(struct list_guard *guard, const char *value)
 	return add(guard, true, address, "the other end of your SSH session");
 }
 
-static int add_peer_of(struct list_guard *guard, pid_t pid, char *environment)
+static int add_peer_of(struct acl_guard *guard, pid_t pid, char *environment)
 {
 	char path[64];
 	cleanup_file FILE *file = NULL;
@@ -204,7 +204,7 @@ static int add_peer_of(struct list_guard *guard, pid_t pid, char *environment)
 }
 
 /* sudo takes the variable away; the shell that it was called from still has it. */
-static int add_session(struct list_guard *guard)
+static int add_session(struct acl_guard *guard)
 {
 	cleanup_free char *environment = malloc(ENVIRONMENT_MAX + 1);
 	int error = 0;
@@ -225,17 +225,17 @@ static int compare(const void *first, const void *second)
 	return a->ipv6 != b->ipv6 ? a->ipv6 - b->ipv6 : memcmp(a->address, b->address, sizeof(a->address));
 }
 
-static void guard_close(struct list_guard *guard)
+static void guard_close(struct acl_guard *guard)
 {
-	free(guard->list);
-	*guard = (struct list_guard){ 0 };
+	free(guard->acl);
+	*guard = (struct acl_guard){ 0 };
 }
 
-static int guard_open(struct list_guard *guard)
+static int guard_open(struct acl_guard *guard)
 {
 	int error;
 
-	*guard = (struct list_guard){ 0 };
+	*guard = (struct acl_guard){ 0 };
 	error = add_session(guard);
 	if (!error)
 		error = add_own(guard);
@@ -244,7 +244,7 @@ static int guard_open(struct list_guard *guard)
 	if (error)
 		guard_close(guard);
 	else if (guard->count)
-		qsort(guard->list, guard->count, sizeof(*guard->list), compare);
+		qsort(guard->acl, guard->count, sizeof(*guard->acl), compare);
 	return error;
 }
 
@@ -258,7 +258,7 @@ static bool is_within(const struct guarded *one, const struct prefix *prefix)
 }
 
 /* The first that is not below the prefix is in it, or none is. */
-static const struct guarded *find(const struct list_guard *guard, const struct prefix *prefix)
+static const struct guarded *find(const struct acl_guard *guard, const struct prefix *prefix)
 {
 	struct guarded lowest = { .ipv6 = prefix->ipv6 };
 	size_t low = 0, high = guard->count;
@@ -267,12 +267,12 @@ static const struct guarded *find(const struct list_guard *guard, const struct p
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (compare(&guard->list[middle], &lowest) < 0)
+		if (compare(&guard->acl[middle], &lowest) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < guard->count && is_within(&guard->list[low], prefix) ? &guard->list[low] : NULL;
+	return low < guard->count && is_within(&guard->acl[low], prefix) ? &guard->acl[low] : NULL;
 }
 
 /*
@@ -286,20 +286,20 @@ static bool is_bogus(const struct prefix *prefix)
 	return prefix->len >= 3 && (prefix->ipv6 ? first != 1 : first == 7);
 }
 
-static bool guard_refuses(const struct list_guard *guard, const struct list_entry *entry, char *why, size_t size)
+static bool guard_refuses(const struct acl_guard *guard, const struct acl_entry *entry, char *why, size_t size)
 {
 	unsigned int shortest = entry->prefix.ipv6 ? SHORTEST6 : SHORTEST4;
 	char prefix[PREFIX_TEXT], address[INET6_ADDRSTRLEN];
 	const struct guarded *held;
 
 	prefix_write(&entry->prefix, prefix, sizeof(prefix));
-	if (entry->prefix.len < shortest && (entry->action != SHAKEOFF_LIST_BLOCK || !is_bogus(&entry->prefix))) {
+	if (entry->prefix.len < shortest && (entry->action != SHAKEOFF_ACL_BLOCK || !is_bogus(&entry->prefix))) {
 		snprintf(why, size,
 			 "%s %s is shorter than /%u, which is nearly always a mistake: if it is meant, add --force",
-			 list_action_name(entry->action), prefix, shortest);
+			 acl_action_name(entry->action), prefix, shortest);
 		return true;
 	}
-	held = entry->action == SHAKEOFF_LIST_BLOCK ? find(guard, &entry->prefix) : NULL;
+	held = entry->action == SHAKEOFF_ACL_BLOCK ? find(guard, &entry->prefix) : NULL;
 	if (!held)
 		return false;
 	inet_ntop(held->ipv6 ? AF_INET6 : AF_INET, held->address, address, sizeof(address));
@@ -307,9 +307,9 @@ static bool guard_refuses(const struct list_guard *guard, const struct list_entr
 	return true;
 }
 
-int list_guard_check(const struct list_entry *entries, size_t count, char *why, size_t size)
+int acl_guard_check(const struct acl_entry *entries, size_t count, char *why, size_t size)
 {
-	struct list_guard guard;
+	struct acl_guard guard;
 	int result = guard_open(&guard);
 
 	if (result)

@@ -12,6 +12,6 @@
  * (without those that never come by an interface), of one of its gateways, or of the other end of the SSH session that this command was
  * given in. 1: `why` is a sentence that names it; 0: none; or a negative errno.
  */
-int list_guard_check(const struct list_entry *entries, size_t count, char *why, size_t size);
+int acl_guard_check(const struct acl_entry *entries, size_t count, char *why, size_t size);
 
 #endif

@@ -112,13 +112,13 @@ static void complete(struct datapath *datapath, struct datapath_attachment *pres
 }
 
 /* What a daemon that has ended left of its program. */
-static void take_up_lists(struct datapath *datapath)
+static void take_up_acl(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
-	int result = list_lock(LIST_LOCK_PATIENCE_MS, &lock);
+	int result = acl_lock(ACL_LOCK_PATIENCE_MS, &lock);
 
 	if (!result)
-		result = datapath_lists_restore(datapath);
+		result = datapath_acl_restore(datapath);
 	if (result < 0)
 		log_warn("attach: the lists of sources of the last daemon are lost: %s", strerror(-result));
 }
@@ -222,7 +222,7 @@ static int attach(const struct options *options)
 	if (!result && !there)
 		result = datapath_look(options->ifname, &present);
 	if (!result) {
-		take_up_lists(datapath);
+		take_up_acl(datapath);
 		tell_attached(&present, there ? "already attached" : "attached");
 		warn_of_device(options->ifname);
 		tell_daemon(datapath);

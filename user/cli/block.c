@@ -18,31 +18,31 @@ static int read_prefix(const struct options *options, struct prefix *prefix)
 
 /* --------------------------------------------------------------------------------------------------------------- add */
 
-static int set(const struct options *options, struct list_entry *entry)
+static int set(const struct options *options, struct acl_entry *entry)
 {
 	const char *what = options->command->name;
-	struct lists lists;
-	int status = lists_open(&lists, what), result = 0;
+	struct acl_access access;
+	int status = acl_access_open(&access, what), result = 0;
 
 	if (!status && options->service) {
-		if (!lists_has_service(&lists, options->service))
-			status = lists_fail_service(&lists, what, options->service);
-		entry->scope = shakeoff_list_scope(options->service);
+		if (!acl_has_service(&access, options->service))
+			status = acl_fail_service(&access, what, options->service);
+		entry->scope = shakeoff_acl_scope(options->service);
 	}
 	if (options->for_ns)
 		entry->expires_ns = view_clock_ns() + options->for_ns;
-	for (size_t i = 0; i < lists.view.datapath_count && !status && !result; i++)
-		result = datapath_lists_set(lists.view.datapaths[i].datapath, entry, options->service);
+	for (size_t i = 0; i < access.view.datapath_count && !status && !result; i++)
+		result = datapath_acl_set(access.view.datapaths[i].datapath, entry, options->service);
 	if (result)
-		status = lists_fail(what, result);
-	lists_close(&lists);
+		status = acl_fail(what, result);
+	acl_access_close(&access);
 	return status;
 }
 
-static int guard(const struct command *command, const struct list_entry *entry)
+static int guard(const struct command *command, const struct acl_entry *entry)
 {
 	char why[256];
-	int result = list_guard_check(entry, 1, why, sizeof(why));
+	int result = acl_guard_check(entry, 1, why, sizeof(why));
 
 	if (result < 0)
 		return command_fail(command->name, NULL, result);
@@ -51,9 +51,9 @@ static int guard(const struct command *command, const struct list_entry *entry)
 	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
-static int add(const struct options *options, enum shakeoff_list_action action)
+static int add(const struct options *options, enum shakeoff_acl_action action)
 {
-	struct list_entry entry = { .action = action };
+	struct acl_entry entry = { .action = action };
 	int status = read_prefix(options, &entry.prefix);
 
 	if (!status && !options->force)
@@ -63,31 +63,31 @@ static int add(const struct options *options, enum shakeoff_list_action action)
 
 static int block(const struct options *options)
 {
-	return add(options, SHAKEOFF_LIST_BLOCK);
+	return add(options, SHAKEOFF_ACL_BLOCK);
 }
 
 static int allow(const struct options *options)
 {
-	return add(options, SHAKEOFF_LIST_ALLOW);
+	return add(options, SHAKEOFF_ACL_ALLOW);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ remove */
 
 /* Removes the entry from every datapath that has it. Returns how many have, or a negative errno. */
-static int remove_everywhere(const struct lists *lists, const struct prefix *prefix, uint32_t scope,
-			     enum shakeoff_list_action action)
+static int remove_everywhere(const struct acl_access *access, const struct prefix *prefix, uint32_t scope,
+			     enum shakeoff_acl_action action)
 {
 	int removed = 0;
 
-	for (size_t i = 0; i < lists->view.datapath_count; i++) {
-		struct datapath *datapath = lists->view.datapaths[i].datapath;
-		struct list_entry entry;
-		int result = datapath_lists_get(datapath, prefix, scope, &entry);
+	for (size_t i = 0; i < access->view.datapath_count; i++) {
+		struct datapath *datapath = access->view.datapaths[i].datapath;
+		struct acl_entry entry;
+		int result = datapath_acl_get(datapath, prefix, scope, &entry);
 
 		if (!result && entry.action != action)
 			continue;
 		if (!result)
-			result = datapath_lists_remove(datapath, prefix, scope);
+			result = datapath_acl_remove(datapath, prefix, scope);
 		if (result && result != -ENOENT)
 			return result;
 		removed += !result;
@@ -95,37 +95,37 @@ static int remove_everywhere(const struct lists *lists, const struct prefix *pre
 	return removed;
 }
 
-static int remove_entry(const struct options *options, enum shakeoff_list_action action)
+static int remove_entry(const struct options *options, enum shakeoff_acl_action action)
 {
 	const char *what = options->command->name, *service = options->service;
 	struct prefix prefix;
-	struct lists lists;
+	struct acl_access access;
 	char text[PREFIX_TEXT];
 	int status = read_prefix(options, &prefix), removed;
 
 	if (status)
 		return status;
-	status = lists_open(&lists, what);
-	removed = status ? 0 : remove_everywhere(&lists, &prefix, service ? shakeoff_list_scope(service) : 0, action);
-	lists_close(&lists);
+	status = acl_access_open(&access, what);
+	removed = status ? 0 : remove_everywhere(&access, &prefix, service ? shakeoff_acl_scope(service) : 0, action);
+	acl_access_close(&access);
 	if (removed < 0)
-		return lists_fail(what, removed);
+		return acl_fail(what, removed);
 	if (status || removed)
 		return status;
 	prefix_write(&prefix, text, sizeof(text));
 	log_error("%s: there is no entry `%s %s` for %s%s; `shakeoff acl show` lists the entries", what,
-		  list_action_name(action), text, service ? "the service " : "all services", service ? service : "");
+		  acl_action_name(action), text, service ? "the service " : "all services", service ? service : "");
 	return STATUS_FAILURE;
 }
 
 static int unblock(const struct options *options)
 {
-	return remove_entry(options, SHAKEOFF_LIST_BLOCK);
+	return remove_entry(options, SHAKEOFF_ACL_BLOCK);
 }
 
 static int disallow(const struct options *options)
 {
-	return remove_entry(options, SHAKEOFF_LIST_ALLOW);
+	return remove_entry(options, SHAKEOFF_ACL_ALLOW);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- commands */

@@ -33,7 +33,7 @@ struct daemon {
 	struct run_dir run_dir;
 	struct interfaces interfaces;
 	struct keys keys;
-	struct lists lists;
+	struct acl_keeper acl_keeper;
 	struct sysctls sysctls;
 	struct devices devices;
 	struct routes routes;

@@ -198,7 +198,7 @@ void follow_host(struct daemon *daemon, uint64_t now)
 	error = keys_tick(&daemon->keys, &keys_time);
 	if (error)
 		log_warn_limited("the cookie keys could not be rotated: %s", strerror(-error));
-	error = lists_tick(&daemon->lists, now);
+	error = acl_keeper_tick(&daemon->acl_keeper, now);
 	if (error)
 		log_warn_limited("expired entries of the lists could not be removed: %s", strerror(-error));
 	error = socket_filter_tick(&daemon->filter, now, follow_drained_ns(daemon));

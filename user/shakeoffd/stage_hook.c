@@ -107,13 +107,14 @@ int publish_reply_budget(struct daemon *daemon)
 int start_acl(struct daemon *daemon)
 {
 	return daemon_say("the lists could not be opened",
-			  lists_open(&daemon->lists, daemon->interfaces.datapaths, daemon->interfaces.datapath_count));
+			  acl_keeper_open(&daemon->acl_keeper, daemon->interfaces.datapaths,
+					  daemon->interfaces.datapath_count));
 }
 
 void stop_acl(struct daemon *daemon)
 {
-	lists_keep(&daemon->lists);
-	lists_close(&daemon->lists);
+	acl_keeper_keep(&daemon->acl_keeper);
+	acl_keeper_close(&daemon->acl_keeper);
 }
 
 int start_services(struct daemon *daemon)

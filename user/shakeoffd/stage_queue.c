@@ -123,7 +123,7 @@ static void end_threads(struct daemon *daemon)
 	if (ended)
 		return;
 	log_warn("a server's listening socket holds up a thread, which ends with the process");
-	lists_keep(&daemon->lists);
+	acl_keeper_keep(&daemon->acl_keeper);
 	run_dir_close(&daemon->run_dir);
 	log_stop();
 	_exit(daemon->failed ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -18,7 +18,7 @@
 /* At the start and at the end: then the lists are given up rather than the daemon. */
 #define PATIENCE_MS 10000
 
-struct lists_datapath {
+struct acl_keeper_datapath {
 	struct datapath_sweep *sweep; /* NULL: none is under way */
 	uint64_t swept_ns;            /* when the last one began; 0: there has been none */
 	bool unswept;                 /* it came to no end */
@@ -39,10 +39,10 @@ static void say(const char *what, int error)
 static void restore(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
-	int result = list_lock(PATIENCE_MS, &lock);
+	int result = acl_lock(PATIENCE_MS, &lock);
 
 	if (!result)
-		result = datapath_lists_restore(datapath);
+		result = datapath_acl_restore(datapath);
 	if (result < 0)
 		say("the lists of sources that the last daemon left could not be taken up", result);
 	else if (result)
@@ -62,19 +62,19 @@ static bool is_attached(const struct datapath *datapath)
 	return false;
 }
 
-void lists_keep(const struct lists *lists)
+void acl_keeper_keep(const struct acl_keeper *acl_keeper)
 {
 	cleanup_fd int lock = -1;
 	int result = 0;
 
-	for (size_t i = 0; i < lists->count; i++) {
-		struct datapath *datapath = lists->datapaths[i];
+	for (size_t i = 0; i < acl_keeper->count; i++) {
+		struct datapath *datapath = acl_keeper->datapaths[i];
 
-		if (!datapath_lists_in_use(datapath) || is_attached(datapath))
+		if (!datapath_acl_in_use(datapath) || is_attached(datapath))
 			continue;
-		result = list_lock(PATIENCE_MS, &lock);
+		result = acl_lock(PATIENCE_MS, &lock);
 		if (!result)
-			result = datapath_lists_keep(datapath);
+			result = datapath_acl_keep(datapath);
 		if (result)
 			say("the lists of sources end with the program: they could not be left to the next daemon",
 			    result);
@@ -82,24 +82,24 @@ void lists_keep(const struct lists *lists)
 	}
 }
 
-int lists_open(struct lists *lists, struct datapath *const *datapaths, size_t count)
+int acl_keeper_open(struct acl_keeper *acl_keeper, struct datapath *const *datapaths, size_t count)
 {
-	*lists = (struct lists){ .datapaths = datapaths,
-				 .count = count,
-				 .states = calloc(count, sizeof(*lists->states)) };
-	if (!lists->states)
+	*acl_keeper = (struct acl_keeper){ .datapaths = datapaths,
+					   .count = count,
+					   .states = calloc(count, sizeof(*acl_keeper->states)) };
+	if (!acl_keeper->states)
 		return -ENOMEM;
 	restore(datapaths[0]);
 	return 0;
 }
 
-void lists_close(struct lists *lists)
+void acl_keeper_close(struct acl_keeper *acl_keeper)
 {
-	for (size_t i = 0; i < lists->count && lists->states; i++)
-		if (lists->states[i].sweep)
-			datapath_lists_sweep_end(lists->states[i].sweep);
-	free(lists->states);
-	*lists = (struct lists){ 0 };
+	for (size_t i = 0; i < acl_keeper->count && acl_keeper->states; i++)
+		if (acl_keeper->states[i].sweep)
+			datapath_acl_sweep_end(acl_keeper->states[i].sweep);
+	free(acl_keeper->states);
+	*acl_keeper = (struct acl_keeper){ 0 };
 }
 
 /* --------------------------------------------------------------------------------------------------------- sweeping */
@@ -108,55 +108,55 @@ void lists_close(struct lists *lists)
  * A sweep that was broken off has left no time of expiry: another one has to be made, whatever it says. A daemon that died may
  * have broken one off, so the first look is always one.
  */
-static bool is_due(const struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+static bool is_due(const struct acl_keeper_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
-	uint64_t expiry = datapath_lists_expiry(datapath);
+	uint64_t expiry = datapath_acl_expiry(datapath);
 
-	if (!datapath_lists_in_use(datapath))
+	if (!datapath_acl_in_use(datapath))
 		return false;
 	if (!state->swept_ns)
 		return true;
 	return now_ns - state->swept_ns >= SWEEP_PERIOD_NS && (state->unswept || (expiry && now_ns >= expiry));
 }
 
-static int begin(struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+static int begin(struct acl_keeper_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
 	state->swept_ns = now_ns;
-	return datapath_lists_sweep_begin(datapath, &state->sweep);
+	return datapath_acl_sweep_begin(datapath, &state->sweep);
 }
 
 /* One step, under the lock. */
-static int step(struct lists_datapath *state, struct datapath *datapath, uint64_t now_ns)
+static int step(struct acl_keeper_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
 	int result = 0;
 
 	if (!state->sweep)
 		result = begin(state, datapath, now_ns);
 	if (!result)
-		result = datapath_lists_sweep(state->sweep, now_ns, STEP_NS);
+		result = datapath_acl_sweep(state->sweep, now_ns, STEP_NS);
 	if (result > 0)
 		return 0;
 	if (state->sweep)
-		datapath_lists_sweep_end(state->sweep);
+		datapath_acl_sweep_end(state->sweep);
 	state->sweep = NULL;
 	state->unswept = result != 0;
 	return result;
 }
 
-int lists_tick(struct lists *lists, uint64_t now_ns)
+int acl_keeper_tick(struct acl_keeper *acl_keeper, uint64_t now_ns)
 {
 	cleanup_fd int lock = -1;
 	int result = 0;
 
-	for (size_t i = 0; i < lists->count && !result; i++) {
-		struct lists_datapath *state = &lists->states[i];
+	for (size_t i = 0; i < acl_keeper->count && !result; i++) {
+		struct acl_keeper_datapath *state = &acl_keeper->states[i];
 
-		if (!state->sweep && !is_due(state, lists->datapaths[i], now_ns))
+		if (!state->sweep && !is_due(state, acl_keeper->datapaths[i], now_ns))
 			continue;
 		if (lock < 0)
-			result = list_lock(0, &lock);
+			result = acl_lock(0, &lock);
 		if (!result)
-			result = step(state, lists->datapaths[i], now_ns);
+			result = step(state, acl_keeper->datapaths[i], now_ns);
 	}
 	return result == -EWOULDBLOCK ? 0 : result;
 }

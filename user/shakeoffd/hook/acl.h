@@ -11,22 +11,22 @@
 
 #include "datapath/datapath.h"
 
-struct lists_datapath;
+struct acl_keeper_datapath;
 
-struct lists {
+struct acl_keeper {
 	struct datapath *const *datapaths;
 	size_t count;
-	struct lists_datapath *states; /* one a datapath */
+	struct acl_keeper_datapath *states; /* one a datapath */
 };
 
-/* Takes up what was left. Needs the privileges of the start, as lists_keep(). */
-int lists_open(struct lists *lists, struct datapath *const *datapaths, size_t count);
-void lists_close(struct lists *lists);
+/* Takes up what was left. Needs the privileges of the start, as acl_keeper_keep(). */
+int acl_keeper_open(struct acl_keeper *acl_keeper, struct datapath *const *datapaths, size_t count);
+void acl_keeper_close(struct acl_keeper *acl_keeper);
 
 /* Leaves the lists of a program that hangs nowhere any more to the next one. To be called when this daemon's is detached. */
-void lists_keep(const struct lists *lists);
+void acl_keeper_keep(const struct acl_keeper *acl_keeper);
 
 /* Called several times a second, with CLOCK_MONOTONIC: goes on for a few milliseconds where something has expired. */
-int lists_tick(struct lists *lists, uint64_t now_ns);
+int acl_keeper_tick(struct acl_keeper *acl_keeper, uint64_t now_ns);
 
 #endif

@@ -187,7 +187,7 @@ void service_publish_config(struct service *service, struct service_instance *in
 
 	if (!instance->adopted_ns)
 		snprintf(shared->name, sizeof(shared->name), "%s", config->name);
-	shared_set(shared->list_scope, shakeoff_list_scope(config->name));
+	shared_set(shared->acl_scope, shakeoff_acl_scope(config->name));
 	publish_policy(shared, &config->policy);
 	/*
 	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a
