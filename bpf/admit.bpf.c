@@ -83,13 +83,13 @@ static __always_inline enum told admission_read(struct __sk_buff *skb, const str
 	return TOLD_ADMIT;
 }
 
-static __always_inline _Bool headers_read(struct __sk_buff *skb, struct packet *packet)
+static __always_inline bool headers_read(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 wanted = skb->len < HEADERS_BYTES ? skb->len : HEADERS_BYTES;
 
 	if (skb->data_end - skb->data < wanted && bpf_skb_pull_data(skb, wanted))
 		return 0;
-	asm volatile("" : "+r"(skb)); /* as in reply_build(): clang would keep skb + 80, which the verifier refuses */
+	barrier_var(skb); /* as in reply_build(): clang would keep skb + 80, which the verifier refuses */
 	return !parse_packet(FRAME_START(skb), FRAME_END(skb), packet);
 }
 
@@ -97,12 +97,12 @@ static __always_inline _Bool headers_read(struct __sk_buff *skb, struct packet *
  * An ACK that was validated, but whose metadata did not get here, or another segment that brings back the same cookie and is here
  * first: reads the cookie again. The window scale is for who has the listening socket.
  */
-static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hook_ctx *hook,
-					       const struct shakeoff_validated *entry, struct admission *admission)
+static __always_inline bool admission_recover(struct __sk_buff *skb, struct hook_ctx *hook,
+					      const struct shakeoff_validated *entry, struct admission *admission)
 {
 	struct scratch *scratch = hook->scratch;
 	const struct packet *packet = &scratch->packet;
-	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK)) != TCP_FLAG_ACK)
+	if ((packet->flags & (TCPHDR_SYN | TCPHDR_RST | TCPHDR_ACK)) != TCPHDR_ACK)
 		return 0;
 	if (entry->cookie != packet->ack - 1 || entry->client_isn != packet->seq - 1)
 		return 0;
@@ -126,12 +126,12 @@ static __always_inline _Bool admission_recover(struct __sk_buff *skb, struct hoo
  * The request goes to the listening socket that the kernel's own look-up finds: the group's choice, too (SO_REUSEPORT). recovered: the
  * window scale is not known yet.
  */
-static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct hook_ctx *hook,
-					    struct admission *admission, _Bool recovered)
+static __always_inline bool request_assign(struct __sk_buff *skb, const struct hook_ctx *hook,
+					   struct admission *admission, bool recovered)
 {
 	struct scratch *scratch = hook->scratch;
 	struct bpf_sock *sk = socket_look_up(skb, &scratch->packet.flow);
-	_Bool assigned = 0;
+	bool assigned = 0;
 
 	if (!sk)
 		return 0;
@@ -148,7 +148,7 @@ static __always_inline _Bool request_assign(struct __sk_buff *skb, const struct 
 }
 
 static __always_inline void count_admission(const struct __sk_buff *skb, const struct admission *admission,
-					    _Bool assigned)
+					    bool assigned)
 {
 	__u32 service_id = admission->service, ifindex = skb->ifindex;
 	struct shakeoff_admissions *admitted = bpf_map_lookup_elem(&admissions, &ifindex);
@@ -183,7 +183,7 @@ static __always_inline void count_admission(const struct __sk_buff *skb, const s
 #define BPF_REDIRECT_INGRESS 1
 
 /* Whether one more round may be made now. */
-static __always_inline _Bool wait_may_go_on(struct scratch *scratch)
+static __always_inline bool wait_may_go_on(struct scratch *scratch)
 {
 	__u64 tick = bpf_jiffies64();
 
@@ -194,10 +194,10 @@ static __always_inline _Bool wait_may_go_on(struct scratch *scratch)
 	return scratch->wait_rounds++ < WAIT_ROUNDS_A_TICK;
 }
 
-static __always_inline _Bool socket_is_there(struct __sk_buff *skb, const struct cookie_flow *flow)
+static __always_inline bool socket_is_there(struct __sk_buff *skb, const struct cookie_flow *flow)
 {
 	struct bpf_sock *sk = socket_look_up(skb, flow);
-	_Bool there;
+	bool there;
 
 	if (!sk)
 		return 0;
@@ -239,7 +239,7 @@ static __always_inline int segment_follow(struct __sk_buff *skb, const struct ho
  * Claims the connection for this packet: of an ACK and a segment that brings back the same cookie, on two CPUs at the same moment,
  * one gets the request. Of two the kernel would drop the second, with its data.
  */
-static __always_inline _Bool admission_claim(struct shakeoff_validated *entry)
+static __always_inline bool admission_claim(struct shakeoff_validated *entry)
 {
 	__u32 before = SHAKEOFF_VALIDATED_HOOK_CPU(entry), cpu = bpf_get_smp_processor_id() + 1;
 
@@ -273,7 +273,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	struct packet *packet;
 	struct hook_ctx hook = {};
 	enum told told;
-	_Bool assigned;
+	bool assigned;
 	__u32 zero = 0;
 
 	if (probe_take(skb))

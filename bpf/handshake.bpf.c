@@ -110,7 +110,7 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 	if (acl == ACL_BLOCKS)
 		return SHAKEOFF_ACL_BLOCKED;
 	hook.allowed = acl == ACL_ALLOWS;
-	if ((packet->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN) {
+	if ((packet->flags & (TCPHDR_SYN | TCPHDR_ACK)) == TCPHDR_SYN) {
 		enum shakeoff_verdict verdict = handle_syn(ctx, packet, &hook);
 
 		/* The kernel may make a socket of it. Nobody asks for those of what is bypassed: its flood is not to fill the filter. */

@@ -115,7 +115,7 @@ static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 f
 				return -1;
 			if (next ==
 			    NEXTHDR_FRAGMENT) { /* on a whole packet (RFC 6946), or the kernel puts it together later */
-				if (header.fragment & to_be16(0xfff9))
+				if (header.fragment & bpf_htons(0xfff9))
 					return -1;
 				header.len = 0;
 			}
@@ -127,8 +127,8 @@ static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 f
 		return -1;
 	packet->flow.client_port = tcp.source;
 	packet->flow.server_port = tcp.dest;
-	packet->seq = from_be32(tcp.seq);
-	packet->ack = from_be32(tcp.ack_seq);
+	packet->seq = bpf_ntohl(tcp.seq);
+	packet->ack = bpf_ntohl(tcp.ack_seq);
 	packet->flags = ((const __u8 *)&tcp)[13];
 	return 0;
 }
@@ -149,11 +149,11 @@ static __always_inline void input_count(__u32 verdict, __u32 service_id)
 		counters->overflow++;
 }
 
-static __always_inline _Bool input_copy(const struct packet_dynptr *frame, __u8 *to, __u32 len, __u32 size)
+static __always_inline bool input_copy(const struct packet_dynptr *frame, __u8 *to, __u32 len, __u32 size)
 {
 	__u32 last = len - 1;
 
-	asm volatile("" : "+r"(last)); /* as in packet_copy() */
+	barrier_var(last); /* as in packet_copy() */
 	return last < size && !dynptr_read(to, last + 1, frame, 0, 0);
 }
 
@@ -179,7 +179,7 @@ static __always_inline void input_head(struct shakeoff_event *event, const struc
 }
 
 /* The ACK, or a segment that brings back the same cookie, opens the connection; once. */
-static __always_inline _Bool input_opens(const struct packet *packet, struct shakeoff_event *handshake)
+static __always_inline bool input_opens(const struct packet *packet, struct shakeoff_event *handshake)
 {
 	return handshake && packet->seq == handshake->rcv_nxt && packet->ack == handshake->snd_nxt &&
 	       (__s64)(bpf_ktime_get_ns() - handshake->time_ns) < (__s64)ON_THEIR_WAY_NS &&
@@ -187,7 +187,7 @@ static __always_inline _Bool input_opens(const struct packet *packet, struct sha
 }
 
 /* Signed: briefly off by one a CPU. */
-static __always_inline _Bool queue_is_full(const struct shakeoff_service *service)
+static __always_inline bool queue_is_full(const struct shakeoff_service *service)
 {
 	return (__s64)(service->enqueued - service->dequeued) >= (__s64)service->capacity;
 }
@@ -202,7 +202,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 	struct shakeoff_event *event, *handshake = bpf_map_lookup_elem(&handshakes, &scratch->tuple);
 	__u32 service_id = entry->service, len = skb->len;
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
-	_Bool opens;
+	bool opens;
 
 	if (!ring || !service)
 		return SHAKEOFF_RING_FULL;
@@ -248,7 +248,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 }
 
 /* The entry of a tuple whose ACK came through the hook in the last moments, on its way to the daemon; or NULL. */
-static __always_inline struct shakeoff_validated *input_entry(const struct scratch *scratch, _Bool in_time_wait)
+static __always_inline struct shakeoff_validated *input_entry(const struct scratch *scratch, bool in_time_wait)
 {
 	struct shakeoff_validated *entry = validated_find(&scratch->packet.flow);
 
@@ -266,7 +266,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	struct shakeoff_validated *entry;
 	struct sk_buff *skb = ctx->skb;
 	enum shakeoff_verdict verdict;
-	_Bool in_time_wait = 0;
+	bool in_time_wait = 0;
 	struct scratch *scratch;
 	struct packet_dynptr frame;
 	struct net_device *dev;
@@ -292,7 +292,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* cannot be: for the verifier */
 		return NF_ACCEPT;
-	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCP_FLAG_SYN))
+	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCPHDR_SYN))
 		return NF_ACCEPT;
 	tuple_of(&scratch->packet.flow, &scratch->tuple);
 	entry = input_entry(scratch, in_time_wait);

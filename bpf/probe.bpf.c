@@ -24,8 +24,8 @@
 #define TCP_CHECK 16 /* offsets in the TCP header */
 #define TCP_SEQ 4
 #define TCP_OFFSET_AND_FLAGS 12
-#define SYN to_be16(0x0002)
-#define RST to_be16(0x0004)
+#define SYN bpf_htons(0x0002)
+#define RST bpf_htons(0x0004)
 
 /* Addresses in the IP headers, source and destination together; in TCP's everything from the ports to the flags. */
 #define ADDRESSES4 12
@@ -48,8 +48,8 @@ __u32 next_run;
 
 static __always_inline __u32 tcp_offset(const struct shakeoff_probe_frame *probe)
 {
-	return *(const __be16 *)&probe->frame[ETH_TYPE_OFFSET] == to_be16(ETH_P_IP) ? SHAKEOFF_PROBE_TCP4 :
-										      SHAKEOFF_PROBE_TCP6;
+	return *(const __be16 *)&probe->frame[ETH_TYPE_OFFSET] == bpf_htons(ETH_P_IP) ? SHAKEOFF_PROBE_TCP4 :
+											SHAKEOFF_PROBE_TCP6;
 }
 
 /*
@@ -62,7 +62,7 @@ static __always_inline void make_reset(__u8 *tcp)
 	__be16 *word = (__be16 *)(tcp + TCP_OFFSET_AND_FLAGS);
 	__u16 *check = (__u16 *)(tcp + TCP_CHECK);
 	__be32 *seq = (__be32 *)(tcp + TCP_SEQ);
-	__be32 next = *word & SYN ? to_be32(from_be32(*seq) + 1) : *seq;
+	__be32 next = *word & SYN ? bpf_htonl(bpf_ntohl(*seq) + 1) : *seq;
 	__be16 reset = (*word & ~SYN) | RST;
 
 	*check = csum_fold((__u64)(__u16) ~*check + (__u16) ~*word + reset + (__u32) ~*seq + next);
@@ -94,17 +94,17 @@ int probe_send(struct xdp_md *ctx)
 }
 
 /* As it was sent, and not turned elsewhere by NAT: `len` bytes of the packet are those of the frame. */
-static __always_inline _Bool is_unchanged(struct __sk_buff *skb, __u32 offset, const __u8 *expected, __u32 len,
-					  __u32 from)
+static __always_inline bool is_unchanged(struct __sk_buff *skb, __u32 offset, const __u8 *expected, __u32 len,
+					 __u32 from)
 {
 	__u8 bytes[32];
 
 	return !bpf_skb_load_bytes_relative(skb, offset, bytes, len, from) && same_bytes(bytes, expected, len);
 }
 
-static __always_inline _Bool is_probe(struct __sk_buff *skb, const struct shakeoff_probe_frame *probe)
+static __always_inline bool is_probe(struct __sk_buff *skb, const struct shakeoff_probe_frame *probe)
 {
-	if (skb->protocol == to_be16(ETH_P_IP))
+	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return is_unchanged(skb, ADDRESSES4, &probe->frame[ETH_HLEN + ADDRESSES4], 8, BPF_HDR_START_NET);
 	return is_unchanged(skb, ADDRESSES6, &probe->frame[ETH_HLEN + ADDRESSES6], 32, BPF_HDR_START_NET);
 }
@@ -119,7 +119,7 @@ int probe_arrive(struct __sk_buff *skb)
 
 	if (bpf_skb_load_bytes(skb, 0, numbers, sizeof(numbers)))
 		return 0;
-	index = from_be32(*(__be32 *)&numbers[TCP_SEQ]) - first_seq;
+	index = bpf_ntohl(*(__be32 *)&numbers[TCP_SEQ]) - first_seq;
 	probe = index < frame_count ? bpf_map_lookup_elem(&probe_frames, &index) : NULL;
 	if (probe && is_probe(skb, probe) && same_bytes(numbers, &probe->frame[tcp_offset(probe)], NUMBERS_LEN))
 		probe->arrived = 1;

@@ -33,7 +33,7 @@ static __always_inline void now_read(struct now *now, const struct shakeoff_cont
  * The hash of cookie_begin() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this
  * address is kept. That of the next is not: its key may still be exchanged. 0 cannot be: for the verifier.
  */
-static __always_inline _Bool epoch_begin(struct scratch *scratch, __u32 epoch, struct siphash *hash)
+static __always_inline bool epoch_begin(struct scratch *scratch, __u32 epoch, struct siphash *hash)
 {
 	__u32 behind = scratch->now.epoch - epoch, slot = epoch % SHAKEOFF_KEY_SLOTS;
 	struct siphash *kept = behind ? &scratch->recent.hashes[1] : &scratch->recent.hashes[0];

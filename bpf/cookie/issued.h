@@ -33,7 +33,7 @@ static __always_inline void forgery_count(const struct hook_ctx *hook)
 }
 
 /* Whether an attacker tries to forge cookies of the service. Ends what has been without pressure for long enough. */
-static __always_inline _Bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
 {
 	return pressure_lasts(&service->forgery_ns, service->forgery_pressure_ns, now_ns);
 }
@@ -51,7 +51,7 @@ static __always_inline void issued_note(__u32 hash, __u32 period)
 		*word = shakeoff_issued_add(*word, period, shakeoff_issued_bits(hash));
 }
 
-static __always_inline _Bool issued_in(__u32 hash, __u32 period)
+static __always_inline bool issued_in(__u32 hash, __u32 period)
 {
 	__u32 index = shakeoff_issued_index(period, hash);
 	const __u64 *word = bpf_map_lookup_elem(&issued, &index);
@@ -60,7 +60,7 @@ static __always_inline _Bool issued_in(__u32 hash, __u32 period)
 }
 
 /* Another CPU's clock may be a tick ahead of ours, and so in the next period. */
-static __always_inline _Bool issued_lately(__u32 hash, __u32 period)
+static __always_inline bool issued_lately(__u32 hash, __u32 period)
 {
 	return issued_in(hash, period) || issued_in(hash, period - 1) || issued_in(hash, period + 1);
 }
@@ -82,7 +82,7 @@ __noinline int issued_answered(__u32 service_id, __u32 hash)
 }
 
 /* Was a SYN-ACK to the ACK's tuple perhaps sent again by the daemon, long after the first? */
-static __always_inline _Bool is_half_open(const struct scratch *scratch, const struct shakeoff_control *control)
+static __always_inline bool is_half_open(const struct scratch *scratch, const struct shakeoff_control *control)
 {
 	const struct shakeoff_half_open *entry;
 
@@ -93,13 +93,13 @@ static __always_inline _Bool is_half_open(const struct scratch *scratch, const s
 }
 
 /* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
-static __always_inline _Bool echo_is_fresh(const struct handshake *handshake)
+static __always_inline bool echo_is_fresh(const struct handshake *handshake)
 {
 	return !handshake->options.timestamps || (__u32)(handshake->echo_age_ms + SHAKEOFF_ISSUED_AHEAD_MS) <=
 							 SHAKEOFF_ISSUED_AHEAD_MS + SHAKEOFF_ISSUED_ECHO_MS;
 }
 
-static __always_inline _Bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
 {
 	return (__s64)(now_ns - service->forgery_ns) > (__s64)SHAKEOFF_FORGERY_WARM_NS;
 }

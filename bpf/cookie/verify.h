@@ -15,7 +15,7 @@ enum cookie_status {
  * Why a cookie failed cannot be seen in it. With timestamps the echoed clock tells, as far as it can be believed: only a name in the
  * statistics depends on it. Without, nothing does: the key of an epoch that is over has been overwritten.
  */
-static __always_inline _Bool echo_is_old(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr)
+static __always_inline bool echo_is_old(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr)
 {
 	const __u64 *key = epoch_offset_key(hook->scratch->now.epoch);
 	__u32 clock_ms = hook->scratch->now.clock_ms;
@@ -64,7 +64,7 @@ static __always_inline void verify_echo(const struct hook_ctx *hook, const struc
 static __always_inline enum cookie_status verify_timestamps(const struct hook_ctx *hook, const struct tcpopt *opt,
 							    const struct cookie_flow *flow, struct handshake *handshake)
 {
-	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	const struct now *now = &hook->scratch->now;
 
 	UNROLL
@@ -84,10 +84,10 @@ static __always_inline enum cookie_status verify_timestamps(const struct hook_ct
 	return echo_is_old(hook, flow, opt->tsecr) ? COOKIE_EXPIRED : COOKIE_BAD;
 }
 
-static __always_inline enum cookie_status verify_plain(const struct hook_ctx *hook, _Bool ipv6,
+static __always_inline enum cookie_status verify_plain(const struct hook_ctx *hook, bool ipv6,
 						       struct handshake *handshake)
 {
-	_Bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
+	bool accept_next = hook->control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 
 	UNROLL
 	for (int attempt = 0; attempt < COOKIE_PLAIN_ATTEMPTS; attempt++) {

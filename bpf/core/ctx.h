@@ -13,7 +13,7 @@ struct hook_ctx {
 	__u32 service_id;
 	__u32 frame_len;
 	__u64 now_ns;
-	_Bool allowed; /* the lists say so: no limit holds for the source */
+	bool allowed; /* the lists say so: no limit holds for the source */
 };
 
 #endif

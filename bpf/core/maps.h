@@ -20,7 +20,7 @@ struct packet {
 	__u32 seq;
 	__u32 ack;
 	__u16 window;
-	__u8 flags;        /* TCP_FLAG_* */
+	__u8 flags;        /* TCPHDR_* */
 	__u8 header_len;   /* of TCP, with options: as it says, unchecked */
 	__u8 tos;          /* of IP, or traffic class */
 	__u8 reserved;     /* TCP: the four bits behind the header's length, of which the last is AE */

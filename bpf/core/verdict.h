@@ -23,13 +23,13 @@ static __always_inline __u32 verdict_counts(__u16 meaning)
 	return meaning >> 8;
 }
 
-static __always_inline _Bool verdict_passes(__u32 verdict)
+static __always_inline bool verdict_passes(__u32 verdict)
 {
 	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_action(verdict_meanings[verdict]) == XDP_PASS;
 }
 
 /* Whether it says that a segment belonged to no socket. */
-static __always_inline _Bool verdict_is_no_socket(__u32 verdict)
+static __always_inline bool verdict_is_no_socket(__u32 verdict)
 {
 	return verdict < SHAKEOFF_VERDICT_COUNT &&
 	       (verdict_counts(verdict_meanings[verdict]) & SHAKEOFF_COUNTS_NO_SOCKET);

@@ -8,7 +8,7 @@
 #define SHAKEOFF_BPF_HANDLE_BYPASS_H
 
 /* Whether the packet in scratch is for one. */
-static __always_inline _Bool is_bypassed(const struct hook_ctx *hook)
+static __always_inline bool is_bypassed(const struct hook_ctx *hook)
 {
 	return address_is_bypassed(hook) || service_is_bypassed(hook->service);
 }
@@ -18,7 +18,7 @@ static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, 
 							    const struct hook_ctx *hook)
 {
 	struct bpf_sock *sk;
-	_Bool has_socket;
+	bool has_socket;
 
 	if (!tcp_lengths_fit(packet, hook->frame_len))
 		return SHAKEOFF_BAD_HEADER;

@@ -23,7 +23,7 @@ static __always_inline __u32 fragments_expect(__u32 last, __u32 expected, __u32 
 }
 
 /* Whether one of `expected` is among those that pass, of which `most` may. lot: the same for all fragments of a packet. */
-static __always_inline _Bool fragment_wins(__u32 lot, __u32 expected, __u32 most)
+static __always_inline bool fragment_wins(__u32 lot, __u32 expected, __u32 most)
 {
 	return expected <= most || ((__u64)lot * expected) >> 32 < most - most / 8;
 }
@@ -50,8 +50,8 @@ static __always_inline __u64 fragment_lots(struct xdp_md *ctx, const struct pack
 }
 
 /* Counts a fragment for its prefix. Returns whether that may have it in a flood. */
-static __always_inline _Bool fragment_is_fair(const struct packet *packet, __u32 window, __u64 salt, __u32 lot,
-					      __u32 most)
+static __always_inline bool fragment_is_fair(const struct packet *packet, __u32 window, __u64 salt, __u32 lot,
+					     __u32 most)
 {
 	__u64 prefix = shakeoff_prefix_number(packet->flow.ipv6, packet->flow.client);
 	__u32 index = shakeoff_hash_index(prefix, salt, SHAKEOFF_FRAGMENT_CELL_BITS);
@@ -79,7 +79,7 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 	const __u64 most = SHAKEOFF_FRAGMENT_RATE / BUDGET_WINDOWS;
 	__u64 salt = control->replies.salt | 1, lots;
 	__u32 before = control->fragment_window, passed;
-	_Bool flood;
+	bool flood;
 
 	if (budget_begins(&control->fragment_window, now_ns)) {
 		passed = control->fragment_window - before;
@@ -101,7 +101,7 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 }
 
 /* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
-static __always_inline _Bool fragment_is_bypassed(const struct shakeoff_control *control, __be16 port)
+static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *control, __be16 port)
 {
 	const struct shakeoff_service *service;
 	struct scratch *scratch = scratch_get();
@@ -138,7 +138,7 @@ static __always_inline enum shakeoff_verdict fragment_check(struct xdp_md *ctx, 
 	header_len = tcp->doff * 4;
 	if (header_len < sizeof(*tcp) || header_len > packet->segment_len)
 		return SHAKEOFF_FRAG_TINY;
-	if ((((const __u8 *)tcp)[13] & TCP_FLAG_SYN) && !fragment_is_bypassed(control, tcp->dest))
+	if ((((const __u8 *)tcp)[13] & TCPHDR_SYN) && !fragment_is_bypassed(control, tcp->dest))
 		return SHAKEOFF_FRAG_SYN;
 	return fragment_pass(ctx, packet, control, now_ns);
 }

@@ -3,13 +3,13 @@
 #ifndef SHAKEOFF_BPF_HANDLE_LISTENER_H
 #define SHAKEOFF_BPF_HANDLE_LISTENER_H
 
-static __always_inline _Bool by_listener(const struct hook_ctx *hook)
+static __always_inline bool by_listener(const struct hook_ctx *hook)
 {
 	return hook->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 }
 
 /* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
-static __always_inline _Bool address_is_bypassed(const struct hook_ctx *hook)
+static __always_inline bool address_is_bypassed(const struct hook_ctx *hook)
 {
 	__u32 flags = hook->scratch->recent.address_flags;
 
@@ -18,14 +18,14 @@ static __always_inline _Bool address_is_bypassed(const struct hook_ctx *hook)
 }
 
 /* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
-static __always_inline _Bool netfilter_decides(const struct hook_ctx *hook)
+static __always_inline bool netfilter_decides(const struct hook_ctx *hook)
 {
 	return address_is_bypassed(hook) || hook->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
 	       hook->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
 }
 
 /* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
-static __always_inline _Bool sockets_are_hidden(const struct hook_ctx *hook)
+static __always_inline bool sockets_are_hidden(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
 
@@ -33,7 +33,7 @@ static __always_inline _Bool sockets_are_hidden(const struct hook_ctx *hook)
 }
 
 /* Whether everything is there that taking cookies back needs. */
-static __always_inline _Bool listener_takes_cookies(const struct hook_ctx *hook)
+static __always_inline bool listener_takes_cookies(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
 
@@ -41,7 +41,7 @@ static __always_inline _Bool listener_takes_cookies(const struct hook_ctx *hook)
 }
 
 /* Whether SYNs may be answered: what comes back will get to the listening socket. */
-static __always_inline _Bool listener_is_ready(const struct hook_ctx *hook)
+static __always_inline bool listener_is_ready(const struct hook_ctx *hook)
 {
 	return listener_takes_cookies(hook) && hook->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
 }
@@ -90,7 +90,7 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 	press(&service->looked_ns, now_ns);
 }
 
-static __always_inline _Bool group_is_short(const struct hook_ctx *hook)
+static __always_inline bool group_is_short(const struct hook_ctx *hook)
 {
 	return hook->service->servers > 1 && shakeoff_is_pressed(hook->service->short_ns, hook->now_ns);
 }
@@ -114,7 +114,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 	return found;
 }
 
-static __always_inline _Bool listener_is_remembered(const struct hook_ctx *hook)
+static __always_inline bool listener_is_remembered(const struct hook_ctx *hook)
 {
 	return hook->scratch->recent.listener_tick == hook->scratch->now.tick;
 }

@@ -15,7 +15,7 @@ static __always_inline void admission_write(struct xdp_md *ctx, const struct hoo
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*admission)))
 		return;
-	asm volatile("" : "+r"(ctx)); /* as in reply_build() */
+	barrier_var(ctx); /* as in reply_build() */
 	admission = (void *)(long)ctx->data_meta;
 	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
@@ -31,7 +31,7 @@ static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!control || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
 		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
-	asm volatile("" : "+r"(ctx));          /* as in reply_build() */
+	barrier_var(ctx);                      /* as in reply_build() */
 	mark = (void *)(long)ctx->data_meta;
 	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
 		*mark = admission_magic(control, ADMISSION_WAITS);

@@ -19,13 +19,13 @@
 
 #define SEGMENT_SAMPLE 64
 
-static __always_inline _Bool segment_is_sampled(const struct hook_ctx *hook)
+static __always_inline bool segment_is_sampled(const struct hook_ctx *hook)
 {
 	return !(++hook->scratch->segments % SEGMENT_SAMPLE);
 }
 
 /* Whether out-of-state segments are dropped now. Ends what has been without pressure for long enough. */
-static __always_inline _Bool out_of_state_press(struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool out_of_state_press(struct shakeoff_service *service, __u64 now_ns)
 {
 	return pressure_lasts(&service->out_of_state_ns, service->out_of_state_pressure_ns, now_ns);
 }
@@ -34,11 +34,11 @@ static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
 {
 	if (flags_are_malformed(flags))
 		return SHAKEOFF_NO_SOCKET_INVALID;
-	if (flags & TCP_FLAG_SYN)
+	if (flags & TCPHDR_SYN)
 		return SHAKEOFF_NO_SOCKET_SYNACK;
-	if (flags & TCP_FLAG_RST)
+	if (flags & TCPHDR_RST)
 		return SHAKEOFF_NO_SOCKET_RST;
-	return flags & TCP_FLAG_FIN ? SHAKEOFF_NO_SOCKET_FIN : SHAKEOFF_NO_SOCKET_ACK;
+	return flags & TCPHDR_FIN ? SHAKEOFF_NO_SOCKET_FIN : SHAKEOFF_NO_SOCKET_ACK;
 }
 
 /* Counts an out-of-state segment that stands for so many. */
@@ -80,9 +80,9 @@ static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct pa
 {
 	if (!out_of_state_press(hook->service, hook->now_ns))
 		return few;
-	if (packet->flags & TCP_FLAG_SYN)
+	if (packet->flags & TCPHDR_SYN)
 		return SHAKEOFF_SYNACK_NO_SOCKET;
-	if (packet->flags & TCP_FLAG_RST)
+	if (packet->flags & TCPHDR_RST)
 		return SHAKEOFF_RST_NO_SOCKET;
 	if (!kernel_cookies_are_known())
 		return few;

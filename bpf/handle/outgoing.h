@@ -8,12 +8,12 @@
 #define SHAKEOFF_BPF_HANDLE_OUTGOING_H
 
 /* Whether the frame may be one of these: a look at its flags, as nearly every packet is something else. */
-static __always_inline _Bool outgoing_may_be_syn(struct __sk_buff *skb)
+static __always_inline bool outgoing_may_be_syn(struct __sk_buff *skb)
 {
 	const __u8 *data = FRAME_START(skb), *tcp = data + sizeof(struct ethhdr) + sizeof(struct ipv6hdr);
 	const void *end = FRAME_END(skb);
 
-	if (skb->protocol == to_be16(ETH_P_IP)) {
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip = (const void *)(data + sizeof(struct ethhdr));
 
 		if ((const void *)(ip + 1) > end || ip->protocol != IPPROTO_TCP)
@@ -21,7 +21,7 @@ static __always_inline _Bool outgoing_may_be_syn(struct __sk_buff *skb)
 		if (ip->ihl != 5)
 			return 1;
 		tcp = (const void *)(ip + 1);
-	} else if (skb->protocol == to_be16(ETH_P_IPV6)) {
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		const struct ipv6hdr *ip = (const void *)(data + sizeof(struct ethhdr));
 
 		if ((const void *)(ip + 1) > end)
@@ -31,8 +31,7 @@ static __always_inline _Bool outgoing_may_be_syn(struct __sk_buff *skb)
 	} else {
 		return 1; /* a VLAN tag in the frame */
 	}
-	return (const void *)(tcp + sizeof(struct tcphdr)) > end ||
-	       (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+	return (const void *)(tcp + sizeof(struct tcphdr)) > end || (tcp[13] & (TCPHDR_SYN | TCPHDR_ACK)) == TCPHDR_SYN;
 }
 
 /* The flow as an answer to it would have it. */
@@ -56,7 +55,7 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	__u32 zero = 0;
 
 	if (!outgoing_may_be_syn(skb) || parse_packet(FRAME_START(skb), FRAME_END(skb), &packet) ||
-	    (packet.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
+	    (packet.flags & (TCPHDR_SYN | TCPHDR_ACK)) != TCPHDR_SYN)
 		return;
 	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!control) /* cannot be: for the verifier */

@@ -37,33 +37,33 @@ static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, co
 		return NULL;
 	if (!same_bytes(eth->h_dest, sought->group, sizeof(sought->group)))
 		return NULL;
-	if (eth->h_proto == to_be16(ETH_P_IP))
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		tcp = data + SHAKEOFF_PROBE_TCP4;
-	else if (eth->h_proto == to_be16(ETH_P_IPV6))
+	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		tcp = data + SHAKEOFF_PROBE_TCP6;
 	else
 		return NULL;
-	if (tcp->source != sought->source_port || from_be32(tcp->seq) - sought->seq > sought->count)
+	if (tcp->source != sought->source_port || bpf_ntohl(tcp->seq) - sought->seq > sought->count)
 		return NULL;
-	return !tcp->ack || from_be32(tcp->ack_seq) == sought->ack ? tcp : NULL;
+	return !tcp->ack || bpf_ntohl(tcp->ack_seq) == sought->ack ? tcp : NULL;
 }
 
 /* A request asks for the least that any sysctl lets the kernel accept: no options. */
-static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, _Bool request)
+static __always_inline bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, bool request)
 {
 	struct admission admission = { .mss = 1220,
 				       .snd_wscale = SHAKEOFF_NO_WSCALE,
 				       .rcv_wscale = SHAKEOFF_NO_WSCALE };
 	struct cookie_flow flow = {};
 	struct bpf_sock *sk;
-	_Bool assigned = 0;
+	bool assigned = 0;
 
-	flow.ipv6 = skb->protocol == to_be16(ETH_P_IPV6);
+	flow.ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 	if (flow.ipv6) {
-		flow.client[3] = flow.server[3] = to_be32(1);
+		flow.client[3] = flow.server[3] = bpf_htonl(1);
 		flow.server_port = known->listener6;
 	} else {
-		flow.client[0] = flow.server[0] = to_be32(LOOPBACK4);
+		flow.client[0] = flow.server[0] = bpf_htonl(LOOPBACK4);
 		flow.server_port = known->listener4;
 	}
 	sk = socket_look_up(skb, &flow);
@@ -79,7 +79,7 @@ static __always_inline _Bool probe_assign(struct __sk_buff *skb, const struct sh
  * Is it a probe? Then nothing else is to look at it. To be asked before the packet is parsed: what is not multicast,
  * nearly everything, costs one load. A probe that finds no socket stays multicast, and TCP drops it.
  */
-static __always_inline _Bool probe_take(struct __sk_buff *skb)
+static __always_inline bool probe_take(struct __sk_buff *skb)
 {
 	const struct shakeoff_probe *known;
 	const struct tcphdr *tcp;

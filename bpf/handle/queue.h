@@ -81,7 +81,7 @@ static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, st
  * Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon is no longer there to
  * take it, and the kernel would refuse it with RST: the second heartbeat that is missing says so.
  */
-static __always_inline _Bool input_decides(const struct hook_ctx *hook)
+static __always_inline bool input_decides(const struct hook_ctx *hook)
 {
 	__u32 flags = hook->control->flags;
 
@@ -136,7 +136,7 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
 	void *ring = ring_of(&hook->scratch->tuple, hook->control);
-	_Bool input = input_decides(hook);
+	bool input = input_decides(hook);
 	struct shakeoff_event *event;
 
 	/* What follows goes where its ACK went: the netfilter program takes nothing of a connection that it does not know. */

@@ -10,7 +10,7 @@
 #define SHAKEOFF_BPF_HANDLE_RESEND_H
 
 /* The cheap questions first: in a flood the second is the last. */
-static __always_inline _Bool half_open_wanted(const struct hook_ctx *hook)
+static __always_inline bool half_open_wanted(const struct hook_ctx *hook)
 {
 	const struct shakeoff_service *service = hook->service;
 

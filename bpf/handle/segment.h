@@ -20,15 +20,15 @@ static __always_inline void ack_handshake(const struct packet *packet, const str
 struct history {
 	struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
 	struct time_wait time_wait;
-	_Bool in_time_wait; /* time_wait is set */
-	_Bool follows;      /* earlier is fresh: its socket is about to be made */
+	bool in_time_wait; /* time_wait is set */
+	bool follows;      /* earlier is fresh: its socket is about to be made */
 };
 
 /*
  * Does the segment follow an ACK whose socket does not exist yet? A socket in TIME-WAIT that the new connection replaces
  * is in the way until the daemon has removed it; one of the connection itself is not.
  */
-static __always_inline _Bool history_follows(const struct history *history, const struct hook_ctx *hook)
+static __always_inline bool history_follows(const struct history *history, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = history->earlier;
 
@@ -64,7 +64,7 @@ static __always_inline __u64 history_seen_ns(const struct history *history)
 }
 
 /* Whether the ACK whose cookie is in scratch has opened a connection before. */
-static __always_inline _Bool history_has_handshake(const struct history *history, const struct hook_ctx *hook)
+static __always_inline bool history_has_handshake(const struct history *history, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = history->earlier;
 	const struct handshake *handshake = &hook->scratch->handshake;
@@ -93,7 +93,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
  * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
  * sends it again: it gets another chance, as every SYN of a firewall's would.
  */
-static __always_inline _Bool input_refused(const struct history *history, const struct hook_ctx *hook)
+static __always_inline bool input_refused(const struct history *history, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = history->earlier;
 
@@ -178,10 +178,10 @@ static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *pac
 static __always_inline enum shakeoff_verdict queue_handle_segment(struct xdp_md *ctx, const struct packet *packet,
 								  const struct hook_ctx *hook, struct history *history)
 {
-	if (packet->flags & TCP_FLAG_SYN)
+	if (packet->flags & TCPHDR_SYN)
 		return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
 	history_look_up(history, packet, hook);
-	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) == TCPHDR_ACK)
 		return queue_handle_ack(ctx, packet, hook, history);
 	if (history->follows)
 		return segment_follow(ctx, packet, hook, history);
@@ -292,11 +292,11 @@ static __always_inline enum shakeoff_verdict listener_handle_segment(struct xdp_
 								     const struct hook_ctx *hook,
 								     struct history *history, enum mode mode)
 {
-	if (packet->flags & TCP_FLAG_SYN)
+	if (packet->flags & TCPHDR_SYN)
 		return mode == MODE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
 						no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 	history_look_up(history, packet, hook);
-	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK)
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) == TCPHDR_ACK)
 		return listener_handle_ack(ctx, packet, hook, history, mode);
 	if (history->follows)
 		return listener_follow(ctx, history);
@@ -335,7 +335,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 		return SHAKEOFF_BAD_SEGMENT;
 	if (mode <= MODE_IDLE)
 		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
-	if ((packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) != TCP_FLAG_ACK) {
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) != TCPHDR_ACK) {
 		tuple_of(&packet->flow, &hook->scratch->tuple);
 		return rst_ignore(packet, hook);
 	}
@@ -350,21 +350,20 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
  * static function of its own, for the sake of the stack.
  */
 static __noinline enum socket_found segment_find(struct xdp_md *ctx, const struct packet *packet,
-						 const struct hook_ctx *hook, _Bool may_have_socket,
+						 const struct hook_ctx *hook, bool may_have_socket,
 						 struct time_wait *time_wait)
 {
 	enum socket_found found = by_listener(hook) ? listener_find(ctx, packet, hook, time_wait) :
 						      socket_find(ctx, packet, time_wait, NULL);
 
-	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) &&
-	    (!may_have_socket || (packet->flags & TCP_FLAG_SYN)))
+	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) && (!may_have_socket || (packet->flags & TCPHDR_SYN)))
 		filter_note(&packet->flow, hook->control, 0);
 	return found;
 }
 
 static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, enum mode mode,
-							     _Bool may_have_socket)
+							     bool may_have_socket)
 {
 	struct history history = {};
 	enum socket_found found = segment_find(ctx, packet, hook, may_have_socket, &history.time_wait);
@@ -383,19 +382,19 @@ static __always_inline enum shakeoff_verdict segment_look_up(struct xdp_md *ctx,
 }
 
 /* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
-static __always_inline _Bool may_answer_syn(const struct packet *packet)
+static __always_inline bool may_answer_syn(const struct packet *packet)
 {
-	const __u8 refusal = TCP_FLAG_RST | TCP_FLAG_ACK;
+	const __u8 refusal = TCPHDR_RST | TCPHDR_ACK;
 
-	return (packet->flags & TCP_FLAG_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
+	return (packet->flags & TCPHDR_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
 }
 
 /*
  * Whether the filter's word spares the look-up: see out_of_state.h. What may answer a SYN is looked up always: it belongs to a connection
  * that the host itself begins, of which the filter may not know yet.
  */
-static __always_inline _Bool filter_spares(const struct packet *packet, enum mode mode, _Bool pressed,
-					   _Bool may_have_socket)
+static __always_inline bool filter_spares(const struct packet *packet, enum mode mode, bool pressed,
+					  bool may_have_socket)
 {
 	if (may_answer_syn(packet))
 		return 0;
@@ -407,9 +406,9 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 							  const struct hook_ctx *hook)
 {
 	enum mode mode = by_listener(hook) ? listener_mode(hook) : queue_mode(hook);
-	_Bool pressed = out_of_state_press(hook->service, hook->now_ns), may_have_socket = 1, spared;
+	bool pressed = out_of_state_press(hook->service, hook->now_ns), may_have_socket = 1, spared;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
-	_Bool sampled = 0;
+	bool sampled = 0;
 
 	if (pressed || mode == MODE_IDLE)
 		may_have_socket = filter_may_have(&packet->flow, hook->control);
@@ -433,7 +432,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
  * Whether clients may still bring back cookies that were sent before the address came to be bypassed. Where SYNs to other addresses are
  * answered all the time only the daemon knows since when this one's are not.
  */
-static __always_inline _Bool bypassed_cookies_are_out(const struct hook_ctx *hook)
+static __always_inline bool bypassed_cookies_are_out(const struct hook_ctx *hook)
 {
 	__u16 changed_s = hook->service->bypass_changed_s;
 
@@ -449,18 +448,18 @@ static __always_inline _Bool bypassed_cookies_are_out(const struct hook_ctx *hoo
  * Whether a segment to what is bypassed is of a handshake of ours all the same: firewalls are loaded again at any moment, and
  * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
  */
-static __always_inline _Bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,
-					     const struct hook_ctx *hook)
+static __always_inline bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,
+					    const struct hook_ctx *hook)
 {
 	struct history history = {};
 
-	if (!bypassed_cookies_are_out(hook) || (packet->flags & TCP_FLAG_SYN) ||
+	if (!bypassed_cookies_are_out(hook) || (packet->flags & TCPHDR_SYN) ||
 	    !tcp_lengths_fit(packet, hook->frame_len))
 		return 0;
 	history_look_up(&history, packet, hook);
 	if (history.follows)
 		return 1;
-	return (packet->flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_ACK && ack_cookie(ctx) == COOKIE_GOOD;
+	return (packet->flags & (TCPHDR_ACK | TCPHDR_RST)) == TCPHDR_ACK && ack_cookie(ctx) == COOKIE_GOOD;
 }
 
 static __noinline enum shakeoff_verdict handle_segment(struct xdp_md *ctx, const struct packet *packet,

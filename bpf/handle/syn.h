@@ -13,9 +13,9 @@ static __always_inline __u16 default_mss(const struct packet *packet)
  * Whether the kernel would take up the client's ECN (RFC 3168, section 6.1.1): tcp_ecn_create_request(), include/net/tcp_ecn.h.
  * Where the SYN itself is marked, somebody on the way marks everything. TCP_REPAIR cannot give ECN to a socket.
  */
-static __always_inline _Bool ecn_is_taken_up(const struct packet *packet, const struct hook_ctx *hook)
+static __always_inline bool ecn_is_taken_up(const struct packet *packet, const struct hook_ctx *hook)
 {
-	const __u8 asks = TCP_FLAG_ECE | TCP_FLAG_CWR;
+	const __u8 asks = TCPHDR_ECE | TCPHDR_CWR;
 
 	if ((packet->flags & asks) != asks || !by_listener(hook))
 		return 0;
@@ -76,7 +76,7 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	const struct tcpopt *theirs = &hook->scratch->opt;
 	struct scratch *scratch = hook->scratch;
 	struct reply *reply = &synack->reply;
-	_Bool ipv6 = packet->flow.ipv6;
+	bool ipv6 = packet->flow.ipv6;
 	struct cookie_options options;
 	struct tcpopt ours = {};
 	struct offer offer;
@@ -89,7 +89,7 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	offer_make(scratch, hook->service, &options, &offer);
 	offer_mark(scratch, hook->service, packet->tos, &offer);
 
-	reply->flags = TCP_FLAG_SYN | TCP_FLAG_ACK | (options.ecn ? TCP_FLAG_ECE : 0);
+	reply->flags = TCPHDR_SYN | TCPHDR_ACK | (options.ecn ? TCPHDR_ECE : 0);
 	reply->ttl = offer.hop_limit;
 	reply->tos = offer.tos;
 	reply->window = offer.window;
@@ -194,7 +194,7 @@ static __always_inline enum shakeoff_verdict syn_mss_check(const struct packet *
 /* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
 static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, enum service_health health,
-							     _Bool may_have_socket)
+							     bool may_have_socket)
 {
 	const struct tcpopt *offer = &hook->scratch->opt;
 	enum socket_found found = SOCKET_NONE;
@@ -219,7 +219,7 @@ static __always_inline enum shakeoff_verdict syn_queue_check(struct xdp_md *ctx,
 
 /* The same for a listening socket. In TIME-WAIT the kernel renews the connection itself. */
 static __always_inline enum shakeoff_verdict syn_listener_check(struct xdp_md *ctx, const struct packet *packet,
-								const struct hook_ctx *hook, _Bool may_have_socket)
+								const struct hook_ctx *hook, bool may_have_socket)
 {
 	const struct recent *recent = &hook->scratch->recent;
 	enum socket_found found = SOCKET_LISTENS;
@@ -248,7 +248,7 @@ static __noinline enum shakeoff_verdict handle_syn(struct xdp_md *ctx, const str
 	enum service_health health = SERVICE_SERVED;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	enum options_found options;
-	_Bool may_have_socket;
+	bool may_have_socket;
 
 	if (!netfilter_decides(hook) && syn_is_malformed(packet, hook->frame_len))
 		return SHAKEOFF_SYN_INVALID;

@@ -21,8 +21,8 @@
 #define FLOOD_BATCH_RATE (4 * FLOOD_BATCH * FLOOD_WINDOWS_PER_SECOND)
 
 /* Counts events in a window of this length; returns whether it has more than `rate` events a second allow. */
-static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
-					   __u32 rate)
+static __always_inline bool window_counts(__u64 *start_ns, __u64 *counted, __u64 length_ns, __u64 now_ns, __u32 events,
+					  __u32 rate)
 {
 	__u64 allowed = rate * (length_ns / NSEC_PER_MSEC) / 1000;
 
@@ -37,7 +37,7 @@ static __always_inline _Bool window_counts(__u64 *start_ns, __u64 *counted, __u6
 }
 
 /* Counts SYNs; returns whether the present window has more than `rate` SYNs a second allow. */
-static __always_inline _Bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
+static __always_inline bool window_exceeds(struct shakeoff_service *service, __u64 now_ns, __u32 syns, __u32 rate)
 {
 	return window_counts(&service->window_ns, &service->window_syns, SHAKEOFF_FLOOD_WINDOW_NS, now_ns, syns, rate);
 }
@@ -118,7 +118,7 @@ static __always_inline void press_queue(__u32 service_id)
 }
 
 /* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
-static __always_inline _Bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, __u64 now_ns)
+static __always_inline bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, __u64 now_ns)
 {
 	if (!*since_ns)
 		return 0;
@@ -129,7 +129,7 @@ static __always_inline _Bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, 
 }
 
 /* Whether the service is under a flood of SYNs, or was until a moment ago. */
-static __always_inline _Bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
 {
 	return shakeoff_is_pressed(service->pressure_ns, now_ns);
 }
@@ -144,7 +144,7 @@ static __always_inline void positions_forget(struct shakeoff_service *service)
 }
 
 /* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
-static __always_inline _Bool syncookies_active(struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool syncookies_active(struct shakeoff_service *service, __u64 now_ns)
 {
 	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ALWAYS) {
 		if (!service->active_ns)
@@ -165,7 +165,7 @@ static __always_inline _Bool syncookies_active(struct shakeoff_service *service,
  * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
  * fleet those of another host, which may be in a flood.
  */
-static __always_inline _Bool own_cookies_are_out(const struct hook_ctx *hook)
+static __always_inline bool own_cookies_are_out(const struct hook_ctx *hook)
 {
 	const struct shakeoff_service *service = hook->service;
 
@@ -179,7 +179,7 @@ static __always_inline _Bool own_cookies_are_out(const struct hook_ctx *hook)
  * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, before the daemon started, which may have
  * been long after, to SYNs that have passed by a budget, or for a socket that only it can serve.
  */
-static __always_inline _Bool kernel_cookies_are_out(const struct hook_ctx *hook)
+static __always_inline bool kernel_cookies_are_out(const struct hook_ctx *hook)
 {
 	__u32 window = hook->service->budget_window;
 
@@ -195,13 +195,13 @@ static __always_inline _Bool kernel_cookies_are_out(const struct hook_ctx *hook)
  * Whether the accept queue that the hook is to share has `free` left or less: `low_watermark` of them when a quarter is taken. While idle
  * the kernel fills it, and asks nobody whose turn it is.
  */
-static __always_inline _Bool accept_queue_is_short(const struct recent *recent, __s64 places)
+static __always_inline bool accept_queue_is_short(const struct recent *recent, __s64 places)
 {
 	return recent->listener_low_watermark && (__s64)recent->listener_room <= places;
 }
 
 /* A SYN while idle. Returns whether it begins the answering. */
-static __always_inline _Bool syncookies_idle_syn(const struct hook_ctx *hook, const struct recent *recent)
+static __always_inline bool syncookies_idle_syn(const struct hook_ctx *hook, const struct recent *recent)
 {
 	struct shakeoff_service *service = hook->service;
 	const struct listening *listener = &recent->listener;
@@ -261,7 +261,7 @@ static __always_inline void syncookies_look(const struct hook_ctx *hook, const s
  * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
  * in the next: nobody takes it back there, or the two would give each other fresh budgets until the tick is over.
  */
-static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
+static __always_inline bool budget_begins(__u32 *window, __u64 now_ns)
 {
 	__u32 present = now_ns / SHAKEOFF_BUDGET_WINDOW_NS;
 
@@ -272,7 +272,7 @@ static __always_inline _Bool budget_begins(__u32 *window, __u64 now_ns)
 }
 
 /* Whether one more may pass, of which `most` may in a window. */
-static __always_inline _Bool budget_takes(__u32 *passed, __u64 most)
+static __always_inline bool budget_takes(__u32 *passed, __u64 most)
 {
 	if (*passed >= most)
 		return 0;

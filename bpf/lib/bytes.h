@@ -9,7 +9,7 @@
 #include "lib/compiler.h"
 
 /* An even, constant number of bytes, on even addresses. */
-static __always_inline _Bool same_bytes(const void *a, const void *b, __u32 len)
+static __always_inline bool same_bytes(const void *a, const void *b, __u32 len)
 {
 	const __u16 *first = a, *second = b;
 	__u16 difference = 0;

@@ -14,4 +14,9 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* libbpf's, for what is compiled for the host as well. */
+#ifndef barrier_var
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
+
 #endif

@@ -139,7 +139,7 @@ static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, _
 		 */
 		__u32 below = classes[i] - 1 - mss;
 
-		asm volatile("" : "+r"(below));
+		barrier_var(below);
 		class += below >> 31;
 	}
 	return class;
@@ -188,7 +188,7 @@ static __always_inline void cookie_decode_timestamps(__u32 bits, struct cookie_o
 	options->timestamps = 1;
 }
 
-static __always_inline __u32 cookie_encode_plain(const struct cookie_options *options, _Bool ipv6)
+static __always_inline __u32 cookie_encode_plain(const struct cookie_options *options, bool ipv6)
 {
 	__u32 class = cookie_mss_class(cookie_plain_mss[ipv6], COOKIE_MSS_CLASSES, options->mss);
 	__u32 option_class = options->sack;
@@ -200,7 +200,7 @@ static __always_inline __u32 cookie_encode_plain(const struct cookie_options *op
 	return 1 + COOKIE_OPTION_CLASSES * (class - 1) + option_class;
 }
 
-static __always_inline void cookie_decode_plain(__u32 bits, _Bool ipv6, struct cookie_options *options)
+static __always_inline void cookie_decode_plain(__u32 bits, bool ipv6, struct cookie_options *options)
 {
 	__u32 class = 0, option_class = 0;
 
@@ -208,7 +208,7 @@ static __always_inline void cookie_decode_plain(__u32 bits, _Bool ipv6, struct c
 		class = 1 + (bits - 1) / COOKIE_OPTION_CLASSES;
 		option_class = (bits - 1) % COOKIE_OPTION_CLASSES;
 	}
-	asm volatile("" : "+r"(class)); /* as in cookie_ts_mss_of() */
+	barrier_var(class); /* as in cookie_ts_mss_of() */
 	options->mss = cookie_plain_mss[ipv6][class & (COOKIE_MSS_CLASSES - 1)];
 	options->sack = option_class > 0;
 	options->wscale = SHAKEOFF_NO_WSCALE;
@@ -221,14 +221,14 @@ static __always_inline void cookie_decode_plain(__u32 bits, _Bool ipv6, struct c
 }
 
 /* The option bits: COOKIE_TIMESTAMPS and 14 that go into the TSval, or 4 that go into the ISN. */
-static __always_inline __u32 cookie_encode(const struct cookie_options *options, _Bool ipv6)
+static __always_inline __u32 cookie_encode(const struct cookie_options *options, bool ipv6)
 {
 	return options->timestamps ? COOKIE_TIMESTAMPS | cookie_encode_timestamps(options) :
 				     cookie_encode_plain(options, ipv6);
 }
 
 /* The inverse. What comes out of cookie_encode() again is what the SYN-ACK may promise. */
-static __always_inline void cookie_decode(__u32 bits, _Bool ipv6, struct cookie_options *options)
+static __always_inline void cookie_decode(__u32 bits, bool ipv6, struct cookie_options *options)
 {
 	if (bits & COOKIE_TIMESTAMPS)
 		cookie_decode_timestamps(bits, options);
@@ -413,9 +413,9 @@ static __always_inline __s32 cookie_age(__u32 tsecr, __u32 clock_ms, __u32 bits)
  * 2, all that are good, for one without. accept_next: cookies of hosts whose clocks are ahead are good.
  * Return 1 and set *epoch, or 0: this attempt is none.
  */
-static __always_inline _Bool cookie_epoch(__u32 cookie, __u32 now, _Bool accept_next, int attempt, __u32 *epoch)
+static __always_inline bool cookie_epoch(__u32 cookie, __u32 now, bool accept_next, int attempt, __u32 *epoch)
 {
-	_Bool present = (cookie >> COOKIE_PARITY_SHIFT) == (now & 1);
+	bool present = (cookie >> COOKIE_PARITY_SHIFT) == (now & 1);
 
 	*epoch = present ? now : attempt ? now + 1 : now - 1;
 	return !attempt || (!present && accept_next);
@@ -423,7 +423,7 @@ static __always_inline _Bool cookie_epoch(__u32 cookie, __u32 now, _Bool accept_
 
 #define COOKIE_PLAIN_ATTEMPTS 3
 
-static __always_inline _Bool cookie_epoch_plain(__u32 now, _Bool accept_next, int attempt, __u32 *epoch)
+static __always_inline bool cookie_epoch_plain(__u32 now, bool accept_next, int attempt, __u32 *epoch)
 {
 	*epoch = attempt == 2 ? now + 1 : now - attempt;
 	return attempt < 2 || accept_next;

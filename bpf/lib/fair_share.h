@@ -33,7 +33,7 @@ static __always_inline void fair_share_enter(struct shakeoff_source *source, __u
 	__u8 shift = fair_share_shift(capacity);
 	__u64 range = position >> shift, newest = source->newest;
 	__u64 distance = range < newest ? newest - range : range - newest;
-	_Bool apart = shift != source->shift || distance >= SHAKEOFF_POSITION_RANGES;
+	bool apart = shift != source->shift || distance >= SHAKEOFF_POSITION_RANGES;
 
 	for (__u32 i = 0; i < SHAKEOFF_POSITION_RANGES; i++) {
 		if (!apart && newest >= range) /* greater: another CPU was quicker with a later position */
@@ -49,8 +49,8 @@ static __always_inline void fair_share_enter(struct shakeoff_source *source, __u
 }
 
 /* Whether the source may have no more positions. alone: no other has been here lately. */
-static __always_inline _Bool fair_share_is_used_up(const struct shakeoff_source *source,
-						   const struct queue_state *queue, _Bool alone)
+static __always_inline bool fair_share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
+						  bool alone)
 {
 	if (queue->free > queue->low_watermark ||
 	    (alone && queue->free > (__s64)SHAKEOFF_FAIR_SHARE_RESERVE((__u64)queue->low_watermark)))
@@ -62,8 +62,8 @@ static __always_inline _Bool fair_share_is_used_up(const struct shakeoff_source 
  * The same of a source's site. While one source is alone the site holds what that one does, which its own share bounds: what it has left
  * free is for the site's other sources as for anybody's.
  */
-static __always_inline _Bool fair_share_site_is_used_up(const struct shakeoff_source *site,
-							const struct queue_state *queue, _Bool alone)
+static __always_inline bool fair_share_site_is_used_up(const struct shakeoff_source *site,
+						       const struct queue_state *queue, bool alone)
 {
 	return !alone && queue->free <= queue->low_watermark &&
 	       (__s64)shakeoff_source_held(site, queue->head) >= queue->free * SHAKEOFF_FAIR_SHARE_SITE;

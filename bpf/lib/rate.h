@@ -27,7 +27,7 @@ static __always_inline __s64 rate_ahead(__u64 due_ns, __u64 now_ns, __u32 interv
 }
 
 /* An event every interval_ns, and `burst` (at least 1) at once. */
-static __always_inline _Bool rate_allows(__u64 due_ns, __u64 now_ns, __u32 interval_ns, __u32 burst)
+static __always_inline bool rate_allows(__u64 due_ns, __u64 now_ns, __u32 interval_ns, __u32 burst)
 {
 	return rate_ahead(due_ns, now_ns, interval_ns, burst) <= (__s64)((__u64)(burst - 1) * interval_ns);
 }

@@ -84,7 +84,7 @@ static __always_inline void tcpopt_take(const __u32 *words, __u32 i, __u32 kind,
  * and written, and all the ways through one round of the loop are one state before the next. With the position in a
  * register, or a loop over packet pointers, it runs for minutes and past a million instructions.
  */
-static __always_inline _Bool tcpopt_read(const __u32 *words, __u32 len, struct tcpopt *opt)
+static __always_inline bool tcpopt_read(const __u32 *words, __u32 len, struct tcpopt *opt)
 {
 	volatile __u32 *position = &opt->position;
 
@@ -114,20 +114,20 @@ static __always_inline _Bool tcpopt_read(const __u32 *words, __u32 len, struct t
 #define TCPOPT_LINUX_SYN_BYTES 20
 
 /* Reads these 20 bytes at once: all of *opt but auth and position. Returns false, *opt untouched, if it is another list. */
-static __always_inline _Bool tcpopt_read_linux_syn(const __u32 *words, struct tcpopt *opt)
+static __always_inline bool tcpopt_read_linux_syn(const __u32 *words, struct tcpopt *opt)
 {
-	__u32 mss = from_be32(words[0]), wscale = from_be32(words[4]);
+	__u32 mss = bpf_ntohl(words[0]), wscale = bpf_ntohl(words[4]);
 
 	if (mss >> 16 != ((TCPOPT_KIND_MSS << 8) | 4) ||
-	    words[1] != to_be32((TCPOPT_KIND_SACK_PERMITTED << 24) | (2 << 16) | (TCPOPT_KIND_TIMESTAMP << 8) | 10) ||
+	    words[1] != bpf_htonl((TCPOPT_KIND_SACK_PERMITTED << 24) | (2 << 16) | (TCPOPT_KIND_TIMESTAMP << 8) | 10) ||
 	    wscale >> 8 != ((TCPOPT_KIND_NOP << 16) | (TCPOPT_KIND_WSCALE << 8) | 3))
 		return 0;
 	wscale &= 0xff;
 	opt->mss = mss;
 	opt->sack = 1;
 	opt->timestamps = 1;
-	opt->tsval = from_be32(words[2]);
-	opt->tsecr = from_be32(words[3]);
+	opt->tsval = bpf_ntohl(words[2]);
+	opt->tsecr = bpf_ntohl(words[3]);
 	opt->wscale = wscale > TCPOPT_MAX_WSCALE ? TCPOPT_MAX_WSCALE : wscale;
 	return 1;
 }
@@ -137,26 +137,26 @@ static __always_inline _Bool tcpopt_read_linux_syn(const __u32 *words, struct tc
 
 static __always_inline __u32 tcpopt_write_all(__be32 *words, const struct tcpopt *opt)
 {
-	__be32 wscale = to_be32((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_WSCALE << 16) | (3 << 8) | opt->wscale);
-	_Bool scaled = opt->wscale != SHAKEOFF_NO_WSCALE;
+	__be32 wscale = bpf_htonl((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_WSCALE << 16) | (3 << 8) | opt->wscale);
+	bool scaled = opt->wscale != SHAKEOFF_NO_WSCALE;
 
-	words[0] = to_be32((TCPOPT_KIND_MSS << 24) | (4 << 16) | opt->mss);
+	words[0] = bpf_htonl((TCPOPT_KIND_MSS << 24) | (4 << 16) | opt->mss);
 	words[1] = words[2] = words[3] = words[4] = 0;
 	if (opt->timestamps) {
 		__u32 pair = opt->sack ? (TCPOPT_KIND_SACK_PERMITTED << 8) | 2 :
 					 (TCPOPT_KIND_NOP << 8) | TCPOPT_KIND_NOP;
 
-		words[1] = to_be32((pair << 16) | (TCPOPT_KIND_TIMESTAMP << 8) | 10);
-		words[2] = to_be32(opt->tsval);
-		words[3] = to_be32(opt->tsecr);
+		words[1] = bpf_htonl((pair << 16) | (TCPOPT_KIND_TIMESTAMP << 8) | 10);
+		words[2] = bpf_htonl(opt->tsval);
+		words[3] = bpf_htonl(opt->tsecr);
 		if (!scaled)
 			return 4;
 		words[4] = wscale;
 		return 5;
 	}
 	if (opt->sack) {
-		words[1] = to_be32((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_NOP << 16) |
-				   (TCPOPT_KIND_SACK_PERMITTED << 8) | 2);
+		words[1] = bpf_htonl((TCPOPT_KIND_NOP << 24) | (TCPOPT_KIND_NOP << 16) |
+				     (TCPOPT_KIND_SACK_PERMITTED << 8) | 2);
 		if (!scaled)
 			return 2;
 		words[2] = wscale;

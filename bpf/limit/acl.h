@@ -14,7 +14,7 @@ enum acl_result { ACL_NONE, ACL_BLOCKS, ACL_ALLOWS };
  * The live entry with the longest prefix for a key, or NULL. The trie finds the longest one, live or not: behind one that has
  * expired the next shorter one is looked for.
  */
-static __always_inline const struct shakeoff_acl_entry *acl_live(void *trie, void *key, __u32 *prefix_len, _Bool ipv6,
+static __always_inline const struct shakeoff_acl_entry *acl_live(void *trie, void *key, __u32 *prefix_len, bool ipv6,
 								 __u64 now_ns)
 {
 	for (int i = 0; i < ACL_NESTED_MAX(ipv6); i++) {

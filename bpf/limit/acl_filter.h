@@ -14,7 +14,7 @@ static __always_inline __u64 acl_filter_word(void *filter, __u32 block, __u32 wo
 	return found ? found->words[word & (SHAKEOFF_ACL_BLOCK_WORDS - 1)] : 0;
 }
 
-static __always_inline _Bool acl_bits_are_set(void *filter, __u64 hash, __u32 which, __u32 acl)
+static __always_inline bool acl_bits_are_set(void *filter, __u64 hash, __u32 which, __u32 acl)
 {
 	struct shakeoff_acl_bits bits = shakeoff_acl_fine_bits(hash, which, acl);
 
@@ -22,7 +22,7 @@ static __always_inline _Bool acl_bits_are_set(void *filter, __u64 hash, __u32 wh
 }
 
 /* Does the fine stage know the address, cut to granularity i? */
-static __always_inline _Bool acl_fine_holds(void *filter, __u32 acl, _Bool ipv6, const __be32 *address, __u32 i)
+static __always_inline bool acl_fine_holds(void *filter, __u32 acl, bool ipv6, const __be32 *address, __u32 i)
 {
 	__u64 hash;
 
@@ -33,7 +33,7 @@ static __always_inline _Bool acl_fine_holds(void *filter, __u32 acl, _Bool ipv6,
 }
 
 /* May the address be in a trie? */
-static __always_inline _Bool acl_may_hold(void *filter, __u32 acl, _Bool ipv6, const __be32 *address)
+static __always_inline bool acl_may_hold(void *filter, __u32 acl, bool ipv6, const __be32 *address)
 {
 	__u32 slot = shakeoff_acl_coarse_slot(ipv6, address);
 	__u32 marks = acl_filter_word(filter, 0, SHAKEOFF_ACL_COARSE_WORD(slot)) >> SHAKEOFF_ACL_COARSE_SHIFT(slot) &

@@ -12,21 +12,21 @@ static __always_inline void source_key(const struct cookie_flow *flow, __u32 ser
 	*key = (struct shakeoff_source_key){ .service = service_id, .prefix = { flow->client[0] } };
 	if (flow->ipv6) {
 		key->service |= SHAKEOFF_SOURCE_IPV6;
-		key->prefix[1] = service->source_prefix6 == 48 ? flow->client[1] & to_be32(0xffff0000) :
+		key->prefix[1] = service->source_prefix6 == 48 ? flow->client[1] & bpf_htonl(0xffff0000) :
 								 flow->client[1];
 	} else if (service->source_prefix4 == 24) {
-		key->prefix[0] &= to_be32(0xffffff00);
+		key->prefix[0] &= bpf_htonl(0xffffff00);
 	}
 }
 
 /* Makes the key of a source that of its site. Returns whether it has one. */
-static __always_inline _Bool source_key_site(const struct cookie_flow *flow, const struct shakeoff_service *service,
-					     struct shakeoff_source_key *key)
+static __always_inline bool source_key_site(const struct cookie_flow *flow, const struct shakeoff_service *service,
+					    struct shakeoff_source_key *key)
 {
 	if (!flow->ipv6 || service->source_prefix6 == 48)
 		return 0;
 	key->service |= SHAKEOFF_SOURCE_SITE;
-	key->prefix[1] &= to_be32(0xffff0000);
+	key->prefix[1] &= bpf_htonl(0xffff0000);
 	return 1;
 }
 
@@ -51,7 +51,7 @@ static __always_inline struct shakeoff_source *source_find_site(const struct scr
 }
 
 /* Whether the source, which may be NULL, has made a handshake not long ago. */
-static __always_inline _Bool source_knows(const struct shakeoff_source *source, __u64 now_ns)
+static __always_inline bool source_knows(const struct shakeoff_source *source, __u64 now_ns)
 {
 	return source && (__s64)(now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
 }
@@ -125,7 +125,7 @@ static __always_inline void queue_state_read(const struct scratch *scratch, cons
 }
 
 /* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
-static __always_inline _Bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
+static __always_inline bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
 {
 	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_FAIR_SHARE_ALONE_NS;
 }
@@ -147,10 +147,10 @@ enum source_says { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HO
 /* The same of a source, or a site, that may be NULL. */
 static __always_inline enum source_says source_says(const struct shakeoff_source *source,
 						    struct shakeoff_service *service, const struct queue_state *queue,
-						    __u64 now_ns, _Bool site)
+						    __u64 now_ns, bool site)
 {
 	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* so many times those of one source */
-	_Bool alone;
+	bool alone;
 
 	if (!source)
 		return SOURCE_ADMITTED;
@@ -199,7 +199,7 @@ __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 	const struct scratch *scratch = scratch_get();
 	const struct shakeoff_source *source, *site;
 	struct queue_state queue;
-	_Bool alone;
+	bool alone;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
@@ -225,7 +225,7 @@ static __always_inline struct shakeoff_source *source_fresh(struct scratch *scra
 }
 
 /* Whether one more of the site's sources may be remembered in this turn. Counted without a lock, so about. */
-static __always_inline _Bool site_remembers(struct shakeoff_source *site, __u64 now_ns)
+static __always_inline bool site_remembers(struct shakeoff_source *site, __u64 now_ns)
 {
 	__u16 turn = now_ns / SHAKEOFF_SOURCE_KNOWN_NS;
 
@@ -302,7 +302,7 @@ __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 {
 	struct scratch *scratch = scratch_get();
 	struct bpf_sock *sk;
-	_Bool established;
+	bool established;
 
 	if (!scratch) /* cannot be: for the verifier */
 		return 0;

@@ -25,10 +25,10 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 	counts = bpf_map_lookup_elem(&syn_counts, &row);
 	if (!counts) /* cannot be: for the verifier */
 		return 0;
-	asm volatile("" : "+r"(index));
+	barrier_var(index);
 	index &= SYN_COUNTS - 1;
 	cell = &counts->cells[index];
-	asm volatile("" : "+r"(cell));
+	barrier_var(cell);
 	count = sketch_next(*cell, window);
 	if (count <= SKETCH_COUNT_MAX)
 		*cell = sketch_cell(window, count);
@@ -36,7 +36,7 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 }
 
 /* Whether one more source, or site, may be learnt of now: a site also when new sources, which may be its own, were too many. */
-static __always_inline _Bool limit_may_learn(struct scratch *scratch, _Bool site)
+static __always_inline bool limit_may_learn(struct scratch *scratch, bool site)
 {
 	if (scratch->learnt_tick != scratch->now.tick) {
 		scratch->learnt_tick = scratch->now.tick;
@@ -99,7 +99,7 @@ __noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
 }
 
 /* Without a limit it costs one load of a cache line that every SYN needs. */
-static __always_inline _Bool limit_admits_syn(const struct hook_ctx *hook)
+static __always_inline bool limit_admits_syn(const struct hook_ctx *hook)
 {
 	return !hook->service->syn_interval_ns || limit_allows_syn(hook->service_id, hook->allowed);
 }

@@ -4,14 +4,14 @@
 #define SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
 
 /* Whether the packet's prefix, of this hash, may be sent one of the replies that are kept apart. */
-static __always_inline _Bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
+static __always_inline bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
 {
 	struct shakeoff_reply_spare *cell;
 
-	asm volatile("" : "+r"(hash));
+	barrier_var(hash);
 	hash &= SHAKEOFF_REPLY_SPARES - 1;
 	cell = &common->spares[hash];
-	asm volatile("" : "+r"(cell));
+	barrier_var(cell);
 	if ((__s32)(window - cell->window) > 0) { /* as below */
 		cell->window = window;
 		cell->sent = 0;
@@ -37,7 +37,7 @@ static __always_inline void reply_count_drawn(struct shakeoff_reply_cell *cell, 
  * Whether one of `expected` is among those that are answered. They are seven eighths of the limit, as lots are uneven: so that, as a
  * rule, there is still one for the last of the window.
  */
-static __always_inline _Bool reply_draws(struct shakeoff_reply_cell *cell, __u32 limit, __u32 random)
+static __always_inline bool reply_draws(struct shakeoff_reply_cell *cell, __u32 limit, __u32 random)
 {
 	if (cell->sent >= limit || ((__u64)random * cell->expected) >> 32 >= limit - limit / 8)
 		return 0;
@@ -65,11 +65,12 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	common = bpf_map_lookup_elem(&reply_cells, &zero);
 	if (!scratch || !control || !common) /* cannot be: for the verifier */
 		return 0;
-	asm volatile("" : "+r"(index));
+	barrier_var(index);
 	index &= SHAKEOFF_REPLY_CELLS - 1;
 	cell = &common->cells[index];
 	own = &scratch->replies[index];
-	asm volatile("" : "+r"(cell), "+r"(own));
+	barrier_var(cell);
+	barrier_var(own);
 	window = scratch->now.reply_window;
 	/* Signed: a CPU whose clock was read earlier counts in the window of the others. */
 	if ((__s32)(window - cell->window) > 0) {
@@ -98,7 +99,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 }
 
 /* Whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
-static __always_inline _Bool reply_is_within_budget(const struct hook_ctx *hook)
+static __always_inline bool reply_is_within_budget(const struct hook_ctx *hook)
 {
 	struct scratch *scratch = hook->scratch;
 	const struct now *now = &scratch->now;
@@ -111,10 +112,10 @@ static __always_inline _Bool reply_is_within_budget(const struct hook_ctx *hook)
 	prefix = shakeoff_prefix_number(scratch->packet.flow.ipv6, scratch->packet.flow.client);
 	hash = shakeoff_hash_index(prefix, now->reply_salt, SHAKEOFF_REPLY_HASH_BITS);
 	index = hash >> SHAKEOFF_REPLY_SPARE_BITS;
-	asm volatile("" : "+r"(index));
+	barrier_var(index);
 	index &= SHAKEOFF_REPLY_CELLS - 1;
 	cell = &scratch->replies[index];
-	asm volatile("" : "+r"(cell));
+	barrier_var(cell);
 	count = sketch_next(*cell, now->reply_window);
 	if (count >= batch)
 		return reply_settle(hash, hook->service_id, hook->allowed);

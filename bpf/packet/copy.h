@@ -10,7 +10,7 @@
  * Copies len bytes (1..size) of the frame from an offset (at most 31) on. bpf_xdp_load_bytes() came with kernel 5.18;
  * before it there are no frames in several buffers either, and a bounded loop over the packet does.
  */
-static __always_inline _Bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
+static __always_inline bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
 {
 	__u32 last = len - 1;
 
@@ -18,7 +18,7 @@ static __always_inline _Bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 
 	 * One comparison, of what is then passed on, and unknown to the compiler: it would use another register for one of
 	 * the bounds, and verifiers up to that of kernel 6.12 do not carry it over.
 	 */
-	asm volatile("" : "+r"(last));
+	barrier_var(last);
 	if (last >= size)
 		return 0;
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_load_bytes))

@@ -8,22 +8,22 @@
  * drops what comes from them (ip_route_input_slow(), net/ipv4/route.c; ipv6_rcv() and tcp_v6_conn_request()), but takes 240/4,
  * the reserved space, for addresses like others.
  */
-static __always_inline _Bool source_is_impossible(const struct cookie_flow *flow)
+static __always_inline bool source_is_impossible(const struct cookie_flow *flow)
 {
 	__u8 first = *(const __u8 *)flow->client;
 
 	if (flow->ipv6) {
-		_Bool unspecified_or_loopback = !flow->client[2] && (from_be32(flow->client[3]) & ~1u) == 0;
+		bool unspecified_or_loopback = !flow->client[2] && (bpf_ntohl(flow->client[3]) & ~1u) == 0;
 
 		if (flow->client[0] | flow->client[1])
 			return first == 0xff;
-		return unspecified_or_loopback || flow->client[2] == to_be32(0xffff);
+		return unspecified_or_loopback || flow->client[2] == bpf_htonl(0xffff);
 	}
 	return first == 0 || first == 127 || (first & 0xf0) == 224 || flow->client[0] == 0xffffffff;
 }
 
 /* RFC 793's LAND attack: a segment from the address and port that it goes to. */
-static __always_inline _Bool source_is_target(const struct cookie_flow *flow)
+static __always_inline bool source_is_target(const struct cookie_flow *flow)
 {
 	if (flow->client_port != flow->server_port || flow->client[0] != flow->server[0])
 		return 0;
@@ -31,15 +31,15 @@ static __always_inline _Bool source_is_target(const struct cookie_flow *flow)
 			       flow->client[3] == flow->server[3]);
 }
 
-static __always_inline _Bool source_is_malformed(const struct cookie_flow *flow)
+static __always_inline bool source_is_malformed(const struct cookie_flow *flow)
 {
 	return !flow->client_port || source_is_impossible(flow) || source_is_target(flow);
 }
 
 /* tcp_rcv_state_process() (net/ipv4/tcp_input.c) drops such a SYN in LISTEN, too; in other states it is no SYN of use. */
-static __always_inline _Bool syn_is_malformed(const struct packet *packet, __u32 frame_len)
+static __always_inline bool syn_is_malformed(const struct packet *packet, __u32 frame_len)
 {
-	return (packet->flags & (TCP_FLAG_FIN | TCP_FLAG_RST)) || !tcp_lengths_fit(packet, frame_len) ||
+	return (packet->flags & (TCPHDR_FIN | TCPHDR_RST)) || !tcp_lengths_fit(packet, frame_len) ||
 	       source_is_malformed(&packet->flow);
 }
 
@@ -47,10 +47,9 @@ static __always_inline _Bool syn_is_malformed(const struct packet *packet, __u32
  * A segment for which no socket has a use: neither ACK nor RST (RFC 9293, section 3.10.7.4, "if the ACK bit is off, drop the
  * segment"), or a SYN-ACK that ends the connection at once. FIN, NULL and Xmas scans look so.
  */
-static __always_inline _Bool flags_are_malformed(__u8 flags)
+static __always_inline bool flags_are_malformed(__u8 flags)
 {
-	return !(flags & (TCP_FLAG_ACK | TCP_FLAG_RST)) ||
-	       ((flags & TCP_FLAG_SYN) && (flags & (TCP_FLAG_FIN | TCP_FLAG_RST)));
+	return !(flags & (TCPHDR_ACK | TCPHDR_RST)) || ((flags & TCPHDR_SYN) && (flags & (TCPHDR_FIN | TCPHDR_RST)));
 }
 
 #endif

@@ -53,12 +53,12 @@ struct cursor {
 };
 
 /* The flags of a TCP header, in its fourteenth byte (RFC 9293, section 3.1). */
-#define TCP_FLAG_FIN 0x01
-#define TCP_FLAG_SYN 0x02
-#define TCP_FLAG_RST 0x04
-#define TCP_FLAG_ACK 0x10
-#define TCP_FLAG_ECE 0x40
-#define TCP_FLAG_CWR 0x80
+#define TCPHDR_FIN 0x01
+#define TCPHDR_SYN 0x02
+#define TCPHDR_RST 0x04
+#define TCPHDR_ACK 0x10
+#define TCPHDR_ECE 0x40
+#define TCPHDR_CWR 0x80
 
 struct vlan_tag {
 	__be16 tci;
@@ -92,15 +92,15 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 	packet->door = door_mac(destination);
 	type = eth->h_proto;
 	cursor->position = tag = (void *)(eth + 1);
-	if (type != to_be16(ETH_P_8021Q) && type != to_be16(ETH_P_8021AD))
-		return from_be16(type);
+	if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+		return bpf_ntohs(type);
 	if ((void *)(tag + 1) > cursor->end)
 		return PARSE_OTHER;
-	if (from_be16(tag->tci) & VLAN_ID_MASK)
-		packet->door |= (__u64)SHAKEOFF_VLAN_TAG(type == to_be16(ETH_P_8021AD), from_be16(tag->tci))
+	if (bpf_ntohs(tag->tci) & VLAN_ID_MASK)
+		packet->door |= (__u64)SHAKEOFF_VLAN_TAG(type == bpf_htons(ETH_P_8021AD), bpf_ntohs(tag->tci))
 				<< DOOR_VLAN_SHIFT;
 	cursor->position = tag + 1;
-	return from_be16(tag->type);
+	return bpf_ntohs(tag->type);
 }
 
 /* IPv4 (RFC 791), options included. Moves the cursor to the TCP header. */
@@ -112,7 +112,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	if ((void *)(ip + 1) > cursor->end || ip->version != 4 || ip->protocol != IPPROTO_TCP)
 		return PARSE_OTHER;
 	header_len = ip->ihl * 4;
-	total_len = from_be16(ip->tot_len);
+	total_len = bpf_ntohs(ip->tot_len);
 	packet->flow.client[0] = ip->saddr;
 	packet->flow.server[0] = ip->daddr;
 	packet->flow.ipv6 = 0;
@@ -122,8 +122,8 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	packet->l4_offset = packet->l3_offset + header_len;
 	if (header_len < sizeof(*ip) || total_len < header_len)
 		return PARSE_CUT;
-	if (ip->frag_off & to_be16(IP_MF | IP_OFFSET)) {
-		packet->fragment = from_be16(ip->frag_off) & (IP_MF | IP_OFFSET);
+	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
+		packet->fragment = bpf_ntohs(ip->frag_off) & (IP_MF | IP_OFFSET);
 		return PARSE_FRAGMENT;
 	}
 	if (total_len < header_len + sizeof(struct tcphdr))
@@ -132,7 +132,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *pack
 	return 0;
 }
 
-static __always_inline _Bool is_extension(__u32 next)
+static __always_inline bool is_extension(__u32 next)
 {
 	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT || next == NEXTHDR_DEST;
 }
@@ -157,7 +157,7 @@ static __always_inline int parse_extensions(struct cursor *cursor, struct packet
 		if (next == NEXTHDR_ROUTING && extension->segments_left) /* on its way through, not for us */
 			return PARSE_OTHER;
 		if (next == NEXTHDR_FRAGMENT) {
-			__u16 field = from_be16(extension->fragment);
+			__u16 field = bpf_ntohs(extension->fragment);
 
 			len = 8;
 			fragment |= (field >> 3) | (field & 1 ? IP_MF : 0);
@@ -190,7 +190,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *pack
 		err = parse_extensions(cursor, packet, ip->nexthdr, &walked);
 	if (err == PARSE_OTHER)
 		return err;
-	payload_len = from_be16(ip->payload_len);
+	payload_len = bpf_ntohs(ip->payload_len);
 	__builtin_memcpy(packet->flow.client, &ip->saddr, sizeof(packet->flow.client));
 	__builtin_memcpy(packet->flow.server, &ip->daddr, sizeof(packet->flow.server));
 	packet->flow.ipv6 = 1;
@@ -211,9 +211,9 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 		return PARSE_CUT;
 	packet->flow.client_port = tcp->source;
 	packet->flow.server_port = tcp->dest;
-	packet->seq = from_be32(tcp->seq);
-	packet->ack = from_be32(tcp->ack_seq);
-	packet->window = from_be16(tcp->window);
+	packet->seq = bpf_ntohl(tcp->seq);
+	packet->ack = bpf_ntohl(tcp->ack_seq);
+	packet->window = bpf_ntohs(tcp->window);
 	packet->reserved = ((const __u8 *)tcp)[12] & 0xf;
 	packet->flags = ((const __u8 *)tcp)[13];
 	packet->header_len = tcp->doff * 4;
@@ -246,7 +246,7 @@ static __always_inline int parse_packet(void *data, void *end, struct packet *pa
 }
 
 /* Does the TCP header hold together: offset of the data, and the segment as long as IP says? (RFC 9293, section 3.1) */
-static __always_inline _Bool tcp_lengths_fit(const struct packet *packet, __u32 frame_len)
+static __always_inline bool tcp_lengths_fit(const struct packet *packet, __u32 frame_len)
 {
 	return packet->header_len >= sizeof(struct tcphdr) && packet->header_len <= packet->segment_len &&
 	       packet->l4_offset + packet->segment_len <= frame_len;

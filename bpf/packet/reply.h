@@ -7,7 +7,7 @@
 #define REPLY_RESET_TTL 64 /* IPDEFTTL, linux/ip.h */
 
 /* Gives the frame its new length; pads to Ethernet's minimum, as a driver without the ability to do so would need it. */
-static __always_inline _Bool reply_resize(struct xdp_md *ctx, __u32 old_len, __u32 new_len)
+static __always_inline bool reply_resize(struct xdp_md *ctx, __u32 old_len, __u32 new_len)
 {
 	if (new_len < ETH_ZLEN)
 		new_len = ETH_ZLEN;
@@ -30,18 +30,19 @@ static __always_inline void reply_ethernet(__u16 *halves)
 static __always_inline void reply_prepare_ipv4(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
 	/* version, header length, TOS, total length; id 0, DF: as the kernel sends SYN-ACKs */
-	reply->ip[0] = to_be32((4u << 28) | (5u << 24) | ((__u32)reply->tos << 16) | (sizeof(struct iphdr) + tcp_len));
-	reply->ip[1] = to_be32(IP_DF);
-	reply->ip[2] = to_be32(((__u32)reply->ttl << 24) | (IPPROTO_TCP << 16));
+	reply->ip[0] = bpf_htonl((4u << 28) | (5u << 24) | ((__u32)reply->tos << 16) |
+				 (sizeof(struct iphdr) + tcp_len));
+	reply->ip[1] = bpf_htonl(IP_DF);
+	reply->ip[2] = bpf_htonl(((__u32)reply->ttl << 24) | (IPPROTO_TCP << 16));
 	reply->ip_sum = csum_words(flow->server[0], reply->ip, 3);
-	reply->tcp_sum = (__u64)flow->server[0] + to_be32((IPPROTO_TCP << 16) | tcp_len);
+	reply->tcp_sum = (__u64)flow->server[0] + bpf_htonl((IPPROTO_TCP << 16) | tcp_len);
 }
 
 static __always_inline void reply_prepare_ipv6(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
-	reply->ip[0] = to_be32((6u << 28) | ((__u32)reply->tos << 20)); /* version, traffic class; flow label 0 */
-	reply->ip[1] = to_be32((tcp_len << 16) | (IPPROTO_TCP << 8) | reply->ttl);
-	reply->tcp_sum = csum_words(to_be32(tcp_len) + (__u64)to_be32(IPPROTO_TCP), flow->server, 4);
+	reply->ip[0] = bpf_htonl((6u << 28) | ((__u32)reply->tos << 20)); /* version, traffic class; flow label 0 */
+	reply->ip[1] = bpf_htonl((tcp_len << 16) | (IPPROTO_TCP << 8) | reply->ttl);
+	reply->tcp_sum = csum_words(bpf_htonl(tcp_len) + (__u64)bpf_htonl(IPPROTO_TCP), flow->server, 4);
 }
 
 /* Makes ready what stays the same. The sums are those of RFC 9293, section 3.1, and RFC 791, section 3.1, begun. */
@@ -53,7 +54,7 @@ static __always_inline void reply_prepare(struct reply *reply, const struct cook
 		reply_prepare_ipv6(reply, flow, tcp_len);
 	else
 		reply_prepare_ipv4(reply, flow, tcp_len);
-	reply->tcp_head = to_be32(((5 + reply->option_words) << 28) | ((__u32)reply->flags << 16) | reply->window);
+	reply->tcp_head = bpf_htonl(((5 + reply->option_words) << 28) | ((__u32)reply->flags << 16) | reply->window);
 	reply->tcp_sum += (__u64)reply->tcp_head + flow->server_port;
 	reply->tcp_sum = csum_words(reply->tcp_sum, reply->options, TCPOPT_SYNACK_MAX_WORDS);
 }
@@ -63,7 +64,7 @@ static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_fl
 {
 	__u32 words[5] = { reply->ip[0], reply->ip[1], reply->ip[2], flow->server[0], flow->client[0] };
 
-	words[2] |= to_be32(from_be16(csum_fold(reply->ip_sum + flow->client[0])));
+	words[2] |= bpf_htonl(bpf_ntohs(csum_fold(reply->ip_sum + flow->client[0])));
 	__builtin_memcpy(ip, words, sizeof(*ip));
 	return flow->client[0];
 }
@@ -87,21 +88,21 @@ static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_
 	return sum;
 }
 
-static __always_inline _Bool reply_tcp(__u32 *tcp, void *end, const struct cookie_flow *flow, const struct reply *reply,
-				       __u64 client_sum)
+static __always_inline bool reply_tcp(__u32 *tcp, void *end, const struct cookie_flow *flow, const struct reply *reply,
+				      __u64 client_sum)
 {
-	__be32 tsval = to_be32(reply->tsval), tsecr = to_be32(reply->tsecr);
+	__be32 tsval = bpf_htonl(reply->tsval), tsecr = bpf_htonl(reply->tsecr);
 	__u32 header[5] = {
 		flow->server_port | ((__u32)flow->client_port << 16),
-		to_be32(reply->seq),
-		to_be32(reply->ack),
+		bpf_htonl(reply->seq),
+		bpf_htonl(reply->ack),
 		reply->tcp_head,
 		0,
 	};
 	__u64 sum = reply->tcp_sum + client_sum + ((__u32)flow->client_port << 16) + header[1] + header[2] + tsval +
 		    tsecr;
 
-	header[4] = to_be32((__u32)from_be16(csum_fold(sum)) << 16);
+	header[4] = bpf_htonl((__u32)bpf_ntohs(csum_fold(sum)) << 16);
 	if ((void *)(tcp + 5) > end)
 		return 0;
 	__builtin_memcpy(tcp, header, sizeof(header));
@@ -154,7 +155,7 @@ static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *
 	 * clang 14 folds ctx + 4, live since before bpf_xdp_adjust_tail(), into the loads below, and the verifier refuses the
 	 * "dereference of modified ctx ptr": make it forget what it knows of ctx.
 	 */
-	asm volatile("" : "+r"(ctx));
+	barrier_var(ctx);
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (data + sizeof(struct ethhdr) > end || data + l3_offset + sizeof(struct ipv6hdr) > end)
@@ -190,7 +191,7 @@ static __always_inline void reply_reset_syn(struct reply *reply, const struct pa
 {
 	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
 	reply->ack = packet->seq + 1 + packet->segment_len - packet->header_len;
-	reply->flags = TCP_FLAG_RST | TCP_FLAG_ACK;
+	reply->flags = TCPHDR_RST | TCPHDR_ACK;
 }
 
 /* RST for an ACK that is refused (same section: a segment with ACK). */
@@ -198,7 +199,7 @@ static __always_inline void reply_reset_ack(struct reply *reply, const struct pa
 {
 	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
 	reply->seq = packet->ack;
-	reply->flags = TCP_FLAG_RST;
+	reply->flags = TCPHDR_RST;
 }
 
 #endif

@@ -11,7 +11,7 @@
 #define SHAKEOFF_BPF_SOCKET_CONNTRACK_H
 
 /* Whether the kernel has the functions below (6.0 and later, where connection tracking is built in, or its module is there). */
-const volatile _Bool conntrack_is_known = 0;
+const volatile bool conntrack_is_known = 0;
 
 /* struct nf_conn and struct bpf_ct_opts of net/netfilter/nf_conntrack_bpf.c: a module's, which vmlinux.h does not hold everywhere. */
 struct nf_conn___opaque {

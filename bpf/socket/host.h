@@ -7,7 +7,7 @@
 #define SHAKEOFF_BPF_SOCKET_HOST_H
 
 /* Whether it is a MAC address of the interface, or of a device above it. mac: of door_mac(). */
-static __always_inline _Bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
+static __always_inline bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
 {
 	for (int i = 0; i < SHAKEOFF_MACS; i++)
 		if (i < profile->mac_count && mac == door_mac(profile->macs[i]))
@@ -40,7 +40,7 @@ __noinline int frame_is_for_host(__u32 ifindex)
 }
 
 /* The same for a packet whose service was found: the answer is remembered with it. */
-static __always_inline _Bool frame_is_ours(struct scratch *scratch)
+static __always_inline bool frame_is_ours(struct scratch *scratch)
 {
 	const struct packet *packet = &scratch->packet;
 	struct recent *recent = &scratch->recent;
@@ -71,7 +71,7 @@ __noinline int source_is_own_address(void)
 	return bpf_map_lookup_elem(&own4, &key4) != NULL;
 }
 
-static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, const struct shakeoff_control *control)
+static __always_inline bool source_may_be_own(const struct cookie_flow *flow, const struct shakeoff_control *control)
 {
 	__u32 bit = shakeoff_own_bit(flow->ipv6 ? shakeoff_filter_fold(flow->client) : flow->client[0]);
 
@@ -83,7 +83,7 @@ static __always_inline _Bool source_may_be_own(const struct cookie_flow *flow, c
  * martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6 its answer stays on the host), or as routes and rp_filter
  * say. Finds the packet's route.
  */
-static __always_inline _Bool source_is_unrouted(const struct hook_ctx *hook)
+static __always_inline bool source_is_unrouted(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
 	__u32 refused;
@@ -116,7 +116,7 @@ __noinline int next_hop_find(__u32 route_bit)
 	if (flow->ipv6) {
 		__builtin_memcpy(key.address, flow->client, sizeof(key.address));
 	} else {
-		key.address[2] = to_be32(0xffff);
+		key.address[2] = bpf_htonl(0xffff);
 		key.address[3] = flow->client[0];
 	}
 	found = bpf_map_lookup_elem(&neighbours, &key);
@@ -127,14 +127,14 @@ __noinline int next_hop_find(__u32 route_bit)
 }
 
 /* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
-static __always_inline _Bool answers_by_route(const struct hook_ctx *hook)
+static __always_inline bool answers_by_route(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
 
 	return (hook->control->flags & SHAKEOFF_ANSWER_ROUTE) && recent->has_profile && recent->profile.route_bit;
 }
 
-static __always_inline _Bool next_hop_is_known(const struct hook_ctx *hook)
+static __always_inline bool next_hop_is_known(const struct hook_ctx *hook)
 {
 	return !answers_by_route(hook) || next_hop_find(hook->scratch->recent.profile.route_bit);
 }

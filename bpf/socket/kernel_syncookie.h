@@ -3,7 +3,7 @@
 #ifndef SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 #define SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 
-static __always_inline _Bool kernel_cookies_are_known(void)
+static __always_inline bool kernel_cookies_are_known(void)
 {
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_tcp_raw_check_syncookie_ipv4);
 }
@@ -19,10 +19,10 @@ static __always_inline _Bool kernel_cookies_are_known(void)
 static __noinline int kernel_cookie_good(const struct packet *packet, const struct shakeoff_control *control)
 {
 	const struct cookie_flow *flow = &packet->flow;
-	__u32 tcp[5] = { flow->client_port | ((__u32)flow->server_port << 16), to_be32(packet->seq),
-			 to_be32(packet->ack) };
+	__u32 tcp[5] = { flow->client_port | ((__u32)flow->server_port << 16), bpf_htonl(packet->seq),
+			 bpf_htonl(packet->ack) };
 	__u32 ip[10] = {};
-	_Bool good;
+	bool good;
 
 	if (!kernel_cookies_are_known())
 		return 0;

@@ -14,13 +14,13 @@ enum socket_found {
 struct time_wait {
 	__u32 rcv_nxt;
 	__u32 ts_recent;
-	_Bool replaceable; /* in TIME-WAIT proper: not FIN-WAIT-2, which the kernel keeps in the same kind of socket */
-	_Bool timestamps;
+	bool replaceable; /* in TIME-WAIT proper: not FIN-WAIT-2, which the kernel keeps in the same kind of socket */
+	bool timestamps;
 };
 
 /* Fields that not every kernel's configuration has. */
 struct tcp_sock___optional {
-	_Bool is_mptcp;
+	bool is_mptcp;
 	void *md5sig_info;
 	void *ao_info;
 	__u8 save_syn : 2;
@@ -167,8 +167,7 @@ static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const s
  * tcp_timewait_state_process() decides (net/ipv4/tcp_minisocks.c): a sequence number, or a timestamp, beyond the last of
  * the old connection. PAWS (RFC 7323, section 5) comes first: an older timestamp never does.
  */
-static __always_inline _Bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, _Bool timestamps,
-					      __u32 tsval)
+static __always_inline bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, bool timestamps, __u32 tsval)
 {
 	if (!time_wait->replaceable)
 		return 0;

@@ -41,7 +41,7 @@ __noinline int route_look_up(void)
 	return 0;
 }
 
-static __always_inline _Bool route_is_plain(const struct cookie_flow *flow, const struct shakeoff_control *control)
+static __always_inline bool route_is_plain(const struct cookie_flow *flow, const struct shakeoff_control *control)
 {
 	const struct shakeoff_plain_routes *plain = &control->plain;
 
@@ -79,7 +79,7 @@ static __always_inline const struct shakeoff_socket_offer *offer_socket(const st
 }
 
 /* Whether the socket takes nothing from so far away: tcp_v4_rcv() and tcp_v6_rcv(), RFC 5082. */
-static __always_inline _Bool ttl_is_low(const struct packet *packet, const struct shakeoff_socket_offer *socket)
+static __always_inline bool ttl_is_low(const struct packet *packet, const struct shakeoff_socket_offer *socket)
 {
 	return packet->ttl < socket->min_ttl[packet->flow.ipv6 & 1];
 }
@@ -115,7 +115,7 @@ static __always_inline void offer_mark(const struct scratch *scratch, const stru
 {
 	const struct shakeoff_socket_offer *socket = offer_socket(scratch, service);
 	const struct shakeoff_interface *profile = &scratch->recent.profile;
-	_Bool ipv6 = scratch->packet.flow.ipv6;
+	bool ipv6 = scratch->packet.flow.ipv6;
 
 	offer->hop_limit = scratch->route.hop_limit ? scratch->route.hop_limit : profile->hop_limit[ipv6];
 	if (socket->hop_limit[ipv6] >= 0)

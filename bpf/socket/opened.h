@@ -5,7 +5,7 @@
 
 /* hints: of filter_note(). */
 static __always_inline void connection_noted(const struct packet *packet, const struct hook_ctx *hook, __u8 hints,
-					     _Bool established)
+					     bool established)
 {
 	filter_note(&packet->flow, hook->control, hints);
 	source_proved(hook->service_id, hook->service->enqueued, established);

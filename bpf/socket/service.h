@@ -67,8 +67,8 @@ static __always_inline __u64 service_value(const struct scratch *scratch, const 
 	return control->own_prefixes ? service_in_prefix(port) : NO_ENDPOINT;
 }
 
-static __always_inline _Bool recent_is_for(const struct recent *recent, const struct cookie_flow *flow, __u32 ifindex,
-					   __u32 generation)
+static __always_inline bool recent_is_for(const struct recent *recent, const struct cookie_flow *flow, __u32 ifindex,
+					  __u32 generation)
 {
 	if (!generation || recent->generation != generation || recent->ifindex != ifindex ||
 	    recent->address[0] != flow->server[0] || recent->port != flow->server_port || recent->ipv6 != flow->ipv6)
@@ -129,7 +129,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
  * Whether it is bypassed (bypass.h). Not where everything is bypassed, for the sake of the host's kernel or of a sysctl: to drop out-of-state segments
  * when there are many is then what the hook is there for.
  */
-static __always_inline _Bool service_is_bypassed(const struct shakeoff_service *service)
+static __always_inline bool service_is_bypassed(const struct shakeoff_service *service)
 {
 	return service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER && service->bypass != SHAKEOFF_BYPASS_NONE &&
 	       service->bypass != SHAKEOFF_BYPASS_KERNEL && service->bypass != SHAKEOFF_BYPASS_SYNCOOKIES;

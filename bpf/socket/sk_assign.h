@@ -32,14 +32,14 @@ extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struc
 static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
 					 const struct admission *admission)
 {
-	__u16 least = cookie_plain_mss[skb->protocol == to_be16(ETH_P_IPV6)][0];
+	__u16 least = cookie_plain_mss[skb->protocol == bpf_htons(ETH_P_IPV6)][0];
 	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, admission->mss);
 
 	return mss < least ? least : mss;
 }
 
 /* sk: a listening socket. Returns whether the kernel took it. */
-static __always_inline _Bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct admission *admission)
+static __always_inline bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct admission *admission)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct request_attributes attributes = {

@@ -25,7 +25,7 @@ static __always_inline __u8 *filter_byte(__u32 which, __u32 slot)
 }
 
 /* May the tuple have a socket? If not, there is none to look up. */
-static __always_inline _Bool filter_may_have(const struct cookie_flow *flow, const struct shakeoff_control *control)
+static __always_inline bool filter_may_have(const struct cookie_flow *flow, const struct shakeoff_control *control)
 {
 	__u32 slot = filter_slot(flow) & (SHAKEOFF_FILTER_BYTES - 1);
 	const struct shakeoff_filter *filter;
@@ -72,8 +72,8 @@ static __always_inline void filter_note(const struct cookie_flow *flow, const st
 		filter_set(filter, slot, hints);
 }
 
-static __always_inline _Bool filter_has_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
-					     __u8 hint)
+static __always_inline bool filter_has_hint(const struct cookie_flow *flow, const struct shakeoff_control *control,
+					    __u8 hint)
 {
 	const __u8 *byte = filter_byte(control->filter_active, filter_slot(flow));
 

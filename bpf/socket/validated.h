@@ -10,7 +10,7 @@ static __always_inline void tuple_of(const struct cookie_flow *flow, struct shak
 		__builtin_memcpy(tuple->local, flow->server, sizeof(tuple->local));
 	} else {
 		tuple->remote[0] = tuple->remote[1] = tuple->local[0] = tuple->local[1] = 0;
-		tuple->remote[2] = tuple->local[2] = to_be32(0xffff);
+		tuple->remote[2] = tuple->local[2] = bpf_htonl(0xffff);
 		tuple->remote[3] = flow->client[0];
 		tuple->local[3] = flow->server[0];
 	}
@@ -24,7 +24,7 @@ static __always_inline struct shakeoff_validated *validated_at(__u32 index)
 }
 
 /* Ports first: they are enough to tell nearly all tuples of a set apart. */
-static __always_inline _Bool validated_is_of(const struct shakeoff_validated *entry, const struct shakeoff_tuple *tuple)
+static __always_inline bool validated_is_of(const struct shakeoff_validated *entry, const struct shakeoff_tuple *tuple)
 {
 	__u32 differs = 0;
 

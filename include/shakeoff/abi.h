@@ -12,6 +12,7 @@
 #ifndef __VMLINUX_H__
 #include <linux/bpf.h>
 #include <linux/types.h>
+#include <stdbool.h>
 #endif
 
 #include <shakeoff/issued.h>
@@ -116,7 +117,7 @@
  * Whether there is pressure: of SYNs, of out-of-state segments, of forgeries or of connections that wait. pressure_ns: the hold time before it ends; 0:
  * there was none. Signed: another CPU may have written it after now_ns was read.
  */
-static inline __attribute__((always_inline)) _Bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
+static inline __attribute__((always_inline)) bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
 {
 	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
 }

@@ -138,7 +138,7 @@ _Static_assert(2 * 2 * SHAKEOFF_ACL_COARSE_SLOTS == 8 * sizeof(struct shakeoff_a
 #define SHAKEOFF_ACL_FINES(ipv6) ((ipv6) ? 3u : 2u)
 
 /* The length of granularity i, from 0. */
-static inline __attribute__((always_inline)) __u32 shakeoff_acl_fine_len(_Bool ipv6, __u32 i)
+static inline __attribute__((always_inline)) __u32 shakeoff_acl_fine_len(bool ipv6, __u32 i)
 {
 	if (ipv6)
 		return i == 0 ? 48 : i == 1 ? 64 : 128;
@@ -146,9 +146,9 @@ static inline __attribute__((always_inline)) __u32 shakeoff_acl_fine_len(_Bool i
 }
 
 /* Which of the coarse stage's slots. address: one word for IPv4, four for IPv6. */
-static inline __attribute__((always_inline)) __u32 shakeoff_acl_coarse_slot(_Bool ipv6, const __be32 *address)
+static inline __attribute__((always_inline)) __u32 shakeoff_acl_coarse_slot(bool ipv6, const __be32 *address)
 {
-	__u32 first = from_be32(address[0]);
+	__u32 first = bpf_ntohl(address[0]);
 
 	return ipv6 ? SHAKEOFF_ACL_COARSE_SLOTS + (first * 0x9e3779b1u >> 16) : first >> 16;
 }
@@ -162,16 +162,16 @@ static inline __attribute__((always_inline)) __u32 shakeoff_acl_coarse_slot(_Boo
 #define SHAKEOFF_ACL_MIX2 0xc2b2ae3d27d4eb4full
 
 /* The hash of the address, cut to granularity i. */
-static inline __attribute__((always_inline)) __u64 shakeoff_acl_fine_hash(_Bool ipv6, const __be32 *address, __u32 i)
+static inline __attribute__((always_inline)) __u64 shakeoff_acl_fine_hash(bool ipv6, const __be32 *address, __u32 i)
 {
-	__u64 hash = from_be32(address[0]);
+	__u64 hash = bpf_ntohl(address[0]);
 
 	if (ipv6) {
-		hash = hash << 32 | from_be32(address[1]);
+		hash = hash << 32 | bpf_ntohl(address[1]);
 		if (i == 0)
 			hash &= ~0xffffull;
 		if (i == 2)
-			hash ^= ((__u64)from_be32(address[2]) << 32 | from_be32(address[3])) * SHAKEOFF_ACL_MIX2;
+			hash ^= ((__u64)bpf_ntohl(address[2]) << 32 | bpf_ntohl(address[3])) * SHAKEOFF_ACL_MIX2;
 	} else if (i == 0) {
 		hash &= ~0xffull;
 	}

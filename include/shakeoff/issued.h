@@ -42,6 +42,7 @@
 
 #ifndef __VMLINUX_H__
 #include <linux/types.h>
+#include <stdbool.h>
 #endif
 
 #define SHAKEOFF_ISSUED_BITS 17
@@ -88,7 +89,7 @@ static inline __attribute__((always_inline)) __u64 shakeoff_issued_add(__u64 wor
 	return (word ^ tag) >> SHAKEOFF_ISSUED_TAG_SHIFT ? tag | bits : word | bits;
 }
 
-static inline __attribute__((always_inline)) _Bool shakeoff_issued_has(__u64 word, __u32 period, __u64 bits)
+static inline __attribute__((always_inline)) bool shakeoff_issued_has(__u64 word, __u32 period, __u64 bits)
 {
 	__u64 tag = (__u64)period << SHAKEOFF_ISSUED_TAG_SHIFT;
 

@@ -8,16 +8,17 @@
 
 #ifndef __VMLINUX_H__
 #include <linux/types.h>
+#include <stdbool.h>
 #endif
 
 #include <shakeoff/byteorder.h>
 
 /* The prefix of an address as it lies in the packet, as one number: another one for each prefix of a family. */
-static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(_Bool ipv6, const __be32 *address)
+static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(bool ipv6, const __be32 *address)
 {
 	if (ipv6)
-		return address[0] | (__u64)(address[1] & to_be32(0xffff0000)) << 32;
-	return address[0] & to_be32(0xffffff00);
+		return address[0] | (__u64)(address[1] & bpf_htonl(0xffff0000)) << 32;
+	return address[0] & bpf_htonl(0xffffff00);
 }
 
 /*

@@ -68,8 +68,8 @@ static inline __attribute__((always_inline)) __u32 shakeoff_filter_fold(const __
 static inline __u32 shakeoff_filter_tuple_slot(const struct shakeoff_tuple *tuple)
 {
 	const __u8 *middle = (const __u8 *)&tuple->local[2];
-	_Bool mapped = !tuple->local[0] && !tuple->local[1] && !middle[0] && !middle[1] && middle[2] == 0xff &&
-		       middle[3] == 0xff;
+	bool mapped = !tuple->local[0] && !tuple->local[1] && !middle[0] && !middle[1] && middle[2] == 0xff &&
+		      middle[3] == 0xff;
 
 	if (mapped)
 		return shakeoff_filter_slot(tuple->remote[3], tuple->local[3], tuple->remote_port, tuple->local_port);

@@ -19,7 +19,7 @@ int ideal(struct xdp_md *ctx)
 	struct ethhdr *eth = data;
 	struct ipv6hdr *ip6 = (void *)(eth + 1);
 	struct iphdr *ip = (void *)(eth + 1);
-	_Bool made_up = 0;
+	bool made_up = 0;
 
 	if ((void *)(eth + 1) > end)
 		return XDP_PASS;

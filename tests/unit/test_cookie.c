@@ -36,7 +36,7 @@ static const struct cookie_flow flows[2] = {
 /* What a client sends back. */
 struct echo {
 	__u32 cookie, tsecr;
-	_Bool timestamps;
+	bool timestamps;
 };
 
 static __u32 isn_of(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u32 bits)
@@ -68,7 +68,7 @@ static int read_plain(const struct cookie_flow *flow, __u32 client_isn, __u32 ep
 	return bits;
 }
 
-static _Bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32 now, _Bool accept_next, __u32 *bits)
+static bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32 now, bool accept_next, __u32 *bits)
 {
 	for (int attempt = 0; attempt < COOKIE_PLAIN_ATTEMPTS; attempt++) {
 		__u32 epoch;
@@ -86,8 +86,7 @@ static _Bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32
 }
 
 /* What the hook finds. Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
-static _Bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, _Bool accept_next,
-		       __u32 *bits)
+static bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, bool accept_next, __u32 *bits)
 {
 	if (!echo->timestamps)
 		return validates_plain(flow, echo->cookie, now, accept_next, bits);
@@ -102,7 +101,7 @@ static _Bool validates(const struct cookie_flow *flow, const struct echo *echo, 
 	return 0;
 }
 
-static struct cookie_options round_trip(const struct cookie_options *options, _Bool ipv6)
+static struct cookie_options round_trip(const struct cookie_options *options, bool ipv6)
 {
 	struct cookie_options back = { 0 };
 	__u32 bits = cookie_encode(options, ipv6);
@@ -121,7 +120,7 @@ static const __u16 timestamps_mss[] = {
 static const __u16 plain_mss[2][4] = { { 536, 1300, 1440, 1460 }, { 1220, 1340, 1420, 1440 } };
 
 /* What an MSS is rounded down to; the smallest class there is nothing below. */
-static __u16 class_of(__u32 mss, _Bool timestamps, _Bool ipv6)
+static __u16 class_of(__u32 mss, bool timestamps, bool ipv6)
 {
 	const __u16 *classes = timestamps ? timestamps_mss : plain_mss[ipv6];
 	size_t count = timestamps ? COUNT(timestamps_mss) : COUNT(plain_mss[0]);
@@ -139,7 +138,7 @@ static void mss_falls_to_the_next_class_and_no_further(void **state)
 {
 	(void)state;
 	for (int form = 0; form < 4; form++) {
-		_Bool ipv6 = form & 1, timestamps = form >> 1;
+		bool ipv6 = form & 1, timestamps = form >> 1;
 
 		for (__u32 mss = 0; mss <= 0xffff; mss++) {
 			struct cookie_options offer = { .mss = mss, .wscale = 7, .sack = 1, .timestamps = timestamps };
@@ -156,7 +155,7 @@ static void mss_of_the_usual_links_is_exact(void **state)
 	/* Ethernet, PPPoE, the smallest of each family; with timestamps also tunnels, mobile networks and jumbo frames. */
 	static const struct {
 		__u16 mss;
-		_Bool ipv6, plain;
+		bool ipv6, plain;
 	} links[] = {
 		{ 536, 0, 1 },  { 1440, 0, 1 }, { 1460, 0, 1 }, { 1220, 0, 0 }, { 1380, 0, 0 }, { 1400, 0, 0 },
 		{ 1452, 0, 0 }, { 1358, 0, 0 }, { 8960, 0, 0 }, { 1220, 1, 1 }, { 1420, 1, 1 }, { 1440, 1, 1 },
@@ -260,7 +259,7 @@ static const struct cookie_options forms[2] = {
 };
 
 /* In the epoch `later` after the cookie was made: is it good? For both forms and families the same. */
-static void assert_good_later(__u32 made, int later, _Bool accept_next, _Bool expected)
+static void assert_good_later(__u32 made, int later, bool accept_next, bool expected)
 {
 	for (int i = 0; i < 4; i++) {
 		const struct cookie_flow *flow = &flows[i & 1];
@@ -402,7 +401,7 @@ static void what_is_hidden_is_so_by_the_documented_hash(void **state)
 }
 
 /* Flips every bit of every part, one at a time: the MAC has to change, not only the bits that are carried openly. */
-static void assert_every_bit_counts(_Bool ipv6, __u32 options, __u32 mac_mask)
+static void assert_every_bit_counts(bool ipv6, __u32 options, __u32 mac_mask)
 {
 	struct {
 		struct cookie_flow flow;
@@ -487,7 +486,7 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
  * The six bits above the MAC of so many cookies of the same options, whose ports or ISNs count up: each value comes up as often, as
  * far as chance lets it. chi^2 of 63 degrees of freedom: mean 63, deviation 11; four of them below, and five above.
  */
-static void assert_evenly_hidden(_Bool ipv6, __u32 epoch, __u32 bits, _Bool by_isn)
+static void assert_evenly_hidden(bool ipv6, __u32 epoch, __u32 bits, bool by_isn)
 {
 	int count[BINS] = { 0 };
 	const double expected = (double)CLIENTS / BINS;
@@ -609,7 +608,7 @@ static void an_answer_that_lost_its_timestamps_is_known_as_such(void **state)
 	for (int later = -3; later <= 3; later++) {
 		for (int i = 0; i < 2; i++) {
 			struct echo echo = make_echo(&flows[i], EPOCH, &forms[1]);
-			_Bool good = later == 0 || later == 1;
+			bool good = later == 0 || later == 1;
 			__u32 bits;
 
 			echo.timestamps = 0;
@@ -826,7 +825,7 @@ static void offsets_are_spread_evenly(void **state)
 /* ------------------------------------------------------------------------------------------------------- forgery */
 
 /* How many epochs are tried for the 2 values of the bit that a cookie with timestamps shows, or for any without. */
-static int epochs_tried(_Bool timestamps, _Bool accept_next)
+static int epochs_tried(bool timestamps, bool accept_next)
 {
 	int tried = 0;
 	__u32 epoch;

@@ -31,7 +31,7 @@ static uint16_t checksum(const uint8_t *bytes, size_t len)
 	__u32 words[MAX_WORDS] = { 0 };
 
 	memcpy(words, bytes, len);
-	return from_be16(csum_fold(csum_words(0, words, MAX_WORDS)));
+	return bpf_ntohs(csum_fold(csum_words(0, words, MAX_WORDS)));
 }
 
 static void example_of_rfc_1071_is_met(void **state)

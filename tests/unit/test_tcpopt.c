@@ -82,7 +82,7 @@ static struct tcpopt read_list(const uint8_t *bytes, uint32_t len)
 {
 	struct tcpopt opt = { .wscale = SHAKEOFF_NO_WSCALE };
 	uint32_t words[TCPOPT_BUFFER_WORDS];
-	_Bool auth;
+	bool auth;
 
 	reference_words(bytes, len, words);
 	auth = tcpopt_read(words, len, &opt);
@@ -252,7 +252,7 @@ static void without_room_the_mss_is_omitted(void **state)
 				 synack->words - 1);
 		assert_memory_equal(words, expected, sizeof(words));
 		if (synack->say.timestamps)
-			assert_int_equal(from_be32(words[tsecr_word]), synack->say.tsecr);
+			assert_int_equal(bpf_ntohl(words[tsecr_word]), synack->say.tsecr);
 	}
 }
 
