@@ -30,10 +30,10 @@ static __always_inline void now_read(struct now *now, const struct shakeoff_cont
 }
 
 /*
- * The hash of cookie_begin() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this
+ * The hash of cookie_init() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this
  * address is kept. That of the next is not: its key may still be exchanged. 0 cannot be: for the verifier.
  */
-static __always_inline bool epoch_begin(struct scratch *scratch, __u32 epoch, struct siphash *hash)
+static __always_inline bool epoch_init(struct scratch *scratch, __u32 epoch, struct siphash *hash)
 {
 	__u32 behind = scratch->now.epoch - epoch, slot = epoch % SHAKEOFF_KEY_SLOTS;
 	struct siphash *kept = behind ? &scratch->recent.hashes[1] : &scratch->recent.hashes[0];
@@ -43,19 +43,19 @@ static __always_inline bool epoch_begin(struct scratch *scratch, __u32 epoch, st
 
 	if (recent->hash_epoch != scratch->now.epoch) {
 		recent->hash_epoch = scratch->now.epoch;
-		recent->hashes_begun = 0;
+		recent->hashes_ready = 0;
 	}
-	if (behind <= 1 && (recent->hashes_begun & begun)) {
+	if (behind <= 1 && (recent->hashes_ready & begun)) {
 		*hash = *kept;
 		return 1;
 	}
 	key = bpf_map_lookup_elem(&cookie_keys, &slot);
 	if (!key)
 		return 0;
-	cookie_begin(hash, &key->cookie, &scratch->packet.flow, epoch);
+	cookie_init(hash, &key->cookie, &scratch->packet.flow, epoch);
 	if (behind <= 1) {
 		*kept = *hash;
-		recent->hashes_begun |= begun;
+		recent->hashes_ready |= begun;
 	}
 	return 1;
 }
@@ -70,7 +70,7 @@ static __always_inline const __u64 *epoch_offset_key(__u32 epoch)
 }
 
 /*
- * The cookie of an epoch for the packet in scratch, as of cookie_end(). bits: of cookie_encode(). A global function: see
+ * The cookie of an epoch for the packet in scratch, as of cookie_final(). bits: of cookie_encode(). A global function: see
  * scratch_get().
  */
 __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
@@ -78,9 +78,9 @@ __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_begin(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
 		return 0;
-	return cookie_end(&hash, &scratch->packet.flow, client_isn, epoch, bits);
+	return cookie_final(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }
 
 /*
@@ -92,7 +92,7 @@ __noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_begin(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
 		return -1;
 	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->handshake.unseen);
 }

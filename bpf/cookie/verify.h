@@ -22,7 +22,7 @@ static __always_inline bool echo_is_old(const struct hook_ctx *hook, const struc
 
 	if (!key) /* cannot be: for the verifier */
 		return 0;
-	clock_ms += cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	clock_ms += cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	return cookie_age(tsecr, clock_ms, cookie_bits(tsecr, clock_ms)) > (__s32)(SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC);
 }
 
@@ -53,7 +53,7 @@ static __always_inline void verify_echo(const struct hook_ctx *hook, const struc
 
 	if (!key) /* cannot be: for the verifier */
 		return;
-	offset = cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	offset = cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	bits = cookie_bits(tsecr, hook->scratch->now.clock_ms + offset);
 	handshake->unseen = shakeoff_issued_hash(handshake->unseen, bits);
 	handshake->echo_age_ms = cookie_age(tsecr, hook->scratch->now.clock_ms + offset, bits);

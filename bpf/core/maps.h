@@ -67,8 +67,8 @@ struct synack_template {
 	__u32 tsval; /* our clock with the option bits, without the pair's offset */
 	__u32 pad;
 	__u64 offset_key[2]; /* of the epoch */
-	__u64 offset_begun;  /* of cookie_offset_begin() */
-	struct siphash hash; /* of cookie_begin(), for this epoch */
+	__u64 offset_state;  /* of cookie_offset_init() */
+	struct siphash hash; /* of cookie_init(), for this epoch */
 	struct reply reply;
 };
 
@@ -83,7 +83,7 @@ struct handshake {
 	__u8 rcv_wscale;
 	__u8 claims;       /* SHAKEOFF_VALIDATED_* that the claimed entry begins with */
 	__u32 replaced;    /* as in struct shakeoff_validated */
-	__u32 unseen;      /* of cookie_end(), the upper half; with timestamps shakeoff_issued_hash() of it */
+	__u32 unseen;      /* of cookie_final(), the upper half; with timestamps shakeoff_issued_hash() of it */
 	__s32 echo_age_ms; /* of cookie_age(), with timestamps */
 	struct cookie_options options;
 	__u16 pad;
@@ -356,8 +356,8 @@ struct recent {
 	__u64 door; /* struct packet's, the last that was found to be the host's; or DOOR_NONE */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
-	__u32 hashes_begun;       /* a bit for each of the hashes that is good */
-	struct siphash hashes[2]; /* of cookie_begin(), for hash_epoch and for the epoch before it */
+	__u32 hashes_ready;       /* a bit for each of the hashes that is good */
+	struct siphash hashes[2]; /* of cookie_init(), for hash_epoch and for the epoch before it */
 	/* Listener handoff: its socket, as it was at this tick. */
 	struct listening listener;
 	__u64 listener_tick;          /* 0: not looked up yet */

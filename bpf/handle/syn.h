@@ -106,10 +106,10 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 		return 0;
 	synack->offset_key[0] = key[0];
 	synack->offset_key[1] = key[1];
-	synack->offset_begun = cookie_offset_begin(&packet->flow, key);
+	synack->offset_state = cookie_offset_init(&packet->flow, key);
 	synack->offer = offered;
 	synack->tick = scratch->now.tick;
-	return epoch_begin(scratch, synack->epoch, &synack->hash);
+	return epoch_init(scratch, synack->epoch, &synack->hash);
 }
 
 /* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
@@ -123,12 +123,12 @@ static __always_inline void synack_template_number(const struct packet *packet, 
 	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
 	if (synack->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
-		cookie = cookie_end_timestamps(&hash, &packet->flow, packet->seq, synack->epoch);
+		cookie = cookie_final_timestamps(&hash, &packet->flow, packet->seq, synack->epoch);
 		if (hook->service->forgery_ns)
 			issued_answered(hook->service_id, shakeoff_issued_hash(cookie >> 32, synack->bits));
 		reply->seq = (__u32)cookie;
 		reply->tsval = synack->tsval +
-			       cookie_offset_end(synack->offset_begun, &packet->flow, synack->offset_key);
+			       cookie_offset_final(synack->offset_state, &packet->flow, synack->offset_key);
 		reply->tsecr = offer->tsval;
 		return;
 	}

@@ -246,27 +246,27 @@ static __always_inline void cookie_decode(__u32 bits, bool ipv6, struct cookie_o
  * Addresses and ports as they lie in the packet, the rest in the byte order of the host. The bar is where the part in
  * common ends.
  */
-static __always_inline void cookie_begin(struct siphash *hash, const struct shakeoff_key *key,
-					 const struct cookie_flow *flow, __u32 epoch)
+static __always_inline void cookie_init(struct siphash *hash, const struct shakeoff_key *key,
+					const struct cookie_flow *flow, __u32 epoch)
 {
-	siphash_begin(hash, key);
+	siphash_init(hash, key);
 	if (flow->ipv6) {
-		siphash_word(hash, flow->server[0] | ((__u64)flow->server[1] << 32));
-		siphash_word(hash, flow->server[2] | ((__u64)flow->server[3] << 32));
-		siphash_word(hash, epoch | ((__u64)flow->server_port << 32));
+		siphash_update(hash, flow->server[0] | ((__u64)flow->server[1] << 32));
+		siphash_update(hash, flow->server[2] | ((__u64)flow->server[3] << 32));
+		siphash_update(hash, epoch | ((__u64)flow->server_port << 32));
 	} else {
-		siphash_word(hash, flow->server[0] | ((__u64)epoch << 32));
+		siphash_update(hash, flow->server[0] | ((__u64)epoch << 32));
 	}
 }
 
-/* Goes on from cookie_begin() with what comes before the last word: it is the same for all codes. */
+/* Goes on from cookie_init() with what comes before the last word: it is the same for all codes. */
 static __always_inline void cookie_go_on(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn)
 {
 	if (flow->ipv6) {
-		siphash_word(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
-		siphash_word(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
+		siphash_update(hash, flow->client[0] | ((__u64)flow->client[1] << 32));
+		siphash_update(hash, flow->client[2] | ((__u64)flow->client[3] << 32));
 	} else {
-		siphash_word(hash, flow->client[0] | ((__u64)client_isn << 32));
+		siphash_update(hash, flow->client[0] | ((__u64)client_isn << 32));
 	}
 }
 
@@ -275,10 +275,10 @@ static __always_inline __u64 cookie_mac(struct siphash hash, const struct cookie
 					__u32 code)
 {
 	if (flow->ipv6)
-		return siphash_end(&hash,
-				   client_isn | ((__u64)flow->client_port << 32) | ((__u64)code << 48) | (47ull << 56));
-	return siphash_end(&hash,
-			   flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)code << 32) | (23ull << 56));
+		return siphash_final(&hash, client_isn | ((__u64)flow->client_port << 32) | ((__u64)code << 48) |
+						    (47ull << 56));
+	return siphash_final(&hash, flow->client_port | ((__u64)flow->server_port << 16) | ((__u64)code << 32) |
+					    (23ull << 56));
 }
 
 /* What hides options and epoch of a cookie without timestamps, in their place. hash: of cookie_go_on(). */
@@ -287,8 +287,8 @@ static __always_inline __u32 cookie_mask(const struct siphash *hash, const struc
 	return (__u32)cookie_mac(*hash, flow, client_isn, COOKIE_MASK) << COOKIE_EPOCH_SHIFT;
 }
 
-static __always_inline __u64 cookie_end_plain(const struct siphash *hash, const struct cookie_flow *flow,
-					      __u32 client_isn, __u32 epoch, __u32 bits)
+static __always_inline __u64 cookie_final_plain(const struct siphash *hash, const struct cookie_flow *flow,
+						__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	__u32 mask = cookie_mask(hash, flow, client_isn);
 	__u64 mac = cookie_mac(*hash, flow, client_isn, bits);
@@ -298,8 +298,8 @@ static __always_inline __u64 cookie_end_plain(const struct siphash *hash, const 
 }
 
 /* hash: of cookie_go_on(). */
-static __always_inline __u64 cookie_end_timestamps(const struct siphash *hash, const struct cookie_flow *flow,
-						   __u32 client_isn, __u32 epoch)
+static __always_inline __u64 cookie_final_timestamps(const struct siphash *hash, const struct cookie_flow *flow,
+						     __u32 client_isn, __u32 epoch)
 {
 	__u64 mac = cookie_mac(*hash, flow, client_isn, COOKIE_TS_CODE);
 
@@ -307,20 +307,20 @@ static __always_inline __u64 cookie_end_timestamps(const struct siphash *hash, c
 }
 
 /*
- * The cookie of an epoch, from the hash that cookie_begin() began: the lower half of what is returned. The upper half is that of
+ * The cookie of an epoch, from the hash that cookie_init() began: the lower half of what is returned. The upper half is that of
  * the MAC, which no SYN-ACK shows: it tells this cookie from others to who has the key alone.
  */
-static __always_inline __u64 cookie_end(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
-					__u32 epoch, __u32 bits)
+static __always_inline __u64 cookie_final(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
+					  __u32 epoch, __u32 bits)
 {
 	cookie_go_on(hash, flow, client_isn);
-	return bits & COOKIE_TIMESTAMPS ? cookie_end_timestamps(hash, flow, client_isn, epoch) :
-					  cookie_end_plain(hash, flow, client_isn, epoch, bits);
+	return bits & COOKIE_TIMESTAMPS ? cookie_final_timestamps(hash, flow, client_isn, epoch) :
+					  cookie_final_plain(hash, flow, client_isn, epoch, bits);
 }
 
 /*
- * Reads the cookie of an ACK without timestamps as one of this epoch. hash: of cookie_begin(). Returns its option bits, or
- * COOKIE_TIMESTAMPS alone if it was sent with timestamps, which the client has left out; *unseen is then as in cookie_end(). -1: it is
+ * Reads the cookie of an ACK without timestamps as one of this epoch. hash: of cookie_init(). Returns its option bits, or
+ * COOKIE_TIMESTAMPS alone if it was sent with timestamps, which the client has left out; *unseen is then as in cookie_final(). -1: it is
  * none.
  */
 static __always_inline int cookie_read_plain(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
@@ -331,7 +331,7 @@ static __always_inline int cookie_read_plain(struct siphash *hash, const struct 
 
 	cookie_go_on(hash, flow, client_isn);
 	if (cookie >> COOKIE_PARITY_SHIFT == (epoch & 1)) {
-		mac = cookie_end_timestamps(hash, flow, client_isn, epoch);
+		mac = cookie_final_timestamps(hash, flow, client_isn, epoch);
 		if ((__u32)mac == cookie) {
 			*unseen = mac >> 32;
 			return COOKIE_TIMESTAMPS;
@@ -354,8 +354,8 @@ static __always_inline __u64 cookie_isn(const struct shakeoff_key *key, const st
 {
 	struct siphash hash;
 
-	cookie_begin(&hash, key, flow, epoch);
-	return cookie_end(&hash, flow, client_isn, epoch, bits);
+	cookie_init(&hash, key, flow, epoch);
+	return cookie_final(&hash, flow, client_isn, epoch, bits);
 }
 
 /*
@@ -370,7 +370,7 @@ static __always_inline __u64 cookie_offset_add(__u64 hash, __u64 word, const __u
 }
 
 /* What the clients of an address have in common of it. */
-static __always_inline __u64 cookie_offset_begin(const struct cookie_flow *flow, const __u64 *secret)
+static __always_inline __u64 cookie_offset_init(const struct cookie_flow *flow, const __u64 *secret)
 {
 	__u64 hash;
 
@@ -380,7 +380,7 @@ static __always_inline __u64 cookie_offset_begin(const struct cookie_flow *flow,
 	return cookie_offset_add(hash, flow->server[2] | (__u64)flow->server[3] << 32, secret);
 }
 
-static __always_inline __u32 cookie_offset_end(__u64 hash, const struct cookie_flow *flow, const __u64 *secret)
+static __always_inline __u32 cookie_offset_final(__u64 hash, const struct cookie_flow *flow, const __u64 *secret)
 {
 	if (!flow->ipv6)
 		return cookie_offset_add(hash, flow->client[0], secret) * 0x9e3779b97f4a7c15ull >> 32;

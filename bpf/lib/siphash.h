@@ -37,7 +37,7 @@ struct siphash {
 	__u64 v0, v1, v2, v3;
 };
 
-static __always_inline void siphash_begin(struct siphash *hash, const struct shakeoff_key *key)
+static __always_inline void siphash_init(struct siphash *hash, const struct shakeoff_key *key)
 {
 	hash->v0 = key->k0 ^ 0x736f6d6570736575ull;
 	hash->v1 = key->k1 ^ 0x646f72616e646f6dull;
@@ -45,7 +45,7 @@ static __always_inline void siphash_begin(struct siphash *hash, const struct sha
 	hash->v3 = key->k1 ^ 0x7465646279746573ull;
 }
 
-static __always_inline void siphash_word(struct siphash *hash, __u64 word)
+static __always_inline void siphash_update(struct siphash *hash, __u64 word)
 {
 	hash->v3 ^= word;
 	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
@@ -57,9 +57,9 @@ static __always_inline void siphash_word(struct siphash *hash, __u64 word)
  * Takes in the last word and gives the hash. The last word holds the remaining 0..7 bytes of the message and, in its top
  * byte, the message's length modulo 256 (section 2.2 of the paper); the caller puts it together.
  */
-static __always_inline __u64 siphash_end(struct siphash *hash, __u64 last)
+static __always_inline __u64 siphash_final(struct siphash *hash, __u64 last)
 {
-	siphash_word(hash, last);
+	siphash_update(hash, last);
 	hash->v2 ^= 0xff;
 	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);
 	SIPHASH_ROUND(hash->v0, hash->v1, hash->v2, hash->v3);

@@ -111,7 +111,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->ipv6 = flow->ipv6;
 	recent->service = (__u32)service & ~SHAKEOFF_ADDRESS_FLAGS;
 	recent->address_flags = (__u32)service & (SHAKEOFF_ADDRESS_BYPASSED | SHAKEOFF_ADDRESS_TAGGED);
-	recent->hashes_begun = 0;
+	recent->hashes_ready = 0;
 	recent->listener_tick = 0;
 	recent->synack.tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);

@@ -64,13 +64,13 @@ static inline __attribute__((always_inline)) __u32 shakeoff_issued_period(__u64 
 	return now_ns / SHAKEOFF_ISSUED_PERIOD_NS;
 }
 
-/* What is noted of a cookie with timestamps. unseen: of cookie_end(), the upper half; bits: of cookie_encode(), which are not 0. */
+/* What is noted of a cookie with timestamps. unseen: of cookie_final(), the upper half; bits: of cookie_encode(), which are not 0. */
 static inline __attribute__((always_inline)) __u32 shakeoff_issued_hash(__u32 unseen, __u32 bits)
 {
 	return unseen + bits * 0x9e3779b1u;
 }
 
-/* The index of a cookie's word. hash: of shakeoff_issued_hash(), or the upper half of cookie_end() of one without timestamps. */
+/* The index of a cookie's word. hash: of shakeoff_issued_hash(), or the upper half of cookie_final() of one without timestamps. */
 static inline __attribute__((always_inline)) __u32 shakeoff_issued_index(__u32 period, __u32 hash)
 {
 	return ((period & 1) << SHAKEOFF_ISSUED_BITS) | (hash >> (32 - SHAKEOFF_ISSUED_BITS));

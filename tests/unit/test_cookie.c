@@ -60,7 +60,7 @@ static int read_plain(const struct cookie_flow *flow, __u32 client_isn, __u32 ep
 	__u32 unseen = 0;
 	int bits;
 
-	cookie_begin(&hash, &keys[epoch % SHAKEOFF_KEY_SLOTS], flow, epoch);
+	cookie_init(&hash, &keys[epoch % SHAKEOFF_KEY_SLOTS], flow, epoch);
 	bits = cookie_read_plain(&hash, flow, client_isn, epoch, cookie, &unseen);
 	if (bits >= 0)
 		assert_int_equal(unseen,
@@ -329,10 +329,10 @@ static __u64 siphash_of_bytes(const struct shakeoff_key *key, const __u8 *messag
 	struct siphash hash;
 
 	memcpy(words, message, len);
-	siphash_begin(&hash, key);
+	siphash_init(&hash, key);
 	for (size_t i = 0; i < len / 8; i++)
-		siphash_word(&hash, words[i]);
-	return siphash_end(&hash, words[len / 8] | (__u64)len << 56);
+		siphash_update(&hash, words[i]);
+	return siphash_final(&hash, words[len / 8] | (__u64)len << 56);
 }
 
 static size_t add(__u8 *message, size_t len, const void *bytes, size_t count)
@@ -463,7 +463,7 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
 		struct siphash begun;
 
-		cookie_begin(&begun, &keys[0], &flows[ipv6], EPOCH);
+		cookie_init(&begun, &keys[0], &flows[ipv6], EPOCH);
 		for (__u32 i = 0; i < 4000; i++) {
 			__u32 bits = i & 0x800 ? COOKIE_TIMESTAMPS | (i & COOKIE_TS_MASK) : i & 15;
 			struct cookie_flow flow = flows[ipv6];
@@ -471,7 +471,7 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 
 			flow.client[0] += i;
 			flow.client_port = i;
-			assert_int_equal(cookie_end(&hash, &flow, i, EPOCH, bits),
+			assert_int_equal(cookie_final(&hash, &flow, i, EPOCH, bits),
 					 cookie_isn(&keys[0], &flow, i, EPOCH, bits));
 		}
 	}
@@ -713,7 +713,7 @@ static const __u64 secret[2] = { 0x0123456789abcdefull, 0xfedcba9876543210ull };
 
 static __u32 offset_of(const struct cookie_flow *flow, const __u64 *key)
 {
-	return cookie_offset_end(cookie_offset_begin(flow, key), flow, key);
+	return cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 }
 
 static void the_offset_is_of_the_addresses_alone(void **state)
@@ -768,13 +768,13 @@ static void an_offset_begun_once_serves_every_client_of_an_address(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-		__u64 begun = cookie_offset_begin(&flows[ipv6], secret);
+		__u64 begun = cookie_offset_init(&flows[ipv6], secret);
 
 		for (__u32 i = 0; i < 10000; i++) {
 			struct cookie_flow flow = flows[ipv6];
 
 			flow.client[i % (ipv6 ? 4 : 1)] += i;
-			assert_int_equal(cookie_offset_end(begun, &flow, secret), offset_of(&flow, secret));
+			assert_int_equal(cookie_offset_final(begun, &flow, secret), offset_of(&flow, secret));
 		}
 	}
 }

@@ -17,10 +17,10 @@ static __u64 hash_words(const struct shakeoff_key *key, const __u64 *words, int 
 {
 	struct siphash hash;
 
-	siphash_begin(&hash, key);
+	siphash_init(&hash, key);
 	for (int i = 0; i < count; i++)
-		siphash_word(&hash, words[i]);
-	return siphash_end(&hash, last);
+		siphash_update(&hash, words[i]);
+	return siphash_final(&hash, last);
 }
 
 static __u64 hash_counting_message(int length)
