@@ -62,24 +62,24 @@
 /* What the hook has said of a packet. */
 enum told {
 	TOLD_NOTHING,
-	TOLD_ADMIT, /* a validated ACK: *admission is set */
+	TOLD_ADMIT, /* a validated ACK: *metadata is set */
 	TOLD_WAIT,  /* a segment that may be here before its connection */
 };
 
-static __always_inline enum told admission_read(struct __sk_buff *skb, const struct shakeoff_control *control,
-						struct admission *admission)
+static __always_inline enum told metadata_read(struct __sk_buff *skb, const struct shakeoff_control *control,
+					       struct metadata *metadata)
 {
-	const struct admission *metadata = (void *)(long)skb->data_meta;
+	const struct metadata *raw = (void *)(long)skb->data_meta;
 
-	if (skb->cb[0] == admission_magic(control, ADMISSION_WAITS))
+	if (skb->cb[0] == metadata_magic(control, METADATA_WAITS))
 		return TOLD_WAIT;
-	if ((void *)(&metadata->magic + 1) > FRAME_START(skb))
+	if ((void *)(&raw->magic + 1) > FRAME_START(skb))
 		return TOLD_NOTHING;
-	if (metadata->magic == admission_magic(control, ADMISSION_WAITS))
+	if (raw->magic == metadata_magic(control, METADATA_WAITS))
 		return TOLD_WAIT;
-	if (metadata->magic != admission_magic(control, ADMISSION_MAGIC) || (void *)(metadata + 1) > FRAME_START(skb))
+	if (raw->magic != metadata_magic(control, METADATA_MAGIC) || (void *)(raw + 1) > FRAME_START(skb))
 		return TOLD_NOTHING;
-	*admission = *metadata;
+	*metadata = *raw;
 	return TOLD_ADMIT;
 }
 
@@ -97,8 +97,8 @@ static __always_inline bool headers_read(struct __sk_buff *skb, struct packet *p
  * An ACK that was validated, but whose metadata did not get here, or another segment that brings back the same cookie and is here
  * first: reads the cookie again. The window scale is for who has the listening socket.
  */
-static __always_inline bool admission_recover(struct __sk_buff *skb, struct hook_ctx *hook,
-					      const struct shakeoff_validated *entry, struct admission *admission)
+static __always_inline bool metadata_recover(struct __sk_buff *skb, struct hook_ctx *hook,
+					     const struct shakeoff_validated *entry, struct metadata *metadata)
 {
 	struct scratch *scratch = hook->scratch;
 	const struct packet *packet = &scratch->packet;
@@ -117,8 +117,8 @@ static __always_inline bool admission_recover(struct __sk_buff *skb, struct hook
 	if (options_find(FRAME_START(skb), FRAME_END(skb), packet, scratch) == OPTIONS_MISSING ||
 	    ack_verify(packet, hook, &scratch->opt) != COOKIE_GOOD)
 		return 0;
-	admission_fill(admission, hook->control, hook->service_id, &scratch->recent.profile, &scratch->handshake,
-		       SHAKEOFF_NO_WSCALE, &scratch->opt);
+	metadata_fill(metadata, hook->control, hook->service_id, &scratch->recent.profile, &scratch->handshake,
+		      SHAKEOFF_NO_WSCALE, &scratch->opt);
 	return 1;
 }
 
@@ -127,7 +127,7 @@ static __always_inline bool admission_recover(struct __sk_buff *skb, struct hook
  * window scale is not known yet.
  */
 static __always_inline bool request_assign(struct __sk_buff *skb, const struct hook_ctx *hook,
-					   struct admission *admission, bool recovered)
+					   struct metadata *metadata, bool recovered)
 {
 	struct scratch *scratch = hook->scratch;
 	struct bpf_sock *sk = socket_look_up(skb, &scratch->packet.flow);
@@ -139,18 +139,17 @@ static __always_inline bool request_assign(struct __sk_buff *skb, const struct h
 		if (recovered) {
 			listener_read(sk, &scratch->recent.listener);
 			route_find(scratch, hook->control);
-			admission->rcv_wscale = offer_wscale(hook->service_id);
+			metadata->rcv_wscale = offer_wscale(hook->service_id);
 		}
-		assigned = assign_to(skb, sk, admission);
+		assigned = assign_to(skb, sk, metadata);
 	}
 	bpf_sk_release(sk);
 	return assigned;
 }
 
-static __always_inline void count_admission(const struct __sk_buff *skb, const struct admission *admission,
-					    bool assigned)
+static __always_inline void count_admission(const struct __sk_buff *skb, const struct metadata *metadata, bool assigned)
 {
-	__u32 service_id = admission->service, ifindex = skb->ifindex;
+	__u32 service_id = metadata->service, ifindex = skb->ifindex;
 	struct shakeoff_admissions *admitted = bpf_map_lookup_elem(&admissions, &ifindex);
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &service_id);
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
@@ -218,7 +217,7 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook
 	/* Signed: the entry may be younger than our clock. */
 	if ((__s64)(bpf_ktime_get_ns() - entry->established_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
 		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
-	skb->cb[0] = admission_magic(hook->control, ADMISSION_WAITS);
+	skb->cb[0] = metadata_magic(hook->control, METADATA_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
 }
 
@@ -239,7 +238,7 @@ static __always_inline int segment_follow(struct __sk_buff *skb, const struct ho
  * Claims the connection for this packet: of an ACK and a segment that brings back the same cookie, on two CPUs at the same moment,
  * one gets the request. Of two the kernel would drop the second, with its data.
  */
-static __always_inline bool admission_claim(struct shakeoff_validated *entry)
+static __always_inline bool metadata_claim(struct shakeoff_validated *entry)
 {
 	__u32 before = SHAKEOFF_VALIDATED_HOOK_CPU(entry), cpu = bpf_get_smp_processor_id() + 1;
 
@@ -269,7 +268,7 @@ static __always_inline void input_forget(struct __sk_buff *skb, const struct hoo
 static __always_inline int admit_packet(struct __sk_buff *skb)
 {
 	struct shakeoff_validated *entry;
-	struct admission admission;
+	struct metadata metadata;
 	struct packet *packet;
 	struct hook_ctx hook = {};
 	enum told told;
@@ -283,7 +282,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
 	packet = &hook.scratch->packet;
-	told = admission_read(skb, hook.control, &admission);
+	told = metadata_read(skb, hook.control, &metadata);
 	/* For another host (promiscuous mode, a flooding switch): the hook lets it pass untold, and the stack drops it. */
 	if (told == TOLD_NOTHING && skb->pkt_type != PACKET_HOST)
 		return TCX_NEXT;
@@ -303,9 +302,9 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	}
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
 		return segment_follow(skb, &hook, entry, told);
-	if (entry && told != TOLD_ADMIT && !admission_recover(skb, &hook, entry, &admission))
+	if (entry && told != TOLD_ADMIT && !metadata_recover(skb, &hook, entry, &metadata))
 		return segment_hold(skb, &hook, entry, told);
-	if (entry && !admission_claim(entry))
+	if (entry && !metadata_claim(entry))
 		return segment_hold(skb, &hook, entry, told);
 	/*
 	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
@@ -314,10 +313,10 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	 */
 	if (told == TOLD_ADMIT)
 		filter_drop_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING);
-	assigned = request_assign(skb, &hook, &admission, told != TOLD_ADMIT);
+	assigned = request_assign(skb, &hook, &metadata, told != TOLD_ADMIT);
 	if (assigned)
 		conntrack_forget(skb, &packet->flow);
-	count_admission(skb, &admission, assigned);
+	count_admission(skb, &metadata, assigned);
 	return TCX_NEXT;
 }
 

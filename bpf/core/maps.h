@@ -30,8 +30,8 @@ struct packet {
 	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
 	__u8 ttl;          /* of IP, or hop limit */
 	__u8 pad;
-	/* Where the frame goes, of door_mac(), and from DOOR_VLAN_SHIFT on SHAKEOFF_VLAN_TAG(); 0 there: no tag, or one for its priority alone. */
-	__u64 door;
+	/* Where the frame goes, of l2_dst_mac(), and from L2_DST_VLAN_SHIFT on SHAKEOFF_VLAN_TAG(); 0 there: no tag, or one for its priority alone. */
+	__u64 l2_dst;
 };
 
 /*
@@ -353,7 +353,7 @@ struct recent {
 	__u32 service;
 	__u32 address_flags; /* SHAKEOFF_ADDRESS_BYPASSED, SHAKEOFF_ADDRESS_TAGGED */
 	__u32 pad;
-	__u64 door; /* struct packet's, the last that was found to be the host's; or DOOR_NONE */
+	__u64 l2_dst; /* struct packet's, the last that was found to be the host's; or L2_DST_NONE */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
 	__u32 hashes_ready;       /* a bit for each of the hashes that is good */

@@ -6,26 +6,26 @@
 #ifndef SHAKEOFF_BPF_CORE_METADATA_H
 #define SHAKEOFF_BPF_CORE_METADATA_H
 
-/* With shakeoff_control.admission, which nobody else knows, it makes the magic number. */
-#define ADMISSION_MAGIC 0x5ac0ff03u
+/* With shakeoff_control.metadata_secret, which nobody else knows, it makes the magic number. */
+#define METADATA_MAGIC 0x5ac0ff03u
 
 /*
  * All that it tells of a segment that came by another CPU than the ACK that it follows: it may be here before the connection's socket
  * is, and waits for it. Also the mark of one that has waited, in __sk_buff.cb.
  */
-#define ADMISSION_WAITS 0x5ac0ff83u
+#define METADATA_WAITS 0x5ac0ff83u
 
-static __always_inline __u32 admission_magic(const struct shakeoff_control *control, __u32 constant)
+static __always_inline __u32 metadata_magic(const struct shakeoff_control *control, __u32 constant)
 {
-	return constant ^ control->admission;
+	return constant ^ control->metadata_secret;
 }
 
-#define ADMISSION_SACK 0x1
-#define ADMISSION_TIMESTAMPS 0x2
-#define ADMISSION_ECN 0x4
+#define METADATA_SACK 0x1
+#define METADATA_TIMESTAMPS 0x2
+#define METADATA_ECN 0x4
 
 /* Host byte order. The size of metadata is a multiple of 4 and at most 32 (bpf_xdp_adjust_meta()). */
-struct admission {
+struct metadata {
 	__u32 magic;
 	__u32 service;
 	__u32 tsval;
@@ -33,25 +33,25 @@ struct admission {
 	__u16 mss;
 	__u8 snd_wscale; /* the client's; SHAKEOFF_NO_WSCALE: neither */
 	__u8 rcv_wscale;
-	__u32 flags; /* ADMISSION_* */
+	__u32 flags; /* METADATA_* */
 };
 
 /* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
-static __always_inline void admission_fill(struct admission *admission, const struct shakeoff_control *control,
-					   __u32 service, const struct shakeoff_interface *profile,
-					   const struct handshake *handshake, __u8 rcv_wscale, const struct tcpopt *opt)
+static __always_inline void metadata_fill(struct metadata *metadata, const struct shakeoff_control *control,
+					  __u32 service, const struct shakeoff_interface *profile,
+					  const struct handshake *handshake, __u8 rcv_wscale, const struct tcpopt *opt)
 {
 	const struct cookie_options *options = &handshake->options;
 
-	admission->magic = admission_magic(control, ADMISSION_MAGIC);
-	admission->service = service;
-	admission->tsval = opt->tsval;
-	admission->ts_base = handshake->ts_base;
-	admission->mss = options->mss;
-	admission->snd_wscale = options->wscale;
-	admission->rcv_wscale = rcv_wscale;
-	admission->flags = (options->sack && profile->sack ? ADMISSION_SACK : 0) |
-			   (options->timestamps ? ADMISSION_TIMESTAMPS : 0) | (options->ecn ? ADMISSION_ECN : 0);
+	metadata->magic = metadata_magic(control, METADATA_MAGIC);
+	metadata->service = service;
+	metadata->tsval = opt->tsval;
+	metadata->ts_base = handshake->ts_base;
+	metadata->mss = options->mss;
+	metadata->snd_wscale = options->wscale;
+	metadata->rcv_wscale = rcv_wscale;
+	metadata->flags = (options->sack && profile->sack ? METADATA_SACK : 0) |
+			  (options->timestamps ? METADATA_TIMESTAMPS : 0) | (options->ecn ? METADATA_ECN : 0);
 }
 
 #endif

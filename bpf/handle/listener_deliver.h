@@ -7,22 +7,22 @@
  * Where the driver has no room for metadata the tc program reads the cookie itself, told by the filter's hint. Moves the
  * frame's start: packet pointers are void afterwards.
  */
-static __always_inline void admission_write(struct xdp_md *ctx, const struct hook_ctx *hook,
-					    const struct shakeoff_interface *profile, const struct handshake *handshake,
-					    __u8 rcv_wscale)
+static __always_inline void metadata_write(struct xdp_md *ctx, const struct hook_ctx *hook,
+					   const struct shakeoff_interface *profile, const struct handshake *handshake,
+					   __u8 rcv_wscale)
 {
-	struct admission *admission;
+	struct metadata *metadata;
 
-	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*admission)))
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*metadata)))
 		return;
 	barrier_var(ctx); /* as in reply_build() */
-	admission = (void *)(long)ctx->data_meta;
-	if ((void *)(admission + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
+	metadata = (void *)(long)ctx->data_meta;
+	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
 		return;
-	admission_fill(admission, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
+	metadata_fill(metadata, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
 }
 
-/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see ADMISSION_WAITS. */
+/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see METADATA_WAITS. */
 static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 {
 	const struct shakeoff_control *control;
@@ -34,12 +34,12 @@ static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 	barrier_var(ctx);                      /* as in reply_build() */
 	mark = (void *)(long)ctx->data_meta;
 	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
-		*mark = admission_magic(control, ADMISSION_WAITS);
+		*mark = metadata_magic(control, METADATA_WAITS);
 	return SHAKEOFF_SEGMENT_EARLY;
 }
 
 /* Counts an ACK that goes on to the tc program of its interface. A global function: see scratch_get(). */
-__noinline int admission_claimed(void)
+__noinline int metadata_claimed(void)
 {
 	const struct scratch *scratch = scratch_get();
 	struct shakeoff_admissions *counts;
@@ -68,10 +68,10 @@ static __noinline enum shakeoff_verdict admit(struct xdp_md *ctx, const struct p
 	connection_established(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (hook->control->claimed_tick != hook->scratch->now.tick)
 		hook->control->claimed_tick = hook->scratch->now.tick;
-	admission_claimed();
+	metadata_claimed();
 	route_find(hook->scratch, hook->control);
 	rcv_wscale = offer_wscale(hook->service_id);
-	admission_write(ctx, hook, profile, handshake, rcv_wscale);
+	metadata_write(ctx, hook, profile, handshake, rcv_wscale);
 	return SHAKEOFF_ACK_ADMITTED;
 }
 

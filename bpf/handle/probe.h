@@ -51,9 +51,7 @@ static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, co
 /* A request asks for the least that any sysctl lets the kernel accept: no options. */
 static __always_inline bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, bool request)
 {
-	struct admission admission = { .mss = 1220,
-				       .snd_wscale = SHAKEOFF_NO_WSCALE,
-				       .rcv_wscale = SHAKEOFF_NO_WSCALE };
+	struct metadata metadata = { .mss = 1220, .snd_wscale = SHAKEOFF_NO_WSCALE, .rcv_wscale = SHAKEOFF_NO_WSCALE };
 	struct cookie_flow flow = {};
 	struct bpf_sock *sk;
 	bool assigned = 0;
@@ -70,7 +68,7 @@ static __always_inline bool probe_assign(struct __sk_buff *skb, const struct sha
 	if (!sk)
 		return 0;
 	if (sk->state == BPF_TCP_LISTEN)
-		assigned = request ? assign_to(skb, sk, &admission) : !bpf_sk_assign(skb, sk, 0);
+		assigned = request ? assign_to(skb, sk, &metadata) : !bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	return assigned;
 }

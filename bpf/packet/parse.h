@@ -65,11 +65,11 @@ struct vlan_tag {
 	__be16 type;
 };
 
-#define DOOR_VLAN_SHIFT 48
-#define DOOR_NONE (~0ull) /* no frame's: a tag has 13 bits */
+#define L2_DST_VLAN_SHIFT 48
+#define L2_DST_NONE (~0ull) /* no frame's: a tag has 13 bits */
 
 /* A MAC address as a number, which is compared at once. */
-static __always_inline __u64 door_mac(const __be16 *mac)
+static __always_inline __u64 l2_dst_mac(const __be16 *mac)
 {
 	return mac[0] | (__u32)mac[1] << 16 | (__u64)mac[2] << 32;
 }
@@ -89,7 +89,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 		return PARSE_OTHER;
 	if (eth->h_dest[0] & 1) /* group address: TCP is unicast, the kernel drops such segments */
 		return PARSE_OTHER;
-	packet->door = door_mac(destination);
+	packet->l2_dst = l2_dst_mac(destination);
 	type = eth->h_proto;
 	cursor->position = tag = (void *)(eth + 1);
 	if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
@@ -97,8 +97,8 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 	if ((void *)(tag + 1) > cursor->end)
 		return PARSE_OTHER;
 	if (bpf_ntohs(tag->tci) & VLAN_ID_MASK)
-		packet->door |= (__u64)SHAKEOFF_VLAN_TAG(type == bpf_htons(ETH_P_8021AD), bpf_ntohs(tag->tci))
-				<< DOOR_VLAN_SHIFT;
+		packet->l2_dst |= (__u64)SHAKEOFF_VLAN_TAG(type == bpf_htons(ETH_P_8021AD), bpf_ntohs(tag->tci))
+				  << L2_DST_VLAN_SHIFT;
 	cursor->position = tag + 1;
 	return bpf_ntohs(tag->type);
 }

@@ -6,11 +6,11 @@
 #ifndef SHAKEOFF_BPF_SOCKET_HOST_H
 #define SHAKEOFF_BPF_SOCKET_HOST_H
 
-/* Whether it is a MAC address of the interface, or of a device above it. mac: of door_mac(). */
+/* Whether it is a MAC address of the interface, or of a device above it. mac: of l2_dst_mac(). */
 static __always_inline bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
 {
 	for (int i = 0; i < SHAKEOFF_MACS; i++)
-		if (i < profile->mac_count && mac == door_mac(profile->macs[i]))
+		if (i < profile->mac_count && mac == l2_dst_mac(profile->macs[i]))
 			return 1;
 	return 0;
 }
@@ -30,9 +30,9 @@ __noinline int frame_is_for_host(__u32 ifindex)
 		return 0;
 	if (!profile)
 		return 1;
-	if (!mac_is_known(scratch->packet.door & ((1ull << DOOR_VLAN_SHIFT) - 1), profile))
+	if (!mac_is_known(scratch->packet.l2_dst & ((1ull << L2_DST_VLAN_SHIFT) - 1), profile))
 		return 0;
-	vlan = scratch->packet.door >> DOOR_VLAN_SHIFT;
+	vlan = scratch->packet.l2_dst >> L2_DST_VLAN_SHIFT;
 	if (!vlan)
 		return 1;
 	vlan = SHAKEOFF_VLAN_KEY(ifindex, vlan);
@@ -45,12 +45,12 @@ static __always_inline bool frame_is_ours(struct scratch *scratch)
 	const struct packet *packet = &scratch->packet;
 	struct recent *recent = &scratch->recent;
 
-	if (recent->door == packet->door)
+	if (recent->l2_dst == packet->l2_dst)
 		return 1;
 	if (!frame_is_for_host(recent->ifindex))
 		return 0;
 	if (recent->has_profile) /* one that appears is looked at anew */
-		recent->door = packet->door;
+		recent->l2_dst = packet->l2_dst;
 	return 1;
 }
 

@@ -116,8 +116,8 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	recent->synack.tick = 0;
 	profile = bpf_map_lookup_elem(&interfaces, &ifindex);
 	recent->has_profile = profile != NULL;
-	recent->door = profile ? door_mac(profile->macs[0]) :
-				 DOOR_NONE; /* nearly all frames are for the interface's own */
+	recent->l2_dst = profile ? l2_dst_mac(profile->macs[0]) :
+				   L2_DST_NONE; /* nearly all frames are for the interface's own */
 	if (profile)
 		recent->profile = *profile;
 	if (!profile || !profile->vlans) /* no tag is missing here */

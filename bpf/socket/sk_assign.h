@@ -30,36 +30,36 @@ extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struc
 
 /* What the client can take, within the socket's TCP_MAXSEG. The kernel refuses less than what every path must carry. */
 static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
-					 const struct admission *admission)
+					 const struct metadata *metadata)
 {
 	__u16 least = cookie_plain_mss[skb->protocol == bpf_htons(ETH_P_IPV6)][0];
-	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, admission->mss);
+	__u16 mss = mss_clamp(tcp->rx_opt.user_mss, metadata->mss);
 
 	return mss < least ? least : mss;
 }
 
 /* sk: a listening socket. Returns whether the kernel took it. */
-static __always_inline bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct admission *admission)
+static __always_inline bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct metadata *metadata)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	struct request_attributes attributes = {
-		.ecn_ok = !!(admission->flags & ADMISSION_ECN),
-		.sack_ok = !!(admission->flags & ADMISSION_SACK),
+		.ecn_ok = !!(metadata->flags & METADATA_ECN),
+		.sack_ok = !!(metadata->flags & METADATA_SACK),
 	};
 
 	if (!tcp)
 		return 0;
-	attributes.mss = request_mss(skb, tcp, admission);
-	if (admission->flags & ADMISSION_TIMESTAMPS) {
+	attributes.mss = request_mss(skb, tcp, metadata);
+	if (metadata->flags & METADATA_TIMESTAMPS) {
 		attributes.tstamp_ok = 1;
-		attributes.rcv_tsval = admission->tsval;
+		attributes.rcv_tsval = metadata->tsval;
 		/* Now, not when the hook looked at the packet: the socket's clock is to be right when it meets it. */
-		attributes.rcv_tsecr = (__u32)(bpf_ktime_get_ns() / NSEC_PER_MSEC) + admission->ts_base;
+		attributes.rcv_tsecr = (__u32)(bpf_ktime_get_ns() / NSEC_PER_MSEC) + metadata->ts_base;
 	}
-	if (admission->rcv_wscale != SHAKEOFF_NO_WSCALE) {
+	if (metadata->rcv_wscale != SHAKEOFF_NO_WSCALE) {
 		attributes.wscale_ok = 1;
-		attributes.snd_wscale = admission->snd_wscale;
-		attributes.rcv_wscale = admission->rcv_wscale;
+		attributes.snd_wscale = metadata->snd_wscale;
+		attributes.rcv_wscale = metadata->rcv_wscale;
 	}
 	return !bpf_sk_assign_tcp_reqsk(skb, (struct sock *)tcp, &attributes, sizeof(attributes));
 }

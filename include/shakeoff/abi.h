@@ -329,7 +329,7 @@ struct shakeoff_control {
 	/* Bits of shakeoff_own_bit(): of each of the host's own addresses. A source whose bit is not set is none of them. */
 	__u32 own[SHAKEOFF_OWN_WORDS];
 	__u32 own_prefixes; /* own4 and own6 have prefixes of several addresses (local routes) */
-	__u32 admission; /* a random number: by it the tc program knows what the hook tells it (bpf/core/metadata.h) */
+	__u32 metadata_secret; /* a random number: by it the tc program knows what the hook tells it (bpf/core/metadata.h) */
 	__u32 pad3[6];
 	struct shakeoff_plain_routes plain;
 };

@@ -79,24 +79,24 @@ static void fill_accept_queue(int count)
 	generation_raise();
 }
 
-static struct admission admission_read(void)
+static struct metadata metadata_read(void)
 {
-	struct admission admission;
+	struct metadata metadata;
 
-	assert_int_equal(harness.metadata_len, sizeof(admission));
-	memcpy(&admission, harness.metadata, sizeof(admission));
-	assert_int_equal(admission.magic, ADMISSION_MAGIC);
-	assert_int_equal(admission.service, SERVICE);
-	return admission;
+	assert_int_equal(harness.metadata_len, sizeof(metadata));
+	memcpy(&metadata, harness.metadata, sizeof(metadata));
+	assert_int_equal(metadata.magic, METADATA_MAGIC);
+	assert_int_equal(metadata.service, SERVICE);
+	return metadata;
 }
 
 /* A handshake whose ACK is accepted. */
-static struct admission admitted(struct client *client, const struct segment *syn)
+static struct metadata admitted(struct client *client, const struct segment *syn)
 {
 	client_connect(client, syn);
 	assert_verdict(&client->ack, SHAKEOFF_ACK_ADMITTED);
 	expect_no_event();
-	return admission_read();
+	return metadata_read();
 }
 
 /* ------------------------------------------------------------------------------------------------- what goes on to tc */
@@ -104,18 +104,18 @@ static struct admission admitted(struct client *client, const struct segment *sy
 static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 {
 	struct shakeoff_validated entry;
-	struct admission admission;
+	struct metadata metadata;
 	struct client client;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	admission = admitted(&client, &linux_syn);
-	assert_int_equal(admission.mss, 1460);
-	assert_int_equal(admission.snd_wscale, 7);
-	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
-	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
-	assert_int_equal(admission.tsval, LINUX_TSVAL + 1);
-	assert_in_range(monotonic_ns() / 1000000 + admission.ts_base - client.synack.tsval, 1, 1000);
+	metadata = admitted(&client, &linux_syn);
+	assert_int_equal(metadata.mss, 1460);
+	assert_int_equal(metadata.snd_wscale, 7);
+	assert_int_equal(metadata.rcv_wscale, OUR_WSCALE);
+	assert_int_equal(metadata.flags, METADATA_SACK | METADATA_TIMESTAMPS);
+	assert_int_equal(metadata.tsval, LINUX_TSVAL + 1);
+	assert_in_range(monotonic_ns() / 1000000 + metadata.ts_base - client.synack.tsval, 1, 1000);
 
 	assert_int_equal(harness.service->enqueued, 1);
 	assert_true(validated_get(&client.ack, &entry));
@@ -144,48 +144,48 @@ static void its_hint_is_new_where_the_slot_has_an_old_one(void **state)
 
 static void an_ipv6_ack_passes_with_what_was_negotiated(void **state)
 {
-	struct admission admission;
+	struct metadata metadata;
 	struct client client;
 
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	listener = listening_socket(&ipv6, ipv6.server, 5);
-	admission = admitted(&client, &linux_syn6);
-	assert_int_equal(admission.mss, 1460);
-	assert_int_equal(admission.snd_wscale, 7);
-	assert_int_equal(admission.flags, ADMISSION_SACK | ADMISSION_TIMESTAMPS);
+	metadata = admitted(&client, &linux_syn6);
+	assert_int_equal(metadata.mss, 1460);
+	assert_int_equal(metadata.snd_wscale, 7);
+	assert_int_equal(metadata.flags, METADATA_SACK | METADATA_TIMESTAMPS);
 }
 
 static void without_timestamps_the_isn_brings_the_options_back(void **state)
 {
 	const struct segment syn = WINDOWS_SYN;
-	struct admission admission;
+	struct metadata metadata;
 	struct client client;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	admission = admitted(&client, &syn);
-	assert_int_equal(admission.mss, 1460);
-	assert_int_equal(admission.snd_wscale, 8);
-	assert_int_equal(admission.rcv_wscale, OUR_WSCALE);
-	assert_int_equal(admission.flags, ADMISSION_SACK);
-	assert_int_equal(admission.tsval, 0);
-	assert_int_equal(admission.ts_base, 0);
+	metadata = admitted(&client, &syn);
+	assert_int_equal(metadata.mss, 1460);
+	assert_int_equal(metadata.snd_wscale, 8);
+	assert_int_equal(metadata.rcv_wscale, OUR_WSCALE);
+	assert_int_equal(metadata.flags, METADATA_SACK);
+	assert_int_equal(metadata.tsval, 0);
+	assert_int_equal(metadata.ts_base, 0);
 }
 
 static void without_options_nothing_is_negotiated(void **state)
 {
 	const struct segment syn = { .seq = CLIENT_ISN, .flags = SYN };
-	struct admission admission;
+	struct metadata metadata;
 	struct client client;
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	admission = admitted(&client, &syn);
-	assert_int_equal(admission.mss, 536);
-	assert_int_equal(admission.snd_wscale, SHAKEOFF_NO_WSCALE);
-	assert_int_equal(admission.rcv_wscale, SHAKEOFF_NO_WSCALE);
-	assert_int_equal(admission.flags, 0);
+	metadata = admitted(&client, &syn);
+	assert_int_equal(metadata.mss, 536);
+	assert_int_equal(metadata.snd_wscale, SHAKEOFF_NO_WSCALE);
+	assert_int_equal(metadata.rcv_wscale, SHAKEOFF_NO_WSCALE);
+	assert_int_equal(metadata.flags, 0);
 }
 
 /* From the socket's own buffer, which a bound of the window is one of, too. */
@@ -197,7 +197,7 @@ static void an_ack_without_its_timestamps_passes_without_options(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(echoes_zero); i++) {
 		struct segment syn = LINUX_SYN;
-		struct admission admission;
+		struct metadata metadata;
 		struct client client;
 
 		syn.sport = 40001 + i;
@@ -206,11 +206,11 @@ static void an_ack_without_its_timestamps_passes_without_options(void **state)
 		if (!echoes_zero[i])
 			client.ack.options.len = 0;
 		assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-		admission = admission_read();
-		assert_int_equal(admission.mss, 536);
-		assert_int_equal(admission.snd_wscale, SHAKEOFF_NO_WSCALE);
-		assert_int_equal(admission.rcv_wscale, SHAKEOFF_NO_WSCALE);
-		assert_int_equal(admission.flags, 0);
+		metadata = metadata_read();
+		assert_int_equal(metadata.mss, 536);
+		assert_int_equal(metadata.snd_wscale, SHAKEOFF_NO_WSCALE);
+		assert_int_equal(metadata.rcv_wscale, SHAKEOFF_NO_WSCALE);
+		assert_int_equal(metadata.flags, 0);
 	}
 }
 
@@ -264,17 +264,17 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+	assert_int_equal(admitted(&client, &syn).flags & METADATA_ECN, 0);
 	assert_int_equal(client.synack.flags, SYN | ACK);
 
 	profile.admits = profile.ecn = 1;
 	interface_set(&profile);
 	syn.sport = 40001;
-	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, ADMISSION_ECN);
+	assert_int_equal(admitted(&client, &syn).flags & METADATA_ECN, METADATA_ECN);
 	assert_int_equal(client.synack.flags, SYN | ACK | ECE);
 	syn.sport = 40002;
 	syn.flags = SYN;
-	assert_int_equal(admitted(&client, &syn).flags & ADMISSION_ECN, 0);
+	assert_int_equal(admitted(&client, &syn).flags & METADATA_ECN, 0);
 }
 
 /* Whether a SYN that asks for ECN, itself marked so and with these bits of TCP, gets it; the profile is the present one. */
@@ -287,7 +287,7 @@ static bool gets_ecn(uint8_t tos, uint8_t reserved, uint16_t port)
 				     .reserved = reserved,
 				     .options = LINUX_OPTIONS };
 	struct client client;
-	bool admits = admitted(&client, &syn).flags & ADMISSION_ECN;
+	bool admits = admitted(&client, &syn).flags & METADATA_ECN;
 
 	assert_int_equal(client.synack.flags, SYN | ACK | (admits ? ECE : 0));
 	return admits;
@@ -339,7 +339,7 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 	profile.sack = 0;
 	interface_set(&profile);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	assert_int_equal(admission_read().flags, ADMISSION_TIMESTAMPS);
+	assert_int_equal(metadata_read().flags, METADATA_TIMESTAMPS);
 }
 
 /* Where another tc program stands before ours, or ACKs get lost on the way to it. */
@@ -356,7 +356,7 @@ static void syns_pass_to_the_kernel_where_acks_may_not_get_through(enum shakeoff
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
 	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may be of a handshake of the kernel's */
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	assert_int_equal(admission_read().mss, 1460);
+	assert_int_equal(metadata_read().mss, 1460);
 }
 
 static void behind_another_tc_program_only_cookies_that_are_out_are_taken(void **state)
@@ -963,7 +963,7 @@ static void our_cookies_stay_good_after_the_flood(void **state)
 	active_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	admission_read();
+	metadata_read();
 }
 
 static void our_cookies_stay_good_when_the_service_is_bypassed(void **state)
@@ -975,7 +975,7 @@ static void our_cookies_stay_good_when_the_service_is_bypassed(void **state)
 	client_connect(&client, &linux_syn);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_NEVER;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	admission_read();
+	metadata_read();
 }
 
 /* The one address that has been left, or is it no more, for so long. */
@@ -1002,7 +1002,7 @@ static void assert_bypassed_address_takes_cookies(enum shakeoff_syncookies synco
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 	client.ack.ack ^= 1;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	admission_read();
+	metadata_read();
 	address_is_bypassed(false, 0);
 }
 
@@ -1072,7 +1072,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(vo
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	admission_read();
+	metadata_read();
 }
 
 static void after_the_flood_what_is_not_ours_is_the_kernels_to_decide(void **state)
@@ -1414,7 +1414,7 @@ static void assert_waits(const struct segment *segment)
 	assert_verdict(segment, SHAKEOFF_SEGMENT_EARLY);
 	assert_int_equal(harness.metadata_len, sizeof(mark));
 	memcpy(&mark, harness.metadata, sizeof(mark));
-	assert_int_equal(mark, ADMISSION_WAITS);
+	assert_int_equal(mark, METADATA_WAITS);
 }
 
 static void on_another_cpu_it_waits_for_the_socket(void **state)
@@ -1477,7 +1477,7 @@ static void an_ack_whose_connection_nobody_met_is_accepted_again(void **state)
 	admitted(&client, &linux_syn);
 	validated_age(&client.ack, 2 * SHAKEOFF_FOLLOW_NS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-	admission_read();
+	metadata_read();
 	assert_int_equal(harness.service->enqueued, 2);
 }
 

@@ -28,7 +28,7 @@ struct packet {
 	__u32 l3_offset, l4_offset, segment_len;
 	__u16 fragment;
 	__u8 ttl;
-	__u64 door;
+	__u64 l2_dst;
 };
 
 #include "packet/parse.h"

@@ -31,7 +31,7 @@ static struct shakeoff_control control;
 static struct datapath *const datapaths[1] = { (struct datapath *)&control };
 static struct service_ids service_ids = { .datapaths = datapaths, .count = 1 };
 static struct listeners listeners;
-static struct discovered_services services;
+static struct auto_services services;
 static size_t used;
 static uint64_t now;
 
@@ -82,7 +82,7 @@ static int begin(void **state)
 	used = CONFIGURED;
 	now = 100 * NS_PER_S;
 	assert_int_equal(listeners_open(&listeners), 0);
-	discovered_open(&services, &policy, &service_ids, &listeners, &host, CONFIGURED);
+	auto_services_open(&services, &policy, &service_ids, &listeners, &host, CONFIGURED);
 	services.roots_ports = 1024;
 	return 0;
 }
@@ -90,7 +90,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	discovered_close(&services);
+	auto_services_close(&services);
 	listeners_close(&listeners);
 	return 0;
 }
@@ -119,16 +119,16 @@ static size_t services_of(uint32_t uid)
 
 	for (size_t port = 1; port <= UINT16_MAX; port++) {
 		for (struct listener *l = listeners.ports[port]; l; l = l->next_at_port) {
-			struct discovered *discovered = discovered_use(&services, l, now);
+			struct auto_service *discovered = auto_service_use(&services, l, now);
 
 			if (!discovered && l->discovered)
-				discovered_idle(&services, l->discovered, now);
+				auto_service_idle(&services, l->discovered, now);
 			count += discovered && l->facts.uid == uid;
 		}
 	}
-	while (discovered_evict(&services))
+	while (auto_services_evict(&services))
 		;
-	discovered_tell(&services);
+	auto_services_report(&services);
 	return count;
 }
 
@@ -151,7 +151,7 @@ static void a_user_has_a_quarter_at_most(void **state)
 	assert_int_equal(control.no_service, 6000 - QUARTER);
 	assert_int_equal(control.no_service_uid, 1000);
 	assert_int_equal(control.no_service_port, 1100 + QUARTER);
-	assert_true(discovered_look_again(&services));
+	assert_true(auto_services_look_again(&services));
 }
 
 static void root_has_more(void **state)
@@ -161,7 +161,7 @@ static void root_has_more(void **state)
 	listeners_settle(&listeners, ignore, NULL);
 	assert_int_equal(services_of(0), 6000);
 	assert_int_equal(control.no_service, 0);
-	assert_false(discovered_look_again(&services));
+	assert_false(auto_services_look_again(&services));
 }
 
 static void users_together_leave_a_quarter_for_what_comes_first(void **state)
@@ -185,8 +185,8 @@ static size_t after_a_while(uint32_t uid)
 
 	for (int i = 0; i < 4; i++) {
 		now += 2 * NS_PER_S;
-		discovered_expire(&services, now);
-		discovered_look_again(&services);
+		auto_services_expire(&services, now);
+		auto_services_look_again(&services);
 		count = services_of(uid);
 	}
 	return count;
@@ -202,9 +202,9 @@ static void what_needs_more_takes_ids_from_the_user_who_has_most(void **state)
 	listens(0, 50000, QUARTER + 100);
 	listeners_settle(&listeners, ignore, NULL);
 	services_of(0);
-	assert_true(discovered_is_awaited(&services));
+	assert_true(auto_services_is_awaited(&services));
 	assert_int_equal(after_a_while(0), QUARTER + 100);
-	assert_false(discovered_is_awaited(&services));
+	assert_false(auto_services_is_awaited(&services));
 	assert_true(used <= SHAKEOFF_MAX_SERVICES);
 	/* And keeps them. */
 	assert_int_equal(after_a_while(0), QUARTER + 100);
@@ -232,12 +232,12 @@ static void ids_that_are_kept_for_a_user_count(void **state)
 	for (uint16_t i = 0; i < 10; i++) {
 		listens(1000, (uint16_t)(1100 + 4000 * i), 4000);
 		listeners_settle(&listeners, ignore, NULL);
-		for (struct discovered *d = services.used.first, *next; d; d = next) {
+		for (struct auto_service *d = services.used.first, *next; d; d = next) {
 			next = d->next;
 			if (!d->listener->facts.sockets)
-				discovered_idle(&services, d, now);
+				auto_service_idle(&services, d, now);
 		}
-		discovered_expire(&services, now);
+		auto_services_expire(&services, now);
 		services_of(1000);
 		assert_true(used <= QUARTER + CONFIGURED);
 		now += 2 * NS_PER_S;
@@ -254,7 +254,7 @@ static void a_port_that_another_user_takes_over_is_his(void **state)
 	listens(1000, 1101, QUARTER - 1);
 	listens(1000, 9000, 1);
 	listeners_settle(&listeners, ignore, NULL);
-	discovered_changes_owner(&services, listeners.ports[1100]->discovered);
+	auto_service_changes_owner(&services, listeners.ports[1100]->discovered);
 	assert_int_equal(services_of(1000), QUARTER);
 }
 
@@ -271,5 +271,5 @@ int main(void)
 		TEST(a_port_that_another_user_takes_over_is_his),
 	};
 
-	return cmocka_run_group_tests_name("discovered", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("auto_service", tests, NULL, NULL);
 }

@@ -130,7 +130,7 @@ static void a_socket_that_has_gone_is_kept_for_its_service(void **state)
 	see("::ffff:10.9.0.1", 80);
 	settle();
 	listener = listeners_at(&listeners, &key, 80);
-	listener->discovered = (struct discovered *)&seen;
+	listener->discovered = (struct auto_service *)&seen;
 	settle();
 	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "nobody");
 	assert_int_equal(listeners.count, 1);

@@ -51,7 +51,7 @@ int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_
 	return error;
 }
 
-static struct looks looks;
+static struct listener_scan scan;
 static uint64_t now;
 
 static int begin(void **state)
@@ -61,13 +61,13 @@ static int begin(void **state)
 	kernel_count = 0;
 	failure = 0;
 	now = 1000 * NS_PER_S;
-	return looks_open(&looks);
+	return listener_scan_open(&scan);
 }
 
 static int end(void **state)
 {
 	(void)state;
-	looks_close(&looks);
+	listener_scan_close(&scan);
 	return 0;
 }
 
@@ -79,22 +79,22 @@ static void listens(uint16_t port, uint32_t uid, size_t count)
 }
 
 /* Makes one, with these costs from then on. Without a thread it is done at once. */
-static int look_costs(uint64_t whole_ms, uint64_t ms)
+static int scan_costs(uint64_t whole_ms, uint64_t ms)
 {
 	int error = 0;
 
-	looks_begin(&looks, now, NULL, 0);
-	assert_true(looks_take(&looks, &error));
-	looks.whole_cost_ns = whole_ms * NS_PER_MS;
-	looks.cost_ns = ms * NS_PER_MS;
+	listener_scan_begin(&scan, now, NULL, 0);
+	assert_true(listener_scan_take(&scan, &error));
+	scan.whole_cost_ns = whole_ms * NS_PER_MS;
+	scan.cost_ns = ms * NS_PER_MS;
 	return error;
 }
 
-static const struct looks_entry *entry_at(uint16_t port)
+static const struct listener_scan_entry *entry_at(uint16_t port)
 {
-	for (size_t i = 0; i < looks.seen.count; i++)
-		if (looks.seen.list[i].socket.port == port)
-			return &looks.seen.list[i];
+	for (size_t i = 0; i < scan.seen.count; i++)
+		if (scan.seen.list[i].socket.port == port)
+			return &scan.seen.list[i];
 	return NULL;
 }
 
@@ -103,8 +103,8 @@ static void sockets_that_are_alike_are_one_entry(void **state)
 	(void)state;
 	listens(80, 0, 3);
 	listens(81, 1000, 1);
-	assert_int_equal(look_costs(1, 1), 0);
-	assert_int_equal(looks.seen.count, 2);
+	assert_int_equal(scan_costs(1, 1), 0);
+	assert_int_equal(scan.seen.count, 2);
 	assert_int_equal(entry_at(80)->count, 3);
 	assert_int_equal(entry_at(80)->socket.backlog, 2);
 }
@@ -116,30 +116,30 @@ static void those_that_were_passed_to_the_daemon_are_omitted(void **state)
 
 	(void)state;
 	listens(80, 0, 3);
-	looks_begin(&looks, now, own, 2);
-	assert_true(looks_take(&looks, &error));
+	listener_scan_begin(&scan, now, own, 2);
+	assert_true(listener_scan_take(&scan, &error));
 	assert_int_equal(entry_at(80)->count, 1);
 }
 
-static void a_cheap_look_is_made_twice_a_second(void **state)
+static void a_cheap_scan_is_made_twice_a_second(void **state)
 {
 	(void)state;
-	assert_true(looks_is_due(&looks, now));
-	look_costs(1, 1);
-	now += LOOKS_PERIOD_NS - 1;
-	assert_false(looks_is_due(&looks, now));
+	assert_true(listener_scan_is_due(&scan, now));
+	scan_costs(1, 1);
+	now += LISTENER_SCAN_PERIOD_NS - 1;
+	assert_false(listener_scan_is_due(&scan, now));
 	now += 1;
-	assert_true(looks_is_due(&looks, now));
+	assert_true(listener_scan_is_due(&scan, now));
 }
 
 static void a_dear_one_takes_a_twentieth_of_a_cpu(void **state)
 {
 	(void)state;
-	look_costs(200, 0);
+	scan_costs(200, 0);
 	now += 20 * 200 * NS_PER_MS - 1;
-	assert_false(looks_is_due(&looks, now));
+	assert_false(listener_scan_is_due(&scan, now));
 	now += 1;
-	assert_true(looks_is_due(&looks, now));
+	assert_true(listener_scan_is_due(&scan, now));
 }
 
 static void a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was(void **state)
@@ -149,11 +149,11 @@ static void a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was(void **state)
 	(void)state;
 	listens(80, 0, 1);
 	listens(9000, 1000, 30000);
-	look_costs(100, 1);
+	scan_costs(100, 1);
 	for (uint64_t end_ns = now + 60 * NS_PER_S; now < end_ns; now += 100 * NS_PER_MS) {
-		if (!looks_is_due(&looks, now))
+		if (!listener_scan_is_due(&scan, now))
 			continue;
-		look_costs(100, 1);
+		scan_costs(100, 1);
 		all++;
 		whole += described > 1;
 		assert_int_equal(entry_at(9000)->count, 30000);
@@ -169,11 +169,11 @@ static void what_begins_to_listen_beside_a_crowd_is_seen_at_once(void **state)
 {
 	(void)state;
 	listens(9000, 1000, 30000);
-	look_costs(1000, 1);
+	scan_costs(1000, 1);
 	listens(80, 0, 1);
-	now += LOOKS_PERIOD_NS;
-	assert_true(looks_is_due(&looks, now));
-	look_costs(1000, 1);
+	now += LISTENER_SCAN_PERIOD_NS;
+	assert_true(listener_scan_is_due(&scan, now));
+	scan_costs(1000, 1);
 	assert_int_equal(described, 1);
 	assert_non_null(entry_at(80));
 }
@@ -182,26 +182,26 @@ static void a_crowd_that_has_gone_is_forgotten(void **state)
 {
 	(void)state;
 	listens(9000, 1000, 30000);
-	look_costs(100, 1);
+	scan_costs(100, 1);
 	kernel_count = 0;
 	now += 40 * 100 * NS_PER_MS;
-	look_costs(1, 1);
-	assert_int_equal(looks.seen.count, 0);
-	now += LOOKS_PERIOD_NS;
-	look_costs(1, 1);
+	scan_costs(1, 1);
+	assert_int_equal(scan.seen.count, 0);
+	now += LISTENER_SCAN_PERIOD_NS;
+	scan_costs(1, 1);
 	assert_int_equal(skipped, 1);
 }
 
-static void a_failure_is_told_and_the_next_look_is_made(void **state)
+static void a_failure_is_told_and_the_next_scan_is_made(void **state)
 {
 	(void)state;
 	listens(80, 0, 1);
 	failure = -ENOBUFS;
-	assert_int_equal(look_costs(1, 1), -ENOBUFS);
+	assert_int_equal(scan_costs(1, 1), -ENOBUFS);
 	failure = 0;
-	now += LOOKS_PERIOD_NS;
-	assert_true(looks_is_due(&looks, now));
-	assert_int_equal(look_costs(1, 1), 0);
+	now += LISTENER_SCAN_PERIOD_NS;
+	assert_true(listener_scan_is_due(&scan, now));
+	assert_int_equal(scan_costs(1, 1), 0);
 	assert_non_null(entry_at(80));
 }
 
@@ -211,13 +211,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(sockets_that_are_alike_are_one_entry),
 		TEST(those_that_were_passed_to_the_daemon_are_omitted),
-		TEST(a_cheap_look_is_made_twice_a_second),
+		TEST(a_cheap_scan_is_made_twice_a_second),
 		TEST(a_dear_one_takes_a_twentieth_of_a_cpu),
 		TEST(a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was),
 		TEST(what_begins_to_listen_beside_a_crowd_is_seen_at_once),
 		TEST(a_crowd_that_has_gone_is_forgotten),
-		TEST(a_failure_is_told_and_the_next_look_is_made),
+		TEST(a_failure_is_told_and_the_next_scan_is_made),
 	};
 
-	return cmocka_run_group_tests_name("looks", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("listener_scan", tests, NULL, NULL);
 }

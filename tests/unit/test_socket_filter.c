@@ -227,7 +227,7 @@ static void what_is_stale_is_not_trusted_with_new_addresses(void **state)
 	assert_int_equal(sockets.dumps, 0);
 }
 
-/* Until they are read by the errand's thread, which begins with the next tick. */
+/* Until they are read by the task's thread, which begins with the next tick. */
 static void where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself(void **state)
 {
 	(void)state;
@@ -249,11 +249,11 @@ static void what_is_published_while_the_sockets_are_read_is_not_trusted_before_t
 {
 	(void)state;
 	swap();
-	filter.errand.busy = true;
+	filter.task.busy = true;
 	socket_filter_note_sockets(&filter);
 	assert_false(is_ready());
-	filter.errand.done = true;
-	filter.errand.result = 0;
+	filter.task.done = true;
+	filter.task.result = 0;
 	filter.finishing = false;
 	sockets.dumps = 0;
 	tick();
@@ -271,10 +271,10 @@ static void a_filter_that_was_built_from_an_older_reading_is_not_trusted_either(
 	now += 21 * NS_PER_S;
 	tick();
 	assert_true(filter.building);
-	filter.errand.busy = filter.finishing = true;
+	filter.task.busy = filter.finishing = true;
 	socket_filter_note_sockets(&filter);
-	filter.errand.done = true;
-	filter.errand.result = 0;
+	filter.task.done = true;
+	filter.task.result = 0;
 	sockets.error = -ENOBUFS;
 	socket_filter_tick(&filter, now, now);
 	assert_int_not_equal(memory.control.filter_active, before);

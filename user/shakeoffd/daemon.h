@@ -55,7 +55,7 @@ struct daemon {
 	struct worker_shared shared;
 	struct worker **workers;
 	size_t worker_count, workers_open, workers_running;
-	struct monitor monitor;
+	struct rtnl_monitor rtnl_monitor;
 	struct event_source signals, timer;
 	struct heartbeat *heartbeat;
 	uint64_t looked_ns, profiled_ns, devices_ns;

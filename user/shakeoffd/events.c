@@ -98,7 +98,7 @@ static int open_events(struct daemon *daemon)
 	error = event_loop_add(daemon->loop, &daemon->timer, fd, EPOLLIN, tick);
 	if (!error)
 		error = broker_watch(daemon->loop, broker_ended, daemon);
-	return error ? error : monitor_open(&daemon->monitor, daemon->loop);
+	return error ? error : rtnl_monitor_open(&daemon->rtnl_monitor, daemon->loop);
 }
 
 int start_events(struct daemon *daemon)
@@ -108,6 +108,6 @@ int start_events(struct daemon *daemon)
 
 void stop_events(struct daemon *daemon)
 {
-	if (daemon->monitor.source.loop)
-		monitor_close(&daemon->monitor);
+	if (daemon->rtnl_monitor.source.loop)
+		rtnl_monitor_close(&daemon->rtnl_monitor);
 }

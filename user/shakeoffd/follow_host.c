@@ -176,12 +176,12 @@ void follow_host(struct daemon *daemon, uint64_t now)
 	follow_sysctls(daemon);
 	if (now - daemon->looked_ns >= LOOK_PERIOD_NS) {
 		daemon->looked_ns = now;
-		daemon->monitor.links_changed |= interfaces_look(&daemon->interfaces);
+		daemon->rtnl_monitor.links_changed |= interfaces_look(&daemon->interfaces);
 	}
-	daemon->monitor.links_changed |= interfaces_watch(&daemon->interfaces, now);
-	if (daemon->monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
-		daemon->monitor.links_changed = false;
-		daemon->monitor.addresses_changed = true; /* IPv4 routes go with their device without a message */
+	daemon->rtnl_monitor.links_changed |= interfaces_watch(&daemon->interfaces, now);
+	if (daemon->rtnl_monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
+		daemon->rtnl_monitor.links_changed = false;
+		daemon->rtnl_monitor.addresses_changed = true; /* IPv4 routes go with their device without a message */
 		refresh_interfaces(daemon, now);
 	}
 	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && follow_devices(daemon, now))

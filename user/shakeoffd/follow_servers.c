@@ -33,11 +33,11 @@ void follow_servers(struct daemon *daemon)
 		changed |= delivery_take_change(&daemon->deliveries[i]);
 	if (changed)
 		discovery_servers_changed(&daemon->discovery);
-	daemon->monitor.addresses_changed |= daemon->routes.local_changed;
+	daemon->rtnl_monitor.addresses_changed |= daemon->routes.local_changed;
 	daemon->routes.local_changed = false;
-	if (daemon->monitor.addresses_changed) {
+	if (daemon->rtnl_monitor.addresses_changed) {
 		error = discovery_addresses_changed(&daemon->discovery);
-		daemon->monitor.addresses_changed = error != 0; /* tried again with the next event */
+		daemon->rtnl_monitor.addresses_changed = error != 0; /* tried again with the next event */
 		if (!error)
 			follow_own_addresses(daemon);
 	}

@@ -16,8 +16,8 @@ static void make_secrets(struct shakeoff_control *control)
 {
 	uint32_t random;
 
-	if (!control->admission && getrandom(&random, sizeof(random), 0) == sizeof(random))
-		__atomic_store_n(&control->admission, random, __ATOMIC_RELAXED);
+	if (!control->metadata_secret && getrandom(&random, sizeof(random), 0) == sizeof(random))
+		__atomic_store_n(&control->metadata_secret, random, __ATOMIC_RELAXED);
 }
 
 /* Tells the hook what of the configuration holds for it as a whole. */

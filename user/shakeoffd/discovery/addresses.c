@@ -71,10 +71,10 @@ int addresses_open(struct addresses *addresses, struct datapath *const *datapath
 		.changed = true,
 		.ports = calloc(count * PORTS, sizeof(*fresh.ports)),
 		.top = calloc(count + 1, sizeof(*fresh.top)),
-		.quarter = SHARES_QUARTER(SHAKEOFF_MAX_ADDRESSES),
-		.shares = calloc(count + 1, sizeof(*fresh.shares)),
+		.quarter = USER_QUOTA_QUARTER(SHAKEOFF_MAX_ADDRESSES),
+		.quotas = calloc(count + 1, sizeof(*fresh.quotas)),
 	};
-	int error = fresh.ports && fresh.top && fresh.shares ? 0 : -ENOMEM;
+	int error = fresh.ports && fresh.top && fresh.quotas ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count && !error; i++) {
 		fresh.top[i] = PORTS - 1;
@@ -94,10 +94,10 @@ void addresses_close(struct addresses *addresses)
 		free(addresses->ports[i].in_map.list);
 		free(addresses->ports[i].no_room.list);
 	}
-	for (size_t i = 0; i < addresses->count && addresses->shares; i++)
+	for (size_t i = 0; i < addresses->count && addresses->quotas; i++)
 		for (int ipv6 = 0; ipv6 < 2; ipv6++)
-			shares_close(&addresses->shares[i][ipv6]);
-	free(addresses->shares);
+			user_quotas_close(&addresses->quotas[i][ipv6]);
+	free(addresses->quotas);
 	free(addresses->ports);
 	free(addresses->top);
 	*addresses = (struct addresses){ 0 };

@@ -33,13 +33,13 @@ struct addresses {
 	size_t count;
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
-	bool noted;                 /* the sockets, since addresses_begin() */
-	bool changed;               /* a map, since addresses_end() */
-	bool full;                  /* it was said that a map is full */
-	bool turned_away;           /* for want of room, since addresses_look_again() */
-	size_t *top;                /* of each datapath: no port above has an address */
-	size_t quarter;             /* so many of a family may be any other user's */
-	struct shares (*shares)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
+	bool noted;                      /* the sockets, since addresses_begin() */
+	bool changed;                    /* a map, since addresses_end() */
+	bool full;                       /* it was said that a map is full */
+	bool turned_away;                /* for want of room, since addresses_look_again() */
+	size_t *top;                     /* of each datapath: no port above has an address */
+	size_t quarter;                  /* so many of a family may be any other user's */
+	struct user_quotas (*quotas)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
 };
 
 /*

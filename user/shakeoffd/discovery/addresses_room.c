@@ -9,42 +9,42 @@
 /* -------------------------------------------------------------------------------------------------- shares of users */
 
 /* Returns the share of the user that an address counts for. NULL: none, or no memory. */
-static struct share *share_of(const struct addresses *addresses, size_t datapath, uint16_t port,
-			      const struct published *published)
+static struct user_quota *quota_of(const struct addresses *addresses, size_t datapath, uint16_t port,
+				   const struct published *published)
 {
 	if (!port || published->first)
 		return NULL;
-	return shares_of(&addresses->shares[datapath][!IN6_IS_ADDR_V4MAPPED(&published->address)], published->uid);
+	return user_quota_of(&addresses->quotas[datapath][!IN6_IS_ADDR_V4MAPPED(&published->address)], published->uid);
 }
 
 void addresses_count_in(const struct addresses *addresses, size_t datapath, uint16_t port,
 			const struct published *published)
 {
-	struct share *share = share_of(addresses, datapath, port, published);
+	struct user_quota *quota = quota_of(addresses, datapath, port, published);
 
-	if (!share)
+	if (!quota)
 		return;
-	share->count++;
-	if (share->top < port)
-		share->top = port;
+	quota->count++;
+	if (quota->top < port)
+		quota->top = port;
 }
 
 void addresses_count_out(const struct addresses *addresses, size_t datapath, uint16_t port,
 			 const struct published *published)
 {
-	struct share *share = share_of(addresses, datapath, port, published);
+	struct user_quota *quota = quota_of(addresses, datapath, port, published);
 
-	if (share && share->count)
-		share->count--;
+	if (quota && quota->count)
+		quota->count--;
 }
 
 bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
 			   const struct published *wanted, const struct published *old)
 {
-	const struct share *share = share_of(addresses, datapath, port, wanted);
+	const struct user_quota *quota = quota_of(addresses, datapath, port, wanted);
 	bool replaces = old && !old->first && old->uid == wanted->uid;
 
-	return share && share->count >= addresses->quarter && !replaces;
+	return quota && quota->count >= addresses->quarter && !replaces;
 }
 
 /* -------------------------------------------------------------------------------------------------- room for others */
@@ -102,7 +102,7 @@ static bool take_from_greatest(struct addresses *addresses, size_t datapath, uin
 			       const struct published *wanted)
 {
 	bool ipv6 = !IN6_IS_ADDR_V4MAPPED(&wanted->address);
-	struct share *greatest = shares_greatest(&addresses->shares[datapath][ipv6]);
+	struct user_quota *greatest = user_quotas_greatest(&addresses->quotas[datapath][ipv6]);
 	struct victims victims = { .family = &wanted->address };
 	uint32_t high;
 
@@ -154,23 +154,23 @@ struct lack {
 static void count_away(const struct addresses *addresses, size_t datapath, uint16_t port,
 		       const struct published *turned_away)
 {
-	struct share *share = share_of(addresses, datapath, port, turned_away);
+	struct user_quota *quota = quota_of(addresses, datapath, port, turned_away);
 
-	if (share)
-		share->away++;
+	if (quota)
+		quota->away++;
 }
 
 static void find_most(const struct addresses *addresses, size_t datapath, struct lack *lack)
 {
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
-		struct shares *shares = &addresses->shares[datapath][ipv6];
-		const struct share *most = shares_most_away(shares);
+		struct user_quotas *quotas = &addresses->quotas[datapath][ipv6];
+		const struct user_quota *most = user_quotas_most_away(quotas);
 
 		if (most && most->away > lack->his) {
 			lack->uid = most->uid;
 			lack->his = most->away;
 		}
-		shares_forget_away(shares);
+		user_quotas_forget_away(quotas);
 	}
 }
 

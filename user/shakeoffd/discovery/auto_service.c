@@ -9,7 +9,7 @@
 
 /* ------------------------------------------------------------------------------------------------------------ lists */
 
-static void list_append(struct discovered_list *list, struct discovered *discovered)
+static void list_append(struct auto_service_list *list, struct auto_service *discovered)
 {
 	discovered->list = list;
 	discovered->next = NULL;
@@ -19,9 +19,9 @@ static void list_append(struct discovered_list *list, struct discovered *discove
 	list->length++;
 }
 
-static void list_remove(struct discovered *discovered)
+static void list_remove(struct auto_service *discovered)
 {
-	struct discovered_list *list = discovered->list;
+	struct auto_service_list *list = discovered->list;
 
 	*discovered->link = discovered->next;
 	if (discovered->next)
@@ -31,18 +31,18 @@ static void list_remove(struct discovered *discovered)
 	list->length--;
 }
 
-static void list_open(struct discovered_list *list)
+static void list_open(struct auto_service_list *list)
 {
-	*list = (struct discovered_list){ .end = &list->first };
+	*list = (struct auto_service_list){ .end = &list->first };
 }
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-void discovered_open(struct discovered_services *services, const struct config_policy *policy,
-		     struct service_ids *service_ids, struct listeners *listeners, const struct bypass_host *host,
-		     size_t configured)
+void auto_services_open(struct auto_services *services, const struct config_policy *policy,
+			struct service_ids *service_ids, struct listeners *listeners, const struct bypass_host *host,
+			size_t configured)
 {
-	*services = (struct discovered_services){
+	*services = (struct auto_services){
 		.policy = policy,
 		.service_ids = service_ids,
 		.listeners = listeners,
@@ -55,9 +55,9 @@ void discovered_open(struct discovered_services *services, const struct config_p
 	list_open(&services->hasty);
 }
 
-static void close_list(struct discovered_list *list)
+static void close_list(struct auto_service_list *list)
 {
-	struct discovered *discovered;
+	struct auto_service *discovered;
 
 	while ((discovered = list->first)) {
 		list_remove(discovered);
@@ -66,19 +66,19 @@ static void close_list(struct discovered_list *list)
 	}
 }
 
-void discovered_close(struct discovered_services *services)
+void auto_services_close(struct auto_services *services)
 {
 	if (!services->service_ids)
 		return;
 	close_list(&services->used);
 	close_list(&services->idle);
 	close_list(&services->hasty);
-	shares_close(&services->shares);
+	user_quotas_close(&services->quotas);
 }
 
 /* ------------------------------------------------------------------------------------------------- end of a service */
 
-static void end(struct discovered_services *services, struct discovered *discovered)
+static void end(struct auto_services *services, struct auto_service *discovered)
 {
 	struct listener *listener = discovered->listener;
 
@@ -92,28 +92,28 @@ static void end(struct discovered_services *services, struct discovered *discove
 		listeners_forget(services->listeners, listener);
 }
 
-void discovered_expire(struct discovered_services *services, uint64_t now_ns)
+void auto_services_expire(struct auto_services *services, uint64_t now_ns)
 {
-	while (services->idle.first && now_ns - services->idle.first->idle_ns >= DISCOVERED_GRACE_NS)
+	while (services->idle.first && now_ns - services->idle.first->idle_ns >= AUTO_SERVICE_GRACE_NS)
 		end(services, services->idle.first);
-	while (services->hasty.first && now_ns - services->hasty.first->idle_ns >= DISCOVERED_QUARANTINE_NS)
+	while (services->hasty.first && now_ns - services->hasty.first->idle_ns >= AUTO_SERVICE_QUARANTINE_NS)
 		end(services, services->hasty.first);
 }
 
 /* ------------------------------------------------------------------------------------------------- use of a service */
 
-static struct discovered *oldest_idle(const struct discovered_services *services, uint64_t now_ns)
+static struct auto_service *oldest_idle(const struct auto_services *services, uint64_t now_ns)
 {
-	struct discovered *idle = services->hasty.first;
+	struct auto_service *idle = services->hasty.first;
 
-	if (!idle || now_ns - idle->idle_ns < DISCOVERED_QUARANTINE_NS)
+	if (!idle || now_ns - idle->idle_ns < AUTO_SERVICE_QUARANTINE_NS)
 		idle = services->idle.first;
-	return idle && now_ns - idle->idle_ns >= DISCOVERED_QUARANTINE_NS ? idle : NULL;
+	return idle && now_ns - idle->idle_ns >= AUTO_SERVICE_QUARANTINE_NS ? idle : NULL;
 }
 
-static int open_service(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns)
+static int open_service(struct auto_services *services, struct auto_service *discovered, uint64_t now_ns)
 {
-	struct discovered *idle = oldest_idle(services, now_ns);
+	struct auto_service *idle = oldest_idle(services, now_ns);
 	int error = service_open(&discovered->service, &discovered->config, true, services->service_ids);
 
 	if (error != -ENOSPC || !idle)
@@ -122,9 +122,9 @@ static int open_service(struct discovered_services *services, struct discovered 
 	return service_open(&discovered->service, &discovered->config, true, services->service_ids);
 }
 
-static struct discovered *make(struct discovered_services *services, struct listener *listener, uint64_t now_ns)
+static struct auto_service *make(struct auto_services *services, struct listener *listener, uint64_t now_ns)
 {
-	struct discovered *discovered;
+	struct auto_service *discovered;
 	int error;
 
 	if (!auto_service_has_quota_remaining(services, listener)) {
@@ -155,9 +155,9 @@ static struct discovered *make(struct discovered_services *services, struct list
 	return discovered;
 }
 
-struct discovered *discovered_use(struct discovered_services *services, struct listener *listener, uint64_t now_ns)
+struct auto_service *auto_service_use(struct auto_services *services, struct listener *listener, uint64_t now_ns)
 {
-	struct discovered *discovered = listener->discovered;
+	struct auto_service *discovered = listener->discovered;
 
 	if (discovered && discovered->evicted) {
 		auto_service_turn_away(services, listener);
@@ -183,14 +183,14 @@ struct discovered *discovered_use(struct discovered_services *services, struct l
 	return discovered;
 }
 
-void discovered_idle(struct discovered_services *services, struct discovered *discovered, uint64_t now_ns)
+void auto_service_idle(struct auto_services *services, struct auto_service *discovered, uint64_t now_ns)
 {
 	bool hasty;
 
 	if (discovered->idle_ns)
 		return;
 	hasty = discovered->evicted ||
-		(discovered->share && discovered->share->count > SHARES_QUARTER(SHAKEOFF_MAX_SERVICES) / 2);
+		(discovered->quota && discovered->quota->count > USER_QUOTA_QUARTER(SHAKEOFF_MAX_SERVICES) / 2);
 	list_remove(discovered);
 	list_append(hasty ? &services->hasty : &services->idle, discovered);
 	discovered->idle_ns = now_ns;

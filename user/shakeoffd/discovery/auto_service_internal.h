@@ -9,14 +9,14 @@
 #include "shakeoffd/discovery/auto_service.h"
 
 /* Count a service for its user: when it gets its slot, and when it gives the slot up. */
-void auto_service_count_in(struct discovered_services *services, struct discovered *discovered);
-void auto_service_count_out(struct discovered_services *services, const struct discovered *discovered);
+void auto_service_count_in(struct auto_services *services, struct auto_service *discovered);
+void auto_service_count_out(struct auto_services *services, const struct auto_service *discovered);
 
 /* Returns whether the user of these sockets may have one more slot. */
-bool auto_service_has_quota_remaining(struct discovered_services *services, const struct listener *listener);
+bool auto_service_has_quota_remaining(struct auto_services *services, const struct listener *listener);
 
 /* Note that there is no slot for these sockets, or that there is one again. */
-void auto_service_turn_away(struct discovered_services *services, struct listener *listener);
-void auto_service_note_room(struct discovered_services *services, struct listener *listener);
+void auto_service_turn_away(struct auto_services *services, struct listener *listener);
+void auto_service_note_room(struct auto_services *services, struct listener *listener);
 
 #endif

@@ -6,30 +6,30 @@
 
 /* -------------------------------------------------------------------------------------------------- shares of users */
 
-static bool comes_first(const struct discovered_services *services, const struct listener *listener)
+static bool comes_first(const struct auto_services *services, const struct listener *listener)
 {
 	return !listener->facts.uid || listener->port < services->roots_ports;
 }
 
-void auto_service_count_in(struct discovered_services *services, struct discovered *discovered)
+void auto_service_count_in(struct auto_services *services, struct auto_service *discovered)
 {
 	const struct listener *listener = discovered->listener;
 
-	discovered->share = NULL;
+	discovered->quota = NULL;
 	if (!comes_first(services, listener))
-		discovered->share = shares_of(&services->shares, listener->facts.uid);
-	if (discovered->share) {
-		discovered->share->count++;
+		discovered->quota = user_quota_of(&services->quotas, listener->facts.uid);
+	if (discovered->quota) {
+		discovered->quota->count++;
 		services->ordinary++;
 	} else {
 		services->first++;
 	}
 }
 
-void auto_service_count_out(struct discovered_services *services, const struct discovered *discovered)
+void auto_service_count_out(struct auto_services *services, const struct auto_service *discovered)
 {
-	if (discovered->share) {
-		discovered->share->count--;
+	if (discovered->quota) {
+		discovered->quota->count--;
 		services->ordinary--;
 	} else {
 		services->first--;
@@ -37,42 +37,42 @@ void auto_service_count_out(struct discovered_services *services, const struct d
 }
 
 /* Returns how many slots those services may have together that do not come first. */
-static size_t remaining_for_ordinary(const struct discovered_services *services)
+static size_t remaining_for_ordinary(const struct auto_services *services)
 {
 	size_t waiting = services->waiting > services->waited ? services->waiting : services->waited;
-	size_t needed = services->first + waiting, kept = SHARES_QUARTER(SHAKEOFF_MAX_SERVICES);
+	size_t needed = services->first + waiting, kept = USER_QUOTA_QUARTER(SHAKEOFF_MAX_SERVICES);
 
 	if (needed < kept)
 		needed = kept;
 	return needed < services->most ? services->most - needed : 0;
 }
 
-bool auto_service_has_quota_remaining(struct discovered_services *services, const struct listener *listener)
+bool auto_service_has_quota_remaining(struct auto_services *services, const struct listener *listener)
 {
-	const struct share *share;
+	const struct user_quota *quota;
 
 	if (comes_first(services, listener))
 		return true;
-	share = shares_of(&services->shares, listener->facts.uid);
-	return share && share->count < SHARES_QUARTER(SHAKEOFF_MAX_SERVICES) &&
+	quota = user_quota_of(&services->quotas, listener->facts.uid);
+	return quota && quota->count < USER_QUOTA_QUARTER(SHAKEOFF_MAX_SERVICES) &&
 	       services->ordinary < remaining_for_ordinary(services);
 }
 
-void discovered_changes_owner(struct discovered_services *services, struct discovered *discovered)
+void auto_service_changes_owner(struct auto_services *services, struct auto_service *discovered)
 {
 	auto_service_count_out(services, discovered);
 	auto_service_count_in(services, discovered);
 }
 
-struct discovered *discovered_evict(struct discovered_services *services)
+struct auto_service *auto_services_evict(struct auto_services *services)
 {
-	const struct share *greatest;
+	const struct user_quota *greatest;
 
 	if (!services->waiting || services->ordinary <= remaining_for_ordinary(services))
 		return NULL;
-	greatest = shares_greatest(&services->shares);
-	for (struct discovered *d = services->used.first; d; d = d->next) {
-		if (d->evicted || d->share != greatest)
+	greatest = user_quotas_greatest(&services->quotas);
+	for (struct auto_service *d = services->used.first; d; d = d->next) {
+		if (d->evicted || d->quota != greatest)
 			continue;
 		d->evicted = true;
 		auto_service_count_out(services, d); /* counted in again with its slot's end, or use */
@@ -81,14 +81,14 @@ struct discovered *discovered_evict(struct discovered_services *services)
 	return NULL;
 }
 
-bool discovered_is_awaited(const struct discovered_services *services)
+bool auto_services_is_awaited(const struct auto_services *services)
 {
 	return services->waiting || services->waited;
 }
 
 /* ------------------------------------------------------------------------------------------------- what has no slot */
 
-void auto_service_turn_away(struct discovered_services *services, struct listener *listener)
+void auto_service_turn_away(struct auto_services *services, struct listener *listener)
 {
 	services->turned_away = true;
 	services->waiting += comes_first(services, listener) && listener->away_round != services->round;
@@ -97,13 +97,13 @@ void auto_service_turn_away(struct discovered_services *services, struct listene
 	listener->turned_away = true;
 }
 
-void auto_service_note_room(struct discovered_services *services, struct listener *listener)
+void auto_service_note_room(struct auto_services *services, struct listener *listener)
 {
 	services->changed |= listener->turned_away;
 	listener->turned_away = false;
 }
 
-bool discovered_look_again(struct discovered_services *services)
+bool auto_services_look_again(struct auto_services *services)
 {
 	bool turned_away = services->turned_away;
 
@@ -122,34 +122,34 @@ struct lack {
 	uint32_t his;
 };
 
-static struct lack count_lack(struct discovered_services *services)
+static struct lack count_lack(struct auto_services *services)
 {
 	struct lack lack = { 0 };
-	const struct share *most;
+	const struct user_quota *most;
 
 	for (size_t port = 1; port <= UINT16_MAX; port++) {
 		for (struct listener *l = services->listeners->ports[port]; l; l = l->next_at_port) {
-			struct share *share;
+			struct user_quota *quota;
 
 			l->turned_away = l->turned_away && l->facts.sockets;
 			if (!l->turned_away)
 				continue;
-			share = shares_of(&services->shares, l->facts.uid);
-			if (share)
-				share->away++;
+			quota = user_quota_of(&services->quotas, l->facts.uid);
+			if (quota)
+				quota->away++;
 			lack.port = lack.count++ ? lack.port : (uint32_t)port;
 		}
 	}
-	most = shares_most_away(&services->shares);
+	most = user_quotas_most_away(&services->quotas);
 	if (most) {
 		lack.uid = most->uid;
 		lack.his = most->away;
 	}
-	shares_forget_away(&services->shares);
+	user_quotas_forget_away(&services->quotas);
 	return lack;
 }
 
-void discovered_tell(struct discovered_services *services)
+void auto_services_report(struct auto_services *services)
 {
 	struct lack lack;
 

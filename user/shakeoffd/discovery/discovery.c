@@ -13,7 +13,7 @@
 /* What found no id or no room in a map may find it later. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
 /* Where room was made for it: when ids that were taken from others are free. */
-#define LOOK_AGAIN_SOON_NS (DISCOVERED_QUARANTINE_NS + 500 * NS_PER_MS)
+#define LOOK_AGAIN_SOON_NS (AUTO_SERVICE_QUARANTINE_NS + 500 * NS_PER_MS)
 
 /* ------------------------------------------------------------------------------------------------- what has changed */
 
@@ -89,7 +89,7 @@ static void describe_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		discovery_describe(discovery, &discovery->configured[i]);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		discovery_describe(discovery, &d->listening);
 }
 
@@ -123,9 +123,9 @@ void discovery_host_changed(struct discovery *discovery, const struct discovery_
 /* Takes ids from the users who have most, for services that come first. */
 static void free_service_ids(struct discovery *discovery)
 {
-	const struct discovered *evicted;
+	const struct auto_service *evicted;
 
-	while ((evicted = discovered_evict(&discovery->discovered)))
+	while ((evicted = auto_services_evict(&discovery->discovered)))
 		discovery_mark(discovery, evicted->listener->port);
 }
 
@@ -147,7 +147,7 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 			error = addresses_end(discovery->addresses);
 		discovery_change_to_queue(discovery);
 		free_service_ids(discovery);
-		discovered_tell(&discovery->discovered);
+		auto_services_report(&discovery->discovered);
 	}
 	if (error) {
 		discovery_mark_all(discovery);
@@ -168,7 +168,7 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 
 static void look_again(struct discovery *discovery)
 {
-	bool service_ids = discovered_look_again(&discovery->discovered);
+	bool service_ids = auto_services_look_again(&discovery->discovered);
 	bool addresses = addresses_look_again(discovery->addresses);
 
 	if (service_ids || addresses)
@@ -183,7 +183,7 @@ static void settle(struct discovery *discovery, uint64_t now_ns)
 		return;
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		watched |= service_settle_listening(discovery->configured[i].service, now_ns);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		watched |= service_settle_listening(&d->service, now_ns);
 	discovery->settle_ns = now_ns + (watched ? SETTLE_WATCH_NS : SETTLE_PERIOD_NS);
 }
@@ -199,13 +199,13 @@ int discovery_tick(struct discovery *discovery, uint64_t now_ns)
 	}
 	settle(discovery, now_ns);
 	if (now_ns - discovery->looked_ns >=
-	    (discovered_is_awaited(&discovery->discovered) ? LOOK_AGAIN_SOON_NS : LOOK_AGAIN_NS)) {
+	    (auto_services_is_awaited(&discovery->discovered) ? LOOK_AGAIN_SOON_NS : LOOK_AGAIN_NS)) {
 		discovery->looked_ns = now_ns;
 		look_again(discovery);
 	}
-	if (discovery->follows && looks_is_due(&discovery->looks, now_ns)) {
+	if (discovery->follows && listener_scan_is_due(&discovery->scan, now_ns)) {
 		error = discovery_begin_look(discovery, now_ns);
-		discovered_expire(&discovery->discovered, now_ns);
+		auto_services_expire(&discovery->discovered, now_ns);
 	}
 	return error;
 }
@@ -271,8 +271,8 @@ int discovery_open(struct discovery *discovery, const struct config *config, con
 		return error;
 	discovery->listeners.names = names_user;
 	discovery->listeners.names_context = config;
-	discovered_open(&discovery->discovered, &config->discovered, service_ids, &discovery->listeners,
-			&discovery->host, config->service_count);
+	auto_services_open(&discovery->discovered, &config->discovered, service_ids, &discovery->listeners,
+			   &discovery->host, config->service_count);
 	set_host(discovery, host);
 	for (size_t i = 0; i < services->count; i++)
 		discovery->configured[i].service = &services->list[i];
@@ -281,7 +281,7 @@ int discovery_open(struct discovery *discovery, const struct config *config, con
 	if (!error)
 		error = discovery_devices_changed(discovery);
 	if (!error)
-		error = looks_open(&discovery->looks);
+		error = listener_scan_open(&discovery->scan);
 	if (!error && discovery->follows)
 		error = discovery_begin_look(discovery, clock_ns());
 	if (!error && discovery->follows)
@@ -291,13 +291,13 @@ int discovery_open(struct discovery *discovery, const struct config *config, con
 
 int discovery_start(struct discovery *discovery, struct event_loop *loop)
 {
-	return discovery->follows ? looks_start(&discovery->looks, loop) : 0;
+	return discovery->follows ? listener_scan_start(&discovery->scan, loop) : 0;
 }
 
 void discovery_close(struct discovery *discovery)
 {
-	looks_close(&discovery->looks);
-	discovered_close(&discovery->discovered);
+	listener_scan_close(&discovery->scan);
+	auto_services_close(&discovery->discovered);
 	for (size_t port = 0; port < PORTS && discovery->ports; port++)
 		free(discovery->ports[port].list);
 	free(discovery->ports);
@@ -317,7 +317,7 @@ bool discovery_stop_answering(struct discovery *discovery, uint64_t now_ns)
 
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		cookies_are_out |= service_stop_answering(discovery->configured[i].service, now_ns);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		cookies_are_out |= service_stop_answering(&d->service, now_ns);
 	return cookies_are_out;
 }
@@ -326,9 +326,9 @@ void discovery_stop(struct discovery *discovery)
 {
 	const struct service_listening none = { 0 };
 
-	errand_close(&discovery->looks.errand);
+	background_task_close(&discovery->scan.task);
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		service_set_listening(discovery->configured[i].service, &none);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		service_set_listening(&d->service, &none);
 }

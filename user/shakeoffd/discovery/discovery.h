@@ -65,7 +65,7 @@ struct discovery {
 	struct listeners listeners;
 	struct own_addresses own;
 	struct upper_addresses upper;
-	struct discovered_services discovered;
+	struct auto_services discovered;
 	struct listening_service *configured; /* in the order of the configuration */
 	size_t configured_count;
 
@@ -84,7 +84,7 @@ struct discovery {
 	struct address *list;
 	size_t room;
 
-	struct looks looks;
+	struct listener_scan scan;
 	struct inodes own_inodes; /* of the look that is made, or was made last */
 	bool looked_again;        /* it was made because the one before it had come to be outdated */
 };

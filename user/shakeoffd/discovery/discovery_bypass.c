@@ -229,7 +229,7 @@ static void forget_rules(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		*discovery->configured[i].next_rule = '\0';
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		*d->listening.next_rule = '\0';
 }
 
@@ -237,7 +237,7 @@ static void verify_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
 		verifier(discovery, &discovery->configured[i]);
-	for (struct discovered *d = discovery->discovered.used.first; d; d = d->next)
+	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
 		verifier(discovery, &d->listening);
 }
 

@@ -36,7 +36,7 @@ static int find_own_inodes(const struct discovery *discovery, struct inodes *ino
 	if (error)
 		discovery_free_inodes(inodes);
 	if (inodes->count)
-		qsort(inodes->list, inodes->count, sizeof(*inodes->list), looks_compare_inodes);
+		qsort(inodes->list, inodes->count, sizeof(*inodes->list), listener_scan_compare_inodes);
 	return error;
 }
 
@@ -56,7 +56,7 @@ static void listener_changed(void *context, struct listener *listener, const str
 		discovery->recount = true;
 	if (listener->discovered && !listener->discovered->evicted && listener->facts.sockets &&
 	    listener->facts.uid != before->uid) {
-		discovered_changes_owner(&discovery->discovered, listener->discovered);
+		auto_service_changes_owner(&discovery->discovered, listener->discovered);
 		discovery_mark(discovery, listener->port);
 	}
 	discovery->discovered.changed |= listener->turned_away && !listener->facts.sockets;
@@ -73,13 +73,13 @@ int discovery_begin_look(struct discovery *discovery, uint64_t now_ns)
 	discovery_free_inodes(&discovery->own_inodes);
 	if (find_own_inodes(discovery, &discovery->own_inodes))
 		return -ENOMEM;
-	looks_begin(&discovery->looks, now_ns, discovery->own_inodes.list, discovery->own_inodes.count);
+	listener_scan_begin(&discovery->scan, now_ns, discovery->own_inodes.list, discovery->own_inodes.count);
 	return 0;
 }
 
 static int take_look(struct discovery *discovery)
 {
-	const struct looks_list *seen = &discovery->looks.seen;
+	const struct listener_scan_list *seen = &discovery->scan.seen;
 	int error = 0;
 
 	for (size_t i = 0; i < seen->count && !error; i++) {
@@ -120,12 +120,12 @@ int discovery_take_look(struct discovery *discovery)
 {
 	int error;
 
-	if (!looks_take(&discovery->looks, &error))
+	if (!listener_scan_take(&discovery->scan, &error))
 		return 0;
 	if (error)
 		return error;
 	if (is_outdated(discovery)) {
-		looks_hurry(&discovery->looks);
+		listener_scan_hurry(&discovery->scan);
 		return 0;
 	}
 	return take_look(discovery);

@@ -47,14 +47,14 @@ static bool is_covered(const struct discovery *discovery, const struct served_en
 static struct listening_service *owner_of(struct discovery *discovery, const struct served_endpoint *endpoint,
 					  uint64_t now_ns)
 {
-	struct discovered *discovered;
+	struct auto_service *discovered;
 
 	if (endpoint->configured != ENDPOINT_DISCOVERED)
 		return endpoint->listener ? &discovery->configured[endpoint->configured] : NULL;
 	if (endpoint->listener->counted == discovery->round && !endpoint->listener->discovered)
 		return NULL; /* another address of it was turned away just now */
 	endpoint->listener->counted = discovery->round;
-	discovered = discovered_use(&discovery->discovered, endpoint->listener, now_ns);
+	discovered = auto_service_use(&discovery->discovered, endpoint->listener, now_ns);
 	return discovered ? &discovered->listening : NULL;
 }
 
@@ -67,7 +67,7 @@ static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t n
 			discovery->discovered.changed = true;
 		}
 		if (l->discovered && (l->counted != discovery->round || l->discovered->evicted))
-			discovered_idle(&discovery->discovered, l->discovered, now_ns);
+			auto_service_idle(&discovery->discovered, l->discovered, now_ns);
 	}
 }
 
@@ -183,7 +183,7 @@ static void add_listening(struct resolving *resolving, const struct served_endpo
 	*address = (struct address){
 		.address = endpoint->address,
 		.service = owner->service,
-		.first = endpoint->configured != ENDPOINT_DISCOVERED || !endpoint->listener->discovered->share,
+		.first = endpoint->configured != ENDPOINT_DISCOVERED || !endpoint->listener->discovered->quota,
 		.uid = endpoint->listener->facts.uid,
 		.bypassed = tested->bypassed,
 		.untested = tested->untested,

@@ -34,17 +34,17 @@ struct listener_facts {
 	uint32_t uid;   /* of the owner */
 };
 
-struct discovered;
+struct auto_service;
 
 struct listener {
 	struct in6_addr address; /* IPv4 mapped; in6addr_any: any */
 	uint16_t port;           /* host byte order */
 	uint8_t kind;            /* enum listener_kind */
 	struct listener_facts facts;
-	struct discovered *discovered; /* what discovery.c made of it, or NULL */
-	bool turned_away;              /* it has an address, but the table of services has no room for it */
-	uint64_t away_round;           /* of discovered_services, when that was last counted */
-	uint64_t counted;              /* by discovery.c, in this round */
+	struct auto_service *discovered; /* what discovery.c made of it, or NULL */
+	bool turned_away;                /* it has an address, but the table of services has no room for it */
+	uint64_t away_round;             /* of struct auto_services, when that was last counted */
+	uint64_t counted;                /* by discovery.c, in this round */
 
 	struct listener_facts fresh; /* of the list that is being read */
 	uint64_t since;              /* number of the list that it came with */

@@ -13,7 +13,7 @@
 #define NEIGHBOURS 4
 
 /* Later than this is worth telling. */
-#define LATE_NS (2 * LOOKS_PERIOD_NS)
+#define LATE_NS (2 * LISTENER_SCAN_PERIOD_NS)
 
 /* Nobody can reach them from outside, and 127.0.0.0/8 has more endpoints than any other prefix of the host. */
 static const struct sock_diag_skip loopback = {
@@ -23,9 +23,9 @@ static const struct sock_diag_skip loopback = {
 	.port = SOCK_DIAG_ANY_PORT,
 };
 
-/* ------------------------------------------------------------------------------------------- in the errand's thread */
+/* ------------------------------------------------------------------------------------------- in the task's thread */
 
-int looks_compare_inodes(const void *a, const void *b)
+int listener_scan_compare_inodes(const void *a, const void *b)
 {
 	const uint32_t *first = a, *second = b;
 
@@ -43,7 +43,8 @@ static bool is_alike(const struct sock_diag_listener *a, const struct sock_diag_
 	       a->tcp_auth == b->tcp_auth && a->ifindex == b->ifindex && a->uid == b->uid;
 }
 
-static struct looks_entry *find_alike(const struct looks_list *seen, const struct sock_diag_listener *socket)
+static struct listener_scan_entry *find_alike(const struct listener_scan_list *seen,
+					      const struct sock_diag_listener *socket)
 {
 	size_t end = seen->count > NEIGHBOURS ? seen->count - NEIGHBOURS : 0;
 
@@ -53,7 +54,7 @@ static struct looks_entry *find_alike(const struct looks_list *seen, const struc
 	return NULL;
 }
 
-static int append(struct looks_list *to, const struct looks_entry *entry)
+static int append(struct listener_scan_list *to, const struct listener_scan_entry *entry)
 {
 	if (to->count == to->room) {
 		size_t room = to->room ? 2 * to->room : 64;
@@ -70,178 +71,178 @@ static int append(struct looks_list *to, const struct looks_entry *entry)
 
 static int see(void *context, const struct sock_diag_listener *socket)
 {
-	struct looks *looks = context;
-	const struct looks_entry entry = { .socket = *socket, .count = 1 };
-	struct looks_entry *alike;
+	struct listener_scan *scan = context;
+	const struct listener_scan_entry entry = { .socket = *socket, .count = 1 };
+	struct listener_scan_entry *alike;
 
-	if (errand_is_to_stop(&looks->errand))
+	if (background_task_is_to_stop(&scan->task))
 		return -ECANCELED;
-	if (looks->own_count &&
-	    bsearch(&socket->inode, looks->own, looks->own_count, sizeof(*looks->own), looks_compare_inodes))
+	if (scan->own_count &&
+	    bsearch(&socket->inode, scan->own, scan->own_count, sizeof(*scan->own), listener_scan_compare_inodes))
 		return 0;
-	alike = find_alike(&looks->seen, socket);
+	alike = find_alike(&scan->seen, socket);
 	if (!alike)
-		return append(&looks->seen, &entry);
+		return append(&scan->seen, &entry);
 	if (socket->backlog > alike->socket.backlog)
 		alike->socket.backlog = socket->backlog;
 	alike->count++;
 	return 0;
 }
 
-static bool is_in_crowd(const struct looks *looks, const struct sock_diag_listener *socket)
+static bool is_in_crowd(const struct listener_scan *scan, const struct sock_diag_listener *socket)
 {
-	for (size_t i = 1; i < looks->skip_count; i++)
-		if (looks->skips[i].port == socket->port && looks->skips[i].family == socket->family &&
-		    IN6_ARE_ADDR_EQUAL(&looks->skips[i].address, &socket->address))
+	for (size_t i = 1; i < scan->skip_count; i++)
+		if (scan->skips[i].port == socket->port && scan->skips[i].family == socket->family &&
+		    IN6_ARE_ADDR_EQUAL(&scan->skips[i].address, &socket->address))
 			return true;
 	return false;
 }
 
-static int find_crowds(struct looks *looks)
+static int find_crowds(struct listener_scan *scan)
 {
 	int error = 0;
 
-	looks->crowds.count = 0;
-	looks->skip_count = 1;
-	for (size_t i = 0; i < looks->seen.count && looks->skip_count < SOCK_DIAG_SKIPS_MAX; i++) {
-		const struct sock_diag_listener *socket = &looks->seen.list[i].socket;
+	scan->crowds.count = 0;
+	scan->skip_count = 1;
+	for (size_t i = 0; i < scan->seen.count && scan->skip_count < SOCK_DIAG_SKIPS_MAX; i++) {
+		const struct sock_diag_listener *socket = &scan->seen.list[i].socket;
 
-		if (looks->seen.list[i].count < LOOKS_CROWD || is_in_crowd(looks, socket))
+		if (scan->seen.list[i].count < LISTENER_SCAN_CROWD || is_in_crowd(scan, socket))
 			continue;
-		looks->skips[looks->skip_count++] = (struct sock_diag_skip){
+		scan->skips[scan->skip_count++] = (struct sock_diag_skip){
 			.address = socket->address,
 			.family = socket->family,
 			.prefix = socket->family == AF_INET ? 32 : 128,
 			.port = socket->port,
 		};
 	}
-	for (size_t i = 0; i < looks->seen.count && looks->skip_count > 1 && !error; i++)
-		if (is_in_crowd(looks, &looks->seen.list[i].socket))
-			error = append(&looks->crowds, &looks->seen.list[i]);
+	for (size_t i = 0; i < scan->seen.count && scan->skip_count > 1 && !error; i++)
+		if (is_in_crowd(scan, &scan->seen.list[i].socket))
+			error = append(&scan->crowds, &scan->seen.list[i]);
 	return error;
 }
 
-static int remember_crowds(struct looks *looks)
+static int remember_crowds(struct listener_scan *scan)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < looks->crowds.count && !error; i++)
-		error = append(&looks->seen, &looks->crowds.list[i]);
+	for (size_t i = 0; i < scan->crowds.count && !error; i++)
+		error = append(&scan->seen, &scan->crowds.list[i]);
 	return error;
 }
 
 static int look(void *context)
 {
-	struct looks *looks = context;
+	struct listener_scan *scan = context;
 	int error;
 
-	looks->seen.count = 0;
-	error = sock_diag_each_listener_but(looks->skips, looks->whole ? 1 : looks->skip_count, see, looks);
+	scan->seen.count = 0;
+	error = sock_diag_each_listener_but(scan->skips, scan->whole ? 1 : scan->skip_count, see, scan);
 	if (error)
 		return error;
-	return looks->whole ? find_crowds(looks) : remember_crowds(looks);
+	return scan->whole ? find_crowds(scan) : remember_crowds(scan);
 }
 
 /* --------------------------------------------------------------------------------------------- in the loop's thread */
 
-int looks_open(struct looks *looks)
+int listener_scan_open(struct listener_scan *scan)
 {
-	*looks = (struct looks){ .skips = calloc(SOCK_DIAG_SKIPS_MAX, sizeof(*looks->skips)) };
-	if (!looks->skips)
+	*scan = (struct listener_scan){ .skips = calloc(SOCK_DIAG_SKIPS_MAX, sizeof(*scan->skips)) };
+	if (!scan->skips)
 		return -ENOMEM;
-	looks->skips[0] = loopback;
-	looks->skip_count = 1;
+	scan->skips[0] = loopback;
+	scan->skip_count = 1;
 	return 0;
 }
 
-int looks_start(struct looks *looks, struct event_loop *loop)
+int listener_scan_start(struct listener_scan *scan, struct event_loop *loop)
 {
-	return errand_start(&looks->errand, loop);
+	return background_task_start(&scan->task, loop);
 }
 
-void looks_close(struct looks *looks)
+void listener_scan_close(struct listener_scan *scan)
 {
-	errand_close(&looks->errand);
-	free(looks->skips);
-	free(looks->seen.list);
-	free(looks->crowds.list);
-	looks->skips = NULL;
-	looks->seen = looks->crowds = (struct looks_list){ 0 };
-	looks->skip_count = 0;
+	background_task_close(&scan->task);
+	free(scan->skips);
+	free(scan->seen.list);
+	free(scan->crowds.list);
+	scan->skips = NULL;
+	scan->seen = scan->crowds = (struct listener_scan_list){ 0 };
+	scan->skip_count = 0;
 }
 
-static bool has_crowds(const struct looks *looks)
+static bool has_crowds(const struct listener_scan *scan)
 {
-	return looks->skip_count > 1;
+	return scan->skip_count > 1;
 }
 
 /* Looks of both kinds share what they may take. */
-static uint64_t period_of(const struct looks *looks, uint64_t cost_ns)
+static uint64_t period_of(const struct listener_scan *scan, uint64_t cost_ns)
 {
-	uint64_t period = cost_ns * LOOKS_SHARE * (has_crowds(looks) ? 2 : 1);
+	uint64_t period = cost_ns * LISTENER_SCAN_SHARE * (has_crowds(scan) ? 2 : 1);
 
-	return period > LOOKS_PERIOD_NS ? period : LOOKS_PERIOD_NS;
+	return period > LISTENER_SCAN_PERIOD_NS ? period : LISTENER_SCAN_PERIOD_NS;
 }
 
 /* Of a look as most of them are. */
-static uint64_t usual_cost(const struct looks *looks)
+static uint64_t usual_cost(const struct listener_scan *scan)
 {
-	return has_crowds(looks) ? looks->cost_ns : looks->whole_cost_ns;
+	return has_crowds(scan) ? scan->cost_ns : scan->whole_cost_ns;
 }
 
-static void tell(struct looks *looks)
+static void tell(struct listener_scan *scan)
 {
-	uint64_t cost = usual_cost(looks), period = period_of(looks, cost);
+	uint64_t cost = usual_cost(scan), period = period_of(scan, cost);
 
-	if (period > LATE_NS && !looks->told) {
+	if (period > LATE_NS && !scan->told) {
 		log_warn(
 			"this host has so many listening sockets that one look at them takes %llu ms of CPU time: it is made every %llu "
 			"ms, and servers that begin to listen are protected that much later",
 			(unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
-		looks->told = true;
-	} else if (period <= LOOKS_PERIOD_NS && looks->told) {
+		scan->told = true;
+	} else if (period <= LISTENER_SCAN_PERIOD_NS && scan->told) {
 		log_info("listening sockets are looked at twice a second again");
-		looks->told = false;
+		scan->told = false;
 	}
 }
 
-static bool is_whole_due(const struct looks *looks, uint64_t now_ns)
+static bool is_whole_due(const struct listener_scan *scan, uint64_t now_ns)
 {
-	return !has_crowds(looks) || now_ns - looks->whole_ns >= period_of(looks, looks->whole_cost_ns);
+	return !has_crowds(scan) || now_ns - scan->whole_ns >= period_of(scan, scan->whole_cost_ns);
 }
 
-bool looks_is_due(struct looks *looks, uint64_t now_ns)
+bool listener_scan_is_due(struct listener_scan *scan, uint64_t now_ns)
 {
-	return !errand_is_busy(&looks->errand) &&
-	       (!looks->began_ns || now_ns - looks->began_ns >= period_of(looks, usual_cost(looks)));
+	return !background_task_is_busy(&scan->task) &&
+	       (!scan->began_ns || now_ns - scan->began_ns >= period_of(scan, usual_cost(scan)));
 }
 
-void looks_begin(struct looks *looks, uint64_t now_ns, const uint32_t *own, size_t own_count)
+void listener_scan_begin(struct listener_scan *scan, uint64_t now_ns, const uint32_t *own, size_t own_count)
 {
-	looks->own = own;
-	looks->own_count = own_count;
-	looks->whole = is_whole_due(looks, now_ns);
-	looks->began_ns = now_ns;
-	if (looks->whole)
-		looks->whole_ns = now_ns;
-	errand_begin(&looks->errand, look, looks);
+	scan->own = own;
+	scan->own_count = own_count;
+	scan->whole = is_whole_due(scan, now_ns);
+	scan->began_ns = now_ns;
+	if (scan->whole)
+		scan->whole_ns = now_ns;
+	background_task_begin(&scan->task, look, scan);
 }
 
-bool looks_take(struct looks *looks, int *error)
+bool listener_scan_take(struct listener_scan *scan, int *error)
 {
 	uint64_t cost_ns;
 
-	if (!errand_take(&looks->errand, error, &cost_ns))
+	if (!background_task_take(&scan->task, error, &cost_ns))
 		return false;
-	if (looks->whole)
-		looks->whole_cost_ns = cost_ns;
+	if (scan->whole)
+		scan->whole_cost_ns = cost_ns;
 	else
-		looks->cost_ns = cost_ns;
-	tell(looks);
+		scan->cost_ns = cost_ns;
+	tell(scan);
 	return true;
 }
 
-void looks_hurry(struct looks *looks)
+void listener_scan_hurry(struct listener_scan *scan)
 {
-	looks->began_ns = 0;
+	scan->began_ns = 0;
 }

@@ -7,61 +7,62 @@
  * sockets (SO_REUSEPORT) are left out of most looks, and taken to be as they were; and if it still is not, looks are
  * made later.
  */
-#ifndef SHAKEOFFD_DISCOVERY_LOOKS_H
-#define SHAKEOFFD_DISCOVERY_LOOKS_H
+#ifndef SHAKEOFFD_DISCOVERY_LISTENER_SCAN_H
+#define SHAKEOFFD_DISCOVERY_LISTENER_SCAN_H
 
 #include "common/sock_diag.h"
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/errand.h"
 
-#define LOOKS_PERIOD_NS (500 * NS_PER_MS)
-#define LOOKS_SHARE 20
+#define LISTENER_SCAN_PERIOD_NS (500 * NS_PER_MS)
+#define LISTENER_SCAN_SHARE 20
 
 /* Sockets at one endpoint that are worth leaving out. */
-#define LOOKS_CROWD 256
+#define LISTENER_SCAN_CROWD 256
 
 /* Sockets that do not differ in what is of interest, of which `socket` is one; the backlog is the greatest. */
-struct looks_entry {
+struct listener_scan_entry {
 	struct sock_diag_listener socket;
 	uint32_t count;
 };
 
-struct looks_list {
-	struct looks_entry *list;
+struct listener_scan_list {
+	struct listener_scan_entry *list;
 	size_t count, room;
 };
 
-struct looks {
-	struct errand errand;
-	const uint32_t *own; /* sockets that are left out, by inode and in order: see looks_begin() */
+struct listener_scan {
+	struct background_task task;
+	const uint32_t *own; /* sockets that are left out, by inode and in order: see listener_scan_begin() */
 	size_t own_count;
-	bool whole;                   /* the present look leaves out no crowd */
-	struct looks_list seen;       /* by the last one that is done */
-	struct looks_list crowds;     /* of the last whole one: all that is at endpoints of crowds */
-	struct sock_diag_skip *skips; /* loopback, then the endpoints of crowds */
+	bool whole;                       /* the present look leaves out no crowd */
+	struct listener_scan_list seen;   /* by the last one that is done */
+	struct listener_scan_list crowds; /* of the last whole one: all that is at endpoints of crowds */
+	struct sock_diag_skip *skips;     /* loopback, then the endpoints of crowds */
 	size_t skip_count;
 	uint64_t began_ns, whole_ns; /* when the last look, the last whole one began */
 	uint64_t cost_ns, whole_cost_ns;
 	bool told; /* that looks are made later */
 };
 
-int looks_open(struct looks *looks);
-int looks_start(struct looks *looks, struct event_loop *loop); /* before, looks are made by who begins them */
-void looks_close(struct looks *looks);
+int listener_scan_open(struct listener_scan *scan);
+int listener_scan_start(struct listener_scan *scan,
+			struct event_loop *loop); /* before, looks are made by who begins them */
+void listener_scan_close(struct listener_scan *scan);
 
 /* Whether it is time for one. */
-bool looks_is_due(struct looks *looks, uint64_t now_ns);
+bool listener_scan_is_due(struct listener_scan *scan, uint64_t now_ns);
 
 /* The order of `own`: for qsort(). */
-int looks_compare_inodes(const void *a, const void *b);
+int listener_scan_compare_inodes(const void *a, const void *b);
 
-/* `own` is not to change before looks_take() says that the look is done. */
-void looks_begin(struct looks *looks, uint64_t now_ns, const uint32_t *own, size_t own_count);
+/* `own` is not to change before listener_scan_take() says that the look is done. */
+void listener_scan_begin(struct listener_scan *scan, uint64_t now_ns, const uint32_t *own, size_t own_count);
 
 /* Whether one is done since: what it has seen is in `seen` until the next begins, or *error is a negative errno. */
-bool looks_take(struct looks *looks, int *error);
+bool listener_scan_take(struct listener_scan *scan, int *error);
 
 /* The next look is made at once. */
-void looks_hurry(struct looks *looks);
+void listener_scan_hurry(struct listener_scan *scan);
 
 #endif

@@ -9,19 +9,19 @@
 #include "shakeoffd/discovery/rtnl_monitor.h"
 #include "shakeoffd/sys/rtnetlink.h"
 
-static void message(struct monitor *monitor, const struct nlmsghdr *header)
+static void message(struct rtnl_monitor *rtnl_monitor, const struct nlmsghdr *header)
 {
 	switch (header->nlmsg_type) {
 	case RTM_NEWADDR:
-	case RTM_DELADDR: monitor->addresses_changed = true; break;
+	case RTM_DELADDR: rtnl_monitor->addresses_changed = true; break;
 	case RTM_NEWLINK:
-	case RTM_DELLINK: monitor->links_changed = true; break;
+	case RTM_DELLINK: rtnl_monitor->links_changed = true; break;
 	}
 }
 
 static void ready(struct event_source *source, uint32_t events)
 {
-	struct monitor *monitor = (struct monitor *)source;
+	struct rtnl_monitor *rtnl_monitor = (struct rtnl_monitor *)source;
 	_Alignas(struct nlmsghdr) char buffer[16 * 1024];
 	ssize_t size;
 
@@ -29,18 +29,18 @@ static void ready(struct event_source *source, uint32_t events)
 	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
 		if (size < 0 && errno == ENOBUFS) {
 			/* Messages were lost: it may have been anything. */
-			monitor->addresses_changed = monitor->links_changed = true;
+			rtnl_monitor->addresses_changed = rtnl_monitor->links_changed = true;
 			continue;
 		}
 		if (size < 0)
 			return;
 		for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, (size_t)size);
 		     header = NLMSG_NEXT(header, size))
-			message(monitor, header);
+			message(rtnl_monitor, header);
 	}
 }
 
-int monitor_open(struct monitor *monitor, struct event_loop *loop)
+int rtnl_monitor_open(struct rtnl_monitor *rtnl_monitor, struct event_loop *loop)
 {
 	int fd = rtnetlink_subscribe(RTNETLINK_GROUP(RTNLGRP_LINK) | RTNETLINK_GROUP(RTNLGRP_IPV4_IFADDR) |
 				     RTNETLINK_GROUP(RTNLGRP_IPV6_IFADDR));
@@ -48,14 +48,14 @@ int monitor_open(struct monitor *monitor, struct event_loop *loop)
 
 	if (fd < 0)
 		return fd;
-	*monitor = (struct monitor){ 0 };
-	error = event_loop_add(loop, &monitor->source, fd, EPOLLIN, ready);
+	*rtnl_monitor = (struct rtnl_monitor){ 0 };
+	error = event_loop_add(loop, &rtnl_monitor->source, fd, EPOLLIN, ready);
 	if (error)
 		close(fd);
 	return error;
 }
 
-void monitor_close(struct monitor *monitor)
+void rtnl_monitor_close(struct rtnl_monitor *rtnl_monitor)
 {
-	close(monitor->source.fd);
+	close(rtnl_monitor->source.fd);
 }

@@ -7,13 +7,13 @@
 
 #include "shakeoffd/sys/event_loop.h"
 
-struct monitor {
+struct rtnl_monitor {
 	struct event_source source;
 	bool addresses_changed; /* the reader of these two clears them */
 	bool links_changed;
 };
 
-int monitor_open(struct monitor *monitor, struct event_loop *loop);
-void monitor_close(struct monitor *monitor);
+int rtnl_monitor_open(struct rtnl_monitor *rtnl_monitor, struct event_loop *loop);
+void rtnl_monitor_close(struct rtnl_monitor *rtnl_monitor);
 
 #endif

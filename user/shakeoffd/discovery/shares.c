@@ -4,65 +4,65 @@
 #include "shakeoffd/discovery/shares.h"
 
 /* Ids that one user may choose (subuid(5)) follow each other, so they share no bucket before there are many. */
-static struct share **bucket_of(struct shares *shares, uint32_t uid)
+static struct user_quota **bucket_of(struct user_quotas *quotas, uint32_t uid)
 {
-	return &shares->buckets[uid % SHARES_BUCKETS];
+	return &quotas->buckets[uid % USER_QUOTA_BUCKETS];
 }
 
-void shares_close(struct shares *shares)
+void user_quotas_close(struct user_quotas *quotas)
 {
-	for (size_t i = 0; i < SHARES_BUCKETS; i++) {
-		struct share *share;
+	for (size_t i = 0; i < USER_QUOTA_BUCKETS; i++) {
+		struct user_quota *quota;
 
-		while ((share = shares->buckets[i])) {
-			shares->buckets[i] = share->next;
-			free(share);
+		while ((quota = quotas->buckets[i])) {
+			quotas->buckets[i] = quota->next;
+			free(quota);
 		}
 	}
 }
 
-struct share *shares_of(struct shares *shares, uint32_t uid)
+struct user_quota *user_quota_of(struct user_quotas *quotas, uint32_t uid)
 {
-	struct share **bucket = bucket_of(shares, uid), *share = *bucket;
+	struct user_quota **bucket = bucket_of(quotas, uid), *quota = *bucket;
 
-	while (share && share->uid != uid)
-		share = share->next;
-	if (share)
-		return share;
-	share = calloc(1, sizeof(*share));
-	if (!share)
+	while (quota && quota->uid != uid)
+		quota = quota->next;
+	if (quota)
+		return quota;
+	quota = calloc(1, sizeof(*quota));
+	if (!quota)
 		return NULL;
-	share->uid = uid;
-	share->next = *bucket;
-	*bucket = share;
-	return share;
+	quota->uid = uid;
+	quota->next = *bucket;
+	*bucket = quota;
+	return quota;
 }
 
-struct share *shares_greatest(const struct shares *shares)
+struct user_quota *user_quotas_greatest(const struct user_quotas *quotas)
 {
-	struct share *greatest = NULL;
+	struct user_quota *greatest = NULL;
 
-	for (size_t i = 0; i < SHARES_BUCKETS; i++)
-		for (struct share *share = shares->buckets[i]; share; share = share->next)
-			if (share->count && (!greatest || share->count > greatest->count))
-				greatest = share;
+	for (size_t i = 0; i < USER_QUOTA_BUCKETS; i++)
+		for (struct user_quota *quota = quotas->buckets[i]; quota; quota = quota->next)
+			if (quota->count && (!greatest || quota->count > greatest->count))
+				greatest = quota;
 	return greatest;
 }
 
-struct share *shares_most_away(const struct shares *shares)
+struct user_quota *user_quotas_most_away(const struct user_quotas *quotas)
 {
-	struct share *most = NULL;
+	struct user_quota *most = NULL;
 
-	for (size_t i = 0; i < SHARES_BUCKETS; i++)
-		for (struct share *share = shares->buckets[i]; share; share = share->next)
-			if (share->away && (!most || share->away > most->away))
-				most = share;
+	for (size_t i = 0; i < USER_QUOTA_BUCKETS; i++)
+		for (struct user_quota *quota = quotas->buckets[i]; quota; quota = quota->next)
+			if (quota->away && (!most || quota->away > most->away))
+				most = quota;
 	return most;
 }
 
-void shares_forget_away(struct shares *shares)
+void user_quotas_forget_away(struct user_quotas *quotas)
 {
-	for (size_t i = 0; i < SHARES_BUCKETS; i++)
-		for (struct share *share = shares->buckets[i]; share; share = share->next)
-			share->away = 0;
+	for (size_t i = 0; i < USER_QUOTA_BUCKETS; i++)
+		for (struct user_quota *quota = quotas->buckets[i]; quota; quota = quota->next)
+			quota->away = 0;
 }

@@ -18,7 +18,7 @@
  * What the hook has to know of the device that a frame comes in by: which frames are the host's, and which route leads
  * back by it.
  */
-static void fill_door(const struct interfaces *interfaces, const struct interface *interface, unsigned int ifindex,
+static void fill_host(const struct interfaces *interfaces, const struct interface *interface, unsigned int ifindex,
 		      struct shakeoff_interface *profile)
 {
 	const struct link_entry *device = topology_find(&interfaces->topology, ifindex);
@@ -37,7 +37,7 @@ static int set_member(const struct interfaces *interfaces, const struct interfac
 {
 	struct shakeoff_interface own = *profile;
 
-	fill_door(interfaces, interface, member, &own);
+	fill_host(interfaces, interface, member, &own);
 	return datapath_interface_set(interfaces->datapaths[datapath], member, &own);
 }
 
@@ -96,7 +96,7 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 	profile.admits = interface_admission(interface);
 	profile.in_vrf = interface->in_vrf;
 	profile.vlans = interface->vlans;
-	fill_door(interfaces, interface, interface->ifindex, &profile);
+	fill_host(interfaces, interface, interface->ifindex, &profile);
 	/* A bond's members have MAC addresses of their own. */
 	if (!memcmp(&profile, &interface->profile, sizeof(profile)) && !interface->member_count)
 		return 0;

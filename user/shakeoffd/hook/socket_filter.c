@@ -73,7 +73,7 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	const struct socket_filter *filter = context;
 	uint32_t slot = shakeoff_filter_tuple_slot(&entry->tuple);
 
-	if (errand_is_to_stop(&filter->errand))
+	if (background_task_is_to_stop(&filter->task))
 		return -ECANCELED;
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		set(active(filter, i), slot, 0);
@@ -82,7 +82,7 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	return 0;
 }
 
-/* In the errand's thread, which has the filters' bytes in common with the hook anyway. */
+/* In the task's thread, which has the filters' bytes in common with the hook anyway. */
 static int note_all(void *context)
 {
 	return sock_diag_each(ALL_BUT_LISTEN, note, context);
@@ -92,7 +92,7 @@ static void begin_reading(struct socket_filter *filter, bool finishing)
 {
 	filter->finishing = finishing;
 	filter->note_again = false;
-	errand_begin(&filter->errand, note_all, filter);
+	background_task_begin(&filter->task, note_all, filter);
 }
 
 static int note_now(struct socket_filter *filter)
@@ -108,7 +108,7 @@ void socket_filter_note_sockets(struct socket_filter *filter)
 {
 	bool fresh = !filter->building && !filter->since_ns;
 
-	if (!fresh && (filter->cost_ns > NOTE_AT_ONCE_NS || errand_is_busy(&filter->errand))) {
+	if (!fresh && (filter->cost_ns > NOTE_AT_ONCE_NS || background_task_is_busy(&filter->task))) {
 		distrust(filter);
 		filter->note_again = filter->unknown = true;
 	} else if (fresh || note_now(filter)) {
@@ -189,7 +189,7 @@ static int take_reading(struct socket_filter *filter, uint64_t now_ns)
 	bool was_restarted = filter->finishing && !filter->building;
 	int error;
 
-	if (!errand_take(&filter->errand, &error, &filter->cost_ns) || was_restarted)
+	if (!background_task_take(&filter->task, &error, &filter->cost_ns) || was_restarted)
 		return 0;
 	if (error && filter->finishing) {
 		filter->note_again = true;
@@ -219,7 +219,7 @@ int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t d
 {
 	int error = take_reading(filter, now_ns);
 
-	if (error || errand_is_busy(&filter->errand))
+	if (error || background_task_is_busy(&filter->task))
 		return error;
 	if (is_time_to_finish(filter, now_ns, drained_ns)) {
 		begin_reading(filter, true);
@@ -234,10 +234,10 @@ int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t d
 
 int socket_filter_start(struct socket_filter *filter, struct event_loop *loop)
 {
-	return errand_start(&filter->errand, loop);
+	return background_task_start(&filter->task, loop);
 }
 
 void socket_filter_close(struct socket_filter *filter)
 {
-	errand_close(&filter->errand);
+	background_task_close(&filter->task);
 }

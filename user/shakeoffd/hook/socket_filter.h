@@ -13,9 +13,9 @@
 struct socket_filter {
 	struct datapath **datapaths;
 	size_t datapath_count;
-	struct errand errand; /* reads the sockets: there may be very many */
-	bool built;           /* there has been one since the last restart */
-	bool finishing;       /* what is read is for the filter that is built, otherwise for addresses that are new */
+	struct background_task task; /* reads the sockets: there may be very many */
+	bool built;                  /* there has been one since the last restart */
+	bool finishing; /* what is read is for the filter that is built, otherwise for addresses that are new */
 	bool building;
 	bool note_again;   /* connections may have been made meanwhile that are in no filter */
 	bool unknown;      /* and until they are noted, the hook is not to trust it */

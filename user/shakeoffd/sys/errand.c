@@ -5,117 +5,117 @@
 #include "shakeoffd/sys/errand.h"
 #include "shakeoffd/sys/event_loop.h"
 
-static void carry_out(struct errand *errand)
+static void carry_out(struct background_task *task)
 {
 	uint64_t before = clock_cpu_ns();
 
-	errand->result = errand->run(errand->context);
-	errand->cost_ns = clock_cpu_ns() - before;
+	task->result = task->run(task->context);
+	task->cost_ns = clock_cpu_ns() - before;
 }
 
 static void *run(void *argument)
 {
-	struct errand *errand = argument;
+	struct background_task *task = argument;
 
-	pthread_mutex_lock(&errand->lock);
+	pthread_mutex_lock(&task->lock);
 	for (;;) {
-		while (!atomic_load(&errand->stop) && (!errand->busy || errand->done))
-			pthread_cond_wait(&errand->changed, &errand->lock);
-		if (atomic_load(&errand->stop))
+		while (!atomic_load(&task->stop) && (!task->busy || task->done))
+			pthread_cond_wait(&task->changed, &task->lock);
+		if (atomic_load(&task->stop))
 			break;
-		pthread_mutex_unlock(&errand->lock);
-		carry_out(errand);
-		pthread_mutex_lock(&errand->lock);
-		errand->done = true;
-		event_loop_wake(errand->loop);
+		pthread_mutex_unlock(&task->lock);
+		carry_out(task);
+		pthread_mutex_lock(&task->lock);
+		task->done = true;
+		event_loop_wake(task->loop);
 	}
-	pthread_mutex_unlock(&errand->lock);
+	pthread_mutex_unlock(&task->lock);
 	return NULL;
 }
 
-int errand_start(struct errand *errand, struct event_loop *loop)
+int background_task_start(struct background_task *task, struct event_loop *loop)
 {
 	sigset_t all, before;
 	int error;
 
-	errand->loop = loop;
-	pthread_mutex_init(&errand->lock, NULL);
-	pthread_cond_init(&errand->changed, NULL);
+	task->loop = loop;
+	pthread_mutex_init(&task->lock, NULL);
+	pthread_cond_init(&task->changed, NULL);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&errand->thread, NULL, run, errand);
+	error = pthread_create(&task->thread, NULL, run, task);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errand->started = !error;
+	task->started = !error;
 	return -error;
 }
 
-void errand_close(struct errand *errand)
+void background_task_close(struct background_task *task)
 {
-	if (!errand->started)
+	if (!task->started)
 		return;
-	pthread_mutex_lock(&errand->lock);
-	atomic_store(&errand->stop, true);
-	pthread_cond_signal(&errand->changed);
-	pthread_mutex_unlock(&errand->lock);
-	pthread_join(errand->thread, NULL);
-	pthread_cond_destroy(&errand->changed);
-	pthread_mutex_destroy(&errand->lock);
-	errand->started = false;
+	pthread_mutex_lock(&task->lock);
+	atomic_store(&task->stop, true);
+	pthread_cond_signal(&task->changed);
+	pthread_mutex_unlock(&task->lock);
+	pthread_join(task->thread, NULL);
+	pthread_cond_destroy(&task->changed);
+	pthread_mutex_destroy(&task->lock);
+	task->started = false;
 }
 
-static void lock(struct errand *errand)
+static void lock(struct background_task *task)
 {
-	if (errand->started)
-		pthread_mutex_lock(&errand->lock);
+	if (task->started)
+		pthread_mutex_lock(&task->lock);
 }
 
-static void unlock(struct errand *errand)
+static void unlock(struct background_task *task)
 {
-	if (errand->started)
-		pthread_mutex_unlock(&errand->lock);
+	if (task->started)
+		pthread_mutex_unlock(&task->lock);
 }
 
-void errand_begin(struct errand *errand, int (*to_run)(void *context), void *context)
+void background_task_begin(struct background_task *task, int (*to_run)(void *context), void *context)
 {
-	errand->run = to_run;
-	errand->context = context;
-	if (!errand->started)
-		carry_out(errand);
-	lock(errand);
-	errand->busy = true;
-	errand->done = !errand->started;
-	if (errand->started)
-		pthread_cond_signal(&errand->changed);
-	unlock(errand);
+	task->run = to_run;
+	task->context = context;
+	if (!task->started)
+		carry_out(task);
+	lock(task);
+	task->busy = true;
+	task->done = !task->started;
+	if (task->started)
+		pthread_cond_signal(&task->changed);
+	unlock(task);
 }
 
-bool errand_is_busy(struct errand *errand)
+bool background_task_is_busy(struct background_task *task)
 {
 	bool busy;
 
-	lock(errand);
-	busy = errand->busy;
-	unlock(errand);
+	lock(task);
+	busy = task->busy;
+	unlock(task);
 	return busy;
 }
 
-bool errand_take(struct errand *errand, int *result, uint64_t *cost_ns)
+bool background_task_take(struct background_task *task, int *result, uint64_t *cost_ns)
 {
 	bool done;
 
-	lock(errand);
-	done = errand->busy && errand->done;
+	lock(task);
+	done = task->busy && task->done;
 	if (done) {
-		errand->busy = errand->done = false;
-		*result = errand->result;
-		*cost_ns = errand->cost_ns;
+		task->busy = task->done = false;
+		*result = task->result;
+		*cost_ns = task->cost_ns;
 	}
-	unlock(errand);
+	unlock(task);
 	return done;
 }
 
-bool errand_is_to_stop(const struct errand *errand)
+bool background_task_is_to_stop(const struct background_task *task)
 {
-	return atomic_load_explicit(&errand->stop, memory_order_relaxed);
+	return atomic_load_explicit(&task->stop, memory_order_relaxed);
 }
