@@ -60,27 +60,27 @@
 #define HEADERS_BYTES 192u
 
 /* What the hook has said of a packet. */
-enum told {
-	TOLD_NOTHING,
-	TOLD_ADMIT, /* a validated ACK: *metadata is set */
-	TOLD_WAIT,  /* a segment that may be here before its connection */
+enum metadata_hint {
+	HINT_NONE,
+	HINT_ADMIT, /* a validated ACK: *metadata is set */
+	HINT_WAIT,  /* a segment that may be here before its connection */
 };
 
-static __always_inline enum told metadata_read(struct __sk_buff *skb, const struct shakeoff_control *control,
-					       struct metadata *metadata)
+static __always_inline enum metadata_hint metadata_read(struct __sk_buff *skb, const struct shakeoff_control *control,
+							struct metadata *metadata)
 {
 	const struct metadata *raw = (void *)(long)skb->data_meta;
 
 	if (skb->cb[0] == metadata_magic(control, METADATA_WAITS))
-		return TOLD_WAIT;
+		return HINT_WAIT;
 	if ((void *)(&raw->magic + 1) > FRAME_START(skb))
-		return TOLD_NOTHING;
+		return HINT_NONE;
 	if (raw->magic == metadata_magic(control, METADATA_WAITS))
-		return TOLD_WAIT;
+		return HINT_WAIT;
 	if (raw->magic != metadata_magic(control, METADATA_MAGIC) || (void *)(raw + 1) > FRAME_START(skb))
-		return TOLD_NOTHING;
+		return HINT_NONE;
 	*metadata = *raw;
-	return TOLD_ADMIT;
+	return HINT_ADMIT;
 }
 
 static __always_inline bool headers_read(struct __sk_buff *skb, struct packet *packet)
@@ -210,28 +210,28 @@ static __always_inline bool socket_is_there(struct __sk_buff *skb, const struct 
  * there is one. Without one it would meet the listening socket, which refuses it with RST.
  */
 static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook_ctx *hook,
-					const struct shakeoff_validated *entry, enum told told)
+					const struct shakeoff_validated *entry, enum metadata_hint hint)
 {
 	if (socket_is_there(skb, &hook->scratch->packet.flow))
 		return TCX_NEXT;
 	/* Signed: the entry may be younger than our clock. */
 	if ((__s64)(bpf_ktime_get_ns() - entry->established_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
-		return told == TOLD_WAIT ? TCX_DROP : TCX_NEXT;
+		return hint == HINT_WAIT ? TCX_DROP : TCX_NEXT;
 	skb->cb[0] = metadata_magic(hook->control, METADATA_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
 }
 
 /* The ACK has got its request, from this packet's CPU or from another. */
 static __always_inline int segment_follow(struct __sk_buff *skb, const struct hook_ctx *hook,
-					  const struct shakeoff_validated *entry, enum told told)
+					  const struct shakeoff_validated *entry, enum metadata_hint hint)
 {
 	/*
 	 * Behind its ACK, in order: spared the look-up. Or the ACK itself: while the place is changed two of this program stand at the hook,
 	 * and both may get it.
 	 */
-	if (told != TOLD_WAIT && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
+	if (hint != HINT_WAIT && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
 		return TCX_NEXT;
-	return segment_hold(skb, hook, entry, told);
+	return segment_hold(skb, hook, entry, hint);
 }
 
 /*
@@ -271,7 +271,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	struct metadata metadata;
 	struct packet *packet;
 	struct hook_ctx hook = {};
-	enum told told;
+	enum metadata_hint hint;
 	bool assigned;
 	__u32 zero = 0;
 
@@ -282,38 +282,38 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
 	packet = &hook.scratch->packet;
-	told = metadata_read(skb, hook.control, &metadata);
+	hint = metadata_read(skb, hook.control, &metadata);
 	/* For another host (promiscuous mode, a flooding switch): the hook lets it pass untold, and the stack drops it. */
-	if (told == TOLD_NOTHING && skb->pkt_type != PACKET_HOST)
+	if (hint == HINT_NONE && skb->pkt_type != PACKET_HOST)
 		return TCX_NEXT;
-	if (told == TOLD_NOTHING && bpf_jiffies64() - hook.control->claimed_tick > ON_THEIR_WAY_TICKS)
+	if (hint == HINT_NONE && bpf_jiffies64() - hook.control->claimed_tick > ON_THEIR_WAY_TICKS)
 		return TCX_NEXT;
 	if (!headers_read(skb, packet))
 		return TCX_NEXT;
-	if (told == TOLD_NOTHING && !filter_has_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING))
+	if (hint == HINT_NONE && !filter_has_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING))
 		return TCX_NEXT;
 	tuple_of(&packet->flow, &hook.scratch->tuple);
 	entry = validated_find(&packet->flow);
-	if (!entry && told != TOLD_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
-		return told == TOLD_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
+	if (!entry && hint != HINT_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
+		return hint == HINT_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_INPUT)) {
 		input_forget(skb, &hook, entry);
 		return TCX_NEXT;
 	}
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_ADMITTED))
-		return segment_follow(skb, &hook, entry, told);
-	if (entry && told != TOLD_ADMIT && !metadata_recover(skb, &hook, entry, &metadata))
-		return segment_hold(skb, &hook, entry, told);
+		return segment_follow(skb, &hook, entry, hint);
+	if (entry && hint != HINT_ADMIT && !metadata_recover(skb, &hook, entry, &metadata))
+		return segment_hold(skb, &hook, entry, hint);
 	if (entry && !metadata_claim(entry))
-		return segment_hold(skb, &hook, entry, told);
+		return segment_hold(skb, &hook, entry, hint);
 	/*
 	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
 	 * way, and has nothing else. Only where interfaces with and without metadata share the map can one be taken from the other:
 	 * two ACKs of one slot (1 in 262,144) within microseconds.
 	 */
-	if (told == TOLD_ADMIT)
+	if (hint == HINT_ADMIT)
 		filter_drop_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING);
-	assigned = request_assign(skb, &hook, &metadata, told != TOLD_ADMIT);
+	assigned = request_assign(skb, &hook, &metadata, hint != HINT_ADMIT);
 	if (assigned)
 		conntrack_forget(skb, &packet->flow);
 	count_admission(skb, &metadata, assigned);

@@ -22,20 +22,20 @@ static __always_inline void forgery_count(const struct hook_ctx *hook)
 	if (!counters || ++counters->forgeries % FORGERY_BATCH)
 		return;
 	if (service->forgery_ns) {
-		press_by(hook, PRESSURE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
+		surge_by(hook, SURGE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
 		return;
 	}
 	if (!window_counts(&service->forgery_window_ns, &service->forgery_window_acks, SHAKEOFF_FORGERY_WINDOW_NS,
 			   hook->now_ns, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE))
 		return;
-	press_by(hook, PRESSURE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
+	surge_by(hook, SURGE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
 	service->forgery_ns = hook->now_ns;
 }
 
-/* Whether an attacker tries to forge cookies of the service. Ends what has been without pressure for long enough. */
+/* Whether an attacker tries to forge cookies of the service. Ends what has been without a surge for long enough. */
 static __always_inline bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
 {
-	return pressure_lasts(&service->forgery_ns, service->forgery_pressure_ns, now_ns);
+	return surge_lasts(&service->forgery_ns, service->forgery_surge_ns, now_ns);
 }
 
 /*

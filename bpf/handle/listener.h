@@ -82,17 +82,17 @@ static __always_inline void group_look(struct shakeoff_service *service, const s
 		return;
 	/* Rounded up: who takes the last position has found it short. */
 	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
-		press(&service->short_ns, now_ns);
+		surge(&service->short_ns, now_ns);
 	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
-		 !shakeoff_is_pressed(service->short_ns, now_ns))
+		 !shakeoff_is_surging(service->short_ns, now_ns))
 		service->short_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS +
 				    GROUP_UNKNOWN_NS; /* until every one has been met */
-	press(&service->looked_ns, now_ns);
+	surge(&service->looked_ns, now_ns);
 }
 
 static __always_inline bool group_is_short(const struct hook_ctx *hook)
 {
-	return hook->service->servers > 1 && shakeoff_is_pressed(hook->service->short_ns, hook->now_ns);
+	return hook->service->servers > 1 && shakeoff_is_surging(hook->service->short_ns, hook->now_ns);
 }
 
 /* socket_find() with the listening socket remembered for this tick. */

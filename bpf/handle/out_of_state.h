@@ -24,10 +24,10 @@ static __always_inline bool segment_is_sampled(const struct hook_ctx *hook)
 	return !(++hook->scratch->segments % SEGMENT_SAMPLE);
 }
 
-/* Whether out-of-state segments are dropped now. Ends what has been without pressure for long enough. */
-static __always_inline bool out_of_state_press(struct shakeoff_service *service, __u64 now_ns)
+/* Whether out-of-state segments are dropped now. Ends what has been without a surge for long enough. */
+static __always_inline bool out_of_state_surge(struct shakeoff_service *service, __u64 now_ns)
 {
-	return pressure_lasts(&service->out_of_state_ns, service->out_of_state_pressure_ns, now_ns);
+	return surge_lasts(&service->out_of_state_ns, service->out_of_state_surge_ns, now_ns);
 }
 
 static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
@@ -51,13 +51,13 @@ static __always_inline void out_of_state_count(const struct packet *packet, cons
 	if (service->out_of_state_ns) {
 		stands_for = batch_of(&hook->scratch->out_of_state, rate);
 		if (stands_for)
-			press_by(hook, PRESSURE_OUT_OF_STATE, stands_for, rate);
+			surge_by(hook, SURGE_OUT_OF_STATE, stands_for, rate);
 		return;
 	}
 	if (!window_counts(&service->out_of_state_window_ns, &service->out_of_state_window_counted,
 			   SHAKEOFF_FLOOD_WINDOW_NS, hook->now_ns, stands_for, rate))
 		return;
-	press_by(hook, PRESSURE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
+	surge_by(hook, SURGE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
 	service->out_of_state_kind = no_socket_kind(packet->flags);
 	service->out_of_state_times++;
 	service->out_of_state_ns = hook->now_ns;
@@ -78,7 +78,7 @@ static __always_inline __u32 no_socket_sample_weight(const struct shakeoff_servi
 static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct packet *packet,
 								 const struct hook_ctx *hook, enum shakeoff_verdict few)
 {
-	if (!out_of_state_press(hook->service, hook->now_ns))
+	if (!out_of_state_surge(hook->service, hook->now_ns))
 		return few;
 	if (packet->flags & TCPHDR_SYN)
 		return SHAKEOFF_SYNACK_NO_SOCKET;

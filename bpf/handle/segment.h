@@ -323,7 +323,7 @@ static __always_inline enum shakeoff_verdict segment_check(struct xdp_md *ctx, c
 }
 
 /*
- * A segment whose tuple has no socket, as the filter says, while out-of-state segments press: nothing is known of it in any map, either. What may
+ * A segment whose tuple has no socket, as the filter says, while out-of-state segments surge: nothing is known of it in any map, either. What may
  * be honest all the same is VERDICT_NONE, and is looked up.
  */
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
@@ -393,12 +393,12 @@ static __always_inline bool may_answer_syn(const struct packet *packet)
  * Whether the filter's word spares the look-up: see out_of_state.h. What may answer a SYN is looked up always: it belongs to a connection
  * that the host itself begins, of which the filter may not know yet.
  */
-static __always_inline bool filter_spares(const struct packet *packet, enum mode mode, bool pressed,
+static __always_inline bool filter_spares(const struct packet *packet, enum mode mode, bool surging,
 					  bool may_have_socket)
 {
 	if (may_answer_syn(packet))
 		return 0;
-	return pressed ? !may_have_socket : may_have_socket && mode == MODE_IDLE;
+	return surging ? !may_have_socket : may_have_socket && mode == MODE_IDLE;
 }
 
 /* A segment to a service that is not bypassed, whose sockets can be found, and whose lengths fit. */
@@ -406,13 +406,13 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 							  const struct hook_ctx *hook)
 {
 	enum mode mode = by_listener(hook) ? listener_mode(hook) : queue_mode(hook);
-	bool pressed = out_of_state_press(hook->service, hook->now_ns), may_have_socket = 1, spared;
+	bool surging = out_of_state_surge(hook->service, hook->now_ns), may_have_socket = 1, spared;
 	enum shakeoff_verdict verdict = VERDICT_NONE;
 	bool sampled = 0;
 
-	if (pressed || mode == MODE_IDLE)
+	if (surging || mode == MODE_IDLE)
 		may_have_socket = filter_may_have(&packet->flow, hook->control);
-	spared = filter_spares(packet, mode, pressed, may_have_socket);
+	spared = filter_spares(packet, mode, surging, may_have_socket);
 	if (spared)
 		sampled = segment_is_sampled(hook);
 	if (spared && !sampled && may_have_socket)
@@ -424,7 +424,7 @@ static __always_inline enum shakeoff_verdict segment_sort(struct xdp_md *ctx, co
 	if (sampled && verdict == SHAKEOFF_SOCKET)
 		source_look(ctx, hook->service_id);
 	if (verdict_is_no_socket(verdict))
-		out_of_state_count(packet, hook, sampled && !pressed ? no_socket_sample_weight(hook->service) : 1);
+		out_of_state_count(packet, hook, sampled && !surging ? no_socket_sample_weight(hook->service) : 1);
 	return verdict;
 }
 

@@ -8,7 +8,7 @@
  * in a race is made up for in the next window.
  *
  * One window with too many SYNs begins a flood. Windows do not keep it going, or a burst of a few milliseconds every ten seconds would:
- * an average does (press_by()).
+ * an average does (surge_by()).
  */
 #ifndef SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
 #define SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
@@ -50,40 +50,40 @@ static __always_inline __u32 batch_of(__u32 *seen, __u32 rate)
 	return ++*seen % FLOOD_BATCH ? 0 : FLOOD_BATCH;
 }
 
-/* Notes that there is pressure. */
-static __always_inline void press(__u64 *pressure_ns, __u64 now_ns)
+/* Notes that there is a surge. */
+static __always_inline void surge(__u64 *surge_ns, __u64 now_ns)
 {
-	if (*pressure_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
-		*pressure_ns = now_ns;
+	if (*surge_ns != now_ns) /* the clock goes by ticks: a few writes a tick */
+		*surge_ns = now_ns;
 }
 
-enum pressure { PRESSURE_SYNS, PRESSURE_OUT_OF_STATE, PRESSURE_FORGERY };
+enum surge { SURGE_SYNS, SURGE_OUT_OF_STATE, SURGE_FORGERY };
 
-static __always_inline __u64 *pressure_of(struct shakeoff_service *service, enum pressure which)
+static __always_inline __u64 *surge_of(struct shakeoff_service *service, enum surge which)
 {
-	return which == PRESSURE_SYNS         ? &service->pressure_ns :
-	       which == PRESSURE_OUT_OF_STATE ? &service->out_of_state_pressure_ns :
-						&service->forgery_pressure_ns;
+	return which == SURGE_SYNS         ? &service->surge_ns :
+	       which == SURGE_OUT_OF_STATE ? &service->out_of_state_surge_ns :
+					     &service->forgery_surge_ns;
 }
 
 /*
- * Notes pressure that lasts for so long from now, on top of what is left of earlier pressure if `adds`: shakeoff_is_pressed() says yes
+ * Notes a surge that lasts for so long from now, on top of what is left of an earlier surge if `adds`: shakeoff_is_surging() says yes
  * until then. A leaky bucket, full after the hold time. Two CPUs that write at the same moment may lose what one of them adds: in a
- * flood that needs more than one CPU the bucket is full all the same. which: enum pressure. A global function: see scratch_get().
+ * flood that needs more than one CPU the bucket is full all the same. which: enum surge. A global function: see scratch_get().
  */
-__noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds)
+__noinline int surge_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	__u64 *pressure_ns, now_ns, until_ns;
+	__u64 *surge_ns, now_ns, until_ns;
 	__s64 remaining = 0;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
-	pressure_ns = pressure_of(service, which);
-	if (*pressure_ns)
-		remaining = *pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
+	surge_ns = surge_of(service, which);
+	if (*surge_ns)
+		remaining = *surge_ns + SHAKEOFF_FLOOD_HOLD_NS - now_ns;
 	if (remaining < 0)
 		remaining = 0;
 	if (adds)
@@ -92,8 +92,8 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
 		for_ns = SHAKEOFF_FLOOD_HOLD_NS;
 	until_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS + for_ns;
 	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. A few writes a tick: it is full then. */
-	if (!*pressure_ns || (__s64)(until_ns - *pressure_ns) > 0)
-		*pressure_ns = until_ns;
+	if (!*surge_ns || (__s64)(until_ns - *surge_ns) > 0)
+		*surge_ns = until_ns;
 	return 0;
 }
 
@@ -101,28 +101,28 @@ __noinline int press_for(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds
  * Events that came at a rate at which they are a flood, or while one lasts: each of them keeps it for as long as half that rate would
  * take to send it. So a flood goes on while its average over the hold time is half the rate, and a short burst ends it as soon.
  */
-static __always_inline void press_by(const struct hook_ctx *hook, enum pressure which, __u64 events, __u32 rate)
+static __always_inline void surge_by(const struct hook_ctx *hook, enum surge which, __u64 events, __u32 rate)
 {
-	__u64 pressure_ns = *pressure_of(hook->service, which);
+	__u64 surge_ns = *surge_of(hook->service, which);
 
 	/* Full, by what this tick has brought already: there is nothing to add. */
-	if (pressure_ns && (__s64)(pressure_ns - hook->now_ns) >= 0)
+	if (surge_ns && (__s64)(surge_ns - hook->now_ns) >= 0)
 		return;
-	press_for(hook->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
+	surge_for(hook->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
 }
 
 /* A queue of the listening socket is short. */
-static __always_inline void press_queue(__u32 service_id)
+static __always_inline void surge_queue(__u32 service_id)
 {
-	press_for(service_id, PRESSURE_SYNS, SHAKEOFF_QUEUE_HOLD_NS, 0);
+	surge_for(service_id, SURGE_SYNS, SHAKEOFF_QUEUE_HOLD_NS, 0);
 }
 
-/* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without pressure for long enough. */
-static __always_inline bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, __u64 now_ns)
+/* Whether what began at *since_ns goes on (0: it has not begun). Ends what has been without a surge for long enough. */
+static __always_inline bool surge_lasts(__u64 *since_ns, __u64 surge_ns, __u64 now_ns)
 {
 	if (!*since_ns)
 		return 0;
-	if (shakeoff_is_pressed(pressure_ns, now_ns))
+	if (shakeoff_is_surging(surge_ns, now_ns))
 		return 1;
 	*since_ns = 0;
 	return 0;
@@ -131,7 +131,7 @@ static __always_inline bool pressure_lasts(__u64 *since_ns, __u64 pressure_ns, _
 /* Whether the service is under a flood of SYNs, or was until a moment ago. */
 static __always_inline bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return shakeoff_is_pressed(service->pressure_ns, now_ns);
+	return shakeoff_is_surging(service->surge_ns, now_ns);
 }
 
 /*
@@ -143,7 +143,7 @@ static __always_inline void positions_forget(struct shakeoff_service *service)
 	service->positions_from = service->enqueued;
 }
 
-/* Whether SYNs are answered now. Ends what has been without pressure for long enough. */
+/* Whether SYNs are answered now. Ends what has been without a surge for long enough. */
 static __always_inline bool syncookies_active(struct shakeoff_service *service, __u64 now_ns)
 {
 	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ALWAYS) {
@@ -217,9 +217,9 @@ static __always_inline bool syncookies_idle_syn(const struct hook_ctx *hook, con
 		return 0;
 	positions_forget(service);
 	if (cause == SHAKEOFF_CAUSE_SYN_RATE)
-		press_by(hook, PRESSURE_SYNS, service->window_syns, service->flood_rate);
+		surge_by(hook, SURGE_SYNS, service->window_syns, service->flood_rate);
 	else
-		press_queue(hook->service_id);
+		surge_queue(hook->service_id);
 	service->cause = cause;
 	service->activations++;
 	service->active_ns = hook->now_ns;
@@ -237,7 +237,7 @@ static __always_inline void syncookies_count(const struct hook_ctx *hook)
 	else if (window_exceeds(service, hook->now_ns, 1, rate))
 		stands_for = service->window_syns;
 	if (stands_for)
-		press_by(hook, PRESSURE_SYNS, stands_for, rate);
+		surge_by(hook, SURGE_SYNS, stands_for, rate);
 }
 
 /* The listening socket was looked at: do its queues keep us? */
@@ -249,7 +249,7 @@ static __always_inline void syncookies_look(const struct hook_ctx *hook, const s
 	if (listener->half_open > listener->backlog / 4 ||
 	    (service->syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE && service->active_ns &&
 	     accept_queue_is_short(recent, recent->listener_low_watermark)))
-		press_queue(hook->service_id);
+		surge_queue(hook->service_id);
 }
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */

@@ -142,12 +142,12 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 	service->last_source = hash;
 }
 
-enum source_says { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_FAIR_SHARE };
+enum source_result { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_FAIR_SHARE };
 
 /* The same of a source, or a site, that may be NULL. */
-static __always_inline enum source_says source_says(const struct shakeoff_source *source,
-						    struct shakeoff_service *service, const struct queue_state *queue,
-						    __u64 now_ns, bool site)
+static __always_inline enum source_result source_result(const struct shakeoff_source *source,
+							struct shakeoff_service *service,
+							const struct queue_state *queue, __u64 now_ns, bool site)
 {
 	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* so many times those of one source */
 	bool alone;
@@ -166,14 +166,14 @@ static __always_inline enum source_says source_says(const struct shakeoff_source
 }
 
 /*
- * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_says. allowed:
+ * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_result. allowed:
  * neither limit nor share holds for it. A global function: see scratch_get().
  */
 __noinline int source_check(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
 	const struct scratch *scratch = scratch_get();
-	enum source_says says;
+	enum source_result result;
 	struct queue_state queue;
 
 	if (!scratch || !service) /* cannot be: for the verifier */
@@ -183,10 +183,10 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
 		return SOURCE_QUEUE_FULL;
 	if (allowed)
 		return SOURCE_ADMITTED;
-	says = source_says(source_find(scratch, service_id, service), service, &queue, scratch->now.now_ns, 0);
-	if (says != SOURCE_ADMITTED)
-		return says;
-	return source_says(source_find_site(scratch, service_id, service), service, &queue, scratch->now.now_ns, 1);
+	result = source_result(source_find(scratch, service_id, service), service, &queue, scratch->now.now_ns, 0);
+	if (result != SOURCE_ADMITTED)
+		return result;
+	return source_result(source_find_site(scratch, service_id, service), service, &queue, scratch->now.now_ns, 1);
 }
 
 /*

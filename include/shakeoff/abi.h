@@ -114,12 +114,12 @@
 #define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
- * Whether there is pressure: of SYNs, of out-of-state segments, of forgeries or of connections that wait. pressure_ns: the hold time before it ends; 0:
+ * Whether there is a surge: of SYNs, of out-of-state segments, of forgeries or of connections that wait. surge_ns: the hold time before it ends; 0:
  * there was none. Signed: another CPU may have written it after now_ns was read.
  */
-static inline __attribute__((always_inline)) bool shakeoff_is_pressed(__u64 pressure_ns, __u64 now_ns)
+static inline __attribute__((always_inline)) bool shakeoff_is_surging(__u64 surge_ns, __u64 now_ns)
 {
-	return pressure_ns && (__s64)(now_ns - pressure_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
+	return surge_ns && (__s64)(now_ns - surge_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
 }
 
 /*
@@ -430,23 +430,23 @@ struct shakeoff_service {
 	__u64 enqueued;    /* final ACKs validated and given on */
 	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
 	__u64 active_ns;   /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 pressure_ns; /* the hold time before the pressure that keeps it active ends, as the next two of this kind */
+	__u64 surge_ns;    /* the hold time before the surge that keeps it active ends, as the next two of this kind */
 	__u64 window_ns;   /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 window_syns;   /* SYNs in it */
-	__u32 activations;   /* how often it was active */
-	__u32 cause;         /* enum shakeoff_cause: of the last time */
+	__u64 window_syns; /* SYNs in it */
+	__u32 activations; /* how often it was active */
+	__u32 cause;       /* enum shakeoff_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 fair_share_ns; /* when a source was last found to hold its share of the accept queue */
-	__u32 budget_known;  /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;   /* a hash of the source of the last connection; 0: there was none */
-	__u64 mixed_ns;      /* when a connection was last of another source than the one before it */
-	__u64 forgery_ns;    /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
-	__u64 forgery_pressure_ns;      /* see pressure_ns */
-	__u64 out_of_state_ns;          /* since when out-of-state segments are dropped; 0: they are not, now */
-	__u64 out_of_state_pressure_ns; /* see pressure_ns */
-	__u64 positions_from;           /* positions with a smaller number are held no more (source.h) */
+	__u64 fair_share_ns;    /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known;     /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;      /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;         /* when a connection was last of another source than the one before it */
+	__u64 forgery_ns;       /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
+	__u64 forgery_surge_ns; /* see surge_ns */
+	__u64 out_of_state_ns;  /* since when out-of-state segments are dropped; 0: they are not, now */
+	__u64 out_of_state_surge_ns; /* see surge_ns */
+	__u64 positions_from;        /* positions with a smaller number are held no more (source.h) */
 
 	__u64 forgery_window_ns;           /* start of the present window (SHAKEOFF_FORGERY_WINDOW_NS) */
 	__u64 forgery_window_acks;         /* invalid ACKs in it */

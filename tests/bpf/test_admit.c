@@ -696,13 +696,13 @@ static void a_socket_that_is_gone_is_counted(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-/* told: the mark that the packet has: 0: none. */
+/* mark: what that the packet has: 0: none. */
 static int repeats = 1; /* what counts is the last of so many runs */
 
-static int run_admit_told(const struct segment *segment, uint32_t told)
+static int run_admit_marked(const struct segment *segment, uint32_t mark)
 {
 	static struct frame frame, after;
-	struct __sk_buff context = { .ifindex = harness.ifindex, .cb[0] = told }, context_out = { 0 };
+	struct __sk_buff context = { .ifindex = harness.ifindex, .cb[0] = mark }, context_out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_out = after.bytes,
 		    .data_size_out = sizeof(after.bytes), .ctx_in = &context, .ctx_size_in = sizeof(context),
 		    .ctx_out = &context_out, .ctx_size_out = sizeof(context_out), .repeat = repeats);
@@ -713,13 +713,13 @@ static int run_admit_told(const struct segment *segment, uint32_t told)
 	assert_int_equal(options.data_size_out, frame.len);
 	assert_memory_equal(after.bytes, frame.bytes, frame.len);
 	/* What goes round is known again. */
-	assert_int_equal(context_out.cb[0], options.retval == TCX_REDIRECT ? METADATA_WAITS : told);
+	assert_int_equal(context_out.cb[0], options.retval == TCX_REDIRECT ? METADATA_WAITS : mark);
 	return (int)options.retval;
 }
 
 static int run_admit(const struct segment *segment)
 {
-	return run_admit_told(segment, 0);
+	return run_admit_marked(segment, 0);
 }
 
 /* A test run is not at ingress, so that the kernel takes no request. */
@@ -789,8 +789,8 @@ static void a_segment_before_its_connection_goes_round(void **state)
 	reset = later;
 	reset.flags = RST;
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(run_admit_told(&later, METADATA_WAITS), TCX_REDIRECT);
-		assert_int_equal(run_admit_told(&reset, METADATA_WAITS), TCX_REDIRECT);
+		assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_REDIRECT);
+		assert_int_equal(run_admit_marked(&reset, METADATA_WAITS), TCX_REDIRECT);
 		assert_int_equal(run_admit(&later),
 				 TCX_REDIRECT); /* the hint tells, where metadata does not get here */
 	}
@@ -803,7 +803,7 @@ static void after_its_time_it_is_dropped(void **state)
 	struct segment later = later_segment(&client, WAIT_NS + 1);
 
 	(void)state;
-	assert_int_equal(run_admit_told(&later, METADATA_WAITS), TCX_DROP);
+	assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_DROP);
 	assert_int_equal(run_admit(&later), TCX_NEXT);
 }
 
@@ -818,9 +818,9 @@ static void all_that_wait_make_a_bounded_number_of_rounds_in_a_tick(void **state
 	for (int i = 0; i < 20 && !bounded; i++) {
 		usleep(11000); /* the next tick */
 		repeats = 100;
-		assert_int_equal(run_admit_told(&later, METADATA_WAITS), TCX_REDIRECT);
+		assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_REDIRECT);
 		repeats = 1000;
-		bounded = run_admit_told(&later, METADATA_WAITS) == TCX_DROP;
+		bounded = run_admit_marked(&later, METADATA_WAITS) == TCX_DROP;
 		repeats = 1;
 	}
 	assert_true(bounded);
@@ -834,7 +834,7 @@ static void without_the_entry_it_does_not_wait(void **state)
 
 	(void)state;
 	validated_set(&client.ack, &nothing);
-	assert_int_equal(run_admit_told(&later, METADATA_WAITS), TCX_DROP);
+	assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_DROP);
 	assert_int_equal(run_admit(&later), TCX_NEXT);
 }
 
@@ -848,11 +848,11 @@ static void once_its_socket_is_there_it_goes_on(void **state)
 	connects(&client, &linux_syn);
 	for (int age = -1; age <= 1; age += 2) {
 		validated_age(&client.ack, age * (int64_t)SECOND);
-		assert_int_equal(run_admit_told(&client.ack, METADATA_WAITS), TCX_NEXT);
+		assert_int_equal(run_admit_marked(&client.ack, METADATA_WAITS), TCX_NEXT);
 		assert_int_equal(run_admit(&client.ack), TCX_NEXT);
 	}
 	validated_set(&client.ack, &nothing);
-	assert_int_equal(run_admit_told(&client.ack, METADATA_WAITS), TCX_NEXT);
+	assert_int_equal(run_admit_marked(&client.ack, METADATA_WAITS), TCX_NEXT);
 }
 
 /* In order behind its ACK it is spared the look-up; behind another CPU's it waits. */
@@ -870,7 +870,7 @@ static void behind_its_ack_on_the_same_cpu_a_segment_goes_on(void **state)
 	entry.replaced |= (__u32)(sched_getcpu() + 1) << 16;
 	validated_set(&client.ack, &entry);
 	assert_int_equal(run_admit(&later), TCX_NEXT);
-	assert_int_equal(run_admit_told(&later, METADATA_WAITS), TCX_REDIRECT);
+	assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_REDIRECT);
 	entry.replaced += 1u << 16;
 	validated_set(&client.ack, &entry);
 	assert_int_equal(run_admit(&later), TCX_REDIRECT);
@@ -886,13 +886,13 @@ static void what_waits_with_the_cookie_opens_the_connection(void **state)
 	(void)state;
 	later_segment(&client, -(int64_t)SECOND);
 	before = counters();
-	assert_int_equal(run_admit_told(&client.ack, METADATA_WAITS), TCX_NEXT);
+	assert_int_equal(run_admit_marked(&client.ack, METADATA_WAITS), TCX_NEXT);
 	assert_int_equal(counters().unadmitted - before.unadmitted, 1); /* no request in a test run */
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.flags, SHAKEOFF_VALIDATED_ADMITTED);
 	assert_int_equal(SHAKEOFF_VALIDATED_HOOK_CPU(&entry), sched_getcpu());
 	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), sched_getcpu() + 1);
-	assert_int_equal(run_admit_told(&client.ack, METADATA_WAITS), TCX_REDIRECT);
+	assert_int_equal(run_admit_marked(&client.ack, METADATA_WAITS), TCX_REDIRECT);
 	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
 	assert_int_equal(harness.service->dequeued, 1);
 }

@@ -80,7 +80,7 @@ static void listens(void)
 static void forgery_for(uint64_t duration_ns)
 {
 	harness.service->forgery_ns = monotonic_ns() - duration_ns;
-	harness.service->forgery_pressure_ns = monotonic_ns();
+	harness.service->forgery_surge_ns = monotonic_ns();
 }
 
 static void forgery(void)
@@ -147,7 +147,7 @@ static void an_ack_flood_is_noticed(void **state)
 	bad_acks(MANY);
 	assert_int_not_equal(harness.service->forgery_ns, 0);
 	assert_true(monotonic_ns() - harness.service->forgery_ns < SECOND);
-	assert_int_not_equal(harness.service->forgery_pressure_ns, 0);
+	assert_int_not_equal(harness.service->forgery_surge_ns, 0);
 }
 
 static void so_it_is_in_front_of_a_listening_socket(void **state)
@@ -167,7 +167,7 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	listens();
 	client_connect(&client, &linux_syn);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = harness.service->pressure_ns = 0;
+	harness.service->active_ns = harness.service->surge_ns = 0;
 	harness.service->released_ns = monotonic_ns();
 	window_is_nearly_full();
 	client.ack.ack++;
@@ -253,10 +253,10 @@ static void it_begins_once_and_goes_on(void **state)
 	(void)state;
 	forgery();
 	since = harness.service->forgery_ns;
-	harness.service->forgery_pressure_ns -= 2 * SECOND;
+	harness.service->forgery_surge_ns -= 2 * SECOND;
 	bad_acks(2 * SHAKEOFF_FORGERY_RATE);
 	assert_int_equal(harness.service->forgery_ns, since);
-	assert_true(monotonic_ns() - harness.service->forgery_pressure_ns < SECOND);
+	assert_true(monotonic_ns() - harness.service->forgery_surge_ns < SECOND);
 }
 
 /* Two seconds of half the rate are a thousand forged ACKs. */
@@ -268,11 +268,11 @@ static void a_few_forgeries_do_not_keep_it_going(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	forgery();
-	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
+	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
 	client.ack.ack++;
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	remaining = harness.service->forgery_pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
+	remaining = harness.service->forgery_surge_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
 	assert_true(remaining <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FORGERY_RATE / 2)));
 	assert_true(remaining > 0);
 }
@@ -397,10 +397,10 @@ static void those_that_are_not_issued_keep_it_going(void **state)
 	(void)state;
 	forgery_client(&client, &windows_syn);
 	forget_notes();
-	harness.service->forgery_pressure_ns -= 2 * SECOND;
+	harness.service->forgery_surge_ns -= 2 * SECOND;
 	for (uint32_t i = 0; i < 2 * SHAKEOFF_FORGERY_RATE; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
-	assert_true(monotonic_ns() - harness.service->forgery_pressure_ns < SECOND);
+	assert_true(monotonic_ns() - harness.service->forgery_surge_ns < SECOND);
 }
 
 /* The ACK that echoes so much more than it was sent. */
@@ -496,7 +496,7 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 	(void)state;
 	client_connect(&client, &windows_syn);
 	forgery();
-	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 	assert_int_equal(harness.service->forgery_ns, 0);
 }
@@ -505,7 +505,7 @@ static void an_answered_syn_ends_it_as_well(void **state)
 {
 	(void)state;
 	forgery();
-	harness.service->forgery_pressure_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->forgery_ns, 0);
 	assert_int_equal(notes(), 0);

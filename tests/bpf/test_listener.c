@@ -820,10 +820,10 @@ static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
 	assert_verdict(&ack, SHAKEOFF_SOCKET);
 }
 
-static void active_since(uint64_t pressure_age_ns)
+static void active_since(uint64_t surge_age_ns)
 {
 	harness.service->active_ns = monotonic_ns() - 60 * SECOND;
-	harness.service->pressure_ns = monotonic_ns() - pressure_age_ns;
+	harness.service->surge_ns = monotonic_ns() - surge_age_ns;
 	harness.service->activations = 1;
 }
 
@@ -857,13 +857,13 @@ static void half_the_rate_keeps_it_active(void **state)
 	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	for (int i = 0; i < 64; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_true(harness.service->pressure_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->surge_ns > monotonic_ns() - SECOND);
 }
 
-/* How much longer the pressure lasts, from now. */
+/* How much longer the surge lasts, from now. */
 static int64_t surge_remaining(void)
 {
-	return (int64_t)(harness.service->pressure_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
+	return (int64_t)(harness.service->surge_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
 }
 
 /* A burst that begins it; returns how many SYNs that were. */
@@ -872,7 +872,7 @@ static int burst(uint32_t rate)
 	int syns = 0;
 
 	harness.service->flood_rate = rate;
-	harness.service->active_ns = harness.service->pressure_ns = harness.service->window_ns = 0;
+	harness.service->active_ns = harness.service->surge_ns = harness.service->window_ns = 0;
 	harness.service->window_syns = 0;
 	do {
 		syns++;
@@ -937,7 +937,7 @@ static void pulse(int syns, uint64_t pause_ns)
 {
 	while (syns--)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	harness.service->pressure_ns -= pause_ns;
+	harness.service->surge_ns -= pause_ns;
 }
 
 /* A flood in pulses, five times half the rate on average, is answered between them, too. */
@@ -1123,7 +1123,7 @@ static void cookies_of_the_kernel_are_good_for_a_while_after_activation(void **s
 	ack = ack_of_kernel_cookie();
 	wrong = ack;
 	wrong.ack += 0x10000;
-	harness.service->active_ns = harness.service->pressure_ns = monotonic_ns() - SECOND;
+	harness.service->active_ns = harness.service->surge_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 	assert_verdict(&wrong, SHAKEOFF_ACK_BAD_COOKIE);
 	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
@@ -1139,7 +1139,7 @@ static void they_are_so_too_after_the_start_of_a_daemon(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack = ack_of_kernel_cookie();
-	harness.service->pressure_ns = monotonic_ns();
+	harness.service->surge_ns = monotonic_ns();
 	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	harness.control->started_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);

@@ -96,14 +96,14 @@ static struct segment syn_from(const char *from)
 	return syn;
 }
 
-static enum shakeoff_verdict syn_says(const char *from)
+static enum shakeoff_verdict syn_result(const char *from)
 {
 	struct segment syn = syn_from(from);
 
 	return run_segment(&syn, NULL);
 }
 
-#define assert_syn(from, verdict) assert_string_equal(verdict_name(syn_says(from)), verdict_name(verdict))
+#define assert_syn(from, verdict) assert_string_equal(verdict_name(syn_result(from)), verdict_name(verdict))
 
 /* How many of so many SYNs have this verdict; all others have the second. */
 static int syns_that(const char *from, int count, enum shakeoff_verdict verdict, enum shakeoff_verdict otherwise)
@@ -111,7 +111,7 @@ static int syns_that(const char *from, int count, enum shakeoff_verdict verdict,
 	int those = 0;
 
 	while (count--) {
-		enum shakeoff_verdict got = syn_says(from);
+		enum shakeoff_verdict got = syn_result(from);
 
 		if (got != verdict)
 			assert_string_equal(verdict_name(got), verdict_name(otherwise));
@@ -926,7 +926,7 @@ static void a_source_that_floods_is_answered_no_more_than_its_limit(void **state
 	harness.service->syn_burst = SYN_BURST;
 	harness.service->syn_hot = SYN_HOT;
 	do {
-		answered += syn_says("198.51.100.7") == SHAKEOFF_SYNACK_SENT;
+		answered += syn_result("198.51.100.7") == SHAKEOFF_SYNACK_SENT;
 		now = monotonic_ns();
 	} while (now - begin < 2 * SECOND);
 	most = SYN_RATE * (now - begin) / SECOND + SYN_BURST;

@@ -117,15 +117,15 @@ static void listens(enum shakeoff_syncookies syncookies)
 	listeners[1] = listening_socket(&ipv6, ipv6.server, 5);
 }
 
-static void press_since(uint64_t pressure_age_ns)
+static void surge_since(uint64_t surge_age_ns)
 {
 	harness.service->out_of_state_ns = monotonic_ns() - 60 * SECOND;
-	harness.service->out_of_state_pressure_ns = monotonic_ns() - pressure_age_ns;
+	harness.service->out_of_state_surge_ns = monotonic_ns() - surge_age_ns;
 }
 
-static void press(void)
+static void surge(void)
 {
-	press_since(0);
+	surge_since(0);
 }
 
 /* A segment of a connection of the host that is open now. */
@@ -195,9 +195,9 @@ static void they_are_dropped_until_the_hold_time_is_over(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	press_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
+	surge_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
-	press_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
+	surge_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->out_of_state_ns, 0);
 }
@@ -209,17 +209,17 @@ static void half_the_rate_keeps_dropping_them(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	press_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
-	before = harness.service->out_of_state_pressure_ns;
+	surge_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
+	before = harness.service->out_of_state_surge_ns;
 	harness.service->flood_rate = 1000;
 	for (int i = 0; i < 20; i++)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
-	added = harness.service->out_of_state_pressure_ns - before;
+	added = harness.service->out_of_state_surge_ns - before;
 	assert_in_range(added, 1, 20 * SECOND / 500);
 	for (int i = 0; i < 10000; i++)
 		run_segment(&out_of_state_rows[0].in, NULL);
-	assert_true(harness.service->out_of_state_pressure_ns > monotonic_ns() - SECOND);
-	assert_true(harness.service->out_of_state_pressure_ns <= monotonic_ns());
+	assert_true(harness.service->out_of_state_surge_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->out_of_state_surge_ns <= monotonic_ns());
 }
 
 /* The kernel refuses them with RST, as it would without the hook. */
@@ -239,7 +239,7 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 		assert_int_equal(harness.service->out_of_state_ns, 0);
 		assert_int_equal(harness.service->out_of_state_window_counted, 0);
-		press();
+		surge();
 		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	}
@@ -278,7 +278,7 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
 	filter_fill(0);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	press();
+	surge();
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
@@ -289,7 +289,7 @@ static void what_is_bypassed_because_of_netfilter_is_not_touched(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER;
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&lone_fin, SHAKEOFF_ACK_IDLE);
@@ -302,7 +302,7 @@ static void without_anybody_who_listens_many_are_dropped(void **state)
 	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
@@ -313,7 +313,7 @@ static void of_a_queue_without_a_server_many_are_dropped(void **state)
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
@@ -326,7 +326,7 @@ static void cookies_of_the_kernels_own_are_good_however_many_out_of_state_segmen
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack.ack = kernel_cookie(&syn) + 1;
-	press();
+	surge();
 	wrong = ack;
 	wrong.ack += 0x10000;
 	for (int i = 0; i < 2; i++) { /* with a word of the filter, and without */
@@ -350,7 +350,7 @@ static void so_is_what_follows_on_them(void **state)
 	for (size_t i = 0; i < COUNT(activates); i++) {
 		harness.service->syncookies = activates[i];
 		filter_fill(0);
-		press();
+		surge();
 		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 		assert_int_equal(filter_get(&ack, 0), SHAKEOFF_FILTER_SOCKET);
 	}
@@ -365,11 +365,11 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_seg
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client connects;
 
-		harness.service->active_ns = harness.service->pressure_ns = monotonic_ns();
+		harness.service->active_ns = harness.service->surge_ns = monotonic_ns();
 		client_connect(&connects, syns[i]);
-		harness.service->active_ns = harness.service->pressure_ns = 0;
+		harness.service->active_ns = harness.service->surge_ns = 0;
 		harness.service->released_ns = monotonic_ns();
-		press();
+		surge();
 		connects.ack.ack++;
 		assert_verdict(&connects.ack, SHAKEOFF_NO_SOCKET_DROP);
 		connects.ack.ack--;
@@ -399,7 +399,7 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
 	assert_int_equal(harness.service->out_of_state_window_counted, SAMPLE);
-	press();
+	surge();
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
@@ -442,7 +442,7 @@ static void a_connection_passes_however_many_out_of_state_segments_there_are(voi
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (size_t e = 0; e < COUNT(activates); e++) {
 		harness.service->syncookies = activates[e];
-		press();
+		surge();
 		for (size_t i = 0; i < COUNT(flags); i++) {
 			segment.flags = flags[i];
 			assert_verdict(&segment, SHAKEOFF_SOCKET);
@@ -478,7 +478,7 @@ static void a_connection_of_a_vrf_passes_and_is_not_out_of_state(void **state)
 		harness.service->out_of_state_ns = 0;
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 		assert_int_equal(harness.service->out_of_state_ns, 0);
-		press();
+		surge();
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
 }
@@ -494,7 +494,7 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 	for (size_t i = 0; i < COUNT(listeners); i++)
 		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	press();
+	surge();
 	assert_verdict(&segment, SHAKEOFF_ACK_NO_SERVER);
 	filter_fill(0);
 	assert_verdict(&segment, SHAKEOFF_NO_SOCKET_DROP);
@@ -511,7 +511,7 @@ static void a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segm
 	assert_int_equal(setsockopt(listeners[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
 	ack = connected(ACK);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	press();
+	surge();
 	assert_verdict(&ack, SHAKEOFF_SOCKET);
 }
 
@@ -526,7 +526,7 @@ static void assert_own_connection_passes(void)
 	assert_int_equal(fcntl(own, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(connect(own, &to.any, sizeof(to.in)), -1);
 	assert_int_equal(errno, EINPROGRESS);
-	press();
+	surge();
 	filter_fill(0);
 	assert_verdict(&refusal, SHAKEOFF_SOCKET);
 	filter_fill(0);
@@ -570,7 +570,7 @@ static void it_does_so_too_when_there_are_many_out_of_state_segments(void **stat
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected(ACK);
-	press();
+	surge();
 	while (run_segment(&segment, NULL) != SHAKEOFF_SOCKET)
 		assert_true(++dropped < SAMPLE);
 	for (int i = 0; i < 2 * SAMPLE; i++)
@@ -596,7 +596,7 @@ static void there_their_names_stay_the_same(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->active_ns = harness.control->started_ns = 1;
-	press();
+	surge();
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
@@ -613,7 +613,7 @@ static void honest_clients_are_served_however_many_out_of_state_segments_there_a
 		struct client connects;
 
 		syn.sport = 41000 + i;
-		press();
+		surge();
 		client_connect(&connects, &syn);
 		assert_verdict(&connects.ack, SHAKEOFF_ACK_ADMITTED);
 		validated_age(&connects.ack, 0);
@@ -631,7 +631,7 @@ static void so_they_are_with_the_queue_handoff(void **state)
 		struct client connects;
 
 		syn.sport = 41000 + i;
-		press();
+		surge();
 		client_opens(&connects, &syn);
 		validated_age(&connects.ack, 0);
 		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_QUEUED);
@@ -663,7 +663,7 @@ static void what_no_tcp_sends_is_dropped_when_out_of_state_segments_are(void **s
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -674,7 +674,7 @@ static void what_no_tcp_sends_is_dropped_where_the_hook_answers(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -684,7 +684,7 @@ static void what_no_tcp_sends_is_dropped_before_a_queue(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
-	press();
+	surge();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }

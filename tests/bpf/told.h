@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the XDP program tells the tc program: bpf/core/metadata.h, for tests, which never fill one in. */
-#ifndef SHAKEOFF_TESTS_TOLD_H
-#define SHAKEOFF_TESTS_TOLD_H
+#ifndef SHAKEOFF_TESTS_METADATA_H
+#define SHAKEOFF_TESTS_METADATA_H
 
 #include <shakeoff/abi.h>
 

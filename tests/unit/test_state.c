@@ -50,13 +50,13 @@ static struct shakeoff_service queue(void)
 	};
 }
 
-/* Active a minute ago; the pressure was last seen `ago`. */
+/* Active a minute ago; the surge was last seen `ago`. */
 static struct shakeoff_service in_flood(uint64_t ago)
 {
 	struct shakeoff_service service = listener();
 
 	service.active_ns = NOW - 60 * SECOND;
-	service.pressure_ns = NOW - ago;
+	service.surge_ns = NOW - ago;
 	service.cause = SHAKEOFF_CAUSE_SYN_RATE;
 	service.activations = 1;
 	return service;
@@ -112,17 +112,17 @@ static void idle_time_is_counted_from_the_end_of_the_last_flood(void **state)
 }
 
 /* Out-of-state segments are dropped since half a minute; what keeps it so was last seen `ago`. */
-static struct shakeoff_service pressed_by_out_of_state(struct shakeoff_service service, uint64_t ago)
+static struct shakeoff_service surge_of_out_of_state(struct shakeoff_service service, uint64_t ago)
 {
 	service.out_of_state_ns = NOW - 30 * SECOND;
-	service.out_of_state_pressure_ns = NOW - ago;
+	service.out_of_state_surge_ns = NOW - ago;
 	service.out_of_state_kind = SHAKEOFF_NO_SOCKET_RST;
 	return service;
 }
 
 static void while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_over(void **state)
 {
-	struct shakeoff_service service = pressed_by_out_of_state(listener(), 0);
+	struct shakeoff_service service = surge_of_out_of_state(listener(), 0);
 	uint64_t age_ns;
 
 	(void)state;
@@ -131,13 +131,13 @@ static void while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_
 	assert_true(*service_reason(&service, STATE_OUT_OF_STATE).help);
 	assert_true(service_since(&service, STATE_OUT_OF_STATE, NOW, &age_ns));
 	assert_int_equal(age_ns, 30 * SECOND);
-	state_is(pressed_by_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_OUT_OF_STATE);
-	state_is(pressed_by_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
+	state_is(surge_of_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS), alive(), STATE_OUT_OF_STATE);
+	state_is(surge_of_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
 }
 
 static void in_other_states_they_are_dropped_besides(void **state)
 {
-	struct shakeoff_service service = pressed_by_out_of_state(in_flood(0), 0);
+	struct shakeoff_service service = surge_of_out_of_state(in_flood(0), 0);
 
 	(void)state;
 	state_is(service, alive(), STATE_FLOOD);
@@ -167,7 +167,7 @@ static void forgery_has_its_beginning_and_ends_with_the_hold_time(void **state)
 	(void)state;
 	assert_false(service_forgery(&service, NOW, &age_ns));
 	service.forgery_ns = NOW - 60 * SECOND;
-	service.forgery_pressure_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
+	service.forgery_surge_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
 	assert_true(service_forgery(&service, NOW, &age_ns));
 	assert_int_equal(age_ns, 60 * SECOND);
 	assert_false(service_forgery(&service, NOW + 1, &age_ns));

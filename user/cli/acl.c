@@ -232,7 +232,7 @@ static int guard(const struct acl *acl)
 }
 
 /* Who looks later at what happened finds it in the system's log. */
-static void tell_log(const char *path, const struct acl *acl, struct source *source)
+static void log_loaded(const char *path, const struct acl *acl, struct source *source)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 	char digits[2 * sizeof(hash) + 1], name[256];
@@ -254,7 +254,7 @@ static int load_acl(const char *path, struct acl_access *access, const struct ac
 		result = datapath_acl_load(access->view.datapaths[i].datapath, acl);
 	if (result)
 		return acl_fail("acl load", result);
-	tell_log(path, acl, source);
+	log_loaded(path, acl, source);
 	printf("%zu entries loaded\n", acl->count);
 	return STATUS_OK;
 }

@@ -123,7 +123,7 @@ static void take_up_acl(struct datapath *datapath)
 		log_warn("attach: the lists of sources of the last daemon are lost: %s", strerror(-result));
 }
 
-static void tell_attached(const struct datapath_attachment *present, const char *how)
+static void report_attached(const struct datapath_attachment *present, const char *how)
 {
 	printf("%s: %s in %s mode (program %u", present->ifname, how, mode_name(present->native), present->prog_id);
 	if (present->admit_id)
@@ -135,7 +135,7 @@ static void tell_attached(const struct datapath_attachment *present, const char 
 		       present->ifname);
 }
 
-static void tell_daemon(struct datapath *datapath)
+static void notify_daemon(struct datapath *datapath)
 {
 	uint64_t age_ns;
 
@@ -223,9 +223,9 @@ static int attach(const struct options *options)
 		result = datapath_look(options->ifname, &present);
 	if (!result) {
 		take_up_acl(datapath);
-		tell_attached(&present, there ? "already attached" : "attached");
+		report_attached(&present, there ? "already attached" : "attached");
 		warn_of_device(options->ifname);
-		tell_daemon(datapath);
+		notify_daemon(datapath);
 	}
 	datapath_close(datapath);
 	return result ? fail_attach(options, result) : STATUS_OK;

@@ -92,8 +92,8 @@ static void print_help(const struct command *command)
 	printf("  --help             this text%s\n", command->actions ? "; every action has one, too" : "");
 }
 
-__attribute__((format(printf, 2, 0))) static void say_misused(const struct command *command, const char *format,
-							      va_list arguments)
+__attribute__((format(printf, 2, 0))) static void report_misused(const struct command *command, const char *format,
+								 va_list arguments)
 {
 	char text[512];
 
@@ -106,7 +106,7 @@ int command_misused(const struct command *command, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	say_misused(command, format, arguments);
+	report_misused(command, format, arguments);
 	va_end(arguments);
 	return STATUS_USAGE;
 }
@@ -116,7 +116,7 @@ __attribute__((format(printf, 2, 3))) static bool usage_error(const struct comma
 	va_list arguments;
 
 	va_start(arguments, format);
-	say_misused(command, format, arguments);
+	report_misused(command, format, arguments);
 	va_end(arguments);
 	return false;
 }

@@ -67,7 +67,7 @@ static void add_activation(json_t *object, const struct view *view, const struct
 	json_object_set_new(object, "syncookies", json_string(service_syncookies_name(service)));
 	json_object_set_new(object, "active", json_boolean(active));
 	json_object_set_new(object, "active_age_ms", age_json(view, active ? service->active_ns : 0));
-	json_object_set_new(object, "pressure_age_ms", age_json(view, service->pressure_ns));
+	json_object_set_new(object, "surge_age_ms", age_json(view, service->surge_ns));
 	json_object_set_new(object, "released_age_ms", age_json(view, service->released_ns));
 	json_object_set_new(object, "activations", json_integer(service->activations));
 	json_object_set_new(object, "cause",
@@ -82,8 +82,8 @@ static json_t *out_of_state_json(const struct view *view, const struct shakeoff_
 	bool dropped = service_drops_out_of_state(service, view->now_ns);
 
 	return json_pack("{s:b, s:o, s:o, s:s, s:I}", "dropped", dropped, "dropped_age_ms",
-			 age_json(view, dropped ? service->out_of_state_ns : 0), "pressure_age_ms",
-			 age_json(view, service->out_of_state_pressure_ns), "kind", service_out_of_state(service).name,
+			 age_json(view, dropped ? service->out_of_state_ns : 0), "surge_age_ms",
+			 age_json(view, service->out_of_state_surge_ns), "kind", service_out_of_state(service).name,
 			 "times", (json_int_t)service->out_of_state_times);
 }
 

@@ -123,7 +123,7 @@ struct preload_listener {
 	int template_fd;       /* the server's own TCP socket, in LISTEN */
 	struct queue_watch watch;
 	int64_t refused_since_ms; /* 0: it is not */
-	bool told;                /* why it stays away */
+	bool reported;            /* why it stays away */
 
 	/* accept() reads what `options` points to without a lock; a change goes to the next of a few sets. */
 	struct preload_option_set option_sets[4];
@@ -258,7 +258,7 @@ void preload_unlock(const struct preload_guard *guard);
 bool preload_is_vfork_child(void);
 
 /* One line on stderr, for real trouble only; errno survives. */
-void preload_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void preload_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #pragma GCC visibility pop
 

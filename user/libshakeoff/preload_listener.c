@@ -95,9 +95,9 @@ static void complain(struct preload_listener *listener, int fd, int error, bool 
 {
 	if (!listener->refused_since_ms)
 		listener->refused_since_ms = queue_now_ms();
-	if (listener->told || queue_now_ms() - listener->refused_since_ms < COMPLAIN_AFTER_MS)
+	if (listener->reported || queue_now_ms() - listener->refused_since_ms < COMPLAIN_AFTER_MS)
 		return;
-	listener->told = true;
+	listener->reported = true;
 	preload_report_failure(fd, error, refused);
 }
 
@@ -117,7 +117,7 @@ static bool come_back(struct preload_listener *listener, int fd)
 	preload_replace(listener, queue, PRELOAD_ATTACHED, preload_real()->fcntl(fd, F_GETFL));
 	preload_close_hidden(&listener->watch.inotify_fd);
 	preload_close_hidden(&listener->watch.timer_fd);
-	listener->told = false;
+	listener->reported = false;
 	listener->refused_since_ms = 0;
 	return true;
 }

@@ -132,7 +132,7 @@ bool preload_is_vfork_child(void)
 	return owner && getpid() != owner;
 }
 
-void preload_say(const char *format, ...)
+void preload_report(const char *format, ...)
 {
 	char text[512] = "libshakeoff-preload: ";
 	size_t prefix = strlen(text), length;

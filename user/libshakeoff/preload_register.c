@@ -43,16 +43,16 @@ void preload_report_failure(int fd, int error, bool refused)
 	const char *run_dir = preload_run_dir();
 
 	if (error == -ENOTUNIQ)
-		preload_say("descriptor %d listens on any address, and several services of %s have its port: "
-			    "the kernel serves it; bind it to one address, or configure one service for the port",
-			    fd, run_dir);
+		preload_report("descriptor %d listens on any address, and several services of %s have its port: "
+			       "the kernel serves it; bind it to one address, or configure one service for the port",
+			       fd, run_dir);
 	else if (refused)
-		preload_say(
+		preload_report(
 			"shakeoffd (%s) does not take descriptor %d as a listening socket: %s; the kernel serves it",
 			run_dir, fd, reason(error));
 	else
-		preload_say("cannot reach shakeoffd in %s: %s; the kernel serves descriptor %d", run_dir, reason(error),
-			    fd);
+		preload_report("cannot reach shakeoffd in %s: %s; the kernel serves descriptor %d", run_dir,
+			       reason(error), fd);
 }
 
 bool preload_is_silent(int error)
@@ -71,7 +71,7 @@ static int attach_listener(struct preload_listener *listener, int fd, int queue,
 		return template_fd;
 	listener->template_fd = template_fd;
 	listener->fd_count = 1;
-	listener->told = false;
+	listener->reported = false;
 	listener->refused_since_ms = 0;
 	preload_options_refresh(listener);
 	preload_epoll_find(fd);

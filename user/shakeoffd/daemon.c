@@ -58,7 +58,7 @@ static const struct stage stages[] = {
 
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
 
-int daemon_say(const char *what, int error)
+int daemon_report(const char *what, int error)
 {
 	if (error)
 		log_error("%s: %s", what, strerror(-error));
@@ -87,7 +87,7 @@ static void stop_stages(struct daemon *daemon, size_t count)
 }
 
 /* Says that the daemon is ready, once what was there at the start is tested and published. */
-static void say_ready(struct daemon *daemon)
+static void report_ready(struct daemon *daemon)
 {
 	if (daemon->ready || discovery_is_pending(&daemon->discovery))
 		return;
@@ -106,9 +106,9 @@ static void run(struct daemon *daemon)
 	while (!daemon->stop && !error) {
 		error = event_loop_round(daemon->loop, -1);
 		follow_servers(daemon);
-		say_ready(daemon);
+		report_ready(daemon);
 	}
-	daemon_say("waiting for events failed", error);
+	daemon_report("waiting for events failed", error);
 	daemon->failed |= error != 0;
 	sd_notify(0, "STOPPING=1");
 }

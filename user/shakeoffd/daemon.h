@@ -69,6 +69,6 @@ struct daemon {
 int daemon_run(const struct options *options);
 
 /* Logs what has failed, if `error` is not 0. Returns the error. */
-int daemon_say(const char *what, int error);
+int daemon_report(const char *what, int error);
 
 #endif

@@ -103,7 +103,7 @@ static int open_events(struct daemon *daemon)
 
 int start_events(struct daemon *daemon)
 {
-	return daemon_say("the event sources could not be made", open_events(daemon));
+	return daemon_report("the event sources could not be made", open_events(daemon));
 }
 
 void stop_events(struct daemon *daemon)

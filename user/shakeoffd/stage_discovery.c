@@ -36,7 +36,7 @@ int start_discovery(struct daemon *daemon)
 				   &daemon->service_ids, &daemon->addresses, &daemon->interfaces, &host);
 
 	if (!error) {
-		error = daemon_say("the policies of IPsec could not be read", xfrm_open(&daemon->xfrm));
+		error = daemon_report("the policies of IPsec could not be read", xfrm_open(&daemon->xfrm));
 		daemon->discovery.xfrm = &daemon->xfrm;
 	}
 	if (!error && !host.can_admit && daemon->discovery.follows)
@@ -48,7 +48,7 @@ int start_discovery(struct daemon *daemon)
 						      .count = daemon->interfaces.datapath_count };
 		follow_own_addresses(daemon);
 	}
-	return daemon_say("the listening sockets could not be listed", error);
+	return daemon_report("the listening sockets could not be listed", error);
 }
 
 void stop_discovery(struct daemon *daemon)
@@ -63,8 +63,8 @@ int start_rules(struct daemon *daemon)
 	daemon->discovery.ruleset = daemon->ruleset;
 	daemon->discovery.obeys_rules = true;
 	follow_device_names(daemon);
-	return daemon_say("the rules of the firewall cannot be followed",
-			  ruleset_reader_listen(daemon->ruleset, daemon->loop));
+	return daemon_report("the rules of the firewall cannot be followed",
+			     ruleset_reader_listen(daemon->ruleset, daemon->loop));
 }
 
 int start_selftest(struct daemon *daemon)
@@ -97,5 +97,5 @@ int publish_addresses(struct daemon *daemon)
 
 	if (!error)
 		service_ids_sweep(&daemon->service_ids);
-	return daemon_say("the addresses of the services could not be published", error);
+	return daemon_report("the addresses of the services could not be published", error);
 }

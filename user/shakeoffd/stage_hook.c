@@ -57,9 +57,9 @@ void stop_interfaces(struct daemon *daemon)
 
 int start_routes(struct daemon *daemon)
 {
-	return daemon_say("the routes could not be read",
-			  routes_open(&daemon->routes, daemon->loop, &daemon->interfaces, &daemon->devices,
-				      &daemon->sysctls, daemon->config.answer == CONFIG_ANSWER_ROUTE));
+	return daemon_report("the routes could not be read",
+			     routes_open(&daemon->routes, daemon->loop, &daemon->interfaces, &daemon->devices,
+					 &daemon->sysctls, daemon->config.answer == CONFIG_ANSWER_ROUTE));
 }
 
 void stop_routes(struct daemon *daemon)
@@ -87,9 +87,10 @@ void stop_keys(struct daemon *daemon)
 
 int start_resend(struct daemon *daemon)
 {
-	return daemon_say("SYN-ACKs cannot be sent again",
-			  half_open_open(&daemon->half_open, daemon->interfaces.datapaths,
-					 daemon->interfaces.datapath_count, follow_synack_retries(daemon), clock_ns()));
+	return daemon_report("SYN-ACKs cannot be sent again",
+			     half_open_open(&daemon->half_open, daemon->interfaces.datapaths,
+					    daemon->interfaces.datapath_count, follow_synack_retries(daemon),
+					    clock_ns()));
 }
 
 void stop_resend(struct daemon *daemon)
@@ -99,16 +100,16 @@ void stop_resend(struct daemon *daemon)
 
 int publish_reply_budget(struct daemon *daemon)
 {
-	return daemon_say("the reply budget could not be told to the hook",
-			  reply_budget_publish(daemon->interfaces.datapaths, daemon->interfaces.datapath_count,
-					       daemon->config.reply_budget));
+	return daemon_report("the reply budget could not be told to the hook",
+			     reply_budget_publish(daemon->interfaces.datapaths, daemon->interfaces.datapath_count,
+						  daemon->config.reply_budget));
 }
 
 int start_acl(struct daemon *daemon)
 {
-	return daemon_say("the lists could not be opened",
-			  acl_keeper_open(&daemon->acl_keeper, daemon->interfaces.datapaths,
-					  daemon->interfaces.datapath_count));
+	return daemon_report("the lists could not be opened",
+			     acl_keeper_open(&daemon->acl_keeper, daemon->interfaces.datapaths,
+					     daemon->interfaces.datapath_count));
 }
 
 void stop_acl(struct daemon *daemon)
@@ -130,7 +131,7 @@ int start_services(struct daemon *daemon)
 		error = services_open(&daemon->services, &daemon->config, &daemon->service_ids);
 	if (!error)
 		error = addresses_open(&daemon->addresses, datapaths, count, &daemon->filter);
-	return daemon_say("the services could not be published", error);
+	return daemon_report("the services could not be published", error);
 }
 
 void stop_services(struct daemon *daemon)

@@ -34,7 +34,7 @@ static int add_interfaces(struct config *config, const struct options *options)
 		void *larger = reallocarray(config->interfaces, config->interface_count + 1, IFNAMSIZ);
 
 		if (!larger)
-			return daemon_say("the interfaces could not be read", -ENOMEM);
+			return daemon_report("the interfaces could not be read", -ENOMEM);
 		config->interfaces = larger;
 		if (!has_interface(config, options->interfaces[i]))
 			memcpy(config->interfaces[config->interface_count++], options->interfaces[i], IFNAMSIZ);
@@ -117,7 +117,7 @@ void stop_rules_reader(struct daemon *daemon)
 
 int choose_bpffs(struct daemon *daemon)
 {
-	return daemon_say("--bpffs", datapath_set_bpffs(daemon->options->bpffs));
+	return daemon_report("--bpffs", datapath_set_bpffs(daemon->options->bpffs));
 }
 
 int start_run_dir(struct daemon *daemon)

@@ -43,7 +43,7 @@ static int open_event_loops(struct daemon *daemon)
 
 int start_event_loops(struct daemon *daemon)
 {
-	return daemon_say("the event loops could not be made", open_event_loops(daemon));
+	return daemon_report("the event loops could not be made", open_event_loops(daemon));
 }
 
 void stop_event_loops(struct daemon *daemon)
@@ -76,7 +76,7 @@ static int prepare_rings(struct daemon *daemon)
 
 int start_rings(struct daemon *daemon)
 {
-	return daemon_say("the ring buffers could not be made", prepare_rings(daemon));
+	return daemon_report("the ring buffers could not be made", prepare_rings(daemon));
 }
 
 void stop_rings(struct daemon *daemon)
@@ -91,7 +91,7 @@ int start_accept_queues(struct daemon *daemon)
 	run_dir_clear(&daemon->run_dir);
 	daemon->deliveries = calloc(daemon->services.count + 1, sizeof(*daemon->deliveries));
 	if (!daemon->deliveries)
-		return daemon_say("the accept queues could not be made", -ENOMEM);
+		return daemon_report("the accept queues could not be made", -ENOMEM);
 	for (size_t i = 0; i < daemon->services.count; i++) {
 		struct service *service = &daemon->services.list[i];
 		int fd;
@@ -103,7 +103,7 @@ int start_accept_queues(struct daemon *daemon)
 				      daemon->worker_count);
 		if (error) {
 			close(fd);
-			return daemon_say("the accept queues could not be made", error);
+			return daemon_report("the accept queues could not be made", error);
 		}
 		delivery_set_device(&daemon->deliveries[i], interfaces_only_device(&daemon->interfaces));
 		daemon->delivery_count++;
@@ -160,7 +160,7 @@ static int open_workers(struct daemon *daemon)
 
 int start_workers(struct daemon *daemon)
 {
-	return daemon_say("the workers could not be made", open_workers(daemon));
+	return daemon_report("the workers could not be made", open_workers(daemon));
 }
 
 void stop_workers(struct daemon *daemon)

@@ -50,7 +50,7 @@ int start_threads(struct daemon *daemon)
 	if (!error)
 		error = heartbeat_start(&daemon->heartbeat, daemon->interfaces.datapaths,
 					daemon->interfaces.datapath_count, daemon->worker_loops, daemon->worker_count);
-	return daemon_say("the threads could not be started", error);
+	return daemon_report("the threads could not be started", error);
 }
 
 /*

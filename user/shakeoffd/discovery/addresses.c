@@ -335,7 +335,7 @@ int addresses_end(struct addresses *addresses)
 		free(addresses->ports[i * PORTS].in_map.list);
 		addresses->ports[i * PORTS].in_map = next;
 	}
-	addresses_tell_no_room(addresses);
+	addresses_report_no_room(addresses);
 	return 0;
 }
 

@@ -56,6 +56,6 @@ bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, u
 bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted);
 
 /* Counts anew what has no room, for `shakeoff status`, and logs it when it begins. */
-void addresses_tell_no_room(struct addresses *addresses);
+void addresses_report_no_room(struct addresses *addresses);
 
 #endif

@@ -196,7 +196,7 @@ static void count_no_room(const struct addresses *addresses, size_t datapath, st
 	find_most(addresses, datapath, lack);
 }
 
-void addresses_tell_no_room(struct addresses *addresses)
+void addresses_report_no_room(struct addresses *addresses)
 {
 	struct lack lack = { 0 };
 

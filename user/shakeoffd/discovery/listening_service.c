@@ -4,8 +4,8 @@
 #include "common/log.h"
 #include "shakeoffd/discovery/listening_service.h"
 
-static void say_bypass(const struct service *service, enum shakeoff_bypass before, enum shakeoff_bypass now,
-		       const char *rule)
+static void report_bypass(const struct service *service, enum shakeoff_bypass before, enum shakeoff_bypass now,
+			  const char *rule)
 {
 	if (now == before)
 		return;
@@ -40,5 +40,5 @@ void listening_describe(struct listening_service *listening, const struct bypass
 
 	service_set_listening(listening->service, &now);
 	if (queue || facts->sockets)
-		say_bypass(listening->service, before, queue ? now.queue_bypass : now.bypass, listening->rule);
+		report_bypass(listening->service, before, queue ? now.queue_bypass : now.bypass, listening->rule);
 }

@@ -194,15 +194,15 @@ static void tell(struct listener_scan *scan)
 {
 	uint64_t cost = usual_cost(scan), period = period_of(scan, cost);
 
-	if (period > LATE_NS && !scan->told) {
+	if (period > LATE_NS && !scan->reported) {
 		log_warn(
 			"this host has so many listening sockets that one look at them takes %llu ms of CPU time: it is made every %llu "
 			"ms, and servers that begin to listen are protected that much later",
 			(unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
-		scan->told = true;
-	} else if (period <= LISTENER_SCAN_PERIOD_NS && scan->told) {
+		scan->reported = true;
+	} else if (period <= LISTENER_SCAN_PERIOD_NS && scan->reported) {
 		log_info("listening sockets are looked at twice a second again");
-		scan->told = false;
+		scan->reported = false;
 	}
 }
 

@@ -42,7 +42,7 @@ struct listener_scan {
 	size_t skip_count;
 	uint64_t began_ns, whole_ns; /* when the last look, the last whole one began */
 	uint64_t cost_ns, whole_cost_ns;
-	bool told; /* that looks are made later */
+	bool reported; /* that looks are made later */
 };
 
 int listener_scan_open(struct listener_scan *scan);

@@ -145,7 +145,7 @@ static _Noreturn void read_and_verify(struct ruleset_shared *shared, int result)
 
 /* -------------------------------------------------------------------------------------------------- the one that waits */
 
-static void say(const struct process *process, enum ruleset_message_kind kind, uint32_t value)
+static void report(const struct process *process, enum ruleset_message_kind kind, uint32_t value)
 {
 	const struct ruleset_message message = { .kind = kind, .value = value };
 
@@ -157,7 +157,7 @@ static void answer(struct process *process, int error, const char *why)
 {
 	if (why)
 		strcpy(process->shared->why, why);
-	say(process, RULESET_ANSWER, (uint32_t)-error);
+	report(process, RULESET_ANSWER, (uint32_t)-error);
 }
 
 static void begin(struct process *process)
@@ -221,7 +221,7 @@ static void follow(struct process *process, uint64_t now, bool readable)
 		changes |= ruleset_watch_look(&process->watch);
 	}
 	if (changes)
-		say(process, RULESET_CHANGE, changes);
+		report(process, RULESET_CHANGE, changes);
 }
 
 static _Noreturn void serve(struct process *process)

@@ -26,7 +26,7 @@ struct acl_keeper_datapath {
 
 /* ----------------------------------------------------------------------------------------------- from daemon to daemon */
 
-static void say(const char *what, int error)
+static void report(const char *what, int error)
 {
 	const char *detail = datapath_detail();
 
@@ -44,7 +44,7 @@ static void restore(struct datapath *datapath)
 	if (!result)
 		result = datapath_acl_restore(datapath);
 	if (result < 0)
-		say("the lists of sources that the last daemon left could not be taken up", result);
+		report("the lists of sources that the last daemon left could not be taken up", result);
 	else if (result)
 		log_info("the lists of sources that the last daemon left hold again");
 }
@@ -76,8 +76,8 @@ void acl_keeper_keep(const struct acl_keeper *acl_keeper)
 		if (!result)
 			result = datapath_acl_keep(datapath);
 		if (result)
-			say("the lists of sources end with the program: they could not be left to the next daemon",
-			    result);
+			report("the lists of sources end with the program: they could not be left to the next daemon",
+			       result);
 		return;
 	}
 }

@@ -79,7 +79,7 @@ static int look(struct interfaces *interfaces, struct interface *interface, cons
 
 /* ------------------------------------------------------------------------------------------------------ datapaths */
 
-static int say_load(int error)
+static int report_load(int error)
 {
 	const char *detail = datapath_detail();
 
@@ -137,7 +137,7 @@ static int load_if_needed(struct interfaces *interfaces)
 	if (interfaces->datapath_count)
 		return 0;
 	error = datapath_load(&datapath);
-	return error ? say_load(error) : add_datapath(interfaces, datapath);
+	return error ? report_load(error) : add_datapath(interfaces, datapath);
 }
 
 struct interface *interfaces_append(struct interfaces *interfaces)

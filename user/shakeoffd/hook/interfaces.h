@@ -59,7 +59,7 @@ struct interfaces {
 	struct topology topology; /* of the host, when it was last looked */
 	uint32_t *vlans;          /* tags as published, sorted: SHAKEOFF_VLAN_KEY() */
 	size_t vlan_count;
-	bool vlans_told;
+	bool vlans_published;
 	uint64_t programs; /* a sum over the XDP programs of all interfaces */
 	uint32_t refused;  /* control id of a datapath that came later, and that was warned of */
 };

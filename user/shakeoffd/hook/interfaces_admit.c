@@ -90,7 +90,7 @@ static void put_to_front(struct interfaces *interfaces, struct interface *interf
 }
 
 /* Changes of what becomes of the interface's SYNs. */
-static void say_admission(struct interface *interface)
+static void report_admission(struct interface *interface)
 {
 	enum shakeoff_admits now = interface_admission(interface), before = interface->said;
 	struct datapath_front front;
@@ -125,7 +125,7 @@ void interfaces_admit(struct interfaces *interfaces, struct interface *interface
 	for (enum datapath_hook hook = DATAPATH_INGRESS; hook <= DATAPATH_EGRESS && interface->admit_id; hook++)
 		if (interface->to_front[hook])
 			put_to_front(interfaces, interface, hook);
-	say_admission(interface);
+	report_admission(interface);
 	if (interface->admit_id && lost)
 		log_warn_limited("interface %s: the tc program was taken away, and has been put back", interface->name);
 	if (error && error != -EOPNOTSUPP) {

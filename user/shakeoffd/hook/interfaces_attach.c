@@ -52,7 +52,7 @@ void interfaces_publish_missing(const struct interfaces *interfaces)
 	}
 }
 
-static void say_mode(const struct interface *interface)
+static void report_mode(const struct interface *interface)
 {
 	struct datapath_attachment found;
 
@@ -72,7 +72,7 @@ int interfaces_attach(struct interfaces *interfaces)
 		if (interface->unserved)
 			continue;
 		interfaces_admit(interfaces, interface);
-		say_mode(interface);
+		report_mode(interface);
 	}
 	interfaces_note_devices(interfaces); /* a bond's program has come to its members only now */
 	interfaces_publish_missing(interfaces);

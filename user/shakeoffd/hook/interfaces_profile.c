@@ -152,7 +152,7 @@ static int publish_vlans(struct interfaces *interfaces)
 	}
 	if (count)
 		qsort(keys, count, sizeof(*keys), compare_keys);
-	if (!error && interfaces->vlans_told && count == interfaces->vlan_count &&
+	if (!error && interfaces->vlans_published && count == interfaces->vlan_count &&
 	    (!count || !memcmp(keys, interfaces->vlans, count * sizeof(*keys)))) {
 		free(keys);
 		return 0;
@@ -162,7 +162,7 @@ static int publish_vlans(struct interfaces *interfaces)
 	free(interfaces->vlans);
 	interfaces->vlans = keys;
 	interfaces->vlan_count = count;
-	interfaces->vlans_told = !error;
+	interfaces->vlans_published = !error;
 	return error;
 }
 

@@ -175,7 +175,8 @@ static bool lacks_key(const struct keys *keys, const struct shakeoff_key_state *
 	return keys->master && !made;
 }
 
-static void tell_clock(const struct keys_time *now, const struct shakeoff_control *control, const struct epochs *epochs)
+static void report_clock(const struct keys_time *now, const struct shakeoff_control *control,
+			 const struct epochs *epochs)
 {
 	uint32_t before = epochs_at(now->monotonic_ns, control->epoch_offset_ns).now;
 	int64_t moved_s = (int64_t)(epochs->offset_ns - control->epoch_offset_ns) / (int64_t)NS_PER_S;
@@ -203,7 +204,7 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 	if (error)
 		return error;
 	if (!fresh && epochs.offset_ns != control->epoch_offset_ns)
-		tell_clock(now, control, &epochs);
+		report_clock(now, control, &epochs);
 	note_newest(control, epochs.now);
 	__atomic_store_n(&control->epoch_offset_ns, epochs.offset_ns, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&control->flags, SHAKEOFF_KEYS_LOADED, __ATOMIC_RELEASE);
@@ -263,7 +264,7 @@ static void follow_file(struct keys *keys, uint64_t now_ns)
 /* ----------------------------------------------------------------------------------------------------------- all of it */
 
 /* A datapath whose last daemon had keys of the other kind. */
-static void say_shared(const struct keys *keys, struct shakeoff_control *control)
+static void report_shared(const struct keys *keys, struct shakeoff_control *control)
 {
 	if (keys->master)
 		__atomic_fetch_or(&control->flags, SHAKEOFF_ACCEPT_NEXT_EPOCH, __ATOMIC_RELEASE);
@@ -284,7 +285,7 @@ int keys_open(struct keys *result, struct datapath *const *datapaths, size_t cou
 	for (size_t i = 0; i < count && !error; i++) {
 		error = fill(&keys, datapaths[i], now);
 		if (!error)
-			say_shared(&keys, datapath_control(datapaths[i]));
+			report_shared(&keys, datapath_control(datapaths[i]));
 	}
 	if (error) {
 		snprintf(text, size, "the cookie keys could not be made: %s", strerror(-error));

@@ -102,7 +102,7 @@ bool kernel_listener_listens(const struct kernel_listener *listener);
 bool server_is_of_the_service(const struct server *server);
 
 /* Tells the service how many servers there are, whose they are, and the greatest backlog that they ask for. */
-void delivery_tell_service(struct delivery *delivery);
+void delivery_notify_service(struct delivery *delivery);
 
 /*
  * Tells whether the next server, with this listening socket (or NULL), decides what SYN-ACKs offer. Of the servers of

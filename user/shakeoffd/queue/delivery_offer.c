@@ -27,7 +27,7 @@ static const struct server *find_decider(const struct delivery *delivery)
 	return first;
 }
 
-void delivery_tell_service(struct delivery *delivery)
+void delivery_notify_service(struct delivery *delivery)
 {
 	const struct server *decider;
 	uint32_t capacity = 0;

@@ -177,7 +177,7 @@ static void joined(struct server *server, struct finished *finished)
 	struct delivery *delivery = server->delivery;
 
 	server->binding->dualstack = server->dualstack;
-	delivery_tell_service(delivery);
+	delivery_notify_service(delivery);
 	log_debug("service %s: a server listens, backlog %u, capacity %u", delivery->service->config->name,
 		  server->backlog, service_capacity(delivery->service));
 	if (server->binding->servers > 1) {

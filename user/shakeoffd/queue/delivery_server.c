@@ -160,7 +160,7 @@ void server_end(struct server *server, struct finished *finished)
 			accept_queue_take_over(&delivery->queue);
 		server->binding = NULL;
 		delivery->registered--;
-		delivery_tell_service(delivery);
+		delivery_notify_service(delivery);
 		delivery_choose_window(delivery);
 		log_debug("service %s: a server has gone, %zu remain", delivery->service->config->name,
 			  delivery->registered);

@@ -22,7 +22,7 @@
 #define SOCKET_SUFFIX ".sock"
 #define SERVER_BACKLOG 512
 
-static int say(const char *what, const char *path, int error)
+static int report(const char *what, const char *path, int error)
 {
 	log_error("%s %s: %s", what, path, strerror(-error));
 	return error;
@@ -42,9 +42,9 @@ static int check_directory(const char *path)
 	struct stat st;
 
 	if (stat(path, &st))
-		return say("could not look at", path, -errno);
+		return report("could not look at", path, -errno);
 	if (!S_ISDIR(st.st_mode))
-		return say("could not make the run directory", path, -ENOTDIR);
+		return report("could not make the run directory", path, -ENOTDIR);
 	if (st.st_uid && st.st_uid != geteuid()) {
 		log_error(
 			"the run directory %s belongs to the user %u: it has to be root's, or that user decides who serves",
@@ -145,10 +145,10 @@ static int lock(struct run_dir *run_dir)
 		return error;
 	}
 	if (error)
-		return say("could not lock", path, error);
+		return report("could not lock", path, error);
 	size = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (ftruncate(run_dir->lock_fd, 0) || pwrite(run_dir->lock_fd, text, (size_t)size, 0) != size)
-		return say("could not write", path, -errno);
+		return report("could not write", path, -errno);
 	return 0;
 }
 
@@ -159,7 +159,7 @@ int run_dir_open(struct run_dir *run_dir, const char *path)
 
 	error = make_directory(path);
 	if (error)
-		return say("could not make the run directory", path, error);
+		return report("could not make the run directory", path, error);
 	error = check_directory(path);
 	if (!error)
 		error = lock(&fresh);
@@ -226,7 +226,7 @@ int run_dir_link(const struct run_dir *run_dir, const struct config *config)
 	if (!error)
 		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return say("could not make", path, error ? error : -errno);
+		return report("could not make", path, error ? error : -errno);
 	for (size_t s = 0; s < config->service_count; s++) {
 		const struct config_service *service = &config->services[s];
 
@@ -234,7 +234,7 @@ int run_dir_link(const struct run_dir *run_dir, const struct config *config)
 		for (size_t l = 0; l < service->listen_count; l++) {
 			config_listen_format(&service->listen[l], text, sizeof(text));
 			if (symlinkat(target, dir, text))
-				return say("could not make the link for", text, -errno);
+				return report("could not make the link for", text, -errno);
 		}
 	}
 	return 0;
@@ -266,18 +266,18 @@ int run_dir_listen(const struct run_dir *run_dir, const struct config_service *s
 	size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s" SOCKET_SUFFIX, run_dir->path,
 			service->name);
 	if (size >= (int)sizeof(address.sun_path))
-		return say("too long a path for a socket:", run_dir->path, -ENAMETOOLONG);
+		return report("too long a path for a socket:", run_dir->path, -ENAMETOOLONG);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return say("could not make the socket", address.sun_path, -errno);
+		return report("could not make the socket", address.sun_path, -errno);
 	/* Not under another name first: the name that it is bound to is what a server that inherited its end knows. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		return say("could not bind", address.sun_path, -errno);
+		return report("could not bind", address.sun_path, -errno);
 	error = admit(address.sun_path, service);
 	if (error)
-		return say("could not set who may open", address.sun_path, error);
+		return report("could not set who may open", address.sun_path, error);
 	if (listen(fd, SERVER_BACKLOG))
-		return say("could not listen on", address.sun_path, -errno);
+		return report("could not listen on", address.sun_path, -errno);
 	*result = take_fd(&fd);
 	return 0;
 }

@@ -44,7 +44,7 @@ static int give_id(struct route_ids *ids, struct shakeoff_route *offer)
 	return remember(ids, offer);
 }
 
-static bool says(const struct route_list *list, uint16_t id)
+static bool has_id(const struct route_list *list, uint16_t id)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->list[i].offer.id == id)
@@ -61,7 +61,7 @@ static void forget_unused(struct route_publisher *publisher)
 		bool used = false;
 
 		for (size_t k = 0; k < 2 * publisher->count && !used; k++)
-			used = says(&publisher->lists[k], ids->list[i].id);
+			used = has_id(&publisher->lists[k], ids->list[i].id);
 		if (used)
 			ids->list[kept++] = ids->list[i];
 	}
@@ -162,7 +162,7 @@ static bool is_plain(const struct route_list *list, size_t i)
 }
 
 /* The shortest ones, which most clients are likely to be of. */
-static void tell_plain(struct datapath *datapath, bool ipv6, const struct route_list *list)
+static void publish_plain(struct datapath *datapath, bool ipv6, const struct route_list *list)
 {
 	size_t index = 0;
 
@@ -187,7 +187,7 @@ static int change(struct datapath *datapath, bool ipv6, const struct route_list 
 	if (!error && (changed || !is_announced(datapath, ipv6)))
 		datapath_routes_announce(datapath, ipv6, true);
 	if (!error)
-		tell_plain(datapath, ipv6, after);
+		publish_plain(datapath, ipv6, after);
 	return error;
 }
 

@@ -31,7 +31,7 @@ static const char *problem_text(enum route_problem problem)
 	return texts[problem];
 }
 
-static void say(const struct route_finding *found, bool ipv6, enum route_problem before)
+static void report(const struct route_finding *found, bool ipv6, enum route_problem before)
 {
 	char where[PREFIX_TEXT], rule[40] = "";
 	struct prefix prefix = found->where;
@@ -59,7 +59,7 @@ static void follow(struct routes *routes, bool ipv6)
 
 	if (error && !found.problem)
 		found.problem = ROUTE_PROBLEM_UNTOLD;
-	say(&found, ipv6, family->problem);
+	report(&found, ipv6, family->problem);
 	family->problem = found.problem;
 	/* What could not be done may be done another time. */
 	family->dirty = found.problem == ROUTE_PROBLEM_UNREAD || found.problem == ROUTE_PROBLEM_UNTOLD;
