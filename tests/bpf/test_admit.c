@@ -34,7 +34,7 @@
 
 #include "harness.h"
 #include "sockets.h"
-#include "told.h"
+#include "metadata.h"
 
 #include "admit.skel.h"
 

@@ -25,7 +25,7 @@
 
 #include "harness.h"
 #include "sockets.h"
-#include "told.h"
+#include "metadata.h"
 
 #define SECOND 1000000000ull
 #define CLIENTS 8

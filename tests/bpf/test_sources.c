@@ -2,7 +2,7 @@
 /*
  * What one source, or one prefix, may have: replies, positions of an accept queue, SYNs, connections; and who comes first.
  *
- * link: tests/bpf/harness.c tests/bpf/sockets.c tests/bpf/listed.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: tests/bpf/harness.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
  * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@
 #include <shakeoff/source.h>
 
 #include "harness.h"
-#include "listed.h"
+#include "acl_fixture.h"
 #include "sockets.h"
 
 #define MS 1000000ull

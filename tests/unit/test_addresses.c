@@ -3,7 +3,7 @@
  * What is published for the hook: only what really changes touches a map, and only new addresses have the sockets noted.
  *
  * link: user/shakeoffd/discovery/addresses.c user/shakeoffd/discovery/addresses_room.c
- * link: user/shakeoffd/discovery/shares.c user/common/log.c
+ * link: user/shakeoffd/discovery/user_quota.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>

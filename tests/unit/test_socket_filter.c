@@ -2,7 +2,7 @@
 /*
  * The socket filter: no tuple with a socket is ever missing in the one that is read, and hints outlive the change of filters.
  *
- * link: user/shakeoffd/hook/socket_filter.c user/shakeoffd/sys/errand.c user/shakeoffd/sys/event_loop.c
+ * link: user/shakeoffd/hook/socket_filter.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -11,7 +11,7 @@
 
 #include "datapath/datapath.h"
 #include "shakeoffd/hook/service.h"
-#include "shakeoffd/discovery/shares.h"
+#include "shakeoffd/discovery/user_quota.h"
 #include "shakeoffd/hook/socket_filter.h"
 
 /* An address that is to lead to a service. */

@@ -11,7 +11,7 @@
 #include "shakeoffd/discovery/listeners.h"
 #include "shakeoffd/discovery/listening_service.h"
 #include "shakeoffd/hook/service.h"
-#include "shakeoffd/discovery/shares.h"
+#include "shakeoffd/discovery/user_quota.h"
 
 /* So long the id of a service without a socket or an address is kept: servers restart. */
 #define AUTO_SERVICE_GRACE_NS (60 * NS_PER_S)

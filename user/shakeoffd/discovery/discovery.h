@@ -17,7 +17,7 @@
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/hook/interfaces.h"
-#include "shakeoffd/discovery/looks.h"
+#include "shakeoffd/discovery/listener_scan.h"
 #include "shakeoffd/discovery/endpoints.h"
 #include "shakeoffd/firewall/ruleset_reader.h"
 #include "shakeoffd/selftest/selftest.h"

@@ -3,7 +3,7 @@
  * What the parts of discovery.h share:
  *
  *	discovery.c             open and close, what has changed, and in which order that is carried out
- *	discovery_look.c        the listening sockets
+ *	discovery_scan.c        the listening sockets
  *	discovery_configured.c  the sockets of configured services, and their handoffs
  *	discovery_bypass.c      which endpoints are bypassed
  *	discovery_port.c        the endpoints of a port, and their addresses

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #include "shakeoffd/firewall/ruleset.h"
-#include "shakeoffd/hook/spot.h"
+#include "shakeoffd/hook/endpoint.h"
 
 /* The devices by which packets come to the endpoints. */
 struct ruleset_devices {

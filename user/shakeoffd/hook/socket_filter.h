@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "datapath/datapath.h"
-#include "shakeoffd/sys/errand.h"
+#include "shakeoffd/sys/background_task.h"
 
 struct socket_filter {
 	struct datapath **datapaths;

@@ -33,7 +33,7 @@
 
 #include "shakeoffd/sys/clock.h"
 #include "shakeoffd/sys/event_loop.h"
-#include "shakeoffd/hook/spot.h"
+#include "shakeoffd/hook/endpoint.h"
 
 #define SELFTEST_PERIOD_NS (300 * NS_PER_S)
 

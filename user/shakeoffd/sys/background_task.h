@@ -13,7 +13,7 @@
 
 struct event_loop;
 
-/* All of this belongs to errand.c; all zero: there is no thread, and what is begun is done at once. */
+/* All of this belongs to background_task.c; all zero: there is no thread, and what is begun is done at once. */
 struct background_task {
 	pthread_t thread;
 	pthread_mutex_t lock;

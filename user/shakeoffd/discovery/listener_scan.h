@@ -12,7 +12,7 @@
 
 #include "common/sock_diag.h"
 #include "shakeoffd/sys/clock.h"
-#include "shakeoffd/sys/errand.h"
+#include "shakeoffd/sys/background_task.h"
 
 #define LISTENER_SCAN_PERIOD_NS (500 * NS_PER_MS)
 #define LISTENER_SCAN_SHARE 20

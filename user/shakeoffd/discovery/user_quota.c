@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <stdlib.h>
 
-#include "shakeoffd/discovery/shares.h"
+#include "shakeoffd/discovery/user_quota.h"
 
 /* Ids that one user may choose (subuid(5)) follow each other, so they share no bucket before there are many. */
 static struct user_quota **bucket_of(struct user_quotas *quotas, uint32_t uid)

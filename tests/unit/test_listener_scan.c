@@ -3,7 +3,7 @@
  * Looks at the kernel's listening sockets: what is alike is one entry, crowds are left out of most, and what looks cost decides when the
  * next is made.
  *
- * link: user/shakeoffd/discovery/looks.c user/shakeoffd/sys/errand.c user/shakeoffd/sys/event_loop.c user/common/log.c
+ * link: user/shakeoffd/discovery/listener_scan.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/discovery/looks.h"
+#include "shakeoffd/discovery/listener_scan.h"
 
 /* The kernel's list: `count` sockets at each port. */
 static struct {

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Which SYNs the hook answers beside those that the kernel answers, while MACs, addresses, routes and rp_filter of the server change;
-called by test_door.sh.
+called by test_host.sh.
 
-door_rows.py SERVER-NETNS SHAKEOFF LISTENER-PORT QUEUE-PORT KERNEL-PORT
+host_rows.py SERVER-NETNS SHAKEOFF LISTENER-PORT QUEUE-PORT KERNEL-PORT
 """
 import json
 import subprocess

@@ -24,9 +24,9 @@ client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --dst-mac 02:00:00:0
 is "a flood for another MAC address counts for no service" "$(counter syn)" "$before"
 at_least "it passes" $(($(counter no_service) - ours)) 10000
 
-tap client python3 "$HERE/door_rows.py" "$LAB-server" "$BUILD/shakeoff" 7000 7002 7001
+tap client python3 "$HERE/host_rows.py" "$LAB-server" "$BUILD/shakeoff" 7000 7002 7001
 
-tap client python3 "$HERE/door_answers.py" "$LAB-server" sender 7000 7002 7001
+tap client python3 "$HERE/host_answers.py" "$LAB-server" sender 7000 7002 7001
 
 # A client is served at an address of a local route, /24 and /64.
 server ip route add local 198.51.100.0/24 dev lo
@@ -44,7 +44,7 @@ sed -i 's/^interface = s0/&\nanswer = route/' "$CONF"
 daemon_start
 soon shows listener state active
 soon served_on queue "$SERVER4:7002" "[$SERVER6]:7002" || bail "the queue's server does not come back"
-tap client python3 "$HERE/door_answers.py" "$LAB-server" route 7000 7002 7001
+tap client python3 "$HERE/host_answers.py" "$LAB-server" route 7000 7002 7001
 # A neighbour is published within a second after the kernel knows it.
 answered_here() {
 	local before

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""To which MAC addresses SYN-ACKs go whose SYN a neighbour has sent in another's name; called by test_door.sh.
+"""To which MAC addresses SYN-ACKs go whose SYN a neighbour has sent in another's name; called by test_host.sh.
 
-door_answers.py SERVER-NETNS sender|route LISTENER-PORT QUEUE-PORT KERNEL-PORT
+host_answers.py SERVER-NETNS sender|route LISTENER-PORT QUEUE-PORT KERNEL-PORT
 """
 import subprocess
 import sys

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "harness.h"
-#include "listed.h"
+#include "acl_fixture.h"
 
 struct datapath *acl_fixture_datapath;
 

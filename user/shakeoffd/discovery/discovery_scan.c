@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Takes what was seen of the listening sockets, in the looks that a thread of their own makes (looks.h). */
+/* Takes what was seen of the listening sockets, in the looks that a thread of their own makes (listener_scan.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <signal.h>
 
 #include "shakeoffd/sys/clock.h"
-#include "shakeoffd/sys/errand.h"
+#include "shakeoffd/sys/background_task.h"
 #include "shakeoffd/sys/event_loop.h"
 
 static void carry_out(struct background_task *task)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "shakeoffd/discovery/looks.h"
+#include "shakeoffd/discovery/listener_scan.h"
 
 /*
  * How many entries at the end of the list a socket is compared with: the kernel lists those of one endpoint next to each
