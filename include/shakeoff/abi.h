@@ -26,9 +26,12 @@
  */
 #define SHAKEOFF_ABI 7
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
+#define SHAKEOFF_STRING_OF(x) #x
+#define SHAKEOFF_STRING(x) SHAKEOFF_STRING_OF(x)
 
 /* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v7"    /* ARRAY[1] of shakeoff_control, mmapable */
+#define SHAKEOFF_MAP_CONTROL                                                                                           \
+	SHAKEOFF_CONTROL_PREFIX SHAKEOFF_STRING(SHAKEOFF_ABI) /* ARRAY[1] of shakeoff_control, mmapable */
 #define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
 #define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
 #define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
@@ -50,13 +53,13 @@
 #define SHAKEOFF_MAP_SOURCES "sources"     /* LRU_HASH shakeoff_source_key -> shakeoff_source (source.h) */
 #define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
 	"syn_sources"                       /* LRU_HASH shakeoff_source_key -> __u64 when its SYNs are due (source.h) */
-#define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (reply.h) */
+#define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (synack_rate.h) */
 #define SHAKEOFF_MAP_ISSUED "issued"        /* ARRAY[2 * SHAKEOFF_ISSUED_WORDS] of __u64 (issued.h), mmapable */
-#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (filter.h), mmapable */
+#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (socket_filter.h), mmapable */
 #define SHAKEOFF_MAP_HANDSHAKES                                                                                        \
 	"handshakes"               /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
 #define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
-/* The ACL of sources (list.h). Of two elements one is in use; the other is where the next lists are made. */
+/* The ACL of sources (acl.h). Of two elements one is in use; the other is where the next lists are made. */
 #define SHAKEOFF_MAP_ACL4 "acl4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */
 #define SHAKEOFF_MAP_ACL6 "acl6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */
 #define SHAKEOFF_MAP_ACL_FILTERS "acl_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_acl_block, mmapable */
@@ -114,12 +117,21 @@
 #define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
- * Whether there is a surge: of SYNs, of out-of-state segments, of forgeries or of connections that wait. surge_ns: the hold time before it ends; 0:
- * there was none. Signed: another CPU may have written it after now_ns was read.
+ * A surge: more events of a kind than a rate, counted in windows. last_ns goes on with its events; the surge lasts for the hold time
+ * (SHAKEOFF_FLOOD_HOLD_NS) from then on.
  */
-static inline __attribute__((always_inline)) bool shakeoff_is_surging(__u64 surge_ns, __u64 now_ns)
+struct shakeoff_surge {
+	__u64 since_ns;  /* when it began; 0: there is none */
+	__u64 last_ns;   /* the hold time before it ends; 0: there was none */
+	__u64 window_ns; /* start of the present window */
+	__u64 counted;   /* events in it */
+};
+_Static_assert(sizeof(struct shakeoff_surge) == 32, "half a cache line");
+
+/* Whether the hold time from last_ns on is not over. Signed: another CPU may have written last_ns after now_ns was read. */
+static inline __attribute__((always_inline)) bool shakeoff_surge_lasts(__u64 last_ns, __u64 now_ns)
 {
-	return surge_ns && (__s64)(now_ns - surge_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
+	return last_ns && (__s64)(now_ns - last_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
 }
 
 /*
@@ -301,7 +313,7 @@ struct shakeoff_control {
 	__u32 generation;      /* raised after every change of addresses, interfaces and keys; 0: there has been none */
 	__u32 half_open;       /* 0: nothing is in the map half_open. Set by the hook, taken back by the daemon */
 	__u64 claimed_tick;    /* written by the hook: jiffies when an ACK was last given to the tc program */
-	__u32 acl; /* SHAKEOFF_ACL_* of list.h; 0: nothing is listed. Written by who changes the lists, as the next field */
+	__u32 acl; /* SHAKEOFF_ACL_* of acl.h; 0: nothing is listed. Written by who changes the lists, as the next field */
 	__u32 acl_expire_s; /* no entry expires before this second, rounded up; 0: none expires. For the daemon */
 	struct shakeoff_key_state keys;
 	struct shakeoff_reply_budget replies;
@@ -427,35 +439,27 @@ struct shakeoff_service {
 		offer; /* queue handoff: of the server that registered last; the hook reads a listening socket itself */
 	__u32 pad2;
 
-	__u64 enqueued;    /* final ACKs validated and given on */
-	__u64 dequeued;    /* of these, taken by a server or refused; listener handoff: given to the listening socket */
-	__u64 active_ns;   /* since when SYNs are answered with cookies; 0: they are not, now */
-	__u64 surge_ns;    /* the hold time before the surge that keeps it active ends, as the next two of this kind */
-	__u64 window_ns;   /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 window_syns; /* SYNs in it */
-	__u32 activations; /* how often it was active */
-	__u32 cause;       /* enum shakeoff_cause: of the last time */
+	__u64 enqueued; /* final ACKs validated and given on */
+	__u64 dequeued; /* of these, taken by a server or refused; listener handoff: given to the listening socket */
+	/* Windows of SHAKEOFF_FLOOD_WINDOW_NS. since_ns: since when SYNs are answered with cookies, with or without a flood */
+	struct shakeoff_surge syns;
+	__u32 activations;   /* how often it was active */
+	__u32 cause;         /* enum shakeoff_cause: of the last time */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs let pass in it */
 
-	__u64 fair_share_ns;    /* when a source was last found to hold its share of the accept queue */
-	__u32 budget_known;     /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;      /* a hash of the source of the last connection; 0: there was none */
-	__u64 mixed_ns;         /* when a connection was last of another source than the one before it */
-	__u64 forgery_ns;       /* since when an attacker tries to forge cookies of the service; 0: they are not, now */
-	__u64 forgery_surge_ns; /* see surge_ns */
-	__u64 out_of_state_ns;  /* since when out-of-state segments are dropped; 0: they are not, now */
-	__u64 out_of_state_surge_ns; /* see surge_ns */
-	__u64 positions_from;        /* positions with a smaller number are held no more (source.h) */
+	__u64 fair_share_ns;           /* when a source was last found to hold its share of the accept queue */
+	__u32 budget_known;            /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;             /* a hash of the source of the last connection; 0: there was none */
+	__u64 mixed_ns;                /* when a connection was last of another source than the one before it */
+	__u64 positions_from;          /* positions with a smaller number are held no more (source.h) */
+	struct shakeoff_surge forgery; /* invalid ACKs, in windows of SHAKEOFF_FORGERY_WINDOW_NS */
 
-	__u64 forgery_window_ns;           /* start of the present window (SHAKEOFF_FORGERY_WINDOW_NS) */
-	__u64 forgery_window_acks;         /* invalid ACKs in it */
-	__u64 out_of_state_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 out_of_state_window_counted; /* out-of-state segments in it */
-	__u32 out_of_state_times;          /* how often it began */
-	__u32 out_of_state_kind;           /* enum shakeoff_no_socket_kind: of the last time */
-	__u64 looked_ns;                   /* of several listening sockets: when the hook last looked at one */
-	__u64 short_ns;                    /* when one was last found half full, or might have been */
+	struct shakeoff_surge out_of_state; /* out-of-state segments, in windows of SHAKEOFF_FLOOD_WINDOW_NS */
+	__u32 out_of_state_times;           /* how often it began */
+	__u32 out_of_state_kind;            /* enum shakeoff_no_socket_kind: of the last time */
+	__u64 looked_ns;                    /* of several listening sockets: when the hook last looked at one */
+	__u64 short_ns;                     /* when one was last found half full, or might have been */
 	__u32 seen_bypass;     /* enum shakeoff_bypass: what the hook saw of a socket that user space cannot see */
 	__u32 unrouted_window; /* as budget_window, of SYNs that no answer can get back to */
 
@@ -479,7 +483,7 @@ _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is inde
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_capacity) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, fair_share_ns) % 64 == 0, "its own cache line");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, forgery_window_ns) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, out_of_state) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
 /* The lowest bits of a time in seconds, never 0: who takes a moment 18 hours ago for one of now looks at a few ACKs more. */

@@ -83,7 +83,7 @@ struct shakeoff_source {
 		[SHAKEOFF_POSITION_RANGES]; /* its positions in the range; index: the range's number % SHAKEOFF_POSITION_RANGES */
 	__u8 shift;                         /* a range is 2^shift positions long */
 	__u8 pad;
-	__u16 window; /* the lowest bits of a number: a window of the reply budget (reply.h), or a site's turn */
+	__u16 window; /* the lowest bits of a number: a window of the reply budget (synack_rate.h), or a site's turn */
 	__u32 count; /* replies that the source was sent in it beyond its prefix's budget; sources that the site has made known */
 };
 _Static_assert(sizeof(struct shakeoff_source) == 64, "no hidden padding");

@@ -720,7 +720,8 @@ int harness_start(void **state)
 		print_error("the program does not load: %s\n", strerror(errno));
 		return -1;
 	}
-	harness.control = map_memory(skeleton->maps.shakeoff_v7, sizeof(*harness.control));
+	harness.control = map_memory(bpf_object__find_map_by_name(skeleton->obj, SHAKEOFF_MAP_CONTROL),
+				     sizeof(*harness.control));
 	services = map_memory(skeleton->maps.service_state, SHAKEOFF_MAX_SERVICES * sizeof(*services));
 	if (!harness.control || !services || service_publish())
 		return -1;

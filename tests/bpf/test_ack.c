@@ -440,7 +440,7 @@ static void at_an_address_that_is_bypassed_cookies_stay_good_and_all_else_is_the
 
 	(void)state;
 	client_connect(&client, &windows_syn);
-	harness.service->active_ns = 0; /* which is of the listener handoff */
+	harness.service->syns.since_ns = 0; /* which is of the listener handoff */
 	address_is_bypassed(true);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_BYPASS);
 	for (size_t i = 0; i < COUNT(flags); i++) {

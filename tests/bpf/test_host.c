@@ -87,7 +87,7 @@ static void the_service_is_not_active_by_them(void **state)
 	segment.other_mac = true;
 	for (int i = 0; i < 100; i++)
 		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
-	assert_int_equal(harness.service->window_syns, 0);
+	assert_int_equal(harness.service->syns.counted, 0);
 }
 
 static void the_addresses_of_devices_above_are_the_hosts(void **state)

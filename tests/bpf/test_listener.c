@@ -472,7 +472,7 @@ static void without_a_listening_socket_the_kernel_refuses(void **state)
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
@@ -519,7 +519,7 @@ static void segments_of_a_socket_pass(void **state)
 	segment = (struct segment){ .from = ipv4.client, .sport = 40007, .flags = ACK };
 	assert_verdict(&segment, SHAKEOFF_SOCKET);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	segment.flags = SYN;
 	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
 }
@@ -534,7 +534,7 @@ static void what_is_bypassed_gets_every_syn(void **state)
 		assert_verdict(i % 2 ? &linux_syn : &linux_syn6, SHAKEOFF_SYN_BYPASS);
 	assert_int_equal(harness.service->budget_window, 0);
 	assert_int_equal(harness.service->budget_syns, 0);
-	assert_int_equal(harness.service->window_syns, 0);
+	assert_int_equal(harness.service->syns.counted, 0);
 }
 
 static void malformed_syns_do_not_get_there(void **state)
@@ -569,7 +569,7 @@ static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
@@ -620,7 +620,7 @@ static void assert_bypassed_for_save_syn(enum shakeoff_syncookies syncookies)
 	int value = 1;
 
 	harness.service->syncookies = syncookies;
-	harness.service->active_ns = harness.service->seen_bypass = 0;
+	harness.service->syns.since_ns = harness.service->seen_bypass = 0;
 	generation_raise();
 	assert_verdict(&linux_syn,
 		       syncookies == SHAKEOFF_SYNCOOKIES_ADAPTIVE ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYNACK_SENT);
@@ -744,7 +744,7 @@ static void while_idle_the_kernel_makes_the_handshake(void **state)
 
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
-	assert_int_equal(harness.service->active_ns, 0);
+	assert_int_equal(harness.service->syns.since_ns, 0);
 	assert_int_equal(harness.service->activations, 0);
 }
 
@@ -765,14 +765,15 @@ static void the_first_syn_beyond_the_rate_is_answered(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	harness.service->flood_rate = SECOND / SHAKEOFF_FLOOD_WINDOW_NS; /* one in a window */
 	for (int i = 0; i < 100 && second != SHAKEOFF_SYNACK_SENT; i++) {
-		harness.service->window_ns = 0;
+		harness.service->syns.window_ns = 0;
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 		second = run_segment(&linux_syn, NULL);
 	}
 	assert_string_equal(verdict_name(second), verdict_name(SHAKEOFF_SYNACK_SENT));
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_SYN_RATE);
 	assert_int_equal(harness.service->activations, 1);
-	assert_true(harness.service->active_ns > before - SECOND && harness.service->active_ns <= monotonic_ns());
+	assert_true(harness.service->syns.since_ns > before - SECOND &&
+		    harness.service->syns.since_ns <= monotonic_ns());
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_int_equal(harness.service->activations, 1);
 }
@@ -822,8 +823,8 @@ static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
 
 static void active_since(uint64_t surge_age_ns)
 {
-	harness.service->active_ns = monotonic_ns() - 60 * SECOND;
-	harness.service->surge_ns = monotonic_ns() - surge_age_ns;
+	harness.service->syns.since_ns = monotonic_ns() - 60 * SECOND;
+	harness.service->syns.last_ns = monotonic_ns() - surge_age_ns;
 	harness.service->activations = 1;
 }
 
@@ -833,7 +834,7 @@ static void it_goes_on_for_the_hold_time(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_not_equal(harness.service->active_ns, 0);
+	assert_int_not_equal(harness.service->syns.since_ns, 0);
 }
 
 static void after_the_hold_time_it_is_idle_again(void **state)
@@ -844,7 +845,7 @@ static void after_the_hold_time_it_is_idle_again(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	active_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
-	assert_int_equal(harness.service->active_ns, 0);
+	assert_int_equal(harness.service->syns.since_ns, 0);
 	assert_true(harness.service->released_ns > before - SECOND);
 	assert_int_equal(harness.service->activations, 1);
 }
@@ -857,13 +858,13 @@ static void half_the_rate_keeps_it_active(void **state)
 	active_since(SHAKEOFF_FLOOD_HOLD_NS - SECOND);
 	for (int i = 0; i < 64; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_true(harness.service->surge_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->syns.last_ns > monotonic_ns() - SECOND);
 }
 
 /* How much longer the surge lasts, from now. */
 static int64_t surge_remaining(void)
 {
-	return (int64_t)(harness.service->surge_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
+	return (int64_t)(harness.service->syns.last_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
 }
 
 /* A burst that begins it; returns how many SYNs that were. */
@@ -872,8 +873,8 @@ static int burst(uint32_t rate)
 	int syns = 0;
 
 	harness.service->flood_rate = rate;
-	harness.service->active_ns = harness.service->surge_ns = harness.service->window_ns = 0;
-	harness.service->window_syns = 0;
+	harness.service->syns.since_ns = harness.service->syns.last_ns = harness.service->syns.window_ns = 0;
+	harness.service->syns.counted = 0;
 	do {
 		syns++;
 		assert_true(syns < 10000);
@@ -897,7 +898,7 @@ static void one_burst_keeps_it_no_longer_than_half_the_rate_sends_as_many(void *
 		    (int64_t)((syns + 1) * SECOND / 500)); /* the SYN that begins it counts as answered, too */
 	usleep(syns * 1000000 / 500 + 20000);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
-	assert_int_equal(harness.service->active_ns, 0);
+	assert_int_equal(harness.service->syns.since_ns, 0);
 }
 
 /* 140 of them every eight seconds held it on for good, when a window with half the rate was enough. */
@@ -937,7 +938,7 @@ static void pulse(int syns, uint64_t pause_ns)
 {
 	while (syns--)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	harness.service->surge_ns -= pause_ns;
+	harness.service->syns.last_ns -= pause_ns;
 }
 
 /* A flood in pulses, five times half the rate on average, is answered between them, too. */
@@ -1029,8 +1030,8 @@ static void of_what_is_bypassed_nothing_counts_as_out_of_state(void **state)
 	address_is_bypassed(true, SECOND);
 	for (int i = 0; i < 1000; i++)
 		assert_verdict(&no_socket, SHAKEOFF_ACK_IDLE);
-	assert_int_equal(harness.service->out_of_state_ns, 0);
-	assert_int_equal(harness.service->out_of_state_window_counted, 0);
+	assert_int_equal(harness.service->out_of_state.since_ns, 0);
+	assert_int_equal(harness.service->out_of_state.counted, 0);
 	address_is_bypassed(false, 0);
 }
 
@@ -1054,7 +1055,7 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	active_since(0);
 	client_connect(&client, &linux_syn);
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	harness.service->released_ns = monotonic_ns() - SHAKEOFF_COOKIE_LIFETIME_NS - SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
@@ -1068,7 +1069,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(vo
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	active_since(0);
 	client_connect(&client, &linux_syn);
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
 	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
@@ -1123,10 +1124,10 @@ static void cookies_of_the_kernel_are_good_for_a_while_after_activation(void **s
 	ack = ack_of_kernel_cookie();
 	wrong = ack;
 	wrong.ack += 0x10000;
-	harness.service->active_ns = harness.service->surge_ns = monotonic_ns() - SECOND;
+	harness.service->syns.since_ns = harness.service->syns.last_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 	assert_verdict(&wrong, SHAKEOFF_ACK_BAD_COOKIE);
-	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.service->syns.since_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	harness.control->started_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
@@ -1139,8 +1140,8 @@ static void they_are_so_too_after_the_start_of_a_daemon(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack = ack_of_kernel_cookie();
-	harness.service->surge_ns = monotonic_ns();
-	harness.service->active_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
+	harness.service->syns.last_ns = monotonic_ns();
+	harness.service->syns.since_ns = monotonic_ns() - SHAKEOFF_KERNEL_COOKIE_NS - SECOND;
 	harness.control->started_ns = monotonic_ns() - SECOND;
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 }
@@ -1153,7 +1154,7 @@ static void they_are_so_too_where_cookies_are_always_given(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	ack = ack_of_kernel_cookie();
 	assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
-	assert_int_not_equal(harness.service->active_ns, 0);
+	assert_int_not_equal(harness.service->syns.since_ns, 0);
 }
 
 /* ----------------------------------------------------------------------------------------------------- accept queue */

@@ -119,11 +119,11 @@ static void listens(enum shakeoff_syncookies syncookies)
 
 static void surge_since(uint64_t surge_age_ns)
 {
-	harness.service->out_of_state_ns = monotonic_ns() - 60 * SECOND;
-	harness.service->out_of_state_surge_ns = monotonic_ns() - surge_age_ns;
+	harness.service->out_of_state.since_ns = monotonic_ns() - 60 * SECOND;
+	harness.service->out_of_state.last_ns = monotonic_ns() - surge_age_ns;
 }
 
-static void surge(void)
+static void surge_note(void)
 {
 	surge_since(0);
 }
@@ -140,8 +140,8 @@ static struct segment connected(uint8_t flags)
 /* On a busy machine 10 ms are over before it is full. */
 static void window_that_does_not_end(void)
 {
-	harness.service->out_of_state_window_ns = monotonic_ns() + 60 * SECOND;
-	harness.service->out_of_state_window_counted = 0;
+	harness.service->out_of_state.window_ns = monotonic_ns() + 60 * SECOND;
+	harness.service->out_of_state.counted = 0;
 }
 
 static void a_few_pass(void **state)
@@ -151,8 +151,8 @@ static void a_few_pass(void **state)
 	window_that_does_not_end();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->out_of_state_ns, 0);
-	assert_int_equal(harness.service->out_of_state_window_counted, COUNT(out_of_state_rows));
+	assert_int_equal(harness.service->out_of_state.since_ns, 0);
+	assert_int_equal(harness.service->out_of_state.counted, COUNT(out_of_state_rows));
 }
 
 /* The one that is too many may have passed itself. */
@@ -170,8 +170,8 @@ static void many_are_dropped_by_name(void **state)
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 		assert_int_equal(harness.service->out_of_state_kind, out_of_state_rows[i].kind);
 		assert_int_equal(harness.service->out_of_state_times, 1);
-		assert_true(harness.service->out_of_state_ns > before - SECOND);
-		assert_int_equal(harness.service->active_ns, 0);
+		assert_true(harness.service->out_of_state.since_ns > before - SECOND);
+		assert_int_equal(harness.service->syns.since_ns, 0);
 		teardown(state);
 	}
 }
@@ -186,9 +186,9 @@ static void the_rate_is_that_of_syns(void **state)
 	window_that_does_not_end();
 	for (uint32_t i = 0; i < in_a_window; i++)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->out_of_state_ns, 0);
+	assert_int_equal(harness.service->out_of_state.since_ns, 0);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_not_equal(harness.service->out_of_state_ns, 0);
+	assert_int_not_equal(harness.service->out_of_state.since_ns, 0);
 }
 
 static void they_are_dropped_until_the_hold_time_is_over(void **state)
@@ -199,7 +199,7 @@ static void they_are_dropped_until_the_hold_time_is_over(void **state)
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 	surge_since(SHAKEOFF_FLOOD_HOLD_NS + SECOND);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->out_of_state_ns, 0);
+	assert_int_equal(harness.service->out_of_state.since_ns, 0);
 }
 
 /* Each adds what half the rate needs for it: 20 at 500 a second add 40 ms, and 10,000 the whole hold time. */
@@ -210,16 +210,16 @@ static void half_the_rate_keeps_dropping_them(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	surge_since(SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND);
-	before = harness.service->out_of_state_surge_ns;
+	before = harness.service->out_of_state.last_ns;
 	harness.service->flood_rate = 1000;
 	for (int i = 0; i < 20; i++)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
-	added = harness.service->out_of_state_surge_ns - before;
+	added = harness.service->out_of_state.last_ns - before;
 	assert_in_range(added, 1, 20 * SECOND / 500);
 	for (int i = 0; i < 10000; i++)
 		run_segment(&out_of_state_rows[0].in, NULL);
-	assert_true(harness.service->out_of_state_surge_ns > monotonic_ns() - SECOND);
-	assert_true(harness.service->out_of_state_surge_ns <= monotonic_ns());
+	assert_true(harness.service->out_of_state.last_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->out_of_state.last_ns <= monotonic_ns());
 }
 
 /* The kernel refuses them with RST, as it would without the hook. */
@@ -234,12 +234,12 @@ static void of_what_is_bypassed_all_pass_uncounted(void **state)
 	harness.service->flood_rate = 0;
 	for (size_t r = 0; r < COUNT(reasons); r++) {
 		harness.service->bypass = reasons[r];
-		harness.service->out_of_state_ns = harness.service->out_of_state_window_counted = 0;
+		harness.service->out_of_state.since_ns = harness.service->out_of_state.counted = 0;
 		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
-		assert_int_equal(harness.service->out_of_state_ns, 0);
-		assert_int_equal(harness.service->out_of_state_window_counted, 0);
-		surge();
+		assert_int_equal(harness.service->out_of_state.since_ns, 0);
+		assert_int_equal(harness.service->out_of_state.counted, 0);
+		surge_note();
 		for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 			assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	}
@@ -254,7 +254,7 @@ static void of_a_socket_that_the_hook_finds_to_be_bypassed_all_pass(void **state
 
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	harness.service->active_ns = harness.control->started_ns = 1;
+	harness.service->syns.since_ns = harness.control->started_ns = 1;
 	listeners[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
 	if (listeners[0] < 0)
 		skip();
@@ -278,7 +278,7 @@ static void so_it_is_where_nothing_could_be_answered(void **state)
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
 	filter_fill(0);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	surge();
+	surge_note();
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
@@ -289,7 +289,7 @@ static void what_is_bypassed_because_of_netfilter_is_not_touched(void **state)
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
 	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER;
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&lone_fin, SHAKEOFF_ACK_IDLE);
@@ -302,7 +302,7 @@ static void without_anybody_who_listens_many_are_dropped(void **state)
 	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
@@ -313,7 +313,7 @@ static void of_a_queue_without_a_server_many_are_dropped(void **state)
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, SHAKEOFF_ACK_NO_SERVER);
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++)
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
@@ -326,7 +326,7 @@ static void cookies_of_the_kernels_own_are_good_however_many_out_of_state_segmen
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	ack.ack = kernel_cookie(&syn) + 1;
-	surge();
+	surge_note();
 	wrong = ack;
 	wrong.ack += 0x10000;
 	for (int i = 0; i < 2; i++) { /* with a word of the filter, and without */
@@ -350,7 +350,7 @@ static void so_is_what_follows_on_them(void **state)
 	for (size_t i = 0; i < COUNT(activates); i++) {
 		harness.service->syncookies = activates[i];
 		filter_fill(0);
-		surge();
+		surge_note();
 		assert_verdict(&ack, SHAKEOFF_ACK_KERNEL_COOKIE);
 		assert_int_equal(filter_get(&ack, 0), SHAKEOFF_FILTER_SOCKET);
 	}
@@ -365,11 +365,11 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_seg
 	for (size_t i = 0; i < COUNT(syns); i++) {
 		struct client connects;
 
-		harness.service->active_ns = harness.service->surge_ns = monotonic_ns();
+		harness.service->syns.since_ns = harness.service->syns.last_ns = monotonic_ns();
 		client_connect(&connects, syns[i]);
-		harness.service->active_ns = harness.service->surge_ns = 0;
+		harness.service->syns.since_ns = harness.service->syns.last_ns = 0;
 		harness.service->released_ns = monotonic_ns();
-		surge();
+		surge_note();
 		connects.ack.ack++;
 		assert_verdict(&connects.ack, SHAKEOFF_NO_SOCKET_DROP);
 		connects.ack.ack--;
@@ -386,7 +386,7 @@ static void what_the_filter_knows_passes_without_a_look(void **state)
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (int i = 1; i < SAMPLE; i++)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
-	assert_int_equal(harness.service->out_of_state_window_counted, 0);
+	assert_int_equal(harness.service->out_of_state.counted, 0);
 }
 
 /* Whoever took a slot with a SYN floods from that very tuple. */
@@ -398,8 +398,8 @@ static void of_those_a_few_are_looked_up_and_stand_for_the_others(void **state)
 	for (int i = 1; i < SAMPLE; i++)
 		assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_IDLE);
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_equal(harness.service->out_of_state_window_counted, SAMPLE);
-	surge();
+	assert_int_equal(harness.service->out_of_state.counted, SAMPLE);
+	surge_note();
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_NO_SOCKET_DROP);
 }
 
@@ -416,14 +416,14 @@ static void where_few_are_too_many_they_stand_for_fewer(void **state)
 
 		filter_fill(SHAKEOFF_FILTER_SOCKET);
 		harness.service->flood_rate = rates[i];
-		harness.service->out_of_state_ns = harness.service->out_of_state_window_counted = 0;
-		harness.service->out_of_state_window_ns = monotonic_ns() + SECOND; /* one that does not end */
+		harness.service->out_of_state.since_ns = harness.service->out_of_state.counted = 0;
+		harness.service->out_of_state.window_ns = monotonic_ns() + SECOND; /* one that does not end */
 		for (int k = 0; k < (sampled - 1) * SAMPLE; k++)
 			run_segment(&out_of_state_rows[0].in, NULL);
-		assert_int_equal(harness.service->out_of_state_ns, 0);
+		assert_int_equal(harness.service->out_of_state.since_ns, 0);
 		for (int k = 0; k < SAMPLE; k++)
 			run_segment(&out_of_state_rows[0].in, NULL);
-		assert_int_not_equal(harness.service->out_of_state_ns, 0);
+		assert_int_not_equal(harness.service->out_of_state.since_ns, 0);
 	}
 }
 
@@ -442,7 +442,7 @@ static void a_connection_passes_however_many_out_of_state_segments_there_are(voi
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
 	for (size_t e = 0; e < COUNT(activates); e++) {
 		harness.service->syncookies = activates[e];
-		surge();
+		surge_note();
 		for (size_t i = 0; i < COUNT(flags); i++) {
 			segment.flags = flags[i];
 			assert_verdict(&segment, SHAKEOFF_SOCKET);
@@ -475,10 +475,10 @@ static void a_connection_of_a_vrf_passes_and_is_not_out_of_state(void **state)
 	harness.service->flood_rate = 0;
 	for (size_t i = 0; i < COUNT(activates); i++) {
 		harness.service->syncookies = activates[i];
-		harness.service->out_of_state_ns = 0;
+		harness.service->out_of_state.since_ns = 0;
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
-		assert_int_equal(harness.service->out_of_state_ns, 0);
-		surge();
+		assert_int_equal(harness.service->out_of_state.since_ns, 0);
+		surge_note();
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
 	}
 }
@@ -494,7 +494,7 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 	for (size_t i = 0; i < COUNT(listeners); i++)
 		assert_int_equal(setsockopt(listeners[i], SOL_SOCKET, SO_BINDTODEVICE, "s1", 3), 0);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	surge();
+	surge_note();
 	assert_verdict(&segment, SHAKEOFF_ACK_NO_SERVER);
 	filter_fill(0);
 	assert_verdict(&segment, SHAKEOFF_NO_SOCKET_DROP);
@@ -511,7 +511,7 @@ static void a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segm
 	assert_int_equal(setsockopt(listeners[0], IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
 	ack = connected(ACK);
 	filter_fill(SHAKEOFF_FILTER_SOCKET);
-	surge();
+	surge_note();
 	assert_verdict(&ack, SHAKEOFF_SOCKET);
 }
 
@@ -526,7 +526,7 @@ static void assert_own_connection_passes(void)
 	assert_int_equal(fcntl(own, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(connect(own, &to.any, sizeof(to.in)), -1);
 	assert_int_equal(errno, EINPROGRESS);
-	surge();
+	surge_note();
 	filter_fill(0);
 	assert_verdict(&refusal, SHAKEOFF_SOCKET);
 	filter_fill(0);
@@ -570,7 +570,7 @@ static void it_does_so_too_when_there_are_many_out_of_state_segments(void **stat
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 	segment = connected(ACK);
-	surge();
+	surge_note();
 	while (run_segment(&segment, NULL) != SHAKEOFF_SOCKET)
 		assert_true(++dropped < SAMPLE);
 	for (int i = 0; i < 2 * SAMPLE; i++)
@@ -585,7 +585,7 @@ static void where_the_hook_answers_out_of_state_segments_are_counted_too(void **
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	harness.service->flood_rate = 0;
 	assert_verdict(&out_of_state_rows[0].in, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_int_not_equal(harness.service->out_of_state_ns, 0);
+	assert_int_not_equal(harness.service->out_of_state.since_ns, 0);
 	assert_int_equal(harness.service->out_of_state_kind, SHAKEOFF_NO_SOCKET_ACK);
 }
 
@@ -595,8 +595,8 @@ static void there_their_names_stay_the_same(void **state)
 
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	harness.service->active_ns = harness.control->started_ns = 1;
-	surge();
+	harness.service->syns.since_ns = harness.control->started_ns = 1;
+	surge_note();
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 	assert_verdict(&rst, SHAKEOFF_RST_NO_SOCKET);
 	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
@@ -613,7 +613,7 @@ static void honest_clients_are_served_however_many_out_of_state_segments_there_a
 		struct client connects;
 
 		syn.sport = 41000 + i;
-		surge();
+		surge_note();
 		client_connect(&connects, &syn);
 		assert_verdict(&connects.ack, SHAKEOFF_ACK_ADMITTED);
 		validated_age(&connects.ack, 0);
@@ -631,7 +631,7 @@ static void so_they_are_with_the_queue_handoff(void **state)
 		struct client connects;
 
 		syn.sport = 41000 + i;
-		surge();
+		surge_note();
 		client_opens(&connects, &syn);
 		validated_age(&connects.ack, 0);
 		assert_verdict(&connects.ack, SHAKEOFF_SEGMENT_QUEUED);
@@ -663,7 +663,7 @@ static void what_no_tcp_sends_is_dropped_when_out_of_state_segments_are(void **s
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -674,7 +674,7 @@ static void what_no_tcp_sends_is_dropped_where_the_hook_answers(void **state)
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }
@@ -684,7 +684,7 @@ static void what_no_tcp_sends_is_dropped_before_a_queue(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
-	surge();
+	surge_note();
 	for (size_t i = 0; i < COUNT(impossible); i++)
 		is_dropped(&impossible[i]);
 }

@@ -747,7 +747,7 @@ static void positions_of_the_last_flood_are_not_held_in_the_next(void **state)
 	takes("198.51.100.7", SHAKEOFF_ACK_SHARE_DROP);
 	harness.service->dequeued = harness.service->enqueued; /* they came to the socket, and were accepted */
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = 0;
+	harness.service->syns.since_ns = 0;
 	fill_accept_queue(CAPACITY / 2);
 	others_come();
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_ADMITTED);

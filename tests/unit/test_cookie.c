@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/cookie.h"
+#include "lib/tcpopt.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

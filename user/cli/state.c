@@ -72,12 +72,12 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 /* The hook goes back to idle with the first packet after the hold time: without one it has not noticed yet. */
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->active_ns && shakeoff_is_surging(service->surge_ns, now_ns);
+	return service->syns.since_ns && shakeoff_surge_lasts(service->syns.last_ns, now_ns);
 }
 
 bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->out_of_state_ns && shakeoff_is_surging(service->out_of_state_surge_ns, now_ns);
+	return service->out_of_state.since_ns && shakeoff_surge_lasts(service->out_of_state.last_ns, now_ns);
 }
 
 struct service_reason service_out_of_state(const struct shakeoff_service *service)
@@ -192,11 +192,11 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 	uint64_t since = 0;
 
 	if (state == STATE_FLOOD)
-		since = service->active_ns;
+		since = service->syns.since_ns;
 	else if (state == STATE_OUT_OF_STATE)
-		since = service->out_of_state_ns;
-	else if (state == STATE_IDLE && service->active_ns)
-		since = service->surge_ns + SHAKEOFF_FLOOD_HOLD_NS;
+		since = service->out_of_state.since_ns;
+	else if (state == STATE_IDLE && service->syns.since_ns)
+		since = service->syns.last_ns + SHAKEOFF_FLOOD_HOLD_NS;
 	else if (state == STATE_IDLE)
 		since = service->released_ns;
 	if (!since)
@@ -208,9 +208,9 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 /* As the hook does, it goes on until the hold time is over, which the hook notices later. */
 bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
 {
-	if (!service->forgery_ns || !shakeoff_is_surging(service->forgery_surge_ns, now_ns))
+	if (!service->forgery.since_ns || !shakeoff_surge_lasts(service->forgery.last_ns, now_ns))
 		return false;
-	*age_ns = age(now_ns, service->forgery_ns);
+	*age_ns = age(now_ns, service->forgery.since_ns);
 	return true;
 }
 

@@ -107,7 +107,7 @@ static bool give_up(struct iter *iter, const struct shakeoff_tuple *tuple, const
 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return shakeoff_is_surging(__atomic_load_n(&service->surge_ns, __ATOMIC_RELAXED), now_ns);
+	return shakeoff_surge_lasts(__atomic_load_n(&service->syns.last_ns, __ATOMIC_RELAXED), now_ns);
 }
 
 /* Returns whether the entry has had its time. */

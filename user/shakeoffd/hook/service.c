@@ -188,7 +188,7 @@ static bool has_cookies_out(const struct shakeoff_service *shared, uint64_t now_
 {
 	uint64_t released_ns = shared_get(shared->released_ns);
 
-	return shared_get(shared->active_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
+	return shared_get(shared->syns.since_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
 }
 
 bool service_stop_answering(struct service *service, uint64_t now_ns)
