@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The maps of abi.h. None is pinned: `ip link` would share them between interfaces and network namespaces. */
+/* The maps of shakeoff/maps.h. None is pinned: `ip link` would share them between interfaces and network namespaces. */
 #ifndef SHAKEOFF_BPF_CORE_MAPS_H
 #define SHAKEOFF_BPF_CORE_MAPS_H
 

@@ -4,7 +4,7 @@
  *
  * Rules: fixed-width types, explicit padding (always zero), sizes asserted. Values are in host byte order unless their
  * type says __be16/__be32. Times are CLOCK_MONOTONIC in nanoseconds (bpf_ktime_get_ns()). No map is pinned: user space
- * finds the program of an interface by netlink and its maps by id, and knows them by the names below.
+ * finds the program of an interface by netlink and its maps by id, and knows them by their names (maps.h).
  */
 #ifndef SHAKEOFF_ABI_H
 #define SHAKEOFF_ABI_H
@@ -24,45 +24,13 @@
  * The name of the control map ends in the number of this ABI: a program whose control map has another number is one of
  * ours from another version, and is refused rather than misread. Raise it with every change below.
  */
-#define SHAKEOFF_ABI 7
+#define SHAKEOFF_ABI 8
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
 #define SHAKEOFF_STRING_OF(x) #x
 #define SHAKEOFF_STRING(x) SHAKEOFF_STRING_OF(x)
 
-/* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL                                                                                           \
-	SHAKEOFF_CONTROL_PREFIX SHAKEOFF_STRING(SHAKEOFF_ABI) /* ARRAY[1] of shakeoff_control, mmapable */
-#define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
-#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
-#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
-#define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
-#define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
-#define SHAKEOFF_MAP_VLANS "vlans" /* HASH of SHAKEOFF_VLAN_KEY() -> __u8: tags that the host takes frames with */
-#define SHAKEOFF_MAP_NEIGHBOURS                                                                                        \
-	"neighbours"                     /* HASH shakeoff_neighbour -> shakeoff_next_hop, for SHAKEOFF_ANSWER_ROUTE */
-#define SHAKEOFF_MAP_OWN4 "own4"         /* LPM_TRIE shakeoff_route_key4 -> __be32: the prefix's first address */
-#define SHAKEOFF_MAP_OWN6 "own6"         /* LPM_TRIE shakeoff_route_key6 -> __be32[4]: likewise */
-#define SHAKEOFF_MAP_ROUTES4 "routes4"   /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
-#define SHAKEOFF_MAP_ROUTES6 "routes6"   /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
-#define SHAKEOFF_MAP_KEYS "cookie_keys"  /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
-#define SHAKEOFF_MAP_VERDICTS "verdicts" /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
-#define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
-	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
-#define SHAKEOFF_MAP_VALIDATED "validated" /* ARRAY[SHAKEOFF_MAX_VALIDATED] of shakeoff_validated (validated.h) */
-#define SHAKEOFF_MAP_HALF_OPEN "half_open" /* HASH shakeoff_tuple -> shakeoff_half_open */
-#define SHAKEOFF_MAP_SOURCES "sources"     /* LRU_HASH shakeoff_source_key -> shakeoff_source (source.h) */
-#define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
-	"syn_sources"                       /* LRU_HASH shakeoff_source_key -> __u64 when its SYNs are due (source.h) */
-#define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (synack_rate.h) */
-#define SHAKEOFF_MAP_ISSUED "issued"        /* ARRAY[2 * SHAKEOFF_ISSUED_WORDS] of __u64 (issued.h), mmapable */
-#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (socket_filter.h), mmapable */
-#define SHAKEOFF_MAP_HANDSHAKES                                                                                        \
-	"handshakes"               /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
-#define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; made by the daemon, kept beyond its death */
-/* The ACL of sources (acl.h). Of two elements one is in use; the other is where the next lists are made. */
-#define SHAKEOFF_MAP_ACL4 "acl4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */
-#define SHAKEOFF_MAP_ACL6 "acl6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */
-#define SHAKEOFF_MAP_ACL_FILTERS "acl_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_acl_block, mmapable */
+/* The name of the control map; those of the others are in maps.h. */
+#define SHAKEOFF_MAP_CONTROL SHAKEOFF_CONTROL_PREFIX SHAKEOFF_STRING(SHAKEOFF_ABI)
 
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured ones, and a discovered listening socket each */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */

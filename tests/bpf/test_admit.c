@@ -251,7 +251,7 @@ static void connects(struct client *client, const struct segment *syn)
 static struct shakeoff_service_counters counters(void)
 {
 	struct shakeoff_service_counters sum = { 0 }, each[libbpf_num_possible_cpus()];
-	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_SERVICE_COUNTERS);
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, "service_counts");
 	uint32_t id = SERVICE;
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &id, each), 0);
@@ -357,7 +357,7 @@ static void reads(const char *expected)
 
 static struct shakeoff_admissions admissions(void)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_ADMISSIONS);
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, "admissions");
 	struct shakeoff_admissions counted = { 0 };
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &harness.ifindex, &counted), 0);
@@ -366,7 +366,7 @@ static struct shakeoff_admissions admissions(void)
 
 static void admissions_begin(void)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, SHAKEOFF_MAP_ADMISSIONS);
+	struct bpf_map *map = bpf_object__find_map_by_name(harness.object, "admissions");
 	const struct shakeoff_admissions none = { 0 };
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &harness.ifindex, &none, BPF_ANY), 0);

@@ -793,7 +793,7 @@ static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
 
 	(void)state;
 	succeeds(datapath_attach(datapath, "one", DATAPATH_MODE_NATIVE, DATAPATH_OWNER_ATTACH, false));
-	map = map_of("one", SHAKEOFF_MAP_VALIDATED);
+	map = map_of("one", "validated");
 	assert_int_equal(bpf_map_update_elem(map, &last, &entry, BPF_ANY), 0);
 	entry.tuple.remote_port = htons(1); /* of another tuple, in the same set */
 	assert_int_equal(bpf_map_update_elem(map, &first, &entry, BPF_ANY), 0);
@@ -836,7 +836,7 @@ static void every_half_open_connection_is_seen_once_and_taken_out_if_wanted(void
 	assert_true(datapath_half_open_is_empty(datapath));
 	succeeds(datapath_half_open_each(datapath, half_open_seen, &iter));
 	assert_int_equal(iter.count, 0);
-	map = map_of("one", SHAKEOFF_MAP_HALF_OPEN);
+	map = map_of("one", "half_open");
 	for (uint32_t i = 1; i <= 1000; i++) {
 		struct shakeoff_tuple tuple = { .remote[3] = i };
 		struct shakeoff_half_open entry = { .rcv_nxt = i };

@@ -25,7 +25,7 @@ static int start(void **state)
 {
 	int error = harness_start(state);
 
-	half_open = error ? -1 : bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	half_open = error ? -1 : bpf_object__find_map_fd_by_name(harness.object, "half_open");
 	return error;
 }
 

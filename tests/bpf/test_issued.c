@@ -37,9 +37,9 @@ static int start(void **state)
 
 	if (error)
 		return error;
-	half_open = bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	half_open = bpf_object__find_map_fd_by_name(harness.object, "half_open");
 	memory = mmap(NULL, ISSUED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ISSUED), 0);
+		      bpf_object__find_map_fd_by_name(harness.object, "issued"), 0);
 	issued = memory;
 	return memory == MAP_FAILED ? -1 : 0;
 }

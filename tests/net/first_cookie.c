@@ -67,7 +67,7 @@ static __u64 count(int map, __u32 verdict)
 
 int main(int argc, char **argv)
 {
-	int map = argc == 3 ? open_map((int)if_nametoindex(argv[1]), SHAKEOFF_MAP_VERDICTS) : -1;
+	int map = argc == 3 ? open_map((int)if_nametoindex(argv[1]), "verdicts") : -1;
 	__u64 end, cookies, idle;
 
 	if (map < 0) {

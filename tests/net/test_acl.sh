@@ -130,7 +130,7 @@ soon grep -q connected "$TMP/lasting.log"
 shakeoff block "$CLIENT4"
 before=$(counter acl_blocked)
 touch "$TMP/speak"
-check "what comes by connections that exist is dropped" soon grown blocked $((before + 1))
+check "what comes by connections that exist is dropped" soon grown acl_blocked $((before + 1))
 check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"
 shakeoff acl clear
 check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting.log"
@@ -378,7 +378,7 @@ try:
     socket.create_connection((sys.argv[1], 80), timeout=0.5)
 except OSError:
     pass' "$SERVER4"
-at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.blocked)" 1
+at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.acl_blocked)" 1
 nothing_shown() { [ -z "$(shakeoff acl show)" ]; }
 check "an expired entry is not shown" soon nothing_shown
 is "though nobody has removed it" "$(held)" 1

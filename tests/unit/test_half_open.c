@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/resend.h"
 #include "shakeoffd/sys/packet_socket.h"
 

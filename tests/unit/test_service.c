@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/service.h"
 
 /* Two datapaths, as far as a service sees them. */

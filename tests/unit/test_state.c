@@ -2,7 +2,7 @@
 /*
  * What `shakeoff status` says of a service, and in which order services are listed.
  *
- * link: user/cli/state.c user/cli/service_list.c
+ * link: user/cli/state.c user/cli/service_list.c user/common/names.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 
 #include "common/prefix.h"
 
-/* The SHAKEOFF_ACL_SHRINK for so many prefixes, and as many again that may come. */
+/* Returns the SHAKEOFF_ACL_SHRINK for twice as many prefixes as there are. */
 uint32_t acl_filter_shrink(size_t prefixes);
 
 /*

@@ -17,7 +17,7 @@
 
 /*
  * Takes the lock; *fd is to be closed. -EWOULDBLOCK: another one has had it all the time. Nobody waits for ever: it may be a
- * command that somebody has stopped with ^Z.
+ * command that was stopped with ^Z.
  */
 int acl_lock(uint32_t patience_ms, int *fd);
 

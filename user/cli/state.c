@@ -7,40 +7,22 @@ const struct service_state_info service_state_table[SERVICE_STATE_COUNT] = {
 #undef X
 };
 
-const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_BYPASS_REASONS(X)
-#undef X
-};
-
-const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_CAUSES(X)
-#undef X
-};
-
-const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_NO_SOCKET_KINDS(X)
-#undef X
-};
-
-const struct service_reason obstacle_table[OBSTACLE_COUNT] = {
+const struct named obstacle_table[OBSTACLE_COUNT] = {
 #define X(constant, name, column, help) [constant] = { name, help },
 	INTERFACE_OBSTACLES(X)
 #undef X
 };
 
-const struct service_reason reason_no_room = {
+const struct named reason_no_room = {
 	"no_room",
 	"the hook's table of addresses is full: low ports come first, and `exclude =` leaves out what needs no protection",
 };
-const struct service_reason reason_no_address = { "no_address", "no address of this host leads to it" };
-const struct service_reason reason_elsewhere = {
+const struct named reason_no_address = { "no_address", "no address of this host leads to it" };
+const struct named reason_elsewhere = {
 	"elsewhere",
 	"its address is on a device that shakeoff is not attached to: what comes in there is not protected",
 };
-const struct service_reason reason_tag_hidden = {
+const struct named reason_tag_hidden = {
 	"vlan",
 	"a VLAN device's address: frames whose tag the hook does not see pass to the kernel",
 };
@@ -80,11 +62,11 @@ bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t
 	return service->out_of_state.since_ns && shakeoff_surge_lasts(service->out_of_state.last_ns, now_ns);
 }
 
-struct service_reason service_out_of_state(const struct shakeoff_service *service)
+struct named service_out_of_state(const struct shakeoff_service *service)
 {
 	return service->out_of_state_kind < SHAKEOFF_NO_SOCKET_KIND_COUNT ?
 		       no_socket_table[service->out_of_state_kind] :
-		       (struct service_reason){ "?", "" };
+		       (struct named){ "?", "" };
 }
 
 /* A daemon that was stopped has withdrawn its addresses; one that died leaves listening sockets protected. */
@@ -158,8 +140,8 @@ enum service_state service_state_there(enum service_state state, const struct sh
 	return state;
 }
 
-struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
-					   enum interface_obstacle obstacle)
+struct named service_reason_there(const struct shakeoff_service *service, enum service_state state,
+				  enum interface_obstacle obstacle)
 {
 	switch (state) {
 	case STATE_NO_TC:
@@ -172,10 +154,10 @@ struct service_reason service_reason_there(const struct shakeoff_service *servic
 	}
 }
 
-struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state)
+struct named service_reason(const struct shakeoff_service *service, enum service_state state)
 {
 	switch (state) {
-	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
+	case STATE_ALWAYS: return (struct named){ "always", "" };
 	case STATE_BYPASSED: return bypass_table[service_bypass(service)];
 	case STATE_FLOOD:
 		if (service->cause < SHAKEOFF_CAUSE_COUNT)
@@ -184,7 +166,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 	case STATE_OUT_OF_STATE: return service_out_of_state(service);
 	default: break;
 	}
-	return (struct service_reason){ "", "" };
+	return (struct named){ "", "" };
 }
 
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns)

@@ -8,6 +8,7 @@
 
 #include <shakeoff/abi.h>
 
+#include "common/names.h"
 #include "cli/output.h"
 
 enum daemon_state { DAEMON_NEVER, DAEMON_ALIVE, DAEMON_DEAD };
@@ -106,28 +107,20 @@ struct service_presence {
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
 				       const struct service_presence *presence);
 
-/* A reason's name, and what it means. */
-struct service_reason {
-	const char *name;
-	const char *help;
-};
-extern const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT];
-extern const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT];
-extern const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT];
-extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
-extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
+extern const struct named obstacle_table[OBSTACLE_COUNT];
+extern const struct named reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
 
 /* Returns "works", or why the tc program does not: for the table of interfaces. */
 const char *obstacle_column(enum interface_obstacle obstacle);
 
 /* Why it is in that state; both texts are "" where the state says all. */
-struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state);
-struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
-					   enum interface_obstacle obstacle);
+struct named service_reason(const struct shakeoff_service *service, enum service_state state);
+struct named service_reason_there(const struct shakeoff_service *service, enum service_state state,
+				  enum interface_obstacle obstacle);
 
 /* Whether segments of no socket are dropped though nothing else is; and what came when it began. In every state. */
 bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns);
-struct service_reason service_out_of_state(const struct shakeoff_service *service);
+struct named service_out_of_state(const struct shakeoff_service *service);
 
 /* Since when, for a flood, out-of-state segments, or the idle time after a flood. False: there is no such time. */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);

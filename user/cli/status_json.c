@@ -59,7 +59,7 @@ static json_t *age_json(const struct view *view, uint64_t then_ns)
 }
 
 static void add_activation(json_t *object, const struct view *view, const struct shakeoff_service *service,
-			   enum service_state state, struct service_reason reason)
+			   enum service_state state, struct named reason)
 {
 	bool active = state == STATE_FLOOD || state == STATE_ALWAYS;
 

@@ -23,21 +23,21 @@ static inline double issued_word_rate(uint64_t word, uint32_t period)
 }
 
 /*
- * The share of cookies that nobody was sent but that are taken for sent at this moment, 0 to 1. words: 2 * SHAKEOFF_ISSUED_WORDS of
+ * Returns the share of cookies that were never sent but are taken for sent at this moment, 0 to 1. words: 2 * SHAKEOFF_ISSUED_WORDS of
  * them; they may change meanwhile.
  */
 static inline double issued_false_positive_rate(const uint64_t *words, uint64_t now_ns)
 {
 	uint32_t period = shakeoff_issued_period(now_ns);
 	const uint64_t *present = words + shakeoff_issued_index(period, 0);
-	const uint64_t *past = words + shakeoff_issued_index(period - 1, 0);
+	const uint64_t *previous = words + shakeoff_issued_index(period - 1, 0);
 	double sum = 0;
 
 	for (uint32_t i = 0; i < SHAKEOFF_ISSUED_WORDS; i++) {
 		double in_present = issued_word_rate(__atomic_load_n(&present[i], __ATOMIC_RELAXED), period);
-		double in_past = issued_word_rate(__atomic_load_n(&past[i], __ATOMIC_RELAXED), period - 1);
+		double in_previous = issued_word_rate(__atomic_load_n(&previous[i], __ATOMIC_RELAXED), period - 1);
 
-		sum += 1 - (1 - in_present) * (1 - in_past);
+		sum += 1 - (1 - in_present) * (1 - in_previous);
 	}
 	return sum / SHAKEOFF_ISSUED_WORDS;
 }

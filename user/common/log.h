@@ -10,9 +10,8 @@
 void log_open(const char *program, int verbose);
 
 /*
- * From now on lines are written by a thread, so that nobody waits who says something: a terminal, a pipe or the journal may take
- * nothing for as long as it likes. What does not fit into the buffer meanwhile is left out, and how many lines that were is
- * said. 0 or a negative errno.
+ * Starts a thread that writes the lines, so that no caller waits: a terminal, a pipe or the journal may take nothing for any
+ * time. Lines that do not fit into the buffer meanwhile are left out, and counted in a line of their own. 0 or a negative errno.
  */
 int log_start(void);
 

@@ -37,7 +37,7 @@ static inline void address_map(int family, const void *bytes, struct in6_addr *a
 	memcpy(&address->s6_addr[12], bytes, 4);
 }
 
-/* Whether one is in a prefix of so many bits; both IPv4 mapped, which counts for 96. */
+/* Returns whether an address is in a prefix of `len` bits; both IPv4 mapped, which counts for 96. */
 static inline bool address_in_prefix(const struct in6_addr *address, const struct in6_addr *prefix, unsigned int len)
 {
 	unsigned int whole = len / 8, bits = len % 8;

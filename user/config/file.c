@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/trusted_file.h"
 #include "config/reader.h"
 
@@ -33,7 +34,7 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
 	struct stat st;
-	size_t used = 0;
+	ssize_t used;
 
 	if (fd < 0 || fstat(fd, &st))
 		return fail(reader, -errno, "%s: cannot open the configuration file: %s", path, strerror(errno));
@@ -47,22 +48,14 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 	if (!buffer)
 		return fail(reader, -ENOMEM, "%s: out of memory", path);
 
-	while (used <= FILE_MAX) {
-		ssize_t got = read(fd, buffer + used, FILE_MAX + 1 - used);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return fail(reader, -errno, "%s: cannot read the configuration file: %s", path,
-				    strerror(errno));
-		if (!got)
-			break;
-		used += got;
-	}
-	if (used > FILE_MAX)
+	used = file_read_all(fd, buffer, FILE_MAX + 1);
+	if (used < 0)
+		return fail(reader, (int)used, "%s: cannot read the configuration file: %s", path,
+			    strerror((int)-used));
+	if (used > (ssize_t)FILE_MAX)
 		return fail(reader, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
 			    FILE_MAX);
 	buffer[used] = '\0';
-	*length = used;
+	*length = (size_t)used;
 	return take_pointer(buffer);
 }

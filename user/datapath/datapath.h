@@ -258,7 +258,7 @@ typedef void (*datapath_source_fn)(void *context, const struct shakeoff_source_k
 				   const struct shakeoff_source *source);
 int datapath_source_each(struct datapath *datapath, datapath_source_fn callback, void *context);
 
-/* The share of cookies that nobody was sent but that are taken for sent, 0 to 1 (shakeoff/issued.h). now_ns: CLOCK_MONOTONIC. */
+/* Returns the share of cookies that were never sent but are taken for sent, 0 to 1 (shakeoff/issued.h). now_ns: CLOCK_MONOTONIC. */
 int datapath_issued_false_positive_rate(struct datapath *datapath, uint64_t now_ns, double *share);
 
 /*

@@ -20,8 +20,8 @@
 
 /*
  * BPF_F_BEFORE without naming whom: before everybody. Another program that lets a packet pass to the stack ends the iteration over
- * the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front of it. Ours is in
- * nobody's way: it touches only what the XDP program validated, and hands every packet on to the next one.
+ * the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front of it. Ours
+ * disturbs none of them: it touches only what the XDP program validated, and hands every packet on to the next one.
  */
 #define TCX_FIRST (1u << 3)
 
@@ -288,38 +288,11 @@ int admit_attach(struct datapath *datapath, const struct link_entry *interface, 
 	return result == -EEXIST && admit_find(interface->ifindex, datapath->control_id) ? 0 : result;
 }
 
-int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner)
+int admit_attach_outgoing(struct datapath *datapath, unsigned int ifindex)
 {
-	struct datapath_attachment attachment;
-	struct link_entry interface;
-	bool by_link;
-	int result;
+	int result = admit_load(datapath);
 
-	result = datapath_look(ifname, &attachment);
-	if (result)
-		return result;
-	if (!attachment.ours)
-		return -EEXIST;
-	if (attachment.control_id != datapath->control_id) {
-		detail_set("its XDP program works on other maps");
-		return -ENOENT;
-	}
-	/* What works at ingress is not touched for the other's sake. */
-	if (attachment.admit_id) {
-		result = admit_load(datapath);
-		return result ? result : outgoing_attach(datapath, attachment.ifindex);
-	}
-	result = link_get(ifname, &interface);
-	if (!result)
-		result = bpffs_prepare(owner, &by_link);
-	if (result)
-		return result;
-	result = admit_remove(interface.ifindex); /* what works on other maps */
-	if (result >= 0)
-		result = admit_attach(datapath, &interface, owner, by_link);
-	if (result)
-		bpffs_tidy();
-	return result;
+	return result ? result : outgoing_attach(datapath, ifindex);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ move */

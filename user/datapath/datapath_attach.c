@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is attached to interfaces: found, put there, taken away. */
+/* What is attached to interfaces: found, put there, taken away. Of control groups: found. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,14 @@ int datapath_look(const char *ifname, struct datapath_attachment *attachment)
 	return result ? result : attachment_read(&link, attachment);
 }
 
+/* -EEXIST: a program that is not ours. */
+static int look_ours(const char *ifname, struct datapath_attachment *attachment)
+{
+	int result = datapath_look(ifname, attachment);
+
+	return !result && !attachment->ours ? -EEXIST : result;
+}
+
 int datapath_list(struct datapath_attachment **list, size_t *count)
 {
 	cleanup_free struct datapath_attachment *found = NULL;
@@ -109,11 +118,9 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 	struct hook_link link;
 	int result;
 
-	result = datapath_look(ifname, &attachment);
+	result = look_ours(ifname, &attachment);
 	if (result)
 		return result;
-	if (!attachment.ours)
-		return -EEXIST;
 	result = link_find(HOOK_XDP, attachment.ifindex, attachment.prog_id, &link);
 	if (result == -ENOENT) {
 		*owner = DATAPATH_OWNER_NETLINK;
@@ -123,6 +130,20 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 		return result;
 	close(link.fd);
 	*owner = link.owner;
+	return 0;
+}
+
+int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_MAX], uint32_t *count)
+{
+	cleanup_fd int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t flags, found = DATAPATH_CGROUP_MAX;
+
+	if (fd < 0)
+		return -errno;
+	/* -ENOSPC: there are more; the caller gets those that fit. */
+	if (bpf_prog_query(fd, BPF_CGROUP_INET_INGRESS, BPF_F_QUERY_EFFECTIVE, &flags, ids, &found) && errno != ENOSPC)
+		return -errno;
+	*count = found < DATAPATH_CGROUP_MAX ? found : DATAPATH_CGROUP_MAX;
 	return 0;
 }
 
@@ -279,7 +300,37 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 	return 0;
 }
 
-/* The tc program alone: left over where somebody took the XDP program away with `ip link`. */
+int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner)
+{
+	struct datapath_attachment attachment;
+	struct link_entry interface;
+	bool by_link;
+	int result;
+
+	result = look_ours(ifname, &attachment);
+	if (result)
+		return result;
+	if (attachment.control_id != datapath->control_id) {
+		detail_set("its XDP program works on other maps");
+		return -ENOENT;
+	}
+	/* What works at ingress is not touched for the other's sake. */
+	if (attachment.admit_id)
+		return admit_attach_outgoing(datapath, attachment.ifindex);
+	result = link_get(ifname, &interface);
+	if (!result)
+		result = bpffs_prepare(owner, &by_link);
+	if (result)
+		return result;
+	result = admit_remove(interface.ifindex); /* what works on other maps */
+	if (result >= 0)
+		result = admit_attach(datapath, &interface, owner, by_link);
+	if (result)
+		bpffs_tidy();
+	return result;
+}
+
+/* The tc program alone: left over where `ip link` took the XDP program away. */
 static int detach_remainder(const char *ifname, int result)
 {
 	struct link_entry interface;
@@ -311,9 +362,7 @@ int datapath_detach(const char *ifname)
 	cleanup_fd int program = -1;
 	int result;
 
-	result = datapath_look(ifname, &attachment);
-	if (!result && !attachment.ours)
-		result = -EEXIST;
+	result = look_ours(ifname, &attachment);
 	if (result)
 		return detach_remainder(ifname, result);
 	program = program_by_id(attachment.prog_id);

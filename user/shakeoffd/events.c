@@ -14,7 +14,7 @@
 #include "shakeoffd/queue/acceptor.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 

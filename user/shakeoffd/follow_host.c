@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/hook/synack_profile.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* Programs come to interfaces without a message. What else decides what the kernel offers changes without one, too. */
 #define LOOK_PERIOD_NS NS_PER_S

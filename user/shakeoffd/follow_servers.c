@@ -5,7 +5,7 @@
 #include "common/log.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 #include "shakeoffd/follow.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* Tells the self-test that rules have changed. */
 static void follow_rules(struct daemon *daemon)

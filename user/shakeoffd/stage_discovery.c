@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* What discovery asks about the servers that are registered: see struct discovery_servers. */
 static bool cover(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only)

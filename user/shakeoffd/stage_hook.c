@@ -9,7 +9,7 @@
 #include "shakeoffd/hook/synack_profile.h"
 #include "shakeoffd/hook/synack_rate.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* Makes the secret of a datapath, once: a new daemon goes on with the one that the programs use already. */
 static void make_secrets(struct shakeoff_control *control)

@@ -10,7 +10,7 @@
 #include "shakeoffd/queue/acceptor.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* How long the end waits for threads. */
 #define END_NS NS_PER_S

@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/privilege.h"
 
 /* Loads first what interfaces need that come later: it needs more privileges than are kept. */

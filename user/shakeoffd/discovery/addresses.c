@@ -7,19 +7,13 @@
 #include "common/log.h"
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* ------------------------------------------------------------------------------------------------------------ lists */
 
 int published_append(struct published_list *to, const struct published *published)
 {
-	void *larger = array_grow(to->list, to->count, sizeof(*to->list));
-
-	if (!larger)
-		return -ENOMEM;
-	to->list = larger;
-	to->list[to->count++] = *published;
-	return 0;
+	return array_append(to->list, to->count, *published);
 }
 
 int published_compare(const void *a, const void *b)

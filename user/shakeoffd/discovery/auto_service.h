@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/discovery/listeners.h"
 #include "shakeoffd/discovery/listening_service.h"
 #include "shakeoffd/hook/service.h"

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "common/names.h"
 #include "shakeoffd/discovery/listeners.h"
 
 /* Of the whole host. */
@@ -29,8 +30,5 @@ enum shakeoff_bypass bypass_by_socket(const struct listener_facts *facts);
 /* The first reason that holds; those of the host come first. BYPASS_NONE: there is none. */
 enum shakeoff_bypass bypass_reason(const struct bypass_host *host, const struct listener_facts *facts,
 				   const struct bypass_addresses *addresses);
-
-/* The help text of SHAKEOFF_BYPASS_REASONS. */
-const char *bypass_help(enum shakeoff_bypass bypass);
 
 #endif

@@ -201,7 +201,7 @@ static void count_endpoint(struct discovery *discovery, const struct tested *tes
 		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
 }
 
-static void verifier(struct discovery *discovery, struct listening_service *listening)
+static void verify(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
 	const struct bypass_addresses bypass = {
@@ -236,9 +236,9 @@ static void forget_rules(struct discovery *discovery)
 static void verify_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
-		verifier(discovery, &discovery->configured[i]);
+		verify(discovery, &discovery->configured[i]);
 	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
-		verifier(discovery, &d->listening);
+		verify(discovery, &d->listening);
 }
 
 /*

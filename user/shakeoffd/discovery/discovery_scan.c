@@ -10,13 +10,7 @@
 static int note_inode(void *context, uint32_t inode)
 {
 	struct inodes *inodes = context;
-	uint32_t *larger = array_grow(inodes->list, inodes->count, sizeof(inode));
-
-	if (!larger)
-		return -ENOMEM;
-	inodes->list = larger;
-	inodes->list[inodes->count++] = inode;
-	return 0;
+	return array_append(inodes->list, inodes->count, inode);
 }
 
 void discovery_free_inodes(struct inodes *inodes)

@@ -40,13 +40,7 @@ static bool is_excluded(const struct config *config, const struct in6_addr *addr
 
 static int append(struct endpoints *endpoints, const struct served_endpoint *endpoint)
 {
-	struct served_endpoint *larger = array_grow(endpoints->list, endpoints->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	endpoints->list = larger;
-	endpoints->list[endpoints->count++] = *endpoint;
-	return 0;
+	return array_append(endpoints->list, endpoints->count, *endpoint);
 }
 
 static int consider(const struct endpoints_world *world, const struct in6_addr *address, uint16_t port, bool named,

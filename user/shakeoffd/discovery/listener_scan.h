@@ -11,7 +11,7 @@
 #define SHAKEOFFD_DISCOVERY_LISTENER_SCAN_H
 
 #include "common/sock_diag.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/background_task.h"
 
 #define LISTENER_SCAN_PERIOD_NS (500 * NS_PER_MS)

@@ -276,7 +276,7 @@ static struct listener *find_open(const struct listeners *listeners, const struc
 	return listener && listener->facts.sockets ? listener : NULL;
 }
 
-/* The order of compute_score() in net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
+/* The order of enum binding_match (common/listener_match.h), which is the kernel's, in three looks into the table. */
 struct listener *listeners_at(const struct listeners *listeners, const struct in6_addr *address, uint16_t port)
 {
 	uint8_t kind = IN6_IS_ADDR_V4MAPPED(address) ? LISTENER_IPV4 : LISTENER_IPV6;

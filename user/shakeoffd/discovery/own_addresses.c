@@ -24,16 +24,9 @@ bool own_addresses_may_have(const struct in6_addr *address)
 
 static int remember(struct own_addresses *own, const struct in6_addr *address)
 {
-	struct in6_addr *larger;
-
 	if (!own_addresses_may_have(address))
 		return 0;
-	larger = array_grow(own->list, own->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	own->list = larger;
-	own->list[own->count++] = *address;
-	return 0;
+	return array_append(own->list, own->count, *address);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)
@@ -51,13 +44,10 @@ static int address_message(const struct nlmsghdr *header, void *context)
 
 static int remember_route(struct own_addresses *own, const struct own_route *route)
 {
-	struct own_route *larger = array_grow(own->routes, own->route_count, sizeof(*larger));
 	struct in6_addr first;
 
-	if (!larger)
+	if (array_append(own->routes, own->route_count, *route))
 		return -ENOMEM;
-	own->routes = larger;
-	own->routes[own->route_count++] = *route;
 	address_map(route->prefix.ipv6 ? AF_INET6 : AF_INET, route->prefix.address, &first);
 	return route->local ? remember(own, &first) : 0;
 }

@@ -17,13 +17,7 @@ struct reading {
 
 static int remember(struct upper_addresses *upper, const struct upper_address *address)
 {
-	struct upper_address *larger = array_grow(upper->list, upper->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	upper->list = larger;
-	upper->list[upper->count++] = *address;
-	return 0;
+	return array_append(upper->list, upper->count, *address);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)

@@ -52,21 +52,18 @@ void ruleset_free(struct ruleset *ruleset)
 
 struct rule_chain *ruleset_add_chain(struct ruleset *ruleset, const char *family, const char *table, const char *name)
 {
-	struct rule_chain **larger = array_grow(ruleset->chains, ruleset->chain_count, sizeof(struct rule_chain *));
 	struct rule_chain *chain = calloc(1, sizeof(*chain));
 
-	if (larger)
-		ruleset->chains = larger;
 	if (chain) {
 		chain->family = ruleset_text(ruleset, family);
 		chain->table = ruleset_text(ruleset, table);
 		chain->name = ruleset_text(ruleset, name);
 	}
-	if (!larger || !chain || !chain->family || !chain->table || !chain->name) {
+	if (!chain || !chain->family || !chain->table || !chain->name ||
+	    array_append(ruleset->chains, ruleset->chain_count, chain)) {
 		free(chain);
 		return NULL;
 	}
-	ruleset->chains[ruleset->chain_count++] = chain;
 	return chain;
 }
 
@@ -91,13 +88,7 @@ struct rule_chain *ruleset_find_chain(struct ruleset *ruleset, const char *famil
 
 int ruleset_add_rule(struct rule_chain *chain, const struct rule *rule)
 {
-	struct rule *larger = array_grow(chain->rules, chain->rule_count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	chain->rules = larger;
-	chain->rules[chain->rule_count++] = *rule;
-	return 0;
+	return array_append(chain->rules, chain->rule_count, *rule);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ matches */

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_read.h"
 #include "shakeoffd/firewall/ruleset_watch.h"

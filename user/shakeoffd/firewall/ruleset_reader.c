@@ -11,7 +11,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_reader.h"
 #include "shakeoffd/firewall/ruleset_watch.h"

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/hash.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
 /* ---------------------------------------------------------------------------------------------------- iptables-legacy */
@@ -26,18 +27,6 @@ bool ruleset_watch_has_legacy(bool ipv6)
 	cleanup_file FILE *file = fopen(table_names[ipv6], "re");
 
 	return file && fgetc(file) != EOF;
-}
-
-/* FNV-1a, 64 bits: it need not withstand anybody. */
-#define SUM_BEGIN 0xcbf29ce484222325ull
-
-static uint64_t sum(uint64_t sum, const void *data, size_t size)
-{
-	const uint8_t *byte = data;
-
-	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ byte[i]) * 0x100000001b3ull;
-	return sum;
 }
 
 /* The two families' structures differ in where things stand alone. */
@@ -62,7 +51,7 @@ static uint64_t sum_entries(uint64_t total, const struct layout *layout, struct 
 			break;
 		memset(entry + layout->counters, 0, sizeof(struct xt_counters));
 		memset(entry + layout->comefrom, 0, sizeof(((struct ipt_entry *)0)->comefrom));
-		total = sum(total, entry, length);
+		total = hash_update(total, entry, length);
 	}
 	return total;
 }
@@ -101,7 +90,7 @@ static uint64_t sum_legacy(uint64_t total, bool ipv6)
 		name[strcspn(name, "\n")] = '\0';
 		if (fd < 0)
 			fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-		total = sum(total, name, strlen(name));
+		total = hash_update(total, name, strlen(name));
 		if (fd >= 0)
 			total = sum_table(total, fd, ipv6, name);
 	}
@@ -120,7 +109,7 @@ static uint64_t sum_ipvs(uint64_t total)
 		char *rest = line, *word;
 
 		for (int i = 0; i < 4 && (word = strtok_r(i ? NULL : line, " \t\n", &rest)); i++)
-			total = sum(total, word, strlen(word) + 1);
+			total = hash_update(total, word, strlen(word) + 1);
 	}
 	return total;
 }
@@ -136,14 +125,14 @@ static uint64_t sum_sysctls(uint64_t total)
 		cleanup_file FILE *file = fopen(sysctls[i], "re");
 		int value = file ? fgetc(file) : EOF;
 
-		total = sum(total, &value, sizeof(value));
+		total = hash_update(total, &value, sizeof(value));
 	}
 	return total;
 }
 
 unsigned int ruleset_watch_look(struct ruleset_watch *watch)
 {
-	uint64_t total = sum_sysctls(sum_ipvs(sum_legacy(sum_legacy(SUM_BEGIN, false), true)));
+	uint64_t total = sum_sysctls(sum_ipvs(sum_legacy(sum_legacy(HASH_INIT, false), true)));
 	bool changed = total != watch->seen;
 
 	watch->seen = total;

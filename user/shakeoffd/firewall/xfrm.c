@@ -58,17 +58,13 @@ static void endpoints_of(const struct xfrm_selector *selector, struct xfrm_endpo
 int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
 {
 	const struct xfrm_userpolicy_info *policy = mnl_nlmsg_get_payload(header);
-	struct xfrm_endpoints *larger;
+	struct xfrm_endpoints endpoints;
 
 	if (header->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(header) < sizeof(*policy) ||
 	    !refuses_plain(policy, header))
 		return 0;
-	larger = array_grow(policies->list, policies->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	policies->list = larger;
-	endpoints_of(&policy->sel, &policies->list[policies->count++]);
-	return 0;
+	endpoints_of(&policy->sel, &endpoints);
+	return array_append(policies->list, policies->count, endpoints);
 }
 
 /* IPv6's selector of nothing is for IPv6 alone, as that of IPv4 is: families are not mixed. */

@@ -8,7 +8,7 @@
 #include "acl/store.h"
 #include "acl/lock.h"
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/acl.h"
 
 /* A list of a million entries takes some 2 s to walk: at every expiry, but not all the time, and in small steps. */

@@ -18,7 +18,7 @@
 #include "datapath/datapath.h"
 #include "common/log.h"
 #include "shakeoffd/hook/broker.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/privilege.h"
 #include "shakeoffd/sys/syscall_filter.h"
 

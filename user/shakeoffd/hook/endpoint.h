@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Where a service is to be reached, as the self-test and the reader of the firewall's rules are told it. */
-#ifndef SHAKEOFFD_HOOK_SPOT_H
-#define SHAKEOFFD_HOOK_SPOT_H
+#ifndef SHAKEOFFD_HOOK_ENDPOINT_H
+#define SHAKEOFFD_HOOK_ENDPOINT_H
 
 #include <netinet/in.h>
 #include <stdint.h>

@@ -6,6 +6,7 @@
 
 #include "common/link.h"
 #include "common/log.h"
+#include "common/hash.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
 static void forget(struct interfaces *interfaces, struct interface *interface)
@@ -183,13 +184,13 @@ void interfaces_refresh(struct interfaces *interfaces)
 /* FNV-1a over what identifies the programs. */
 static uint64_t sum_of_programs(const struct link_entry *links, size_t count)
 {
-	uint64_t hash = 14695981039346656037ull;
+	uint64_t hash = HASH_INIT;
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < LINK_XDP_COUNT; k++)
 			if (links[i].prog_id[k])
-				hash = (hash ^ links[i].ifindex ^ (uint64_t)links[i].prog_id[k] << 32) *
-				       1099511628211ull;
+				hash = hash_update(hash_update(hash, &links[i].ifindex, sizeof(links[i].ifindex)),
+						   &links[i].prog_id[k], sizeof(links[i].prog_id[k]));
 	return hash;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "shakeoffd/hook/key_file.h"
 
 #define DIGITS (2 * MASTER_BYTES)
@@ -98,18 +99,12 @@ static int check(const struct complaint *complaint, int fd, const struct stat *s
 
 static int slurp(const struct complaint *complaint, int fd, char text[FILE_MAX + 1])
 {
-	size_t used = 0;
-	ssize_t got;
+	ssize_t used = file_read_all(fd, text, FILE_MAX);
 
-	do {
-		got = read(fd, text + used, FILE_MAX - used);
-		if (got > 0)
-			used += got;
-	} while (got > 0 || (got < 0 && errno == EINTR));
-	if (got < 0)
-		return complain(complaint, -errno, "cannot be read: %s", strerror(errno));
+	if (used < 0)
+		return complain(complaint, (int)used, "cannot be read: %s", strerror((int)-used));
 	text[used] = '\0';
-	if (strlen(text) != used)
+	if (strlen(text) != (size_t)used)
 		return refuse_text(complaint, -EINVAL);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/keys.h"
 
 /* The two clocks are not read at one instant: a smaller difference is none. */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/resend.h"
 #include "shakeoffd/sys/packet_socket.h"
 #include "shakeoffd/hook/synack_frame.h"

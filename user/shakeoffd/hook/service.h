@@ -20,7 +20,7 @@
 
 #include "config/config.h"
 #include "datapath/datapath.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/service_ids.h"
 
 /* When a service stops answering, clients bring cookies back for so long; the round trip of most is shorter. */

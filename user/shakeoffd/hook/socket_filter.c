@@ -14,7 +14,7 @@
 
 #include "common/sock_diag.h"
 #include <shakeoff/socket_filter.h>
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/socket_filter.h"
 
 #define BUILD_PERIOD_NS (20 * NS_PER_S)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "datapath/datapath.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* So often in a row is it put to the front. Who has stood there for a minute since is left alone: the count begins anew. */
 #define TC_ORDER_MOVES 3

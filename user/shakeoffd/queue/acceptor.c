@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "shakeoffd/queue/acceptor.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 #define STACK_SIZE (128 * 1024)
 

@@ -2,7 +2,7 @@
 /* Tells whether one more server may connect. */
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /*
  * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always

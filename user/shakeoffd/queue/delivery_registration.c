@@ -8,7 +8,7 @@
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/server_socket.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* More LISTEN messages a second than this are no server's. */
 #define MAX_LISTENS 64

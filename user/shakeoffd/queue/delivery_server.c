@@ -10,7 +10,7 @@
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/server_socket.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* Nothing is sent for so long to a server that had no descriptor, or whose socket had no room. */
 #define PAUSE_NS (100 * NS_PER_MS)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hash.h"
 #include "shakeoffd/queue/held_segments.h"
 #include "common/tuple.h"
 
@@ -42,14 +43,12 @@ int held_open(struct held_segments **segments)
 	return 0;
 }
 
+/* Only proven addresses come here, so that no attacker gains from collisions. */
 static struct handshake_seen *set_of(struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
-	const uint8_t *byte = (const void *)tuple;
-	uint32_t hash = 2166136261u; /* FNV-1a: only proven addresses come here, nobody gains from collisions */
+	uint64_t hash = hash_update(HASH_INIT, tuple, sizeof(*tuple));
 
-	for (size_t i = 0; i < sizeof(*tuple); i++)
-		hash = (hash ^ byte[i]) * 16777619u;
-	return segments->opened[(hash ^ hash >> 16) % SETS];
+	return segments->opened[(hash ^ hash >> 32) % SETS];
 }
 
 static const struct handshake_seen *handshake_find(struct held_segments *segments, const struct shakeoff_event *event)

@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/sock_diag.h"
 #include "common/text.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/held_segments.h"
 #include "shakeoffd/queue/raw_socket.h"

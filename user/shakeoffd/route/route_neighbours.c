@@ -6,7 +6,7 @@
 
 #include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* Those of a busy network come and go all the time. */
 #define NEIGHBOURS_PERIOD_NS (200 * NS_PER_MS)

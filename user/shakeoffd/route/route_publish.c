@@ -19,13 +19,7 @@ static bool is_used(const struct route_ids *ids, uint16_t id)
 
 static int remember(struct route_ids *ids, const struct shakeoff_route *offer)
 {
-	struct shakeoff_route *larger = array_grow(ids->list, ids->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	ids->list = larger;
-	ids->list[ids->count++] = *offer;
-	return 0;
+	return array_append(ids->list, ids->count, *offer);
 }
 
 /* There are more numbers than routes may be published. */
@@ -250,13 +244,7 @@ int route_publish(struct route_publisher *publisher, bool ipv6, struct route_pub
 static int note(void *context, const struct prefix *prefix, const struct shakeoff_route *route)
 {
 	struct route_list *list = context;
-	struct route_published *larger = array_grow(list->list, list->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	list->list = larger;
-	list->list[list->count++] = (struct route_published){ *prefix, *route };
-	return 0;
+	return array_append(list->list, list->count, (struct route_published){ *prefix, *route });
 }
 
 /* Their numbers hold on, if two datapaths do not have the same for different things. */

@@ -45,18 +45,11 @@ bool route_prefix_contains(const struct prefix *outer, const struct prefix *inne
 
 int route_table_add(struct route_table *table, const struct route_candidate *candidate)
 {
-	struct route_candidate *larger;
-
 	if (table->count == ROUTE_CANDIDATES_MAX)
 		table->overflow = true;
 	if (table->overflow)
 		return 0;
-	larger = array_grow(table->candidates, table->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	table->candidates = larger;
-	table->candidates[table->count++] = *candidate;
-	return 0;
+	return array_append(table->candidates, table->count, *candidate);
 }
 
 static int compare_prefixes(const void *a, const void *b)

@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/rtnetlink.h"
 
 /* A host whose routes change all the time has them read so often, and spends this part of a CPU on it. */

@@ -21,13 +21,7 @@ static int compare(const void *a, const void *b)
 
 static int remember(struct probe_hosts *hosts, const struct probe_host *host)
 {
-	struct probe_host *larger = array_grow(hosts->list, hosts->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	hosts->list = larger;
-	hosts->list[hosts->count++] = *host;
-	return 0;
+	return array_append(hosts->list, hosts->count, *host);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The hook's clock: CLOCK_MONOTONIC. */
-#ifndef SHAKEOFFD_SYS_CLOCK_H
-#define SHAKEOFFD_SYS_CLOCK_H
+#ifndef SHAKEOFF_COMMON_CLOCK_H
+#define SHAKEOFF_COMMON_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
-#define NS_PER_S 1000000000ull
-#define NS_PER_MS 1000000ull
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
 
 static inline uint64_t clock_ns(void)
 {
