@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /* The hook's memory of SYN-ACKs that wait for their ACK: what is taken in, when not, and what takes it out. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -3,7 +3,7 @@
  * What the kernel asks before it takes a packet in, the hook asks too: is the frame for this host, and would what is sent back get to
  * its source? What it would refuse passes untouched.
  *
- * link: tests/bpf/harness.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
+ * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
  * link: user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>

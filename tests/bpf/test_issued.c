@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /* ACK floods that try to forge cookies: when they are noticed, and what an ACK then needs to open a connection. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

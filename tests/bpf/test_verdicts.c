@@ -3,7 +3,7 @@
  * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
  * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
  *
- * link: tests/bpf/harness.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
  * link: user/acl/?*.c user/common/prefix.c user/common/log.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>

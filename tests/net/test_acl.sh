@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The lists of sources: what block, unblock, allow, disallow and acl do to clients, with the daemon and without; what several commands do at once.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 OTHER4=10.9.0.3 OTHER6=2001:db8:9::3
 

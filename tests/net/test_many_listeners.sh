@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What listening sockets of another user, few or very many, do to the others: nothing.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # as_stranger NAME COMMAND...: a process of user 65534 on the server

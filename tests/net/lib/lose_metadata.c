@@ -12,7 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "tests/net/lose_metadata.skel.h"
+#include "tests/net/lib/lose_metadata.skel.h"
 
 /* Both are younger than libbpf 1.1. */
 #define TCX_INGRESS 46

@@ -8,7 +8,7 @@
 set -u
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-TOP=$(cd "$HERE/../.." && pwd)
+TOP=$(cd "$HERE/../../.." && pwd)
 BUILD=${BUILD:-$TOP/build}
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 # Debian's own programs: another python3 would not find its scapy.
@@ -260,7 +260,7 @@ nginx_stop() {
 	ends "$NGINX_PID" || bail "nginx did not stop"
 }
 
-# server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/server.py under the preload; pid in $PID, output in $TMP/NAME.log
+# server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/lib/server.py under the preload; pid in $PID, output in $TMP/NAME.log
 server_start() {
 	spawn server "$1" env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$2" "$3" --mode "$4" --backlog "${5:-128}"
 	soon grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"

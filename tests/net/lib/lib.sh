@@ -3,7 +3,7 @@
 #
 # What the network tests share: env.sh and TAP output. Sourced first thing by every tests/net/test_*.sh.
 
-# shellcheck source=tests/net/env.sh
+# shellcheck source=tests/net/lib/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 TESTS=0 FAILED=0
@@ -110,7 +110,7 @@ let_through() { echo $(($(counter ack_admitted) + $(counter syn_socket))); }
 
 # asks ADDRESS PORT ARGUMENT...: honest clients, and how they fared, as JSON. They are patient: a frame that a full ring loses costs
 # them a retransmission, and only who is not served at all fails.
-asks() { client "$BUILD/tests/net/client" --dst "$1" --port "$2" --timeout-ms 30000 --json "${@:3}"; }
+asks() { client "$BUILD/tests/net/lib/client" --dst "$1" --port "$2" --timeout-ms 30000 --json "${@:3}"; }
 
 # unrepeated COMMAND...: the JSON of clients that nothing else competes with. Where something was sent twice they come again, three times
 # in all: a machine that stands still has that happen once, a handshake that has to wait for a retransmission every time. A failure stays.
