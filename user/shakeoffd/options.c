@@ -59,7 +59,7 @@ static void parse_interface(const char *name, struct options *options)
 	memcpy(options->interfaces[options->interface_count++], name, length);
 }
 
-/* Reads a configuration file and nothing else. Returns the exit status. */
+/* Only reads and checks a configuration file. Returns the exit status. */
 static int check_file(const char *path)
 {
 	struct config config;
@@ -74,7 +74,7 @@ static int check_file(const char *path)
 	return EXIT_SUCCESS;
 }
 
-/* Writes the keys. form: NULL for people. Returns the exit status. */
+/* Writes the configuration keys. name: mdoc or example; NULL: plain text. Returns the exit status. */
 static int help_config(const char *name)
 {
 	enum config_form form = CONFIG_FORM_TEXT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who listens where, and what of it the hook may answer: discovery, the firewall's rules, the self-test. */
+/* Starts discovery, the reader of the firewall's rules and the self-test, which decide for whom the hook may answer. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "shakeoffd/stages.h"
 #include "shakeoffd/sys/clock.h"
 
-/* What discovery asks about the servers that are registered: see struct discovery_servers. */
+/* Answers discovery's questions about registered servers: see struct discovery_servers. */
 static bool cover(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only)
 {
 	struct daemon *daemon = context;
@@ -90,7 +90,7 @@ void stop_selftest(struct daemon *daemon)
 	selftest_close(daemon->selftest);
 }
 
-/* Publishes the addresses of services: the hook answers from now on for what needs no test first. */
+/* Publishes the addresses of services. From now on the hook answers for those that need no test first. */
 int publish_addresses(struct daemon *daemon)
 {
 	int error = discovery_update(&daemon->discovery, clock_ns());

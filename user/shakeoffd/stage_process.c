@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the process needs before it looks at the hook: the configuration, its helper processes, its directories. */
+/* Prepares the process before it uses the hook: the configuration, helper processes, directories. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +81,7 @@ void stop_broker(struct daemon *daemon)
 	broker_stop();
 }
 
-/* Checks that the kernel has the handoffs that the configuration asks for. */
+/* Checks that the kernel supports the handoffs in the configuration. */
 int check_handoffs(struct daemon *daemon)
 {
 	const struct config *config = &daemon->config;
