@@ -17,7 +17,7 @@
 #include "common/cleanup.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
-/* ---------------------------------------------------------------------------------------------------- iptables-legacy */
+/* -------------------------------------------------------------------------------------------------- iptables-legacy */
 
 static const char *const table_names[2] = { "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names" };
 
@@ -28,7 +28,7 @@ bool ruleset_watch_has_legacy(bool ipv6)
 	return file && fgetc(file) != EOF;
 }
 
-/* FNV-1a, 64 bits: it need not withstand anybody. */
+/* FNV-1a, 64 bits: no attacker chooses its input. */
 #define SUM_BEGIN 0xcbf29ce484222325ull
 
 static uint64_t sum(uint64_t sum, const void *data, size_t size)
@@ -40,7 +40,7 @@ static uint64_t sum(uint64_t sum, const void *data, size_t size)
 	return sum;
 }
 
-/* The two families' structures differ in where things stand alone. */
+/* The two families' structures differ only in offsets. */
 static const struct layout {
 	size_t size, next_offset, comefrom, counters;
 } layouts[2] = {
@@ -50,7 +50,7 @@ static const struct layout {
 	  offsetof(struct ip6t_entry, counters) },
 };
 
-/* Counters change with every packet, and are left out. */
+/* Adds the entries to a sum, without counters, which change with every packet. */
 static uint64_t sum_entries(uint64_t total, const struct layout *layout, struct ipt_get_entries *entries)
 {
 	char *entry = (char *)entries->entrytable;
@@ -87,7 +87,7 @@ static uint64_t sum_table(uint64_t total, int fd, bool ipv6, const char *name)
 	snprintf(entries->name, sizeof(entries->name), "%s", name);
 	entries->size = info.size;
 	if (getsockopt(fd, level, ipv6 ? IP6T_SO_GET_ENTRIES : IPT_SO_GET_ENTRIES, entries, &size))
-		return total + 1; /* it was being changed: it is looked at again */
+		return total + 1; /* it is being changed, so the next call has to notice a change */
 	return sum_entries(total, &layouts[ipv6], entries);
 }
 
@@ -108,9 +108,9 @@ static uint64_t sum_legacy(uint64_t total, bool ipv6)
 	return total;
 }
 
-/* ------------------------------------------------------------------------------------------------------ other things */
+/* ------------------------------------------------------------------------------------------------- IPVS and sysctls */
 
-/* Services and their servers, without the counters behind the fourth word. */
+/* Adds services and their servers to a sum, without the counters after the fourth word. */
 static uint64_t sum_ipvs(uint64_t total)
 {
 	cleanup_file FILE *file = fopen("/proc/net/ip_vs", "re");
@@ -125,7 +125,10 @@ static uint64_t sum_ipvs(uint64_t total)
 	return total;
 }
 
-/* On which it depends whether an ACK without a SYN begins a connection, and whether a bridge asks the rules. */
+/*
+ * Adds sysctls to a sum that decide whether an ACK without a SYN begins a connection, and whether a bridge applies the
+ * rules.
+ */
 static uint64_t sum_sysctls(uint64_t total)
 {
 	static const char *const sysctls[] = { "/proc/sys/net/netfilter/nf_conntrack_tcp_loose",
@@ -150,7 +153,7 @@ unsigned int ruleset_watch_look(struct ruleset_watch *watch)
 	return changed ? RULESET_CHANGED_RULES : 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- nftables */
+/* --------------------------------------------------------------------------------------------------------- nftables */
 
 static int subscribe(struct mnl_socket *socket)
 {
@@ -190,7 +193,7 @@ static unsigned int change_of(const struct nlmsghdr *header)
 	switch (NFNL_MSG_TYPE(header->nlmsg_type)) {
 	case NFT_MSG_NEWSETELEM:
 	case NFT_MSG_DELSETELEM: return RULESET_CHANGED_ELEMENTS;
-	case NFT_MSG_NEWGEN: /* follows every change */
+	case NFT_MSG_NEWGEN: /* comes after every change */
 	case NFT_MSG_TRACE: return 0;
 	default: return RULESET_CHANGED_RULES;
 	}
@@ -207,7 +210,7 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 
 		if (size < 0 && errno == EINTR)
 			continue;
-		if (size < 0 && errno == ENOBUFS) { /* messages were lost: it may have been anything */
+		if (size < 0 && errno == ENOBUFS) { /* messages were lost, so anything may have changed */
 			changes |= RULESET_CHANGED_RULES;
 			continue;
 		}
@@ -219,7 +222,10 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 	}
 }
 
-/* A kernel without nftables knows no such message: EINVAL of nfnetlink_rcv_msg(), or there is no nfnetlink at all. */
+/*
+ * Without nftables the kernel does not know this message: EINVAL of nfnetlink_rcv_msg(), or there is no nfnetlink at
+ * all.
+ */
 bool ruleset_watch_has_nft(void)
 {
 	_Alignas(struct nlmsghdr) char buffer[8 * 1024];
