@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which interfaces there are, when the daemon starts; and their datapaths. */
+/* Finds the interfaces and their datapaths when the daemon starts. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
-/* ------------------------------------------------------------------------------------------------------ looking */
+/* -------------------------------------------------------------------------------------------- looking at interfaces */
 
 static int check_program(const struct datapath_attachment *found)
 {
@@ -126,8 +126,8 @@ static int open_datapath(struct interfaces *interfaces, struct interface *interf
 }
 
 /*
- * Interfaces without a program share the datapath that is there already: a SYN and its ACK may come in by different
- * ones.
+ * Interfaces without a program share the existing datapath, because a SYN and its ACK may come in by different
+ * interfaces.
  */
 static int load_if_needed(struct interfaces *interfaces)
 {
