@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads what a server says, and does it. */
+/* Reads and handles a server's messages. */
 #include <errno.h>
 #include <sys/epoll.h>
 
