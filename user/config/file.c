@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration file as bytes. */
+/* Reads the bytes of the configuration file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ __attribute__((format(printf, 3, 4))) static char *fail(struct config_reader *re
 char *config_file_read(struct config_reader *reader, size_t *length)
 {
 	const char *path = reader->path;
-	/* Not blocking: a pipe in its place must not hold up the start. */
+	/* Non-blocking, because a pipe instead of a file must not hold up the start. */
 	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
 	struct stat st;

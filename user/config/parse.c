@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values and
- * removes comments. What it does not tell (line numbers, sections without a key, what follows a section's name) is seen
- * by the reader function that feeds it.
+ * Handles lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values
+ * and removes comments. The reader function that feeds inih finds what inih does not report: line numbers, sections
+ * without a key, text after a section's name.
  */
 #include <errno.h>
 #include <ini.h>
@@ -53,7 +53,7 @@ int config_fail_value(struct config_reader *reader, const char *key, const char 
 	return config_fail_at(reader, reader->number, "read `%s = %s`, but %s", key, read, allowed);
 }
 
-/* Copies a line as it stands in the file, without what surrounds it. */
+/* Copies a line of the file without white space around it. */
 static void line_text(const char *line, char *text, size_t size)
 {
 	char copy[READ_TEXT * 2];
@@ -133,7 +133,7 @@ static int handle_key(void *context, const char *section, const char *name, cons
 	struct config_reader *reader = context;
 	const struct config_key *key;
 
-	(void)section; /* inih shortens it; reader->section is what enter_section() made of it */
+	(void)section; /* inih shortens it; reader->section is the result of enter_section() */
 	if (reader->result)
 		return 0;
 	key = config_key_find(reader->section, name);
@@ -199,7 +199,7 @@ static void enter_once(struct config_reader *reader, enum config_section section
 	reader->section = section;
 }
 
-/* Handles a line that begins with [. `line` is a copy without its newline, and is cut up. */
+/* Handles a line that begins with [. `line` is a copy without its newline, which this cuts up. */
 static void enter_section(struct config_reader *reader, char *line)
 {
 	char read[READ_TEXT], *name, *after, *end = strchr(line, ']');
@@ -234,8 +234,8 @@ static void enter_section(struct config_reader *reader, char *line)
 /* ----------------------------------------------------------------------------------------------------------- lines */
 
 /*
- * Returns one line to inih, as fgets() gives it. White space at the beginning is left out, or inih would take the line
- * for a continuation of the value before; so are comments, of any length.
+ * Returns one line to inih, as fgets() does. Leaves out leading white space, which would make the line a continuation
+ * of the value before for inih, and comments of any length.
  */
 static char *read_line(char *buffer, int size, void *context)
 {
@@ -280,7 +280,7 @@ static unsigned int line_of(const char *text, size_t offset)
 	return line;
 }
 
-/* Fails for a line that inih cannot split. It goes on after one, so that the reader is further on by now. */
+/* Fails for a line that inih cannot split. inih continues after such a line, so the reader is further on by now. */
 static void fail_line(struct config_reader *reader, unsigned int number)
 {
 	const char *line = reader->text;

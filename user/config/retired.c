@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The only place where words of earlier versions stand. */
+/* The only place with words of earlier versions. */
 #include <string.h>
 
 #include "config/retired.h"
