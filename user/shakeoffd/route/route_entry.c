@@ -43,7 +43,7 @@ static void take_metrics(struct route_metrics *metrics, const struct nlattr *lis
 	}
 }
 
-/* --------------------------------------------------------------------------------------------------------- next hops */
+/* -------------------------------------------------------------------------------------------------------- next hops */
 
 void route_entry_add_hop(struct route_entry *route, const struct route_hop *hop)
 {
@@ -99,7 +99,7 @@ static void take_hops(struct route_entry *route, const struct nlattr *multipath)
 	}
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the rest */
+/* --------------------------------------------------------------------------------------------------------- the rest */
 
 static bool has_expired(const struct nlattr *cacheinfo)
 {
