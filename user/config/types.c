@@ -76,7 +76,7 @@ static void switch_allowed(const struct config_key *key, char *text, size_t size
 
 const struct config_type config_type_switch = { switch_read, switch_allowed, NULL, false };
 
-/* The field is an enum, which is an unsigned int with the supported compilers. */
+/* Reads a word. The field is an enum, which is an unsigned int with the supported compilers. */
 static const char *words_read(const struct config_key *key, void *base, const char *value)
 {
 	for (const struct config_word *word = key->words; word->text; word++) {
@@ -230,7 +230,7 @@ const struct config_type config_type_interface = { interface_read, interface_all
 
 #define ID_MAX 999999999 /* the limit of config_read_number(); NSS may know greater ones */
 
-/* Try the name first: a name may consist of digits. */
+/* Reads a user. Tries the name first: a name may consist of digits. */
 static const char *user_read(const struct config_key *key, void *base, const char *value)
 {
 	struct config_service *service = base;

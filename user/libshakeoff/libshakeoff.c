@@ -207,7 +207,10 @@ static struct queue *new_queue(const char *name, int backlog, const char *run_di
 	return queue;
 }
 
-/* If a server closed its descriptor with close(), an entry with this number, which is used again, still exists. */
+/*
+ * Adds a queue. If a server closed its descriptor with close(), an old entry with the same number still exists, and is
+ * removed.
+ */
 static void insert_queue(struct queue *queue)
 {
 	struct queue **link, *stale;

@@ -191,7 +191,7 @@ PRELOAD_EXPORTED int dup3(int from, int to, int flags)
 	return dup_tracked(from, to, flags);
 }
 
-/* A vfork child has its own descriptors, so this is done for it, too. */
+/* Handles fcntl() and ioctl(). A vfork child has its own descriptors, so this is done for it, too. */
 static int control(int fd, int command, void *argument)
 {
 	struct preload_listener *listener = preload_listener(fd);

@@ -180,7 +180,7 @@ void preload_epoll_take_out(int fd)
 	}
 }
 
-/* A registration that could not be removed has gone with its epoll instance. */
+/* Restores the registrations of `fd`. A registration that could not be removed has gone with its epoll instance. */
 void preload_epoll_put_back(int fd, bool nested)
 {
 	struct epoll_event event;

@@ -81,7 +81,7 @@ void preload_unlock(const struct preload_guard *guard)
 	errno = saved;
 }
 
-/* A child must not inherit a lock whose thread it does not have. */
+/* Takes the lock before a fork: a child must not inherit a lock whose thread it does not have. */
 static void before_fork(void)
 {
 	struct preload_guard guard;

@@ -23,8 +23,8 @@
 #define WATCH_PERIOD_S 1
 
 /*
- * libshakeoff-preload.so exports functions of these names for the server, and this file is linked into it. The client's
- * own descriptors do not belong to the server, so the client makes the system calls itself.
+ * Makes the system calls itself, because libshakeoff-preload.so, into which this file is linked, exports functions of
+ * these names for the server, and the client's own descriptors do not belong to the server.
  */
 static void client_close(int fd)
 {

@@ -99,7 +99,7 @@ static void report_ready(struct daemon *daemon)
 	sd_notify(0, "READY=1");
 }
 
-/* Handles events until the daemon is told to stop or fails. */
+/* Handles events until the daemon has to stop or fails. */
 static void run(struct daemon *daemon)
 {
 	int error = 0;

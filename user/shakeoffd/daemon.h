@@ -65,7 +65,7 @@ struct daemon {
 	bool stop, failed;
 };
 
-/* Starts the daemon, runs it until it is told to stop, and stops it. Returns the exit status of the process. */
+/* Starts the daemon, runs it until it has to stop, and stops it. Returns the exit status of the process. */
 int daemon_run(const struct options *options);
 
 /* Logs what failed, if `error` is not 0. Returns the error. */

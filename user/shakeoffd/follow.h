@@ -18,13 +18,13 @@ void follow_host(struct daemon *daemon, uint64_t now);
 bool follow_devices(struct daemon *daemon, uint64_t now);
 
 /*
- * Tells the reader of rules the names of the devices that packets come in by: the interfaces and the devices above
+ * Gives the reader of rules the names of the devices that packets come in by: the interfaces and the devices above
  * them, as rules may name either. Uses the topology that was read last.
  */
 void follow_device_names(struct daemon *daemon);
 
 /*
- * Tells the self-test on which interfaces the tc program is attached. Leaves out inactive members of a bond: the tc
+ * Gives the self-test the interfaces to which the tc program is attached. Leaves out inactive members of a bond: the tc
  * program lets no packet in there, so a test there proves nothing.
  */
 void follow_test_interfaces(struct daemon *daemon);

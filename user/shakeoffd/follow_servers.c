@@ -7,7 +7,7 @@
 #include "shakeoffd/follow.h"
 #include "shakeoffd/sys/clock.h"
 
-/* Tells the self-test that firewall rules have changed. */
+/* Has the self-test try again after changes of firewall rules. */
 static void follow_rules(struct daemon *daemon)
 {
 	unsigned int changes = ruleset_reader_take_changes(daemon->ruleset);

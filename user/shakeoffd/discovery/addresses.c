@@ -185,8 +185,8 @@ static uint32_t value_of(const struct address *address, size_t datapath)
 }
 
 /*
- * Tells the hook that an address becomes bypassed, or stops being bypassed. The hook has to know before it finds the
- * address changed, because clients still hold cookies.
+ * Notes for the hook that an address becomes bypassed, or stops being bypassed. The hook has to know before it finds
+ * the address changed, because clients still hold cookies.
  */
 static void note_bypass(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {

@@ -244,8 +244,8 @@ static void verify_all(struct discovery *discovery)
 }
 
 /*
- * An endpoint is bypassed if it is not reached, or if its routes cannot be followed. A service that has only such
- * endpoints is bypassed as a whole.
+ * Applies the results. An endpoint is bypassed if it is not reached, or if its routes cannot be followed. A service
+ * that has only such endpoints is bypassed as a whole.
  */
 void discovery_apply_results(struct discovery *discovery)
 {

@@ -37,7 +37,7 @@ void discovery_mark(struct discovery *discovery, uint16_t port);
 void discovery_mark_all(struct discovery *discovery);
 void discovery_mark_service(struct discovery *discovery, const struct config_service *service);
 
-/* Tells the hook what a service's sockets are now. */
+/* Describes the present sockets of a service to the hook. */
 void discovery_describe(struct discovery *discovery, struct listening_service *listening);
 
 /* Begins to read the listening sockets. 0 or -ENOMEM. */
@@ -56,7 +56,7 @@ void discovery_recount(struct discovery *discovery, uint64_t now_ns);
  */
 void discovery_change_to_queue(struct discovery *discovery);
 
-/* Tell the self-test which endpoints it may try, and the reader of rules which endpoints exist. 0 or -ENOMEM. */
+/* Give the self-test the endpoints that it may try, and the reader of rules all endpoints. 0 or -ENOMEM. */
 int discovery_request_tests(struct discovery *discovery);
 int discovery_request_rules(struct discovery *discovery);
 

@@ -10,7 +10,7 @@
 #include "shakeoffd/discovery/listeners.h"
 #include "shakeoffd/discovery/own_addresses.h"
 
-/* In place of the index of a configured service. */
+/* Used instead of the index of a configured service. */
 #define ENDPOINT_DISCOVERED SIZE_MAX
 
 struct served_endpoint {

@@ -134,11 +134,14 @@ static bool replaces(const struct listeners *listeners, const struct listener *l
 	int before = rank(listeners, listener->port, listener->fresh.uid);
 	int now = rank(listeners, listener->port, more->uid);
 
-	/* Of two users with the same low rank, the owner in the last list wins. */
+	/* If the users' ranks are equal, the owner in the last list wins. */
 	return now < before || (now == before && listener->facts.sockets && listener->facts.uid == more->uid);
 }
 
-/* The hook never sees packets of sockets that are bound elsewhere, and sees all packets of the others. */
+/*
+ * Adds the facts of a socket to its endpoint. The hook never sees packets of sockets that are bound elsewhere, and sees
+ * all packets of the others.
+ */
 static void facts_of_endpoint_add(const struct listeners *listeners, struct listener *listener,
 				  const struct listener_facts *more)
 {
@@ -276,7 +279,7 @@ static struct listener *find_open(const struct listeners *listeners, const struc
 	return listener && listener->facts.sockets ? listener : NULL;
 }
 
-/* The same order as compute_score() in net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
+/* Searches in the same order as compute_score() in net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
 struct listener *listeners_at(const struct listeners *listeners, const struct in6_addr *address, uint16_t port)
 {
 	uint8_t kind = IN6_IS_ADDR_V4MAPPED(address) ? LISTENER_IPV4 : LISTENER_IPV6;

@@ -25,7 +25,7 @@ struct listening_service {
 };
 
 /*
- * Tells the hook what the sockets of a service are now. Logs when the service becomes bypassed, or stops being
+ * Describes the present sockets of a service to the hook. Logs when the service becomes bypassed, or stops being
  * bypassed.
  */
 void listening_describe(struct listening_service *listening, const struct bypass_host *host);

@@ -66,8 +66,8 @@ static int remember_route(struct own_addresses *own, const struct own_route *rou
 }
 
 /*
- * A local route for all addresses belongs to a transparent proxy (ip-route(8), type local): these stay possible
- * sources.
+ * Returns whether a route counts. A local route for all addresses belongs to a transparent proxy (ip-route(8), type
+ * local): these addresses stay possible sources.
  */
 static bool is_wanted(const struct own_route *route)
 {
@@ -107,7 +107,7 @@ int own_route_compare(const void *a, const void *b)
 	return order ? order : (int)first->prefix.len - (int)second->prefix.len;
 }
 
-/* Two devices may have the same route. */
+/* Sorts the routes and removes duplicates: two devices may have the same route. */
 static void sort_routes(struct own_addresses *own)
 {
 	size_t distinct = 0;
@@ -153,7 +153,7 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct in6_addr));
 }
 
-/* Two interfaces may have the same address. */
+/* Sorts the addresses and removes duplicates: two interfaces may have the same address. */
 static void sort(struct own_addresses *own)
 {
 	size_t distinct = 0;

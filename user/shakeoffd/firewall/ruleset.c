@@ -142,8 +142,8 @@ static enum rule_answer both(bool one, bool other)
 }
 
 /*
- * A client that offers ECN sets two more flags in its SYN (RFC 3168, section 6.1.1). A client with data to send sets
- * PSH in its ACK.
+ * Returns the match of a mask and a value. A client that offers ECN sets two more flags in its SYN (RFC 3168, section
+ * 6.1.1). A client with data to send sets PSH in its ACK.
  */
 struct rule_match ruleset_flags(uint8_t mask, uint8_t value, bool any, bool inverted)
 {

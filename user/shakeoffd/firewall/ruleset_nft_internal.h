@@ -71,11 +71,11 @@ struct nft_key nft_key_of(json_t *left);
 
 /* ---------------------------------------------------------------------------------------------- ruleset_nft_match.c */
 
-/* After an error of the reader's they do nothing. */
+/* These do nothing after an error of the reader. */
 void nft_add_match(struct nft_reader *reader, struct rule *rule, const struct rule_match *match);
 void nft_add_fixed(struct nft_reader *reader, struct rule *rule, enum rule_answer answer);
 
-/* Tells whether the right side is the name of a set or map: "@name". */
+/* Returns whether the right side is the name of a set or map: "@name". */
 bool nft_is_name(json_t *right);
 
 /* Returns what a named set or map has. NULL: not known. */

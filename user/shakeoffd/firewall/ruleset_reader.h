@@ -37,7 +37,7 @@ struct ruleset_answer {
 int ruleset_reader_open(struct ruleset_reader **reader);
 void ruleset_reader_close(struct ruleset_reader *reader);
 
-/* From now on the loop's thread reads messages of the process. The same thread calls all other functions. */
+/* Has the loop's thread read messages of the process from now on. The same thread calls all other functions. */
 int ruleset_reader_listen(struct ruleset_reader *reader, struct event_loop *loop);
 
 /*

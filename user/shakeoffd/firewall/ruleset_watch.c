@@ -223,8 +223,8 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 }
 
 /*
- * Without nftables the kernel does not know this message: EINVAL of nfnetlink_rcv_msg(), or there is no nfnetlink at
- * all.
+ * Asks the kernel. Without nftables it does not know this message: EINVAL of nfnetlink_rcv_msg(), or there is no
+ * nfnetlink at all.
  */
 bool ruleset_watch_has_nft(void)
 {

@@ -209,7 +209,10 @@ static int ask(const struct request *request)
 	return descriptor >= 0 ? descriptor : -EMFILE; /* the kernel drops a descriptor that has no room here */
 }
 
-/* A datapath_find_fn. Returns -EPERM without a broker, as the kernel does to a process without CAP_SYS_ADMIN. */
+/*
+ * Finds an object through the broker: a datapath_find_fn. Returns -EPERM without a broker, as the kernel does to a
+ * process without CAP_SYS_ADMIN.
+ */
 static int find(enum datapath_object object, uint32_t id)
 {
 	struct request request = { .object = object, .id = id };

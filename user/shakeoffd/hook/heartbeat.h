@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Tells the hook that the daemon lives. Its thread has high priority, so that it does not starve in a flood. It beats
+ * Shows the hook that the daemon lives. Its thread has high priority, so that it does not starve in a flood. It beats
  * only while the event loops of the main thread and of the workers make progress: a daemon with a stuck loop counts as
  * dead.
  */
@@ -26,7 +26,7 @@ void heartbeat_alive(struct heartbeat *heartbeat, uint64_t now_ns);
 /* Returns whether all event loops make progress. Any thread. */
 bool heartbeat_is_well(const struct heartbeat *heartbeat, uint64_t now_ns);
 
-/* Ends the thread and tells the hook that there is no daemon. */
+/* Ends the thread and shows the hook that there is no daemon. */
 void heartbeat_stop(struct heartbeat *heartbeat);
 
 #endif

@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
-/* -------------------------------------------------------------------------------------------- looking at interfaces */
+/* ---------------------------------------------------------------------------------------------- existing interfaces */
 
 static int check_program(const struct datapath_attachment *found)
 {

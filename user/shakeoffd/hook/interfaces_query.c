@@ -10,7 +10,7 @@ bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex)
 	return false;
 }
 
-/* If a bond's program runs on its members, it looks sockets up for the members. */
+/* A bond's program that runs on the bond's members looks sockets up for the members. */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex)
 {
 	for (size_t i = 0; i < interfaces->count; i++) {

@@ -28,7 +28,7 @@ void master_memory_close(void *memory);
 int master_open(struct master **master, const unsigned char secret[MASTER_BYTES]);
 void master_close(struct master *master);
 
-/* Returns a number that tells masters apart and reveals nothing about them, so it may be displayed. */
+/* Returns a number that distinguishes masters and reveals nothing about them, so it may be displayed. */
 uint64_t master_fingerprint(const struct master *master);
 
 /* Derives the key of an epoch, the same on every host. The caller wipes it. */

@@ -13,7 +13,7 @@
 #define PREFIX_BUDGET_FRAMES 64
 #define PREFIX_BUDGET_BITS 12
 
-/* Prefixes with the same slot share its frames. The mapping is secret. */
+/* Prefixes with the same counter share its frames. The mapping is secret. */
 struct prefix_budget {
 	uint64_t factor; /* random and odd */
 	uint64_t second; /* of the clock, in which `used` began to count */

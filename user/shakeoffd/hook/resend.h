@@ -36,7 +36,7 @@ struct half_open {
 /* Opens the resending. retries: as half_open_set_retries(). 0 or a negative errno. Needs CAP_NET_RAW. */
 int half_open_open(struct half_open *half_open, struct datapath **datapaths, size_t datapath_count,
 		   unsigned int retries, uint64_t now_ns);
-void half_open_close(struct half_open *half_open); /* also one that is all zero */
+void half_open_close(struct half_open *half_open); /* also for one that is all zero */
 
 /* Sets how many times a SYN-ACK is sent again: as the sysctl says, at most SHAKEOFF_SYNACK_RETRIES_MAX. */
 void half_open_set_retries(struct half_open *half_open, unsigned int retries);

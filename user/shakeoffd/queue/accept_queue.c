@@ -177,7 +177,7 @@ int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns)
 	return 0;
 }
 
-/* A binding with a server is better than one whose servers may come back; then the most specific one is. */
+/* Prefers a binding with a server to one whose servers may come back, then the most specific one. */
 struct binding *accept_queue_find(const struct accept_queue *queue, const struct in6_addr *address, uint16_t port)
 {
 	enum binding_match best_match = BINDING_NO;

@@ -45,7 +45,7 @@ struct binding {
 	size_t servers;
 	uint64_t no_server_ns;              /* since when it has no server; 0: it has one */
 	bool untrusted;                     /* its servers are neither root's nor of the service's user */
-	bool adopted;                       /* stands for the servers of an earlier daemon at any endpoint */
+	bool adopted;                       /* represents the servers of an earlier daemon at any endpoint */
 	bool dualstack;                     /* its servers have IPv6 sockets that accept IPv4 */
 	int receive_buffer;                 /* SO_RCVBUF of its servers' listening sockets if set; 0: the default */
 	struct shakeoff_socket_offer offer; /* their other options */

@@ -86,9 +86,9 @@ bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tu
 void delivery_enqueue(struct delivery *delivery, struct connection *connection);
 
 /*
- * When a server begins to listen at an endpoint, the hook has to know before the server gets its confirmation. The
- * thread of `loop` calls, in this order: has something changed? Does the address have to be published? Servers may be
- * confirmed.
+ * Announce a new endpoint: when a server begins to listen, the hook has to know before the server gets its
+ * confirmation. The thread of `loop` calls, in this order: has something changed? Does the address have to be
+ * published? Servers may be confirmed.
  */
 bool delivery_take_change(struct delivery *delivery);
 enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port);

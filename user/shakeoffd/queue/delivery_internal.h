@@ -105,7 +105,7 @@ bool kernel_listener_listens(const struct kernel_listener *listener);
 /* Returns whether this is one of the service's own servers, whether it has passed a socket or not. */
 bool server_is_of_the_service(const struct server *server);
 
-/* Tells the service the number of servers, their owner, and the greatest backlog that they ask for. */
+/* Gives the service the number of servers, their owner, and the greatest backlog that they ask for. */
 void delivery_notify_service(struct delivery *delivery);
 
 /*

@@ -91,7 +91,10 @@ static bool examine(struct acceptor *acceptor)
 	return used;
 }
 
-/* `found` does not change after the registration, so reading it needs no lock. */
+/*
+ * Returns whether the socket still listens. `found` does not change after the registration, so reading it needs no
+ * lock.
+ */
 static bool holds(struct acceptor *acceptor)
 {
 	struct kernel_listener *listener = listener_of(acceptor);

@@ -326,9 +326,9 @@ static size_t least(size_t a, size_t b)
 }
 
 /*
- * Of the descriptors beside connections, three quarters are for passed descriptors. Those that untrusted servers pass
- * may use half, and those of one user half of that, so that they cannot take what the service's own servers need. An
- * eighth is for sockets.
+ * Reserves descriptors. Of those beside connections, three quarters are for passed descriptors. Those that untrusted
+ * servers pass may use half, and those of one user half of that, so that they cannot take what the service's own
+ * servers need. An eighth is for sockets.
  */
 int descriptor_reserve(uid_t uid, bool trusted, int most)
 {

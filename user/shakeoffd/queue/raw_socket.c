@@ -181,7 +181,9 @@ static bool goes_to_interface(const struct raw_socket *raw, const struct shakeof
 	return raw->frames >= 0 && (event->flags & SHAKEOFF_EVENT_INPUT) && memcmp(event->mac, none, sizeof(none)) != 0;
 }
 
-/* The event's memory is read-only here, so a checksum that is missing in the packet is put between its parts. */
+/*
+ * Gives a packet back. The event's memory is read-only here, so a missing checksum is put between the packet's parts.
+ */
 int raw_give_back(struct raw_socket *raw, const struct shakeoff_event *event)
 {
 	const size_t check = event->tcp_offset + offsetof(struct tcphdr, check);

@@ -58,7 +58,7 @@ void route_entry_add_hop(struct route_entry *route, const struct route_hop *hop)
 		route->hops[route->hop_count++] = *hop;
 }
 
-/* RTA_GATEWAY is of the route's family, RTA_VIA of another. */
+/* Takes the gateway. RTA_GATEWAY is of the route's family, RTA_VIA of another. */
 static void take_gateway(struct route_hop *hop, const struct nlattr *attribute)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attribute);

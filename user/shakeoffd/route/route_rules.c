@@ -12,7 +12,7 @@ struct rule {
 	bool never;     /* applies to none */
 };
 
-/* The host's own packets come in by lo (ip-rule(8), iif). */
+/* Takes FRA_IIFNAME. The host's own packets come in by lo (ip-rule(8), iif). */
 static void take_iif(struct rule *rule, const struct nlattr *attribute)
 {
 	const char *name = mnl_attr_get_payload(attribute);

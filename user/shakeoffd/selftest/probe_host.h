@@ -30,7 +30,7 @@ void probe_hosts_free(struct probe_hosts *hosts);
 /* The properties that a frame needs to be received on an interface. */
 struct probe_port {
 	unsigned int ifindex;
-	unsigned int upper; /* the bridge or bond that it belongs to, which IP sees in its place; otherwise itself */
+	unsigned int upper; /* the bridge or bond that it belongs to, which IP sees instead; otherwise itself */
 	uint8_t mac[6];
 };
 

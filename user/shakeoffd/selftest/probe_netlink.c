@@ -115,7 +115,10 @@ static int gateway_of_route(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-/* If sysctl net.ipv4.nexthop_compat_mode is 0, routes name their next hop objects only by number. */
+/*
+ * Finds the gateway of a next hop object. If sysctl net.ipv4.nexthop_compat_mode is 0, routes name these objects only
+ * by number.
+ */
 static int gateway_of_object(const struct nlmsghdr *header, void *context)
 {
 	const struct nlattr *attribute;

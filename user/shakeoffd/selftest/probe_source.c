@@ -28,7 +28,7 @@ static const struct outside {
 	int family;
 	bool documentation;
 	const char *network;
-	uint8_t prefix_len; /* so long that no host bits are those of a network or broadcast address */
+	uint8_t prefix_len; /* long enough that no host bits are those of a network or broadcast address */
 } outsides[] = {
 	{ AF_INET, true, "192.0.2.64", 26 },
 	{ AF_INET, true, "198.51.100.64", 26 },

@@ -33,7 +33,7 @@ int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size,
 	return rtnetlink_dump_family(socket, AF_UNSPEC, type, header_size, callback, context);
 }
 
-/* The message begins with the address family. Zeros after it request no filter. */
+/* Requests a dump. The message begins with the address family. Zeros after it request no filter. */
 int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t type, size_t header_size,
 			  mnl_cb_t callback, void *context)
 {
@@ -106,8 +106,8 @@ int rtnetlink_local_routes(mnl_cb_t callback, void *context)
 }
 
 /*
- * IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only IFA_ADDRESS, which
- * is the host's then.
+ * Reads an address. IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only
+ * IFA_ADDRESS, which is the host's then.
  */
 bool rtnetlink_address_read(const struct nlmsghdr *header, struct rtnetlink_address *address)
 {

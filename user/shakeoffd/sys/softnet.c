@@ -5,8 +5,8 @@
 #include "shakeoffd/sys/softnet.h"
 
 /*
- * The file has one line per CPU, with hexadecimal numbers: packets processed, packets dropped (softnet_seq_show(),
- * net/core/net-procfs.c).
+ * Sums up the drops. The file has one line per CPU, with hexadecimal numbers: packets processed, packets dropped
+ * (softnet_seq_show(), net/core/net-procfs.c).
  */
 bool softnet_dropped(uint64_t *seen)
 {

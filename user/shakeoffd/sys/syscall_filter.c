@@ -400,7 +400,7 @@ static int allow_own_signals(scmp_filter_ctx filter)
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, is(0, (uint32_t)getpid()));
 }
 
-/* libseccomp returns negative errnos. */
+/* Filters the daemon's calls. libseccomp returns negative errnos. */
 int syscall_filter_daemon(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
