@@ -56,7 +56,7 @@ static int check_limits(struct config_reader *reader, const struct config_key *k
 	if (key->offset == offsetof(struct config_policy, syn_limit))
 		other = limit;
 	snprintf(allowed, sizeof(allowed),
-		 "the other limit says per /%u, and what one source is holds for both: write the same prefix",
+		 "the other limit has per /%u, and a source is the same prefix for both limits: write the same prefix",
 		 differ4 ? other->prefix4 : other->prefix6);
 	return config_fail_value(reader, key->name, value, allowed);
 }

@@ -40,7 +40,7 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 	if (S_ISDIR(st.st_mode))
 		return fail(reader, -EISDIR, "%s: is a directory, not a configuration file", path);
 	if (!S_ISREG(st.st_mode))
-		return fail(reader, -EINVAL, "%s: is not a regular file, which a configuration file is", path);
+		return fail(reader, -EINVAL, "%s: is not a regular file", path);
 	if (untrusted_because(&st))
 		return fail(reader, -EPERM, "%s: the configuration file %s", path, untrusted_because(&st));
 	buffer = malloc(FILE_MAX + 1);
@@ -60,7 +60,7 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 		used += got;
 	}
 	if (used > FILE_MAX)
-		return fail(reader, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
+		return fail(reader, -EFBIG, "%s: is longer than %u bytes, the maximum for a configuration file", path,
 			    FILE_MAX);
 	buffer[used] = '\0';
 	*length = used;

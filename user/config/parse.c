@@ -87,8 +87,9 @@ static int fail_key(struct config_reader *reader, const char *name, const char *
 
 	text_printable(name, read, sizeof(read));
 	if (reader->section == SECTION_NONE)
-		return config_fail_at(reader, reader->number,
-				      "read the key `%s`, but a key stands in a section: " SECTIONS_TEXT, read);
+		return config_fail_at(
+			reader, reader->number,
+			"read the key `%s` outside a section, but a key belongs to a section: " SECTIONS_TEXT, read);
 	if (retired_key(name, value))
 		return config_fail_value(reader, name, value, retired_key(name, value));
 	config_keys_list(reader->section, keys, sizeof(keys));
@@ -117,7 +118,7 @@ static int read_value(struct config_reader *reader, const struct config_key *key
 	const char *wrong;
 
 	if (!key->type->repeats && (reader->keys_seen & seen))
-		return config_fail_value(reader, key->name, value, "this key may stand once in a section");
+		return config_fail_value(reader, key->name, value, "this key may be given once in a section");
 	reader->keys_seen |= seen;
 	wrong = key->type->read(key, config_key_base(key, reader->section, config_section_base(reader)), value);
 	if (wrong == CONFIG_NO_MEMORY)
@@ -159,7 +160,7 @@ static void add_service(struct config_reader *reader, const char *name)
 	for (size_t i = 0; i < config->service_count; i++)
 		if (!strcmp(config->services[i].name, name))
 			config_fail_at(reader, reader->number,
-				       "read [service %s] again, but a service's name may stand once", read);
+				       "read [service %s] again, but a service's name may be used once", read);
 	if (config->service_count == SHAKEOFF_MAX_SERVICES)
 		config_fail_at(reader, reader->number, "read [service %s], but there may be at most %d services", read,
 			       SHAKEOFF_MAX_SERVICES);
@@ -194,7 +195,7 @@ static char *trim(char *text)
 static void enter_once(struct config_reader *reader, enum config_section section, const char *name)
 {
 	if (reader->sections_seen & section)
-		config_fail_at(reader, reader->number, "read [%s] again, but this section may stand once", name);
+		config_fail_at(reader, reader->number, "read [%s] again, but this section may be used once", name);
 	reader->sections_seen |= section;
 	reader->section = section;
 }

@@ -31,7 +31,7 @@ int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeou
 static const char *reason(int error)
 {
 	switch (error) {
-	case -EPROTO: return "it speaks another version of the protocol";
+	case -EPROTO: return "it has another version of the protocol";
 	case -ETIMEDOUT: return "it did not answer";
 	case -EPERM: return "it is not root's";
 	default: return strerror(-error);
