@@ -71,9 +71,8 @@ static void broker_ended(void *context)
 	struct daemon *daemon = context;
 
 	if (!daemon->stop)
-		log_error(
-			"the process that finds BPF programs and maps has ended, without which this one cannot go on: start it "
-			"again (systemd does)");
+		log_error("the process that finds BPF programs and maps has ended, and the daemon needs it: start the "
+			  "daemon again (systemd does)");
 	daemon->stop = daemon->failed = true;
 }
 

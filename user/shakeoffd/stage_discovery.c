@@ -75,9 +75,9 @@ int start_selftest(struct daemon *daemon)
 		return 0;
 	error = selftest_open(&daemon->selftest, daemon->loop);
 	if (error) {
-		log_warn(
-			"the self-test cannot be made, so firewall rules that refuse an ACK without a SYN, or a SYN, stay unnoticed: %s",
-			strerror(-error));
+		log_warn("the self-test cannot be made, so it cannot find firewall rules that refuse a SYN, or an ACK "
+			 "without a SYN: %s",
+			 strerror(-error));
 		return 0;
 	}
 	follow_test_interfaces(daemon);

@@ -100,7 +100,7 @@ void stop_resend(struct daemon *daemon)
 
 int publish_reply_budget(struct daemon *daemon)
 {
-	return daemon_report("the reply budget could not be told to the hook",
+	return daemon_report("the reply budget could not be published to the hook",
 			     reply_budget_publish(daemon->interfaces.datapaths, daemon->interfaces.datapath_count,
 						  daemon->config.reply_budget));
 }
@@ -157,11 +157,10 @@ int start_input(struct daemon *daemon)
 		datapath_input_detach(interfaces->datapaths[i]);
 		if (!daemon->config.service_count)
 			continue;
-		log_warn(
-			"queue handoff: the firewall's input chain does not see final ACKs and first data, as the netfilter program "
-			"cannot be attached: %s%s%s",
-			error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
-			*datapath_detail() ? ": " : "", datapath_detail());
+		log_warn("queue handoff: the firewall's input chain does not see final ACKs and first data, as the "
+			 "netfilter program cannot be attached: %s%s%s",
+			 error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
+			 *datapath_detail() ? ": " : "", datapath_detail());
 	}
 	return 0;
 }

@@ -206,16 +206,16 @@ void addresses_report_no_room(struct addresses *addresses)
 	for (size_t i = 0; i < addresses->count; i++)
 		count_no_room(addresses, i, &lack);
 	if (lack.count && !addresses->full && lack.his)
-		log_warn(
-			"the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of services, from port "
-			"%zu on, which stay the kernel's: %zu of them are user %u's, and a user other than root has a quarter at most; "
-			"`exclude =` in the configuration leaves out what needs no protection",
-			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
+		log_warn("the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of "
+			 "services, from port %zu on, which are bypassed: %zu of them belong to user %u, and the "
+			 "maximum for a user other than root is a quarter; `exclude =` in the configuration leaves out "
+			 "those that need no protection",
+			 SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
 	else if (lack.count && !addresses->full)
 		log_warn(
-			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services find no room, "
-			"from port %zu on, and stay the kernel's; `exclude =` in the configuration leaves out what needs no "
-			"protection",
+			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services "
+			"find no room, from port %zu on, and are bypassed; `exclude =` in the configuration leaves out "
+			"those that need no protection",
 			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first);
 	addresses->full = lack.count != 0;
 }

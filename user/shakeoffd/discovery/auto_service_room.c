@@ -168,10 +168,9 @@ void auto_services_report(struct auto_services *services)
 		__atomic_store_n(&control->no_service, lack.count, __ATOMIC_RELAXED);
 	}
 	if (lack.count && !services->full)
-		log_warn(
-			"the hook's table of services (%u) has no room for %u listening sockets, from port %u on, which stay the kernel's: "
-			"%u of them are user %u's, and a user other than root has a quarter at most; `exclude =` in the configuration "
-			"leaves out what needs no protection",
-			SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
+		log_warn("the hook's table of services (%u) has no room for %u listening sockets, from port %u on, "
+			 "which are bypassed: %u of them belong to user %u, and the maximum for a user other than root "
+			 "is a quarter; `exclude =` in the configuration leaves out those that need no protection",
+			 SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
 	services->full = lack.count != 0;
 }

@@ -195,13 +195,12 @@ static void tell(struct listener_scan *scan)
 	uint64_t cost = usual_cost(scan), period = period_of(scan, cost);
 
 	if (period > LATE_NS && !scan->reported) {
-		log_warn(
-			"this host has so many listening sockets that one look at them takes %llu ms of CPU time: it is made every %llu "
-			"ms, and servers that begin to listen are protected that much later",
-			(unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
+		log_warn("this host has very many listening sockets: reading them takes %llu ms of CPU time, so they "
+			 "are read every %llu ms, and new servers are protected that much later",
+			 (unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
 		scan->reported = true;
 	} else if (period <= LISTENER_SCAN_PERIOD_NS && scan->reported) {
-		log_info("listening sockets are looked at twice a second again");
+		log_info("listening sockets are read twice a second again");
 		scan->reported = false;
 	}
 }

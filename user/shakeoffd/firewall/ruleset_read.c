@@ -121,7 +121,7 @@ static int read_legacy(struct ruleset *ruleset, bool ipv6, char *why, size_t siz
 	text = save(ipv6, true);
 	if (text)
 		return ruleset_iptables_read(ruleset, text, ipv6 ? "ip6tables-legacy" : "iptables-legacy", ipv6);
-	snprintf(why, size, "%s-legacy-save, which would tell the rules of iptables-legacy, does not work",
+	snprintf(why, size, "%s-legacy-save, which prints the rules of iptables-legacy, does not work",
 		 ipv6 ? "ip6tables" : "iptables");
 	return -ENOENT;
 }

@@ -156,10 +156,9 @@ bool ruleset_reader_is_unread(const struct ruleset_reader *reader)
 static void unknown(struct ruleset_reader *reader, const char *why)
 {
 	if (strcmp(reader->why, why))
-		log_warn(
-			"the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = ignore` "
-			"are not): %s",
-			why);
+		log_warn("the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = "
+			 "ignore` are not): %s",
+			 why);
 	snprintf(reader->why, sizeof(reader->why), "%s", why);
 	for (size_t i = 0; i < reader->count; i++)
 		reader->endpoints[i].state = RULESET_UNKNOWN;
@@ -266,7 +265,7 @@ static void take_answer(struct ruleset_reader *reader, uint32_t error)
 			unknown(reader, printable);
 		else
 			log_warn_limited(
-				"the firewall's rules could not be read, what is known of them holds until the next try: %s",
+				"the firewall's rules could not be read, the last results hold until the next try: %s",
 				printable);
 		due(reader, now + AGAIN_NS);
 	}

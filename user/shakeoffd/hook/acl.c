@@ -33,8 +33,7 @@ static void report(const char *what, int error)
 {
 	const char *detail = datapath_detail();
 
-	log_warn("%s: %s%s%s", what,
-		 error == -EWOULDBLOCK ? "a command is busy with the lists, and does not end" : strerror(-error),
+	log_warn("%s: %s%s%s", what, error == -EWOULDBLOCK ? "a command keeps the lists locked" : strerror(-error),
 		 *detail ? ": " : "", detail);
 }
 
@@ -50,7 +49,7 @@ static void restore(struct datapath *datapath)
 	if (!result)
 		result = datapath_acl_restore(datapath);
 	if (result < 0)
-		report("the lists of sources that the last daemon left could not be taken up", result);
+		report("the lists of sources of the last daemon could not be restored", result);
 	else if (result)
 		log_info("the lists of sources that the last daemon left hold again");
 }
@@ -82,8 +81,7 @@ void acl_keeper_keep(const struct acl_keeper *acl_keeper)
 		if (!result)
 			result = datapath_acl_keep(datapath);
 		if (result)
-			report("the lists of sources end with the program: they could not be left to the next daemon",
-			       result);
+			report("the lists of sources are lost: they could not be kept for the next daemon", result);
 		return;
 	}
 }

@@ -63,9 +63,9 @@ static void *run(void *argument)
 		if (well)
 			beat(heartbeat, now);
 		else if (!heartbeat->stuck)
-			log_warn(
-				"an event loop of the daemon has stood still for %llu s: the hook goes on as without a daemon",
-				HEARTBEAT_STUCK_NS / NS_PER_S);
+			log_warn("an event loop of the daemon has been stuck for %llu s: the hook acts as without a "
+				 "daemon",
+				 HEARTBEAT_STUCK_NS / NS_PER_S);
 		heartbeat->stuck = !well;
 	} while (poll(&stop, 1, SHAKEOFF_HEARTBEAT_PERIOD_NS / NS_PER_MS) <= 0);
 	beat(heartbeat, 0);

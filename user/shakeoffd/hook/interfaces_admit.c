@@ -79,11 +79,12 @@ static void put_to_front(struct interfaces *interfaces, struct interface *interf
 	interfaces->changed = true; /* the other program may have affected the self-test */
 	if (error)
 		log_warn_limited(
-			"interface %s: the tc program %s (id %u) stands before shakeoff's at %s, and that could not be changed: %s",
+			"interface %s: the tc program %s (id %u) is before shakeoff's at %s, and that could not be "
+			"changed: %s",
 			interface->name, front_name(&front), front.id, where, strerror(-error));
 	else
 		log_warn_limited(
-			"interface %s: the tc program %s (id %u) stood before shakeoff's at %s, which is first again",
+			"interface %s: the tc program %s (id %u) was before shakeoff's at %s, which is first again",
 			interface->name, front_name(&front), front.id, where);
 }
 
@@ -98,17 +99,15 @@ static void report_admission(struct interface *interface)
 		return;
 	if (now == SHAKEOFF_ADMITS_BEHIND) {
 		datapath_front(interface->ifindex, DATAPATH_INGRESS, &front);
-		log_warn(
-			"interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that listen are bypassed"
-			"there until it is gone",
-			interface->name, front_name(&front), front.id);
+		log_warn("interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that "
+			 "listen are bypassed there until it is gone",
+			 interface->name, front_name(&front), front.id);
 	} else if (now == SHAKEOFF_ADMITS_LOST) {
-		log_warn(
-			"interface %s: ACKs that are validated do not come to the tc program: servers that listen are bypassed "
-			"there; it is tried again in %llu s",
-			interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
+		log_warn("interface %s: validated ACKs do not come to the tc program: servers that listen are bypassed "
+			 "there; the next try is in %llu s",
+			 interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
 	} else if (now == SHAKEOFF_ADMITS && before != SHAKEOFF_ADMITS_NOTHING) {
-		log_info("interface %s: servers that listen are answered for again", interface->name);
+		log_info("interface %s: the hook answers for servers that listen again", interface->name);
 	}
 }
 
@@ -130,7 +129,7 @@ void interfaces_admit(struct interfaces *interfaces, struct interface *interface
 		const char *detail = datapath_detail();
 
 		log_warn_limited(
-			"interface %s: the tc program could not be attached, so servers that listen are bypassed"
+			"interface %s: the tc program could not be attached, so servers that listen are bypassed "
 			"there: %s%s%s",
 			interface->name, strerror(-error), *detail ? ": " : "", detail);
 	}

@@ -81,8 +81,8 @@ static void note_macs(const struct interfaces *interfaces, struct interface *int
 	bool more = device && device_macs(&interfaces->topology, device, macs, SHAKEOFF_MACS) > SHAKEOFF_MACS;
 
 	if (more && !interface->more_macs)
-		log_warn("interface %s: devices above it have more MAC addresses of their own than %d: what comes for "
-			 "the others of them is bypassed; attaching to those devices has them protected",
+		log_warn("interface %s: devices above it have more than %d MAC addresses of their own: frames for the "
+			 "others are bypassed; attach to those devices to protect them",
 			 interface->name, SHAKEOFF_MACS - 1);
 	interface->more_macs = more;
 }
@@ -182,7 +182,7 @@ int interfaces_profile(struct interfaces *interfaces)
 	if (!error)
 		error = publish_vlans(interfaces);
 	if (error)
-		log_error("what SYN-ACKs offer could not be told to the hook: %s", strerror(-error));
+		log_error("what SYN-ACKs offer could not be published to the hook: %s", strerror(-error));
 	return error;
 }
 

@@ -49,7 +49,7 @@ static void refuse(struct interfaces *interfaces, const struct datapath_attachme
 	if (interfaces->refused == found->control_id)
 		return;
 	interfaces->refused = found->control_id;
-	log_warn("interface %s has a program with maps of its own: restart shakeoffd to take it up", found->ifname);
+	log_warn("interface %s has a program with its own maps: restart shakeoffd to use it", found->ifname);
 }
 
 /* Gives up an interface whose program another process has removed or replaced: the daemon must not undo that. */

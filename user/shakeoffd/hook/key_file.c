@@ -165,7 +165,7 @@ static int read_file(struct key_file *file, const struct complaint *complaint, s
 	if (error)
 		return error;
 	if (fstat(fd, &st))
-		return complain(complaint, -errno, "cannot be looked at: %s", strerror(errno));
+		return complain(complaint, -errno, "cannot be examined: %s", strerror(errno));
 	file->read = file->seen = state_of(&st);
 	error = check(complaint, fd, &st);
 	if (error)

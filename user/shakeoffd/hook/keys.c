@@ -144,10 +144,10 @@ static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_co
 	if (!is_too_old(control, followed.now))
 		return followed;
 	log_warn_limited(
-		"the wall clock is %" PRId64
-		" s behind the epochs of the cookies, as it was set back: they go on by the "
-		"time that passes, because old cookies would be good again. Hosts of the fleet with other clocks do not "
-		"know these epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
+		"the wall clock was set back and is %" PRId64
+		" s behind the epochs of the cookies: they go on with the time that passes, "
+		"because old cookies would be valid again. Hosts of the fleet with other clocks do not know these "
+		"epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
 		-moved / (int64_t)NS_PER_S);
 	return epochs_at(now->monotonic_ns, present);
 }

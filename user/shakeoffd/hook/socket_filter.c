@@ -3,9 +3,9 @@
  * Builds a new filter in three steps, so that a tuple with a socket is never missing from the active filter:
  *
  *	1. The spare filter is cleared. From then on the hook notes new connections in both (SHAKEOFF_FILTER_BUILDING).
- *	2. After a pause, and once the rings have been empty since, every connection noted before step 1 has its socket. Then
- *	   the tuples of all sockets are noted in the spare filter.
- *	3. Hints of the active filter that are still needed are carried over, and the spare filter becomes the active one.
+ *	2. After a pause, and once the rings have been empty since, every connection noted before step 1 has its
+ *	   socket. Then the tuples of all sockets are noted in the spare filter.
+ *	3. Hints of the active filter that are still needed are carried over. The spare filter becomes the active one.
  */
 #include <errno.h>
 #include <string.h>

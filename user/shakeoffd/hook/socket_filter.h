@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Keeps the hook's socket filter (shakeoff/filter.h) close to the existing sockets. */
+/* Keeps the hook's socket filter (shakeoff/socket_filter.h) close to the existing sockets. */
 #ifndef SHAKEOFFD_HOOK_SOCKET_FILTER_H
 #define SHAKEOFFD_HOOK_SOCKET_FILTER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Publishes the reply budget (shakeoff/reply.h) to the hook. */
+/* Publishes the reply budget (shakeoff/synack_rate.h) to the hook. */
 #ifndef SHAKEOFFD_HOOK_SYNACK_RATE_H
 #define SHAKEOFFD_HOOK_SYNACK_RATE_H
 

@@ -245,8 +245,8 @@ static void give_up(struct delivery *delivery, uint64_t now_ns)
 	if (!accept_queue_expire(&delivery->queue, now_ns, &orphans))
 		return;
 	log_warn_limited(
-		"service %s: no server listens any more where one did: %zu waiting connections are reset, and what "
-		"comes is the kernel's",
+		"service %s: no server listens any more where one did: %zu waiting connections are reset, and new "
+		"ones are bypassed",
 		service->config->name, orphans.length);
 	delivery->changed = true;
 	if (!delivery->queue.bindings)

@@ -166,7 +166,7 @@ static void failed(struct acceptor *acceptor, int error)
 	/* It does not listen any more; holds() reports that. */
 	if (error == EINVAL)
 		return;
-	log_warn_limited("service %s: no connection can be accepted from the server's own socket for the moment: %s",
+	log_warn_limited("service %s: no connection can be accepted from the server's own socket now: %s",
 			 listener->delivery->service->config->name, strerror(error));
 }
 

@@ -70,7 +70,7 @@ void server_end_displaced(struct delivery *delivery, struct finished *finished)
 	for (struct server *server = delivery->servers; server; server = next) {
 		next = server->next;
 		if (server->displaced)
-			server_cut_off(server, "another user's server listens at its place now", finished);
+			server_cut_off(server, "another user's server listens at its endpoint now", finished);
 	}
 }
 
@@ -149,8 +149,8 @@ static const char *why_refused(const struct server *server, int error)
 	switch (error) {
 	case -EOPNOTSUPP: return "the service has handoff = listener, it needs no preload";
 	case -EPERM:
-		return "its control group filters what comes in (IPAddressDeny= of its unit, say), which would not see the "
-		       "daemon's sockets: its own listening socket gets the connections";
+		return "its control group filters incoming packets (IPAddressDeny= of its unit, say), and would "
+		       "not see the daemon's sockets: its own listening socket gets the connections";
 	case -EACCES:
 		return config->has_user || config->has_group ?
 			       "neither it nor its socket is root's, or of the service's user or group" :
@@ -158,7 +158,7 @@ static const char *why_refused(const struct server *server, int error)
 	case -EINVAL: return "the socket that it passed does not listen at an address of the service";
 	case -ENODEV: return "its socket is bound to a device that is not the only one with the program";
 	case -EADDRINUSE:
-		return "the service has a server that it trusts: the socket's clients are the kernel's (set user=)";
+		return "the service has a server that it trusts: the kernel serves the socket's clients (set user=)";
 	default: return strerror(-error);
 	}
 }

@@ -9,7 +9,7 @@
 
 struct repair_options {
 	bool dualstack;     /* AF_INET6 with mapped addresses for IPv4 */
-	int receive_buffer; /* SO_RCVBUF as getsockopt() returns it, if the server has set it; 0: the kernel's default */
+	int receive_buffer; /* SO_RCVBUF as getsockopt() returns it, if set by the server; 0: the kernel's default */
 	struct shakeoff_socket_offer offer; /* of the server: marks for the packets that the socket sends */
 };
 

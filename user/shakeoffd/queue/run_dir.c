@@ -42,19 +42,19 @@ static int check_directory(const char *path)
 	struct stat st;
 
 	if (stat(path, &st))
-		return report("could not look at", path, -errno);
+		return report("could not examine", path, -errno);
 	if (!S_ISDIR(st.st_mode))
 		return report("could not make the run directory", path, -ENOTDIR);
 	if (st.st_uid && st.st_uid != geteuid()) {
-		log_error(
-			"the run directory %s belongs to the user %u: it has to be root's, or that user decides who serves",
-			path, st.st_uid);
+		log_error("the run directory %s belongs to the user %u: it has to be root's, because its owner decides "
+			  "who serves",
+			  path, st.st_uid);
 		return -EPERM;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_error(
-			"the run directory %s has the mode %04o: others than its owner may not write there (chmod go-w)",
-			path, st.st_mode & 07777);
+		log_error("the run directory %s has the mode %04o: others than its owner may not write there (chmod "
+			  "go-w)",
+			  path, st.st_mode & 07777);
 		return -EPERM;
 	}
 	return 0;

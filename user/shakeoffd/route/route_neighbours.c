@@ -62,7 +62,7 @@ bool route_neighbours_follow(struct routes *routes, uint64_t now_ns)
 		error = publish_neighbours(routes);
 	if (error) {
 		routes->neighbours_changed = true;
-		log_warn_limited("the neighbours could not be listed, or told to the hook: %s", strerror(-error));
+		log_warn_limited("the neighbours could not be listed, or published to the hook: %s", strerror(-error));
 	}
 	return changed;
 }

@@ -24,14 +24,14 @@
 /* Why routes cannot be followed. X(CONSTANT, text): ends a sentence that names a route and a rule. */
 #define ROUTE_PROBLEMS(X)                                                                                              \
 	X(NONE, "they can be followed")                                                                                \
-	X(RULES, "policy rules look them up elsewhere for some connections, and what they say there differs")          \
+	X(RULES, "policy rules look them up in another table for some connections, and its routes differ")             \
 	X(REFUSE, "a policy rule refuses packets (blackhole, unreachable, prohibit)")                                  \
-	X(MANY, "more of them say something of their own than can be followed")                                        \
-	X(HOPS, "next hops of the same route differ in what they say")                                                 \
-	X(PARTIAL, "one holds for a TOS or for a source alone, and differs from the others")                           \
-	X(UNKNOWN, "the next hops of one are not told by the kernel")                                                  \
+	X(MANY, "more of them differ from the interfaces than can be followed")                                        \
+	X(HOPS, "next hops of the same route differ")                                                                  \
+	X(PARTIAL, "one holds only for a TOS or a source, and differs from the others")                                \
+	X(UNKNOWN, "the kernel does not list the next hops of one")                                                    \
 	X(UNREAD, "they could not be read")                                                                            \
-	X(UNTOLD, "they could not be told to the hook")
+	X(UNTOLD, "they could not be published to the hook")
 
 enum route_problem {
 #define X(constant, text) ROUTE_PROBLEM_##constant,

@@ -61,7 +61,7 @@ static int failed(const char *what)
 
 static int not_so(const char *what)
 {
-	log_error("privileges have not been given up, although the kernel said so: %s", what);
+	log_error("privileges have not been given up, although the kernel reported success: %s", what);
 	return -EPERM;
 }
 
