@@ -362,7 +362,7 @@ spawn server shakeoffd "${own_lock[@]}" "$BUILD/shakeoffd" --run-dir "$RUN" --co
 # shellcheck disable=SC2034 # for ready
 DAEMON_PID=$PID
 check "a daemon does not wait for ever for a command that has stopped" within 60 ready web
-matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be taken up: a command is busy with the lists'
+matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be restored: a command keeps the lists locked'
 daemon_stop
 exec 6>&-
 daemon_start

@@ -107,7 +107,7 @@ in_front pass ingress pass
 check "a program in front that lets pass: ours is first again" soon first ingress shakeoff_admit
 few_failed "a program in front that lets pass"
 is "it is left where it is, and there is one of ours" "$(front ingress count)" 2
-matches "who it was is in the log" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) stood before'
+matches "who it was is in the log" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) was before'
 check "as configured again" soon as_configured
 gone "$PID"
 

@@ -17,7 +17,7 @@ static inline uint64_t clock_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* CPU time of the calling thread. */
+/* Returns the CPU time of the calling thread. */
 static inline uint64_t clock_cpu_ns(void)
 {
 	struct timespec now;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration file as bytes. */
+/* Reads the bytes of the configuration file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ __attribute__((format(printf, 3, 4))) static char *fail(struct config_reader *re
 char *config_file_read(struct config_reader *reader, size_t *length)
 {
 	const char *path = reader->path;
-	/* Not blocking: a pipe in its place must not hold up the start. */
+	/* Non-blocking, because a pipe instead of a file must not hold up the start. */
 	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
 	struct stat st;
@@ -41,7 +41,7 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 	if (S_ISDIR(st.st_mode))
 		return fail(reader, -EISDIR, "%s: is a directory, not a configuration file", path);
 	if (!S_ISREG(st.st_mode))
-		return fail(reader, -EINVAL, "%s: is not a regular file, which a configuration file is", path);
+		return fail(reader, -EINVAL, "%s: is not a regular file", path);
 	if (untrusted_because(&st))
 		return fail(reader, -EPERM, "%s: the configuration file %s", path, untrusted_because(&st));
 	buffer = malloc(FILE_MAX + 1);
@@ -53,7 +53,7 @@ char *config_file_read(struct config_reader *reader, size_t *length)
 		return fail(reader, (int)used, "%s: cannot read the configuration file: %s", path,
 			    strerror((int)-used));
 	if (used > (ssize_t)FILE_MAX)
-		return fail(reader, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
+		return fail(reader, -EFBIG, "%s: is longer than %u bytes, the maximum for a configuration file", path,
 			    FILE_MAX);
 	buffer[used] = '\0';
 	*length = (size_t)used;

@@ -53,7 +53,10 @@ static bool same(const struct upper_addresses *a, const struct upper_addresses *
 	return same;
 }
 
-/* An address may be on several devices: all that is so of one of them counts. */
+/*
+ * Sorts the addresses and merges duplicates. An address may be on several devices: a property of one of them holds for
+ * it.
+ */
 static void sort(struct upper_addresses *upper)
 {
 	size_t distinct = 0;

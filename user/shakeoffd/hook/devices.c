@@ -17,7 +17,7 @@
 #define IPV6_MIN_MTU 1280
 #define DUMP_TRIES 5
 
-/* IFLA_INET6_CONF: an array of 32-bit numbers, indexed by DEVCONF_*. */
+/* Reads IFLA_INET6_CONF: an array of 32-bit numbers, indexed by DEVCONF_*. */
 static void take_ipv6(struct device *device, const struct nlattr *families)
 {
 	const struct nlattr *family, *attribute;
@@ -37,7 +37,7 @@ static void take_ipv6(struct device *device, const struct nlattr *families)
 	}
 }
 
-/* IFLA_INET_CONF: the same of IPv4, indexed by IPV4_DEVCONF_*, which begin at 1. */
+/* Reads IFLA_INET_CONF: the same for IPv4, indexed by IPV4_DEVCONF_*, which begin at 1. */
 static void take_ipv4(struct device *device, const struct nlattr *families)
 {
 	const struct nlattr *family, *attribute;

@@ -7,11 +7,14 @@
 #include "shakeoffd/queue/held_segments.h"
 #include "common/tuple.h"
 
-/* Tuples opened lately, in sets of a few; the oldest of a full set gives way. 16384 are 0.16 s at 100,000 a second. */
+/*
+ * Tuples that were opened recently, in small sets; the oldest of a full set gives way. 16384 are 0.16 s at 100,000 a
+ * second.
+ */
 #define SETS 4096
 #define WAYS 4
 
-/* The hook lets segments follow for SHAKEOFF_FOLLOW_NS after the ACK; both times are the hook's own. */
+/* The hook hands over segments for SHAKEOFF_FOLLOW_NS after the ACK; both times are the hook's own. */
 #define OPENED_NS (SHAKEOFF_FOLLOW_NS + SHAKEOFF_FOLLOW_NS / 2)
 
 struct handshake_seen {

@@ -10,7 +10,7 @@
 #include "shakeoffd/sys/rtnetlink.h"
 #include "common/tuple.h"
 
-/* NUD_VALID, include/net/neighbour.h: the kernel sends to these at once. */
+/* NUD_VALID, include/net/neighbour.h: the kernel sends to these neighbours at once. */
 #define VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 static int message(const struct nlmsghdr *header, void *context)

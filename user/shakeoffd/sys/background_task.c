@@ -41,7 +41,7 @@ int background_task_start(struct background_task *task, struct event_loop *loop)
 	task->loop = loop;
 	pthread_mutex_init(&task->lock, NULL);
 	pthread_cond_init(&task->changed, NULL);
-	/* Signals are the main thread's. */
+	/* Only the main thread takes signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&task->thread, NULL, run, task);
