@@ -22,7 +22,7 @@ static struct cookie_options round_trip(const struct cookie_options *options, bo
 	return back;
 }
 
-/* ------------------------------------------------------------------------------------------------ what comes back */
+/* -------------------------------------------------------------------------------------------------- what comes back */
 
 /* From the least that Linux takes (TCP_MIN_MSS) to jumbo frames; each number between 1220 and 1460 is a class of its own. */
 static const __u16 timestamps_mss[] = {
@@ -162,7 +162,7 @@ static void what_windows_offers_comes_back_whole(void **state)
 	assert_int_equal(back.sack, 1);
 }
 
-/* ------------------------------------------------------------------------------------------------------ how long */
+/* --------------------------------------------------------------------------------------------------------- how long */
 
 static const struct cookie_options forms[2] = {
 	{ .mss = 1460, .wscale = 8, .sack = 1 },
@@ -229,7 +229,7 @@ static void epochs_may_wrap(void **state)
 			assert_good_later((__u32)made, later, 0, later == 0 || later == 1);
 }
 
-/* ---------------------------------------------------------------------------------------------------- timestamps */
+/* ------------------------------------------------------------------------------------------------------- timestamps */
 
 #define OLDEST 196608 /* ms: 3 * 2^16 */
 #define EARLIEST (-65535)

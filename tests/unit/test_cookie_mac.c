@@ -16,7 +16,7 @@ static const struct cookie_options forms[2] = {
 	{ .mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1 },
 };
 
-/* --------------------------------------------------------------------------------------------- what it depends on */
+/* ----------------------------------------------------------------------------------------------- what it depends on */
 
 static __u64 siphash_of_bytes(const struct shakeoff_key *key, const __u8 *message, size_t len)
 {
@@ -172,7 +172,7 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------- what the cookie shows */
+/* -------------------------------------------------------------------------------------------- what the cookie shows */
 
 #define CLIENTS 65536
 #define BINS 64

@@ -132,7 +132,7 @@ static bool same_file(int one, int other)
 	return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-/* ------------------------------------------------------------------------------------------------------ registration */
+/* ----------------------------------------------------------------------------------------------------- registration */
 
 static void listen_is_said_with_backlog_flags_and_socket(void **state)
 {
@@ -325,7 +325,7 @@ static void nothing_is_taken_after_a_refusal(void **state)
 	hear_nothing(ends);
 }
 
-/* ------------------------------------------------------------------------------------------------------- peer address */
+/* ----------------------------------------------------------------------------------------------------- peer address */
 
 static void the_peer_is_of_the_listeners_family(void **state)
 {
@@ -363,7 +363,7 @@ static void a_peer_longer_than_its_room_is_cut_off(void **state)
 	assert_int_equal(room[4], 0x55);
 }
 
-/* ----------------------------------------------------------------------------------------------------- finding a service */
+/* ------------------------------------------------------------------------------------------------ finding a service */
 
 static char run_dir[64];
 
@@ -476,7 +476,7 @@ static void without_a_run_directory_there_is_no_service(void **state)
 	assert_int_equal(queue_connect(run_dir, "web"), -ENOENT);
 }
 
-/* ----------------------------------------------------------------------------------------------- waiting for the daemon */
+/* ------------------------------------------------------------------------------------------- waiting for the daemon */
 
 static bool becomes_readable(const struct queue_watch *watch, int timeout_ms)
 {

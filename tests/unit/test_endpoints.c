@@ -2,8 +2,9 @@
 /*
  * Which of the host's addresses belong to what: configured services first, then the listening socket that the kernel would choose.
  *
- * link: user/shakeoffd/discovery/endpoints.c user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/discovery/endpoints.c user/shakeoffd/discovery/listeners.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,8 @@
 /*
  * When SYN-ACKs are sent again, which, and when they are given up.
  *
- * link: user/shakeoffd/hook/resend.c user/shakeoffd/hook/synack_frame.c user/shakeoffd/hook/prefix_budget.c user/common/log.c
+ * link: user/shakeoffd/hook/resend.c user/shakeoffd/hook/synack_frame.c user/shakeoffd/hook/prefix_budget.c
+ * link: user/common/log.c
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -223,7 +224,7 @@ static size_t pass(uint64_t time_ns)
 	return wire.count - before;
 }
 
-/* -------------------------------------------------------------------------------------------------------- schedule */
+/* --------------------------------------------------------------------------------------------------------- schedule */
 
 static void a_repetition_is_due_after_1_3_7_15_31_and_63_seconds(void **state)
 {
@@ -267,7 +268,7 @@ static void the_more_there_are_the_fewer_repetitions_each_gets(void **state)
 	assert_int_equal(half_open_retries(2, SHAKEOFF_SERVICE_HALF_OPEN / 4 + 1), 2);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ iteration */
+/* -------------------------------------------------------------------------------------------------------- iteration */
 
 static void each_repetition_is_sent_once(void **state)
 {
@@ -452,7 +453,7 @@ static void a_long_list_is_given_up_sooner(void **state)
 	assert_int_equal(datapath.count, 0);
 }
 
-/* ----------------------------------------------------------------------------------------------- the count, the flag */
+/* ---------------------------------------------------------------------------------------------- the count, the flag */
 
 static void services_are_told_how_many_they_have(void **state)
 {

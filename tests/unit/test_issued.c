@@ -65,7 +65,7 @@ static double passes(void)
 	return (double)passed / tries;
 }
 
-/* -------------------------------------------------------------------------------------------------------- notes */
+/* ------------------------------------------------------------------------------------------------------------ notes */
 
 static void nothing_is_remembered_before(void **state)
 {
@@ -140,7 +140,7 @@ static void every_part_of_the_hash_counts(void **state)
 		assert_false(was_issued(PERIOD, 0x12345678 ^ 1u << bit));
 }
 
-/* ---------------------------------------------------------------------------------------------------- strangers */
+/* -------------------------------------------------------------------------------------------------------- strangers */
 
 static void strangers_pass_as_often_as_the_header_says(void **state)
 {
@@ -179,7 +179,7 @@ static void the_share_can_be_told_from_the_words(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------------ forgery */
+/* ---------------------------------------------------------------------------------------------------------- forgery */
 
 static const struct shakeoff_key key = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
 

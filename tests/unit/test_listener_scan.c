@@ -3,7 +3,8 @@
  * Looks at the kernel's listening sockets: what is alike is one entry, crowds are left out of most, and what looks cost decides when the
  * next is made.
  *
- * link: user/shakeoffd/discovery/listener_scan.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c user/common/log.c
+ * link: user/shakeoffd/discovery/listener_scan.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c
+ * link: user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -2,8 +2,9 @@
 /*
  * The table of listening sockets: what comes and goes, who gets a connection, why a service is bypassed.
  *
- * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/common/names.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/common/names.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -408,7 +409,7 @@ static void nobody_can_choose_addresses_that_share_a_bucket(void **state)
 	assert_true(longest_bucket(16384) < 32);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bypassed */
+/* --------------------------------------------------------------------------------------------------------- bypassed */
 
 static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **state)
 {

@@ -2,8 +2,9 @@
 /*
  * The tries of routes come to agree with what they are to have, by as few changes as that takes, with tries that are made here.
  *
- * link: user/shakeoffd/route/route_publish.c user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c
- * link: user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/route/neighbours.c user/common/prefix.c user/common/text.c
+ * link: user/shakeoffd/route/route_publish.c user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c
+ * link: user/shakeoffd/hook/devices.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/shakeoffd/route/neighbours.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
 #include <arpa/inet.h>

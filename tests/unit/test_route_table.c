@@ -3,9 +3,8 @@
  * Which routes the hook is told of: those that say something of their own, and those that hide them. At random it is compared with a
  * look-up as the kernel makes it.
  *
- * link: user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c
- * link: user/shakeoffd/route/neighbours.c
+ * link: user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c
+ * link: user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/route/neighbours.c
  * link: user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
@@ -323,7 +322,7 @@ static void the_hook_finds_what_the_kernel_finds(void **state)
 	assert_true(told > 3000);
 }
 
-/* ------------------------------------------------------------------------------------------------------- one offer */
+/* -------------------------------------------------------------------------------------------------------- one offer */
 
 static struct device list[] = { { .ifindex = 2, .mtu = 1500, .mtu6 = 1400, .hop_limit = 64 },
 				{ .ifindex = 3, .mtu = 9000, .mtu6 = 9000, .hop_limit = 99 } };

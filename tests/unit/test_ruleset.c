@@ -57,7 +57,7 @@ static struct ruleset_findings judged(struct ruleset *ruleset, const char *addre
 	return findings;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nftables */
+/* --------------------------------------------------------------------------------------------------------- nftables */
 
 #define CHAIN(name, more) "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name "\"" more "}},"
 #define INPUT(policy) CHAIN("i", ", \"type\": \"filter\", \"hook\": \"input\", \"prio\": 0, \"policy\": \"" policy "\"")
@@ -292,7 +292,7 @@ static void rules_that_count_are_told(void **state)
 			     .counts);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- iptables */
+/* --------------------------------------------------------------------------------------------------------- iptables */
 
 static struct ruleset_findings iptables_at(const char *rules, const char *address, uint16_t port)
 {

@@ -32,7 +32,7 @@ static uint64_t next_random(void)
 	return x * 0x2545f4914f6cdd1dull;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- counts */
+/* ----------------------------------------------------------------------------------------------------------- counts */
 
 static void a_cell_counts_up_within_its_window(void **state)
 {
@@ -295,7 +295,7 @@ static void no_debt_of_the_limit_itself_is_forgotten(void **state)
 	assert_in_range(passed, 9990, 10000 + burst + later);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- positions */
+/* -------------------------------------------------------------------------------------------------------- positions */
 
 /* An accept queue that is known position by position. */
 #define SOURCES 4

@@ -2,7 +2,8 @@
 /*
  * What people read: addresses, durations, tables, totals, suggestions, log lines.
  *
- * link: user/common/text.c user/common/names.c user/common/verdicts.c user/common/log.c user/cli/suggest.c user/cli/output.c
+ * link: user/common/text.c user/common/names.c user/common/verdicts.c user/common/log.c user/cli/suggest.c
+ * link: user/cli/output.c
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -126,7 +126,7 @@ static unsigned long overrun(int fd)
 	return getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) ? 0 : stats.tp_drops;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- frames */
+/* ----------------------------------------------------------------------------------------------------------- frames */
 
 /* The kernel takes the outer tag off a frame and tells it beside. */
 static void put_tag_back(struct slot *slot, const struct tpacket_auxdata *aux)
@@ -253,7 +253,7 @@ static int64_t send_due(struct way *way)
 	return INT64_MAX;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- main */
+/* ------------------------------------------------------------------------------------------------------------- main */
 
 static void report(void)
 {
