@@ -189,7 +189,7 @@ static void a_fragment_with_a_syn_for_a_bypassed_service_passes(void **state)
 }
 
 /* The mark of a VLAN device's address stands for its services. */
-static void so_it_does_at_the_address_of_a_vlan_device(void **state)
+static void a_fragment_with_a_syn_for_a_bypassed_vlan_address_passes(void **state)
 {
 	const struct segment syn = { .fragment = MF, .flags = SYN };
 	struct shakeoff_address4 address = { .port = htons(80) };
@@ -386,7 +386,7 @@ int main(void)
 	static const struct CMUnitTest rest[] = {
 		TEST(at_an_address_without_a_service_all_fragments_pass),
 		TEST(a_fragment_with_a_syn_for_a_bypassed_service_passes),
-		TEST(so_it_does_at_the_address_of_a_vlan_device),
+		TEST(a_fragment_with_a_syn_for_a_bypassed_vlan_address_passes),
 		TEST(at_an_address_with_bypassed_services_all_fragments_pass),
 		TEST(beyond_the_budget_fragments_are_dropped),
 		TEST(in_a_flood_all_pieces_of_a_packet_pass_or_none),
