@@ -21,7 +21,7 @@ MAKEFLAGS += --no-print-directory
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$(2)))
 
-# ---------------------------------------------------------------------------------------------------------- packages
+# ------------------------------------------------------------------------------------------------------------- packages
 # Libraries are asked for in recipes only (variables that are expanded late), so that `make` can be read on a machine that has
 # none of them; the stamps below install them first.
 
@@ -33,7 +33,7 @@ $(BUILD)/.deps-%: scripts/deps.sh
 	@scripts/deps.sh $*
 	@touch $@
 
-# ------------------------------------------------------------------------------------------------------------- flags
+# ---------------------------------------------------------------------------------------------------------------- flags
 
 INCLUDES := -Iinclude -Iuser
 
@@ -61,7 +61,7 @@ BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/p
 BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -DBPF_NO_KFUNC_PROTOTYPES -Wall -Wextra -Werror \
 	-Iinclude -Ibpf -I$(BUILD) $(PREFIX_MAP) $(BPF_DEBUG)
 
-# ----------------------------------------------------------------------------------------------------------- sources
+# -------------------------------------------------------------------------------------------------------------- sources
 
 COMMON := $(wildcard user/common/*.c user/datapath/*.c user/acl/*.c user/config/*.c)
 DAEMON := $(wildcard user/shakeoffd/*.c user/shakeoffd/*/*.c)
@@ -91,7 +91,7 @@ FUZZ_SECONDS ?= 10
 T ?=
 TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
 
-# ----------------------------------------------------------------------------------------------------------- targets
+# -------------------------------------------------------------------------------------------------------------- targets
 
 .PHONY: all tools test-programs test check fuzz lint format verify verify-baseline debug demo bench install uninstall clean help
 
@@ -162,7 +162,7 @@ help:
 	@echo 'make clean      removes $(BUILD)/'
 	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... FUZZ_SECONDS=n T=name V=1'
 
-# --------------------------------------------------------------------------------------------------------- data path
+# ------------------------------------------------------------------------------------------------------------ data path
 
 $(BUILD)/vmlinux.h: | $(BUILD)/.deps-build
 	$(call say,BTF,$@)
@@ -182,7 +182,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)bpftool gen skeleton $< name $(subst -,_,$(notdir $*)) > $@
 
-# -------------------------------------------------------------------------------------------------------- user space
+# ----------------------------------------------------------------------------------------------------------- user space
 
 $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps-build
 	$(call say,CC,$@)
@@ -211,7 +211,7 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 	$(Q)$(CC) $(LD_FLAGS) -shared -Wl,-soname,$(@F) -Wl,--no-undefined $(call exports,$@) -o $@ $(filter %.o,$^) \
 		-ldl -pthread
 
-# ------------------------------------------------------------------------------------------------------------- texts
+# ---------------------------------------------------------------------------------------------------------------- texts
 # The daemon has the table of configuration keys, and writes what tells of them.
 
 $(BUILD)/shakeoff.conf.example: $(BUILD)/shakeoffd
@@ -225,7 +225,7 @@ $(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoff.conf.key
 	$(call say,TEXT,$@)
 	$(Q)sed -e '/^@KEYS@$$/{r $(BUILD)/shakeoff.conf.keys' -e 'd;}' $< > $@
 
-# ------------------------------------------------------------------------------------------------------------- tests
+# ---------------------------------------------------------------------------------------------------------------- tests
 # A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
@@ -264,7 +264,7 @@ $(patsubst %.c,$(BUILD)/%,$(TOOL)):
 $(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
 	$(eval $(BUILD)/obj/$(tool:.c=.o): | $(BUILD)/$(tool:.c=.skel.h))))
 
-# ----------------------------------------------------------------------------------------------------------- editors
+# -------------------------------------------------------------------------------------------------------------- editors
 # For clangd and its like: how every file is compiled.
 
 define compile_command
@@ -279,7 +279,7 @@ $(BUILD)/compile_commands.json: Makefile $(COMMON) $(DAEMON) $(COMMAND) $(UNIT) 
 	$(file >>$@,$(foreach file,$(UNIT) $(PROG),$(call compile_command,$(file),$(CC) $(SAN_FLAGS))))
 	@sed -i -e 's/^ //' -e '/^$$/d' $@ && sed -i '$$s/,$$/]/' $@
 
-# ----------------------------------------------------------------------------------------------------------- install
+# -------------------------------------------------------------------------------------------------------------- install
 
 MAN_PAGES = $(wildcard user/man/*.[1-9]) $(BUILD)/shakeoff.conf.5
 DOCUMENTS := README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md LICENSE

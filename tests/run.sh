@@ -7,11 +7,11 @@
 #
 # A name is that of one test (bpf/test_syn), or a part of the names of several (bpf/, listener).
 #
-# A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is 0 if
-# something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other (1);
-# of the others one a CPU.
-# AGAIN=1: for machines whose other guests are heard; a test of the programs or the network that fails is shown, and runs once more when
-# all others are done: that counts.
+# A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is
+# 0 if tests passed and none failed. BUILD: where the programs are. JOBS: how many network tests run at once (1); of the
+# other tests, one a CPU.
+# AGAIN=1: for machines with noisy neighbours; a failed test of the programs or the network is shown, and runs once more
+# when all others are done: the second result counts.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -19,7 +19,7 @@ export BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export PATH=$PATH:/usr/sbin:/sbin
-# Tests that hang are failures, too.
+# A test that hangs has failed, too.
 LIMIT=${LIMIT:-600}
 JOBS=${JOBS:-1}
 AGAIN=${AGAIN:-0}
@@ -49,7 +49,7 @@ wanted() {
 	return 1
 }
 
-# Every "not ok", and every plan that was not fulfilled, is a failure; so is a bad exit status that nothing explains.
+# Every "not ok", and every unfulfilled plan, is a failure; so is a bad exit status without an explanation.
 judge() {
 	local name=$1 status=$2 file=$3 seconds=$4 program=$5 ok bad skip plan word=ok
 	# cmocka says "not ok 3 # SKIP"
@@ -84,7 +84,7 @@ begin() {
 	names[$!]=$1 programs[$!]=$2 begins[$!]=$SECONDS
 }
 
-# end MOST: waits until no more than so many are running, and judges those that are not
+# end MAXIMUM: waits until at most this many are running, and evaluates those that have ended
 end() {
 	local pid status
 	while [ ${#names[@]} -gt "$1" ]; do
@@ -98,7 +98,7 @@ end() {
 # "net/test_attach" of tests/net/test_attach.sh
 name_of() { echo "$(basename "$(dirname "$1")")/$(basename "$1" .sh)"; }
 
-kind= # of the tests that run: all of one kind end before those of the next begin
+kind= # of the running tests: all tests of one kind end before the next kind begins
 for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/bpf/test_* tests/net/test_*.sh; do
 	[ -x "$program" ] || continue
 	[ -f "$program" ] || continue

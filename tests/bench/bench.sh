@@ -59,7 +59,7 @@ say() { [ $json_wanted -eq 1 ] || echo "$*"; }
 
 if [ "$family" = 6 ]; then address=$SERVER6; else address=$SERVER4; fi
 
-# -------------------------------------------------------------------------------------------------------------- labs
+# ----------------------------------------------------------------------------------------------------------------- labs
 
 # Every lab has its daemon, and the daemon its directory and its file.
 begin() {
@@ -119,7 +119,7 @@ filter_off() {
 }
 [ -z "$LISTENERS" ] || filter_off || bail "the filter could not be switched off"
 
-# ------------------------------------------------------------------------------------------------------------- rounds
+# --------------------------------------------------------------------------------------------------------------- rounds
 
 # flood MODE [SUFFIX]: the result goes to flood-MODE, or flood-MODE-SUFFIX
 flood() {

@@ -134,7 +134,7 @@ control() {
 	within 2 has_accepted $((before + 10)) || bail "$1: of ten connections $(($(accepted) - before)) were counted"
 }
 
-# ---------------------------------------------------------------------------------------------------------------- rounds
+# --------------------------------------------------------------------------------------------------------------- rounds
 
 MODES="queue kernel"
 ! kernel_admits || MODES="listener $MODES"

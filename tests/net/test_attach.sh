@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Three ways to the hook: the daemon attaches; `shakeoff attach` did; `ip link` did. What the daemon did not attach it leaves.
+# Three ways to attach the hook: the daemon, `shakeoff attach`, `ip link`. The daemon detaches only its own program.
 . "$(dirname "$0")/lib/lib.sh"
 
 attached() { server ip -d link show dev s0 | grep -oE 'prog/xdp id [0-9]+'; }
@@ -35,7 +35,7 @@ daemon_stop
 is "shakeoff attach: the program stays when the daemon stops" "$(attached)" "$by_attach"
 check "shakeoff detach" server "$BUILD/shakeoff" detach s0
 is "nothing is attached" "$(attached)" ""
-refuses "a second detach says that there is nothing" 's0' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" detach s0
+refuses "a second detach reports that nothing is attached" 's0' nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" detach s0
 
 daemon_start
 soon served
@@ -43,7 +43,7 @@ is "the daemon attaches: clients are served" "$(served)" "served by nginx"
 daemon_stop
 is "and detaches when it stops" "$(attached)" ""
 
-# Generic mode, where a driver has no XDP.
+# Generic mode, for a driver without XDP.
 check "shakeoff attach --mode generic" server "$BUILD/shakeoff" attach s0 --mode generic
 daemon_start
 # nginx has been served by its own socket meanwhile, and registers again by itself.

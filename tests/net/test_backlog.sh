@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The experiment on the accept queue: backlog 5, a server that does not accept, ten clients one after the other.
 #
-# The kernel's own queue would take one more than its backlog; shakeoff's takes what it says.
+# The kernel's own queue would take one more than its backlog; shakeoff's takes exactly the configured number.
 . "$(dirname "$0")/lib/lib.sh"
 
-# connects COUNT ADDRESS SECONDS: what each of COUNT clients got
+# connects COUNT ADDRESS SECONDS: the results of COUNT clients
 connects() { client python3 "$HERE/connects.py" "$@"; }
 
 hold_start() {
@@ -22,7 +22,7 @@ hold_stop() {
 
 lab_up
 for address in "$SERVER4" "$SERVER6"; do
-	# reset: five connect, whoever comes after is refused at once
+	# reset: five connect, and later clients are refused at once
 	config hold 7000 backlog=5 overflow=reset
 	daemon_start
 	hold_start "$address"
@@ -33,7 +33,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	hold_stop
 	daemon_stop
 
-	# drop: the sixth waits, and connects once there is room
+	# drop: the sixth waits, and connects when there is room
 	config hold 7000 backlog=5 overflow=drop
 	daemon_start
 	hold_start "$address"
@@ -47,7 +47,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	sleep 0.3
 	kill -USR1 "$HOLD_PID"
 	ends "$sixth"
-	is "$address, drop: it connects once one is accepted" "$(cat "$TMP/sixth.log")" connected
+	is "$address, drop: it connects after one is accepted" "$(cat "$TMP/sixth.log")" connected
 	kill "$five" 2>/dev/null
 	hold_stop
 	daemon_stop
@@ -63,7 +63,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	daemon_stop
 done
 
-# The smaller of what listen() gives, one more than it was told, as in the kernel, and of the configured backlog holds.
+# The limit is the smaller of listen()'s backlog plus one, as in the kernel, and the configured backlog.
 config hold 7000 backlog=100 overflow=reset
 daemon_start
 hold_start "$SERVER4" 2

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A server that passes a blocking listening socket, with a connection waiting in it, gets that one, and holds up nobody.
+# A server that passes a blocking listening socket with a waiting connection gets that connection, and blocks no other
+# server.
 . "$(dirname "$0")/lib/lib.sh"
 
-# Speaks the delivery protocol (user/common/delivery_protocol.h) without the library, which makes the socket non-blocking.
+# Speaks the delivery protocol (user/common/delivery_protocol.h) without the library, which makes the socket
+# non-blocking.
 cat >"$TMP/register.py" <<'EOT'
 import array, socket, struct, sys, time
 LISTEN, LISTENING, CONNECTION, TAKEN = 1, 2, 4, 5
@@ -39,7 +41,7 @@ service other 7001
 daemon_start
 spawn server register python3 "$TMP/register.py" "$SERVER4" 7000 "$RUN/one.sock"
 soon grep -q again "$TMP/register.log"
-is "what waited in its own socket is delivered" "$(head -n 1 "$TMP/register.log")" "over loopback"
+is "a connection that waited in its own socket is delivered" "$(head -n 1 "$TMP/register.log")" "over loopback"
 is "also when it makes the socket blocking later" "$(tail -n 1 "$TMP/register.log")" again
 server_start line "$SERVER4" 7001 line
 is "another service is served meanwhile" "$(printf 'hello\n' | client timeout 20 python3 -c '
@@ -49,4 +51,4 @@ conn.sendall(sys.stdin.buffer.readline())
 print(conn.makefile().readline().strip())' "$SERVER4")" hello
 is "the daemon is alive" "$(alive)" true
 daemon_stop
-is "and ends when it is told to" "$DAEMON_STATUS" 0
+is "and ends on a signal" "$DAEMON_STATUS" 0

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A service that only the kernel can serve is no worse off in a flood with shakeoff than without: clients that nobody has seen before get in
-# as they do then, and the kernel answers as many SYNs. Both in turn, in one lab: an MPTCP listener, one behind a strict firewall, and a published port.
+# In a flood, a service that only the kernel can serve does as well with shakeoff as without it: new clients connect as
+# often, and the kernel answers as many SYNs. Both in turn, in one lab: an MPTCP listener, a listener behind a strict
+# firewall, and a published port.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 # shellcheck source=tests/net/lib/strangers.sh
@@ -9,7 +10,7 @@ needs_admission
 
 RATE=50000 CLIENTS=40
 
-# measure KIND: served, at the first SYN, SYN-ACKs of a thousand SYNs: in $MEASURED
+# measure KIND: clients served, clients connected at the first SYN, SYN-ACKs for a thousand SYNs: in $MEASURED
 measure() {
 	in_flood "$(port_of "$1")" $RATE $CLIENTS 20
 	MEASURED=$(python3 -c '
@@ -18,7 +19,7 @@ result = json.loads(sys.argv[1])
 print(result["served"], result["at_first_syn"], 1000 * result["flood"]["synacks"] // result["flood"]["sent"])' "$RESULT") || bail "no figures"
 }
 
-# worse ALONE BESIDE: in what, beyond chance
+# worse ALONE BESIDE: prints which results are worse than chance explains
 worse() {
 	awk -v alone="$1" -v beside="$2" -v clients=$CLIENTS 'BEGIN {
 		split(alone, a); split(beside, b)
@@ -28,8 +29,8 @@ worse() {
 	}'
 }
 
-# compare WHAT KIND REASON: the kernel alone, then with shakeoff. On a machine whose other guests are heard, one of two fares better by
-# chance: three times in all.
+# compare WHAT KIND REASON: the kernel alone, then with shakeoff. On a machine with noisy neighbours, either may do
+# better by chance: up to three times in all.
 compare() {
 	local alone short before
 	for _ in 1 2 3; do
@@ -45,8 +46,8 @@ compare() {
 		echo "# $1: served, at the first SYN, SYN-ACKs of 1000 SYNs: the kernel $alone; with shakeoff $MEASURED"
 		[ -n "$short" ] || break
 	done
-	is "$1: of $CLIENTS new clients as many get in as without shakeoff, and the kernel answers as many SYNs" "$short" ""
-	at_least "$1: they pass it, but those that the wire loses" "$PASSED" $(($(json flood.sent <<<"$RESULT") / 2))
+	is "$1: as many of $CLIENTS new clients connect as without shakeoff, and the kernel answers as many SYNs" "$short" ""
+	at_least "$1: the SYNs pass the hook, except those that the wire loses" "$PASSED" $(($(json flood.sent <<<"$RESULT") / 2))
 }
 
 lab_up
@@ -62,7 +63,8 @@ compare "published port (DNAT)" dnat netfilter
 daemon_start_bare --config "$CONF"
 soon shows "$SERVER4:$MPTCP_PORT" bypass mptcp || bail "it is not bypassed"
 
-# Certain is what is malformed and what is blocked; and nothing of this is counted as a flood of out-of-state segments.
+# Malformed packets and blocked sources are still dropped; nothing of this is counted as a flood of out-of-state
+# segments.
 check "a source is blocked" server "$BUILD/shakeoff" block 10.50.255.0/24
 before=$(counter acl_blocked)
 client python3 -c '
@@ -80,6 +82,6 @@ client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port $MPTCP_PORT -
 at_least "malformed SYNs are dropped at the hook" $(($(counter syn_invalid) - before)) 100
 before=$(counter ack_idle)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port $MPTCP_PORT --kind ack --rate 50000 --seconds 1 >/dev/null
-at_least "ACKs of no connection pass, as many as there are" $(($(counter ack_idle) - before)) 20000
+at_least "all ACKs without a connection pass" $(($(counter ack_idle) - before)) 20000
 is "none of them is dropped" "$(counter no_socket_drop)" 0
 daemon_stop

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A server whose control group filters what comes in for its sockets (systemd's IPAddressDeny=) is not given sockets of the daemon's
-# making, which the filter would not see: its own listening socket gets the connections, preloaded or not.
+# If the control group of a server filters what its sockets receive (systemd's IPAddressDeny=), the daemon passes it no
+# sockets, because the filter would not see their packets: the server's own listening socket gets the connections,
+# preloaded or not.
 . "$(dirname "$0")/lib/lib.sh"
 
 UNIFIED=/sys/fs/cgroup
@@ -12,7 +13,7 @@ if ! mkdir "$GROUP" 2>/dev/null; then
 	pass "control groups # SKIP no cgroup2 is mounted, or it cannot be written to"
 	exit 0
 fi
-# As env.sh has it; the group goes when its processes have gone.
+# As in env.sh; the group is removed after its processes have ended.
 clean_up() {
 	[ -z "$DAEMON_PID" ] || { kill "$DAEMON_PID" && kill -CONT "$DAEMON_PID"; } 2>/dev/null
 	"$TOP/scripts/lab.sh" down "$LAB" >/dev/null 2>&1
@@ -53,12 +54,12 @@ in_group kernel4 "$SERVER4" 7001 ""
 in_group kernel6 "$SERVER6" 7001 ""
 server_start free4 "$SERVER4" 7002 line
 server_start free6 "$SERVER6" 7002 line
-check "a server of no such group has the queue handoff" soon shows free6 served True
+check "a server outside such a group has the queue handoff" soon shows free6 served True
 
 silent="silent 1/silent 1" served="served 1/served 1"
-is "the filter's sources, by the kernel, preloaded" "$(came 7001,7000 $FOREIGN4,$FOREIGN6)" "$silent/$silent"
-is "others, by the kernel, preloaded" "$(came 7001,7000 "$RAW4,$RAW6")" "$served/$served"
-is "a server of no such group serves all of them" "$(came 7002 "$FOREIGN4,$FOREIGN6,$RAW4,$RAW6")" "$served/$served"
+is "the filter's sources: the kernel, preloaded" "$(came 7001,7000 $FOREIGN4,$FOREIGN6)" "$silent/$silent"
+is "other sources: the kernel, preloaded" "$(came 7001,7000 "$RAW4,$RAW6")" "$served/$served"
+is "a server outside such a group serves all of them" "$(came 7002 "$FOREIGN4,$FOREIGN6,$RAW4,$RAW6")" "$served/$served"
 is "only its connections came through the hook" "$(counter ack_valid)" 4
-matches "the daemon says why" "$(cat "$TMP/shakeoffd.log")" 'control group filters'
+matches "the daemon logs why" "$(cat "$TMP/shakeoffd.log")" 'control group filters'
 daemon_stop

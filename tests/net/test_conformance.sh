@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What the hook answers is what the kernel would have answered, in every row of two matrices (segments; listening sockets, routes, sysctls),
-# except for what shakeoff-limits(7) says; and what that says is true.
-# MATRIX=segments or MATRIX=sockets: one of the two. ROW=TEXT: the rows with it in their name, and not whether the page is true.
+# The hook's handshakes equal the kernel's in every row of two matrices (segments; listening sockets, routes, sysctls),
+# except for the differences in shakeoff-limits(7); and that list is correct.
+# MATRIX=segments or MATRIX=sockets: one of the two. ROW=TEXT: only the rows with TEXT in their name, without the check
+# of the list.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Connection tracking does not see the SYNs that the hook answers, and a firewall drops what it finds invalid: a client that uses a port
-# again, while the last connection from there is remembered, is served all the same.
+# Connection tracking does not see SYNs that the hook answers, and a firewall drops packets that are invalid to it: a
+# client that uses a port again, while tracking remembers the last connection from it, is still served.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
@@ -20,18 +20,19 @@ server nft -f - <<-EOT || bail "nft refuses the rules"
 	}
 EOT
 plain_start greet :: 7000 greet
-# greeted_again WHAT PORT: the same ports for each, so that the next ones meet what the last ones left
+# greeted_again WHAT PORT: the same ports for each, so that later connections meet the state of earlier ones
 greeted_again() {
 	local address
 	for address in "$SERVER4" "$SERVER6"; do
-		is "$1: $address greets whoever comes again from a port that ended with FIN" \
+		is "$1: $address greets clients that come again from a port that ended with FIN" \
 			"$(client "$HERE/again.py" "$address" 7000 "$2" fin)" "greeted greeted greeted"
-		is "$1: $address greets whoever comes again from a port that ended with RST" \
+		is "$1: $address greets clients that come again from a port that ended with RST" \
 			"$(client "$HERE/again.py" "$address" 7000 $(($2 + 1)) reset)" "greeted greeted greeted"
 	done
 }
 
-# The queue handoff, whose ACKs pass the same chain, on the ports of connections that the kernel began and tracking remembers as such.
+# The queue handoff, whose ACKs pass the same chain, on the ports of connections that the kernel began and that tracking
+# remembers.
 if grep -qw bpf_nf_link_attach /proc/kallsyms; then
 	for address in "$SERVER4" "$SERVER6"; do
 		plain_start "before$address" "$address" 7001 greet
@@ -43,9 +44,9 @@ if grep -qw bpf_nf_link_attach /proc/kallsyms; then
 	server_start queue4 "$SERVER4" 7001 greet
 	server_start queue6 "$SERVER6" 7001 greet
 	for address in "$SERVER4" "$SERVER6"; do
-		is "queue: $address greets whoever comes again from a port that ended with FIN" \
+		is "queue: $address greets clients that come again from a port that ended with FIN" \
 			"$(client "$HERE/again.py" "$address" 7001 40010 fin)" "greeted greeted greeted"
-		is "queue: $address greets whoever comes again from a port that ended with RST" \
+		is "queue: $address greets clients that come again from a port that ended with RST" \
 			"$(client "$HERE/again.py" "$address" 7001 40011 reset)" "greeted greeted greeted"
 	done
 	is "queue: all of them came through the hook" "$(counter ack_valid)" 12

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A daemon that is killed: no new SYN is answered after 2 s, and a restarted one serves the clients whose ACKs came meanwhile. A
-# daemon that is stopped: the hook is disarmed and detached.
+# A killed daemon: after 2 s no new SYN is answered, and a restarted daemon serves the clients whose ACKs came
+# meanwhile. A stopped daemon: the hook is disarmed and detached.
 . "$(dirname "$0")/lib/lib.sh"
 
 attached() { server ip -d link show dev s0 | grep -c 'prog/xdp'; }
 
-# connect, once there is a file if one is named, ask, wait for the answer for as long as it takes
+# connects, waits for a file if one is named, sends a line, and waits for the reply without a limit
 cat >"$TMP/patient.py" <<'EOT'
 import os, socket, sys, time
 print("ready", flush=True)
@@ -37,12 +37,12 @@ before=$(counter synack_sent)
 result=$(client timeout 3 python3 "$TMP/patient.py" "$SERVER4" 2>&1)
 is "killed: after two seconds no SYN is answered" "$(($(counter synack_sent) - before))/$result" "0/ready"
 at_least "killed: it is counted" "$(counter syn_daemon_down)" 1
-is "status tells that the daemon is gone" "$(alive)" false
+is "status reports that the daemon is gone" "$(alive)" false
 
 daemon_start
 ends "$waiting"
-is "restarted: who came meanwhile is served" "$(tail -n 1 "$TMP/meanwhile.log")" hello
-is "restarted: so is who comes now" "$(client python3 "$TMP/patient.py" "$SERVER4" | tail -n 1)" hello
+is "restarted: clients that came meanwhile are served" "$(tail -n 1 "$TMP/meanwhile.log")" hello
+is "restarted: so are new clients" "$(client python3 "$TMP/patient.py" "$SERVER4" | tail -n 1)" hello
 
 daemon_stop
 is "stopped: exit status 0" "$DAEMON_STATUS" 0

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What the hook is attached to: devices that cannot be served are refused with a sentence, those that change while it is attached
-# stay protected, and status never says that all is well where nothing is answered.
+# The devices that the hook is attached to: devices that cannot be served are refused with one sentence, devices that
+# change while it is attached stay protected, and status never reports protection where nothing is answered.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 shakeoff() { server "$BUILD/shakeoff" "$@"; }
 SERVER_NS=(nsenter "--net=/run/netns/$LAB-server" --)
-# interface NAME FIELD: what status shows of an interface
+# interface NAME FIELD: a field of an interface in status
 interface() {
 	shakeoff status --json | python3 -c '
 import json, sys
@@ -21,34 +21,34 @@ config_daemon
 discovered syncookies=always
 plain_start dual :: 7000 line
 
-# -------------------------------------------------------------------------------------- without an Ethernet header
+# ------------------------------------------------------------------------------------------- without an Ethernet header
 
 tun_up() { server ip tuntap add dev tun0 mode tun 2>/dev/null && server ip link set tun0 up; }
 if tun_up; then
-	refuses "tun: attach says that it has no Ethernet header, and what to do" \
+	refuses "tun: attach reports that it has no Ethernet header, and what to do" \
 		'tun0 carries packets without an Ethernet header \(tun\).*attach to the Ethernet devices' \
 		"${SERVER_NS[@]}" "$BUILD/shakeoff" attach tun0
 	printf '[daemon]\ninterface = s0\ninterface = tun0\n' >"$TMP/tun.conf"
-	refuses "tun: so does the daemon of its configuration" 'interface tun0 carries packets without an Ethernet header' \
+	refuses "tun: so does the daemon about its configuration" 'interface tun0 carries packets without an Ethernet header' \
 		"${SERVER_NS[@]}" "$BUILD/shakeoffd" --config "$TMP/tun.conf" --run-dir "$RUN"
 	is "tun: nothing was attached" "$(server ip link show | grep -c xdp)" 0
-	# Attached in another way it is named, and what else there is works.
+	# Attached in another way it is named, and the other interfaces work.
 	check "shakeoff attach" shakeoff attach s0
 	server ip link set dev tun0 xdpgeneric obj "$BUILD/handshake.bpf.o" sec xdp || bail "ip link does not attach"
 	printf '[discovered]\nsyncookies = always\n' >"$TMP/all.conf"
 	daemon_start_bare --config "$TMP/all.conf"
 	check "ip link, tun: the log names it" soon logged 'interface tun0 carries packets without an Ethernet header'
 	check "ip link, tun: services are active on the other interface" soon shows '*:7000' state active
-	is "ip link, tun: why nothing is answered there is shown" "$(interface tun0 why)/$(interface tun0 admits)" \
+	is "ip link, tun: status shows why nothing is answered there" "$(interface tun0 why)/$(interface tun0 admits)" \
 		no_ethernet/false
 	all_admitted "ip link, tun: on the other interface" "$SERVER4" 7000 50
 	daemon_stop
 	shakeoff detach s0 >/dev/null
 	daemon_spawn --run-dir "$RUN"
 	check "ip link, tun alone: the daemon does not start" ends "$DAEMON_PID"
-	check "ip link, tun alone: it says that no interface is left" logged 'no interface has shakeoff'
+	check "ip link, tun alone: it reports that no interface has shakeoff" logged 'no interface has shakeoff'
 	DAEMON_PID=
-	matches "ip link, tun alone: status says that nothing is answered" "$(shakeoff status)" 'no: no Ethernet header'
+	matches "ip link, tun alone: status reports that nothing is answered" "$(shakeoff status)" 'no: no Ethernet header'
 	server ip link set dev tun0 xdpgeneric off
 	server ip link del tun0
 	rm -f "$TMP/shakeoffd.log"
@@ -56,7 +56,7 @@ else
 	pass "tun # SKIP this kernel has none"
 fi
 
-# ------------------------------------------------------------------------------------- changes while it is attached
+# ----------------------------------------------------------------------------------------- changes while it is attached
 
 daemon_start_bare --config "$CONF"
 found '*:7000'
@@ -69,20 +69,20 @@ routes() {
 }
 server ip link set s0 down
 server ip link set s0 name renamed0
-check "renamed while it is down: status says that it is down" soon interface_shows renamed0 why down
-is "down: no service is said to be protected" "$(shown '*:7000' state)/$(shown '*:7000' why)" "not protected/down"
+check "renamed while it is down: status shows that it is down" soon interface_shows renamed0 why down
+is "down: no service is shown as protected" "$(shown '*:7000' state)/$(shown '*:7000' why)" "not protected/down"
 server ip link set renamed0 up
 routes renamed0
 check "up again under its new name: active" soon shows '*:7000' state active
 all_admitted "renamed" "$SERVER4" 7000 50
 all_admitted "renamed, IPv6" "$SERVER6" 7000 50
-check "renamed: the log says so, and which name the configuration has" \
+check "renamed: the log has both names" \
 	logged 's0 is called renamed0 now, and stays protected; the configuration names s0'
 server ip link set renamed0 name s0
 check "named back: active" soon interface_shows s0 admits true
 all_admitted "named back" "$SERVER4" 7000 50
 
-# What the SYN-ACK offers follows the MTU, as the kernel's own does.
+# The SYN-ACK's offer follows the MTU, like the kernel's.
 offered() {
 	client python3 -c '
 import socket, sys
@@ -100,27 +100,27 @@ done
 server ip link set s0 mtu 1500
 client ip link set c0 mtu 1500
 
-# Another program that has the interface without the daemon's knowing it.
+# Another program is attached to the interface without the daemon's knowledge.
 ip -n "$LAB-server" link add other0 type veth peer name other1 || bail "no second pair"
 server ip link set other0 up
 server ip link set other1 up
 check "shakeoff attach: an interface that the daemon's configuration does not name" shakeoff attach other0
-check "not named: why nothing is answered there is shown" soon interface_shows other0 why not_named
+check "not named: status shows why nothing is answered there" soon interface_shows other0 why not_named
 is "not named: services are protected on the other one" "$(shown '*:7000' state)" active
 shakeoff detach other0 >/dev/null
 
-# An address of a device that nothing is attached to: what comes in there is not seen.
+# An address of a device without the hook: its packets are not seen.
 server ip address add 10.9.66.1/24 dev other0
 plain_start other 10.9.66.1 7002 line
-check "an address on another device: its service is not said to be protected" soon shows 10.9.66.1:7002 why elsewhere
+check "an address on another device: its service is not shown as protected" soon shows 10.9.66.1:7002 why elsewhere
 is "an address on another device: it is not protected" "$(shown 10.9.66.1:7002 state)" "not protected"
 matches "an address on another device beside one on this: it is marked" "$(shakeoff status)" '10\.9\.66\.1:7000 \(elsewhere\)'
 is "the service that has both is protected" "$(shown '*:7000' state)" active
 server ip address add 10.9.66.1/32 dev lo
-check "the same address on lo, too: it comes in anywhere" soon shows 10.9.66.1:7002 state active
+check "the same address on lo, too: its packets come in anywhere" soon shows 10.9.66.1:7002 state active
 server ip address del 10.9.66.1/32 dev lo
 
-# A listener on an address that the host does not have: nobody is answered for it.
+# A listener on an address that the host does not have: no client is answered for it.
 spawn server freebind python3 -c '
 import socket, time
 s = socket.socket()
@@ -133,12 +133,12 @@ service_on nowhere 10.9.77.1:7001 -- handoff=listener
 discovered syncookies=always
 daemon_stop
 daemon_start
-check "a service without an address of the host is not said to be protected" soon shows nowhere state "no server"
+check "a service without an address of the host is not shown as protected" soon shows nowhere state "no server"
 ip -n "$LAB-server" address add 10.9.77.1/32 dev s0
 check "its address comes: active" soon shows nowhere state active
 daemon_stop
 
-# ---------------------------------------------------------------------------------------------------------- bridge
+# --------------------------------------------------------------------------------------------------------------- bridge
 
 server ip address flush dev s0
 server ip link add br0 type bridge forward_delay 0 || bail "no bridge"
@@ -160,7 +160,7 @@ if server test -e $netfilter; then
 	bridge_netfilter 1
 	daemon_start_bare --config "$CONF"
 	check "a bridge that gives packets to netfilter: the reason is the bridge" soon shows '*:7000' why bridge
-	is "a bridge that gives packets to netfilter: everybody is served by the kernel" \
+	is "a bridge that gives packets to netfilter: all clients are served by the kernel" \
 		"$(connections "$SERVER4" 7000 50)" 0/0/0
 	daemon_stop
 else
@@ -170,11 +170,11 @@ sed -i 's/interface = s0/interface = br0/' "$CONF"
 daemon_start_bare --config "$CONF"
 found '*:7000'
 all_admitted "attached to the bridge itself" "$SERVER4" 7000 50
-refuses "a port below a bridge that has a program: attach says so" 's0 is below br0, which has an XDP program' \
+refuses "a port below a bridge that has a program: attach reports it" 's0 is below br0, which has an XDP program' \
 	"${SERVER_NS[@]}" "$BUILD/shakeoff" attach s0
 daemon_stop
 
-# ------------------------------------------------------------------------------------- a table of addresses that is full
+# ------------------------------------------------------------------------------------ a table of addresses that is full
 
 for i in $(seq 0 1699); do
 	echo "address add 10.60.$((i / 250)).$((i % 250 + 1))/32 dev lo"
@@ -192,11 +192,11 @@ check "more addresses than the table has room for: the highest port has none" \
 plain_start low 0.0.0.0 7100 line
 check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:7100 state active
 is "and all of them have room" "$(shown 0.0.0.0:7100 no_room)" 0
-check "it is the highest ports that made it" room 8038
-matches "how many have no room, and from which on, is shown" "$(shakeoff status)" \
+check "the highest ports made room for it" room 8038
+matches "status shows how many have no room, and from which port on" "$(shakeoff status)" \
 	'0.0.0.0:8039: [0-9]+ of its addresses find no room, from [0-9.]+:8039 on'
 all_admitted "the lower port" "$SERVER4" 7100 50
-is "who has no room is served by the kernel" "$(client python3 -c '
+is "addresses without room are served by the kernel" "$(client python3 -c '
 import socket, sys
 for _ in range(20):
     socket.create_connection((sys.argv[1], 8039), timeout=20)

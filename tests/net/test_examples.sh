@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The console examples of README.md and of the manual pages are run, each in a scene of its own, and print what the texts show.
-# UPDATE=1: writes what they print into the texts. EXAMPLE=TEXT: only examples of files, or with commands, that contain it.
+# Runs the console examples of README.md and of the manual pages, each in a separate scene, and compares the output with
+# the texts.
+# UPDATE=1: writes the output into the texts. EXAMPLE=TEXT: only examples of files, or with commands, that contain TEXT.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
@@ -17,9 +18,10 @@ export DESTDIR=$ROOT
 texts=("$TOP/README.md" "$TOP"/user/man/*.[1-9] "$TOP"/user/man/*.in)
 examples() { /usr/bin/python3 "$TOP/tests/net/lib/examples.py" "$@"; }
 
-# ---------------------------------------------------------------------------------------------------- what examples find
+# --------------------------------------------------------------------------------------------------- what examples find
 
-# The commands as they are installed, an nginx that needs no configuration, and `settled`: the daemon has found what there is.
+# The commands as they are installed, an nginx that needs no configuration, and `settled`: the daemon has found
+# everything.
 stage() {
 	make -s -C "$TOP" install >"$TMP/install.log" 2>&1 || bail "make install failed: $(cat "$TMP/install.log")"
 	mkdir -p "$TMP/bin" "$TMP/work" "$ROOT/etc"
@@ -61,7 +63,7 @@ stage() {
 	chmod +x "$TMP"/bin/*
 }
 
-# play NUMBER: its output in $TMP/output. A mount namespace of its own has an empty /run.
+# play NUMBER: its output in $TMP/output. A separate mount namespace has an empty /run.
 play() {
 	examples script "$1" "${texts[@]}" >"$TMP/script"
 	: >"$PIDS"
@@ -70,7 +72,7 @@ play() {
 		>"$TMP/output" 2>&1 </dev/null
 }
 
-# ------------------------------------------------------------------------------------------------------------- the scenes
+# ----------------------------------------------------------------------------------------------------------- the scenes
 
 WEB_PID=
 servers_start() {
@@ -80,10 +82,10 @@ servers_start() {
 	WEB_PID=$PID
 }
 
-# Two servers, and nothing of shakeoff.
+# Two servers, without shakeoff.
 fresh() { servers_start; }
 
-# What there is after the README's two commands.
+# The state after the README's two commands.
 idle() {
 	servers_start
 	server shakeoff attach s0 >/dev/null
@@ -92,7 +94,7 @@ idle() {
 	server settled
 }
 
-# The same in a flood, and honest clients in it.
+# The same in a flood, with honest clients.
 flood() {
 	idle
 	flood_begins flood --dst "$SERVER4" --port 80 --rate 100000
@@ -119,7 +121,7 @@ fleet() {
 	server settled
 }
 
-# Whatever the scene and the example have left.
+# Removes everything that the scene and the example have made.
 strike() {
 	local pid
 	[ -z "${FLOOD_PID:-}" ] || flood_ends flood "$FLOOD_PID"
@@ -147,7 +149,7 @@ while IFS=$'\t' read -r number scene place commands; do
 done <<<"$all"
 strike
 
-# A list that has more than it needs hides what is not run.
+# A list with more entries than needed would hide what is not run.
 for command in "${!not_run[@]}"; do
 	matches "not run, ${not_run[$command]}: $command" "$all" "(^|	| ; )$command($| ; )"
 done

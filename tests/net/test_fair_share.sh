@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# One source opens connections as fast as it can, to a server that accepts 200 a second: the accept queue stays open to others. (Where it is
-# to be seen that without the rule it does not, 50 a second: any machine can fill that queue.)
+# One source opens connections as fast as it can, to a server that accepts 200 a second: the accept queue stays open to
+# others. (The test that it does not without the rule uses 50 a second, so that any machine can fill that queue.)
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 BACKLOG=64
 
-# The greedy client has the usual address, and each of the others a source of its own: of IPv6 a /64.
+# The greedy client has the usual address, and each of the others is a separate source: for IPv6 a /64.
 others() {
 	case $1 in
 	*:*) echo 2001:db8:9:a::1 2001:db8:9:b::1 2001:db8:9:c::1 ;;
@@ -27,7 +27,8 @@ addresses_up() {
 	done
 }
 
-# compete ADDRESS COUNT PATIENCE: sets $ok, $failed and $repeated of the honest clients (greedy.py), and $busiest, as queues shows it
+# compete ADDRESS COUNT PATIENCE: sets $ok, $failed and $repeated of the honest clients (greedy.py), and $busiest as in
+# queues
 compete() {
 	local source=$CLIENT4 prefix=$CLIENT4
 	case $1 in *:*) source=$CLIENT6 prefix=2001:db8:9::/64 ;; esac
@@ -48,7 +49,7 @@ busiest_is() {
 	[ "$busiest" = "$1" ]
 }
 
-# A field of the queue in which somebody waits.
+# A field of the queue with waiting connections.
 queue_with() {
 	server "$BUILD/shakeoff" queues --json | python3 -c '
 import json, sys
@@ -61,8 +62,8 @@ served() {
 	before=$(($(counter ack_share_drop) + $(counter syn_share_drop)))
 	compete "$2" 6 20
 	is "$1: others are served beside a greedy source, none of 18 fails" "$ok/$failed" 18/0
-	at_most "$1: and their first SYNs found room" "$repeated" 4
-	at_least "$1: the greedy one is turned away" \
+	at_most "$1: and their first SYNs were answered" "$repeated" 4
+	at_least "$1: the greedy source is refused" \
 		$(($(counter ack_share_drop) + $(counter syn_share_drop) - before)) 50
 	case $2 in
 	*:*) is "$1: queues shows who it is" "$busiest" 2001:db8:9::/64 ;;
@@ -72,7 +73,7 @@ served() {
 
 starved() {
 	compete "$2" 3 2
-	at_least "$1: without the rule many of nine fail, or have to ask again" $((failed + repeated)) 4
+	at_least "$1: without the rule many of nine fail, or have to repeat their SYN" $((failed + repeated)) 4
 }
 
 # listener_start ADDRESS [MODE]

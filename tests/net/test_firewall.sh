@@ -1,17 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What a firewall lets in, and what it refuses, is the same with the kernel alone, idle and active: rules/*, on four ports that the rules
-# treat alike. Port 8001 is the kernel's alone, 8002 idle, 8003 active, 8004 has the queue handoff. The first line of a rule set says
-# whether the service at 8003 is bypassed under it, or stays active, and how many connections each source tries.
+# What a firewall accepts and refuses is the same with the kernel alone, idle and active: rules/*, on four ports that
+# the rules treat alike. Port 8001 is served by the kernel alone, 8002 is idle, 8003 active, 8004 has the queue handoff.
+# The first line of a rule set shows whether the service at 8003 is bypassed under it, or stays active, and how many
+# connections each source tries.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 PORTS=(8001 8002 8003)
 declare -A MEANING=([8002]=idle [8003]=active [8004]="queue handoff")
-# Kernels on which connections of the queue handoff pass the rules, or places that some client may not reach are left.
+# Kernels on which connections of the queue handoff pass the rules, or endpoints that some clients cannot reach are
+# bypassed.
 [ "${QUEUE:-1}" = 0 ] || PORTS+=(8004)
 
-# A neighbour, a neighbour that is refused, and one from outside; of each family.
+# A neighbour, a neighbour that is refused, and a source from outside; of each family.
 DENIED4=10.9.0.20 DENIED6=2001:db8:9::20 OUTSIDE4=8.8.4.4 OUTSIDE6=2600::7
 
 lab_up
@@ -31,13 +33,13 @@ server_start q6 "$SERVER6" 8004 name
 soon shows active state active || bail "the service is not active"
 soon shows '*:8002' state idle || bail "the service is not idle"
 
-# served TIMES: which sources are served at the ports
+# served TIMES: prints which sources are served at the ports
 served() {
 	client python3 "$HERE/sources.py" "$1" "${PORTS[@]}" -- \
 		"$SERVER4/$CLIENT4" "$SERVER4/$DENIED4" "$SERVER4/$OUTSIDE4" "$SERVER6/$CLIENT6" "$SERVER6/$DENIED6" "$SERVER6/$OUTSIDE6"
 }
 
-# With @PORT@ a line is one for each port.
+# A line with @PORT@ is repeated for each port.
 expand() {
 	sed -E "/@PORT@/{h;s/@PORT@/8001/g;p;g;s/@PORT@/8002/g;p;g;s/@PORT@/8003/g;p;g;s/@PORT@/8004/g}
 		${3:+/^@$((10 - $3))@/d;} s/^@[46]@//; s/@DENIED@/$1/; s/@ICMP@/$2/; s/@FAMILY@/$3/
@@ -68,7 +70,8 @@ unload() {
 	done
 }
 
-# left: by a rule on SYNs. nat: no rule does, but beside chains of type nat the kernel takes no request from the hook.
+# bypass: because of a rule on SYNs. nat: not because of a rule, but beside chains of type nat the kernel takes no
+# request from the hook.
 state_is() { # bypass|nat|active
 	case $1 in
 	bypass) # the self-test may have found it, too
@@ -80,7 +83,7 @@ state_is() { # bypass|nat|active
 	esac
 }
 
-# With arguments: these rule sets alone.
+# With arguments: only these rule sets.
 [ $# -gt 0 ] || set -- "$TOP"/tests/net/rules/*
 for file; do
 	name=$(basename "$file")
@@ -96,7 +99,7 @@ for file; do
 	check "$name: the service is $want" within 10 state_is "$want"
 	[ "$want" = active ] || echo "# $(shown active bypass_rule)"
 	mapfile -t result < <(served "$times")
-	matches "$name: the kernel alone refuses some, and lets in others" "${result[0]}" '=[1-9].*=[0-4]\b'
+	matches "$name: the kernel alone refuses some sources, and serves others" "${result[0]}" '=[1-9].*=[0-4]\b'
 	for i in $(seq 1 $((${#PORTS[@]} - 1))); do
 		is "$name: ${MEANING[${PORTS[i]}]}: the same sources are served and refused" "${result[i]}" "${result[0]}"
 	done
@@ -105,9 +108,9 @@ for file; do
 	state_is active || { server iptables-legacy-save; server ip6tables-legacy-save; server nft list ruleset; } | sed 's/^/# /'
 done
 
-# ---------------------------------------------------------------------------------- handshakes under way at a reload
+# ------------------------------------------------------------------------------------- handshakes under way at a reload
 
-# Where connections of the queue handoff do not pass the rules, all is the kernel's as soon as there is one.
+# Where connections of the queue handoff do not pass the rules, everything is bypassed as soon as there is one.
 grep -qw bpf_nf_link_attach /proc/kallsyms || PORTS=(8001 8002 8003)
 mkdir "$TMP/reload"
 spawn client reload python3 "$HERE/raw_reload.py" "$TMP/reload" "${PORTS[@]}" -- 12
@@ -122,7 +125,7 @@ server nft -f - <<-EOT || bail "nft refuses the rules"
 		}
 	}
 EOT
-check "a rule about SYNs of others comes: the service is bypassed" within 10 state_is bypass
+check "a rule on SYNs of other sources: the service is bypassed" within 10 state_is bypass
 touch "$TMP/reload/come"
 soon test -e "$TMP/reload/half"
 server nft delete table inet reload
@@ -130,11 +133,11 @@ touch "$TMP/reload/gone"
 wait "$reload"
 mapfile -t result <"$TMP/reload.log"
 for i in "${!PORTS[@]}"; do
-	is "${MEANING[${PORTS[i]}]:-the kernel alone}: no handshake under way is lost when the rule comes and goes" "${result[i]}" served=24
+	is "${MEANING[${PORTS[i]}]:-the kernel alone}: no handshake under way is lost when the rule is added and removed" "${result[i]}" served=24
 done
-check "the rule gone: the service is active" within 40 state_is active
+check "the rule is removed: the service is active" within 40 state_is active
 
-# --------------------------------------------------------------------------------------------- the operator's way out
+# ----------------------------------------------------------------------------------------------- the operator's way out
 
 daemon_stop
 config_daemon exclude=8001 syn-rules=ignore
@@ -142,18 +145,18 @@ discovered syncookies=always
 service_on active '*:8003' -- handoff=listener syncookies=always syn-rules=obey
 load "$TOP/tests/net/rules/deny-address.nft"
 daemon_start
-check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state active
+check "syn-rules = ignore: the hook answers despite a rule" soon shows '*:8002' state active
 check "syn-rules = obey, of a service: it is bypassed" soon shows active bypass syn_rules
 
-# ------------------------------------------------------------------------------------- the reader of rules goes away
+# ---------------------------------------------------------------------------------------- the reader of rules goes away
 
 child() { pgrep -P "$DAEMON_PID" -x shakeoff-rules; }
 pid=$(child)
-matches "the reader of rules has CAP_NET_ADMIN and CAP_NET_RAW, no more, for good" \
+matches "the reader of rules has only CAP_NET_ADMIN and CAP_NET_RAW" \
 	"$(grep -E 'Cap(Prm|Eff|Bnd)|NoNewPrivs' "/proc/$pid/status" | tr -s '\t\n' ' ')" \
 	'^CapPrm: 0*3000 CapEff: 0*3000 CapBnd: 0*3000 NoNewPrivs: 1 $'
 unload
 soon shows active state active
 kill -KILL "$pid"
 check "without the reader the service is bypassed" soon shows active bypass syn_rules
-matches "without the reader: it is said why" "$(shown active bypass_rule)" 'has died'
+matches "without the reader: status shows why" "$(shown active bypass_rule)" 'has died'

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What follows the final ACK before its socket exists reaches the connection in order: no byte lost, nothing sent twice.
+# Segments that follow the final ACK before its socket exists reach the connection in order: no byte is lost, nothing is
+# sent twice.
 . "$(dirname "$0")/lib/lib.sh"
 
 lab_up
@@ -12,7 +13,7 @@ server_start six "$SERVER6" 7000 collect
 tap client python3 "$HERE/raw_first_flight.py" 7000 4
 tap client python3 "$HERE/raw_first_flight.py" 7000 6
 
-# Threaded NAPI: ACK and data arrive in one burst, worked on by a thread on a CPU of its choice.
+# Threaded NAPI: ACK and data arrive in one burst, handled by a thread on any CPU.
 ip netns exec "$LAB-server" sh -c 'echo 1 >/sys/class/net/s0/threaded' || bail "no threaded NAPI"
 tap client python3 "$HERE/raw_first_flight.py" 7000 4
 daemon_stop

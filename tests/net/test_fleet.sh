@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Two hosts with one address and one key file, behind a router that sends every SYN to the first and everything else to the second:
-# the cookie of one is good at the other, with clocks up to 30 s apart, and across a rotation.
+# Two hosts with one address and one key file, behind a router that sends every SYN to the first and everything else to
+# the second: the cookie of one host is good at the other, with clocks up to 30 s apart, and across a rotation.
 #
 #	client c0 -- rc router r1 -- s0 h1     SYNs
 #	                       r2 -- s0 h2     all the rest
@@ -28,9 +28,9 @@ clean_up() {
 	rm -rf "$TMP"
 }
 
-# ------------------------------------------------------------------------------------------------------- the network
+# ---------------------------------------------------------------------------------------------------------- the network
 
-# A pair between the router and somebody: NAMESPACE DEVICE ROUTERS-DEVICE NET
+# A pair between the router and another host: NAMESPACE DEVICE ROUTERS-DEVICE NET
 join() {
 	ip -n "$LAB-router" link add "$3" type veth peer name "$2" netns "$LAB-$1"
 	ip -n "$LAB-$1" address add "10.9.$4.2/24" dev "$2"
@@ -41,7 +41,7 @@ join() {
 	ip -n "$LAB-router" link set "$3" up
 	ip -n "$LAB-$1" route add default via "10.9.$4.1"
 	ip -n "$LAB-$1" -6 route add default via "2001:db8:9:$4::1"
-	# As in scripts/lab.sh: finished checksums, and what XDP_TX and frames that enter by XDP need.
+	# As in scripts/lab.sh: complete checksums, and the settings for XDP_TX and for frames that enter by XDP.
 	nsenter --net="/run/netns/$LAB-$1" -- ethtool -K "$2" tx off gro on >/dev/null
 	router ip link set dev "$3" xdpdrv obj "$BUILD/tests/bench/peer.bpf.o" sec xdp
 }
@@ -58,7 +58,7 @@ network_up() {
 	join client c0 rc 0
 	for n in 1 2; do
 		join "h$n" s0 "r$n" "$n"
-		# An old connection's TIME-WAIT is at the second host, where a SYN that would renew it never comes.
+		# An old connection's TIME-WAIT is at the second host, which never gets a SYN that would renew it.
 		nsenter --net="/run/netns/$LAB-h$n" -- sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets'
 		ip -n "$LAB-h$n" address add "$ADDRESS4/32" dev s0
 		ip -n "$LAB-h$n" address add "$ADDRESS6/128" dev s0 nodad
@@ -67,7 +67,7 @@ network_up() {
 		ip -n "$LAB-router" route add "$ADDRESS4" via "10.9.$n.2" table "10$n"
 		ip -n "$LAB-router" -6 route add "$ADDRESS6" via "2001:db8:9:$n::2" table "10$n"
 	done
-	# The rules for reverse paths look without a mark.
+	# Reverse path filtering looks up routes without a mark.
 	ip -n "$LAB-router" route add "$ADDRESS4" via 10.9.1.2
 	ip -n "$LAB-router" -6 route add "$ADDRESS6" via 2001:db8:9:1::2
 	router nft -f - <<-'EOT'
@@ -83,13 +83,13 @@ network_up() {
 	EOT
 }
 
-# hold: what is no SYN gets lost at the router; let_go: no longer.
+# hold: packets other than SYNs get lost at the router; let_go: no longer.
 hold() { rm -f "$TMP/go" && router nft add rule inet fleet held drop; }
 let_go() { router nft flush chain inet fleet held && touch "$TMP/go"; }
 
-# --------------------------------------------------------------------------------------------------------- the hosts
+# ------------------------------------------------------------------------------------------------------------ the hosts
 
-# write_config HOST SYNCOOKIES-OF-THE-LAST: what the hosts differ in is that the second one is idle there
+# write_config HOST SYNCOOKIES-OF-THE-LAST: the hosts differ in that service, which is idle at the second host
 write_config() {
 	# shellcheck disable=SC2034 # env.sh writes there
 	CONF=$TMP/h$1.conf
@@ -120,7 +120,7 @@ served() { [ "$(host "$1" "$BUILD/shakeoff" status --json | grep -c '"served": t
 counted() { host "$1" "$BUILD/shakeoff" stats --json | json "counters.$2"; }
 key_of() { host "$1" "$BUILD/shakeoff" key show --json | json "keys.0.$2"; }
 
-# ----------------------------------------------------------------------------------------------------------- clocks
+# --------------------------------------------------------------------------------------------------------------- clocks
 
 # offset MICROSECONDS HOST: how far its wall clock is ahead of the machine's
 offset() {
@@ -128,7 +128,7 @@ offset() {
 	mv "$TMP/clock$2.new" "$TMP/clock$2"
 }
 
-# The wall clocks of both hosts leap: the first is SECONDS into an epoch, the second SKEW seconds ahead of it.
+# The wall clocks of both hosts are set: the first is SECONDS into an epoch, the second SKEW seconds ahead of it.
 BASE=0 EPOCH=0
 clocks() {
 	local n now=${EPOCHREALTIME/./}
@@ -154,7 +154,7 @@ name_of() {
 
 timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
 
-# answered_elsewhere WHAT ADDRESS PORT: what one host answered the other one serves
+# answered_elsewhere WHAT ADDRESS PORT: one host answers the SYN, the other serves the connection
 answered_elsewhere() {
 	local result
 	result=$(unrepeated by_both asks "$2" "$3" --count $COUNT --request $'hello\n')
@@ -162,7 +162,7 @@ answered_elsewhere() {
 		"$(for key in failed retransmissions synacks acks; do json $key <<<"$result"; done | paste -sd /)" "0/0/$COUNT/$COUNT"
 }
 
-# by_both COMMAND...: its JSON with two fields more: SYN-ACKs of the first host, ACKs that were good at the second
+# by_both COMMAND...: its JSON with two more fields: SYN-ACKs of the first host, ACKs that were good at the second
 by_both() {
 	local sent taken result
 	sent=$(counted 1 synack_sent) taken=$(counted 2 ack_valid)
@@ -182,7 +182,7 @@ everywhere() {
 	done
 }
 
-# Those that get their SYN-ACK, and speak once their ACKs get through: one each for every "ADDRESS PORT".
+# Clients that get their SYN-ACK, and send data when their ACKs get through: one for every "ADDRESS PORT".
 cat >"$TMP/patient.py" <<'EOT'
 import os, socket, sys, threading, time
 go, log = sys.argv[1:3]
@@ -200,7 +200,7 @@ EOT
 
 all_connected() { [ "$(cat "$TMP"/patient.*.log 2>/dev/null | grep -c connected)" = "$1" ]; }
 
-# begin WHAT: clients everywhere, and none of their ACKs gets through
+# begin WHAT: clients everywhere, whose ACKs do not get through
 begin() {
 	local stamps address port peers=()
 	rm -f "$TMP"/patient.*.log
@@ -236,8 +236,8 @@ complete() {
 	done
 }
 
-# across SKEW SECONDS WHAT: the second host enters another epoch between SYN-ACK and ACK. If the machine is too slow for that, it is tried
-# again with more time.
+# across SKEW SECONDS WHAT: the second host enters another epoch between SYN-ACK and ACK. If the machine is too slow for
+# that, the test is repeated with more time.
 across() {
 	local epoch earlier
 	for earlier in 0 10 25; do
@@ -264,7 +264,7 @@ set_across() {
 	complete "$2"
 }
 
-# --------------------------------------------------------------------------------------------------------- the tests
+# ------------------------------------------------------------------------------------------------------------ the tests
 
 [ -n "$FAKETIME" ] || bail "libfaketime is missing: the package faketime has it"
 PORTS=("$PORT_LISTENER" "$PORT_QUEUE" "$PORT_IDLE")
@@ -280,7 +280,7 @@ for n in 1 2; do
 	soon served $n || bail "host $n serves nothing"
 done
 
-# Its address is published when its self-test is over.
+# Its address is published after its self-test.
 second_is_idle() {
 	[ "$(host 2 "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys
@@ -303,9 +303,9 @@ across -30 26 "across a rotation, the second host 30 s behind"
 set_across 50 "the second host's clock is set forward by 50 s"
 set_across -30 "the second host's clock is set back by 30 s"
 
-is "what the hosts know of the key they do not tell" "$(cat "$TMP"/daemon*.log <(host 1 "$BUILD/shakeoff" key show) | grep -c "$(cat "${KEY}1")")" 0
+is "the hosts do not reveal the key" "$(cat "$TMP"/daemon*.log <(host 1 "$BUILD/shakeoff" key show) | grep -c "$(cat "${KEY}1")")" 0
 
-# The same with another key in one of the hosts: what came before was no accident.
+# The same with another key in one of the hosts: the success before was not by chance.
 refused_before=$(counted 2 ack_bad_cookie)
 (umask 077 && "$BUILD/shakeoff" key generate >"$TMP/other" && mv "$TMP/other" "${KEY}2")
 soon grep -q 'a new key' "$TMP/daemon2.log" || bail "the key file is not read again"
@@ -320,5 +320,5 @@ try:
     conn.recv(1)
 except TimeoutError:
     print("not served")' $ADDRESS4 $PORT_QUEUE >"$TMP/other.out" 2>&1
-is "another key in one host: what the other answers is not good there" "$(cat "$TMP/other.out")" "not served"
+is "another key in one host: cookies of the other are not good there" "$(cat "$TMP/other.out")" "not served"
 at_least "and counted as a bad cookie" $(($(counted 2 ack_bad_cookie) - refused_before)) 1

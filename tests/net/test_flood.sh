@@ -7,14 +7,14 @@ RATE=300000
 CLIENTS=400
 
 rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$DAEMON_PID/status"; }
-# Pages of memory that TCP holds, in this network namespace's view of the whole machine.
+# Pages of memory of TCP; this network namespace shows the number of the whole machine.
 tcp_pages() { server sed -n 's/^TCP: .* mem \([0-9]*\).*/\1/p' /proc/net/sockstat; }
 
 lab_up
 config web 80
 daemon_start
 nginx_start 80
-# What a first use costs is not the flood's.
+# The cost of the first use does not count as the flood's.
 asks "$SERVER4" 80 --count 2000 --http >/dev/null
 rss_before=$(rss) pages_before=$(tcp_pages) syns_before=$(counter syn_received)
 
@@ -30,7 +30,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	echo "# $address: honest $result"
 	is "$address: every SYN that arrives is answered" "$(counter synack_sent)" "$(counter syn_received)"
 	is "$address: none of $CLIENTS honest clients fails meanwhile" "$(json ok <<<"$result")/$(json failed <<<"$result")" $CLIENTS/0
-	# The pair's ring of 256 frames is the flood's, too: now and then an honest frame finds it full.
+	# The flood uses the pair's ring of 256 frames, too: now and then an honest frame finds it full.
 	at_first_syn "$address" "$result"
 done
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The wall clocks of a fleet's hosts, which its timestamps go by, may be half a minute apart: whoever completes a connection reads the options
-# in the client's echo, and the connection's timestamps go on from what the client has seen.
+# The wall clocks of a fleet's hosts, which its timestamps follow, may be half a minute apart: the host that completes a
+# connection reads the options in the client's echo, and the connection's timestamps continue from the values that the
+# client has seen.
 . "$(dirname "$0")/lib/lib.sh"
 
 lab_up

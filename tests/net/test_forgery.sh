@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# ACK floods that try to forge cookies: nothing opens that nobody asked for, and honest clients, with timestamps and without, notice nothing.
+# ACK floods that try to forge cookies: no forged ACK opens a connection, and honest clients, with and without
+# timestamps, are served.
 . "$(dirname "$0")/lib/lib.sh"
 
 timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
@@ -9,7 +10,7 @@ RATE=50000
 COUNT=50
 
 forgery_lasts() { shown web forgery_age_ms | grep -q "[0-9]"; }
-# Cookies are asked for after two seconds of it.
+# Issued cookies are required after two seconds of it.
 issued_only() { [ "$(shown web forgery_age_ms)" -ge 2200 ]; }
 
 # honest WHAT ADDRESS: one request after the other
@@ -31,10 +32,10 @@ flooded() {
 	before=$(($(counter ack_bad_cookie) + $(counter ack_expired))) arrived=$(seen)
 	flood_begins flood --dst "$2" --port 80 --kind "$3" --rate $RATE
 	forger=$PID
-	check "$what: status says that cookies are being forged" soon forgery_lasts
-	matches "$what: to people as well" "$(server "$BUILD/shakeoff" status)" '^web: an ACK flood tries to forge its cookies, since '
+	check "$what: status shows that cookies are being forged" soon forgery_lasts
+	matches "$what: in the text output, too" "$(server "$BUILD/shakeoff" status)" '^web: an ACK flood tries to forge its cookies, since '
 	honest "$what, timestamps" "$2"
-	check "$what: and then asked for" soon issued_only
+	check "$what: and then issued cookies are required" soon issued_only
 	timestamps 0
 	honest "$what, without" "$2"
 	timestamps 1

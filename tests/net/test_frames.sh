@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Frames as they come: VLAN tags, IP options, IPv6 extension headers, odd TCP options, SYNs with data, TCP-MD5.
+# Frames of all kinds: VLAN tags, IP options, IPv6 extension headers, unusual TCP options, SYNs with data, TCP-MD5.
 . "$(dirname "$0")/lib/lib.sh"
 
 lab_up
@@ -11,5 +11,5 @@ daemon_start
 server_start line :: 7000 line
 
 tap client python3 "$HERE/raw_frames.py" 7000
-# Any connection of any of these frames is one that the hook answered and the daemon made.
+# Any connection from these frames was answered by the hook and made by the daemon.
 is "every one came through the hook" $(($(counter accepted) - $(queue from_kernel))) "$(counter ack_valid)"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# handoff = auto takes what there is: the queue of a server under the preload, the listening socket of a plain one. The other two
-# say which it is to be. And an interface that comes later is taken up.
+# handoff = auto takes the queue of a server under the preload, and the listening socket of a plain server. The other
+# two values set the handoff. The daemon also takes over an interface that is attached later.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
-# served PORT: one connection; "listener" or "queue", by whom it came
+# served PORT: one connection; "listener" or "queue", by the socket that served it
 served() {
 	local admitted accepted
 	admitted=$(counter ack_admitted) accepted=$(counter accepted)
@@ -29,7 +29,7 @@ plain_start plain4 "$SERVER4" 7000 line
 plain=$PID
 check "auto, a plain server: its listening socket is found" soon shows auto served True
 is "auto, a plain server: the listener handoff" "$(shown auto handoff)" listener
-check "auto, a plain server: served by its own socket, once its self-test is over" soon serves 7000 listener
+check "auto, a plain server: served by its own socket, after its self-test" soon serves 7000 listener
 killed "$plain"
 check "auto, no server any more: no server" soon shows auto served False
 server_start preloaded "$SERVER4" 7000 line
@@ -43,18 +43,18 @@ check "listener: served by its own socket" soon serves 7001 listener
 killed "$plain"
 server_start refused "$SERVER4" 7001 line
 check "listener: a server under the preload is served by its own socket" soon shows listener served True
-is "listener: though it asked for the queue" "$(served 7001)" listener
-matches "listener: the daemon says so" "$(cat "$TMP/shakeoffd.log")" 'listener'
+is "listener: though it registered for the queue" "$(served 7001)" listener
+matches "listener: the daemon logs it" "$(cat "$TMP/shakeoffd.log")" 'listener'
 
 plain_start plain4c "$SERVER4" 7002 line
 sleep 1
-is "queue: a plain server is the kernel's" "$(shown queue served)/$(served 7002)" "False/"
+is "queue: a plain server is not protected" "$(shown queue served)/$(served 7002)" "False/"
 killed "$PID"
 server_start preloaded2 "$SERVER4" 7002 line
 is "queue: a server under the preload" "$(served 7002)" queue
 daemon_stop
 
-# ------------------------------------------------------------------------------------------------ another interface
+# ---------------------------------------------------------------------------------------------------- another interface
 
 "$TOP/scripts/lab.sh" behind "$LAB" || bail "the namespace behind the server did not come up"
 plain_start any 0.0.0.0 7003 line
@@ -64,7 +64,7 @@ discovered syncookies=always
 daemon_start
 found 0.0.0.0:7003
 is "s0: through the hook" "$(served 7003)" listener
-is "b1 has no program: the kernel" "$(served 7003 behind 10.9.1.1)" ""
+is "b1 has no program: served by the kernel" "$(served 7003 behind 10.9.1.1)" ""
 check "shakeoff attach b1, while the daemon runs" server "$BUILD/shakeoff" attach b1
 on_b1() { [ "$(served 7003 behind 10.9.1.1)" = listener ]; }
 check "b1: through the hook" soon on_b1
@@ -73,5 +73,5 @@ import json, sys
 print(len(json.load(sys.stdin)["datapaths"]))')" '["s0", "b1"]/1'
 is "s0: still through the hook" "$(served 7003)" listener
 check "shakeoff detach b1" server "$BUILD/shakeoff" detach b1
-is "b1: the kernel again" "$(served 7003 behind 10.9.1.1)" ""
+is "b1: served by the kernel again" "$(served 7003 behind 10.9.1.1)" ""
 is "s0: still through the hook" "$(served 7003)" listener

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What the kernel asks before it answers a SYN, the hook asks too, side by side: the frame's MAC address, the host's own addresses (those of
-# local routes are protected), routes back to the client, rp_filter. Frames for other hosts count nowhere.
+# The hook makes the kernel's checks before it answers a SYN, compared side by side: the frame's MAC address, the host's
+# own addresses (addresses of local routes are protected), routes back to the client, rp_filter. Frames for other hosts
+# do not count.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
@@ -53,7 +54,7 @@ answered_here() {
 	grown synack_sent "$before"
 }
 for address in "$SERVER4" "$SERVER6"; do
-	client ping -c 1 -W 5 "$address" >/dev/null # a neighbour's entry, of the client's kernel
+	client ping -c 1 -W 5 "$address" >/dev/null # creates a neighbour entry in the client's kernel
 	soon answered_here
 	all_admitted "with answer = route, at $address" "$address" 7000 5
 done

@@ -1,20 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Servers that were started plainly, then `shakeoff attach` and a daemon without a configuration: all keep serving before, during
-# and after a flood, which the hook notices by itself. CONNECTIONS: how many are tried in a row. RATE: SYNs a second of the floods.
+# Plain servers, then `shakeoff attach` and a daemon without a configuration: all keep serving before, during and after
+# a flood, which the hook notices by itself. CONNECTIONS: how many are tried in a row. RATE: SYNs a second of the
+# floods.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 CONNECTIONS=${CONNECTIONS:-2000}
 RATE=${RATE:-300000}
 
-# ------------------------------------------------------------------------------------------------ servers as they are
+# -------------------------------------------------------------------------------------------------- servers as they are
 
 redis_start() {
 	spawn server redis redis-server --port 6379 --bind "$SERVER4" "$SERVER6" --save '' --protected-mode no --dir "$TMP"
 }
 
-# Its own key, nobody's files, and its directory under a /run of its own.
+# A separate key, no files of any user, and its directory under a separate /run.
 sshd_start() {
 	ssh-keygen -q -t ed25519 -N '' -f "$TMP/host_key"
 	cat >"$TMP/sshd_config" <<-EOT
@@ -75,7 +76,7 @@ honest() {
 	HONEST+=("$name:$PID")
 }
 
-# How they fared, all of them.
+# The results of all of them.
 honest_end() {
 	local entry name result
 	for entry in "${HONEST[@]}"; do
@@ -109,7 +110,7 @@ many() {
 	is "$1: nothing is sent twice for them" "$(json retransmissions <<<"$result")" 0
 }
 
-# -------------------------------------------------------------------------------------------- attach, then the daemon
+# ---------------------------------------------------------------------------------------------- attach, then the daemon
 
 lab_up
 servers_start
@@ -128,7 +129,7 @@ all_answer "before the flood"
 many "idle, IPv4" "$SERVER4"
 many "idle, IPv6" "$SERVER6"
 
-# Idle, flood, idle. Honest clients are there all the time, from before the flood on, at the flooded server and at the others.
+# Idle, flood, idle. Honest clients run all the time, from before the flood on, at the flooded server and at the others.
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 80)
 	within 60 shows "$name" state idle
@@ -151,18 +152,18 @@ for address in "$SERVER4" "$SERVER6"; do
 	many "active still, $address" "$address"
 	at_least "active still, $address: they came through the hook" $(($(let_through) - admitted)) "$CONNECTIONS"
 done
-at_most "of the floods no more than their first SYNs are half-open in the kernel" "$(server ss -Htan state syn-recv | wc -l)" 2000
+at_most "only the first SYNs of the floods are half-open in the kernel" "$(server ss -Htan state syn-recv | wc -l)" 2000
 all_answer "after the flood"
 quiet() { shows "$SERVER4:80" state idle && shows "[$SERVER6]:80" state idle; }
-check "idle again once there has been no flood for 10 s" within 60 quiet
+check "idle again after 10 s without a flood" within 60 quiet
 many "idle again, IPv4" "$SERVER4"
 many "idle again, IPv6" "$SERVER6"
-is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+is "the kernel refused no connection of the hook" "$(counter unadmitted)" 0
 
-# ---------------------------------------------------------------------------------------------------- the first second
+# ----------------------------------------------------------------------------------------------------- the first second
 
-# first_second ADDRESS PORT ARGUMENT...: a flood of an idle service: only its first SYNs get to the kernel. When the first cookie was
-# sent is told, not asked for.
+# first_second ADDRESS PORT ARGUMENT...: a flood of an idle service: only its first SYNs get to the kernel. The time of
+# the first cookie is printed, but not checked.
 first_second() {
 	local address=$1 port=$2 watcher passed first sent tried
 	shift 2
@@ -189,7 +190,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	first_second "$address" 80 --http
 done
 
-# ---------------------------------------------------------------------------------------------------- the other ways
+# ------------------------------------------------------------------------------------------------------- the other ways
 
 daemon_stop
 check "shakeoff detach" server "$BUILD/shakeoff" detach s0

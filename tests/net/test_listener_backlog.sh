@@ -1,23 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The experiment on the accept queue with plain servers: a server that does not accept, ten clients one after the other. As the kernel's own
-# queue, which is tried first, it takes one more than listen() was given (sk_acceptq_is_full(), include/net/sock.h); a configured backlog is
-# meant as it says.
+# The experiment on the accept queue with plain servers: a server that does not accept, ten clients one after the other.
+# Like the kernel's own queue, which is tried first, it takes one more than listen()'s backlog (sk_acceptq_is_full(),
+# include/net/sock.h); a configured backlog is the exact number.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
-# connects COUNT ADDRESS SECONDS: what each of COUNT clients got
+# connects COUNT ADDRESS SECONDS: the results of COUNT clients
 connects() { client python3 "$HERE/connects.py" "$@"; }
 five="connected connected connected connected connected"
 
-# group_of WHAT ADDRESS SERVICE OUTCOME: while the queue of the first server is full, a second one listens beside it (SO_REUSEPORT).
-# Of 64 clients that begin at once it serves those that are given to it; the others get OUTCOME, and none a connection for nothing.
+# group_of WHAT ADDRESS SERVICE OUTCOME: while the queue of the first server is full, a second one listens beside it
+# (SO_REUSEPORT). Of 64 clients that begin at once it serves those that are given to it; the others get OUTCOME, and
+# none gets a connection that is not served.
 group_of() {
 	local second
 	plain_start second "$2" 7000 greet --backlog 1000 --reuseport
 	second=$PID
 	check "$1, SO_REUSEPORT: two sockets are one service" soon shows "$3" servers 2
-	is "$1, SO_REUSEPORT, one queue full: who is not served does not connect" \
+	is "$1, SO_REUSEPORT, one queue full: clients that are not served do not connect" \
 		"$(client python3 "$HERE/at_once.py" 64 "$2")" "greeted $4"
 	killed "$second"
 	soon shows "$3" servers 1 || bail "a server that is gone is still in the group"
@@ -58,7 +59,7 @@ for syncookies in always adaptive; do
 		handed "$name"
 		is "$what, reset: five connect, the sixth and all after it are refused" "$(connects 10 "$address" 10)" \
 			"$five refused refused refused refused refused"
-		is "$what, reset: queues shows what waits" "$(queue_of "$name")" 5/4
+		is "$what, reset: queues shows waiting connections" "$(queue_of "$name")" 5/4
 		at_least "$what, reset: the overflow is counted" "$(counter overflow)" 5
 		group_of "$what, reset" "$address" "$name" refused
 		ended "$hold"
@@ -90,14 +91,14 @@ for syncookies in always adaptive; do
 		sleep 0.3
 		kill -USR1 "$hold"
 		ends "$sixth"
-		is "$what, drop: it connects once one is accepted" "$(cat "$TMP/sixth.log")" connected
+		is "$what, drop: it connects after one is accepted" "$(cat "$TMP/sixth.log")" connected
 		kill "$kept" 2>/dev/null
 		ended "$hold"
 	done
 	daemon_stop
 done
 
-# The smaller of listen()'s backlog and the configured one holds.
+# The smaller of listen()'s backlog and the configured backlog is the limit.
 config hold 7000 handoff=listener backlog=3 overflow=reset
 daemon_start
 plain_start hold "$SERVER4" 7000 hold --backlog 100

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Listening sockets outlive the daemon, and the daemon follows their coming and going: whoever connects meanwhile does not notice.
+# Listening sockets outlive the daemon, and the daemon follows new and closed ones: clients that connect meanwhile are
+# not affected.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
-# unnoticed WHAT ADDRESS PORT COMMAND...: by clients that connect all the time from a second before to a second after it. Where something
-# was sent twice it is done again, three times in all: that may be a machine that stood still.
+# unnoticed WHAT ADDRESS PORT COMMAND...: checks clients that connect all the time from a second before to a second
+# after it. If anything was sent twice it is repeated, up to three times in all: the machine may have paused.
 unnoticed() {
 	local what=$1 load result
 	for _ in 1 2 3; do
@@ -28,14 +29,14 @@ unnoticed() {
 	is "$what: nothing is sent twice" "$(json retransmissions <<<"$result")" 0
 }
 
-# admitting WHAT: the hook does
+# admitting WHAT: the hook admits connections
 admitting() { check "$1: the hook answers and admits" soon grown ack_admitted $(($(counter ack_admitted) + 50)); }
 
 killed_and_restarted() {
 	daemon_kill
 	sleep 3
 	admitting "daemon killed, 3 s later"
-	is "daemon killed: status tells" "$(alive)" false
+	is "daemon killed: status shows it" "$(alive)" false
 	is "daemon killed: the service is shown with its handoff" "$(shown '*:7030' handoff)" listener
 	daemon_start
 	sleep 1
@@ -49,7 +50,7 @@ stopped_and_started() {
 }
 
 lab_up
-# Attached by itself: the program stays when the daemon goes.
+# Attached by itself: the program stays when the daemon ends.
 check "shakeoff attach" server "$BUILD/shakeoff" attach s0
 config_daemon
 discovered syncookies=always
@@ -74,8 +75,8 @@ is "server back: it serves at once" "$(connections "$SERVER4" 7031 10 | cut -d/ 
 found "$SERVER4:7031"
 all_admitted "server back" "$SERVER4" 7031 50
 
-# A host with many listening sockets: each of them is found, and looking for them costs the daemon less than listing them ten times a
-# second would. LISTENERS: how many.
+# A host with many listening sockets: each of them is found, and the scans cost the daemon less than listing them ten
+# times a second would. LISTENERS: how many.
 listeners=${LISTENERS:-2000}
 ticks() { sed 's/.*) //' "/proc/$DAEMON_PID/stat" | awk '{ print $12 + $13 }'; }
 # shellcheck disable=SC2016 # python
@@ -111,7 +112,7 @@ killed "$many"
 none_of_them() { [ "$(services | tr ' ' '\n' | grep -c '^0.0.0.0:2')" -eq 0 ]; }
 check "$listeners listening sockets are gone" soon none_of_them
 all_admitted "after them" "$SERVER4" 7030 200
-is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+is "the kernel refused no connection of the hook" "$(counter unadmitted)" 0
 daemon_stop
 is "the daemon stops cleanly" "$DAEMON_STATUS" 0
 is "then the kernel serves" "$(connections "$SERVER4" 7030 50)" 0/0/0

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Handshakes that the hook completes into a plain server's listening socket are the kernel's own in every row of a matrix of client
-# options: SYN-ACK, both sockets, data both ways, and a clock that does not go back.
+# Handshakes that the hook completes into a plain server's listening socket equal the kernel's own in every row of a
+# matrix of client options: SYN-ACK, both sockets, data both ways, and a clock that does not go back.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up
-# The buffers that make the window scale, whatever the machine has.
+# Fixed buffer sizes, which decide the window scale, on any machine.
 for side in server client; do
 	$side sh -c 'echo "4096 131072 6291456" >/proc/sys/net/ipv4/tcp_rmem'
 done
@@ -32,7 +32,7 @@ rows() {
 
 for port in 7000 7001; do serves $port; done
 for port in 7002 7003; do serves $port --maxseg 1250; done
-# Less than any class, which is what the kernel takes of a request.
+# Less than any class, the minimum that the kernel accepts in a request.
 for port in 7004 7005; do serves $port --maxseg 400; done
 config_daemon discover=no
 for port in 7000 7002 7004; do service info$port $port handoff=listener; done
@@ -49,8 +49,8 @@ rows 7002 7003 8 1250
 rows 7004 7005 8 400
 is "the kernel refused none of them" "$(counter unadmitted)" 0
 
-# What the server's own sysctls switch off is not negotiated by the hook either. The daemon starts anew, or the first client might
-# come before it has seen the change.
+# Options that the server's sysctls switch off are not negotiated by the hook either. The daemon is restarted, because
+# otherwise the first client might come before it has seen the change.
 for option in sack timestamps wscale; do
 	sysctl=tcp_${option/wscale/window_scaling}
 	daemon_stop

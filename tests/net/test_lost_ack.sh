@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# A server that speaks first, and a client whose final ACK gets lost: the SYN-ACK is sent again, and the client says once
-# more that it is there. In a flood nothing is remembered.
+# A server that speaks first, and a client whose final ACK gets lost: the SYN-ACK is sent again, and the client
+# acknowledges it again. In a flood nothing is remembered.
 . "$(dirname "$0")/lib/lib.sh"
 
 VLAN4=10.9.9.1 VLAN6=2001:db8:9:9::1
@@ -27,7 +27,7 @@ end() {
 	daemon_stop
 }
 
-# heard ADDRESS SECONDS: what is heard of the server, or silence
+# heard ADDRESS SECONDS: prints what the server sent, or silence
 heard() { client python3 "$HERE/lost_ack.py" "$1" 7000 "$2"; }
 queue_is() { [ "$(queue "$1")" = "$2" ]; }
 
@@ -37,12 +37,12 @@ served_late() {
 	before=$(counter synack_repeated) begun=$(date +%s%N)
 	said=$(heard "$2" 20)
 	echo "# $1: after $((($(date +%s%N) - begun) / 1000000)) ms, with the client's start"
-	is "$1: the server is heard" "$said" "220 hello"
+	is "$1: the server's greeting arrives" "$said" "220 hello"
 	is "$1: the SYN-ACK was sent again for that, once" $(($(counter synack_repeated) - before)) 1
-	check "$1: nothing is half-open any more" soon queue_is half_open 0
+	check "$1: no connection is half-open" soon queue_is half_open 0
 }
 
-# A VLAN between the two; the tags are in the frames, not beside them. Not every kernel has such devices.
+# A VLAN between the two; the tags are in the frames, not beside them. Some kernels have no such devices.
 vlan_up() {
 	client ethtool -K c0 txvlan off >/dev/null 2>&1
 	server ip link add link s0 name s0.9 type vlan id 9 2>/dev/null || return
@@ -78,7 +78,7 @@ for handoff in $handoffs; do
 	synack_retries 5
 done
 
-# When it is sent again, and when no more.
+# When it is sent again, and when it stops.
 synack_retries 2
 config greet 7000
 rm -f "$TMP/greet.log"
@@ -97,22 +97,22 @@ killed "$greet4"
 killed "$PID"
 daemon_stop
 
-# Whose address somebody makes up is not to be flooded by us.
+# A spoofed source must not be flooded by repetitions.
 synack_retries 1
 for family in 4 6; do
 	address=SERVER$family
 	begin queue "${!address}" flood-rate=1000000
 	read -r answered again windows < <(client python3 "$HERE/raw_made_up.py" 7000 $family 300 4)
 	is "IPv$family: 300 made-up SYNs from one prefix: each is answered" "$answered" 300
-	at_least "IPv$family: and some again" "$again" 64
+	at_least "IPv$family: and some are answered again" "$again" 64
 	at_most "IPv$family: no more than 64 a second, in $windows seconds" "$again" $((64 * windows))
-	check "IPv$family: nothing of them is left" soon queue_is half_open 0
+	check "IPv$family: none of them remains" soon queue_is half_open 0
 	end
 done
 
 synack_retries 5
 
-# A full accept queue ignores the ACK; the repetition brings another, and by then there is room.
+# A full accept queue ignores the ACK; the repetition brings another when there is room.
 config_daemon discover=no
 service_on hold "$SERVER4:7000" -- backlog=1
 daemon_start
@@ -121,7 +121,8 @@ SERVER_PID=$PID
 tap client python3 "$HERE/raw_full_queue.py" 7000 "$SERVER_PID"
 end
 
-# flooded RATE: made-up SYNs for three seconds; the most that was half-open, and what was sent again
+# flooded RATE: made-up SYNs for three seconds; the highest number of half-open connections, and how many SYN-ACKs were
+# sent again
 flooded() {
 	local most=0 now flood
 	spawn client flood "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate "$1" --seconds 3 --json
@@ -144,12 +145,13 @@ is "handshakes that are complete are not half-open, and nothing was sent again" 
 
 most=$(flooded 200000)
 echo "# a flood of 200,000 SYNs a second: at most $most half-open"
-at_most "a flood: the table is left alone" "$most" 1000
+at_most "a flood: the table does not fill" "$most" 1000
 is "a flood: nothing is sent again" "$(counter synack_repeated)" 0
 check "a flood: the table is dropped" soon queue_is half_open 0
-is "in the moments after it, neither is anything remembered" "$(heard "$SERVER4" 2.5)" silence
+is "right after it, nothing is remembered either" "$(heard "$SERVER4" 2.5)" silence
 
-# Below flood-rate nothing tells that it is a flood: the table bounds it. Ten seconds later it is at rest again.
+# Below flood-rate a flood cannot be recognised: the size of the table is the limit. Ten seconds later it is empty
+# again.
 end
 begin queue "$SERVER4" flood-rate=1000000
 begin=$SECONDS
@@ -157,6 +159,6 @@ most=$(flooded 12000)
 repeated=$(counter synack_repeated) took=$((SECONDS - begin + 1))
 echo "# 12,000 made-up SYNs a second below flood-rate: at most $most half-open, $repeated sent again, $(counter synack_sent) answered"
 at_least "made-up SYNs below flood-rate: the table fills" "$most" 4000
-at_most "but not beyond its bound, and what comes in a second, until it is counted" "$most" $((8192 + 12000))
+at_most "but not beyond its limit plus the SYNs of a second, until it is counted" "$most" $((8192 + 12000))
 at_most "and of the SYN-ACKs no more than 4,000 a second are sent again" "$repeated" $((4000 * took))
 end

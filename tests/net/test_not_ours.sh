@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What only looks like a service's traffic is left alone: what is forwarded or goes through NAT, group addresses, and ports to which
-# netfilter refuses an ACK whose SYN it has not seen. Every service that is not bypassed is active all the time.
+# Traffic that only looks like a service's is not touched: forwarded packets, packets that go through NAT, group
+# addresses, and ports where netfilter refuses an ACK whose SYN it has not seen. Every service that is not bypassed is
+# active all the time.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
-# answered_by ADDRESS PORT [COUNT [SECONDS]]: which servers (server.py name) answer, and how many of the connections
+# answered_by ADDRESS PORT [COUNT [SECONDS]]: prints which servers (server.py name) answer, and how many of the
+# connections
 answered_by() {
 	client python3 -c '
 import collections, socket, sys
@@ -19,7 +21,7 @@ for _ in range(int(sys.argv[3])):
 print(*(f"{name}:{times}" for name, times in sorted(count.items())))' "$1" "$2" "${3:-20}" "${4:-20}"
 }
 
-# Rules are seen as they change; the self-test then takes a few tries.
+# Rules are seen as they change; the self-test then needs a few tries.
 becomes() { # DESCRIPTION SERVICE FIELD VALUE
 	if soon shows "$2" "$3" "$4"; then
 		pass "$1"
@@ -27,7 +29,7 @@ becomes() { # DESCRIPTION SERVICE FIELD VALUE
 		fail "$1" "$3: $(shown "$2" "$3"), bypass: $(shown "$2" bypass), addresses bypassed: $(shown "$2" bypassed_addresses)"
 	fi
 }
-bypassed() { becomes "$1: it is bypassed, and why is shown" "$2" bypass netfilter; }
+bypassed() { becomes "$1: it is bypassed, and status shows why" "$2" bypass netfilter; }
 back() { becomes "$1: it is active again" "$2" state active; }
 none_bypassed() { is "$1: none of its addresses is bypassed" "$(shown "$2" bypassed_addresses)" '[]'; }
 
@@ -56,7 +58,7 @@ done
 found '*:80'
 found '*:8080'
 
-# ----------------------------------------------------------------------------------------------------------- forwarded
+# ------------------------------------------------------------------------------------------------------------ forwarded
 
 for family in 4 6; do
 	address=BEHIND$family inner=INNER$family own=SERVER$family
@@ -67,7 +69,7 @@ done
 # The host has this address, too, but on another interface.
 is "the host's address on another interface is served as well" "$(answered_by 10.9.1.1 80)" "$web:20"
 
-# --------------------------------------------------------------------------------------------------------------- DNAT
+# ----------------------------------------------------------------------------------------------------------------- DNAT
 
 is "before there is a rule the host's own server answers" "$(answered_by "$SERVER4" 8080)" "$proxy:20"
 nft_rules <<-EOT
@@ -85,8 +87,8 @@ for family in 4 6; do
 	is "DNAT, IPv$family: the server behind answers all of 100" "$(answered_by "${!address}" 8080 100)" "${!inner}:100"
 done
 
-# Where there is any NAT, the kernel takes every request that it is given for a packet that NAT has changed, and forgets it
-# (net/netfilter/nf_nat_proto.c). What is not tracked does not come there.
+# Beside any NAT rule, the kernel takes every request that it is given for a packet that NAT has changed, and forgets it
+# (net/netfilter/nf_nat_proto.c). Untracked packets do not get there.
 bypassed "beside NAT" '*:80'
 is "beside NAT: the host's own server answers" "$(answered_by "$SERVER4" 80)" "$web:20"
 nft_rules <<-EOT
@@ -106,7 +108,7 @@ none_bypassed "beside NAT, but notrack" '*:80'
 before=$(let_through)
 is "beside NAT, but notrack: the host's own server answers" "$(answered_by "$SERVER4" 80)/$(answered_by "$SERVER6" 80)" "$web:20/$web:20"
 is "beside NAT, but notrack: through the hook" $(($(let_through) - before)) 40
-is "beside NAT, but notrack: DNAT goes on" "$(shown '*:8080' bypass)/$(answered_by "$SERVER4" 8080)" "netfilter/$INNER4:20"
+is "beside NAT, but notrack: DNAT still works" "$(shown '*:8080' bypass)/$(answered_by "$SERVER4" 8080)" "netfilter/$INNER4:20"
 server nft delete table inet raw
 server nft delete table inet published
 back "DNAT, rule gone" '*:8080'
@@ -128,7 +130,7 @@ is "IPv4 NAT alone: IPv6 through the hook" $(($(let_through) - before)) 20
 server nft delete table ip four
 becomes "IPv4 NAT gone: none of its addresses is bypassed" '*:80' bypassed_addresses '[]'
 
-# ----------------------------------------------------------------------------------------------------- rules that refuse
+# ---------------------------------------------------------------------------------------------------- rules that refuse
 
 nft_rules <<-EOT
 	table inet strict {
@@ -141,17 +143,17 @@ nft_rules <<-EOT
 	}
 EOT
 bypassed "nftables: new ones by SYN only" 0.0.0.0:7001
-is "nftables: new ones by SYN only: none of 100 connections fails, none comes through the hook" "$(connections "$SERVER4" 7001 100)" 0/0/0
+is "nftables: new connections only with a SYN: none of 100 connections fails, none comes through the hook" "$(connections "$SERVER4" 7001 100)" 0/0/0
 
-# What is bypassed gets every SYN.
+# A bypassed service gets every SYN.
 before=$(counter syn_bypass)
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7001 --rate 300000 --seconds 2 --json >"$TMP/flood.log"
-at_least "bypassed: a flood passes, but what the wire loses" $(($(counter syn_bypass) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
+at_least "bypassed: a flood passes, except for losses of the wire" $(($(counter syn_bypass) - before)) $(($(tail -n 1 "$TMP/flood.log" | json sent) / 2))
 server nft delete table inet strict
 back "nftables, rules gone" 0.0.0.0:7001
 all_admitted "nftables, rules gone" "$SERVER4" 7001 100
 
-# What most hosts have.
+# The rules of most hosts.
 nft_rules <<-EOT
 	table inet usual {
 		chain input {
@@ -193,9 +195,9 @@ server iptables -D "${rule[@]}"
 back "iptables, rule gone" 0.0.0.0:7003
 all_admitted "iptables, rule gone" "$SERVER4" 7003 100
 
-# ------------------------------------------------------------------------------------------- rules on the SYN alone
+# ----------------------------------------------------------------------------------------------- rules on the SYN alone
 
-# Nothing of a handshake that the hook makes would ever meet them.
+# Such rules would never see a handshake that the hook makes.
 
 address_bypassed() { server "$BUILD/shakeoff" status | grep -qF "$1 (bypassed)"; }
 
@@ -208,9 +210,9 @@ no_way_in() {
 		flood_begins "flood$family" --dst "${!address}" --port 8080 --rate 50000
 		flood=$PID
 		soon grown syn_bypass "$passed" || fail "the flood does not take place"
-		is "$1, IPv$family: in a flood of that port nobody gets in" "$(answered_by "${!address}" 8080 1 2)" "TimeoutError:1"
+		is "$1, IPv$family: in a flood of that port no client connects" "$(answered_by "${!address}" 8080 1 2)" "TimeoutError:1"
 		flood_ends "flood$family" "$flood"
-		is "$1, IPv$family: the hook has let nobody through" $(($(let_through) - before)) 0
+		is "$1, IPv$family: the hook has let no client through" $(($(let_through) - before)) 0
 	done
 	is "$1: the others are active" "$(shown '*:80' state)$(shown '*:80' bypass)" active
 }
@@ -220,7 +222,7 @@ way_in_again() {
 	back "$1, rules gone" '*:8080'
 	for family in 4 6; do
 		address=SERVER$family
-		is "$1, rules gone, IPv$family: it answers" "$(answered_by "${!address}" 8080)" "$proxy:20"
+		is "$1, rules removed, IPv$family: it answers" "$(answered_by "${!address}" 8080)" "$proxy:20"
 	done
 }
 
@@ -245,11 +247,11 @@ no_way_in "nftables, SYNs alone"
 server nft delete table inet synonly
 way_in_again "nftables, SYNs alone"
 
-# As most hosts have: a way to the outside, from where the probes may seem to come then.
+# As on most hosts: a route to the outside, from which the probes may seem to come then.
 ip -n "$LAB-server" route add default via "$CLIENT4"
 ip -n "$LAB-server" -6 route add default via "$CLIENT6"
 
-# From outside, where floods come from, but not from the own network.
+# Limits sources from outside, where floods come from, but not the own network.
 nft_rules <<-EOT
 	table inet outside {
 		chain input {
@@ -263,7 +265,7 @@ bypassed "SYNs from outside alone" 0.0.0.0:7002
 server nft delete table inet outside
 back "SYNs from outside alone, rules gone" 0.0.0.0:7002
 
-# What counts SYNs counts none while the hook answers.
+# Rules that count SYNs count none while the hook answers.
 nft_rules <<-EOT
 	table inet counting {
 		set rates { type ipv4_addr; size 1024; flags dynamic; timeout 1m; }
@@ -359,4 +361,4 @@ else
 fi
 is "the others are active" "$(shown 0.0.0.0:7001 state)/$(shown '*:80' state)" active/active
 all_admitted "the others" "$SERVER4" 7001 100
-is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+is "the kernel refused no connection of the hook" "$(counter unadmitted)" 0

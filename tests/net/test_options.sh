@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The accepted socket and the client's are what a handshake of the kernel's own between the same two ends makes them: window
-# scales, SACK, timestamps, MSS, windows.
+# The accepted socket and the client's socket equal those of the kernel's own handshake between the same two ends:
+# window scales, SACK, timestamps, MSS, windows.
 . "$(dirname "$0")/lib/lib.sh"
 
 lab_up
@@ -16,7 +16,7 @@ for family in 4 6; do
 	soon grep -q listening "$TMP/kernel$family.log" || bail "server.py does not listen"
 done
 
-# A client with its own view, and the server's line about it: one line each, to be compared.
+# A client that prints its own state and the server's line about it: one line each, for comparison.
 cat >"$TMP/look.py" <<'EOT'
 import importlib.util, json, socket, sys, time
 address, port, log, sockopts = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
@@ -81,11 +81,11 @@ compare() {
 	is "IPv$family, $what" "$offload" "$kernel"
 }
 
-# The smallest MSS without timestamps: the cookie has room for nothing else, and the SYN-ACK says so to the client.
+# The smallest MSS without timestamps: the cookie has room for nothing else, and the SYN-ACK offers nothing else.
 bare() {
 	local family=$1 mss=$2 address=SERVER$1
 	got=$(client python3 "$TMP/look.py" "${!address}" 7000 "$TMP/offload$family.log" "IPPROTO_TCP:TCP_MAXSEG:$mss" 2>&1 | tail -n 1)
-	matches "IPv$family, timestamps off: the smallest MSS, and nothing else, at both ends" "$got" \
+	matches "IPv$family, timestamps off: only the smallest MSS, at both ends" "$got" \
 		"server: options=0 snd_wscale=0 rcv_wscale=0 snd_mss=$mss .*client: options=0 snd_wscale=0 rcv_wscale=0 snd_mss=$mss "
 }
 

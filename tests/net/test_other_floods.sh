@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Floods of anything but SYNs, while idle and where the hook answers: clients are served, open connections go on, and what has no socket
-# is dropped by name before the kernel answers it.
+# Floods of anything but SYNs, while idle and where the hook answers: clients are served, open connections continue, and
+# segments without a socket are dropped with their own verdicts before the kernel answers them.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
@@ -13,7 +13,7 @@ flood_of() { # KIND ADDRESS PORT
 flood() { # shellcheck disable=SC2046 # words
 	client $(flood_of "$@") >/dev/null
 }
-# What the server's TCP has seen of it: RSTs sent, segments in error, SYN cookies and so on.
+# The sum of the server's TCP counters for it: RSTs sent, segments in error, SYN cookies and so on.
 # shellcheck disable=SC2016 # for awk
 tcp_saw() { server awk '/^Tcp: [0-9]/ { print $14 + $15 }' /proc/net/snmp; }
 out_of_state() { # NAME FIELD
@@ -38,7 +38,7 @@ holds() {
 	arrived=$(($(seen) - arrived))
 	is "$what, $kind: none of $COUNT clients fails" "$failed" 0
 	at_least "$what, $kind: four of five that arrive are dropped as $verdict" $(($(counter "$verdict") - drops)) $((arrived * 8 / 10))
-	# What passes before the flood is known for one: a window's worth of flood-rate, and what other CPUs let pass meanwhile.
+	# Packets that pass before the flood is noticed: a window of flood-rate, and what other CPUs let pass meanwhile.
 	at_most "$what, $kind: the kernel's TCP answers little of it" $(($(tcp_saw) - saw)) $((arrived / 10))
 }
 
@@ -48,7 +48,7 @@ goes_on() {
 	# shellcheck disable=SC2046 # words
 	read -r intact before during < <(client python3 "$HERE/steady.py" "$3" 7001 0.5 $(flood_of "$2" "$3" 7001))
 	is "$1, $2: an open connection stays intact" "$intact" intact
-	# The generator, too, takes its share of the processors.
+	# The generator uses some of the processors, too.
 	at_least "$1, $2: at $during kB/s, $before before" "${during:-0}" $((${before:-1} / 10))
 }
 
@@ -67,9 +67,9 @@ for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
 	flood ack "$address" 7000 # from here on they are dropped
 	is "$address: while idle, out-of-state segments are dropped" "$(shown "$name" state)" "dropping out-of-state segments"
-	is "$address: and why is shown" "$(shown "$name" why)" no_socket_ack
+	is "$address: and status shows why" "$(shown "$name" why)" no_socket_ack
 	at_least "$address: and since when" "$(out_of_state "$name" dropped_age_ms)" 1
-	is "$address: no SYN was answered for it" "$(counter synack_sent)" 0
+	is "$address: no SYN was answered because of it" "$(counter synack_sent)" 0
 	holds "$address while idle" ack "$address" no_socket_drop
 	holds "$address while idle" ack-data "$address" no_socket_drop
 	holds "$address while idle" fin "$address" no_socket_drop
@@ -83,8 +83,8 @@ for address in "$SERVER4" "$SERVER6"; do
 	goes_on "$address while idle" synack "$address"
 done
 holds "IPv6 while idle" ext-chain "$SERVER6" ipv6_exthdr
-check "when they are few again, they are not dropped any more" within 60 calm "$SERVER4:7000"
-check "and the kernel refuses what it does not know" client python3 -c '
+check "when they are few again, they pass" within 60 calm "$SERVER4:7000"
+check "and the kernel refuses segments without a socket" client python3 -c '
 import sys
 sys.path.insert(0, sys.argv[1])
 from rawtcp import Client, Wire
@@ -107,7 +107,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	flooding=$PID
 	soon grown fragment_budget $((before + 1000))
 	flood_ends flood "$flooding"
-	at_least "$address: beyond what may pass fragments are dropped" $(($(counter frag_rate) - before)) $((($(seen) - arrived) * 8 / 10))
+	at_least "$address: fragments beyond the budget are dropped" $(($(counter frag_rate) - before)) $((($(seen) - arrived) * 8 / 10))
 	goes_on "$address" fragment-rest "$address"
 done
 
@@ -118,10 +118,10 @@ is "while idle a client with Fast Open is served" "$(fast_open 3)" "hello hello 
 at_least "with its data in the SYN" "$(fast_opened)" 1
 before=$(fast_opened) answered=$(counter ack_admitted)
 flood syn "$SERVER4" 7100
-is "in a flood so it is, when it has the cookie for it" "$(fast_open 5)" "hello hello hello hello hello "
-is "with a handshake like others" "$(($(fast_opened) - before))/$(($(counter ack_admitted) - answered))" 0/5
+is "in a flood it is served, too, when it has the Fast Open cookie" "$(fast_open 5)" "hello hello hello hello hello "
+is "with a normal handshake" "$(($(fast_opened) - before))/$(($(counter ack_admitted) - answered))" 0/5
 
-# ------------------------------------------------------------------------------------------- where the hook answers
+# ----------------------------------------------------------------------------------------------- where the hook answers
 
 daemon_stop
 config_daemon
@@ -131,7 +131,7 @@ soon shows "[$SERVER6]:7001" state active || bail "the services are not found"
 for address in "$SERVER4" "$SERVER6"; do
 	what="$address, answered for"
 	holds "$what" ack "$address" ack_invalid
-	is "$what: out-of-state segments are told of" "$(shown "$(service_at "$address" 7000)" state) $(out_of_state "$(service_at "$address" 7000)" dropped)" \
+	is "$what: status shows the dropping of out-of-state segments" "$(shown "$(service_at "$address" 7000)" state) $(out_of_state "$(service_at "$address" 7000)" dropped)" \
 		"active true"
 	holds "$what" ack-ts "$address" ack_invalid
 	holds "$what" fin "$address" ack_invalid

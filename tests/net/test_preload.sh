@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Under the preload a listening socket behaves as the kernel's own does; an unmodified server outlives the daemon.
+# Under the preload a listening socket behaves like the kernel's own; an unmodified server outlives the daemon.
 . "$(dirname "$0")/lib/lib.sh"
 
 PROBE=$BUILD/tests/net/lib/preload_probe
@@ -34,7 +34,7 @@ at_least "these connections came through the daemon's queue" $(($(counter accept
 tap server env LD_PRELOAD="$PRELOAD" "$PROBE" 127.0.0.1 7000 --label "not a service's address"
 tap server env LD_PRELOAD="$PRELOAD" SHAKEOFF_RUN_DIR="$TMP/none" "$PROBE" "$SERVER4" 7003 --label "without a daemon"
 
-# Programs that a server starts inherit its listening socket when they would without the preload, and only then.
+# A program that a server starts inherits its listening socket exactly when it would without the preload.
 cat >"$TMP/serve.py" <<-'EOT'
 	import os, socket, sys
 	fd = int(sys.argv[1])
@@ -83,7 +83,7 @@ cat >"$TMP/start.py" <<-'EOT'
 	    os.close(os.dup2(fd, 33))
 	    subprocess.run(count, close_fds=False)
 EOT
-# The command; what comes after it is how the server starts its program.
+# The command; the words after it are how the server starts its program.
 starter() { echo /usr/bin/python3 "$TMP/start.py" "$TMP" "$SERVER4" 7000; }
 for how in pass_fds stdin dup2 set_inheritable; do
 	# shellcheck disable=SC2046 # words
@@ -104,7 +104,7 @@ server_start narrow "$SERVER4" 7002 line
 killed "$PID"
 server_start any 0.0.0.0 7002 line
 any=$PID
-is "restarted on any address, a server gets what came for the one it had" \
+is "restarted on any address, a server gets connections to its old address" \
 	"$(client timeout 20 bash -c "exec 3<>/dev/tcp/$SERVER4/7002; echo hello >&3; cat <&3")" hello
 kill "$any"
 
@@ -113,7 +113,7 @@ nginx_start 80
 mapfile -t workers < <(pgrep -P "$NGINX_PID")
 daemon_kill
 page() { "$1" curl -sf -m 20 -o /dev/null "http://$SERVER4:80/" && "$1" curl -sgf -m 20 -o /dev/null "http://[$SERVER6]:80/"; }
-check "daemon killed: nginx serves who comes past the hook" page server
+check "daemon killed: nginx serves clients that bypass the hook" page server
 check "daemon killed: again" page server
 before=$(ticks "${workers[@]/%//stat}")
 sleep 2
@@ -123,7 +123,7 @@ daemon_start
 check "daemon restarted: nginx serves" soon page client
 result=$(asks "$SERVER4" 80 --count 500 --concurrency 8 --http)
 is "daemon restarted: none of 500 connections fails" "$(json failed <<<"$result")" 0
-is "nginx has nothing to say" "$(grep -v 'signal process started' "$TMP/nginx.log")" ""
+is "nginx logs nothing" "$(grep -v 'signal process started' "$TMP/nginx.log")" ""
 daemon_stop
 check "daemon stopped: nginx serves, through the kernel" soon page client
 kill "$NGINX_PID"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What the daemon's processes may do after the start, that it still does its work then, and what hardens the programs and the unit.
+# What the daemon's processes may do after the start, whether the daemon still works then, and the hardening of the
+# programs and the unit.
 . "$(dirname "$0")/lib/lib.sh"
 
 # /proc/PID/status of every thread of the daemon, and of its children
@@ -52,26 +53,26 @@ attached() { server ip -d link show dev "$1" | grep -q 'prog/xdp id'; }
 both_attached() { attached "$1" && [ -e "$(pins)/$1:$(server cat "/proc/self/net/dev_snmp6/$1" | awk '$1 == "ifIndex" { print $2 }'):admit-daemon" ]; }
 pins() { echo "/sys/fs/bpf/shakeoff/$(stat -L -c %i "/run/netns/$LAB-server")"; }
 served() { client curl -s -m 20 "http://$SERVER4:$1/"; }
-# Lines of the kernel's log about system calls that were refused.
+# Lines of the kernel's log about refused system calls.
 refused_calls() { dmesg 2>/dev/null | grep "type=1326" | grep -cE "pid=($1) "; }
 
-# They can be told only where the log is readable and has such lines: a program that tries what is refused shows it.
+# The check is possible only where the log is readable and has such lines: a program that tries a refused call shows it.
 "$BUILD/tests/bpf/test_privilege" >/dev/null 2>&1
-check "the kernel's log tells of refused system calls" sh -c 'dmesg | grep type=1326 | grep -q test_privilege'
+check "the kernel's log shows refused system calls" sh -c 'dmesg | grep type=1326 | grep -q test_privilege'
 
 lab_up
 config web 80
 sed -i 's/^interface = s0/&\ninterface = x0/' "$CONF"
 server ip link add x0 type veth peer name x1
 server ip link set x0 up
-refuses "without the right to give up rights it does not start" 'CAP_SETPCAP is missing' \
+refuses "without CAP_SETPCAP it does not start" 'CAP_SETPCAP is missing' \
 	nsenter --net="/run/netns/$LAB-server" setpriv --bounding-set=-setpcap "$BUILD/shakeoffd" --run-dir "$RUN" --config "$CONF"
 daemon_start
 nginx_start 80
 tap held
 is "clients are served" "$(served 80)" "served by nginx"
 
-# What needs the broker, or programs loaded earlier.
+# These need the broker, or programs loaded earlier.
 server ip link del x0
 soon grep -q 'x0 is gone' "$TMP/shakeoffd.log"
 server ip link add x0 type veth peer name x1
@@ -99,24 +100,24 @@ check "and detaches" sh -c "! nsenter --net=/run/netns/$LAB-server ip -d link sh
 check "the process beside it is gone" sh -c "! kill -0 $helper"
 is "no system call was refused at the end" "$(refused_calls "$daemon|$helper")" 0
 
-# One cannot go on without the other.
+# Neither process continues without the other.
 daemon_start
 helper=$(broker)
 daemon_kill
-check "a daemon that dies takes it along" ends "$helper"
+check "it ends when the daemon dies" ends "$helper"
 daemon_start
 kill -KILL "$(broker)"
 ends "$DAEMON_PID" || bail "the daemon goes on"
 wait "$DAEMON_PID"
-is "without it the daemon ends with a failure, which systemd mends" $? 1
+is "without it the daemon ends with a failure, so that systemd restarts it" $? 1
 DAEMON_PID=
 matches "and says why" "$(cat "$TMP/shakeoffd.log")" 'the process that finds BPF programs and maps has ended'
 daemon_start
 soon served 80
-is "the next one serves again" "$(served 80)" "served by nginx"
+is "the next daemon serves again" "$(served 80)" "served by nginx"
 daemon_stop
 
-# A directory for pins that a user has made: what is pinned there is that user's.
+# A directory for pins that a user has made: pins in it belong to that user.
 strange=/sys/fs/bpf/$LAB
 mkdir "$strange" && chown 65534 "$strange"
 for dir in "$strange" "$strange/below"; do
@@ -127,7 +128,7 @@ chown 0 "$strange" && chmod 770 "$strange"
 refuses "nor where a group can" 'can be changed by others than root' \
 	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach s0 --bpffs "$strange"
 chmod 1777 "$strange"
-check "below a sticky one they are" server "$BUILD/shakeoff" attach s0 --bpffs "$strange/below"
+check "below a sticky directory they are" server "$BUILD/shakeoff" attach s0 --bpffs "$strange/below"
 server "$BUILD/shakeoff" detach s0 --bpffs "$strange/below" >/dev/null
 rmdir "$strange/below" "$strange"
 
@@ -145,11 +146,11 @@ hardened() {
 for object in shakeoffd shakeoff libshakeoff.so libshakeoff-preload.so; do
 	is "$object is hardened" "$(hardened "$object")" ""
 done
-is "CFLAGS from outside do not take that away" \
+is "CFLAGS from outside do not remove that" \
 	"$(make -C "$TOP" -n V=1 BUILD="$TMP/other" CFLAGS='-O1' "$TMP/other/obj/user/cli/main.o" 2>/dev/null |
 		grep -oE -- '-D_FORTIFY_SOURCE=[23]|-fstack-protector-strong' | sort -u | wc -l)" 2
 
-# stays_behind PROCESS: whether the policy against services that this process made is there after the next run
+# stays_behind PROCESS: whether the policy against services that this process made remains after the next run
 stays_behind() {
 	printf '#!/bin/sh\n%s %s\nexit 101\n' "$(sed -n "s/^mark='\(.*\)'$/\1/p" "$TOP/scripts/deps.sh")" "$1" >"$TMP/policy"
 	POLICY=$TMP/policy "$TOP/scripts/deps.sh" build && [ -e "$TMP/policy" ] && echo there
@@ -157,7 +158,7 @@ stays_behind() {
 bash -c 'exec -a scripts/deps.sh sleep 60' &
 other=$!
 soon grep -qa 'deps\.sh' "/proc/$other/cmdline"
-is "deps.sh removes the policy of one that was killed, and no other's" "$(stays_behind 4194305)/$(stays_behind $other)" "/there"
+is "deps.sh removes the policy of a killed run, and no other" "$(stays_behind 4194305)/$(stays_behind $other)" "/there"
 kill $other
 
 sed 's,@PREFIX@,/usr/local,g' "$TOP/scripts/shakeoffd.service" >"$TMP/shakeoffd.service"

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Clients that are 40, 150 and 300 ms away: an accepted socket knows their round trip from the first moment, nothing is sent twice, and
-# much data takes no longer than with the plain kernel. tests/bench/round_trip.sh shows the whole table.
+# Clients that are 40, 150 and 300 ms away: an accepted socket knows their round trip from the start, nothing is sent
+# twice, and large transfers take no longer than with the plain kernel. tests/bench/round_trip.sh shows the whole table.
 . "$(dirname "$0")/lib/lib.sh"
 # shellcheck source=tests/net/lib/far.sh
 . "$HERE/far.sh"
 
 needs_admission
 
-# What is measured at each distance: congestion controls; the rest goes with two of them.
+# What is measured at each distance: congestion controls; all other checks use two of them.
 measure() {
 	local ms=$1 control family system
 	for control in $(controls_at "$ms"); do
@@ -29,8 +29,8 @@ controls_at() {
 	esac
 }
 
-# undisturbed COMMAND...: of a cell where something was sent twice another is made, three in all: a machine that stands still has that
-# happen once, a wrong round trip every time.
+# undisturbed COMMAND...: repeats a cell where something was sent twice, up to three times in all: a pause of the
+# machine causes that once, a wrong round trip every time.
 undisturbed() {
 	local cell
 	for _ in 1 2 3; do
@@ -40,7 +40,7 @@ undisturbed() {
 	echo "$cell"
 }
 
-# In turns, so that a machine that gets slower does so for both.
+# Alternating, so that a machine that becomes slower affects both.
 much_data() {
 	local system
 	for _ in 1 2 3; do
@@ -91,8 +91,8 @@ for cell in cells:
     if cell["system"] != "listener" or cell["size"] != 14000:
         continue
     name = f"{cell['ms']} ms, {cell['control']}, IPv{cell['family']}: "
-    check(cell["rtt_ms"][0] >= cell["ms"], name + "no socket believes in less than the round trip", cell["rtt_ms"])
-    check(statistics.median(cell["rtt_ms"]) <= cell["ms"] + 30, name + "nor in much more", cell["rtt_ms"])
+    check(cell["rtt_ms"][0] >= cell["ms"], name + "no socket has a smaller round trip", cell["rtt_ms"])
+    check(statistics.median(cell["rtt_ms"]) <= cell["ms"] + 30, name + "nor a much larger one", cell["rtt_ms"])
     check(cell["resent"] == cell["probes"] == 0, name + "nothing is sent twice", cell)
 seconds = {system: [cell["seconds"] for cell in cells if cell["size"] == 5000000 and cell["system"] == system]
            for system in ("listener", "kernel")}
@@ -103,8 +103,8 @@ check(ratio <= 1.3, "5 MB over 150 ms take no longer than with the plain kernel"
 rtt = {said["port"] - 30000: said["rtt_ms"] for said in lost}
 print(f"# rtt at accept() after a lost SYN-ACK, 40 ms away: {rtt}")
 for i, name in enumerate(f"{system}, IPv{family}" for family in (4, 6) for system in ("listener", "queue", "kernel")):
-    # Python answers the SYN-ACK, which takes its time, but never a second.
-    check(i in rtt and (rtt[i] == 0 or 40 <= rtt[i] < 240), f"{name}: a SYN-ACK that was sent again tells its own round trip, or none",
+    # Python answers the SYN-ACK, which is slow, but never takes a second.
+    check(i in rtt and (rtt[i] == 0 or 40 <= rtt[i] < 240), f"{name}: a repeated SYN-ACK gives its own round trip, or none",
           rtt)
 EOT
 tap cat "$TMP/clocks"

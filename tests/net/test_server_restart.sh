@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The queue outlives the server: connections wait while it restarts, and one that the server took but never got goes back.
+# The queue outlives the server: connections wait while it restarts, and a connection that the server took but never got
+# goes back.
 . "$(dirname "$0")/lib/lib.sh"
 
 cat >"$TMP/ask.py" <<'EOT'
@@ -20,12 +21,12 @@ for i in 1 2 3 4 5; do
 	spawn client "ask$i" python3 "$TMP/ask.py" "$SERVER4"
 done
 wait_in_queue() { [ "$(queue recv_q)" = "$1" ]; }
-check "who connects while no server is there waits" soon wait_in_queue 5
+check "clients that connect while no server is there wait" soon wait_in_queue 5
 server_start second "$SERVER4" 7000 line
 soon sh -c "[ \$(cat $TMP/ask?.log | grep -c hello) -eq 5 ]"
-is "who connected while no server was there is served by the next" "$(cat "$TMP"/ask?.log | grep -c hello)" 5
+is "clients that connected while no server was there are served by the next" "$(cat "$TMP"/ask?.log | grep -c hello)" 5
 
-# A client that resets while it waits leaves the queue.
+# A client that resets while it waits is removed from the queue.
 killed "$PID"
 client python3 - "$SERVER4" <<-'EOT'
 	import socket, struct, sys

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# syncookies = adaptive: while idle the kernel negotiates everything itself; who is in the middle of a handshake when the hook begins to answer,
-# or stops, is served.
+# syncookies = adaptive: while idle the kernel negotiates everything itself; clients in the middle of a handshake when
+# the hook becomes active, or idle again, are served.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
@@ -44,7 +44,7 @@ answer = conn.recv(100).decode().strip()
 conn.getsockopt(284, 1, 256)  # SOL_MPTCP, MPTCP_INFO: refused after a fallback to TCP
 print(answer)' "$SERVER4" 2>&1 | tail -n 1)" hello
 
-# ---------------------------------------------------------------------------------------------------------- in the middle
+# -------------------------------------------------------------------------------------------------------- in the middle
 
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
@@ -53,7 +53,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "$address: active by the flood" "$(shown "$name" state)" active
 done
 
-# Every SYN while idle is answered with the kernel's cookie, as when its SYN queue is full.
+# Every SYN while idle gets the kernel's cookie, as when its SYN queue is full.
 syncookies 2
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
@@ -62,7 +62,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	before=$(counter ack_kernel_cookie)
 	# shellcheck disable=SC2046 # words
 	in_the_middle cookie "$address" $(flood_of "$address")
-	at_least "$address: the kernel's cookies are known" $(($(counter ack_kernel_cookie) - before)) 5
+	at_least "$address: the kernel's cookies are recognised" $(($(counter ack_kernel_cookie) - before)) 5
 done
 syncookies 1
 
@@ -79,17 +79,17 @@ for address in "$SERVER4" "$SERVER6"; do
 	is "$address: while idle after the flood" "$(shown "$name" state)" idle
 	at_least "$address: active twice or more" "$(shown "$name" activations)" 2
 done
-is "the kernel refused no connection of the hook's" "$(counter unadmitted)" 0
+is "the kernel refused no connection of the hook" "$(counter unadmitted)" 0
 
-# tcp_syncookies = 0 switches off what completing a handshake for a listening socket needs.
+# tcp_syncookies = 0 switches off the kernel function that completes a handshake for a listening socket.
 syncookies 0
-check "tcp_syncookies = 0: bypassed, and why is shown" soon shows "$SERVER4:7000" bypass syncookies
+check "tcp_syncookies = 0: bypassed, and status shows why" soon shows "$SERVER4:7000" bypass syncookies
 is "tcp_syncookies = 0: the kernel serves" "$(connections "$SERVER4" 7000 50)" 0/0/0
 syncookies 1
 check "tcp_syncookies = 1: while idle again" soon shows "$SERVER4:7000" state idle
 
-# The threshold is the operator's. (Of a generator that had to stand still the frames of half a second come at once: 150 are below
-# what the rate allows in 10 ms.)
+# The operator sets the threshold. (After a pause, a generator sends the frames of half a second at once: 150 are below
+# the rate for 10 ms.)
 daemon_stop
 config_daemon
 discovered flood-rate=20000
@@ -100,8 +100,8 @@ is "flood-rate = 20,000: 300 SYNs a second are idle" "$(shown "$SERVER4:7000" st
 client "$BUILD/tests/bench/flood" --dev c0 --dst "$SERVER4" --port 7000 --rate 200000 --seconds 1 >/dev/null
 is "flood-rate = 20,000: 200,000 are a flood" "$(shown "$SERVER4:7000" state)" active
 
-# One burst activates it, and is over: 300 SYNs are 30 ms of half that rate. Small ones do not hold it: 140 at once, every 0.8 s, are less
-# than a fiftieth of it.
+# One burst activates it, and ends: 300 SYNs are 30 ms of half that rate. Small bursts do not keep it active: 140 at
+# once, every 0.8 s, are less than a fiftieth of it.
 daemon_stop
 config_daemon
 daemon_start
@@ -118,7 +118,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 7000 --rate 200000 --seconds 0.2 >/dev/null
 	check "$name: a fifth of a second of 200,000 keeps it for four" shows "$name" state active
 	held 140 4 0.8
-	check "$name: then 140 SYNs every 0.8 s do not hold it" within 5 shows "$name" state idle
+	check "$name: then 140 SYNs every 0.8 s do not keep it active" within 5 shows "$name" state idle
 done
 
 # A slow flood fills the listening socket's SYN queue.

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The place of the programs: other tc programs come before ours, or go on insisting on it; ours are taken away, or nothing comes to them. No
-# client notices for longer than it takes to see it, and `shakeoff status` says what is missing, with its exit status, too.
+# The order of the programs: other tc programs are attached before ours, or return each time; ours are detached, or get
+# no packets. Clients are affected only until the daemon sees it, and `shakeoff status` shows what is missing, by its
+# exit status, too.
 . "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 front() { server "$BUILD/tests/net/lib/tc_front" s0 "$@"; }
 first() { [ "$(front "$1" first)" = "$2" ]; }
 
-# in_front NAME ARGUMENT...: a program of somebody else; in $PID
+# in_front NAME ARGUMENT...: a foreign program; in $PID
 in_front() {
 	local name=$1
 	shift
@@ -47,17 +48,17 @@ load_ends() {
 	done
 }
 
-# moment WHAT: of the load that ends now no more have failed than begin within a second: there is one every 10 ms
-moment() {
+# brief WHAT: of the load that ends now at most as many have failed as begin within a second: there is one every 10 ms
+brief() {
 	local each
 	for each in $(load_ends); do
-		at_most "$1: connections fail for a moment only ($each)" "${each%/*}" 100
+		at_most "$1: connections fail only briefly ($each)" "${each%/*}" 100
 	done
 }
 
-# few_failed WHAT: likewise, and of new connections none; all come through the hook
+# few_failed WHAT: the same, and no new connection fails; all come through the hook
 few_failed() {
-	moment "$1"
+	brief "$1"
 	all_admitted "$1: from then on, IPv4" "$SERVER4" 7050 50
 	all_admitted "$1: from then on, IPv6" "$SERVER6" 7050 50
 }
@@ -65,7 +66,7 @@ few_failed() {
 # none_failed WHAT
 none_failed() { is "$1: no connection fails" "$(load_ends | sed 's:/.*::' | xargs)" "0 0"; }
 
-# by_kernel WHAT: the hook answers nobody, and nobody fails
+# by_kernel WHAT: the hook answers no client, and no client fails
 by_kernel() {
 	is "$1: the kernel serves, IPv4" "$(connections "$SERVER4" 7050 30)" 0/0/0
 	is "$1: the kernel serves, IPv6" "$(connections "$SERVER6" 7050 30)" 0/0/0
@@ -79,14 +80,14 @@ as_configured() { [ "$(exit_status)" = 0 ]; }
 shortfall() { server "$BUILD/shakeoff" status --json | python3 -c 'import json, sys; print(*(s["name"] for s in json.load(sys.stdin)["shortfalls"]))'; }
 falls_short() { [ "$(shortfall)" = "$1" ]; }
 
-# falls_short_by WHAT NAME REGEX: and what people read says so
+# falls_short_by WHAT NAME REGEX: and the text output shows it
 falls_short_by() {
-	check "$1: it is a shortfall" soon falls_short "$2"
-	is "$1: the exit status says so" "$(exit_status)/$(exit_status --json)/$(exit_status s0)" 1/1/1
+	check "$1: status reports a shortfall" soon falls_short "$2"
+	is "$1: the exit status shows it" "$(exit_status)/$(exit_status --json)/$(exit_status s0)" 1/1/1
 	matches "$1: in words" "$(server "$BUILD/shakeoff" status)" "$3"
 }
 
-# pin_of SUFFIX: what a link of s0 is pinned as; pins: how many there are
+# pin_of SUFFIX: the pin of a link of s0; pins: how many there are
 pin_of() { find /sys/fs/bpf/shakeoff/"$(server stat -L -c %i /proc/self/ns/net)" -name "s0:*:$1" | grep .; }
 pins() { pin_of '*' 2>/dev/null | wc -l; }
 
@@ -106,14 +107,14 @@ load_begins
 in_front pass ingress pass
 check "a program in front that lets pass: ours is first again" soon first ingress shakeoff_admit
 few_failed "a program in front that lets pass"
-is "it is left where it is, and there is one of ours" "$(front ingress count)" 2
-matches "who it was is in the log" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) was before'
+is "it stays attached, and ours is attached once" "$(front ingress count)" 2
+matches "the log names the other program" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) was before'
 check "as configured again" soon as_configured
 gone "$PID"
 
 load_begins
 in_front next ingress next
-check "a program in front that goes on to the next: ours is first again" soon first ingress shakeoff_admit
+check "a program in front that continues with the next: ours is first again" soon first ingress shakeoff_admit
 none_failed "a program in front that goes on to the next, and two of ours while the place changes"
 gone "$PID"
 
@@ -123,11 +124,11 @@ check "a program in front at egress: ours is first again" soon first egress shak
 none_failed "a program in front at egress"
 gone "$PID"
 front egress remove shakeoff_outgoi
-check "ours is taken away at egress: it is put back" soon first egress shakeoff_outgoi
+check "ours is detached at egress: it is attached again" soon first egress shakeoff_outgoi
 check "as configured again" soon as_configured
 
 rm -f "$(pin_of admit-daemon)"
-check "its pin is removed, and the program with it: both are put back" soon pin_of admit-daemon
+check "its pin is removed, and the program with it: both come back" soon pin_of admit-daemon
 all_admitted "it is put back" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
 
@@ -139,29 +140,29 @@ all_admitted "a filter of clsact, IPv4" "$SERVER4" 7050 30
 all_admitted "a filter of clsact, IPv6" "$SERVER6" 7050 30
 server tc qdisc del dev s0 clsact
 
-# ------------------------------------------------------------------------------------------------------ one that insists
+# ----------------------------------------------------------------------------------------------------- one that insists
 
-# The daemon has moved it twice: the next is one too many.
+# The daemon has moved it twice: the next move is over its limit.
 load_begins
 in_front insist ingress pass insist
 insists=$PID
 falls_short_by "a program that insists" tc_order 's0: another tc program stands before shakeoff.s at ingress: in_front, id [0-9]+'
-moment "a program that insists"
-is "the service is not protected, and why is said" "$(shown '*:7050' state)/$(shown '*:7050' why)" "not protected/tc_order"
-matches "and why, in words" "$(server "$BUILD/shakeoff" status)" '^tc_order: another tc program stands before ours'
+brief "a program that insists"
+is "the service is not protected, and status shows why" "$(shown '*:7050' state)/$(shown '*:7050' why)" "not protected/tc_order"
+matches "and why, in the text output" "$(server "$BUILD/shakeoff" status)" '^tc_order: another tc program stands before ours'
 by_kernel "a program that insists"
 load_begins
 gone "$insists"
 echo "# it was in front $(tail -n 1 "$TMP/insist.log") times"
-at_most "it is not fought" "$(tail -n 1 "$TMP/insist.log")" 6
+at_most "the daemon does not keep moving it" "$(tail -n 1 "$TMP/insist.log")" 6
 check "it is gone: the hook answers again, in a second or so" within 3 shows '*:7050' state active
 none_failed "it is gone"
 all_admitted "it is gone" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
 
-# ------------------------------------------------------------------------------------- first, but nothing comes to it
+# --------------------------------------------------------------------------------------- first, but nothing comes to it
 
-# As if the hook had validated ACKs that never came to the tc program: on a bond's member, say, somebody drops them.
+# As if the hook had validated ACKs that never came to the tc program: for example dropped on a bond's member.
 lose() {
 	local map
 	map=$(server bpftool -j map | python3 -c '
@@ -181,11 +182,11 @@ print(*(each["id"] for each in json.load(sys.stdin) if each.get("name") == "admi
 	PY
 }
 lose
-# The daemon would try again after two seconds: it stands still until all is seen.
-check "ACKs that do not come: why is said" soon shows '*:7050' why tc_lost
+# The daemon would try again after two seconds: it is stopped until all is seen.
+check "ACKs that do not come: status shows why" soon shows '*:7050' why tc_lost
 kill -STOP "$DAEMON_PID"
 matches "ACKs that do not come: it is a shortfall" "$(shortfall)" '\btc_lost$'
-is "ACKs that do not come: the exit status says so" "$(exit_status)" 1
+is "ACKs that do not come: the exit status shows it" "$(exit_status)" 1
 matches "ACKs that do not come: in words" "$(server "$BUILD/shakeoff" status)" \
 	's0: validated ACKs do not come to the tc program'
 by_kernel "ACKs that do not come"
@@ -194,18 +195,18 @@ check "after a while it is tried again" soon shows '*:7050' state active
 all_admitted "it is tried again" "$SERVER4" 7050 30
 check "as configured again" soon as_configured
 
-# --------------------------------------------------------------------------------------------------------- the daemon
+# ----------------------------------------------------------------------------------------------------------- the daemon
 
 kill -STOP "$DAEMON_PID"
 falls_short_by "a daemon that stands still" daemon_dead 's0: shakeoffd is dead, or stands still'
 kill -CONT "$DAEMON_PID"
-check "it goes on: as configured" soon as_configured
+check "it continues: as configured" soon as_configured
 daemon_stop
 is "nothing is attached: exit status 1" "$(exit_status)" 1
 server "$BUILD/shakeoff" attach s0 >/dev/null
 is "no daemon: exit status 1" "$(exit_status)/$(shortfall)" 1/daemon_not_running
 
-# Across daemons: the first one leaves its second instance there, and the next one has another.
+# Across daemons: the first daemon leaves its second instance attached, and the next daemon has another.
 attached_pins=$(pins)
 daemon_start
 in_front pass ingress pass
@@ -213,18 +214,18 @@ check "attached by a command: ours is first again" soon first ingress shakeoff_a
 gone "$PID"
 daemon_stop
 in_front pass ingress pass
-is "without a daemon it is behind, and that is said" "$(exit_status)/$(shortfall)" '1/daemon_not_running tc_order'
+is "without a daemon it is not first, and status shows it" "$(exit_status)/$(shortfall)" '1/daemon_not_running tc_order'
 daemon_start
 check "the next daemon puts it first" soon first ingress shakeoff_admit
 soon shows '*:7050' state active
 all_admitted "the next daemon" "$SERVER4" 7050 30
-is "there is one of ours, and one pin of each" "$(front ingress count)/$(pins)" "2/$attached_pins"
+is "ours is attached once, with one pin of each" "$(front ingress count)/$(pins)" "2/$attached_pins"
 daemon_stop
 server "$BUILD/shakeoff" detach s0
-is "detached: the other is left, and no pin" "$(front ingress count)/$(front egress count)/$(pins)" 1/0/0
+is "detached: the other stays, and no pin remains" "$(front ingress count)/$(front egress count)/$(pins)" 1/0/0
 gone "$PID"
 
-# ------------------------------------------------------------------------------------------------- the XDP program
+# ------------------------------------------------------------------------------------------------------ the XDP program
 
 server ip link add v0 type veth peer name v1
 server ip link set v0 up
@@ -236,7 +237,7 @@ found '*:7050'
 check "two interfaces: as configured" soon as_configured
 server ip link del v0
 falls_short_of_v0() { falls_short interface_missing && server "$BUILD/shakeoff" status | grep -q 'v0: the configuration names it'; }
-check "an interface that goes is missed" soon falls_short_of_v0
+check "a removed interface is missed" soon falls_short_of_v0
 server ip link add v0 type veth peer name v1
 server ip link set v0 up
 server ip link set v1 up
@@ -244,7 +245,7 @@ check "it is back: as configured" soon as_configured
 load_begins
 server ip link set dev s0 xdp off
 taken_away() { grep -q 's0 has lost the program of this daemon: it was taken away' "$TMP/shakeoffd.log"; }
-check "the XDP program is taken off: the daemon notices" within 5 taken_away
+check "the XDP program is detached: the daemon notices" within 5 taken_away
 none_failed "the XDP program is taken off: the kernel serves"
 check "status misses the interface" soon falls_short interface_missing
 is "status of the other interface: as configured" "$(exit_status v0)" 0

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Much data through an accepted connection, in each direction: intact, and not slower than over a normal one. MB: how much.
+# Large transfers through an accepted connection, in each direction: intact, and not slower than over a normal one. MB:
+# how much.
 . "$(dirname "$0")/lib/lib.sh"
 
 MB=${MB:-100}
@@ -53,7 +54,8 @@ up() {
 	[ "$intact" = intact ] && echo "$rate"
 }
 
-# not_slower WHAT COMMAND ADDRESS OURS KERNELS: two ports; the best of some tries each, as whatever else the machine does can only make it slower
+# not_slower WHAT COMMAND ADDRESS OURS KERNELS: two ports; the best of some tries each, as other load on the machine can
+# only make it slower
 not_slower() {
 	local offload=0 kernel=0
 	for _ in 1 2 3 4 5 6; do

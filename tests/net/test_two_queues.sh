@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# The final ACK and the first data of a connection come in by two receive queues, worked on by two CPUs at the same moment: no connection
-# is reset, none fails, and none waits for a retransmission, as with the plain kernel beside it. COUNT: connections of each kind.
+# The final ACK and the first data of a connection come in by two receive queues, handled by two CPUs at the same time:
+# no connection is reset, none fails, and none waits for a retransmission, as with the plain kernel beside it. COUNT:
+# connections of each kind.
 . "$(dirname "$0")/lib/lib.sh"
 
 COUNT=${COUNT:-2000}
@@ -16,7 +17,8 @@ fi
 resent() { server awk '/^Tcp:/ { n++; for (i = 1; i <= NF; i++) if (n == 1) name[i] = $i; else if (name[i] == "RetransSegs") print $i }' \
 	/proc/self/net/snmp; }
 
-# both FAMILY PORT NAME: COUNT clients, as JSON in $TMP/NAME.json, with what the server's kernel has sent again meanwhile
+# both FAMILY PORT NAME: COUNT clients, as JSON in $TMP/NAME.json, with the number of segments that the server's kernel
+# has sent again meanwhile
 both() {
 	local raw=RAW$1 address=SERVER$1 before result
 	before=$(resent)
@@ -28,7 +30,7 @@ of() { json "$2" <"$TMP/$1.json"; }
 
 lab_up
 config_daemon discover=no
-# More SYNs than a service has while idle are the test's, not a flood's.
+# The number of SYNs exceeds that of an idle service: they are the test's, not a flood's.
 service queues 7000 handoff=listener syncookies=always backlog=4096
 service held 7002 handoff=queue backlog=4096
 daemon_start

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What no service claims is left alone: other protocols, other ports, ports that nobody serves, connections of the host itself.
+# Traffic of no service is not touched: other protocols, other ports, ports without a server, connections of the host
+# itself.
 . "$(dirname "$0")/lib/lib.sh"
 
 udp() {
@@ -41,16 +42,16 @@ for address in "$SERVER4" "$SERVER6"; do
 	check "$address: a port without a listener gets the kernel's RST" refused "$address" 9999
 	check "$address: so does a service that no server has ever served" refused "$address" 81
 done
-is "another port of the same address is the kernel's" "$(client curl -s -m 20 "http://$SERVER4:8080/")" "served by nginx"
+is "another port of the same address is served by the kernel" "$(client curl -s -m 20 "http://$SERVER4:8080/")" "served by nginx"
 is "connections that the host opens work" "$(server curl -s -m 20 "http://$CLIENT4:8081/")" "served by nginx"
-# The port of a service, as the host's own source port: the hook answers for it while its server may be restarting (60 s), but
-# a SYN-ACK belongs to the socket that has sent the SYN.
+# The port of a service, as the host's own source port: the hook answers for it while its server may be restarting (60
+# s), but a SYN-ACK belongs to the socket that has sent the SYN.
 server_start ended "$SERVER4" 82 line
 killed "$PID"
 from_82() { server curl -sf -m 20 -o "$TMP/page" --local-port 82 "http://$CLIENT4:8081/"; }
 # The address is in use until the daemon has closed its copy of the listening socket.
 check "even from a port whose service the hook answers for" soon from_82
-is "with what was asked for" "$(cat "$TMP/page")" "served by nginx"
+is "with the right page" "$(cat "$TMP/page")" "served by nginx"
 check "and it did answer for it" client timeout 20 bash -c "exec 3<>/dev/tcp/$SERVER4/82"
 is "over loopback the service is served as well" "$(server curl -s -m 20 "http://$SERVER4/")" "served by nginx"
 is "and over loopback with IPv6" "$(server curl -sg -m 20 "http://[$SERVER6]/")" "served by nginx"

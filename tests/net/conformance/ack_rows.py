@@ -280,8 +280,7 @@ async def syn_ack(lab, family, options=LINUX):
     return await served(c, SHORT)
 
 
-# --------------------------------------------------------------------------------------------------------- timestamps
-
+# ----------------------------------------------------------------------------------------------------------- timestamps
 def wrong_clock(name, right=True, plain=False, **more):
     """Sends an ACK with such timestamps; right: and then the correct one."""
     @row(name)
@@ -322,8 +321,7 @@ async def old_data(lab, family):
     return c
 
 
-# ------------------------------------------------------------------------------------------------- forms of the ACK
-
+# ----------------------------------------------------------------------------------------------------- forms of the ACK
 def form(name, families=(4, 6), **more):
     @row(name, families)
     async def shaped(lab, family):
@@ -389,8 +387,7 @@ async def congestion(lab, family):
     return c
 
 
-# ------------------------------------------------------------------------------------------------------- late and lost
-
+# -------------------------------------------------------------------------------------------------------- late and lost
 @both("first round trip: ACK after 500 ms")
 async def round_trip(lab, family, options=LINUX):
     c = await begun(lab, family, options)

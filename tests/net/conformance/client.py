@@ -256,7 +256,8 @@ class Client:
         event = await self.server("end", seconds)
         self.note(key, "open" if event is None else f"{event['data']!r} {event['end']}")
 
-    # ------------------------------------------------------------------------------------------------- what rows go on with
+    # ------------------------------------------------------------------------------------------------------ steps of
+    # rows
 
     async def ask(self, size=3000, key="data"):
         """Makes the server send this many bytes, and acknowledges each segment; notes the sizes of the segments."""

@@ -92,8 +92,7 @@ async def long_closed(lab, family, options=LINUX):
     return c
 
 
-# --------------------------------------------------------------------------------------------- the same port once more
-
+# ---------------------------------------------------------------------------------------------- the same port once more
 async def time_wait(lab, family, step=0, clock=0, options=LINUX):
     c = await begun(lab, family, options, CLOSE)
     c.send(ACK)
@@ -143,8 +142,7 @@ async def again(lab, family, options=LINUX):
     return c
 
 
-# ------------------------------------------------------------------------------------------------------------- out-of-state segments
-
+# ------------------------------------------------------------------------------------------------ out-of-state segments
 def out_of_state(name, flags):
     @row(f"out-of-state {name}, never a SYN")
     async def never(lab, family):
@@ -180,8 +178,7 @@ async def overflow(lab, family):
     return first
 
 
-# ---------------------------------------------------------------------------------------------- errors of the network
-
+# ------------------------------------------------------------------------------------------------ errors of the network
 ERRORS = {
     "frag": {4: (3, 4, struct.pack("!HH", 0, 1000)), 6: (2, 0, struct.pack("!I", 1300))},
     "port": {4: (3, 3, bytes(4)), 6: (1, 4, bytes(4))},

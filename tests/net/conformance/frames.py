@@ -22,8 +22,7 @@ def pack(address):
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-# ------------------------------------------------------------------------------------------------------ TCP options
-
+# ---------------------------------------------------------------------------------------------------------- TCP options
 NOP, EOL, SACK_PERMITTED = b"\1", b"\0", b"\4\2"
 
 
@@ -43,8 +42,7 @@ def option(kind, body=b""):
     return bytes((kind, 2 + len(body))) + body
 
 
-# ------------------------------------------------------------------------------------------------------------ frames
-
+# --------------------------------------------------------------------------------------------------------------- frames
 def ipv4(source, target, payload, tos=0, ttl=64, ident=1, flags=0x4000, options=b"", protocol=6):
     options += b"\0" * (-len(options) % 4)
     head = struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, tos, 20 + len(options) + len(payload), ident, flags, ttl, protocol, 0,
@@ -74,8 +72,7 @@ def ethernet(family, packet, vlans=(), trailer=b""):
     return SERVER_MAC + CLIENT_MAC + tags + struct.pack("!H", ETHERTYPE[family]) + packet + trailer
 
 
-# ------------------------------------------------------------------------------------------------------------ segments
-
+# ------------------------------------------------------------------------------------------------------------- segments
 class Segment:
     """A TCP segment of the server, as it was on the wire."""
 

@@ -95,8 +95,7 @@ def sysctl(name, value, usual):
     return Phase(f"echo '{value}' >{path}", f"echo '{usual}' >{path}")
 
 
-# ------------------------------------------------------------------------------------------- the socket's own options
-
+# --------------------------------------------------------------------------------------------- the socket's own options
 def by_family(four, six, **more):
     """Options of IP and of IPv6; a dual-stack socket gets both."""
     return {4: {"options": [four], **more}, 6: {"options": [six], **more}}
@@ -182,8 +181,7 @@ async def ack_with_options(lab, family, port):
 
 listener("IP options on the ACK (record route)", (4,), function=ack_with_options)
 
-# ------------------------------------------------------------------------------------------- how many fit, and closing
-
+# -------------------------------------------------------------------------------------------- how many fit, and closing
 async def filled(lab, family, port, clients):
     """Connects this many clients one after the other, which the server does not accept."""
     some = [Client(lab, family, port) for _ in range(clients)]
@@ -286,8 +284,7 @@ async def new_listener(lab, family, port):
 
 add("SYN 50 ms after listen()", new_listener, port=new_port())
 
-# ------------------------------------------------------------------------------------------------ routes to the client
-
+# ------------------------------------------------------------------------------------------------- routes to the client
 ROUTES = []
 
 
@@ -319,8 +316,7 @@ for name, four, six in (("by another interface", "dev x0", "dev x0"), ("blackhol
     for family in (4, 6):
         listener(f"route {name}", (family,), address={4: f"10.10.{number}.1", 6: f"2001:db8:a:{number}::1"}[family])
 
-# ------------------------------------------------------------------------------------------------- sysctls, interfaces
-
+# -------------------------------------------------------------------------------------------------- sysctls, interfaces
 ECN_SYN, ACCECN_SYN = SYN | ECE | CWR, SYN | AE | ECE | CWR
 for value in (0, 1):
     phase = sysctl("ipv4/tcp_ecn", value, 2)

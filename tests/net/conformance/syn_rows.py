@@ -34,8 +34,7 @@ async def syn(lab, family, options=LINUX, flags=SYN, ip=None, sport=None, isn=No
     return c
 
 
-# ------------------------------------------------------------------------------------------------------ TCP options
-
+# ---------------------------------------------------------------------------------------------------------- TCP options
 def base(family):
     return mss({4: 1460, 6: 1440}[family])
 
@@ -84,8 +83,7 @@ add("SYN TCP-AO option (listener has no key)", syn, options=lambda family: base(
 add("SYN 40 bytes of NOPs", syn, options=NOP * 40)
 add("SYN with 100 bytes of payload", syn, data=b"p" * 100)
 
-# ---------------------------------------------------------------------------------------------------------- TCP flags
-
+# ------------------------------------------------------------------------------------------------------------ TCP flags
 add("SYN+ECE+CWR", syn, flags=SYN | ECE | CWR)
 add("SYN+ECE+CWR without timestamps", syn, flags=SYN | ECE | CWR, options=lambda family: base(family) + SACK_PERMITTED)
 add("SYN+ECE", syn, flags=SYN | ECE)
@@ -99,8 +97,7 @@ add("SYN+FIN", syn, flags=SYN | FIN)
 add("SYN+RST", syn, flags=SYN | RST)
 add("SYN reserved bits 7", syn, reserved=7)
 
-# --------------------------------------------------------------------------------------------------------- IP headers
-
+# ----------------------------------------------------------------------------------------------------------- IP headers
 for name, tos in (("DSCP EF", 0xb8), ("DSCP CS1", 0x20), ("ECT0", 2), ("ECT1", 1), ("CE", 3)):
     add(f"SYN with IP {name}", syn, ip={"tos": tos})
     add(f"SYN+ECE+CWR with IP {name}", syn, flags=SYN | ECE | CWR, ip={"tos": tos})
@@ -127,8 +124,7 @@ for name, extensions in (
     add(f"SYN IPv6 {name}", syn, (6,), ip={"extensions": extensions})
 add("SYN IPv6 flow label", syn, (6,), ip={"flow": 0x12345})
 
-# ------------------------------------------------------------------------------------------- frames, sizes, numbers
-
+# ----------------------------------------------------------------------------------------------- frames, sizes, numbers
 add("SYN VLAN 0 (priority tag)", syn, vlans=[0])
 add("SYN VLAN 5, which no device has", syn, vlans=[5])
 add("SYN trailing bytes (min-size frame)", syn, options=b"", trailer=bytes(6))
@@ -146,7 +142,6 @@ add("SYN ISN 0", syn, isn=0)
 
 
 # ---------------------------------------------------------------------------------------------------- two SYNs in a row
-
 async def twice(lab, family, which):
     await epoch_for(1)
     c = Client(lab, family, TALK)

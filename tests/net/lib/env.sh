@@ -33,7 +33,7 @@ export SHAKEOFF_RUN_DIR=$RUN
 PRELOAD=$BUILD/libshakeoff-preload.so
 DAEMON_PID=
 
-# ------------------------------------------------------------------------------------------------------------ the lab
+# -------------------------------------------------------------------------------------------------------------- the lab
 
 server() { nsenter --net="/run/netns/$LAB-server" -- "$@"; }
 client() { nsenter --net="/run/netns/$LAB-client" -- "$@"; }
@@ -89,7 +89,7 @@ killed() {
 # ends PID [SECONDS]: waits until it has ended
 ends() { within "${2:-30}" sh -c "! kill -0 $1"; }
 
-# ------------------------------------------------------------------------------------------------------------ shakeoff
+# ------------------------------------------------------------------------------------------------------------- shakeoff
 
 # settings [KEY=VALUE...]: as lines of the file
 settings() {

@@ -92,9 +92,7 @@ def read(path):
     return found
 
 
-# ------------------------------------------------------------------------------------------------------------- to run it
-
-
+# ------------------------------------------------------------------------------------------------------------ to run it
 def to_lab(text):
     """Translates the text's form to the lab's."""
     text = re.sub(r"\beth0\b", "s0", text)
@@ -122,9 +120,7 @@ def script(example):
     print(f"mark {len(example.steps)}")
 
 
-# ------------------------------------------------------------------------------------------------------- what came of it
-
-
+# ------------------------------------------------------------------------------------------------------ what came of it
 def plain(line):
     """Replaces what varies between runs and machines."""
     line = re.sub(r"\b[0-9a-f]{16}\b", "H", line)
