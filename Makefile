@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# make help tells what can be made. Everything that is built lands under BUILD; nothing else in the tree is written.
+# make help shows the targets. Everything that is built is under BUILD; nothing else in the tree is written.
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -17,13 +17,13 @@ export PATH := $(PATH):/usr/sbin:/sbin
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
 
-# Said once for a command, shown in full with V=1.
+# One short line for a command, or the whole command with V=1.
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$(2)))
 
 # ------------------------------------------------------------------------------------------------------------- packages
-# Libraries are asked for in recipes only (variables that are expanded late), so that `make` can be read on a machine that has
-# none of them; the stamps below install them first.
+# Libraries are looked up in recipes only (variables that are expanded late), so that a machine without them can read
+# the Makefile; the stamps below install them first.
 
 LIBS = $(shell pkg-config --libs libbpf libmnl jansson smartcols libcap-ng libseccomp libnftables libsystemd libsodium) -linih -pthread
 TEST_LIBS = $(LIBS) $(shell pkg-config --libs cmocka)
@@ -37,9 +37,9 @@ $(BUILD)/.deps-%: scripts/deps.sh
 
 INCLUDES := -Iinclude -Iuser
 
-# Hardening, which CFLAGS and LDFLAGS from outside add to and do not replace. Each only where the compiler knows it, which is asked
-# once, when something is compiled. Fortify needs optimization and does not go with sanitizers; level 3 is from gcc 12, clang 9 and
-# glibc 2.34 on, where one is older 2 has to do.
+# Hardening; CFLAGS and LDFLAGS from outside are added to it and do not replace it. Each option only if the compiler
+# knows it, which is tested once, when something is compiled. Fortify needs optimization and does not work with
+# sanitizers; level 3 needs gcc 12, clang 9 and glibc 2.34, and otherwise it is level 2.
 comma := ,
 knows = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
 fortify = $(if $(call knows,-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -include stdio.h),3,2)
@@ -48,7 +48,7 @@ HARDEN_C = $(eval HARDEN_C := $(if $(optimizes),-U_FORTIFY_SOURCE -D_FORTIFY_SOU
 	$(call knows,-fstack-protector-strong) $(call knows,-fstack-clash-protection) $(call knows,-fcf-protection))$(HARDEN_C)
 HARDEN_LD := -Wl,-z,relro,-z,now,-z,noexecstack
 
-# The same sources give the same bytes, whatever the directories are called.
+# The same sources give the same bytes in any directory.
 PREFIX_MAP = -ffile-prefix-map=$(abspath $(BUILD))=build -ffile-prefix-map=$(BUILD)=build -ffile-prefix-map=$(CURDIR)=.
 
 C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -I$(BUILD) $(CFLAGS) $(HARDEN_FORTIFY) $(HARDEN_C) $(PREFIX_MAP)
@@ -57,7 +57,8 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
-# bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: we declare those that we call ourselves.
+# bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: the programs declare those
+# that they call.
 BPF_FLAGS = -std=gnu11 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -DBPF_NO_KFUNC_PROTOTYPES -Wall -Wextra -Werror \
 	-Iinclude -Ibpf -I$(BUILD) $(PREFIX_MAP) $(BPF_DEBUG)
 
@@ -70,7 +71,7 @@ LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
 PROG := $(wildcard tests/bpf/test_*.c)
-# A tool is a file with main(). It names what it is linked with in its head, as a test does.
+# A tool is a file with main(). The comment at its head names the files to link with, as in a test.
 TOOL_C := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c tests/net/lib/*.c))
 TOOL := $(shell grep -l '^int main' $(TOOL_C))
 TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/lib/*.bpf.c)
@@ -104,19 +105,19 @@ test-programs: $(TESTS)
 test: all tools test-programs $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/run.sh $(T)
 
-# What needs no root and no minute.
+# The checks that need neither root nor a minute.
 check: $(SKELETONS) $(UNIT:%.c=$(BUILD)/%) $(BUILD)/compile_commands.json $(BUILD)/.deps-lint
 	@BUILD=$(BUILD) tests/run.sh unit/
 	@BUILD=$(BUILD) scripts/lint.sh quick
 
-# The verifier's figures of every BPF program, beside those that are committed.
+# The verifier's figures of every BPF program, compared with the committed ones.
 verify: all $(BUILD)/tests/bench/verify
 	@BUILD=$(BUILD) scripts/verify.sh
 
 verify-baseline: all $(BUILD)/tests/bench/verify
 	@BUILD=$(BUILD) scripts/verify.sh write
 
-# The BPF programs then write each verdict with its packet to /sys/kernel/tracing/trace_pipe (bpf/core/dbg.h).
+# With it the BPF programs write each verdict with its packet to /sys/kernel/tracing/trace_pipe (bpf/core/dbg.h).
 debug:
 	@$(MAKE) BUILD=$(BUILD)/debug CFLAGS='-Og -g' BPF_DEBUG=-DSHAKEOFF_DEBUG all
 
@@ -126,7 +127,7 @@ demo: all tools $(BUILD)/.deps-test
 bench: all tools $(BUILD)/.deps-test
 	@BUILD=$(BUILD) tests/bench/bench.sh
 	@echo 'Every kind of flood: BUILD=$(BUILD) tests/bench/floods.sh. Forged ACKs: BUILD=$(BUILD) tests/bench/forgery.sh.'
-	@echo 'What is bypassed, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
+	@echo 'Bypassed services, with and without shakeoff: BUILD=$(BUILD) tests/bench/bypass.sh.'
 	@echo 'Clients far away: BUILD=$(BUILD) tests/bench/round_trip.sh.'
 
 # An input that breaks something is kept beside its fuzzer.
@@ -147,18 +148,18 @@ clean:
 
 help:
 	@echo 'make            build everything under $(BUILD)/'
-	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
-	@echo 'make test       all tests: unit, BPF programs, network (root); T=NAME: this one, or those whose name contains it'
+	@echo 'make demo       a SYN flood over a veth pair with honest clients, and a table of the results (root)'
+	@echo 'make test       all tests: unit, BPF programs, network (root); T=NAME: this test, or all whose name contains NAME'
 	@echo 'make check      unit tests, headers alone, arrows between rooms, format: no root, under a minute'
-	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
-	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
-	@echo '                tests/bench/forgery.sh: connections that an ACK flood forges, beside the kernel'"'"'s;'
-	@echo '                tests/bench/bypass.sh: what is bypassed, without shakeoff and with it;'
-	@echo '                tests/bench/round_trip.sh: clients that are 40 to 300 ms away, beside the kernel'"'"'s'
+	@echo 'make fuzz       feeds random input to the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
+	@echo 'make bench      rates compared with a bare XDP_TX program and the kernel (root); tests/bench/floods.sh: every kind of flood;'
+	@echo '                tests/bench/forgery.sh: connections that an ACK flood forges, compared with the kernel;'
+	@echo '                tests/bench/bypass.sh: services that are bypassed, with and without shakeoff;'
+	@echo '                tests/bench/round_trip.sh: clients that are 40 to 300 ms away, compared with the kernel'
 	@echo 'make lint       format, clang-tidy, shellcheck, both compilers, headers alone, arrows between rooms'
-	@echo 'make verify     the verifier'"'"'s figures of every BPF program beside scripts/verify.baseline (root)'
+	@echo 'make verify     the verifier'"'"'s figures of every BPF program, compared with scripts/verify.baseline (root)'
 	@echo 'make debug      into $(BUILD)/debug: the BPF programs write every verdict to trace_pipe'
-	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it again'
+	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR; uninstall removes it'
 	@echo 'make clean      removes $(BUILD)/'
 	@echo 'Variables: BUILD=dir PREFIX=dir DESTDIR=dir CC=cc CLANG=clang CFLAGS=... FUZZ_SECONDS=n T=name V=1'
 
@@ -177,7 +178,7 @@ $(BUILD)/%.bpf.o: %.bpf.c $(BUILD)/vmlinux.h
 $(BPF): $(BUILD)/%.bpf.o: $(BUILD)/bpf/%.bpf.o
 	@cp $< $@
 
-# The skeleton's name is the file's, with dashes made into underscores.
+# The skeleton has the name of the file, with underscores for dashes.
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)bpftool gen skeleton $< name $(subst -,_,$(notdir $*)) > $@
@@ -199,7 +200,7 @@ $(BUILD)/shakeoffd $(BUILD)/shakeoff:
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LD_FLAGS) -pie -o $@ $^ $(LIBS)
 
-# The libraries are loaded into other people's programs: they need nothing but libc and export only what their .map says.
+# The libraries are loaded into foreign programs: they need only libc and export only what their .map lists.
 exports = $(addprefix -Wl$(comma)--version-script=,$(wildcard $(call map,$(1))))
 map = user/libshakeoff/$(patsubst libshakeoff-%,%,$(basename $(notdir $(1)))).map
 
@@ -212,7 +213,7 @@ $(BUILD)/libshakeoff.so $(BUILD)/libshakeoff-preload.so:
 		-ldl -pthread
 
 # ---------------------------------------------------------------------------------------------------------------- texts
-# The daemon has the table of configuration keys, and writes what tells of them.
+# The daemon has the table of configuration keys, and writes the texts about them.
 
 $(BUILD)/shakeoff.conf.example: $(BUILD)/shakeoffd
 	$(call say,TEXT,$@)
@@ -226,7 +227,7 @@ $(BUILD)/shakeoff.conf.5: user/man/shakeoff.conf.5.in $(BUILD)/shakeoff.conf.key
 	$(Q)sed -e '/^@KEYS@$$/{r $(BUILD)/shakeoff.conf.keys' -e 'd;}' $< > $@
 
 # ---------------------------------------------------------------------------------------------------------------- tests
-# A test names what it is linked with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
+# A test names the files to link with in its head: // link: user/datapath/*.c user/shakeoffd/queue/connection.c
 
 $(BUILD)/san/%.o: %.c | $(BUILD)/.deps-build
 	$(call say,CC,$@)
@@ -265,7 +266,7 @@ $(foreach tool,$(TOOL),$(if $(wildcard $(tool:.c=.bpf.c)),\
 	$(eval $(BUILD)/obj/$(tool:.c=.o): | $(BUILD)/$(tool:.c=.skel.h))))
 
 # -------------------------------------------------------------------------------------------------------------- editors
-# For clangd and its like: how every file is compiled.
+# For clangd and similar tools: how every file is compiled.
 
 define compile_command
 { "directory": "$(CURDIR)", "file": "$(1)", "command": "$(2) -c $(1)" },

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""arrows.py [--count]: the includes of bpf/ and user/ point only where scripts/arrows.txt lets them.
+"""arrows.py [--count]: checks that the includes of bpf/ and user/ point only where scripts/arrows.txt allows them.
 
-Fails for an include of a room that the table does not name, a room that the table does not know, a table that does not lead
+Fails for an include of a room that is not allowed, a room that the table does not list, a table that does not lead
 downwards, and for headers that include each other in a circle. --count: prints how many includes
 lead from room to room.
 """
@@ -12,7 +12,8 @@ import re
 import sys
 
 TABLE = "scripts/arrows.txt"
-# Where the build looks for "..." beside the file's own folder, by the part of the tree (Makefile: INCLUDES, BPF_FLAGS).
+# Where the build looks for "..." besides the file's own folder, by the part of the tree (Makefile: INCLUDES,
+# BPF_FLAGS).
 ROOTS = {"bpf": ["bpf", "include"], "user": ["user", "include"]}
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]')
 

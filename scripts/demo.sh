@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# The demonstration: a real nginx, honest clients, and a SYN flood over a veth pair; once without protection, once with the
-# kernel's SYN cookies, once with shakeoff. It ends with a table, and with exit status 0 only if no honest client of shakeoff
-# failed.
+# The demonstration: a real nginx, honest clients, and a SYN flood over a veth pair; once without protection, once with
+# the kernel's SYN cookies, once with shakeoff. It ends with a table, and with exit status 0 only if no honest client of
+# shakeoff failed.
 #
 # FLOOD_RATE   SYNs a second (default 1200000; 0: as fast as one CPU can)
 # SECONDS_EACH how long each flood lasts (default 12)
@@ -34,7 +34,8 @@ trap leave EXIT
 
 RATE=${FLOOD_RATE:-1200000}
 FLOOD_SECONDS=${SECONDS_EACH:-15}
-# An honest client gives up after 5 s, that is after three SYNs (RFC 6298: at 0, 1 and 3 s); the flood outlasts the last of them.
+# An honest client gives up after 5 s, after three SYNs (RFC 6298: at 0, 1 and 3 s); the flood outlasts the last of
+# them.
 PATIENCE=5
 bold='' dim='' off=''
 if [ -t 1 ]; then
@@ -44,7 +45,7 @@ fi
 say() { printf '%s%s%s\n' "$dim" "$*" "$off"; }
 heading() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
 
-# The flood and honest clients at the same time; what both saw, as JSON lines in $TMP/NAME.json.
+# The flood and honest clients at the same time; the results of both, as JSON lines in $TMP/NAME.json.
 measure() {
 	local name=$1 flood rate
 	rate="as many SYNs a second as one CPU can send"
@@ -75,7 +76,7 @@ heading "1. No protection: nginx, the kernel, tcp_syncookies = 0"
 server sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_syncookies'
 nginx_start 80 511 plain
 measure none
-# Half-open connections of the flood would be in the next one's way.
+# Half-open connections of the flood would disturb the next one.
 nginx_stop
 
 heading "2. The kernel's SYN cookies: tcp_syncookies = 1"
@@ -84,7 +85,8 @@ nginx_start 80 511 plain
 measure kernel
 nginx_stop
 
-# The server is left as it is where the kernel can complete handshakes of others; elsewhere it is started with the preload.
+# Where the kernel can complete handshakes for a listening socket, the server runs unchanged; elsewhere with the
+# preload.
 plainly() {
 	heading "3. shakeoff: nginx runs as it is, and nothing is configured"
 	nginx_start 80 511 plain
@@ -102,11 +104,11 @@ preloaded() {
 	daemon_start
 	nginx_start 80
 	say "  attached in $(status interfaces.0.mode) mode; nginx runs unmodified under libshakeoff-preload.so: before kernel 6.9"
-	say "  nobody else can complete a handshake for its own listening socket"
+	say "  only the kernel can complete a handshake for its own listening socket"
 }
 if kernel_admits; then plainly; else preloaded; fi
 rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$DAEMON_PID/status"; }
-# What a first use costs is not the flood's.
+# The cost of the first use does not count as the flood's.
 client "$BUILD/tests/net/lib/client" --dst "$SERVER4" --port 80 --count 1000 --http >/dev/null
 before=$(rss)
 measure shakeoff

@@ -1,16 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# deps.sh [build|test|fuzz|lint|all]: the Debian packages that building, testing, fuzzing and linting need. Root gets what is missing
-# installed; anybody else is told what is missing and how to get it.
+# deps.sh [build|test|fuzz|lint|all]: the Debian packages that building, testing, fuzzing and linting need. For root it
+# installs missing packages; for other users it prints what is missing and how to get it.
 set -eu
 
-# `make -j2` runs this for several uses at once: one after the other, or the second apt-get finds the lists locked, and the policy
-# against services (below) is gone while it installs. A shell script can be locked like any other file.
+# `make -j2` runs this for several uses at once: one after the other, because otherwise the second apt-get finds the
+# lists locked, and the policy against services (below) is missing while it installs. A shell script can be locked like
+# any other file.
 exec 9<"$0"
 flock 9
 
-# use, package, what for
+# use, package, purpose
 packages() {
 	cat <<-EOT
 		build gcc                  the daemon, the command line and the libraries
@@ -59,7 +60,7 @@ installed() {
 	dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed$'
 }
 
-# nginx comes in flavours; any of them is an unmodified server.
+# nginx has several packages; any of them is an unmodified server.
 satisfied() {
 	case $1 in
 	nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;;
@@ -69,8 +70,8 @@ satisfied() {
 	esac
 }
 
-# Packages of servers start them at once, and at every boot. A policy file for the time of the installation says no; a policy that
-# the machine already has stays as it is. Those that came with us stay off: the tests start their own.
+# Packages of servers start them at once, and at every boot. A policy file prevents that during the installation; a
+# policy that the machine already has stays. Services installed here stay off: the tests start their own.
 policy=${POLICY:-/usr/sbin/policy-rc.d} # POLICY: for the test
 mark='# made by shakeoff scripts/deps.sh while it installs packages, process'
 forbid_services() {
@@ -81,7 +82,7 @@ forbid_services() {
 	trap 'exit 1' HUP INT TERM
 }
 
-# One that was killed leaves its policy behind, and no service would start any more. Another tree's may be at work.
+# A killed run leaves its policy behind, and no service would start any more. The policy of another tree may be in use.
 forget_old_policy() {
 	pid=$(sed -n "s|^$mark \\([0-9][0-9]*\\)\$|\\1|p" "$policy" 2>/dev/null | tail -n 1)
 	[ -n "$pid" ] || return 0
@@ -112,12 +113,12 @@ build | test | fuzz | lint | all) ;;
 	;;
 esac
 
-# The compiler's runtime is a package of its own, with the number of the release's clang in its name.
+# The compiler's runtime is a separate package, with the number of the release's clang in its name.
 clang_version() { apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1; }
 clang=14
 case $use in
 fuzz | all)
-	# On a machine that has just been installed there are no package lists yet.
+	# A freshly installed machine has no package lists yet.
 	[ -n "$(clang_version)" ] || [ "$(id -u)" -ne 0 ] || apt-get update -qq >/dev/null 2>&1 || true
 	clang=$(clang_version)
 	clang=${clang:-14}
@@ -150,7 +151,7 @@ fi
 echo "Installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 forbid_services
-# Somebody else may be installing: unattended-upgrades on a machine that has just booted, a build in another tree.
+# Another process may be installing: unattended-upgrades on a machine that has just booted, a build in another tree.
 # shellcheck disable=SC2086 # a list
 apt_install() { apt-get -o DPkg::Lock::Timeout=600 install -qq -y --no-install-recommends $missing >"$log" 2>&1; }
 log=$(mktemp)

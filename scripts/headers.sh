@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# headers.sh: every header compiles alone, so that it includes what it uses: those of bpf/ for BPF, those of bpf/lib, include/ and
-# user/ for the host.
+# headers.sh: checks that every header compiles alone, so that it includes what it uses: those of bpf/ for BPF, those of
+# bpf/lib, include/ and user/ for the host.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build} CC=${CC:-cc} CLANG=${CLANG:-clang}
 
-# The headers of bpf/lib and include/, and some of bpf/core, have two worlds, and find the kernel's types there (vmlinux.h) or here (linux/types.h).
+# The headers of bpf/lib and include/, and some of bpf/core, are for BPF and for the host, and include vmlinux.h or
+# linux/types.h.
 for_bpf() {
 	case $1 in
 	bpf/lib/* | bpf/core/ctx.h | bpf/core/metadata.h | include/*) printf '#include "vmlinux.h"\n' ;;

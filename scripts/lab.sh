@@ -1,24 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# A place to try things: two network namespaces, a server and a client, joined by a veth pair.
+# A lab: two network namespaces, a server and a client, joined by a veth pair.
 #
 #	NAME-server  s0  10.9.0.1/24  2001:db8:9::1/64  02:00:00:09:00:01
 #	NAME-client  c0  10.9.0.2/24  2001:db8:9::2/64  02:00:00:09:00:02
 #
-# lab.sh up [NAME]             make it (NAME: shakeoff unless given; labs of different names do not disturb each other)
-# lab.sh far NAME MS           the same, MS milliseconds apart (one way, fractions allowed): a third namespace holds a delay line
-#	NAME-line    l0, l1: the other ends of s0 and c0; tests/net/lib/delay carries every frame between them
-#	What is on the line is what a wire carries: whole segments with checksums, no larger than the MTU. LINE_LOG: the file where the
-#	line says at its end (SIGUSR1: at once) what it has carried and lost. For floods it is too slow.
-# lab.sh behind [NAME]         one more behind the server, which forwards to it, as to a container:
+# lab.sh up [NAME]             makes it (NAME: shakeoff unless given; labs of different names do not disturb each other)
+# lab.sh far NAME MS           the same, MS milliseconds apart (one way, fractions allowed), with a delay line between
+#	NAME-line    a third namespace, with l0, l1: the other ends of s0 and c0; tests/net/lib/delay carries every frame
+#	The line carries frames like a wire: whole segments with checksums, no larger than the MTU. LINE_LOG: the file to
+#	which the line writes at its end (SIGUSR1: at once) what it has carried and lost. It is too slow for floods.
+# lab.sh behind [NAME]         adds a namespace behind the server, which forwards to it, as to a container:
 #	NAME-behind  b0  10.9.1.2/24  2001:db8:9:1::2/64, the server's end b1 10.9.1.1/24 2001:db8:9:1::1/64
-# lab.sh down [NAME]           remove it, with everything in it
+# lab.sh down [NAME]           removes it, with everything in it
 # lab.sh shell [NAME [server|client|behind]]   a shell in one of them (client unless given)
 # lab.sh run NAME server|client|behind COMMAND...
 #
-# Every pair has a queue for each CPU, two at least, and each CPU sends by its own: what a network card does with RSS. On one queue, of 256
-# frames, a flood from one CPU would push out everybody's SYNs, whatever the CPU they come from.
+# Every pair has a queue for each CPU, at least two, and each CPU sends by its own, as a network card does with RSS. In
+# a single queue, of 256 frames, a flood from one CPU would push out all SYNs, from any CPU.
 set -euo pipefail
 
 BUILD=${BUILD:-$(cd "$(dirname "$0")/.." && pwd)/build}
@@ -38,7 +38,7 @@ die() {
 	exit 1
 }
 
-# `ip netns exec` would hide the BPF file system behind a mount of its own; nsenter changes the network only.
+# `ip netns exec` would hide the BPF file system behind a separate mount; nsenter changes only the network.
 inside() {
 	local ns=$1
 	shift
@@ -64,7 +64,8 @@ veth_pair() {
 	own_queues "$4" "$5"
 }
 
-# own_queues NAMESPACE DEVICE: each CPU sends by the queue of its number (XPS). A namespace's devices show in a sysfs mounted inside it.
+# own_queues NAMESPACE DEVICE: each CPU sends by the queue of its number (XPS). A sysfs mounted inside a namespace shows
+# its devices.
 own_queues() {
 	# shellcheck disable=SC2016 # for the inner shell
 	inside "$1" unshare --mount sh -c '
@@ -80,15 +81,15 @@ own_queues() {
 
 # veth_offload SERVER DEVICE PEER DEVICE: what XDP at the server's end of a pair needs
 veth_offload() {
-	# Whoever looks at frames from the peer has to see finished checksums.
+	# Frames from the peer must have complete checksums.
 	inside "$3" ethtool -K "$4" tx off >/dev/null
-	# Frames that enter a veth by XDP need a receiver with NAPI, be there an XDP program or not.
+	# Frames that enter a veth by XDP need a receiver with NAPI, with or without an XDP program.
 	inside "$1" ethtool -K "$2" gro on >/dev/null
-	# XDP_TX at the server's end needs a program at this one; it also counts and swallows what goes to flood sources.
+	# XDP_TX at the server's end needs a program at this end; it also counts and drops what goes to flood sources.
 	inside "$3" ip link set dev "$4" xdpdrv obj "$PEER" sec xdp
 }
 
-# ends NAME: the two namespaces, quiet, with nothing in them yet
+# ends NAME: the two namespaces, quiet and empty
 ends() {
 	local server=$1-server client=$1-client
 	[ -e "$PEER" ] || die "$PEER is not there: run make tools first"
@@ -101,7 +102,7 @@ ends() {
 	quiet_ipv6 "$client"
 }
 
-# addresses NAME: s0 and c0 get theirs, and come up
+# addresses NAME: s0 and c0 get their addresses, and come up
 addresses() {
 	local server=$1-server client=$1-client end
 	ip -n "$server" address add 10.9.0.1/24 dev s0
@@ -115,7 +116,7 @@ addresses() {
 		ip -n "$1" link set "$2" up
 	done
 
-	# Nobody asks for neighbours in a flood: everything has one hop, and its address is known.
+	# In a flood no neighbour is resolved: everything has one hop, and its address is known.
 	ip -n "$server" neighbour replace 10.9.0.2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
 	ip -n "$server" neighbour replace 2001:db8:9::2 lladdr 02:00:00:09:00:02 dev s0 nud permanent
 	ip -n "$client" neighbour replace 10.9.0.1 lladdr 02:00:00:09:00:01 dev c0 nud permanent
@@ -132,7 +133,7 @@ up() {
 	trap - EXIT
 }
 
-# The line's own namespace takes no part in what goes through it.
+# The line's own namespace does not process the frames on it.
 far() {
 	local server=$1-server client=$1-client line=$1-line end
 	[ -x "$DELAY" ] || die "$DELAY is not there: run make tools first"
@@ -181,7 +182,7 @@ behind() {
 		echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
 }
 
-# What still runs in a namespace would keep it alive under no name.
+# Processes that still run in a namespace would keep it alive without a name.
 end_processes() {
 	local pids
 	pids=$(ip netns pids "$1" 2>/dev/null) || return 0

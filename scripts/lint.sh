@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# lint.sh           style, static analysis, both compilers, headers alone, arrows between rooms, scripts; exit status 1 if anything was found
-# lint.sh quick     of this what takes seconds, for `make check`
-# lint.sh format    puts the C files into the tree's style
+# lint.sh           style, static analysis, both compilers, headers alone, arrows between rooms, scripts; exit status 1
+#                   if it found anything
+# lint.sh quick     only the checks that take seconds, for `make check`
+# lint.sh format    formats the C files
 # shellcheck disable=SC2317 # functions are called through step
 set -u
 
@@ -72,7 +73,7 @@ licensed() {
 }
 
 posix() {
-	# What says #!/bin/sh has to be read by any sh.
+	# Scripts with #!/bin/sh must run in any sh.
 	grep -lE '^#!/bin/sh' "${scripts[@]}" | xargs -r -n 1 sh -n
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Included by scripts/lint.sh before every file that clang's analyzer looks at. The analyzer of clang 14 cannot follow a
+ * Included by scripts/lint.sh before every file that clang's analyzer checks. The analyzer of clang 14 cannot follow a
  * negated symbol: it takes "return -errno" for a possible success. Here errno is one of a few known values.
  */
 #include <errno.h>

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# verify.sh         what this kernel's verifier says of every BPF program, beside scripts/verify.baseline; exit status 1 if one has grown
-#                   by more than a tenth
-# verify.sh write   makes that the new baseline
+# verify.sh         compares the figures of this kernel's verifier for every BPF program with scripts/verify.baseline;
+#                   exit status 1 if one has grown by more than a tenth
+# verify.sh write   writes them as the new baseline
 #
 # Numbers of another kernel or compiler differ: the baseline's first line names those that it was made with.
 set -eu

@@ -50,7 +50,7 @@ wanted() {
 }
 
 # Every "not ok", and every unfulfilled plan, is a failure; so is a bad exit status without an explanation.
-judge() {
+evaluate() {
 	local name=$1 status=$2 file=$3 seconds=$4 program=$5 ok bad skip plan word=ok
 	# cmocka says "not ok 3 # SKIP"
 	skip=$(grep -cE '^(not )?ok .*# *(SKIP|skip)' "$file")
@@ -90,7 +90,7 @@ end() {
 	while [ ${#names[@]} -gt "$1" ]; do
 		wait -n -p pid "${!names[@]}"
 		status=$?
-		judge "${names[$pid]}" "$status" "$out/${names[$pid]//\//.}" $((SECONDS - begins[pid])) "${programs[$pid]}"
+		evaluate "${names[$pid]}" "$status" "$out/${names[$pid]//\//.}" $((SECONDS - begins[pid])) "${programs[$pid]}"
 		unset "names[$pid]"
 	done
 }

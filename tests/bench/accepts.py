@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""accepts.py ADDRESS PORT: accepts connections, closes them, and prints after each how many there were."""
+"""accepts.py ADDRESS PORT: accepts connections, closes them, and prints after each the number so far."""
 import socket
 import sys
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# bench.sh [--json] [--rounds N] [--family 4|6]: figures that mean something on any machine, because they are ratios within
-# one run. Labs stand beside each other; short rounds alternate between them, and the median counts.
+# bench.sh [--json] [--rounds N] [--family 4|6]: figures that are comparable between machines, because they are ratios
+# within one run. Labs run beside each other; short rounds alternate between them, and the median counts.
 #
 #	SYN-ACKs/s    one CPU floods as fast as it can, SYNs with all of Linux's options
 #	connections/s 64 clients in a process a CPU, one HTTP request a connection, against the same nginx
@@ -11,14 +11,15 @@
 #	bare      a bare XDP_TX program             plain    the kernel's handshake as it comes
 #	kernel    the kernel's SYN cookies, always  pass     the same behind an XDP program that passes everything
 #	queue     shakeoff's queue handoff          adaptive its listener handoff, while idle (syncookies = adaptive)
-#	listener  its listener handoff, active     lookups  the same, the socket look-up spared to no SYN
+#	listener  its listener handoff, active     lookups  the same, with a socket look-up for every SYN
 #
-# A process a CPU, as one alone leaves the others a tenth of their time idle, and what a packet costs then falls on its CPU alone: a veth
-# pair works on what is sent where it was sent. The rounds of connections are short and many, for a machine's speed drifts; "95 of 100"
-# is the interval in which the median of their ratios lies with that confidence.
+# A process a CPU, because a single process leaves the other CPUs idle for a tenth of their time, and the cost of a
+# packet then falls on its CPU alone: a veth pair handles a packet on the CPU that sent it. The rounds of connections
+# are short and many, because a machine's speed drifts; "95 of 100" is the confidence interval of the median of their
+# ratios.
 #
-# For any native XDP program a veth pair copies every frame into a page of its own, which a network card's driver does not do with what
-# it has received: `pass` tells what part of the difference to `plain` that is.
+# For any native XDP program a veth pair copies every frame into a separate page, which a network card's driver does not
+# do with received frames: `pass` shows what part of the difference to `plain` that is.
 set -u
 
 json_wanted=0 rounds=9 family=4
@@ -61,7 +62,7 @@ if [ "$family" = 6 ]; then address=$SERVER6; else address=$SERVER4; fi
 
 # ----------------------------------------------------------------------------------------------------------------- labs
 
-# Every lab has its daemon, and the daemon its directory and its file.
+# Every lab has a daemon, with its own directory and file.
 begin() {
 	LAB=$base-$1 RUN=$run_base-$1 CONF=$TMP/$1.conf
 	export SHAKEOFF_RUN_DIR=$RUN
@@ -82,7 +83,7 @@ begin pass
 server ip link set dev s0 xdpdrv obj "$BUILD/tests/bench/peer.bpf.o" sec xdp
 nginx_start 80 4096 plain
 begin kernel
-server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' # always, as the hook does
+server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' # always, like the hook
 nginx_start 80 4096 plain
 
 begin queue
@@ -92,7 +93,7 @@ QUEUE_PID=$DAEMON_PID
 for mode in $LISTENERS; do
 	begin "$mode"
 	nginx_start 80 4096 plain
-	# So many connections a second are no flood here.
+	# This many connections a second are no flood here.
 	if [ "$mode" = adaptive ]; then
 		shakes_off handoff=listener syncookies=adaptive flood-rate=1000000
 	else
@@ -101,7 +102,7 @@ for mode in $LISTENERS; do
 	within 5 answers "$([ "$mode" = adaptive ] && echo idle || echo active)" || bail "$mode: $(shown web state) $(shown web bypass)"
 done
 
-# Nobody but the daemon says that the filter knows every socket; without it, and without that word, every SYN is looked up.
+# Only the daemon marks the filter as complete; without it, and without that mark, every SYN is looked up.
 filter_off() {
 	daemon_kill
 	server python3 - "$(server ip -d link show dev s0 | sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p')" <<-'EOT'
@@ -166,11 +167,11 @@ serve_one() {
 	requests 0.25 1 >>"$TMP/single-$1" || bail "$1: connections failed"
 }
 
-# time_wait MODE NUMBER: how many sockets in TIME-WAIT the server may have. A client of so many connections comes back to its ports
-# every second, and it is the kernel that renews a connection in TIME-WAIT: what is to be measured are handshakes.
+# time_wait MODE NUMBER: how many sockets in TIME-WAIT the server may have. A client of this many connections reuses its
+# ports every second, and the kernel renews connections in TIME-WAIT: the benchmark measures handshakes.
 time_wait() { LAB=$base-$1 server sh -c "echo $2 >/proc/sys/net/ipv4/tcp_max_tw_buckets"; }
 
-# The daemons have listed the sockets that there are: from then on a flood is spared their look-up.
+# The daemons have listed the existing sockets: from then on SYNs of a flood need no look-up.
 sleep 3
 for ((round = 1; round <= rounds; round++)); do
 	say "floods: round $round of $rounds ..."
@@ -181,7 +182,7 @@ done
 for mode in $SERVES; do
 	time_wait "$mode" 0
 done
-# Whoever comes behind another pays for what that one has left to be cleared away.
+# The clean-up after one system would slow down the next.
 in_random_order() { tr " " "\n" <<<"$1" | shuf; }
 for ((round = 1; round <= 6 * rounds; round++)); do
 	say "connections: round $round of $((6 * rounds)) ..."
@@ -202,7 +203,8 @@ print(sum(json.loads(line)["ok"] for line in sys.stdin))')
 	[ "$admitted" -ge $((made * 95 / 100)) ] || bail "of $made connections to the listener only $admitted came through the hook"
 fi
 
-# Tuples that have a socket, TIME-WAIT above all, cost their look-up again, and some of the flood's share a slot with them.
+# Tuples that have a socket, above all TIME-WAIT, need their look-up again, and some SYNs of the flood hit a filter slot
+# of theirs.
 say "floods beside sockets ..."
 AFTER="queue ${LISTENERS:+listener}"
 for mode in $AFTER; do
@@ -231,7 +233,7 @@ ratios = lambda over, under: sorted(a / b if b else 0 for a, b in zip(over, unde
 ratio = lambda over, under: round(median(ratios(over, under)), 3)
 
 
-# Half a sample lies on either side of its median, give or take 1.96 standard deviations of a binomial distribution.
+# Half a sample is on either side of its median, give or take 1.96 standard deviations of a binomial distribution.
 def interval(over, under):
     values = ratios(over, under)
     half, give = len(values) / 2, 0.98 * len(values) ** 0.5

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The least that can be done with a SYN: send the frame back as it is. What everything else is measured against. */
+/* The minimum work for a SYN: sends the frame back as it is. The baseline of all other measurements. */
 #include <vmlinux.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -17,8 +17,8 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 }
 
 /*
- * Addresses are exchanged and ACK is set, so that peer.bpf.c counts the frame as it counts a SYN-ACK. The checksum is
- * left wrong: nobody reads it.
+ * Swaps the addresses and sets ACK, so that peer.bpf.c counts the frame as a SYN-ACK. The checksum stays wrong: nothing
+ * checks it.
  */
 SEC("xdp")
 int bounce(struct xdp_md *ctx)

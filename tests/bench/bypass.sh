@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# bypass.sh [--json] [--clients N] [--kinds "KIND..."] [--rates "SYNS..."]: what honest clients that nobody has seen before
-# get in a flood from a service that only the kernel can serve, without shakeoff and with it. The two labs stand beside each other, and take
-# turns at each rate; who is first changes. The same rate may be given several times.
+# bypass.sh [--json] [--clients N] [--kinds "KIND..."] [--rates "SYNS..."]: the results of honest new clients in a flood
+# at a service that only the kernel can serve, without shakeoff and with it. The two labs run beside each other, and
+# alternate at each rate; the first one changes. The same rate may be given several times.
 #
 # --clients  how many in each flood, 20 a second (default 100); each waits ten seconds
 # --kinds    mptcp: an MPTCP listener; firewall: one behind rules that know connections by
 #            their SYN; dnat: a published port (default: all)
 # --rates    SYNs a second (default 50000 100000 300000 1000000)
 #
-#	served    of the clients: had their answer
-#	at first  of the clients: connected at their first SYN
-#	p50, p99  how long it took to connect, of those that were served
-#	SYNs      a second, as the generator got them out: where a CPU has others to serve, it pauses
+#	served    clients that got their reply
+#	at first  clients that connected at their first SYN
+#	p50, p99  how long connecting took, of the served clients
+#	SYNs      a second, as sent by the generator: it pauses where it has no CPU to itself
 #	SYN-ACKs  a second, to the flood
 set -u
 

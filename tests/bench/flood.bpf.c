@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One frame a run, out of an interface. Frames of a live test run come back from the page pool with whatever the receiver
- * wrote into them, so each is written from its first to its last byte.
+ * One frame a run, sent from an interface. Frames of a live test run come back from the page pool with the bytes that
+ * the receiver wrote into them, so each is written from its first to its last byte.
  *
- * What a frame looks like is constant when the program is loaded: the verifier takes out what its kind has no need of.
+ * The layout of a frame is constant when the program is loaded: the verifier removes the code that its kind does not
+ * need.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_endian.h>
@@ -12,10 +13,10 @@
 #include "flood.h"
 
 const volatile struct flood_frame frames[2];
-const volatile bool pairs; /* both, by turns, with the same random numbers; otherwise the first alone */
+const volatile bool pairs; /* two kinds of frames alternately, with the same random numbers; otherwise only the first */
 const volatile __u32 out_ifindex;
 const volatile bool ipv6;
-const volatile bool narrow; /* sources of one prefix */
+const volatile bool narrow; /* all sources are in one prefix */
 const volatile __u64 rate;  /* frames a second, 0: no pacing */
 
 /* One CPU runs this program, one run after the other. */
@@ -79,7 +80,7 @@ static __always_inline int fill(const volatile struct flood_frame *frame, void *
 	return 0;
 }
 
-/* Writes a field, if the frame has it. Returns what it adds to the checksum. */
+/* Writes a field, if the frame has it. Returns the amount that it adds to the checksum. */
 static __always_inline __u32 put32(void *data, __u32 offset, __u32 value)
 {
 	if (!offset)
@@ -130,7 +131,7 @@ static __always_inline int frame_write(const volatile struct flood_frame *frame,
 	return 0;
 }
 
-/* A random ACK number, as it is checked, takes as many random bits as all the rest. */
+/* A random ACK number that a receiver checks takes as many random bits as all other fields together. */
 static __always_inline void draw(struct flood_numbers *numbers)
 {
 	numbers->first = next_random();

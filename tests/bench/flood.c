@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A flood out of one end of a veth pair, for tests and benchmarks: millions of SYNs a second, or of other segments, from one
- * CPU, every one from another made-up source, without any hardware (BPF_PROG_TEST_RUN with live frames).
+ * A flood from one end of a veth pair, for tests and benchmarks: millions of SYNs a second, or of other segments, from
+ * one CPU, each from another made-up source, without any hardware (BPF_PROG_TEST_RUN with live frames).
  *
- * It floods nothing but a veth, and always ends by itself.
+ * It floods only a veth, and always ends by itself.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -184,7 +184,10 @@ static int answer_neighbours(const struct nlmsghdr *nlh, void *context)
 
 /* --------------------------------------------------------------------------------------------------------- counting */
 
-/* The map of the program on our end of the pair that counts replies to flood sources (peer.bpf.c), or a negative errno. */
+/*
+ * Returns the map of the program on our end of the pair that counts replies to flood sources (peer.bpf.c), or a
+ * negative errno.
+ */
 static int open_replies(int ifindex)
 {
 	struct bpf_map_info map = {};
@@ -372,7 +375,7 @@ static struct flood *load(const struct options *options, const struct flood_plan
 static void arm(double seconds)
 {
 	struct sigaction action = { .sa_handler = stop };
-	/* It goes on ticking, so that a signal that falls between two calls is not the only one. */
+	/* It ticks repeatedly, so that a signal between two calls is not the only one. */
 	struct itimerval timer = { .it_value = { .tv_sec = seconds, .tv_usec = (seconds - (long)seconds) * 1e6 },
 				   .it_interval = { .tv_usec = 10000 } };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the flood generator and its BPF programs agree on. */
+/* The interface between the flood generator and its BPF programs. */
 #ifndef SHAKEOFF_TESTS_FLOOD_H
 #define SHAKEOFF_TESTS_FLOOD_H
 
 /*
- * Flood sources come from prefixes that stand for nobody here: 100.64.0.0/10 (RFC 6598) and 3fff::/32 (in RFC 9637's
- * documentation prefix): 16384 /24s and 65536 /48s. A narrow flood is of one of each. The client's end of the veth pair swallows
- * what is sent to them.
+ * Flood sources are in prefixes that belong to no host here: 100.64.0.0/10 (RFC 6598) and 3fff::/32 (in RFC 9637's
+ * documentation prefix): 16384 /24s and 65536 /48s. A narrow flood uses one of each. The client's end of the veth pair
+ * drops what is sent to them.
  */
 #define FLOOD_PREFIX4 0x64400000u /* host byte order */
 #define FLOOD_MASK4 0xffc00000u
@@ -16,8 +16,8 @@
 #define FLOOD_FRAME_MAX 160
 
 /*
- * A frame, and where in it random numbers go; 0: nowhere. Whoever makes it leaves zeros there, and the sums are of all the
- * rest: of 16-bit words as they lie in the packet, not folded.
+ * A frame, and the positions of its random numbers; 0: nowhere. These positions hold zeros, and the sums cover all
+ * other bytes: sums of 16-bit words as they are in the packet, not folded.
  */
 struct flood_frame {
 	__u64 words[FLOOD_FRAME_MAX / 8];
@@ -27,7 +27,7 @@ struct flood_frame {
 	__u16 source;   /* the lower bits of an IPv4 address, the lower 96 of an IPv6 address */
 	__u16 ip_id;    /* of IPv4 */
 	__u16 fragment; /* the identification of an IPv6 fragment */
-	__u16 port;     /* the source's */
+	__u16 port;     /* the source port */
 	__u16 seq;
 	__u16 ack;
 	__u16 tsval;
@@ -36,7 +36,7 @@ struct flood_frame {
 	__u16 tcp_check;
 };
 
-/* What its random fields are made of. */
+/* The parts of its random fields. */
 struct flood_numbers {
 	__u64 first, second, third;
 };

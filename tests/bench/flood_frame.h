@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the frames of each kind of flood look like. Whoever includes it brings the kernel's types (linux/types.h) along. */
+/* The frames of each kind of flood. Include the kernel's types (linux/types.h) before this header. */
 #ifndef SHAKEOFF_TESTS_FLOOD_FRAME_H
 #define SHAKEOFF_TESTS_FLOOD_FRAME_H
 
@@ -67,7 +67,7 @@ static const struct flood_shape flood_shapes[FLOOD_KIND_COUNT] = {
 #undef X
 };
 
-/* From whom to whom; the source is made up. Addresses and port in network byte order. */
+/* The two ends; the source is made up. Addresses and port in network byte order. */
 struct flood_ends {
 	bool ipv6;
 	union {
@@ -78,30 +78,30 @@ struct flood_ends {
 	unsigned char dst_mac[ETH_ALEN], src_mac[ETH_ALEN];
 };
 
-/* The frames of a flood: one, or two by turns. */
+/* The frames of a flood: one, or two alternately. */
 struct flood_plan {
 	struct flood_frame frames[2];
 	bool pairs;
 };
 
-/* A TCP segment, and where its timestamps are; 0: it has none. */
+/* A TCP segment, and the position of its timestamps; 0: it has none. */
 struct flood_segment {
 	unsigned char bytes[96];
 	size_t len, tsval;
 };
 
-/* What is told of a packet beside its segment. */
+/* The settings of a packet besides its segment. */
 struct flood_packet {
 	size_t from, len;  /* which bytes of the segment */
-	bool fragment;     /* with these: */
+	bool fragment;     /* with these flags: */
 	bool more;         /* fragments follow */
 	size_t extensions; /* IPv6 */
-	int longer;        /* bytes that its length claims beyond what there is */
+	int longer;        /* bytes that its length claims beyond its end */
 };
 
 #define FLOOD_EXTENSIONS 8
-#define FLOOD_EXTENSION_LEN 8 /* the shortest that there is (RFC 8200, section 4) */
-#define FLOOD_FRAGMENT_ID 4   /* where a fragment's header has its identification (section 4.5) */
+#define FLOOD_EXTENSION_LEN 8 /* the minimum (RFC 8200, section 4) */
+#define FLOOD_FRAGMENT_ID 4   /* the position of the identification in a fragment header (section 4.5) */
 #define FLOOD_FIRST_FRAGMENT 24
 
 static inline __u32 flood_sum(const void *data, size_t len)
@@ -117,7 +117,7 @@ static inline __u32 flood_sum(const void *data, size_t len)
 	return sum;
 }
 
-/* Writes the options; *tsval: where in them the timestamps' value is, to be made up. Returns their length. */
+/* Writes the options; *tsval: the position of the timestamps' value, which is made up. Returns their length. */
 static inline size_t flood_put_options(unsigned char *to, enum flood_options options, bool ipv6, size_t *tsval)
 {
 	const unsigned int mss = ipv6 ? 1440 : 1460;
@@ -167,7 +167,7 @@ static inline void flood_segment_make(struct flood_segment *segment, const struc
 	segment->len = header + shape->payload;
 }
 
-/* The IP headers' fields lie at no address of their own alignment. Both return the length of what they write. */
+/* The fields of the IP headers may be unaligned. Both functions return the length of what they write. */
 static inline size_t flood_put_ipv4(struct flood_frame *frame, unsigned char *to, const struct flood_ends *ends,
 				    const struct flood_packet *packet)
 {
@@ -189,7 +189,9 @@ static inline size_t flood_put_ipv4(struct flood_frame *frame, unsigned char *to
 	return sizeof(ip);
 }
 
-/* Extension headers: hop-by-hop options, then destination options, filled with one PadN each (RFC 8200, section 4.2). */
+/*
+ * Writes extension headers: hop-by-hop options, then destination options, with one PadN each (RFC 8200, section 4.2).
+ */
 static inline size_t flood_put_extensions(unsigned char *to, __u8 *next, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -202,7 +204,7 @@ static inline size_t flood_put_extensions(unsigned char *to, __u8 *next, size_t 
 	return count * FLOOD_EXTENSION_LEN;
 }
 
-/* The header of a fragment (RFC 8200, section 4.5). */
+/* Writes the header of a fragment (RFC 8200, section 4.5). */
 static inline size_t flood_put_fragment(unsigned char *to, __u8 *next, const struct flood_packet *packet)
 {
 	const __be16 offset = htons(packet->from | packet->more);
@@ -231,7 +233,7 @@ static inline size_t flood_put_ipv6(struct flood_frame *frame, unsigned char *to
 	return sizeof(ip) + extensions;
 }
 
-/* Of pseudo header and segment, their random fields zero. */
+/* Returns the sum of pseudo header and segment, with their random fields zero. */
 static inline __u32 flood_tcp_sum(const struct flood_segment *segment, const struct flood_ends *ends)
 {
 	const __be32 prefix = htonl(FLOOD_PREFIX6);
@@ -242,7 +244,9 @@ static inline __u32 flood_tcp_sum(const struct flood_segment *segment, const str
 	return sum + flood_sum(&ends->dst.v4, sizeof(ends->dst.v4));
 }
 
-/* Where the random fields of a TCP header at `l4` are, as far as the packet reaches. Timestamps are for whole segments. */
+/*
+ * Sets the positions of the random fields of a TCP header at `l4` within the packet. Timestamps are for whole segments.
+ */
 static inline void flood_tcp_fields(struct flood_frame *frame, size_t l4, const struct flood_segment *segment,
 				    const struct flood_packet *packet)
 {
@@ -287,7 +291,7 @@ static inline void flood_frame_make(struct flood_frame *frame, const struct floo
 		frame->len = ETH_ZLEN;
 }
 
-/* From whom it goes to whom: nothing of its source is made up. */
+/* From the receiver to itself: no part of its source is made up. */
 static inline void flood_make_land(struct flood_frame *frame, const struct flood_ends *ends)
 {
 	unsigned char *bytes = (void *)frame->words;
@@ -303,13 +307,13 @@ static inline void flood_make_land(struct flood_frame *frame, const struct flood
 	frame->source = frame->port = 0;
 }
 
-/* The offset of the data where no TCP has it: in the header's fixed part, or behind the packet. */
+/* Offsets of the data that no TCP uses: in the header's fixed part, or beyond the packet. */
 static inline void flood_segment_offset(struct flood_segment *segment, unsigned int words)
 {
 	((struct tcphdr *)segment->bytes)->doff = words;
 }
 
-/* All frames of a flood are as long as the first. */
+/* All frames of a flood have the length of the first. */
 static inline void flood_make_pair(struct flood_plan *plan, const struct flood_segment *segment,
 				   const struct flood_ends *ends, const struct flood_packet *first,
 				   const struct flood_packet *second)
@@ -330,7 +334,7 @@ static inline void flood_make_bad_offset(struct flood_plan *plan, struct flood_s
 	plan->pairs = true;
 }
 
-/* *plan is untouched where it cannot be made: -EAFNOSUPPORT. */
+/* *plan stays unchanged if it cannot be made: -EAFNOSUPPORT. */
 static inline int flood_plan_make(struct flood_plan *plan, enum flood_kind kind, enum flood_options options,
 				  const struct flood_ends *ends)
 {
@@ -376,7 +380,7 @@ static inline int flood_plan_make(struct flood_plan *plan, enum flood_kind kind,
 	return 0;
 }
 
-/* The kind of a name, or FLOOD_KIND_COUNT. */
+/* Returns the kind of a name, or FLOOD_KIND_COUNT. */
 static inline enum flood_kind flood_kind_named(const char *name)
 {
 	enum flood_kind kind = 0;

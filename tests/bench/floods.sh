@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# floods.sh [--json] [--seconds N] [--family 4|6] [--pace MB] [KIND...]: every kind of flood that the generator knows, or those that are named,
-# as fast as one CPU can, against an unmodified nginx while idle (listener handoff, syncookies = adaptive). Each twice from idle: alone,
-# and beside honest clients and a connection that transfers; and beside the same behind an ideal filter, an XDP program that knows the
-# made-up sources and does nothing but drop what comes from them. What is lost there is lost to the veth pair and to the flood's
-# share of the CPU.
+# floods.sh [--json] [--seconds N] [--family 4|6] [--pace MB] [KIND...]: every kind of flood that the generator knows,
+# or the named ones, as fast as one CPU can, against an unmodified nginx while idle (listener handoff, syncookies =
+# adaptive). Each runs twice from idle: alone, and beside honest clients and a transferring connection; and again behind
+# an ideal filter, an XDP program that knows the made-up sources and only drops their packets. The losses there are
+# caused by the veth pair and by the flood's use of the CPU.
 #
 # --seconds  how long each flood lasts (default 4)
-# --pace     megabytes a second that the connection asks for (default 100; 0: all it can get, which the flood's CPU is missing in)
+# --pace     megabytes a second that the connection requests (default 100; 0: the maximum, reduced by the flood's CPU)
 #
-#	reached TCP  segments of the flood alone that the kernel's TCP received (TcpInSegs), and the share of what was sent
-#	fragments    fragments that its IP took in to put together (IpReasmReqds, Ip6ReasmReqds)
-#	passed       what the hook passed of it, dropped: by which verdicts, the first three
+#	reached TCP  segments of the flood alone that the kernel's TCP received (TcpInSegs), and their part of all sent
+#	fragments    fragments that IP took in for reassembly (IpReasmReqds, Ip6ReasmReqds)
+#	passed       packets of it that the hook passed; dropped: the first three verdicts
 #	honest       connections tried and failed during the flood
-#	transfer     bytes a second of an open connection during the flood, as a share of before
+#	transfer     bytes a second of an open connection during the flood, relative to before
 #	ideal        the last three columns behind the ideal filter
 set -u
 
@@ -43,7 +43,7 @@ fi
 
 # ------------------------------------------------------------------------------------------------------------- counting
 
-# What the kernel and the hook have counted so far, as JSON.
+# The counters of the kernel and the hook so far, as JSON.
 counted() {
 	server python3 - "$BUILD/shakeoff" <<-'EOT'
 		import json, subprocess, sys
@@ -111,7 +111,7 @@ leave() {
 }
 trap leave EXIT
 
-# lab NAME: with a server that has something large to give
+# lab NAME: with a server that has a large file
 lab() {
 	LAB=$1
 	lab_up
@@ -150,7 +150,7 @@ def rate(samples, begin, end):
 
 
 def met(run):
-    """What honest clients and an open connection met beside the flood."""
+    """Returns the results of honest clients and of an open connection beside the flood."""
     begin = run["flood"]["start_ns"]
     idle = rate(run["transfer"], begin - 1.5e9, begin)
     during = rate(run["transfer"], begin, begin + run["flood"]["seconds"] * 1e9)

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# forgery.sh [--json] [--seconds N] [--rate PPS] [--family 4|6] [--plain PPS]: how many connections random ACKs forge, with
-# timestamps and without, beside what the strength of the cookies predicts; shakeoff's and, in the same run, the kernel's own.
+# forgery.sh [--json] [--seconds N] [--rate PPS] [--family 4|6] [--plain PPS]: how many connections random ACKs forge,
+# with and without timestamps, compared with the number predicted by the strength of the cookies; shakeoff's and, in the
+# same run, the kernel's own.
 #
 # --seconds  how long each flood of ACKs lasts (default 60)
 # --rate     ACKs a second (default 1000000)
-# --plain    SYNs without timestamps a second beside them, whose cookies fill the memory that ACKs are asked for in (default 0)
+# --plain    SYNs without timestamps a second beside them, whose cookies fill the memory of issued cookies (default 0)
 set -u
 
 json_wanted=0 seconds=60 rate=1000000 family=4 plain=0
@@ -45,7 +46,7 @@ begin() {
 	lab_up
 	case $1 in
 	kernel)
-		server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' # always, as the hook does
+		server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies' # always, like the hook
 		accepts_start
 		return
 		;;
@@ -80,8 +81,8 @@ for names, values in zip(lines[::2], lines[1::2]):
         print(values[names.index(sys.argv[1])])' "$1"
 }
 
-# judged MODE: ACKs whose cookie was looked at, so far
-judged() {
+# checked MODE: the number of ACKs whose cookie was checked so far
+checked() {
 	if [ "$1" = kernel ]; then
 		echo $(($(netstat_counter SyncookiesFailed) + $(netstat_counter SyncookiesRecv)))
 	else
@@ -101,9 +102,9 @@ generate() { client "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port 
 # measure MODE KIND: a line of JSON in $TMP/results
 measure() {
 	local mode=$1 before_accepted before_verified before_not_issued pid beside='' shares=''
-	# The kernel looks at cookies for two minutes after it has sent one (TCP_SYNCOOKIE_VALID).
+	# The kernel checks cookies for two minutes after it has sent one (TCP_SYNCOOKIE_VALID).
 	generate --rate 1000 --seconds 0.1 >/dev/null || bail "the flood failed"
-	before_accepted=$(accepted) before_verified=$(judged "$mode") before_not_issued=$(not_issued "$mode")
+	before_accepted=$(accepted) before_verified=$(checked "$mode") before_not_issued=$(not_issued "$mode")
 	spawn client "$mode-$2" "$BUILD/tests/bench/flood" --dev c0 --dst "$address" --port $PORT --json \
 		--kind "$2" --rate "$rate" --seconds "$seconds" --cpu 0
 	pid=$PID
@@ -119,11 +120,11 @@ measure() {
 	wait "$pid" || bail "the flood failed"
 	[ -z "$beside" ] || wait "$beside" || bail "the flood beside it failed"
 	echo "{\"mode\": \"$mode\", \"kind\": \"$2\", \"flood\": $(tail -n 1 "$TMP/$mode-$2.log"), \"shares\": [$(tr ' ' ',' <<<"${shares# }")]," \
-		"\"judged\": $(($(judged "$mode") - before_verified)), \"not_issued\": $(($(not_issued "$mode") - before_not_issued))," \
+		"\"checked\": $(($(checked "$mode") - before_verified)), \"not_issued\": $(($(not_issued "$mode") - before_not_issued))," \
 		"\"forged\": $(($(accepted) - before_accepted))}" >>"$TMP/results"
 }
 
-# What is not counted cannot be forged: honest connections, with timestamps and without, have to show.
+# Checks that honest connections, with and without timestamps, are counted: otherwise forged ones would be missed, too.
 control() {
 	local before
 	before=$(accepted)
@@ -152,14 +153,14 @@ python3 - "$TMP/results" "$json_wanted" "$family" "$seconds" "$plain" <<'EOT'
 import json, sys
 path, json_wanted, family, seconds, plain = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
 TIMESTAMPS, PLAIN, KERNEL = 2.0 ** -31, 2.0 ** -27, 2.0 ** -29  # bpf/lib/cookie.h; net/ipv4/syncookies.c
-WARM = 2  # seconds until cookies are asked for: SHAKEOFF_FORGERY_WARM_NS
+WARM = 2  # seconds until issued cookies are required: SHAKEOFF_FORGERY_WARM_NS
 
 
 def expect(row):
     row["share"] = sum(row["shares"]) / len(row["shares"])
     warm = min(1, WARM / seconds)
     strength = KERNEL if row["mode"] == "kernel" else TIMESTAMPS if row["kind"] == "ack-ts" else PLAIN
-    row["expected_by_mac"] = row["judged"] * strength
+    row["expected_by_mac"] = row["checked"] * strength
     asked = strength == PLAIN
     row["expected"] = row["expected_by_mac"] * (warm + (1 - warm) * row["share"] if asked else 1)
     row["sent"] = row["flood"]["sent"]
@@ -174,12 +175,12 @@ if json_wanted:
     sys.exit()
 beside = f", beside {plain:,} SYNs without timestamps a second" if plain else ""
 print(f"\nIPv{family}, {seconds:g} s each{beside}")
-print(f"  {'':<26}{'ACKs/s':>12}{'judged':>14}{'by the MAC':>12}{'expected':>12}{'forged':>8}{'not_issued':>9}")
+print(f"  {'':<26}{'ACKs/s':>12}{'checked':>14}{'by the MAC':>12}{'expected':>12}{'forged':>8}{'not_issued':>9}")
 for row in rows:
     name = ("the kernel's own" if row["mode"] == "kernel" else row["mode"]) + (", timestamps" if row["kind"] == "ack-ts" else "")
-    print(f"  {name:<26}{row['sent_per_second']:>12,.0f}{row['judged']:>14,}{row['expected_by_mac']:>12.4f}{row['expected']:>12.4f}"
+    print(f"  {name:<26}{row['sent_per_second']:>12,.0f}{row['checked']:>14,}{row['expected_by_mac']:>12.4f}{row['expected']:>12.4f}"
           f"{row['forged']:>8}{row['not_issued']:>9}")
-print("\n  judged: ACKs whose cookie was looked at. by the MAC: connections that so many random ACKs forge by chance.")
-print("  expected: the same, where an ACK without timestamps must also be of a cookie that was sent lately, with the")
-print("  first two seconds, in which that is not asked. forged: what the server accepted. not_issued: refused for that alone.")
+print("\n  checked: ACKs whose cookie was checked. by the MAC: connections that this many random ACKs forge by chance.")
+print("  expected: the same, but an ACK without timestamps must also bring back a recently issued cookie, after the")
+print("  first two seconds. forged: connections that the server accepted. not_issued: ACKs refused only for that reason.")
 EOT

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The best that any filter could do about a flood: it knows the made-up sources, drops what comes from them, and does nothing else.
- * What honest clients lose beside it they lose to the wire, to the veth's ring of 256 frames, and to the flood's share of the CPU.
+ * The best possible filter against a flood: it knows the made-up sources, drops their packets, and does nothing else.
+ * The losses of honest clients beside it are caused by the wire, by the veth's ring of 256 frames, and by the flood's
+ * use of the CPU.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_endian.h>

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# What the benchmarks share: env.sh, how they fail, and that nothing of them stays. Sourced by tests/bench/*.sh, whose head is what
-# they say when asked wrongly.
+# What the benchmarks have in common: env.sh, the handling of failures, and the removal of everything they make. Sourced
+# by tests/bench/*.sh, whose comment at the head is their usage text.
 
 fatal() {
 	echo "$(basename "$0" .sh): $*" >&2

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * For the client's end of a veth pair. It passes everything (a veth needs an XDP program on the peer for XDP_TX to leave),
- * except what is sent to the made-up sources of a flood: that is counted and swallowed.
+ * For the client's end of a veth pair. It passes everything (a veth needs an XDP program on the peer for XDP_TX to
+ * leave), except packets to the made-up sources of a flood: those are counted and dropped.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_endian.h>

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# round_trip.sh [--json] [--rounds N] [--delays "MS ..."] [--family 4|6]: what clients that are far away get, in one run side by side:
-# from the listener handoff, the queue handoff, the kernel with tcp_syncookies = 2 and the plain kernel, with each congestion control.
+# round_trip.sh [--json] [--rounds N] [--delays "MS ..."] [--family 4|6]: the results of clients that are far away, in
+# one run side by side: with the listener handoff, the queue handoff, the kernel with tcp_syncookies = 2 and the plain
+# kernel, with each congestion control.
 #
-#	rtt at accept()  what the kernel believes of an accepted connection's round trip (0: nothing); four connections
-#	sent twice       segments and tail loss probes, in three answers of 14,000 bytes to each of them: none of it was lost
-#	1 MB, 5 MB       seconds that an answer takes, the median of N (3)
+#	rtt at accept()  the kernel's round trip of an accepted connection (0: none); four connections
+#	sent twice       segments and tail loss probes, in three replies of 14,000 bytes to each of them; none was lost
+#	1 MB, 5 MB       seconds that a reply takes, the median of N (3)
 #
-# Each distance is a lab of its own; they run beside each other.
+# Each distance is a separate lab; they run beside each other.
 set -u
 
 json_wanted=0 rounds=3 delays="40 150 300" family=4
@@ -33,7 +34,7 @@ measure() {
 		for system in $(far_systems); do
 			far_cell "$ms" "$control" "$family" "$system" 4 3 14000 >>"$FAR_OUT/cells$ms" || return
 		done
-		# In turns, so that a machine that gets slower does so for all.
+		# Alternating, so that a machine that becomes slower affects all.
 		for size in 1000000 5000000; do
 			for ((round = 1; round <= rounds; round++)); do
 				for system in $(far_systems); do

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""transfer.py ADDRESS PORT PATH PACE: one connection that gets a page again and again, PACE megabytes a second of it, or as fast
-as it can (0). Prints every 100 ms the time on CLOCK_MONOTONIC, in nanoseconds, and the bytes so far. Ends with status 1 if the
-connection ends."""
+"""transfer.py ADDRESS PORT PATH PACE: one connection that gets a page again and again, PACE megabytes a second of it, or
+at the maximum rate (0). Prints every 100 ms the time on CLOCK_MONOTONIC, in nanoseconds, and the bytes so far. Ends with
+status 1 if the connection ends."""
 import socket
 import sys
 import time

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * verify OBJECT...: loads the programs of BPF objects and prints what the running kernel's verifier says of each, a line a program:
+ * verify OBJECT...: loads the programs of BPF objects and prints the results of the running kernel's verifier, a line a
+ * program:
  *
  *	object program instructions states peak_states stack
  *
- * instructions: processed by the verifier (its limit is 1,000,000). states: explored, in all. peak_states: kept at one time.
- * stack: bytes of the frames of all its functions together. A program that this kernel refuses is told on stderr, with exit status 1.
+ * instructions: processed by the verifier (its limit is 1,000,000). states: explored, in all. peak_states: kept at one
+ * time. stack: bytes of the frames of all its functions together. A program that this kernel refuses is reported on
+ * stderr, with exit status 1.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any bytes as a list of sources. What is taken can be written, and read as the same again.
+ * libFuzzer: any bytes as a list of sources. An accepted list can be written, and reads back the same.
  *
  * link: user/acl/acl.c user/common/prefix.c user/common/text.c
  */

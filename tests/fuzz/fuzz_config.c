@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any bytes as a configuration file. What is refused says why, with the file's name.
+ * libFuzzer: any bytes as a configuration file. An error gives the reason, with the file's name.
  *
  * link: user/config/?*.c user/common/text.c
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any packets on a server's socket, with any number of descriptors. Each descriptor that came is either handed over, with a
- * message that is one, or closed; and nothing follows what is no message.
+ * libFuzzer: any packets on a server's socket, with any number of descriptors. Each received descriptor is either
+ * handed over, with a valid message, or closed; and an invalid message is the last.
  *
  * link: user/shakeoffd/queue/server_socket.c
  */
@@ -32,7 +32,9 @@ void descriptor_close(int fd, uid_t owner)
 	closed++;
 }
 
-/* One packet: how many descriptors, how long it is, its bytes. Returns how much of the data it took; 0: no more. */
+/*
+ * Sends one packet: the number of descriptors, its length, its bytes. Returns how much of the data it took; 0: no more.
+ */
 static size_t send_packet(int fd, const uint8_t *data, size_t size, int *sent)
 {
 	union {
@@ -60,7 +62,7 @@ static size_t send_packet(int fd, const uint8_t *data, size_t size, int *sent)
 	return 2 + length;
 }
 
-/* Returns how many descriptors came; -1: that was the last. */
+/* Returns how many descriptors came; -1: that was the last message. */
 static int receive(int fd)
 {
 	struct server_message messages[SERVER_SOCKET_BATCH];
@@ -100,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	close(pair[0]);
 	close(pair[1]);
-	/* What leaks is seen by the next socket's number. */
+	/* A leak changes the number of the next socket. */
 	if (pair[1] > 64)
 		abort();
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any bytes as a key file. Nothing but one line of 64 digits is taken.
+ * libFuzzer: any bytes as a key file. Only one line of 64 digits is accepted.
  *
  * link: user/shakeoffd/hook/key_file.c user/shakeoffd/hook/master.c
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any bytes as a frame. The verifier holds the parser in the kernel; here the sanitizers do, and what it says of a frame is
- * compared with the frame's length.
+ * libFuzzer: any bytes as a frame. In the kernel the verifier checks the parser; here the sanitizers do, and its result
+ * is compared with the frame's length.
  */
 #include <stddef.h>
 #include <stdint.h>

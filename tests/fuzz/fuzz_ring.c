@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * libFuzzer: any bytes as a record of a ring buffer, through what the daemon does with it: it is held, taken out again, its checksum is
- * made, and it is given back.
+ * libFuzzer: any bytes as a record of a ring buffer, through the daemon's steps: it is held, taken out again, gets its
+ * checksum, and is given back.
  *
  * link: user/shakeoffd/queue/held_segments.c user/shakeoffd/queue/raw_socket.c
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer: any bytes as TCP options; the reader, its fast path and the reference of the unit tests have to agree. */
+/* libFuzzer: any bytes as TCP options; the parser, its fast path and the reference of the unit tests must agree. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -179,7 +179,7 @@ for command in block unblock allow disallow acl "acl show" "acl load" "acl clear
 	check "$command --help" shakeoff $command --help
 done
 
-# -------------------------------------------------------------------------------------------- what nobody means to list
+# --------------------------------------------------------------------------------------------------- unintended entries
 
 forced() { refuses "$1" "$2.*: if it is meant, add --force" nsenter --net="/run/netns/$LAB-server" "${@:3}"; }
 server ip route add 198.51.100.0/24 via 10.9.0.9

@@ -119,8 +119,7 @@ alike "a martian source" 127.0.0.7 "refused 1"
 # ---------------------------------------------------------------------------------------------------------------- IPsec
 if server ip xfrm policy list >/dev/null 2>&1; then
 	ip -n "$LAB-server" route replace 198.51.100.0/24 dev s0
-	# policies add
-	# delete: for some sources only, in front of both ports
+	# policies add|delete: for some sources only, in front of both ports
 	policies() {
 		local port
 		for port in 7000 7001; do

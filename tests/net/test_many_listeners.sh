@@ -27,7 +27,7 @@ while True:
     conn, _ = listener.accept()
     conn.sendall(conn.recv(100))
     conn.close()' "$2" "$3"
-	soon grep -q listening "$TMP/$1.log" || bail "the stranger does not listen"
+	soon grep -q listening "$TMP/$1.log" || bail "the other user's socket does not listen"
 }
 
 age() { status datapaths.0.daemon.heartbeat_age_ms; }
@@ -49,7 +49,7 @@ notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.bind(sys.argv[1])
 while True:
     print(notify.recv(4096).decode(), flush=True)' "$TMP/notify"
-soon test -S "$TMP/notify" || bail "nobody is notified"
+soon test -S "$TMP/notify" || bail "the notify socket is missing"
 config_daemon
 service_on web "*:7000" -- handoff=listener
 service_on queue '*:7001' --
@@ -70,7 +70,7 @@ for kind in mptcp save_syn; do
 		is "$kind at [::] of another user: those of 0.0.0.0 are not" "$(bypassed_addresses | grep -c "$SERVER4")" 0
 	fi
 	is "$kind at [::] of another user: the kernel serves its clients" "$(connections "$SERVER6" 7000 20)" 0/0/0
-	all_admitted "$kind at [::] of a stranger: at 0.0.0.0" "$SERVER4" 7000 50
+	all_admitted "$kind at [::] of another user: at 0.0.0.0" "$SERVER4" 7000 50
 	is "$kind at [::] of another user: the service is protected" "$(shown web state)" active
 	kill "$pid"
 	ends "$pid"
@@ -102,7 +102,7 @@ check "handoff = auto: a plain server of root's has the listener handoff" soon i
 stranger preloaded 7003 plain "$PRELOAD"
 sleep 2 # long enough for a change
 check "handoff = auto: another user's preloaded server at [::] does not change that" is_listener
-all_admitted "handoff = auto, beside a stranger's preloaded server" "$SERVER4" 7003 50
+all_admitted "handoff = auto, beside another user's preloaded server" "$SERVER4" 7003 50
 is "handoff = auto: the other user's clients are served" "$(asks "$SERVER6" 7003 --count 5 --request $'hello\n' | json failed)" 0
 kill "$PID"
 ends "$PID"

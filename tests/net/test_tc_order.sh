@@ -115,7 +115,7 @@ gone "$PID"
 load_begins
 in_front next ingress next
 check "a program in front that continues with the next: ours is first again" soon first ingress shakeoff_admit
-none_failed "a program in front that goes on to the next, and two of ours while the place changes"
+none_failed "a program in front that continues with the next, and ours attached twice while the order changes"
 gone "$PID"
 
 load_begins

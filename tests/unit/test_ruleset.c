@@ -37,7 +37,7 @@ static struct endpoint endpoint(const char *address, uint16_t port)
 
 static char reason[RULESET_RULE_TEXT];
 
-static struct ruleset_findings judged(struct ruleset *ruleset, const char *address, uint16_t port)
+static struct ruleset_findings findings_of(struct ruleset *ruleset, const char *address, uint16_t port)
 {
 	struct endpoint where = endpoint(address, port);
 	struct ruleset_findings findings;
@@ -99,7 +99,7 @@ static struct ruleset_findings nft_at(const char *rules, const char *address, ui
 	assert_int_equal(ruleset_nft_read(&ruleset, list, &source), 0);
 	json_decref(list);
 	free(text);
-	return judged(&ruleset, address, port);
+	return findings_of(&ruleset, address, port);
 }
 
 static void obeyed(const char *rules)
@@ -308,7 +308,7 @@ static struct ruleset_findings iptables_at(const char *rules, const char *addres
 	assert_false(ruleset_iptables_has_table(text, "filt"));
 	assert_int_equal(ruleset_iptables_read(&ruleset, text, "iptables", strchr(address, ':')), 0);
 	free(text);
-	return judged(&ruleset, address, port);
+	return findings_of(&ruleset, address, port);
 }
 
 static void iptables_rules_are_read(void **state)

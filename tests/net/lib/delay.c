@@ -330,7 +330,7 @@ int main(int argc, char **argv)
 	argv += background;
 	ms = argc == 4 ? strtod(argv[3], &end) : -1;
 	if (argc != 4 || end == argv[3] || *end || !(ms >= 0 && ms <= 10000)) {
-		fputs("delay [--background] FIRST SECOND MILLISECONDS: carries frames between two interfaces, each after so long\n",
+		fputs("delay [--background] FIRST SECOND MILLISECONDS: carries frames between two interfaces, each after this time\n",
 		      stderr);
 		return 2;
 	}

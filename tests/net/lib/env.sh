@@ -197,7 +197,7 @@ alive() { status datapaths.0.daemon.alive; }
 queue() { server "$BUILD/shakeoff" queues --json | json "queues.0.$1"; }
 counter() { server "$BUILD/shakeoff" stats --json | json "counters.$1"; }
 
-# shown NAME FIELD: what `shakeoff status` shows of a service, such as state or bypass; empty if there is no such service
+# shown NAME FIELD: the field of a service in `shakeoff status`, such as state or bypass; empty without such a service
 shown() {
 	server "$BUILD/shakeoff" status --json | python3 -c '
 import json, sys
@@ -261,7 +261,8 @@ nginx_stop() {
 	ends "$NGINX_PID" || bail "nginx did not stop"
 }
 
-# server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/lib/server.py under the preload; pid in $PID, output in $TMP/NAME.log
+# server_start NAME ADDRESS PORT MODE [BACKLOG]: tests/net/lib/server.py under the preload; pid in $PID, log in
+# $TMP/NAME.log
 server_start() {
 	spawn server "$1" env LD_PRELOAD="$PRELOAD" python3 "$HERE/server.py" "$2" "$3" --mode "$4" --backlog "${5:-128}"
 	soon grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"

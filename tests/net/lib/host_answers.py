@@ -47,7 +47,7 @@ def soon(port, family, source, want):
 
 
 def row(what, family, source, by_route):
-    tap.is_(f"IPv{family}, {what}: the kernel's answer", soon(kernel, family, source, by_route), by_route)
+    tap.is_(f"IPv{family}, {what}: the kernel's SYN-ACK", soon(kernel, family, source, by_route), by_route)
     want = by_route if answer == "route" else NEIGHBOUR_MAC
     for handoff, port in (("listener handoff", listener), ("queue handoff", queue)):
         tap.is_(f"IPv{family}, {what}: the hook's, answer = {answer}, {handoff}", soon(port, family, source, want), want)
@@ -55,13 +55,13 @@ def row(what, family, source, by_route):
 
 for family in 4, 6:
     run(f"ip -{family} route add {NET[family]} via {GATEWAY[family]}")
-    row("in the name of a client on the link", family, RAW[family], CLIENT_MAC)
-    row("in the name of a client behind a gateway", family, OUTSIDE[family], CLIENT_MAC)
+    row("from the address of a client on the link", family, RAW[family], CLIENT_MAC)
+    row("from the address of a client behind a gateway", family, OUTSIDE[family], CLIENT_MAC)
     if answer == "route":
-        row("in the name of an address on the link that nobody has", family, UNKNOWN[family], None)
+        row("from an unused address on the link", family, UNKNOWN[family], None)
         run(f"ip -{family} neighbour replace {GATEWAY[family]} lladdr 02:00:00:09:00:dd dev s0 nud permanent")
         row("after the gateway has got another MAC address", family, OUTSIDE[family], "02:00:00:09:00:dd")
         run(f"ip -{family} neighbour replace {GATEWAY[family]} lladdr {CLIENT_MAC} dev s0 nud reachable")
         run(f"ip -{family} route replace {NET[family]} dev d0")
-        row("in the name of a client behind another interface", family, OUTSIDE[family], None)
+        row("from the address of a client behind another interface", family, OUTSIDE[family], None)
     run(f"ip -{family} route del {NET[family]}")

@@ -81,7 +81,7 @@ def by_the_hook(what, family, **syn):
         before = counters()["synack_sent"]
         answered(listener, family, **syn)
         sent = counters()["synack_sent"] - before
-    tap.is_(f"IPv{family}, {what}: it is the hook that answers", sent, SYNS)
+    tap.is_(f"IPv{family}, {what}: the hook answers", sent, SYNS)
 
 
 OUTSIDE = {4: "203.0.113.9", 6: "2001:db8:113::9"}
@@ -114,7 +114,7 @@ for family in 4, 6:
         row("from the network's broadcast address, with rp_filter", family, 0, source="10.9.0.255")
         run("sysctl -qw net.ipv4.conf.all.rp_filter=0")
 
-    row("from where no route leads back", family, 0, source=OUTSIDE[family])
+    row("from an address without a route back", family, 0, source=OUTSIDE[family])
     run(f"{ip} route add default via {GATEWAY[family]}")
     row("with a default route", family, SYNS, source=OUTSIDE[family])
     by_the_hook("with a default route", family, source=OUTSIDE[family])

@@ -46,10 +46,10 @@ static void examine_replacement(void)
 	union address elsewhere = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
 
 	report(domain_behind(fd) == (queue ? AF_UNIX : own.sa.sa_family),
-	       queue ? "the listening socket is the daemon's queue" : "the listening socket is the kernel's");
+	       queue ? "the listening socket is the daemon's queue" : "the listening socket is not replaced");
 	report(bind(other, &elsewhere.sa, sizeof(elsewhere.in)) == 0 && listen(other, 5) == 0 &&
 		       domain_behind(other) == AF_INET,
-	       "a listening socket on another port is the kernel's");
+	       "a listening socket on another port is not replaced");
 	close(other);
 	close(fd);
 }
@@ -66,7 +66,7 @@ static void examine_names(void)
 	report(getpeername(fd, &address.sa, &size) < 0 && errno == ENOTCONN, "getpeername: ENOTCONN");
 	report(int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1, "SO_ACCEPTCONN is 1");
 	report(int_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM, "SO_TYPE is SOCK_STREAM");
-	report(int_option(fd, SOL_SOCKET, SO_DOMAIN) == own.sa.sa_family, "SO_DOMAIN is that of the address");
+	report(int_option(fd, SOL_SOCKET, SO_DOMAIN) == own.sa.sa_family, "SO_DOMAIN is the domain of the address");
 	report(int_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP, "SO_PROTOCOL is TCP");
 	report(int_option(fd, SOL_SOCKET, SO_REUSEADDR) == 1, "SO_REUSEADDR is what was set");
 	close(fd);
@@ -87,13 +87,14 @@ static void examine_accept(void)
 		memset(&wanted.in6.sin6_addr.s6_addr[10], 0xff, 2);
 		memcpy(&wanted.in6.sin6_addr.s6_addr[12], &theirs.in.sin_addr, 4);
 	}
-	report(connection >= 0 && size == size_of(&wanted) && same(&ours, &wanted), "accept gives the client's name");
+	report(connection >= 0 && size == size_of(&wanted) && same(&ours, &wanted),
+	       "accept returns the client's address");
 	size = sizeof(ours);
-	report(getpeername(connection, &ours.sa, &size) == 0 && same(&ours, &wanted), "getpeername of it, too");
+	report(getpeername(connection, &ours.sa, &size) == 0 && same(&ours, &wanted), "and so does getpeername");
 	size = sizeof(ours);
 	report(getsockname(connection, &ours.sa, &size) == 0 && ours.sa.sa_family == own.sa.sa_family,
 	       "getsockname of it is of the listener's family");
-	report(talk(connection, client_fd), "both ends understand each other");
+	report(talk(connection, client_fd), "both ends exchange data");
 	report(!readable(fd, A_WHILE_MS), "not readable when none waits");
 
 	client_fd = client();
@@ -102,7 +103,7 @@ static void examine_accept(void)
 	readable(fd, SOON_MS);
 	connection = accept(fd, &ours.sa, &size);
 	report(size == size_of(&own) && ((unsigned char *)&ours)[3] != 0x55 && ((unsigned char *)&ours)[4] == 0x55,
-	       "a name longer than its room is cut off, and its length told");
+	       "an address longer than its buffer is cut off, and its length is returned");
 	talk(connection, client_fd);
 	close(fd);
 }
@@ -210,7 +211,7 @@ static void examine_epoll(const char *name, uint32_t events, bool before_listen)
 	report(event_comes(epoll_fd, event.data.u64, SOON_MS), what);
 	again = event_comes(epoll_fd, event.data.u64, A_WHILE_MS);
 	snprintf(what, sizeof(what), "epoll %s: %s", name,
-		 events & (EPOLLET | EPOLLONESHOT) ? "not told again" : "told again until it is taken");
+		 events & (EPOLLET | EPOLLONESHOT) ? "not reported again" : "reported again until it is accepted");
 	report(again == !(events & (EPOLLET | EPOLLONESHOT)), what);
 	connection = accept(fd, NULL, NULL);
 	talk(connection, first);
@@ -334,7 +335,7 @@ static void examine_options(void)
 	report(int_option(connection, SOL_SOCKET, SO_KEEPALIVE) == 0 &&
 		       int_option(connection, IPPROTO_TCP, TCP_NODELAY) == 0 &&
 		       int_option(connection, IPPROTO_TCP, TCP_KEEPIDLE) != 33,
-	       "what was not set is not on the accepted socket");
+	       "unset options are not on the accepted socket");
 	close(connection);
 	close(theirs);
 	close(fd);
@@ -344,8 +345,8 @@ static void examine_listen_again(void)
 {
 	int fd = listener(0);
 
-	report(listen(fd, 7) == 0 && listen(fd, 300) == 0, "a second listen is good");
-	report(serves(fd), "and it serves on");
+	report(listen(fd, 7) == 0 && listen(fd, 300) == 0, "a second listen succeeds");
+	report(serves(fd), "and it still serves");
 	close(fd);
 }
 
@@ -380,7 +381,7 @@ static void examine_reuseport(void)
 	report(good == 20, "each connection comes to one of them");
 	close(one);
 	theirs = client();
-	report(talk(accept_soon(two), theirs), "when one is closed the other serves on");
+	report(talk(accept_soon(two), theirs), "when one is closed the other still serves");
 	close(two);
 }
 

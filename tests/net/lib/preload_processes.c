@@ -21,7 +21,7 @@ void examine_duplicates(void)
 
 	copy = dup(fd);
 	close(fd);
-	report(serves(copy), "a duplicate serves on when the first descriptor is closed");
+	report(serves(copy), "a duplicate still serves when the first descriptor is closed");
 	fd = fcntl(copy, F_DUPFD_CLOEXEC, 50);
 	report(fd >= 50 && fcntl(fd, F_GETFD) & FD_CLOEXEC && serves(fd), "F_DUPFD_CLOEXEC of it serves");
 	close(copy);
@@ -33,7 +33,7 @@ void examine_duplicates(void)
 	report(copy == 60 && int_option(copy, SOL_SOCKET, SO_ACCEPTCONN) == 1 && serves(copy), "dup3 serves");
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	dup2(fd, copy);
-	report(accept(copy, NULL, NULL) < 0 && errno == ENOTSOCK, "overwritten by dup2 it is what was put there");
+	report(accept(copy, NULL, NULL) < 0 && errno == ENOTSOCK, "overwritten by dup2 it is the other file");
 	close(copy);
 	close(fd);
 }
@@ -82,10 +82,11 @@ void examine_fork(void)
 			fork_worker(fd);
 	}
 	close(fd);
-	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "forked workers share the queue; the parent has closed it");
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS,
+	       "forked workers accept from one queue; the parent has closed it");
 	kill(workers[0], SIGKILL);
 	waitpid(workers[0], NULL, 0);
-	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "when one is killed the others serve on");
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "when one is killed the others still serve");
 	for (i = 1; i < FORK_WORKERS; i++) {
 		kill(workers[i], SIGKILL);
 		waitpid(workers[i], NULL, 0);
@@ -113,15 +114,15 @@ void examine_threads(void)
 
 	for (i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, thread_worker, &fd);
-	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "threads share the queue");
+	report(answered(FORK_CLIENTS) == FORK_CLIENTS, "threads accept from one queue");
 	usleep(A_WHILE_MS * 1000);
 	report(shutdown(fd, SHUT_RDWR) == 0, "shutdown of a listening socket");
 	for (i = 0; i < 4; i++) {
 		pthread_join(threads[i], &result);
 		ended += (intptr_t)result == EINVAL;
 	}
-	report(ended == 4, "ends every accept that waits: EINVAL");
-	report(accept(fd, NULL, NULL) < 0 && errno == EINVAL, "and each that comes later");
+	report(ended == 4, "ends every waiting accept: EINVAL");
+	report(accept(fd, NULL, NULL) < 0 && errno == EINVAL, "and every later accept");
 	report(int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 0, "SO_ACCEPTCONN is 0 then");
 	report(listen(fd, 10) == 0 && serves(fd), "listen makes it serve again");
 	close(fd);
@@ -141,9 +142,9 @@ void examine_descriptor_limit(void)
 	report(accept(fd, NULL, NULL) < 0 && errno == EMFILE, "at the descriptor limit accept fails: EMFILE");
 	while (count)
 		close(filler[--count]);
-	report(readable(fd, SOON_MS), "the connection waits on");
+	report(readable(fd, SOON_MS), "the connection still waits");
 	connection = accept(fd, NULL, NULL);
-	report(talk(connection, theirs), "and is taken when there is room again");
+	report(talk(connection, theirs), "and is accepted when there is room again");
 	setrlimit(RLIMIT_NOFILE, &old);
 	close(fd);
 }
@@ -182,7 +183,7 @@ void examine_close_everything(void)
 		_exit(serves(fd) && int_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 ? 0 : 1);
 	}
 	waitpid(child, &status, 0);
-	report(status == 0, "one that closes them with close_range, too");
+	report(status == 0, "and a child that closes them with close_range");
 	/* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork): what is examined */
 	child = vfork();
 	if (child == 0) {
@@ -191,7 +192,7 @@ void examine_close_everything(void)
 	}
 	/* NOLINTEND(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork) */
 	waitpid(child, &status, 0);
-	report(serves(fd), "what a child closes between vfork and exec stays open here");
+	report(serves(fd), "descriptors that a child closes between vfork and exec stay open here");
 	close(epoll_fd);
 	close_range((unsigned int)fd, (unsigned int)fd, 0);
 	report(accept(fd, NULL, NULL) < 0 && errno == EBADF, "close_range closes a listening socket");
@@ -247,7 +248,7 @@ void examine_exec(char **argv)
 		_exit(1);
 	}
 	waitpid(child, &status, 0);
-	report(status == 0, "close-on-exec taken back with ioctl: it is inherited");
+	report(status == 0, "close-on-exec cleared with ioctl: it is inherited");
 	ioctl(fd, FIOCLEX);
 	snprintf(number, sizeof(number), "%d", fd + 100);
 	child = fork();
@@ -257,8 +258,8 @@ void examine_exec(char **argv)
 		_exit(1);
 	}
 	waitpid(child, &status, 0);
-	report(status == 0, "a duplicate that has no close-on-exec is inherited");
-	report(serves(fd), "and serves on here");
+	report(status == 0, "a duplicate without close-on-exec is inherited");
+	report(serves(fd), "and still serves here");
 	close(fd);
 	report(serves(fd = listener(0)), "no program has kept the address");
 	close(fd);

@@ -76,7 +76,7 @@ def fin_alone():
     client.syn()
     wire.send(client.frame("A"), client.frame("FA"))
     client.seq += 1
-    tap.is_(name + "FIN right behind the ACK, without data", client.everything(), (told(b""), "F"))
+    tap.is_(name + "FIN right after the ACK, without data", client.everything(), (told(b""), "F"))
     wire.send(client.frame("A"))
 
 

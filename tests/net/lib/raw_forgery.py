@@ -40,7 +40,7 @@ for what, client in late.items():
     tap.check(f"IPv{family}, {what}: a SYN is answered", answered(client))
 time.sleep(2.2)
 for what, client in late.items():
-    tap.check(f"IPv{family}, {what}: an ACK that comes later than a cookie is remembered opens nothing", not asks(client, seconds=1.0))
+    tap.check(f"IPv{family}, {what}: an ACK that is later than the memory of its cookie opens nothing", not asks(client, seconds=1.0))
     tap.check(f"IPv{family}, {what}: the SYN is answered again, and then the ACK opens the connection", opens(client))
     tap.check(f"IPv{family}, {what}: a client whose ACK was lost opens it with its request",
               opens(Client(wire, port, family, options=kinds[what]), ack_first=False))

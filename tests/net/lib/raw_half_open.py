@@ -71,13 +71,13 @@ def seconds(client):
 
 
 for what, client in silent.items():
-    tap.is_(name + f"a SYN-ACK{what} is sent again after 1 and 3 s, and no more", seconds(client), [1, 3])
+    tap.is_(name + f"a SYN-ACK{what} is sent again after 1 and 3 s only", seconds(client), [1, 3])
     tap.check(name + f"the same{what}, but for its timestamp, which has the time of the repetition",
               all(is_again(frame, when, *begun[client.sport]) for when, frame in repeated[client.sport]), repr(repeated[client.sport]))
     tap.check(name + f"its ACK{what} still opens the connection", hears(client))
 tap.is_(name + "not after an RST", len(repeated[reset.sport]), 0)
 tap.is_(name + "but after an RST with another number", seconds(other_reset), [1, 3])
 tap.is_(name + "a second SYN begins it anew", seconds(again), [1, 3])
-tap.is_(name + "who has sent its ACK gets no SYN-ACK again", len(repeated[complete.sport]), 0)
+tap.is_(name + "a client that has sent its ACK gets no SYN-ACK again", len(repeated[complete.sport]), 0)
 for client in [*silent.values(), other_reset, again, complete]:
     client.reset()

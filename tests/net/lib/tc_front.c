@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tc_front IFACE ingress
- * egress pass
- * next
- * drop-marked [insist]: a foreign program, before all others at a tcx hook, until SIGTERM. pass: packets go to the
- * stack, and no later program sees them; next: later programs see them; drop-marked: drops packets with XDP metadata,
- * and lets later programs see the rest. insist: whenever another is first, it moves to the front again. Prints
- * "attached", and at the end how often it moved.
+ * tc_front IFACE ingress|egress pass|next|drop-marked [insist]: a foreign program, before all others at a tcx hook,
+ * until SIGTERM. pass: packets go to the stack, and no later program sees them; next: later programs see them;
+ * drop-marked: drops packets with XDP metadata, and lets later programs see the rest. insist: whenever another is
+ * first, it moves to the front again. Prints "attached", and at the end how often it moved.
  *
- * tc_front IFACE ingress
- * egress count: how many programs are attached there. tc_front IFACE ingress
- * egress first: the first one's name. tc_front IFACE egress remove NAME: detaches a program that is attached there
- * without a link.
+ * tc_front IFACE ingress|egress count: how many programs are attached there. tc_front IFACE ingress|egress first: the
+ * first one's name. tc_front IFACE egress remove NAME: detaches a program that is attached there without a link.
  */
 #include <errno.h>
 #include <net/if.h>
