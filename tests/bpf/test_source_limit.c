@@ -67,7 +67,7 @@ static void the_limits_skip_an_allowed_source(void **state)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 }
 
-/* Nor does what it had under a lower limit that the configuration has raised since. */
+/* Neither do connections that it opened under a lower limit that the configuration has raised since. */
 static void connections_of_an_allowed_source_do_not_count_later(void **state)
 {
 	(void)state;
