@@ -470,8 +470,8 @@ struct shakeoff_service {
 	__u64 enqueued; /* final ACKs validated and given on */
 	/* Of these, taken by a server or refused. Listener handoff: given to the listening socket. */
 	__u64 dequeued;
-	__u64 active_ns; /* since when SYNs are answered with cookies; 0: idle */
-	__u64 surge_ns; /* the hold time before its surge ends; likewise in forgery_surge_ns and out_of_state_surge_ns */
+	__u64 active_ns;     /* since when SYNs are answered with cookies; 0: idle */
+	__u64 surge_ns;      /* the hold time before its surge ends; the other two likewise */
 	__u64 window_ns;     /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
 	__u64 window_syns;   /* SYNs in it */
 	__u32 activations;   /* how often it became active */
@@ -596,8 +596,8 @@ enum shakeoff_admits {
 	SHAKEOFF_ADMITS_NOTHING, /* there is no tc program, or none that may work */
 	SHAKEOFF_ADMITS,
 	/*
-	 * With the next two values SYNs pass to the kernel. Cookies that were sent are still accepted if the tc program gets
-	 * their ACKs.
+	 * With the next two values SYNs pass to the kernel. Cookies that were sent are still accepted if the tc program
+	 * gets their ACKs.
 	 */
 	SHAKEOFF_ADMITS_BEHIND, /* another program insists on running before it, and may keep packets from it */
 	SHAKEOFF_ADMITS_LOST,   /* it runs first, but validated ACKs do not reach it */

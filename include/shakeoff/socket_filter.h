@@ -58,7 +58,9 @@ struct shakeoff_filter {
 static inline __attribute__((always_inline)) __u32 shakeoff_filter_slot(__u32 remote, __u32 local, __u32 remote_port,
 									__u32 local_port)
 {
-	/* Multiplicative hashing (Knuth, TAOCP 3, section 6.4); constants of MurmurHash3's finalizer, which mix well. */
+	/*
+	 * Multiplicative hashing (Knuth, TAOCP 3, section 6.4); constants of MurmurHash3's finalizer, which mix well.
+	 */
 	__u32 hash = remote ^ (local * 0x85ebca6bu) ^ ((remote_port | (local_port << 16)) * 0xc2b2ae35u);
 
 	hash ^= hash >> 16;

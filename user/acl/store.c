@@ -77,7 +77,7 @@ static uint64_t now(void)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* The earlier of two times of expiry, of which 0 is never. */
+/* Returns the earlier of two expiry times, where 0 is never. */
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
 	if (!a || !b)
@@ -94,20 +94,20 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 static const struct {
 	enum map outer;
-	const char *kept; /* under this name it waits for a program */
+	const char *kept; /* name in bpffs while the set waits for a program */
 } set_maps[SET_MAPS] = {
 	{ MAP_ACL4, "acl4" },
 	{ MAP_ACL6, "acl6" },
 	{ MAP_ACL_FILTERS, "acl_filter" },
 };
 
-/* One element: the one in use, or one that is being made. */
+/* An element of the maps: the one in use, or one that is being made. */
 struct set {
 	uint32_t which;
 	int maps[SET_MAPS];
 	struct shakeoff_acl_block *blocks; /* of the filter */
-	uint32_t acl;                      /* SHAKEOFF_ACL_* that the hook is to know */
-	uint64_t expires_ns;               /* of what was put into it, the first; 0: nothing expires */
+	uint32_t acl;                      /* SHAKEOFF_ACL_* for the hook */
+	uint64_t expires_ns;               /* the earliest expiry of its entries; 0: nothing expires */
 };
 
 static struct set set_empty(uint32_t which)
@@ -140,7 +140,7 @@ static uint32_t acl_now(const struct datapath *datapath)
 	return __atomic_load_n(&datapath->control->acl, __ATOMIC_RELAXED);
 }
 
-/* Whether there are maps at all. */
+/* Returns whether there are maps at all. */
 static bool in_use(uint32_t acl)
 {
 	return acl & ~SHAKEOFF_ACL_WHICH;
@@ -160,7 +160,7 @@ static int inner_open(const struct datapath *datapath, enum map outer, uint32_t 
 	return 0;
 }
 
-/* The set in use. */
+/* Opens the set in use. */
 static int set_open(const struct datapath *datapath, struct set *set)
 {
 	uint32_t acl = acl_now(datapath);
@@ -182,7 +182,7 @@ static int trie_make(bool ipv6)
 			      sizeof(struct shakeoff_acl_entry), SHAKEOFF_MAX_ACL_ENTRIES, &options);
 }
 
-/* An empty one for so many entries, in the element that is not in use. */
+/* Makes an empty set for a number of entries, in the element that is not in use. */
 static int set_make(const struct datapath *datapath, size_t entries, struct set *set)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
@@ -199,7 +199,7 @@ static int set_make(const struct datapath *datapath, size_t entries, struct set 
 	return set->maps[SET_FILTER] < 0 ? -errno : set_map_filter(set);
 }
 
-/* name: of a scope; NULL for all services. */
+/* Adds the name of a scope to the notes. name: NULL for all services. */
 static int set_name(struct set *set, uint32_t scope, const char *name)
 {
 	char(*names)[SHAKEOFF_NAME_LEN] = notes_of(set)->names;
@@ -216,7 +216,7 @@ static int set_name(struct set *set, uint32_t scope, const char *name)
 	return 0;
 }
 
-/* Adds an entry, or changes it. Its trie first: while the filter does not know it, nothing asks the trie. */
+/* Adds or changes an entry. The trie is changed first: the hook asks it only after the filter knows the entry. */
 static int set_put(struct set *set, const struct acl_entry *entry)
 {
 	struct acl_key key = key_of(&entry->prefix, entry->scope);
@@ -233,7 +233,7 @@ static int set_put(struct set *set, const struct acl_entry *entry)
 	return 0;
 }
 
-/* Rounded up, so that an entry has expired by then. */
+/* Publishes an expiry time, rounded up, so that the entry has expired by then. */
 static void set_expiry(struct datapath *datapath, uint64_t expires_ns)
 {
 	uint32_t seconds = (expires_ns + NS_PER_S - 1) / NS_PER_S;
@@ -247,7 +247,7 @@ static void take_from_use(const struct datapath *datapath, uint32_t which)
 		bpf_map_delete_elem(datapath->maps[set_maps[i].outer], &which);
 }
 
-/* Puts a set that was made into use, in place of the one that is. */
+/* Puts a new set into use in place of the present one. */
 static int set_use(struct datapath *datapath, const struct set *set)
 {
 	uint32_t old = set->which ^ 1;
@@ -258,8 +258,8 @@ static int set_use(struct datapath *datapath, const struct set *set)
 	set_expiry(datapath, set->expires_ns);
 	__atomic_store_n(&datapath->control->acl, set->acl, __ATOMIC_RELEASE);
 	/*
-	 * The same again, as the kernel waits in it until every program that runs has ended, and with them the packets that saw
-	 * the old value.
+	 * Written once more because the kernel waits in this call until all running programs have ended, and with them
+	 * the packets that saw the old value.
 	 */
 	bpf_map_update_elem(datapath->maps[MAP_ACL_FILTERS], &set->which, &set->maps[SET_FILTER], 0);
 	take_from_use(datapath, old);
@@ -270,7 +270,7 @@ int datapath_acl_clear(struct datapath *datapath)
 {
 	set_expiry(datapath, 0);
 	__atomic_store_n(&datapath->control->acl, 0, __ATOMIC_RELEASE);
-	/* One is in use; a command that was killed may have left the other. */
+	/* One is in use; a killed command may have left the other. */
 	take_from_use(datapath, 0);
 	take_from_use(datapath, 1);
 	return 0;
@@ -278,7 +278,7 @@ int datapath_acl_clear(struct datapath *datapath)
 
 /* ----------------------------------------------------------------------------------------------------------- reading */
 
-/* own: only what was added by hand. */
+/* Adds the entries of a trie to a list. own: only entries that were added by hand. */
 static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct acl *list)
 {
 	struct acl_key key = { .ipv6 = ipv6 };
@@ -359,7 +359,7 @@ static int put_acl(struct set *set, const struct acl *list)
 	return result;
 }
 
-/* Makes a new set of the entries of two lists, of which the second's win, and puts it into use. */
+/* Makes a new set of the entries of two lists and puts it into use. Entries of the second list take precedence. */
 static int replace(struct datapath *datapath, const struct acl *first, const struct acl *second)
 {
 	cleanup_set struct set set = set_empty(0);
@@ -389,7 +389,7 @@ int datapath_acl_load(struct datapath *datapath, const struct acl *list)
 	return result;
 }
 
-/* Whether it has more in it than it is made for, and a new one would have less, or be larger. */
+/* Returns whether the filter has more entries than it is made for, and a new one would have fewer, or be larger. */
 static bool filter_is_full(const struct set *set)
 {
 	uint32_t shrink = SHAKEOFF_ACL_SHRINK(set->acl);
@@ -398,7 +398,7 @@ static bool filter_is_full(const struct set *set)
 	       (shrink || notes_of(set)->removed > notes_of(set)->entries);
 }
 
-/* All anew, with one entry more. set: the one in use; without a filter if there is none. */
+/* Makes everything anew, with an entry added. set: the set in use; without a filter if there is none. */
 static int renew(struct datapath *datapath, const struct set *set, const struct acl_entry *entry, const char *name)
 {
 	struct acl list = { 0 };
@@ -428,7 +428,7 @@ int datapath_acl_set(struct datapath *datapath, const struct acl_entry *entry, c
 	if (set.maps[SET_FILTER] < 0 || filter_is_full(&set))
 		return renew(datapath, &set, entry, name);
 	result = set_name(&set, entry->scope, name);
-	if (result == -E2BIG) /* perhaps of names whose entries are gone */
+	if (result == -E2BIG) /* the names may be those of removed entries */
 		return renew(datapath, &set, entry, name);
 	if (!result)
 		result = set_put(&set, entry);
@@ -446,7 +446,7 @@ static bool trie_is_empty(int trie)
 	return bpf_map_get_next_key(trie, NULL, &key.v6) && errno == ENOENT;
 }
 
-/* After a removal: a list without an entry is to cost nothing. */
+/* Clears the ACL after the last entry was removed: an empty ACL must cost nothing. */
 static int settle(struct datapath *datapath, const struct set *set)
 {
 	return trie_is_empty(set->maps[0]) && trie_is_empty(set->maps[1]) ? datapath_acl_clear(datapath) : 0;
@@ -491,7 +491,7 @@ int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uin
 		return result;
 	if (bpf_map_lookup_elem(set.maps[key.ipv6], &key.v6, &value))
 		return -errno;
-	/* A trie finds the longest prefix that holds the key: that may be a shorter one. */
+	/* A trie finds the longest prefix that contains the key: that may be a shorter one. */
 	if (value.prefix_len != prefix->len)
 		return -ENOENT;
 	*entry = entry_of(&key, &value);
@@ -500,7 +500,7 @@ int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uin
 
 /* --------------------------------------------------------------------------------------------- from program to program */
 
-/* Takes what waits, whatever it is, so that nothing is left behind. Returns whether it is a whole set. */
+/* Takes the kept maps, even if some are missing, so that none stays behind. Returns whether it is a whole set. */
 static bool take_kept(struct set *set)
 {
 	bool whole = true;
@@ -550,7 +550,7 @@ int datapath_acl_restore(struct datapath *datapath)
 		return result;
 	notes = notes_of(&set);
 	if (notes->kept_abi != SHAKEOFF_ABI) {
-		detail_set("they belong to another version of shakeoff");
+		detail_set("made by another version of shakeoff");
 		return -EPROTO;
 	}
 	set.acl = notes->kept_acl;
@@ -565,9 +565,9 @@ int datapath_acl_restore(struct datapath *datapath)
 struct datapath_sweep {
 	struct datapath *datapath;
 	struct set set;
-	struct acl_key key;  /* the next to look at */
-	bool has_key;        /* otherwise the trie of its family begins */
-	uint64_t soonest_ns; /* of those that stay */
+	struct acl_key key;  /* the next key to check */
+	bool has_key;        /* false: the trie of its family begins */
+	uint64_t soonest_ns; /* of the entries that stay */
 };
 
 int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **begun)
@@ -584,7 +584,7 @@ int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **
 		datapath_acl_sweep_end(sweep);
 		return result;
 	}
-	/* What is added from now on counts itself in. */
+	/* Entries that are added from now on lower it again. */
 	set_expiry(datapath, 0);
 	*begun = sweep;
 	return 0;
@@ -596,7 +596,7 @@ void datapath_acl_sweep_end(struct datapath_sweep *sweep)
 	free(sweep);
 }
 
-/* Whether the set that is walked is still in use. */
+/* Returns whether the sweep's set is still in use. */
 static bool is_current(const struct datapath_sweep *sweep)
 {
 	uint32_t acl = acl_now(sweep->datapath), id;
@@ -619,14 +619,14 @@ static int verifier(struct datapath_sweep *sweep, int trie, const struct acl_key
 	return 0;
 }
 
-/* Goes on in the trie of sweep->key's family. Returns 1 when the time is over, 0 at the trie's end. */
+/* Continues in the trie of sweep->key's family. Returns 1 when the time is over, 0 at the trie's end. */
 static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t end_ns)
 {
 	int trie = sweep->set.maps[sweep->key.ipv6], result = 0;
 
 	while (!result) {
 		struct acl_key key = sweep->key;
-		/* Before the entry is removed: from one that is gone the kernel would begin anew. */
+		/* Before the entry is removed: from a removed key the kernel would begin anew. */
 		bool more = !bpf_map_get_next_key(trie, sweep->has_key ? &key.v6 : NULL, &sweep->key.v6);
 
 		if (!more && errno != ENOENT)
@@ -644,7 +644,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 
 int datapath_acl_sweep(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t budget_ns)
 {
-	/* Not from now_ns on: a caller that has had much to do since then would starve the sweep. */
+	/* Counted from now on, not from now_ns: a caller that was busy since then would starve the sweep. */
 	uint64_t end_ns = now() + budget_ns;
 	int result;
 
