@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is attached to interfaces: found, put there, taken away. */
+/* Finds, attaches and detaches the XDP programs of interfaces. */
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdlib.h>
@@ -33,7 +33,10 @@ static int attachment_read_program(struct datapath_attachment *attachment)
 	return 0;
 }
 
-/* Of several programs (driver and card, say) ours is the one that is told. -ENOENT: there is none. */
+/*
+ * Reads what is attached to a link. Of several programs (driver and card, for example) it returns shakeoff's. -ENOENT:
+ * there is none.
+ */
 static int attachment_read(const struct link_entry *link, struct datapath_attachment *attachment)
 {
 	struct datapath_attachment chosen = { 0 };
@@ -128,12 +131,12 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 
 /* ------------------------------------------------------------------------------------------------ attach and detach */
 
-/* How a program is put to an interface: by a link that is pinned, or by netlink where nothing can be pinned. */
+/* How a program is attached: by a pinned link, or by netlink if nothing can be pinned. */
 struct attaching {
 	struct datapath *datapath;
 	const struct link_entry *interface;
 	bool by_link;
-	int link; /* out */
+	int link; /* output */
 };
 
 static int attach_program(struct attaching *attaching, int program, uint32_t flags)
@@ -152,8 +155,8 @@ static int attach_program(struct attaching *attaching, int program, uint32_t fla
 }
 
 /*
- * Drivers refuse a program that wants a packet in one buffer when the MTU exceeds what fits one, each with an error of its
- * own. A program for several buffers (kernel 5.18 and later) is then worth a try.
+ * Attaches in native mode. If the MTU exceeds a buffer, drivers refuse a program that wants a packet in a single
+ * buffer, each with an error of its own. Then a program for several buffers (kernel 5.18 and later) is tried.
  */
 static int attach_native(struct attaching *attaching)
 {
@@ -185,7 +188,7 @@ static uint32_t mode_flag(const struct datapath_attachment *attachment)
 	return attachment->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
-/* Takes a program from an interface, however it came there. `program`: a descriptor of it. */
+/* Removes a program from an interface, no matter how it was attached. `program`: a descriptor of it. */
 static int remove_program(const struct datapath_attachment *attachment, int program)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = program);
@@ -198,7 +201,7 @@ static int remove_program(const struct datapath_attachment *attachment, int prog
 	return result ? result : link_remove(&link);
 }
 
-/* What was replaced comes back when the new program does not get there. */
+/* Restores the replaced program when the new one cannot be attached. */
 static void restore_program(const struct datapath_attachment *attachment, int program)
 {
 	if (program >= 0 && bpf_xdp_attach(attachment->ifindex, program, mode_flag(attachment), NULL))
@@ -208,7 +211,7 @@ static void restore_program(const struct datapath_attachment *attachment, int pr
 
 static int attach_and_pin(struct attaching *attaching, enum datapath_mode mode, enum datapath_owner owner)
 {
-	cleanup_fd int link = -1; /* unpinned, it takes the program along */
+	cleanup_fd int link = -1; /* not pinned: closing it removes the program */
 	int result;
 
 	result = attach_in_mode(attaching, mode);
@@ -221,8 +224,8 @@ static int attach_and_pin(struct attaching *attaching, enum datapath_mode mode, 
 }
 
 /*
- * The tc program follows the XDP program that is there now: what went with another one goes. Without it connections cannot be
- * given to listening sockets; everything else works.
+ * Makes the tc program follow the present XDP program, and removes the tc program of another one. Without it
+ * connections cannot be given to listening sockets; everything else works.
  */
 static void replace_admit(const struct attaching *attaching, enum datapath_owner owner)
 {
@@ -279,7 +282,7 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 	return 0;
 }
 
-/* The tc program alone: left over where somebody took the XDP program away with `ip link`. */
+/* Detaches a tc program that remained alone after the XDP program was removed with `ip link`. */
 static int detach_remainder(const char *ifname, int result)
 {
 	struct link_entry interface;
@@ -290,7 +293,9 @@ static int detach_remainder(const char *ifname, int result)
 	return 0;
 }
 
-/* Whether an interface of this network namespace still works on these maps. In doubt it does. */
+/*
+ * Returns whether an interface of this network namespace still works on these maps. If that is unknown it returns true.
+ */
 static bool control_is_used(uint32_t control_id)
 {
 	struct datapath_attachment *list;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* BPF programs of control groups, which look at what comes in for their sockets. */
+/* BPF programs of control groups that see the input for their sockets. */
 #include <errno.h>
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@ int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_
 
 	if (fd < 0)
 		return -errno;
-	/* -ENOSPC: there are more; those that fit are told all the same. */
+	/* -ENOSPC: there are more programs; those that fit are returned. */
 	if (bpf_prog_query(fd, BPF_CGROUP_INET_INGRESS, BPF_F_QUERY_EFFECTIVE, &flags, ids, &found) && errno != ENOSPC)
 		return -errno;
 	*count = found < DATAPATH_CGROUP_MAX ? found : DATAPATH_CGROUP_MAX;

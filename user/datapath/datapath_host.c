@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook knows of the host itself: its own addresses, and the VLANs that it has devices for. */
+/* What the hook knows of the host itself: its own addresses, and the tags of its VLAN devices. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "datapath/datapath_internal.h"
 #include "common/prefix.h"
 
-/* A change in the middle of an iteration begins it anew: it is given up after so many steps. */
+/* A change during an iteration makes it begin again. It is given up after this number of steps. */
 #define STEPS_MAX (4 * SHAKEOFF_MAX_OWN)
 
 union own_key {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The memory of cookies that have been sent: for who looks. */
+/* The false positive rate of the issued cookies, for display. */
 #include <errno.h>
 #include <sys/mman.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The iteration over the map of sources. */
+/* Iterates over the map of sources. */
 #include "datapath/datapath_internal.h"
 
 struct iter {
