@@ -208,7 +208,7 @@ check "what is near is nobody's business: loopback, other networks, one's own as
 		--net=/run/netns/$LAB-server $BUILD/shakeoff \$p || exit 1; done"
 shakeoff acl clear
 chmod 666 "$TMP/list"
-matches "a list that others may have written is warned of" "$(shakeoff acl load --force "$TMP/list" 2>&1)" 'can be written by others'
+matches "a list that others may have written is warned of" "$(shakeoff acl load --force "$TMP/list" 2>&1)" 'can be written by users other than its owner'
 rm "$TMP/list"
 mkfifo "$TMP/list"
 refuses "a pipe in a list's place keeps nobody waiting" 'is not a regular file' \

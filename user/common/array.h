@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 /*
- * Makes room for one element more than the `count` of `size` bytes that the array holds; NULL is an empty one. Its room is the
- * next power of two, so only the count has to be kept. Returns the array, which may have moved, or NULL without memory: the
- * old one is as it was then.
+ * Makes room for an element more than the `count` elements of `size` bytes in the array; NULL is an empty array. The
+ * capacity is the next power of two, so only the count has to be kept. Returns the array, which may have moved, or NULL
+ * without memory: then the old array is unchanged.
  */
 static inline void *array_grow(void *array, size_t count, size_t size)
 {

@@ -32,7 +32,7 @@ static bool read_address(const char *text, struct prefix *prefix)
 	return inet_pton(prefix->ipv6 ? AF_INET6 : AF_INET, text, prefix->address) == 1;
 }
 
-/* Clears what lies behind the length. */
+/* Clears the bits behind the length. */
 static void cut(struct prefix *prefix)
 {
 	uint8_t *bytes = (uint8_t *)prefix->address;
@@ -83,8 +83,8 @@ int prefix_read(const char *text, struct prefix *prefix, char *error, size_t err
 	cut(&network);
 	if (memcmp(network.address, parsed.address, sizeof(parsed.address))) {
 		prefix_write(&network, meant, sizeof(meant));
-		return refuse(text, error, error_size, "there are bits behind the length: is it %s, or %s?", address,
-			      meant);
+		return refuse(text, error, error_size, "there are bits behind the length: do you mean %s or %s?",
+			      address, meant);
 	}
 	*prefix = parsed;
 	return 0;
