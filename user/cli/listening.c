@@ -70,7 +70,7 @@ static bool is_any(const struct in6_addr *address)
 	return IN6_IS_ADDR_UNSPECIFIED(address) || !memcmp(address, &any4, sizeof(any4));
 }
 
-/* As the kernel scores them, see inet_lookup_listener(). 0: not its address. */
+/* Scores an address as the kernel does in inet_lookup_listener(). 0: no match. */
 static int match(const struct sock_diag_listener *listener, const struct in6_addr *address)
 {
 	int family = IN6_IS_ADDR_V4MAPPED(address) ? AF_INET : AF_INET6;
@@ -82,7 +82,7 @@ static int match(const struct sock_diag_listener *listener, const struct in6_add
 	return listener->dualstack ? 1 : 0;
 }
 
-/* Where the sockets of a port begin in the list. */
+/* Returns the index of the first socket of a port. */
 static size_t first_at(const struct listening *listening, uint16_t port)
 {
 	size_t low = 0, high = listening->count;
@@ -98,7 +98,7 @@ static size_t first_at(const struct listening *listening, uint16_t port)
 	return low;
 }
 
-/* As listen() bounds it, and then the service. */
+/* Returns what bounds the queue: first what bounds it in listen(), then the service. */
 static const char *cause_of(const struct listening *listening, const struct sock_diag_listener *socket,
 			    uint32_t backlog)
 {

@@ -83,8 +83,8 @@ int prefix_read(const char *text, struct prefix *prefix, char *error, size_t err
 	cut(&network);
 	if (memcmp(network.address, parsed.address, sizeof(parsed.address))) {
 		prefix_write(&network, meant, sizeof(meant));
-		return refuse(text, error, error_size, "there are bits behind the length: do you mean %s or %s?",
-			      address, meant);
+		return refuse(text, error, error_size, "there are bits behind the length: is it %s, or %s?", address,
+			      meant);
 	}
 	*prefix = parsed;
 	return 0;
