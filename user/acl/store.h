@@ -40,9 +40,10 @@ bool datapath_acl_in_use(struct datapath *datapath);
 uint64_t datapath_acl_expiry(struct datapath *datapath);
 
 /*
- * The ACL outlives the program that it was made for: keep() pins it in bpffs, beside the links, and restore() moves it
- * from there to a datapath. A datapath that has an ACL already keeps its own, and the kept one is given up. keep():
- * -EOPNOTSUPP: nothing can be pinned here. restore(): 1: the ACL applies again, 0: none was kept.
+ * Keeps the ACL for the next program and restores it, because it outlives the program that it was made for. keep() pins
+ * it in bpffs, beside the links, and restore() moves it from there to a datapath. A datapath that has an ACL already
+ * keeps its own, and the kept one is given up. keep(): -EOPNOTSUPP: nothing can be pinned here. restore(): 1: the ACL
+ * applies again, 0: none was kept.
  */
 int datapath_acl_keep(struct datapath *datapath);
 int datapath_acl_restore(struct datapath *datapath);

@@ -93,7 +93,7 @@ static void add_gateway(struct gateways *gateways, const struct nlattr *attr, bo
 		gateways->error = add(gateways->guard, ipv6, mnl_attr_get_payload(attr), "a gateway of this host");
 }
 
-/* RTA_VIA: a gateway of the other family (struct rtvia, linux/rtnetlink.h). */
+/* Adds a gateway of the other family: RTA_VIA (struct rtvia, linux/rtnetlink.h). */
 static void add_via(struct gateways *gateways, const struct nlattr *attr)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attr);

@@ -253,8 +253,9 @@ static bool has_mac(uint8_t (*macs)[6], size_t count, const uint8_t *mac)
 }
 
 /*
- * linux, net/8021q/vlan_core.c: vlan_do_receive(); drivers/net/macvlan.c: macvlan_handle_frame();
- * net/bridge/br_input.c: frames that the device below takes for another host's belong to these devices.
+ * Collects the addresses of devices above, too, because frames that the device below takes for another host's belong to
+ * them. linux, net/8021q/vlan_core.c: vlan_do_receive(); drivers/net/macvlan.c: macvlan_handle_frame();
+ * net/bridge/br_input.c.
  */
 size_t device_macs(const struct topology *topology, const struct link_entry *device, uint8_t (*macs)[6], size_t most)
 {
@@ -341,18 +342,17 @@ static const struct link_entry *who_hides_tags(const struct topology *topology, 
 	return NULL;
 }
 
-/* A veth passes on tags as its peer has made them, whatever its own offloads are. */
+/* Checks a veth whatever its own offloads are: it passes on tags as its peer has made them. */
 bool device_hides_tags(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size)
 {
 	const struct link_entry *who = device_has_vlans(topology, device) ? who_hides_tags(topology, device) : NULL;
 
 	if (who && is_kind(who, "veth"))
-		snprintf(
-			sentence, size,
-			"%s has VLAN devices above it, and a veth may pass their tags beside the frame, where the "
-			"program does not see them: such packets pass to the kernel. To protect them, run `ethtool -K PEER "
-			"txvlan off` at its other end, or attach to the VLAN devices",
-			device->name);
+		snprintf(sentence, size,
+			 "%s has VLAN devices above it, and a veth may pass their tags beside the frame, where the "
+			 "program does not see them: such packets pass to the kernel. To protect them, run `ethtool -K "
+			 "PEER txvlan off` at its other end, or attach to the VLAN devices",
+			 device->name);
 	else if (who)
 		snprintf(sentence, size,
 			 "%s has VLAN devices above it, and %s strips their tags before the program sees them: their "

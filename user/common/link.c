@@ -39,8 +39,8 @@ static uint32_t nested_u32(const struct nlattr *attr)
 }
 
 /*
- * IFLA_XDP_ATTACHED names one mode, or says that there are several (MULTI). Each mode's program has an attribute of its
- * own since kernel 4.19, so only those attributes are read.
+ * Reads the program of each mode from the mode's own attribute, which exists since kernel 4.19. IFLA_XDP_ATTACHED names
+ * only one mode, or that there are several (MULTI).
  */
 static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 {
@@ -55,7 +55,7 @@ static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 	}
 }
 
-/* linux, drivers/net/bonding/bond_netlink.c: bond_fill_slave_info() */
+/* Reads the attributes of a bond's member: linux, drivers/net/bonding/bond_netlink.c: bond_fill_slave_info(). */
 static void read_member(const struct nlattr *nest, struct link_entry *entry)
 {
 	const struct nlattr *attr;

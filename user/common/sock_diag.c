@@ -383,8 +383,9 @@ static void filter_make(struct filter *filter, const struct sock_diag_skip *skip
 }
 
 /*
- * With LISTEN alone the kernel iterates over its table of listening sockets and never over that of connections. The
- * upper layer's name and MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY always comes.
+ * Asks for LISTEN alone, so that the kernel iterates over its table of listening sockets and never over that of
+ * connections. The upper layer's name and MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY always
+ * comes.
  */
 int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
 				int (*callback)(void *context, const struct sock_diag_listener *listener),

@@ -59,8 +59,8 @@ struct sock_diag_skip {
 #define SOCK_DIAG_SKIPS_MAX 256
 
 /*
- * The same except for these: the kernel skips them without describing them, which is the expensive part. At most
- * SOCK_DIAG_SKIPS_MAX are skipped.
+ * Calls back for listening sockets except these: the kernel skips them without describing them, which is the expensive
+ * part. At most SOCK_DIAG_SKIPS_MAX are skipped.
  */
 int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
 				int (*callback)(void *context, const struct sock_diag_listener *listener),

@@ -235,8 +235,9 @@ void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
 void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix);
 
 /*
- * The host's own addresses (abi.h: own4, own6). datapath_own_announce() gives the hook their bits, and whether there
- * are prefixes of several addresses among them. It also tells the hook that its earlier look-ups may be outdated.
+ * Sets and removes the host's own addresses (abi.h: own4, own6). datapath_own_announce() gives the hook their bits, and
+ * whether there are prefixes of several addresses among them. It also tells the hook that its earlier look-ups may be
+ * outdated.
  */
 int datapath_own_set(struct datapath *datapath, const struct prefix *prefix);
 int datapath_own_remove(struct datapath *datapath, const struct prefix *prefix);
@@ -257,7 +258,7 @@ int datapath_verdicts(struct datapath *datapath, uint64_t counts[SHAKEOFF_VERDIC
 int datapath_service_counters(struct datapath *datapath, uint32_t service, struct shakeoff_service_counters *counters);
 int datapath_service_counters_reset(struct datapath *datapath, uint32_t service);
 
-/* The map of validated tuples. -ENOENT: the tuple is not in it. */
+/* Reads or forgets a validated tuple. -ENOENT: the tuple is not in the map. */
 int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tuple *tuple,
 			   struct shakeoff_validated *entry);
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple);

@@ -352,7 +352,7 @@ static int attached_find(unsigned int ifindex, uint32_t prog_id, struct attached
 	return attached->found;
 }
 
-/* A program that is gone in the meantime counts as removed. */
+/* Removes an attached program. One that is gone in the meantime counts as removed. */
 static int attached_remove(struct attached *attached, unsigned int ifindex, int hook)
 {
 	int result = 0;

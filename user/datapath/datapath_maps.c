@@ -208,8 +208,8 @@ int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tupl
 }
 
 /*
- * A tuple that the hook enters at the same time is forgotten with it, but a young entry is never the one to be
- * replaced.
+ * Forgets a tuple. An entry that the hook makes at the same time in its place is forgotten with it, but a young entry
+ * is never the one to be replaced.
  */
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple)
 {
@@ -314,8 +314,8 @@ static int ring_make(const struct datapath *datapath, uint32_t index)
 }
 
 /*
- * The number of rings that a daemon used stays: the hook distributes tuples over it, and events that wait in one ring
- * must not be overtaken by later events in another.
+ * Makes the rings, but keeps the number that a daemon used: the hook distributes tuples over it, and events that wait
+ * in one ring must not be overtaken by later events in another.
  */
 int datapath_rings_prepare(struct datapath *datapath, uint32_t count, uint32_t *actual)
 {

@@ -139,7 +139,7 @@ static bool path_is_safe(const char *path)
 	}
 }
 
-/* Another process may remove the empty parent between the two calls: then try once more. */
+/* Makes the directories. Another process may remove the empty parent between the two calls: then it tries once more. */
 static int make_directories(const char *path)
 {
 	int result = make_path(path);
@@ -147,7 +147,9 @@ static int make_directories(const char *path)
 	return result == -ENOENT ? make_path(path) : result;
 }
 
-/* A user may have made the default directory before: then programs are attached without a pin. */
+/*
+ * Refuses an unsafe directory. A user may have made the default one before: then programs are attached without a pin.
+ */
 static int refuse_unsafe(void)
 {
 	if (bpffs_given) {

@@ -80,7 +80,7 @@ static __be32 mask_word(unsigned int len, unsigned int word)
 	return htonl(!bits ? 0 : bits >= 32 ? UINT32_MAX : UINT32_MAX << (32 - bits));
 }
 
-/* The first mask is 0 while the others change, so that no address matches. */
+/* Sets a plain route. Its first mask is 0 while the others change, so that no address matches. */
 void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix)
 {
 	struct shakeoff_plain_routes *plain = &datapath->control->plain;
