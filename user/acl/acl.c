@@ -65,7 +65,7 @@ bool acl_entry_is_live(const struct acl_entry *entry, uint64_t now_ns)
 	return !entry->expires_ns || entry->expires_ns > now_ns;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 struct reader {
 	const char *path;
@@ -212,7 +212,7 @@ int acl_read(FILE *file, const char *path, uint64_t now_ns, struct acl *list, ch
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ writing */
+/* ---------------------------------------------------------------------------------------------------------- writing */
 
 const char *acl_action_name(uint8_t action)
 {

@@ -14,7 +14,7 @@
 
 #define FILTER_SIZE (SHAKEOFF_ACL_BLOCKS * sizeof(struct shakeoff_acl_block))
 
-/* ------------------------------------------------------------------------------------------------------ keys, values */
+/* ----------------------------------------------------------------------------------------------------- keys, values */
 
 struct acl_key {
 	bool ipv6;
@@ -85,7 +85,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- a set */
+/* ------------------------------------------------------------------------------------------------------------ a set */
 
 /* The maps of a set. The tries come first: index 0 is IPv4's, 1 IPv6's. */
 #define SET_TRIES 2
@@ -276,7 +276,7 @@ int datapath_acl_clear(struct datapath *datapath)
 	return 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 /* Adds the entries of a trie to a list. own: only entries that were added by hand. */
 static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct acl *list)
@@ -337,7 +337,7 @@ uint64_t datapath_acl_expiry(struct datapath *datapath)
 	return __atomic_load_n(&datapath->control->acl_expire_s, __ATOMIC_RELAXED) * NS_PER_S;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- changing */
+/* --------------------------------------------------------------------------------------------------------- changing */
 
 static bool has_entry_of(const struct acl *list, uint32_t scope)
 {
@@ -498,7 +498,7 @@ int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uin
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------------- from program to program */
+/* ------------------------------------------------------------------------------------------ from program to program */
 
 /* Takes the kept maps, even if some are missing, so that none stays behind. Returns whether it is a whole set. */
 static bool take_kept(struct set *set)
@@ -560,7 +560,7 @@ int datapath_acl_restore(struct datapath *datapath)
 	return result ? result : 1;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- sweeping */
+/* --------------------------------------------------------------------------------------------------------- sweeping */
 
 struct datapath_sweep {
 	struct datapath *datapath;

@@ -18,7 +18,7 @@
 #include "cli/acl_read.h"
 #include "cli/report.h"
 
-/* -------------------------------------------------------------------------------------------------------------- show */
+/* ------------------------------------------------------------------------------------------------------------- show */
 
 static int compare(const void *first, const void *second)
 {
@@ -133,7 +133,7 @@ static int show(const struct options *options)
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- clear */
+/* ------------------------------------------------------------------------------------------------------------ clear */
 
 static int clear(const struct options *options)
 {
@@ -147,7 +147,7 @@ static int clear(const struct options *options)
 	return result ? acl_fail(what, result) : status;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- load */
+/* ------------------------------------------------------------------------------------------------------------- load */
 
 /* Warns of names that no service has now: services come and go, and the name may be right later. */
 static void check_names(const struct acl *acl, const struct acl_access *access)
@@ -289,7 +289,7 @@ static int load(const struct options *options)
 	return status;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- actions */
+/* ---------------------------------------------------------------------------------------------------------- actions */
 
 static const struct command acl_show = {
 	.name = "acl show",

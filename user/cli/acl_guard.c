@@ -48,7 +48,7 @@ static int add(struct acl_guard *guard, bool ipv6, const void *address, const ch
 	return 0;
 }
 
-/* ---------------------------------------------------------------------------------------------- the host's own addresses */
+/* ----------------------------------------------------------------------------------------- the host's own addresses */
 
 /*
  * Adds an address of this host. Loopback and link-local addresses are skipped: lists of bogus networks contain them,
@@ -80,7 +80,7 @@ static int add_own(struct acl_guard *guard)
 	return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- gateways */
+/* --------------------------------------------------------------------------------------------------------- gateways */
 
 struct gateways {
 	struct acl_guard *guard;
@@ -165,7 +165,7 @@ static int add_gateways(struct acl_guard *guard)
 	return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the session */
+/* ------------------------------------------------------------------------------------------------------ the session */
 
 /* Adds the client's address, which comes first in SSH_CONNECTION and SSH_CLIENT (ssh(1)). */
 static int add_peer(struct acl_guard *guard, const char *value)
@@ -219,7 +219,7 @@ static int add_session(struct acl_guard *guard)
 	return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- guard */
+/* ------------------------------------------------------------------------------------------------------------ guard */
 
 static int compare(const void *first, const void *second)
 {

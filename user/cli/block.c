@@ -16,7 +16,7 @@ static int read_prefix(const struct options *options, struct prefix *prefix)
 		       STATUS_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- add */
+/* -------------------------------------------------------------------------------------------------------------- add */
 
 static int set(const struct options *options, struct acl_entry *entry)
 {
@@ -71,7 +71,7 @@ static int allow(const struct options *options)
 	return add(options, SHAKEOFF_ACL_ALLOW);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ remove */
+/* ----------------------------------------------------------------------------------------------------------- remove */
 
 /* Removes the entry from every datapath that has it. Returns how many have, or a negative errno. */
 static int remove_everywhere(const struct acl_access *access, const struct prefix *prefix, uint32_t scope,
@@ -128,7 +128,7 @@ static int disallow(const struct options *options)
 	return remove_entry(options, SHAKEOFF_ACL_ALLOW);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- commands */
+/* --------------------------------------------------------------------------------------------------------- commands */
 
 #define ADD_ARGUMENTS "PREFIX [--for DURATION] [--service NAME] [--force]"
 #define ADD_OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE | OPTION_FORCE)

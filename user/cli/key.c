@@ -15,7 +15,7 @@
 #define POLL_MS 20
 #define PATIENCE_NS 3000000000ull /* the daemon checks ten times a second */
 
-/* ------------------------------------------------------------------------------------------------------------- slots */
+/* ------------------------------------------------------------------------------------------------------------ slots */
 
 struct key_slot {
 	uint32_t epoch;       /* the epoch of the slot */
@@ -158,7 +158,7 @@ static int show(const struct options *options)
 	return report_run(&report, options, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ rotate */
+/* ----------------------------------------------------------------------------------------------------------- rotate */
 
 /* Returns why the daemon cannot rotate the keys; NULL: it can. */
 static const char *cannot_rotate(const struct view *view, const struct shakeoff_control *control)
@@ -222,7 +222,7 @@ static int rotate(const struct options *options)
 	return report_run(&report, options, NULL);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- generate */
+/* --------------------------------------------------------------------------------------------------------- generate */
 
 /* Writes without stdio, whose buffer would keep the key. */
 static int write_all(const char *text, size_t length)
@@ -263,7 +263,7 @@ static int generate(const struct options *options)
 	return STATUS_FAILURE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- actions */
+/* ---------------------------------------------------------------------------------------------------------- actions */
 
 static const struct command key_show = {
 	.name = "key show",

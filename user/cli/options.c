@@ -246,7 +246,7 @@ bool options_read(const struct command *command, int argc, char **argv, struct o
 	return read_arguments(command, argc, argv, options);
 }
 
-/* ------------------------------------------------------------------------------------------------ privileges, errors */
+/* ----------------------------------------------------------------------------------------------- privileges, errors */
 
 /* Returns the missing capabilities. To find programs and maps by id takes CAP_SYS_ADMIN, which includes CAP_BPF. */
 static const char *missing_capabilities(void)

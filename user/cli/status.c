@@ -38,7 +38,7 @@ uint64_t status_uptime_ns(const struct view *view, const struct view_datapath *d
 	return started && view->now_ns > started ? view->now_ns - started : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- people: interfaces, daemon */
+/* --------------------------------------------------------------------------------------- people: interfaces, daemon */
 
 static void add_interface(struct table *table, const struct datapath_attachment *attachment,
 			  enum interface_obstacle obstacle)

@@ -437,7 +437,7 @@ void view_close(struct view *view)
 	*view = (struct view){ 0 };
 }
 
-/* ---------------------------------------------------------------------------------------------------------- meanings */
+/* --------------------------------------------------------------------------------------------------------- meanings */
 
 uint32_t view_listen_backlog(const struct shakeoff_service *service)
 {

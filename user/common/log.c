@@ -202,7 +202,7 @@ static bool hand_over(const char *line, size_t length)
 	return runs;
 }
 
-/* --------------------------------------------------------------------------------------------------------- the lines */
+/* -------------------------------------------------------------------------------------------------------- the lines */
 
 /*
  * Copies a text so that no part of it, which others may have chosen, moves the cursor of a terminal or begins a line.

@@ -103,10 +103,7 @@ static struct inet_diag_req_v2 *request_begin(struct channel *channel, uint16_t 
 	return request;
 }
 
-/*
- * Sends the request in the buffer and runs the callback on every reply. Returns the callback's result, 0, or a negative
- * errno.
- */
+/* Sends the buffered request and runs the callback on every reply. Returns its result, 0, or a negative errno. */
 static int transact(struct channel *channel, struct nlmsghdr *header, mnl_cb_t callback, void *context)
 {
 	unsigned int sequence = channel->sequence;
@@ -316,8 +313,8 @@ static int listener_message(const struct nlmsghdr *header, void *context)
 #define EXTENSION(name) (1u << (INET_DIAG_##name - 1))
 
 /*
- * A filter in the language of inet_diag_bc_run() (net/ipv4/inet_diag.c). A program accepts a socket only if it ends
- * exactly at its end. Each jump is relative to its own instruction.
+ * A filter in the language of inet_diag_bc_run() (net/ipv4/inet_diag.c). It accepts a socket only if it ends exactly
+ * at its end. Each jump is relative to its own instruction.
  *
  *	S_COND prefix	yes: go on with the next instruction; no: with the one behind it
  *	JMP		4 bytes beyond the end: refused
@@ -383,9 +380,8 @@ static void filter_make(struct filter *filter, const struct sock_diag_skip *skip
 }
 
 /*
- * Asks for LISTEN alone, so that the kernel iterates over its table of listening sockets and never over that of
- * connections. The upper layer's name and MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY always
- * comes.
+ * Asks for LISTEN alone: the kernel then iterates over its table of listening sockets, never over that of connections.
+ * The upper layer's name and MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY always comes.
  */
 int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
 				int (*callback)(void *context, const struct sock_diag_listener *listener),

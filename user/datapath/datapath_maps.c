@@ -149,7 +149,7 @@ int datapath_address_each(struct datapath *datapath,
 	return result;
 }
 
-/* ------------------------------------------------------------------------------------------------ the simple elements */
+/* ---------------------------------------------------------------------------------------------- the simple elements */
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface)
 {
