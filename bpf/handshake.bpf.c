@@ -74,7 +74,10 @@ int shakeoff_xdp(struct xdp_md *ctx)
 	return count_verdict(verdict, service_id);
 }
 
-/* The same for drivers that pass large packets in several buffers (kernel 5.18 and later). Headers are in the first. */
+/*
+ * Does the same for drivers that pass large packets in several buffers (kernel 5.18 and later). Headers are in the
+ * first.
+ */
 SEC("xdp.frags")
 int shakeoff_xdp_frags(struct xdp_md *ctx)
 {

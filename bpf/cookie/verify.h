@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether an ACK brings back a cookie of ours. */
+/* Whether an ACK brings back one of our cookies. */
 #ifndef SHAKEOFF_BPF_COOKIE_VERIFY_H
 #define SHAKEOFF_BPF_COOKIE_VERIFY_H
 
@@ -120,7 +120,7 @@ static __always_inline enum cookie_status verify_plain(const struct hook_ctx *ho
 }
 
 /*
- * Checks whether the ACK brings back a cookie of ours. Fills client_isn, cookie, unseen, echo_age_ms, options and
+ * Checks whether the ACK brings back one of our cookies. Fills client_isn, cookie, unseen, echo_age_ms, options and
  * ts_base of the handshake in scratch.
  */
 static __always_inline enum cookie_status ack_verify(const struct packet *packet, const struct hook_ctx *hook,

@@ -24,8 +24,8 @@
 #include "handle/resend.h"
 
 /*
- * Checks whether the ACK in scratch brings back a cookie of ours. Returns enum cookie_status and fills scratch->opt and
- * scratch->handshake. A global function: see scratch_get().
+ * Checks whether the ACK in scratch brings back one of our cookies. Returns enum cookie_status and fills scratch->opt
+ * and scratch->handshake. A global function: see scratch_get().
  */
 __noinline int ack_cookie(struct xdp_md *ctx)
 {

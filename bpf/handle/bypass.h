@@ -88,8 +88,8 @@ static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, 
 }
 
 /*
- * Returns whether a segment to a bypassed address belongs to a handshake of ours. Firewall rules may be reloaded at any
- * time, and the kernel would refuse with RST a handshake that it does not know. A good cookie exists only where the
+ * Returns whether a segment to a bypassed address belongs to one of our handshakes. Firewall rules may be reloaded at
+ * any time, and the kernel would refuse with RST a handshake that it does not know. A good cookie exists only where the
  * hook answered shortly before.
  */
 static __always_inline bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,

@@ -246,7 +246,7 @@ static __always_inline enum mode listener_mode(const struct hook_ctx *hook)
 }
 
 /*
- * Returns the verdict on an ACK without a good cookie of ours. The kernel's own cookies pass whatever the tuple's
+ * Returns the verdict on an ACK without one of our good cookies. The kernel's own cookies pass whatever the tuple's
  * history is: the kernel knows it itself.
  */
 static __always_inline enum shakeoff_verdict listener_refuse(const struct packet *packet, const struct hook_ctx *hook,
@@ -257,7 +257,7 @@ static __always_inline enum shakeoff_verdict listener_refuse(const struct packet
 	if (mode == MODE_ANSWERING && status != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
 	    kernel_cookie_good(packet, hook->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	/* In every mode: cookies of ours that are still out can be forged, too. */
+	/* In every mode: our cookies that are still out can be forged, too. */
 	invalid = ack_invalid(hook, status);
 	return mode == MODE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }

@@ -106,7 +106,7 @@ static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct pa
 enum mode {
 	MODE_NO_SERVER, /* no socket listens, or SYNs cannot be answered: the kernel handles them */
 	MODE_IDLE,      /* the kernel handles them, too: it makes the handshakes */
-	MODE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
+	MODE_COOKIES,   /* likewise, but ACKs may bring back our cookies */
 	MODE_ANSWERING, /* the hook alone handles them */
 };
 

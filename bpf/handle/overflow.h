@@ -65,7 +65,10 @@ static __noinline enum shakeoff_verdict syn_queue_low(struct xdp_md *ctx, const 
 	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
 }
 
-/* Returns VERDICT_NONE if a final ACK with a good cookie makes a connection, or the verdict that says why not. */
+/*
+ * Returns VERDICT_NONE if a final ACK with a good cookie makes a connection, or the verdict that gives the reason why
+ * not.
+ */
 static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook)
 {

@@ -73,8 +73,7 @@ static __always_inline __u64 offer_key(const struct packet *packet, const struct
 
 /*
  * Makes ready the SYN-ACK that all clients with this offer have in common: scratch->opt, with `offered` as its
- * offer_key(). A separate static function: it runs once a tick. Returns 0 without a key, which cannot be: for the
- * verifier.
+ * offer_key(). A separate static function: it runs once a tick. Returns 0 without a key: only for the verifier.
  */
 static __noinline int synack_template_prepare(const struct packet *packet, const struct hook_ctx *hook, __u64 offered,
 					      struct synack_template *synack)

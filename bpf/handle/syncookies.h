@@ -45,7 +45,7 @@ static __always_inline bool syncookies_active(struct shakeoff_service *service, 
 }
 
 /*
- * Returns whether ACKs may bring back cookies of ours though no SYN is answered: cookies that were sent before the
+ * Returns whether ACKs may bring back our cookies though no SYN is answered: cookies that were sent before the
  * answering ended, and in a fleet those of another host, which may be in a flood.
  */
 static __always_inline bool own_cookies_are_out(const struct hook_ctx *hook)

@@ -7,15 +7,15 @@
  * added to our clock, whose low 18 bits are enough to tell how long ago a cookie was sent: the options are how far the
  * echo is ahead of the clock, in units of 262 s. So the clock itself comes back exact, and with it the round-trip time.
  *
- *	 TSval = our clock in ms + offset of the address pair + options * 2^18        ISN
+ *	 TSval = our clock in ms + offset of the address pair + options * 2^18  ISN
  *
  *	 31            24  23  22 21   18 17                 0                  31     30                             0
  *	+----------------+---+---+-------+--------------------+                +------+------------------------------+
- *	| MSS class      |ECN|SAK| scale | 0                  |  <- added            |parity| MAC                          |
+ *	| MSS class      |ECN|SAK| scale | 0                  |  <- added      |parity| MAC                          |
  *	+----------------+---+---+-------+--------------------+                +------+------------------------------+
  *	                          15: none                                      parity: lowest bit of the epoch
  *
- * As with the kernel's own cookies (net/ipv4/syncookies.c), no MAC covers these options: they are the client's own offer,
+ * No MAC covers these options, as in the kernel's own cookies (net/ipv4/syncookies.c): they are the client's own offer,
  * and a client that changes them changes only its own connection. A client that leaves out the timestamps that it
  * negotiated, or echoes 0, gets a connection without options.
  *
