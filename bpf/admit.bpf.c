@@ -248,7 +248,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 		return TCX_NEXT;
 	hook.scratch = scratch_get();
 	hook.control = control_get();
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return TCX_NEXT;
 	packet = &hook.scratch->packet;
 	hint = metadata_read(skb, hook.control, &metadata);

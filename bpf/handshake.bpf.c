@@ -27,7 +27,7 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 
 	hook.scratch = scratch_get();
 	hook.control = control_get();
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &hook.scratch->packet;
 	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);

@@ -270,7 +270,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	if (ifindex == loopback_ifindex)
 		return NF_ACCEPT;
 	scratch = scratch_get();
-	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* cannot be: for the verifier */
+	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* only for the verifier */
 		return NF_ACCEPT;
 	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCPHDR_SYN))
 		return NF_ACCEPT;

@@ -66,7 +66,7 @@ __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* only for the verifier */
 		return 0;
 	return cookie_final(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }
@@ -81,7 +81,7 @@ __noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* only for the verifier */
 		return -1;
 	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->handshake.unseen);
 }

@@ -81,7 +81,7 @@ __noinline int issued_answered(__u32 service_id, __u32 hash)
 	const struct scratch *scratch = scratch_get();
 	const struct shakeoff_control *control = control_get();
 
-	if (!service || !scratch || !control) /* cannot be: for the verifier */
+	if (!service || !scratch || !control) /* only for the verifier */
 		return 0;
 	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->now.now_ns))
 		issued_note(hash, scratch->now.issued_period);
@@ -122,7 +122,7 @@ __noinline int ack_is_not_issued(__u32 service_id)
 	const struct shakeoff_control *control = control_get();
 	__u64 now_ns;
 
-	if (!service || !scratch || !control) /* cannot be: for the verifier */
+	if (!service || !scratch || !control) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !forgery_lasts(service, now_ns))

@@ -32,7 +32,7 @@ static __always_inline bool echo_is_old(const struct hook_ctx *hook, const struc
 	const __u64 *key = epoch_offset_key(hook->scratch->now.epoch);
 	__u32 clock_ms = hook->scratch->now.clock_ms;
 
-	if (!key) /* cannot be: for the verifier */
+	if (!key) /* only for the verifier */
 		return 0;
 	clock_ms += cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	return cookie_age(tsecr, clock_ms, cookie_bits(tsecr, clock_ms)) > (__s32)(SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC);
@@ -64,7 +64,7 @@ static __always_inline void verify_echo(const struct hook_ctx *hook, const struc
 	const __u64 *key = epoch_offset_key(epoch);
 	__u32 offset, bits;
 
-	if (!key) /* cannot be: for the verifier */
+	if (!key) /* only for the verifier */
 		return;
 	offset = cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	bits = cookie_bits(tsecr, hook->scratch->now.clock_ms + offset);

@@ -33,7 +33,7 @@ static __always_inline void dbg(__u32 verdict)
 	const struct scratch *scratch = scratch_get();
 	const struct cookie_flow *flow;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return;
 	flow = &scratch->packet.flow;
 	if (flow->ipv6)

@@ -80,7 +80,7 @@ static __always_inline int count_verdict(__u32 verdict, __u32 service)
 	__u16 meaning;
 
 	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
-		return XDP_ABORTED; /* cannot be: for the verifier */
+		return XDP_ABORTED; /* only for the verifier */
 	(*packets)++;
 	meaning = verdict_meanings[verdict];
 	count_service(service, verdict_counts(meaning));

@@ -31,7 +31,7 @@ __noinline int ack_cookie(struct xdp_md *ctx)
 {
 	struct hook_ctx hook = { .scratch = scratch_get(), .control = control_get() };
 
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &hook.scratch->packet, hook.scratch) == OPTIONS_MISSING)
 		return COOKIE_UNREADABLE;

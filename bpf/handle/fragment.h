@@ -80,7 +80,7 @@ static __always_inline bool fragment_is_fair(const struct packet *packet, __u32 
 	__u32 index = shakeoff_hash_index(prefix, salt, SHAKEOFF_FRAGMENT_CELL_BITS);
 	struct shakeoff_fragment_cell *cell = bpf_map_lookup_elem(&fragment_cells, &index);
 
-	if (!cell) /* cannot be: for the verifier */
+	if (!cell) /* only for the verifier */
 		return 1;
 	if ((__s32)(window - cell->window) > 0) {
 		cell->expected = fragments_expect(cell->wanted, cell->expected, window - cell->window);
@@ -132,7 +132,7 @@ static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *
 	__u64 address;
 	__u32 id;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	address = service_value(scratch, control, port);
 	if (address == NO_ENDPOINT)
@@ -190,7 +190,7 @@ __noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 	struct shakeoff_control *control = control_get();
 	const struct packet *packet;
 
-	if (!scratch || !control) /* cannot be: for the verifier */
+	if (!scratch || !control) /* only for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &scratch->packet;
 	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_ENDPOINT)

@@ -133,7 +133,7 @@ static __always_inline void metadata_write(struct xdp_md *ctx, const struct hook
 		return;
 	barrier_var(ctx); /* as in reply_build() */
 	metadata = (void *)(long)ctx->data_meta;
-	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
+	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* only for the verifier */
 		return;
 	metadata_fill(metadata, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
 }
@@ -160,7 +160,7 @@ __noinline int metadata_claimed(void)
 	struct shakeoff_admissions *counts;
 	__u32 ifindex;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	ifindex = scratch->recent.ifindex;
 	counts = bpf_map_lookup_elem(&admissions, &ifindex);

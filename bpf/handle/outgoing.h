@@ -70,7 +70,7 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	    (packet.flags & (TCPHDR_SYN | TCPHDR_ACK)) != TCPHDR_SYN)
 		return;
 	control = control_get();
-	if (!control) /* cannot be: for the verifier */
+	if (!control) /* only for the verifier */
 		return;
 	outgoing_reverse(&packet.flow, &reverse);
 	/*

@@ -136,7 +136,7 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 	struct shakeoff_event *event;
 
 	hook.service = service_get(service_id);
-	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* only for the verifier */
 		return 0;
 	hook.now_ns = hook.scratch->now.now_ns;
 	event = (void *)hook.scratch->event;

@@ -42,7 +42,7 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_half_open *entry;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	entry = &scratch->half_open;
 	entry->answered_ns = scratch->now.now_ns;

@@ -101,7 +101,7 @@ __noinline int acl_match(__u32 acl, __u32 scope)
 	const struct cookie_flow *flow;
 	void *filter;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return ACL_NONE;
 	flow = &scratch->packet.flow;
 	filter = bpf_map_lookup_elem(&acl_filters, &which);

@@ -52,7 +52,7 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (budget_begins(&service->budget_window, scratch->now.now_ns))
 		service->budget_syns = service->budget_known = 0;
@@ -73,7 +73,7 @@ __noinline int unrouted_budget_takes(__u32 service_id)
 	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (budget_begins(&service->unrouted_window, scratch->now.now_ns))
 		service->unrouted_syns = 0;

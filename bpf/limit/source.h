@@ -79,7 +79,7 @@ __noinline int source_is_known(__u32 service_id)
 	const struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	return source_knows(source_find(scratch, service_id, service), scratch->now.now_ns);
 }
@@ -95,7 +95,7 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	const struct scratch *scratch = scratch_get();
 	struct shakeoff_source *source;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	source = source_find(scratch, service_id, service);
 	if (!source || !source_knows(source, scratch->now.now_ns))
@@ -168,7 +168,7 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
 	enum source_result result;
 	struct queue_state queue;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return SOURCE_ADMITTED;
 	queue_state_read(scratch, service, &queue);
 	if (queue.free <= 0)
@@ -194,7 +194,7 @@ __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 	struct queue_state queue;
 	bool alone;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (allowed || !service->fair_share_ns ||
 	    (__s64)(scratch->now.now_ns - service->fair_share_ns) > (__s64)SHAKEOFF_FAIR_SHARE_WATCH_NS)
@@ -249,7 +249,7 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 established,
 	struct queue_state queue;
 	__u64 now_ns;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	source_key(&scratch->packet.flow, service_id, service, &key);
@@ -282,7 +282,7 @@ __noinline int source_proved(__u32 service_id, __u64 position, __u32 established
 {
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6)
 		source_enter(service_id, position, established, 1);
@@ -300,7 +300,7 @@ __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 	struct bpf_sock *sk;
 	bool established;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	sk = socket_look_up(ctx, &scratch->packet.flow);
 	if (!sk)

@@ -74,7 +74,7 @@ __noinline int surge_hold(__u32 service_id, __u32 which, __u64 for_ns, __u32 add
 	__u64 *last_ns, now_ns, until_ns;
 	__s64 remaining = 0;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	last_ns = &surge_of(service, which)->last_ns;

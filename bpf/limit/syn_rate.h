@@ -40,7 +40,7 @@ static __always_inline __u32 limit_count(const struct shakeoff_source_key *key, 
 				    now->reply_salt, SYN_COUNT_BITS);
 	row = index / SYN_COUNTS % SYN_COUNT_ROWS;
 	counts = bpf_map_lookup_elem(&syn_counts, &row);
-	if (!counts) /* cannot be: for the verifier */
+	if (!counts) /* only for the verifier */
 		return 0;
 	barrier_var(index);
 	index &= SYN_COUNTS - 1;
@@ -80,7 +80,7 @@ __noinline int limit_allows_source(__u32 service_id, __u32 site)
 	__u32 count, unseen, allows, limits = site ? SHAKEOFF_SITE_LIMITS : 1, interval_ns, burst, hot;
 	__u64 *due_ns, first, now_ns;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 1;
 	now_ns = scratch->now.now_ns;
 	interval_ns = service->syn_interval_ns / limits;
@@ -116,7 +116,7 @@ __noinline int limit_allows_syn(__u32 service_id, __u32 allowed)
 {
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || allowed) /* the first cannot be: for the verifier */
+	if (!scratch || allowed) /* the first only for the verifier */
 		return 1;
 	return limit_allows_source(service_id, 0) && (!scratch->packet.flow.ipv6 || limit_allows_source(service_id, 1));
 }

@@ -78,7 +78,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	__u16 *own;
 
 	common = bpf_map_lookup_elem(&reply_cells, &zero);
-	if (!scratch || !control || !common) /* cannot be: for the verifier */
+	if (!scratch || !control || !common) /* only for the verifier */
 		return 0;
 	barrier_var(index);
 	index &= SHAKEOFF_REPLY_CELLS - 1;

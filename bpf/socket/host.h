@@ -42,7 +42,7 @@ __noinline int frame_is_for_host(__u32 ifindex)
 	const struct scratch *scratch = scratch_get();
 	__u32 vlan;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (!profile)
 		return 1;
@@ -80,7 +80,7 @@ __noinline int source_is_own_address(void)
 	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6) {
 		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
@@ -125,7 +125,7 @@ __noinline int next_hop_find(__u32 route_bit)
 	struct scratch *scratch = scratch_get();
 	const struct cookie_flow *flow;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	flow = &scratch->packet.flow;
 	if (!scratch->route.on_link) {
@@ -167,7 +167,7 @@ __noinline int reply_to_next_hop(struct xdp_md *ctx)
 	const struct scratch *scratch = scratch_get();
 	__be16 *destination = FRAME_START(ctx);
 
-	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* cannot be: for the verifier */
+	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* only for the verifier */
 		return 0;
 	destination[0] = scratch->next_hop.mac[0];
 	destination[1] = scratch->next_hop.mac[1];

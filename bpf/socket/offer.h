@@ -41,7 +41,7 @@ __noinline int route_look_up(void)
 	struct scratch *scratch = scratch_get();
 	const struct shakeoff_route *route;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6) {
 		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
@@ -165,7 +165,7 @@ __noinline int offer_wscale(__u32 service_id)
 	struct scratch *scratch = scratch_get();
 	struct offer offer;
 
-	if (!service || !scratch) /* cannot be: for the verifier */
+	if (!service || !scratch) /* only for the verifier */
 		return SHAKEOFF_NO_WSCALE;
 	offer_make(scratch, service, &scratch->handshake.options, &offer);
 	scratch->handshake.rcv_wnd = offer.window;

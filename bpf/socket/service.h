@@ -46,7 +46,7 @@ __noinline __u64 service_in_prefix(__u32 port)
 	struct cookie_flow first = {};
 	const __u32 *service;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return NO_ENDPOINT;
 	first.ipv6 = scratch->packet.flow.ipv6;
 	if (first.ipv6) {

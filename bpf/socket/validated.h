@@ -57,7 +57,7 @@ __noinline int validated_index(__u32 set)
 {
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return -1;
 	UNROLL
 	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
@@ -90,7 +90,7 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 	const struct handshake *handshake;
 	__u32 set;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	handshake = &scratch->handshake;
 	set = shakeoff_validated_set(filter_slot(&scratch->packet.flow));
