@@ -26,7 +26,7 @@
  * A call by id takes microseconds. If no reply comes in this time, the broker is stopped, or the machine stands still.
  */
 #define ANSWER_SECONDS 2
-/* How long to wait before the next request then: each request without an reply holds up the event loop. */
+/* How long to wait before the next request then: each request without a reply holds up the event loop. */
 #define SILENCE_NS (10 * NS_PER_S)
 #define STOP_MS 1000
 
@@ -166,7 +166,7 @@ static void run(int fd, pid_t daemon)
 
 /* ------------------------------------------------------------------------------------------------ the daemon's side */
 
-/* Receives an reply. 0 or a negative errno. */
+/* Receives a reply. 0 or a negative errno. */
 static int receive(struct reply *reply, int *descriptor)
 {
 	union control control = { 0 };
