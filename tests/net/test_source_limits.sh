@@ -15,7 +15,7 @@ flood() {
 budgeted() { json seconds | awk '{ printf "%d\n", '"$BUDGET"' * ($1 + '"$1"') }'; }
 
 # answered SERVICE: its address is in the hook's table, which is a moment after its server was found
-answered() { case $(shown "$1" state) while idle | active) ;; *) return 1 ;; esac; }
+answered() { case $(shown "$1" state) in idle | active) ;; *) return 1 ;; esac; }
 
 lab_up
 ip -n "$LAB-server" route add 2001:db8:9::/48 dev s0
