@@ -30,11 +30,11 @@ __u32 isn_of(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u3
 	return cookie_isn(&keys[epoch % SHAKEOFF_KEY_SLOTS], flow, client_isn, epoch, bits);
 }
 
-struct answer make_echo(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options)
+struct echo make_echo(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options)
 {
 	__u32 bits = cookie_encode(options, flow->ipv6);
 
-	return (struct answer){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
+	return (struct echo){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
 				.tsecr = CLOCK + cookie_ts_add(bits),
 				.timestamps = options->timestamps };
 }
@@ -70,16 +70,16 @@ static bool validates_plain(const struct cookie_flow *flow, __u32 cookie, __u32 
 	return 0;
 }
 
-bool validates(const struct cookie_flow *flow, const struct answer *answer, __u32 now, bool accept_next, __u32 *bits)
+bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, bool accept_next, __u32 *bits)
 {
-	if (!answer->timestamps)
-		return validates_plain(flow, answer->cookie, now, accept_next, bits);
-	*bits = cookie_bits(answer->tsecr, CLOCK);
+	if (!echo->timestamps)
+		return validates_plain(flow, echo->cookie, now, accept_next, bits);
+	*bits = cookie_bits(echo->tsecr, CLOCK);
 	for (int attempt = 0; attempt < 2; attempt++) {
 		__u32 epoch;
 
-		if (cookie_epoch(answer->cookie, now, accept_next, attempt, &epoch) &&
-		    isn_of(flow, CLIENT_ISN, epoch, COOKIE_TIMESTAMPS) == answer->cookie)
+		if (cookie_epoch(echo->cookie, now, accept_next, attempt, &epoch) &&
+		    isn_of(flow, CLIENT_ISN, epoch, COOKIE_TIMESTAMPS) == echo->cookie)
 			return 1;
 	}
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Cookies of two flows, one for each family, and how the hook judges the answers to them.
+ * Cookies of two flows, one for each family, and how the hook judges the echoes to them.
  *
  * cmocka.h and what it needs has to be included before.
  */
@@ -23,18 +23,18 @@ extern const struct shakeoff_key keys[SHAKEOFF_KEY_SLOTS];
 extern const struct cookie_flow flows[2]; /* IPv4, IPv6 */
 
 /* What a client sends back. */
-struct answer {
+struct echo {
 	__u32 cookie, tsecr;
 	bool timestamps;
 };
 
 __u32 isn_of(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u32 bits);
-struct answer make_echo(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options);
+struct echo make_echo(const struct cookie_flow *flow, __u32 epoch, const struct cookie_options *options);
 
 /* Returns the option bits of a cookie of that epoch that comes back without timestamps, or -1. */
 int read_plain(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u32 cookie);
 
-/* Returns whether the answer is good in the epoch `now`; its option bits are in *bits. */
-bool validates(const struct cookie_flow *flow, const struct answer *answer, __u32 now, bool accept_next, __u32 *bits);
+/* Returns whether the echo is good in the epoch `now`; its option bits are in *bits. */
+bool validates(const struct cookie_flow *flow, const struct echo *echo, __u32 now, bool accept_next, __u32 *bits);
 
 #endif
