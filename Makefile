@@ -70,8 +70,10 @@ LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
 PROG := $(wildcard tests/bpf/test_*.c)
-TOOL := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c) $(wildcard tests/net/*.c))
-TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/*.bpf.c)
+# A tool is a file with main(). It names what it is linked with in its head, as a test does.
+TOOL_C := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c tests/net/lib/*.c))
+TOOL := $(shell grep -l '^int main' $(TOOL_C))
+TOOL_BPF := $(wildcard tests/bench/*.bpf.c) $(wildcard tests/net/lib/*.bpf.c)
 
 BPF := $(patsubst bpf/%.c,$(BUILD)/%.o,$(wildcard bpf/*.bpf.c))
 SKELETONS := $(BPF:.bpf.o=.skel.h)
@@ -85,7 +87,7 @@ TEXTS := $(BUILD)/shakeoff.conf.5 $(BUILD)/shakeoff.conf.example
 TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT) $(PROG))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 10
-# make test T='NAME...': only tests whose name contains one of these
+# make test T='NAME...': only these tests, or those whose names contain one of these
 T ?=
 TOOLS := $(patsubst %.c,$(BUILD)/%,$(TOOL)) $(patsubst %.c,$(BUILD)/%.o,$(TOOL_BPF))
 
@@ -146,7 +148,7 @@ clean:
 help:
 	@echo 'make            build everything under $(BUILD)/'
 	@echo 'make demo       a SYN flood over a veth pair, honest clients meanwhile, and what happened (root)'
-	@echo 'make test       all tests: unit, BPF programs, network (root); T=NAME: those whose name contains it'
+	@echo 'make test       all tests: unit, BPF programs, network (root); T=NAME: this one, or those whose name contains it'
 	@echo 'make check      unit tests, headers alone, arrows between rooms, format: no root, under a minute'
 	@echo 'make fuzz       feeds the parsers with what nobody would send, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make bench      rates beside a bare XDP_TX program and beside the kernel (root); tests/bench/floods.sh: every kind of flood;'
@@ -254,7 +256,8 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz
 		$(LIBS)
 
 # Tools of the tests and benchmarks: the flood generator, clients; x.c finds the skeleton of x.bpf.c beside it.
-$(patsubst %.c,$(BUILD)/%,$(TOOL)): $(BUILD)/%: $(BUILD)/obj/%.o
+$(foreach tool,$(TOOL),$(eval $(BUILD)/$(tool:.c=): $(call objects,$(tool) $(call links,$(tool)))))
+$(patsubst %.c,$(BUILD)/%,$(TOOL)):
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
@@ -268,8 +271,8 @@ define compile_command
 { "directory": "$(CURDIR)", "file": "$(1)", "command": "$(2) -c $(1)" },
 
 endef
-SOURCES_C := $(COMMON) $(DAEMON) $(COMMAND) $(wildcard user/libshakeoff/*.c) $(TOOL)
-$(BUILD)/compile_commands.json: Makefile $(COMMON) $(DAEMON) $(COMMAND) $(UNIT) $(PROG) $(TOOL) | $(BUILD)/.deps-build
+SOURCES_C := $(COMMON) $(DAEMON) $(COMMAND) $(wildcard user/libshakeoff/*.c) $(TOOL_C)
+$(BUILD)/compile_commands.json: Makefile $(COMMON) $(DAEMON) $(COMMAND) $(UNIT) $(PROG) $(TOOL_C) | $(BUILD)/.deps-build
 	$(call say,JSON,$@)
 	$(file >$@,[$(foreach file,$(wildcard bpf/*.bpf.c) $(TOOL_BPF),$(call compile_command,$(file),$(CLANG) $(BPF_FLAGS))))
 	$(file >>$@,$(foreach file,$(SOURCES_C),$(call compile_command,$(file),$(CC) $(C_FLAGS))))

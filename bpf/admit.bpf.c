@@ -13,43 +13,16 @@
  *
  * And the tc entry at egress: outgoing.h.
  */
-#include "vmlinux.h"
+#include "core/kernel.h"
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
-
-#include <shakeoff/abi.h>
-#include <shakeoff/byteorder.h>
-#include <shakeoff/socket_filter.h>
-#include <shakeoff/acl.h>
-#include <shakeoff/source.h>
-#include <shakeoff/validated.h>
-#include <shakeoff/rcv_window.h>
-
-#include "lib/cookie.h"
-#include "core/maps.h"
-
-#include "core/metadata.h"
-#include "packet/parse.h"
-#include "core/ctx.h"
-
-#include "cookie/epoch.h"
-
-#include "socket/sk_assign.h"
-#include "socket/socket_filter.h"
-#include "cookie/verify.h"
+#include "core/clock.h"
 #include "packet/options.h"
-#include "socket/service.h"
-#include "socket/lookup.h"
-
+#include "socket/conntrack.h"
 #include "socket/offer.h"
 #include "socket/validated.h"
-
-#include "socket/conntrack.h"
+#include "cookie/verify.h"
 #include "handle/outgoing.h"
 #include "handle/probe.h"
 
@@ -109,7 +82,7 @@ static __always_inline bool metadata_recover(struct __sk_buff *skb, struct hook_
 	if (service_find(scratch, hook->control, skb->ifindex) != SERVICE_FOUND || !scratch->recent.has_profile)
 		return 0;
 	hook->service_id = scratch->recent.service;
-	hook->service = bpf_map_lookup_elem(&service_state, &hook->service_id);
+	hook->service = service_get(hook->service_id);
 	if (!hook->service)
 		return 0;
 	now_read(&scratch->now, hook->control);
@@ -152,7 +125,7 @@ static __always_inline void count_admission(const struct __sk_buff *skb, const s
 	__u32 service_id = metadata->service, ifindex = skb->ifindex;
 	struct shakeoff_admissions *admitted = bpf_map_lookup_elem(&admissions, &ifindex);
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &service_id);
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 
 	if (admitted)
 		__sync_fetch_and_add(&admitted->reached, 1);
@@ -176,10 +149,6 @@ static __always_inline void count_admission(const struct __sk_buff *skb, const s
  * microsecond or so, may all segments of a CPU make in a tick.
  */
 #define WAIT_ROUNDS_A_TICK 512
-
-/* TCX_DROP: as TCX_NEXT above (assign.h). BPF_F_INGRESS of linux/bpf.h, for bpf_redirect(). */
-#define TCX_DROP 2
-#define BPF_REDIRECT_INGRESS 1
 
 /* Whether one more round may be made now. */
 static __always_inline bool wait_may_go_on(struct scratch *scratch)
@@ -218,7 +187,7 @@ static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook
 	if ((__s64)(bpf_ktime_get_ns() - entry->established_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
 		return hint == HINT_WAIT ? TCX_DROP : TCX_NEXT;
 	skb->cb[0] = metadata_magic(hook->control, METADATA_WAITS);
-	return bpf_redirect(skb->ifindex, BPF_REDIRECT_INGRESS);
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
 /* The ACK has got its request, from this packet's CPU or from another. */
@@ -273,12 +242,11 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	struct hook_ctx hook = {};
 	enum metadata_hint hint;
 	bool assigned;
-	__u32 zero = 0;
 
 	if (probe_take(skb))
 		return TCX_NEXT;
-	hook.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	hook.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	hook.scratch = scratch_get();
+	hook.control = control_get();
 	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return TCX_NEXT;
 	packet = &hook.scratch->packet;

@@ -9,83 +9,24 @@
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
  */
-#include "vmlinux.h"
+#include "core/kernel.h"
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
-
-#include <shakeoff/abi.h>
-#include <shakeoff/byteorder.h>
-#include <shakeoff/socket_filter.h>
-#include <shakeoff/acl.h>
-#include <shakeoff/prefix_hash.h>
-#include <shakeoff/source.h>
-#include <shakeoff/validated.h>
-#include <shakeoff/rcv_window.h>
-
-#include "lib/cookie.h"
-#include "lib/csum.h"
-#include "core/maps.h"
-
-#include "core/metadata.h"
-#include "packet/parse.h"
-#include "core/ctx.h"
-
-#include "packet/copy.h"
-#include "core/verdict.h"
-#include "cookie/epoch.h"
-#include "socket/socket_filter.h"
-#include "cookie/verify.h"
-#include "socket/kernel_syncookie.h"
 #include "limit/acl.h"
-#include "packet/malformed.h"
-#include "packet/options.h"
-#include "socket/service.h"
-#include "lib/sketch.h"
-#include "socket/lookup.h"
-#include "limit/source.h"
-#include "socket/offer.h"
-#include "socket/host.h"
-#include "packet/reply.h"
-#include "socket/validated.h"
-
-#include "handle/syncookies.h"
 #include "handle/fragment.h"
-#include "handle/resend.h"
-#include "cookie/issued.h"
-#include "limit/syn_rate.h"
-#include "limit/synack_rate.h"
-#include "handle/out_of_state.h"
-#include "handle/overflow.h"
-
-#include "handle/listener.h"
-
-#include "handle/bypass.h"
-
-#include "handle/syn.h"
-
-#include "socket/opened.h"
-
-#include "handle/listener_deliver.h"
-#include "core/ring.h"
-#include "handle/queue.h"
-
 #include "handle/segment.h"
+#include "handle/syn.h"
 
 static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, __u32 frame_len, __u32 *service_id)
 {
 	struct hook_ctx hook = { .frame_len = frame_len };
 	struct packet *packet;
 	enum acl_result acl;
-	__u32 zero = 0;
 	int err;
 
-	hook.scratch = bpf_map_lookup_elem(&scratches, &zero);
-	hook.control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	hook.scratch = scratch_get();
+	hook.control = control_get();
 	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &hook.scratch->packet;
@@ -101,7 +42,7 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 	if (!frame_is_ours(hook.scratch))
 		return SHAKEOFF_NO_SERVICE;
 	hook.service_id = *service_id = hook.scratch->recent.service;
-	hook.service = bpf_map_lookup_elem(&service_state, service_id);
+	hook.service = service_get(*service_id);
 	if (!hook.service)
 		return SHAKEOFF_NO_SERVICE;
 	now_read(&hook.scratch->now, hook.control);

@@ -10,44 +10,15 @@
  *
  * And the tc entry at lo's egress: a frame that the daemon gives back, once there is a socket, comes in once more where it came from.
  */
-#include "vmlinux.h"
+#include "core/kernel.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
-
-#include <shakeoff/abi.h>
-#include <shakeoff/byteorder.h>
-#include <shakeoff/socket_filter.h>
-#include <shakeoff/acl.h>
-#include <shakeoff/source.h>
-#include <shakeoff/validated.h>
-#include <shakeoff/rcv_window.h>
-
-#include "lib/cookie.h"
-#include "core/maps.h"
-
-#include "core/metadata.h"
-#include "packet/parse.h"
-#include "core/ctx.h"
-
-#include "cookie/epoch.h"
-
-#include "socket/socket_filter.h"
 #include "core/ring.h"
-#include "socket/lookup.h"
-#include "limit/source.h"
+#include "packet/parse.h"
 #include "socket/validated.h"
-
-/* enum nf_inet_hooks' verdicts, linux/netfilter.h; NFPROTO_* likewise; enum tcx_action_base and BPF_F_INGRESS of linux/bpf.h */
-#define NF_DROP 0
-#define NF_ACCEPT 1
-#define NFPROTO_IPV4 2
-#define TCX_NEXT (-1)
-#define REDIRECT_INGRESS 1
+#include "limit/source.h"
 
 /* enum values of the kernel's ip_summed (include/linux/skbuff.h) and of a socket's state (include/net/tcp_states.h) */
 #define SUMMED_PARTIAL 3
@@ -201,7 +172,7 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 	void *ring = ring_of(&scratch->tuple, control);
 	struct shakeoff_event *event, *handshake = bpf_map_lookup_elem(&handshakes, &scratch->tuple);
 	__u32 service_id = entry->service, len = skb->len;
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	bool opens;
 
 	if (!ring || !service)
@@ -271,7 +242,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	struct packet_dynptr frame;
 	struct net_device *dev;
 	struct sock *sk;
-	__u32 zero = 0, ifindex;
+	__u32 ifindex;
 
 	/* Early demultiplexing has found nearly every socket (tcp_v4_early_demux(), net/ipv4/tcp_ipv4.c). */
 	sk = skb->sk;
@@ -280,7 +251,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 			return NF_ACCEPT;
 		in_time_wait = 1;
 	}
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	control = control_get();
 	if (!control || bpf_jiffies64() - control->input_tick > ON_THEIR_WAY_TICKS)
 		return NF_ACCEPT;
 	dev = skb->dev;
@@ -289,7 +260,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	ifindex = dev->ifindex;
 	if (ifindex == loopback_ifindex)
 		return NF_ACCEPT;
-	scratch = bpf_map_lookup_elem(&scratches, &zero);
+	scratch = scratch_get();
 	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* cannot be: for the verifier */
 		return NF_ACCEPT;
 	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCPHDR_SYN))
@@ -321,7 +292,7 @@ int shakeoff_return(struct __sk_buff *skb)
 	skb->mark = 0;
 	skb->priority = 0;
 	skb->tc_index = RETURNED;
-	return bpf_redirect(ifindex, REDIRECT_INGRESS);
+	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -3,13 +3,9 @@
  * The two ends of the self-test (shakeoff/probe.h): what writes the probes into frames that the kernel receives, and
  * what takes them at the daemon's listening sockets.
  */
-#include "vmlinux.h"
+#include "core/kernel.h"
 
 #include <bpf/bpf_helpers.h>
-
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
 
 #include <shakeoff/byteorder.h>
 #include <shakeoff/probe.h>
@@ -17,9 +13,7 @@
 #include "lib/bytes.h"
 #include "lib/csum.h"
 
-#define ETH_P_IP 0x0800
 #define ETH_TYPE_OFFSET 12
-#define ETH_HLEN 14
 
 #define TCP_CHECK 16 /* offsets in the TCP header */
 #define TCP_SEQ 4

@@ -22,8 +22,8 @@ bail() {
 	fatal "$*"
 }
 
-# shellcheck source=tests/net/env.sh
-. "$(dirname "$0")/../tests/net/env.sh"
+# shellcheck source=tests/net/lib/env.sh
+. "$(dirname "$0")/../tests/net/lib/env.sh"
 leave() {
 	local status=$?
 	trap - EXIT
@@ -55,7 +55,7 @@ measure() {
 		--seconds "$FLOOD_SECONDS" --json
 	flood=$PID
 	sleep 1
-	client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --seconds $((FLOOD_SECONDS - PATIENCE - 2)) --concurrency 8 \
+	client "$BUILD/tests/net/lib/client" --dst "$SERVER4" --port 80 --seconds $((FLOOD_SECONDS - PATIENCE - 2)) --concurrency 8 \
 		--interval-ms 10 --timeout-ms $((PATIENCE * 1000)) --http --json >"$TMP/$name.json"
 	ends "$flood" 20 || bail "the flood did not end"
 	tail -n 1 "$TMP/flood.log" >>"$TMP/$name.json"
@@ -107,7 +107,7 @@ preloaded() {
 if kernel_admits; then plainly; else preloaded; fi
 rss() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$DAEMON_PID/status"; }
 # What a first use costs is not the flood's.
-client "$BUILD/tests/net/client" --dst "$SERVER4" --port 80 --count 1000 --http >/dev/null
+client "$BUILD/tests/net/lib/client" --dst "$SERVER4" --port 80 --count 1000 --http >/dev/null
 before=$(rss)
 measure shakeoff
 after=$(rss)

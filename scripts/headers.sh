@@ -8,10 +8,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build} CC=${CC:-cc} CLANG=${CLANG:-clang}
 
-# The headers of bpf/lib and include/ have two worlds, and find the kernel's types there (vmlinux.h) or here (linux/types.h).
+# The headers of bpf/lib and include/, and some of bpf/core, have two worlds, and find the kernel's types there (vmlinux.h) or here (linux/types.h).
 for_bpf() {
 	case $1 in
-	bpf/lib/* | include/*) printf '#include "vmlinux.h"\n' ;;
+	bpf/lib/* | bpf/core/ctx.h | bpf/core/metadata.h | include/*) printf '#include "vmlinux.h"\n' ;;
 	esac
 	printf '#include "%s"\n' "$PWD/$1"
 }
@@ -33,7 +33,7 @@ all() {
 }
 found=$({
 	all bpf bpf
-	all host bpf/lib include user
+	all host bpf/lib bpf/core/ctx.h bpf/core/metadata.h include user
 } 2>&1)
 [ -z "$found" ] || {
 	printf '%s\n' "$found"

@@ -8,7 +8,7 @@
 #
 # lab.sh up [NAME]             make it (NAME: shakeoff unless given; labs of different names do not disturb each other)
 # lab.sh far NAME MS           the same, MS milliseconds apart (one way, fractions allowed): a third namespace holds a delay line
-#	NAME-line    l0, l1: the other ends of s0 and c0; tests/net/delay carries every frame between them
+#	NAME-line    l0, l1: the other ends of s0 and c0; tests/net/lib/delay carries every frame between them
 #	What is on the line is what a wire carries: whole segments with checksums, no larger than the MTU. LINE_LOG: the file where the
 #	line says at its end (SIGUSR1: at once) what it has carried and lost. For floods it is too slow.
 # lab.sh behind [NAME]         one more behind the server, which forwards to it, as to a container:
@@ -23,7 +23,7 @@ set -euo pipefail
 
 BUILD=${BUILD:-$(cd "$(dirname "$0")/.." && pwd)/build}
 PEER=$BUILD/tests/bench/peer.bpf.o
-DELAY=$BUILD/tests/net/delay
+DELAY=$BUILD/tests/net/lib/delay
 CPUS=$(nproc --all)
 QUEUES=$((CPUS > 2 ? CPUS : 2))
 export PATH=$PATH:/usr/sbin:/sbin

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# Runs every test, or those whose name contains one of the arguments, and totals them:
+# Runs every test, or those that the arguments name, and totals them:
 #
-#	tests/run.sh [PART-OF-A-NAME...]
+#	tests/run.sh [NAME...]
+#
+# A name is that of one test (bpf/test_syn), or a part of the names of several (bpf/, listener).
 #
 # A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is 0 if
 # something passed and nothing failed. BUILD: where the programs are. JOBS: so many network tests beside each other (1);
@@ -29,12 +31,20 @@ again=()                       # programs that run once more
 trap 'rm -rf "$out"' EXIT
 trap 'kill "${!names[@]}" 2>/dev/null; wait; exit 130' INT TERM
 
+# Whether a test has exactly this name
+is_test() { [ -f "$BUILD/tests/$1" ] || [ -f "tests/$1.sh" ]; }
+
+# wanted NAME [ARGUMENT...]
 wanted() {
 	local name=$1
 	shift
 	[ $# -gt 0 ] || return 0
 	for part; do
-		case $name in *"$part"*) return 0 ;; esac
+		if is_test "$part"; then
+			[ "$name" != "$part" ] || return 0
+		else
+			case $name in *"$part"*) return 0 ;; esac
+		fi
 	done
 	return 1
 }

@@ -3,31 +3,18 @@
 #ifndef SHAKEOFF_BPF_COOKIE_EPOCH_H
 #define SHAKEOFF_BPF_COOKIE_EPOCH_H
 
-#define NSEC_PER_MSEC 1000000
-#define NSEC_PER_SEC 1000000000ull
+#include "core/kernel.h"
 
-/*
- * The moment in scratch, read anew when the kernel's tick (1 to 10 ms) or the epochs' offset has changed. A tick is exact
- * enough for everything here, and looking at it costs one load, where the clock and the divisions cost a tenth of an
- * answer. The moment is never ahead of the clock.
- */
-static __always_inline void now_read(struct now *now, const struct shakeoff_control *control)
-{
-	__u64 tick = bpf_jiffies64(), offset_ns = control->epoch_offset_ns;
+#include <bpf/bpf_helpers.h>
 
-	if (now->tick == tick && now->epoch_offset_ns == offset_ns)
-		return;
-	now->tick = tick;
-	now->epoch_offset_ns = offset_ns;
-	now->now_ns = bpf_ktime_get_ns();
-	now->epoch = (now->now_ns + offset_ns) / SHAKEOFF_EPOCH_NS;
-	/* With the epochs' offset, as hosts of a fleet read each other's clock. */
-	now->clock_ms = (now->now_ns + offset_ns) / NSEC_PER_MSEC;
-	now->issued_period = shakeoff_issued_period(now->now_ns);
-	now->reply_window = now->now_ns >> SHAKEOFF_REPLY_WINDOW_SHIFT;
-	now->reply_batch = control->replies.batch;
-	now->reply_salt = control->replies.salt;
-}
+#include <shakeoff/abi.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "lib/siphash.h"
 
 /*
  * The hash of cookie_init() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this

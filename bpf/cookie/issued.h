@@ -7,6 +7,19 @@
 #ifndef SHAKEOFF_BPF_COOKIE_ISSUED_H
 #define SHAKEOFF_BPF_COOKIE_ISSUED_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/issued.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "limit/surge.h"
+
 /*
  * Each CPU counts invalid ACKs in batches, as it does SYNs in a flood; but those of each service by themselves: who mixes one ACK
  * for another service among fifteen forged ones is not to have the batch counted there.
@@ -17,25 +30,15 @@
 static __always_inline void forgery_count(const struct hook_ctx *hook)
 {
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &hook->service_id);
-	struct shakeoff_service *service = hook->service;
 
-	if (!counters || ++counters->forgeries % FORGERY_BATCH)
-		return;
-	if (service->forgery_ns) {
-		surge_by(hook, SURGE_FORGERY, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
-		return;
-	}
-	if (!window_counts(&service->forgery_window_ns, &service->forgery_window_acks, SHAKEOFF_FORGERY_WINDOW_NS,
-			   hook->now_ns, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE))
-		return;
-	surge_by(hook, SURGE_FORGERY, service->forgery_window_acks, SHAKEOFF_FORGERY_RATE);
-	service->forgery_ns = hook->now_ns;
+	if (counters && !(++counters->forgeries % FORGERY_BATCH))
+		surge_count(hook, SURGE_FORGERY, SHAKEOFF_FORGERY_WINDOW_NS, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
 }
 
 /* Whether an attacker tries to forge cookies of the service. Ends what has been without a surge for long enough. */
 static __always_inline bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
 {
-	return surge_lasts(&service->forgery_ns, service->forgery_surge_ns, now_ns);
+	return surge_lasts(&service->forgery, now_ns);
 }
 
 /*
@@ -68,12 +71,10 @@ static __always_inline bool issued_lately(__u32 hash, __u32 period)
 /* A SYN-ACK is about to leave while cookies are being forged, or were. A global function: see scratch_get(). */
 __noinline int issued_answered(__u32 service_id, __u32 hash)
 {
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
-	const struct shakeoff_control *control;
-	__u32 zero = 0;
+	const struct shakeoff_control *control = control_get();
 
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
 	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->now.now_ns))
@@ -101,7 +102,7 @@ static __always_inline bool echo_is_fresh(const struct handshake *handshake)
 
 static __always_inline bool is_warm(const struct shakeoff_service *service, __u64 now_ns)
 {
-	return (__s64)(now_ns - service->forgery_ns) > (__s64)SHAKEOFF_FORGERY_WARM_NS;
+	return (__s64)(now_ns - service->forgery.since_ns) > (__s64)SHAKEOFF_FORGERY_WARM_NS;
 }
 
 /*
@@ -110,13 +111,11 @@ static __always_inline bool is_warm(const struct shakeoff_service *service, __u6
  */
 __noinline int ack_is_not_issued(__u32 service_id)
 {
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
-	const struct shakeoff_control *control;
-	__u32 zero = 0;
+	const struct shakeoff_control *control = control_get();
 	__u64 now_ns;
 
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!service || !scratch || !control) /* cannot be: for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;

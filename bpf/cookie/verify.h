@@ -3,11 +3,22 @@
 #ifndef SHAKEOFF_BPF_COOKIE_VERIFY_H
 #define SHAKEOFF_BPF_COOKIE_VERIFY_H
 
+#include "core/kernel.h"
+
+#include <shakeoff/abi.h>
+#include <shakeoff/issued.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "lib/tcpopt.h"
+#include "cookie/epoch.h"
+
 enum cookie_status {
 	COOKIE_GOOD,
 	COOKIE_BAD,
 	COOKIE_EXPIRED,    /* as far as timestamps tell */
-	COOKIE_NOT_ISSUED, /* good, but sent to nobody lately (issued.h) */
+	COOKIE_NOT_ISSUED, /* good, but sent to nobody lately (shakeoff/issued.h) */
 	COOKIE_UNREADABLE, /* the options are not all in the frame */
 };
 

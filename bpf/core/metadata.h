@@ -6,6 +6,13 @@
 #ifndef SHAKEOFF_BPF_CORE_METADATA_H
 #define SHAKEOFF_BPF_CORE_METADATA_H
 
+#include <shakeoff/abi.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "lib/tcpopt.h"
+
 /* With shakeoff_control.metadata_secret, which nobody else knows, it makes the magic number. */
 #define METADATA_MAGIC 0x5ac0ff03u
 

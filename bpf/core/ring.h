@@ -3,6 +3,15 @@
 #ifndef SHAKEOFF_BPF_CORE_RING_H
 #define SHAKEOFF_BPF_CORE_RING_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+
+#include "core/maps.h"
+#include "lib/compiler.h"
+
 /*
  * A record's size must be a constant for bpf_ringbuf_reserve(), so there are three: for an ACK with no or little
  * payload, for a segment of an ordinary MTU, and for all that can be (an aggregated packet of 64 KiB).

@@ -3,6 +3,17 @@
 #ifndef SHAKEOFF_BPF_CORE_VERDICT_H
 #define SHAKEOFF_BPF_CORE_VERDICT_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/verdict.h>
+
+#include "core/dbg.h"
+#include "core/maps.h"
+#include "lib/compiler.h"
+
 /*
  * What a verdict comes to: the XDP action in the low byte, what it counts towards above it. Numbers, as a table that is not static
  * (CONST_TABLE) is part of the skeleton, which knows no types of ours.
@@ -73,6 +84,8 @@ static __always_inline int count_verdict(__u32 verdict, __u32 service)
 	(*packets)++;
 	meaning = verdict_meanings[verdict];
 	count_service(service, verdict_counts(meaning));
+	if (service != NO_SERVICE)
+		dbg(verdict);
 	return verdict_action(meaning);
 }
 

@@ -7,6 +7,24 @@
 #ifndef SHAKEOFF_BPF_HANDLE_FRAGMENT_H
 #define SHAKEOFF_BPF_HANDLE_FRAGMENT_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/prefix_hash.h>
+#include <shakeoff/verdict.h>
+
+#include "core/clock.h"
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "packet/parse.h"
+#include "socket/host.h"
+#include "socket/service.h"
+#include "limit/budget.h"
+
 /* Length of what a 16-bit field can tell: a longer packet says 0 (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c). */
 #define IP_LENGTH_MAX 0xffff
 
@@ -116,7 +134,7 @@ static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *
 	if (address & SHAKEOFF_ADDRESS_BYPASSED)
 		return 1;
 	id = (__u32)address & ~SHAKEOFF_ADDRESS_FLAGS;
-	service = bpf_map_lookup_elem(&service_state, &id);
+	service = service_get(id);
 	return service && service_is_bypassed(service);
 }
 
@@ -159,11 +177,9 @@ static __always_inline enum shakeoff_verdict cut_check(struct xdp_md *ctx, const
 __noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 {
 	struct scratch *scratch = scratch_get();
-	struct shakeoff_control *control;
+	struct shakeoff_control *control = control_get();
 	const struct packet *packet;
-	__u32 zero = 0;
 
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	if (!scratch || !control) /* cannot be: for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &scratch->packet;

@@ -1,36 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Services with the listener handoff: their listening socket, looked at as seldom as exactness allows. */
+/*
+ * Services with the listener handoff: a validated ACK passes, with what its cookie said in front of it, and the tc program gives it to the
+ * listening socket, which is looked at as seldom as exactness allows. The counterpart of queue.h:
+ *
+ *	_syn      VERDICT_NONE: to be answered		_find     the tuple's socket		_accept   a good cookie
+ *	_segment  the verdict on any other segment	_follow   a segment behind its ACK	_refuse   another cookie
+ *							_deliver  a new connection		_mode     whose what has no socket is
+ */
 #ifndef SHAKEOFF_BPF_HANDLE_LISTENER_H
 #define SHAKEOFF_BPF_HANDLE_LISTENER_H
 
-static __always_inline bool by_listener(const struct hook_ctx *hook)
-{
-	return hook->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
-}
+#include "core/kernel.h"
 
-/* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
-static __always_inline bool address_is_bypassed(const struct hook_ctx *hook)
-{
-	__u32 flags = hook->scratch->recent.address_flags;
+#include <bpf/bpf_helpers.h>
 
-	return (flags & SHAKEOFF_ADDRESS_BYPASSED) ||
-	       ((flags & SHAKEOFF_ADDRESS_TAGGED) && hook->scratch->packet.l3_offset == sizeof(struct ethhdr));
-}
+#include <shakeoff/abi.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/verdict.h>
 
-/* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
-static __always_inline bool netfilter_decides(const struct hook_ctx *hook)
-{
-	return address_is_bypassed(hook) || hook->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
-	       hook->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
-}
-
-/* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
-static __always_inline bool sockets_are_hidden(const struct hook_ctx *hook)
-{
-	const struct recent *recent = &hook->scratch->recent;
-
-	return recent->has_profile && recent->profile.in_vrf && by_listener(hook);
-}
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/metadata.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "packet/malformed.h"
+#include "packet/options.h"
+#include "packet/parse.h"
+#include "socket/kernel_syncookie.h"
+#include "socket/lookup.h"
+#include "socket/offer.h"
+#include "socket/validated.h"
+#include "limit/budget.h"
+#include "limit/queue_state.h"
+#include "limit/syn_rate.h"
+#include "cookie/verify.h"
+#include "handle/ack.h"
+#include "handle/bypass.h"
+#include "handle/history.h"
+#include "handle/out_of_state.h"
+#include "handle/overflow.h"
+#include "handle/syn_check.h"
+#include "handle/syncookies.h"
 
 /* Whether everything is there that taking cookies back needs. */
 static __always_inline bool listener_takes_cookies(const struct hook_ctx *hook)
@@ -44,55 +54,6 @@ static __always_inline bool listener_takes_cookies(const struct hook_ctx *hook)
 static __always_inline bool listener_is_ready(const struct hook_ctx *hook)
 {
 	return listener_takes_cookies(hook) && hook->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
-}
-
-/*
- * How many more connections may wait: not those that wait in the socket's accept queue, and not those that are on their way
- * there from the hook.
- */
-static __always_inline void listener_measure(struct recent *recent, const struct shakeoff_service *service)
-{
-	const struct listening *listener = &recent->listener;
-	/* sk_acceptq_is_full(), include/net/sock.h: one more than listen() was given. `backlog` of the service is meant as it says. */
-	__u32 capacity = listener->backlog < service->backlog ? listener->backlog + 1 : service->backlog;
-	__u64 enqueued = service->enqueued, taken = listener->waiting;
-	__s64 on_their_way = enqueued - service->dequeued;
-
-	if (on_their_way > 0)
-		taken += on_their_way;
-	recent->listener_enqueued = enqueued;
-	recent->listener_room = taken < capacity ? capacity - taken : 0;
-	recent->listener_low_watermark = queue_low_watermark(service, capacity);
-	recent->listener_capacity = capacity;
-	/* More may wait than the hook has let through: what the kernel's own handshake brought. */
-	recent->listener_head = enqueued > taken ? enqueued - taken : 0;
-}
-
-/* A group that nobody has looked at for so long may have a full socket from before. */
-#define GROUP_UNKNOWN_NS (NSEC_PER_SEC / 10)
-
-/*
- * In a group (SO_REUSEPORT) the kernel chooses a socket for each client, and the remembered one tells nothing of the others.
- * While one of them is half full, every SYN's own is looked at, for the hold time. What fills one through the hook is an ACK,
- * which looks at it before.
- */
-static __always_inline void group_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
-{
-	if (service->servers <= 1)
-		return;
-	/* Rounded up: who takes the last position has found it short. */
-	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
-		surge(&service->short_ns, now_ns);
-	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
-		 !shakeoff_is_surging(service->short_ns, now_ns))
-		service->short_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS +
-				    GROUP_UNKNOWN_NS; /* until every one has been met */
-	surge(&service->looked_ns, now_ns);
-}
-
-static __always_inline bool group_is_short(const struct hook_ctx *hook)
-{
-	return hook->service->servers > 1 && shakeoff_is_surging(hook->service->short_ns, hook->now_ns);
 }
 
 /* socket_find() with the listening socket remembered for this tick. */
@@ -141,8 +102,8 @@ static __always_inline enum shakeoff_verdict idle_handle_syn(struct xdp_md *ctx,
 }
 
 /* The service's state, before the SYN itself is looked at. */
-static __always_inline enum shakeoff_verdict listener_handle_syn(struct xdp_md *ctx, const struct packet *packet,
-								 const struct hook_ctx *hook)
+static __always_inline enum shakeoff_verdict listener_syn_state(struct xdp_md *ctx, const struct packet *packet,
+								const struct hook_ctx *hook)
 {
 	struct shakeoff_service *service = hook->service;
 
@@ -157,21 +118,337 @@ static __always_inline enum shakeoff_verdict listener_handle_syn(struct xdp_md *
 }
 
 /*
- * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
- * tuples with the hint cost the look-up.
+ * Where the driver has no room for metadata the tc program reads the cookie itself, told by the filter's hint. Moves the
+ * frame's start: packet pointers are void afterwards.
  */
-static __always_inline void listener_confirm(const struct packet *packet, const struct hook_ctx *hook)
+static __always_inline void metadata_write(struct xdp_md *ctx, const struct hook_ctx *hook,
+					   const struct shakeoff_interface *profile, const struct handshake *handshake,
+					   __u8 rcv_wscale)
 {
-	struct shakeoff_validated *entry;
+	struct metadata *metadata;
 
-	if (!filter_has_hint(&packet->flow, hook->control, SHAKEOFF_FILTER_UNCONFIRMED))
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*metadata)))
 		return;
-	tuple_of(&packet->flow, &hook->scratch->tuple);
-	entry = validated_find(&packet->flow);
-	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
-		return; /* the hint is another tuple's of this slot */
-	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
-	filter_drop_hint(&packet->flow, hook->control, SHAKEOFF_FILTER_UNCONFIRMED);
+	barrier_var(ctx); /* as in reply_build() */
+	metadata = (void *)(long)ctx->data_meta;
+	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
+		return;
+	metadata_fill(metadata, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
+}
+
+/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see METADATA_WAITS. */
+static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
+{
+	const struct shakeoff_control *control = control_get();
+	__u32 *mark;
+
+	if (!control || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
+		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
+	barrier_var(ctx);                      /* as in reply_build() */
+	mark = (void *)(long)ctx->data_meta;
+	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
+		*mark = metadata_magic(control, METADATA_WAITS);
+	return SHAKEOFF_SEGMENT_EARLY;
+}
+
+/* Counts an ACK that goes on to the tc program of its interface. A global function: see scratch_get(). */
+__noinline int metadata_claimed(void)
+{
+	const struct scratch *scratch = scratch_get();
+	struct shakeoff_admissions *counts;
+	__u32 ifindex;
+
+	if (!scratch) /* cannot be: for the verifier */
+		return 0;
+	ifindex = scratch->recent.ifindex;
+	counts = bpf_map_lookup_elem(&admissions, &ifindex);
+	if (counts)
+		__sync_fetch_and_add(&counts->claimed, 1);
+	return 0;
+}
+
+/* Hands a connection over. A static function of its own, for the sake of the stack. */
+static __noinline enum shakeoff_verdict listener_deliver(struct xdp_md *ctx, const struct packet *packet,
+							 const struct hook_ctx *hook, const struct handshake *handshake,
+							 __u64 seen_ns)
+{
+	const struct shakeoff_interface *profile = &hook->scratch->recent.profile;
+	__u8 rcv_wscale;
+
+	hook->scratch->handshake.claims = 0;
+	if (!validated_claim(hook->service_id, seen_ns))
+		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
+	connection_established(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
+	if (hook->control->claimed_tick != hook->scratch->now.tick)
+		hook->control->claimed_tick = hook->scratch->now.tick;
+	metadata_claimed();
+	route_find(hook->scratch, hook->control);
+	rcv_wscale = offer_wscale(hook->service_id);
+	metadata_write(ctx, hook, profile, handshake, rcv_wscale);
+	return SHAKEOFF_ACK_ADMITTED;
+}
+
+/*
+ * To a listening socket a segment follows its ACK through the same CPU, and finds the connection's socket there. On another CPU it
+ * may be there first, and meet only the listening one, which would answer with an RST: it waits. A static function of its own, as it
+ * is called from several places.
+ */
+static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct history *history)
+{
+	if (history->earlier && SHAKEOFF_VALIDATED_HOOK_CPU(history->earlier) == bpf_get_smp_processor_id())
+		return SHAKEOFF_SEGMENT_AFTER_ACK;
+	if (history->earlier)
+		history->earlier->followed++;
+	return segment_wait(ctx);
+}
+
+/*
+ * An ACK with a good cookie: a duplicate, or a connection. A good cookie whose connection nobody has met yet, though it came before, opens it again:
+ * the kernel had no room or no memory the first time.
+ */
+static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook, const struct history *history)
+{
+	const struct shakeoff_validated *earlier = history->earlier;
+	struct handshake *handshake = &hook->scratch->handshake;
+	enum shakeoff_verdict verdict;
+
+	if (history_has_handshake(history, hook)) {
+		if (history->follows)
+			return listener_follow(ctx, history);
+		if (earlier->flags & SHAKEOFF_VALIDATED_CONFIRMED)
+			return SHAKEOFF_ACK_REPLAYED;
+	}
+	if (ttl_is_low(packet, &hook->scratch->recent.listener.offer))
+		return SHAKEOFF_ACK_TTL;
+	verdict = ack_check(ctx, packet, hook);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	handshake->replaced = bpf_get_smp_processor_id();
+	return listener_deliver(ctx, packet, hook, handshake, history_seen_ns(history));
+}
+
+/* Returns how the hook stands to what belongs to no socket. */
+static __always_inline enum mode listener_mode(const struct hook_ctx *hook)
+{
+	if (!(hook->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return MODE_NO_SERVER;
+	if (!listener_takes_cookies(hook))
+		return hook->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? MODE_IDLE : MODE_NO_SERVER;
+	if (!listener_is_ready(hook))
+		return MODE_COOKIES; /* those that are out; the kernel answers meanwhile */
+	if (syncookies_active(hook->service, hook->now_ns))
+		return MODE_ANSWERING;
+	return own_cookies_are_out(hook) ? MODE_COOKIES : MODE_IDLE;
+}
+
+/* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
+static __always_inline enum shakeoff_verdict listener_refuse(const struct packet *packet, const struct hook_ctx *hook,
+							     enum mode mode, enum cookie_status status)
+{
+	enum shakeoff_verdict invalid;
+
+	if (mode == MODE_ANSWERING && status != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
+	    kernel_cookie_good(packet, hook->control))
+		return SHAKEOFF_ACK_KERNEL_COOKIE;
+	/* Our cookies that are still out can be forged, too. */
+	invalid = ack_invalid(hook, status);
+	return mode == MODE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+}
+
+/* An ACK without a socket: its cookie decides. */
+static __always_inline enum shakeoff_verdict listener_ack(struct xdp_md *ctx, const struct packet *packet,
+							  const struct hook_ctx *hook, const struct history *history,
+							  enum mode mode)
+{
+	enum cookie_status status = ack_verify_issued(ctx, hook, history);
+
+	if (status == COOKIE_GOOD)
+		return listener_accept(ctx, packet, hook, history);
+	if (history->follows && status != COOKIE_UNREADABLE)
+		return listener_follow(ctx, history);
+	return listener_refuse(packet, hook, mode, status);
+}
+
+/* A segment without a socket: of a handshake, or of no connection. */
+static __always_inline enum shakeoff_verdict listener_no_socket(struct xdp_md *ctx, const struct packet *packet,
+								const struct hook_ctx *hook, struct history *history,
+								enum mode mode, enum socket_found found)
+{
+	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
+		return SHAKEOFF_BAD_SEGMENT;
+	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
+	if (found == SOCKET_LISTENS && hook->scratch->recent.listener.bypass)
+		return SHAKEOFF_ACK_IDLE;
+	if (mode == MODE_NO_SERVER || found == SOCKET_NONE)
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_ACK_NO_SERVER);
+	if (mode == MODE_IDLE)
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	if (packet->flags & TCPHDR_SYN)
+		return mode == MODE_ANSWERING ? SHAKEOFF_SYNACK_NO_SOCKET :
+						no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	history_look_up(history, packet, hook);
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) == TCPHDR_ACK)
+		return listener_ack(ctx, packet, hook, history, mode);
+	if (history->follows)
+		return listener_follow(ctx, history);
+	return mode == MODE_ANSWERING ? rst_ignore(packet, hook) :
+					no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+}
+
+/* Looks the socket of a segment up. A static function of its own, for the sake of the stack. */
+static __noinline enum socket_found listener_segment_find(struct xdp_md *ctx, const struct packet *packet,
+							  const struct hook_ctx *hook, bool may_have_socket)
+{
+	struct time_wait time_wait;
+	enum socket_found found = listener_find(ctx, packet, hook, &time_wait);
+
+	segment_note_socket(packet, hook, found, may_have_socket);
+	return found;
+}
+
+/* A segment whose socket has to be looked up. */
+static __always_inline enum shakeoff_verdict listener_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
+								      const struct hook_ctx *hook, enum mode mode,
+								      bool may_have_socket)
+{
+	enum socket_found found = listener_segment_find(ctx, packet, hook, may_have_socket);
+	struct history history = {};
+
+	if (found == SOCKET_EXISTS)
+		connection_confirm(packet, hook);
+	if (found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT)
+		return SHAKEOFF_SOCKET;
+	/* A socket listens, but where the hook does not see it: on a VLAN's device, or a bridge. So are its connections. */
+	if (found == SOCKET_NONE && may_have_socket && (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
+		return SHAKEOFF_ACK_NO_SERVER;
+	return listener_no_socket(ctx, packet, hook, &history, mode, found);
+}
+
+/* A segment that has no socket, as the filter says. VERDICT_NONE: its cookie is good, so that it has to be looked up all the same. */
+static __always_inline enum shakeoff_verdict listener_dismiss(struct xdp_md *ctx, const struct packet *packet,
+							      const struct hook_ctx *hook, enum mode mode)
+{
+	enum cookie_status status;
+	enum shakeoff_verdict verdict = segment_dismiss(ctx, packet, hook, mode, &status);
+
+	if (verdict != VERDICT_NONE || status == COOKIE_GOOD)
+		return verdict;
+	return listener_refuse(packet, hook, mode, status);
+}
+
+/* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
+static __always_inline bool listener_is_hidden(const struct hook_ctx *hook)
+{
+	const struct recent *recent = &hook->scratch->recent;
+
+	return recent->has_profile && recent->profile.in_vrf;
+}
+
+/*
+ * Whether clients may still bring back cookies that were sent before the address came to be bypassed. Where SYNs to other addresses are
+ * answered all the time only the daemon knows since when this one's are not.
+ */
+static __always_inline bool listener_left_cookies_are_out(const struct hook_ctx *hook)
+{
+	__u16 changed_s = hook->service->bypass_changed_s;
+
+	if (!syncookies_active(hook->service, hook->now_ns) && !own_cookies_are_out(hook))
+		return 0;
+	return !address_is_bypassed(hook) || (changed_s && (__u16)(shakeoff_bypass_clock_s(hook->now_ns) - changed_s) <=
+								   SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
+}
+
+/* A segment without SYN, or a SYN-ACK, to a service with the listener handoff. */
+static __always_inline enum shakeoff_verdict listener_segment(struct xdp_md *ctx, const struct packet *packet,
+							      const struct hook_ctx *hook)
+{
+	enum shakeoff_verdict verdict = VERDICT_NONE;
+	struct sighting sighting;
+	enum mode mode;
+
+	if (listener_is_hidden(hook) ||
+	    (netfilter_decides(hook) && !(listener_left_cookies_are_out(hook) && bypassed_is_own(ctx, packet, hook))))
+		return segment_pass(ctx, hook);
+	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
+	if (!netfilter_decides(hook) && is_bypassed(hook) && !hook->service->syns.since_ns &&
+	    !own_cookies_are_out(hook))
+		return bypass_segment(ctx, packet, hook);
+	if (!tcp_lengths_fit(packet, hook->frame_len))
+		return SHAKEOFF_BAD_HEADER;
+	mode = listener_mode(hook);
+	segment_sight(packet, hook, mode, &sighting);
+	if (sighting.spared && !sighting.sampled && sighting.may_have_socket)
+		return SHAKEOFF_ACK_IDLE;
+	if (sighting.spared && !sighting.sampled)
+		verdict = listener_dismiss(ctx, packet, hook, mode);
+	if (verdict == VERDICT_NONE)
+		verdict = listener_segment_look_up(ctx, packet, hook, mode, sighting.may_have_socket);
+	return segment_count(ctx, packet, hook, &sighting, verdict);
+}
+
+/*
+ * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
+ * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
+ */
+static __always_inline enum shakeoff_verdict syn_exception(const struct hook_ctx *hook, enum shakeoff_verdict verdict)
+{
+	if (!kernel_budget_takes(hook->service_id, hook->allowed))
+		return VERDICT_NONE;
+	return limit_admits_syn(hook) ? verdict : SHAKEOFF_SYN_SOURCE_RATE;
+}
+
+/*
+ * A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. In TIME-WAIT the kernel renews the
+ * connection itself.
+ */
+static __always_inline enum shakeoff_verdict listener_syn_check(struct xdp_md *ctx, const struct packet *packet,
+								const struct hook_ctx *hook, bool may_have_socket)
+{
+	const struct recent *recent = &hook->scratch->recent;
+	enum socket_found found = SOCKET_LISTENS;
+	struct time_wait time_wait = {};
+	__s64 free;
+
+	if (may_have_socket || !listener_is_remembered(hook) || listener_free(recent, hook->service) <= 0 ||
+	    group_is_short(hook))
+		found = listener_find(ctx, packet, hook, &time_wait);
+	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
+		return SHAKEOFF_SYN_NO_SERVER;
+	if (found != SOCKET_LISTENS)
+		return SHAKEOFF_SYN_SOCKET;
+	if (recent->listener.bypass)
+		return SHAKEOFF_SYN_BYPASS;
+	if (ttl_is_low(packet, &recent->listener.offer))
+		return SHAKEOFF_SYN_TTL;
+	syncookies_count(hook);
+	free = listener_free(recent, hook->service);
+	return free <= recent->listener_low_watermark ? syn_queue_low(ctx, packet, hook, free) : VERDICT_NONE;
+}
+
+/* A SYN to a service with the listener handoff. Returns VERDICT_NONE if it is to be answered. */
+static __always_inline enum shakeoff_verdict listener_syn(struct xdp_md *ctx, const struct packet *packet,
+							  const struct hook_ctx *hook)
+{
+	enum shakeoff_verdict verdict = listener_syn_state(ctx, packet, hook);
+	enum options_found options;
+	bool may_have_socket;
+
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	verdict = syn_read(ctx, packet, hook, &may_have_socket, &options);
+	if (verdict == VERDICT_NONE && options == OPTIONS_AUTHENTICATE)
+		verdict = syn_exception(hook, SHAKEOFF_SYN_TCP_AUTH);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	verdict = listener_syn_check(ctx, packet, hook, may_have_socket);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	/*
+	 * A client that takes smaller segments than any class says. The kernel alone can keep to it, as long as these are few; in a flood
+	 * of them it would send a cookie of its own, whose smallest class is the same.
+	 */
+	return mss_is_small(packet, &hook->scratch->opt) ? syn_exception(hook, SHAKEOFF_SYN_SMALL_MSS) : VERDICT_NONE;
 }
 
 #endif

@@ -17,6 +17,24 @@
 #ifndef SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
 #define SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
 
+#include "core/kernel.h"
+
+#include <shakeoff/abi.h>
+#include <shakeoff/verdict.h>
+
+#include "core/ctx.h"
+#include "core/verdict.h"
+#include "lib/compiler.h"
+#include "packet/malformed.h"
+#include "socket/kernel_syncookie.h"
+#include "socket/lookup.h"
+#include "socket/socket_filter.h"
+#include "socket/validated.h"
+#include "limit/source.h"
+#include "limit/surge.h"
+#include "cookie/verify.h"
+#include "handle/ack.h"
+
 #define SEGMENT_SAMPLE 64
 
 static __always_inline bool segment_is_sampled(const struct hook_ctx *hook)
@@ -27,7 +45,7 @@ static __always_inline bool segment_is_sampled(const struct hook_ctx *hook)
 /* Whether out-of-state segments are dropped now. Ends what has been without a surge for long enough. */
 static __always_inline bool out_of_state_surge(struct shakeoff_service *service, __u64 now_ns)
 {
-	return surge_lasts(&service->out_of_state_ns, service->out_of_state_surge_ns, now_ns);
+	return surge_lasts(&service->out_of_state, now_ns);
 }
 
 static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
@@ -48,19 +66,12 @@ static __always_inline void out_of_state_count(const struct packet *packet, cons
 	struct shakeoff_service *service = hook->service;
 	__u32 rate = service->flood_rate;
 
-	if (service->out_of_state_ns) {
-		stands_for = batch_of(&hook->scratch->out_of_state, rate);
-		if (stands_for)
-			surge_by(hook, SURGE_OUT_OF_STATE, stands_for, rate);
+	if (service->out_of_state.since_ns)
+		stands_for = surge_batch(&hook->scratch->out_of_state, rate);
+	if (!surge_count(hook, SURGE_OUT_OF_STATE, SHAKEOFF_FLOOD_WINDOW_NS, stands_for, rate))
 		return;
-	}
-	if (!window_counts(&service->out_of_state_window_ns, &service->out_of_state_window_counted,
-			   SHAKEOFF_FLOOD_WINDOW_NS, hook->now_ns, stands_for, rate))
-		return;
-	surge_by(hook, SURGE_OUT_OF_STATE, service->out_of_state_window_counted, rate);
 	service->out_of_state_kind = no_socket_kind(packet->flags);
 	service->out_of_state_times++;
-	service->out_of_state_ns = hook->now_ns;
 }
 
 /* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
@@ -87,6 +98,95 @@ static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct pa
 	if (!kernel_cookies_are_known())
 		return few;
 	return kernel_cookie_good(packet, hook->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_NO_SOCKET_DROP;
+}
+
+/* How the hook stands to what belongs to no socket. */
+enum mode {
+	MODE_NO_SERVER, /* nobody listens, or nothing can be answered: it is the kernel's */
+	MODE_IDLE,      /* the kernel's, too: it makes the handshakes */
+	MODE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
+	MODE_ANSWERING, /* it is ours alone */
+};
+
+/* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
+static __always_inline bool may_answer_syn(const struct packet *packet)
+{
+	const __u8 refusal = TCPHDR_RST | TCPHDR_ACK;
+
+	return (packet->flags & TCPHDR_SYN) || ((packet->flags & refusal) == refusal && !packet->seq);
+}
+
+/*
+ * Whether the filter's word spares the look-up: see above. What may answer a SYN is looked up always: it belongs to a connection
+ * that the host itself begins, of which the filter may not know yet.
+ */
+static __always_inline bool filter_spares(const struct packet *packet, enum mode mode, bool dropping,
+					  bool may_have_socket)
+{
+	if (may_answer_syn(packet))
+		return 0;
+	return dropping ? !may_have_socket : may_have_socket && mode == MODE_IDLE;
+}
+
+/* What is known of a segment before its socket is looked for. */
+struct sighting {
+	bool dropping;        /* out-of-state segments are dropped now */
+	bool may_have_socket; /* as the filter says, if it was asked */
+	bool spared;          /* the filter's word will do */
+	bool sampled;         /* its socket is looked up all the same */
+};
+
+static __always_inline void segment_sight(const struct packet *packet, const struct hook_ctx *hook, enum mode mode,
+					  struct sighting *sighting)
+{
+	sighting->dropping = out_of_state_surge(hook->service, hook->now_ns);
+	sighting->may_have_socket = 1;
+	if (sighting->dropping || mode == MODE_IDLE)
+		sighting->may_have_socket = filter_may_have(&packet->flow, hook->control);
+	sighting->spared = filter_spares(packet, mode, sighting->dropping, sighting->may_have_socket);
+	sighting->sampled = sighting->spared && segment_is_sampled(hook);
+}
+
+/*
+ * A segment whose tuple has no socket, as the filter says, while out-of-state segments are dropped: nothing is known of it in any map, either. What may
+ * be honest all the same is VERDICT_NONE: an ACK, of whose cookie the last argument then says more.
+ */
+static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook, enum mode mode,
+							     enum cookie_status *status)
+{
+	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (mode <= MODE_IDLE)
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) != TCPHDR_ACK) {
+		tuple_of(&packet->flow, &hook->scratch->tuple);
+		return rst_ignore(packet, hook);
+	}
+	*status = ack_cookie(ctx);
+	return VERDICT_NONE;
+}
+
+/* A socket that the filter did not know gets into it: the host's own connections begin so, with a SYN-ACK. */
+static __always_inline void segment_note_socket(const struct packet *packet, const struct hook_ctx *hook,
+						enum socket_found found, bool may_have_socket)
+{
+	if ((found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT) && (!may_have_socket || (packet->flags & TCPHDR_SYN)))
+		filter_note(&packet->flow, hook->control, 0);
+}
+
+/* Counts what the verdict says of the segment's socket, and returns it. */
+static __always_inline enum shakeoff_verdict segment_count(struct xdp_md *ctx, const struct packet *packet,
+							   const struct hook_ctx *hook, const struct sighting *sighting,
+							   enum shakeoff_verdict verdict)
+{
+	if (sighting->sampled && verdict == SHAKEOFF_SOCKET)
+		source_look(ctx, hook->service_id);
+	if (verdict_is_no_socket(verdict))
+		out_of_state_count(packet, hook,
+				   sighting->sampled && !sighting->dropping ? no_socket_sample_weight(hook->service) :
+									      1);
+	return verdict;
 }
 
 #endif

@@ -7,6 +7,19 @@
 #ifndef SHAKEOFF_BPF_HANDLE_OUTGOING_H
 #define SHAKEOFF_BPF_HANDLE_OUTGOING_H
 
+#include "core/kernel.h"
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+
+#include "core/ctx.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "packet/parse.h"
+#include "socket/service.h"
+#include "socket/socket_filter.h"
+
 /* Whether the frame may be one of these: a look at its flags, as nearly every packet is something else. */
 static __always_inline bool outgoing_may_be_syn(struct __sk_buff *skb)
 {
@@ -52,12 +65,11 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	struct packet packet = {};
 	struct cookie_flow reverse;
 	const struct shakeoff_control *control;
-	__u32 zero = 0;
 
 	if (!outgoing_may_be_syn(skb) || parse_packet(FRAME_START(skb), FRAME_END(skb), &packet) ||
 	    (packet.flags & (TCPHDR_SYN | TCPHDR_ACK)) != TCPHDR_SYN)
 		return;
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
+	control = control_get();
 	if (!control) /* cannot be: for the verifier */
 		return;
 	outgoing_reverse(&packet.flow, &reverse);

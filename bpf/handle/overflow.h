@@ -3,6 +3,21 @@
 #ifndef SHAKEOFF_BPF_HANDLE_OVERFLOW_H
 #define SHAKEOFF_BPF_HANDLE_OVERFLOW_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/verdict.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "packet/reply.h"
+#include "socket/host.h"
+#include "limit/source.h"
+#include "limit/synack_rate.h"
+#include "handle/resend.h"
+
 static __always_inline enum shakeoff_verdict syn_refuse(struct xdp_md *ctx, const struct packet *packet,
 							const struct hook_ctx *hook, enum shakeoff_verdict drop,
 							enum shakeoff_verdict reset)

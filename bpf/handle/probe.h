@@ -6,13 +6,21 @@
 #ifndef SHAKEOFF_BPF_HANDLE_PROBE_H
 #define SHAKEOFF_BPF_HANDLE_PROBE_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
 #include <shakeoff/probe.h>
 
+#include "core/ctx.h"
+#include "core/metadata.h"
 #include "lib/bytes.h"
-
-/* linux/if_packet.h: __sk_buff.pkt_type */
-#define PACKET_HOST 0
-#define PACKET_MULTICAST 2
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/lookup.h"
+#include "socket/sk_assign.h"
 
 #define LOOPBACK4 0x7f000001
 

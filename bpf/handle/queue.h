@@ -1,10 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * To the daemon: events through the ring buffer. Where the kernel has BPF programs at netfilter's hooks (SHAKEOFF_INPUT), only once the
- * packet has come through the kernel's input path: then it passes, and input.bpf.c finds here what the hook knows of it.
+ * Services with the queue handoff: validated ACKs go to the daemon, as events through the ring buffer. Where the kernel has BPF programs
+ * at netfilter's hooks (SHAKEOFF_INPUT), only once the packet has come through the kernel's input path: then it passes, and input.bpf.c
+ * finds here what the hook knows of it. The counterpart of listener.h, with the same names of functions.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_QUEUE_H
 #define SHAKEOFF_BPF_HANDLE_QUEUE_H
+
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/socket_filter.h>
+#include <shakeoff/verdict.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/ring.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "lib/fair_share.h"
+#include "lib/tcpopt.h"
+#include "packet/copy.h"
+#include "packet/malformed.h"
+#include "packet/options.h"
+#include "packet/parse.h"
+#include "socket/lookup.h"
+#include "socket/offer.h"
+#include "socket/service.h"
+#include "socket/validated.h"
+#include "limit/queue_state.h"
+#include "cookie/verify.h"
+#include "handle/ack.h"
+#include "handle/bypass.h"
+#include "handle/history.h"
+#include "handle/out_of_state.h"
+#include "handle/overflow.h"
+#include "handle/syn_check.h"
+#include "handle/syncookies.h"
 
 /* Reserves a record of a size class and copies the packet to it. */
 #define EVENT_RESERVE(ctx, ring, offset, len, size)                                                                    \
@@ -59,9 +94,10 @@ static __always_inline void event_handshake(struct shakeoff_event *event, const 
  * Opens a connection (handshake != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
  * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
  */
-static __always_inline enum shakeoff_verdict handoff_with(struct xdp_md *ctx, struct shakeoff_event *event,
-							  const struct packet *packet, const struct hook_ctx *hook,
-							  const struct handshake *handshake, __u64 seen_ns)
+static __always_inline enum shakeoff_verdict queue_deliver_event(struct xdp_md *ctx, struct shakeoff_event *event,
+								 const struct packet *packet,
+								 const struct hook_ctx *hook,
+								 const struct handshake *handshake, __u64 seen_ns)
 {
 	if (!event)
 		return SHAKEOFF_RING_FULL;
@@ -98,7 +134,7 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 	const struct ethhdr *eth = FRAME_START(ctx);
 	struct shakeoff_event *event;
 
-	hook.service = bpf_map_lookup_elem(&service_state, &service_id);
+	hook.service = service_get(service_id);
 	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
 		return 0;
 	hook.now_ns = hook.scratch->now.now_ns;
@@ -115,9 +151,9 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
  * The position in the accept queue is taken by input.bpf.c: what a firewall refuses has none. Of an ACK's duplicates on several CPUs one
  * claims the tuple; whichever gets through first opens the connection.
  */
-static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx, const struct packet *packet,
-							      const struct hook_ctx *hook,
-							      const struct handshake *handshake, __u64 seen_ns)
+static __always_inline enum shakeoff_verdict queue_deliver_input(struct xdp_md *ctx, const struct packet *packet,
+								 const struct hook_ctx *hook,
+								 const struct handshake *handshake, __u64 seen_ns)
 {
 	if (hook->control->input_tick != hook->scratch->now.tick)
 		hook->control->input_tick = hook->scratch->now.tick;
@@ -130,9 +166,10 @@ static __always_inline enum shakeoff_verdict handoff_to_input(struct xdp_md *ctx
 	return SHAKEOFF_ACK_TO_INPUT;
 }
 
-static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct packet *packet,
-						const struct hook_ctx *hook, const struct handshake *handshake,
-						__u64 seen_ns)
+/* Hands a connection over (handshake != NULL), or a segment behind its ACK. */
+static __noinline enum shakeoff_verdict queue_deliver(struct xdp_md *ctx, const struct packet *packet,
+						      const struct hook_ctx *hook, const struct handshake *handshake,
+						      __u64 seen_ns)
 {
 	__u32 len = packet->l4_offset - packet->l3_offset + packet->segment_len;
 	void *ring = ring_of(&hook->scratch->tuple, hook->control);
@@ -145,7 +182,7 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 	else if (!(hook->scratch->handshake.claims & SHAKEOFF_VALIDATED_INPUT))
 		input = 0;
 	if (input)
-		return handoff_to_input(ctx, packet, hook, handshake, seen_ns);
+		return queue_deliver_input(ctx, packet, hook, handshake, seen_ns);
 	if (!ring)
 		return SHAKEOFF_RING_FULL;
 	if (len <= EVENT_SMALL_PACKET)
@@ -154,7 +191,251 @@ static __noinline enum shakeoff_verdict handoff(struct xdp_md *ctx, const struct
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_MEDIUM_PACKET);
 	else
 		event = EVENT_RESERVE(ctx, ring, packet->l3_offset, len, EVENT_LARGE_PACKET);
-	return handoff_with(ctx, event, packet, hook, handshake, seen_ns);
+	return queue_deliver_event(ctx, event, packet, hook, handshake, seen_ns);
+}
+
+/* Looks up the socket of the tuple. One in TIME-WAIT may give way to a new connection. */
+static __always_inline enum socket_found queue_find(struct xdp_md *ctx, const struct packet *packet,
+						    struct time_wait *time_wait)
+{
+	return socket_find(ctx, packet, time_wait, NULL);
+}
+
+/* A segment that follows its ACK goes the way of its ACK. */
+static __always_inline enum shakeoff_verdict queue_follow(struct xdp_md *ctx, const struct packet *packet,
+							  const struct hook_ctx *hook, const struct history *history)
+{
+	/* Those that go to the netfilter program are counted there (input.bpf.c). */
+	if (!(history->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
+		history->earlier->followed++;
+	hook->scratch->handshake.claims = history->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
+	return queue_deliver(ctx, packet, hook, NULL, 0);
+}
+
+/* The rest of the handshake: what our SYN-ACK promised, and what the ACK itself says. */
+static __always_inline void ack_handshake(const struct packet *packet, const struct hook_ctx *hook,
+					  const struct tcpopt *opt, struct handshake *handshake)
+{
+	handshake->tsval = opt->tsval;
+	route_find(hook->scratch, hook->control);
+	offer_wscale(hook->service_id);
+	handshake->snd_wnd = packet->window;
+	handshake->replaced = 0;
+	if (handshake->options.wscale != SHAKEOFF_NO_WSCALE)
+		handshake->snd_wnd = (__u32)packet->window << (handshake->options.wscale & 0xf);
+}
+
+/*
+ * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
+ * sends it again: it gets another chance, as every SYN of a firewall's would.
+ */
+static __always_inline bool input_refused(const struct history *history, const struct hook_ctx *hook)
+{
+	const struct shakeoff_validated *earlier = history->earlier;
+
+	return earlier &&
+	       (earlier->flags & (SHAKEOFF_VALIDATED_INPUT | SHAKEOFF_VALIDATED_TAKEN)) == SHAKEOFF_VALIDATED_INPUT &&
+	       (__s64)(hook->now_ns - earlier->established_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
+}
+
+/* An ACK with a good cookie: a duplicate, or a connection. */
+static __always_inline enum shakeoff_verdict queue_accept(struct xdp_md *ctx, const struct packet *packet,
+							  const struct hook_ctx *hook, const struct history *history)
+{
+	struct handshake *handshake = &hook->scratch->handshake;
+	const struct tcpopt *opt = &hook->scratch->opt;
+	enum shakeoff_verdict verdict;
+
+	if (history_has_handshake(history, hook)) {
+		if (history->follows)
+			return queue_follow(ctx, packet, hook, history);
+		if (!input_refused(history, hook))
+			return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
+	}
+	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
+	if (history->in_time_wait &&
+	    !time_wait_yields(&history->time_wait, handshake->client_isn, opt->timestamps, opt->tsval))
+		return SHAKEOFF_SOCKET;
+	if (ttl_is_low(packet, &hook->service->offer))
+		return SHAKEOFF_ACK_TTL;
+	ack_handshake(packet, hook, opt, handshake);
+	if (history->in_time_wait)
+		handshake->replaced = history->time_wait.rcv_nxt;
+	verdict = ack_check(ctx, packet, hook);
+	return verdict == VERDICT_NONE ? queue_deliver(ctx, packet, hook, handshake, history_seen_ns(history)) :
+					 verdict;
+}
+
+/* An ACK without a socket and without a good cookie. */
+static __always_inline enum shakeoff_verdict queue_refuse(const struct hook_ctx *hook, enum cookie_status status)
+{
+	return ack_invalid(hook, status);
+}
+
+/* An ACK without a socket of its own: its cookie decides. */
+static __always_inline enum shakeoff_verdict queue_ack(struct xdp_md *ctx, const struct packet *packet,
+						       const struct hook_ctx *hook, const struct history *history)
+{
+	enum cookie_status status = ack_verify_issued(ctx, hook, history);
+
+	if (status == COOKIE_GOOD)
+		return queue_accept(ctx, packet, hook, history);
+	if (status == COOKIE_UNREADABLE)
+		return SHAKEOFF_BAD_HEADER;
+	if (history->follows)
+		return queue_follow(ctx, packet, hook, history);
+	return history->in_time_wait ? SHAKEOFF_SOCKET : queue_refuse(hook, status);
+}
+
+/* A segment without a socket, but for one in TIME-WAIT: of a handshake, or of no connection. */
+static __always_inline enum shakeoff_verdict queue_no_socket(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook, struct history *history,
+							     enum mode mode)
+{
+	if (source_is_malformed(&packet->flow) || (flags_are_malformed(packet->flags) && !history->in_time_wait))
+		return SHAKEOFF_BAD_SEGMENT;
+	if (mode == MODE_NO_SERVER)
+		return no_socket_to_kernel(packet, hook, SHAKEOFF_ACK_NO_SERVER);
+	if (packet->flags & TCPHDR_SYN)
+		return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_SYNACK_NO_SOCKET;
+	history_look_up(history, packet, hook);
+	if ((packet->flags & (TCPHDR_ACK | TCPHDR_RST)) == TCPHDR_ACK)
+		return queue_ack(ctx, packet, hook, history);
+	if (history->follows)
+		return queue_follow(ctx, packet, hook, history);
+	if (history->in_time_wait)
+		return SHAKEOFF_SOCKET;
+	return rst_ignore(packet, hook);
+}
+
+/* Returns how the hook stands to what belongs to no socket. */
+static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
+{
+	if (service_health(hook->service, hook->control, hook->now_ns) == SERVICE_NO_SERVER)
+		return MODE_NO_SERVER;
+	if (!hook->scratch->recent.has_profile || !(hook->control->flags & SHAKEOFF_KEYS_LOADED))
+		return MODE_NO_SERVER;
+	return MODE_ANSWERING;
+}
+
+/* Looks the socket of a segment up. A static function of its own, for the sake of the stack. */
+static __noinline enum socket_found queue_segment_find(struct xdp_md *ctx, const struct packet *packet,
+						       const struct hook_ctx *hook, bool may_have_socket,
+						       struct time_wait *time_wait)
+{
+	enum socket_found found = queue_find(ctx, packet, time_wait);
+
+	segment_note_socket(packet, hook, found, may_have_socket);
+	return found;
+}
+
+/* A segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. */
+static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
+								   const struct hook_ctx *hook, enum mode mode,
+								   bool may_have_socket)
+{
+	struct history history = {};
+	enum socket_found found = queue_segment_find(ctx, packet, hook, may_have_socket, &history.time_wait);
+
+	if (found == SOCKET_EXISTS)
+		connection_confirm(packet, hook);
+	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && mode == MODE_NO_SERVER))
+		return SHAKEOFF_SOCKET;
+	history.in_time_wait = found == SOCKET_TIME_WAIT;
+	return queue_no_socket(ctx, packet, hook, &history, mode);
+}
+
+/* A segment that has no socket, as the filter says. VERDICT_NONE: its cookie is good, so that it has to be looked up all the same. */
+static __always_inline enum shakeoff_verdict queue_dismiss(struct xdp_md *ctx, const struct packet *packet,
+							   const struct hook_ctx *hook, enum mode mode)
+{
+	enum cookie_status status;
+	enum shakeoff_verdict verdict = segment_dismiss(ctx, packet, hook, mode, &status);
+
+	if (verdict != VERDICT_NONE || status == COOKIE_GOOD)
+		return verdict;
+	return queue_refuse(hook, status);
+}
+
+/* A segment without SYN, or a SYN-ACK, to a service with the queue handoff. */
+static __always_inline enum shakeoff_verdict queue_segment(struct xdp_md *ctx, const struct packet *packet,
+							   const struct hook_ctx *hook)
+{
+	enum shakeoff_verdict verdict = VERDICT_NONE;
+	struct sighting sighting;
+	enum mode mode;
+
+	/* Cookies of an address that is bypassed are good: the daemon withdraws it in time. */
+	if (netfilter_decides(hook) && !bypassed_is_own(ctx, packet, hook))
+		return segment_pass(ctx, hook);
+	if (!tcp_lengths_fit(packet, hook->frame_len))
+		return SHAKEOFF_BAD_HEADER;
+	mode = queue_mode(hook);
+	segment_sight(packet, hook, mode, &sighting);
+	if (sighting.spared && !sighting.sampled)
+		verdict = queue_dismiss(ctx, packet, hook, mode);
+	if (verdict == VERDICT_NONE)
+		verdict = queue_segment_look_up(ctx, packet, hook, mode, sighting.may_have_socket);
+	return segment_count(ctx, packet, hook, &sighting, verdict);
+}
+
+/* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
+static __always_inline enum shakeoff_verdict queue_syn_check(struct xdp_md *ctx, const struct packet *packet,
+							     const struct hook_ctx *hook, enum service_health health,
+							     bool may_have_socket)
+{
+	const struct tcpopt *offer = &hook->scratch->opt;
+	enum socket_found found = SOCKET_NONE;
+	struct time_wait time_wait = {};
+	struct queue_state queue;
+
+	if (may_have_socket)
+		found = queue_find(ctx, packet, &time_wait);
+	if (found == SOCKET_EXISTS)
+		return SHAKEOFF_SYN_SOCKET;
+	if (found == SOCKET_TIME_WAIT && ((hook->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
+					  !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))
+		return SHAKEOFF_SYN_SOCKET;
+	if (ttl_is_low(packet, &hook->service->offer))
+		return SHAKEOFF_SYN_TTL;
+	if (health == SERVICE_DAEMON_DOWN)
+		return SHAKEOFF_SYN_DAEMON_DOWN;
+	syncookies_count(hook);
+	queue_state_read(hook->scratch, hook->service, &queue);
+	return queue.free <= queue.low_watermark ? syn_queue_low(ctx, packet, hook, queue.free) : VERDICT_NONE;
+}
+
+/* There is no kernel behind a queue that could keep to smaller segments than any class says. */
+static __always_inline bool queue_takes_mss(const struct packet *packet, const struct hook_ctx *hook,
+					    const struct tcpopt *offer)
+{
+	return !mss_is_small(packet, offer) ||
+	       (offer->timestamps && hook->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0]);
+}
+
+/* A SYN to a service with the queue handoff. Returns VERDICT_NONE if it is to be answered. */
+static __always_inline enum shakeoff_verdict queue_syn(struct xdp_md *ctx, const struct packet *packet,
+						       const struct hook_ctx *hook)
+{
+	enum shakeoff_verdict verdict;
+	enum service_health health;
+	enum options_found options;
+	bool may_have_socket;
+
+	if (address_is_bypassed(hook))
+		return SHAKEOFF_SYN_BYPASS;
+	health = service_health(hook->service, hook->control, hook->now_ns);
+	if (health == SERVICE_NO_SERVER)
+		return SHAKEOFF_SYN_NO_SERVER;
+	verdict = syn_read(ctx, packet, hook, &may_have_socket, &options);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	if (options == OPTIONS_AUTHENTICATE)
+		return SHAKEOFF_SYN_TCP_AUTH;
+	verdict = queue_syn_check(ctx, packet, hook, health, may_have_socket);
+	if (verdict != VERDICT_NONE)
+		return verdict;
+	return queue_takes_mss(packet, hook, &hook->scratch->opt) ? VERDICT_NONE : SHAKEOFF_SYN_MSS_DROP;
 }
 
 #endif

@@ -9,6 +9,20 @@
 #ifndef SHAKEOFF_BPF_HANDLE_RESEND_H
 #define SHAKEOFF_BPF_HANDLE_RESEND_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "packet/copy.h"
+#include "socket/validated.h"
+#include "limit/surge.h"
+
 /* The cheap questions first: in a flood the second is the last. */
 static __always_inline bool half_open_wanted(const struct hook_ctx *hook)
 {

@@ -39,8 +39,10 @@
 #ifndef SHAKEOFF_BPF_LIB_COOKIE_H
 #define SHAKEOFF_BPF_LIB_COOKIE_H
 
+#include <shakeoff/abi.h>
+
+#include "lib/compiler.h"
 #include "lib/siphash.h"
-#include "lib/tcpopt.h"
 
 /* Option bits of a cookie with timestamps, as they are added to the TSval. */
 #define COOKIE_TS_SHIFT 18
@@ -68,16 +70,6 @@
 
 /* Among the option bits: which of the two forms they are of. */
 #define COOKIE_TIMESTAMPS 0x8000u
-
-/*
- * In BPF clang puts static tables of 16 and 32 bytes into sections of their own for merging, where BTF of the data section goes
- * wrong (clang 14), or which bpftool cannot join (clang 19). What is not static stays in .rodata.
- */
-#ifdef __bpf__
-#define CONST_TABLE const __attribute__((visibility("hidden")))
-#else
-#define CONST_TABLE static const
-#endif
 
 /*
  * MSS classes: the client's value is rounded down to one. With timestamps, those from COOKIE_TS_EXACT_MSS on are exact: Ethernet,

@@ -3,8 +3,6 @@
 #ifndef SHAKEOFF_BPF_LIB_CSUM_H
 #define SHAKEOFF_BPF_LIB_CSUM_H
 
-#include <shakeoff/abi.h>
-
 #include "lib/compiler.h"
 
 /* Adds `count` 32-bit words. A 64-bit sum of 32-bit words cannot overflow in a packet. */

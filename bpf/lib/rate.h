@@ -6,15 +6,11 @@
 #ifndef SHAKEOFF_BPF_LIB_RATE_H
 #define SHAKEOFF_BPF_LIB_RATE_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
-
 #include "lib/compiler.h"
 
 /*
  * A limit brings due times no further ahead than its burst, and by this: CPUs read the clock at different times, and source-syn-limit
- * counts some events later (limit.h).
+ * counts some events later (limit/syn_rate.h).
  */
 #define RATE_SLACK_NS 1000000000ull
 

@@ -11,10 +11,6 @@
 #ifndef SHAKEOFF_BPF_LIB_SKETCH_H
 #define SHAKEOFF_BPF_LIB_SKETCH_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
-
 #include "lib/compiler.h"
 
 #define SKETCH_COUNT_MAX 255u

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the lists of sources (shakeoff/list.h) say of a packet's. */
+/* What the lists of sources (shakeoff/acl.h) say of a packet's. */
 #ifndef SHAKEOFF_BPF_LIMIT_ACL_H
 #define SHAKEOFF_BPF_LIMIT_ACL_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/acl.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
 #include "limit/acl_filter.h"
 
 /* So many entries can lie in each other: one of each length. */

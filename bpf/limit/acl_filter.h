@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The hook's side of the ACL's filter (shakeoff/list.h). filter: the map of its blocks. */
+/* The hook's side of the ACL's filter (shakeoff/acl.h). filter: the map of its blocks. */
 #ifndef SHAKEOFF_BPF_LIMIT_ACL_FILTER_H
 #define SHAKEOFF_BPF_LIMIT_ACL_FILTER_H
+
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
 
 #include <shakeoff/acl.h>
 

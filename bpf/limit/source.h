@@ -3,8 +3,23 @@
 #ifndef SHAKEOFF_BPF_LIMIT_SOURCE_H
 #define SHAKEOFF_BPF_LIMIT_SOURCE_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+#include <shakeoff/source.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
 #include "lib/fair_share.h"
 #include "lib/rate.h"
+#include "socket/lookup.h"
+#include "limit/queue_state.h"
 
 static __always_inline void source_key(const struct cookie_flow *flow, __u32 service_id,
 				       const struct shakeoff_service *service, struct shakeoff_source_key *key)
@@ -59,7 +74,7 @@ static __always_inline bool source_knows(const struct shakeoff_source *source, _
 /* The same of the packet in scratch. A global function: see scratch_get(). */
 __noinline int source_is_known(__u32 service_id)
 {
-	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
 	if (!scratch || !service) /* cannot be: for the verifier */
@@ -69,11 +84,11 @@ __noinline int source_is_known(__u32 service_id)
 
 /*
  * Whether the source of the packet in scratch is known, and has not been sent `most` replies in this window beyond its prefix's
- * budget (reply.h): then it is sent one more. A global function: see scratch_get().
+ * budget (synack_rate.h): then it is sent one more. A global function: see scratch_get().
  */
 __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 {
-	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 	struct shakeoff_source *source;
 
@@ -91,37 +106,6 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 		return 0;
 	__sync_fetch_and_add(&source->count, 1);
 	return 1;
-}
-
-static __always_inline __s64 queue_low_watermark(const struct shakeoff_service *service, __u32 capacity)
-{
-	return service->fair_share && capacity >= SHAKEOFF_FAIR_SHARE_CAPACITY_MIN ? SHAKEOFF_LOW_WATERMARK(capacity) :
-										     0;
-}
-
-/* How many more connections may wait for a listening socket, with what the hook has let through since it was looked at. */
-static __always_inline __s64 listener_free(const struct recent *recent, const struct shakeoff_service *service)
-{
-	return recent->listener_room - (service->enqueued - recent->listener_enqueued);
-}
-
-/* The accept queue of a service, as the packet in scratch finds it. */
-static __always_inline void queue_state_read(const struct scratch *scratch, const struct shakeoff_service *service,
-					     struct queue_state *queue)
-{
-	const struct recent *recent = &scratch->recent;
-
-	if (service->handoff == SHAKEOFF_HANDOFF_LISTENER) {
-		queue->head = shakeoff_listener_head(service, recent->listener_head);
-		queue->free = listener_free(recent, service);
-		queue->low_watermark = recent->listener_low_watermark;
-		queue->capacity = recent->listener_capacity;
-	} else {
-		queue->head = service->dequeued;
-		queue->free = service->capacity - (service->enqueued - service->dequeued);
-		queue->low_watermark = queue_low_watermark(service, service->capacity);
-		queue->capacity = shakeoff_capacity(service->listen_capacity, service->backlog);
-	}
 }
 
 /* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
@@ -171,7 +155,7 @@ static __always_inline enum source_result source_result(const struct shakeoff_so
  */
 __noinline int source_check(__u32 service_id, __u32 allowed)
 {
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 	enum source_result result;
 	struct queue_state queue;
@@ -195,7 +179,7 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
  */
 __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 {
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 	const struct shakeoff_source *source, *site;
 	struct queue_state queue;
@@ -245,7 +229,7 @@ static __always_inline bool site_remembers(struct shakeoff_source *site, __u64 n
  */
 __noinline int source_enter(__u32 service_id, __u64 position, __u32 established, __u32 site)
 {
-	struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	struct shakeoff_service *service = service_get(service_id);
 	struct shakeoff_source *known, *source, *its_site;
 	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1;
 	struct scratch *scratch = scratch_get();

@@ -7,6 +7,22 @@
 #ifndef SHAKEOFF_BPF_LIMIT_SYN_RATE_H
 #define SHAKEOFF_BPF_LIMIT_SYN_RATE_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/prefix_hash.h>
+#include <shakeoff/source.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/rate.h"
+#include "lib/sketch.h"
+#include "limit/source.h"
+
 /* What is learnt of sources in one tick (1 to 10 ms) of a CPU; with sites twice as much. */
 #define LIMIT_NEW_A_TICK 16
 
@@ -54,7 +70,7 @@ static __always_inline bool limit_may_learn(struct scratch *scratch, bool site)
  */
 __noinline int limit_allows_source(__u32 service_id, __u32 site)
 {
-	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct shakeoff_service *service = service_get(service_id);
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_source_key key;
 	__u32 count, unseen, allows, limits = site ? SHAKEOFF_SITE_LIMITS : 1, interval_ns, burst, hot;

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The reply budget (shakeoff/reply.h) in the hook. */
+/* The reply budget (shakeoff/synack_rate.h) in the hook. */
 #ifndef SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
 #define SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
+
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/prefix_hash.h>
+#include <shakeoff/synack_rate.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/sketch.h"
+#include "limit/source.h"
 
 /* Whether the packet's prefix, of this hash, may be sent one of the replies that are kept apart. */
 static __always_inline bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
@@ -54,14 +69,13 @@ static __always_inline bool reply_draws(struct shakeoff_reply_cell *cell, __u32 
 __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 {
 	__u32 index = hash >> SHAKEOFF_REPLY_SPARE_BITS, random;
-	struct shakeoff_control *control;
+	struct shakeoff_control *control = control_get();
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_reply_cells *common;
 	struct shakeoff_reply_cell *cell;
 	__u32 zero = 0, window, most;
 	__u16 *own;
 
-	control = bpf_map_lookup_elem(&shakeoff_v7, &zero);
 	common = bpf_map_lookup_elem(&reply_cells, &zero);
 	if (!scratch || !control || !common) /* cannot be: for the verifier */
 		return 0;

@@ -3,6 +3,13 @@
 #ifndef SHAKEOFF_BPF_PACKET_COPY_H
 #define SHAKEOFF_BPF_PACKET_COPY_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/compiler.h"
+
 /* A driver's frame in one buffer shares a page of 4 KiB with XDP_PACKET_HEADROOM and struct skb_shared_info. */
 #define ONE_BUFFER 3520
 

@@ -3,6 +3,15 @@
 #ifndef SHAKEOFF_BPF_PACKET_MALFORMED_H
 #define SHAKEOFF_BPF_PACKET_MALFORMED_H
 
+#include "core/kernel.h"
+
+#include <shakeoff/byteorder.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "packet/parse.h"
+
 /*
  * Addresses that no client can have: RFC 1122, section 3.2.1.3; RFC 4291, sections 2.5.2, 2.5.3, 2.5.5.2 and 2.7. The kernel
  * drops what comes from them (ip_route_input_slow(), net/ipv4/route.c; ipv6_rcv() and tcp_v6_conn_request()), but takes 240/4,

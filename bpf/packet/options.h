@@ -3,6 +3,18 @@
 #ifndef SHAKEOFF_BPF_PACKET_OPTIONS_H
 #define SHAKEOFF_BPF_PACKET_OPTIONS_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+
+#include "core/ctx.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/tcpopt.h"
+#include "packet/parse.h"
+
 enum options_found { OPTIONS_READ, OPTIONS_AUTHENTICATE, OPTIONS_MISSING };
 
 /* Reads len bytes of options in scratch. A global function: see scratch_get(). */
@@ -26,6 +38,12 @@ static __always_inline enum options_found options_find(void *data, void *end, co
 	scratch->opt = (struct tcpopt){ .wscale = SHAKEOFF_NO_WSCALE };
 	len = tcp_options_copy(data, end, packet, scratch->options);
 	return len < 0 ? OPTIONS_MISSING : options_read(len);
+}
+
+/* RFC 9293, section 3.7.1: what a client takes that names no MSS, and what every path carries. */
+static __always_inline __u16 default_mss(const struct packet *packet)
+{
+	return packet->flow.ipv6 ? 1220 : 536;
 }
 
 #endif

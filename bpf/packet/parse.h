@@ -8,29 +8,23 @@
 #ifndef SHAKEOFF_BPF_PACKET_PARSE_H
 #define SHAKEOFF_BPF_PACKET_PARSE_H
 
+#include "core/kernel.h"
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/tcpopt.h"
+
 #define PARSE_OTHER (-1)
 #define PARSE_FRAGMENT (-2) /* an IP fragment of a TCP segment: `fragment` is known, and where its data begins */
 #define PARSE_CUT (-3)      /* says to be TCP, but the TCP header is not all there */
 #define PARSE_CHAIN (-4)    /* an IPv6 packet with more extension headers than are walked over */
 
-/* linux/if_ether.h, linux/in.h and linux/in6.h: constants that BTF does not hold. */
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86DD
-#define ETH_P_8021Q 0x8100
-#define ETH_P_8021AD 0x88A8
-#define ETH_ZLEN 60
-#define IP_MF 0x2000
-#define IP_OFFSET 0x1fff
-#define NEXTHDR_HOP 0
-#define NEXTHDR_ROUTING 43
-#define NEXTHDR_FRAGMENT 44
-#define NEXTHDR_DEST 60
-
 /* Bounds l4_offset for the verifier, above all that the parsers let pass: four extension headers of 2048 bytes. */
 #define MAX_L4_OFFSET_MASK 0x3fff
 
-/* Of the VLAN tag's 16 bits: the identifier (IEEE 802.1Q; VLAN_VID_MASK, linux/if_vlan.h). */
-#define VLAN_ID_MASK 0x0fff
 /* RFC 8200, section 4.1 lists six kinds of extension header; three of them may stand before TCP and be walked over. */
 #define MAX_EXTENSION_HEADERS 4
 
@@ -52,27 +46,10 @@ struct cursor {
 	void *end;
 };
 
-/* The flags of a TCP header, in its fourteenth byte (RFC 9293, section 3.1). */
-#define TCPHDR_FIN 0x01
-#define TCPHDR_SYN 0x02
-#define TCPHDR_RST 0x04
-#define TCPHDR_ACK 0x10
-#define TCPHDR_ECE 0x40
-#define TCPHDR_CWR 0x80
-
 struct vlan_tag {
 	__be16 tci;
 	__be16 type;
 };
-
-#define L2_DST_VLAN_SHIFT 48
-#define L2_DST_NONE (~0ull) /* no frame's: a tag has 13 bits */
-
-/* A MAC address as a number, which is compared at once. */
-static __always_inline __u64 l2_dst_mac(const __be16 *mac)
-{
-	return mac[0] | (__u32)mac[1] << 16 | (__u64)mac[2] << 32;
-}
 
 /*
  * Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tag. With several tags it is the second
@@ -96,7 +73,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 		return bpf_ntohs(type);
 	if ((void *)(tag + 1) > cursor->end)
 		return PARSE_OTHER;
-	if (bpf_ntohs(tag->tci) & VLAN_ID_MASK)
+	if (bpf_ntohs(tag->tci) & VLAN_VID_MASK)
 		packet->l2_dst |= (__u64)SHAKEOFF_VLAN_TAG(type == bpf_htons(ETH_P_8021AD), bpf_ntohs(tag->tci))
 				  << L2_DST_VLAN_SHIFT;
 	cursor->position = tag + 1;
@@ -219,10 +196,6 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	packet->header_len = tcp->doff * 4;
 	return 0;
 }
-
-/* The frame of a context, be it of XDP or of tc. */
-#define FRAME_START(ctx) ((void *)(long)(ctx)->data)
-#define FRAME_END(ctx) ((void *)(long)(ctx)->data_end)
 
 /* The whole way. Returns 0 with *packet filled, or PARSE_*. The TCP header's own lengths are not judged yet. */
 static __always_inline int parse_packet(void *data, void *end, struct packet *packet)

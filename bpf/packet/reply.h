@@ -3,8 +3,18 @@
 #ifndef SHAKEOFF_BPF_PACKET_REPLY_H
 #define SHAKEOFF_BPF_PACKET_REPLY_H
 
-#define IP_DF 0x4000
-#define REPLY_RESET_TTL 64 /* IPDEFTTL, linux/ip.h */
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/byteorder.h>
+
+#include "core/ctx.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "lib/csum.h"
+#include "lib/tcpopt.h"
 
 /* Gives the frame its new length; pads to Ethernet's minimum, as a driver without the ability to do so would need it. */
 static __always_inline bool reply_resize(struct xdp_md *ctx, __u32 old_len, __u32 new_len)
@@ -186,10 +196,24 @@ __noinline int reply_write(struct xdp_md *ctx, __u32 frame_len)
 	return reply_build(ctx, &scratch->packet, &scratch->reply, frame_len);
 }
 
+/*
+ * Returns how many words of options a SYN-ACK may have, so that its frame is no longer than that of the SYN, or than Ethernet's minimum:
+ * an attacker who forges the source of SYNs gains nothing.
+ */
+static __always_inline __u32 synack_room(const struct packet *packet)
+{
+	const __u32 least = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	__u32 words = (packet->header_len - sizeof(struct tcphdr)) / 4;
+
+	if (!words && !packet->flow.ipv6 && packet->l3_offset == sizeof(struct ethhdr))
+		return (ETH_ZLEN - least) / 4;
+	return words;
+}
+
 /* RST for a SYN that is refused (RFC 9293, section 3.10.7.1: a segment without ACK): takes up its data and the SYN. */
 static __always_inline void reply_reset_syn(struct reply *reply, const struct packet *packet)
 {
-	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
+	*reply = (struct reply){ .ttl = IPDEFTTL };
 	reply->ack = packet->seq + 1 + packet->segment_len - packet->header_len;
 	reply->flags = TCPHDR_RST | TCPHDR_ACK;
 }
@@ -197,7 +221,7 @@ static __always_inline void reply_reset_syn(struct reply *reply, const struct pa
 /* RST for an ACK that is refused (same section: a segment with ACK). */
 static __always_inline void reply_reset_ack(struct reply *reply, const struct packet *packet)
 {
-	*reply = (struct reply){ .ttl = REPLY_RESET_TTL };
+	*reply = (struct reply){ .ttl = IPDEFTTL };
 	reply->seq = packet->ack;
 	reply->flags = TCPHDR_RST;
 }

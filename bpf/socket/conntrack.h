@@ -10,6 +10,14 @@
 #ifndef SHAKEOFF_BPF_SOCKET_CONNTRACK_H
 #define SHAKEOFF_BPF_SOCKET_CONNTRACK_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/lookup.h"
+
 /* Whether the kernel has the functions below (6.0 and later, where connection tracking is built in, or its module is there). */
 const volatile bool conntrack_is_known = 0;
 

@@ -6,6 +6,22 @@
 #ifndef SHAKEOFF_BPF_SOCKET_HOST_H
 #define SHAKEOFF_BPF_SOCKET_HOST_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+#include <shakeoff/route.h>
+#include <shakeoff/socket_filter.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/offer.h"
+
 /* Whether it is a MAC address of the interface, or of a device above it. mac: of l2_dst_mac(). */
 static __always_inline bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
 {

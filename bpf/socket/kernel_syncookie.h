@@ -3,6 +3,19 @@
 #ifndef SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 #define SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/socket_filter.h"
+
 static __always_inline bool kernel_cookies_are_known(void)
 {
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_tcp_raw_check_syncookie_ipv4);

@@ -3,6 +3,17 @@
 #ifndef SHAKEOFF_BPF_SOCKET_LOOKUP_H
 #define SHAKEOFF_BPF_SOCKET_LOOKUP_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+
+#include "core/ctx.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+
 enum socket_found {
 	SOCKET_NONE,
 	SOCKET_LISTENS,   /* none of the tuple's own, only a listening one */
@@ -60,9 +71,6 @@ static __always_inline enum shakeoff_bypass listener_bypass(const struct tcp_soc
 		return SHAKEOFF_BYPASS_SAVE_SYN;
 	return SHAKEOFF_BYPASS_NONE;
 }
-
-/* include/net/sock.h */
-#define SOCK_RCVBUF_LOCK 2
 
 /*
  * tcp_full_space(), include/net/tcp.h: what of the receive buffer is for data. The ratio has been the socket's own since kernel 6.6; no

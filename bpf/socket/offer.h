@@ -6,8 +6,20 @@
 #ifndef SHAKEOFF_BPF_SOCKET_OFFER_H
 #define SHAKEOFF_BPF_SOCKET_OFFER_H
 
-/* include/net/inet_ecn.h, INET_ECN_MASK */
-#define IP_ECN_MASK 3
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/rcv_window.h>
+#include <shakeoff/route.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/lookup.h"
 
 struct offer {
 	__u16 mss;
@@ -122,7 +134,7 @@ static __always_inline void offer_mark(const struct scratch *scratch, const stru
 		offer->hop_limit = socket->hop_limit[ipv6];
 	offer->tos = socket->tos[ipv6];
 	if (profile->reflect_tos)
-		offer->tos = (tos & ~IP_ECN_MASK) | (offer->tos & IP_ECN_MASK);
+		offer->tos = (tos & ~INET_ECN_MASK) | (offer->tos & INET_ECN_MASK);
 }
 
 /* For the packet in scratch, whose route is found, and a client with these options. The MSS: tcp_make_synack(), net/ipv4/tcp_output.c. */
@@ -139,7 +151,7 @@ static __always_inline void offer_make(const struct scratch *scratch, const stru
 /* What the window scale of our SYN-ACK was, when its ACK has come. A global function: see scratch_get(). */
 __noinline int offer_wscale(__u32 service_id)
 {
-	const struct shakeoff_service *service = bpf_map_lookup_elem(&service_state, &service_id);
+	const struct shakeoff_service *service = service_get(service_id);
 	struct scratch *scratch = scratch_get();
 	struct offer offer;
 

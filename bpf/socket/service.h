@@ -3,6 +3,19 @@
 #ifndef SHAKEOFF_BPF_SOCKET_SERVICE_H
 #define SHAKEOFF_BPF_SOCKET_SERVICE_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/route.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+
 /* Returns NULL, or the map's value for this address and a port. */
 static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __be16 port)
 {
@@ -133,6 +146,12 @@ static __always_inline bool service_is_bypassed(const struct shakeoff_service *s
 {
 	return service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER && service->bypass != SHAKEOFF_BYPASS_NONE &&
 	       service->bypass != SHAKEOFF_BYPASS_KERNEL && service->bypass != SHAKEOFF_BYPASS_SYNCOOKIES;
+}
+
+/* Whether connections go to the listening socket, and not to the daemon. */
+static __always_inline bool by_listener(const struct hook_ctx *hook)
+{
+	return hook->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 }
 
 enum service_health {

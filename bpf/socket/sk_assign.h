@@ -3,13 +3,19 @@
 #ifndef SHAKEOFF_BPF_SOCKET_SK_ASSIGN_H
 #define SHAKEOFF_BPF_SOCKET_SK_ASSIGN_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+
+#include "core/metadata.h"
+#include "lib/compiler.h"
 #include "lib/cookie.h"
 #include "socket/lookup.h"
 
-/* On to the next program of the hook. enum tcx_action_base of linux/bpf.h, which older kernels' BTF does not have. */
-#define TCX_NEXT (-1)
-
-/* struct bpf_tcp_req_attrs of include/net/tcp.h, likewise. Host byte order; what is reserved is zero. */
+/* struct bpf_tcp_req_attrs of include/net/tcp.h, which older kernels' BTF does not have. Host byte order; what is reserved is zero. */
 struct request_attributes {
 	__u32 rcv_tsval;
 	__u32 rcv_tsecr; /* what our timestamps say now: they go on from it, and so the first round-trip sample is told */

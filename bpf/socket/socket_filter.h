@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The hook's side of the socket filter (shakeoff/filter.h). */
+/* The hook's side of the socket filter (shakeoff/socket_filter.h). */
 #ifndef SHAKEOFF_BPF_SOCKET_SOCKET_FILTER_H
 #define SHAKEOFF_BPF_SOCKET_SOCKET_FILTER_H
+
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/socket_filter.h>
+
+#include "core/maps.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
 
 static __always_inline __u32 filter_slot(const struct cookie_flow *flow)
 {

@@ -3,6 +3,21 @@
 #ifndef SHAKEOFF_BPF_SOCKET_VALIDATED_H
 #define SHAKEOFF_BPF_SOCKET_VALIDATED_H
 
+#include "core/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <shakeoff/abi.h>
+#include <shakeoff/byteorder.h>
+#include <shakeoff/validated.h>
+
+#include "core/ctx.h"
+#include "core/maps.h"
+#include "core/state.h"
+#include "lib/compiler.h"
+#include "lib/cookie.h"
+#include "socket/socket_filter.h"
+
 static __always_inline void tuple_of(const struct cookie_flow *flow, struct shakeoff_tuple *tuple)
 {
 	if (flow->ipv6) {

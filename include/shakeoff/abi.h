@@ -4,7 +4,7 @@
  *
  * Rules: fixed-width types, explicit padding (always zero), sizes asserted. Values are in host byte order unless their
  * type says __be16/__be32. Times are CLOCK_MONOTONIC in nanoseconds (bpf_ktime_get_ns()). No map is pinned: user space
- * finds the program of an interface by netlink and its maps by id, and knows them by the names below.
+ * finds the program of an interface by netlink and its maps by id, and knows them by their names (maps.h).
  */
 #ifndef SHAKEOFF_ABI_H
 #define SHAKEOFF_ABI_H
@@ -24,42 +24,13 @@
  * The name of the control map ends in the number of this ABI. User space refuses a program of another shakeoff version,
  * whose control map has another number, instead of misreading its maps. Raise the number with every change below.
  */
-#define SHAKEOFF_ABI 7
+#define SHAKEOFF_ABI 8
 #define SHAKEOFF_CONTROL_PREFIX "shakeoff_v"
+#define SHAKEOFF_STRING_OF(x) #x
+#define SHAKEOFF_STRING(x) SHAKEOFF_STRING_OF(x)
 
-/* Map names; the type is in the comment. Kernel limit: 15 characters. */
-#define SHAKEOFF_MAP_CONTROL "shakeoff_v7"    /* ARRAY[1] of shakeoff_control, mmapable */
-#define SHAKEOFF_MAP_SERVICES "service_state" /* ARRAY of shakeoff_service, mmapable, index: service id */
-#define SHAKEOFF_MAP_ADDRESSES4 "addresses4"  /* HASH shakeoff_address4 -> __u32 service id and SHAKEOFF_ADDRESS_* */
-#define SHAKEOFF_MAP_ADDRESSES6 "addresses6"  /* HASH shakeoff_address6 -> the same */
-#define SHAKEOFF_MAP_INTERFACES "interfaces"  /* HASH __u32 ifindex -> shakeoff_interface */
-#define SHAKEOFF_MAP_ADMISSIONS "admissions"  /* HASH __u32 ifindex -> shakeoff_admissions */
-#define SHAKEOFF_MAP_VLANS "vlans" /* HASH SHAKEOFF_VLAN_KEY() -> __u8: tags of frames that the host accepts */
-#define SHAKEOFF_MAP_NEIGHBOURS                                                                                        \
-	"neighbours"                     /* HASH shakeoff_neighbour -> shakeoff_next_hop, for SHAKEOFF_ANSWER_ROUTE */
-#define SHAKEOFF_MAP_OWN4 "own4"         /* LPM_TRIE shakeoff_route_key4 -> __be32: the prefix's first address */
-#define SHAKEOFF_MAP_OWN6 "own6"         /* LPM_TRIE shakeoff_route_key6 -> __be32[4]: likewise */
-#define SHAKEOFF_MAP_ROUTES4 "routes4"   /* LPM_TRIE shakeoff_route_key4 -> shakeoff_route (route.h) */
-#define SHAKEOFF_MAP_ROUTES6 "routes6"   /* LPM_TRIE shakeoff_route_key6 -> shakeoff_route */
-#define SHAKEOFF_MAP_KEYS "cookie_keys"  /* ARRAY[SHAKEOFF_KEY_SLOTS] of shakeoff_epoch_key, index: epoch % slots */
-#define SHAKEOFF_MAP_VERDICTS "verdicts" /* PERCPU_ARRAY[SHAKEOFF_VERDICT_COUNT] of __u64 packets */
-#define SHAKEOFF_MAP_SERVICE_COUNTERS                                                                                  \
-	"service_counts"                   /* PERCPU_ARRAY of shakeoff_service_counters, index: service id */
-#define SHAKEOFF_MAP_VALIDATED "validated" /* ARRAY[SHAKEOFF_MAX_VALIDATED] of shakeoff_validated (validated.h) */
-#define SHAKEOFF_MAP_HALF_OPEN "half_open" /* HASH shakeoff_tuple -> shakeoff_half_open */
-#define SHAKEOFF_MAP_SOURCES "sources"     /* LRU_HASH shakeoff_source_key -> shakeoff_source (source.h) */
-#define SHAKEOFF_MAP_SYN_SOURCES                                                                                       \
-	"syn_sources"                       /* LRU_HASH shakeoff_source_key -> __u64 when its SYNs are due (source.h) */
-#define SHAKEOFF_MAP_REPLIES "reply_cells"  /* ARRAY[1] of shakeoff_reply_cells (synack_rate.h) */
-#define SHAKEOFF_MAP_ISSUED "issued"        /* ARRAY[2 * SHAKEOFF_ISSUED_WORDS] of __u64 (issued.h), mmapable */
-#define SHAKEOFF_MAP_FILTER "socket_filter" /* ARRAY[2] of shakeoff_filter (socket_filter.h), mmapable */
-#define SHAKEOFF_MAP_HANDSHAKES                                                                                        \
-	"handshakes"               /* LRU_HASH shakeoff_tuple -> shakeoff_event, without a packet: see SHAKEOFF_INPUT */
-#define SHAKEOFF_MAP_RINGS "rings" /* ARRAY_OF_MAPS of RINGBUF; the daemon makes the rings, and they outlive it */
-/* The ACL of sources (acl.h). Of two elements one is in use; a new list is built in the other. */
-#define SHAKEOFF_MAP_ACL4 "acl4" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */
-#define SHAKEOFF_MAP_ACL6 "acl6" /* ARRAY_OF_MAPS[2] of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */
-#define SHAKEOFF_MAP_ACL_FILTERS "acl_filters" /* ARRAY_OF_MAPS[2] of ARRAY of shakeoff_acl_block, mmapable */
+/* The name of the control map. maps.h has the names of the others. */
+#define SHAKEOFF_MAP_CONTROL SHAKEOFF_CONTROL_PREFIX SHAKEOFF_STRING(SHAKEOFF_ABI)
 
 #define SHAKEOFF_MAX_SERVICES 16384  /* configured services, and one for each discovered listening socket */
 #define SHAKEOFF_MAX_ADDRESSES 65536 /* of one family: addresses of the host times ports */
@@ -118,13 +89,24 @@
 #define SHAKEOFF_FLOOD_RATE_DEFAULT 20000 /* SYNs a second */
 
 /*
- * Returns whether there is a surge: of SYNs, of out-of-state segments, of forgeries or of connections that wait.
- * surge_ns: the hold time before it ends; 0: there was none. The difference is signed because another CPU may have
- * written surge_ns after now_ns was read.
+ * A surge: more events of a kind than a rate, counted in windows. last_ns moves on with the events. The surge lasts
+ * until the hold time (SHAKEOFF_FLOOD_HOLD_NS) after last_ns is over.
  */
-static inline __attribute__((always_inline)) bool shakeoff_is_surging(__u64 surge_ns, __u64 now_ns)
+struct shakeoff_surge {
+	__u64 since_ns;  /* when it began; 0: there is no surge */
+	__u64 last_ns;   /* the hold time before it ends; 0: there was no surge */
+	__u64 window_ns; /* start of the present window */
+	__u64 counted;   /* events in it */
+};
+_Static_assert(sizeof(struct shakeoff_surge) == 32, "half a cache line");
+
+/*
+ * Returns whether a surge lasts: the hold time after last_ns is not over. The difference is signed because another CPU
+ * may have written last_ns after now_ns was read.
+ */
+static inline __attribute__((always_inline)) bool shakeoff_surge_lasts(__u64 last_ns, __u64 now_ns)
 {
-	return surge_ns && (__s64)(now_ns - surge_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
+	return last_ns && (__s64)(now_ns - last_ns) <= (__s64)SHAKEOFF_FLOOD_HOLD_NS;
 }
 
 /*
@@ -470,33 +452,25 @@ struct shakeoff_service {
 	__u64 enqueued; /* final ACKs validated and given on */
 	/* Of these, taken by a server or refused. Listener handoff: given to the listening socket. */
 	__u64 dequeued;
-	__u64 active_ns;     /* since when SYNs are answered with cookies; 0: idle */
-	__u64 surge_ns;      /* the hold time before its surge ends; the other two likewise */
-	__u64 window_ns;     /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 window_syns;   /* SYNs in it */
+	/* In windows of SHAKEOFF_FLOOD_WINDOW_NS. since_ns: when SYN cookies began, with or without a flood. */
+	struct shakeoff_surge syns;
 	__u32 activations;   /* how often it became active */
 	__u32 cause;         /* enum shakeoff_cause: of the last activation */
 	__u32 budget_window; /* number of the present window of the budget (SHAKEOFF_BUDGET_WINDOW_NS) */
 	__u32 budget_syns;   /* SYNs that passed in it */
 
-	__u64 fair_share_ns;         /* when a source was last found to hold its fair share of the accept queue */
-	__u32 budget_known;          /* SYNs of known sources that passed in the present window, beyond the budget */
-	__u32 last_source;           /* a hash of the last connection's source; 0: no connection yet */
-	__u64 mixed_ns;              /* when a connection last had another source than the one before it */
-	__u64 forgery_ns;            /* since when an attacker tries to forge cookies of the service; 0: not now */
-	__u64 forgery_surge_ns;      /* see surge_ns */
-	__u64 out_of_state_ns;       /* since when out-of-state segments are dropped; 0: not now */
-	__u64 out_of_state_surge_ns; /* see surge_ns */
-	__u64 positions_from;        /* positions with a smaller number are no longer held (source.h) */
+	__u64 fair_share_ns;           /* when a source was last found to hold its fair share of the accept queue */
+	__u32 budget_known;            /* SYNs of known sources that passed in the present window, beyond the budget */
+	__u32 last_source;             /* a hash of the last connection's source; 0: no connection yet */
+	__u64 mixed_ns;                /* when a connection last had another source than the one before it */
+	__u64 positions_from;          /* positions with a smaller number are no longer held (source.h) */
+	struct shakeoff_surge forgery; /* invalid ACKs, in windows of SHAKEOFF_FORGERY_WINDOW_NS */
 
-	__u64 forgery_window_ns;           /* start of the present window (SHAKEOFF_FORGERY_WINDOW_NS) */
-	__u64 forgery_window_acks;         /* invalid ACKs in it */
-	__u64 out_of_state_window_ns;      /* start of the present window (SHAKEOFF_FLOOD_WINDOW_NS) */
-	__u64 out_of_state_window_counted; /* out-of-state segments in it */
-	__u32 out_of_state_times;          /* how often dropping began */
-	__u32 out_of_state_kind;           /* enum shakeoff_no_socket_kind: of the last time */
-	__u64 looked_ns;                   /* with several listening sockets: when the hook last checked one of them */
-	__u64 short_ns;                    /* when one of them was last found half full, or might have been */
+	struct shakeoff_surge out_of_state; /* out-of-state segments, in windows of SHAKEOFF_FLOOD_WINDOW_NS */
+	__u32 out_of_state_times;           /* how often dropping began */
+	__u32 out_of_state_kind;            /* enum shakeoff_no_socket_kind: of the last time */
+	__u64 looked_ns;                    /* with several listening sockets: when the hook last checked one of them */
+	__u64 short_ns;                     /* when one of them was last found half full, or might have been */
 	/* enum shakeoff_bypass: what the hook found at a socket that user space cannot see. */
 	__u32 seen_bypass;
 	__u32 unrouted_window; /* as budget_window, for SYNs that no SYN-ACK can get back to */
@@ -521,7 +495,7 @@ _Static_assert(sizeof(struct shakeoff_service) == 512, "shakeoff_service is inde
 _Static_assert(__builtin_offsetof(struct shakeoff_service, listen_capacity) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, enqueued) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, fair_share_ns) % 64 == 0, "its own cache line");
-_Static_assert(__builtin_offsetof(struct shakeoff_service, forgery_window_ns) % 64 == 0, "its own cache line");
+_Static_assert(__builtin_offsetof(struct shakeoff_service, out_of_state) % 64 == 0, "its own cache line");
 _Static_assert(__builtin_offsetof(struct shakeoff_service, released_ns) % 64 == 0, "its own cache line");
 
 /*

@@ -40,7 +40,7 @@ struct shakeoff_route {
 	__u32 refused;
 	/* With SHAKEOFF_ANSWER_ROUTE: the next hop's MAC address; zero and not on_link: unknown. */
 	__be16 mac[3];
-	__u16 on_link; /* the next hop is the client itself: SHAKEOFF_MAP_NEIGHBOURS */
+	__u16 on_link; /* the next hop is the client itself: the map of neighbours */
 };
 _Static_assert(sizeof(struct shakeoff_route) == 24, "no hidden padding");
 

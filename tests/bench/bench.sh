@@ -135,7 +135,7 @@ daemon_ticks() { sed 's/.*) //' "/proc/$QUEUE_PID/stat" | awk '{ print $12 + $13
 requests() {
 	local pids=() pid status=0 number
 	for ((number = 0; number < ${3:-1}; number++)); do
-		client "$BUILD/tests/net/client" --dst "$address" --port 80 --seconds "$1" --concurrency $(($2 / ${3:-1})) --http --json &
+		client "$BUILD/tests/net/lib/client" --dst "$address" --port 80 --seconds "$1" --concurrency $(($2 / ${3:-1})) --http --json &
 		pids+=($!)
 	done
 	for pid in "${pids[@]}"; do

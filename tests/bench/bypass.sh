@@ -30,8 +30,8 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-# shellcheck source=tests/net/strangers.sh
-. "$TOP/tests/net/strangers.sh"
+# shellcheck source=tests/net/lib/strangers.sh
+. "$TOP/tests/net/lib/strangers.sh"
 [ "$(nproc)" -gt 1 ] || fatal "needs a second CPU"
 say() { [ $json_wanted -eq 1 ] || echo "$*" >&2; }
 

@@ -91,7 +91,7 @@ beside() {
 	transfer=$PID
 	sleep 2.5
 	generate "$1"
-	honest=$(client "$BUILD/tests/net/client" --dst "$address" --port 80 --seconds "$seconds" --concurrency 4 --interval-ms 5 --http --json)
+	honest=$(client "$BUILD/tests/net/lib/client" --dst "$address" --port 80 --seconds "$seconds" --concurrency 4 --interval-ms 5 --http --json)
 	generated
 	kill -0 "$transfer" 2>/dev/null || bail "$1: the open connection was lost"
 	killed "$transfer"

@@ -129,7 +129,7 @@ control() {
 	before=$(accepted)
 	for timestamps in 0 1; do
 		client sh -c "echo $timestamps >/proc/sys/net/ipv4/tcp_timestamps"
-		client "$BUILD/tests/net/client" --dst "$address" --port $PORT --count 5 >/dev/null || bail "$1: honest clients fail"
+		client "$BUILD/tests/net/lib/client" --dst "$address" --port $PORT --count 5 >/dev/null || bail "$1: honest clients fail"
 	done
 	within 2 has_accepted $((before + 10)) || bail "$1: of ten connections $(($(accepted) - before)) were counted"
 }

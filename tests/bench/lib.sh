@@ -25,8 +25,8 @@ usage() {
 }
 [ "$(id -u)" -eq 0 ] || fatal "needs root, for network namespaces and BPF"
 
-# shellcheck source=tests/net/env.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../net/env.sh"
+# shellcheck source=tests/net/lib/env.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../net/lib/env.sh"
 leave() {
 	local status=$?
 	trap - EXIT

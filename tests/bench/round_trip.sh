@@ -14,8 +14,8 @@ set -u
 json_wanted=0 rounds=3 delays="40 150 300" family=4
 # shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/net/far.sh
-. "$TOP/tests/net/far.sh"
+# shellcheck source=tests/net/lib/far.sh
+. "$TOP/tests/net/lib/far.sh"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--json) json_wanted=1 ;;

@@ -69,6 +69,7 @@ void run_answered(const struct segment *segment, enum shakeoff_verdict expected,
 const struct shakeoff_event *next_event(void);
 const struct shakeoff_event *expect_event(enum shakeoff_event_type type);
 void expect_no_event(void);
+void events_forget(void); /* harness_reset() does it */
 
 /* A client in the middle of its handshake. */
 struct client {

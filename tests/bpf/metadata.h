@@ -3,16 +3,6 @@
 #ifndef SHAKEOFF_TESTS_METADATA_H
 #define SHAKEOFF_TESTS_METADATA_H
 
-#include <shakeoff/abi.h>
-
-#include "lib/cookie.h"
-
-/* Of bpf/core/maps.h: no more than is looked at there. */
-struct handshake {
-	__u32 ts_base;
-	struct cookie_options options;
-};
-
 #include "core/metadata.h"
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The ACL of sources, as commands write them and the hook reads them.
  *
- * link: tests/bpf/harness.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
+ * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
  * link: user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <bpf/bpf.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /*
  * What has no whole TCP header: fragments, headers that are cut off, and endless IPv6 extension headers. To an address that has a
  * service what no TCP sends is dropped by name, and the rest passes within a budget; what goes elsewhere, or is no TCP, passes.

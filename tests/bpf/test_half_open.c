@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /* The hook's memory of SYN-ACKs that wait for their ACK: what is taken in, when not, and what takes it out. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -25,7 +25,7 @@ static int start(void **state)
 {
 	int error = harness_start(state);
 
-	half_open = error ? -1 : bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	half_open = error ? -1 : bpf_object__find_map_fd_by_name(harness.object, "half_open");
 	return error;
 }
 
@@ -163,9 +163,9 @@ static void not_where_nothing_is_to_be_sent_again(void **state)
 static void not_in_a_flood(void **state)
 {
 	(void)state;
-	harness.service->surge_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->syns.last_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	forgets(&linux_syn);
-	harness.service->surge_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS - SECOND;
+	harness.service->syns.last_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS - SECOND;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 	assert_true(is_remembered(&linux_syn));
 }
@@ -174,10 +174,10 @@ static void a_flood_begins_beyond_flood_rate(void **state)
 {
 	(void)state;
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->surge_ns, 0);
+	assert_int_equal(harness.service->syns.last_ns, 0);
 	harness.service->flood_rate = 0;
 	assert_verdict(&linux_syn6, SHAKEOFF_SYNACK_SENT);
-	assert_int_not_equal(harness.service->surge_ns, 0);
+	assert_int_not_equal(harness.service->syns.last_ns, 0);
 	assert_false(is_remembered(&linux_syn6));
 	assert_int_equal(harness.service->activations, 0);
 }
@@ -186,10 +186,10 @@ static void it_goes_on_at_half_of_it(void **state)
 {
 	(void)state;
 	harness.service->flood_rate = 0;
-	harness.service->surge_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->syns.last_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	for (int i = 0; i < 32; i++)
 		assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-	assert_true(harness.service->surge_ns > monotonic_ns() - SECOND);
+	assert_true(harness.service->syns.last_ns > monotonic_ns() - SECOND);
 	assert_int_equal(count(), 0);
 }
 

@@ -3,7 +3,7 @@
  * What the kernel asks before it takes a packet in, the hook asks too: is the frame for this host, and would what is sent back get to
  * its source? What it would refuse passes untouched.
  *
- * link: tests/bpf/harness.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
+ * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
  * link: user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
@@ -87,7 +87,7 @@ static void the_service_is_not_active_by_them(void **state)
 	segment.other_mac = true;
 	for (int i = 0; i < 100; i++)
 		assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
-	assert_int_equal(harness.service->window_syns, 0);
+	assert_int_equal(harness.service->syns.counted, 0);
 }
 
 static void the_addresses_of_devices_above_are_the_hosts(void **state)

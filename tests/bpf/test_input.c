@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /*
  * The netfilter program behind the XDP program: what the hook validates passes, and becomes an event only at the end of the kernel's
  * input path. Skipped before kernel 6.4.

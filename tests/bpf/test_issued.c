@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /* ACK floods that try to forge cookies: when they are noticed, and what an ACK then needs to open a connection. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -37,9 +37,9 @@ static int start(void **state)
 
 	if (error)
 		return error;
-	half_open = bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_HALF_OPEN);
+	half_open = bpf_object__find_map_fd_by_name(harness.object, "half_open");
 	memory = mmap(NULL, ISSUED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      bpf_object__find_map_fd_by_name(harness.object, SHAKEOFF_MAP_ISSUED), 0);
+		      bpf_object__find_map_fd_by_name(harness.object, "issued"), 0);
 	issued = memory;
 	return memory == MAP_FAILED ? -1 : 0;
 }
@@ -79,8 +79,8 @@ static void listens(void)
 /* As if it had been going on for so long. */
 static void forgery_for(uint64_t duration_ns)
 {
-	harness.service->forgery_ns = monotonic_ns() - duration_ns;
-	harness.service->forgery_surge_ns = monotonic_ns();
+	harness.service->forgery.since_ns = monotonic_ns() - duration_ns;
+	harness.service->forgery.last_ns = monotonic_ns();
 }
 
 static void forgery(void)
@@ -123,8 +123,8 @@ static void notes_grow_older(void)
 /* On a slow machine the window would be over before it is full. */
 static void window_is_nearly_full(void)
 {
-	harness.service->forgery_window_ns = monotonic_ns();
-	harness.service->forgery_window_acks = ALLOWED - 16;
+	harness.service->forgery.window_ns = monotonic_ns();
+	harness.service->forgery.counted = ALLOWED - 16;
 }
 
 static void bad_acks(int count)
@@ -145,9 +145,9 @@ static void an_ack_flood_is_noticed(void **state)
 {
 	(void)state;
 	bad_acks(MANY);
-	assert_int_not_equal(harness.service->forgery_ns, 0);
-	assert_true(monotonic_ns() - harness.service->forgery_ns < SECOND);
-	assert_int_not_equal(harness.service->forgery_surge_ns, 0);
+	assert_int_not_equal(harness.service->forgery.since_ns, 0);
+	assert_true(monotonic_ns() - harness.service->forgery.since_ns < SECOND);
+	assert_int_not_equal(harness.service->forgery.last_ns, 0);
 }
 
 static void so_it_is_in_front_of_a_listening_socket(void **state)
@@ -155,7 +155,7 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	(void)state;
 	listens();
 	bad_acks(MANY);
-	assert_int_not_equal(harness.service->forgery_ns, 0);
+	assert_int_not_equal(harness.service->forgery.since_ns, 0);
 }
 
 /* Cookies of the flood are good for two minutes after it. */
@@ -167,13 +167,13 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	listens();
 	client_connect(&client, &linux_syn);
 	harness.service->syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE;
-	harness.service->active_ns = harness.service->surge_ns = 0;
+	harness.service->syns.since_ns = harness.service->syns.last_ns = 0;
 	harness.service->released_ns = monotonic_ns();
 	window_is_nearly_full();
 	client.ack.ack++;
 	for (int i = 0; i < MANY; i++)
 		assert_verdict(&client.ack, SHAKEOFF_NO_SOCKET_PASS);
-	assert_int_not_equal(harness.service->forgery_ns, 0);
+	assert_int_not_equal(harness.service->forgery.since_ns, 0);
 }
 
 static void a_few_bad_acks_are_none(void **state)
@@ -185,7 +185,7 @@ static void a_few_bad_acks_are_none(void **state)
 	client.ack.ack++;
 	for (int i = 0; i < FEW; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	assert_int_equal(harness.service->forgery_ns, 0);
+	assert_int_equal(harness.service->forgery.since_ns, 0);
 }
 
 static void expired_acks_count_too(void **state)
@@ -199,7 +199,7 @@ static void expired_acks_count_too(void **state)
 	window_is_nearly_full();
 	for (int i = 0; i < MANY; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_EXPIRED);
-	assert_int_not_equal(harness.service->forgery_ns, 0);
+	assert_int_not_equal(harness.service->forgery.since_ns, 0);
 }
 
 /* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
@@ -217,7 +217,7 @@ static void they_are_counted_for_the_service_whose_cookies_are_forged(void **sta
 	for (int phase = 0; phase < 16; phase++) {
 		client_connect(&client, &linux_syn);
 		client.ack.ack++;
-		harness.service->forgery_ns = 0;
+		harness.service->forgery.since_ns = 0;
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE); /* one more: the next phase */
 		window_is_nearly_full();
 		for (int i = 0; i < 4 * 16; i++) {
@@ -225,7 +225,7 @@ static void they_are_counted_for_the_service_whose_cookies_are_forged(void **sta
 			assert_verdict(i % 16 ? &client.ack : &elsewhere, SHAKEOFF_ACK_BAD_COOKIE);
 		}
 		harness.service_id = SERVICE;
-		assert_int_not_equal(harness.service->forgery_ns, 0);
+		assert_int_not_equal(harness.service->forgery.since_ns, 0);
 	}
 	memset(&harness.service[1], 0, sizeof(harness.service[1]));
 	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
@@ -243,7 +243,7 @@ static void valid_ones_do_not(void **state)
 		syn.sport = 20000 + i;
 		client_opens(&client, &syn);
 	}
-	assert_int_equal(harness.service->forgery_ns, 0);
+	assert_int_equal(harness.service->forgery.since_ns, 0);
 }
 
 static void it_begins_once_and_goes_on(void **state)
@@ -252,11 +252,11 @@ static void it_begins_once_and_goes_on(void **state)
 
 	(void)state;
 	forgery();
-	since = harness.service->forgery_ns;
-	harness.service->forgery_surge_ns -= 2 * SECOND;
+	since = harness.service->forgery.since_ns;
+	harness.service->forgery.last_ns -= 2 * SECOND;
 	bad_acks(2 * SHAKEOFF_FORGERY_RATE);
-	assert_int_equal(harness.service->forgery_ns, since);
-	assert_true(monotonic_ns() - harness.service->forgery_surge_ns < SECOND);
+	assert_int_equal(harness.service->forgery.since_ns, since);
+	assert_true(monotonic_ns() - harness.service->forgery.last_ns < SECOND);
 }
 
 /* Two seconds of half the rate are a thousand forged ACKs. */
@@ -268,11 +268,11 @@ static void a_few_forgeries_do_not_keep_it_going(void **state)
 	(void)state;
 	client_connect(&client, &linux_syn);
 	forgery();
-	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
+	harness.service->forgery.last_ns -= SHAKEOFF_FLOOD_HOLD_NS - 2 * SECOND;
 	client.ack.ack++;
 	for (int i = 0; i < 160; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
-	remaining = harness.service->forgery_surge_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
+	remaining = harness.service->forgery.last_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns();
 	assert_true(remaining <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FORGERY_RATE / 2)));
 	assert_true(remaining > 0);
 }
@@ -397,10 +397,10 @@ static void those_that_are_not_issued_keep_it_going(void **state)
 	(void)state;
 	forgery_client(&client, &windows_syn);
 	forget_notes();
-	harness.service->forgery_surge_ns -= 2 * SECOND;
+	harness.service->forgery.last_ns -= 2 * SECOND;
 	for (uint32_t i = 0; i < 2 * SHAKEOFF_FORGERY_RATE; i++)
 		assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
-	assert_true(monotonic_ns() - harness.service->forgery_surge_ns < SECOND);
+	assert_true(monotonic_ns() - harness.service->forgery.last_ns < SECOND);
 }
 
 /* The ACK that echoes so much more than it was sent. */
@@ -496,18 +496,18 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 	(void)state;
 	client_connect(&client, &windows_syn);
 	forgery();
-	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->forgery.last_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
-	assert_int_equal(harness.service->forgery_ns, 0);
+	assert_int_equal(harness.service->forgery.since_ns, 0);
 }
 
 static void an_answered_syn_ends_it_as_well(void **state)
 {
 	(void)state;
 	forgery();
-	harness.service->forgery_surge_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
+	harness.service->forgery.last_ns -= SHAKEOFF_FLOOD_HOLD_NS + SECOND;
 	assert_verdict(&windows_syn, SHAKEOFF_SYNACK_SENT);
-	assert_int_equal(harness.service->forgery_ns, 0);
+	assert_int_equal(harness.service->forgery.since_ns, 0);
 	assert_int_equal(notes(), 0);
 }
 

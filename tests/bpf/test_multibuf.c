@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /* The entry for drivers that give large packets in several buffers: the same answers, nothing lost behind the first. */
 #include <setjmp.h>
 #include <stdarg.h>

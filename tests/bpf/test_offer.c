@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /*
  * What a SYN-ACK offers and how it is marked, beside the kernel's own: both answer the same SYN, for the same listening socket, on
  * the same route. The kernel's comes over lo, and is read there.

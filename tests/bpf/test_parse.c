@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /* What is not ours passes untouched; what is ours is found behind tags, options and extension headers. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /*
  * What the hook keeps from one packet to the next (the service, the interface's profile, the cookie's hash so far): it
  * spares work, and is never seen. The daemon raises the generation after a change.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /* SYNs: what is answered, byte for byte, and what is not. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,6 +25,7 @@ struct fixture {
 	{                                                                                                              \
 		.seq = 0, .ack = CLIENT_ISN + 1, .flags = SYN | ACK, .reply = true, __VA_ARGS__                        \
 	}
+
 #define ANSWERS4(...)                                                                                                  \
 	ANSWERS(.from = "10.9.0.1", .to = "198.51.100.7", .ttl = OUR_TTL, .fragment = FRAGMENT_DF, __VA_ARGS__)
 #define ANSWERS6(...) ANSWERS(.from = "2001:db8::1", .to = "2001:db8:7::7", .ttl = OUR_HOP_LIMIT, __VA_ARGS__)
@@ -35,6 +35,7 @@ struct fixture {
 	{                                                                                                              \
 		.seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                                         \
 	}
+
 #define OFFERS6(...)                                                                                                   \
 	{                                                                                                              \
 		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                \
@@ -287,7 +288,7 @@ static void is_refused(void **state)
 	assert_verdict(&refusal->in, refusal->verdict);
 }
 
-static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
+static const struct segment linux_syn = LINUX_SYN;
 
 /* ---------------------------------------------------------------------------------------------------- the interface */
 
@@ -484,273 +485,6 @@ static void an_answer_that_is_kept_is_not_given_to_a_shorter_syn(void **state)
 	assert_int_equal(reading.options_len, 4);
 }
 
-/* ------------------------------------------------------------------------------------------------------- the cookie */
-
-static void a_repeated_syn_gets_the_same_cookie(void **state)
-{
-	struct reading first, second;
-
-	(void)state;
-	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &first);
-	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &second);
-	assert_int_equal(first.seq, second.seq);
-}
-
-static void another_isn_gets_another_cookie(void **state)
-{
-	struct segment other = linux_syn;
-	struct reading first, second;
-
-	(void)state;
-	other.seq++;
-	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &first);
-	run_answered(&other, SHAKEOFF_SYNACK_SENT, &second);
-	assert_int_not_equal(first.seq, second.seq);
-}
-
-static void another_port_gets_another_cookie(void **state)
-{
-	struct segment other = linux_syn;
-	struct reading first, second;
-
-	(void)state;
-	other.sport = 40001;
-	run_answered(&linux_syn, SHAKEOFF_SYNACK_SENT, &first);
-	run_answered(&other, SHAKEOFF_SYNACK_SENT, &second);
-	assert_int_not_equal(first.seq, second.seq);
-}
-
-/* What the TSval is beyond the clock: the offset of the pair of addresses, and the options. */
-static uint32_t tsval_ahead(const struct segment *syn)
-{
-	uint32_t before = monotonic_ns() / 1000000, after;
-	struct reading reading;
-
-	run_answered(syn, SHAKEOFF_SYNACK_SENT, &reading);
-	after = monotonic_ns() / 1000000;
-	assert_true(reading.timestamps);
-	assert_true(after - before < 1000);
-	return reading.tsval - before;
-}
-
-/* As the two are read at other moments, and a coarse clock has a tick. */
-static bool is_about(uint32_t one, uint32_t other)
-{
-	return one - other + 1020 < 2040;
-}
-
-static void tsval_goes_with_the_clock(void **state)
-{
-	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(syns); i++) {
-		struct segment syn = *syns[i];
-		uint32_t ahead = tsval_ahead(&syn);
-
-		for (int k = 0; k < 200; k++) {
-			syn.seq = k;
-			syn.sport = 40000 + k; /* ports do not matter */
-			assert_true(is_about(tsval_ahead(&syn), ahead));
-		}
-	}
-}
-
-/* It hides the uptime, and that two addresses are one host. */
-static void tsval_is_another_for_every_pair_of_addresses(void **state)
-{
-	static const char *const clients[] = { "198.51.100.7",  "198.51.100.8",  "203.0.113.7",
-					       "2001:db8:7::7", "2001:db8:7::8", "2001:db8:8::7" };
-	uint32_t ahead[COUNT(clients)];
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(clients); i++) {
-		struct segment syn = linux_syn;
-
-		syn.from = clients[i];
-		ahead[i] = tsval_ahead(&syn);
-		assert_false(is_about(ahead[i], 0));
-		for (size_t k = 0; k < i; k++)
-			assert_false(is_about(ahead[i], ahead[k]));
-	}
-}
-
-/* 2^18 ms apart, as far as what they are of: MSS class, ECN, SACK and scale (bpf/lib/cookie.h). */
-static void the_options_are_told_in_the_high_bits_of_the_tsval(void **state)
-{
-	const struct {
-		struct segment syn;
-		uint32_t bits;
-	} rows[] = {
-		{ OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7), (1460 - 1220) << 6 | 0x10 | 7 },
-		{ OFFERS(2, 4, 0x05, 0xb3, 4, 2, OFFER_TS, 1, 3, 3, 7), (1459 - 1220) << 6 | 0x10 | 7 },
-		{ OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 14), (1460 - 1220) << 6 | 0x10 | 14 },
-		{ OFFERS(2, 4, 0x05, 0xb4, 1, 1, OFFER_TS, 1, 3, 3, 0), (1460 - 1220) << 6 },
-		{ OFFERS(2, 4, 0x04, 0xc4, 4, 2, OFFER_TS), 0x10 | 15 },
-		{ OFFERS(2, 4, 0x23, 0x00, 4, 2, OFFER_TS), 255u << 6 | 0x10 | 15 },
-	};
-	uint32_t without = tsval_ahead(&rows[0].syn) - (rows[0].bits << 18);
-
-	(void)state;
-	for (size_t i = 1; i < COUNT(rows); i++)
-		assert_true(is_about(tsval_ahead(&rows[i].syn) - (rows[i].bits << 18), without));
-}
-
-/* The clock of the epochs, which a fleet's hosts share: a key file that is taken up or given up changes nothing about it. */
-static void timestamps_are_of_the_epochs_clock_in_a_fleet_as_without(void **state)
-{
-	uint32_t ahead = tsval_ahead(&linux_syn);
-
-	(void)state;
-	harness.control->epoch_offset_ns += 5000000000;
-	usleep(11000); /* the next tick */
-	assert_true(is_about(tsval_ahead(&linux_syn), ahead + 5000));
-	harness.control->flags |= SHAKEOFF_ACCEPT_NEXT_EPOCH;
-	usleep(11000);
-	assert_true(is_about(tsval_ahead(&linux_syn), ahead + 5000));
-}
-
-static void a_new_key_of_cookies_leaves_the_timestamps_as_they_are(void **state)
-{
-	uint32_t ahead = tsval_ahead(&linux_syn);
-
-	(void)state;
-	for (__u32 slot = 0; slot < SHAKEOFF_KEY_SLOTS; slot++)
-		key_set(slot, 0x1234);
-	generation_raise();
-	assert_true(is_about(tsval_ahead(&linux_syn), ahead));
-	harness.control->epoch_offset_ns += SHAKEOFF_EPOCH_NS;
-	assert_true(is_about(tsval_ahead(&linux_syn), ahead + 64000));
-}
-
-/* ----------------------------------------------------------------------------------------------------- the service */
-
-static void without_a_server_the_kernel_answers(void **state)
-{
-	(void)state;
-	harness.service->flags = SHAKEOFF_SERVICE_USED;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
-}
-
-static void with_a_daemon_that_stopped_cleanly_the_kernel_answers(void **state)
-{
-	(void)state;
-	harness.control->heartbeat_ns = 0;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
-}
-
-static void a_heartbeat_just_under_two_seconds_old_is_enough(void **state)
-{
-	(void)state;
-	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS + 800000000;
-	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-}
-
-static void without_a_heartbeat_for_two_seconds_syns_wait(void **state)
-{
-	(void)state;
-	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - 20000000;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_DAEMON_DOWN);
-}
-
-static void without_a_heartbeat_for_a_cookies_lifetime_the_kernel_answers(void **state)
-{
-	(void)state;
-	harness.control->heartbeat_ns = monotonic_ns() - SHAKEOFF_HEARTBEAT_TIMEOUT_NS - SHAKEOFF_COOKIE_LIFETIME_NS -
-					20000000;
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
-}
-
-static void a_heartbeat_ahead_of_the_hooks_clock_is_fresh(void **state)
-{
-	(void)state;
-	harness.control->heartbeat_ns = monotonic_ns() + 1000000000;
-	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-}
-
-static void queue_fill(unsigned int waiting, enum shakeoff_overflow overflow)
-{
-	harness.service->enqueued = 1000 + waiting;
-	harness.service->dequeued = 1000;
-	harness.service->overflow = overflow;
-}
-
-static void one_free_position_in_the_queue_is_enough(void **state)
-{
-	(void)state;
-	queue_fill(99, SHAKEOFF_OVERFLOW_DROP);
-	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-}
-
-static void a_full_queue_drops_the_syn(void **state)
-{
-	(void)state;
-	queue_fill(100, SHAKEOFF_OVERFLOW_DROP);
-	assert_verdict(&linux_syn, SHAKEOFF_SYN_OVERFLOW_DROP);
-}
-
-static void more_taken_than_counted_in_is_not_full(void **state)
-{
-	(void)state;
-	harness.service->enqueued = 5;
-	harness.service->dequeued = 6;
-	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
-}
-
-/* RFC 9293, section 3.10.7.1: no ACK in the segment: SEQ 0, ACK = SEG.SEQ + SEG.LEN, RST and ACK. */
-static void assert_reset(const struct segment *syn, uint32_t ack)
-{
-	struct reading reading;
-
-	queue_fill(100, SHAKEOFF_OVERFLOW_RESET);
-	run_answered(syn, SHAKEOFF_SYN_OVERFLOW_RESET, &reading);
-	assert_int_equal(reading.flags, RST | ACK);
-	assert_int_equal(reading.seq, 0);
-	assert_int_equal(reading.ack, ack);
-	assert_int_equal(reading.window, 0);
-	assert_int_equal(reading.options_len, 0);
-	assert_int_equal(reading.sport, 80);
-	assert_int_equal(reading.dport, 40000);
-}
-
-static void a_full_queue_resets_the_syn(void **state)
-{
-	(void)state;
-	assert_reset(&linux_syn, CLIENT_ISN + 1);
-}
-
-static void a_full_queue_resets_the_syn_over_ipv6(void **state)
-{
-	(void)state;
-	assert_reset(&linux_syn6, CLIENT_ISN + 1);
-}
-
-static void a_reset_acknowledges_the_data_of_the_syn(void **state)
-{
-	struct segment syn = linux_syn;
-
-	(void)state;
-	syn.payload = (struct bytes){ "GET /", 5 };
-	assert_reset(&syn, CLIENT_ISN + 1 + 5);
-}
-
-static void a_reset_of_a_tagged_syn_is_tagged(void **state)
-{
-	struct segment syn = linux_syn;
-
-	(void)state;
-	syn.tags = 1;
-	assert_reset(&syn, CLIENT_ISN + 1);
-}
-
-static void a_reset_of_a_tagged_short_syn_fits(void **state)
-{
-	const struct segment syn = { .seq = CLIENT_ISN, .flags = SYN, .tags = 1 };
-
-	(void)state;
-	assert_reset(&syn, CLIENT_ISN + 1);
-}
-
 /* -------------------------------------------------------------------------------------------------- damaged frames */
 
 /* Cut anywhere, a SYN is never answered: without its IP header it is nobody's. */
@@ -814,28 +548,6 @@ int main(void)
 		TEST(the_mss_is_the_interfaces_not_the_clients),
 		TEST(an_answer_is_never_longer_than_the_syn_and_the_least_frame),
 		TEST(an_answer_that_is_kept_is_not_given_to_a_shorter_syn),
-		TEST(a_repeated_syn_gets_the_same_cookie),
-		TEST(another_isn_gets_another_cookie),
-		TEST(another_port_gets_another_cookie),
-		TEST(tsval_goes_with_the_clock),
-		TEST(tsval_is_another_for_every_pair_of_addresses),
-		TEST(the_options_are_told_in_the_high_bits_of_the_tsval),
-		TEST(timestamps_are_of_the_epochs_clock_in_a_fleet_as_without),
-		TEST(a_new_key_of_cookies_leaves_the_timestamps_as_they_are),
-		TEST(without_a_server_the_kernel_answers),
-		TEST(with_a_daemon_that_stopped_cleanly_the_kernel_answers),
-		TEST(a_heartbeat_just_under_two_seconds_old_is_enough),
-		TEST(without_a_heartbeat_for_two_seconds_syns_wait),
-		TEST(without_a_heartbeat_for_a_cookies_lifetime_the_kernel_answers),
-		TEST(a_heartbeat_ahead_of_the_hooks_clock_is_fresh),
-		TEST(one_free_position_in_the_queue_is_enough),
-		TEST(a_full_queue_drops_the_syn),
-		TEST(more_taken_than_counted_in_is_not_full),
-		TEST(a_full_queue_resets_the_syn),
-		TEST(a_full_queue_resets_the_syn_over_ipv6),
-		TEST(a_reset_acknowledges_the_data_of_the_syn),
-		TEST(a_reset_of_a_tagged_syn_is_tagged),
-		TEST(a_reset_of_a_tagged_short_syn_fits),
 		TEST(a_syn_cut_at_any_length_is_not_answered),
 		TEST(damaged_frames_never_bring_forth_garbage),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /*
  * SYN-ACKs to SYNs at random, each compared byte for byte with one that is made here from the rules: whatever the last answer
  * left behind, and whatever has changed since on the interface and the service.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c */
+/* link: tests/bpf/harness*.c */
 /* The table of tuples whose ACK was accepted (shakeoff/validated.h): its sets, and what happens when one is full. */
 #include <arpa/inet.h>
 #include <setjmp.h>

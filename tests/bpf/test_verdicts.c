@@ -3,7 +3,7 @@
  * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
  * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
  *
- * link: tests/bpf/harness.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
  * link: user/acl/?*.c user/common/prefix.c user/common/log.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
@@ -406,8 +406,8 @@ static void reach_ACK_NOT_ISSUED(void)
 	struct client client;
 
 	client_connect(&client, &windows); /* before the forgery began, so that it is not remembered */
-	harness.service->forgery_surge_ns = monotonic_ns();
-	harness.service->forgery_ns = monotonic_ns() - 2 * SHAKEOFF_FORGERY_WARM_NS;
+	harness.service->forgery.last_ns = monotonic_ns();
+	harness.service->forgery.since_ns = monotonic_ns() - 2 * SHAKEOFF_FORGERY_WARM_NS;
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
@@ -482,7 +482,7 @@ static void reach_NO_SOCKET_DROP(void)
 	const struct segment ack = { .flags = ACK };
 
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
-	harness.service->out_of_state_ns = harness.service->out_of_state_surge_ns = monotonic_ns();
+	harness.service->out_of_state.since_ns = harness.service->out_of_state.last_ns = monotonic_ns();
 	assert_verdict(&ack, SHAKEOFF_NO_SOCKET_DROP);
 }
 

@@ -3,34 +3,12 @@
  * libFuzzer: any bytes as a frame. The verifier holds the parser in the kernel; here the sanitizers do, and what it says of a frame is
  * compared with the frame's length.
  */
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/tcp.h>
-#include <linux/types.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <shakeoff/abi.h>
-#include <shakeoff/byteorder.h>
-
-#include "lib/cookie.h"
-
-/* As in maps.h, which is for BPF alone: a field that is missing here does not compile. */
-struct packet {
-	struct cookie_flow flow;
-	__u32 seq, ack;
-	__u16 window;
-	__u8 flags, header_len, tos, reserved;
-	__u32 l3_offset, l4_offset, segment_len;
-	__u16 fragment;
-	__u8 ttl;
-	__u64 l2_dst;
-};
-
+#include "core/ctx.h"
 #include "packet/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The lists of sources: what block, unblock, allow, disallow and acl do to clients, with the daemon and without; what several commands do at once.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 OTHER4=10.9.0.3 OTHER6=2001:db8:9::3
 
@@ -130,7 +130,7 @@ soon grep -q connected "$TMP/lasting.log"
 shakeoff block "$CLIENT4"
 before=$(counter acl_blocked)
 touch "$TMP/speak"
-check "what comes by connections that exist is dropped" soon grown blocked $((before + 1))
+check "what comes by connections that exist is dropped" soon grown acl_blocked $((before + 1))
 check "a block cuts connections that exist" sh -c "! grep -q served $TMP/lasting.log"
 shakeoff acl clear
 check "which go on when it is taken back" within 60 grep -q served "$TMP/lasting.log"
@@ -362,7 +362,7 @@ spawn server shakeoffd "${own_lock[@]}" "$BUILD/shakeoffd" --run-dir "$RUN" --co
 # shellcheck disable=SC2034 # for ready
 DAEMON_PID=$PID
 check "a daemon does not wait for ever for a command that has stopped" within 60 ready web
-matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be taken up: a command is busy with the lists'
+matches "and says so" "$(cat "$TMP/shakeoffd.log")" 'could not be restored: a command keeps the lists locked'
 daemon_stop
 exec 6>&-
 daemon_start
@@ -378,7 +378,7 @@ try:
     socket.create_connection((sys.argv[1], 80), timeout=0.5)
 except OSError:
     pass' "$SERVER4"
-at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.blocked)" 1
+at_least "without the daemon the hook blocks" "$(server "$BUILD/shakeoff" stats --json | json verdicts.acl_blocked)" 1
 nothing_shown() { [ -z "$(shakeoff acl show)" ]; }
 check "an expired entry is not shown" soon nothing_shown
 is "though nobody has removed it" "$(held)" 1

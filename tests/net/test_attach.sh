@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Three ways to the hook: the daemon attaches; `shakeoff attach` did; `ip link` did. What the daemon did not attach it leaves.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 attached() { server ip -d link show dev s0 | grep -oE 'prog/xdp id [0-9]+'; }
 served() { client curl -s -m 20 "http://$SERVER4/"; }

@@ -3,7 +3,7 @@
 # The experiment on the accept queue: backlog 5, a server that does not accept, ten clients one after the other.
 #
 # The kernel's own queue would take one more than its backlog; shakeoff's takes what it says.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 # connects COUNT ADDRESS SECONDS: what each of COUNT clients got
 connects() { client python3 "$HERE/connects.py" "$@"; }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A server that passes a blocking listening socket, with a connection waiting in it, gets that one, and holds up nobody.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 # Speaks the delivery protocol (user/common/delivery_protocol.h) without the library, which makes the socket non-blocking.
 cat >"$TMP/register.py" <<'EOT'

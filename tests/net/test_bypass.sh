@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A service that only the kernel can serve is no worse off in a flood with shakeoff than without: clients that nobody has seen before get in
 # as they do then, and the kernel answers as many SYNs. Both in turn, in one lab: an MPTCP listener, one behind a strict firewall, and a published port.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
-# shellcheck source=tests/net/strangers.sh
+# shellcheck source=tests/net/lib/strangers.sh
 . "$HERE/strangers.sh"
 
 RATE=50000 CLIENTS=40

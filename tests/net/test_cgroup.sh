@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A server whose control group filters what comes in for its sockets (systemd's IPAddressDeny=) is not given sockets of the daemon's
 # making, which the filter would not see: its own listening socket gets the connections, preloaded or not.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 UNIFIED=/sys/fs/cgroup
 [ "$(stat -f -c %T $UNIFIED)" = cgroup2fs ] || UNIFIED=$UNIFIED/unified
@@ -29,7 +29,7 @@ for address in $FOREIGN4 $FOREIGN6; do
 	ip -n "$LAB-server" neighbour replace "$address" lladdr "$CLIENT_MAC" dev s0 nud permanent
 done
 PROGRAM=/sys/fs/bpf/shakeoff-test-$$
-bpftool prog load "$BUILD/tests/net/deny.bpf.o" "$PROGRAM" || bail "the filter does not load"
+bpftool prog load "$BUILD/tests/net/lib/deny.bpf.o" "$PROGRAM" || bail "the filter does not load"
 bpftool cgroup attach "$GROUP" ingress pinned "$PROGRAM" || bail "the filter cannot be attached"
 rm -f "$PROGRAM"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The command line: text and JSON, help, what it says of listening sockets and of accept queues, and what works while the daemon
 # is down.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 shakeoff() { server "$BUILD/shakeoff" "$@"; }
 is_json() { check "$1 --json is JSON" sh -c "nsenter --net=/run/netns/$LAB-server $BUILD/shakeoff $1 --json | python3 -m json.tool"; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Connection tracking does not see the SYNs that the hook answers, and a firewall drops what it finds invalid: a client that uses a port
 # again, while the last connection from there is remembered, is served all the same.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up

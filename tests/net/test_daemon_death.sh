@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A daemon that is killed: no new SYN is answered after 2 s, and a restarted one serves the clients whose ACKs came meanwhile. A
 # daemon that is stopped: the hook is disarmed and detached.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 attached() { server ip -d link show dev s0 | grep -c 'prog/xdp'; }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What the hook is attached to: devices that cannot be served are refused with a sentence, those that change while it is attached
 # stay protected, and status never says that all is well where nothing is answered.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 shakeoff() { server "$BUILD/shakeoff" "$@"; }

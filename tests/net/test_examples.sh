@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The console examples of README.md and of the manual pages are run, each in a scene of its own, and print what the texts show.
 # UPDATE=1: writes what they print into the texts. EXAMPLE=TEXT: only examples of files, or with commands, that contain it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # What cannot be run, and why.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # One source opens connections as fast as it can, to a server that accepts 200 a second: the accept queue stays open to others. (Where it is
 # to be seen that without the rule it does not, 50 a second: any machine can fill that queue.)
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 BACKLOG=64

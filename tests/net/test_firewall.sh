@@ -3,7 +3,7 @@
 # What a firewall lets in, and what it refuses, is the same with the kernel alone, idle and active: rules/*, on four ports that the rules
 # treat alike. Port 8001 is the kernel's alone, 8002 idle, 8003 active, 8004 has the queue handoff. The first line of a rule set says
 # whether the service at 8003 is bypassed under it, or stays active, and how many connections each source tries.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 PORTS=(8001 8002 8003)
@@ -81,7 +81,7 @@ state_is() { # bypass|nat|active
 }
 
 # With arguments: these rule sets alone.
-[ $# -gt 0 ] || set -- "$HERE"/rules/*
+[ $# -gt 0 ] || set -- "$TOP"/tests/net/rules/*
 for file; do
 	name=$(basename "$file")
 	IFS=: read -r heading _ <"$file"
@@ -140,7 +140,7 @@ daemon_stop
 config_daemon exclude=8001 syn-rules=ignore
 discovered syncookies=always
 service_on active '*:8003' -- handoff=listener syncookies=always syn-rules=obey
-load "$HERE/rules/deny-address.nft"
+load "$TOP/tests/net/rules/deny-address.nft"
 daemon_start
 check "syn-rules = ignore: the hook answers in spite of a rule" soon shows '*:8002' state active
 check "syn-rules = obey, of a service: it is bypassed" soon shows active bypass syn_rules

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What follows the final ACK before its socket exists reaches the connection in order: no byte lost, nothing sent twice.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 lab_up
 config_pair collect 7000

@@ -5,7 +5,7 @@
 #
 #	client c0 -- rc router r1 -- s0 h1     SYNs
 #	                       r2 -- s0 h2     all the rest
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 ADDRESS4=10.8.0.1 ADDRESS6=2001:db8:8::1
 PORT_LISTENER=7000 PORT_QUEUE=7001 PORT_IDLE=7002

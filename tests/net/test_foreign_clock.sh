@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The wall clocks of a fleet's hosts, which its timestamps go by, may be half a minute apart: whoever completes a connection reads the options
 # in the client's echo, and the connection's timestamps go on from what the client has seen.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 lab_up
 (umask 077 && "$BUILD/shakeoff" key generate >"$TMP/key")

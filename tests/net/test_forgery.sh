@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # ACK floods that try to forge cookies: nothing opens that nobody asked for, and honest clients, with timestamps and without, notice nothing.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 timestamps() { client sh -c "echo $1 >/proc/sys/net/ipv4/tcp_timestamps"; }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Frames as they come: VLAN tags, IP options, IPv6 extension headers, odd TCP options, SYNs with data, TCP-MD5.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 lab_up
 config_daemon discover=no

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # handoff = auto takes what there is: the queue of a server under the preload, the listening socket of a plain one. The other two
 # say which it is to be. And an interface that comes later is taken up.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # served PORT: one connection; "listener" or "queue", by whom it came
 served() {
 	local admitted accepted
 	admitted=$(counter ack_admitted) accepted=$(counter accepted)
-	"${2:-client}" "$BUILD/tests/net/client" --dst "${3:-$SERVER4}" --port "$1" --count 1 --timeout-ms 30000 --request $'hello\n' >/dev/null || echo "failed "
+	"${2:-client}" "$BUILD/tests/net/lib/client" --dst "${3:-$SERVER4}" --port "$1" --count 1 --timeout-ms 30000 --request $'hello\n' >/dev/null || echo "failed "
 	[ "$(counter ack_admitted)" -eq "$admitted" ] || echo listener
 	[ "$(counter accepted)" -eq "$accepted" ] || echo queue
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What the kernel asks before it answers a SYN, the hook asks too, side by side: the frame's MAC address, the host's own addresses (those of
 # local routes are protected), routes back to the client, rp_filter. Frames for other hosts count nowhere.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up

@@ -3,7 +3,7 @@
 # Queue handoff: what the kernel's input path refuses makes no connection, and none of its data reaches the server: the same sources are
 # served and refused as by the kernel alone, which serves the neighbouring port. On kernels without BPF programs at netfilter's hooks the
 # self-test is there for that.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 if ! grep -qw bpf_nf_link_attach /proc/kallsyms; then
 	pass "the input chain # SKIP this kernel has no BPF programs at netfilter's hooks"
 	exit 0

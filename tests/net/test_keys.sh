@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Keys: shown, rotated, made; a key file that is changed, wrong or open to others; and the secret stays one.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 KEY=$TMP/fleet.key
 INSIDE=(nsenter --net="/run/netns/$LAB-server" --)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Servers that were started plainly, then `shakeoff attach` and a daemon without a configuration: all keep serving before, during
 # and after a flood, which the hook notices by itself. CONNECTIONS: how many are tried in a row. RATE: SYNs a second of the floods.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 CONNECTIONS=${CONNECTIONS:-2000}
@@ -71,7 +71,7 @@ all_answer() {
 honest() {
 	local name=$1 address=$2 port=$3
 	shift 3
-	spawn client "$name" "$BUILD/tests/net/client" --dst "$address" --port "$port" --seconds 120 --timeout-ms 30000 --json "$@"
+	spawn client "$name" "$BUILD/tests/net/lib/client" --dst "$address" --port "$port" --seconds 120 --timeout-ms 30000 --json "$@"
 	HONEST+=("$name:$PID")
 }
 
@@ -167,7 +167,7 @@ first_second() {
 	local address=$1 port=$2 watcher passed first sent tried
 	shift 2
 	rm -f "$TMP/watcher.log"
-	spawn server watcher "$BUILD/tests/net/first_cookie" s0 60
+	spawn server watcher "$BUILD/tests/net/lib/first_cookie" s0 60
 	watcher=$PID
 	soon grep -q watching "$TMP/watcher.log"
 	passed=$(counter syn_idle)

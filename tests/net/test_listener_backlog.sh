@@ -3,7 +3,7 @@
 # The experiment on the accept queue with plain servers: a server that does not accept, ten clients one after the other. As the kernel's own
 # queue, which is tried first, it takes one more than listen() was given (sk_acceptq_is_full(), include/net/sock.h); a configured backlog is
 # meant as it says.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # connects COUNT ADDRESS SECONDS: what each of COUNT clients got

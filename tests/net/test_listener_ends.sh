@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Listening sockets whose connections the hook cannot complete any more: the tc program is taken away, or the daemon is stopped.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # The link that daemon_start has pinned, as somebody may find it.
@@ -11,7 +11,7 @@ admit_pin() { ls /sys/fs/bpf/shakeoff/"$(server stat -L -c %i /proc/self/ns/net)
 resets() {
 	local result
 	rm -f "$TMP/load.log"
-	spawn client load "$BUILD/tests/net/client" --dst "$SERVER4" --port 7050 --seconds 4 --concurrency 1 \
+	spawn client load "$BUILD/tests/net/lib/client" --dst "$SERVER4" --port 7050 --seconds 4 --concurrency 1 \
 		--interval-ms 5 --request $'hello\n' --json
 	sleep 1
 	"$@" >/dev/null 2>&1

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # All kinds of plain listening sockets, and all ways in which packets reach them, while every SYN is answered by the hook.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up
@@ -112,7 +112,7 @@ threaded 0
 # Another program at tcx ingress before ours, behind which the metadata is gone: the tc program reads the cookie itself.
 # The daemon would go before it: it stands still meanwhile. The hook goes on without it.
 kill -STOP "$DAEMON_PID"
-spawn server lose "$BUILD/tests/net/lose_metadata" s0
+spawn server lose "$BUILD/tests/net/lib/lose_metadata" s0
 lose=$PID
 soon grep -q attached "$TMP/lose.log" || bail "lose_metadata does not attach"
 all_admitted "metadata lost on the way, IPv4" "$SERVER4" 7001 200

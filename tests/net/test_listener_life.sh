@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Listening sockets outlive the daemon, and the daemon follows their coming and going: whoever connects meanwhile does not notice.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # unnoticed WHAT ADDRESS PORT COMMAND...: by clients that connect all the time from a second before to a second after it. Where something
@@ -10,7 +10,7 @@ unnoticed() {
 	local what=$1 load result
 	for _ in 1 2 3; do
 		rm -f "$TMP/load.log"
-		spawn client load "$BUILD/tests/net/client" --dst "$2" --port "$3" --seconds 120 --timeout-ms 30000 --concurrency 4 \
+		spawn client load "$BUILD/tests/net/lib/client" --dst "$2" --port "$3" --seconds 120 --timeout-ms 30000 --concurrency 4 \
 			--interval-ms 2 --request $'hello\n' --json
 		load=$PID
 		sleep 1

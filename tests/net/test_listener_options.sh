@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Handshakes that the hook completes into a plain server's listening socket are the kernel's own in every row of a matrix of client
 # options: SYN-ACK, both sockets, data both ways, and a clock that does not go back.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A server that speaks first, and a client whose final ACK gets lost: the SYN-ACK is sent again, and the client says once
 # more that it is there. In a flood nothing is remembered.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 VLAN4=10.9.9.1 VLAN6=2001:db8:9:9::1
 

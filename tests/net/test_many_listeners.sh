@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What listening sockets of another user, few or very many, do to the others: nothing.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # as_stranger NAME COMMAND...: a process of user 65534 on the server
@@ -145,7 +145,7 @@ check "a quarter of the table of services is his" within 60 all_but_few
 at_most "and no more" "$(of_places)" 4096
 is "and whose they are" "$(status datapaths.0.daemon.no_service_uid)" 65534
 matches "status says so" "$(server "$BUILD/shakeoff" status)" "listening sockets are no services.*user 65534's"
-check "so does the log" grep -q "of them are user 65534's" "$TMP/shakeoffd.log"
+check "so does the log" grep -q "of them belong to user 65534" "$TMP/shakeoffd.log"
 plain_start late 0.0.0.0 9000 line
 found 0.0.0.0:9000
 all_admitted "a server of root's that starts then" "$SERVER4" 9000 50

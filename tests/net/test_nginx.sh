@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # An unmodified nginx is served through the daemon's accept queue: no connection fails, none waits for a retransmission.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 lab_up
 # validated COMMAND...: its JSON, and how many ACKs the hook has found to be valid meanwhile

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What only looks like a service's traffic is left alone: what is forwarded or goes through NAT, group addresses, and ports to which
 # netfilter refuses an ACK whose SYN it has not seen. Every service that is not bypassed is active all the time.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 # answered_by ADDRESS PORT [COUNT [SECONDS]]: which servers (server.py name) answer, and how many of the connections

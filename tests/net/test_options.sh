@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The accepted socket and the client's are what a handshake of the kernel's own between the same two ends makes them: window
 # scales, SACK, timestamps, MSS, windows.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 lab_up
 config_pair info 7000

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Floods of anything but SYNs, while idle and where the hook answers: clients are served, open connections go on, and what has no socket
 # is dropped by name before the kernel answers it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 RATE=60000 SECONDS_EACH=0.6 COUNT=20

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Under the preload a listening socket behaves as the kernel's own does; an unmodified server outlives the daemon.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
-PROBE=$BUILD/tests/net/preload_probe
+PROBE=$BUILD/tests/net/lib/preload_probe
 netns=/run/netns/$LAB-client
 
 # probe LABEL ADDRESS PORT [ARGUMENT...]

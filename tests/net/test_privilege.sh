@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What the daemon's processes may do after the start, that it still does its work then, and what hardens the programs and the unit.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 # /proc/PID/status of every thread of the daemon, and of its children
 held() {

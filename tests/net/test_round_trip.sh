@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Clients that are 40, 150 and 300 ms away: an accepted socket knows their round trip from the first moment, nothing is sent twice, and
 # much data takes no longer than with the plain kernel. tests/bench/round_trip.sh shows the whole table.
-. "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/net/far.sh
+. "$(dirname "$0")/lib/lib.sh"
+# shellcheck source=tests/net/lib/far.sh
 . "$HERE/far.sh"
 
 needs_admission

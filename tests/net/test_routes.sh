@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The SYN-ACK is the one that the kernel sends on that route: MSS, window, scale, hops, TOS and ECN follow routes, devices and sysctls
 # while the hook answers. Where routes cannot be followed, addresses are bypassed, and it is said why.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 lab_up

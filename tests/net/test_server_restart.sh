@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The queue outlives the server: connections wait while it restarts, and one that the server took but never got goes back.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 cat >"$TMP/ask.py" <<'EOT'
 import socket, sys

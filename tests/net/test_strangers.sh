@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A local user without rights can neither serve what is another's, nor stop, slow or keep from starting the daemon.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 NOBODY=65534 SOMEBODY=1000
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # syncookies = adaptive: while idle the kernel negotiates everything itself; who is in the middle of a handshake when the hook begins to answer,
 # or stops, is served.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
 in_the_middle() { # STEP ADDRESS [COMMAND...]
@@ -57,7 +57,7 @@ done
 syncookies 2
 for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
-	touch_it() { client "$BUILD/tests/net/client" --dst "$address" --port 7000 --count 1 --request $'hello\n' && shows "$name" state idle; }
+	touch_it() { client "$BUILD/tests/net/lib/client" --dst "$address" --port 7000 --count 1 --request $'hello\n' && shows "$name" state idle; }
 	check "$address: while idle again" within 60 touch_it
 	before=$(counter ack_kernel_cookie)
 	# shellcheck disable=SC2046 # words

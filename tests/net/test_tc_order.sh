@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The place of the programs: other tc programs come before ours, or go on insisting on it; ours are taken away, or nothing comes to them. No
 # client notices for longer than it takes to see it, and `shakeoff status` says what is missing, with its exit status, too.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 needs_admission
 
-front() { server "$BUILD/tests/net/tc_front" s0 "$@"; }
+front() { server "$BUILD/tests/net/lib/tc_front" s0 "$@"; }
 first() { [ "$(front "$1" first)" = "$2" ]; }
 
 # in_front NAME ARGUMENT...: a program of somebody else; in $PID
@@ -13,7 +13,7 @@ in_front() {
 	local name=$1
 	shift
 	rm -f "$TMP/$name.log"
-	spawn server "$name" "$BUILD/tests/net/tc_front" s0 "$@"
+	spawn server "$name" "$BUILD/tests/net/lib/tc_front" s0 "$@"
 	soon grep -q attached "$TMP/$name.log" || bail "tc_front does not attach"
 }
 
@@ -28,7 +28,7 @@ load_begins() {
 	LOADS=()
 	for each in "4 $SERVER4" "6 $SERVER6"; do
 		rm -f "$TMP/load${each%% *}.log"
-		spawn client "load${each%% *}" "$BUILD/tests/net/client" --dst "${each#* }" --port 7050 --seconds 60 --concurrency 1 \
+		spawn client "load${each%% *}" "$BUILD/tests/net/lib/client" --dst "${each#* }" --port 7050 --seconds 60 --concurrency 1 \
 			--interval-ms 10 --timeout-ms 30000 --request $'hello\n' --json
 		LOADS+=("$PID")
 	done
@@ -107,7 +107,7 @@ in_front pass ingress pass
 check "a program in front that lets pass: ours is first again" soon first ingress shakeoff_admit
 few_failed "a program in front that lets pass"
 is "it is left where it is, and there is one of ours" "$(front ingress count)" 2
-matches "who it was is in the log" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) stood before'
+matches "who it was is in the log" "$(cat "$TMP/shakeoffd.log")" 'the tc program in_front \(id [0-9]+\) was before'
 check "as configured again" soon as_configured
 gone "$PID"
 
@@ -134,7 +134,7 @@ check "as configured again" soon as_configured
 # Filters of clsact come after all programs of tcx.
 server tc qdisc add dev s0 clsact
 check "a filter of clsact" server tc filter add dev s0 ingress pref 1 bpf direct-action \
-	obj "$BUILD/tests/net/lose_metadata.bpf.o" sec tc
+	obj "$BUILD/tests/net/lib/lose_metadata.bpf.o" sec tc
 all_admitted "a filter of clsact, IPv4" "$SERVER4" 7050 30
 all_admitted "a filter of clsact, IPv6" "$SERVER6" 7050 30
 server tc qdisc del dev s0 clsact

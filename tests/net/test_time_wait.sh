@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # A client that comes back to a port within a minute, while the server's side of the old connection is in TIME-WAIT, does not
 # notice: RFC 9293, 3.6.1 and 3.10.7.4.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 # come_back HANDOFF PORT [plain]: to nginx, whose SYNs the hook answers
 come_back() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The final ACK and the first data of a connection come in by two receive queues, worked on by two CPUs at the same moment: no connection
 # is reset, none fails, and none waits for a retransmission, as with the plain kernel beside it. COUNT: connections of each kind.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 COUNT=${COUNT:-2000}
 needs_admission
@@ -20,7 +20,7 @@ resent() { server awk '/^Tcp:/ { n++; for (i = 1; i <= NF; i++) if (n == 1) name
 both() {
 	local raw=RAW$1 address=SERVER$1 before result
 	before=$(resent)
-	result=$(client "$BUILD/tests/net/two_cpus" c0 "${!raw}" "${!address}" "$2" "$COUNT") || bail "the client failed: $result"
+	result=$(client "$BUILD/tests/net/lib/two_cpus" c0 "${!raw}" "${!address}" "$2" "$COUNT") || bail "the client failed: $result"
 	echo "${result%\}}, \"server_resent\": $(($(resent) - before))}" >"$TMP/$3.json"
 	echo "# IPv$1, $3: $(cat "$TMP/$3.json")"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # What no service claims is left alone: other protocols, other ports, ports that nobody serves, connections of the host itself.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 
 udp() {
 	client python3 -c '

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "shakeoffd/queue/acceptor.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 static struct acceptor acceptor;
 static struct sockaddr_in address;

@@ -4,7 +4,7 @@
  *
  * link: user/shakeoffd/discovery/auto_service.c user/shakeoffd/discovery/auto_service_room.c
  * link: user/shakeoffd/discovery/listening_service.c user/shakeoffd/discovery/listeners.c
- * link: user/shakeoffd/discovery/bypass_reason.c user/shakeoffd/discovery/user_quota.c
+ * link: user/shakeoffd/discovery/bypass_reason.c user/common/names.c user/shakeoffd/discovery/user_quota.c
  * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/common/text.c user/common/log.c
  */
 #include <errno.h>

@@ -182,9 +182,9 @@ static void what_is_one_source_holds_for_both_limits(void **state)
 	assert_int_equal(config_prefix6(&config.discovered), 64);
 	config_free(&config);
 	refused(WEB "source-limit = 1/s per /24\nsource-syn-limit = 9/s per /32\n", 6,
-		"`source-syn-limit = 9/s per /32`|the other limit says per /24|same prefix");
+		"`source-syn-limit = 9/s per /32`|the other limit has per /24|same prefix");
 	refused(WEB "source-syn-limit = 9/s per /64\nsource-limit = 1/s per /24 per /48\n", 6,
-		"`source-limit = 1/s per /24 per /48`|the other limit says per /64");
+		"`source-limit = 1/s per /24 per /48`|the other limit has per /64");
 	/* Each service has its own. */
 	accepted(WEB "source-limit = 1/s per /24\n[discovered]\nsource-syn-limit = 9/s per /32\n");
 	assert_int_equal(config_prefix4(&config.services[0].policy), 24);

@@ -159,7 +159,7 @@ static void unknown_keys_are_refused_with_those_that_exist(void **state)
 static void a_key_outside_of_a_section_is_refused(void **state)
 {
 	(void)state;
-	refused("\ninterface = eth0\n", 2, "`interface`|in a section");
+	refused("\ninterface = eth0\n", 2, "`interface`|outside a section");
 }
 
 static void a_key_that_may_stand_once_is_refused_twice(void **state)

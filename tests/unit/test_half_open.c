@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/resend.h"
 #include "shakeoffd/sys/packet_socket.h"
 
@@ -352,7 +352,7 @@ static void in_a_flood_all_are_dropped_and_none_is_sent(void **state)
 	(void)state;
 	answered(950 * NS_PER_MS);
 	answered(0);
-	datapath.services[SERVICE].surge_ns = now_ns;
+	datapath.services[SERVICE].syns.last_ns = now_ns;
 	assert_int_equal(pass(TICK_NS), 0);
 	assert_int_equal(datapath.count, 0);
 }

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/heartbeat.h"
 
 static struct shakeoff_control control;

@@ -2,7 +2,7 @@
 /*
  * The table of listening sockets: what comes and goes, who gets a connection, why a service is bypassed.
  *
- * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
+ * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/common/names.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
  * link: user/common/netlink_dump.c user/common/text.c
  */
 #include <setjmp.h>

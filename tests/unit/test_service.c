@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/service.h"
 
 /* Two datapaths, as far as a service sees them. */
@@ -486,7 +486,7 @@ static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_ou
 	assert_true(service_stop_answering(&services.list[0], now));
 	web->released_ns = now - NS_PER_S;
 	assert_false(service_stop_answering(&services.list[0], now));
-	web->active_ns = now - NS_PER_S;
+	web->syns.since_ns = now - NS_PER_S;
 	assert_true(service_stop_answering(&services.list[0], now));
 	/* The queue handoff's are the daemon's own business. */
 	assert_false(service_stop_answering(&services.list[1], now));
@@ -504,13 +504,13 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 					  .syncookies = SHAKEOFF_SYNCOOKIES_ADAPTIVE,
 					  .enqueued = 10,
 					  .dequeued = 9,
-					  .active_ns = 5,
+					  .syns.since_ns = 5,
 					  .listen_capacity = 8 };
 	open_on(1);
 	assert_int_equal(services.list[0].handoff, SHAKEOFF_HANDOFF_LISTENER);
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(web->dequeued, 9);
-	assert_int_equal(web->active_ns, 5);
+	assert_int_equal(web->syns.since_ns, 5);
 	/* Nobody of the daemon's had listened. */
 	service_set_listening(&services.list[0], &none);
 	assert_int_equal(services.list[0].listen_capacity, 0);

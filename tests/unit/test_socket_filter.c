@@ -15,7 +15,7 @@
 
 #include "common/sock_diag.h"
 #include <shakeoff/socket_filter.h>
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/socket_filter.h"
 
 /* A datapath, as far as the filter goes. */

@@ -2,7 +2,7 @@
 /*
  * What `shakeoff status` says of a service, and in which order services are listed.
  *
- * link: user/cli/state.c user/cli/service_list.c
+ * link: user/cli/state.c user/cli/service_list.c user/common/names.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,8 +55,8 @@ static struct shakeoff_service in_flood(uint64_t ago)
 {
 	struct shakeoff_service service = listener();
 
-	service.active_ns = NOW - 60 * SECOND;
-	service.surge_ns = NOW - ago;
+	service.syns.since_ns = NOW - 60 * SECOND;
+	service.syns.last_ns = NOW - ago;
 	service.cause = SHAKEOFF_CAUSE_SYN_RATE;
 	service.activations = 1;
 	return service;
@@ -114,8 +114,8 @@ static void idle_time_is_counted_from_the_end_of_the_last_flood(void **state)
 /* Out-of-state segments are dropped since half a minute; what keeps it so was last seen `ago`. */
 static struct shakeoff_service surge_of_out_of_state(struct shakeoff_service service, uint64_t ago)
 {
-	service.out_of_state_ns = NOW - 30 * SECOND;
-	service.out_of_state_surge_ns = NOW - ago;
+	service.out_of_state.since_ns = NOW - 30 * SECOND;
+	service.out_of_state.last_ns = NOW - ago;
 	service.out_of_state_kind = SHAKEOFF_NO_SOCKET_RST;
 	return service;
 }
@@ -166,8 +166,8 @@ static void forgery_has_its_beginning_and_ends_with_the_hold_time(void **state)
 
 	(void)state;
 	assert_false(service_forgery(&service, NOW, &age_ns));
-	service.forgery_ns = NOW - 60 * SECOND;
-	service.forgery_surge_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
+	service.forgery.since_ns = NOW - 60 * SECOND;
+	service.forgery.last_ns = NOW - SHAKEOFF_FLOOD_HOLD_NS;
 	assert_true(service_forgery(&service, NOW, &age_ns));
 	assert_int_equal(age_ns, 60 * SECOND);
 	assert_false(service_forgery(&service, NOW + 1, &age_ns));

@@ -2,7 +2,7 @@
 /*
  * What people read: addresses, durations, tables, totals, suggestions, log lines.
  *
- * link: user/common/text.c user/common/verdicts.c user/common/log.c user/cli/suggest.c user/cli/output.c
+ * link: user/common/text.c user/common/names.c user/common/verdicts.c user/common/log.c user/cli/suggest.c user/cli/output.c
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "common/names.h"
 #include "common/verdicts.h"
 #include "cli/output.h"
 #include "cli/suggest.h"

@@ -14,13 +14,7 @@
 
 int acl_add(struct acl *list, const struct acl_entry *entry)
 {
-	struct acl_entry *entries = array_grow(list->entries, list->count, sizeof(*entries));
-
-	if (!entries)
-		return -ENOMEM;
-	list->entries = entries;
-	list->entries[list->count++] = *entry;
-	return 0;
+	return array_append(list->entries, list->count, *entry);
 }
 
 void acl_free(struct acl *list)
@@ -42,19 +36,17 @@ int acl_add_name(struct acl *list, const char *name, uint32_t *result)
 {
 	uint32_t scope = shakeoff_acl_scope(name);
 	const char *present = acl_name_of(list, scope);
-	struct acl_name *names;
 
 	if (strlen(name) >= SHAKEOFF_NAME_LEN)
 		return -ENAMETOOLONG;
 	if (present && strcmp(present, name))
 		return -EEXIST;
 	if (!present) {
-		names = array_grow(list->names, list->name_count, sizeof(*names));
-		if (!names)
+		struct acl_name added = { .scope = scope };
+
+		strcpy(added.name, name);
+		if (array_append(list->names, list->name_count, added))
 			return -ENOMEM;
-		list->names = names;
-		names[list->name_count] = (struct acl_name){ .scope = scope };
-		strcpy(names[list->name_count++].name, name);
 	}
 	*result = scope;
 	return 0;

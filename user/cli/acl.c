@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "common/trusted_file.h"
@@ -81,7 +82,7 @@ static int read_entries(const struct subject *subject)
 	struct shown *shown = subject->data;
 	int error = 0;
 
-	shown->now_ns = view_clock_ns();
+	shown->now_ns = clock_ns();
 	shown->of = calloc(subject->view->datapath_count, sizeof(*shown->of));
 	if (!shown->of)
 		return -ENOMEM;
@@ -215,7 +216,7 @@ static int read_source(const char *path, struct source *source, struct acl *acl)
 
 	if (!file)
 		return command_fail("acl load", NULL, -ENOMEM);
-	if (!acl_read(file, strcmp(path, "-") ? path : "standard input", view_clock_ns(), acl, wrong, sizeof(wrong)))
+	if (!acl_read(file, strcmp(path, "-") ? path : "standard input", clock_ns(), acl, wrong, sizeof(wrong)))
 		return STATUS_OK;
 	log_error("acl load: %s; nothing is changed", wrong);
 	return STATUS_FAILURE;

@@ -38,14 +38,9 @@ struct acl_guard {
 static int add(struct acl_guard *guard, bool ipv6, const void *address, const char *what)
 {
 	struct guarded one = { .ipv6 = ipv6, .what = what };
-	void *larger = array_grow(guard->acl, guard->count, sizeof(*guard->acl));
 
-	if (!larger)
-		return -ENOMEM;
 	memcpy(one.address, address, ipv6 ? 16 : 4);
-	guard->acl = larger;
-	guard->acl[guard->count++] = one;
-	return 0;
+	return array_append(guard->acl, guard->count, one);
 }
 
 /* ----------------------------------------------------------------------------------------- the host's own addresses */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "acl/store.h"
 #include "common/device.h"
 #include "acl/lock.h"
@@ -140,7 +141,7 @@ static void notify_daemon(struct datapath *datapath)
 {
 	uint64_t age_ns;
 
-	if (daemon_state(datapath_control(datapath), view_clock_ns(), &age_ns) == DAEMON_ALIVE)
+	if (daemon_state(datapath_control(datapath), clock_ns(), &age_ns) == DAEMON_ALIVE)
 		return;
 	if (datapath_can_admit())
 		printf("No daemon is running: start `shakeoffd`, which needs no configuration.\n");

@@ -2,6 +2,7 @@
 /* shakeoff block, unblock, allow, disallow: single entries of the ACL of sources. */
 #include <errno.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "cli/acl_guard.h"
 #include "cli/acl_read.h"
@@ -30,7 +31,7 @@ static int set(const struct options *options, struct acl_entry *entry)
 		entry->scope = shakeoff_acl_scope(options->service);
 	}
 	if (options->for_ns)
-		entry->expires_ns = view_clock_ns() + options->for_ns;
+		entry->expires_ns = clock_ns() + options->for_ns;
 	for (size_t i = 0; i < access.view.datapath_count && !status && !result; i++)
 		result = datapath_acl_set(access.view.datapaths[i].datapath, entry, options->service);
 	if (result)

@@ -61,14 +61,9 @@ static int add_connection(void *context, const struct sock_diag_entry *entry)
 	const struct shakeoff_service *service = find_service(connections->view, &entry->tuple, &datapath);
 	struct connection connection = { .entry = *entry };
 	struct shakeoff_validated validated;
-	void *grown;
 
 	if (!service)
 		return 0;
-	grown = array_grow(connections->list, connections->count, sizeof(*connections->list));
-	if (!grown)
-		return -ENOMEM;
-	connections->list = grown;
 	connection.service = service->name;
 	if (!datapath_validated_get(datapath->datapath, &entry->tuple, &validated) &&
 	    validated.service == service - datapath->services) {
@@ -76,8 +71,7 @@ static int add_connection(void *context, const struct sock_diag_entry *entry)
 		if (connections->view->now_ns > validated.established_ns)
 			connection.age_ns = connections->view->now_ns - validated.established_ns;
 	}
-	connections->list[connections->count++] = connection;
-	return 0;
+	return array_append(connections->list, connections->count, connection);
 }
 
 static int compare(const void *first, const void *second)

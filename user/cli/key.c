@@ -7,13 +7,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "cli/output.h"
 #include "cli/report.h"
 
 #define POLL_MS 20
-#define PATIENCE_NS 3000000000ull /* the daemon checks ten times a second */
+#define PATIENCE_NS (3 * NS_PER_S) /* the daemon checks ten times a second */
 
 /* ------------------------------------------------------------------------------------------------------------ slots */
 
@@ -88,7 +89,7 @@ static void print_keys(const struct view_datapath *datapath, const struct key_vi
 		return;
 	}
 	print_label("Epoch");
-	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->remaining_ns + 999999999) / 1000000000);
+	printf("%" PRIu32 ", the next in %" PRIu64 " s\n", keys->epoch, (keys->remaining_ns + NS_PER_S - 1) / NS_PER_S);
 	print_label("Source");
 	if (keys->shared)
 		printf("key file, fingerprint %016" PRIx64 "\n\n", keys->fingerprint);
@@ -182,20 +183,20 @@ static int rotate_one(const struct view_datapath *datapath)
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000l };
 	struct shakeoff_control *control = datapath_control(datapath->datapath);
 	uint32_t mine = __atomic_add_fetch(&control->keys.rotations_asked, 1, __ATOMIC_ACQ_REL);
-	uint64_t end_ns = view_clock_ns() + PATIENCE_NS;
+	uint64_t end_ns = clock_ns() + PATIENCE_NS;
 	struct key_view keys;
 
 	while ((int32_t)(__atomic_load_n(&control->keys.rotations_made, __ATOMIC_ACQUIRE) - mine) < 0) {
-		if (view_clock_ns() > end_ns) {
+		if (clock_ns() > end_ns) {
 			log_error("key rotate: shakeoffd has not answered, it may be busy: see `shakeoff key show`");
 			return STATUS_FAILURE;
 		}
 		nanosleep(&pause, NULL);
 	}
-	keys = key_view(control, view_clock_ns());
+	keys = key_view(control, clock_ns());
 	printf("%s: new random keys from epoch %" PRIu32 " on; the present epoch, %" PRIu32 ", ends in %" PRIu64 " s\n",
 	       datapath->interfaces, control->keys.rotated_from, keys.epoch,
-	       (keys.remaining_ns + 999999999) / 1000000000);
+	       (keys.remaining_ns + NS_PER_S - 1) / NS_PER_S);
 	return STATUS_OK;
 }
 

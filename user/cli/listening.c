@@ -3,22 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/listener_match.h"
 #include "cli/listening.h"
 
 int listening_add(struct listening *listening, const struct sock_diag_listener *listener)
 {
-	void *grown = array_grow(listening->list, listening->count, sizeof(*listening->list));
-
-	if (!grown)
-		return -ENOMEM;
-	listening->list = grown;
-	listening->list[listening->count++] = (struct listening_socket){ .socket = *listener };
-	return 0;
+	return array_append(listening->list, listening->count, (struct listening_socket){ .socket = *listener });
 }
 
 static int compare_ports(const void *first, const void *second)
@@ -63,23 +56,11 @@ void listening_free(struct listening *listening)
 	*listening = (struct listening){ 0 };
 }
 
-static bool is_any(const struct in6_addr *address)
+static enum binding_match match(const struct listening_socket *listener, const struct view_address *address)
 {
-	static const struct in6_addr any4 = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+	const struct binding_key key = binding_of_listener(&listener->socket);
 
-	return IN6_IS_ADDR_UNSPECIFIED(address) || !memcmp(address, &any4, sizeof(any4));
-}
-
-/* Scores an address as the kernel does in inet_lookup_listener(). 0: no match. */
-static int match(const struct sock_diag_listener *listener, const struct in6_addr *address)
-{
-	int family = IN6_IS_ADDR_V4MAPPED(address) ? AF_INET : AF_INET6;
-
-	if (!is_any(&listener->address))
-		return memcmp(&listener->address, address, sizeof(*address)) ? 0 : 3;
-	if (listener->family == family)
-		return 2;
-	return listener->dualstack ? 1 : 0;
+	return binding_match(&key, &address->address, address->port);
 }
 
 /* Returns the index of the first socket of a port. */
@@ -120,15 +101,15 @@ static void add_address(struct listening_queue *queue, struct listening *listeni
 			uint32_t backlog)
 {
 	size_t first = first_at(listening, address->port), i;
-	int best = 1;
+	enum binding_match best = BINDING_DUALSTACK;
 
 	for (i = first; i < listening->count && listening->list[i].socket.port == address->port; i++)
-		if (match(&listening->list[i].socket, &address->address) > best)
-			best = match(&listening->list[i].socket, &address->address);
+		if (match(&listening->list[i], address) > best)
+			best = match(&listening->list[i], address);
 	for (i = first; i < listening->count && listening->list[i].socket.port == address->port; i++) {
 		struct listening_socket *listener = &listening->list[i];
 
-		if (listener->counted == listening->sums || match(&listener->socket, &address->address) != best)
+		if (listener->counted == listening->sums || match(listener, address) != best)
 			continue;
 		listener->counted = listening->sums;
 		add_to(queue, listening, &listener->socket, backlog);

@@ -17,17 +17,12 @@ static const struct {
 static int add(struct shortfalls *shortfalls, enum shortfall_kind kind, const char *interfaces,
 	       const struct datapath_front *front)
 {
-	struct shortfall *larger = array_grow(shortfalls->list, shortfalls->count, sizeof(*larger)), *added;
+	struct shortfall shortfall = { .kind = kind };
 
-	if (!larger)
-		return -ENOMEM;
-	shortfalls->list = larger;
-	added = &larger[shortfalls->count++];
-	*added = (struct shortfall){ .kind = kind };
 	if (front)
-		added->front = *front;
-	snprintf(added->interfaces, sizeof(added->interfaces), "%s", interfaces);
-	return 0;
+		shortfall.front = *front;
+	snprintf(shortfall.interfaces, sizeof(shortfall.interfaces), "%s", interfaces);
+	return array_append(shortfalls->list, shortfalls->count, shortfall);
 }
 
 static int find_at_daemon(const struct view *view, const struct view_datapath *datapath, const char *ifname,

@@ -7,41 +7,23 @@ const struct service_state_info service_state_table[SERVICE_STATE_COUNT] = {
 #undef X
 };
 
-const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_BYPASS_REASONS(X)
-#undef X
-};
-
-const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_CAUSES(X)
-#undef X
-};
-
-const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_NO_SOCKET_KINDS(X)
-#undef X
-};
-
-const struct service_reason obstacle_table[OBSTACLE_COUNT] = {
+const struct named obstacle_table[OBSTACLE_COUNT] = {
 #define X(constant, name, column, help) [constant] = { name, help },
 	INTERFACE_OBSTACLES(X)
 #undef X
 };
 
-const struct service_reason reason_no_room = {
+const struct named reason_no_room = {
 	"no_room",
 	"the hook's table of addresses is full: low ports come first; `exclude =` leaves out ports that need no "
 	"protection",
 };
-const struct service_reason reason_no_address = { "no_address", "no address of this host belongs to it" };
-const struct service_reason reason_elsewhere = {
+const struct named reason_no_address = { "no_address", "no address of this host belongs to it" };
+const struct named reason_elsewhere = {
 	"elsewhere",
 	"its address is on a device that shakeoff is not attached to: its traffic is not protected",
 };
-const struct service_reason reason_tag_hidden = {
+const struct named reason_tag_hidden = {
 	"vlan",
 	"a VLAN device's address: frames whose tag the hook does not see pass to the kernel",
 };
@@ -76,19 +58,19 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
  */
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->active_ns && shakeoff_is_surging(service->surge_ns, now_ns);
+	return service->syns.since_ns && shakeoff_surge_lasts(service->syns.last_ns, now_ns);
 }
 
 bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return service->out_of_state_ns && shakeoff_is_surging(service->out_of_state_surge_ns, now_ns);
+	return service->out_of_state.since_ns && shakeoff_surge_lasts(service->out_of_state.last_ns, now_ns);
 }
 
-struct service_reason service_out_of_state(const struct shakeoff_service *service)
+struct named service_out_of_state(const struct shakeoff_service *service)
 {
 	return service->out_of_state_kind < SHAKEOFF_NO_SOCKET_KIND_COUNT ?
 		       no_socket_table[service->out_of_state_kind] :
-		       (struct service_reason){ "?", "" };
+		       (struct named){ "?", "" };
 }
 
 /*
@@ -165,8 +147,8 @@ enum service_state service_state_there(enum service_state state, const struct sh
 	return state;
 }
 
-struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
-					   enum interface_obstacle obstacle)
+struct named service_reason_there(const struct shakeoff_service *service, enum service_state state,
+				  enum interface_obstacle obstacle)
 {
 	switch (state) {
 	case STATE_NO_TC:
@@ -179,10 +161,10 @@ struct service_reason service_reason_there(const struct shakeoff_service *servic
 	}
 }
 
-struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state)
+struct named service_reason(const struct shakeoff_service *service, enum service_state state)
 {
 	switch (state) {
-	case STATE_ALWAYS: return (struct service_reason){ "always", "" };
+	case STATE_ALWAYS: return (struct named){ "always", "" };
 	case STATE_BYPASSED: return bypass_table[service_bypass(service)];
 	case STATE_FLOOD:
 		if (service->cause < SHAKEOFF_CAUSE_COUNT)
@@ -191,7 +173,7 @@ struct service_reason service_reason(const struct shakeoff_service *service, enu
 	case STATE_OUT_OF_STATE: return service_out_of_state(service);
 	default: break;
 	}
-	return (struct service_reason){ "", "" };
+	return (struct named){ "", "" };
 }
 
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns)
@@ -199,11 +181,11 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 	uint64_t since = 0;
 
 	if (state == STATE_FLOOD)
-		since = service->active_ns;
+		since = service->syns.since_ns;
 	else if (state == STATE_OUT_OF_STATE)
-		since = service->out_of_state_ns;
-	else if (state == STATE_IDLE && service->active_ns)
-		since = service->surge_ns + SHAKEOFF_FLOOD_HOLD_NS;
+		since = service->out_of_state.since_ns;
+	else if (state == STATE_IDLE && service->syns.since_ns)
+		since = service->syns.last_ns + SHAKEOFF_FLOOD_HOLD_NS;
 	else if (state == STATE_IDLE)
 		since = service->released_ns;
 	if (!since)
@@ -215,9 +197,9 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 /* As in the hook, it ends with the hold time; the hook notices that later. */
 bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
 {
-	if (!service->forgery_ns || !shakeoff_is_surging(service->forgery_surge_ns, now_ns))
+	if (!service->forgery.since_ns || !shakeoff_surge_lasts(service->forgery.last_ns, now_ns))
 		return false;
-	*age_ns = age(now_ns, service->forgery_ns);
+	*age_ns = age(now_ns, service->forgery.since_ns);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include <shakeoff/abi.h>
 
+#include "common/names.h"
 #include "cli/output.h"
 
 enum daemon_state { DAEMON_NEVER, DAEMON_ALIVE, DAEMON_DEAD };
@@ -106,28 +107,20 @@ struct service_presence {
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
 				       const struct service_presence *presence);
 
-/* A reason's name, and what it means. */
-struct service_reason {
-	const char *name;
-	const char *help;
-};
-extern const struct service_reason bypass_table[SHAKEOFF_BYPASS_COUNT];
-extern const struct service_reason cause_table[SHAKEOFF_CAUSE_COUNT];
-extern const struct service_reason no_socket_table[SHAKEOFF_NO_SOCKET_KIND_COUNT];
-extern const struct service_reason obstacle_table[OBSTACLE_COUNT];
-extern const struct service_reason reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
+extern const struct named obstacle_table[OBSTACLE_COUNT];
+extern const struct named reason_no_room, reason_no_address, reason_elsewhere, reason_tag_hidden;
 
 /* Returns "works", or why the tc program does not: for the table of interfaces. */
 const char *obstacle_column(enum interface_obstacle obstacle);
 
 /* Returns why the service is in that state; both texts are "" if the state explains itself. */
-struct service_reason service_reason(const struct shakeoff_service *service, enum service_state state);
-struct service_reason service_reason_there(const struct shakeoff_service *service, enum service_state state,
-					   enum interface_obstacle obstacle);
+struct named service_reason(const struct shakeoff_service *service, enum service_state state);
+struct named service_reason_there(const struct shakeoff_service *service, enum service_state state,
+				  enum interface_obstacle obstacle);
 
 /* Returns whether out-of-state segments are dropped while everything else passes, in any state of the service. */
 bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns);
-struct service_reason service_out_of_state(const struct shakeoff_service *service);
+struct named service_out_of_state(const struct shakeoff_service *service);
 
 /*
  * Returns since when: the beginning of a flood, of dropping out-of-state segments, or of the idle time after a flood.

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/names.h"
 #include "common/verdicts.h"
 #include "cli/output.h"
 #include "cli/report.h"

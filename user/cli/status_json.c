@@ -59,15 +59,15 @@ static json_t *age_json(const struct view *view, uint64_t then_ns)
 }
 
 static void add_activation(json_t *object, const struct view *view, const struct shakeoff_service *service,
-			   enum service_state state, struct service_reason reason)
+			   enum service_state state, struct named reason)
 {
 	bool active = state == STATE_FLOOD || state == STATE_ALWAYS;
 
 	json_object_set_new(object, "why", json_string(reason.name));
 	json_object_set_new(object, "syncookies", json_string(service_syncookies_name(service)));
 	json_object_set_new(object, "active", json_boolean(active));
-	json_object_set_new(object, "active_age_ms", age_json(view, active ? service->active_ns : 0));
-	json_object_set_new(object, "surge_age_ms", age_json(view, service->surge_ns));
+	json_object_set_new(object, "active_age_ms", age_json(view, active ? service->syns.since_ns : 0));
+	json_object_set_new(object, "surge_age_ms", age_json(view, service->syns.last_ns));
 	json_object_set_new(object, "released_age_ms", age_json(view, service->released_ns));
 	json_object_set_new(object, "activations", json_integer(service->activations));
 	json_object_set_new(object, "cause",
@@ -82,8 +82,8 @@ static json_t *out_of_state_json(const struct view *view, const struct shakeoff_
 	bool dropped = service_drops_out_of_state(service, view->now_ns);
 
 	return json_pack("{s:b, s:o, s:o, s:s, s:I}", "dropped", dropped, "dropped_age_ms",
-			 age_json(view, dropped ? service->out_of_state_ns : 0), "surge_age_ms",
-			 age_json(view, service->out_of_state_surge_ns), "kind", service_out_of_state(service).name,
+			 age_json(view, dropped ? service->out_of_state.since_ns : 0), "surge_age_ms",
+			 age_json(view, service->out_of_state.last_ns), "kind", service_out_of_state(service).name,
 			 "times", (json_int_t)service->out_of_state_times);
 }
 
@@ -107,9 +107,9 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	json_object_set_new(object, "bypass_rule", json_string(service->bypass_rule));
 	json_object_set_new(object, "no_room", json_integer(service->no_room));
 	add_activation(object, view, service, state, view_service_reason(datapath, row->id, state));
-	json_object_set_new(object, "forgery_age_ms",
-			    age_json(view,
-				     service_forgery(service, view->now_ns, &forgery_ns) ? service->forgery_ns : 0));
+	json_object_set_new(
+		object, "forgery_age_ms",
+		age_json(view, service_forgery(service, view->now_ns, &forgery_ns) ? service->forgery.since_ns : 0));
 	json_object_set_new(object, "out_of_state", out_of_state_json(view, service));
 	return object;
 }

@@ -89,7 +89,7 @@ static bool any_has(const struct view *view, const struct view_datapath *datapat
 }
 
 static void print_reason(const struct view *view, const struct view_datapath *datapath, const struct service_row *rows,
-			 size_t count, const struct service_reason *reason, const char **before)
+			 size_t count, const struct named *reason, const char **before)
 {
 	if (!any_has(view, datapath, rows, count, reason->name))
 		return;

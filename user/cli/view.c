@@ -4,20 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/array.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "cli/view.h"
-
-uint64_t view_clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* ------------------------------------------------------------------------------------------------------- addresses */
 
@@ -32,23 +24,18 @@ static int compare_addresses(const void *first, const void *second)
 static int add_address(void *context, const struct in6_addr *address, uint16_t port, uint32_t value)
 {
 	struct view_datapath *datapath = context;
-	void *grown;
 
 	if (value & SHAKEOFF_ADDRESS_ITSELF)
 		return 0;
-	grown = array_grow(datapath->addresses, datapath->address_count, sizeof(*datapath->addresses));
-	if (!grown)
-		return -ENOMEM;
-	datapath->addresses = grown;
-	datapath->addresses[datapath->address_count++] = (struct view_address){
-		.address = *address,
-		.port = port,
-		.bypassed = value & SHAKEOFF_ADDRESS_BYPASSED,
-		.tagged = value & SHAKEOFF_ADDRESS_TAGGED,
-		.untested = value & SHAKEOFF_ADDRESS_UNTESTED,
-		.service = value & ~SHAKEOFF_ADDRESS_FLAGS,
-	};
-	return 0;
+	return array_append(datapath->addresses, datapath->address_count,
+			    (struct view_address){
+				    .address = *address,
+				    .port = port,
+				    .bypassed = value & SHAKEOFF_ADDRESS_BYPASSED,
+				    .tagged = value & SHAKEOFF_ADDRESS_TAGGED,
+				    .untested = value & SHAKEOFF_ADDRESS_UNTESTED,
+				    .service = value & ~SHAKEOFF_ADDRESS_FLAGS,
+			    });
 }
 
 const struct shakeoff_service *view_service_at(const struct view_datapath *datapath, const struct in6_addr *address,
@@ -202,7 +189,7 @@ static struct view_datapath *find_datapath(struct view *view, uint32_t control_i
 /* Returns why the hook has no profile of an interface. */
 static enum interface_obstacle why_unknown(const struct view_datapath *datapath)
 {
-	uint64_t age_ns, now_ns = view_clock_ns(), started_ns = datapath->control.started_ns;
+	uint64_t age_ns, now_ns = clock_ns(), started_ns = datapath->control.started_ns;
 
 	return daemon_state(&datapath->control, now_ns, &age_ns) == DAEMON_ALIVE && now_ns - started_ns > TAKE_UP_NS ?
 		       OBSTACLE_NOT_NAMED :
@@ -418,7 +405,7 @@ int view_open(struct view *view, const char *what, const char *ifname)
 	}
 	for (size_t i = 0; i < view->datapath_count; i++)
 		find_elsewhere(view, &view->datapaths[i]);
-	view->now_ns = view_clock_ns();
+	view->now_ns = clock_ns();
 	return view->datapath_count ? STATUS_OK : fail_nothing(view, what, ifname);
 }
 
@@ -470,8 +457,7 @@ enum service_state view_service_state(const struct view *view, const struct view
 	return service_state_there(state, of, &presence);
 }
 
-struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,
-					  enum service_state state)
+struct named view_service_reason(const struct view_datapath *datapath, uint32_t service, enum service_state state)
 {
 	return service_reason_there(&datapath->services[service], state, datapath->obstacle);
 }

@@ -55,9 +55,6 @@ struct view {
 int view_open(struct view *view, const char *what, const char *ifname);
 void view_close(struct view *view);
 
-/* Returns CLOCK_MONOTONIC, the hook's clock. */
-uint64_t view_clock_ns(void);
-
 /* Returns the service of an address, or NULL. `port`: host byte order. */
 const struct shakeoff_service *view_service_at(const struct view_datapath *datapath, const struct in6_addr *address,
 					       uint16_t port);
@@ -83,7 +80,6 @@ uint32_t view_listen_backlog(const struct shakeoff_service *service);
 
 /* Returns what a service does now, and why. */
 enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service);
-struct service_reason view_service_reason(const struct view_datapath *datapath, uint32_t service,
-					  enum service_state state);
+struct named view_service_reason(const struct view_datapath *datapath, uint32_t service, enum service_state state);
 
 #endif

@@ -30,14 +30,14 @@ static inline double issued_false_positive_rate(const uint64_t *words, uint64_t 
 {
 	uint32_t period = shakeoff_issued_period(now_ns);
 	const uint64_t *present = words + shakeoff_issued_index(period, 0);
-	const uint64_t *past = words + shakeoff_issued_index(period - 1, 0);
+	const uint64_t *previous = words + shakeoff_issued_index(period - 1, 0);
 	double sum = 0;
 
 	for (uint32_t i = 0; i < SHAKEOFF_ISSUED_WORDS; i++) {
 		double in_present = issued_word_rate(__atomic_load_n(&present[i], __ATOMIC_RELAXED), period);
-		double in_past = issued_word_rate(__atomic_load_n(&past[i], __ATOMIC_RELAXED), period - 1);
+		double in_previous = issued_word_rate(__atomic_load_n(&previous[i], __ATOMIC_RELAXED), period - 1);
 
-		sum += 1 - (1 - in_present) * (1 - in_past);
+		sum += 1 - (1 - in_present) * (1 - in_previous);
 	}
 	return sum / SHAKEOFF_ISSUED_WORDS;
 }

@@ -145,16 +145,12 @@ void link_parse(const struct nlmsghdr *header, struct link_entry *entry)
 static int read_link(const struct nlmsghdr *header, void *context)
 {
 	struct links *links = context;
-	struct link_entry *entries;
+	struct link_entry entry;
 
 	if (header->nlmsg_type != RTM_NEWLINK)
 		return MNL_CB_OK;
-	entries = array_grow(links->entries, links->count, sizeof(*entries));
-	if (!entries)
-		return MNL_CB_ERROR;
-	links->entries = entries;
-	link_parse(header, &links->entries[links->count++]);
-	return MNL_CB_OK;
+	link_parse(header, &entry);
+	return array_append(links->entries, links->count, entry) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 /* Asks for one interface, by name or by number, or for all (NULL and 0). */

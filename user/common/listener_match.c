@@ -72,3 +72,14 @@ int binding_of_socket(int fd, struct binding_key *key)
 	*key = found;
 	return 0;
 }
+
+struct binding_key binding_of_listener(const struct sock_diag_listener *listener)
+{
+	return (struct binding_key){
+		.address = listener->address,
+		.port = listener->port,
+		.any = IN6_IS_ADDR_UNSPECIFIED(&listener->address),
+		.ipv4 = listener->family == AF_INET || listener->dualstack,
+		.ipv6 = listener->family == AF_INET6,
+	};
+}

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/sock_diag.h"
+
 struct binding_key {
 	struct in6_addr address; /* IPv4 mapped; :: when `any` */
 	uint16_t port;           /* host byte order; 0: every port */
@@ -20,6 +22,7 @@ struct binding_key {
 /* The binding of a server that brings no socket: everything that the service has. */
 extern const struct binding_key binding_everything;
 
+/* The greatest wins, as in compute_score() of net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
 enum binding_match {
 	BINDING_NO,
 	BINDING_EVERYTHING,
@@ -36,5 +39,8 @@ bool binding_overlap(const struct binding_key *a, const struct binding_key *b);
 
 /* Reads the binding of a bound TCP socket. Returns 0 or a negative errno. */
 int binding_of_socket(int fd, struct binding_key *key);
+
+/* Returns the binding of a listening socket from a dump. */
+struct binding_key binding_of_listener(const struct sock_diag_listener *listener);
 
 #endif

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #define LINE_SIZE 2048
@@ -44,18 +45,10 @@ void log_open(const char *program, int verbose)
 	to_journal = stderr_is_journal();
 }
 
-static unsigned long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 /* ------------------------------------------------------------------------------------------------------- the writer */
 
 #define BUFFER_SIZE (64 * 1024)
-#define STOP_NS 1000000000ull
+#define STOP_NS NS_PER_S
 
 static struct {
 	pthread_mutex_t mutex;
@@ -162,8 +155,8 @@ int log_start(void)
 
 void log_stop(void)
 {
-	unsigned long long end_ns = now_ns() + STOP_NS;
-	struct timespec end = { .tv_sec = (time_t)(end_ns / 1000000000u), .tv_nsec = (long)(end_ns % 1000000000u) };
+	uint64_t end_ns = clock_ns() + STOP_NS;
+	struct timespec end = { .tv_sec = (time_t)(end_ns / NS_PER_S), .tv_nsec = (long)(end_ns % NS_PER_S) };
 	bool written;
 
 	pthread_mutex_lock(&writer.mutex);
@@ -262,13 +255,13 @@ LOG_FUNCTION(log_error, LOG_ERR, true)
 
 void log_warn_with_limit(struct log_limit *limit, const char *format, ...)
 {
-	unsigned long long now = now_ns(), last = atomic_load_explicit(&limit->last_ns, memory_order_relaxed);
+	unsigned long long now = clock_ns(), last = atomic_load_explicit(&limit->last_ns, memory_order_relaxed);
 	unsigned int omitted;
 	char text[LINE_SIZE];
 	va_list arguments;
 	int saved = errno;
 
-	if ((last && now - last < 1000000000ull) || !atomic_compare_exchange_strong(&limit->last_ns, &last, now)) {
+	if ((last && now - last < NS_PER_S) || !atomic_compare_exchange_strong(&limit->last_ns, &last, now)) {
 		atomic_fetch_add_explicit(&limit->omitted, 1, memory_order_relaxed);
 		return;
 	}

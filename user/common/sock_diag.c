@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/sock_diag.h"
+#include "common/tuple.h"
 
 /* linux/tcp_states.h: a request socket. Dumps report it as SYN_RECV; the number is needed for look-ups by tuple. */
 #define STATE_NEW_SYN_RECV 12
@@ -121,27 +122,11 @@ static int transact(struct channel *channel, struct nlmsghdr *header, mnl_cb_t c
 	return result < 0 ? -errno : 0;
 }
 
-static bool is_mapped(const __be32 address[4])
-{
-	return !address[0] && !address[1] && address[2] == htonl(0xffff);
-}
-
-static void address_read(uint8_t family, const __be32 from[4], __be32 to[4])
-{
-	if (family == AF_INET6) {
-		memcpy(to, from, 16);
-	} else {
-		to[0] = to[1] = 0;
-		to[2] = htonl(0xffff);
-		to[3] = from[0];
-	}
-}
-
 static void entry_read(const struct inet_diag_msg *message, struct sock_diag_entry *entry)
 {
 	memset(entry, 0, sizeof(*entry));
-	address_read(message->idiag_family, message->id.idiag_dst, entry->tuple.remote);
-	address_read(message->idiag_family, message->id.idiag_src, entry->tuple.local);
+	address_map(message->idiag_family, message->id.idiag_dst, (struct in6_addr *)entry->tuple.remote);
+	address_map(message->idiag_family, message->id.idiag_src, (struct in6_addr *)entry->tuple.local);
 	entry->tuple.remote_port = message->id.idiag_dport;
 	entry->tuple.local_port = message->id.idiag_sport;
 	entry->family = message->idiag_family;
@@ -153,18 +138,42 @@ static void entry_read(const struct inet_diag_msg *message, struct sock_diag_ent
 	entry->inode = message->idiag_inode;
 }
 
+/* Returns the message about a socket; NULL for other messages. */
+static const struct inet_diag_msg *message_of(const struct nlmsghdr *header)
+{
+	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
+		return NULL;
+	return mnl_nlmsg_get_payload(header);
+}
+
 /*
- * A dump of the sockets of both families in some of the states. `extensions`: bits of INET_DIAG_*. `result`: what the
- * callback stores when it stops the iteration; it is returned.
+ * A dump of the sockets of both families in some of the states. `visit` calls `entry` or `listener`, and returns what
+ * the callback returned.
  */
 struct dump {
 	uint32_t states;
-	uint8_t extensions;
+	uint8_t extensions; /* bits of INET_DIAG_* */
 	const void *filter; /* INET_DIAG_REQ_BYTECODE; NULL: none */
 	size_t filter_size;
+	int (*visit)(const struct dump *dump, const struct nlmsghdr *header, const struct inet_diag_msg *message);
+	int (*entry)(void *context, const struct sock_diag_entry *entry);
+	int (*listener)(void *context, const struct sock_diag_listener *listener);
+	void *context;
+	int result; /* of the callback that stopped the dump */
 };
 
-static int dump(const struct dump *dump, mnl_cb_t callback, void *context, const int *result)
+static int dump_message(const struct nlmsghdr *header, void *context)
+{
+	const struct inet_diag_msg *message = message_of(header);
+	struct dump *dump = context;
+
+	dump->result = message ? dump->visit(dump, header, message) : 0;
+	return dump->result ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+/* Dumps the sockets of both families until a callback returns non-zero. Returns that value. */
+static int dump_run(struct dump *dump)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	int error = 0;
@@ -183,49 +192,28 @@ static int dump(const struct dump *dump, mnl_cb_t callback, void *context, const
 		request->idiag_ext = dump->extensions;
 		if (dump->filter)
 			mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, dump->filter_size, dump->filter);
-		error = transact(channel, header, callback, context);
+		error = transact(channel, header, dump_message, dump);
 		channel_free(channel);
 		if (!error)
-			error = *result;
+			error = dump->result;
 	}
 	return error;
 }
 
-/* Returns the message about a socket; NULL for other messages. */
-static const struct inet_diag_msg *message_of(const struct nlmsghdr *header)
+static int visit_entry(const struct dump *dump, const struct nlmsghdr *header, const struct inet_diag_msg *message)
 {
-	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-	    mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
-		return NULL;
-	return mnl_nlmsg_get_payload(header);
-}
-
-struct each {
-	int (*callback)(void *context, const struct sock_diag_entry *entry);
-	void *context;
-	int result;
-};
-
-static int each_message(const struct nlmsghdr *header, void *context)
-{
-	const struct inet_diag_msg *message = message_of(header);
 	struct sock_diag_entry entry;
-	struct each *each = context;
 
-	if (!message)
-		return MNL_CB_OK;
+	(void)header;
 	entry_read(message, &entry);
-	each->result = each->callback(each->context, &entry);
-	return each->result ? MNL_CB_STOP : MNL_CB_OK;
+	return dump->entry(dump->context, &entry);
 }
 
 int sock_diag_each(uint32_t states, int (*callback)(void *context, const struct sock_diag_entry *entry), void *context)
 {
-	struct each each = { .callback = callback, .context = context };
+	struct dump dump = { .states = states, .visit = visit_entry, .entry = callback, .context = context };
 
-	const struct dump all = { .states = states };
-
-	return dump(&all, each_message, &each, &each.result);
+	return dump_run(&dump);
 }
 
 /* -------------------------------------------------------------------------------------------------------- listeners */
@@ -278,12 +266,12 @@ static void listener_read(const struct nlmsghdr *header, const struct inet_diag_
 	if (message->idiag_family == AF_INET6)
 		memcpy(&listener->address, message->id.idiag_src, sizeof(listener->address));
 	else if (message->id.idiag_src[0])
-		address_read(AF_INET, message->id.idiag_src, (__be32 *)&listener->address);
+		address_map(AF_INET, message->id.idiag_src, &listener->address);
 	mnl_attr_for_each(attr, header, sizeof(*message))
 		listener_read_attribute(attr, listener);
 
 	/* For other hosts an IPv6 socket at an address such as ::ffff:10.9.0.1 is an IPv4 socket. */
-	if (listener->family == AF_INET6 && is_mapped((const __be32 *)&listener->address)) {
+	if (listener->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&listener->address)) {
 		listener->family = AF_INET;
 		listener->dualstack = false;
 		if (!((const __be32 *)&listener->address)[3])
@@ -291,23 +279,14 @@ static void listener_read(const struct nlmsghdr *header, const struct inet_diag_
 	}
 }
 
-struct each_listener {
-	int (*callback)(void *context, const struct sock_diag_listener *listener);
-	void *context;
-	int result;
-};
-
-static int listener_message(const struct nlmsghdr *header, void *context)
+static int visit_listener(const struct dump *dump, const struct nlmsghdr *header, const struct inet_diag_msg *message)
 {
-	const struct inet_diag_msg *message = message_of(header);
 	struct sock_diag_listener listener;
-	struct each_listener *each = context;
 
-	if (!message || message->idiag_state != TCP_LISTEN)
-		return MNL_CB_OK;
+	if (message->idiag_state != TCP_LISTEN)
+		return 0;
 	listener_read(header, message, &listener);
-	each->result = each->callback(each->context, &listener);
-	return each->result ? MNL_CB_STOP : MNL_CB_OK;
+	return dump->listener(dump->context, &listener);
 }
 
 #define EXTENSION(name) (1u << (INET_DIAG_##name - 1))
@@ -387,11 +366,13 @@ int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_
 				int (*callback)(void *context, const struct sock_diag_listener *listener),
 				void *context)
 {
-	struct each_listener each = { .callback = callback, .context = context };
 	struct filter filter;
 	struct dump listening = {
 		.states = 1u << TCP_LISTEN,
 		.extensions = EXTENSION(SKMEMINFO) | EXTENSION(INFO),
+		.visit = visit_listener,
+		.listener = callback,
+		.context = context,
 	};
 
 	filter_make(&filter, skips, skip_count);
@@ -399,7 +380,7 @@ int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_
 		listening.filter = filter.bytes;
 		listening.filter_size = filter.size;
 	}
-	return dump(&listening, listener_message, &each, &each.result);
+	return dump_run(&listening);
 }
 
 int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context)
@@ -411,7 +392,7 @@ int sock_diag_each_listener(int (*callback)(void *context, const struct sock_dia
 
 static void request_tuple(struct inet_diag_req_v2 *request, const struct shakeoff_tuple *tuple)
 {
-	if (is_mapped(tuple->local) && is_mapped(tuple->remote)) {
+	if (tuple_is_ipv4(tuple) && address_is_mapped(tuple->remote)) {
 		request->sdiag_family = AF_INET;
 		request->id.idiag_src[0] = tuple->local[3];
 		request->id.idiag_dst[0] = tuple->remote[3];

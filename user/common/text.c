@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/text.h"
 
 void text_endpoint(const struct in6_addr *address, uint16_t port, char *text, size_t size)
@@ -21,10 +22,10 @@ void text_endpoint(const struct in6_addr *address, uint16_t port, char *text, si
 
 void text_duration(uint64_t nanoseconds, char *text, size_t size)
 {
-	uint64_t seconds = nanoseconds / 1000000000u;
+	uint64_t seconds = nanoseconds / NS_PER_S;
 
 	if (!seconds)
-		snprintf(text, size, "%" PRIu64 " ms", nanoseconds / 1000000u);
+		snprintf(text, size, "%" PRIu64 " ms", nanoseconds / NS_PER_MS);
 	else if (seconds < 60)
 		snprintf(text, size, "%" PRIu64 " s", seconds);
 	else if (seconds < 3600)
@@ -35,7 +36,6 @@ void text_duration(uint64_t nanoseconds, char *text, size_t size)
 		snprintf(text, size, "%" PRIu64 " d %" PRIu64 " h", seconds / 86400, seconds % 86400 / 3600);
 }
 
-#define SECOND_NS 1000000000ull
 #define DURATION_MAX (10 * 366 * 86400ull)
 
 static const struct {
@@ -85,13 +85,13 @@ bool text_read_duration(const char *text, uint64_t *nanoseconds)
 		return false;
 	if (!seconds || seconds > DURATION_MAX)
 		return false;
-	*nanoseconds = seconds * SECOND_NS;
+	*nanoseconds = seconds * NS_PER_S;
 	return true;
 }
 
 void text_write_duration(uint64_t nanoseconds, char *text, size_t size)
 {
-	uint64_t seconds = nanoseconds / SECOND_NS + !!(nanoseconds % SECOND_NS);
+	uint64_t seconds = nanoseconds / NS_PER_S + !!(nanoseconds % NS_PER_S);
 	size_t used = 0;
 
 	snprintf(text, size, "0s");

@@ -9,12 +9,6 @@ const struct verdict_info verdict_table[SHAKEOFF_VERDICT_COUNT] = {
 #undef X
 };
 
-const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT] = {
-#define X(constant, name, help) [SHAKEOFF_##constant] = { name, help },
-	SHAKEOFF_REFUSALS(X)
-#undef X
-};
-
 void verdict_totals_add(struct verdict_totals *totals, const uint64_t counts[SHAKEOFF_VERDICT_COUNT])
 {
 	for (int i = 0; i < SHAKEOFF_VERDICT_COUNT; i++) {

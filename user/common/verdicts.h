@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The X-macros of the ABI as tables, and the totals of the verdicts. */
+/* The table of verdicts, and the totals of the verdicts. */
 #ifndef SHAKEOFF_VERDICTS_H
 #define SHAKEOFF_VERDICTS_H
 
@@ -14,12 +14,6 @@ struct verdict_info {
 	const char *help;
 };
 extern const struct verdict_info verdict_table[SHAKEOFF_VERDICT_COUNT];
-
-struct refusal_info {
-	const char *name;
-	const char *help;
-};
-extern const struct refusal_info refusal_table[SHAKEOFF_REFUSAL_COUNT];
 
 /* X(field, help): the totals, in the order of display. */
 #define VERDICT_TOTALS(X)                                                                                              \

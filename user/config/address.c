@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values that are an address and a port. */
+/* Reads values that are an address and a port. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 #define ENDPOINT_ALLOWED "ADDRESS:PORT with a port from 1 to 65535, as 10.9.0.1:80, [2001:db8::1]:443 or *:22"
 
 /*
- * Returns NULL, or why an address cannot be served: the hook only sees what other hosts send to an address of this
- * host.
+ * Returns NULL, or why an address cannot be served: the hook only sees packets that other hosts send to an address of
+ * this host.
  */
 static const char *unusable_ipv4(struct in_addr address)
 {
@@ -42,7 +42,7 @@ static const char *unusable_ipv6(const struct in6_addr *address)
 	return NULL;
 }
 
-/* Reads an address, without its port. Returns as config_type.read(). */
+/* Reads an address without its port. Returns the same as config_type.read(). */
 static const char *address_parse(const char *value, size_t length, struct config_listen *listen)
 {
 	char host[INET6_ADDRSTRLEN + 2];
@@ -71,7 +71,7 @@ static const char *address_parse(const char *value, size_t length, struct config
 	return unusable_ipv4(ipv4);
 }
 
-/* Reads ADDRESS:PORT. Returns as config_type.read(). */
+/* Reads ADDRESS:PORT. Returns the same as config_type.read(). */
 static const char *endpoint_parse(const char *value, struct config_listen *listen)
 {
 	const char *colon = strrchr(value, ':');

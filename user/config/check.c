@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What only the whole file shows: addresses that overlap, limits that disagree, what services inherit. */
+/* Checks what only the whole file shows: overlapping addresses, contradictory limits, inherited values of services. */
 #include <string.h>
 
 #include "config/reader.h"
@@ -9,14 +9,14 @@ static struct config_service *last_service(struct config *config)
 	return &config->services[config->service_count - 1];
 }
 
-/* Whether two overlap: `*` covers every address. */
+/* Returns whether two addresses overlap: `*` covers every address. */
 static bool listen_overlap(const struct config_listen *a, const struct config_listen *b)
 {
 	return a->port == b->port &&
 	       (a->family == AF_UNSPEC || b->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&a->address, &b->address));
 }
 
-/* Checks the last address of the last service against those before it. */
+/* Checks the last address of the last service against earlier addresses. */
 static int check_listen(struct config_reader *reader, const char *value)
 {
 	struct config_service *service = last_service(&reader->config);
@@ -43,7 +43,7 @@ static bool differ(uint8_t a, uint8_t b)
 	return a && b && a != b;
 }
 
-/* Checks that both limits mean the same by a source. */
+/* Checks that both limits use the same prefix for a source. */
 static int check_limits(struct config_reader *reader, const struct config_key *key, const char *value,
 			const struct config_policy *policy)
 {
@@ -56,7 +56,7 @@ static int check_limits(struct config_reader *reader, const struct config_key *k
 	if (key->offset == offsetof(struct config_policy, syn_limit))
 		other = limit;
 	snprintf(allowed, sizeof(allowed),
-		 "the other limit says per /%u, and what one source is holds for both: write the same prefix",
+		 "the other limit has per /%u, and a source is the same prefix for both limits: write the same prefix",
 		 differ4 ? other->prefix4 : other->prefix6);
 	return config_fail_value(reader, key->name, value, allowed);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration file as bytes. */
+/* Reads the bytes of the configuration file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/trusted_file.h"
 #include "config/reader.h"
 
@@ -29,40 +30,32 @@ __attribute__((format(printf, 3, 4))) static char *fail(struct config_reader *re
 char *config_file_read(struct config_reader *reader, size_t *length)
 {
 	const char *path = reader->path;
-	/* Not blocking: a pipe in its place must not hold up the start. */
+	/* Non-blocking, because a pipe instead of a file must not hold up the start. */
 	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	cleanup_free char *buffer = NULL;
 	struct stat st;
-	size_t used = 0;
+	ssize_t used;
 
 	if (fd < 0 || fstat(fd, &st))
 		return fail(reader, -errno, "%s: cannot open the configuration file: %s", path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
 		return fail(reader, -EISDIR, "%s: is a directory, not a configuration file", path);
 	if (!S_ISREG(st.st_mode))
-		return fail(reader, -EINVAL, "%s: is not a regular file, which a configuration file is", path);
+		return fail(reader, -EINVAL, "%s: is not a regular file", path);
 	if (untrusted_because(&st))
 		return fail(reader, -EPERM, "%s: the configuration file %s", path, untrusted_because(&st));
 	buffer = malloc(FILE_MAX + 1);
 	if (!buffer)
 		return fail(reader, -ENOMEM, "%s: out of memory", path);
 
-	while (used <= FILE_MAX) {
-		ssize_t got = read(fd, buffer + used, FILE_MAX + 1 - used);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return fail(reader, -errno, "%s: cannot read the configuration file: %s", path,
-				    strerror(errno));
-		if (!got)
-			break;
-		used += got;
-	}
-	if (used > FILE_MAX)
-		return fail(reader, -EFBIG, "%s: is longer than %u bytes, which no configuration file is", path,
+	used = file_read_all(fd, buffer, FILE_MAX + 1);
+	if (used < 0)
+		return fail(reader, (int)used, "%s: cannot read the configuration file: %s", path,
+			    strerror((int)-used));
+	if (used > (ssize_t)FILE_MAX)
+		return fail(reader, -EFBIG, "%s: is longer than %u bytes, the maximum for a configuration file", path,
 			    FILE_MAX);
 	buffer[used] = '\0';
-	*length = used;
+	*length = (size_t)used;
 	return take_pointer(buffer);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of keys as a text for people, as the body of shakeoff.conf(5), and as an example file. */
+/* Writes the table of keys as plain text, as the body of shakeoff.conf(5), and as an example file. */
 #include <string.h>
 
 #include "config/keys.h"
@@ -19,13 +19,13 @@ static const struct section_text {
 	  "letters, digits, - and _." },
 };
 
-/* Whether a section tells of a key. Keys that [discovered] and services have in common are told of once. */
+/* Returns whether a section describes a key. Keys that [discovered] and services share are described once. */
 static bool is_told(const struct config_key *key, enum config_section section)
 {
 	return (key->sections & section) && !(section == SECTION_SERVICE && (key->sections & SECTION_DISCOVERED));
 }
 
-/* Writes what stands for the value: "NUMBER", "drop | reset". */
+/* Writes the placeholder of the value: "NUMBER", "drop | reset". */
 static void value_text(const struct config_key *key, char *text, size_t size)
 {
 	size_t length = 0;
@@ -58,7 +58,7 @@ static void describe(FILE *out, const struct config_key *key, write_text *write)
 	write(out, text);
 }
 
-/* Writes words, as many a line as fit, each line behind `margin`. */
+/* Writes words, as many per line as fit, each line after `margin`. */
 static void wrap(FILE *out, const char *margin, const char *text)
 {
 	size_t column = 0;
@@ -76,7 +76,7 @@ static void wrap(FILE *out, const char *margin, const char *text)
 	fputc('\n', out);
 }
 
-/* ------------------------------------------------------------------------------------------------------ for people */
+/* ------------------------------------------------------------------------------------------------------- plain text */
 
 static void text_section(FILE *out, const struct section_text *section)
 {
@@ -105,7 +105,7 @@ static void text_end(FILE *out)
 
 /* ----------------------------------------------------------------------------------------------- shakeoff.conf(5) */
 
-/* Writes each sentence on a line of its own, as mdoc(7) wants it. */
+/* Writes each sentence on its own line, as mdoc(7) wants it. */
 static void mdoc_sentences(FILE *out, const char *text)
 {
 	for (; *text; text++) {

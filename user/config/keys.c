@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of keys: where a key may stand, what it is, where its value goes, its default, and what it is for. A new
- * key is a row here, and a field in config.h. The order is that of the texts.
+ * The table of keys: where a key may be used, its type, the field for its value, its default, and its help. A new key
+ * is a row here, and a field in config.h. The order is that of the texts.
  */
 #include <string.h>
 
@@ -10,13 +10,13 @@
 #define RATE_MAX 100000000
 #define LIMIT_MAX 1000000
 
-/* Where a value goes: in what a section is held in, or in the policy that [discovered] and services have. */
+/* The field for a value: in the section's structure, or in the policy that [discovered] and services share. */
 #define DAEMON(field) .sections = SECTION_DAEMON, .offset = offsetof(struct config, field)
 #define SERVICE(field) .sections = SECTION_SERVICE, .offset = offsetof(struct config_service, field)
 #define DISCOVERED(field) .sections = SECTION_DISCOVERED, .offset = offsetof(struct config_policy, field)
 #define POLICY(field) .sections = SECTION_DISCOVERED | SECTION_SERVICE, .offset = offsetof(struct config_policy, field)
 
-/* A number as it is written in a file. */
+/* A number as written in a file. */
 #define WRITTEN(number) #number
 #define DEFAULT(number) WRITTEN(number)
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The table of keys, and what its columns mean. Values, defaults, error sentences and the texts of help.c come from it.
- */
+/* The table of keys and its columns. Values, defaults, error messages and the texts of help.c come from it. */
 #ifndef SHAKEOFF_CONFIG_KEYS_H
 #define SHAKEOFF_CONFIG_KEYS_H
 
@@ -19,17 +17,17 @@ enum config_section {
 
 struct config_key;
 
-/* What a value is: how it is read, and how what is allowed is told. */
+/* The type of a value: how it is read, and how the allowed values are described. */
 struct config_type {
 	/*
-	 * Reads a value into the field at key->offset of `base`. Returns NULL, what is allowed instead as a sentence,
-	 * CONFIG_NOT_ALLOWED for what allowed() says, or CONFIG_NO_MEMORY.
+	 * Reads a value into the field at key->offset of `base`. Returns NULL, or a sentence with what is allowed
+	 * instead, or CONFIG_NOT_ALLOWED (then allowed() describes it), or CONFIG_NO_MEMORY.
 	 */
 	const char *(*read)(const struct config_key *key, void *base, const char *value);
-	/* Writes what is allowed, as the end of a sentence that begins with the key and "is". */
+	/* Describes what is allowed, as the end of a sentence that begins with the key and "is". */
 	void (*allowed)(const struct config_key *key, char *text, size_t size);
-	const char *value; /* what help calls a value that is not a word */
-	bool repeats;      /* the key may stand several times */
+	const char *value; /* name in the help of a value that is not a word */
+	bool repeats;      /* the key may be given several times */
 };
 
 extern const char CONFIG_NOT_ALLOWED[], CONFIG_NO_MEMORY[];
@@ -37,21 +35,21 @@ extern const char CONFIG_NOT_ALLOWED[], CONFIG_NO_MEMORY[];
 
 struct config_key {
 	const char *name;
-	unsigned int sections; /* where it may stand */
-	size_t offset;         /* in config_policy if that is [discovered], else in what its section is held in */
+	unsigned int sections; /* sections that it may be used in */
+	size_t offset;         /* in config_policy if [discovered] may have it, else in its section's structure */
 	const struct config_type *type;
-	const struct config_word *words; /* of a word: what is allowed */
+	const struct config_word *words; /* of a word: the allowed words */
 	uint32_t least, greatest;        /* of a number */
-	const char *unit;                /* of a number or a limit: what it counts */
-	const char *zero;                /* of a number: what 0 stands for, if it is allowed beside the range */
-	const char *initial;             /* the default, as it is written in a file; NULL: */
-	const char *unset;               /* what holds without the key */
-	uint32_t unset_number;           /* of a number: the field's value then */
-	const char *help;                /* whole sentences */
-	const char *example;             /* a value for the example file, where there is no default */
+	const char *unit;                /* of a number or a limit: what is counted */
+	const char *zero;                /* of a number: the meaning of 0, if it is allowed beside the range */
+	const char *initial;             /* the default, as written in a file; NULL: */
+	const char *unset;               /* description of the setting without the key */
+	uint32_t unset_number;           /* of a number: the field's value without the key */
+	const char *help;                /* complete sentences */
+	const char *example;             /* a value for the example file, if there is no default */
 };
 
-/* A word that stands for a number; a list of them ends with a NULL. */
+/* A word and the number that it means; a list of words ends with a NULL. */
 struct config_word {
 	const char *text;
 	unsigned int number;
@@ -60,13 +58,13 @@ struct config_word {
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
 
-/* Finds a key of a section; NULL: it has no such key. */
+/* Returns a key of a section. NULL: it has no such key. */
 const struct config_key *config_key_find(enum config_section section, const char *name);
 
-/* Sets the fields of a section to their defaults. base: what the section is held in. */
+/* Sets the fields of a section to their defaults. base: the section's structure. */
 void config_keys_default(enum config_section section, void *base);
 
-/* Returns from where on key->offset counts. base: as above. */
+/* Returns the structure in which key->offset counts. base: the section's structure. */
 void *config_key_base(const struct config_key *key, enum config_section section, void *base);
 
 /* Lists the keys of a section: "a, b and c". */

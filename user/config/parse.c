@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values and
- * removes comments. What it does not tell (line numbers, sections without a key, what follows a section's name) is seen
- * by the reader function that feeds it.
+ * Handles lines and sections. The file is read as a whole and given to inih line by line: inih splits keys from values
+ * and removes comments. The reader function that feeds inih finds what inih does not report: line numbers, sections
+ * without a key, text after a section's name.
  */
 #include <errno.h>
 #include <ini.h>
@@ -53,7 +53,7 @@ int config_fail_value(struct config_reader *reader, const char *key, const char 
 	return config_fail_at(reader, reader->number, "read `%s = %s`, but %s", key, read, allowed);
 }
 
-/* Copies a line as it stands in the file, without what surrounds it. */
+/* Copies a line of the file without white space around it. */
 static void line_text(const char *line, char *text, size_t size)
 {
 	char copy[READ_TEXT * 2];
@@ -87,8 +87,9 @@ static int fail_key(struct config_reader *reader, const char *name, const char *
 
 	text_printable(name, read, sizeof(read));
 	if (reader->section == SECTION_NONE)
-		return config_fail_at(reader, reader->number,
-				      "read the key `%s`, but a key stands in a section: " SECTIONS_TEXT, read);
+		return config_fail_at(
+			reader, reader->number,
+			"read the key `%s` outside a section, but a key belongs to a section: " SECTIONS_TEXT, read);
 	if (retired_key(name, value))
 		return config_fail_value(reader, name, value, retired_key(name, value));
 	config_keys_list(reader->section, keys, sizeof(keys));
@@ -117,7 +118,7 @@ static int read_value(struct config_reader *reader, const struct config_key *key
 	const char *wrong;
 
 	if (!key->type->repeats && (reader->keys_seen & seen))
-		return config_fail_value(reader, key->name, value, "this key may stand once in a section");
+		return config_fail_value(reader, key->name, value, "this key may be given once in a section");
 	reader->keys_seen |= seen;
 	wrong = key->type->read(key, config_key_base(key, reader->section, config_section_base(reader)), value);
 	if (wrong == CONFIG_NO_MEMORY)
@@ -133,7 +134,7 @@ static int handle_key(void *context, const char *section, const char *name, cons
 	struct config_reader *reader = context;
 	const struct config_key *key;
 
-	(void)section; /* inih shortens it; reader->section is what enter_section() made of it */
+	(void)section; /* inih shortens it; reader->section is the result of enter_section() */
 	if (reader->result)
 		return 0;
 	key = config_key_find(reader->section, name);
@@ -159,7 +160,7 @@ static void add_service(struct config_reader *reader, const char *name)
 	for (size_t i = 0; i < config->service_count; i++)
 		if (!strcmp(config->services[i].name, name))
 			config_fail_at(reader, reader->number,
-				       "read [service %s] again, but a service's name may stand once", read);
+				       "read [service %s] again, but a service's name may be used once", read);
 	if (config->service_count == SHAKEOFF_MAX_SERVICES)
 		config_fail_at(reader, reader->number, "read [service %s], but there may be at most %d services", read,
 			       SHAKEOFF_MAX_SERVICES);
@@ -194,12 +195,12 @@ static char *trim(char *text)
 static void enter_once(struct config_reader *reader, enum config_section section, const char *name)
 {
 	if (reader->sections_seen & section)
-		config_fail_at(reader, reader->number, "read [%s] again, but this section may stand once", name);
+		config_fail_at(reader, reader->number, "read [%s] again, but this section may be used once", name);
 	reader->sections_seen |= section;
 	reader->section = section;
 }
 
-/* Handles a line that begins with [. `line` is a copy without its newline, and is cut up. */
+/* Handles a line that begins with [. `line` is a copy without its newline, which this cuts up. */
 static void enter_section(struct config_reader *reader, char *line)
 {
 	char read[READ_TEXT], *name, *after, *end = strchr(line, ']');
@@ -234,8 +235,8 @@ static void enter_section(struct config_reader *reader, char *line)
 /* ----------------------------------------------------------------------------------------------------------- lines */
 
 /*
- * Returns one line to inih, as fgets() gives it. White space at the beginning is left out, or inih would take the line
- * for a continuation of the value before; so are comments, of any length.
+ * Returns one line to inih, as fgets() does. Leaves out leading white space, which would make the line a continuation
+ * of the value before for inih, and comments of any length.
  */
 static char *read_line(char *buffer, int size, void *context)
 {
@@ -280,7 +281,7 @@ static unsigned int line_of(const char *text, size_t offset)
 	return line;
 }
 
-/* Fails for a line that inih cannot split. It goes on after one, so that the reader is further on by now. */
+/* Fails for a line that inih cannot split. inih continues after such a line, so the reader is further on by now. */
 static void fail_line(struct config_reader *reader, unsigned int number)
 {
 	const char *line = reader->text;

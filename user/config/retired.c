@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The only place where words of earlier versions stand. */
+/* The only place with words of earlier versions. */
 #include <string.h>
 
 #include "config/retired.h"
@@ -13,8 +13,8 @@ const struct retired_key retired_keys[] = {
 	{ "source-prefix6", NULL, "the prefix is now a part of the limits: write `source-limit = 20/s per /48`" },
 	{ "verify-checksums", NULL, "this key is gone: network cards verify checksums, and the kernel does so again" },
 	{ "fragment-budget", NULL, "this key is gone: 10000 fragments of TCP a second pass" },
-	{ "synack-retries", NULL, "this key is gone: sysctl net.ipv4.tcp_synack_retries says it, up to 6" },
-	{ "syn-budget", NULL, "this key is gone: what only the kernel can serve passes without a limit" },
+	{ "synack-retries", NULL, "this key is gone: sysctl net.ipv4.tcp_synack_retries decides, up to 6" },
+	{ "syn-budget", NULL, "this key is gone: packets that only the kernel can serve pass without a limit" },
 };
 
 const size_t retired_key_count = sizeof(retired_keys) / sizeof(retired_keys[0]);

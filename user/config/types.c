@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values of keys but for addresses: how they are read, and how what is allowed is told. */
+/* Values of keys other than addresses: reads them, and describes what is allowed. */
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -76,7 +76,7 @@ static void switch_allowed(const struct config_key *key, char *text, size_t size
 
 const struct config_type config_type_switch = { switch_read, switch_allowed, NULL, false };
 
-/* The field is an enum, which is an unsigned int with the compilers that build this. */
+/* Reads a word. The field is an enum, which is an unsigned int with the supported compilers. */
 static const char *words_read(const struct config_key *key, void *base, const char *value)
 {
 	for (const struct config_word *word = key->words; word->text; word++) {
@@ -228,9 +228,9 @@ static void interface_allowed(const struct config_key *key, char *text, size_t s
 
 const struct config_type config_type_interface = { interface_read, interface_allowed, "INTERFACE", true };
 
-#define ID_MAX 999999999 /* config_read_number()'s; what NSS knows may be greater */
+#define ID_MAX 999999999 /* the limit of config_read_number(); NSS may know greater ones */
 
-/* A name first: one may consist of digits. */
+/* Reads a user. Tries the name first: a name may consist of digits. */
 static const char *user_read(const struct config_key *key, void *base, const char *value)
 {
 	struct config_service *service = base;

@@ -23,48 +23,10 @@ static const struct map_spec {
 	uint32_t entries; /* exactly, for arrays; 0: any */
 	uint32_t flags;   /* at least */
 } map_specs[MAP_COUNT] = {
-	[MAP_CONTROL] = { SHAKEOFF_MAP_CONTROL, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_control), 1,
-			  BPF_F_MMAPABLE },
-	[MAP_SERVICES] = { SHAKEOFF_MAP_SERVICES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_service),
-			   SHAKEOFF_MAX_SERVICES, BPF_F_MMAPABLE },
-	[MAP_ADDRESSES4] = { SHAKEOFF_MAP_ADDRESSES4, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address4), 4, 0, 0 },
-	[MAP_ADDRESSES6] = { SHAKEOFF_MAP_ADDRESSES6, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_address6), 4, 0, 0 },
-	[MAP_INTERFACES] = { SHAKEOFF_MAP_INTERFACES, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_interface), 0, 0 },
-	[MAP_ADMISSIONS] = { SHAKEOFF_MAP_ADMISSIONS, BPF_MAP_TYPE_HASH, 4, sizeof(struct shakeoff_admissions), 0, 0 },
-	[MAP_VLANS] = { SHAKEOFF_MAP_VLANS, BPF_MAP_TYPE_HASH, 4, 1, 0, 0 },
-	[MAP_NEIGHBOURS] = { SHAKEOFF_MAP_NEIGHBOURS, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_neighbour),
-			     sizeof(struct shakeoff_next_hop), 0, 0 },
-	[MAP_OWN4] = { SHAKEOFF_MAP_OWN4, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key4), 4,
-		       SHAKEOFF_MAX_OWN, BPF_F_NO_PREALLOC },
-	[MAP_OWN6] = { SHAKEOFF_MAP_OWN6, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key6), 16,
-		       SHAKEOFF_MAX_OWN, BPF_F_NO_PREALLOC },
-	[MAP_ROUTES4] = { SHAKEOFF_MAP_ROUTES4, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key4),
-			  sizeof(struct shakeoff_route), SHAKEOFF_MAX_ROUTES, BPF_F_NO_PREALLOC },
-	[MAP_ROUTES6] = { SHAKEOFF_MAP_ROUTES6, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct shakeoff_route_key6),
-			  sizeof(struct shakeoff_route), SHAKEOFF_MAX_ROUTES, BPF_F_NO_PREALLOC },
-	[MAP_KEYS] = { SHAKEOFF_MAP_KEYS, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_epoch_key), SHAKEOFF_KEY_SLOTS,
-		       0 },
-	[MAP_VERDICTS] = { SHAKEOFF_MAP_VERDICTS, BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, SHAKEOFF_VERDICT_COUNT, 0 },
-	[MAP_SERVICE_COUNTERS] = { SHAKEOFF_MAP_SERVICE_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY, 4,
-				   sizeof(struct shakeoff_service_counters), SHAKEOFF_MAX_SERVICES, 0 },
-	[MAP_VALIDATED] = { SHAKEOFF_MAP_VALIDATED, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_validated),
-			    SHAKEOFF_MAX_VALIDATED, 0 },
-	[MAP_HALF_OPEN] = { SHAKEOFF_MAP_HALF_OPEN, BPF_MAP_TYPE_HASH, sizeof(struct shakeoff_tuple),
-			    sizeof(struct shakeoff_half_open), 0, 0 },
-	[MAP_SOURCES] = { SHAKEOFF_MAP_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key),
-			  sizeof(struct shakeoff_source), 0, 0 },
-	[MAP_SYN_SOURCES] = { SHAKEOFF_MAP_SYN_SOURCES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_source_key), 8, 0,
-			      0 },
-	[MAP_REPLIES] = { SHAKEOFF_MAP_REPLIES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_reply_cells), 1, 0 },
-	[MAP_ISSUED] = { SHAKEOFF_MAP_ISSUED, BPF_MAP_TYPE_ARRAY, 4, 8, 2 * SHAKEOFF_ISSUED_WORDS, BPF_F_MMAPABLE },
-	[MAP_FILTER] = { SHAKEOFF_MAP_FILTER, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct shakeoff_filter), 2,
-			 BPF_F_MMAPABLE },
-	[MAP_HANDSHAKES] = { SHAKEOFF_MAP_HANDSHAKES, BPF_MAP_TYPE_LRU_HASH, sizeof(struct shakeoff_tuple),
-			     sizeof(struct shakeoff_event), SHAKEOFF_MAX_HANDSHAKES, 0 },
-	[MAP_RINGS] = { SHAKEOFF_MAP_RINGS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, SHAKEOFF_MAX_RINGS, 0 },
-	[MAP_ACL4] = { SHAKEOFF_MAP_ACL4, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
-	[MAP_ACL6] = { SHAKEOFF_MAP_ACL6, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
-	[MAP_ACL_FILTERS] = { SHAKEOFF_MAP_ACL_FILTERS, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, 0 },
+#define X(constant, name, type, key, value, entries, flags)                                                            \
+	[constant] = { name, BPF_MAP_TYPE_##type, sizeof(key), sizeof(value), entries, flags },
+	SHAKEOFF_MAPS(X)
+#undef X
 };
 
 int program_read(int fd, struct program *program)
@@ -88,6 +50,20 @@ int map_info(int fd, struct bpf_map_info *info)
 
 	memset(info, 0, sizeof(*info));
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
+}
+
+int map_inner(const struct datapath *datapath, enum map outer, uint32_t index, int *fd)
+{
+	uint32_t id;
+	int found;
+
+	if (bpf_map_lookup_elem(datapath->maps[outer], &index, &id))
+		return -errno;
+	found = map_by_id(id);
+	if (found < 0)
+		return -errno;
+	*fd = found;
+	return 0;
 }
 
 /* Returns the number in a control map's name, or 0 for the name of another map. */
@@ -330,10 +306,10 @@ int datapath_open(const struct datapath_attachment *attachment, struct datapath 
 	datapath->program = program_by_id(attachment->prog_id);
 	if (datapath->program < 0)
 		return -errno;
-	if (attachment->admit_id)
+	if (attachment->admit_id) {
 		datapath->admit = program_by_id(attachment->admit_id);
-	if (attachment->admit_id)
-		datapath->outgoing = program_by_id(outgoing_find(attachment->ifindex, attachment->control_id));
+		datapath->outgoing = program_by_id(attachment->outgoing_id);
+	}
 	result = program_read(datapath->program, &program);
 	if (result)
 		return result;

@@ -289,38 +289,11 @@ int admit_attach(struct datapath *datapath, const struct link_entry *interface, 
 	return result == -EEXIST && admit_find(interface->ifindex, datapath->control_id) ? 0 : result;
 }
 
-int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner)
+int admit_attach_outgoing(struct datapath *datapath, unsigned int ifindex)
 {
-	struct datapath_attachment attachment;
-	struct link_entry interface;
-	bool by_link;
-	int result;
+	int result = admit_load(datapath);
 
-	result = datapath_look(ifname, &attachment);
-	if (result)
-		return result;
-	if (!attachment.ours)
-		return -EEXIST;
-	if (attachment.control_id != datapath->control_id) {
-		detail_set("its XDP program uses other maps");
-		return -ENOENT;
-	}
-	/* A failure at egress leaves the program at ingress untouched. */
-	if (attachment.admit_id) {
-		result = admit_load(datapath);
-		return result ? result : outgoing_attach(datapath, attachment.ifindex);
-	}
-	result = link_get(ifname, &interface);
-	if (!result)
-		result = bpffs_prepare(owner, &by_link);
-	if (result)
-		return result;
-	result = admit_remove(interface.ifindex); /* it works on other maps */
-	if (result >= 0)
-		result = admit_attach(datapath, &interface, owner, by_link);
-	if (result)
-		bpffs_tidy();
-	return result;
+	return result ? result : outgoing_attach(datapath, ifindex);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ move */

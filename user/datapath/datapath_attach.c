@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finds, attaches and detaches the XDP programs of interfaces. */
+/*
+ * Finds, attaches and detaches the XDP programs of interfaces. Finds the programs of control groups that see the input
+ * for their sockets.
+ */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +85,14 @@ int datapath_look(const char *ifname, struct datapath_attachment *attachment)
 	return result ? result : attachment_read(&link, attachment);
 }
 
+/* Looks up what is attached to an interface. -EEXIST: a program that does not belong to shakeoff. */
+static int look_ours(const char *ifname, struct datapath_attachment *attachment)
+{
+	int result = datapath_look(ifname, attachment);
+
+	return !result && !attachment->ours ? -EEXIST : result;
+}
+
 int datapath_list(struct datapath_attachment **list, size_t *count)
 {
 	cleanup_free struct datapath_attachment *found = NULL;
@@ -112,11 +124,9 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 	struct hook_link link;
 	int result;
 
-	result = datapath_look(ifname, &attachment);
+	result = look_ours(ifname, &attachment);
 	if (result)
 		return result;
-	if (!attachment.ours)
-		return -EEXIST;
 	result = link_find(HOOK_XDP, attachment.ifindex, attachment.prog_id, &link);
 	if (result == -ENOENT) {
 		*owner = DATAPATH_OWNER_NETLINK;
@@ -126,6 +136,20 @@ int datapath_owner(const char *ifname, enum datapath_owner *owner)
 		return result;
 	close(link.fd);
 	*owner = link.owner;
+	return 0;
+}
+
+int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_MAX], uint32_t *count)
+{
+	cleanup_fd int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t flags, found = DATAPATH_CGROUP_MAX;
+
+	if (fd < 0)
+		return -errno;
+	/* -ENOSPC: there are more programs; those that fit are returned. */
+	if (bpf_prog_query(fd, BPF_CGROUP_INET_INGRESS, BPF_F_QUERY_EFFECTIVE, &flags, ids, &found) && errno != ENOSPC)
+		return -errno;
+	*count = found < DATAPATH_CGROUP_MAX ? found : DATAPATH_CGROUP_MAX;
 	return 0;
 }
 
@@ -282,6 +306,36 @@ int datapath_attach(struct datapath *datapath, const char *ifname, enum datapath
 	return 0;
 }
 
+int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum datapath_owner owner)
+{
+	struct datapath_attachment attachment;
+	struct link_entry interface;
+	bool by_link;
+	int result;
+
+	result = look_ours(ifname, &attachment);
+	if (result)
+		return result;
+	if (attachment.control_id != datapath->control_id) {
+		detail_set("its XDP program uses other maps");
+		return -ENOENT;
+	}
+	/* A failure at egress leaves the program at ingress untouched. */
+	if (attachment.admit_id)
+		return admit_attach_outgoing(datapath, attachment.ifindex);
+	result = link_get(ifname, &interface);
+	if (!result)
+		result = bpffs_prepare(owner, &by_link);
+	if (result)
+		return result;
+	result = admit_remove(interface.ifindex); /* it works on other maps */
+	if (result >= 0)
+		result = admit_attach(datapath, &interface, owner, by_link);
+	if (result)
+		bpffs_tidy();
+	return result;
+}
+
 /* Detaches a tc program that remained alone after the XDP program was removed with `ip link`. */
 static int detach_remainder(const char *ifname, int result)
 {
@@ -316,9 +370,7 @@ int datapath_detach(const char *ifname)
 	cleanup_fd int program = -1;
 	int result;
 
-	result = datapath_look(ifname, &attachment);
-	if (!result && !attachment.ours)
-		result = -EEXIST;
+	result = look_ours(ifname, &attachment);
 	if (result)
 		return detach_remainder(ifname, result);
 	program = program_by_id(attachment.prog_id);

@@ -1,44 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook knows of the host itself: its own addresses, and the tags of its VLAN devices. */
+/* What the hook knows of the host itself: its own addresses, its neighbours, and the tags of its VLAN devices. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/array.h"
 #include "datapath/datapath_internal.h"
 #include "common/prefix.h"
 
 /* A change during an iteration makes it begin again. It is given up after this number of steps. */
 #define STEPS_MAX (4 * SHAKEOFF_MAX_OWN)
 
-union own_key {
-	struct shakeoff_route_key4 v4;
-	struct shakeoff_route_key6 v6;
-};
-
 static enum map map_of(bool ipv6)
 {
 	return ipv6 ? MAP_OWN6 : MAP_OWN4;
 }
 
-static union own_key key_of(const struct prefix *prefix)
-{
-	union own_key key = { .v6 = { .prefix_len = prefix->len } };
-
-	memcpy(key.v6.address, prefix->address, prefix->ipv6 ? sizeof(key.v6.address) : sizeof(key.v4.address));
-	return key;
-}
-
 int datapath_own_set(struct datapath *datapath, const struct prefix *prefix)
 {
-	union own_key key = key_of(prefix);
+	union trie_key key = trie_key_of(prefix);
 
 	return bpf_map_update_elem(datapath->maps[map_of(prefix->ipv6)], &key, key.v6.address, BPF_ANY) ? -errno : 0;
 }
 
 int datapath_own_remove(struct datapath *datapath, const struct prefix *prefix)
 {
-	union own_key key = key_of(prefix);
+	union trie_key key = trie_key_of(prefix);
 
 	return bpf_map_delete_elem(datapath->maps[map_of(prefix->ipv6)], &key) ? -errno : 0;
 }
@@ -47,7 +33,7 @@ int datapath_own_clear(struct datapath *datapath)
 {
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
 		int map = datapath->maps[map_of(ipv6)];
-		union own_key key;
+		union trie_key key;
 
 		for (size_t i = 0; i < STEPS_MAX && !bpf_map_get_next_key(map, NULL, &key); i++)
 			if (bpf_map_delete_elem(map, &key))

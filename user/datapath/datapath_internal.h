@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Declarations that the files of `datapath` share; no other file includes libbpf. */
+/* Declarations that the files of `datapath` share. Besides them, only user/acl includes this file, and thus libbpf. */
 #ifndef SHAKEOFF_DATAPATH_DATAPATH_INTERNAL_H
 #define SHAKEOFF_DATAPATH_DATAPATH_INTERNAL_H
 
@@ -8,40 +8,18 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include <shakeoff/maps.h>
+
 #include "datapath/datapath.h"
 #include "common/link.h"
 
 #define PROGRAM_MAPS_MAX 64 /* the kernel's MAX_USED_MAPS */
 
 enum map {
-	MAP_CONTROL,
-	MAP_SERVICES,
-	MAP_ADDRESSES4,
-	MAP_ADDRESSES6,
-	MAP_INTERFACES,
-	MAP_ADMISSIONS,
-	MAP_VLANS,
-	MAP_NEIGHBOURS,
-	MAP_OWN4,
-	MAP_OWN6,
-	MAP_ROUTES4,
-	MAP_ROUTES6,
-	MAP_KEYS,
-	MAP_VERDICTS,
-	MAP_SERVICE_COUNTERS,
-	MAP_VALIDATED,
-	MAP_HALF_OPEN,
-	MAP_SOURCES,
-	MAP_SYN_SOURCES,
-	MAP_REPLIES,
-	MAP_ISSUED,
-	MAP_FILTER,
-	MAP_HANDSHAKES,
-	MAP_RINGS,
-	MAP_ACL4,
-	MAP_ACL6,
-	MAP_ACL_FILTERS,
-	MAP_COUNT
+#define X(constant, ...) constant,
+	SHAKEOFF_MAPS(X)
+#undef X
+		MAP_COUNT
 };
 
 struct datapath {
@@ -86,6 +64,9 @@ struct program {
 int program_read(int fd, struct program *program);
 int map_info(int fd, struct bpf_map_info *info);
 
+/* Opens an element of a map of maps. -ENOENT: it is empty. */
+int map_inner(const struct datapath *datapath, enum map outer, uint32_t index, int *fd);
+
 /* The control map, by which a program of shakeoff is recognised. */
 struct control {
 	uint32_t id;
@@ -112,6 +93,16 @@ int datapath_load_frags(struct datapath *datapath);
  */
 typedef bool (*map_each_fn)(void *context, const void *key, const void *value);
 int map_each(int fd, size_t key_size, size_t value_size, map_each_fn callback, void *context);
+
+/* ---- datapath_routes.c: tries of prefixes */
+
+union trie_key {
+	struct shakeoff_route_key4 v4;
+	struct shakeoff_route_key6 v6;
+};
+
+/* Returns the key of a prefix for the map of its address family. */
+union trie_key trie_key_of(const struct prefix *prefix);
 
 /* ---- datapath_pin.c: bpffs, and the links in it */
 
@@ -164,6 +155,9 @@ int admit_remove(unsigned int ifindex);
 /* Attaches the tc programs. -EOPNOTSUPP: this kernel cannot. */
 int admit_attach(struct datapath *datapath, const struct link_entry *interface, enum datapath_owner owner,
 		 bool by_link);
+
+/* Attaches the program at egress of an interface that already has the program at ingress. */
+int admit_attach_outgoing(struct datapath *datapath, unsigned int ifindex);
 
 /* ---- datapath_input.c: the netfilter program */
 

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <shakeoff/validated.h>
 
 #include "common/array.h"
 #include "common/cleanup.h"
+#include "common/issued.h"
 #include "datapath/datapath_internal.h"
 #include "datapath/ring_record.h"
 
@@ -112,12 +114,8 @@ static int addresses_collect(struct datapath *datapath, enum map map, struct add
 	const void *previous = NULL;
 
 	while (!bpf_map_get_next_key(datapath->maps[map], previous, &key.v6)) {
-		void *grown = array_grow(*keys, *count, sizeof(key));
-
-		if (!grown)
+		if (array_append(*keys, *count, key))
 			return -ENOMEM;
-		*keys = grown;
-		(*keys)[(*count)++] = key;
 		previous = &key.v6;
 		if (*count > 2 * SHAKEOFF_MAX_ADDRESSES) /* another process keeps changing the map */
 			return -EAGAIN;
@@ -289,22 +287,20 @@ int datapath_service_counters_reset(struct datapath *datapath, uint32_t service)
 	return result ? result : map_set(datapath, MAP_SERVICE_COUNTERS, &service, values);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ rings */
+#define ISSUED_SIZE (2 * SHAKEOFF_ISSUED_WORDS * sizeof(uint64_t))
 
-static int ring_lookup(const struct datapath *datapath, uint32_t index, int *ring)
+int datapath_issued_false_positive_rate(struct datapath *datapath, uint64_t now_ns, double *share)
 {
-	uint32_t id;
-	int result, fd;
+	uint64_t *words = mmap(NULL, ISSUED_SIZE, PROT_READ, MAP_SHARED, datapath->maps[MAP_ISSUED], 0);
 
-	result = map_get(datapath, MAP_RINGS, &index, &id);
-	if (result)
-		return result;
-	fd = map_by_id(id);
-	if (fd < 0)
+	if (words == MAP_FAILED)
 		return -errno;
-	*ring = fd;
+	*share = issued_false_positive_rate(words, now_ns);
+	munmap(words, ISSUED_SIZE);
 	return 0;
 }
+
+/* ------------------------------------------------------------------------------------------------------------ rings */
 
 static int ring_make(const struct datapath *datapath, uint32_t index)
 {
@@ -328,7 +324,7 @@ int datapath_rings_prepare(struct datapath *datapath, uint32_t count, uint32_t *
 		count = used;
 	for (uint32_t i = 0; i < count; i++) {
 		cleanup_fd int ring = -1;
-		int result = ring_lookup(datapath, i, &ring);
+		int result = map_inner(datapath, MAP_RINGS, i, &ring);
 
 		if (result == -ENOENT)
 			result = ring_make(datapath, i);
@@ -359,7 +355,7 @@ int datapath_ring_open(struct datapath *datapath, uint32_t index, datapath_event
 	detail_clear();
 	if (!ring)
 		return -ENOMEM;
-	result = ring_lookup(datapath, index, &fd);
+	result = map_inner(datapath, MAP_RINGS, index, &fd);
 	if (result)
 		return result;
 	ring->callback = callback;

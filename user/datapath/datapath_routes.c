@@ -10,25 +10,20 @@
 /* A change during an iteration makes it begin again. It is given up after this number of steps. */
 #define STEPS_MAX (2 * SHAKEOFF_MAX_ROUTES)
 
-union route_key {
-	struct shakeoff_route_key4 v4;
-	struct shakeoff_route_key6 v6;
-};
-
 static enum map map_of(bool ipv6)
 {
 	return ipv6 ? MAP_ROUTES6 : MAP_ROUTES4;
 }
 
-static union route_key key_of(const struct prefix *prefix)
+union trie_key trie_key_of(const struct prefix *prefix)
 {
-	union route_key key = { .v6 = { .prefix_len = prefix->len } };
+	union trie_key key = { .v6 = { .prefix_len = prefix->len } };
 
 	memcpy(key.v6.address, prefix->address, prefix->ipv6 ? sizeof(key.v6.address) : sizeof(key.v4.address));
 	return key;
 }
 
-static struct prefix prefix_of(const union route_key *key, bool ipv6)
+static struct prefix prefix_of(const union trie_key *key, bool ipv6)
 {
 	struct prefix prefix = { .len = (uint8_t)key->v6.prefix_len, .ipv6 = ipv6 };
 
@@ -38,14 +33,14 @@ static struct prefix prefix_of(const union route_key *key, bool ipv6)
 
 int datapath_route_set(struct datapath *datapath, const struct prefix *prefix, const struct shakeoff_route *route)
 {
-	union route_key key = key_of(prefix);
+	union trie_key key = trie_key_of(prefix);
 
 	return bpf_map_update_elem(datapath->maps[map_of(prefix->ipv6)], &key, route, BPF_ANY) ? -errno : 0;
 }
 
 int datapath_route_remove(struct datapath *datapath, const struct prefix *prefix)
 {
-	union route_key key = key_of(prefix);
+	union trie_key key = trie_key_of(prefix);
 
 	return bpf_map_delete_elem(datapath->maps[map_of(prefix->ipv6)], &key) ? -errno : 0;
 }
@@ -55,7 +50,7 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 			void *context)
 {
 	int map = datapath->maps[map_of(ipv6)], result = 0;
-	union route_key key, previous;
+	union trie_key key, previous;
 
 	for (size_t i = 0; i < STEPS_MAX && !result; i++) {
 		struct shakeoff_route route;

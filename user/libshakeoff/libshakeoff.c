@@ -2,12 +2,12 @@
 /*
  * The API of shakeoff/shakeoff.h.
  *
- * The descriptor that a server holds is an epoll instance; in it is either the socket to the daemon, or, while there is no
- * daemon, what tells of its return (struct queue_watch). So the server's descriptor, and whatever poll set or epoll
- * instance of its own it put that into, stays the same when the daemon goes and comes. A child gets an instance of its
- * own at fork: two processes that register again must not share one.
+ * The server's descriptor is an epoll instance. It contains the socket to the daemon, or, while there is no daemon, a
+ * watch for its return (struct queue_watch). So the server's descriptor stays the same when the daemon goes and comes,
+ * and stays in any poll set or epoll instance of the server. A child gets its own epoll instance at fork, because two
+ * processes that register again must not share one.
  *
- * One lock guards everything; what is done under it does not wait for connections.
+ * One lock protects everything; the code under it does not wait for connections.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +23,13 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* Registering again happens inside the server's accept(): a daemon that hangs is tried again later. */
+/* The server registers again inside its accept(), so a daemon that hangs is tried again later. */
 #define RECONNECT_TIMEOUT_MS 250
 
 struct queue {
 	struct queue *next;
-	int fd;     /* the server's */
-	int socket; /* to the daemon; -1: there is none */
+	int fd;     /* the server's descriptor */
+	int socket; /* the socket to the daemon; -1: there is none */
 	struct queue_watch watch;
 	int backlog;
 	char name[SHAKEOFF_NAME_LEN];
@@ -78,7 +78,7 @@ static struct queue **find_queue(int fd)
 	return queue;
 }
 
-/* The child's own epoll instance, over the number that the server knows. */
+/* Gives the child its own epoll instance, at the number that the server knows. */
 static void separate_from_parent(struct queue *queue)
 {
 	int present[] = { queue->socket, queue->watch.inotify_fd, queue->watch.timer_fd };
@@ -122,7 +122,7 @@ static void add_fork_handlers(void)
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-/* A connected and registered socket. */
+/* Returns a connected and registered socket, or a negative errno. */
 static int open_socket(const struct queue *queue, int timeout_ms)
 {
 	int fd, result;
@@ -149,7 +149,7 @@ static void attach_socket(struct queue *queue, int fd)
 	close_fd(&queue->watch.timer_fd);
 }
 
-/* The daemon has gone: register with its successor, or wait for that. */
+/* Handles the end of the daemon: registers with its successor, or waits for one. */
 static int detach_socket(struct queue *queue)
 {
 	struct queue_watch watch;
@@ -207,7 +207,10 @@ static struct queue *new_queue(const char *name, int backlog, const char *run_di
 	return queue;
 }
 
-/* A server that closed its descriptor with close() has left an entry with the number that is new again. */
+/*
+ * Adds a queue. If a server closed its descriptor with close(), an old entry with the same number still exists, and is
+ * removed.
+ */
 static void insert_queue(struct queue *queue)
 {
 	struct queue **link, *stale;
@@ -246,7 +249,7 @@ EXPORTED int shakeoff_listen(const char *name, int backlog, const char *run_dir)
 	}
 	if (result < 0) {
 		free_queue(queue);
-		/* No socket of this name: is there a daemon at all? */
+		/* Without a socket of this name, find out whether there is a daemon at all. */
 		return fail(result == -ENOENT && !queue_any_service(run_dir) ? -ECONNREFUSED : result);
 	}
 	insert_queue(queue);

@@ -5,17 +5,17 @@
  *	LD_PRELOAD=/usr/local/lib/libshakeoff-preload.so nginx
  *
  * When the server listens on an address that shakeoffd serves (RUN_DIR/listen/ADDRESS:PORT; RUN_DIR is SHAKEOFF_RUN_DIR
- * of the environment, default /run/shakeoff), the descriptor becomes one of the daemon's accept queue:
- * preload_listener.c. Every other descriptor pays one look into an array. Without a daemon, or on another address,
- * nothing changes.
+ * of the environment, default /run/shakeoff), the descriptor becomes one for the daemon's accept queue:
+ * preload_listener.c. For every other descriptor a call costs one look-up in an array. Without a daemon, or on another
+ * address, nothing changes.
  *
- * This file and preload_descriptor.c are the C library's functions that the shim stands before. A call on one of the
- * shim's descriptors does what it means for a listening socket. Every other call is passed on.
+ * This file and preload_descriptor.c wrap functions of the C library. On one of the shim's descriptors, a call has the
+ * effect that it would have on a listening socket. Every other call is passed on.
  *
- * What it cannot reach: programs that are linked statically or make system calls themselves (Go); a descriptor that was
- * given to another process over a UNIX socket (there it is a socket to the daemon); a server that has changed its root
- * directory so that it no longer sees RUN_DIR (the server does not find a restarted daemon, and serves what the kernel
- * accepts).
+ * The shim does not work for: programs that are linked statically or make system calls themselves (Go); a descriptor
+ * that was passed to another process over a UNIX socket (there it is a socket to the daemon); a server that has changed
+ * its root directory so that it no longer sees RUN_DIR (the server does not find a restarted daemon, and serves what
+ * the kernel accepts).
  */
 #include <errno.h>
 #include <time.h>
@@ -28,7 +28,7 @@ __attribute__((constructor)) static void start(void)
 	preload_inherit();
 }
 
-/* --------------------------------------------------------------------------------------------- listening, accepting */
+/* ------------------------------------------------------------------------------------------------ listen and accept */
 
 PRELOAD_EXPORTED int listen(int fd, int backlog)
 {
@@ -63,8 +63,8 @@ PRELOAD_EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length
 }
 
 /*
- * The daemon learns of a server's end a moment after the server has ended, and holds a duplicate of its listening
- * socket until then: a restarted server that finds its address in use there tries for a moment longer.
+ * The daemon learns of a server's end a moment after it, and until then has a duplicate of the server's listening
+ * socket. So a restarted server that finds its address in use tries again for a moment.
  */
 PRELOAD_EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -105,9 +105,9 @@ PRELOAD_EXPORTED int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event 
 	return result;
 }
 
-/* ------------------------------------------------------------- what the server asks of and tells a listening socket */
+/* -------------------------------------------------------------------------- names and options of a listening socket */
 
-/* The socket that answers for a descriptor. */
+/* Returns the socket on which such calls are made for a descriptor. */
 static int socket_of(int fd)
 {
 	const struct preload_listener *listener = preload_listener(fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of libshakeoff-preload.so share. preload.c says what it is. */
+/* Shared by the files of libshakeoff-preload.so, which preload.c describes. */
 #ifndef SHAKEOFF_PRELOAD_H
 #define SHAKEOFF_PRELOAD_H
 
@@ -12,7 +12,7 @@
 
 #include "libshakeoff/queue_client.h"
 
-/* A function of the C library that the shim stands before, for the server. */
+/* A function of the C library that the shim wraps for the server. */
 #define PRELOAD_EXPORTED __attribute__((visibility("default")))
 
 #pragma GCC visibility push(hidden)
@@ -42,25 +42,28 @@ struct preload_real {
 
 const struct preload_real *preload_real(void);
 
-/* Returns what the environment said when the program started. */
+/* Returns the run directory from the environment when the program started. */
 const char *preload_run_dir(void);
 
 /* ------------------------------------------------------------------------------------------------------ descriptors */
 
-/* Descriptors from here on are never listening sockets of ours: servers listen before they accept thousands. */
+/*
+ * The shim's listening sockets have lower numbers than this: servers listen before they accept thousands of
+ * connections.
+ */
 #define PRELOAD_MAX_FD 65536
 #define PRELOAD_MAX_LISTENERS 512
 
-/* What a descriptor is to the shim; 1..PRELOAD_MAX_LISTENERS: a listening one of that listener. */
+/* The role of a descriptor for the shim; 1..PRELOAD_MAX_LISTENERS: a listening descriptor of that listener. */
 enum {
 	PRELOAD_FD_OTHER = 0,
-	PRELOAD_FD_HIDDEN = PRELOAD_MAX_LISTENERS + 1, /* ours: the server must not see or close it */
-	PRELOAD_FD_EPOLL,                              /* an epoll instance in which a listening one is registered */
+	PRELOAD_FD_HIDDEN = PRELOAD_MAX_LISTENERS + 1, /* the shim's own: the server must not see or close it */
+	PRELOAD_FD_EPOLL, /* an epoll instance in which a listening descriptor is registered */
 };
 
 extern _Atomic uint16_t preload_fds[PRELOAD_MAX_FD];
 
-/* The one look that every call on any other descriptor pays for. */
+/* Returns the role of a descriptor: the whole cost of a call on any other descriptor. */
 static inline unsigned int preload_fd(int fd)
 {
 	return (unsigned int)fd < PRELOAD_MAX_FD ? atomic_load_explicit(&preload_fds[fd], memory_order_acquire) : 0;
@@ -87,7 +90,7 @@ struct preload_option_set {
 	struct preload_option options[PRELOAD_MAX_OPTIONS];
 };
 
-/* --------------------------------------------------------------------------------------------------------- sockets */
+/* ---------------------------------------------------------------------------------------------------------- sockets */
 
 bool preload_int_option(int fd, int level, int name, int *value);
 bool preload_is_tcp(int fd, int *family);
@@ -95,13 +98,13 @@ bool preload_is_tcp(int fd, int *family);
 /* Returns the DELIVERY_FLAG_* of a listening socket. */
 uint32_t preload_listen_flags(int fd, int family);
 
-/* Finds the service that has the socket's address: as queue_find_service(). */
+/* Finds the service that has the socket's address, as queue_find_service() does. */
 int preload_find_service(int fd, char name[SHAKEOFF_NAME_LEN]);
 
-/* Tells whether the daemon serves the address: then a bind() that fails may meet what a server that just ended left. */
+/* Returns whether the daemon serves the address: then a failed bind() may be due to a server that has just ended. */
 bool preload_is_served(int fd, const struct sockaddr *address);
 
-/* Linux gives accept(2) the listening socket's receive time-out; the socket to the daemon stands in for it. */
+/* Copies the receive time-out of the listening socket, which Linux uses for accept(2), to the socket to the daemon. */
 void preload_copy_timeout(int template_fd, int fd);
 
 /* ------------------------------------------------------------------------------------------------------- listeners */
@@ -115,17 +118,20 @@ enum preload_state {
 
 struct preload_listener {
 	_Atomic int state;
-	_Atomic unsigned int generation; /* counts what took the place of the server's descriptor */
+	_Atomic unsigned int generation; /* counts the files that replaced the server's descriptor */
 	int family;
 	uint32_t flags; /* DELIVERY_FLAG_* */
 	int backlog;
-	unsigned int fd_count; /* of the server's descriptors: the first one and its duplicates */
+	unsigned int fd_count; /* number of the server's descriptors: the first one and its duplicates */
 	int template_fd;       /* the server's own TCP socket, in LISTEN */
 	struct queue_watch watch;
-	int64_t refused_since_ms; /* 0: it is not */
-	bool reported;            /* why it stays away */
+	int64_t refused_since_ms; /* 0: it is not refused */
+	bool reported;            /* the reason for PRELOAD_AWAY */
 
-	/* accept() reads what `options` points to without a lock; a change goes to the next of a few sets. */
+	/*
+	 * accept() reads the set that `options` points to without a lock; a change is written to the next of a few
+	 * sets.
+	 */
 	struct preload_option_set option_sets[4];
 	unsigned int option_set;
 	_Atomic(const struct preload_option_set *) options;
@@ -145,25 +151,25 @@ static inline unsigned int preload_listener_id(const struct preload_listener *li
 	return (unsigned int)(listener - preload_listeners);
 }
 
-/* Returns a listener that is in use by no descriptor, and the one with this template. NULL: there is none. */
+/* Return a listener without descriptors; the listener with this template. NULL: there is none. */
 struct preload_listener *preload_unused_listener(void);
 struct preload_listener *preload_listener_of_template(int template_fd);
 
 /*
- * Tells whether it still is: another thread may have closed the descriptor, and its number may be another file's by
- * now.
+ * Returns whether a descriptor still belongs to a listener: another thread may have closed it, and another file may
+ * have its number by now.
  */
 bool preload_is_of(int fd, const struct preload_listener *listener);
 
 /*
- * Puts `file` at every one of the server's descriptors of this listener, and closes it. O_NONBLOCK (in `status`) and
- * close-on-exec stay what the server made them.
+ * Puts `file` at all of the server's descriptors of this listener, and closes `file`. Keeps the server's O_NONBLOCK (in
+ * `status`) and close-on-exec.
  */
 void preload_replace(struct preload_listener *listener, int file, enum preload_state state, int status);
 
 /*
- * Reads what an accepted socket would inherit from the template and does not have when it is fresh; sets it on a
- * socket.
+ * Reads the options that an accepted socket would inherit from the template and that differ from a fresh socket; sets
+ * them on a socket.
  */
 void preload_options_refresh(struct preload_listener *listener);
 void preload_options_apply(int fd, const struct preload_option_set *set);
@@ -171,27 +177,32 @@ void preload_options_apply(int fd, const struct preload_option_set *set);
 /* ---------------------------------------------------------------------------------------------------- registration */
 
 /*
- * Returns a registered socket to the daemon for a listening TCP socket, or a negative errno; *refused: the daemon's
- * own.
+ * Returns a registered socket to the daemon for a listening TCP socket, or a negative errno; *refused: the daemon
+ * returned the error.
  */
 int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeout_ms, bool *refused);
 
-/* Tells whether this error is no trouble: not an address of a service; no daemon, and perhaps what a dead one left. */
+/*
+ * Returns whether this error is normal: the address is not of a service, or there is no daemon (perhaps remains of an
+ * earlier one).
+ */
 bool preload_is_silent(int error);
 void preload_report_failure(int fd, int error, bool refused);
 
-/* After a successful listen(2): the daemon's accept queue takes the place of `fd`, if it serves that address. */
+/* Replaces `fd` after a successful listen(2) by the daemon's accept queue, if the daemon serves its address. */
 void preload_adopt(int fd, int backlog);
 
-/* When the program starts: finds what was inherited over exec. */
+/* Finds listening sockets that were inherited over exec, when the program starts. */
 void preload_inherit(void);
 
 /* ------------------------------------------------------------------------------------------ after the registration */
 
-/* The socket to the daemon has ended. 0 or a negative errno; `generation`: of the socket that was seen to end. */
+/*
+ * Handles the end of the socket to the daemon. 0 or a negative errno; `generation`: of the socket whose end was seen.
+ */
 int preload_recover(struct preload_listener *listener, int fd, unsigned int generation);
 
-/* While the daemon is away: registers again if it may be back. */
+/* Registers again while the daemon is away, if it may be back. */
 void preload_look_for_daemon(struct preload_listener *listener, int fd);
 
 int preload_listen_again(struct preload_listener *listener, int fd, int backlog);
@@ -201,8 +212,8 @@ int preload_setsockopt(struct preload_listener *listener, int fd, int level, int
 int preload_shutdown(struct preload_listener *listener, int fd, int how);
 
 /*
- * Bookkeeping of descriptors, under the lock. preload_forget: `fd` is about to be closed or overwritten; what is hidden
- * and would be overwritten moves away.
+ * Keep account of descriptors, under the lock. preload_forget: `fd` is about to be closed or overwritten; a hidden
+ * descriptor at this number moves away.
  */
 void preload_forget(int fd);
 void preload_duplicated(struct preload_listener *listener, int fd);
@@ -210,20 +221,20 @@ int preload_hide(int fd);
 void preload_close_hidden(int *fd);
 
 /*
- * After exec the template is needed as long as one of the server's descriptors is there, so it is close-on-exec when
- * all of them are. Changes nothing but the descriptor table: a vfork child may call it.
+ * Sets close-on-exec of the template. It is needed after exec if one of the server's descriptors still exists then, so
+ * it is close-on-exec if all of them are. Changes only the descriptor table, so a vfork child may call it.
  */
 void preload_follow_cloexec(const struct preload_listener *listener);
 
-/* What preload_duplicated() does in a vfork child, which must not change anything else. */
+/* Does the part of preload_duplicated() that is allowed in a vfork child, which must not change anything else. */
 void preload_duplicated_in_vfork_child(const struct preload_listener *listener, int fd);
 
-/* Tells whether a program that is started by exec will inherit a descriptor whose template this hidden one is. */
+/* Returns whether a program started by exec will inherit a descriptor with this hidden descriptor as template. */
 bool preload_is_needed_by_exec(int hidden_fd);
 
 /* ---------------------------------------------------------------------------------------------- epoll registrations */
 
-/* Kept under the lock, because replacing a descriptor takes it out of every epoll instance. */
+/* Records epoll registrations, under the lock, because replacing a descriptor removes it from every epoll instance. */
 int preload_epoll_ctl(struct preload_listener *listener, int epoll_fd, int op, int fd, struct epoll_event *event);
 
 /* Finds the registrations that were made before listen(). */
@@ -232,19 +243,20 @@ void preload_epoll_forget_fd(int fd);
 void preload_epoll_forget_instance(int epoll_fd);
 
 /*
- * Around replacing the file behind `fd`. nested: the new file is an epoll instance, for which EPOLLEXCLUSIVE is
- * refused.
+ * Remove and restore the registrations of `fd` before and after its file is replaced. nested: the new file is an epoll
+ * instance, for which EPOLLEXCLUSIVE is refused.
  */
 void preload_epoll_take_out(int fd);
 void preload_epoll_put_back(int fd, bool nested);
 
 /* --------------------------------------------------------------------------------------------------- lock, messages */
 
-/* Once, when the program starts. */
+/* Sets everything up, once, when the program starts. */
 void preload_process_start(void);
 
 /*
- * One lock for everything that changes. Signals and cancellation wait: a signal handler may close a listening socket.
+ * One lock for everything that changes. Signals and cancellation are held back: a signal handler may close a listening
+ * socket.
  */
 struct preload_guard {
 	sigset_t signals;
@@ -254,10 +266,13 @@ struct preload_guard {
 void preload_lock(struct preload_guard *guard);
 void preload_unlock(const struct preload_guard *guard);
 
-/* A child between vfork() and exec() shares this memory, but not the descriptors: what it closes is not closed here. */
+/*
+ * Returns whether this is a child between vfork() and exec(). It shares this memory, but not the descriptors: closing
+ * one there does not close it here.
+ */
 bool preload_is_vfork_child(void);
 
-/* One line on stderr, for real trouble only; errno survives. */
+/* Writes a line to stderr, only for real problems; keeps errno. */
 void preload_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #pragma GCC visibility pop

@@ -7,17 +7,17 @@
 
 #include "libshakeoff/preload.h"
 
-/* A thread that waits in accept() looks this often whether another one has replaced the descriptor. */
+/* How often a thread that waits in accept() checks whether another thread has replaced the descriptor. */
 #define LOOK_AGAIN_MS 1000
 
-/* A negative errno as system calls return it. */
+/* Sets errno from a negative errno as system calls return it. Returns -1. */
 static int fail(int error)
 {
 	errno = -error;
 	return -1;
 }
 
-/* When an accept() that begins now gives up: the listening socket's SO_RCVTIMEO; -1: never. */
+/* Returns when an accept() that begins now gives up: the listening socket's SO_RCVTIMEO; -1: never. */
 static int64_t deadline(const struct preload_listener *listener)
 {
 	struct timeval timeout = { 0 };
@@ -29,7 +29,7 @@ static int64_t deadline(const struct preload_listener *listener)
 	return queue_now_ms() + (int64_t)timeout.tv_sec * 1000 + timeout.tv_usec / 1000;
 }
 
-/* A blocking accept() without a daemon: 0: look again. */
+/* Waits in a blocking accept() without a daemon. 0: try again. */
 static int wait_away(const struct preload_listener *listener, int fd, int64_t *end)
 {
 	struct pollfd readable = { .fd = fd, .events = POLLIN };
@@ -44,7 +44,7 @@ static int wait_away(const struct preload_listener *listener, int fd, int64_t *e
 	return poll(&readable, 1, remaining < LOOK_AGAIN_MS ? (int)remaining : LOOK_AGAIN_MS) < 0 ? -errno : 0;
 }
 
-/* One connection from the kernel. -EAGAIN: there is none, and the server does not want to wait; 0: look again. */
+/* Accepts a connection from the kernel. -EAGAIN: there is none, and the server does not want to wait; 0: try again. */
 static int accept_away(struct preload_listener *listener, int fd, struct sockaddr *address, socklen_t *length,
 		       int flags, int64_t *end)
 {
@@ -57,7 +57,7 @@ static int accept_away(struct preload_listener *listener, int fd, struct sockadd
 	return wait_away(listener, fd, end);
 }
 
-/* One from the daemon. */
+/* Accepts a connection from the daemon. */
 static int accept_attached(struct preload_listener *listener, int fd, struct sockaddr *address, socklen_t *length,
 			   int flags)
 {
@@ -74,8 +74,8 @@ static int accept_attached(struct preload_listener *listener, int fd, struct soc
 }
 
 /*
- * As accept4(2), but a negative errno; 0: the listener has changed, look again. (0 is never the descriptor of a
- * connection.)
+ * Works as accept4(2), but returns a negative errno. 0: the listener has changed, try again. (0 is never the descriptor
+ * of a connection.)
  */
 static int accept_once(struct preload_listener *listener, int fd, struct sockaddr *address, socklen_t *length,
 		       int flags, int64_t *end)

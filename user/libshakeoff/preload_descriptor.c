@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The C library's functions that close and duplicate descriptors: what is hidden stays, what is a listener's is
- * counted.
+ * The C library's functions that close and duplicate descriptors: hidden descriptors stay open, a listener's
+ * descriptors are counted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,10 @@
 
 /* ------------------------------------------------------------------------------------------------------- closing */
 
-/* In a vfork child a template stays open only for the program that will inherit its descriptor. */
+/*
+ * Returns whether a descriptor stays open. In a vfork child a template stays open only for the program that will
+ * inherit its listening descriptor.
+ */
 static bool stays_open(int fd)
 {
 	return preload_fd(fd) == PRELOAD_FD_HIDDEN && (!preload_is_vfork_child() || preload_is_needed_by_exec(fd));
@@ -49,7 +52,7 @@ static bool any_in_range(unsigned int first, unsigned int last)
 	return false;
 }
 
-/* Closes what is the server's, and leaves out what is hidden. */
+/* Closes the server's descriptors, and leaves out the hidden ones. */
 static int close_around(unsigned int first, unsigned int last, int flags)
 {
 	unsigned int fd, begin = first;
@@ -80,7 +83,7 @@ static int close_ours(unsigned int first, unsigned int last, int flags)
 	return result;
 }
 
-/* What is hidden comes last: then it shows what the next program will inherit. */
+/* Closes hidden descriptors last, because then it is known what the next program will inherit. */
 static int close_in_vfork_child(unsigned int first, unsigned int last, int flags)
 {
 	int result = close_around(first, last, flags);
@@ -113,7 +116,7 @@ PRELOAD_EXPORTED void closefrom(int first)
 
 /* --------------------------------------------------------------------------------------------------- duplicating */
 
-/* `fd` is a new duplicate of a listening descriptor. */
+/* Notes that `fd` is a new duplicate of a listening descriptor. */
 static int duplicated(struct preload_listener *listener, int fd)
 {
 	struct preload_guard guard;
@@ -188,7 +191,7 @@ PRELOAD_EXPORTED int dup3(int from, int to, int flags)
 	return dup_tracked(from, to, flags);
 }
 
-/* A vfork child's descriptors are its own, so this is for it, too. */
+/* Handles fcntl() and ioctl(). A vfork child has its own descriptors, so this is done for it, too. */
 static int control(int fd, int command, void *argument)
 {
 	struct preload_listener *listener = preload_listener(fd);
@@ -204,7 +207,7 @@ static int control(int fd, int command, void *argument)
 	return result;
 }
 
-/* What follows the command is an int, a pointer or nothing; it is passed on as it came. */
+/* The third argument is an int, a pointer or missing; it is passed on unchanged. */
 PRELOAD_EXPORTED int fcntl(int fd, int command, ...)
 {
 	va_list arguments;
@@ -227,7 +230,7 @@ PRELOAD_EXPORTED int fcntl64(int fd, int command, ...)
 	return control(fd, command, argument);
 }
 
-/* FIOCLEX and FIONCLEX are F_SETFD by another name. */
+/* FIOCLEX and FIONCLEX do the same as F_SETFD. */
 PRELOAD_EXPORTED int ioctl(int fd, unsigned long request, ...)
 {
 	struct preload_listener *listener = preload_listener(fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Epoll registrations of listening descriptors. A registration belongs to the file behind a descriptor, so whenever the
- * shim puts another file there it has to be made again, as the server made it.
+ * Epoll registrations of listening descriptors. A registration belongs to the file behind a descriptor. So whenever the
+ * shim puts another file there, it has to register it again as the server did.
  *
- * Those made after listen() are seen in epoll_ctl(). Those made before are read from /proc/self/fdinfo at listen(), so that
- * no other socket's epoll_ctl() has to be remembered.
+ * Registrations after listen() are seen in epoll_ctl(). Earlier ones are read from /proc/self/fdinfo at listen(), so
+ * that epoll_ctl() on other sockets need not be recorded.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 struct registration {
 	int epoll_fd, fd;
-	bool out; /* taken out, to be put back */
+	bool out; /* removed, to be restored */
 	struct epoll_event event;
 };
 
@@ -99,7 +99,7 @@ int preload_epoll_ctl(struct preload_listener *listener, int epoll_fd, int op, i
 	return result;
 }
 
-/* The lines of an epoll instance's fdinfo: "tfd:  7 events: 19 data: 7  pos:0 ino:1f sdev:9". */
+/* Reads the lines of an epoll instance's fdinfo: "tfd:  7 events: 19 data: 7  pos:0 ino:1f sdev:9". */
 static void find_in_instance(int epoll_fd, int fd, ino_t inode)
 {
 	unsigned long long data;
@@ -175,12 +175,12 @@ void preload_epoll_take_out(int fd)
 		if (known->fd != fd)
 			continue;
 		result = preload_real()->epoll_ctl(known->epoll_fd, EPOLL_CTL_DEL, fd, &known->event);
-		/* ENOENT: another process, which shares the instance since a fork, was faster. */
+		/* ENOENT: another process that has shared the instance since a fork was faster. */
 		known->out = result == 0 || errno == ENOENT;
 	}
 }
 
-/* One that could not be taken out has gone with its epoll instance. */
+/* Restores the registrations of `fd`. A registration that could not be removed has gone with its epoll instance. */
 void preload_epoll_put_back(int fd, bool nested)
 {
 	struct epoll_event event;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* When the program starts: finds the listening sockets that it inherited over exec. */
+/* Finds the listening sockets that the program inherited over exec, when it starts. */
 #include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,7 +9,10 @@
 
 #include "libshakeoff/preload.h"
 
-/* Tells whether it leads to the daemon's socket of this service; the directory is as the daemon, not we, wrote it. */
+/*
+ * Returns whether it is connected to the daemon's socket of this service. Compares only the file names, because the
+ * daemon may have written the directory in another way.
+ */
 static bool leads_to(int fd, const char *service)
 {
 	struct sockaddr_un address = { 0 };
@@ -21,7 +24,7 @@ static bool leads_to(int fd, const char *service)
 	       strcmp(basename(own), basename(address.sun_path)) == 0;
 }
 
-/* The template of a socket to the daemon, or -1: that is something else. */
+/* Returns the template of a socket to the daemon, or -1 if it is no such socket. */
 static int noted_template(int fd)
 {
 	int value, template_fd, family;
@@ -48,7 +51,7 @@ static void inherit(int fd, int template_fd)
 		listener->flags = preload_listen_flags(template_fd, listener->family);
 		listener->template_fd = template_fd;
 		listener->watch = (struct queue_watch){ -1, -1 };
-		/* Of a listening socket this is the backlog. */
+		/* For a listening socket this returns the backlog. */
 		preload_real()->getsockopt(template_fd, IPPROTO_TCP, TCP_INFO, &info, &size);
 		listener->backlog = (int)info.tcpi_sacked;
 		preload_options_refresh(listener);

@@ -3,20 +3,20 @@
  * Listening sockets that the daemon serves: from the listen() that found a service to the last close().
  *
  *	listen()          the kernel's own listen() on the server's socket, which then moves to a high descriptor: the
- *	                  template. A socket to the daemon takes its place (dup3), with its flags and its epoll
+ *	                  template. A socket to the daemon replaces it (dup3), with its flags and its epoll
  *	                  registrations: preload_register.c
- *	the daemon goes   an epoll instance takes that socket's place; in it are the template and a watch for the
- *	                  daemon's return. The server goes on to accept what the kernel accepts on the template.
- *	the daemon comes  a new socket, registered like the first one, takes the place of the epoll instance.
+ *	the daemon goes   an epoll instance replaces that socket; it contains the template and a watch for the
+ *	                  daemon's return. The server continues with what the kernel accepts on the template.
+ *	the daemon comes  a new socket, registered like the first one, replaces the epoll instance.
  *
- * Every process that shares a listening socket by fork does this for itself, when it next looks at its descriptor. A
+ * Every process that shares a listening socket by fork does this for itself, when it next uses its descriptor. A
  * program that inherits one over exec finds it again if it has the preload, too (an nginx that replaces its binary
  * does), except while there is no daemon: preload_inherit.c.
  *
- * Who may register again: the daemon's socket decides. A worker that has given up root may be refused (EACCES); it says
- * so once and serves what the kernel accepts. The template is what proves the right to serve an address (only a process
- * that could bind it, or inherited it, has it), so a daemon that checks the descriptor in LISTEN can let every process
- * connect.
+ * Who may register again: the daemon's socket decides. A worker that has given up root may be refused (EACCES); it
+ * reports that once and serves what the kernel accepts. The template proves the right to serve an address, because only
+ * a process that could bind the address, or inherited it, has the template. So a daemon that checks the descriptor in
+ * LISTEN can let every process connect.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 
 #include "libshakeoff/preload.h"
 
-/* Registering again happens inside the server's accept(): a daemon that hangs is tried again later. */
+/* The server registers again inside its accept(), so a daemon that hangs is tried again later. */
 #define RECONNECT_TIMEOUT_MS 250
 
 #define COMPLAIN_AFTER_MS 3000
@@ -45,7 +45,7 @@ static int hide_and_close(int fd)
 	return hidden;
 }
 
-/* Without a daemon: readable when the kernel has a connection, or the daemon may be back. */
+/* Goes on without a daemon: the new file is readable when the kernel has a connection, or the daemon may be back. */
 static int go_away(struct preload_listener *listener, int fd)
 {
 	struct queue_watch watch;
@@ -74,8 +74,8 @@ static int go_away(struct preload_listener *listener, int fd)
 }
 
 /*
- * Another thread may be waiting in poll() or select() on the epoll instance that is going to be replaced; something
- * that is ready in it wakes that one up, once, to look again.
+ * Wakes threads that may be waiting in poll() or select() on the epoll instance that is about to be replaced: a ready
+ * descriptor in it wakes them once, so that they try again.
  */
 static void wake_waiters(int fd, int ready_fd)
 {
@@ -84,13 +84,16 @@ static void wake_waiters(int fd, int ready_fd)
 	preload_real()->epoll_ctl(fd, EPOLL_CTL_ADD, ready_fd, &event);
 }
 
-/* A daemon that is just stopping or starting; the next look finds none, or one that answers. */
+/* Returns whether the daemon is just stopping or starting; the next try finds none, or one that answers. */
 static bool is_passing(int error)
 {
 	return error == -ECONNRESET || error == -EPIPE || error == -ETIMEDOUT;
 }
 
-/* Once, and only of what lasts: a daemon that starts sets the permissions of its socket a moment after it appears. */
+/*
+ * Complains once, and only about a lasting error: a daemon that starts sets the permissions of its socket a moment
+ * after the socket appears.
+ */
 static void complain(struct preload_listener *listener, int fd, int error, bool refused)
 {
 	if (!listener->refused_since_ms)
@@ -122,7 +125,9 @@ static bool come_back(struct preload_listener *listener, int fd)
 	return true;
 }
 
-/* The socket to the daemon has ended. 0 or a negative errno; `generation`: of the socket that was seen to end. */
+/*
+ * Handles the end of the socket to the daemon. 0 or a negative errno; `generation`: of the socket whose end was seen.
+ */
 int preload_recover(struct preload_listener *listener, int fd, unsigned int generation)
 {
 	struct preload_guard guard;
@@ -179,7 +184,7 @@ int preload_shutdown(struct preload_listener *listener, int fd, int how)
 
 	preload_lock(&guard);
 	result = preload_real()->shutdown(listener->template_fd, how);
-	/* SHUT_WR means nothing to a listening socket. */
+	/* SHUT_WR has no effect on a listening socket. */
 	if (result == 0 && how != SHUT_WR) {
 		if (atomic_exchange(&listener->state, PRELOAD_SHUT) == PRELOAD_ATTACHED)
 			preload_real()->shutdown(fd, SHUT_RDWR);

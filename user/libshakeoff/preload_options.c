@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Options that Linux hands down from a listening socket to those that it accepts (the child is a copy of the listener).
- * Connections from the daemon are no such children, so what differs from a fresh socket is read once and set on each.
+ * Options that accepted sockets inherit from a listening socket in Linux (the child is a copy of the listener).
+ * Connections from the daemon are no such children. So options that differ from a fresh socket are read once and set on
+ * each connection.
  *
- * Not in the table, because Linux does not hand it down either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and what
- * the handshake alone decides: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
+ * Not in the table, because Linux does not pass them on either: SO_PRIORITY, TCP_DEFER_ACCEPT, TCP_FASTOPEN; and
+ * because only the handshake decides them: TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_SAVE_SYN.
  */
 #include <linux/in6.h>
 #include <linux/tcp.h>
@@ -17,8 +18,8 @@
 
 enum how {
 	PLAIN,
-	HALVED, /* the kernel doubles what is set: SO_SNDBUF, SO_RCVBUF */
-	IPV6,   /* of AF_INET6 sockets only */
+	HALVED, /* the kernel doubles the given value: SO_SNDBUF, SO_RCVBUF */
+	IPV6,   /* only AF_INET6 sockets have it */
 };
 
 static const struct {
@@ -93,7 +94,10 @@ static void halve(struct preload_option *option)
 	memcpy(option->value, &value, sizeof(value));
 }
 
-/* Reads what an accepted socket would inherit from this listening one and does not have when it is fresh. */
+/*
+ * Reads the options that an accepted socket would inherit from this listening socket and that differ from a fresh
+ * socket.
+ */
 static void read_options(int fd, int family, struct preload_option_set *set)
 {
 	int fresh = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -121,7 +125,7 @@ void preload_options_apply(int fd, const struct preload_option_set *set)
 {
 	const struct preload_option *option;
 
-	/* Best effort, as it must be: SO_MARK may need a privilege that the server has given up since. */
+	/* Best effort: SO_MARK may need a privilege that the server has given up since. */
 	for (option = set->options; option < set->options + set->count; option++)
 		preload_real()->setsockopt(fd, option->level, option->name, option->value, option->size);
 }

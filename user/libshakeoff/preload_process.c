@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What every file of the shim needs: the C library's functions, a lock, the environment, messages, what descriptors
- * are.
+ * The parts that every file of the shim needs: the C library's functions, a lock, the environment, messages, the roles
+ * of descriptors.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ static void find_real(void)
 	atomic_store_explicit(&real_found, true, memory_order_release);
 }
 
-/* Other libraries' constructors may run before start(). */
+/* Constructors of other libraries may run before start(). */
 const struct preload_real *preload_real(void)
 {
 	if (!atomic_load_explicit(&real_found, memory_order_acquire))
@@ -81,7 +81,7 @@ void preload_unlock(const struct preload_guard *guard)
 	errno = saved;
 }
 
-/* A child must not inherit the lock from a thread that it does not have. */
+/* Takes the lock before a fork: a child must not inherit a lock whose thread it does not have. */
 static void before_fork(void)
 {
 	struct preload_guard guard;
@@ -110,7 +110,7 @@ const char *preload_run_dir(void)
 	return run_dir;
 }
 
-/* Servers clean their environment (nginx does), and may register again long after that. */
+/* Servers clear their environment (nginx does), and may register again long after that. */
 static void keep_run_dir(void)
 {
 	const char *wanted = queue_run_dir();
@@ -145,7 +145,7 @@ void preload_report(const char *format, ...)
 	length = strlen(text);
 	text[length++] = '\n';
 	if (write(STDERR_FILENO, text, length) < 0) {
-		/* Nobody is there to be told. */
+		/* There is no other place to report an error. */
 	}
 	errno = saved;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Registers a listening socket with the daemon, which then has the place of the server's descriptor. */
+/* Registers a listening socket with the daemon; then a socket to the daemon replaces the server's descriptor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int preload_open_queue(int listening_fd, int backlog, uint32_t flags, int timeou
 static const char *reason(int error)
 {
 	switch (error) {
-	case -EPROTO: return "it speaks another version of the protocol";
+	case -EPROTO: return "it has another version of the protocol";
 	case -ETIMEDOUT: return "it did not answer";
 	case -EPERM: return "it is not root's";
 	default: return strerror(-error);
@@ -57,11 +57,11 @@ void preload_report_failure(int fd, int error, bool refused)
 
 bool preload_is_silent(int error)
 {
-	/* Not an address of a service; or no daemon, and perhaps what a dead one left. */
+	/* The address is not of a service, or there is no daemon, perhaps remains of an earlier one. */
 	return error == -ENOENT || error == -ENOTDIR || error == -ECONNREFUSED;
 }
 
-/* From here on the descriptor is the daemon's queue, and the server's socket a hidden template. */
+/* Puts the daemon's queue at the descriptor; from here on the server's socket is a hidden template. */
 static int attach_listener(struct preload_listener *listener, int fd, int queue, int status)
 {
 	const struct preload_real *real = preload_real();
@@ -95,7 +95,7 @@ void preload_adopt(int fd, int backlog)
 	listener = preload_unused_listener();
 	if (!listener)
 		goto out;
-	/* The daemon has the same open file, and may make it non-blocking before it refuses. */
+	/* The daemon shares the open file, and may make it non-blocking before it refuses. */
 	status = preload_real()->fcntl(fd, F_GETFL);
 	listener->family = family;
 	listener->flags = preload_listen_flags(fd, family);

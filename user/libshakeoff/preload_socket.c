@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a socket of the server is, and which service has its address. */
+/* Properties of a server's socket, and the service that has its address. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/time.h>

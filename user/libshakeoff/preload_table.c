@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which of the server's descriptors are listening ones, and which descriptors the shim hides from it. */
+/* The tables of the server's listening descriptors, and of descriptors that the shim hides from it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -9,10 +9,13 @@
 
 struct preload_listener preload_listeners[PRELOAD_MAX_LISTENERS + 1];
 
-/* The others have never been touched, and take no memory. */
+/* Listeners beyond this number are untouched, and take no memory. */
 static unsigned int listeners_used;
 
-/* Out of the way of servers that count on low numbers, and of those that close what they do not know. */
+/*
+ * Hidden descriptors are out of the way of servers that expect low numbers, and of those that close unknown
+ * descriptors.
+ */
 #define HIDE_BELOW 4096
 
 int preload_hide(int fd)
@@ -53,7 +56,7 @@ static void release(struct preload_listener *listener)
 	atomic_store(&listener->state, PRELOAD_FREE);
 }
 
-/* Where a listener keeps this hidden descriptor. */
+/* Returns the field in which a listener keeps this hidden descriptor. */
 static int *hidden_field(struct preload_listener *listener, int fd)
 {
 	if (listener->template_fd == fd)
@@ -63,7 +66,7 @@ static int *hidden_field(struct preload_listener *listener, int fd)
 	return listener->watch.timer_fd == fd ? &listener->watch.timer_fd : NULL;
 }
 
-/* The server is about to put another file at the number of a hidden descriptor. */
+/* Moves a hidden descriptor whose number the server is about to use for another file. */
 static void move_hidden(int fd)
 {
 	int moved = preload_hide(fd), *field;
@@ -160,7 +163,10 @@ void preload_follow_cloexec(const struct preload_listener *listener)
 	errno = saved;
 }
 
-/* It looks at the descriptors, because a vfork child's are not in the tables. Hidden ones are above the server's. */
+/*
+ * Looks at the descriptors themselves, because a vfork child's are not in the tables. Hidden ones are above the
+ * server's.
+ */
 bool preload_is_needed_by_exec(int hidden_fd)
 {
 	int fd, type, template_fd;
@@ -173,8 +179,8 @@ bool preload_is_needed_by_exec(int hidden_fd)
 }
 
 /*
- * Over exec nothing is left but the descriptors, so the socket to the daemon carries the number of its template: as
- * SO_RCVLOWAT, which means nothing to a socket that delivers packets.
+ * Notes the number of a template in its socket to the daemon, because only descriptors survive exec: as SO_RCVLOWAT,
+ * which has no effect on a socket that delivers packets.
  */
 static void note_template(int queue, int template_fd)
 {

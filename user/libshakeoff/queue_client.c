@@ -23,8 +23,8 @@
 #define WATCH_PERIOD_S 1
 
 /*
- * libshakeoff-preload.so exports functions of these names for the server, and this file is linked into it. The client's
- * own descriptors do not belong to the server, so the client makes the system calls itself.
+ * Makes the system calls itself, because libshakeoff-preload.so, into which this file is linked, exports functions of
+ * these names for the server, and the client's own descriptors do not belong to the server.
  */
 static void client_close(int fd)
 {
@@ -53,7 +53,7 @@ const char *queue_run_dir(void)
 	return run_dir && *run_dir ? run_dir : SHAKEOFF_RUN_DIR_DEFAULT;
 }
 
-/* The name of a service is in its link's target: ../NAME.sock */
+/* Reads the name of a service from its link's target: ../NAME.sock */
 static int read_link(const char *run_dir, const char *entry, char name[SHAKEOFF_NAME_LEN])
 {
 	char path[PATH_MAX], target[PATH_MAX];
@@ -80,12 +80,12 @@ static int read_link(const char *run_dir, const char *entry, char name[SHAKEOFF_
 	return 0;
 }
 
-/* A bound address; mapped IPv4 has become IPv4. */
+/* A bound address; mapped IPv4 is converted to IPv4. */
 struct bound {
 	int family;
 	uint16_t port;
 	bool any;
-	bool narrow; /* loopback, link-local: `*` does not stand for it */
+	bool narrow; /* loopback or link-local: `*` does not cover it */
 	bool v6only;
 	char text[INET6_ADDRSTRLEN];
 };
@@ -129,7 +129,7 @@ static int read_bound(struct bound *bound, const struct sockaddr *address, bool 
 	return bound->port ? 0 : -ENOENT;
 }
 
-/* Tells whether a link's name, ADDRESS:PORT, is one of those that a wildcard socket takes connections for. */
+/* Returns whether a link's name, ADDRESS:PORT, is one that a wildcard socket takes connections for. */
 static bool entry_matches(const struct bound *bound, const char *entry)
 {
 	const char *colon = strrchr(entry, ':');
@@ -212,8 +212,8 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
 }
 
 /*
- * Whoever listens there gets the server's listening socket, and decides what it serves: root may, and who runs the
- * server.
+ * Returns whether the peer is root or this process's user. The peer gets the server's listening socket and decides
+ * which connections the server gets, so only root and the server's own user may be it.
  */
 static bool is_root_or_us(int fd)
 {
@@ -226,7 +226,7 @@ static bool is_root_or_us(int fd)
 
 int queue_connect(const char *run_dir, const char *name)
 {
-	/* A daemon that hangs must not hang the server: also what is sent later is bounded by this. */
+	/* A daemon that hangs must not hang the server; this also limits later sends. */
 	const struct timeval timeout = { .tv_sec = SEND_TIMEOUT_MS / 1000 };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd, error;
@@ -313,10 +313,10 @@ static int received_fd(struct msghdr *header)
 }
 
 /*
- * Receives one message; *passed_fd is the descriptor that came with it or -1. -EPIPE: the end.
+ * Receives a message; *passed_fd is the descriptor that came with it, or -1. -EPIPE: the end.
  *
- * A daemon that was killed leaves ECONNRESET before what it had already sent: those connections exist nowhere else any
- * more, so the error is passed over and they are taken.
+ * A daemon that was killed leaves ECONNRESET before the messages that it had already sent. Those connections exist
+ * nowhere else, so the error is ignored and they are taken.
  */
 static int receive_message(int fd, int recv_flags, struct delivery_message *message, int *passed_fd)
 {
@@ -413,7 +413,7 @@ int queue_take(int fd, int flags, int recv_flags, struct delivery_message *messa
 			break;
 		if (connection >= 0)
 			client_close(connection);
-		/* The daemon goes on and closes this socket: what else lies in it is its again. */
+		/* The daemon closes this socket, and takes back the other connections in it. */
 		if (message->type == DELIVERY_REFUSED)
 			return -EPIPE;
 	}
@@ -421,7 +421,10 @@ int queue_take(int fd, int flags, int recv_flags, struct delivery_message *messa
 		send_id(fd, DELIVERY_RETURNED, message->id);
 		return -EMFILE;
 	}
-	/* If the daemon died meanwhile, no other process has this connection: a failure to say it changes nothing. */
+	/*
+	 * If the daemon has died meanwhile, no other process has this connection, so a failure to send this changes
+	 * nothing.
+	 */
 	send_id(fd, DELIVERY_TAKEN, message->id);
 	/* O_NONBLOCK belongs to the open file, so it is as the daemon left it. */
 	client_ioctl(connection, FIONBIO, &nonblocking);
@@ -448,7 +451,7 @@ void queue_copy_peer(const struct delivery_message *message, int family, struct 
 	*length = size;
 }
 
-/* Adding a watch again is harmless, and needed when the directory was removed and made anew. */
+/* Adds the watches. Adding one again is harmless, and necessary if the directory was removed and made again. */
 static void watch_directories(int inotify_fd, const char *run_dir)
 {
 	const uint32_t events = IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the daemon starts, and stops, in which order; and its event loop. */
+/* Starts and stops the stages of the daemon in order, and runs its event loop. */
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -12,16 +12,17 @@
 struct stage {
 	const char *name;
 	int (*start)(struct daemon *daemon);
-	void (*stop)(struct daemon *daemon); /* NULL: nothing is to be undone */
+	void (*stop)(struct daemon *daemon); /* NULL: there is nothing to undo */
 };
 
 /*
- * The stages start in this order, and stop in reverse. The order is what matters here:
+ * The stages start in this order and stop in reverse. The order matters:
  *
- *  - Other processes are forked first, with few descriptors open, and with the privileges that they need. The daemon
- *    gives its own up when everything is set up. Threads start after that.
- *  - The hook is told all that it needs to know before it is attached. It gets addresses to answer for when it is.
- *  - At the end nothing new comes in first. Then threads end, the hook is detached, and memory is freed last.
+ *  - Helper processes are forked first, while few descriptors are open and the daemon still has the privileges that
+ *    they need. The daemon drops its own privileges when everything is set up. Threads start after that.
+ *  - The hook gets all its settings before it is attached. It gets the addresses of services after that.
+ *  - At the end the daemon first stops taking new connections. Then threads end, the hook is detached, and memory is
+ *    freed last.
  */
 static const struct stage stages[] = {
 	{ "sysctls", start_sysctls, stop_sysctls },
@@ -44,7 +45,7 @@ static const struct stage stages[] = {
 	{ "services", start_services, stop_services },
 	{ "accept queues", start_accept_queues, stop_accept_queues },
 	{ "input path", start_input, stop_input },
-	{ "workers", start_workers, stop_workers }, /* with the mark of the input path */
+	{ "workers", start_workers, stop_workers }, /* their packets carry the mark of the input path */
 	{ "events", start_events, stop_events },
 	{ "discovery", start_discovery, stop_discovery },
 	{ "hook", start_hook, stop_hook },
@@ -65,7 +66,7 @@ int daemon_report(const char *what, int error)
 	return error;
 }
 
-/* Starts the stages until one fails. Returns how many are to be stopped: the one that has failed is among them. */
+/* Starts the stages until one fails. Returns how many to stop, which includes the stage that failed. */
 static size_t start_stages(struct daemon *daemon)
 {
 	for (size_t i = 0; i < STAGES; i++) {
@@ -78,7 +79,7 @@ static size_t start_stages(struct daemon *daemon)
 	return STAGES;
 }
 
-/* Stops the first `count` stages, the last one first. */
+/* Stops the first `count` stages in reverse order. */
 static void stop_stages(struct daemon *daemon, size_t count)
 {
 	while (count--)
@@ -86,7 +87,7 @@ static void stop_stages(struct daemon *daemon, size_t count)
 			stages[count].stop(daemon);
 }
 
-/* Says that the daemon is ready, once what was there at the start is tested and published. */
+/* Reports that the daemon is ready, once all endpoints that existed at the start are tested and published. */
 static void report_ready(struct daemon *daemon)
 {
 	if (daemon->ready || discovery_is_pending(&daemon->discovery))
@@ -98,7 +99,7 @@ static void report_ready(struct daemon *daemon)
 	sd_notify(0, "READY=1");
 }
 
-/* Handles events until the daemon is told to stop, or fails. */
+/* Handles events until the daemon has to stop or fails. */
 static void run(struct daemon *daemon)
 {
 	int error = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The daemon as a whole: all that it has while it runs. */
+/* The state of the whole daemon while it runs. */
 #ifndef SHAKEOFFD_DAEMON_H
 #define SHAKEOFFD_DAEMON_H
 
@@ -51,7 +51,7 @@ struct daemon {
 	struct event_loop **worker_loops;
 	struct delivery *deliveries;
 	size_t delivery_count;
-	uint32_t *rings; /* of each datapath */
+	uint32_t *rings; /* one for each datapath */
 	struct worker_shared shared;
 	struct worker **workers;
 	size_t worker_count, workers_open, workers_running;
@@ -59,16 +59,16 @@ struct daemon {
 	struct event_source signals, timer;
 	struct heartbeat *heartbeat;
 	uint64_t looked_ns, profiled_ns, devices_ns;
-	uint64_t watchdog_ns; /* WATCHDOG_USEC; 0: there is none */
+	uint64_t watchdog_ns; /* WATCHDOG_USEC; 0: there is no watchdog */
 	uint64_t fed_ns;
-	bool ready; /* said so */
+	bool ready; /* it has reported that it is ready */
 	bool stop, failed;
 };
 
-/* Starts the daemon, lets it run until it is told to stop, and stops it. Returns the status of the process. */
+/* Starts the daemon, runs it until it has to stop, and stops it. Returns the exit status of the process. */
 int daemon_run(const struct options *options);
 
-/* Logs what has failed, if `error` is not 0. Returns the error. */
+/* Logs what failed, if `error` is not 0. Returns the error. */
 int daemon_report(const char *what, int error);
 
 #endif

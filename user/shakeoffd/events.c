@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the event loop of the main thread waits for beside sockets: signals, time, changes of links and addresses. */
+/* The events that the main thread waits for beside sockets: signals, timers, changes of links and addresses. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,13 +14,13 @@
 #include "shakeoffd/queue/acceptor.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 #define TICK_NS (100 * NS_PER_MS)
 
 /*
- * Feeds systemd's watchdog (WatchdogSec=), from here and from nowhere else: it restarts a daemon whose event loops
- * stand still.
+ * Feeds systemd's watchdog (WatchdogSec=), which restarts a daemon whose event loops stand still. No other code feeds
+ * it.
  */
 static void feed_watchdog(struct daemon *daemon, uint64_t now)
 {
@@ -71,9 +71,8 @@ static void broker_ended(void *context)
 	struct daemon *daemon = context;
 
 	if (!daemon->stop)
-		log_error(
-			"the process that finds BPF programs and maps has ended, without which this one cannot go on: start it "
-			"again (systemd does)");
+		log_error("the process that finds BPF programs and maps has ended, and the daemon needs it: start the "
+			  "daemon again (systemd does)");
 	daemon->stop = daemon->failed = true;
 }
 
@@ -87,7 +86,7 @@ static int open_events(struct daemon *daemon)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, NULL); /* inherited by the threads to come */
+	sigprocmask(SIG_BLOCK, &signals, NULL); /* threads that start later inherit this */
 	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	error = fd < 0 ? -errno : event_loop_add(daemon->loop, &daemon->signals, fd, EPOLLIN, signalled);
 	if (error)

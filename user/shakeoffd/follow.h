@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How the daemon follows what changes around it: follow_servers.c with every round of the event loop, follow_host.c
- * several times a second.
+ * How the daemon follows changes around it: follow_servers.c after each round of the event loop, follow_host.c several
+ * times a second.
  */
 #ifndef SHAKEOFFD_FOLLOW_H
 #define SHAKEOFFD_FOLLOW_H
 
 #include "shakeoffd/daemon.h"
 
-/* Follows servers: those that are registered, and those that listen. */
+/* Follows registered servers and listening servers. */
 void follow_servers(struct daemon *daemon);
 
-/* Follows the host, and does what time makes due. */
+/* Follows the host, and runs the timed work that is due. */
 void follow_host(struct daemon *daemon, uint64_t now);
 
 /* Reads the network devices again. Returns whether one has changed. */
 bool follow_devices(struct daemon *daemon, uint64_t now);
 
 /*
- * Tells the reader of rules by which devices packets come: the interfaces, and the devices above them, which rules know
- * them by. Those above are found as the topology was last read.
+ * Gives the reader of rules the names of the devices that packets come in by: the interfaces and the devices above
+ * them, as rules may name either. Uses the topology that was read last.
  */
 void follow_device_names(struct daemon *daemon);
 
 /*
- * Tells the self-test where the tc program hangs, but for inactive members of a bond: it lets nothing in by them, which
- * says nothing.
+ * Gives the self-test the interfaces to which the tc program is attached. Leaves out inactive members of a bond: the tc
+ * program lets no packet in there, so a test there proves nothing.
  */
 void follow_test_interfaces(struct daemon *daemon);
 
 /*
- * Publishes the host's own addresses. Without them they are possible as sources, and local routes are not protected;
- * the services are protected all the same.
+ * Publishes the host's own addresses. If this fails, packets may use them as spoofed sources and local routes are not
+ * protected, but the services still are.
  */
 void follow_own_addresses(struct daemon *daemon);
 
-/* Returns how often the host's kernel sends a SYN-ACK again: sysctl net.ipv4.tcp_synack_retries. */
+/* Returns how many times the host's kernel retransmits a SYN-ACK: sysctl net.ipv4.tcp_synack_retries. */
 unsigned int follow_synack_retries(const struct daemon *daemon);
 
-/* Returns what discovery depends on of the host's settings. */
+/* Returns the settings of the host that discovery depends on. */
 struct discovery_host follow_discovery_host(const struct daemon *daemon);
 
-/* Returns since when at the latest nothing that was handed over earlier is in a ring. */
+/* Returns a time. The workers have taken out of the rings everything that the hook put there before it. */
 uint64_t follow_drained_ns(const struct daemon *daemon);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Follows the host: its interfaces, settings, routes and policies, and what time makes due. */
+/* Follows the host (interfaces, settings, routes, policies) and runs the timed work that is due. */
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -8,16 +8,19 @@
 #include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/hook/synack_profile.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* Programs come to interfaces without a message. What else decides what the kernel offers changes without one, too. */
+/*
+ * The kernel sends no message when a program is attached to an interface, nor when settings behind the offered options
+ * change.
+ */
 #define LOOK_PERIOD_NS NS_PER_S
 #define DEVICES_PERIOD_NS (500 * NS_PER_MS)
 #define PROFILE_PERIOD_NS (30 * NS_PER_S)
 
 #define TCP_SYNACK_RETRIES_DEFAULT 5 /* TCP_SYNACK_RETRIES, include/net/tcp.h */
 
-/* Returns the first port at which users may listen who are not root and have no CAP_NET_BIND_SERVICE. */
+/* Returns the first port at which a user may listen who is not root and has no CAP_NET_BIND_SERVICE. */
 static uint32_t roots_ports(const struct sysctls *sysctls)
 {
 	int start = sysctls_get(sysctls, SYSCTL_UNPRIVILEGED_PORT, 0, IPPORT_RESERVED);
@@ -145,7 +148,7 @@ static void follow_routes(struct daemon *daemon, uint64_t now)
 		discovery_host_changed(&daemon->discovery, &after);
 }
 
-/* Publishes whether rules cannot be read, for `shakeoff status`. */
+/* Publishes whether the rules cannot be read, for `shakeoff status`. */
 static void publish_rules_unread(const struct daemon *daemon)
 {
 	bool unread = daemon->discovery.obeys_rules && ruleset_reader_is_unread(daemon->ruleset);
@@ -181,7 +184,8 @@ void follow_host(struct daemon *daemon, uint64_t now)
 	daemon->rtnl_monitor.links_changed |= interfaces_watch(&daemon->interfaces, now);
 	if (daemon->rtnl_monitor.links_changed || now - daemon->profiled_ns >= PROFILE_PERIOD_NS) {
 		daemon->rtnl_monitor.links_changed = false;
-		daemon->rtnl_monitor.addresses_changed = true; /* IPv4 routes go with their device without a message */
+		daemon->rtnl_monitor.addresses_changed =
+			true; /* the kernel removes IPv4 routes with their device without a message */
 		refresh_interfaces(daemon, now);
 	}
 	if (now - daemon->devices_ns >= DEVICES_PERIOD_NS && follow_devices(daemon, now))

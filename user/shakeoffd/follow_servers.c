@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Follows servers: those that are registered, those that listen, and what the hook may answer for them. */
+/* Follows registered and listening servers, and publishes for which of them the hook may answer. */
 #include <string.h>
 
 #include "common/log.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 #include "shakeoffd/follow.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* Tells the self-test that rules have changed. */
+/* Has the self-test try again after changes of firewall rules. */
 static void follow_rules(struct daemon *daemon)
 {
 	unsigned int changes = ruleset_reader_take_changes(daemon->ruleset);
@@ -37,7 +37,7 @@ void follow_servers(struct daemon *daemon)
 	daemon->routes.local_changed = false;
 	if (daemon->rtnl_monitor.addresses_changed) {
 		error = discovery_addresses_changed(&daemon->discovery);
-		daemon->rtnl_monitor.addresses_changed = error != 0; /* tried again with the next event */
+		daemon->rtnl_monitor.addresses_changed = error != 0; /* the next event tries again */
 		if (!error)
 			follow_own_addresses(daemon);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* shakeoffd: prepares the process, and runs the daemon. What the daemon starts, and in which order, is in daemon.c. */
+/* shakeoffd: prepares the process and runs the daemon. daemon.c has the stages and their order. */
 #include <signal.h>
 
 #include "common/log.h"

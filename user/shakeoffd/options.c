@@ -26,10 +26,10 @@ static const char usage[] =
 	"  --run-dir DIR      where preloaded servers find it (default " SHAKEOFF_RUN_DIR_DEFAULT ")\n"
 	"  --bpffs DIR        where attached programs are pinned (default /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n"
 	"  --workers N        threads that complete connections (default: one for each CPU that it may run on)\n"
-	"  --verbose          also say what only matters when something is wrong\n"
-	"  --check FILE       say whether a configuration file is right, and end: exit status 0, or 1 with what is wrong\n"
-	"  --help-config      every key of the file by section: what is allowed, the default, what it is for; =mdoc: the\n"
-	"                     body of shakeoff.conf(5); =example: a file with all of them as comments\n"
+	"  --verbose          also log what only matters when something is wrong\n"
+	"  --check FILE       check a configuration file and exit: status 0, or 1 with the first error\n"
+	"  --help-config      print every key of the file by section with range, default and help; =mdoc: the body of\n"
+	"                     shakeoff.conf(5); =example: a file with all of them as comments\n"
 	"  --help, --version\n";
 
 static unsigned int parse_workers(const char *text)
@@ -59,7 +59,7 @@ static void parse_interface(const char *name, struct options *options)
 	memcpy(options->interfaces[options->interface_count++], name, length);
 }
 
-/* Reads a configuration file and nothing else. Returns the exit status. */
+/* Only reads and checks a configuration file. Returns the exit status. */
 static int check_file(const char *path)
 {
 	struct config config;
@@ -74,7 +74,7 @@ static int check_file(const char *path)
 	return EXIT_SUCCESS;
 }
 
-/* Writes the keys. form: NULL for people. Returns the exit status. */
+/* Writes the configuration keys. name: mdoc or example; NULL: plain text. Returns the exit status. */
 static int help_config(const char *name)
 {
 	enum config_form form = CONFIG_FORM_TEXT;

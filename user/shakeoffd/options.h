@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct options {
-	const char *config; /* NULL: none */
+	const char *config; /* NULL: no file */
 	char (*interfaces)[IFNAMSIZ];
 	size_t interface_count;
 	const char *run_dir;
@@ -16,7 +16,7 @@ struct options {
 	int verbose;
 };
 
-/* Reads the arguments. Ends the process where they say so, or are wrong. */
+/* Reads the arguments. Ends the process if they ask for it (--help, --check and so on) or are wrong. */
 void options_parse(struct options *options, int argc, char **argv);
 void options_free(struct options *options);
 

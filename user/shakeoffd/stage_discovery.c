@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who listens where, and what of it the hook may answer: discovery, the firewall's rules, the self-test. */
+/* Starts discovery, the reader of the firewall's rules and the self-test, which decide for whom the hook may answer. */
 #include <errno.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "shakeoffd/follow.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* What discovery asks about the servers that are registered: see struct discovery_servers. */
+/* Answers discovery's questions about registered servers: see struct discovery_servers. */
 static bool cover(void *context, size_t service, const struct in6_addr *address, uint16_t port, bool *keep_only)
 {
 	struct daemon *daemon = context;
@@ -75,9 +75,9 @@ int start_selftest(struct daemon *daemon)
 		return 0;
 	error = selftest_open(&daemon->selftest, daemon->loop);
 	if (error) {
-		log_warn(
-			"the self-test cannot be made, so firewall rules that refuse an ACK without a SYN, or a SYN, stay unnoticed: %s",
-			strerror(-error));
+		log_warn("the self-test cannot be made, so it cannot find firewall rules that refuse a SYN, or an ACK "
+			 "without a SYN: %s",
+			 strerror(-error));
 		return 0;
 	}
 	follow_test_interfaces(daemon);
@@ -90,7 +90,7 @@ void stop_selftest(struct daemon *daemon)
 	selftest_close(daemon->selftest);
 }
 
-/* Publishes the addresses of services: the hook answers from now on for what needs no test first. */
+/* Publishes the addresses of services. From now on the hook answers for those that need no test first. */
 int publish_addresses(struct daemon *daemon)
 {
 	int error = discovery_update(&daemon->discovery, clock_ns());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook is told before it is attached, and how it is attached and detached. */
+/* Configures the hook before it is attached; attaches and detaches it. */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,9 +9,9 @@
 #include "shakeoffd/hook/synack_profile.h"
 #include "shakeoffd/hook/synack_rate.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* Makes the secret of a datapath, once: a new daemon goes on with the one that the programs use already. */
+/* Makes the secret of a datapath once. A new daemon keeps the secret that running programs already use. */
 static void make_secrets(struct shakeoff_control *control)
 {
 	uint32_t random;
@@ -20,7 +20,7 @@ static void make_secrets(struct shakeoff_control *control)
 		__atomic_store_n(&control->metadata_secret, random, __ATOMIC_RELAXED);
 }
 
-/* Tells the hook what of the configuration holds for it as a whole. */
+/* Writes the settings that hold for the whole hook. */
 static void configure(struct daemon *daemon)
 {
 	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
@@ -100,7 +100,7 @@ void stop_resend(struct daemon *daemon)
 
 int publish_reply_budget(struct daemon *daemon)
 {
-	return daemon_report("the reply budget could not be told to the hook",
+	return daemon_report("the reply budget could not be published to the hook",
 			     reply_budget_publish(daemon->interfaces.datapaths, daemon->interfaces.datapath_count,
 						  daemon->config.reply_budget));
 }
@@ -142,8 +142,8 @@ void stop_services(struct daemon *daemon)
 }
 
 /*
- * Attaches to the kernel's input path: connections of the queue handoff come through it, and the kernel can give them
- * back from its end.
+ * Attaches to the kernel's input path. Connections of the queue handoff pass through it, and the kernel can give them
+ * back at its end.
  */
 int start_input(struct daemon *daemon)
 {
@@ -157,11 +157,10 @@ int start_input(struct daemon *daemon)
 		datapath_input_detach(interfaces->datapaths[i]);
 		if (!daemon->config.service_count)
 			continue;
-		log_warn(
-			"queue handoff: the firewall's input chain does not see final ACKs and first data, as the netfilter program "
-			"cannot be attached: %s%s%s",
-			error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
-			*datapath_detail() ? ": " : "", datapath_detail());
+		log_warn("queue handoff: the firewall's input chain does not see final ACKs and first data, as the "
+			 "netfilter program cannot be attached: %s%s%s",
+			 error == -EOPNOTSUPP ? "it needs Linux 6.4 or later" : strerror(-error),
+			 *datapath_detail() ? ": " : "", datapath_detail());
 	}
 	return 0;
 }
@@ -178,8 +177,8 @@ int start_hook(struct daemon *daemon)
 }
 
 /*
- * Wipes the keys of programs that are attached nowhere any more: their maps live on as long as a process has them open.
- * What stays attached keeps its keys for the next daemon.
+ * Wipes the keys of programs that are no longer attached: their maps exist as long as a process has them open. Programs
+ * that stay attached keep their keys for the next daemon.
  */
 static void forget_keys(struct interfaces *interfaces)
 {
@@ -198,7 +197,7 @@ void stop_hook(struct daemon *daemon)
 {
 	bool has_served = daemon->workers_running;
 
-	/* A daemon that could not start takes back what it has attached itself, and no more. */
+	/* A daemon that could not start detaches only what it attached itself. */
 	interfaces_detach(&daemon->interfaces, !has_served);
 	if (has_served)
 		forget_keys(&daemon->interfaces);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the process needs before it looks at the hook: the configuration, its helper processes, its directories. */
+/* Prepares the process before it uses the hook: the configuration, helper processes, directories. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +81,7 @@ void stop_broker(struct daemon *daemon)
 	broker_stop();
 }
 
-/* Checks that the kernel has the handoffs that the configuration asks for. */
+/* Checks that the kernel supports the handoffs in the configuration. */
 int check_handoffs(struct daemon *daemon)
 {
 	const struct config *config = &daemon->config;
@@ -89,10 +89,9 @@ int check_handoffs(struct daemon *daemon)
 	for (size_t i = 0; i < config->service_count; i++) {
 		if (config->services[i].handoff != SHAKEOFF_HANDOFF_LISTENER || datapath_can_admit())
 			continue;
-		log_error(
-			"service %s: handoff = listener needs Linux 6.9 or later (bpf_sk_assign_tcp_reqsk), which this kernel "
-			"is not: auto and queue work with a preloaded server",
-			config->services[i].name);
+		log_error("service %s: handoff = listener needs Linux 6.9 or later (bpf_sk_assign_tcp_reqsk), and this "
+			  "kernel is older: auto and queue work with a preloaded server",
+			  config->services[i].name);
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -103,10 +102,9 @@ int start_rules_reader(struct daemon *daemon)
 	int error = ruleset_reader_open(&daemon->ruleset);
 
 	if (error)
-		log_warn(
-			"the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = ignore` "
-			"are not): %s",
-			strerror(-error));
+		log_warn("the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = "
+			 "ignore` are not): %s",
+			 strerror(-error));
 	return 0;
 }
 

@@ -10,9 +10,9 @@
 #include "shakeoffd/queue/acceptor.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* How long the end waits for threads. */
+/* How long the daemon waits for threads at its end. */
 #define END_NS NS_PER_S
 
 /* Returns how many CPUs the daemon may run on. */
@@ -112,8 +112,8 @@ int start_accept_queues(struct daemon *daemon)
 }
 
 /*
- * Waits for the threads that a server's socket may hold up. If one does not end, what it uses has to stay: then the
- * process ends here, and the thread with it. All that others see is in order before.
+ * Waits for the threads that a server's socket may hold up. If a thread does not end, the memory that it uses must
+ * stay, so the process exits here and ends the thread. Everything that other processes see is in order before.
  */
 static void end_threads(struct daemon *daemon)
 {

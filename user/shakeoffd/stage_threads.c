@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What starts last, and stops first: threads, with the privileges that the daemon keeps. */
+/* Starts and stops the threads, which run with the few privileges that the daemon keeps. Starts last, stops first. */
 #include <errno.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -8,10 +8,10 @@
 
 #include "common/log.h"
 #include "shakeoffd/stages.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/privilege.h"
 
-/* Loads first what interfaces need that come later: it needs more privileges than are kept. */
+/* Loads the programs for interfaces that come later before it drops privileges, because loading needs more of them. */
 int drop_privileges(struct daemon *daemon)
 {
 	for (size_t i = 0; i < daemon->interfaces.datapath_count; i++) {
@@ -54,8 +54,7 @@ int start_threads(struct daemon *daemon)
 }
 
 /*
- * Waits for clients that bring a cookie back to a listening socket which the hook has answered for: the kernel would
- * not know these cookies.
+ * Waits for clients that send a cookie of the hook back to a listening socket: the kernel does not know these cookies.
  */
 static void await_cookies(struct daemon *daemon)
 {
@@ -65,7 +64,7 @@ static void await_cookies(struct daemon *daemon)
 		nanosleep(&pause, NULL);
 }
 
-/* Lets nothing new come in, and then brings what is there to its end. */
+/* Stops new connections first, then finishes those that exist. */
 void stop_threads(struct daemon *daemon)
 {
 	struct interfaces *interfaces = &daemon->interfaces;

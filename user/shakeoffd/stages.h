@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The stages of the daemon: how each starts and stops. Their order is the table in daemon.c.
+ * The stages of the daemon: how each starts and stops. The table in daemon.c has their order.
  *
- * A stage that starts returns 0, or logs what is wrong and returns a negative errno. stop_*() undoes the start, also
- * one that has failed halfway. A stage that leaves nothing to undo has no stop_*().
+ * The functions that start a stage return 0, or log what is wrong and return a negative errno. stop_*() undoes the
+ * start, also a start that failed halfway. A stage that leaves nothing to undo has no stop_*().
  */
 #ifndef SHAKEOFFD_STAGES_H
 #define SHAKEOFFD_STAGES_H
 
 #include "shakeoffd/daemon.h"
 
-/* ---- stage_process.c: what the process needs before it looks at the hook */
+/* ---- stage_process.c: the process before it uses the hook */
 
 int start_sysctls(struct daemon *daemon);
 void stop_sysctls(struct daemon *daemon);
@@ -26,7 +26,7 @@ int choose_bpffs(struct daemon *daemon);
 int start_run_dir(struct daemon *daemon);
 void stop_run_dir(struct daemon *daemon);
 
-/* ---- stage_hook.c: what the hook is told, and the hook itself */
+/* ---- stage_hook.c: the hook and its settings */
 
 int start_interfaces(struct daemon *daemon);
 void stop_interfaces(struct daemon *daemon);
@@ -57,7 +57,7 @@ void stop_accept_queues(struct daemon *daemon);
 int start_workers(struct daemon *daemon);
 void stop_workers(struct daemon *daemon);
 
-/* ---- stage_discovery.c: who listens where, and what may be answered */
+/* ---- stage_discovery.c: discovery, the reader of rules, the self-test */
 
 int start_discovery(struct daemon *daemon);
 void stop_discovery(struct daemon *daemon);
@@ -66,12 +66,12 @@ int start_selftest(struct daemon *daemon);
 void stop_selftest(struct daemon *daemon);
 int publish_addresses(struct daemon *daemon);
 
-/* ---- events.c: what the event loop of the main thread waits for */
+/* ---- events.c: the events of the main thread */
 
 int start_events(struct daemon *daemon);
 void stop_events(struct daemon *daemon);
 
-/* ---- stage_threads.c: what comes last, with fewer privileges */
+/* ---- stage_threads.c: the last stages, with fewer privileges */
 
 int drop_privileges(struct daemon *daemon);
 int start_threads(struct daemon *daemon);

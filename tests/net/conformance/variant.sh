@@ -6,8 +6,8 @@
 #   idle     shakeoff, while there is no flood: syncookies = adaptive
 #   active   the hook answers: syncookies = always, listener handoff
 #   queue    the hook answers: queue handoff, the server under the preload library
-# shellcheck source=tests/net/env.sh
-. "$(dirname "$0")/../env.sh"
+# shellcheck source=tests/net/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
 trap clean_up EXIT
 VARIANT=$1 MATRIX=$2 OUT=$3
 LAB=so$VARIANT$$ # before anything is made
@@ -49,14 +49,14 @@ queue)
 	while read -r name addresses; do
 		# shellcheck disable=SC2086 # a list
 		service_on "$name" $addresses --
-	done < <(/usr/bin/python3 "$HERE/conformance/ports.py" "$MATRIX")
+	done < <(/usr/bin/python3 "$TOP/tests/net/conformance/ports.py" "$MATRIX")
 	daemon_start
 	arguments+=(--preload "$PRELOAD")
 	;;
 *) bail "no such variant" ;;
 esac
 case $VARIANT in
-idle | active | queue) arguments+=(--ready "$HERE/conformance/ready.sh" "$LAB-server" "$VARIANT") ;;
+idle | active | queue) arguments+=(--ready "$TOP/tests/net/conformance/ready.sh" "$LAB-server" "$VARIANT") ;;
 esac
-client /usr/bin/python3 "$HERE/conformance/run.py" "${arguments[@]}" 2>>"$TMP/rows.log" || bail "the rows did not run"
+client /usr/bin/python3 "$TOP/tests/net/conformance/run.py" "${arguments[@]}" 2>>"$TMP/rows.log" || bail "the rows did not run"
 [ -z "$DAEMON_PID" ] || server "$BUILD/shakeoff" stats --json >"$OUT.stats"

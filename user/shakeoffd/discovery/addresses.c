@@ -7,19 +7,13 @@
 #include "common/log.h"
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /* ------------------------------------------------------------------------------------------------------------ lists */
 
 int published_append(struct published_list *to, const struct published *published)
 {
-	void *larger = array_grow(to->list, to->count, sizeof(*to->list));
-
-	if (!larger)
-		return -ENOMEM;
-	to->list = larger;
-	to->list[to->count++] = *published;
-	return 0;
+	return array_append(to->list, to->count, *published);
 }
 
 int published_compare(const void *a, const void *b)
@@ -106,8 +100,8 @@ void addresses_close(struct addresses *addresses)
 /* ------------------------------------------------------------------------------------------------------ publication */
 
 /*
- * Writes an address into the map, and makes room if there is none. An address by itself (port 0) takes no service's
- * room.
+ * Writes an address into the map, and makes room if the map is full. An address by itself (port 0) takes no room from
+ * services.
  */
 static int put(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted)
 {
@@ -121,7 +115,7 @@ static int put(struct addresses *addresses, size_t datapath, uint16_t port, cons
 
 /*
  * Adds an address, or changes an old one (NULL: there is none). is_unknown: the socket filter may not know the
- * connections that the kernel has made there. Returns whether the address stands in the map.
+ * connections that the kernel has made there. Returns whether the address is in the map.
  */
 static bool set(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted,
 		const struct published *old, bool is_unknown)
@@ -157,7 +151,8 @@ static void take_out(struct addresses *addresses, size_t datapath, uint16_t port
 }
 
 /*
- * Keeps an address in the map as it is. But it may belong to another user by now, or no longer be an earlier daemon's.
+ * Keeps an address in the map as it is, but updates its user: the address may now belong to another user, or no longer
+ * to an earlier daemon.
  */
 static void keep(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *old,
 		 const struct published *wanted, struct published_list *in_map)
@@ -171,7 +166,7 @@ static void keep(struct addresses *addresses, size_t datapath, uint16_t port, co
 	in_map->list[in_map->count++] = kept;
 }
 
-/* Returns whether an address leads where it is to lead. One that only stays until more is known stays as it is. */
+/* Returns whether an address already leads where it should. A keep_only address may differ in its flags. */
 static bool leads_there(const struct published *old, const struct published *wanted, bool keep_only)
 {
 	return old->value == wanted->value || (keep_only && !((old->value ^ wanted->value) & ~SHAKEOFF_ADDRESS_FLAGS));
@@ -184,8 +179,8 @@ static uint32_t value_of(const struct address *address, size_t datapath)
 }
 
 /*
- * Tells the hook, before it finds the address changed, that the address is bypassed from now on, or no
- * longer: cookies are still out.
+ * Notes for the hook that an address becomes bypassed, or stops being bypassed. The hook has to know before it finds
+ * the address changed, because clients still hold cookies.
  */
 static void note_bypass(const struct address *address, size_t datapath, const struct published *old, uint32_t value)
 {
@@ -196,8 +191,8 @@ static void note_bypass(const struct address *address, size_t datapath, const st
 }
 
 /*
- * Publishes a list for one datapath. Both lists are in the same order, and are gone through side by side. `next` gets
- * what stands in the map at the end.
+ * Publishes a list for one datapath. Goes through both lists side by side, as they are in the same order. `next` gets
+ * what is in the map at the end.
  */
 static int publish_in(struct addresses *addresses, size_t datapath, uint16_t port, const struct address *list,
 		      size_t count, struct published_port *next)
@@ -224,7 +219,7 @@ static int publish_in(struct addresses *addresses, size_t datapath, uint16_t por
 			continue;
 		}
 		if (there && list[i].keep_only)
-			continue; /* it leads elsewhere: removed below, in its turn */
+			continue; /* it leads elsewhere: removed below */
 		if (!list[i].keep_only)
 			note_bypass(&list[i], datapath, there ? &old->list[o] : NULL, wanted.value);
 		if (!list[i].keep_only && set(addresses, datapath, port, &wanted, there ? &old->list[o] : NULL,
@@ -294,8 +289,8 @@ static int find_protected(const struct addresses *addresses, size_t datapath, st
 }
 
 /*
- * Publishes these addresses by themselves. Both lists are in the same order. What finds no room in the map is taken out
- * of `next`.
+ * Publishes these addresses by themselves. Both lists are in the same order. Takes out of `next` the addresses that
+ * find no room in the map.
  */
 static void publish_protected(struct addresses *addresses, size_t datapath, struct published_list *next)
 {
@@ -321,7 +316,7 @@ int addresses_end(struct addresses *addresses)
 {
 	if (!addresses->changed)
 		return 0;
-	addresses->changed = false; /* until something finds no room */
+	addresses->changed = false; /* set again if an address finds no room */
 	for (size_t i = 0; i < addresses->count; i++) {
 		struct published_list next = { 0 };
 		int error = find_protected(addresses, i, &next);

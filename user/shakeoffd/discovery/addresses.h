@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where services are reached, as the datapaths' maps have it. What stands there is remembered, so that only what really
- * changes touches a map.
+ * The addresses of services in the datapaths' maps. Remembers what the maps have, so that only real changes touch a
+ * map.
  */
 #ifndef SHAKEOFFD_DISCOVERY_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_ADDRESSES_H
@@ -14,16 +14,16 @@
 #include "shakeoffd/discovery/user_quota.h"
 #include "shakeoffd/hook/socket_filter.h"
 
-/* An address that is to lead to a service. */
+/* An address that should lead to a service. */
 struct address {
 	struct in6_addr address; /* IPv4 mapped */
 	struct service *service;
-	bool bypassed;  /* to the kernel: SHAKEOFF_ADDRESS_BYPASSED */
+	bool bypassed;  /* goes to the kernel: SHAKEOFF_ADDRESS_BYPASSED */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
 	bool keep_only; /* stays if it leads there already, but is not added */
-	bool first;   /* it has room before others: root's, the configuration's, or at a port that only root may have */
-	uint32_t uid; /* of the user whose share it counts for, if it is not one of those */
+	bool first;     /* has priority: root's, the configuration's, or at a port that only root may have */
+	uint32_t uid;   /* the user whose quota it counts for, if it has no priority */
 };
 
 struct published_port;
@@ -33,17 +33,17 @@ struct addresses {
 	size_t count;
 	struct published_port *ports; /* [datapath * 65536 + port] */
 	struct socket_filter *filter;
-	bool noted;                      /* the sockets, since addresses_begin() */
-	bool changed;                    /* a map, since addresses_end() */
-	bool full;                       /* it was said that a map is full */
-	bool turned_away;                /* for want of room, since addresses_look_again() */
-	size_t *top;                     /* of each datapath: no port above has an address */
-	size_t quarter;                  /* so many of a family may be any other user's */
-	struct user_quotas (*quotas)[2]; /* of each datapath: IPv4, IPv6; of those that are not first */
+	bool noted;                      /* the sockets are noted, since addresses_begin() */
+	bool changed;                    /* a map has changed, since addresses_end() */
+	bool full;                       /* it is reported that a map is full */
+	bool turned_away;                /* an address found no room, since addresses_look_again() */
+	size_t *top;                     /* of each datapath: no higher port has an address */
+	size_t quarter;                  /* maximum of addresses of a family for a user without priority */
+	struct user_quotas (*quotas)[2]; /* of each datapath: IPv4, IPv6; without addresses that have priority */
 };
 
 /*
- * Reads what an earlier daemon left. Before the hook is given an address that it did not have, all sockets get into
+ * Reads what an earlier daemon left. Before the hook gets an address that it did not have, all sockets are put into
  * `filter`.
  */
 int addresses_open(struct addresses *addresses, struct datapath *const *datapaths, size_t count,
@@ -51,31 +51,32 @@ int addresses_open(struct addresses *addresses, struct datapath *const *datapath
 void addresses_close(struct addresses *addresses);
 
 /*
- * Begins a publication: the ports that have changed follow one by one. Their new addresses have the sockets noted once.
+ * Begins a publication; the changed ports follow one by one. Their first new address has all sockets noted, once for
+ * the whole publication.
  */
 void addresses_begin(struct addresses *addresses);
 
 /*
- * Makes what the datapaths have at this port agree with `list`, which is in the order of the addresses. Where a map is
- * full, the address with the highest port makes room. An address that comes first takes room from the user who has
- * most. No user has more than a quarter. Addresses without room stay the kernel's, and are counted
+ * Makes the datapaths' maps agree with `list` at this port; `list` is in the order of the addresses. If a map is full,
+ * the address with the highest port makes room. An address with priority takes room from the user who has most. No user
+ * without priority has more than a quarter. Addresses without room go to the kernel, and are counted
  * (shakeoff_service.no_room).
  */
 int addresses_publish(struct addresses *addresses, uint16_t port, const struct address *list, size_t count);
 
 /*
- * Ends a publication: publishes each address that has a service by itself, too (SHAKEOFF_ADDRESS_ITSELF), as far as
- * there is room, and tells what has found none.
+ * Ends a publication: also publishes each protected address by itself (SHAKEOFF_ADDRESS_ITSELF) as far as there is
+ * room, and reports the addresses that found no room.
  */
 int addresses_end(struct addresses *addresses);
 
-/* Returns whether an address leads anywhere now. */
+/* Returns whether an address is in a map at this port. */
 bool addresses_have(const struct addresses *addresses, const struct in6_addr *address, uint16_t port);
 
-/* Returns whether something was turned away, which may find room now. Forgets it. */
+/* Returns whether an address found no room since the last call, so that it is worth another try. */
 bool addresses_look_again(struct addresses *addresses);
 
-/* Removes all addresses: packets are the kernel's again. */
+/* Removes all addresses, so that the kernel gets their packets. */
 int addresses_withdraw(struct datapath *const *datapaths, size_t count);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the parts of addresses.h share: addresses.c (what the maps have), addresses_room.c (who gets room in them). */
+/* Shared by the parts of addresses.h: addresses.c (contents of the maps), addresses_room.c (who gets room in them). */
 #ifndef SHAKEOFFD_DISCOVERY_ADDRESSES_INTERNAL_H
 #define SHAKEOFFD_DISCOVERY_ADDRESSES_INTERNAL_H
 
@@ -14,7 +14,7 @@ struct published {
 	bool first;
 };
 
-/* What an earlier daemon left, until it is published again. */
+/* The user of addresses that an earlier daemon left, until they are published again. */
 #define UID_UNKNOWN UINT32_MAX
 
 struct published_list {
@@ -27,35 +27,34 @@ struct published_port {
 	struct published_list no_room;
 };
 
-/* Appends one to a list. 0 or -ENOMEM. */
+/* Appends an address to a list. 0 or -ENOMEM. */
 int published_append(struct published_list *to, const struct published *published);
 
-/* Puts a list into the order of its addresses. */
+/* Sorts a list by address. */
 void published_sort(struct published_list *list);
 
-/* Compares two by their addresses: for qsort() and bsearch(). */
+/* Compares two entries by their addresses: for qsort() and bsearch(). */
 int published_compare(const void *a, const void *b);
 
-/* Count an address that comes into a datapath's map, or leaves it, for its user. */
+/* Count for its user an address that comes into a datapath's map, or leaves it. */
 void addresses_count_in(const struct addresses *addresses, size_t datapath, uint16_t port,
 			const struct published *published);
 void addresses_count_out(const struct addresses *addresses, size_t datapath, uint16_t port,
 			 const struct published *published);
 
 /*
- * Returns whether the user of `wanted` has a whole share already. An address that replaces one of the same user does
- * not raise it.
+ * Returns whether the user of `wanted` has the maximum already. Replacing an address of the same user does not count.
  */
 bool addresses_is_too_much(const struct addresses *addresses, size_t datapath, uint16_t port,
 			   const struct published *wanted, const struct published *old);
 
 /*
- * Takes another address of the same family out of the map, to make room for `wanted`: the one with the highest port
- * above `port`, or one of the user who has most. Returns false if there is none.
+ * Takes another address of the same family out of the map to make room for `wanted`: the address with the highest port
+ * above `port`, or an address of the user who has most. Returns false if there is none.
  */
 bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t port, const struct published *wanted);
 
-/* Counts anew what has no room, for `shakeoff status`, and logs it when it begins. */
+/* Counts the addresses without room again, for `shakeoff status`, and logs when there begin to be some. */
 void addresses_report_no_room(struct addresses *addresses);
 
 #endif

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who gets room in the tables of addresses: counts what each user has, makes room, and tells what has found none. */
+/*
+ * Decides who gets room in the tables of addresses: counts each user's addresses, makes room, and reports addresses
+ * that found none.
+ */
 #include <string.h>
 
 #include "common/log.h"
 #include "shakeoffd/discovery/addresses.h"
 #include "shakeoffd/discovery/addresses_internal.h"
 
-/* -------------------------------------------------------------------------------------------------- shares of users */
+/* -------------------------------------------------------------------------------------------------- quotas of users */
 
-/* Returns the share of the user that an address counts for. NULL: none, or no memory. */
+/* Returns the user quota that an address counts for. NULL: it counts for none, or no memory. */
 static struct user_quota *quota_of(const struct addresses *addresses, size_t datapath, uint16_t port,
 				   const struct published *published)
 {
@@ -54,11 +57,11 @@ static bool same_family(const struct in6_addr *a, const struct in6_addr *b)
 	return !IN6_IS_ADDR_V4MAPPED(a) == !IN6_IS_ADDR_V4MAPPED(b);
 }
 
-/* Whose addresses may be taken out. */
+/* The addresses that may be taken out. */
 struct victims {
-	const struct in6_addr *family; /* of the same */
-	bool first;                    /* those that come first, too */
-	const uint32_t *uid;           /* of this user alone; NULL: any */
+	const struct in6_addr *family; /* of this address's family */
+	bool first;                    /* also those with priority */
+	const uint32_t *uid;           /* only of this user; NULL: of any */
 };
 
 static bool is_victim(const struct victims *victims, const struct published *published)
@@ -67,7 +70,7 @@ static bool is_victim(const struct victims *victims, const struct published *pub
 	       (!victims->uid || published->uid == *victims->uid);
 }
 
-/* Returns the last address of the list that may be taken out. The list's count: there is none. */
+/* Returns the index of the last address in the list that may be taken out, or the list's count if there is none. */
 static size_t last_of(const struct published_list *list, const struct victims *victims)
 {
 	size_t i = list->count;
@@ -77,7 +80,7 @@ static size_t last_of(const struct published_list *list, const struct victims *v
 	return i ? i - 1 : list->count;
 }
 
-/* Takes out the last address at this port that may be. Returns false if there is none. */
+/* Takes out the last suitable address at this port. Returns false if there is none. */
 static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port, const struct victims *victims)
 {
 	struct published_port *at_port = &addresses->ports[datapath * PORTS + port];
@@ -95,8 +98,8 @@ static bool take_one(struct addresses *addresses, size_t datapath, uint16_t port
 }
 
 /*
- * Takes room for an address that comes first from the user who has most of the family: the address with the highest
- * port, but not at the port that is being published, whose list is in use. Returns false if there is none.
+ * Makes room for an address with priority: takes the address with the highest port from the user who has most of the
+ * family. Skips the port that is being published, whose list is in use. Returns false if there is none.
  */
 static bool take_from_greatest(struct addresses *addresses, size_t datapath, uint16_t port,
 			       const struct published *wanted)
@@ -130,7 +133,7 @@ bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t 
 	return false;
 }
 
-/* ------------------------------------------------------------------------------------------------- what has no room */
+/* ------------------------------------------------------------------------------------------- addresses without room */
 
 static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *turned_away)
 {
@@ -143,11 +146,11 @@ static void count_one(struct shakeoff_service *services, uint16_t port, const st
 	service->no_room++;
 }
 
-/* What of the table of addresses is told. */
+/* What is reported about a table of addresses. */
 struct lack {
 	size_t count;
 	size_t first; /* the lowest port */
-	uint32_t uid; /* the user who lacks most, so many */
+	uint32_t uid; /* the user with most addresses without room, and their number */
 	size_t his;
 };
 
@@ -174,7 +177,7 @@ static void find_most(const struct addresses *addresses, size_t datapath, struct
 	}
 }
 
-/* Counts anew what has no room, for `shakeoff status`. */
+/* Counts the addresses without room again, for `shakeoff status`. */
 static void count_no_room(const struct addresses *addresses, size_t datapath, struct lack *lack)
 {
 	struct shakeoff_service *services = datapath_services(addresses->datapaths[datapath]);
@@ -203,16 +206,16 @@ void addresses_report_no_room(struct addresses *addresses)
 	for (size_t i = 0; i < addresses->count; i++)
 		count_no_room(addresses, i, &lack);
 	if (lack.count && !addresses->full && lack.his)
-		log_warn(
-			"the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of services, from port "
-			"%zu on, which stay the kernel's: %zu of them are user %u's, and a user other than root has a quarter at most; "
-			"`exclude =` in the configuration leaves out what needs no protection",
-			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
+		log_warn("the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of "
+			 "services, from port %zu on, which are bypassed: %zu of them belong to user %u, and the "
+			 "maximum for a user other than root is a quarter; `exclude =` in the configuration leaves out "
+			 "those that need no protection",
+			 SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
 	else if (lack.count && !addresses->full)
 		log_warn(
-			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services find no room, "
-			"from port %zu on, and stay the kernel's; `exclude =` in the configuration leaves out what needs no "
-			"protection",
+			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services "
+			"find no room, from port %zu on, and are bypassed; `exclude =` in the configuration leaves out "
+			"those that need no protection",
 			SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first);
 	addresses->full = lack.count != 0;
 }

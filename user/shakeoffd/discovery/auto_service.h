@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Services that are made for listening sockets which no service of the configuration names. */
+/* Services for listening sockets that no service of the configuration names. */
 #ifndef SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 #define SHAKEOFFD_DISCOVERY_AUTO_SERVICE_H
 
@@ -7,16 +7,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/discovery/listeners.h"
 #include "shakeoffd/discovery/listening_service.h"
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/discovery/user_quota.h"
 
-/* So long the id of a service without a socket or an address is kept: servers restart. */
+/* How long the id of a service without a socket or an address is kept, because servers restart. */
 #define AUTO_SERVICE_GRACE_NS (60 * NS_PER_S)
 
-/* And so long at least, and no longer if its user has much: what the hook had begun with it is done. */
+/*
+ * Minimum time that an id is kept, so that the hook has finished what it began with the id. The id of a user who has
+ * much is kept no longer.
+ */
 #define AUTO_SERVICE_QUARANTINE_NS NS_PER_S
 
 struct auto_service {
@@ -24,10 +27,10 @@ struct auto_service {
 	struct service service;
 	struct config_service config;
 	struct listener *listener;
-	struct user_quota *quota;       /* of its user; NULL: it comes first */
-	bool evicted;                   /* it is to give its id to one that comes first */
-	uint64_t idle_ns;               /* since when it has had none; 0: it has */
-	struct auto_service_list *list; /* where it is: in use, or idle, oldest first */
+	struct user_quota *quota;       /* of its user; NULL: it has priority */
+	bool evicted;                   /* it must give its id to a service with priority */
+	uint64_t idle_ns;               /* since when it has no socket or address; 0: it has both */
+	struct auto_service_list *list; /* the list that it is in: used, or idle (oldest first) */
 	struct auto_service *next, **link;
 };
 
@@ -42,33 +45,34 @@ struct auto_services {
 	struct listeners *listeners;
 	const struct bypass_host *host;
 	struct auto_service_list used, idle;
-	struct auto_service_list hasty; /* idle ones whose user has much: their ids are not kept for long */
+	struct auto_service_list hasty; /* idle services whose user has much: their ids are kept only briefly */
 
 	/*
-	 * A user other than root has a quarter of the ids at most, and such users together what those do not need
-	 * that come first: root's, those at ports that only root may have, and a quarter of all for them to come.
+	 * A user other than root has at most a quarter of the ids. All such users together have the ids that services
+	 * with priority do not need. Services with priority are root's and those at ports that only root may have; a
+	 * quarter of all ids is reserved for new ones.
 	 */
-	uint32_t roots_ports;      /* ports below */
+	uint32_t roots_ports;      /* lower ports are only for root */
 	size_t most;               /* ids that discovered services can have */
-	struct user_quotas quotas; /* with those that are idle */
-	size_t ordinary;           /* ids of all that do not come first */
-	size_t first;              /* of those that do */
-	size_t waiting;            /* of them without a service id, in this round; waited: in the one before */
+	struct user_quotas quotas; /* idle services included */
+	size_t ordinary;           /* ids of all services without priority */
+	size_t first;              /* ids of services with priority */
+	size_t waiting; /* services with priority without an id, in this round; waited: in the round before */
 	size_t waited;
-	uint64_t round; /* number of times that auto_services_look_again() was called, and one */
+	uint64_t round; /* number of calls of auto_services_look_again(), plus 1 */
 
-	bool full;        /* it was said that there is no id */
-	bool turned_away; /* for want of a service id, since auto_services_look_again() */
-	bool changed;     /* something was, or is no more, since auto_services_report() */
+	bool full;        /* it is reported that there is no id */
+	bool turned_away; /* a socket found no service id, since auto_services_look_again() */
+	bool changed;     /* the set of sockets without an id has changed, since auto_services_report() */
 };
 
-/* Begins without services. configured: how many ids the configuration has. */
+/* Begins without services. configured: how many ids the configuration uses. */
 void auto_services_open(struct auto_services *services, const struct config_policy *policy,
 			struct service_ids *service_ids, struct listeners *listeners, const struct bypass_host *host,
 			size_t configured);
 void auto_services_close(struct auto_services *services);
 
-/* Returns the service of this listener, made if need be, and described. NULL: there is no id or no memory. */
+/* Returns the described service of this listener, and makes it if needed. NULL: there is no id or no memory. */
 struct auto_service *auto_service_use(struct auto_services *services, struct listener *listener, uint64_t now_ns);
 
 /* Notes that a service has no address any more. */
@@ -77,22 +81,22 @@ void auto_service_idle(struct auto_services *services, struct auto_service *disc
 /* Ends services that have been idle for long. */
 void auto_services_expire(struct auto_services *services, uint64_t now_ns);
 
-/* Notes that the sockets of a service have another owner now. */
+/* Notes that the sockets of a service now have another owner. */
 void auto_service_changes_owner(struct auto_services *services, struct auto_service *discovered);
 
 /*
- * Chooses a service that has to give its id to one that comes first. Its port is to be looked at again:
- * auto_service_use() then has nothing for it. NULL: none has to.
+ * Chooses a service that must give its id to a service with priority. The caller has to resolve its port again:
+ * auto_service_use() then returns NULL for it. NULL: no service has to.
  */
 struct auto_service *auto_services_evict(struct auto_services *services);
 
-/* Returns whether a service that comes first waits for a service id. */
+/* Returns whether a service with priority waits for a service id. */
 bool auto_services_is_awaited(const struct auto_services *services);
 
-/* Logs once, and tells `shakeoff status`, what has no id. */
+/* Reports the sockets without an id: logs them once, and publishes them for `shakeoff status`. */
 void auto_services_report(struct auto_services *services);
 
-/* Returns whether something was turned away, which may find a service id now. Forgets it. */
+/* Returns whether a socket found no service id since the last call, so that it is worth another try. */
 bool auto_services_look_again(struct auto_services *services);
 
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who gets a slot in the table of services: counts what each user has, makes room, and tells what has found none. */
+/*
+ * Decides who gets an id in the table of services: counts each user's services, makes room, and reports sockets that
+ * found none.
+ */
 #include "common/log.h"
 #include "shakeoffd/discovery/auto_service.h"
 #include "shakeoffd/discovery/auto_service_internal.h"
 
-/* -------------------------------------------------------------------------------------------------- shares of users */
+/* -------------------------------------------------------------------------------------------------- quotas of users */
 
 static bool comes_first(const struct auto_services *services, const struct listener *listener)
 {
@@ -36,7 +39,7 @@ void auto_service_count_out(struct auto_services *services, const struct auto_se
 	}
 }
 
-/* Returns how many slots those services may have together that do not come first. */
+/* Returns the maximum of ids that services without priority may have together. */
 static size_t remaining_for_ordinary(const struct auto_services *services)
 {
 	size_t waiting = services->waiting > services->waited ? services->waiting : services->waited;
@@ -75,7 +78,7 @@ struct auto_service *auto_services_evict(struct auto_services *services)
 		if (d->evicted || d->quota != greatest)
 			continue;
 		d->evicted = true;
-		auto_service_count_out(services, d); /* counted in again with its slot's end, or use */
+		auto_service_count_out(services, d); /* counted in again when its id ends, or is used again */
 		return d;
 	}
 	return NULL;
@@ -86,7 +89,7 @@ bool auto_services_is_awaited(const struct auto_services *services)
 	return services->waiting || services->waited;
 }
 
-/* ------------------------------------------------------------------------------------------------- what has no slot */
+/* -------------------------------------------------------------------------------------------- sockets without an id */
 
 void auto_service_turn_away(struct auto_services *services, struct listener *listener)
 {
@@ -114,11 +117,11 @@ bool auto_services_look_again(struct auto_services *services)
 	return turned_away;
 }
 
-/* What has no slot. */
+/* The sockets without an id. */
 struct lack {
 	uint32_t count;
 	uint32_t port; /* the lowest */
-	uint32_t uid;  /* the user who lacks most, and so many */
+	uint32_t uid;  /* the user with most such sockets, and their number */
 	uint32_t his;
 };
 
@@ -165,10 +168,9 @@ void auto_services_report(struct auto_services *services)
 		__atomic_store_n(&control->no_service, lack.count, __ATOMIC_RELAXED);
 	}
 	if (lack.count && !services->full)
-		log_warn(
-			"the hook's table of services (%u) has no room for %u listening sockets, from port %u on, which stay the kernel's: "
-			"%u of them are user %u's, and a user other than root has a quarter at most; `exclude =` in the configuration "
-			"leaves out what needs no protection",
-			SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
+		log_warn("the hook's table of services (%u) has no room for %u listening sockets, from port %u on, "
+			 "which are bypassed: %u of them belong to user %u, and the maximum for a user other than root "
+			 "is a quarter; `exclude =` in the configuration leaves out those that need no protection",
+			 SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
 	services->full = lack.count != 0;
 }

@@ -27,14 +27,3 @@ enum shakeoff_bypass bypass_reason(const struct bypass_host *host, const struct 
 		return SHAKEOFF_BYPASS_NETFILTER;
 	return addresses->syn_rules ? SHAKEOFF_BYPASS_SYN_RULES : SHAKEOFF_BYPASS_NONE;
 }
-
-const char *bypass_help(enum shakeoff_bypass bypass)
-{
-	static const char *const helps[SHAKEOFF_BYPASS_COUNT] = {
-#define X(constant, name, help) help,
-		SHAKEOFF_BYPASS_REASONS(X)
-#undef X
-	};
-
-	return bypass < SHAKEOFF_BYPASS_COUNT ? helps[bypass] : "?";
-}

@@ -6,13 +6,13 @@
 #include "common/log.h"
 #include "shakeoffd/discovery/discovery_internal.h"
 
-/* How often it is looked whether something was lost between the two programs, and how often when it looks like that. */
+/* How often to check whether something was lost between the two programs, and how often when that seems so. */
 #define SETTLE_PERIOD_NS NS_PER_S
 #define SETTLE_WATCH_NS (200 * NS_PER_MS)
 
-/* What found no id or no room in a map may find it later. */
+/* How often to try again what found no id or no room in a map. */
 #define LOOK_AGAIN_NS (30 * NS_PER_S)
-/* Where room was made for it: when ids that were taken from others are free. */
+/* The same when room was made for it: by then the ids that were taken from others are free. */
 #define LOOK_AGAIN_SOON_NS (AUTO_SERVICE_QUARANTINE_NS + 500 * NS_PER_MS)
 
 /* ------------------------------------------------------------------------------------------------- what has changed */
@@ -21,7 +21,7 @@ void discovery_mark(struct discovery *discovery, uint16_t port)
 {
 	discovery->ports[port].dirty = true;
 	discovery->dirty = true;
-	/* Ports of configured services depend on each other: a service has one handoff. */
+	/* A configured service has one handoff, so its ports depend on each other. */
 	if (!discovery->recount && endpoints_configured(discovery->config, port))
 		discovery->recount = true;
 }
@@ -60,7 +60,7 @@ int discovery_addresses_changed(struct discovery *discovery)
 		return error;
 	if (own_addresses_equal(&fresh, &discovery->own)) {
 		own_addresses_free(&fresh);
-		return 0; /* a lifetime was prolonged, say */
+		return 0; /* for example, only a lifetime was prolonged */
 	}
 	own_addresses_free(&discovery->own);
 	discovery->own = fresh;
@@ -118,9 +118,9 @@ void discovery_host_changed(struct discovery *discovery, const struct discovery_
 	discovery->tests_changed = true;
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ------------------------------------------------------------------------------------------------- the whole update */
 
-/* Takes ids from the users who have most, for services that come first. */
+/* Takes ids from the users who have most, for services with priority. */
 static void free_service_ids(struct discovery *discovery)
 {
 	const struct auto_service *evicted;
@@ -218,7 +218,7 @@ void discovery_take_results(struct discovery *discovery)
 
 	if (!answered && !tested)
 		return;
-	discovery->rules_answered |= answered; /* they say which endpoints may be probed */
+	discovery->rules_answered |= answered; /* they decide which endpoints may be probed */
 	discovery_apply_results(discovery);
 	discovery->dirty |= discovery->pending;
 }

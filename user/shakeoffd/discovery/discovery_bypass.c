@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which endpoints are bypassed, and so which services: asks the self-test and the reader of the firewall's
- * rules, and takes what they answer.
+ * Decides which endpoints are bypassed, and so which services: asks the self-test and the reader of the firewall's
+ * rules, and applies their results.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +11,12 @@
 #include "shakeoffd/discovery/discovery_internal.h"
 
 /*
- * A service that the self-test has said nothing of after this time is published all the same. An address that is not
- * reached takes several tries to be sure of.
+ * If the self-test has no result after this time, a service is published without one. It takes several tries to be sure
+ * that an address is not reached.
  */
 #define TEST_PATIENCE_NS (400 * NS_PER_MS)
 
-/* ---------------------------------------------------------------------------------------------------- what is asked */
+/* --------------------------------------------------------------------------------------------------------- requests */
 
 /* Returns whether only the self-test could say that the service has to be bypassed. */
 static bool is_testable(const struct discovery *discovery, const struct listening_service *listening)
@@ -38,7 +38,8 @@ bool tested_awaits_rules(const struct discovery *discovery, const struct tested 
 }
 
 /*
- * Returns whether a rule counts what comes there: probes would take what clients may have, and be refused themselves.
+ * Returns whether a rule counts the packets that come there. Probes would use up what the rule allows clients, and
+ * would be refused themselves.
  */
 static bool is_counted(const struct discovery *discovery, const struct tested *tested, uint16_t port)
 {
@@ -54,7 +55,8 @@ static bool awaits_test(const struct discovery *discovery, const struct tested *
 {
 	return is_testable(discovery, tested->owner) && !tested->by_socket && !is_counted(discovery, tested, port) &&
 	       now_ns - tested->owner->since_ns < TEST_PATIENCE_NS &&
-	       selftest_awaits(discovery->selftest, &tested->address, port); /* a new one is told of only afterwards */
+	       selftest_awaits(discovery->selftest, &tested->address,
+			       port); /* the self-test gets a new endpoint only afterwards */
 }
 
 bool tested_is_pending(const struct discovery *discovery, const struct tested *tested, uint16_t port, uint64_t now_ns)
@@ -114,7 +116,7 @@ int discovery_request_rules(struct discovery *discovery)
 	return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------- what is known */
+/* ---------------------------------------------------------------------------------------------------------- results */
 
 bool discovery_is_secured(const struct discovery *discovery, const struct in6_addr *address, uint16_t port)
 {
@@ -162,10 +164,10 @@ bool tested_stays_untested(const struct discovery *discovery, const struct teste
 		selftest_cannot_try(discovery->selftest, &tested->address, port));
 }
 
-/* ------------------------------------------------------------------------------------ what follows for the services */
+/* --------------------------------------------------------------------------------------------------------- services */
 
 /*
- * Returns whether bridges hand packets to netfilter: these packets lose the request that the tc program has given them.
+ * Returns whether bridges hand packets to netfilter: such packets lose the request that the tc program has given them.
  */
 static bool bridges_have_netfilter(void)
 {
@@ -201,7 +203,7 @@ static void count_endpoint(struct discovery *discovery, const struct tested *tes
 		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
 }
 
-static void verifier(struct discovery *discovery, struct listening_service *listening)
+static void verify(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
 	const struct bypass_addresses bypass = {
@@ -236,14 +238,14 @@ static void forget_rules(struct discovery *discovery)
 static void verify_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
-		verifier(discovery, &discovery->configured[i]);
+		verify(discovery, &discovery->configured[i]);
 	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
-		verifier(discovery, &d->listening);
+		verify(discovery, &d->listening);
 }
 
 /*
- * An endpoint that is not reached, or where routes cannot be followed, is bypassed. A service that has only
- * such endpoints is left as a whole.
+ * Applies the results. An endpoint is bypassed if it is not reached, or if its routes cannot be followed. A service
+ * that has only such endpoints is bypassed as a whole.
  */
 void discovery_apply_results(struct discovery *discovery)
 {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts the sockets that listen for each configured service, and changes its handoff when they say so. */
+/* Counts the sockets that listen for each configured service, and changes its handoff if they require it. */
 #include "common/log.h"
 #include "shakeoffd/discovery/discovery_internal.h"
 
-/* The sockets of a configured service, while they are counted. */
+/* The sockets of a configured service, while they are being counted. */
 struct counting {
 	struct listener_facts facts; /* of the owner's */
 	const struct listener *owner;
-	struct listener_facts bypassed; /* of the first that has to be bypassed */
-	bool others;                    /* there are some that have not */
+	struct listener_facts bypassed; /* of the first socket that has to be bypassed */
+	bool others;                    /* some sockets need no bypass */
 };
 
 /*
- * Counts the sockets at an address. Every user may listen at an address that the service's own server leaves free:
- * [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. The sockets of one user say nothing about those of others. So each
- * address is bypassed for itself (by_socket), and the service when all are.
+ * Counts the sockets at an address. Any user may listen at an address that the service's own server leaves free:
+ * [::]:80 with IPV6_V6ONLY beside 0.0.0.0:80. The sockets of one user must not affect those of others. So each address
+ * is bypassed for itself (by_socket), and the service only when all its addresses are.
  */
 static void count_at(struct discovery *discovery, const struct in6_addr *address, uint16_t port,
 		     struct counting *counting)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Makes addresses of the endpoints of a port: finds the service of each, and publishes them. */
+/* Turns the endpoints of a port into addresses: finds the service of each, and publishes them. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ static int reserve(struct discovery *discovery, struct tested **tested)
 	return *tested ? 0 : -ENOMEM;
 }
 
-/* Returns whether a server of the daemon's listens there; fills in the address that leads to it. */
+/* Returns whether a server of the daemon listens there; fills in the address that leads to it. */
 static bool is_covered(const struct discovery *discovery, const struct served_endpoint *endpoint, uint16_t port,
 		       struct address *address)
 {
@@ -39,7 +39,7 @@ static bool is_covered(const struct discovery *discovery, const struct served_en
 		.service = discovery->configured[endpoint->configured].service,
 		.keep_only = keep_only,
 	};
-	/* The servers' own listening sockets get what is bypassed. */
+	/* Bypassed packets go to the servers' own listening sockets. */
 	return covered && !discovery_is_secured(discovery, &endpoint->address, port);
 }
 
@@ -52,13 +52,13 @@ static struct listening_service *owner_of(struct discovery *discovery, const str
 	if (endpoint->configured != ENDPOINT_DISCOVERED)
 		return endpoint->listener ? &discovery->configured[endpoint->configured] : NULL;
 	if (endpoint->listener->counted == discovery->round && !endpoint->listener->discovered)
-		return NULL; /* another address of it was turned away just now */
+		return NULL; /* another address of this listener was just turned away */
 	endpoint->listener->counted = discovery->round;
 	discovered = auto_service_use(&discovery->discovered, endpoint->listener, now_ns);
 	return discovered ? &discovered->listening : NULL;
 }
 
-/* Ends the use of discovered services of this port that have no endpoint any more. */
+/* Marks the discovered services of this port idle that have no endpoint any more. */
 static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
 	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port) {
@@ -92,7 +92,7 @@ static void replace_tested(struct discovery *discovery, struct discovery_port *a
 	at_port->count = count;
 }
 
-/* Returns since when an endpoint is bypassed; 0: since before it was known here. */
+/* Returns since when an endpoint is bypassed; 0: since before discovery knew it. */
 static uint64_t bypassed_since(const struct discovery_port *at_port, const struct tested *tested, uint64_t now_ns)
 {
 	for (size_t i = 0; i < at_port->count; i++) {
@@ -106,9 +106,9 @@ static uint64_t bypassed_since(const struct discovery_port *at_port, const struc
 }
 
 /*
- * Returns whether clients may still bring cookies back to an endpoint with the queue handoff that is bypassed to the
- * kernel: then the hook takes these cookies, and leaves all else to the kernel. It does not where connections do not
- * pass the firewall's rules, which may mean these clients.
+ * Returns whether clients may still send cookies back to a bypassed endpoint with the queue handoff. If so, the hook
+ * takes these cookies, and passes everything else to the kernel. It does not where connections bypass the firewall's
+ * rules, because the rules may refuse these clients.
  */
 static bool has_cookies_out(struct discovery *discovery, const struct tested *tested, uint64_t now_ns)
 {
@@ -156,7 +156,7 @@ static void add_covered(struct resolving *resolving, const struct served_endpoin
 	if (tested->bypassed) {
 		tested->bypassed_ns = bypassed_since(&discovery->ports[resolving->port], tested, resolving->now_ns);
 		address->bypassed = true;
-		address->keep_only = false; /* it would stay as it is: answered for */
+		address->keep_only = false; /* otherwise the hook would go on answering there */
 		if (!has_cookies_out(discovery, tested, resolving->now_ns))
 			return;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Takes what was seen of the listening sockets, in the looks that a thread of their own makes (listener_scan.h). */
+/* Takes the results of the scans of listening sockets; a thread makes the scans (listener_scan.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +10,7 @@
 static int note_inode(void *context, uint32_t inode)
 {
 	struct inodes *inodes = context;
-	uint32_t *larger = array_grow(inodes->list, inodes->count, sizeof(inode));
-
-	if (!larger)
-		return -ENOMEM;
-	inodes->list = larger;
-	inodes->list[inodes->count++] = inode;
-	return 0;
+	return array_append(inodes->list, inodes->count, inode);
 }
 
 void discovery_free_inodes(struct inodes *inodes)
@@ -25,7 +19,7 @@ void discovery_free_inodes(struct inodes *inodes)
 	*inodes = (struct inodes){ 0 };
 }
 
-/* Finds the sockets that servers have passed to the daemon: those have the queue handoff. */
+/* Finds the sockets that servers have passed to the daemon, which have the queue handoff. */
 static int find_own_inodes(const struct discovery *discovery, struct inodes *inodes)
 {
 	const struct discovery_servers *servers = &discovery->servers;
@@ -63,7 +57,7 @@ static void listener_changed(void *context, struct listener *listener, const str
 	if (listener->discovered && !listener->discovered->idle_ns && listener->facts.sockets) {
 		listener->discovered->listening.facts = listener->facts;
 		discovery_describe(discovery, &listener->discovered->listening);
-		/* What made it the kernel's business may have gone, so that it has to be tested; or the other way. */
+		/* The reason for a bypass may have gone, so that a test is needed, or a reason may be new. */
 		discovery->tests_changed = true;
 	}
 }
@@ -98,8 +92,8 @@ static int take_look(struct discovery *discovery)
 }
 
 /*
- * Returns whether the look has to be made again, which is done once: a socket that was passed to the daemon while the
- * look went on may be in it as one that only listens.
+ * Returns whether the scan has to be made again, which is done once. A socket that a server passed to the daemon during
+ * the scan may be in it as a socket that only listens.
  */
 static bool is_outdated(struct discovery *discovery)
 {

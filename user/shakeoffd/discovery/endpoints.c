@@ -20,7 +20,7 @@ bool endpoints_configured(const struct config *config, uint16_t port)
 	return false;
 }
 
-/* No two services of a configuration have the same address and port. */
+/* Looks up the configured service at an address and port; there is at most one. */
 static size_t configured_at(const struct config *config, const struct in6_addr *address, uint16_t port)
 {
 	for (size_t s = 0; s < config->service_count; s++)
@@ -40,13 +40,7 @@ static bool is_excluded(const struct config *config, const struct in6_addr *addr
 
 static int append(struct endpoints *endpoints, const struct served_endpoint *endpoint)
 {
-	struct served_endpoint *larger = array_grow(endpoints->list, endpoints->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	endpoints->list = larger;
-	endpoints->list[endpoints->count++] = *endpoint;
-	return 0;
+	return array_append(endpoints->list, endpoints->count, *endpoint);
 }
 
 static int consider(const struct endpoints_world *world, const struct in6_addr *address, uint16_t port, bool named,
@@ -71,7 +65,7 @@ static int compare(const void *a, const void *b)
 	return memcmp(&first->address, &second->address, sizeof(first->address));
 }
 
-/* A port whose sockets all have an address of their own: not every address of the host need be looked at. */
+/* Finds the endpoints of a port whose sockets are all bound to an address, without trying every address of the host. */
 static int find_exact(const struct endpoints_world *world, uint16_t port, struct endpoints *endpoints)
 {
 	int error = 0;

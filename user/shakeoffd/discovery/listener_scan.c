@@ -7,15 +7,15 @@
 #include "shakeoffd/discovery/listener_scan.h"
 
 /*
- * How many entries at the end of the list a socket is compared with: the kernel lists those of one endpoint next to each
- * other, mostly.
+ * How many entries at the end of the list a socket is compared with: the kernel mostly lists the sockets of one
+ * endpoint next to each other.
  */
 #define NEIGHBOURS 4
 
-/* Later than this is worth telling. */
+/* A longer delay is reported. */
 #define LATE_NS (2 * LISTENER_SCAN_PERIOD_NS)
 
-/* Nobody can reach them from outside, and 127.0.0.0/8 has more endpoints than any other prefix of the host. */
+/* These are not reachable from outside, and 127.0.0.0/8 has more endpoints than any other prefix of the host. */
 static const struct sock_diag_skip loopback = {
 	.address = { .s6_addr = { [10] = 0xff, [11] = 0xff, [12] = 127 } },
 	.family = AF_INET,
@@ -23,7 +23,7 @@ static const struct sock_diag_skip loopback = {
 	.port = SOCK_DIAG_ANY_PORT,
 };
 
-/* ------------------------------------------------------------------------------------------- in the task's thread */
+/* --------------------------------------------------------------------------------------------- in the task's thread */
 
 int listener_scan_compare_inodes(const void *a, const void *b)
 {
@@ -176,7 +176,7 @@ static bool has_crowds(const struct listener_scan *scan)
 	return scan->skip_count > 1;
 }
 
-/* Looks of both kinds share what they may take. */
+/* Returns the period for a scan of this cost; scans of both kinds share the limit of CPU time. */
 static uint64_t period_of(const struct listener_scan *scan, uint64_t cost_ns)
 {
 	uint64_t period = cost_ns * LISTENER_SCAN_SHARE * (has_crowds(scan) ? 2 : 1);
@@ -184,7 +184,7 @@ static uint64_t period_of(const struct listener_scan *scan, uint64_t cost_ns)
 	return period > LISTENER_SCAN_PERIOD_NS ? period : LISTENER_SCAN_PERIOD_NS;
 }
 
-/* Of a look as most of them are. */
+/* Returns the cost of most scans. */
 static uint64_t usual_cost(const struct listener_scan *scan)
 {
 	return has_crowds(scan) ? scan->cost_ns : scan->whole_cost_ns;
@@ -195,13 +195,12 @@ static void tell(struct listener_scan *scan)
 	uint64_t cost = usual_cost(scan), period = period_of(scan, cost);
 
 	if (period > LATE_NS && !scan->reported) {
-		log_warn(
-			"this host has so many listening sockets that one look at them takes %llu ms of CPU time: it is made every %llu "
-			"ms, and servers that begin to listen are protected that much later",
-			(unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
+		log_warn("this host has very many listening sockets: reading them takes %llu ms of CPU time, so they "
+			 "are read every %llu ms, and new servers are protected that much later",
+			 (unsigned long long)(cost / NS_PER_MS), (unsigned long long)(period / NS_PER_MS));
 		scan->reported = true;
 	} else if (period <= LISTENER_SCAN_PERIOD_NS && scan->reported) {
-		log_info("listening sockets are looked at twice a second again");
+		log_info("listening sockets are read twice a second again");
 		scan->reported = false;
 	}
 }

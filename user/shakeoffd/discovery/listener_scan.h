@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reads the kernel's listening sockets again and again, in a thread of its own: every user may have very many of them,
- * and the kernel's list of them takes its time.
+ * Reads the kernel's listening sockets again and again in its own thread, because any user may have very many of them
+ * and reading the kernel's list takes long.
  *
- * Looking takes a twentieth of one CPU at most. Where that is not enough for two looks a second, endpoints with very many
- * sockets (SO_REUSEPORT) are left out of most looks, and taken to be as they were; and if it still is not, looks are
- * made later.
+ * Scans take at most a twentieth of one CPU. If that is not enough for two scans a second, most scans leave out
+ * endpoints with very many sockets (SO_REUSEPORT), and assume that they are unchanged. If that is still not enough,
+ * scans are made later.
  */
 #ifndef SHAKEOFFD_DISCOVERY_LISTENER_SCAN_H
 #define SHAKEOFFD_DISCOVERY_LISTENER_SCAN_H
 
 #include "common/sock_diag.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/background_task.h"
 
 #define LISTENER_SCAN_PERIOD_NS (500 * NS_PER_MS)
 #define LISTENER_SCAN_SHARE 20
 
-/* Sockets at one endpoint that are worth leaving out. */
+/* Minimum of sockets at an endpoint for leaving it out. */
 #define LISTENER_SCAN_CROWD 256
 
-/* Sockets that do not differ in what is of interest, of which `socket` is one; the backlog is the greatest. */
+/* A group of sockets that agree in all relevant fields. `socket` is one of them, with the greatest backlog. */
 struct listener_scan_entry {
 	struct sock_diag_listener socket;
 	uint32_t count;
@@ -33,36 +33,40 @@ struct listener_scan_list {
 
 struct listener_scan {
 	struct background_task task;
-	const uint32_t *own; /* sockets that are left out, by inode and in order: see listener_scan_begin() */
+	const uint32_t *own; /* inodes of sockets to leave out, sorted: see listener_scan_begin() */
 	size_t own_count;
-	bool whole;                       /* the present look leaves out no crowd */
-	struct listener_scan_list seen;   /* by the last one that is done */
-	struct listener_scan_list crowds; /* of the last whole one: all that is at endpoints of crowds */
+	bool whole;                       /* the present scan leaves out no crowd */
+	struct listener_scan_list seen;   /* by the last finished scan */
+	struct listener_scan_list crowds; /* by the last whole scan: all sockets at the endpoints of crowds */
 	struct sock_diag_skip *skips;     /* loopback, then the endpoints of crowds */
 	size_t skip_count;
-	uint64_t began_ns, whole_ns; /* when the last look, the last whole one began */
+	uint64_t began_ns, whole_ns; /* when the last scan, the last whole scan began */
 	uint64_t cost_ns, whole_cost_ns;
-	bool reported; /* that looks are made later */
+	bool reported; /* that scans are made later */
 };
 
 int listener_scan_open(struct listener_scan *scan);
-int listener_scan_start(struct listener_scan *scan,
-			struct event_loop *loop); /* before, looks are made by who begins them */
+
+/* Starts the thread of the scans. Before the start, the caller of listener_scan_begin() makes the scan. */
+int listener_scan_start(struct listener_scan *scan, struct event_loop *loop);
 void listener_scan_close(struct listener_scan *scan);
 
-/* Whether it is time for one. */
+/* Returns whether it is time for a scan. */
 bool listener_scan_is_due(struct listener_scan *scan, uint64_t now_ns);
 
-/* The order of `own`: for qsort(). */
+/* Compares entries of `own`: for qsort(). */
 int listener_scan_compare_inodes(const void *a, const void *b);
 
-/* `own` is not to change before listener_scan_take() says that the look is done. */
+/* Begins a scan. `own` must not change before listener_scan_take() returns true. */
 void listener_scan_begin(struct listener_scan *scan, uint64_t now_ns, const uint32_t *own, size_t own_count);
 
-/* Whether one is done since: what it has seen is in `seen` until the next begins, or *error is a negative errno. */
+/*
+ * Returns whether a scan has finished since the last call. Its result is in `seen` until the next scan begins, or
+ * *error is a negative errno.
+ */
 bool listener_scan_take(struct listener_scan *scan, int *error);
 
-/* The next look is made at once. */
+/* Makes the next scan due at once. */
 void listener_scan_hurry(struct listener_scan *scan);
 
 #endif

@@ -47,9 +47,9 @@ void listeners_close(struct listeners *listeners)
 }
 
 /*
- * Every user may bind to addresses that he chooses, so no choice may make buckets long: vector multiply-shift hashing
- * (M. Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer arithmetic without
- * primes", 1996). Two keys share a bucket with the probability 1 / BUCKETS, whichever they are.
+ * Users may bind to addresses that they choose, and must not be able to make long buckets this way. So this is vector
+ * multiply-shift hashing (M. Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer
+ * arithmetic without primes", 1996): any two keys share a bucket with the probability 1 / BUCKETS.
  */
 static size_t bucket_of(const struct listeners *listeners, const struct in6_addr *address, uint16_t port, uint8_t kind)
 {
@@ -119,7 +119,7 @@ static uint8_t kind_of(const struct sock_diag_listener *socket, bool any)
 	return socket->dualstack ? LISTENER_DUALSTACK : LISTENER_IPV6;
 }
 
-/* The smaller, the more a user's sockets count. */
+/* Returns the rank of a user's sockets; the lowest rank wins. */
 static int rank(const struct listeners *listeners, uint16_t port, uint32_t uid)
 {
 	if (listeners->names && listeners->names(listeners->names_context, port, uid))
@@ -127,18 +127,21 @@ static int rank(const struct listeners *listeners, uint16_t port, uint32_t uid)
 	return uid ? 2 : 1;
 }
 
-/* Whether sockets that are seen now count in place of those of another user that were seen before. */
+/* Returns whether sockets in the present list replace those of another user in the list before. */
 static bool replaces(const struct listeners *listeners, const struct listener *listener,
 		     const struct listener_facts *more)
 {
 	int before = rank(listeners, listener->port, listener->fresh.uid);
 	int now = rank(listeners, listener->port, more->uid);
 
-	/* Of two strangers: who was there when the list was last read. */
+	/* If the users' ranks are equal, the owner in the last list wins. */
 	return now < before || (now == before && listener->facts.sockets && listener->facts.uid == more->uid);
 }
 
-/* The hook meets none of those elsewhere, whatever they are, and all of the others. */
+/*
+ * Adds the facts of a socket to its endpoint. The hook never sees packets of sockets that are bound elsewhere, and sees
+ * all packets of the others.
+ */
 static void facts_of_endpoint_add(const struct listeners *listeners, struct listener *listener,
 				  const struct listener_facts *more)
 {
@@ -212,7 +215,7 @@ bool listener_facts_equal(const struct listener_facts *a, const struct listener_
 	       a->tcp_auth == b->tcp_auth && a->elsewhere == b->elsewhere && (!a->sockets || a->uid == b->uid);
 }
 
-/* Calls back for every entry; the callback may forget it. */
+/* Calls back for every entry; the callback may free the entry. */
 static void each(struct listeners *listeners, void (*callback)(void *context, struct listener *listener), void *context)
 {
 	for (size_t port = 0; port < PORTS; port++) {
@@ -276,7 +279,7 @@ static struct listener *find_open(const struct listeners *listeners, const struc
 	return listener && listener->facts.sockets ? listener : NULL;
 }
 
-/* The order of compute_score() in net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
+/* Searches in the order of enum binding_match (common/listener_match.h), which is the kernel's. */
 struct listener *listeners_at(const struct listeners *listeners, const struct in6_addr *address, uint16_t port)
 {
 	uint8_t kind = IN6_IS_ADDR_V4MAPPED(address) ? LISTENER_IPV4 : LISTENER_IPV6;

@@ -9,7 +9,7 @@ static void report_bypass(const struct service *service, enum shakeoff_bypass be
 {
 	if (now == before)
 		return;
-	/* Those of the host concern every service: they are said once, elsewhere. */
+	/* Reasons of the whole host concern every service, so they are logged once, elsewhere. */
 	if (now == SHAKEOFF_BYPASS_MPTCP || now == SHAKEOFF_BYPASS_TCP_AUTH || now == SHAKEOFF_BYPASS_DEVICE ||
 	    now == SHAKEOFF_BYPASS_NETFILTER || now == SHAKEOFF_BYPASS_BRIDGE)
 		log_warn_limited("service %s is bypassed: %s", service->config->name, bypass_help(now));
@@ -23,7 +23,10 @@ static void report_bypass(const struct service *service, enum shakeoff_bypass be
 void listening_describe(struct listening_service *listening, const struct bypass_host *host)
 {
 	const struct listener_facts *facts = &listening->facts;
-	/* About to change counts: what sockets are matters to the listener handoff alone. */
+	/*
+	 * A service that is about to change counts as well: the properties of sockets matter only to the listener
+	 * handoff.
+	 */
 	bool queue = listening->service->handoff == SHAKEOFF_HANDOFF_QUEUE ||
 		     service_wants(listening->service) == SHAKEOFF_HANDOFF_QUEUE;
 	const struct service_listening *was = &listening->service->listening;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A service, configured or discovered, together with what its listening sockets say. */
+/* A service, configured or discovered, with the state of its listening sockets. */
 #ifndef SHAKEOFFD_DISCOVERY_LISTENING_SERVICE_H
 #define SHAKEOFFD_DISCOVERY_LISTENING_SERVICE_H
 
@@ -13,18 +13,21 @@
 struct listening_service {
 	struct service *service;
 	struct listener_facts facts;
-	struct bypass_addresses bypass;    /* of all of its addresses */
-	size_t refusals;                   /* at so many the self-test failed, while they are counted */
+	struct bypass_addresses bypass;    /* holds for all its addresses */
+	size_t refusals;                   /* endpoints where the self-test failed, while they are counted */
 	size_t bridged;                    /* of these, those that are reached through a bridge */
-	size_t unfollowed;                 /* at so many routes cannot be followed */
-	size_t ruled;                      /* at so many the firewall's rules look at SYNs */
-	char rule[SHAKEOFF_RULE_LEN];      /* one of those; "" */
+	size_t unfollowed;                 /* endpoints where routes cannot be followed */
+	size_t ruled;                      /* endpoints where the firewall's rules match SYNs */
+	char rule[SHAKEOFF_RULE_LEN];      /* one of these rules; "" */
 	char next_rule[SHAKEOFF_RULE_LEN]; /* the same, while they are counted */
-	size_t others;                     /* and so many are bypassed */
-	uint64_t since_ns;                 /* since when it has had a socket and an address; 0: it has not */
+	size_t others;                     /* endpoints that are not bypassed */
+	uint64_t since_ns;                 /* since when it has a socket and an address; 0: it lacks one */
 };
 
-/* Tells the hook what the sockets of a service are now. Logs when the service is bypassed, or no longer. */
+/*
+ * Describes the present sockets of a service to the hook. Logs when the service becomes bypassed, or stops being
+ * bypassed.
+ */
 void listening_describe(struct listening_service *listening, const struct bypass_host *host);
 
 #endif

@@ -24,23 +24,19 @@ bool own_addresses_may_have(const struct in6_addr *address)
 
 static int remember(struct own_addresses *own, const struct in6_addr *address)
 {
-	struct in6_addr *larger;
-
 	if (!own_addresses_may_have(address))
 		return 0;
-	larger = array_grow(own->list, own->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	own->list = larger;
-	own->list[own->count++] = *address;
-	return 0;
+	return array_append(own->list, own->count, *address);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)
 {
 	struct rtnetlink_address address;
 
-	/* Not ours yet, or never: duplicate address detection (RFC 4862, section 5.4). */
+	/*
+	 * Duplicate address detection (RFC 4862, section 5.4) is not finished or failed, so it is not the host's
+	 * address.
+	 */
 	if (!rtnetlink_address_read(header, &address) ||
 	    (address.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(address.flags & IFA_F_OPTIMISTIC)))
 		return MNL_CB_OK;
@@ -51,18 +47,18 @@ static int address_message(const struct nlmsghdr *header, void *context)
 
 static int remember_route(struct own_addresses *own, const struct own_route *route)
 {
-	struct own_route *larger = array_grow(own->routes, own->route_count, sizeof(*larger));
 	struct in6_addr first;
 
-	if (!larger)
+	if (array_append(own->routes, own->route_count, *route))
 		return -ENOMEM;
-	own->routes = larger;
-	own->routes[own->route_count++] = *route;
 	address_map(route->prefix.ipv6 ? AF_INET6 : AF_INET, route->prefix.address, &first);
 	return route->local ? remember(own, &first) : 0;
 }
 
-/* All addresses as one prefix are a transparent proxy's (ip-route(8), type local): sources like others. */
+/*
+ * Returns whether a route counts. A local route for all addresses belongs to a transparent proxy (ip-route(8), type
+ * local): these addresses stay possible sources.
+ */
 static bool is_wanted(const struct own_route *route)
 {
 	const uint8_t *byte = (const uint8_t *)route->prefix.address;
@@ -101,7 +97,7 @@ int own_route_compare(const void *a, const void *b)
 	return order ? order : (int)first->prefix.len - (int)second->prefix.len;
 }
 
-/* The same route may be there for two devices. */
+/* Sorts the routes and removes duplicates: two devices may have the same route. */
 static void sort_routes(struct own_addresses *own)
 {
 	size_t distinct = 0;
@@ -147,7 +143,7 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct in6_addr));
 }
 
-/* An address may be on two interfaces. */
+/* Sorts the addresses and removes duplicates: two interfaces may have the same address. */
 static void sort(struct own_addresses *own)
 {
 	size_t distinct = 0;

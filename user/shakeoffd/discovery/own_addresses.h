@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's own unicast addresses: those of its interfaces, and those that local routes give it (`ip route add
- * local`). Those of loopback and link-local ones are bypassed, and are not among them.
+ * The host's own unicast addresses: those of its interfaces, and those of local routes (`ip route add local`). Loopback
+ * and link-local addresses are bypassed, so they are left out.
  */
 #ifndef SHAKEOFFD_DISCOVERY_OWN_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_OWN_ADDRESSES_H
@@ -12,33 +12,33 @@
 
 #include "common/prefix.h"
 
-/* Of the routing table `local`, but for 127.0.0.0/8: packets from there do not come in by a wire. */
+/* A route of the routing table `local`, without 127.0.0.0/8, whose packets never arrive by wire. */
 struct own_route {
 	struct prefix prefix;
-	bool local; /* packets to it are for this host; false: of broadcast and anycast addresses */
+	bool local; /* packets to it are for this host; false: a broadcast or anycast address */
 };
 
 struct own_addresses {
-	struct in6_addr *list; /* IPv4 mapped, sorted, each once; of a prefix of several addresses the first one */
+	struct in6_addr *list; /* IPv4 mapped, sorted, unique; only the first address of a prefix */
 	size_t count;
-	struct own_route *routes; /* sorted, each once */
+	struct own_route *routes; /* sorted, unique */
 	size_t route_count;
 };
 
-/* Reads them anew. On failure what was there stays. */
+/* Reads them again. On failure the old ones stay. */
 int own_addresses_read(struct own_addresses *own);
 void own_addresses_free(struct own_addresses *own);
 
-/* Whether it is of a kind that can be among them. */
+/* Returns whether an address is of a kind that can be among them. */
 bool own_addresses_may_have(const struct in6_addr *address);
 
-/* The prefix of a local route that holds the address and more than it, or NULL. */
+/* Returns the prefix of a local route that holds this and other addresses, or NULL. */
 const struct prefix *own_addresses_prefix(const struct own_addresses *own, const struct in6_addr *address);
 
 bool own_addresses_equal(const struct own_addresses *a, const struct own_addresses *b);
 int own_route_compare(const void *a, const void *b); /* for qsort() and bsearch() */
 
-/* Whether it is one of them, or of a prefix that is the host's own. */
+/* Returns whether it is one of them, or in a prefix that is the host's own. */
 bool own_addresses_have(const struct own_addresses *own, const struct in6_addr *address);
 
 #endif

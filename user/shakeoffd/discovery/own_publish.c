@@ -16,7 +16,7 @@ static bool is_whole(const struct own_route *route)
 	return route->prefix.len == PREFIX_LEN_MAX(route->prefix.ipv6);
 }
 
-/* An address has its bit; a prefix may be any address. */
+/* Sets the bits of a route: the bit of its address, or all bits for a prefix, which may hold any address. */
 static void add_bits(const struct own_route *route, uint32_t bits[SHAKEOFF_OWN_WORDS])
 {
 	const __be32 *word = route->prefix.address;
@@ -96,7 +96,7 @@ int own_publish(struct own_publisher *publisher, const struct own_addresses *own
 	publisher->list_count = own->route_count;
 	announce(publisher);
 	if (error)
-		publisher->cleared = false; /* it is begun anew */
+		publisher->cleared = false; /* the next call begins again */
 	return error;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The host's own addresses as the datapaths' maps have them: sources that do not come in by a wire, and prefixes that
- * are its own.
+ * The host's own addresses in the datapaths' maps: sources that cannot arrive by wire, and prefixes that belong to the
+ * host.
  */
 #ifndef SHAKEOFFD_DISCOVERY_OWN_PUBLISH_H
 #define SHAKEOFFD_DISCOVERY_OWN_PUBLISH_H
@@ -16,13 +16,10 @@ struct own_publisher {
 	size_t count;
 	struct own_route *list; /* what the maps have, sorted */
 	size_t list_count;
-	bool cleared; /* of what an earlier daemon left */
+	bool cleared; /* entries of an earlier daemon are removed */
 };
 
-/*
- * Makes the maps agree with the routes of `own`. On failure some may be missing, and it is tried again with the next
- * call.
- */
+/* Makes the maps agree with the routes of `own`. On failure some may be missing; the next call tries again. */
 int own_publish(struct own_publisher *publisher, const struct own_addresses *own);
 void own_publisher_close(struct own_publisher *publisher);
 

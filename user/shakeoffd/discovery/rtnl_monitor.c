@@ -28,7 +28,7 @@ static void ready(struct event_source *source, uint32_t events)
 	(void)events;
 	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
 		if (size < 0 && errno == ENOBUFS) {
-			/* Messages were lost: it may have been anything. */
+			/* Messages were lost, so anything may have changed. */
 			rtnl_monitor->addresses_changed = rtnl_monitor->links_changed = true;
 			continue;
 		}

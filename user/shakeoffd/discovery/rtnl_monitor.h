@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Notices that addresses or links of the host have changed. What they are now is for others to read. */
+/* Notices that addresses or links of the host have changed. The users of its flags read the new state themselves. */
 #ifndef SHAKEOFFD_DISCOVERY_RTNL_MONITOR_H
 #define SHAKEOFFD_DISCOVERY_RTNL_MONITOR_H
 
@@ -9,7 +9,7 @@
 
 struct rtnl_monitor {
 	struct event_source source;
-	bool addresses_changed; /* the reader of these two clears them */
+	bool addresses_changed; /* their reader clears both */
 	bool links_changed;
 };
 

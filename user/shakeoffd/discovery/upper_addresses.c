@@ -17,13 +17,7 @@ struct reading {
 
 static int remember(struct upper_addresses *upper, const struct upper_address *address)
 {
-	struct upper_address *larger = array_grow(upper->list, upper->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	upper->list = larger;
-	upper->list[upper->count++] = *address;
-	return 0;
+	return array_append(upper->list, upper->count, *address);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)
@@ -59,7 +53,10 @@ static bool same(const struct upper_addresses *a, const struct upper_addresses *
 	return same;
 }
 
-/* An address may be on several devices: all that is so of one of them counts. */
+/*
+ * Sorts the addresses and merges duplicates. An address may be on several devices: a property of one of them holds for
+ * it.
+ */
 static void sort(struct upper_addresses *upper)
 {
 	size_t distinct = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The addresses of devices above the interfaces that packets reach in another way than the interfaces' own: those of
- * VLAN devices with a tag, which the hook does not see if it stands beside the frame; those of bridges through a
- * bridge.
+ * Addresses of devices above the interfaces, where packets arrive differently: those of VLAN devices have a tag, which
+ * the hook does not see if the tag is beside the frame; those of bridges come through a bridge.
  */
 #ifndef SHAKEOFFD_DISCOVERY_UPPER_ADDRESSES_H
 #define SHAKEOFFD_DISCOVERY_UPPER_ADDRESSES_H
@@ -24,7 +23,7 @@ struct upper_addresses {
 	size_t count;
 };
 
-/* Reads them anew; *changed: whether they are others than before. On failure what was there stays. */
+/* Reads them again; *changed: whether they differ from before. On failure the old ones stay. */
 int upper_addresses_read(struct upper_addresses *upper, const struct interfaces *interfaces, bool *changed);
 void upper_addresses_free(struct upper_addresses *upper);
 

@@ -3,7 +3,10 @@
 
 #include "shakeoffd/discovery/user_quota.h"
 
-/* Ids that one user may choose (subuid(5)) follow each other, so they share no bucket before there are many. */
+/*
+ * Hashes a user id. Ids that one user may choose (subuid(5)) are consecutive, so they share buckets only when there are
+ * many.
+ */
 static struct user_quota **bucket_of(struct user_quotas *quotas, uint32_t uid)
 {
 	return &quotas->buckets[uid % USER_QUOTA_BUCKETS];

@@ -7,7 +7,7 @@
 #include "common/array.h"
 #include "shakeoffd/firewall/ruleset.h"
 
-/* ------------------------------------------------------------------------------------------------------------- memory */
+/* ----------------------------------------------------------------------------------------------------------- memory */
 
 struct block {
 	struct block *next;
@@ -48,25 +48,22 @@ void ruleset_free(struct ruleset *ruleset)
 	*ruleset = (struct ruleset){ 0 };
 }
 
-/* ------------------------------------------------------------------------------------------------------------- chains */
+/* ----------------------------------------------------------------------------------------------------------- chains */
 
 struct rule_chain *ruleset_add_chain(struct ruleset *ruleset, const char *family, const char *table, const char *name)
 {
-	struct rule_chain **larger = array_grow(ruleset->chains, ruleset->chain_count, sizeof(struct rule_chain *));
 	struct rule_chain *chain = calloc(1, sizeof(*chain));
 
-	if (larger)
-		ruleset->chains = larger;
 	if (chain) {
 		chain->family = ruleset_text(ruleset, family);
 		chain->table = ruleset_text(ruleset, table);
 		chain->name = ruleset_text(ruleset, name);
 	}
-	if (!larger || !chain || !chain->family || !chain->table || !chain->name) {
+	if (!chain || !chain->family || !chain->table || !chain->name ||
+	    array_append(ruleset->chains, ruleset->chain_count, chain)) {
 		free(chain);
 		return NULL;
 	}
-	ruleset->chains[ruleset->chain_count++] = chain;
 	return chain;
 }
 
@@ -75,7 +72,7 @@ static bool is_called(const struct rule_chain *chain, const char *family, const 
 	return !strcmp(chain->name, name) && !strcmp(chain->table, table) && !strcmp(chain->family, family);
 }
 
-/* Rules come chain by chain, in the order of the chains: mostly it is the last one that was asked for, or the next. */
+/* Rules come chain by chain in the order of the chains, so it mostly is the last chain found, or the next. */
 struct rule_chain *ruleset_find_chain(struct ruleset *ruleset, const char *family, const char *table, const char *name)
 {
 	for (size_t i = 0; i < ruleset->chain_count; i++) {
@@ -91,22 +88,16 @@ struct rule_chain *ruleset_find_chain(struct ruleset *ruleset, const char *famil
 
 int ruleset_add_rule(struct rule_chain *chain, const struct rule *rule)
 {
-	struct rule *larger = array_grow(chain->rules, chain->rule_count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	chain->rules = larger;
-	chain->rules[chain->rule_count++] = *rule;
-	return 0;
+	return array_append(chain->rules, chain->rule_count, *rule);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ matches */
+/* ---------------------------------------------------------------------------------------------------------- matches */
 
 int ruleset_add_match(struct ruleset *ruleset, struct rule *rule, const struct rule_match *match)
 {
 	size_t count = rule->match_count;
 
-	if (!(count & (count - 1))) { /* its room is the next power of two, as in array_grow() */
+	if (!(count & (count - 1))) { /* the room is the next power of two, as in array_grow() */
 		struct rule_match *larger = ruleset_alloc(ruleset, (count ? 2 * count : 1) * sizeof(struct rule_match));
 
 		if (!larger)
@@ -141,7 +132,10 @@ static enum rule_answer both(bool one, bool other)
 	return one != other ? ANSWER_PACKET : one ? ANSWER_YES : ANSWER_NO;
 }
 
-/* A client that offers ECN sets two flags more in its SYN (RFC 3168, section 6.1.1); one that has data to send PSH in its ACK. */
+/*
+ * Returns the match of a mask and a value. A client that offers ECN sets two more flags in its SYN (RFC 3168, section
+ * 6.1.1). A client with data to send sets PSH in its ACK.
+ */
 struct rule_match ruleset_flags(uint8_t mask, uint8_t value, bool any, bool inverted)
 {
 	enum rule_answer syn = both(flags_match(RULE_SYN, mask, value, any),
@@ -176,7 +170,7 @@ bool ruleset_flag(const char *name, uint8_t *flag)
 	return false;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the whole */
+/* ----------------------------------------------------------------------------------------------- the whole rule set */
 
 static int compare_names(const struct rule_chain *a, const struct rule_chain *b)
 {

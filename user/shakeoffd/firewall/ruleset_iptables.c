@@ -18,7 +18,7 @@ struct reader {
 	bool ipv6;
 	struct rule_chain *chain;
 	struct rule *rule;
-	const char *module; /* of the match whose options come now */
+	const char *module; /* the match that the next options belong to */
 	int error;
 };
 
@@ -30,7 +30,7 @@ struct words {
 
 /* ------------------------------------------------------------------------------------------------------------ words */
 
-/* Cuts a word off, with quotes and backslashes as iptables-save writes them. NULL: the line has no more. */
+/* Cuts off a word with quotes and backslashes as iptables-save writes them. NULL: the line has no more. */
 static char *cut_word(char **line)
 {
 	char *read = *line + strspn(*line, " "), *word = read, *write = read;
@@ -64,7 +64,7 @@ static bool cut_words(char *line, struct words *words)
 	return true;
 }
 
-/* The next one; "" behind the last. */
+/* Returns the next word; "" after the last. */
 static const char *take(struct words *words)
 {
 	return words->next < words->count ? words->list[words->next++] : "";
@@ -86,7 +86,7 @@ static void add_fixed(struct reader *reader, enum rule_answer answer, bool inver
 		reader->error = ruleset_add_fixed(reader->ruleset, reader->rule, answer);
 }
 
-/* An option that asks who sends. */
+/* Adds an option that depends on the sender. */
 static void add_sender(struct reader *reader, struct words *words)
 {
 	take(words);
@@ -109,7 +109,7 @@ static void add_interface(struct reader *reader, const char *name, bool inverted
 	add_match(reader, &match);
 }
 
-/* "80", "80:90", "80:90,443" */
+/* Adds a list of ports: "80", "80:90", "80:90,443" */
 static void add_ports(struct reader *reader, char *list, bool inverted)
 {
 	struct rule_match match = { .kind = MATCH_PORT, .inverted = inverted };
@@ -143,7 +143,7 @@ static bool mapped_address(const char *text, bool ipv6, struct in6_addr *address
 	return true;
 }
 
-/* "10.9.0.0/24": a mask that is no prefix is not followed. */
+/* Adds an address: "10.9.0.0/24". A mask that is no prefix counts as unknown. */
 static void add_address(struct reader *reader, char *text, bool inverted)
 {
 	struct rule_match match = { .kind = MATCH_ADDRESS, .inverted = inverted, .count = 1 };
@@ -221,7 +221,7 @@ static void add_protocol(struct reader *reader, const char *protocol, bool inver
 	add_fixed(reader, tcp ? ANSWER_YES : ANSWER_NO, inverted);
 }
 
-/* Matches whose options are read one by one; of the others their name has to be enough. */
+/* Begins a match. Options are read only for the listed modules; for other modules the name has to be enough. */
 static void begin_match(struct reader *reader, const char *module)
 {
 	static const char *const read[] = { "tcp", "multiport", "conntrack", "state", "addrtype", "comment", NULL };
@@ -241,7 +241,7 @@ static void begin_match(struct reader *reader, const char *module)
 
 /* ---------------------------------------------------------------------------------------------------------- options */
 
-/* "LOCAL,BROADCAST" */
+/* Returns whether a list has LOCAL: "LOCAL,BROADCAST" */
 static bool names_local(char *list)
 {
 	bool local = false;
@@ -251,7 +251,7 @@ static bool names_local(char *list)
 	return local;
 }
 
-/* An option of a match that is read one by one, which begin_match() has said nothing of. */
+/* Reads an option of a match for which begin_match() has added nothing. */
 static void match_option(struct reader *reader, const char *option, struct words *words, bool inverted)
 {
 	const char *module = reader->module;
@@ -269,7 +269,10 @@ static void match_option(struct reader *reader, const char *option, struct words
 	} else if (word_is(option, "--dst-type")) {
 		add_fixed(reader, names_local((char *)take(words)) ? ANSWER_YES : ANSWER_NO, inverted);
 	} else if (word_is(option, "--sport") && words->next < words->count && word_is(words->list[words->next], "0")) {
-		/* The hook answers nobody with port 0 (bpf/packet/malformed.h), so nobody gets past a rule about it. */
+		/*
+		 * The hook never answers a client with port 0 (bpf/packet/malformed.h), so such a rule cannot be
+		 * bypassed.
+		 */
 		take(words);
 		add_fixed(reader, ANSWER_NO, inverted);
 	} else if (word_is(option, "--comment")) {
@@ -302,7 +305,7 @@ static void begin_target(struct reader *reader, const char *option, const char *
 	}
 }
 
-/* Returns false at the rule's target, behind which nothing matters. */
+/* Returns false at the rule's target, after which nothing matters. */
 static bool read_option(struct reader *reader, const char *option, struct words *words, bool inverted)
 {
 	if (word_is(option, "-s"))
@@ -347,7 +350,7 @@ static void read_rule(struct reader *reader, struct words *words, const char *ch
 		}
 		if (*word == '-' && !read_option(reader, word, words, inverted))
 			break;
-		inverted = false; /* other words are options' values, which are not looked at */
+		inverted = false; /* other words are values of ignored options */
 	}
 	if (!reader->error)
 		reader->error = ruleset_add_rule(reader->chain, &rule);
@@ -371,7 +374,7 @@ static const struct {
 	{ "nat", "INPUT", HOOK_INPUT, 100 },
 };
 
-/* ":INPUT DROP [0:0]" */
+/* Reads a chain: ":INPUT DROP [0:0]" */
 static void read_chain(struct reader *reader, const char *name, const char *policy)
 {
 	struct rule_chain *chain = ruleset_add_chain(reader->ruleset, reader->name, reader->table, name);

@@ -5,7 +5,7 @@
 #include "shakeoffd/firewall/ruleset_nft_internal.h"
 #include "shakeoffd/firewall/ruleset_xt.h"
 
-/* Takes rules to their chain as they are complete. */
+/* Adds a complete rule to its chain. */
 static void add_rule(struct nft_reader *reader, const struct rule *rule)
 {
 	if (!reader->error)
@@ -14,7 +14,7 @@ static void add_rule(struct nft_reader *reader, const struct rule *rule)
 
 /* ------------------------------------------------------------------------------------------------------- statements */
 
-/* "xt": {"type": "match", "name": "recent"}, or null in other versions */
+/* Reads "xt": {"type": "match", "name": "recent"}, or null in other versions. */
 static void xt_expression(struct nft_reader *reader, struct rule *rule, json_t *xt)
 {
 	const char *type = nft_string(xt, "type"), *name = nft_string(xt, "name");
@@ -29,7 +29,7 @@ static void xt_expression(struct nft_reader *reader, struct rule *rule, json_t *
 	}
 }
 
-/* Returns whether it is a verdict. */
+/* Reads a verdict. Returns false if the statement is none. */
 static bool verdict_of(struct nft_reader *reader, const char *kind, json_t *of, struct rule *rule)
 {
 	static const struct {
@@ -57,7 +57,7 @@ static bool verdict_of(struct nft_reader *reader, const char *kind, json_t *of, 
 	return false;
 }
 
-/* meta mark set 1, ct mark set 1, ip daddr set ... */
+/* Reads meta mark set 1, ct mark set 1, ip daddr set ... */
 static void mangle(struct rule *rule, json_t *of)
 {
 	struct nft_key key = nft_key_of(json_object_get(of, "key"));
@@ -95,7 +95,10 @@ static void statement(struct nft_reader *reader, struct rule *rule, const char *
 	}
 }
 
-/* An element of a map is compared part by part: a service's address and port are not every endpoint's (kube-proxy). */
+/*
+ * Compares an element of a map part by part, because a service's address and port match only some endpoints
+ * (kube-proxy).
+ */
 static void compare_element(struct nft_reader *reader, struct rule *rule, json_t *left, json_t *value)
 {
 	json_t *keys = json_object_get(left, "concat"), *values = json_object_get(value, "concat"), *part;
@@ -112,7 +115,7 @@ static void compare_element(struct nft_reader *reader, struct rule *rule, json_t
 	}
 }
 
-/* One rule for each element of a map that leads to verdicts: no packet matches two. */
+/* Adds a rule for each element of a map of verdicts: no packet matches two of them. */
 static void verdict_map(struct nft_reader *reader, const struct rule *rule, json_t *of)
 {
 	struct nft_key key = nft_key_of(json_object_get(of, "key"));
@@ -133,7 +136,7 @@ static void verdict_map(struct nft_reader *reader, const struct rule *rule, json
 		json_t *value = nft_bare(json_array_get(element, 0)), *verdict = json_array_get(element, 1);
 		struct rule one = *rule;
 
-		/* Its list of matches goes on in memory of its own. */
+		/* Its list of matches has to grow in its own memory. */
 		one.matches = NULL;
 		one.match_count = 0;
 		for (size_t m = 0; m < rule->match_count; m++)
@@ -220,7 +223,7 @@ static void read_devices(struct nft_reader *reader, struct rule_chain *chain, js
 	json_decref(list);
 }
 
-/* A bridge's own chains are asked like others: what comes in by one of its ports meets them. */
+/* Includes a bridge's own chains, which packets pass that come in by one of the bridge's ports. */
 static void read_chain(struct nft_reader *reader, json_t *object)
 {
 	json_t *devices = json_object_get(object, "dev");

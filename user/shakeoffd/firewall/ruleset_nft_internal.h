@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files ruleset_nft*.c share. */
+/* Shared by the files ruleset_nft*.c. */
 #ifndef SHAKEOFFD_FIREWALL_RULESET_NFT_INTERNAL_H
 #define SHAKEOFFD_FIREWALL_RULESET_NFT_INTERNAL_H
 
@@ -24,20 +24,21 @@ static inline const char *nft_string(json_t *object, const char *key)
 /* ---------------------------------------------------------------------------------------------- ruleset_nft_value.c */
 
 /*
- * Returns the list of a value that may be a list, a set or a single one: {"set": [...]}, [...], x. The caller owns it.
+ * Returns the list in a value that may be a list, a set or a single value: {"set": [...]}, [...], x. The caller owns
+ * it.
  */
 json_t *nft_list_of(json_t *right);
 
-/* Returns an element of a set without the object that may be around it, with its timeout, counter or comment. */
+/* Returns an element of a set without the object that may surround it (timeout, counter or comment). */
 json_t *nft_bare(json_t *element);
 
-/* Return false if the value is not understood. */
+/* Return false if the value is unknown. */
 bool nft_read_flags(json_t *value, uint8_t *flags);
 bool nft_read_port(json_t *value, uint16_t *port);
 bool nft_read_ports(json_t *value, struct rule_ports *ports);
 bool nft_read_addresses(json_t *value, struct rule_addresses *addresses);
 
-/* Tell whether a value, or one in a list, is this name or this number. */
+/* Return whether a value, or a value in a list, is this name or this number. */
 bool nft_says(json_t *value, const char *name, json_int_t number);
 bool nft_has(json_t *list, const char *name, json_int_t number);
 
@@ -55,13 +56,13 @@ enum key_kind {
 	KEY_ETHER,    /* protocol of layer 3 */
 	KEY_STATE,
 	KEY_MARK,
-	KEY_TYPE, /* what fib says of the destination: it is local at every endpoint */
+	KEY_TYPE, /* fib's type of the destination, which is local at every endpoint */
 };
 
 struct nft_key {
 	enum key_kind kind;
 	enum rule_answer answer; /* KEY_FIXED */
-	uint8_t families;        /* only packets of these have it; 0: all */
+	uint8_t families;        /* only packets of these families have it; 0: all */
 	uint8_t mask;            /* KEY_FLAGS */
 	bool masked;
 };
@@ -70,11 +71,11 @@ struct nft_key nft_key_of(json_t *left);
 
 /* ---------------------------------------------------------------------------------------------- ruleset_nft_match.c */
 
-/* After an error of the reader's they do nothing. */
+/* These do nothing after an error of the reader. */
 void nft_add_match(struct nft_reader *reader, struct rule *rule, const struct rule_match *match);
 void nft_add_fixed(struct nft_reader *reader, struct rule *rule, enum rule_answer answer);
 
-/* Tells whether the right side is the name of a set or map: "@name". */
+/* Returns whether the right side is the name of a set or map: "@name". */
 bool nft_is_name(json_t *right);
 
 /* Returns what a named set or map has. NULL: not known. */

@@ -97,7 +97,7 @@ static struct nft_key masked(json_t *operands)
 	return fixed(key.kind == KEY_FLAGS || key.kind == KEY_MARK ? ANSWER_PACKET : ANSWER_SENDER);
 }
 
-/* Of several it is the least known one. */
+/* Returns the key for a concatenation: the least known of its parts. */
 static struct nft_key concatenated(json_t *parts)
 {
 	enum rule_answer answer = ANSWER_SENDER;
@@ -136,6 +136,6 @@ struct nft_key nft_key_of(json_t *left)
 		return masked(of);
 	if (word_is(kind, "concat"))
 		return concatenated(of);
-	/* Otherwise options, a passive fingerprint, a number at random. */
+	/* Others are options, passive fingerprints, random numbers. */
 	return fixed(word_is_one_of(kind, of_sender) ? ANSWER_SENDER : ANSWER_PACKET);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Comparisons in nftables' rules, made into matches. */
+/* Turns comparisons in nftables' rules into matches. */
 #include <net/if.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ void nft_add_fixed(struct nft_reader *reader, struct rule *rule, enum rule_answe
 #define ETH_P_IP_NUMBER 0x0800
 #define ETH_P_IPV6_NUMBER 0x86dd
 
-/* Returns false if one of the values is not understood. */
+/* Returns false if a value is unknown. */
 static bool match_ports(struct nft_reader *reader, json_t *list, struct rule_match *match)
 {
 	match->kind = MATCH_PORT;
@@ -100,7 +100,9 @@ static enum rule_answer either(enum rule_answer one, enum rule_answer other)
 	return one > other ? one : other;
 }
 
-/* op: "in" is any of the bits, "!" none of them; == and != are the whole value, or one of several in a set. */
+/*
+ * Matches flags. op: "in" matches any of the bits, "!" none of them; == and != the whole value, or any value of a set.
+ */
 static bool match_flags(const struct nft_key *key, const char *op, json_t *right, struct rule_match *match)
 {
 	bool any = word_is(op, "in") || word_is(op, "!"), inverted = word_is(op, "!=") || word_is(op, "!");
@@ -112,7 +114,7 @@ static bool match_flags(const struct nft_key *key, const char *op, json_t *right
 	if (!set) {
 		if (!nft_read_flags(right, &flags))
 			return false;
-		/* As numbers: "< fin" is the usual way to say that no flag is set; other numbers are not in use. */
+		/* Numeric comparisons: "< fin" is the usual way to say that no flag is set; others are not in use. */
 		if (word_is(op, "<") && flags == 1)
 			return *match = ruleset_flags(key->mask, 0, false, false), true;
 		if (word_is(op, "<") || word_is(op, ">") || word_is(op, "<=") || word_is(op, ">="))
@@ -138,7 +140,7 @@ static bool match_flags(const struct nft_key *key, const char *op, json_t *right
 	return true;
 }
 
-/* Ports may be compared by size, too. */
+/* Matches ports by size. */
 static bool match_order(struct nft_reader *reader, const struct nft_key *key, const char *op, json_t *right,
 			struct rule_match *match)
 {
@@ -185,7 +187,7 @@ static bool match_values(struct nft_reader *reader, const struct nft_key *key, j
 	case KEY_ETHER: return match_family(key, list, match);
 	case KEY_PROTOCOL: return match_fixed(match, yes_or_no(nft_has(list, "tcp", IPPROTO_TCP_NUMBER)));
 	case KEY_STATE: return match_state(list, match);
-	/* The hook answers no client with port 0 (bpf/packet/malformed.h), so no client gets past a rule about it. */
+	/* The hook never answers a client with port 0 (bpf/packet/malformed.h), so such a rule cannot be bypassed. */
 	case KEY_SOURCE_PORT:
 		return json_array_size(list) == 1 && nft_says(json_array_get(list, 0), "0", 0) &&
 		       match_fixed(match, ANSWER_NO);
@@ -224,7 +226,7 @@ void nft_compare(struct nft_reader *reader, struct rule *rule, const struct nft_
 	} else {
 		if (!nft_is_name(right))
 			list = nft_list_of(right);
-		else if (key->kind == KEY_PORT) /* of other sets the elements are not worth the trouble */
+		else if (key->kind == KEY_PORT) /* elements of other sets are not worth reading */
 			list = nft_elements_of(reader, right, false);
 		understood = list && match_values(reader, key, list, &match);
 	}

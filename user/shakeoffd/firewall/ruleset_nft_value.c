@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values of nftables' rules as JSON has them: TCP flags, ports, addresses, and lists of them. */
+/* Reads values of nftables' rules in JSON: TCP flags, ports, addresses, and lists of them. */
 #include <arpa/inet.h>
 #include <string.h>
 

@@ -14,19 +14,22 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_read.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
-/* A rule set that takes longer than this to read is not known. On a slow machine some ten thousand rules take a second. */
+/*
+ * A rule set that takes longer than this to read counts as unknown. On a slow machine ten thousand rules take about a
+ * second.
+ */
 #define READ_PATIENCE_NS (20 * NS_PER_S)
 #define READ_CPU_S 20
 #define READ_MEMORY_MAX ((rlim_t)2 << 30)
 
 #define LOOK_PERIOD_NS NS_PER_S
 
-/* Messages of a storm of changes are taken together: so often at the most. */
+/* Minimum time between two readings of messages, so that a storm of changes is reported together. */
 #define CHANGE_PERIOD_NS (100 * NS_PER_MS)
 
 struct process {
@@ -34,11 +37,11 @@ struct process {
 	struct ruleset_shared *shared;
 	struct ruleset_watch watch;
 	pid_t reader; /* 0: nothing is being read */
-	int result;   /* its end of a pipe: an int, 0 or an errno */
+	int result;   /* read end of a pipe: an int, 0 or an errno */
 	uint64_t begun_ns, looked_ns, changed_ns;
 };
 
-/* ------------------------------------------------------------------------------------------------ the one that reads */
+/* ---------------------------------------------------------------------------------------------- the reading process */
 
 static uint8_t text_index(struct ruleset_shared *shared, const struct rule_chain *chain, const struct rule *rule)
 {
@@ -71,8 +74,8 @@ static void verify_endpoint(struct ruleset_verifier *verifier, struct ruleset_sh
 }
 
 /*
- * Endpoints of one port and family have one answer, unless a rule looks at their addresses: then a host of a thousand addresses
- * is judged a thousand times a port.
+ * Verifies all endpoints. Endpoints of the same port and family share a result, unless a rule matches addresses: a host
+ * with a thousand addresses then has a thousand results per port.
  */
 static int verify_all(const struct ruleset *ruleset, struct ruleset_shared *shared)
 {
@@ -83,7 +86,7 @@ static int verify_all(const struct ruleset *ruleset, struct ruleset_shared *shar
 	uint32_t count = shared->endpoint_count < RULESET_MAX_ENDPOINTS ? shared->endpoint_count :
 									  RULESET_MAX_ENDPOINTS;
 	struct ruleset_verifier *verifier = ruleset_verifier_open(ruleset, &devices);
-	cleanup_free uint32_t *first = calloc(2 << 16, sizeof(*first)); /* of this port and family, from 1 */
+	cleanup_free uint32_t *first = calloc(2 << 16, sizeof(*first)); /* of this port and family, plus 1 */
 	int error = verifier && first ? 0 : -ENOMEM;
 
 	shared->text_count = 0;
@@ -110,7 +113,7 @@ static void limit(int resource, rlim_t value)
 	setrlimit(resource, &limit);
 }
 
-/* Where memory is short it is the first to go. */
+/* Makes this process the first to be killed when memory is short. */
 static void offer_to_oom_killer(void)
 {
 	FILE *file = fopen("/proc/self/oom_score_adj", "we");
@@ -126,7 +129,7 @@ static _Noreturn void read_and_verify(struct ruleset_shared *shared, int result)
 	struct ruleset ruleset;
 	int error;
 
-	setsid(); /* so that it is killed with the tools that it runs */
+	setsid(); /* so that the tools that it runs are killed with it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	limit(RLIMIT_CPU, READ_CPU_S);
 	limit(RLIMIT_AS, READ_MEMORY_MAX);
@@ -143,7 +146,7 @@ static _Noreturn void read_and_verify(struct ruleset_shared *shared, int result)
 	_exit(0);
 }
 
-/* -------------------------------------------------------------------------------------------------- the one that waits */
+/* ---------------------------------------------------------------------------------------------- the waiting process */
 
 static void report(const struct process *process, enum ruleset_message_kind kind, uint32_t value)
 {
@@ -188,7 +191,7 @@ static void end(struct process *process, const char *why)
 	bool ended = read(process->result, &error, sizeof(error)) == sizeof(error);
 
 	kill(-process->reader, SIGKILL);
-	kill(process->reader, SIGKILL); /* it may not have got to its setsid() */
+	kill(process->reader, SIGKILL); /* it may not have reached its setsid() */
 	while (waitpid(process->reader, &status, 0) < 0 && errno == EINTR)
 		;
 	close(process->result);
@@ -203,7 +206,7 @@ static void take_request(struct process *process)
 
 	if (size < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (size != sizeof(message)) /* the daemon has gone */
+	if (size != sizeof(message)) /* the daemon has ended */
 		_exit(0);
 	begin(process);
 }
@@ -251,7 +254,10 @@ static _Noreturn void serve(struct process *process)
 	}
 }
 
-/* What remains open are the socket and the standard descriptors; what remains permitted is what netlink and iptables ask for. */
+/*
+ * Closes all descriptors but the socket and the standard ones, and keeps only the capabilities for netlink and
+ * iptables.
+ */
 static int confine(int socket)
 {
 	int kept = fcntl(socket, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

@@ -17,7 +17,7 @@
 
 #define TOOL_OUTPUT_MAX (64u << 20)
 
-/* ------------------------------------------------------------------------------------------------------------- tools */
+/* ------------------------------------------------------------------------------------------------------------ tools */
 
 static void run_tool(const char *path, int output)
 {
@@ -32,7 +32,7 @@ static void run_tool(const char *path, int output)
 	_exit(127);
 }
 
-/* Everything that comes from a descriptor, with a NUL behind it. NULL: too much, or no memory. */
+/* Returns everything that comes from a descriptor, with a NUL at the end. NULL: too much, or no memory. */
 static char *read_all(int fd)
 {
 	size_t length = 0, room = 64 * 1024;
@@ -61,7 +61,10 @@ static char *read_all(int fd)
 	return NULL;
 }
 
-/* What a tool prints, if it ends well: malloc()ed. Whoever started this process sees to it that it does end. */
+/*
+ * Returns the output of a tool, if it exits successfully: malloc()ed. The parent of this process has to end it if the
+ * tool does not exit.
+ */
 static char *output_of(const char *path)
 {
 	char *text;
@@ -83,7 +86,7 @@ static char *output_of(const char *path)
 	return text;
 }
 
-/* iptables-save may be either kind: it says which in its first line. */
+/* Returns the output of iptables-save. The plain name may be either kind; its first line shows which. */
 static char *save(bool ipv6, bool legacy)
 {
 	static const char *const folders[] = { "/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin" };
@@ -118,16 +121,16 @@ static int read_legacy(struct ruleset *ruleset, bool ipv6, char *why, size_t siz
 	text = save(ipv6, true);
 	if (text)
 		return ruleset_iptables_read(ruleset, text, ipv6 ? "ip6tables-legacy" : "iptables-legacy", ipv6);
-	snprintf(why, size, "%s-legacy-save, which would tell the rules of iptables-legacy, does not work",
+	snprintf(why, size, "%s-legacy-save, which prints the rules of iptables-legacy, does not work",
 		 ipv6 ? "ip6tables" : "iptables");
 	return -ENOENT;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- nftables */
+/* --------------------------------------------------------------------------------------------------------- nftables */
 
 struct nft {
 	struct nft_ctx *context;
-	char *saved[2]; /* what iptables-nft-save and ip6tables-nft-save print; NULL: there is no need */
+	char *saved[2]; /* output of iptables-nft-save and ip6tables-nft-save; NULL: not needed */
 };
 
 static json_t *nft_list(struct nft_ctx *context, unsigned int flags, const char *command)
@@ -138,7 +141,7 @@ static json_t *nft_list(struct nft_ctx *context, unsigned int flags, const char 
 	return json_loads(nft_ctx_get_output_buffer(context), 0, NULL);
 }
 
-/* The one set or map of a list. */
+/* Returns the only set or map of a list. */
 static json_t *set_of(json_t *list, bool map)
 {
 	json_t *object, *set = NULL;
@@ -150,7 +153,7 @@ static json_t *set_of(json_t *list, bool map)
 	return set;
 }
 
-/* Sets of addresses may be long, and are not read; those of ports are short. */
+/* Returns whether the elements are worth reading: sets of addresses may be long, those of ports are short. */
 static bool is_short(json_t *list, bool map)
 {
 	const char *what = json_string_value(json_object_get(set_of(list, map), map ? "map" : "type"));
@@ -187,7 +190,7 @@ static json_t *elements(void *context, const char *family, const char *table, co
 	return found;
 }
 
-/* Its tool tells of a table only if all of its rules are of its own making. */
+/* Returns whether the tool's output has a table. The tool lists only tables whose rules it has all made itself. */
 static bool is_saved(void *context, const char *family, const char *table)
 {
 	const struct nft *nft = context;

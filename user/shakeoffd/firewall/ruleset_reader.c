@@ -11,27 +11,27 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/firewall/ruleset_process.h"
 #include "shakeoffd/firewall/ruleset_reader.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
-/* Rules come in bursts, and some hosts change theirs all the time: then reading takes no more than a tenth of one CPU. */
+/* Rules change in bursts, and on some hosts all the time. Reading takes at most a tenth of one CPU. */
 #define SETTLE_NS (100 * NS_PER_MS)
 #define PERIOD_NS NS_PER_S
 #define PERIOD_ELEMENTS_NS (10 * NS_PER_S)
 #define REST 10
 
-/* The process itself gives up a reading earlier; after this time it is not there any more, or stopped. */
+/* The process itself gives up a reading earlier; after this time it has died or is stopped. */
 #define ANSWER_PATIENCE_NS (30 * NS_PER_S)
 
-/* Rules that could not be read are tried again. */
+/* How soon rules that could not be read are tried again. */
 #define AGAIN_NS (5 * NS_PER_S)
-/* So often in a row before what is known is given up. */
+/* Maximum of failures in a row before the results so far are dropped. */
 #define FAILURES 2
 
 struct known_endpoint {
-	struct endpoint what; /* first: endpoint_compare() */
+	struct endpoint what; /* must be first: endpoint_compare() */
 	uint8_t state;        /* enum ruleset_state */
 	uint8_t results;      /* RULESET_* */
 	uint8_t rule;         /* index in reader->texts */
@@ -43,25 +43,25 @@ struct ruleset_reader {
 	pid_t process;
 	struct ruleset_shared *shared;
 
-	struct known_endpoint *endpoints; /* sorted, each once */
+	struct known_endpoint *endpoints; /* sorted, unique */
 	size_t count;
 	char devices[RULESET_MAX_DEVICES][IFNAMSIZ];
 	uint32_t device_count;
-	char (*texts)[RULESET_RULE_TEXT]; /* of the last answer */
-	char why[RULESET_WHY];            /* the rules are not known; "": they are */
+	char (*texts)[RULESET_RULE_TEXT]; /* of the last reply */
+	char why[RULESET_WHY];            /* why the rules are not known; "": they are */
 
-	bool asked;   /* an answer is to come */
-	bool changed; /* endpoints, since that was asked */
-	bool late;    /* the answer: what it says is old by then */
-	bool gone;    /* the process is */
+	bool asked;   /* a reply is pending */
+	bool changed; /* endpoints have changed since the request */
+	bool late;    /* the reply is late, so its contents will be outdated */
+	bool gone;    /* the process has died */
 	uint64_t due_ns, asked_ns, answered_ns, took_ns;
 	bool has_answers;
-	bool answered; /* without an error, once */
+	bool answered; /* there has been a reply without an error */
 	unsigned int changes;
 	unsigned int failures; /* in a row */
 };
 
-/* ------------------------------------------------------------------------------------------------------------- endpoints */
+/* -------------------------------------------------------------------------------------------------------- endpoints */
 
 static struct known_endpoint *find(const struct ruleset_reader *reader, const struct endpoint *what)
 {
@@ -151,22 +151,21 @@ bool ruleset_reader_is_unread(const struct ruleset_reader *reader)
 	return !reader || *reader->why;
 }
 
-/* -------------------------------------------------------------------------------------------------- question and answer */
+/* ------------------------------------------------------------------------------------------------ request and reply */
 
 static void unknown(struct ruleset_reader *reader, const char *why)
 {
 	if (strcmp(reader->why, why))
-		log_warn(
-			"the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = ignore` "
-			"are not): %s",
-			why);
+		log_warn("the firewall's rules cannot be read, so services are bypassed (those with `syn-rules = "
+			 "ignore` are not): %s",
+			 why);
 	snprintf(reader->why, sizeof(reader->why), "%s", why);
 	for (size_t i = 0; i < reader->count; i++)
 		reader->endpoints[i].state = RULESET_UNKNOWN;
 	reader->has_answers = true;
 }
 
-/* The reader itself stays. */
+/* Does nothing: the reader itself stays. */
 static void released(struct event_source *source)
 {
 	(void)source;
@@ -208,7 +207,7 @@ static void ask(struct ruleset_reader *reader, uint64_t now)
 	reader->asked_ns = now;
 }
 
-/* Other endpoints may be wanted by now: those that were asked for find theirs. */
+/* Takes the results. The endpoints may have changed meanwhile, so each result is matched to its endpoint. */
 static void take_results(struct ruleset_reader *reader)
 {
 	const struct ruleset_shared *shared = reader->shared;
@@ -229,7 +228,7 @@ static void take_results(struct ruleset_reader *reader)
 		endpoint->results = shared->results[i];
 		endpoint->rule = shared->rules[i];
 	}
-	/* What there was no room for is nobody's to decide. */
+	/* Endpoints for which the request had no room stay unknown. */
 	for (size_t i = RULESET_MAX_ENDPOINTS; i < reader->count && !reader->changed; i++)
 		reader->endpoints[i].state = RULESET_UNKNOWN;
 	reader->has_answers = true;
@@ -259,12 +258,14 @@ static void take_answer(struct ruleset_reader *reader, uint32_t error)
 		memcpy(why, reader->shared->why, sizeof(why) - 1);
 		why[sizeof(why) - 1] = '\0';
 		text_printable(why, printable, sizeof(printable));
-		/* One that takes too long on a busy machine is tried again before what is known is given up. */
+		/*
+		 * A reading that takes too long on a busy machine is tried again before the results so far are dropped.
+		 */
 		if (*reader->why || !reader->answered || ++reader->failures > FAILURES)
 			unknown(reader, printable);
 		else
 			log_warn_limited(
-				"the firewall's rules could not be read, what is known of them holds until the next try: %s",
+				"the firewall's rules could not be read, the last results hold until the next try: %s",
 				printable);
 		due(reader, now + AGAIN_NS);
 	}
@@ -332,7 +333,7 @@ unsigned int ruleset_reader_take_changes(struct ruleset_reader *reader)
 	return changes;
 }
 
-/* ------------------------------------------------------------------------------------------------------ open and close */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
 int ruleset_reader_open(struct ruleset_reader **opened)
 {
@@ -370,7 +371,7 @@ int ruleset_reader_listen(struct ruleset_reader *reader, struct event_loop *loop
 	return reader ? event_loop_add(loop, &reader->source, reader->socket, EPOLLIN, ready) : 0;
 }
 
-/* After the loop. The process ends when its socket is closed; it is not waited for if it does not. */
+/* Closes the reader, after the loop. The process ends when its socket is closed; this does not wait for it. */
 void ruleset_reader_close(struct ruleset_reader *reader)
 {
 	if (!reader)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A SYN and an ACK of the same client go through the rules side by side. Where they are is a pair of fates; what is kept is
- * the set of all pairs that some client may have got to, as bits of a word. A chain does the same to every pair that enters
- * it, so it is gone through at most three times an endpoint: by both, by the SYN alone, by the ACK alone.
+ * Sends a SYN and an ACK of the same client through the rules side by side. Each has a fate; together they are a pair.
+ * The set of all pairs that are possible for some client is kept as the bits of a word. A chain does the same to every
+ * pair that enters it, so each chain is computed at most three times per endpoint: for both, for the SYN alone, for the
+ * ACK alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 
 enum fate {
 	RUNNING,
-	RETURNED, /* on its way to the end of the chain */
-	HELD,     /* waits at the rule while the other is in another chain */
+	RETURNED, /* goes to the end of the chain */
+	HELD,     /* waits at the rule while the other packet is in another chain */
 	ACCEPTED,
 	DROPPED,
 	ELSEWHERE,
@@ -22,17 +23,20 @@ enum fate {
 
 typedef uint64_t fates; /* bit FATES * SYN's + ACK's */
 
-/* Deeper than the kernel allows (NFT_JUMP_STACK_SIZE is 16, net/netfilter/nf_tables_core.c; iptables' jump stack has no more). */
+/*
+ * Deeper than the kernel allows (NFT_JUMP_STACK_SIZE is 16, net/netfilter/nf_tables_core.c; iptables' jump stack is no
+ * deeper).
+ */
 #define DEPTH_MAX 64
 
 enum entry { BOTH, SYN_ALONE, ACK_ALONE, ENTRIES };
 
 struct memory {
-	uint32_t round; /* of the endpoint that it is good for */
+	uint32_t round; /* of the endpoint that the result is for */
 	fates result;
 };
 
-/* chain NULL: there is none; rule NULL: the chain's policy. */
+/* chain NULL: no reason; rule NULL: the chain's policy. */
 struct reason {
 	const struct rule_chain *chain;
 	const struct rule *rule;
@@ -45,8 +49,11 @@ struct ruleset_verifier {
 	uint8_t family;
 	uint32_t round;
 	unsigned int depth;
-	struct memory (*memory)[ENTRIES]; /* of each chain */
-	/* The first that tells the two apart, and the first of them that may refuse; the first that may refuse a SYN; that counts. */
+	struct memory (*memory)[ENTRIES]; /* for each chain */
+	/*
+	 * The first rule that distinguishes SYN and ACK; the first of these that may refuse; the first that may refuse
+	 * a SYN; the first that counts.
+	 */
 	struct reason apart, refuses, syn, counts;
 };
 
@@ -60,7 +67,7 @@ static fates pair(enum fate syn, enum fate ack)
 		for (enum fate ack = RUNNING; ack < FATES; ack++)                                                      \
 			if ((set)&pair(syn, ack))
 
-/* ------------------------------------------------------------------------------------------------------------ matches */
+/* ---------------------------------------------------------------------------------------------------------- matches */
 
 static bool name_matches(const char *pattern, const char *name)
 {
@@ -105,7 +112,10 @@ static bool match_address(const struct in6_addr *address, const struct rule_matc
 	return false;
 }
 
-/* Both are what begins a connection for connection tracking, unless a rule has said that it is not to be tracked. */
+/*
+ * Matches a state: for connection tracking both packets begin a connection, unless a rule has taken them out of
+ * tracking.
+ */
 static enum rule_answer match_state(const struct ruleset *ruleset, const struct rule_match *match)
 {
 	if (ruleset->untracks && match->with_new != match->with_untracked)
@@ -121,7 +131,7 @@ static enum rule_answer answer_of(const struct ruleset_verifier *verifier, const
 	case MATCH_FIXED: return syn ? match->syn : match->ack;
 	case MATCH_FAMILY: return match->families & verifier->family ? ANSWER_YES : ANSWER_NO;
 	case MATCH_STATE: return match_state(verifier->ruleset, match);
-	case MATCH_MARK: return ANSWER_SENDER; /* follow() sees to marks that only one of the two gets */
+	case MATCH_MARK: return ANSWER_SENDER; /* follow() handles marks that only one of the two gets */
 	case MATCH_PORT: answer = match_port(verifier->endpoint->port, match) ? ANSWER_YES : ANSWER_NO; break;
 	case MATCH_ADDRESS: answer = match_address(&verifier->endpoint->address, match) ? ANSWER_YES : ANSWER_NO; break;
 	case MATCH_INTERFACE: answer = match_interface(verifier, match); break;
@@ -144,7 +154,7 @@ static enum rule_answer matches(const struct ruleset_verifier *verifier, const s
 	return all;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- rules */
+/* ------------------------------------------------------------------------------------------------------------ rules */
 
 static fates traverse_chain(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum entry entry);
 
@@ -154,7 +164,7 @@ static bool may_refuse(const struct rule *rule)
 	       rule->verdict == VERDICT_GOTO || rule->remembers || rule->untracks;
 }
 
-/* The first one stays. */
+/* Notes a reason, if it is the first. */
 static void note(struct reason *reason, const struct rule_chain *chain, const struct rule *rule)
 {
 	if (!reason->chain)
@@ -180,7 +190,7 @@ static enum fate after(const struct rule *rule, enum fate before)
 	}
 }
 
-/* What comes back from another chain goes on behind the rule, or with goto leaves this chain, too. */
+/* Returns the fate after another chain: a packet continues after the rule, or with goto leaves this chain, too. */
 static enum fate come_back(const struct rule *rule, enum fate fate)
 {
 	return fate == RUNNING && rule->verdict == VERDICT_GOTO ? RETURNED : fate;
@@ -197,13 +207,16 @@ static fates follow_jump(struct ruleset_verifier *verifier, const struct rule *r
 	return result;
 }
 
-/* What becomes of one pair if these of it match. */
+/* Returns the fates of a pair, given which of the two match. */
 static fates follow(struct ruleset_verifier *verifier, const struct rule_chain *chain, const struct rule *rule,
 		    enum fate syn, enum fate ack, bool syn_matches, bool ack_matches)
 {
 	if (!syn_matches && !ack_matches)
 		return pair(syn, ack);
-	/* What an ACK does not do if no SYN comes: a source is counted, a mark set. Rules that ask for it may be anywhere. */
+	/*
+	 * Without its SYN, an ACK misses effects of the rule: a counted source, a mark. Any later rule may depend on
+	 * them.
+	 */
 	if (syn_matches && syn == RUNNING && !ack_matches && (rule->remembers || rule->untracks))
 		return pair(ELSEWHERE, ack);
 	if (ack_matches && ack == RUNNING && !syn_matches && rule->marks)
@@ -215,7 +228,7 @@ static fates follow(struct ruleset_verifier *verifier, const struct rule_chain *
 	return pair(syn_matches ? after(rule, syn) : syn, ack_matches ? after(rule, ack) : ack);
 }
 
-/* Which of "does not match" and "matches" are possible. */
+/* Returns which of "does not match" (1) and "matches" (2) are possible. */
 static unsigned int possible(enum rule_answer answer)
 {
 	return answer == ANSWER_NO ? 1 : answer == ANSWER_YES ? 2 : 3;
@@ -240,7 +253,7 @@ static fates pass_rule(struct ruleset_verifier *verifier, const struct rule_chai
 	return result;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- chains */
+/* ----------------------------------------------------------------------------------------------------------- chains */
 
 static fates leave_chain(fates set)
 {
@@ -272,7 +285,7 @@ static fates traverse_chain(struct ruleset_verifier *verifier, const struct rule
 
 	if (memory->round == verifier->round)
 		return memory->result;
-	if (verifier->depth >= DEPTH_MAX) /* no rule set of the kernel's: nothing is known of it */
+	if (verifier->depth >= DEPTH_MAX) /* no rule set of the kernel is so deep, so the fate is unknown */
 		return pair(entry == ACK_ALONE ? HELD : ELSEWHERE, entry == SYN_ALONE ? HELD : ELSEWHERE);
 	verifier->depth++;
 	memory->result = traverse_rules(verifier, chain, entry);
@@ -281,7 +294,7 @@ static fates traverse_chain(struct ruleset_verifier *verifier, const struct rule
 	return memory->result;
 }
 
-/* Of a base chain: accepted means that the next one is asked. */
+/* Returns the fate after a base chain: an accepted packet goes on to the next one. */
 static enum fate pass_base(struct ruleset_verifier *verifier, const struct rule_chain *chain, enum fate before,
 			   enum fate fate, bool syn)
 {

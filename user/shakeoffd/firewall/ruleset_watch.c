@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/hash.h"
 #include "shakeoffd/firewall/ruleset_watch.h"
 
-/* ---------------------------------------------------------------------------------------------------- iptables-legacy */
+/* -------------------------------------------------------------------------------------------------- iptables-legacy */
 
 static const char *const table_names[2] = { "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names" };
 
@@ -28,19 +29,7 @@ bool ruleset_watch_has_legacy(bool ipv6)
 	return file && fgetc(file) != EOF;
 }
 
-/* FNV-1a, 64 bits: it need not withstand anybody. */
-#define SUM_BEGIN 0xcbf29ce484222325ull
-
-static uint64_t sum(uint64_t sum, const void *data, size_t size)
-{
-	const uint8_t *byte = data;
-
-	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ byte[i]) * 0x100000001b3ull;
-	return sum;
-}
-
-/* The two families' structures differ in where things stand alone. */
+/* The two families' structures differ only in offsets. */
 static const struct layout {
 	size_t size, next_offset, comefrom, counters;
 } layouts[2] = {
@@ -50,7 +39,7 @@ static const struct layout {
 	  offsetof(struct ip6t_entry, counters) },
 };
 
-/* Counters change with every packet, and are left out. */
+/* Adds the entries to a sum, without counters, which change with every packet. */
 static uint64_t sum_entries(uint64_t total, const struct layout *layout, struct ipt_get_entries *entries)
 {
 	char *entry = (char *)entries->entrytable;
@@ -62,7 +51,7 @@ static uint64_t sum_entries(uint64_t total, const struct layout *layout, struct 
 			break;
 		memset(entry + layout->counters, 0, sizeof(struct xt_counters));
 		memset(entry + layout->comefrom, 0, sizeof(((struct ipt_entry *)0)->comefrom));
-		total = sum(total, entry, length);
+		total = hash_update(total, entry, length);
 	}
 	return total;
 }
@@ -87,7 +76,7 @@ static uint64_t sum_table(uint64_t total, int fd, bool ipv6, const char *name)
 	snprintf(entries->name, sizeof(entries->name), "%s", name);
 	entries->size = info.size;
 	if (getsockopt(fd, level, ipv6 ? IP6T_SO_GET_ENTRIES : IPT_SO_GET_ENTRIES, entries, &size))
-		return total + 1; /* it was being changed: it is looked at again */
+		return total + 1; /* it is being changed, so the next call has to notice a change */
 	return sum_entries(total, &layouts[ipv6], entries);
 }
 
@@ -101,16 +90,16 @@ static uint64_t sum_legacy(uint64_t total, bool ipv6)
 		name[strcspn(name, "\n")] = '\0';
 		if (fd < 0)
 			fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-		total = sum(total, name, strlen(name));
+		total = hash_update(total, name, strlen(name));
 		if (fd >= 0)
 			total = sum_table(total, fd, ipv6, name);
 	}
 	return total;
 }
 
-/* ------------------------------------------------------------------------------------------------------ other things */
+/* ------------------------------------------------------------------------------------------------- IPVS and sysctls */
 
-/* Services and their servers, without the counters behind the fourth word. */
+/* Adds services and their servers to a sum, without the counters after the fourth word. */
 static uint64_t sum_ipvs(uint64_t total)
 {
 	cleanup_file FILE *file = fopen("/proc/net/ip_vs", "re");
@@ -120,12 +109,15 @@ static uint64_t sum_ipvs(uint64_t total)
 		char *rest = line, *word;
 
 		for (int i = 0; i < 4 && (word = strtok_r(i ? NULL : line, " \t\n", &rest)); i++)
-			total = sum(total, word, strlen(word) + 1);
+			total = hash_update(total, word, strlen(word) + 1);
 	}
 	return total;
 }
 
-/* On which it depends whether an ACK without a SYN begins a connection, and whether a bridge asks the rules. */
+/*
+ * Adds sysctls to a sum that decide whether an ACK without a SYN begins a connection, and whether a bridge applies the
+ * rules.
+ */
 static uint64_t sum_sysctls(uint64_t total)
 {
 	static const char *const sysctls[] = { "/proc/sys/net/netfilter/nf_conntrack_tcp_loose",
@@ -136,21 +128,21 @@ static uint64_t sum_sysctls(uint64_t total)
 		cleanup_file FILE *file = fopen(sysctls[i], "re");
 		int value = file ? fgetc(file) : EOF;
 
-		total = sum(total, &value, sizeof(value));
+		total = hash_update(total, &value, sizeof(value));
 	}
 	return total;
 }
 
 unsigned int ruleset_watch_look(struct ruleset_watch *watch)
 {
-	uint64_t total = sum_sysctls(sum_ipvs(sum_legacy(sum_legacy(SUM_BEGIN, false), true)));
+	uint64_t total = sum_sysctls(sum_ipvs(sum_legacy(sum_legacy(HASH_INIT, false), true)));
 	bool changed = total != watch->seen;
 
 	watch->seen = total;
 	return changed ? RULESET_CHANGED_RULES : 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- nftables */
+/* --------------------------------------------------------------------------------------------------------- nftables */
 
 static int subscribe(struct mnl_socket *socket)
 {
@@ -190,7 +182,7 @@ static unsigned int change_of(const struct nlmsghdr *header)
 	switch (NFNL_MSG_TYPE(header->nlmsg_type)) {
 	case NFT_MSG_NEWSETELEM:
 	case NFT_MSG_DELSETELEM: return RULESET_CHANGED_ELEMENTS;
-	case NFT_MSG_NEWGEN: /* follows every change */
+	case NFT_MSG_NEWGEN: /* comes after every change */
 	case NFT_MSG_TRACE: return 0;
 	default: return RULESET_CHANGED_RULES;
 	}
@@ -207,7 +199,7 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 
 		if (size < 0 && errno == EINTR)
 			continue;
-		if (size < 0 && errno == ENOBUFS) { /* messages were lost: it may have been anything */
+		if (size < 0 && errno == ENOBUFS) { /* messages were lost, so anything may have changed */
 			changes |= RULESET_CHANGED_RULES;
 			continue;
 		}
@@ -219,7 +211,10 @@ unsigned int ruleset_watch_read(struct ruleset_watch *watch)
 	}
 }
 
-/* A kernel without nftables knows no such message: EINVAL of nfnetlink_rcv_msg(), or there is no nfnetlink at all. */
+/*
+ * Asks the kernel. Without nftables it does not know this message: EINVAL of nfnetlink_rcv_msg(), or there is no
+ * nfnetlink at all.
+ */
 bool ruleset_watch_has_nft(void)
 {
 	_Alignas(struct nlmsghdr) char buffer[8 * 1024];

@@ -11,7 +11,7 @@ static inline bool word_is(const char *word, const char *other)
 	return !strcmp(word, other);
 }
 
-/* words: the last one is NULL. */
+/* Returns whether a word is in a list, whose last entry is NULL. */
 static inline bool word_is_one_of(const char *word, const char *const *words)
 {
 	while (*words && !word_is(word, *words))

@@ -24,7 +24,7 @@ enum rule_answer ruleset_xt_match(const char *name, struct rule *rule)
 	if (word_is(name, "icmp") || word_is(name, "icmp6") || word_is(name, "udp") || word_is(name, "sctp") ||
 	    word_is(name, "dccp"))
 		return ANSWER_NO;
-	/* Otherwise tcp, whose flags are not told; length, string, u32, bpf, osf, statistic, ... */
+	/* Others are tcp, whose flags are not shown; length, string, u32, bpf, osf, statistic, ... */
 	return word_is_one_of(name, of_sender) ? ANSWER_SENDER : ANSWER_PACKET;
 }
 

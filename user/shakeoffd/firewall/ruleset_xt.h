@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Matches and targets of iptables, which nftables' rules may have, too. */
+/* Matches and targets of iptables, which nftables' rules may contain, too. */
 #ifndef SHAKEOFFD_FIREWALL_RULESET_XT_H
 #define SHAKEOFFD_FIREWALL_RULESET_XT_H
 
 #include "shakeoffd/firewall/ruleset.h"
 
-/* Returns what a match with this name means whose parameters are not known. */
+/* Returns the result of a match with this name and unknown parameters. */
 enum rule_answer ruleset_xt_match(const char *name, struct rule *rule);
 
 /* Notes in the rule what a target with this name does. */

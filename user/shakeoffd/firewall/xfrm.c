@@ -25,7 +25,10 @@ static bool template_is_required(const struct nlattr *attribute)
 	return false;
 }
 
-/* Whether a plain TCP segment that it is for is dropped: xfrm_policy_check(), net/xfrm/xfrm_policy.c. */
+/*
+ * Returns whether the kernel drops a plain TCP segment that a policy applies to: xfrm_policy_check(),
+ * net/xfrm/xfrm_policy.c.
+ */
 static bool refuses_plain(const struct xfrm_userpolicy_info *policy, const struct nlmsghdr *header)
 {
 	bool required = policy->action == XFRM_POLICY_BLOCK;
@@ -37,8 +40,7 @@ static bool refuses_plain(const struct xfrm_userpolicy_info *policy, const struc
 		switch (mnl_attr_get_type(attribute)) {
 		case XFRMA_TMPL: required |= template_is_required(attribute); break;
 		case XFRMA_IF_ID:
-			if (mnl_attr_get_u32(
-				    attribute)) /* for an xfrm interface's packets, which have come through ESP */
+			if (mnl_attr_get_u32(attribute)) /* for packets of an xfrm interface, which came through ESP */
 				return false;
 		}
 	}
@@ -58,20 +60,16 @@ static void endpoints_of(const struct xfrm_selector *selector, struct xfrm_endpo
 int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header)
 {
 	const struct xfrm_userpolicy_info *policy = mnl_nlmsg_get_payload(header);
-	struct xfrm_endpoints *larger;
+	struct xfrm_endpoints endpoints;
 
 	if (header->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(header) < sizeof(*policy) ||
 	    !refuses_plain(policy, header))
 		return 0;
-	larger = array_grow(policies->list, policies->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	policies->list = larger;
-	endpoints_of(&policy->sel, &policies->list[policies->count++]);
-	return 0;
+	endpoints_of(&policy->sel, &endpoints);
+	return array_append(policies->list, policies->count, endpoints);
 }
 
-/* IPv6's selector of nothing is for IPv6 alone, as that of IPv4 is: families are not mixed. */
+/* Returns whether the families agree: a selector without an address still applies to its own family only. */
 static bool is_of_family(const struct xfrm_endpoints *endpoints, const struct in6_addr *address)
 {
 	return IN6_IS_ADDR_V4MAPPED(&endpoints->prefix) == IN6_IS_ADDR_V4MAPPED(address);
@@ -113,7 +111,7 @@ static int dump(struct mnl_socket *socket, struct xfrm_policies *fresh)
 	return netlink_dump(socket, netlink_dump_request(buffer, XFRM_MSG_GETPOLICY), take, fresh);
 }
 
-/* Returns 1 if they are others than before. */
+/* Reads the policies. Returns 1 if they have changed. */
 static int read_all(struct xfrm_policies *policies)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_XFRM, SOCK_CLOEXEC);
@@ -163,7 +161,7 @@ void xfrm_close(struct xfrm_policies *policies)
 	*policies = (struct xfrm_policies){ .notices = -1 };
 }
 
-/* Something came, or was lost for want of room. */
+/* Returns whether a message came, or was lost for lack of room. */
 static bool is_noticed(int fd)
 {
 	bool noticed = false;

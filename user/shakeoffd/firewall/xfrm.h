@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * IPsec: which endpoints the host's own policies want protected packets for (ip-xfrm(8)). Plain segments to them the kernel drops, and does
- * not answer (xfrm4_policy_check() in tcp_v4_rcv()); protected ones come to the hook as ESP, which it does not look into. So such endpoints
- * are bypassed.
+ * IPsec: the endpoints for which the host's own policies require protected packets (ip-xfrm(8)). The kernel drops plain
+ * segments to them without a reply (xfrm4_policy_check() in tcp_v4_rcv()). Protected packets come to the hook as ESP,
+ * which it does not parse. So such endpoints are bypassed.
  */
 #ifndef SHAKEOFFD_FIREWALL_XFRM_H
 #define SHAKEOFFD_FIREWALL_XFRM_H
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The endpoints of an inbound policy that plain packets do not pass. Of a part of the sources only: all the same. */
+/* The endpoints that an inbound policy closes to plain packets. A policy for only some sources counts for all. */
 struct xfrm_endpoints {
 	struct in6_addr prefix; /* IPv4 mapped */
 	uint16_t prefix_len;    /* 0..128 */
@@ -23,20 +23,23 @@ struct xfrm_endpoints {
 struct xfrm_policies {
 	struct xfrm_endpoints *list;
 	size_t count;
-	int notices; /* the descriptor of their changes; -1: this kernel has no IPsec */
+	int notices; /* the descriptor for messages about changes; -1: this kernel has no IPsec */
 };
 
-/* 0, also where the kernel has no IPsec, or a negative errno. */
+/* Opens the policies. 0, also if the kernel has no IPsec, or a negative errno. */
 int xfrm_open(struct xfrm_policies *policies);
 void xfrm_close(struct xfrm_policies *policies);
 
-/* Reads them anew if there was a change. Returns whether they are others now; what cannot be read leaves them as they were. */
+/*
+ * Reads the policies again if there was a change. Returns whether they differ now; if they cannot be read, the old ones
+ * stay.
+ */
 bool xfrm_follow(struct xfrm_policies *policies);
 
-/* Whether plain segments to an endpoint are refused, those of some sources at least. address: IPv4 mapped. */
+/* Returns whether plain segments to an endpoint are refused, at least those of some sources. address: IPv4 mapped. */
 bool xfrm_requires(const struct xfrm_policies *policies, const struct in6_addr *address, uint16_t port);
 
-/* Takes up an XFRM_MSG_NEWPOLICY message. 0 or -ENOMEM. For the dump. */
+/* Adds the policy of an XFRM_MSG_NEWPOLICY message. 0 or -ENOMEM. For the dump. */
 int xfrm_add(struct xfrm_policies *policies, const struct nlmsghdr *header);
 
 #endif

@@ -8,34 +8,39 @@
 #include "acl/store.h"
 #include "acl/lock.h"
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/acl.h"
 
-/* A list of a million entries takes some 2 s to walk: at every expiry, but not all the time, and in small steps. */
+/*
+ * Going through a list of a million entries takes about 2 s, so it is done only when an entry has expired, and in small
+ * steps.
+ */
 #define SWEEP_PERIOD_NS NS_PER_S
 #define STEP_NS (3 * NS_PER_MS)
 
-/* At the start and at the end: then the lists are given up rather than the daemon. */
+/* How long the start and the end wait for the lock. After that the daemon goes on without the lists. */
 #define PATIENCE_MS 10000
 
 struct acl_keeper_datapath {
-	struct datapath_sweep *sweep; /* NULL: none is under way */
+	struct datapath_sweep *sweep; /* NULL: no sweep is under way */
 	uint64_t swept_ns;            /* when the last one began; 0: there has been none */
-	bool unswept;                 /* it came to no end */
+	bool unswept;                 /* it was broken off */
 };
 
-/* ----------------------------------------------------------------------------------------------- from daemon to daemon */
+/* -------------------------------------------------------------------------------------------- from daemon to daemon */
 
 static void report(const char *what, int error)
 {
 	const char *detail = datapath_detail();
 
-	log_warn("%s: %s%s%s", what,
-		 error == -EWOULDBLOCK ? "a command is busy with the lists, and does not end" : strerror(-error),
+	log_warn("%s: %s%s%s", what, error == -EWOULDBLOCK ? "a command keeps the lists locked" : strerror(-error),
 		 *detail ? ": " : "", detail);
 }
 
-/* Of the first alone: commands treat all alike, and a daemon that has loaded the program has no other. */
+/*
+ * Restores the lists of the first datapath only: commands change all datapaths alike, and a daemon that has loaded the
+ * program has only one.
+ */
 static void restore(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
@@ -44,7 +49,7 @@ static void restore(struct datapath *datapath)
 	if (!result)
 		result = datapath_acl_restore(datapath);
 	if (result < 0)
-		report("the lists of sources that the last daemon left could not be taken up", result);
+		report("the lists of sources of the last daemon could not be restored", result);
 	else if (result)
 		log_info("the lists of sources that the last daemon left hold again");
 }
@@ -76,8 +81,7 @@ void acl_keeper_keep(const struct acl_keeper *acl_keeper)
 		if (!result)
 			result = datapath_acl_keep(datapath);
 		if (result)
-			report("the lists of sources end with the program: they could not be left to the next daemon",
-			       result);
+			report("the lists of sources are lost: they could not be kept for the next daemon", result);
 		return;
 	}
 }
@@ -105,8 +109,8 @@ void acl_keeper_close(struct acl_keeper *acl_keeper)
 /* --------------------------------------------------------------------------------------------------------- sweeping */
 
 /*
- * A sweep that was broken off has left no time of expiry: another one has to be made, whatever it says. A daemon that died may
- * have broken one off, so the first look is always one.
+ * Returns whether a sweep is due. A sweep that was broken off has left no time of expiry, so another one is due
+ * whatever the time says. A daemon that died may have broken one off, so the first sweep is always due.
  */
 static bool is_due(const struct acl_keeper_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
@@ -125,7 +129,7 @@ static int begin(struct acl_keeper_datapath *state, struct datapath *datapath, u
 	return datapath_acl_sweep_begin(datapath, &state->sweep);
 }
 
-/* One step, under the lock. */
+/* Takes one step of a sweep, under the lock. */
 static int step(struct acl_keeper_datapath *state, struct datapath *datapath, uint64_t now_ns)
 {
 	int result = 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The MSS that a SYN-ACK offers for the MTU of a route or of its device: ipv4_default_advmss() in net/ipv4/route.c and
- * ip6_default_advmss() in net/ipv6/route.c. Pure.
+ * ip6_default_advmss() in net/ipv6/route.c. Pure functions.
  */
 #ifndef SHAKEOFFD_HOOK_ADVMSS_H
 #define SHAKEOFFD_HOOK_ADVMSS_H
 
 #include <stdint.h>
 
-/* Sysctls net.ipv4.route.min_adv_mss and net.ipv6.route.min_adv_mss, where the kernel does not show them. */
+/* Sysctls net.ipv4.route.min_adv_mss and net.ipv6.route.min_adv_mss, if the kernel does not show them. */
 #define ADVMSS_MIN4_DEFAULT 256
 #define ADVMSS_MIN6_DEFAULT 1220
 

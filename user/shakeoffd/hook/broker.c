@@ -18,18 +18,20 @@
 #include "datapath/datapath.h"
 #include "common/log.h"
 #include "shakeoffd/hook/broker.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/privilege.h"
 #include "shakeoffd/sys/syscall_filter.h"
 
-/* A call by id takes microseconds: a broker that does not answer is stopped, or the machine stands still. */
+/*
+ * A call by id takes microseconds. If no answer comes in this time, the broker is stopped, or the machine stands still.
+ */
 #define ANSWER_SECONDS 2
-/* Then it is asked again only after this: each question that is not answered holds up the event loop. */
+/* How long to wait before the next request then: each request without an answer holds up the event loop. */
 #define SILENCE_NS (10 * NS_PER_S)
 #define STOP_MS 1000
 
 struct request {
-	uint32_t sequence; /* of the answer as well: one that came too late is another's */
+	uint32_t sequence; /* the answer repeats it: a late answer belongs to an earlier request */
 	uint32_t object;   /* enum datapath_object */
 	uint32_t id;
 };
@@ -44,7 +46,7 @@ static struct {
 	int fd; /* -1: not running */
 	uint32_t sequence;
 	uint64_t silent_until_ns;
-	pthread_mutex_t lock; /* one question at a time */
+	pthread_mutex_t lock; /* one request at a time */
 	struct event_source source;
 	void (*ended)(void *context);
 	void *context;
@@ -105,7 +107,7 @@ static bool serve_one(int fd)
 	return sent;
 }
 
-/* What the daemon has open is none of the broker's business, its lock file least of all. Returns the socket's new number. */
+/* Closes everything that the daemon has open, above all its lock file. Returns the socket's new number. */
 static int keep_only(int fd)
 {
 	int null = open("/dev/null", O_RDWR), above = fcntl(fd, F_DUPFD, 4);
@@ -120,7 +122,7 @@ static int keep_only(int fd)
 	return 3;
 }
 
-/* Signals that end the daemon reach the whole group, or cgroup, and the daemon needs the broker until its end. */
+/* Signals that end the daemon reach the whole group or cgroup, and the daemon needs the broker until its end. */
 static void ignore_signals(void)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE };
@@ -142,7 +144,7 @@ static int prepare(int *fd, pid_t daemon)
 	*fd = keep_only(*fd);
 	if (*fd < 0)
 		return *fd;
-	/* After the change of credentials, which may take this back (commit_creds() in kernel/cred.c). */
+	/* Changing credentials may undo this (commit_creds() in kernel/cred.c), so it comes afterwards. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return -errno;
 	if (getppid() != daemon)
@@ -164,7 +166,7 @@ static void run(int fd, pid_t daemon)
 
 /* ------------------------------------------------------------------------------------------------ the daemon's side */
 
-/* 0 and what came, or a negative errno. */
+/* Receives an answer. 0 or a negative errno. */
 static int receive(struct answer *answer, int *descriptor)
 {
 	union control control = { 0 };
@@ -190,7 +192,7 @@ static int ask(const struct request *request)
 	struct answer answer;
 	int descriptor, error;
 
-	/* Of a broker that stands still the questions pile up: the next is not to wait for room. */
+	/* Requests to a broker that stands still pile up, and the next one must not wait for room. */
 	if (send(broker.fd, request, sizeof(*request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*request))
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	for (;;) {
@@ -204,10 +206,13 @@ static int ask(const struct request *request)
 	}
 	if (answer.result < 0 || request->object == DATAPATH_NEXT_LINK)
 		return answer.result;
-	return descriptor >= 0 ? descriptor : -EMFILE; /* the kernel drops what has no room here */
+	return descriptor >= 0 ? descriptor : -EMFILE; /* the kernel drops a descriptor that has no room here */
 }
 
-/* A datapath_find_fn. Without a broker: -EPERM, as the kernel says to a process without CAP_SYS_ADMIN. */
+/*
+ * Finds an object through the broker: a datapath_find_fn. Returns -EPERM without a broker, as the kernel does to a
+ * process without CAP_SYS_ADMIN.
+ */
 static int find(enum datapath_object object, uint32_t id)
 {
 	struct request request = { .object = object, .id = id };
@@ -274,18 +279,19 @@ int broker_watch(struct event_loop *loop, void (*ended)(void *context), void *co
 {
 	broker.ended = ended;
 	broker.context = context;
-	return event_loop_add(loop, &broker.source, broker.fd, 0, ready); /* the end is told unasked */
+	/* No event is needed: the loop always reports the end of the peer. */
+	return event_loop_add(loop, &broker.source, broker.fd, 0, ready);
 }
 
 void broker_stop(void)
 {
 	datapath_find_by(NULL);
 	if (broker.fd >= 0) {
-		shutdown(broker.fd, SHUT_RDWR); /* whoever else may have inherited it */
+		shutdown(broker.fd, SHUT_RDWR); /* also ends it for other processes that have inherited it */
 		close(broker.fd);
 	}
 	broker.fd = -1;
-	/* One that stands still does not see this: it dies with the daemon (PR_SET_PDEATHSIG). */
+	/* A broker that stands still does not notice: it dies with the daemon (PR_SET_PDEATHSIG). */
 	for (int i = 0; broker.pid > 0 && i < STOP_MS && !waitpid(broker.pid, NULL, WNOHANG); i++)
 		nanosleep(&(struct timespec){ .tv_nsec = NS_PER_MS }, NULL);
 	broker.pid = 0;

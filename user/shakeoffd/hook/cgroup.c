@@ -10,7 +10,7 @@
 #include "datapath/datapath.h"
 #include "shakeoffd/hook/cgroup.h"
 
-/* Where cgroup2 is mounted: by itself, or beside the older ones (cgroups(7)). NULL: nowhere. */
+/* Returns where cgroup2 is mounted: alone, or beside the older hierarchies (cgroups(7)). NULL: it is not mounted. */
 static const char *mount_point(void)
 {
 	static const char *const usual[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
@@ -24,7 +24,9 @@ static const char *mount_point(void)
 	return NULL;
 }
 
-/* The line of cgroup2 is "0::/PATH", as seen from the daemon's own cgroup namespace. */
+/*
+ * Finds the directory of a process. The line of cgroup2 is "0::/PATH", as seen from the daemon's own cgroup namespace.
+ */
 static bool directory_of(pid_t pid, char *directory, size_t size)
 {
 	char file_name[64], line[PATH_MAX];
@@ -69,7 +71,7 @@ bool cgroup_filters(pid_t pid)
 {
 	struct programs theirs, ours;
 
-	if (pid <= 0) /* of another PID namespace */
+	if (pid <= 0) /* it is in another PID namespace */
 		return false;
 	programs_of(pid, &theirs);
 	if (!theirs.count)

@@ -17,7 +17,7 @@
 #define IPV6_MIN_MTU 1280
 #define DUMP_TRIES 5
 
-/* IFLA_INET6_CONF: an array of 32-bit numbers, indexed by DEVCONF_*. */
+/* Reads IFLA_INET6_CONF: an array of 32-bit numbers, indexed by DEVCONF_*. */
 static void take_ipv6(struct device *device, const struct nlattr *families)
 {
 	const struct nlattr *family, *attribute;
@@ -37,7 +37,7 @@ static void take_ipv6(struct device *device, const struct nlattr *families)
 	}
 }
 
-/* IFLA_INET_CONF: the same of IPv4, indexed by IPV4_DEVCONF_*, which begin at 1. */
+/* Reads IFLA_INET_CONF: the same for IPv4, indexed by IPV4_DEVCONF_*, which begin at 1. */
 static void take_ipv4(struct device *device, const struct nlattr *families)
 {
 	const struct nlattr *family, *attribute;
@@ -59,7 +59,7 @@ static void take_ipv4(struct device *device, const struct nlattr *families)
 static int link_message(const struct nlmsghdr *header, void *context)
 {
 	const struct ifinfomsg *message = mnl_nlmsg_get_payload(header);
-	struct device device = { .mtu6 = IPV6_MIN_MTU, .hop_limit = 64 }, *larger;
+	struct device device = { .mtu6 = IPV6_MIN_MTU, .hop_limit = 64 };
 	struct devices *devices = context;
 	const struct nlattr *attribute;
 
@@ -74,14 +74,7 @@ static int link_message(const struct nlmsghdr *header, void *context)
 			take_ipv6(&device, attribute);
 		}
 	}
-	larger = array_grow(devices->list, devices->count, sizeof(device));
-	if (!larger) {
-		errno = ENOMEM;
-		return MNL_CB_ERROR;
-	}
-	devices->list = larger;
-	devices->list[devices->count++] = device;
-	return MNL_CB_OK;
+	return array_append(devices->list, devices->count, device) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 static int compare(const void *a, const void *b)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the network devices of the host say of packets that leave by them. */
+/* The settings of the host's network devices for packets that leave by them. */
 #ifndef SHAKEOFFD_HOOK_DEVICES_H
 #define SHAKEOFFD_HOOK_DEVICES_H
 
@@ -16,15 +16,18 @@ struct device {
 };
 
 struct devices {
-	struct device *list; /* in the order of their indexes */
+	struct device *list; /* sorted by index */
 	size_t count;
 };
 
-/* Reads them anew. Sysctls change without a message, so it has to be done again and again. On failure what was there stays. */
+/*
+ * Reads them again. Sysctls change without a message, so it has to be called again and again. On failure the old ones
+ * stay.
+ */
 int devices_read(struct devices *devices, bool *changed);
 void devices_free(struct devices *devices);
 
-/* NULL: there is none of this index. */
+/* Returns the device of this index. NULL: there is none. */
 const struct device *devices_find(const struct devices *devices, unsigned int ifindex);
 
 #endif

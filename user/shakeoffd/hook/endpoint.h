@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where a service is to be reached, as the self-test and the reader of the firewall's rules are told it. */
-#ifndef SHAKEOFFD_HOOK_SPOT_H
-#define SHAKEOFFD_HOOK_SPOT_H
+/* The address and port of a service, for the self-test and the reader of the firewall's rules. */
+#ifndef SHAKEOFFD_HOOK_ENDPOINT_H
+#define SHAKEOFFD_HOOK_ENDPOINT_H
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@ struct endpoint {
 	uint16_t port;           /* host byte order */
 };
 
-/* For qsort() and bsearch(), also of structures that begin with one. */
+/* Compares endpoints: for qsort() and bsearch(), also of structures that begin with an endpoint. */
 static inline int endpoint_compare(const void *a, const void *b)
 {
 	const struct endpoint *first = a, *second = b;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/heartbeat.h"
 
 #define HIGHEST_PRIORITY (-20)
@@ -21,8 +21,8 @@ struct heartbeat {
 	size_t count;
 	struct event_loop *const *loops;
 	size_t loop_count;
-	bool stuck;                 /* said so */
-	_Atomic(uint64_t) alive_ns; /* when the main thread last said so */
+	bool stuck;                 /* it has been logged */
+	_Atomic(uint64_t) alive_ns; /* when the main thread last called heartbeat_alive() */
 };
 
 static void beat(const struct heartbeat *heartbeat, uint64_t now_ns)
@@ -53,20 +53,19 @@ static void *run(void *argument)
 	struct heartbeat *heartbeat = argument;
 	struct pollfd stop = { .fd = heartbeat->stop_fd, .events = POLLIN };
 
-	/* Linux gives every thread its own (setpriority(2), "C library/kernel differences"). */
+	/* On Linux each thread has its own priority (setpriority(2), "C library/kernel differences"). */
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), HIGHEST_PRIORITY))
 		log_debug("the heartbeat runs with ordinary priority: %m");
 	do {
 		uint64_t now = clock_ns();
 		bool well = heartbeat_is_well(heartbeat, now);
 
-		/* The hook is to know. */
 		if (well)
 			beat(heartbeat, now);
 		else if (!heartbeat->stuck)
-			log_warn(
-				"an event loop of the daemon has stood still for %llu s: the hook goes on as without a daemon",
-				HEARTBEAT_STUCK_NS / NS_PER_S);
+			log_warn("an event loop of the daemon has been stuck for %llu s: the hook acts as without a "
+				 "daemon",
+				 HEARTBEAT_STUCK_NS / NS_PER_S);
 		heartbeat->stuck = !well;
 	} while (poll(&stop, 1, SHAKEOFF_HEARTBEAT_PERIOD_NS / NS_PER_MS) <= 0);
 	beat(heartbeat, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which interfaces there are, when the daemon starts; and their datapaths. */
+/* Finds the interfaces and their datapaths when the daemon starts. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,21 +8,21 @@
 #include "common/log.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
-/* ------------------------------------------------------------------------------------------------------ looking */
+/* ---------------------------------------------------------------------------------------------- existing interfaces */
 
 static int check_program(const struct datapath_attachment *found)
 {
 	if (!found->ours) {
 		log_error(
-			"interface %s has an XDP program that is not shakeoff's (%s, id %u): detach it, or replace it with "
-			"`shakeoff attach %s --replace`",
+			"interface %s has an XDP program that is not shakeoff's (%s, id %u): detach it, or replace it "
+			"with `shakeoff attach %s --replace`",
 			found->ifname, found->prog_name, found->prog_id, found->ifname);
 		return -EEXIST;
 	}
 	if (found->abi != SHAKEOFF_ABI) {
 		log_error(
-			"interface %s has the program of another version of shakeoff (ABI %d, this is %d): replace it with "
-			"`shakeoff attach %s --replace`",
+			"interface %s has the program of another version of shakeoff (ABI %d, this is %d): replace it "
+			"with `shakeoff attach %s --replace`",
 			found->ifname, found->abi, SHAKEOFF_ABI, found->ifname);
 		return -EPROTO;
 	}
@@ -69,11 +69,11 @@ static int look(struct interfaces *interfaces, struct interface *interface, cons
 		interfaces_adopt(interface, found);
 	}
 	if (error == -ENODEV)
-		log_error("interface %s: there is none of this name", name);
+		log_error("interface %s: it does not exist", name);
 	else if (error == -EPERM)
-		log_error("interface %s: no right to look at BPF programs: CAP_SYS_ADMIN is needed", name);
+		log_error("interface %s: its BPF programs cannot be read without CAP_SYS_ADMIN", name);
 	else if (error)
-		log_error("interface %s could not be looked at: %s", name, strerror(-error));
+		log_error("interface %s could not be read: %s", name, strerror(-error));
 	return error;
 }
 
@@ -126,8 +126,8 @@ static int open_datapath(struct interfaces *interfaces, struct interface *interf
 }
 
 /*
- * Interfaces without a program share the datapath that is there already: a SYN and its ACK may come in by different
- * ones.
+ * Interfaces without a program share the existing datapath, because a SYN and its ACK may come in by different
+ * interfaces.
  */
 static int load_if_needed(struct interfaces *interfaces)
 {
@@ -190,7 +190,7 @@ static int open_all(struct interfaces *interfaces)
 	int error = datapath_list(&list, &count);
 
 	if (error)
-		log_error("the interfaces could not be looked at: %s%s", strerror(-error),
+		log_error("the interfaces could not be read: %s%s", strerror(-error),
 			  error == -EPERM ? ": CAP_SYS_ADMIN is needed" : "");
 	for (size_t i = 0; i < count && !error; i++) {
 		struct interface *interface;
@@ -212,9 +212,8 @@ static int open_all(struct interfaces *interfaces)
 	free(list);
 	if (error || interfaces->datapath_count)
 		return error;
-	log_error(
-		"no interface has shakeoff's program, and none is named: attach it with `shakeoff attach IFACE`, or name an "
-		"interface with --interface or in the configuration");
+	log_error("no interface has shakeoff's program, and none is named: attach it with `shakeoff attach IFACE`, or "
+		  "name an interface with --interface or in the configuration");
 	return -ENOENT;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The interfaces and their datapaths: the configured ones, found as an earlier daemon, `shakeoff attach` or `ip link`
- * left them, or attached; without a configured one all that have shakeoff's program.
+ * The interfaces and their datapaths. Configured interfaces are used as an earlier daemon, `shakeoff attach` or `ip
+ * link` left them, or get attached. If none is configured, all interfaces with shakeoff's program are used.
  */
 #ifndef SHAKEOFFD_HOOK_INTERFACES_H
 #define SHAKEOFFD_HOOK_INTERFACES_H
@@ -20,30 +20,30 @@
 
 struct interface {
 	char name[IFNAMSIZ];
-	char configured[IFNAMSIZ]; /* the same, unless it was renamed: one that comes back has this name */
-	unsigned int ifindex;      /* 0: it is gone, or our program on it */
+	char configured[IFNAMSIZ]; /* differs only if it was renamed: an interface that comes back has this name */
+	unsigned int ifindex;      /* 0: the interface is gone, or lost the program */
 	uint32_t mtu;
 	size_t datapath;       /* index */
-	bool attach;           /* nothing hung there: it is for interfaces_attach() */
+	bool attach;           /* it had no program: interfaces_attach() attaches it */
 	bool detach;           /* a daemon attached it, so a daemon detaches it */
-	bool attached_now;     /* this daemon did */
-	bool in_vrf;           /* then it does not admit */
-	bool unserved;         /* the program sees nothing there, or cannot read it: it only is listed */
-	bool inactive;         /* a member of a bond that takes nothing in by it at the moment */
+	bool attached_now;     /* by this daemon */
+	bool in_vrf;           /* then servers that listen are bypassed */
+	bool unserved;         /* the program sees no packets there, or cannot read them: only listed */
+	bool inactive;         /* a member of a bond that receives nothing for it now */
 	bool vlans;            /* there are VLAN devices above it */
-	bool open_sibling;     /* a bond's member, of which another has no program: it was said */
-	bool hides_tags;       /* their tags are, or may be, beside the frames: it was said */
-	bool more_macs;        /* more MAC addresses are above it than the hook can be told: it was said */
-	unsigned int *members; /* ifindexes of a bond's members, where its program runs for it */
+	bool open_sibling;     /* it has been logged that another member of its bond has no program */
+	bool hides_tags;       /* it has been logged that VLAN tags are, or may be, beside the frames */
+	bool more_macs;        /* it has been logged that more MAC addresses are above it than the hook can store */
+	unsigned int *members; /* ifindexes of a bond's members, if its program runs on them */
 	size_t member_count;
-	uint32_t admit_id;        /* of the tc program that hangs there; 0: none, or it is not to be used */
-	uint32_t outgoing_id;     /* of the one at egress; 0: none */
+	uint32_t admit_id;        /* of the attached tc program; 0: none, or not usable */
+	uint32_t outgoing_id;     /* of the program at egress; 0: none */
 	struct tc_order order[2]; /* of both; index: enum datapath_hook */
-	bool to_front[2];         /* it is to be put there with the next refresh */
+	bool to_front[2];         /* the next refresh has to move it there */
 	struct tc_flow flow;
-	uint64_t dropped;                  /* packets by full backlog queues: softnet_dropped() */
-	bool stalled;                      /* validated ACKs do not come to the tc program */
-	enum shakeoff_admits said;         /* what was last said of it */
+	uint64_t dropped;                  /* packets lost to full backlog queues: softnet_dropped() */
+	bool stalled;                      /* validated ACKs do not reach the tc program */
+	enum shakeoff_admits said;         /* the state that was last logged */
 	struct shakeoff_interface profile; /* as published */
 };
 
@@ -54,83 +54,80 @@ struct interfaces {
 	size_t datapath_count;
 	const struct sysctls *sysctls;
 	const struct devices *devices;
-	bool all;                 /* every interface that has the program, now and later */
-	bool changed;             /* which of them admit, or can be tested; the reader of this clears it */
-	struct topology topology; /* of the host, when it was last looked */
+	bool all;                 /* use every interface that has the program, now and later */
+	bool changed;             /* the set that admits, or can be tested, has changed; the reader of this clears it */
+	struct topology topology; /* of the host, when it was last read */
 	uint32_t *vlans;          /* tags as published, sorted: SHAKEOFF_VLAN_KEY() */
 	size_t vlan_count;
 	bool vlans_published;
 	uint64_t programs; /* a sum over the XDP programs of all interfaces */
-	uint32_t refused;  /* control id of a datapath that came later, and that was warned of */
+	uint32_t refused;  /* control id of a datapath that came later, after the warning about it */
 };
 
 /*
- * Looks at every interface before anything is changed, opens the datapaths that are there, and loads one if it is
- * needed. Says what is wrong. Sysctls and devices stay the caller's, who reads them again.
+ * Reads all interfaces before it changes anything, opens the existing datapaths, and loads one if needed. Logs what is
+ * wrong. The caller owns sysctls and devices, and reads them again.
  */
 int interfaces_open(struct interfaces *interfaces, const struct config *config, const struct sysctls *sysctls,
 		    const struct devices *devices);
 
-/* Tells whether the program is, or is to be, on the one with this index. */
+/* Returns whether the program is, or has to be, on the interface with this index. */
 bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex);
 
 /*
- * Tells whether the hook finds a socket that is bound to the device with this index: where a bond's members run the
- * program it does not.
+ * Returns whether the hook finds a socket that is bound to the device with this index. It does not for a bond whose
+ * members run the program.
  */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex);
 
-/*
- * The one device whose clients, and no other's, come to the hook; 0: there are several, or tagged frames come with
- * them.
- */
+/* Returns the only device whose clients come to the hook; 0: there are several, or tagged frames come as well. */
 unsigned int interfaces_only_device(const struct interfaces *interfaces);
 
-/* Tells whether one of them has a VLAN device above it, or is a port of a bridge. */
+/* Returns whether an interface has a VLAN device above it, or is a port of a bridge. */
 bool interfaces_are_below_others(const struct interfaces *interfaces);
 
-/* Tells whether they all are ports of bridges: then everything comes in through one. */
+/* Returns whether all interfaces are ports of bridges, so that all packets come in through a bridge. */
 bool interfaces_are_bridge_ports(const struct interfaces *interfaces);
 
-/* Tells whether this device is a bridge of which an interface of ours is a port, and itself has no program. */
+/* Returns whether this device is a bridge without the program that has one of the interfaces as a port. */
 bool interfaces_bridge(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* Tells whether frames for the addresses of this device come in by an interface of ours with a VLAN tag. */
+/* Returns whether frames for this device's addresses come in by one of the interfaces with a VLAN tag. */
 bool interfaces_tag(const struct interfaces *interfaces, unsigned int ifindex);
 
-/* The bit of shakeoff_route.refused that stands for one of them. */
+/* Returns the bit for an interface in shakeoff_route.refused. */
 uint32_t interfaces_route_bit(const struct interfaces *interfaces, const struct interface *interface);
 
 /*
- * Publishes what a SYN-ACK offers on each interface, and which frames are for it, where that has changed. Says what is
- * wrong.
+ * Publishes for each interface what a SYN-ACK offers there, and which frames are for the host, if it has changed. Logs
+ * what is wrong.
  */
 int interfaces_profile(struct interfaces *interfaces);
 
-/* Attaches where nothing hung, and puts the tc program beside it where it is missing. Says what is wrong. */
+/* Attaches the XDP program to interfaces that had none, and the tc program where it is missing. Logs what is wrong. */
 int interfaces_attach(struct interfaces *interfaces);
 
-/* After links have changed: new MTUs, interfaces that went or came back. Needs the privileges of the start. */
+/* Adapts to changed links: new MTUs, interfaces that went or came back. Needs the privileges of the start. */
 void interfaces_refresh(struct interfaces *interfaces);
 
 /*
- * Tells whether XDP programs have come or gone since this was last asked: a bpf link makes no message. To be followed
- * by interfaces_refresh(); itself it needs no privilege.
+ * Returns whether XDP programs have come or gone since the last call: the kernel sends no message about a bpf link. If
+ * so, the caller has to call interfaces_refresh(). Needs no privilege.
  */
 bool interfaces_look(struct interfaces *interfaces);
 
 /*
- * Looks after the tc programs: whether one has gone or has another before it, and whether ACKs that the hook validates
- * come to it. The kernel refuses those that do not, so that SYNs are not answered there from now on if it cannot be
- * mended. Returns whether interfaces_refresh() is to follow at once; itself it needs no privilege but CAP_NET_ADMIN. To
- * be called several times a second.
+ * Checks the tc programs: whether one has gone or has another program before it, and whether the ACKs that the hook
+ * validates reach it. The kernel refuses ACKs that do not, so SYNs are not answered there until it is repaired. Returns
+ * whether the caller has to call interfaces_refresh() at once. Needs only CAP_NET_ADMIN. Call it several times a
+ * second.
  */
 bool interfaces_watch(struct interfaces *interfaces, uint64_t now_ns);
 
-/* Tells whether what is answered there gets to listening sockets. */
+/* Returns whether connections that the hook answers for get to listening sockets. */
 bool interface_admits(const struct interface *interface);
 
-/* Detaches what daemons have attached; with only_new what this daemon has. */
+/* Detaches what daemons have attached; with only_new only what this daemon has attached. */
 void interfaces_detach(struct interfaces *interfaces, bool only_new);
 void interfaces_close(struct interfaces *interfaces);
 

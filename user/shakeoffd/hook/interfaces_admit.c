@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The tc program of each interface: whether it is there, is first, and is reached by the ACKs that the hook validates.
- */
+/* Looks after each interface's tc program: whether it is there, is first, and gets the ACKs that the hook validates. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,8 +9,8 @@
 #include "shakeoffd/sys/softnet.h"
 
 /*
- * In a VRF the kernel looks sockets up for the VRF device, and binds to it what it accepts (sysctl tcp_l3mdev_accept).
- * The hook sees the packet before that, and would not find those sockets.
+ * Returns whether it is in a VRF. There the kernel looks sockets up for the VRF device, and binds accepted connections
+ * to it (sysctl tcp_l3mdev_accept). The hook sees the packet before that, and would not find those sockets.
  */
 static bool is_in_vrf(struct interface *interface)
 {
@@ -30,7 +28,7 @@ bool interface_may_admit(struct interface *interface)
 	return !is_in_vrf(interface) && datapath_can_admit();
 }
 
-/* At once: what is answered from now on could not be admitted, or can be again. */
+/* Publishes the admission at once: connections answered for from now on could not be admitted, or can be again. */
 static void publish_admission(struct interfaces *interfaces, struct interface *interface)
 {
 	struct shakeoff_interface profile = interface->profile;
@@ -78,18 +76,19 @@ static void put_to_front(struct interfaces *interfaces, struct interface *interf
 	error = datapath_admit_to_front(datapath, interface->name, hook, DATAPATH_OWNER_DAEMON);
 	interface->admit_id = datapath_admit_id(datapath, interface->ifindex);
 	interface->outgoing_id = datapath_outgoing_id(datapath, interface->ifindex);
-	interfaces->changed = true; /* the self-test has met the other program, perhaps */
+	interfaces->changed = true; /* the other program may have affected the self-test */
 	if (error)
 		log_warn_limited(
-			"interface %s: the tc program %s (id %u) stands before shakeoff's at %s, and that could not be changed: %s",
+			"interface %s: the tc program %s (id %u) is before shakeoff's at %s, and that could not be "
+			"changed: %s",
 			interface->name, front_name(&front), front.id, where, strerror(-error));
 	else
 		log_warn_limited(
-			"interface %s: the tc program %s (id %u) stood before shakeoff's at %s, which is first again",
+			"interface %s: the tc program %s (id %u) was before shakeoff's at %s, which is first again",
 			interface->name, front_name(&front), front.id, where);
 }
 
-/* Changes of what becomes of the interface's SYNs. */
+/* Logs changes in the treatment of the interface's SYNs. */
 static void report_admission(struct interface *interface)
 {
 	enum shakeoff_admits now = interface_admission(interface), before = interface->said;
@@ -100,17 +99,15 @@ static void report_admission(struct interface *interface)
 		return;
 	if (now == SHAKEOFF_ADMITS_BEHIND) {
 		datapath_front(interface->ifindex, DATAPATH_INGRESS, &front);
-		log_warn(
-			"interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that listen are bypassed"
-			"there until it is gone",
-			interface->name, front_name(&front), front.id);
+		log_warn("interface %s: the tc program %s (id %u) comes back before shakeoff's each time: servers that "
+			 "listen are bypassed there until it is gone",
+			 interface->name, front_name(&front), front.id);
 	} else if (now == SHAKEOFF_ADMITS_LOST) {
-		log_warn(
-			"interface %s: ACKs that are validated do not come to the tc program: servers that listen are bypassed "
-			"there; it is tried again in %llu s",
-			interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
+		log_warn("interface %s: validated ACKs do not come to the tc program: servers that listen are bypassed "
+			 "there; the next try is in %llu s",
+			 interface->name, (unsigned long long)(interface->flow.hold_ns / NS_PER_S));
 	} else if (now == SHAKEOFF_ADMITS && before != SHAKEOFF_ADMITS_NOTHING) {
-		log_info("interface %s: servers that listen are answered for again", interface->name);
+		log_info("interface %s: the hook answers for servers that listen again", interface->name);
 	}
 }
 
@@ -132,13 +129,13 @@ void interfaces_admit(struct interfaces *interfaces, struct interface *interface
 		const char *detail = datapath_detail();
 
 		log_warn_limited(
-			"interface %s: the tc program could not be attached, so servers that listen are bypassed"
+			"interface %s: the tc program could not be attached, so servers that listen are bypassed "
 			"there: %s%s%s",
 			interface->name, strerror(-error), *detail ? ": " : "", detail);
 	}
 }
 
-/* At a bond the members' hook gives to the bond's tc program. */
+/* Sums up the counts of an interface. On a bond the members' hook passes ACKs to the bond's tc program. */
 static void count_admissions(const struct interfaces *interfaces, const struct interface *interface,
 			     struct shakeoff_admissions *sum)
 {
@@ -157,7 +154,7 @@ static void watch_flow(const struct interfaces *interfaces, struct interface *in
 	struct shakeoff_admissions counted;
 
 	count_admissions(interfaces, interface, &counted);
-	/* While another stands before ours, that is the reason. */
+	/* While another program is first, that is the reason for missing ACKs. */
 	if (interface->order[DATAPATH_INGRESS].contested || !interface->order[DATAPATH_INGRESS].first_ns)
 		interface->flow = (struct tc_flow){ .seen = counted };
 	if (tc_flow_waits(&interface->flow) && softnet_dropped(&interface->dropped))
@@ -165,7 +162,7 @@ static void watch_flow(const struct interfaces *interfaces, struct interface *in
 	interface->stalled = tc_flow_look(&interface->flow, &counted, now_ns);
 }
 
-/* Returns whether something is to be done for which it takes privileges. */
+/* Returns whether there is work that needs privileges. */
 static bool watch(struct interfaces *interfaces, struct interface *interface, uint64_t now_ns)
 {
 	const uint32_t ids[] = { [DATAPATH_INGRESS] = interface->admit_id, [DATAPATH_EGRESS] = interface->outgoing_id };

@@ -74,7 +74,7 @@ int interfaces_attach(struct interfaces *interfaces)
 		interfaces_admit(interfaces, interface);
 		report_mode(interface);
 	}
-	interfaces_note_devices(interfaces); /* a bond's program has come to its members only now */
+	interfaces_note_devices(interfaces); /* only now a bond's program is on its members */
 	interfaces_publish_missing(interfaces);
 	return interfaces_profile(interfaces);
 }
@@ -88,7 +88,7 @@ void interfaces_detach(struct interfaces *interfaces, bool only_new)
 
 		if (!interface->ifindex || !interface->detach || (only_new && !interface->attached_now))
 			continue;
-		/* It may have been renamed since the last look. */
+		/* It may have been renamed since the devices were read. */
 		if (!link_get_index(interface->ifindex, &link))
 			memcpy(interface->name, link.name, sizeof(interface->name));
 		error = datapath_detach(interface->name);

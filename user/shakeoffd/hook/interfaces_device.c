@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the host's devices mean for an interface: what is in the way, a bond's members, VLAN devices above it. */
+/* What the host's devices mean for an interface: obstacles, a bond's members, VLAN devices above it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +36,10 @@ static bool is_member(const unsigned int *members, size_t count, unsigned int if
 	return false;
 }
 
-/* What comes in by the member of a bond has the member's number in the hook: all know what the bond knows. */
+/*
+ * Finds a bond's members. The hook sees the number of the member by which a packet came in, so all members get the
+ * bond's profile.
+ */
 static void follow_members(struct interfaces *interfaces, struct interface *interface, const struct link_entry *device)
 {
 	const struct topology *topology = &interfaces->topology;

@@ -1,55 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files interfaces*.c share. */
+/* Shared by the files interfaces*.c. */
 #ifndef SHAKEOFFD_HOOK_INTERFACES_INTERNAL_H
 #define SHAKEOFFD_HOOK_INTERFACES_INTERNAL_H
 
 #include "shakeoffd/hook/interfaces.h"
 
-/* The files from here on stand in order: each calls those above it, none calls one below. */
+/* The following files are in order: each calls only those above it. */
 
 /* ---------------------------------------------------------------------------------------------- interfaces_device.c */
 
-/* Tells whether something about the device itself is in the way, and logs it. */
+/* Returns whether something about the device itself prevents its use, and logs it. */
 bool interfaces_report_refusal(struct interfaces *interfaces, const char *name);
 
 /*
- * Tells whether the program sees nothing there: attached by `ip link`, say, to what carries nothing that it can read.
+ * Returns whether the program sees no packets there: for example, `ip link` attached it to a device whose packets it
+ * cannot read.
  */
 bool interfaces_is_unserved(struct interfaces *interfaces, const struct datapath_attachment *found);
 
-/* Notes what other devices make of it, or of all of them (after everything is attached): a bond, VLAN devices above. */
+/*
+ * Notes the effect of other devices on it, or on all of them (after everything is attached): a bond, VLAN devices
+ * above.
+ */
 void interfaces_note_device(struct interfaces *interfaces, struct interface *interface);
 void interfaces_note_devices(struct interfaces *interfaces);
 
 /* --------------------------------------------------------------------------------------------- interfaces_profile.c */
 
-/* Publishes for an interface, and the members of a bond, what `profile` says. */
+/* Publishes a profile for an interface and the members of a bond. */
 int interfaces_set_profile(const struct interfaces *interfaces, struct interface *interface,
 			   const struct shakeoff_interface *profile);
 
-/* Returns whether what is answered there gets to listening sockets, or why it does not. */
+/* Returns whether connections that are answered for there get to listening sockets, or why they do not. */
 enum shakeoff_admits interface_admission(const struct interface *interface);
 
 /* ----------------------------------------------------------------------------------------------- interfaces_admit.c */
 
-/* Tells whether the tc program may hang there. Says it if a VRF is in the way. */
+/* Returns whether the tc program may be attached there. Logs it if a VRF prevents it. */
 bool interface_may_admit(struct interface *interface);
 
 /*
- * Puts the tc program beside the XDP program if it is not there. Without it the interface serves the queue handoff
- * alone.
+ * Attaches the tc program beside the XDP program if it is missing. Without it the interface serves only the queue
+ * handoff.
  */
 void interfaces_admit(struct interfaces *interfaces, struct interface *interface);
 
 /* ----------------------------------------------------------------------------------------------------- interfaces.c */
 
-/* Returns a new one, which is empty. NULL: no memory. */
+/* Appends an empty interface. NULL: no memory. */
 struct interface *interfaces_append(struct interfaces *interfaces);
 
-/* Appends one that is only listed: its program stays as it is. 0 or -ENOMEM. */
+/* Appends an interface that is only listed: its program stays as it is. 0 or -ENOMEM. */
 int interfaces_append_unserved(struct interfaces *interfaces, const struct datapath_attachment *found);
 
-/* Takes over what was found there. */
+/* Adopts the attachment that was found there. */
 void interfaces_adopt(struct interface *interface, const struct datapath_attachment *found);
 
 /* ---------------------------------------------------------------------------------------------- interfaces_attach.c */

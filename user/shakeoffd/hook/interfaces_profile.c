@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the hook is told of each interface: what SYN-ACKs offer there, which frames are the host's, which VLAN tags it
- * takes.
+ * Publishes each interface to the hook: what SYN-ACKs offer there, which frames are for the host, which VLAN tags it
+ * accepts.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 #define IPV6_HOP_LIMIT 64 /* IPV6_DEFAULT_HOPLIMIT */
 
 /*
- * What the hook has to know of the device that a frame comes in by: which frames are the host's, and which route leads
- * back by it.
+ * Fills in what the hook has to know about the device that a frame comes in by: which frames are for the host, and
+ * which routes lead back by it.
  */
 static void fill_host(const struct interfaces *interfaces, const struct interface *interface, unsigned int ifindex,
 		      struct shakeoff_interface *profile)
@@ -27,11 +27,14 @@ static void fill_host(const struct interfaces *interfaces, const struct interfac
 
 	profile->mac_count = count < SHAKEOFF_MACS ? (uint8_t)count : SHAKEOFF_MACS;
 	memcpy(profile->macs, macs, sizeof(profile->macs));
-	/* Of a VRF no routes are read: there nothing is refused for their sake. */
+	/* Routes of a VRF are not read, so nothing is refused there because of routes. */
 	profile->route_bit = interface->in_vrf ? 0 : interfaces_route_bit(interfaces, interface);
 }
 
-/* The kernel takes a frame for the member of a bond that it came in by, and only then for the bond. */
+/*
+ * Publishes a profile for a member of a bond: the kernel compares a frame's MAC address with the member first, then
+ * with the bond.
+ */
 static int set_member(const struct interfaces *interfaces, const struct interface *interface, size_t datapath,
 		      unsigned int member, const struct shakeoff_interface *profile)
 {
@@ -41,7 +44,7 @@ static int set_member(const struct interfaces *interfaces, const struct interfac
 	return datapath_interface_set(interfaces->datapaths[datapath], member, &own);
 }
 
-/* Packets may come in here whose SYN another datapath's interface answered: all of them know all interfaces. */
+/* Publishes to all datapaths, because a packet may come in here whose SYN another datapath's interface answered. */
 int interfaces_set_profile(const struct interfaces *interfaces, struct interface *interface,
 			   const struct shakeoff_interface *profile)
 {
@@ -78,15 +81,15 @@ static void note_macs(const struct interfaces *interfaces, struct interface *int
 	bool more = device && device_macs(&interfaces->topology, device, macs, SHAKEOFF_MACS) > SHAKEOFF_MACS;
 
 	if (more && !interface->more_macs)
-		log_warn("interface %s: devices above it have more MAC addresses of their own than %d: what comes for "
-			 "the others of them is bypassed; attaching to those devices has them protected",
+		log_warn("interface %s: devices above it have more than %d MAC addresses of their own: frames for the "
+			 "others are bypassed; attach to those devices to protect them",
 			 interface->name, SHAKEOFF_MACS - 1);
 	interface->more_macs = more;
 }
 
 static int publish_profile(const struct interfaces *interfaces, struct interface *interface)
 {
-	/* For one that came since the devices were read; it is done again when they are. */
+	/* For an interface that came after the devices were read; it is done again when they are. */
 	const struct device fallback = { .mtu = interface->mtu, .mtu6 = interface->mtu, .hop_limit = IPV6_HOP_LIMIT };
 	const struct device *device = devices_find(interfaces->devices, interface->ifindex);
 	struct shakeoff_interface profile;
@@ -97,7 +100,7 @@ static int publish_profile(const struct interfaces *interfaces, struct interface
 	profile.in_vrf = interface->in_vrf;
 	profile.vlans = interface->vlans;
 	fill_host(interfaces, interface, interface->ifindex, &profile);
-	/* A bond's members have MAC addresses of their own. */
+	/* A bond's members have their own MAC addresses. */
 	if (!memcmp(&profile, &interface->profile, sizeof(profile)) && !interface->member_count)
 		return 0;
 	error = interfaces_set_profile(interfaces, interface, &profile);
@@ -179,11 +182,11 @@ int interfaces_profile(struct interfaces *interfaces)
 	if (!error)
 		error = publish_vlans(interfaces);
 	if (error)
-		log_error("what SYN-ACKs offer could not be told to the hook: %s", strerror(-error));
+		log_error("what SYN-ACKs offer could not be published to the hook: %s", strerror(-error));
 	return error;
 }
 
-/* More interfaces than bits share the last one. */
+/* Returns the bit of an interface. If there are more interfaces than bits, the rest share the last one. */
 uint32_t interfaces_route_bit(const struct interfaces *interfaces, const struct interface *interface)
 {
 	size_t number = (size_t)(interface - interfaces->list);

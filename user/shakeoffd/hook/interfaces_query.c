@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Answers what others ask about the interfaces and the devices above them. */
+/* Answers questions about the interfaces and the devices above them. */
 #include "shakeoffd/hook/interfaces.h"
 
 bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex)
@@ -10,7 +10,7 @@ bool interfaces_have(const struct interfaces *interfaces, unsigned int ifindex)
 	return false;
 }
 
-/* With a bond's program at its members a socket is looked up as if for these. */
+/* A bond's program that runs on the bond's members looks sockets up for the members. */
 bool interfaces_find_bound(const struct interfaces *interfaces, unsigned int ifindex)
 {
 	for (size_t i = 0; i < interfaces->count; i++) {

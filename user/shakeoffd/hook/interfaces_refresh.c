@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Links and programs change while the daemon runs: interfaces go, come back, get other names; programs come and go. */
+/* Follows links and programs while the daemon runs: interfaces go, come back or are renamed; programs come and go. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/link.h"
 #include "common/log.h"
+#include "common/hash.h"
 #include "shakeoffd/hook/interfaces_internal.h"
 
 static void forget(struct interfaces *interfaces, struct interface *interface)
@@ -27,7 +28,7 @@ static void forget(struct interfaces *interfaces, struct interface *interface)
 	memset(&interface->profile, 0, sizeof(interface->profile));
 }
 
-/* A new interface under an old name, such as a reconnected tunnel: it has no program. */
+/* Attaches to a new interface with an old name, such as a reconnected tunnel, which has no program. */
 static void come_back(struct interfaces *interfaces, struct interface *interface, const struct link_entry *link)
 {
 	int error;
@@ -43,16 +44,16 @@ static void come_back(struct interfaces *interfaces, struct interface *interface
 		log_info("interface %s is back and attached again", interface->name);
 }
 
-/* The maps of another datapath would need rings and workers: that is for a start. */
+/* Refuses another datapath: its maps would need rings and workers, which only a start makes. */
 static void refuse(struct interfaces *interfaces, const struct datapath_attachment *found)
 {
 	if (interfaces->refused == found->control_id)
 		return;
 	interfaces->refused = found->control_id;
-	log_warn("interface %s has a program with maps of its own: restart shakeoffd to take it up", found->ifname);
+	log_warn("interface %s has a program with its own maps: restart shakeoffd to use it", found->ifname);
 }
 
-/* Somebody has taken the program away, or put another in its place: it is not for us to undo that. */
+/* Gives up an interface whose program another process has removed or replaced: the daemon must not undo that. */
 static void lose(struct interfaces *interfaces, struct interface *interface, const struct datapath_attachment *instead)
 {
 	if (interface->profile.mss[0] && instead)
@@ -62,12 +63,12 @@ static void lose(struct interfaces *interfaces, struct interface *interface, con
 		log_warn("interface %s has lost the program of this daemon: it was taken away", interface->name);
 	forget(interfaces, interface);
 	interface->detach = false;
-	interface->ifindex = 0; /* no profile, until our program is there again */
+	interface->ifindex = 0; /* it has no profile until shakeoff's program is there again */
 	if (instead && instead->ours)
 		refuse(interfaces, instead);
 }
 
-/* A renamed interface keeps its number and its program, so it stays protected under its new name. */
+/* Finds an interface by its number: a renamed interface keeps number and program, so it stays protected. */
 static int find_again(const struct interfaces *interfaces, struct interface *interface, struct link_entry *link)
 {
 	if (!link_get_index(interface->ifindex, link)) {
@@ -138,7 +139,7 @@ static void take_up(struct interfaces *interfaces, const struct datapath_attachm
 	refuse(interfaces, found);
 }
 
-/* Those that have got our program since. */
+/* Takes up interfaces that have got the program since. */
 static void take_up_new(struct interfaces *interfaces)
 {
 	struct datapath_attachment *list;
@@ -152,7 +153,7 @@ static void take_up_new(struct interfaces *interfaces)
 	free(list);
 }
 
-/* Drops interfaces that are gone and that the configuration does not name. */
+/* Drops interfaces that are gone and not named in the configuration. */
 static void drop_gone(struct interfaces *interfaces)
 {
 	size_t kept = 0;
@@ -175,21 +176,21 @@ void interfaces_refresh(struct interfaces *interfaces)
 		drop_gone(interfaces);
 		take_up_new(interfaces);
 	}
-	interfaces_note_devices(interfaces); /* what was done to them by now */
+	interfaces_note_devices(interfaces); /* again, after the changes above */
 	interfaces_publish_missing(interfaces);
 	interfaces_profile(interfaces);
 }
 
-/* FNV-1a over what identifies the programs. */
+/* Returns FNV-1a over what identifies the programs. */
 static uint64_t sum_of_programs(const struct link_entry *links, size_t count)
 {
-	uint64_t hash = 14695981039346656037ull;
+	uint64_t hash = HASH_INIT;
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < LINK_XDP_COUNT; k++)
 			if (links[i].prog_id[k])
-				hash = (hash ^ links[i].ifindex ^ (uint64_t)links[i].prog_id[k] << 32) *
-				       1099511628211ull;
+				hash = hash_update(hash_update(hash, &links[i].ifindex, sizeof(links[i].ifindex)),
+						   &links[i].prog_id[k], sizeof(links[i].prog_id[k]));
 	return hash;
 }
 

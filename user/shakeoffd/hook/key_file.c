@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "shakeoffd/hook/key_file.h"
 
 #define DIGITS (2 * MASTER_BYTES)
@@ -49,7 +50,7 @@ static bool is_same(const struct key_file_state *a, const struct key_file_state 
 
 static int open_file(const struct complaint *complaint, int *result)
 {
-	/* Not blocking: a pipe in its place must not hold up the daemon. */
+	/* Non-blocking, because a pipe instead of a file must not hold up the daemon. */
 	int fd = open(complaint->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ELOOP)
@@ -60,20 +61,26 @@ static int open_file(const struct complaint *complaint, int *result)
 	return 0;
 }
 
-/* What the file holds stays out of every message: how long it is and where it goes wrong as well. */
+/* Refuses the contents. No message may reveal anything of them, not even their length or the position of the fault. */
 static int refuse_text(const struct complaint *complaint, int error)
 {
 	return complain(complaint, error,
 			"is not one line of %d hexadecimal digits: `shakeoff key generate` prints one", DIGITS);
 }
 
-/* An access control list shows in the mode as what the group may do at most: it may be others that may. */
+/*
+ * Returns whether the file has an access control list. The mode then shows as the group's rights the maximum for the
+ * entries of the list, which may name other users.
+ */
 static bool has_acl(int fd)
 {
 	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0;
 }
 
-/* Without numbers: who may name a key file is not told about other files. */
+/*
+ * Checks the file. The messages contain no numbers, because a user who may name a key file must not learn about other
+ * files.
+ */
 static int check(const struct complaint *complaint, int fd, const struct stat *st)
 {
 	mode_t mode = st->st_mode & 07777, forbidden = S_IRWXO | S_IWGRP | S_IXGRP;
@@ -98,18 +105,12 @@ static int check(const struct complaint *complaint, int fd, const struct stat *s
 
 static int slurp(const struct complaint *complaint, int fd, char text[FILE_MAX + 1])
 {
-	size_t used = 0;
-	ssize_t got;
+	ssize_t used = file_read_all(fd, text, FILE_MAX);
 
-	do {
-		got = read(fd, text + used, FILE_MAX - used);
-		if (got > 0)
-			used += got;
-	} while (got > 0 || (got < 0 && errno == EINTR));
-	if (got < 0)
-		return complain(complaint, -errno, "cannot be read: %s", strerror(errno));
+	if (used < 0)
+		return complain(complaint, (int)used, "cannot be read: %s", strerror((int)-used));
 	text[used] = '\0';
-	if (strlen(text) != used)
+	if (strlen(text) != (size_t)used)
 		return refuse_text(complaint, -EINVAL);
 	return 0;
 }
@@ -130,7 +131,7 @@ static int parse(const struct complaint *complaint, const char *text, unsigned c
 	return 0;
 }
 
-/* What passes through memory on the way to a master. */
+/* The secrets in memory on the way from the file to a master. */
 struct passage {
 	char text[FILE_MAX + 1];
 	unsigned char secret[MASTER_BYTES];
@@ -159,7 +160,7 @@ static int read_file(struct key_file *file, const struct complaint *complaint, s
 	if (error)
 		return error;
 	if (fstat(fd, &st))
-		return complain(complaint, -errno, "cannot be looked at: %s", strerror(errno));
+		return complain(complaint, -errno, "cannot be examined: %s", strerror(errno));
 	file->read = file->seen = state_of(&st);
 	error = check(complaint, fd, &st);
 	if (error)
@@ -172,7 +173,10 @@ static int read_file(struct key_file *file, const struct complaint *complaint, s
 	return error;
 }
 
-/* No fault of the file, which nobody will change because of it: out of descriptors or memory, or a server that is away. */
+/*
+ * Returns whether the error may pass without a change of the file: out of descriptors or memory, or a file server that
+ * is away.
+ */
 static bool may_pass(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EIO || error == -ESTALE ||

@@ -6,12 +6,12 @@
 #include <sys/random.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/keys.h"
 
-/* The two clocks are not read at one instant: a smaller difference is none. */
+/* The two clocks are not read at the same instant: a smaller difference counts as none. */
 #define CLOCK_SLACK_NS NS_PER_S
-/* An epoch that begins so soon is not touched any more. */
+/* The key of an epoch that begins this soon is not changed any more. */
 #define TURN_MARGIN_NS NS_PER_S
 #define LOOK_PERIOD_NS NS_PER_S
 
@@ -31,7 +31,7 @@ static bool is_loaded(const struct shakeoff_control *control)
 	return __atomic_load_n(&control->flags, __ATOMIC_RELAXED) & SHAKEOFF_KEYS_LOADED;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- slots */
+/* ------------------------------------------------------------------------------------------------------------ slots */
 
 static int random_words(__u64 words[2])
 {
@@ -44,7 +44,7 @@ static int random_words(__u64 words[2])
 	return 0;
 }
 
-/* The offset of timestamps stays when cookies' keys change, and when the daemon does. */
+/* Makes a random key. The offset of timestamps stays the same when cookie keys or the daemon change. */
 static int random_key(struct shakeoff_control *control, struct shakeoff_epoch_key *key)
 {
 	__u64 words[2];
@@ -91,7 +91,7 @@ static int fill_key_slot(const struct keys *keys, struct datapath *datapath, uin
 	return 0;
 }
 
-/* The present epoch, and from which one on keys may be exchanged: no cookie is out under them. */
+/* The present epoch, and the first epoch for which no cookie exists yet, so that its keys may be changed. */
 struct epochs {
 	uint64_t offset_ns;
 	uint32_t now, unused;
@@ -108,15 +108,16 @@ static struct epochs epochs_at(uint64_t monotonic_ns, uint64_t offset_ns)
 	};
 }
 
-/* Whether the last keys were a fleet's, whose cookies become good again when their epochs do. */
+/* Returns whether the last keys were a fleet's, whose cookies become valid again when their epochs return. */
 static bool is_shared(const struct shakeoff_control *control)
 {
 	return is_loaded(control) && __atomic_load_n(&control->flags, __ATOMIC_RELAXED) & SHAKEOFF_ACCEPT_NEXT_EPOCH;
 }
 
 /*
- * Whoever sets the wall clock back would make cookies good again whose lifetime is over. The present and the previous epoch are good at
- * any time, so one epoch back is none too far, which is more than a clock that is kept right ever needs.
+ * Returns whether following the wall clock would go back too far: cookies whose lifetime is over would be valid again.
+ * The present and the previous epoch are always valid, so one epoch back is allowed, which is more than a well-kept
+ * clock needs.
  */
 static bool is_too_old(const struct shakeoff_control *control, uint32_t epoch)
 {
@@ -124,7 +125,10 @@ static bool is_too_old(const struct shakeoff_control *control, uint32_t epoch)
 	       (int32_t)(epoch + 1 - __atomic_load_n(&control->keys.newest, __ATOMIC_RELAXED)) < 0;
 }
 
-/* Random keys need no wall clock beyond the first number; shared ones follow it, or go on counting where it goes back too far. */
+/*
+ * Returns the epochs. Random keys need the wall clock only for the first number. Shared keys follow it, or go on
+ * counting if it goes back too far.
+ */
 static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_control *control,
 			       const struct keys_time *now)
 {
@@ -140,15 +144,15 @@ static struct epochs epochs_of(const struct keys *keys, const struct shakeoff_co
 	if (!is_too_old(control, followed.now))
 		return followed;
 	log_warn_limited(
-		"the wall clock is %" PRId64
-		" s behind the epochs of the cookies, as it was set back: they go on by the "
-		"time that passes, because old cookies would be good again. Hosts of the fleet with other clocks do not "
-		"know these epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
+		"the wall clock was set back and is %" PRId64
+		" s behind the epochs of the cookies: they go on with the time that passes, "
+		"because old cookies would be valid again. Hosts of the fleet with other clocks do not know these "
+		"epochs: if the clock was wrong before, restart shakeoffd with `shakeoff detach` in between",
 		-moved / (int64_t)NS_PER_S);
 	return epochs_at(now->monotonic_ns, present);
 }
 
-/* Only forward, but for the first of a fleet's. */
+/* Notes the newest epoch. It only goes forward, except for the first of a fleet's keys. */
 static void note_newest(struct shakeoff_control *control, uint32_t epoch)
 {
 	if (!is_shared(control) || (int32_t)(epoch - control->keys.newest) > 0)
@@ -161,8 +165,8 @@ static bool is_unused(const struct epochs *epochs, uint32_t epoch)
 }
 
 /*
- * Cookies are out under the key of an epoch that has begun. Where it was made for another epoch it is random, and as good as any
- * other; but in a fleet nobody else has it.
+ * Returns whether a key is missing. The key of an epoch that has begun has cookies, so it is kept. If it was made for
+ * another epoch it is random, and as good as any other; but no other host of a fleet has it.
  */
 static bool lacks_key(const struct keys *keys, const struct shakeoff_key_state *state, const struct epochs *epochs,
 		      uint32_t epoch)
@@ -188,8 +192,8 @@ static void report_clock(const struct keys_time *now, const struct shakeoff_cont
 }
 
 /*
- * Keys come before what makes the hook use them. After a small step of the clock the one slot that is written is of an epoch
- * that is good on neither side of it.
+ * Fills the key slots. Keys are written before the values that make the hook use them. After a small step of the clock,
+ * the only slot that is written belongs to an epoch that is valid neither before nor after the step.
  */
 static int fill(const struct keys *keys, struct datapath *datapath, const struct keys_time *now)
 {
@@ -211,7 +215,7 @@ static int fill(const struct keys *keys, struct datapath *datapath, const struct
 	return 0;
 }
 
-/* `shakeoff key rotate`. Of a master nothing new comes: the command has said so. */
+/* Carries out `shakeoff key rotate`. With a master there is nothing new; the command has reported that. */
 static int grant_rotation(const struct keys *keys, struct datapath *datapath, const struct keys_time *now)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
@@ -231,7 +235,7 @@ static int grant_rotation(const struct keys *keys, struct datapath *datapath, co
 	return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- file */
+/* ------------------------------------------------------------------------------------------------------------- file */
 
 static void take_master(struct keys *keys, struct master *fresh)
 {
@@ -261,9 +265,9 @@ static void follow_file(struct keys *keys, uint64_t now_ns)
 		take_master(keys, fresh);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- all of it */
+/* -------------------------------------------------------------------------------------------------------- all of it */
 
-/* A datapath whose last daemon had keys of the other kind. */
+/* Reports a datapath whose last daemon had keys of the other kind. */
 static void report_shared(const struct keys *keys, struct shakeoff_control *control)
 {
 	if (keys->master)

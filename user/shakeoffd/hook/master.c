@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The derivation is libsodium's crypto_kdf: BLAKE2b keyed with the master, a number (the epoch) and a context of eight
- * characters as salt and personalisation. It gives exactly the 128 bits that SipHash takes in one call, where HKDF of OpenSSL
- * is a provider to fetch, two steps and a library fifteen times the size; and secure memory comes with it.
+ * The derivation is libsodium's crypto_kdf: BLAKE2b keyed with the master, with a number (the epoch) and a context of
+ * eight characters as salt and personalisation. One call gives exactly the 128 bits that SipHash takes. OpenSSL's HKDF
+ * would need a provider to fetch, two steps and a library fifteen times the size. libsodium also provides secure
+ * memory.
  */
 #include <endian.h>
 #include <errno.h>
@@ -28,12 +29,12 @@ _Static_assert(sizeof(CONTEXT_OFFSET) == crypto_kdf_CONTEXTBYTES + 1, "a context
 #define KEY_BYTES 16
 _Static_assert(KEY_BYTES >= crypto_kdf_BYTES_MIN, "crypto_kdf gives no less");
 
-/* More than crypto_kdf takes of the stack: 1 to 2 KB. */
+/* More than crypto_kdf uses of the stack, which is 1 to 2 KB. */
 #define KDF_STACK 4096
 
 static void derive(const struct master *master, const char *context, uint32_t number, unsigned char result[KEY_BYTES])
 {
-	/* Fails only for lengths that it does not give. */
+	/* Fails only for lengths that it does not support. */
 	crypto_kdf_derive_from_key(result, KEY_BYTES, number, context, master->secret);
 	/* blake2b_final() of libsodium 1.0.18 leaves a copy of the result there. */
 	sodium_stackzero(KDF_STACK);

@@ -5,7 +5,7 @@
 #include <sys/random.h>
 
 #include <shakeoff/prefix_hash.h>
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/prefix_budget.h"
 
 _Static_assert(PREFIX_BUDGET_FRAMES <= UINT8_MAX, "a byte counts them");

@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/resend.h"
 #include "shakeoffd/sys/packet_socket.h"
 #include "shakeoffd/hook/synack_frame.h"
 
-/* Of each service, by its id. */
+/* The counts of each service, by its id. */
 struct half_open_counts {
 	uint32_t seen[SHAKEOFF_MAX_SERVICES];
 	uint32_t published[SHAKEOFF_MAX_SERVICES];
@@ -23,7 +23,7 @@ struct iter {
 	struct shakeoff_service *services;
 	struct half_open_counts *counts;
 	uint64_t now_ns;
-	unsigned int frames; /* that may still be sent */
+	unsigned int frames; /* may still be sent in this iteration */
 	size_t remaining;    /* entries that stay */
 };
 
@@ -50,7 +50,7 @@ bool half_open_is_over(uint64_t answered_ns, uint64_t now_ns, unsigned int retri
 	return now_ns >= retry_ns(answered_ns, retries);
 }
 
-/* As the kernel with its SYN queue: from a quarter of what there is room for on, three (7 s), from half on, one. */
+/* Reduces the retries as the kernel does when its SYN queue fills: from a quarter on three (7 s), from half on one. */
 unsigned int half_open_retries(unsigned int configured, uint32_t half_open)
 {
 	unsigned int most = SHAKEOFF_SYNACK_RETRIES_MAX;
@@ -62,7 +62,7 @@ unsigned int half_open_retries(unsigned int configured, uint32_t half_open)
 	return configured < most ? configured : most;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ iteration */
+/* -------------------------------------------------------------------------------------------------------- iteration */
 
 static void repeat(struct iter *iter, struct shakeoff_service *service, const struct shakeoff_half_open *entry)
 {
@@ -71,7 +71,7 @@ static void repeat(struct iter *iter, struct shakeoff_service *service, const st
 
 	iter->frames--;
 	memcpy(frame, entry->frame, entry->frame_len);
-	/* Its clock goes in whole milliseconds. */
+	/* The hook's timestamp clock counts whole milliseconds. */
 	synack_frame_later(frame, entry->frame_len,
 			   (uint32_t)(iter->now_ns / NS_PER_MS - entry->answered_ns / NS_PER_MS));
 	error = packet_send(iter->half_open->fd, entry->ifindex, frame, entry->frame_len);
@@ -82,8 +82,8 @@ static void repeat(struct iter *iter, struct shakeoff_service *service, const st
 }
 
 /*
- * Whether the hook would still answer there, for the same service: the program may have been taken off the interface since, the
- * address off the host, the service away.
+ * Returns whether the hook would still answer there, for the same service: since then the program may have been
+ * detached, the address removed, or the service stopped.
  */
 static bool is_answered_for(const struct iter *iter, const struct shakeoff_tuple *tuple,
 			    const struct shakeoff_half_open *entry)
@@ -98,7 +98,7 @@ static bool is_answered_for(const struct iter *iter, const struct shakeoff_tuple
 	       (service & ~(SHAKEOFF_ADDRESS_TAGGED | SHAKEOFF_ADDRESS_UNTESTED)) == entry->service;
 }
 
-/* The next repetition is due. Returns whether there is none any more. */
+/* Decides about a repetition that is due. Returns whether the entry has to be dropped instead. */
 static bool give_up(struct iter *iter, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
 {
 	return !prefix_budget_take(&iter->half_open->budget, tuple->remote, iter->now_ns) ||
@@ -107,10 +107,10 @@ static bool give_up(struct iter *iter, const struct shakeoff_tuple *tuple, const
 
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
-	return shakeoff_is_surging(__atomic_load_n(&service->surge_ns, __ATOMIC_RELAXED), now_ns);
+	return shakeoff_surge_lasts(__atomic_load_n(&service->syns.last_ns, __ATOMIC_RELAXED), now_ns);
 }
 
-/* Returns whether the entry has had its time. */
+/* Returns whether the entry can be removed. */
 static bool visit(void *context, const struct shakeoff_tuple *tuple, const struct shakeoff_half_open *entry)
 {
 	struct iter *iter = context;
@@ -144,7 +144,10 @@ static void publish(struct half_open_counts *counts, struct shakeoff_service *se
 	memcpy(counts->published, counts->seen, sizeof(counts->published));
 }
 
-/* The hook raises the flag after it has put something in: what came since the iteration is seen here, or raises it again. */
+/*
+ * Lowers the flag before an iteration. The hook raises it after it has added an entry, so an entry added meanwhile is
+ * seen by this iteration, or raises the flag again.
+ */
 static void lower_flag(struct datapath *datapath)
 {
 	struct shakeoff_control *control = datapath_control(datapath);
@@ -186,9 +189,9 @@ int half_open_tick(struct half_open *half_open, uint64_t now_ns)
 	return error;
 }
 
-/* -------------------------------------------------------------------------------------------------- opening, closing */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
-/* What an earlier daemon counted stands until the first iteration, which is made whatever the flag says. */
+/* Keeps an earlier daemon's counts until the first iteration, which is made whatever the flag is. */
 static void adopt(struct half_open *half_open, size_t index)
 {
 	const struct shakeoff_service *services = datapath_services(half_open->datapaths[index]);

@@ -6,10 +6,7 @@
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/hook/service_internal.h"
 
-/*
- * Returns the handoff that a service starts with: the one that an earlier daemon left, so that nothing changes for
- * clients.
- */
+/* Returns the handoff that a service starts with: an earlier daemon's, so that nothing changes for clients. */
 static enum shakeoff_handoff first_handoff(const struct service *service, const struct shakeoff_service *stale)
 {
 	if (service->config->handoff != SHAKEOFF_HANDOFF_AUTO)
@@ -18,7 +15,7 @@ static enum shakeoff_handoff first_handoff(const struct service *service, const 
 										  SHAKEOFF_HANDOFF_QUEUE;
 }
 
-/* Adopts what an earlier daemon's servers asked for: it holds until they have registered again. */
+/* Adopts what an earlier daemon's servers requested, until they have registered again. */
 static void adopt(struct service *service)
 {
 	for (size_t i = 0; i < service->instance_count && service->config->handoff != SHAKEOFF_HANDOFF_LISTENER; i++) {
@@ -133,7 +130,7 @@ struct service *services_find(const struct services *services, size_t datapath, 
 	return id < SHAKEOFF_MAX_SERVICES ? services->by_id[datapath * SHAKEOFF_MAX_SERVICES + id] : NULL;
 }
 
-/* Returns whether the servers are a stranger's, and the listening sockets are not. */
+/* Returns whether the servers belong to an untrusted user, and the listening sockets to a different user. */
 static bool is_anothers(const struct service *service)
 {
 	return service->strangers && service->listening.sockets && service->listening.uid != service->stranger;
@@ -162,7 +159,7 @@ void service_change_handoff(struct service *service, enum shakeoff_handoff hando
 {
 	pthread_mutex_lock(&service->lock);
 	service->handoff = handoff;
-	/* What is on its way at this moment is counted out as before, or corrected later. */
+	/* Connections under way are counted out by the old handoff, or corrected later. */
 	for (size_t i = 0; i < service->instance_count; i++)
 		service->instances[i].seen_ns = 0;
 	service_publish(service);
@@ -183,12 +180,12 @@ void service_set_listening(struct service *service, const struct service_listeni
 	pthread_mutex_unlock(&service->lock);
 }
 
-/* Returns whether clients may be about to bring a cookie back. */
+/* Returns whether clients may still send cookies back. */
 static bool has_cookies_out(const struct shakeoff_service *shared, uint64_t now_ns)
 {
 	uint64_t released_ns = shared_get(shared->released_ns);
 
-	return shared_get(shared->active_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
+	return shared_get(shared->syns.since_ns) || (released_ns && now_ns - released_ns < SERVICE_RETURN_NS);
 }
 
 bool service_stop_answering(struct service *service, uint64_t now_ns)

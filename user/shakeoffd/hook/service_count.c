@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts connections in and out of a service's accept queue, and corrects what was counted wrong. */
+/* Counts connections into and out of a service's accept queue, and corrects wrong counts. */
 #include "common/log.h"
 #include "shakeoffd/hook/service_internal.h"
 
 #define SETTLE_MARGIN_NS (500 * NS_PER_MS)
 
 /*
- * Publishes the capacity if it depends on what waits: with one datapath and nothing from the kernel's handshake it does
- * not.
+ * Publishes the capacity if it depends on waiting connections: with one datapath and no connection from the kernel's
+ * handshake it does not.
  */
 static void publish_room(struct service *service, bool from_kernel)
 {
@@ -26,7 +26,7 @@ void service_arrived(struct service *service, int datapath, uint64_t time_ns)
 	}
 	instance = &service->instances[datapath];
 	instance->held++;
-	/* Handed over to an earlier daemon: service_publish_config() has counted it out. */
+	/* The hook handed it over to an earlier daemon, and service_publish_config() has counted it out. */
 	if (time_ns < instance->adopted_ns)
 		shared_add(instance->shared->dequeued, -1ull);
 	publish_room(service, false);
@@ -99,9 +99,9 @@ static int64_t on_the_way(const struct service_instance *instance)
 }
 
 /*
- * Corrects the count of a slot. A segment takes microseconds from one program to the other. The least that was on the
- * way in all of SETTLE_MARGIN_NS cannot be on its way still: it was lost. A negative count all the time was counted out
- * twice. That holds even while others come and go.
+ * Corrects the count of an instance. A segment takes microseconds from one program to the other. So the minimum under
+ * way during all of SETTLE_MARGIN_NS was lost. If the count was negative all the time, connections were counted out
+ * twice. This holds even while others come and go.
  */
 static void settle_instance(const struct service *service, struct service_instance *instance, uint64_t now_ns)
 {
@@ -126,7 +126,7 @@ static void settle_instance(const struct service *service, struct service_instan
 	}
 }
 
-/* Returns whether nothing is on the way: so it is with most of thousands of services. */
+/* Returns whether nothing is under way, as is the case for most of thousands of services. */
 static bool is_settled(const struct service_instance *instance)
 {
 	return !instance->seen_ns && shared_get(instance->shared->enqueued) == shared_get(instance->shared->dequeued);

@@ -5,7 +5,7 @@
 
 #include "shakeoffd/hook/service_ids.h"
 
-/* Of an earlier daemon. */
+/* The id of a service of an earlier daemon. */
 struct stale_slot {
 	char name[SHAKEOFF_NAME_LEN];
 	uint32_t id;
@@ -15,7 +15,7 @@ struct stale_slot {
 struct service_id_pool {
 	uint32_t free[SHAKEOFF_MAX_SERVICES]; /* a stack */
 	size_t free_count;
-	struct stale_slot *stale; /* in the order of their names */
+	struct stale_slot *stale; /* sorted by name */
 	size_t stale_count;
 };
 
@@ -105,7 +105,10 @@ void service_ids_release(struct service_ids *service_ids, size_t datapath, uint3
 	__atomic_store_n(&shared->flags, 0, __ATOMIC_RELEASE);
 	position = __atomic_load_n(&shared->enqueued, __ATOMIC_RELAXED);
 	memset(shared, 0, sizeof(*shared));
-	/* Places are numbered on: what sources are remembered to hold (shakeoff/source.h) is then held no more. */
+	/*
+	 * Positions are numbered on, so that no position that sources are remembered to hold (shakeoff/source.h) is
+	 * held any more.
+	 */
 	shared->enqueued = shared->dequeued = shared->positions_from = position;
 	datapath_service_counters_reset(service_ids->datapaths[datapath], id);
 	pool->free[pool->free_count++] = id;

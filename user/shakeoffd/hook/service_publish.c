@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What the hook and the command line are told about a service: its slots as the configuration and the daemon's state
- * have them.
- */
+/* Publishes a service to the hook and the command line: its configuration and the daemon's state. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +15,7 @@ uint32_t service_capacity(const struct service *service)
 	return shakeoff_capacity(service->listen_capacity, service->config->policy.backlog);
 }
 
-/* Returns what the hook counts as waiting: what the daemon holds of it, and what is in the rings. */
+/* Returns the hook's count of waiting connections: those that the daemon holds, and those in the rings. */
 static uint64_t waiting(const struct service_instance *instance)
 {
 	int64_t count = (int64_t)(shared_get(instance->shared->enqueued) - shared_get(instance->shared->dequeued));
@@ -51,7 +48,7 @@ static void publish_queue_capacity(struct service *service)
 		uint32_t remaining = others < capacity ? capacity - (uint32_t)others : 0;
 
 		/*
-		 * `others` wraps if another CPU hands a connection over between the two readings. Then the others have
+		 * `others` wraps if another CPU hands a connection over between the two reads. Then the others have
 		 * none.
 		 */
 		if ((int64_t)others <= 0)
@@ -62,8 +59,8 @@ static void publish_queue_capacity(struct service *service)
 }
 
 /*
- * Publishes the capacity with the listener handoff, for display: the hook asks the socket. Without a socket it stays as
- * it was.
+ * Publishes the capacity with the listener handoff, for display only: the hook reads it from the socket. Without a
+ * socket it stays the same.
  */
 static void publish_listener_capacity(const struct service *service)
 {
@@ -130,8 +127,8 @@ static void publish_instance(struct service *service, const struct service_insta
 	else
 		publish_listener(service, instance->shared);
 	/*
-	 * Cookies of the queue handoff are out, and good. The hook writes this field itself, but only with the listener
-	 * handoff.
+	 * Clients still hold valid cookies of the queue handoff. The hook writes this field itself only with the
+	 * listener handoff.
 	 */
 	if (!queue && shared_get(instance->shared->handoff) == SHAKEOFF_HANDOFF_QUEUE)
 		shared_set(instance->shared->released_ns, clock_ns());
@@ -190,8 +187,9 @@ void service_publish_config(struct service *service, struct service_instance *in
 	shared_set(shared->acl_scope, shakeoff_acl_scope(config->name));
 	publish_policy(shared, &config->policy);
 	/*
-	 * A service with the listener handoff goes on as it is: it is described when its sockets are known, in a
-	 * moment. Otherwise nothing is held now; what is still in the rings is counted in again when it is read.
+	 * A service with the listener handoff stays as it is, because it will soon be described with its sockets.
+	 * Otherwise the daemon holds no connections yet; those still in the rings are counted in again when they are
+	 * read.
 	 */
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE || shared_get(shared->handoff) != service->handoff) {
 		shared_set(shared->dequeued, shared_get(shared->enqueued));

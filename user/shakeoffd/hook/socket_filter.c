@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A new filter is built in three steps, so that no tuple with a socket is ever missing in the one that is read:
+ * Builds a new filter in three steps, so that a tuple with a socket is never missing from the active filter:
  *
- *	1. The spare filter is cleared; from then on the hook notes new connections in both (SHAKEOFF_FILTER_BUILDING).
- *	2. After a pause, and when the rings have been empty since, so that every connection that was noted before step 1 has
- *	   got its socket, the tuples of all sockets are noted in the spare one.
- *	3. Hints of the active one that are still needed are carried over, and the spare one becomes the active one.
+ *	1. The spare filter is cleared. From then on the hook notes new connections in both (SHAKEOFF_FILTER_BUILDING).
+ *	2. After a pause, and once the rings have been empty since, every connection noted before step 1 has its
+ *	   socket. Then the tuples of all sockets are noted in the spare filter.
+ *	3. Hints of the active filter that are still needed are carried over. The spare filter becomes the active one.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,21 +14,21 @@
 
 #include "common/sock_diag.h"
 #include <shakeoff/socket_filter.h>
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/hook/socket_filter.h"
 
 #define BUILD_PERIOD_NS (20 * NS_PER_S)
 #define BUILD_PAUSE_NS NS_PER_S
 #define COST_SHARE 20 /* of one CPU */
 
-/* What takes no longer is done by who publishes addresses; the event loop is not to wait for more. */
+/* If reading takes no longer, the caller that publishes addresses does it; the event loop must not wait longer. */
 #define NOTE_AT_ONCE_NS (10 * NS_PER_MS)
 
-/* After so many swaps no cookie is good any more that was when a hint was set. */
+/* After this number of swaps, every cookie that was valid when a hint was set has expired. */
 #define AGE_MAX ((SHAKEOFF_COOKIE_LIFETIME_NS + BUILD_PERIOD_NS - 1) / BUILD_PERIOD_NS)
 _Static_assert(SHAKEOFF_FILTER_AGE / SHAKEOFF_FILTER_AGE_ONE >= AGE_MAX, "three bits hold it");
 
-/* Every state but LISTEN, NEW-SYN-RECV (12, linux: include/net/tcp_states.h) included. */
+/* Every state but LISTEN, including NEW-SYN-RECV (12, include/net/tcp_states.h). */
 #define ALL_BUT_LISTEN (0xffffffffu & ~(1u << TCP_LISTEN))
 
 void socket_filter_open(struct socket_filter *filter, struct datapath **datapaths, size_t datapath_count)
@@ -82,7 +82,7 @@ static int note(void *context, const struct sock_diag_entry *entry)
 	return 0;
 }
 
-/* In the task's thread, which has the filters' bytes in common with the hook anyway. */
+/* Notes all sockets, in the task's thread. The filters' bytes are shared with the hook anyway. */
 static int note_all(void *context)
 {
 	return sock_diag_each(ALL_BUT_LISTEN, note, context);
@@ -118,7 +118,10 @@ void socket_filter_note_sockets(struct socket_filter *filter)
 	}
 }
 
-/* From the active filter of a datapath to the spare one. `older`: a period has passed since ages were raised last. */
+/*
+ * Carries hints from a datapath's active filter to the spare one. `older`: a period has passed since ages were last
+ * raised.
+ */
 static void carry_hints(const struct socket_filter *filter, size_t i, bool older)
 {
 	const struct shakeoff_filter *from = active(filter, i);
@@ -131,7 +134,7 @@ static void carry_hints(const struct socket_filter *filter, size_t i, bool older
 		if (!(byte & SHAKEOFF_FILTER_UNCONFIRMED) || (older && age >= AGE_MAX * SHAKEOFF_FILTER_AGE_ONE))
 			continue;
 		if (__atomic_load_n(&to->slots[slot], __ATOMIC_RELAXED) & SHAKEOFF_FILTER_UNCONFIRMED)
-			continue; /* set anew meanwhile */
+			continue; /* set again meanwhile */
 		age += older ? SHAKEOFF_FILTER_AGE_ONE : 0;
 		set(to, slot, SHAKEOFF_FILTER_UNCONFIRMED | age);
 	}
@@ -148,7 +151,7 @@ static void begin(struct socket_filter *filter)
 		__atomic_or_fetch(&control->flags, SHAKEOFF_FILTER_BUILDING, __ATOMIC_SEQ_CST);
 	}
 	filter->building = true;
-	filter->since_ns = clock_ns(); /* after the flag: a ring that is empty from now on holds nothing from before */
+	filter->since_ns = clock_ns(); /* after the flag: a ring that is empty from now on has no earlier connections */
 }
 
 static void finish(struct socket_filter *filter, uint64_t now_ns)
@@ -157,7 +160,7 @@ static void finish(struct socket_filter *filter, uint64_t now_ns)
 
 	if (older)
 		filter->aged_ns = now_ns;
-	filter->unknown &= filter->note_again; /* what has come to be since that reading began */
+	filter->unknown &= filter->note_again; /* unknown connections that came after that reading began */
 	for (size_t i = 0; i < filter->datapath_count; i++) {
 		struct shakeoff_control *control = datapath_control(filter->datapaths[i]);
 
@@ -172,7 +175,7 @@ static void finish(struct socket_filter *filter, uint64_t now_ns)
 	filter->since_ns = now_ns;
 }
 
-/* What was unknown is noted, unless more has come to be since that reading began. */
+/* Lets the hook trust the filter, unless more unknown connections came after the reading began. */
 static void trust(struct socket_filter *filter)
 {
 	if (filter->note_again || !filter->unknown)
@@ -183,7 +186,7 @@ static void trust(struct socket_filter *filter)
 				  __ATOMIC_SEQ_CST);
 }
 
-/* Returns what reading the sockets has come to, if it is done. */
+/* Takes the result of reading the sockets, if it is done. 0 or a negative errno. */
 static int take_reading(struct socket_filter *filter, uint64_t now_ns)
 {
 	bool was_restarted = filter->finishing && !filter->building;
@@ -204,7 +207,7 @@ static int take_reading(struct socket_filter *filter, uint64_t now_ns)
 	return 0;
 }
 
-/* A reading takes a twentieth of one CPU at most, too. */
+/* Returns the period of new filters: readings also take at most a twentieth of one CPU. */
 static uint64_t period(const struct socket_filter *filter)
 {
 	return filter->cost_ns * COST_SHARE > BUILD_PERIOD_NS ? filter->cost_ns * COST_SHARE : BUILD_PERIOD_NS;
@@ -224,7 +227,7 @@ int socket_filter_tick(struct socket_filter *filter, uint64_t now_ns, uint64_t d
 	if (is_time_to_finish(filter, now_ns, drained_ns)) {
 		begin_reading(filter, true);
 	} else if (filter->note_again) {
-		/* Connections that the kernel made while addresses were published. */
+		/* Reads again for connections that the kernel made while addresses were published. */
 		begin_reading(filter, false);
 	} else if (!filter->building && (!filter->since_ns || now_ns - filter->since_ns >= period(filter))) {
 		begin(filter);

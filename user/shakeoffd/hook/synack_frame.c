@@ -27,7 +27,7 @@ static void write16(uint8_t *at, uint16_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-/* Where the IP header begins, and of which kind it is: behind as many tags as the hook answers. */
+/* Finds the IP header and its protocol, after as many VLAN tags as the hook answers. */
 static size_t find_ip(const uint8_t *frame, size_t len, uint16_t *protocol)
 {
 	size_t at = 2 * ETH_ALEN;
@@ -41,7 +41,7 @@ static size_t find_ip(const uint8_t *frame, size_t len, uint16_t *protocol)
 	}
 }
 
-/* Where the TCP header begins, all of which is there; 0: there is none. */
+/* Returns the offset of a complete TCP header; 0: there is none. */
 static size_t find_tcp(const uint8_t *frame, size_t len)
 {
 	uint16_t protocol;
@@ -63,7 +63,7 @@ static size_t find_tcp(const uint8_t *frame, size_t len)
 	return at;
 }
 
-/* Where the TSval is, from the TCP header on; 0: there is none. */
+/* Returns the offset of the TSval in the TCP header; 0: there is none. */
 static size_t find_tsval(const uint8_t *tcp)
 {
 	size_t end = (size_t)(tcp[12] >> 4) * 4, at = sizeof(struct tcphdr);
@@ -82,7 +82,7 @@ static size_t find_tsval(const uint8_t *tcp)
 	return 0;
 }
 
-/* RFC 1624: the checksum of what had `from` in a word, and has `to` there now. */
+/* Returns the checksum after a word has changed from `from` to `to` (RFC 1624). */
 static uint16_t checksum_change(uint16_t checksum, uint16_t from, uint16_t to)
 {
 	uint32_t sum = (uint16_t)~checksum + (uint16_t)~from + (uint32_t)to;
@@ -99,7 +99,7 @@ bool synack_frame_later(uint8_t *frame, size_t len, uint32_t ms)
 	uint16_t checksum;
 	uint32_t tsval;
 
-	/* The hook puts it at a whole word; elsewhere the checksum would have it in other halves. */
+	/* The hook aligns it to 16-bit words; otherwise the checksum would add it in other halves. */
 	if (!tsval_at || tsval_at % 2)
 		return false;
 	tsval = ((uint32_t)read16(tcp + tsval_at) << 16 | read16(tcp + tsval_at + 2)) + ms;

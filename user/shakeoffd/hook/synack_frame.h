@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /*
- * Sets its timestamp later by so many milliseconds, its checksum with it: the client's echo tells the round trip, and an old one
- * would tell the time since the first SYN-ACK. Returns whether there was a timestamp; a frame that has none, or is no SYN-ACK, stays.
+ * Moves its timestamp later by this number of milliseconds, and adapts its checksum: the client's echo shows the round
+ * trip, and an old timestamp would show the time since the first SYN-ACK. Returns whether there was a timestamp; a
+ * frame that has none, or is no SYN-ACK, stays unchanged.
  */
 bool synack_frame_later(uint8_t *frame, size_t len, uint32_t ms);
 

@@ -19,20 +19,23 @@
 #define TCP_RMEM_USUAL 131072u   /* tcp_rmem[1] */
 #define TCP_RMEM_MOST (6u << 20) /* tcp_rmem[2] */
 
-/* How much of a receive buffer is window, in 256ths: tp->scaling_ratio of a socket that has received nothing. */
+/* The part of a receive buffer that is window, in 256ths: tp->scaling_ratio of a socket that has received nothing. */
 #define RATIO_ALL 256u
 #define RATIO_USUAL 128u
 
-/* For one handshake to ask with: a buffer that is smaller than its MSS is offered as it is. Half of it is asked for. */
+/*
+ * The receive buffer for the handshake that asks. A buffer smaller than its MSS is offered as it is; half of this is
+ * requested.
+ */
 #define ASK_BUFFER 32768
 #define ASK_MSS 32767
 #define ASK_PATIENCE_US 200000
 
-/* Of the whole host; written by profile_learn(). */
+/* For the whole host; written by profile_learn(). */
 static _Atomic(uint32_t) ratio = RATIO_USUAL;
 static _Atomic(uint32_t) usual_buffer = TCP_RMEM_USUAL;
 
-/* ---------------------------------------------------------------------------------------------------------- asking */
+/* ----------------------------------------------------------------------------------------- learning from the kernel */
 
 static int open_listener(union socket_address *address, socklen_t *size, uint32_t *buffer)
 {
@@ -54,7 +57,7 @@ static int open_listener(union socket_address *address, socklen_t *size, uint32_
 	return take_fd(&fd);
 }
 
-/* Makes a handshake over lo, and tells the listening socket's buffer and the window that its SYN-ACK offered. */
+/* Makes a handshake over lo. Returns the listening socket's buffer, and the window that its SYN-ACK offered. */
 static int ask(uint32_t *buffer, uint32_t *window)
 {
 	struct linger abort = { .l_onoff = 1, .l_linger = 0 }; /* leaves no TIME-WAIT */
@@ -77,7 +80,7 @@ static int ask(uint32_t *buffer, uint32_t *window)
 	size = sizeof(info);
 	if (getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &size))
 		return -errno;
-	/* The client has sent nothing, so its send window still is what the SYN-ACK offered: never scaled. */
+	/* The client has sent nothing, so its send window still is what the SYN-ACK offered, which is never scaled. */
 	*window = info.tcpi_snd_wnd;
 	return 0;
 }
@@ -94,7 +97,7 @@ void profile_learn(const struct sysctls *sysctls)
 	uint32_t buffer, window, learnt = RATIO_USUAL;
 	int error = ask(&buffer, &window);
 
-	/* A larger one would be whole segments, or cut: sysctl tcp_workaround_signed_windows. */
+	/* The kernel would round a larger window to whole segments, or cut it: sysctl tcp_workaround_signed_windows. */
 	if (!error && buffer && window < ASK_MSS - SHAKEOFF_TIMESTAMP_BYTES)
 		learnt = (window * RATIO_ALL + buffer / 2) / buffer;
 	if (error)
@@ -113,7 +116,7 @@ uint32_t profile_full_space(uint32_t receive_buffer)
 
 /* -------------------------------------------------------------------------------------------------------- profiles */
 
-/* RTAX_MTU and more are the routes': routes.h. */
+/* Fills in the device's values. RTAX_MTU and others belong to routes: routes.h. */
 static void fill_route(const struct device *device, const struct sysctls *sysctls, struct shakeoff_interface *profile)
 {
 	profile->mss[0] = advmss4(device->mtu, get(sysctls, SYSCTL_MIN_ADV_MSS4, 0, ADVMSS_MIN4_DEFAULT));

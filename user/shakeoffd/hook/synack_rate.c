@@ -5,7 +5,7 @@
 #include "shakeoffd/sys/cpus.h"
 #include "shakeoffd/hook/synack_rate.h"
 
-/* The salt comes before what makes the hook use it. */
+/* Publishes the budget. The salt is written before the value that makes the hook use it. */
 static void publish(struct shakeoff_reply_budget *shared, const struct shakeoff_reply_budget *budget)
 {
 	__atomic_store_n(&shared->batch, 0, __ATOMIC_RELAXED);

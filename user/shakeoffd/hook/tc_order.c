@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "shakeoffd/hook/tc_order.h"
 
-/* It stands in front. */
+/* Notes that the program is first. */
 static void settle(struct tc_order *order, uint64_t now_ns)
 {
 	if (!order->first_ns)
@@ -29,7 +29,7 @@ bool tc_order_look(struct tc_order *order, enum datapath_position position, uint
 		return false;
 	}
 	order->first_ns = 0;
-	if (position == DATAPATH_POSITION_GONE) /* for who puts back what is missing */
+	if (position == DATAPATH_POSITION_GONE) /* another function puts missing programs back */
 		return false;
 	if (order->moves >= TC_ORDER_MOVES) {
 		order->contested = true;
@@ -70,7 +70,7 @@ bool tc_flow_look(struct tc_flow *flow, const struct shakeoff_admissions *counte
 		return true;
 	if (flow->hold_ns && came && now_ns - flow->held_ns >= flow->hold_ns)
 		flow->hold_ns = 0;
-	/* Signed: the two are not read at one moment. */
+	/* Signed, because the two counters are not read at the same time. */
 	if (came || (int64_t)(counted->claimed - flow->seen.claimed) <= 0) {
 		flow->seen = *counted;
 		flow->missing_ns = 0;

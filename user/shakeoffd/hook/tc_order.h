@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What to do about a tc program of ours that is not where it has to be, decided again and again from what is seen of it.
+ * Decides what to do when shakeoff's tc program is not where it has to be, from repeated observations.
  *
- * Other programs come to the front of a tcx hook, too: agents that watch or filter. One that lets packets pass to the stack then hides
- * them from ours, and a validated ACK without its request is refused by the kernel. So ours goes to the front again; but it does not
- * fight: against one that comes back each time it stays behind, and SYNs pass to the kernel until the other is gone.
+ * Other programs also move to the front of a tcx hook: agents that watch or filter. If such a program lets packets pass
+ * to the stack, they never reach shakeoff's program, and the kernel refuses a validated ACK without its request. So
+ * shakeoff's program moves to the front again. It does not fight: if the other program comes back each time, it stays
+ * behind, and SYNs pass to the kernel until the other program is gone.
  *
- * And ours may be first and get nothing all the same, for a reason that cannot be seen from here. Both programs count, and that shows it.
+ * Shakeoff's program may also be first and still get nothing, for an unknown reason. The counters of both programs show
+ * that.
  *
- * No system calls: who looks, and who acts, is interfaces.c.
+ * No system calls: interfaces_admit.c observes and acts.
  */
 #ifndef SHAKEOFFD_HOOK_TC_ORDER_H
 #define SHAKEOFFD_HOOK_TC_ORDER_H
@@ -17,61 +19,61 @@
 #include <stdint.h>
 
 #include "datapath/datapath.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* So often in a row is it put to the front. Who has stood there for a minute since is left alone: the count begins anew. */
+/* Maximum of moves to the front in a row. After a minute at the front the count begins again. */
 #define TC_ORDER_MOVES 3
 #define TC_ORDER_CALM_NS (60 * NS_PER_S)
 
-/* After that it is tried again so much later, and each time twice as late. */
+/* How long to wait before the next try then; doubles with each try. */
 #define TC_ORDER_RETRY_NS (30 * NS_PER_S)
 #define TC_ORDER_RETRY_MAX_NS (600 * NS_PER_S)
 
-/* One that was contested is trusted when nobody has come before it for so long. */
+/* How long a contested program has to stay first until it is trusted. */
 #define TC_ORDER_SETTLED_NS (500 * NS_PER_MS)
 
-/* Of one hook. Zeros are the state of one that has never been looked at. */
+/* The state for one hook. Zeros mean that it has not been observed yet. */
 struct tc_order {
 	unsigned int moves;
-	bool contested;    /* another insists on its place */
-	uint64_t first_ns; /* since when it stands there; 0: it does not */
-	uint64_t retry_ns; /* not to be moved before */
+	bool contested;    /* another program insists on the first position */
+	uint64_t first_ns; /* since when it is first; 0: it is not */
+	uint64_t retry_ns; /* no move before */
 	uint64_t retry_wait_ns;
 };
 
-/* Notes where the program stands now. Returns whether it is to be put to the front. */
+/* Notes the program's present position. Returns whether to move it to the front. */
 bool tc_order_look(struct tc_order *order, enum datapath_position position, uint64_t now_ns);
 
 /*
- * So many ACKs have to be missing, all of a time in which none came, before it is believed. They take microseconds. Not while a full
- * backlog queue drops packets, as an attacker could bring about: tc_flow_excuse().
+ * Minimum of missing ACKs, and of the time without any ACK, before a loss is believed. An ACK takes microseconds. ACKs
+ * that a full backlog queue drops do not count, because an attacker could cause that: tc_flow_excuse().
  */
 #define TC_FLOW_MISSING 4
 #define TC_FLOW_PATIENCE_NS (200 * NS_PER_MS)
 
-/* Then SYNs pass to the kernel for so long, and after each try without a change twice as long. */
+/* How long SYNs pass to the kernel then; doubles with each try that changes nothing. */
 #define TC_FLOW_HOLD_NS (2 * NS_PER_S)
 #define TC_FLOW_HOLD_MAX_NS (60 * NS_PER_S)
 
-/* Of one interface. */
+/* The state for one interface. */
 struct tc_flow {
-	struct shakeoff_admissions seen; /* when the last one came, or when nothing was missing */
-	uint64_t missing_ns;             /* since when some are missing; 0: none is */
-	uint64_t hold_ns;                /* how long the last hold was; 0: there was none lately */
-	uint64_t until_ns;               /* of the present hold; 0: there is none */
-	uint64_t held_ns;                /* when the last one ended */
+	struct shakeoff_admissions seen; /* when the last ACK came, or when none was missing */
+	uint64_t missing_ns;             /* since when ACKs are missing; 0: none is */
+	uint64_t hold_ns;                /* length of the last hold; 0: there was none lately */
+	uint64_t until_ns;               /* end of the present hold; 0: there is none */
+	uint64_t held_ns;                /* end of the last hold */
 };
 
-/* Whether some are missing that would be believed before long. */
+/* Returns whether ACKs are missing that may soon count as lost. */
 static inline bool tc_flow_waits(const struct tc_flow *flow)
 {
 	return flow->missing_ns != 0;
 }
 
-/* What is missing by now got lost for a reason that is known. */
+/* Forgets ACKs that are missing for a known reason. */
 void tc_flow_excuse(struct tc_flow *flow, const struct shakeoff_admissions *counted);
 
-/* Notes what has been counted by now. Returns whether validated ACKs do not come to the tc program. */
+/* Notes the present counts. Returns whether validated ACKs do not reach the tc program. */
 bool tc_flow_look(struct tc_flow *flow, const struct shakeoff_admissions *counted, uint64_t now_ns);
 
 #endif

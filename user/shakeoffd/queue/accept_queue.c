@@ -29,8 +29,9 @@ void connection_list_append(struct connection_list *list, struct connection *con
 }
 
 /*
- * What comes back from a server is older than nearly all that wait; what moves from another endpoint comes in order. So both
- * ends are looked at first, then the neighbours of what was put in last: a full queue is never walked for each of many.
+ * Finds the first connection that arrived later. A connection that comes back from a server is older than nearly all
+ * that wait; connections that move from another endpoint come in order. So both ends are tried first, then the
+ * neighbours of the last insertion: a full queue is never searched in full for each of many connections.
  */
 static struct connection *find_next(const struct connection_list *list, uint64_t id)
 {
@@ -122,7 +123,7 @@ static void move(struct connection *connection, struct binding *to)
 	connection_list_insert(&to->waiting, connection);
 }
 
-/* A restarted server may bind otherwise than the one before. */
+/* Moves connections that other servers take now: a restarted server may bind in another way than the one before. */
 static void take_over(struct accept_queue *queue, struct binding *from)
 {
 	struct connection *next;
@@ -176,7 +177,7 @@ int accept_queue_adopt(struct accept_queue *queue, uint64_t now_ns)
 	return 0;
 }
 
-/* One that has a server before one whose servers may come back; then the most specific. */
+/* Prefers a binding with a server to one whose servers may come back, then the most specific one. */
 struct binding *accept_queue_find(const struct accept_queue *queue, const struct in6_addr *address, uint16_t port)
 {
 	enum binding_match best_match = BINDING_NO;
@@ -204,7 +205,7 @@ void accept_queue_requeue(struct accept_queue *queue, struct binding *binding, s
 {
 	connection->binding = binding;
 	connection_list_insert(&binding->waiting, connection);
-	/* It stands where accept_queue_watch_waiting() does not look. */
+	/* accept_queue_watch_waiting() does not reach it there. */
 	accept_queue_watch(queue, connection);
 }
 
@@ -266,7 +267,7 @@ size_t accept_queue_length(const struct accept_queue *queue)
 
 void accept_queue_watch(struct accept_queue *queue, struct connection *connection)
 {
-	/* No event is asked for: EPOLLERR and EPOLLHUP are reported always, a client's data or FIN are not. */
+	/* Asks for no event: EPOLLERR and EPOLLHUP are always reported, while a client's data or FIN are not. */
 	struct epoll_event event = { .data.ptr = connection };
 
 	if (!connection->watched && !epoll_ctl(queue->watch_fd, EPOLL_CTL_ADD, connection->fd, &event))
@@ -275,7 +276,7 @@ void accept_queue_watch(struct accept_queue *queue, struct connection *connectio
 
 void accept_queue_unwatch(struct accept_queue *queue, struct connection *connection)
 {
-	/* Closing the descriptor would not do: the server may hold a duplicate. */
+	/* Closing the descriptor is not enough, because the server may hold a duplicate. */
 	if (connection->watched)
 		epoll_ctl(queue->watch_fd, EPOLL_CTL_DEL, connection->fd, NULL);
 	connection->watched = false;
@@ -283,7 +284,7 @@ void accept_queue_unwatch(struct accept_queue *queue, struct connection *connect
 
 void accept_queue_watch_waiting(struct accept_queue *queue, uint64_t now_ns)
 {
-	/* New ones are at the end, so the first that is watched ends the search. */
+	/* New connections are at the end, so the search ends at the first that is watched. */
 	for (struct binding *binding = queue->bindings; binding; binding = binding->next)
 		for (struct connection *c = binding->waiting.last; c && !c->watched; c = c->previous)
 			if (now_ns >= c->since_ns + ACCEPT_QUEUE_UNWATCHED_NS)

@@ -10,20 +10,20 @@
 #include <unistd.h>
 
 #include "shakeoffd/queue/acceptor.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 #define STACK_SIZE (128 * 1024)
 
-/* How often it looks whether the socket still is what it was. */
+/* How often it checks that the socket still is what it was. */
 #define LOOK_MS 1000
 
-/* How long it leaves a socket alone that accept() fails on. */
+/* How long it leaves a socket alone after accept() has failed. */
 #define FAILED_MS 100
 
-/* So many errors in a row that are each of one connection are not: a security module's refusal may last. */
+/* Maximum of errors in a row that count as errors of single connections: a security module's refusal may last. */
 #define MAX_ERRORS 16
 
-/* Ends a sleep in accept(). By default it is ignored (signal(7)): nothing happens if it comes too late. */
+/* Ends a sleep in accept(). It is ignored by default (signal(7)), so it is harmless if it comes too late. */
 #define WAKE_SIGNAL SIGURG
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -42,7 +42,7 @@ static void prepare_signal(void)
 	sigaction(WAKE_SIGNAL, &action, NULL);
 }
 
-/* Whether accept() failed only for the connection that it was about (accept(2), "Error handling"). */
+/* Returns whether accept() failed only for one connection (accept(2), "Error handling"). */
 static bool error_is_of_one_connection(int error)
 {
 	switch (error) {
@@ -61,7 +61,10 @@ static bool error_is_of_one_connection(int error)
 	}
 }
 
-/* The server may undo this in the next moment: then accept4() sleeps until a client comes, or acceptor_end(). */
+/*
+ * Sets O_NONBLOCK. The server may clear it at once: then accept4() sleeps until a client comes, or acceptor_end() is
+ * called.
+ */
 static void make_nonblocking(int fd)
 {
 	int status = fcntl(fd, F_GETFL);
@@ -70,7 +73,7 @@ static void make_nonblocking(int fd)
 		fcntl(fd, F_SETFL, status | O_NONBLOCK);
 }
 
-/* Returns how long to leave the socket alone then, in milliseconds. */
+/* Accepts all waiting connections. Returns how long to leave the socket alone then, in milliseconds. */
 static int accept_all(struct acceptor *acceptor)
 {
 	union socket_address peer;
@@ -132,7 +135,7 @@ static void serve(struct acceptor *acceptor)
 	}
 }
 
-/* acceptor_end() comes soon. */
+/* Waits for acceptor_end(), which comes soon. */
 static void await_end(struct acceptor *acceptor)
 {
 	struct pollfd wake = { .fd = acceptor->wake_fd, .events = POLLIN };
@@ -151,7 +154,7 @@ static void *run(void *argument)
 	if (acceptor->calls->examine(acceptor))
 		serve(acceptor);
 	await_end(acceptor);
-	/* This may sleep as well. */
+	/* This may sleep, too. */
 	close(acceptor->fd);
 	atomic_store(&acceptor->done, true);
 	return NULL;
@@ -188,7 +191,7 @@ static void wake(struct acceptor *acceptor)
 {
 	uint64_t one = 1;
 
-	/* EAGAIN only when it is readable already. */
+	/* EAGAIN means that it is readable already. */
 	if (write(acceptor->wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -216,7 +219,10 @@ void acceptor_end(struct acceptor *acceptor)
 	pthread_mutex_unlock(&mutex);
 }
 
-/* Takes out one that has ended, and wakes the others again: the signal may have come just before they fell asleep. */
+/*
+ * Takes out an acceptor that has ended, and wakes the others again: the signal may have come just before they fell
+ * asleep.
+ */
 static struct acceptor *take_ended(void)
 {
 	struct acceptor **link, *ended = NULL;
@@ -242,7 +248,7 @@ void acceptor_tick(void)
 	struct acceptor *acceptor;
 
 	while ((acceptor = take_ended())) {
-		pthread_join(acceptor->thread, NULL); /* it has nothing left to do */
+		pthread_join(acceptor->thread, NULL); /* the thread has no more work */
 		close(acceptor->wake_fd);
 		acceptor->calls->release(acceptor);
 	}

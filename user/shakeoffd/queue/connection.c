@@ -34,7 +34,7 @@ static const struct connection_transition table[CONNECTION_STATE_COUNT][CONNECTI
 		[CONNECTION_EVENT_TAKEN]             = LEAVE(ACCEPTED, CLOSE),
 		[CONNECTION_EVENT_RETURNED]          = TO(QUEUED, REQUEUE),
 		[CONNECTION_EVENT_SERVER_GONE]       = TO(QUEUED, REQUEUE),
-		/* The server holds a descriptor already, or will; only the position in the queue is free again. */
+		/* The server holds a descriptor already, or soon will; only the position in the queue is free again. */
 		[CONNECTION_EVENT_CLIENT_RESET]      = LEAVE(RESET_IN_DELIVERY, NOTHING),
 		/* It may still find the connection in its socket, and serve it. */
 		[CONNECTION_EVENT_WITHDRAWN]         = LEAVE(REFUSED, CLOSE),

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A connection's way from its validated ACK to a server, as a table of states and events. It does nothing itself: the
- * caller tells what happened and is told what to do.
+ * A connection's path from its validated ACK to a server, as a table of states and events. It has no effects itself:
+ * the caller reports an event and gets an action to carry out.
  *
  *	CLOSED --ACK valid--> SYN-RECEIVED --socket made--> ESTABLISHED --> queued <--> in delivery --> accepted
  *	                           |                             |            |             |
  *	                           +-----------------------------+------------+-------------+--> refused, with a reason
  *
- * The names are RFC 9293's (section 3.3.2); queued, in delivery and accepted are ESTABLISHED, seen from the accept queue.
- * What follows, FIN-WAIT-1 to TIME-WAIT, is between the server and the kernel.
+ * The names are those of RFC 9293 (section 3.3.2); queued, in delivery and accepted are ESTABLISHED, seen from the
+ * accept queue. The later states, FIN-WAIT-1 to TIME-WAIT, are between the server and the kernel.
  */
 #ifndef SHAKEOFFD_QUEUE_CONNECTION_H
 #define SHAKEOFFD_QUEUE_CONNECTION_H
@@ -20,7 +20,7 @@
 
 #include "common/tuple.h"
 
-/* X(CONSTANT, name for people) */
+/* X(CONSTANT, name for display) */
 #define CONNECTION_STATES(X)                                                                                           \
 	X(CLOSED, "CLOSED")                                                                                            \
 	X(SYN_RECEIVED, "SYN-RECEIVED")                                                                                \
@@ -31,7 +31,7 @@
 	X(ACCEPTED, "ESTABLISHED, accepted")                                                                           \
 	X(REFUSED, "CLOSED, refused")
 
-/* X(CONSTANT, what happened) */
+/* X(CONSTANT, description) */
 #define CONNECTION_EVENTS(X)                                                                                           \
 	X(ACK_VALID, "the hook validated the final ACK")                                                               \
 	X(KERNEL_HANDSHAKE, "accepted from a listening socket of the kernel")                                          \
@@ -79,12 +79,12 @@ enum connection_action {
 
 struct connection_transition {
 	bool possible;
-	bool leaves; /* it is no longer counted as waiting: true exactly once on every way through the table */
+	bool leaves; /* it no longer counts as waiting: true exactly once on every path through the table */
 	enum connection_state next;
 	enum connection_action action;
 };
 
-/* The table. An impossible event has possible = false and changes nothing. */
+/* Returns the transition for an event. An impossible event has possible = false and changes nothing. */
 const struct connection_transition *connection_transition(enum connection_state state, enum connection_event event);
 
 const char *connection_state_name(enum connection_state state);
@@ -106,18 +106,18 @@ struct connection {
 	struct in6_addr local;   /* IPv4 mapped */
 	uint16_t local_port;     /* host byte order */
 	union socket_address peer;
-	bool shared;  /* it was sent to a server, which may still have it, and decide how long a close() takes */
+	bool shared;  /* it was sent to a server, which may still have it and so may delay a close() */
 	uid_t holder; /* that server's user */
 };
 
-/* Takes the step of an event and returns it; an impossible one leaves the connection as it is. */
+/* Changes the state by an event and returns the transition. An impossible event changes nothing. */
 const struct connection_transition *connection_step(struct connection *connection, enum connection_event event);
 
-/* Starts in CLOSED with a fresh id. NULL: no memory. */
+/* Makes a connection in CLOSED with a new id. NULL: no memory. */
 struct connection *connection_new(int datapath);
 
-/* How many there are: about as many descriptors they hold. */
+/* Returns the number of connections, which is about the number of their descriptors. */
 size_t connection_count(void);
-void connection_free(struct connection *connection); /* frees memory only; the descriptor is the caller's business */
+void connection_free(struct connection *connection); /* frees only memory; the caller handles the descriptor */
 
 #endif

@@ -7,18 +7,18 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 
-/* A server that has not said LISTEN after this time is cut off. */
+/* A server that has not sent LISTEN after this time is cut off. */
 #define REGISTRATION_NS (5 * NS_PER_S)
 
 #define SETTLE_PERIOD_NS NS_PER_S
 
 /* ------------------------------------------------------------------------------------------------ into the queue */
 
-/* Puts it on the tail of the queue. */
+/* Puts a connection at the tail of the queue. */
 static void append(struct binding *binding, struct connection *connection)
 {
 	connection_step(connection, CONNECTION_EVENT_ENQUEUED);
@@ -27,7 +27,8 @@ static void append(struct binding *binding, struct connection *connection)
 }
 
 /*
- * Takes one that the kernel's handshake brought. binding: of the listening socket, NULL: it is not registered any more.
+ * Takes a connection from the kernel's own handshake. binding: of the listening socket; NULL: it is not registered any
+ * more.
  */
 static void accept_connection(struct delivery *delivery, struct binding *binding, struct connection *connection)
 {
@@ -95,8 +96,8 @@ static void watched_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&delivery->service->lock);
 	/*
-	 * What looks like a reset may be the end of a connection that a server has taken: the server said so before.
-	 * Its TAKEN is read first, and takes the connection out of the watch.
+	 * A connection that a server has taken and closed looks like a reset. The server has sent TAKEN before, so its
+	 * messages are read first: TAKEN stops the watch.
 	 */
 	for (struct server *server = delivery->servers, *next; server; server = next) {
 		next = server->next;
@@ -109,7 +110,7 @@ static void watched_ready(struct event_source *source, uint32_t events)
 	delivery_finish_all(&finished);
 }
 
-/* ---------------------------------------------------------------------------- what servers and their sockets report */
+/* ----------------------------------------------------------------------------- reports of servers and their sockets */
 
 static void server_ready(struct event_source *source, uint32_t events)
 {
@@ -182,7 +183,7 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 
 	(void)events;
 	if (fd < 0) {
-		/* At the descriptor limit it stays readable: delivery_tick() looks again. */
+		/* At the descriptor limit it stays readable, and delivery_tick() tries again. */
 		if (!may_refuse || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)) {
 			delivery->incoming_paused = true;
 			event_loop_change(source, EPOLLET);
@@ -196,7 +197,7 @@ static void incoming_ready(struct event_source *source, uint32_t events)
 	if (error) {
 		log_warn_limited("service %s: a server of the user %u could not be connected: %s",
 				 delivery->service->config->name, peer.uid, strerror(-error));
-		/* It may have sent something already. */
+		/* It may have sent messages already. */
 		descriptor_close_socket(fd, peer.uid);
 	}
 }
@@ -220,7 +221,7 @@ static void tick_servers(struct delivery *delivery, uint64_t now_ns, bool new_se
 	}
 }
 
-/* A registration is worth what its socket is worth now. */
+/* Checks the listening sockets: a registration is valid only while its socket is. */
 static void tick_listeners(struct delivery *delivery, struct finished *finished)
 {
 	uint32_t device = atomic_load_explicit(&delivery->device, memory_order_relaxed);
@@ -235,7 +236,7 @@ static void tick_listeners(struct delivery *delivery, struct finished *finished)
 	}
 }
 
-/* Servers may come back for a while. After that the clients that wait are reset. */
+/* Gives up servers that have not come back in time: their waiting clients are reset. */
 static void give_up(struct delivery *delivery, uint64_t now_ns)
 {
 	struct connection_list orphans = { 0 };
@@ -244,8 +245,8 @@ static void give_up(struct delivery *delivery, uint64_t now_ns)
 	if (!accept_queue_expire(&delivery->queue, now_ns, &orphans))
 		return;
 	log_warn_limited(
-		"service %s: no server listens any more where one did: %zu waiting connections are reset, and what "
-		"comes is the kernel's",
+		"service %s: no server listens any more where one did: %zu waiting connections are reset, and new "
+		"ones are bypassed",
 		service->config->name, orphans.length);
 	delivery->changed = true;
 	if (!delivery->queue.bindings)
@@ -309,7 +310,7 @@ void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_
 	delivery_finish_all(&finished);
 }
 
-/* ----------------------------------------------------------------------------------------------- beginning and end */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
 int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, struct event_loop *loop,
 		  struct event_loop *const *loops, size_t loop_count)
@@ -368,7 +369,7 @@ void delivery_stop(struct delivery *delivery)
 		server_end(delivery->servers, &finished);
 	for (struct binding *binding = delivery->queue.bindings; binding; binding = binding->next)
 		delivery_withdraw_all(delivery, &binding->waiting, SHAKEOFF_REFUSED_SHUTDOWN);
-	/* Withdrawing has published the capacity once more. */
+	/* Withdrawing connections has published the capacity again. */
 	service_disarm(delivery->service);
 	pthread_mutex_unlock(&delivery->service->lock);
 	delivery_finish_all(&finished);
@@ -376,7 +377,7 @@ void delivery_stop(struct delivery *delivery)
 
 void delivery_close(struct delivery *delivery)
 {
-	/* Servers that wait to be accepted are closed with it, and what they sent. */
+	/* Servers that wait to be accepted are closed with it, and so are their messages. */
 	if (delivery->incoming.fd >= 0)
 		descriptor_close(delivery->incoming.fd, geteuid());
 	delivery->incoming.fd = -1;

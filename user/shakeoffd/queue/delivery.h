@@ -2,15 +2,15 @@
 /*
  * Hands the connections of a service's accept queue to its servers: the daemon's side of common/delivery_protocol.h.
  *
- * Who may serve: a service that names a `user =` or a `group =` takes servers of root, of that user and of that group's
- * members alone: other processes cannot connect. Otherwise every process can open RUN_DIR/NAME.sock, but a server is
+ * Who may serve: a service with `user =` or `group =` accepts only servers of root, of that user and of that group's
+ * members: other processes cannot connect. Otherwise every process can open RUN_DIR/NAME.sock, but a server is
  * registered only if it
  *  - runs as root or as the daemon's user, or
- *  - brings a socket that listens on the service's address, in the daemon's network namespace: then it may take these
+ *  - passes a socket that listens on the service's address, in the daemon's network namespace: then it may take these
  *    connections by the kernel's own rules. So the workers of a server that has dropped its privileges can register
  *    again after a restart of the daemon, with the listening socket that they inherited.
- * The second kind of registration ends when the socket stops to listen, or is bound elsewhere. Where sockets of two
- * users claim one address and port, the one that listens now has it.
+ * The second kind of registration ends when the socket stops listening, or is bound elsewhere. If sockets of two users
+ * claim the same address and port, the socket that listens now has it.
  */
 #ifndef SHAKEOFFD_QUEUE_DELIVERY_H
 #define SHAKEOFFD_QUEUE_DELIVERY_H
@@ -32,78 +32,80 @@ struct delivery {
 	struct service *service;
 	struct accept_queue queue;
 	struct server *servers;            /* connected, registered or not yet */
-	struct kernel_listener *listeners; /* listening sockets of the servers, each once */
+	struct kernel_listener *listeners; /* listening sockets of the servers, without duplicates */
 	const struct kernel_listener_calls *listener_calls;
 	size_t connected, registered;
-	uint32_t receive_buffer;            /* that the service's window is made for; 0: the default */
-	struct shakeoff_socket_offer offer; /* of the server that registered last, of those that decide */
+	uint32_t receive_buffer;            /* the service's window is computed for it; 0: the default */
+	struct shakeoff_socket_offer offer; /* of the server that registered last among those that decide */
 	uint64_t settled_ns;
 
-	bool stopped;             /* by delivery_stop() */
-	_Atomic(uint32_t) device; /* that servers' sockets may be bound to; 0: to none */
+	bool stopped;             /* delivery_stop() was called */
+	_Atomic(uint32_t) device; /* device to which servers' sockets may be bound; 0: none */
 
-	_Atomic(bool) changed;           /* where servers listen, since delivery_take_change() */
-	struct event_loop *loop;         /* is woken then */
+	_Atomic(bool) changed;           /* the endpoints where servers listen, since delivery_take_change() */
+	struct event_loop *loop;         /* woken then */
 	struct event_source incoming;    /* RUN_DIR/NAME.sock */
-	bool incoming_paused;            /* not watched: no descriptor was left */
+	bool incoming_paused;            /* not watched because no descriptor was left */
 	struct event_source watching;    /* the queue's watch_fd */
-	struct event_loop *const *loops; /* servers are spread over these */
+	struct event_loop *const *loops; /* servers are spread over these loops */
 	size_t loop_count, next_loop;
 };
 
-/* Whether the addresses of a service are to be published for the hook. */
+/* Whether the addresses of a service have to be published for the hook. */
 enum delivery_coverage {
 	DELIVERY_UNCOVERED,
-	DELIVERY_KEPT, /* if it is: an earlier daemon may have had a server there, which may come back */
+	DELIVERY_KEPT, /* only if they are already: an earlier daemon may have had a server there that may come back */
 	DELIVERY_COVERED,
 };
 
 /*
- * Takes over listen_fd, a listening socket of AF_UNIX. `loop` watches it and the queue; `loops` will watch the servers.
+ * Opens a delivery. Takes over listen_fd, a listening socket of AF_UNIX. `loop` watches it and the queue; `loops` will
+ * watch the servers.
  */
 int delivery_open(struct delivery *delivery, struct service *service, int listen_fd, struct event_loop *loop,
 		  struct event_loop *const *loops, size_t loop_count);
 
-/*
- * The hook sees what comes in by the device with this index, and by no other. 0: it sees several devices' clients, or
- * none.
- */
+/* Sets the index of the only device whose packets the hook sees. 0: it sees those of several devices, or of none. */
 void delivery_set_device(struct delivery *delivery, uint32_t device);
 
-/* Takes no more servers; those that are connected are cut off and what waits is reset. Ends before the loops. */
+/*
+ * Stops the delivery: accepts no more servers, cuts off connected servers and resets waiting connections. Call it
+ * before the loops end.
+ */
 void delivery_stop(struct delivery *delivery);
 void delivery_close(struct delivery *delivery); /* after the loops have ended */
 
 /*
- * Returns how the socket has to be made for the servers that listen at the local end. False: no server listens there.
- * Any thread.
+ * Fills in how to make the socket for the servers that listen at the local end. Returns false if no server listens
+ * there. Any thread.
  */
 bool delivery_socket_options(struct delivery *delivery, const struct shakeoff_tuple *tuple,
 			     struct repair_options *options);
 
-/* Puts an ESTABLISHED connection on the accept queue and hands out what can be. Any thread. */
+/* Puts an ESTABLISHED connection on the accept queue, and sends connections to servers with room. Any thread. */
 void delivery_enqueue(struct delivery *delivery, struct connection *connection);
 
 /*
- * When a server begins to listen somewhere, the hook has to know before the server is told that it listens. For the
- * thread of `loop`: has something changed? Is the address to be published? Then: servers may be told.
+ * Announce a new endpoint: when a server begins to listen, the hook has to know before the server gets its
+ * confirmation. The thread of `loop` calls, in this order: has something changed? Does the address have to be
+ * published? Servers may be confirmed.
  */
 bool delivery_take_change(struct delivery *delivery);
 enum delivery_coverage delivery_covers(struct delivery *delivery, const struct in6_addr *address, uint16_t port);
 void delivery_announce(struct delivery *delivery);
 
 /*
- * Calls back with the inode of every listening socket that servers have passed. Stops at a non-zero return, and returns
+ * Calls back with the inode of each listening socket that servers have passed. Stops at a non-zero result, and returns
  * it.
  */
 int delivery_each_inode(struct delivery *delivery, int (*callback)(void *context, uint32_t inode), void *context);
 
-/* After changes of sysctls: the window of SYN-ACKs may be another. */
+/* Computes the window of SYN-ACKs again, after changes of sysctls. */
 void delivery_publish_window(struct delivery *delivery);
 
 /*
- * About every 100 ms: watches what waits, ends pauses, and gives up when there has been no server for too long.
- * drained_ns: see service_settle().
+ * Watches waiting connections, ends pauses, and gives up when there has been no server for too long. Call it about
+ * every 100 ms. drained_ns: see service_settle().
  */
 void delivery_tick(struct delivery *delivery, uint64_t now_ns, uint64_t drained_ns);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Tells whether one more server may connect. */
+/* Decides whether one more server may connect. */
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
 /*
- * Connections of servers to one service. Those of root, of the daemon's user and of those that the service names always
- * find room. For all others: in all, of one user, and of those that have not said LISTEN yet. A server says it at once;
- * so one that has not for a while gives way to the next.
+ * Limits for connections of servers to a service. Servers of root, of the daemon's user and of those that the service
+ * names are always admitted. The others are limited in total, per user, and in the number that have not sent LISTEN
+ * yet. A server sends LISTEN at once, so one that has not for a while gives way to the next.
  */
 #define MAX_SERVERS 4096
 #define MAX_OF_USER 1024
@@ -17,7 +17,7 @@
 
 struct crowd {
 	size_t of_user, waiting, waiting_of_user;
-	struct server *oldest, *oldest_of_user; /* that wait */
+	struct server *oldest, *oldest_of_user; /* of those that have not sent LISTEN */
 };
 
 static bool waits(const struct server *server)

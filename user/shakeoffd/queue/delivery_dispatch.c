@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Hands what waits in the accept queue to the servers that have room. */
+/* Sends connections that wait in the accept queue to servers with room. */
 #include <errno.h>
 
 #include "shakeoffd/queue/delivery_internal.h"
 
-/* The server with the fewest on their way; of equals the one that had its turn longest ago: the list is turned. */
+/*
+ * Returns the server with the fewest unacknowledged connections; among equals the one whose last turn was longest ago,
+ * because a chosen server moves to the end of the list.
+ */
 static struct server *choose(struct delivery *delivery, const struct binding *binding)
 {
 	struct server *best = NULL;
@@ -34,7 +37,7 @@ static void move_to_end(struct delivery *delivery, struct server *server)
 	server->next = NULL;
 }
 
-/* Every server has all that it may have: perhaps they have acknowledged meanwhile. */
+/* Reads acknowledgments that may have come, as no server has room. Returns whether one has room now. */
 static bool collect_acknowledgments(struct delivery *delivery, const struct binding *binding, struct finished *finished)
 {
 	struct server *server, *next;

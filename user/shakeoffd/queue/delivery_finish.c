@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What becomes of connections that leave the accept queue. Under the service's lock, but for delivery_finish_all(). */
+/*
+ * Counts, closes and frees connections that leave the accept queue. Under the service's lock, except
+ * delivery_finish_all().
+ */
 #include <sys/socket.h>
 #include <unistd.h>
 

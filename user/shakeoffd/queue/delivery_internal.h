@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the files delivery*.c share. Everything is under the service's lock; memory of servers is released by the event
- * loop that watches them, that of listeners when their thread has ended.
+ * Shared by the files delivery*.c. Everything is under the service's lock. The event loop that watches a server frees
+ * its memory; a listener's memory is freed when its thread has ended.
  */
 #ifndef SHAKEOFFD_QUEUE_DELIVERY_INTERNAL_H
 #define SHAKEOFFD_QUEUE_DELIVERY_INTERNAL_H
@@ -12,15 +12,16 @@
 #include "shakeoffd/queue/peer.h"
 #include "shakeoffd/queue/server_socket.h"
 
-/* A listening socket that servers have passed, for what the hook does not see. */
+/* A listening socket that servers have passed, for connections that the hook does not see. */
 struct kernel_listener {
 	struct acceptor acceptor;
-	struct kernel_listener *next; /* of those that are registered */
+	struct kernel_listener *next; /* in the list of registered listeners */
 	struct delivery *delivery;
-	struct server *candidate;      /* its registration waits until the socket has been looked at; NULL: no more */
-	struct listening_socket found; /* once it has */
+	struct server
+		*candidate; /* its registration waits until the socket is examined; NULL: it does not wait any more */
+	struct listening_socket found; /* filled in then */
 	struct binding *binding;       /* NULL: not registered (yet) */
-	size_t servers;                /* that brought it */
+	size_t servers;                /* number of servers that have passed it */
 	bool ended;                    /* its thread may still be about to call */
 };
 
@@ -29,89 +30,92 @@ struct server {
 	struct server *next;
 	struct delivery *delivery;
 	struct peer peer;
-	struct kernel_listener *listener;  /* NULL: it brought none */
-	struct kernel_listener *candidate; /* that is being looked at */
+	struct kernel_listener *listener;  /* NULL: it has passed no socket */
+	struct kernel_listener *candidate; /* the listener that is being examined */
 	struct binding *binding;           /* NULL: not registered yet */
 	struct connection_list unacknowledged;
 	uint64_t connected_ns;
-	uint64_t paused_ns;   /* nothing is sent before; 0: not paused */
-	unsigned int listens; /* LISTEN messages since the last delivery_tick() of a second's turn */
+	uint64_t paused_ns;   /* no connection is sent before; 0: not paused */
+	unsigned int listens; /* LISTEN messages in the present second, reset by delivery_tick() */
 	uint32_t backlog;
 	bool dualstack;
-	bool announced; /* it was told that it listens: from then on it gets connections */
-	bool unread;    /* what it says waits until descriptors of its user are closed */
-	bool displaced; /* delivery_dispatch() is to end it */
+	bool announced; /* it has the confirmation that it listens, and gets connections from then on */
+	bool unread;    /* its messages wait until descriptors of its user are closed */
+	bool displaced; /* delivery_dispatch() has to end it */
 	bool ended;     /* retired; its event loop may still call it once */
 };
 
-/* The maximum of threads of one user that may hang at its listening sockets. */
+/* The maximum of a user's threads that may be held up by its listening sockets. */
 #define DELIVERY_MAX_STUCK 64
 
-/* Connections that are done with: closed after the lock is released. */
+/* Finished connections, to be closed after the lock is released. */
 struct finished {
 	struct connection_list list;
 };
 
-/* What the thread of a listening socket reports, to the service of which it is. Under the service's lock. */
+/* Reports of a listening socket's thread to the service that owns it. Under the service's lock. */
 struct kernel_listener_calls {
-	/* A candidate has been looked at: `found` says what it is, or `error` (a negative errno) why it is refused. */
+	/* A candidate has been examined: `found` describes it, or `error` (a negative errno) is why it is refused. */
 	void (*examined)(struct kernel_listener *listener, int error, struct finished *finished);
 
 	/* It does not listen any more where it did. It may have ended. */
 	void (*lost)(struct kernel_listener *listener, struct finished *finished);
 
-	/* The kernel's handshake brought a connection, which is the callee's from now on. */
+	/* The kernel's handshake brought a connection, which the callee owns from now on. */
 	void (*accepted)(struct kernel_listener *listener, struct connection *connection, struct finished *finished);
 };
 
-/* The files from here on stand in order: each calls those above it, none calls one below. */
+/* The following files are in order: each calls only those above it. */
 
 /* ------------------------------------------------------------------------------------------------ delivery_finish.c */
 
 /*
- * Puts a connection that is done with on the list; closes and frees all of them (outside the lock: a close() is work).
+ * Put a finished connection on the list; close and free all of them (without the lock, because a close() takes time).
  */
 void delivery_finish(struct delivery *delivery, struct connection *connection, struct finished *finished);
 void delivery_finish_all(struct finished *finished);
 
-/* Counts a connection out that leaves by this event, with the reason if it was not accepted. */
+/* Counts out a connection that leaves by this transition, with the reason if it was not accepted. */
 void delivery_count(struct delivery *delivery, const struct connection *connection,
 		    const struct connection_transition *transition, enum shakeoff_refusal reason);
 
-/* Resets what waits and what is on its way: the service or the daemon ends, or no server is there. */
+/* Reset connections that wait or are in delivery, because the service or the daemon ends, or there is no server. */
 void delivery_withdraw(struct delivery *delivery, struct connection *connection, enum shakeoff_refusal reason);
 void delivery_withdraw_all(struct delivery *delivery, struct connection_list *list, enum shakeoff_refusal reason);
 
 /* ---------------------------------------------------------------------------------------------- delivery_listener.c */
 
-/* Has a thread look at a passed socket; calls->examined() follows. Takes over fd on success. */
+/* Has a thread examine a passed socket; calls->examined() follows. Takes over fd on success. */
 int kernel_listener_examine(struct server *server, int fd);
 
-/* Returns the one to use in place of a fresh one that was looked at: of the same socket at the same endpoint. */
+/*
+ * Returns the listener to use for a newly examined one: an existing one for the same socket at the same endpoint, or
+ * itself.
+ */
 struct kernel_listener *kernel_listener_use(struct kernel_listener *fresh, struct binding *binding);
 void kernel_listener_drop(struct kernel_listener *listener);
 
-/* Its server does not wait for it any more. */
+/* Notes that its server does not wait for it any more. */
 void kernel_listener_abandon(struct kernel_listener *listener);
 void kernel_listener_resume(struct kernel_listener *listener);
 bool kernel_listener_listens(const struct kernel_listener *listener);
 
 /* ------------------------------------------------------------------------------------------------- delivery_offer.c */
 
-/* Tells whether this is one of the service's own servers, whether it has brought a socket or not. */
+/* Returns whether this is one of the service's own servers, whether it has passed a socket or not. */
 bool server_is_of_the_service(const struct server *server);
 
-/* Tells the service how many servers there are, whose they are, and the greatest backlog that they ask for. */
+/* Gives the service the number of servers, their owner, and the greatest backlog that they ask for. */
 void delivery_notify_service(struct delivery *delivery);
 
 /*
- * Tells whether the next server, with this listening socket (or NULL), decides what SYN-ACKs offer. Of the servers of
+ * Returns whether a new server, with this listening socket (or NULL), decides what SYN-ACKs offer. Among the servers of
  * the user that decides, the one that registered last does.
  */
 bool delivery_decides(const struct delivery *delivery, const struct listening_socket *found);
 void delivery_set_window(struct delivery *delivery, const struct listening_socket *found);
 
-/* A server has gone: if another user decides now, its sockets say what SYN-ACKs offer. */
+/* Updates what SYN-ACKs offer after a server has gone, because another user's sockets may decide now. */
 void delivery_choose_window(struct delivery *delivery);
 
 /* ------------------------------------------------------------------------------------------------ delivery_server.c */
@@ -122,32 +126,32 @@ int server_send_message(const struct server *server, enum delivery_type type, in
 int server_send(struct server *server, struct connection *connection);
 
 /*
- * Reads as server_socket_receive() does, as many messages at once as there is room for: each may bring as many
- * descriptors as can come. -EAGAIN: none, in a moment. -EUSERS: not before descriptors of this user are closed.
+ * Reads messages as server_socket_receive() does, as many as there is room for: each may bring the maximum of
+ * descriptors. -EAGAIN: no room at present. -EUSERS: no room before descriptors of this user are closed.
  */
 int server_read(struct server *server, struct server_message *messages);
 
-/* About every 100 ms: what it says is read again if it has had to wait. */
+/* Reads its messages again if they had to wait. Call it about every 100 ms. */
 void server_read_on(struct server *server);
 
-/* TAKEN and RETURNED. A server that speaks of a connection that it was not given is not to be trusted. */
+/* Handles TAKEN and RETURNED. A server that names a connection that it was not given is not to be trusted. */
 int server_acknowledge(struct server *server, uint64_t id, enum connection_event event, struct finished *finished);
 void server_announce(struct server *server, struct finished *finished);
 void server_end(struct server *server, struct finished *finished);
 void server_cut_off(struct server *server, const char *why, struct finished *finished);
 
-/* Ends every server that passed this socket, for it does not listen any more where it did. */
+/* Ends every server that passed this socket, because it does not listen any more where it did. */
 void server_end_all_of(struct kernel_listener *listener, struct finished *finished);
 
-/* Tells whether its socket, if it passed one, still listens, as far as can be seen without waiting. */
+/* Returns whether its socket, if it passed one, still listens, as far as a check without waiting shows. */
 bool server_holds(const struct server *server);
 
 /* ------------------------------------------------------------------------------------------ delivery_registration.c */
 
-/* Acts on a LISTEN: registers the server, has its socket looked at first, or refuses (a negative errno). */
+/* Handles a LISTEN: registers the server, has its socket examined first, or refuses it (a negative errno). */
 int server_register(struct server *server, const struct server_message *received, struct finished *finished);
 
-/* Its socket has been looked at: it is registered, or refused with a negative errno. */
+/* Registers a server whose socket has been examined, or refuses it with a negative errno. */
 void server_examined(struct server *server, struct kernel_listener *listener, int error, struct finished *finished);
 
 /* Ends servers that server_examined() or a LISTEN has displaced. */
@@ -155,24 +159,24 @@ void server_end_displaced(struct delivery *delivery, struct finished *finished);
 
 /* ----------------------------------------------------------------------------------------------- delivery_message.c */
 
-/* Reads and does one batch: a server that floods the daemon does not keep it from others. */
+/* Reads and handles one batch, so that a server that floods the daemon does not keep it from others. */
 void server_receive(struct server *server, struct finished *finished);
 
 /* ---------------------------------------------------------------------------------------------- delivery_dispatch.c */
 
-/* Sends what waits to those that have room: of one part of the queue. */
+/* Sends waiting connections of a binding to servers with room. */
 void delivery_dispatch_binding(struct delivery *delivery, struct binding *binding, struct finished *finished);
 
 /*
- * Ends servers that were displaced, and sends what waits to those that have room. Not while servers are gone through.
+ * Ends displaced servers, and sends waiting connections to servers with room. Not while the list of servers is in use.
  */
 void delivery_dispatch(struct delivery *delivery, struct finished *finished);
 
 /* --------------------------------------------------------------------------------------------- delivery_admission.c */
 
 /*
- * Tells whether a server of this peer finds room to connect; another one may have to give way. No user's servers take
- * the endpoints of another user's, and none takes those of the service's own servers.
+ * Returns whether a server of this peer may connect; another one may have to give way. The limits keep a user's servers
+ * from taking the room of other users' servers, and any of them from taking that of the service's own servers.
  */
 bool delivery_admits(const struct delivery *delivery, const struct peer *peer, struct finished *finished);
 

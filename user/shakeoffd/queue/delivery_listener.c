@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The listening sockets that servers have passed: each is looked at, followed, and accepted from by a thread of its own
- * (acceptor.h). What they bring is what the kernel's handshake brought: loopback, other interfaces.
+ * The listening sockets that servers have passed. A thread for each socket (acceptor.h) examines it, follows it, and
+ * accepts connections of the kernel's handshake: loopback, other interfaces.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -60,11 +60,11 @@ bool kernel_listener_listens(const struct kernel_listener *listener)
 	int listens = 0;
 	socklen_t size = sizeof(listens);
 
-	/* That it is a TCP socket is known; this is asked for every connection. */
+	/* It is known to be a TCP socket; this is called for every connection. */
 	return !getsockopt(listener->acceptor.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) && listens;
 }
 
-/* ----------------------------------------------------------------------------------------------- by its own thread */
+/* ------------------------------------------------------------------------------------------------ in its own thread */
 
 static bool examine(struct acceptor *acceptor)
 {
@@ -91,7 +91,10 @@ static bool examine(struct acceptor *acceptor)
 	return used;
 }
 
-/* `found` does not change once it is registered, so it can be read without the lock. */
+/*
+ * Returns whether the socket still listens. `found` does not change after the registration, so reading it needs no
+ * lock.
+ */
 static bool holds(struct acceptor *acceptor)
 {
 	struct kernel_listener *listener = listener_of(acceptor);
@@ -160,10 +163,10 @@ static void failed(struct acceptor *acceptor, int error)
 {
 	struct kernel_listener *listener = listener_of(acceptor);
 
-	/* It does not listen any more: holds() says so. */
+	/* It does not listen any more; holds() reports that. */
 	if (error == EINVAL)
 		return;
-	log_warn_limited("service %s: no connection can be accepted from the server's own socket for the moment: %s",
+	log_warn_limited("service %s: no connection can be accepted from the server's own socket now: %s",
 			 listener->delivery->service->config->name, strerror(error));
 }
 
@@ -205,7 +208,7 @@ struct kernel_listener *kernel_listener_use(struct kernel_listener *fresh, struc
 {
 	struct kernel_listener *listener = fresh->delivery->listeners;
 
-	/* A socket that is bound anew keeps its cookie, but it is another endpoint. */
+	/* A socket that is bound again keeps its cookie, but has another endpoint. */
 	while (listener && (listener->found.cookie != fresh->found.cookie || listener->binding != binding))
 		listener = listener->next;
 	if (listener) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads what a server says, and does it. */
+/* Reads and handles a server's messages. */
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -43,9 +43,8 @@ void server_receive(struct server *server, struct finished *finished)
 			descriptor_close_passed(messages[i].passed_fd, server->peer.uid);
 	}
 	if (error == -EPROTO)
-		log_warn_limited(
-			"service %s: a server of the user %u sent what the protocol does not have and was cut off",
-			server->delivery->service->config->name, server->peer.uid);
+		log_warn_limited("service %s: a server of the user %u broke the protocol and was cut off",
+				 server->delivery->service->config->name, server->peer.uid);
 	if (error || !count || (count < 0 && count != -EAGAIN))
 		server_end(server, finished);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the servers of a service ask for together: capacity, owner, and the window that SYN-ACKs offer. */
+/* The combined requests of a service's servers: capacity, owner, and the window that SYN-ACKs offer. */
 #include "shakeoffd/hook/synack_profile.h"
 #include "shakeoffd/queue/delivery_internal.h"
 
@@ -22,7 +22,7 @@ static const struct server *find_decider(const struct delivery *delivery)
 		if (server->binding && server_is_of_the_service(server))
 			return server;
 		if (server->binding)
-			first = server; /* the newest stands first */
+			first = server; /* the newest is first */
 	}
 	return first;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A server says LISTEN: whether it may, whose endpoint it is, and what follows. */
+/* Registers a server that sends LISTEN: whether it may, and which endpoint it gets. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,24 +8,24 @@
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/server_socket.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* More LISTEN messages a second than this are no server's. */
+/* The maximum of LISTEN messages a second; real servers send fewer. */
 #define MAX_LISTENS 64
 
-/* ------------------------------------------------------------------------------------------------ whose endpoint it is */
+/* ---------------------------------------------------------------------------------------------- owners of endpoints */
 
-/* Where the service names a group, it has none but its own. */
+/* Returns whether the socket's owner is untrusted. A service that names a group accepts only its own servers. */
 static bool is_strangers(const struct listening_socket *found, const struct config_service *config)
 {
 	return !config->has_group && !peer_is_trusted_user(found->owner, config);
 }
 
 /*
- * Tells whether a server may not have its place beside one that comes with `found`, or (NULL) without a socket. The
- * kernel lets several sockets listen at one endpoint if one user has made them (SO_REUSEPORT, inet_csk_bind_conflict()). A
- * server without a socket is trusted; of the others at its places only those that the service trusts may stay. A
- * service has one accept queue for all of its places, so strangers have none beside the service's own servers: they
+ * Returns whether a server may not stay at its endpoints beside a server that comes with `found`, or (NULL) without a
+ * socket. The kernel lets several sockets listen at an endpoint if one user has made them (SO_REUSEPORT,
+ * inet_csk_bind_conflict()). A server without a socket is trusted; beside it, only trusted servers may stay. A service
+ * has one accept queue for all its endpoints, so untrusted servers may not stay beside the service's own servers: they
  * would fill it.
  */
 static bool conflicts(const struct server *server, const struct listening_socket *found)
@@ -42,10 +42,10 @@ static bool conflicts(const struct server *server, const struct listening_socket
 }
 
 /*
- * Makes room for one that listens now. Of sockets of two users at one endpoint only one can listen, so the one that came
- * before does not listen there any more, whatever it was when it came. If it is the service's own and listens still,
- * the stranger's is at another endpoint, or has gone there since it was looked at: the stranger's clients are the
- * kernel's.
+ * Displaces other servers for a server that listens now. Of two users' sockets only one can listen at an endpoint, so
+ * the earlier one no longer listens there. If the earlier one is the service's own and still listens, the untrusted
+ * socket is at another endpoint, or has moved there since it was examined: then the kernel serves the untrusted
+ * socket's clients.
  */
 static int displace_others(const struct server *server, const struct listening_socket *found)
 {
@@ -70,7 +70,7 @@ void server_end_displaced(struct delivery *delivery, struct finished *finished)
 	for (struct server *server = delivery->servers; server; server = next) {
 		next = server->next;
 		if (server->displaced)
-			server_cut_off(server, "another user's server listens at its place now", finished);
+			server_cut_off(server, "another user's server listens at its endpoint now", finished);
 	}
 }
 
@@ -86,7 +86,7 @@ static void leave_binding(struct server *server)
 	server->binding = NULL;
 }
 
-/* Listens where its listening socket does, or, without one, for all that the service has. */
+/* Gives a server the endpoint of its listening socket, or without a socket all endpoints of the service. */
 static int join_binding(struct server *server, struct kernel_listener *listener)
 {
 	static const struct listening_socket without = { .offer.hop_limit = { -1, -1 } };
@@ -118,11 +118,11 @@ static int join_binding(struct server *server, struct kernel_listener *listener)
 
 static int32_t backlog_of(const struct delivery_message *message)
 {
-	/* As listen(2): a negative one is as many as can be. */
+	/* As in listen(2): a negative backlog means the maximum. */
 	return message->value < 0 ? INT32_MAX : message->value;
 }
 
-/* Tells whether it may send this LISTEN, as far as can be told without looking at the socket closely. */
+/* Returns whether it may send this LISTEN, as far as is known before the socket is examined. */
 static int check_listen(struct server *server, int listening_fd)
 {
 	const struct config_service *config = server->delivery->service->config;
@@ -149,8 +149,8 @@ static const char *why_refused(const struct server *server, int error)
 	switch (error) {
 	case -EOPNOTSUPP: return "the service has handoff = listener, it needs no preload";
 	case -EPERM:
-		return "its control group filters what comes in (IPAddressDeny= of its unit, say), which would not see the "
-		       "daemon's sockets: its own listening socket gets the connections";
+		return "its control group filters incoming packets (IPAddressDeny= of its unit, say), and would "
+		       "not see the daemon's sockets: its own listening socket gets the connections";
 	case -EACCES:
 		return config->has_user || config->has_group ?
 			       "neither it nor its socket is root's, or of the service's user or group" :
@@ -158,7 +158,7 @@ static const char *why_refused(const struct server *server, int error)
 	case -EINVAL: return "the socket that it passed does not listen at an address of the service";
 	case -ENODEV: return "its socket is bound to a device that is not the only one with the program";
 	case -EADDRINUSE:
-		return "the service has a server that it trusts: the socket's clients are the kernel's (set user=)";
+		return "the service has a server that it trusts: the kernel serves the socket's clients (set user=)";
 	default: return strerror(-error);
 	}
 }
@@ -171,7 +171,10 @@ static int refuse(const struct server *server, int error)
 	return error;
 }
 
-/* The first server at an endpoint is told that it listens when the hook knows of the endpoint: delivery_announce(). */
+/*
+ * Notes a registration. The first server at an endpoint gets its confirmation when the hook knows the endpoint:
+ * delivery_announce().
+ */
 static void joined(struct server *server, struct finished *finished)
 {
 	struct delivery *delivery = server->delivery;
@@ -189,7 +192,7 @@ static void joined(struct server *server, struct finished *finished)
 	event_loop_wake(delivery->loop);
 }
 
-/* Whose socket it is, if the service says who may serve. */
+/* Checks the socket's owner, if the service says who may serve. */
 static int check_owner(const struct server *server, const struct listening_socket *found)
 {
 	const struct config_service *config = server->delivery->service->config;

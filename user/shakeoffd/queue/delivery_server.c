@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One server's socket: connections on their way to it, acknowledgments, its end. */
+/* One server's socket: connections under way to it, acknowledgments, its end. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 #include "shakeoffd/queue/delivery_internal.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/server_socket.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* Nothing is sent for so long to a server that had no descriptor, or whose socket had no room. */
+/* How long nothing is sent to a server that had no descriptor free, or whose socket had no room. */
 #define PAUSE_NS (100 * NS_PER_MS)
 
 static void release(struct event_source *source)
@@ -109,8 +109,8 @@ int server_read(struct server *server, struct server_message *messages)
 }
 
 /*
- * What a server has taken must not go to another one: what it said until now counts. Nothing can follow, so this ends
- * even if the server is still there and talks without a pause. What is left unread is closed with the socket.
+ * Reads the last acknowledgments, because a connection that a server has taken must not go to another server. The
+ * socket is shut down first, so this ends even if the server keeps sending. Unread messages are closed with the socket.
  */
 static void hear_last_words(struct server *server, struct finished *finished)
 {

@@ -14,13 +14,14 @@
 #include "common/log.h"
 #include "shakeoffd/queue/descriptor.h"
 
-/* Threads in all, and how many of them only close what is root's or the daemon's own. */
+/* Threads in total, and those reserved for closing descriptors of root or of the daemon's user. */
 #define MAX_THREADS 1024
 #define RESERVED_THREADS 64
 
 /*
- * Threads that one user's descriptors may keep busy. From the first bound on SO_LINGER is taken off before the close():
- * the kernel then sends the rest in the background. The threads above it are for a server that sets it again meanwhile.
+ * Maximum of threads that one user's descriptors may keep busy. From the first limit on, SO_LINGER is switched off
+ * before the close(), so that the kernel sends the rest in the background. The further threads are for a server that
+ * sets it again.
  */
 #define MAX_LINGERING 64
 #define MAX_THREADS_OF_OWNER (MAX_LINGERING + 4)
@@ -36,12 +37,12 @@ struct job {
 	bool reset;
 };
 
-/* A user that has something to close, or something that is being closed. */
+/* A user with descriptors to close. */
 struct owner {
 	struct owner *next;
 	uid_t uid;
 	struct job *first, **end;
-	size_t unclosed[KINDS]; /* jobs that no thread has taken yet, and what threads are at */
+	size_t unclosed[KINDS]; /* jobs that wait or are being done */
 	unsigned int running;
 };
 
@@ -51,7 +52,7 @@ static struct owner *owners;
 static unsigned int threads, idle, running;
 static _Atomic(size_t) unclosed[KINDS]; /* of all owners */
 static size_t reserved;                 /* by descriptor_reserve() */
-static unsigned long done, done_before; /* jobs done, and what that was at the last descriptor_tick() */
+static unsigned long done, done_before; /* jobs done, and their number at the last descriptor_tick() */
 
 static struct owner *find_owner(uid_t uid)
 {
@@ -98,7 +99,7 @@ static bool may_run(const struct owner *owner)
 	       (reserved || running < MAX_THREADS - RESERVED_THREADS);
 }
 
-/* The owner with the fewest threads at work: what hangs is passed by as long as there is anything else to close. */
+/* Returns the owner with the fewest busy threads, so that owners whose descriptors hang come last. */
 static struct owner *choose(void)
 {
 	struct owner *best = NULL;
@@ -111,7 +112,7 @@ static struct owner *choose(void)
 
 static void close_now(const struct job *job, bool many)
 {
-	/* l_linger = 0 resets. Nothing else may be set on a connection that a server still has. */
+	/* l_linger = 0 resets. No other option may be set on a connection that a server still has. */
 	const struct linger reset = { .l_onoff = 1 }, off = { 0 };
 
 	if (job->reset)
@@ -156,7 +157,7 @@ static void *run(void *unused)
 			continue;
 		}
 		if (threads > running + 1)
-			break; /* another one is idle, too */
+			break; /* another thread is idle, too */
 		idle++;
 		pthread_cond_wait(&arrived, &mutex);
 		idle--;
@@ -166,7 +167,7 @@ static void *run(void *unused)
 	return unused;
 }
 
-/* No signal is for it: the main thread reads them from a descriptor. */
+/* Starts a thread that gets no signals: the main thread reads them from a descriptor. */
 static void start_thread(void)
 {
 	pthread_attr_t attributes;
@@ -277,11 +278,11 @@ void descriptor_finish(unsigned int timeout_ms)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------- how many are there */
+/* -------------------------------------------------------------------------------------------- number of descriptors */
 
 /*
- * Beside connections: an eighth of all, but no more than a few servers can use, and at least so many that each kind below has
- * room for a message; no more than half.
+ * Descriptors reserved beside connections: an eighth of all, but not more than a few servers can use. At least enough
+ * that each kind below has room for a message, and at most half.
  */
 #define MAX_RESERVED 16384
 #define MIN_RESERVED 2048
@@ -325,8 +326,9 @@ static size_t least(size_t a, size_t b)
 }
 
 /*
- * Half of what there is beside connections is for what strangers pass, half of that for one user's; three quarters for all that
- * is passed, so strangers cannot keep from the service's own servers what these need. An eighth is for sockets.
+ * Reserves descriptors. Of those beside connections, three quarters are for passed descriptors. Those that untrusted
+ * servers pass may use half, and those of one user half of that, so that they cannot take what the service's own
+ * servers need. An eighth is for sockets.
  */
 int descriptor_reserve(uid_t uid, bool trusted, int most)
 {
@@ -340,7 +342,7 @@ int descriptor_reserve(uid_t uid, bool trusted, int most)
 	messages = least(for_messages(unclosed[PASSED], bound),
 			 for_messages(owner ? owner->unclosed[PASSED] : 0, of_owner));
 	now = least(messages, for_messages(unclosed[PASSED] + reserved, bound));
-	/* A part of it: another thread wants some, too. */
+	/* Take only a part, because another thread needs some, too. */
 	now = least((now + 1) / 2, (size_t)most);
 	reserved += now * DESCRIPTORS_OF_MESSAGE;
 	pthread_mutex_unlock(&mutex);

@@ -3,14 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hash.h"
 #include "shakeoffd/queue/held_segments.h"
 #include "common/tuple.h"
 
-/* Tuples opened lately, in sets of a few; the oldest of a full set gives way. 16384 are 0.16 s at 100,000 a second. */
+/*
+ * Tuples that were opened recently, in small sets; the oldest of a full set gives way. 16384 are 0.16 s at 100,000 a
+ * second.
+ */
 #define SETS 4096
 #define WAYS 4
 
-/* The hook lets segments follow for SHAKEOFF_FOLLOW_NS after the ACK; both times are the hook's own. */
+/* The hook hands over segments for SHAKEOFF_FOLLOW_NS after the ACK; both times are the hook's own. */
 #define OPENED_NS (SHAKEOFF_FOLLOW_NS + SHAKEOFF_FOLLOW_NS / 2)
 
 struct handshake_seen {
@@ -42,14 +46,12 @@ int held_open(struct held_segments **segments)
 	return 0;
 }
 
+/* Only proven addresses come here, so that no attacker gains from collisions. */
 static struct handshake_seen *set_of(struct held_segments *segments, const struct shakeoff_tuple *tuple)
 {
-	const uint8_t *byte = (const void *)tuple;
-	uint32_t hash = 2166136261u; /* FNV-1a: only proven addresses come here, nobody gains from collisions */
+	uint64_t hash = hash_update(HASH_INIT, tuple, sizeof(*tuple));
 
-	for (size_t i = 0; i < sizeof(*tuple); i++)
-		hash = (hash ^ byte[i]) * 16777619u;
-	return segments->opened[(hash ^ hash >> 16) % SETS];
+	return segments->opened[(hash ^ hash >> 32) % SETS];
 }
 
 static const struct handshake_seen *handshake_find(struct held_segments *segments, const struct shakeoff_event *event)

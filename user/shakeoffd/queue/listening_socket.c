@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "shakeoffd/queue/listening_socket.h"
 
-/* linux/socket.h, which does not go together with sys/socket.h */
+/* from linux/socket.h, which conflicts with sys/socket.h */
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
@@ -41,7 +41,10 @@ static bool is_loopback(const struct in6_addr *address)
 	return IN6_IS_ADDR_LOOPBACK(address) || (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
-/* A socket on one address does not prove anything for another one, and one on loopback nothing for `*`. */
+/*
+ * Returns whether it listens for the service: a socket on an address proves nothing for another address, and a socket
+ * on loopback nothing for `*`.
+ */
 static bool listens_for(const struct config_service *service, const struct binding_key *key)
 {
 	for (size_t i = 0; i < service->listen_count; i++) {
@@ -64,7 +67,7 @@ static int default_receive_buffer(void)
 	return file && fscanf(file, "%d %d", &least, &usual) == 2 ? usual : 0;
 }
 
-/* Kernels before 5.14 do not tell. */
+/* Returns whether the buffer was set explicitly. Kernels before 5.14 do not report it. */
 static bool is_buffer_set(int fd, int buffer)
 {
 	int locks = socket_int(fd, SO_BUF_LOCK);
@@ -80,7 +83,7 @@ static int option_of(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &size) ? -1 : value;
 }
 
-/* An option of the socket; `unset` if it is what a new socket has. */
+/* Returns an option of the socket; `unset` if it is the same as in a new socket. */
 static int option_if_set(int fd, int fresh, int level, int name, int unset)
 {
 	int value = option_of(fd, level, name);
@@ -110,7 +113,7 @@ bool listening_socket_listens(int fd)
 	return socket_int(fd, SO_PROTOCOL) == IPPROTO_TCP && socket_int(fd, SO_ACCEPTCONN) == 1;
 }
 
-/* Only asked of a socket: of another file this might wait for a file system. */
+/* Reads owner and inode. Only for sockets: for another file this might wait for a file system. */
 static int read_owner(int fd, struct listening_socket *found)
 {
 	struct stat status;
@@ -122,7 +125,7 @@ static int read_owner(int fd, struct listening_socket *found)
 	return 0;
 }
 
-/* 0: none. */
+/* Returns the bound device; 0: none. */
 static uint32_t device_of(int fd)
 {
 	int device = socket_int(fd, SO_BINDTOIFINDEX);

@@ -12,13 +12,13 @@ bool peer_is_trusted_user(uid_t uid, const struct config_service *service)
 	return uid == 0 || uid == geteuid() || (service->has_user && uid == service->user);
 }
 
-/* The supplementary groups that it had when it connected. */
+/* Returns whether the peer had this supplementary group when it connected. */
 static bool has_group(int fd, gid_t group)
 {
 	cleanup_free gid_t *groups = NULL;
 	socklen_t size = 0;
 
-	/* Tells the size first (socket(7)): a process may have up to NGROUPS_MAX groups. */
+	/* Ask for the size first (socket(7)): a process may have up to NGROUPS_MAX groups. */
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) || errno != ERANGE)
 		return false;
 	groups = malloc(size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who is at the other end of a service's UNIX socket, and whether it may serve. */
+/* The process at the other end of a service's UNIX socket, and whether it may serve. */
 #ifndef SHAKEOFFD_QUEUE_PEER_H
 #define SHAKEOFFD_QUEUE_PEER_H
 
@@ -10,17 +10,17 @@
 
 struct peer {
 	uid_t uid;
-	pid_t pid;    /* 0: of another PID namespace */
+	pid_t pid;    /* 0: in another PID namespace */
 	bool trusted; /* root, the daemon's user, or the service's `user =` or `group =` */
 };
 
-/* 0 or a negative errno. */
+/* Fills in the peer. 0 or a negative errno. */
 int peer_of(int fd, const struct config_service *service, struct peer *peer);
 
-/* Whether this user is root, the daemon's, or the service's `user =`. */
+/* Returns whether this user is root, the daemon's, or the service's `user =`. */
 bool peer_is_trusted_user(uid_t uid, const struct config_service *service);
 
-/* Without `user =` and `group =` everyone may who passes a socket that listens. */
+/* Returns whether the peer may pass a socket. Without `user =` and `group =` every peer may, if the socket listens. */
 bool peer_may_pass_socket(const struct peer *peer, const struct config_service *service);
 
 #endif

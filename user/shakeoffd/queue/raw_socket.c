@@ -17,7 +17,7 @@
 #include "shakeoffd/queue/raw_socket.h"
 #include "common/tuple.h"
 
-/* linux/in6.h, which does not go together with netinet/in.h */
+/* from linux/in6.h, which conflicts with netinet/in.h */
 #ifndef IPV6_HDRINCL
 #define IPV6_HDRINCL 36
 #endif
@@ -36,12 +36,12 @@ static int raw_open(int family, int level, int option)
 		close(fd);
 		return error;
 	}
-	/* Nothing is ever read from it. */
+	/* The socket is never read. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
 	return fd;
 }
 
-/* -1: there is no way back to interfaces. */
+/* Opens the socket for frames. -1: frames cannot go back to interfaces. */
 static int frames_open(uint32_t mark)
 {
 	int fd;
@@ -109,7 +109,9 @@ static uint16_t sum_fold(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
-/* RFC 9293, section 3.1, and RFC 8200, section 8.1. Zeros of mapped addresses do not count. */
+/*
+ * Adds up the pseudo header (RFC 9293, section 3.1, and RFC 8200, section 8.1). Zeros of mapped addresses do not count.
+ */
 static uint32_t sum_pseudo_header(const struct shakeoff_tuple *tuple, uint32_t segment_len)
 {
 	size_t skip = tuple_is_ipv4(tuple) ? 3 : 0;
@@ -130,7 +132,7 @@ uint16_t raw_checksum(const struct shakeoff_event *event)
 	return sum_fold(sum_words(segment + field + 2, len - field - 2, sum));
 }
 
-/* ------------------------------------------------------------------------------------------------------------ sending */
+/* ---------------------------------------------------------------------------------------------------------- sending */
 
 static int send_parts(int fd, const void *to, socklen_t to_len, const struct iovec *parts, size_t count)
 {
@@ -171,7 +173,7 @@ static int frame_send(struct raw_socket *raw, uint32_t ifindex, uint16_t type, c
 	return send_parts(raw->frames, &to, sizeof(to), parts, count);
 }
 
-/* Where it came in is known, and there is a way back. */
+/* Returns whether the packet goes back to its interface: the interface is known, and there is a socket for frames. */
 static bool goes_to_interface(const struct raw_socket *raw, const struct shakeoff_event *event)
 {
 	static const uint8_t none[sizeof(event->mac)];
@@ -179,7 +181,9 @@ static bool goes_to_interface(const struct raw_socket *raw, const struct shakeof
 	return raw->frames >= 0 && (event->flags & SHAKEOFF_EVENT_INPUT) && memcmp(event->mac, none, sizeof(none)) != 0;
 }
 
-/* The event's memory is not ours to write to: a checksum that is missing in the packet goes between its parts. */
+/*
+ * Gives a packet back. The event's memory is read-only here, so a missing checksum is put between the packet's parts.
+ */
 int raw_give_back(struct raw_socket *raw, const struct shakeoff_event *event)
 {
 	const size_t check = event->tcp_offset + offsetof(struct tcphdr, check);
@@ -217,7 +221,7 @@ int raw_reset(const struct raw_socket *raw, const struct shakeoff_event *event)
 
 	tcp.check = sum_fold(sum_words(&tcp, sizeof(tcp), sum_pseudo_header(tuple, sizeof(tcp))));
 	if (tuple_is_ipv4(tuple)) {
-		/* Identification, total length and checksum are the kernel's (raw(7)). */
+		/* The kernel fills in identification, total length and checksum (raw(7)). */
 		struct {
 			struct iphdr ip;
 			struct tcphdr tcp;

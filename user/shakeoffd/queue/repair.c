@@ -22,8 +22,8 @@ static int set_sequence(int fd, int queue, uint32_t next)
 }
 
 /*
- * A connection inherits a listening socket's SO_RCVBUF before its handshake; getsockopt() tells twice what setsockopt()
- * was given (socket(7)).
+ * Sets the receive buffer: a connection inherits a listening socket's SO_RCVBUF before its handshake. getsockopt()
+ * returns twice what setsockopt() was given (socket(7)).
  */
 static void set_receive_buffer(int fd, int receive_buffer)
 {
@@ -39,7 +39,7 @@ static void set_if(int fd, int level, int name, int value, bool wanted)
 		setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-/* A connection inherits these of its listening socket, too. */
+/* Sets the marks that a connection also inherits from its listening socket. */
 static void set_marks(int fd, bool ipv6, const struct shakeoff_socket_offer *offer)
 {
 	set_if(fd, IPPROTO_IP, IP_TTL, offer->hop_limit[0], offer->hop_limit[0] >= 0);
@@ -69,7 +69,10 @@ static int join_tuple(int fd, const struct shakeoff_event *event, bool mapped)
 	return connect(fd, &address.sa, size) ? -errno : 0;
 }
 
-/* The scales are always given, 0 if there are none: otherwise one that connect() chose and nobody advertised stays. */
+/*
+ * Sets the options. The scales are always set, to 0 if there are none: otherwise the scale stays that connect() chose,
+ * and that was never advertised.
+ */
 static int set_options(int fd, const struct shakeoff_event *event)
 {
 	bool scaled = event->snd_wscale != SHAKEOFF_NO_WSCALE && event->rcv_wscale != SHAKEOFF_NO_WSCALE;
@@ -92,8 +95,8 @@ static int set_options(int fd, const struct shakeoff_event *event)
 }
 
 /*
- * Our timestamps go on from the SYN-ACK's clock, as bpf_sk_assign_tcp_reqsk() has it: the hook has said where it stands. Never odd: that would
- * switch the socket to microseconds.
+ * Lets the socket's timestamps continue the SYN-ACK's clock, whose value the hook has passed, as
+ * bpf_sk_assign_tcp_reqsk() does. The value is never odd: that would switch the socket to microseconds.
  */
 static int set_timestamp(int fd, const struct shakeoff_event *event)
 {
@@ -117,11 +120,11 @@ static int restore(int fd, const struct shakeoff_event *event, bool mapped)
 {
 	int error;
 
-	/* The MSS counts only if it is known before connect(), and only then: later it would be an upper limit of ours. */
+	/* The MSS has an effect only if it is set before connect(). Later it would limit the daemon's own segments. */
 	error = set_int(fd, TCP_MAXSEG, event->mss);
 	/*
-	 * From connect() on segments of the client meet the socket, and it answers them: never by another clock than the SYN-ACK's,
-	 * or the client takes all that comes later for old (RFC 7323, section 5). connect() leaves it alone in repair mode.
+	 * From connect() on the socket gets and answers segments of the client. These must use the SYN-ACK's clock, or
+	 * the client takes all later segments for old (RFC 7323, section 5). connect() keeps the clock in repair mode.
 	 */
 	if (!error && event->flags & SHAKEOFF_EVENT_TIMESTAMPS)
 		error = set_timestamp(fd, event);
@@ -136,7 +139,10 @@ static int restore(int fd, const struct shakeoff_event *event, bool mapped)
 	return error;
 }
 
-/* IPv6 sockets take an address of a local route (AnyIP) only with it: ip6_route_input() gives them packets all the same. */
+/*
+ * Sets IPV6_FREEBIND: IPv6 sockets need it for an address of a local route (AnyIP), for which ip6_route_input() accepts
+ * packets anyway.
+ */
 static void set_freebind(int fd, int on)
 {
 	setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &on, sizeof(on));
@@ -158,12 +164,15 @@ int repair_socket(const struct shakeoff_event *event, const struct repair_option
 	if (!error)
 		error = restore(fd, event, mapped);
 	set_freebind(fd, 0);
-	/* Off without a window probe: the client is to see nothing of this. */
+	/* Off without a window probe, so that the client notices nothing. */
 	if (!error)
 		error = set_int(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
 	if (error)
 		return error; /* closing in repair mode sends nothing */
-	/* As on every accepted socket of a server that sets it: a restarted server can bind. Repair mode overrides it. */
+	/*
+	 * Accepted sockets inherit it from servers that set it, so that a restarted server can bind. Repair mode
+	 * overrides it.
+	 */
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	*result = take_fd(&fd);
 	return 0;

@@ -28,7 +28,7 @@ static int report(const char *what, const char *path, int error)
 	return error;
 }
 
-/* Servers of other users reach what is in it, whatever the umask. */
+/* Makes a directory that servers of other users can use, whatever the umask is. */
 static int make_directory(const char *path)
 {
 	if (!mkdir(path, 0755))
@@ -36,44 +36,47 @@ static int make_directory(const char *path)
 	return errno == EEXIST ? 0 : -errno;
 }
 
-/* Who can write there can put another socket in place of ours. */
+/* Checks a directory: a user who can write there can replace the daemon's socket. */
 static int check_directory(const char *path)
 {
 	struct stat st;
 
 	if (stat(path, &st))
-		return report("could not look at", path, -errno);
+		return report("could not examine", path, -errno);
 	if (!S_ISDIR(st.st_mode))
 		return report("could not make the run directory", path, -ENOTDIR);
 	if (st.st_uid && st.st_uid != geteuid()) {
-		log_error(
-			"the run directory %s belongs to the user %u: it has to be root's, or that user decides who serves",
-			path, st.st_uid);
+		log_error("the run directory %s belongs to the user %u: it has to be root's, because its owner decides "
+			  "who serves",
+			  path, st.st_uid);
 		return -EPERM;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_error(
-			"the run directory %s has the mode %04o: others than its owner may not write there (chmod go-w)",
-			path, st.st_mode & 07777);
+		log_error("the run directory %s has the mode %04o: others than its owner may not write there (chmod "
+			  "go-w)",
+			  path, st.st_mode & 07777);
 		return -EPERM;
 	}
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ the lock */
+/* --------------------------------------------------------------------------------------------------------- the lock */
 
 #define LOCK_MODE 0600
 
-/* Each time the file was replaced, by this daemon or by another one that ends. */
+/* Maximum of times that the file is replaced, by this daemon or by another one that ends. */
 #define LOCK_TRIES 16
 
-/* Whether only root could have opened, and so locked, this file. */
+/* Returns whether only root could have opened, and so locked, this file. */
 static bool is_private(const struct stat *st)
 {
 	return !(st->st_mode & 077) && (!st->st_uid || st->st_uid == geteuid());
 }
 
-/* A daemon that stops removes the file while it holds the lock: one that was opened just before is worth nothing. */
+/*
+ * Returns whether the opened file still is at its path. A daemon that stops removes the file while it holds the lock,
+ * so a file opened just before is useless.
+ */
 static bool is_still_there(const char *path, const struct stat *opened)
 {
 	struct stat st;
@@ -81,7 +84,7 @@ static bool is_still_there(const char *path, const struct stat *opened)
 	return !lstat(path, &st) && st.st_dev == opened->st_dev && st.st_ino == opened->st_ino;
 }
 
-/* Of /proc/PID/stat: "PID (NAME) STATE ...". Returns false if there is no such process. */
+/* Reads /proc/PID/stat: "PID (NAME) STATE ...". Returns false if there is no such process. */
 static bool read_process(int pid, char name[32], char *state)
 {
 	char path[64];
@@ -93,9 +96,9 @@ static bool read_process(int pid, char name[32], char *state)
 }
 
 /*
- * Whether the file's lock is a daemon's. Until version 7 of the ABI every user could open the file, and so could lock it: then
- * the process in it decides. Of a file that only root can lock the lock decides, unless its process has ended but for a
- * thread that hangs in the kernel.
+ * Returns whether a daemon holds the file's lock. Until version 7 of the ABI every user could open and so lock the
+ * file: then the process named in it decides. If only root can lock the file, the lock decides, unless its process has
+ * ended except for a thread that hangs in the kernel.
  */
 static bool is_locked_by_daemon(int fd, const struct stat *st)
 {
@@ -107,7 +110,10 @@ static bool is_locked_by_daemon(int fd, const struct stat *st)
 	return found && state != 'Z' && !strcmp(name, program_invocation_short_name);
 }
 
-/* 0: *result is locked; -EAGAIN: to be tried again; -EWOULDBLOCK is the same number, so -EBUSY: another daemon has it. */
+/*
+ * Tries to lock the file. 0: *result is locked; -EAGAIN: try again; -EBUSY: another daemon has it (not -EWOULDBLOCK,
+ * which is the same number as -EAGAIN).
+ */
 static int try_lock(const char *path, int *result)
 {
 	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, LOCK_MODE);
@@ -125,7 +131,7 @@ static int try_lock(const char *path, int *result)
 		return -EAGAIN;
 	if (!locked && is_locked_by_daemon(fd, &st))
 		return -EBUSY;
-	/* Others may have it open, and may wait for its lock: a new one takes its place. */
+	/* Other processes may have it open, and may wait for its lock, so a new file takes its place. */
 	if (!locked || !is_private(&st))
 		return unlink(path) ? -errno : -EAGAIN;
 	*result = take_fd(&fd);
@@ -172,7 +178,7 @@ int run_dir_open(struct run_dir *run_dir, const char *path)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------- sockets and links */
+/* ------------------------------------------------------------------------------------------------ sockets and links */
 
 static bool is_socket_name(const char *name)
 {
@@ -241,9 +247,9 @@ int run_dir_link(const struct run_dir *run_dir, const struct config *config)
 }
 
 /*
- * Without `user =` and `group =` everyone may connect: whether a process may serve is decided when it registers
- * (delivery.h). Otherwise the workers of a server that has dropped its privileges could not register again after a restart
- * of the daemon.
+ * Sets who may connect. Without `user =` and `group =` every user may: whether a process may serve is decided when it
+ * registers (delivery.h). Otherwise the workers of a server that has dropped its privileges could not register again
+ * after a restart of the daemon.
  */
 static int admit(const char *path, const struct config_service *service)
 {
@@ -253,7 +259,7 @@ static int admit(const char *path, const struct config_service *service)
 
 	if (service->has_user || service->has_group)
 		mode = service->has_group ? 0660 : 0600;
-	/* The mode first: whoever may connect then can do nothing before it listens. */
+	/* The mode comes first: a process that may connect then can do nothing before the socket listens. */
 	return chmod(path, mode) || chown(path, user, group) ? -errno : 0;
 }
 
@@ -270,7 +276,7 @@ int run_dir_listen(const struct run_dir *run_dir, const struct config_service *s
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return report("could not make the socket", address.sun_path, -errno);
-	/* Not under another name first: the name that it is bound to is what a server that inherited its end knows. */
+	/* Binds directly to the final name: a server that inherited the other end knows the socket by this name. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		return report("could not bind", address.sun_path, -errno);
 	error = admit(address.sun_path, service);
@@ -291,7 +297,7 @@ void run_dir_close(struct run_dir *run_dir)
 	run_dir_clear(run_dir);
 	listen_dir(run_dir, path);
 	rmdir(path);
-	/* The file goes while it is locked, so that it cannot be another daemon's. */
+	/* The file is removed while it is locked, so it cannot be another daemon's. */
 	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir->path);
 	unlink(path);
 	close(run_dir->lock_fd);

@@ -2,8 +2,8 @@
 /*
  * The run directory:
  *
- *	shakeoffd.pid           locked by the daemon as long as it lives; readable by root alone, for who can open it can lock it
- *	NAME.sock               where servers of a service connect: for everyone, or for its `user =` and `group =`
+ *	shakeoffd.pid           locked by the daemon while it lives; readable only by root, because a reader can lock it
+ *	NAME.sock               where servers of a service connect: for every user, or for its `user =` and `group =`
  *	listen/ADDRESS:PORT     a symbolic link to ../NAME.sock for each `listen =`
  */
 #ifndef SHAKEOFFD_QUEUE_RUN_DIR_H
@@ -19,20 +19,20 @@ struct run_dir {
 };
 
 /*
- * Makes it if needed, and locks it. Says what is wrong: -EBUSY: another daemon has it; -EPERM: another user owns it, or can
- * write there.
+ * Makes it if needed, and locks it. Logs what is wrong: -EBUSY: another daemon has it; -EPERM: another user owns it, or
+ * can write there.
  */
 int run_dir_open(struct run_dir *run_dir, const char *path);
 
 /* Removes the sockets and links that an earlier daemon left. */
 void run_dir_clear(const struct run_dir *run_dir);
 
-/* Makes the socket of a service, listening. *fd is the caller's. Says what is wrong. */
+/* Makes the listening socket of a service. The caller owns *fd. Logs what is wrong. */
 int run_dir_listen(const struct run_dir *run_dir, const struct config_service *service, int *fd);
 
 /*
- * Makes the links, when all sockets listen: a server that waits for the daemon sees them appear, and is not refused as it may have
- * been if it saw a socket that was not listening yet. Says what is wrong.
+ * Makes the links when all sockets listen: a server that waits for the daemon looks for the link, so it cannot try a
+ * socket that does not listen yet. Logs what is wrong.
  */
 int run_dir_link(const struct run_dir *run_dir, const struct config *config);
 

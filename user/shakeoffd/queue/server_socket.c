@@ -13,7 +13,7 @@ union control {
 };
 
 /*
- * There is room for every descriptor that can come. Where there is none the kernel closes the rest in recvmmsg(), and that
+ * Has room for the maximum of descriptors. If there were less, the kernel would close the rest in recvmmsg(), and that
  * close() may take as long as the sender wants (descriptor.h).
  */
 union received_control {
@@ -41,8 +41,8 @@ int server_socket_send(int fd, const struct delivery_message *message, int passe
 }
 
 /*
- * The descriptor that came along, -1: none. Whoever sends more than one sends what no server does: then *others is set, and
- * all of them are closed.
+ * Returns the passed descriptor, or -1 if there is none. Real servers pass at most one: if there are more, *others is
+ * set and all are closed.
  */
 static int passed_descriptor(struct msghdr *header, uid_t sender, bool *others)
 {
@@ -72,7 +72,10 @@ static bool is_message(const struct mmsghdr *header, const struct server_message
 	       !(header->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && received->message.version == DELIVERY_VERSION;
 }
 
-/* How many are good, with the first that is not as an invalid one at the end. An empty packet is the end. */
+/*
+ * Checks messages. Returns how many to handle; the first bad one is the last of these, marked as invalid. An empty
+ * packet is the end.
+ */
 static int check_messages(struct mmsghdr *headers, int count, uid_t sender, struct server_message *messages)
 {
 	int good = -1;
@@ -111,7 +114,10 @@ int server_socket_receive(int fd, uid_t sender, struct server_message *messages,
 	}
 	do {
 		received = recvmmsg(fd, headers, (unsigned int)room, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
-		/* A server that left messages of ours unread: said once, before what it had sent itself. */
+		/*
+		 * A server left messages of the daemon unread: the kernel reports it once, before the server's own
+		 * messages.
+		 */
 	} while (received < 0 && (errno == ECONNRESET || errno == EINTR));
 	if (received < 0)
 		return -errno;

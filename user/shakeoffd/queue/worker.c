@@ -9,18 +9,18 @@
 #include "common/log.h"
 #include "common/sock_diag.h"
 #include "common/text.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/queue/descriptor.h"
 #include "shakeoffd/queue/held_segments.h"
 #include "shakeoffd/queue/raw_socket.h"
 #include "shakeoffd/queue/repair.h"
 #include "shakeoffd/queue/worker.h"
 
-/* An idle worker looks at its rings so often, a worker that holds frames back more often. */
+/* How often an idle worker reads its rings; a worker that holds frames does so more often. */
 #define IDLE_MS 1000
 #define HELD_MS 50
 
-/* After so many connections servers have their turn, in a batch from the ring that may be thousands long. */
+/* After this number of connections servers have their turn; a batch from the ring may be thousands long. */
 #define OPENS_A_ROUND 32
 
 struct ring_source {
@@ -45,15 +45,15 @@ struct worker {
 
 /* ----------------------------------------------------------------------------------------------- one connection */
 
-/* The rest of a TIME-WAIT that the hook found, and judged to give way to this connection. */
+/* Removes a socket in TIME-WAIT that the hook found, and that may give way to this connection. */
 static int remove_time_wait(struct worker *worker, const struct shakeoff_event *event)
 {
 	int error = sock_diag_destroy_time_wait(&event->tuple);
 
 	if (error == -EADDRINUSE)
-		return error; /* a duplicate of the event was quicker: the connection is there */
+		return error; /* a duplicate of the event was faster, so the connection exists */
 	if (error != -EOPNOTSUPP)
-		return 0; /* gone, or connect() will tell */
+		return 0; /* it is gone, or connect() will fail */
 	for (size_t i = 0; i < worker->shared->datapath_count; i++)
 		__atomic_fetch_or(&datapath_control(worker->shared->datapaths[i])->flags, SHAKEOFF_KEEP_TIME_WAIT,
 				  __ATOMIC_RELAXED);
@@ -102,7 +102,10 @@ static void give_back(struct worker *worker, const struct shakeoff_event *event)
 			strerror(-error));
 }
 
-/* The socket has seen nothing yet: the ACK itself brings it window, timestamp and payload, then comes what was held. */
+/*
+ * Gives back the ACK, then the held frames. The socket has received nothing yet: the ACK brings window, timestamp and
+ * payload.
+ */
 static void give_back_all(struct worker *worker, const struct shakeoff_event *event)
 {
 	struct shakeoff_event *held;
@@ -135,9 +138,7 @@ static void log_refusal(const struct service *service, const struct shakeoff_eve
 			 strerror(-error));
 }
 
-/*
- * A refused client is told at once. -EADDRINUSE: another socket has the tuple since; it is to answer.
- */
+/* Resets a refused client at once. -EADDRINUSE: another socket has got the tuple, and has to answer. */
 static void reset(struct worker *worker, const struct shakeoff_event *event, int error)
 {
 	if (error == -EADDRINUSE)
@@ -161,7 +162,7 @@ static void refuse(struct worker *worker, size_t datapath, struct service *servi
 	log_refusal(service, event, error);
 }
 
-/* From SYN-RECEIVED on. */
+/* Carries a connection on from SYN-RECEIVED. */
 static void complete(struct worker *worker, size_t datapath, struct service *service,
 		     const struct shakeoff_event *event, const struct repair_options *options,
 		     struct connection *connection, int error)
@@ -193,7 +194,7 @@ static void open_connection(struct worker *worker, size_t datapath, const struct
 	struct connection *connection;
 	int error;
 
-	if (!service) { /* its slot was cleared: nobody counts */
+	if (!service) { /* its service id was cleared, so nothing is counted */
 		raw_reset(&worker->raw, event);
 		return;
 	}
@@ -237,7 +238,7 @@ static void event_arrived(void *context, const struct shakeoff_event *event)
 	}
 }
 
-/* Only ends the wait: rings are consumed after every round. */
+/* Only ends the wait: rings are read after every round. */
 static void ring_ready(struct event_source *source, uint32_t events)
 {
 	(void)source;
@@ -245,8 +246,8 @@ static void ring_ready(struct event_source *source, uint32_t events)
 }
 
 /*
- * Takes what is in the rings, and looks once more: mostly that spares a round of the event loop. What comes after that keeps
- * a ring's descriptor readable. Returns whether the rings were seen empty.
+ * Takes everything from the rings, then checks them once more, which mostly saves a round of the event loop. Events
+ * that come later keep a ring's descriptor readable. Returns whether the rings were seen empty.
  */
 static bool consume(struct worker *worker)
 {

@@ -10,7 +10,7 @@
 #include "shakeoffd/sys/rtnetlink.h"
 #include "common/tuple.h"
 
-/* NUD_VALID, include/net/neighbour.h: the kernel sends to these at once. */
+/* NUD_VALID, include/net/neighbour.h: the kernel sends to these neighbours at once. */
 #define VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 static int message(const struct nlmsghdr *header, void *context)
@@ -19,7 +19,7 @@ static int message(const struct nlmsghdr *header, void *context)
 	struct neighbours *neighbours = context;
 	const struct nlattr *attribute, *address = NULL, *mac = NULL;
 	size_t size = message->ndm_family == AF_INET ? 4 : sizeof(struct in6_addr);
-	struct neighbour *larger, *fresh;
+	struct neighbour fresh = { .ifindex = (unsigned int)message->ndm_ifindex };
 
 	if (header->nlmsg_type != RTM_NEWNEIGH || !(message->ndm_state & VALID) ||
 	    (message->ndm_family != AF_INET && message->ndm_family != AF_INET6))
@@ -31,19 +31,11 @@ static int message(const struct nlmsghdr *header, void *context)
 		}
 	}
 	if (!address || !mac || mnl_attr_get_payload_len(address) != size ||
-	    mnl_attr_get_payload_len(mac) != sizeof(fresh->mac))
+	    mnl_attr_get_payload_len(mac) != sizeof(fresh.mac))
 		return MNL_CB_OK;
-	larger = array_grow(neighbours->list, neighbours->count, sizeof(*larger));
-	if (!larger) {
-		errno = ENOMEM;
-		return MNL_CB_ERROR;
-	}
-	neighbours->list = larger;
-	fresh = &larger[neighbours->count++];
-	*fresh = (struct neighbour){ .ifindex = (unsigned int)message->ndm_ifindex };
-	address_map(message->ndm_family, mnl_attr_get_payload(address), &fresh->address);
-	memcpy(fresh->mac, mnl_attr_get_payload(mac), sizeof(fresh->mac));
-	return MNL_CB_OK;
+	address_map(message->ndm_family, mnl_attr_get_payload(address), &fresh.address);
+	memcpy(fresh.mac, mnl_attr_get_payload(mac), sizeof(fresh.mac));
+	return array_append(neighbours->list, neighbours->count, fresh) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 static int compare(const void *a, const void *b)

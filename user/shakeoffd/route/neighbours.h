@@ -19,11 +19,14 @@ struct neighbours {
 	size_t count;
 };
 
-/* Reads anew those whose MAC address is known; *changed: whether they are others than before. On failure what was there stays. */
+/*
+ * Reads again the neighbours with a known MAC address; *changed: whether they differ from before. On failure the old
+ * ones stay.
+ */
 int neighbours_read(struct neighbours *neighbours, bool *changed);
 void neighbours_free(struct neighbours *neighbours);
 
-/* NULL: it is not known. */
+/* Returns a neighbour. NULL: its MAC address is not known. */
 const struct neighbour *neighbours_find(const struct neighbours *neighbours, unsigned int ifindex,
 					const struct in6_addr *address);
 

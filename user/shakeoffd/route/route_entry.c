@@ -7,7 +7,7 @@
 #include "shakeoffd/route/route_entry.h"
 #include "common/tuple.h"
 
-/* TCP_CONG_NEEDS_ECN: ECN is taken up on routes with such a congestion control, whatever the sysctl says. */
+/* TCP_CONG_NEEDS_ECN: on routes with such a congestion control the kernel accepts ECN whatever the sysctl is. */
 #define ECN_CONGESTION_CONTROL "dctcp"
 
 static uint32_t number(const struct nlattr *attribute)
@@ -43,7 +43,7 @@ static void take_metrics(struct route_metrics *metrics, const struct nlattr *lis
 	}
 }
 
-/* --------------------------------------------------------------------------------------------------------- next hops */
+/* -------------------------------------------------------------------------------------------------------- next hops */
 
 void route_entry_add_hop(struct route_entry *route, const struct route_hop *hop)
 {
@@ -58,7 +58,7 @@ void route_entry_add_hop(struct route_entry *route, const struct route_hop *hop)
 		route->hops[route->hop_count++] = *hop;
 }
 
-/* RTA_GATEWAY is of the route's family, RTA_VIA of another. */
+/* Takes the gateway. RTA_GATEWAY is of the route's family, RTA_VIA of another. */
 static void take_gateway(struct route_hop *hop, const struct nlattr *attribute)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attribute);
@@ -87,7 +87,10 @@ static void take_hops(struct route_entry *route, const struct nlattr *multipath)
 	for (; RTNH_OK(hop, remaining); remaining -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct route_hop found = { .ifindex = (unsigned int)hop->rtnh_ifindex };
 
-		/* The kernel says so, too, where the link is down and net.ipv4.conf.IFACE.ignore_routes_with_linkdown set. */
+		/*
+		 * The kernel also sets it if the link is down and net.ipv4.conf.IFACE.ignore_routes_with_linkdown is
+		 * set.
+		 */
 		if (hop->rtnh_flags & RTNH_F_DEAD)
 			continue;
 		if (hop->rtnh_len > sizeof(*hop))
@@ -96,7 +99,7 @@ static void take_hops(struct route_entry *route, const struct nlattr *multipath)
 	}
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the rest */
+/* --------------------------------------------------------------------------------------------------------- the rest */
 
 static bool has_expired(const struct nlattr *cacheinfo)
 {
@@ -117,7 +120,7 @@ static uint8_t preference(uint8_t wire)
 	}
 }
 
-/* Services are at no such address, and clients that are have routes by every device. */
+/* Services have no such addresses, and clients with such addresses have routes on every device. */
 static bool is_link_local_or_multicast(const struct prefix *prefix)
 {
 	const uint8_t *byte = (const uint8_t *)prefix->address;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Tells the hook the MAC addresses of neighbours, for `answer = route`. */
+/* Publishes the MAC addresses of neighbours to the hook, for `answer = route`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 
-/* Those of a busy network come and go all the time. */
+/* The neighbours of a busy network come and go all the time. */
 #define NEIGHBOURS_PERIOD_NS (200 * NS_PER_MS)
 
 static int append_neighbour(const struct interfaces *interfaces, const struct neighbour *neighbour,
@@ -47,7 +47,7 @@ static int publish_neighbours(const struct routes *routes)
 	return error;
 }
 
-/* What is in the map is right at all times but this moment; gateways are in the routes. */
+/* Entries in the map are right except during an update; gateways are in the routes. */
 bool route_neighbours_follow(struct routes *routes, uint64_t now_ns)
 {
 	bool changed = false;
@@ -62,7 +62,7 @@ bool route_neighbours_follow(struct routes *routes, uint64_t now_ns)
 		error = publish_neighbours(routes);
 	if (error) {
 		routes->neighbours_changed = true;
-		log_warn_limited("the neighbours could not be listed, or told to the hook: %s", strerror(-error));
+		log_warn_limited("the neighbours could not be listed, or published to the hook: %s", strerror(-error));
 	}
 	return changed;
 }

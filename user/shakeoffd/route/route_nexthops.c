@@ -29,7 +29,7 @@ static int take_group(struct route_nexthop *nexthop, const struct nlattr *attrib
 static int nexthop_message(const struct nlmsghdr *header, void *context)
 {
 	const struct nhmsg *message = mnl_nlmsg_get_payload(header);
-	struct route_nexthop nexthop = { .dead = message->nh_flags & RTNH_F_DEAD }, *larger;
+	struct route_nexthop nexthop = { .dead = message->nh_flags & RTNH_F_DEAD };
 	struct route_nexthops *nexthops = context;
 	const struct nlattr *attribute;
 	int error = 0;
@@ -48,15 +48,13 @@ static int nexthop_message(const struct nlmsghdr *header, void *context)
 		case NHA_GROUP: error = take_group(&nexthop, attribute); break;
 		}
 	}
-	larger = error ? NULL : array_grow(nexthops->list, nexthops->count, sizeof(*larger));
-	if (!larger) {
-		free(nexthop.group);
-		errno = ENOMEM;
-		return MNL_CB_ERROR;
-	}
-	nexthops->list = larger;
-	nexthops->list[nexthops->count++] = nexthop;
-	return MNL_CB_OK;
+	if (!error)
+		error = array_append(nexthops->list, nexthops->count, nexthop);
+	if (!error)
+		return MNL_CB_OK;
+	free(nexthop.group);
+	errno = ENOMEM;
+	return MNL_CB_ERROR;
 }
 
 static int compare(const void *a, const void *b)

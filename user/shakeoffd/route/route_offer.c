@@ -5,9 +5,9 @@
 #include "shakeoffd/hook/advmss.h"
 #include "shakeoffd/route/route_offer.h"
 
-#define MTU_UNKNOWN 576 /* of a path whose MTU is locked without being said */
+#define MTU_UNKNOWN 576 /* for a path with a locked MTU of unknown size */
 
-/* ip_dst_mtu_maybe_forward(), include/net/ip.h */
+/* Returns the MTU: ip_dst_mtu_maybe_forward(), include/net/ip.h */
 static uint32_t mtu4(const struct route_metrics *metrics, const struct device *device, bool gateway)
 {
 	if (metrics->mtu)
@@ -15,7 +15,7 @@ static uint32_t mtu4(const struct route_metrics *metrics, const struct device *d
 	return metrics->mtu_locked && gateway && device->mtu > MTU_UNKNOWN ? MTU_UNKNOWN : device->mtu;
 }
 
-/* dst_metric_advmss(), include/net/dst.h; ip6_dst_mtu_maybe_forward(), include/net/ip6_route.h */
+/* Returns the MSS: dst_metric_advmss(), include/net/dst.h; ip6_dst_mtu_maybe_forward(), include/net/ip6_route.h */
 static uint16_t mss_of(const struct route_world *world, const struct route_entry *route, const struct route_hop *hop,
 		       const struct device *device)
 {
@@ -28,7 +28,10 @@ static uint16_t mss_of(const struct route_world *world, const struct route_entry
 	return advmss6(metrics->mtu ? metrics->mtu : device->mtu6, world->min_adv_mss[1]);
 }
 
-/* ip6_dst_hoplimit(), net/ipv6/output_core.c; for IPv4 the sysctl is the same for all. 0: as the interface has it */
+/*
+ * Returns the hop limit, or 0 for the usual one: ip6_dst_hoplimit(), net/ipv6/output_core.c; for IPv4 the sysctl is the
+ * same for all.
+ */
 static uint8_t hop_limit_of(const struct route_world *world, const struct route_entry *route,
 			    const struct device *device)
 {
@@ -39,7 +42,7 @@ static uint8_t hop_limit_of(const struct route_world *world, const struct route_
 	return limit == world->usual[route->prefix.ipv6].hop_limit ? 0 : limit;
 }
 
-/* A gateway whose MAC address is not known has none here, and what it would carry passes to the kernel. */
+/* Fills in the next hop. A gateway whose MAC address is not known is left out, so its packets pass to the kernel. */
 static void fill_next_hop(const struct route_world *world, const struct route_hop *hop, struct shakeoff_route *offer)
 {
 	const struct neighbour *neighbour;

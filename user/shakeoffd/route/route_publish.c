@@ -19,16 +19,10 @@ static bool is_used(const struct route_ids *ids, uint16_t id)
 
 static int remember(struct route_ids *ids, const struct shakeoff_route *offer)
 {
-	struct shakeoff_route *larger = array_grow(ids->list, ids->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	ids->list = larger;
-	ids->list[ids->count++] = *offer;
-	return 0;
+	return array_append(ids->list, ids->count, *offer);
 }
 
-/* There are more numbers than routes may be published. */
+/* Gives an offer its id. There is always a free one: there are more ids than routes may be published. */
 static int give_id(struct route_ids *ids, struct shakeoff_route *offer)
 {
 	for (size_t i = 0; i < ids->count; i++) {
@@ -82,7 +76,10 @@ static const struct route_published *find(const struct route_list *list, const s
 	return list->count ? bsearch(wanted, list->list, list->count, sizeof(*wanted), compare) : NULL;
 }
 
-/* What is new or says something else; the longest first, so that nothing falls to a shorter one for a moment that it hides. */
+/*
+ * Writes new and changed routes, the longest prefix first. So an address never falls back to a shorter prefix that is
+ * meant to be hidden.
+ */
 static int put(struct datapath *datapath, const struct route_list *before, const struct route_list *after,
 	       bool *changed)
 {
@@ -104,7 +101,7 @@ static int put(struct datapath *datapath, const struct route_list *before, const
 	return error;
 }
 
-/* What is there no more; the shortest first. */
+/* Removes routes that are gone, the shortest prefix first. */
 static void take_away(struct datapath *datapath, const struct route_list *before, const struct route_list *after,
 		      bool *changed)
 {
@@ -152,7 +149,7 @@ static void take_plain_back(struct datapath *datapath, bool ipv6)
 		datapath_routes_plain(datapath, ipv6, index, NULL);
 }
 
-/* What is inside of a prefix comes next to it. */
+/* Returns whether a prefix is trivial and contains no other, which would be the next in the list. */
 static bool is_plain(const struct route_list *list, size_t i)
 {
 	const struct prefix *prefix = &list->list[i].prefix;
@@ -161,7 +158,7 @@ static bool is_plain(const struct route_list *list, size_t i)
 	       (i + 1 == list->count || !route_prefix_contains(prefix, &list->list[i + 1].prefix));
 }
 
-/* The shortest ones, which most clients are likely to be of. */
+/* Publishes the shortest plain prefixes, which most clients are likely to be in. */
 static void publish_plain(struct datapath *datapath, bool ipv6, const struct route_list *list)
 {
 	size_t index = 0;
@@ -172,7 +169,7 @@ static void publish_plain(struct datapath *datapath, bool ipv6, const struct rou
 				datapath_routes_plain(datapath, ipv6, index++, &list->list[i].prefix);
 }
 
-/* Where there is no room for both, what goes makes room first. */
+/* Replaces the routes of a map. If it has no room for both lists, old routes are removed first. */
 static int change(struct datapath *datapath, bool ipv6, const struct route_list *before, const struct route_list *after)
 {
 	bool tight = before->count + after->count > SHAKEOFF_MAX_ROUTES, changed = false;
@@ -191,7 +188,7 @@ static int change(struct datapath *datapath, bool ipv6, const struct route_list 
 	return error;
 }
 
-/* `failed`: what may be there beside `list`. */
+/* Empties a map. `failed`: other routes that may be in it. */
 static void clear(struct datapath *datapath, bool ipv6, struct route_list *list, const struct route_list *failed)
 {
 	const struct route_list none = { 0 };
@@ -245,21 +242,15 @@ int route_publish(struct route_publisher *publisher, bool ipv6, struct route_pub
 	return error;
 }
 
-/* ----------------------------------------------------------------------------------------------------- opening */
+/* ------------------------------------------------------------------------------------------------------------- open */
 
 static int note(void *context, const struct prefix *prefix, const struct shakeoff_route *route)
 {
 	struct route_list *list = context;
-	struct route_published *larger = array_grow(list->list, list->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	list->list = larger;
-	list->list[list->count++] = (struct route_published){ *prefix, *route };
-	return 0;
+	return array_append(list->list, list->count, (struct route_published){ *prefix, *route });
 }
 
-/* Their numbers hold on, if two datapaths do not have the same for different things. */
+/* Keeps the ids of an earlier daemon, unless two datapaths have the same id for different offers. */
 static int adopt(struct route_publisher *publisher, const struct route_list *list)
 {
 	struct route_ids *ids = &publisher->ids;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the datapaths' tries of routes have, and how that comes to agree with what they are to have. */
+/* Makes the datapaths' tries of routes agree with the routes to publish. */
 #ifndef SHAKEOFFD_ROUTE_ROUTE_PUBLISH_H
 #define SHAKEOFFD_ROUTE_ROUTE_PUBLISH_H
 
@@ -15,9 +15,9 @@ struct route_list {
 	size_t count;
 };
 
-/* Numbers of what routes say. One that is used keeps its number, and no number is soon used again. */
+/* Ids of offers. An offer in use keeps its id, and a free id is not used again soon. */
 struct route_ids {
-	struct shakeoff_route *list; /* with their ids */
+	struct shakeoff_route *list; /* offers with their ids */
 	size_t count;
 	uint16_t last;
 };
@@ -25,7 +25,7 @@ struct route_ids {
 struct route_publisher {
 	struct datapath *const *datapaths;
 	size_t count;
-	struct route_list *lists; /* [datapath * 2 + ipv6]: what the maps have */
+	struct route_list *lists; /* [datapath * 2 + ipv6]: contents of the maps */
 	struct route_ids ids;
 };
 
@@ -33,7 +33,7 @@ struct route_publisher {
 int route_publisher_open(struct route_publisher *publisher, struct datapath *const *datapaths, size_t count);
 void route_publisher_close(struct route_publisher *publisher);
 
-/* Makes the tries of a family agree with a sorted list, whose ids are filled in. On failure they are empty. */
+/* Makes the tries of a family agree with a sorted list, and fills in its ids. On failure the tries are empty. */
 int route_publish(struct route_publisher *publisher, bool ipv6, struct route_published *list, size_t count);
 
 #endif

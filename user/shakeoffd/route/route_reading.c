@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads the routes of a family: which of them say something, and whether they can be followed. */
+/* Reads the routes of a family: finds those with an offer of their own, and whether they can be followed. */
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/netlink.h>
@@ -9,11 +9,11 @@
 #include "shakeoffd/sys/rtnetlink.h"
 
 /*
- * Without a default route what no route holds is published as refused, and then all routes: not those of a router with
- * a full table, from which nearly every address has one.
+ * Without a default route, addresses that no route holds are published as refused, and then all routes have to be
+ * published. This is not done for a router with a full table, which has a route for nearly every address.
  */
 #define ROUTES_WITHOUT_DEFAULT (SHAKEOFF_MAX_ROUTES / 2)
-#define RANK_NONE (UINT8_MAX - 1) /* behind all tables */
+#define RANK_NONE (UINT8_MAX - 1) /* later than all tables */
 
 #define DUMP_TRIES 5
 
@@ -37,7 +37,7 @@ void route_offers_find(const struct routes *routes, struct route_entry *route, s
 	for (size_t i = 0; i < route->hop_count; i++) {
 		struct shakeoff_route *offer = &offers->list[offers->count];
 
-		/* A device that came since: a message of it has come, too. */
+		/* The device is new: its own message is still to be read. */
 		if (!route_offer(&routes->world, route, &route->hops[i], offer))
 			continue;
 		offer->refused = refused;
@@ -46,20 +46,20 @@ void route_offers_find(const struct routes *routes, struct route_entry *route, s
 	}
 }
 
-/* The same routes are read up to three times. */
+/* The same routes are read up to three times. A route speaks if its offer differs from the interfaces' profiles. */
 enum pass {
-	PASS_SPEAKING, /* those that say something of their own */
-	PASS_THROWN,   /* those of the last table that throw: behind it there is nothing */
-	PASS_SILENT,   /* those that say nothing, but hide others, or are hidden by them */
+	PASS_SPEAKING, /* routes that speak */
+	PASS_THROWN,   /* throw routes of the last table: no other table follows */
+	PASS_SILENT,   /* trivial routes that hide others, or are hidden by them */
 };
 
 struct reading {
 	struct routes *routes;
 	struct routes_family *family;
 	enum pass pass;
-	bool has_default, throws; /* these were met in the first pass */
-	int last_rank;            /* of tables that have routes of use; likewise */
-	size_t count;             /* routes that are looked up; likewise */
+	bool has_default, throws; /* found in the first pass */
+	int last_rank;            /* of the tables with usable routes; from the first pass */
+	size_t count;             /* routes that are looked up; from the first pass */
 	uint32_t number;
 	struct route_finding found; /* the first problem */
 };
@@ -73,25 +73,22 @@ static void find_problem(struct reading *reading, enum route_problem problem, co
 }
 
 /*
- * Tells whether a route says something of these addresses. That there is no default route says nothing: its clients are
- * the kernel's.
+ * Returns whether a route that speaks has these addresses. A missing default route does not count: the kernel serves
+ * its clients.
  */
 static bool touches_spoken(const struct reading *reading, const struct prefix *prefix)
 {
 	return route_table_touches_from(&reading->family->table, prefix, reading->has_default ? 0 : 1);
 }
 
-/* Reads a route that some connections go by. Which ones is unknown. */
+/* Reads a route that only some connections use. Which ones is unknown. */
 static void read_other(struct reading *reading, const struct route_entry *route, const struct route_offers *offers)
 {
 	uint32_t priority;
 
 	if (!route_rules_have_other(&reading->family->rules, route->table, &priority))
 		return;
-	/*
-	 * One that says nothing differs from the others if those say something of the same addresses: the second pass
-	 * knows.
-	 */
+	/* A trivial route is a problem only if other routes speak for the same addresses; the second pass knows. */
 	if (offers->trivial && (reading->pass != PASS_SILENT || !touches_spoken(reading, &route->prefix)))
 		return;
 	find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
@@ -130,7 +127,7 @@ static int add_refused(struct reading *reading, const struct prefix *prefix, int
 	return route_table_add(&reading->family->table, &candidate);
 }
 
-/* The look-up goes on in the next table, or ends without a route. */
+/* Reads a throw route: the look-up continues in the next table, or ends without a route. */
 static int read_throw(struct reading *reading, const struct route_entry *route, int rank)
 {
 	int error = 0;
@@ -140,7 +137,7 @@ static int read_throw(struct reading *reading, const struct route_entry *route, 
 	reading->throws |= reading->pass == PASS_SPEAKING;
 	if (reading->pass == PASS_THROWN && rank >= reading->last_rank)
 		error = add_refused(reading, &route->prefix, rank);
-	/* What another table says of a part of this one is not followed. */
+	/* Routes of other tables for a part of this prefix are not followed. */
 	if (reading->pass == PASS_SILENT && rank < reading->last_rank && touches_spoken(reading, &route->prefix))
 		find_problem(reading, ROUTE_PROBLEM_RULES, &route->prefix);
 	if (error)
@@ -196,7 +193,7 @@ static int rule_message(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-/* Without what the kernel has learnt of single hosts: it would be of as many as have connections. */
+/* Opens a socket that leaves out what the kernel has learnt about single hosts, which may be as many as connections. */
 static int open_strict(struct mnl_socket **socket)
 {
 	int on = 1, error = rtnetlink_open(socket);

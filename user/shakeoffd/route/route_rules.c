@@ -8,11 +8,11 @@
 struct rule {
 	uint32_t table, priority;
 	int suppressed;
-	bool selective; /* it holds for some SYN-ACKs, or it cannot be said for which */
-	bool never;     /* it holds for none */
+	bool selective; /* applies to some SYN-ACKs, or it is unknown to which */
+	bool never;     /* applies to none */
 };
 
-/* Packets of the host's own come in by lo (fib_rules(7) has no page; see ip-rule(8), iif). */
+/* Takes FRA_IIFNAME. The host's own packets come in by lo (ip-rule(8), iif). */
 static void take_iif(struct rule *rule, const struct nlattr *attribute)
 {
 	const char *name = mnl_attr_get_payload(attribute);
@@ -29,12 +29,12 @@ static void take_attribute(struct rule *rule, const struct nlattr *attribute)
 	case FRA_SUPPRESS_PREFIXLEN: rule->suppressed = (int)mnl_attr_get_u32(attribute); break;
 	case FRA_IIFNAME: take_iif(rule, attribute); break;
 	case FRA_IP_PROTO: rule->never |= mnl_attr_get_u8(attribute) != IPPROTO_TCP; break;
-	/* Of a VRF: not for the sockets that are answered for. */
+	/* The rule of a VRF does not apply to the sockets that the hook answers for. */
 	case FRA_L3MDEV: rule->never = true; break;
 	case FRA_PROTOCOL:
 	case FRA_FLOW:
 	case FRA_PAD: break;
-	/* FRA_SRC, FRA_DST, FRA_FWMARK, FRA_OIFNAME, FRA_UID_RANGE, ports, DSCP, and what kernels to come may have. */
+	/* FRA_SRC, FRA_DST, FRA_FWMARK, FRA_OIFNAME, FRA_UID_RANGE, ports, DSCP, and attributes of future kernels. */
 	default: rule->selective = true;
 	}
 }
@@ -62,7 +62,10 @@ static bool refuses(uint8_t action)
 	return action == FR_ACT_BLACKHOLE || action == FR_ACT_UNREACHABLE || action == FR_ACT_PROHIBIT;
 }
 
-/* Of whatever packets: those that come in by an interface are looked up, too (fib_validate_source()). Not of a VRF. */
+/*
+ * Notes a rule that refuses packets, except for a VRF. It counts for any packets: those that come in by an interface
+ * are looked up, too (fib_validate_source()).
+ */
 static void add_refusal(struct route_rules *rules, const struct nlmsghdr *header, const struct fib_rule_hdr *message)
 {
 	struct rule rule = { 0 };
@@ -89,7 +92,7 @@ void route_rules_add(struct route_rules *rules, const struct nlmsghdr *header)
 		return;
 	if (refuses(message->action))
 		add_refusal(rules, header, message);
-	/* A jump is rare, and leaves the order as it is for most. */
+	/* A jump is rare, and mostly keeps the order. */
 	if (message->action != FR_ACT_TO_TBL)
 		return;
 	rule = (struct rule){

@@ -45,18 +45,11 @@ bool route_prefix_contains(const struct prefix *outer, const struct prefix *inne
 
 int route_table_add(struct route_table *table, const struct route_candidate *candidate)
 {
-	struct route_candidate *larger;
-
 	if (table->count == ROUTE_CANDIDATES_MAX)
 		table->overflow = true;
 	if (table->overflow)
 		return 0;
-	larger = array_grow(table->candidates, table->count, sizeof(*larger));
-	if (!larger)
-		return -ENOMEM;
-	table->candidates = larger;
-	table->candidates[table->count++] = *candidate;
-	return 0;
+	return array_append(table->candidates, table->count, *candidate);
 }
 
 static int compare_prefixes(const void *a, const void *b)
@@ -83,7 +76,7 @@ int route_table_index(struct route_table *table)
 	return 0;
 }
 
-/* The first of the index that does not sort before it. */
+/* Returns the first entry of the index that does not sort before the prefix. */
 static size_t lower_bound(const struct route_table *table, const struct prefix *prefix)
 {
 	size_t low = 0, high = table->index_count;
@@ -126,9 +119,12 @@ bool route_table_touches_from(const struct route_table *table, const struct pref
 	return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------- settling */
+/* ----------------------------------------------------------------------------------------------------------- settle */
 
-/* Of the same prefix the one that wins comes first. Those for a TOS come last: they are compared with who wins. */
+/*
+ * Compares candidates. For the same prefix the winner sorts first. Those for a TOS sort last: they are compared with
+ * the winner.
+ */
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct route_candidate *first = a, *second = b;
@@ -147,11 +143,11 @@ static int compare_candidates(const void *a, const void *b)
 	return first->number < second->number ? -1 : first->number > second->number;
 }
 
-/* A prefix on the way down from the shortest to the present one. */
+/* A prefix that contains the present one. */
 struct around {
 	struct prefix prefix;
 	struct shakeoff_route offer;
-	uint8_t rank; /* the earliest of it and of those around it */
+	uint8_t rank; /* the earliest of this prefix and those that contain it */
 };
 
 struct settling {
@@ -168,8 +164,8 @@ static struct around around_of(const struct settling *settling)
 }
 
 /*
- * Whether both may be taken: for IPv4 the next hops of a route, as the first of several routes wins; for IPv6 also those of routes
- * that are alike, as it depends on who of the neighbours answers.
+ * Returns whether the kernel may use either. For IPv4: the next hops of a route, as the first of several routes wins.
+ * For IPv6 also those of routes that are alike, as the choice depends on which neighbours respond.
  */
 static bool is_rival(const struct route_candidate *winner, const struct route_candidate *other)
 {
@@ -186,7 +182,7 @@ static enum route_problem check_rivals(const struct route_candidate *list, size_
 	return ROUTE_PROBLEM_NONE;
 }
 
-/* What the longest prefix around it says already need not be said again. */
+/* Publishes a route, unless the longest prefix that contains it has the same offer. */
 static enum route_problem publish(struct settling *settling, const struct route_candidate *winner)
 {
 	struct route_table *table = settling->table;
@@ -203,7 +199,7 @@ static enum route_problem publish(struct settling *settling, const struct route_
 	return ROUTE_PROBLEM_NONE;
 }
 
-/* All candidates of one prefix. */
+/* Handles all candidates of a prefix. */
 static enum route_problem settle_prefix(struct settling *settling, const struct route_candidate *list, size_t count)
 {
 	enum route_problem problem = ROUTE_PROBLEM_NONE;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the routes of a family to what the hook has to be told of them. A table is filled in two passes over the same routes:
+ * Turns the routes of a family into those that the hook needs. A table is filled in two passes over the same routes:
  *
- *	route_table_add()     those that say something of their own
+ *	route_table_add()     routes with an offer of their own
  *	route_table_index()
- *	route_table_add()     those that say nothing, if route_table_touches() them: they hide others, or are hidden by them
+ *	route_table_add()     trivial routes if route_table_touches() them: they hide others, or are hidden by them
  *	route_table_settle()
  *
- * so that a router with a full table, of which no route says anything, needs no memory. Pure.
+ * so that a router with a full table of trivial routes needs no memory. Pure functions.
  */
 #ifndef SHAKEOFFD_ROUTE_ROUTE_TABLE_H
 #define SHAKEOFFD_ROUTE_ROUTE_TABLE_H
@@ -19,19 +19,19 @@
 #include "common/prefix.h"
 #include <shakeoff/route.h>
 
-#define ROUTE_CANDIDATES_MAX (1u << 18) /* 10 MB of them */
+#define ROUTE_CANDIDATES_MAX (1u << 18) /* 10 MB */
 
-/* Why the hook cannot be told what routes say. X(CONSTANT, text): ends a sentence; the places of a route and a rule are filled in */
+/* Why routes cannot be followed. X(CONSTANT, text): ends a sentence that names a route and a rule. */
 #define ROUTE_PROBLEMS(X)                                                                                              \
 	X(NONE, "they can be followed")                                                                                \
-	X(RULES, "policy rules look them up elsewhere for some connections, and what they say there differs")          \
+	X(RULES, "policy rules look them up in another table for some connections, and its routes differ")             \
 	X(REFUSE, "a policy rule refuses packets (blackhole, unreachable, prohibit)")                                  \
-	X(MANY, "more of them say something of their own than can be followed")                                        \
-	X(HOPS, "next hops of the same route differ in what they say")                                                 \
-	X(PARTIAL, "one holds for a TOS or for a source alone, and differs from the others")                           \
-	X(UNKNOWN, "the next hops of one are not told by the kernel")                                                  \
+	X(MANY, "more of them differ from the interfaces than can be followed")                                        \
+	X(HOPS, "next hops of the same route differ")                                                                  \
+	X(PARTIAL, "one holds only for a TOS or a source, and differs from the others")                                \
+	X(UNKNOWN, "the kernel does not list the next hops of one")                                                    \
 	X(UNREAD, "they could not be read")                                                                            \
-	X(UNTOLD, "they could not be told to the hook")
+	X(UNTOLD, "they could not be published to the hook")
 
 enum route_problem {
 #define X(constant, text) ROUTE_PROBLEM_##constant,
@@ -43,10 +43,10 @@ enum route_problem {
 /* What one next hop of a route offers. */
 struct route_candidate {
 	struct prefix prefix;
-	uint8_t preference; /* these as in route_entry.h */
+	uint8_t preference; /* as in route_entry.h, like the two below */
 	bool partial;
 	uint8_t rank;    /* of its table: route_rules.h */
-	uint32_t number; /* of the route, in the order in which the kernel tells them */
+	uint32_t number; /* of the route, in the kernel's order */
 	uint32_t priority;
 	struct shakeoff_route offer;
 };
@@ -61,7 +61,7 @@ struct route_table {
 	size_t count;
 	bool overflow;
 
-	struct prefix *index; /* prefixes that say something, sorted */
+	struct prefix *index; /* prefixes with an offer of their own, sorted */
 	size_t index_count;
 	bool lengths[129]; /* that occur in the index */
 
@@ -69,22 +69,22 @@ struct route_table {
 	size_t published_count;
 };
 
-/* 0 or -ENOMEM. Too many are remembered as such: route_table_settle(). */
+/* Adds a candidate. 0 or -ENOMEM. Notes if there are too many, for route_table_settle(). */
 int route_table_add(struct route_table *table, const struct route_candidate *candidate);
 
-/* 0 or -ENOMEM */
+/* Sorts the prefixes with an offer of their own. 0 or -ENOMEM. */
 int route_table_index(struct route_table *table);
 
-/* Whether a prefix is inside of one that says something, or around one. */
+/* Returns whether a prefix is inside a prefix of the index, or contains one. */
 bool route_table_touches(const struct route_table *table, const struct prefix *prefix);
-/* The same, but for prefixes around it that are shorter than `shortest`. */
+/* Does the same, but ignores prefixes of the index that contain it and are shorter than `shortest`. */
 bool route_table_touches_from(const struct route_table *table, const struct prefix *prefix, unsigned int shortest);
 
-/* Finds what is to be published, at most `most`. Not ROUTE_PROBLEM_NONE: nothing is, *where is the prefix that is meant. */
+/* Finds the routes to publish, at most `most`. On a problem there are none, and *where is the prefix that caused it. */
 enum route_problem route_table_settle(struct route_table *table, size_t most, struct prefix *where);
 void route_table_free(struct route_table *table);
 
-/* Sorts by address, then the shorter prefix first: a prefix comes before all inside of it. */
+/* Compares by address, then the shorter prefix first: a prefix sorts before all inside it. */
 int route_prefix_compare(const struct prefix *a, const struct prefix *b);
 bool route_prefix_contains(const struct prefix *outer, const struct prefix *inner); /* or is the same */
 

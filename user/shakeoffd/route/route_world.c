@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a route is read against: the devices, the profiles of the interfaces, and sysctls. */
+/* The world in which routes are read: devices, profiles of the interfaces, and sysctls. */
 #include <stdlib.h>
 
 #include "shakeoffd/hook/advmss.h"
 #include "shakeoffd/route/routes_internal.h"
 
-/* Tells whether the hook answers there by the routes that are read: those of a VRF are others. */
+/* Returns whether the hook answers there by the routes that are read; a VRF has others. */
 static bool is_answered(const struct interface *interface)
 {
 	return interface->ifindex && !interface->in_vrf && !interface->unserved;
 }
 
-/* What all interfaces say alike. */
+/* Returns the values in which all interfaces agree. */
 static struct route_usual usual_of(const struct interfaces *interfaces, bool ipv6)
 {
 	struct route_usual usual = { 0 };
@@ -43,8 +43,8 @@ bool route_world_has_interface(const struct interfaces *interfaces)
 }
 
 /*
- * As IN_DEV_RPFILTER() (include/linux/inetdevice.h) has it; of several devices at which packets may be taken in, the
- * strictest.
+ * Returns whether rp_filter is strict as in IN_DEV_RPFILTER() (include/linux/inetdevice.h). If several devices may take
+ * the packets in, the strictest counts.
  */
 static bool is_strict(const struct routes *routes, const struct interface *interface)
 {
@@ -62,7 +62,7 @@ static bool is_strict(const struct routes *routes, const struct interface *inter
 	return false;
 }
 
-/* By which devices what a strict interface takes in is answered: by itself and those above it. */
+/* Finds the devices by which packets of a strict interface are answered: the interface itself and those above it. */
 static void find_ways(struct routes *routes)
 {
 	const struct interfaces *interfaces = routes->interfaces;

@@ -9,16 +9,16 @@
 
 #include "common/log.h"
 #include "shakeoffd/route/routes_internal.h"
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/rtnetlink.h"
 
-/* A host whose routes change all the time has them read so often, and spends this part of a CPU on it. */
+/* Minimum time between two readings if routes change all the time, and the maximum part of a CPU for reading. */
 #define READ_PERIOD_NS (800 * NS_PER_MS)
 #define READ_SHARE 20
 
 static const char *const family_names[2] = { "IPv4", "IPv6" };
 
-/* -------------------------------------------------------------------------------------------------------- following */
+/* ----------------------------------------------------------------------------------------------------------- follow */
 
 static const char *problem_text(enum route_problem problem)
 {
@@ -61,7 +61,7 @@ static void follow(struct routes *routes, bool ipv6)
 		found.problem = ROUTE_PROBLEM_UNTOLD;
 	report(&found, ipv6, family->problem);
 	family->problem = found.problem;
-	/* What could not be done may be done another time. */
+	/* These may succeed another time. */
 	family->dirty = found.problem == ROUTE_PROBLEM_UNREAD || found.problem == ROUTE_PROBLEM_UNTOLD;
 }
 
@@ -103,7 +103,7 @@ bool routes_bypassed(const struct routes *routes, bool ipv6)
 
 /* -------------------------------------------------------------------------------------------------------- messages */
 
-/* Of a million routes of a router that come and go few say anything. */
+/* Returns whether a route matters. On a router with a million routes that come and go, few do. */
 static bool matters(const struct routes *routes, const struct nlmsghdr *header)
 {
 	const struct routes_family *family;
@@ -146,7 +146,7 @@ static void message(struct routes *routes, const struct nlmsghdr *header)
 	case RTM_DELRULE: routes->families[*family == AF_INET6].dirty = true; break;
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH: routes->neighbours_changed = true; break;
-	/* Routes go with devices, addresses and next hops, without a message of their own. */
+	/* The kernel sends no message for routes that go with devices, addresses or next hops. */
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 	case RTM_NEWADDR:
@@ -165,7 +165,7 @@ static void ready(struct event_source *source, uint32_t events)
 	(void)events;
 	while ((size = recv(source->fd, buffer, sizeof(buffer), MSG_DONTWAIT)) != 0) {
 		if (size < 0 && errno == ENOBUFS) {
-			routes_touch(routes); /* messages were lost: it may have been anything */
+			routes_touch(routes); /* messages were lost, so anything may have changed */
 			routes->local_changed = routes->neighbours_changed = true;
 			continue;
 		}

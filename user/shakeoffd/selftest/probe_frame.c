@@ -14,8 +14,8 @@
 #define MSS6 1440
 
 /*
- * Locally administered (IEEE 802, section 8.2). A bridge complains of frames that seem to come from an interface of its
- * own.
+ * Locally administered (IEEE 802, section 8.2). A bridge complains about frames with the address of one of its own
+ * interfaces.
  */
 static const uint8_t sender_mac[ETH_ALEN] = { 0x02, 0x00, 0x5a, 0xc0, 0xff, 0x02 };
 
@@ -24,7 +24,7 @@ _Static_assert(SHAKEOFF_PROBE_TCP6 == ETH_HLEN + sizeof(struct ip6_hdr), "IPv6 w
 _Static_assert(SHAKEOFF_PROBE_FRAME_LEN == SHAKEOFF_PROBE_TCP6 + sizeof(struct tcphdr) + TCPOLEN_MAXSEG,
 	       "TCP with MSS");
 
-/* RFC 1071, over 16-bit words as they lie in memory. `size` is even. */
+/* Adds 16-bit words as they are in memory (RFC 1071). `size` is even. */
 static uint32_t sum_words(const void *data, size_t size)
 {
 	const uint8_t *byte = data;
@@ -56,7 +56,7 @@ static uint16_t segment_size(const struct probe_flow *flow)
 	return flow->kind == PROBE_SYN ? sizeof(struct segment) : sizeof(struct tcphdr);
 }
 
-/* addresses: both, side by side, as in every IP header. */
+/* Fills in the TCP header. addresses: source and destination side by side, as in every IP header. */
 static void fill_tcp(uint8_t *to, const struct shakeoff_probe *common, uint32_t index, const struct probe_flow *flow,
 		     uint16_t mss, const void *addresses, size_t addresses_size)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a probe of the self-test looks like: the SYN that begins a handshake, or the ACK that ends it. */
+/* The frames of the self-test's probes: the SYN that begins a handshake, or the ACK that ends it. */
 #ifndef SHAKEOFFD_SELFTEST_PROBE_FRAME_H
 #define SHAKEOFFD_SELFTEST_PROBE_FRAME_H
 
@@ -10,7 +10,7 @@
 
 enum probe_kind {
 	PROBE_ACK, /* without options */
-	PROBE_SYN, /* with an MSS: there are firewalls that refuse a SYN without */
+	PROBE_SYN, /* with an MSS, because some firewalls refuse a SYN without one */
 };
 
 struct probe_flow {
@@ -19,7 +19,7 @@ struct probe_flow {
 	enum probe_kind kind;
 };
 
-/* The probe number `index` of those that have `common` in common. */
+/* Fills in probe number `index` of the probes that share `common`. */
 void probe_frame_fill(struct shakeoff_probe_frame *probe, const struct shakeoff_probe *common, uint32_t index,
 		      const struct probe_flow *flow);
 

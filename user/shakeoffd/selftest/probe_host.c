@@ -21,13 +21,7 @@ static int compare(const void *a, const void *b)
 
 static int remember(struct probe_hosts *hosts, const struct probe_host *host)
 {
-	struct probe_host *larger = array_grow(hosts->list, hosts->count, sizeof(*larger));
-
-	if (!larger)
-		return -ENOMEM;
-	hosts->list = larger;
-	hosts->list[hosts->count++] = *host;
-	return 0;
+	return array_append(hosts->list, hosts->count, *host);
 }
 
 static int address_message(const struct nlmsghdr *header, void *context)
@@ -94,8 +88,7 @@ static int link_message(const struct nlmsghdr *header, void *context)
 
 int probe_port_read(unsigned int ifindex, struct probe_port *port)
 {
-	_Alignas(struct nlmsghdr) char
-		buffer[64 * 1024]; /* an answer about a card with many virtual functions is long */
+	_Alignas(struct nlmsghdr) char buffer[64 * 1024]; /* the reply for a card with many virtual functions is long */
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct probe_port fresh = { 0 };
 	struct mnl_socket *socket;
@@ -126,7 +119,7 @@ bool probe_port_has(const struct probe_port *port, const struct probe_hosts *hos
 
 	if (hosts->count)
 		host = bsearch(&key, hosts->list, hosts->count, sizeof(key), compare);
-	/* One of those with this address: they lie side by side. */
+	/* Go back to the first entry with this address: they are side by side. */
 	while (host && host > hosts->list && !compare(host - 1, &key))
 		host--;
 	for (; host && host < end && !compare(host, &key); host++)

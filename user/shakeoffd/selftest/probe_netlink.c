@@ -59,7 +59,7 @@ unsigned int probe_route_interface(struct mnl_socket *socket, const struct in6_a
 	return probe_ask(socket, header, sizeof(buffer), route_message, &ifindex) ? 0 : ifindex;
 }
 
-/* A route or a next hop object has the address as gateway: the search is over. */
+/* The search for a route or next hop object that has the address as gateway. */
 struct gateway_search {
 	struct in6_addr address; /* IPv4 mapped */
 	bool found;
@@ -115,7 +115,10 @@ static int gateway_of_route(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-/* Routes name theirs only by number if sysctl net.ipv4.nexthop_compat_mode is 0. */
+/*
+ * Finds the gateway of a next hop object. If sysctl net.ipv4.nexthop_compat_mode is 0, routes name these objects only
+ * by number.
+ */
 static int gateway_of_object(const struct nlmsghdr *header, void *context)
 {
 	const struct nlattr *attribute;

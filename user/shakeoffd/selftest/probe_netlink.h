@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What the self-test asks the kernel about one address: by which interface it is reached, and whether some host has it.
- */
+/* The self-test's questions to the kernel about an address: which interface leads to it, and whether a host has it. */
 #ifndef SHAKEOFFD_SELFTEST_PROBE_NETLINK_H
 #define SHAKEOFFD_SELFTEST_PROBE_NETLINK_H
 
@@ -11,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sends a request for one thing and reads the answer, into the request's own buffer. */
+/* Sends a request for one object and reads the reply into the request's own buffer. */
 int probe_ask(struct mnl_socket *socket, struct nlmsghdr *request, size_t room, mnl_cb_t callback, void *context);
 
 /*
@@ -20,12 +18,12 @@ int probe_ask(struct mnl_socket *socket, struct nlmsghdr *request, size_t room, 
  */
 unsigned int probe_route_interface(struct mnl_socket *socket, const struct in6_addr *address);
 
-/* Tells whether it is the gateway of any route, in any table. Where it cannot be found out, it is one. */
+/* Returns whether it is the gateway of any route, in any table. Returns true if the kernel cannot be asked. */
 bool probe_is_gateway(struct mnl_socket *socket, const struct in6_addr *address);
 
 /*
- * Tells whether the neighbour table has the address, in one of the states (NUD_*). Where it cannot be found out, it
- * has.
+ * Returns whether the neighbour table has the address, in one of the states (NUD_*). Returns true if the kernel cannot
+ * be asked.
  */
 bool probe_neighbour_known(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *address,
 			   uint16_t states);

@@ -10,7 +10,7 @@
 #include "shakeoffd/selftest/probe_source.h"
 #include "shakeoffd/sys/rtnetlink.h"
 
-/* The maximum of random addresses that are tried until one belongs to no host. */
+/* The maximum of random addresses to try until one belongs to no host. */
 #define NEIGHBOUR_TRIES 8
 
 #define NEIGHBOURS_AT_ONCE 4
@@ -20,15 +20,15 @@
 #define ADDRESS_BITS 128
 
 /*
- * Set aside for documentation: RFC 5737 and RFC 3849. And the networks of AS112, which are announced to the whole
- * internet, so that no list of unused networks has them, and which have no clients: what is sent there is thrown away
- * (RFC 7534, RFC 7535). No packet of ours goes there, but a rule may answer a probe.
+ * The networks for documentation (RFC 5737, RFC 3849) and those of AS112 (RFC 7534, RFC 7535). The latter are announced
+ * to the whole internet, so no list of unused networks has them. They have no clients, and packets to them are dropped.
+ * The self-test sends no packet there, but a firewall rule may reply to a probe.
  */
 static const struct outside {
 	int family;
 	bool documentation;
 	const char *network;
-	uint8_t prefix_len; /* so that no host bit is that of a network or broadcast address */
+	uint8_t prefix_len; /* long enough that no host bits are those of a network or broadcast address */
 } outsides[] = {
 	{ AF_INET, true, "192.0.2.64", 26 },
 	{ AF_INET, true, "198.51.100.64", 26 },
@@ -43,7 +43,7 @@ static const struct outside {
 #define NUD_ANY UINT16_MAX
 #define NUD_SOMEBODY ((uint16_t) ~(NUD_INCOMPLETE | NUD_FAILED))
 
-/* The bits of byte i that are a host's. */
+/* Returns the host bits in byte i. */
 static uint8_t host_mask(uint8_t prefix_len, size_t i)
 {
 	size_t bits = prefix_len > 8 * i ? prefix_len - 8 * i : 0;
@@ -51,13 +51,13 @@ static uint8_t host_mask(uint8_t prefix_len, size_t i)
 	return bits >= 8 ? 0 : (uint8_t)(0xff >> bits);
 }
 
-/* A random address of the prefix. */
+/* Chooses a random address of the prefix. */
 static void random_address(const struct in6_addr *network, uint8_t prefix_len, struct in6_addr *address)
 {
 	uint8_t random[sizeof(*address)] = { 0 };
 
 	if (getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
-		random[sizeof(random) - 1] = 1; /* early at boot: any will do */
+		random[sizeof(random) - 1] = 1; /* early at boot any numbers will do */
 	for (size_t i = 0; i < sizeof(random); i++) {
 		uint8_t mask = host_mask(prefix_len, i);
 
@@ -65,7 +65,7 @@ static void random_address(const struct in6_addr *network, uint8_t prefix_len, s
 	}
 }
 
-/* No host bit is set: IPv4's network address, IPv6's anycast address of the routers. */
+/* Returns whether no host bit is set: IPv4's network address, IPv6's anycast address of the routers. */
 static bool is_network(const struct in6_addr *address, uint8_t prefix_len)
 {
 	for (size_t i = 0; i < sizeof(*address); i++)
@@ -74,7 +74,7 @@ static bool is_network(const struct in6_addr *address, uint8_t prefix_len)
 	return true;
 }
 
-/* Tells whether an address is one of the networks that the host is in, on this interface or, 0, on any. */
+/* Returns whether an address is in one of the host's networks, on this interface or (0) on any. */
 static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, const struct in6_addr *address)
 {
 	for (size_t i = 0; i < hosts->count; i++)
@@ -84,7 +84,7 @@ static bool is_neighbour(const struct probe_hosts *hosts, unsigned int ifindex, 
 	return false;
 }
 
-/* One network of each kind. Where those for documentation are in use, they are neighbours like others. */
+/* Takes one network of each kind. A documentation network that is in use counts as a neighbour's. */
 static void take_outside(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex, int family,
 			 bool documentation, struct probe_sources *sources)
 {
@@ -106,9 +106,9 @@ static void take_outside(struct mnl_socket *socket, const struct probe_hosts *ho
 }
 
 /*
- * Belongs to no host: it is not this host's own nor a broadcast address, no gateway, and not in the neighbour table. A
- * probe in the name of a neighbour that exists could do harm: connection tracking and firewalls keep account of its
- * address, and it gets what a firewall answers.
+ * Returns whether an address belongs to no host: it is not an address of this host, no broadcast address, no gateway,
+ * and not in the neighbour table. Probes with an existing neighbour's address could harm it: connection tracking and
+ * firewalls would keep state for it, and it would get a firewall's replies.
  */
 static bool is_free(struct mnl_socket *socket, unsigned int ifindex, const struct in6_addr *address)
 {
@@ -135,7 +135,7 @@ static bool choose_neighbour(struct mnl_socket *socket, const struct probe_hosts
 	return false;
 }
 
-/* The place of what was chosen for the interface, in the beginning nothing. */
+/* Returns the entry with the chosen addresses of the interface. A new entry is empty. */
 static struct probe_neighbour *find_neighbour(struct probe_neighbours *neighbours, unsigned int ifindex, int family)
 {
 	struct probe_neighbour *larger;
@@ -153,8 +153,8 @@ static struct probe_neighbour *find_neighbour(struct probe_neighbours *neighbour
 }
 
 /*
- * Tells whether what was chosen is still good: the networks may have changed, and a host with the address may have
- * come. That the host has asked for it in vain is our own probes' doing.
+ * Returns whether a chosen address can still be used: the networks may have changed, and a host with the address may
+ * have come. A failed entry in the neighbour table does not count, because the probes themselves cause it.
  */
 static bool is_still_free(struct mnl_socket *socket, const struct probe_hosts *hosts, unsigned int ifindex,
 			  const struct in6_addr *address)
@@ -171,7 +171,7 @@ static bool is_listed(const struct in6_addr *list, size_t count, const struct in
 	return false;
 }
 
-/* A few more at a time: looking for one takes a while. */
+/* Adds only a few addresses per call, because finding one takes a while. */
 static void take_neighbours(struct mnl_socket *socket, const struct probe_hosts *hosts,
 			    struct probe_neighbours *neighbours, unsigned int ifindex, int family,
 			    struct probe_sources *sources)

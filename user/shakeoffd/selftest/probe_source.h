@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where a probe may say that it comes from: an address that is not the host's and that the host routes over the
- * interface, so that reverse path filters (sysctl rp_filter, nftables' fib) let it in.
+ * Source addresses for probes: not the host's, but routed over the interface, so that reverse path filters (sysctl
+ * rp_filter, nftables' fib) let them in.
  */
 #ifndef SHAKEOFFD_SELFTEST_PROBE_SOURCE_H
 #define SHAKEOFFD_SELFTEST_PROBE_SOURCE_H
@@ -14,9 +14,9 @@
 #include "shakeoffd/selftest/probe_host.h"
 
 /*
- * Addresses that no host has on the network of an interface. Packets in their name may make this host ask who has them,
- * and rules of a firewall may remember them: they are few, take turns, and are kept as long as no host turns up that
- * has them.
+ * Addresses of an interface's network that no host has. Probes from them may make this host send ARP or neighbour
+ * solicitations, and firewall rules may remember them. So there are few, they take turns, and each is kept until a host
+ * turns up that has it.
  */
 #define PROBE_NEIGHBOURS 16
 
@@ -35,9 +35,9 @@ struct probe_neighbours {
 void probe_neighbours_free(struct probe_neighbours *neighbours);
 
 /*
- * Rules may let in only the neighbours, or refuse them: each class is tried by itself, if there is a route to it.
- * Outside, firewalls often refuse the reserved addresses of documentation; what comes in by a network that is in use is
- * tried then.
+ * Rules may let in only the neighbours, or refuse them, so each class is tried by itself if there is a route to it. For
+ * sources outside, firewalls often refuse the addresses reserved for documentation; then a network that is in use
+ * decides.
  */
 enum probe_class { PROBE_OUTSIDE, PROBE_NEIGHBOUR, PROBE_CLASSES };
 
@@ -51,16 +51,19 @@ struct probe_network {
 struct probe_sources {
 	struct probe_network outside[PROBE_OUTSIDES];
 	struct in6_addr neighbours[PROBE_NEIGHBOURS];
-	size_t counts[PROBE_CLASSES]; /* 0: none is routed over the interface */
-	size_t turn;                  /* whose neighbour's it is */
+	size_t counts[PROBE_CLASSES]; /* 0: no source of this class is routed over the interface */
+	size_t turn;                  /* index of the neighbour that is next */
 };
 
-/* An address of a class that has some: of the try with this number, of a new address each. */
+/*
+ * Returns a source address of a class, which must have some. Sources outside alternate with `try`, and each call gives
+ * a new address.
+ */
 struct in6_addr probe_sources_pick(struct probe_sources *sources, enum probe_class class, unsigned int try);
 
 /*
- * family: AF_INET or AF_INET6. Neighbours are those of `neighbours`, to which one is added where there are not enough
- * yet.
+ * Chooses the sources for an interface. family: AF_INET or AF_INET6. Takes the neighbours from `neighbours`, and adds
+ * some there while there are too few.
  */
 int probe_sources_choose(const struct probe_port *port, const struct probe_hosts *hosts,
 			 struct probe_neighbours *neighbours, int family, struct probe_sources *sources);

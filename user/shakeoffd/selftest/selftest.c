@@ -17,10 +17,10 @@
 /* --------------------------------------------------------------------------------------------------- open and close */
 
 /*
- * Opens the socket that probes are to reach. It is bound even where lo is down: packets get to it by the tc program
- * alone. It is transparent, so that a SYN stays with it where there is NAT: nf_nat_ipv4_local_in() takes from a packet
- * every other socket that its addresses would not lead to, and the server would get the packet. Its requests are not
- * transparent, so they are treated like those of a server's socket.
+ * Opens the socket that receives the probes. It is bound even if lo is down: packets get to it only through the tc
+ * program. It is transparent, so that a SYN stays with it where there is NAT: nf_nat_ipv4_local_in() would take the
+ * packet away from any other socket that its addresses do not lead to, and the server would get it. The socket's
+ * requests are not transparent, so they are treated like those of a server's socket.
  */
 static int open_listener(struct selftest *selftest, int family)
 {
@@ -56,7 +56,7 @@ static int open_parts(struct selftest *selftest, struct event_loop *loop)
 		error = open_listener(selftest, IPV4);
 	if (error)
 		return error;
-	/* A host without IPv6 needs no socket for it. */
+	/* A host without IPv6 needs no IPv6 socket. */
 	error = open_listener(selftest, IPV6);
 	if (error)
 		log_debug("no self-test of IPv6: %s", strerror(-error));
@@ -110,7 +110,7 @@ void selftest_close(struct selftest *selftest)
 	free(selftest);
 }
 
-/* ---------------------------------------------------------------------------------------------------- what is tried */
+/* ---------------------------------------------------------------------------------------------------------- targets */
 
 int selftest_interfaces(struct selftest *selftest, const unsigned int *ifindexes, size_t count)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A round: tries as many endpoints that are due as one run has room for. Each endpoint on each interface that counts
- * for it is a trial for each class of sources that is routed over it. One run an interface and try takes all trials
- * that are not over; the results are published when all is known.
+ * A round: tries as many due endpoints as one run has room for. Each endpoint on each interface that counts for it is a
+ * trial for each class of sources that is routed over the interface. A run per interface and try takes all trials that
+ * are not over. The results are published when all trials are over.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "shakeoffd/selftest/selftest_internal.h"
 
-/* What was not reached is tried again in the name of others, less and less often. */
+/* A target that was not reached is tried again from other addresses, less and less often. */
 #define AGAIN_NS (10 * NS_PER_S)
 #define AGAIN_MAX_NS (80 * NS_PER_S)
 
@@ -56,8 +56,8 @@ static void add_classes(struct selftest *selftest, struct probe_target *target, 
 }
 
 /*
- * Adds trials on the daemon's interfaces that have the address, or else on all of them: packets to it may come in
- * anywhere.
+ * Adds trials on the daemon's interfaces that have the address, or else on all, because its packets may arrive on any
+ * of them.
  */
 static void add_trials(struct selftest *selftest, struct probe_target *target)
 {
@@ -120,15 +120,15 @@ bool selftest_round_step(struct selftest *selftest)
 	return false;
 }
 
-/* Publishes what is known of an endpoint at the end of its round. */
+/* Publishes the result of an endpoint at the end of its round. */
 static void target_end(struct selftest *selftest, struct probe_target *target, uint64_t now)
 {
 	uint64_t rest = AGAIN_NS << target->failures;
 
 	if (target->tried && target->found == SELFTEST_UNTESTED)
-		target->found = SELFTEST_NOT_REACHED; /* by any source */
+		target->found = SELFTEST_NOT_REACHED; /* by no source */
 	else if (target->found == SELFTEST_REACHED && target->outside && !target->arrived)
-		target->found = SELFTEST_UNTESTED; /* a neighbour does not speak for the world */
+		target->found = SELFTEST_UNTESTED; /* a neighbour's success does not prove that others succeed */
 	target->due = false;
 	selftest->changed |= target->result != target->found;
 	target->result = target->found;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One run of the probe program: sends the probes of the trials on an interface that are not over, and takes what has
- * arrived.
+ * One run of the probe program: sends the probes of the unfinished trials on an interface, and takes their results.
  *
- * A trial sends an ACK until ARRIVALS of them have arrived, and then a SYN from the very source that the last one came
- * from, until one has; TRIES may go astray of each. Where no ACK arrives a SYN is tried all the same: rules that refuse
- * both make no difference between them.
+ * A trial sends ACKs until ARRIVALS of them have arrived, and then SYNs from the source of the last ACK until one has
+ * arrived. At most TRIES of each kind may get lost. If no ACK arrives, a SYN is tried all the same: rules that refuse
+ * both do not distinguish them.
  *
- * The SYN comes second: where the ACK arrives, the kernel keeps what the tc program has given a packet to, so that the
- * SYN does not get to the server instead. And it comes from the same source: where one gets through and the other does
- * not, rules make a difference between them.
+ * The SYN comes second: if the ACK arrives, the kernel keeps the socket that the tc program gives a packet, so the SYN
+ * cannot get to the server instead. It comes from the same source: if one kind arrives and the other does not, rules
+ * distinguish them.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,11 +20,11 @@
 #include "datapath/datapath_probe.h"
 #include "shakeoffd/selftest/selftest_internal.h"
 
-#define PORT_MIN 32768 /* of probes: as clients choose them */
+#define PORT_MIN 32768 /* source ports of probes, as clients choose them */
 
 /*
- * Fills in what the probes of a run have in common. The random parts are new for each run, so that late probes of an
- * earlier run do not count.
+ * Fills in what the probes of a run share. The random parts are new for each run, so that late probes of an earlier run
+ * do not count.
  */
 static int begin_common(const struct selftest *selftest, const struct link *link, struct shakeoff_probe *common)
 {
@@ -51,9 +50,9 @@ static int begin_common(const struct selftest *selftest, const struct link *link
 }
 
 /*
- * Returns the addresses of a trial's next probe. Each ACK has a source of its own, as far as there are enough: rules
- * that count the SYNs or connections of a source (hashlimit, connlimit, recent) are not to take many probes for many
- * connections of one client.
+ * Returns the addresses of a trial's next probe. Each ACK has its own source as far as there are enough: rules that
+ * count the SYNs or connections of a source (hashlimit, connlimit, recent) must not see many probes as many connections
+ * of one client.
  */
 static struct probe_flow flow_of(struct link *link, struct trial *trial)
 {
@@ -108,9 +107,9 @@ bool selftest_run_begin(struct selftest *selftest, size_t index)
 }
 
 /*
- * Ends a trial, and notes its result. An endpoint is reached if it is on every interface where it could be tried, and
- * no class of sources is let in by one kind of packet alone. If a class is let in by neither kind, nothing more is
- * known: perhaps only these addresses are refused.
+ * Ends a trial and notes its result. An endpoint is reached if it is reached on every interface where it could be
+ * tried, and no class of sources gets through with only one kind of packet. If a class gets through with neither kind,
+ * its result stays unknown: perhaps only these addresses are refused.
  */
 static void trial_end(struct trial *trial, enum selftest_result result)
 {
@@ -136,7 +135,7 @@ static void trial_tried(struct trial *trial, bool arrived)
 	} else if (without_ack) {
 		trial_end(trial, SELFTEST_UNTESTED);
 	} else if (++trial->tries == TRIES && trial->kind == PROBE_ACK && !trial->arrivals) {
-		trial->kind = PROBE_SYN; /* once: from where the last ACK came */
+		trial->kind = PROBE_SYN; /* once, from the source of the last ACK */
 	} else if (trial->tries == TRIES) {
 		trial_end(trial, SELFTEST_NOT_REACHED);
 	}

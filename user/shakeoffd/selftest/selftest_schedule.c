@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* When the self-test tries what: the timer, what is due, and changes of the firewall's rules. */
+/* The schedule of the self-test: the timer, due endpoints, and changes of the firewall's rules. */
 #include <errno.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "shakeoffd/selftest/selftest_internal.h"
 
-#define STEP_NS (20 * NS_PER_MS) /* between two runs: for what is still on its way, and for the rest of the daemon */
+#define STEP_NS (20 * NS_PER_MS) /* pause between two runs: for probes under way, and for the rest of the daemon */
 
-/* Rules come in bursts, and some hosts change theirs all the time. */
+/* Rules change in bursts, and on some hosts all the time. */
 #define RULES_SETTLE_NS (100 * NS_PER_MS)
 #define RULES_PERIOD_NS NS_PER_S
 /*
- * While that goes on, RULES_BURST tests are made at once, and then one in RULES_REST_NS: with PROBE_NEIGHBOURS no
- * source sends more than five packets to a port in half a minute, so that rules which count what a source opens (the
- * usual one allows six) let the probes pass.
+ * RULES_BURST tests may be made at once, then one every RULES_REST_NS. With PROBE_NEIGHBOURS no source sends more than
+ * five packets to a port in half a minute, so rules that count what a source opens (the usual limit is six) let the
+ * probes pass.
  */
 #define RULES_BURST 8
 #define RULES_REST_NS (4 * NS_PER_S)
@@ -43,7 +43,7 @@ void selftest_all_due(struct selftest *selftest, uint64_t now)
 	selftest->all_due_ns = now + SELFTEST_PERIOD_NS;
 }
 
-/* Makes endpoints due that were not reached, when their time has come. Returns when the next one is due, or all are. */
+/* Makes endpoints due that were not reached, when it is time. Returns when the next one is due, or all are. */
 static uint64_t some_due(struct selftest *selftest, uint64_t now)
 {
 	uint64_t next = selftest->all_due_ns;
@@ -97,7 +97,7 @@ static uint64_t rules_allowed(const struct selftest *selftest)
 	return selftest->rules_ns > burst ? selftest->rules_ns - burst : 0;
 }
 
-/* Makes a new test of all due: any chain, rule or element of a set that changes may decide what happens to a probe. */
+/* Makes all endpoints due: any chain, rule or element of a set that changes may affect a probe. */
 void selftest_rules_changed(struct selftest *selftest, bool rules)
 {
 	uint64_t now = clock_ns(), rest = rules ? RULES_PERIOD_NS : ELEMENTS_PERIOD_NS, soon = now + RULES_SETTLE_NS;
@@ -110,7 +110,7 @@ void selftest_rules_changed(struct selftest *selftest, bool rules)
 		soon = rules_allowed(selftest);
 	if (soon >= selftest->all_due_ns)
 		return;
-	/* One test for all changes until it begins. */
+	/* All changes until a test begins count as one. */
 	if (selftest->all_due_ns >= selftest->all_begun_ns + SELFTEST_PERIOD_NS)
 		selftest->rules_ns = (selftest->rules_ns > now ? selftest->rules_ns : now) + RULES_REST_NS;
 	selftest->all_due_ns = soon;

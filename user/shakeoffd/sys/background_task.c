@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <signal.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/background_task.h"
 #include "shakeoffd/sys/event_loop.h"
 
@@ -41,7 +41,7 @@ int background_task_start(struct background_task *task, struct event_loop *loop)
 	task->loop = loop;
 	pthread_mutex_init(&task->lock, NULL);
 	pthread_cond_init(&task->changed, NULL);
-	/* Signals are the main thread's. */
+	/* Only the main thread takes signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&task->thread, NULL, run, task);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-/* Among how many CPUs packets may be spread. */
+/* Returns the number of online CPUs, among which packets may be spread. */
 static inline uint32_t online_cpus(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);

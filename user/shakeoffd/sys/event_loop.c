@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "shakeoffd/sys/clock.h"
+#include "common/clock.h"
 #include "shakeoffd/sys/event_loop.h"
 
 #define ROUND_EVENTS 64
@@ -16,8 +16,8 @@ struct event_loop {
 	int epoll_fd;
 	int wake_fd;
 	pthread_mutex_t lock;
-	struct event_source *retired; /* under lock */
-	_Atomic(uint64_t) busy_ns;    /* 0: it waits */
+	struct event_source *retired; /* protected by the lock */
+	_Atomic(uint64_t) busy_ns;    /* 0: the loop waits */
 };
 
 int event_loop_open(struct event_loop **loop)
@@ -96,7 +96,7 @@ void event_loop_retire(struct event_source *source, void (*release)(struct event
 	source->next_retired = loop->retired;
 	loop->retired = source;
 	pthread_mutex_unlock(&loop->lock);
-	event_loop_wake(loop); /* its thread may sleep for long, with the descriptor open */
+	event_loop_wake(loop); /* the thread may sleep for long with the descriptor open */
 }
 
 int event_loop_round(struct event_loop *loop, int timeout_ms)
@@ -131,7 +131,7 @@ void event_loop_wake(struct event_loop *loop)
 {
 	uint64_t one = 1;
 
-	/* EAGAIN only when it is readable already. */
+	/* EAGAIN means that it is readable already. */
 	if (write(loop->wake_fd, &one, sizeof(one)) < 0)
 		return;
 }

@@ -61,11 +61,14 @@ static int failed(const char *what)
 
 static int not_so(const char *what)
 {
-	log_error("privileges have not been given up, although the kernel said so: %s", what);
+	log_error("privileges have not been given up, although the kernel reported success: %s", what);
 	return -EPERM;
 }
 
-/* Capabilities, no_new_privs and securebits are a thread's own: another thread would keep what it has. */
+/*
+ * Returns whether the process has one thread: capabilities, no_new_privs and securebits belong to a thread, so other
+ * threads would keep theirs.
+ */
 static bool is_single_thread(void)
 {
 	DIR *tasks = opendir("/proc/self/task");
@@ -87,7 +90,7 @@ static bool is_among(const unsigned int *capabilities, size_t count, unsigned in
 	return false;
 }
 
-/* The kernel knows capabilities up to some number, beyond which it says EINVAL. */
+/* Drops the other capabilities from the bounding set, up to the first number that the kernel does not know (EINVAL). */
 static int bound(const unsigned int *keep, size_t count)
 {
 	for (unsigned int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
@@ -149,7 +152,7 @@ int privilege_confine(const unsigned int *wanted, size_t count)
 		return failed("the ambient set");
 	if (prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))
 		return failed("securebits");
-	/* Where the kernel keeps a core it would have the keys in it. */
+	/* A core dump would contain the keys. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return failed("core dumps");
 	error = bound(keep, keep_count);

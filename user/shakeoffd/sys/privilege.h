@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Capabilities: which are needed, and giving up for good what is not needed once everything is set up. */
+/* Checks the capabilities that are needed, and drops the rest for good once everything is set up. */
 #ifndef SHAKEOFFD_SYS_PRIVILEGE_H
 #define SHAKEOFFD_SYS_PRIVILEGE_H
 
 #include <stddef.h>
 
-/* Says which capability is missing. 0 or -EPERM. */
+/* Returns 0, or logs which capability is missing and returns -EPERM. */
 int privilege_check(void);
 
 /*
- * Leaves this process with these capabilities of those that it has, for good: not permitted, not in the bounding set, not by an
- * exec (no_new_privs, securebits); and without core dumps. Reads back what the kernel made of it. Says what failed; 0 or a
+ * Drops all capabilities of this process but these, for good: from the permitted and bounding sets, and across exec
+ * (no_new_privs, securebits). Forbids core dumps. Reads back the result from the kernel. Logs what failed; 0 or a
  * negative errno. For processes of one thread.
  */
 int privilege_confine(const unsigned int *kept, size_t count);
 
 /*
- * The daemon: keeps what it needs while it runs, and filters its system calls from here on. Processes that need more are forked
- * before, threads are started after it. Says what failed: the daemon must not go on then.
+ * Drops the capabilities that the daemon does not need while it runs, and filters its system calls from here on.
+ * Processes that need more are forked before, threads start after it. Logs what failed: the daemon must not continue
+ * then.
  */
 int privilege_drop(void);
 

@@ -33,7 +33,7 @@ int rtnetlink_dump(struct mnl_socket *socket, uint16_t type, size_t header_size,
 	return rtnetlink_dump_family(socket, AF_UNSPEC, type, header_size, callback, context);
 }
 
-/* The message begins with the address family; zeros behind it are nothing more that is asked for. */
+/* Requests a dump. The message begins with the address family. Zeros after it request no filter. */
 int rtnetlink_dump_family(struct mnl_socket *socket, uint8_t family, uint16_t type, size_t header_size,
 			  mnl_cb_t callback, void *context)
 {
@@ -73,7 +73,10 @@ static int dump_local(struct mnl_socket *socket, uint8_t family, mnl_cb_t callba
 	struct rtmsg *message = mnl_nlmsg_put_extra_header(request, sizeof(*message));
 	int on = 1;
 
-	/* Only then the kernel heeds what is asked for: net/ipv4/fib_frontend.c, ip_valid_fib_dump_req(). */
+	/*
+	 * The kernel heeds the fields of the request only with this option: net/ipv4/fib_frontend.c,
+	 * ip_valid_fib_dump_req().
+	 */
 	mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	message->rtm_family = family;
 	message->rtm_table = RT_TABLE_LOCAL;
@@ -96,13 +99,16 @@ int rtnetlink_local_routes(mnl_cb_t callback, void *context)
 			error = dump_local(socket, families[f], callback, context);
 			mnl_socket_close(socket);
 		}
-		if (error == -ENOENT) /* there is no such table: no address yet */
+		if (error == -ENOENT) /* the table does not exist, so there is no address yet */
 			error = 0;
 	}
 	return error;
 }
 
-/* IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only the latter: then it is the host's. */
+/*
+ * Reads an address. IFA_LOCAL is the host's end of a point-to-point link, IFA_ADDRESS the peer's. IPv6 mostly has only
+ * IFA_ADDRESS, which is the host's then.
+ */
 bool rtnetlink_address_read(const struct nlmsghdr *header, struct rtnetlink_address *address)
 {
 	const struct nlattr *attribute, *local = NULL, *remote = NULL, *flags = NULL;

@@ -4,7 +4,10 @@
 
 #include "shakeoffd/sys/softnet.h"
 
-/* A line a CPU, of numbers in hexadecimal: what it processed, what was dropped (softnet_seq_show(), net/core/net-procfs.c). */
+/*
+ * Sums up the drops. The file has one line per CPU, with hexadecimal numbers: packets processed, packets dropped
+ * (softnet_seq_show(), net/core/net-procfs.c).
+ */
 bool softnet_dropped(uint64_t *seen)
 {
 	FILE *file = fopen("/proc/net/softnet_stat", "re");

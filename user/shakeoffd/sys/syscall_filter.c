@@ -20,8 +20,9 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
- * By name, as architectures have different ones: those that this one lacks are left out. It is what @system-service of
- * systemd.exec(5) has without processes, credentials, keyrings, timers of signals, System V IPC and asynchronous I/O.
+ * By name, because architectures have different calls; a name that this architecture lacks is left out. The list is
+ * @system-service of systemd.exec(5) without processes, credentials, keyrings, timers of signals, System V IPC and
+ * asynchronous I/O.
  */
 static const char *const daemon_calls[] = {
 	/* files */
@@ -137,7 +138,7 @@ static const char *const daemon_calls[] = {
 	"timerfd_gettime64",
 	"timerfd_settime",
 	"timerfd_settime64",
-	/* sockets, but for socket() */
+	/* sockets, without socket() */
 	"accept",
 	"accept4",
 	"bind",
@@ -157,7 +158,7 @@ static const char *const daemon_calls[] = {
 	"sendto",
 	"setsockopt",
 	"shutdown",
-	/* memory, but for what makes it executable */
+	/* memory, without calls that make it executable */
 	"brk",
 	"madvise",
 	"membarrier",
@@ -242,7 +243,7 @@ static const char *const daemon_calls[] = {
 	"nanosleep",
 	"time",
 	"times",
-	/* the processor's own, of glibc */
+	/* calls of the architecture that glibc needs */
 	"arch_prctl",
 	"cacheflush",
 	"riscv_flush_icache",
@@ -253,7 +254,10 @@ static const char *const broker_calls[] = {
 	"close", "exit", "exit_group", "recvmsg", "restart_syscall", "rt_sigreturn", "sendmsg",
 };
 
-/* Without those by ids, of which the broker makes some, and without tracepoints, iterators and statistics. */
+/*
+ * Without the commands that open objects by id (the broker makes some of these), and without tracepoints, iterators and
+ * statistics.
+ */
 static const unsigned int daemon_bpf[] = {
 	BPF_MAP_CREATE,
 	BPF_MAP_LOOKUP_ELEM,
@@ -299,14 +303,14 @@ static int allow_names(scmp_filter_ctx filter, const char *const *names, size_t 
 	for (size_t i = 0; i < count && !error; i++) {
 		int number = seccomp_syscall_resolve_name(names[i]);
 
-		/* Negative ones are other architectures', or newer than this library. */
+		/* A negative number means another architecture's call, or one that this library does not know. */
 		if (number >= 0)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 	}
 	return error;
 }
 
-/* An argument of 32 bits: what is above them is none of the caller's. */
+/* Compares an argument of 32 bits, and ignores the bits above. */
 static struct scmp_arg_cmp is(unsigned int argument, uint32_t value)
 {
 	return (struct scmp_arg_cmp){
@@ -314,7 +318,7 @@ static struct scmp_arg_cmp is(unsigned int argument, uint32_t value)
 	};
 }
 
-/* A call whose first argument is one of these. */
+/* Allows a call if its first argument is one of these values. */
 static int allow_first(scmp_filter_ctx filter, int number, const unsigned int *values, size_t count)
 {
 	int error = 0;
@@ -324,7 +328,10 @@ static int allow_first(scmp_filter_ctx filter, int number, const unsigned int *v
 	return error;
 }
 
-/* Memory that is written is not executed, and none becomes executable; libraries may still be loaded, for names of users. */
+/*
+ * Allows no memory that is both writable and executable, and none to become executable later. Libraries may still be
+ * loaded, to look up names of users.
+ */
 static int allow_memory(scmp_filter_ctx filter, int number)
 {
 	int error = 0;
@@ -351,7 +358,7 @@ static int allow_memories(scmp_filter_ctx filter)
 	return error ? error : allow_memory(filter, SCMP_SYS(mprotect));
 }
 
-/* Threads, no processes. */
+/* Allows new threads, but no processes. */
 static int allow_threads(scmp_filter_ctx filter)
 {
 #ifdef __s390x__
@@ -365,8 +372,9 @@ static int allow_threads(scmp_filter_ctx filter)
 }
 
 /*
- * A filter of its own; of several the strictest answer counts. clone3() has its flags in memory, where a filter cannot look: without it glibc
- * takes clone(). As every thread begins with it, this one does not write to the kernel's log. And no characters are put into a terminal's input.
+ * Adds a second filter; the strictest result of all filters counts. clone3() has its flags in memory, where a filter
+ * cannot look: without clone3() glibc uses clone(). This filter does not log, because every new thread begins with
+ * clone3(). It also forbids inserting characters into a terminal's input.
  */
 static int refuse_some(void)
 {
@@ -386,13 +394,13 @@ static int refuse_some(void)
 	return error;
 }
 
-/* Signals to itself, as of abort(). */
+/* Allows signals to the process itself, as abort() sends. */
 static int allow_own_signals(scmp_filter_ctx filter)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, is(0, (uint32_t)getpid()));
 }
 
-/* Negative errnos are libseccomp's. */
+/* Filters the daemon's calls. libseccomp returns negative errnos. */
 int syscall_filter_daemon(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -404,7 +412,7 @@ int syscall_filter_daemon(void)
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!error)
-		seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1); /* where the kernel has an audit */
+		seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1); /* if the kernel has an audit */
 	if (!error)
 		error = allow_names(filter, daemon_calls, COUNT(daemon_calls));
 	if (!error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel's settings that decide what a SYN-ACK offers and how often it is sent, and whether cookies are taken. They change
- * without a message.
+ * The kernel's settings that decide what a SYN-ACK offers, how often it is sent, and whether cookies are accepted. The
+ * kernel sends no message when they change.
  */
 #ifndef SHAKEOFFD_SYS_SYSCTLS_H
 #define SHAKEOFFD_SYS_SYSCTLS_H
@@ -21,7 +21,7 @@
 	X(REFLECT_TOS, "ipv4/tcp_reflect_tos")                                                                         \
 	X(ADV_WIN_SCALE, "ipv4/tcp_adv_win_scale")                                                                     \
 	X(TTL, "ipv4/ip_default_ttl")                                                                                  \
-	X(RP_FILTER, "ipv4/conf/all/rp_filter") /* the greater of it and an interface's holds */                       \
+	X(RP_FILTER, "ipv4/conf/all/rp_filter") /* the greater value of this and the interface's applies */            \
 	X(MIN_ADV_MSS4, "ipv4/route/min_adv_mss")                                                                      \
 	X(MIN_ADV_MSS6, "ipv6/route/min_adv_mss")                                                                      \
 	X(RMEM_MAX, "core/rmem_max")                                                                                   \
@@ -36,19 +36,19 @@ enum sysctl {
 
 #define SYSCTL_TEXT 64
 
-/* Files are kept open: looking costs a system call each. */
+/* Files are kept open, so that reading one costs one system call. */
 struct sysctls {
-	int fds[SYSCTL_COUNT]; /* -1: this kernel has none */
+	int fds[SYSCTL_COUNT]; /* -1: this kernel lacks the setting */
 	char texts[SYSCTL_COUNT][SYSCTL_TEXT];
 };
 
 void sysctls_open(struct sysctls *sysctls);
 void sysctls_close(struct sysctls *sysctls);
 
-/* Reads them again; whether one has changed. */
+/* Reads them again. Returns whether one has changed. */
 bool sysctls_changed(struct sysctls *sysctls);
 
-/* Number `index` of its value, as last read; `otherwise` if there is none. */
+/* Returns number `index` of a setting's value, as last read; `otherwise` if there is none. */
 int sysctls_get(const struct sysctls *sysctls, enum sysctl which, int index, int otherwise);
 
 #endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sources whose SYNs pass to the kernel: which of them pass, and which become known.
+ *
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
+ * link: tests/bpf/sources.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <shakeoff/prefix_hash.h>
+
+#include "sources.h"
+
+/*
+ * SYNs that the hook answers with nothing, as it does not know where to: three more may pass in a window that does not end while a test
+ * runs, and as many of known sources.
+ */
+static void few_may_pass(void)
+{
+	uint32_t most = SHAKEOFF_SYN_EXCEPTIONS / (SECOND / SHAKEOFF_BUDGET_WINDOW_NS);
+
+	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
+	harness.service->budget_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 100;
+	harness.service->budget_syns = harness.service->budget_known = most - 3;
+}
+
+static void known_sources_pass_beyond_what_others_may(void **state)
+{
+	(void)state;
+	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
+	few_may_pass();
+	assert_int_equal(syns_that("198.51.100.8", 6, SHAKEOFF_SYN_UNROUTED, SHAKEOFF_SYN_UNROUTED_RATE), 3);
+	assert_int_equal(syns_that("198.51.100.7", 6, SHAKEOFF_SYN_UNROUTED, SHAKEOFF_SYN_UNROUTED_RATE), 3);
+}
+
+/* As with the reply budget. */
+static void a_cpu_behind_does_not_take_back_the_window_of_exceptions(void **state)
+{
+	(void)state;
+	few_may_pass();
+	harness.service->budget_syns += 3;
+	assert_syn("198.51.100.8", SHAKEOFF_SYN_UNROUTED_RATE);
+}
+
+static void sources_whose_connection_the_kernel_made_become_known(void **state)
+{
+	struct segment segment = { .from = "10.9.0.2", .sport = 30000, .seq = 1, .ack = 1, .flags = ACK };
+
+	(void)state;
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
+	connected[0] = connected_socket(&ipv4, 30000);
+	for (int i = 1; i < 64; i++)
+		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
+	assert_verdict(&segment, SHAKEOFF_SOCKET); /* it was looked at */
+	assert_int_equal(count_of(harness.sources), 1);
+}
+
+static void segments_of_no_connection_make_nobody_known(void **state)
+{
+	struct segment segment = { .from = "10.9.0.2", .sport = 30001, .seq = 1, .ack = 1, .flags = ACK };
+
+	(void)state;
+	service_listens(SHAKEOFF_SYNCOOKIES_NEVER);
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
+	for (int i = 1; i <= 128; i++)
+		assert_verdict(&segment, i % 64 ? SHAKEOFF_ACK_IDLE : SHAKEOFF_NO_SOCKET_PASS);
+	assert_int_equal(count_of(harness.sources), 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, sources_setup, sources_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(known_sources_pass_beyond_what_others_may),
+		TEST(a_cpu_behind_does_not_take_back_the_window_of_exceptions),
+		TEST(sources_whose_connection_the_kernel_made_become_known),
+		TEST(segments_of_no_connection_make_nobody_known),
+	};
+
+	return cmocka_run_group_tests_name("sources and the bypass", tests, sources_start, sources_stop);
+}
