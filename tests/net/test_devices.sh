@@ -194,7 +194,7 @@ check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:
 is "and all of them have room" "$(shown 0.0.0.0:7100 no_room)" 0
 check "it is the highest ports that made it" room 8038
 matches "how many have no room, and from which on, is shown" "$(shakeoff status)" \
-	'0.0.0.0:8039: [0-9]+ of its addresses find no room, from [0-9.]+:8039 on'
+	'0.0.0.0:8039: [0-9]+ of its addresses have no room, from [0-9.]+:8039 on'
 all_admitted "the lower port" "$SERVER4" 7100 50
 is "who has no room is served by the kernel" "$(client python3 -c '
 import socket, sys

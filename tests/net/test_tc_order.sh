@@ -145,10 +145,10 @@ server tc qdisc del dev s0 clsact
 load_begins
 in_front insist ingress pass insist
 insists=$PID
-falls_short_by "a program that insists" tc_order 's0: another tc program stands before shakeoff.s at ingress: in_front, id [0-9]+'
+falls_short_by "a program that insists" tc_order 's0: another tc program runs before shakeoff.s at ingress: in_front, id [0-9]+'
 moment "a program that insists"
 is "the service is not protected, and why is said" "$(shown '*:7050' state)/$(shown '*:7050' why)" "not protected/tc_order"
-matches "and why, in words" "$(server "$BUILD/shakeoff" status)" '^tc_order: another tc program stands before ours'
+matches "and why, in words" "$(server "$BUILD/shakeoff" status)" '^tc_order: another tc program runs before shakeoff.s'
 by_kernel "a program that insists"
 load_begins
 gone "$insists"
@@ -187,7 +187,7 @@ kill -STOP "$DAEMON_PID"
 matches "ACKs that do not come: it is a shortfall" "$(shortfall)" '\btc_lost$'
 is "ACKs that do not come: the exit status says so" "$(exit_status)" 1
 matches "ACKs that do not come: in words" "$(server "$BUILD/shakeoff" status)" \
-	's0: validated ACKs do not come to the tc program'
+	's0: validated ACKs do not reach the tc program'
 by_kernel "ACKs that do not come"
 kill -CONT "$DAEMON_PID"
 check "after a while it is tried again" soon shows '*:7050' state active
@@ -197,7 +197,7 @@ check "as configured again" soon as_configured
 # --------------------------------------------------------------------------------------------------------- the daemon
 
 kill -STOP "$DAEMON_PID"
-falls_short_by "a daemon that stands still" daemon_dead 's0: shakeoffd is dead, or stands still'
+falls_short_by "a daemon that stands still" daemon_dead 's0: shakeoffd is dead or hangs'
 kill -CONT "$DAEMON_PID"
 check "it goes on: as configured" soon as_configured
 daemon_stop

@@ -50,7 +50,7 @@ static json_t *daemon_json(const struct view *view, const struct view_datapath *
 	return object;
 }
 
-/* Milliseconds since, or null: never, or not now. */
+/* Returns the milliseconds since a time, or null: never, or not now. */
 static json_t *age_json(const struct view *view, uint64_t then_ns)
 {
 	if (!then_ns)
@@ -114,7 +114,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	return object;
 }
 
-/* NULL without memory. */
+/* Returns the object of a datapath, NULL without memory. */
 static json_t *datapath_json(const struct view *view, const struct view_datapath *datapath)
 {
 	cleanup_free struct service_row *rows = NULL;
