@@ -20,8 +20,8 @@
  *
  * The word of a cookie follows from 29 bits of its MAC that no SYN-ACK shows. So an attacker without the key cannot aim
  * at a word. An attacker who sends SYNs from a client's address, so that their cookies are noted, gains nothing for
- * other cookies of that client. The noted cookies themselves must still be guessed: each is one value of 2^32, because
- * options and epoch are hidden (bpf/lib/cookie.h). Of the attacker's guesses 2^-32 pass after one SYN, and 2^-28 after
+ * other cookies of that client. The noted cookies themselves must still be hit: each is one value of 2^32, because
+ * options and epoch are hidden (bpf/lib/cookie.h). Of the attacker's attempts 2^-32 pass after one SYN, and 2^-28 after
  * one with each of the 16 sets of options that cookies distinguish. Twice as many pass in the second or two in which
  * cookies of two epochs are noted.
  *

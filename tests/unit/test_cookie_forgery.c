@@ -102,7 +102,7 @@ static int fits_timestamps(const struct cookie_flow *flow, __u32 isn, __u32 ack,
 }
 
 /*
- * Random answers to cookies of which `looked_at` alone is compared, as if the attacker had guessed the rest. Returns how many were
+ * Random answers to cookies of which `looked_at` alone is compared, as if the attacker had hit the rest. Returns how many were
  * taken for good.
  */
 static int forgeries(int (*fits)(const struct cookie_flow *, __u32, __u32, __u32), int tries, __u32 looked_at)

@@ -108,7 +108,7 @@ static int trie_make(bool ipv6)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
 
-	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, ipv6 ? "shakeoff_list6" : "shakeoff_list4",
+	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, ipv6 ? "shakeoff_acl6" : "shakeoff_acl4",
 			      ipv6 ? sizeof(struct shakeoff_acl_key6) : sizeof(struct shakeoff_acl_key4),
 			      sizeof(struct shakeoff_acl_entry), SHAKEOFF_MAX_ACL_ENTRIES, &options);
 }
@@ -124,7 +124,7 @@ int acl_set_make(const struct datapath *datapath, size_t entries, struct acl_set
 		if (set->maps[family] < 0)
 			return -errno;
 	}
-	set->maps[SET_FILTER] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shakeoff_listf", 4,
+	set->maps[SET_FILTER] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shakeoff_aclf", 4,
 					       sizeof(struct shakeoff_acl_block), SHAKEOFF_ACL_BLOCKS, &options);
 	return set->maps[SET_FILTER] < 0 ? -errno : acl_set_map_filter(set);
 }
