@@ -44,10 +44,7 @@
 #ifndef SHAKEOFF_ISSUED_H
 #define SHAKEOFF_ISSUED_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#include <stdbool.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_ISSUED_BITS 17
 #define SHAKEOFF_ISSUED_WORDS (1u << SHAKEOFF_ISSUED_BITS) /* of even periods, and as many of odd ones: 2 MiB */

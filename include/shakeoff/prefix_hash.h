@@ -6,12 +6,8 @@
 #ifndef SHAKEOFF_PREFIX_HASH_H
 #define SHAKEOFF_PREFIX_HASH_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#include <stdbool.h>
-#endif
-
 #include <shakeoff/byteorder.h>
+#include <shakeoff/types.h>
 
 /* Returns the prefix of an address (as in the packet) as a number. Prefixes of a family have different numbers. */
 static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(bool ipv6, const __be32 *address)

@@ -14,9 +14,7 @@
 #ifndef SHAKEOFF_PROBE_H
 #define SHAKEOFF_PROBE_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_MAP_PROBE "probe" /* ARRAY[1] of shakeoff_probe; of the tc program */
 

@@ -9,9 +9,7 @@
 #ifndef SHAKEOFF_RCV_WINDOW_H
 #define SHAKEOFF_RCV_WINDOW_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_WINDOW_INLINE static inline __attribute__((always_inline))
 

@@ -8,9 +8,7 @@
 #ifndef SHAKEOFF_ROUTE_H
 #define SHAKEOFF_ROUTE_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_MAX_ROUTES 16384 /* of one family */
 

@@ -34,9 +34,7 @@
 #ifndef SHAKEOFF_SYNACK_RATE_H
 #define SHAKEOFF_SYNACK_RATE_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_REPLY_BUDGET_DEFAULT 100000
 #define SHAKEOFF_REPLY_BUDGET_MIN 100u /* 6 a window: the least that windows express without much error */

@@ -52,7 +52,8 @@ static bool is_current(const struct datapath_sweep *sweep)
 	       !map_info(sweep->set.maps[0], &info) && info.id == id;
 }
 
-static int verify(struct datapath_sweep *sweep, int trie, const struct acl_key *key, uint64_t now_ns)
+/* Takes the entry out if it has expired; else notes when it will. 0 or a negative errno. */
+static int sweep_entry(struct datapath_sweep *sweep, int trie, const struct acl_key *key, uint64_t now_ns)
 {
 	struct shakeoff_acl_entry value;
 
@@ -77,7 +78,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 		if (!more && errno != ENOENT)
 			return -errno;
 		if (sweep->has_key)
-			result = verify(sweep, trie, &key, now_ns);
+			result = sweep_entry(sweep, trie, &key, now_ns);
 		sweep->has_key = more;
 		if (!more)
 			break;

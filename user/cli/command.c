@@ -40,9 +40,9 @@ static int fail_unknown(const struct command *group, const struct command *const
 		words[count++] = word_of(*commands);
 	words[count] = NULL;
 	meant = suggest(word, words);
-	log_error("there is no command `%s%s%s`%s%s%s%s%s; `shakeoff help%s%s` lists them all", prefix, blank, word,
+	log_error("there is no command `%s%s%s`%s%s%s%s%s `shakeoff help%s%s` lists them all", prefix, blank, word,
 		  meant ? "; did you mean `" : "", meant ? prefix : "", meant ? blank : "", meant ? meant : "",
-		  meant ? "`?" : "", blank, prefix);
+		  meant ? "`?" : ";", blank, prefix);
 	return STATUS_USAGE;
 }
 

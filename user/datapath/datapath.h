@@ -189,14 +189,14 @@ void datapath_close(struct datapath *datapath); /* closes descriptors; attached 
 uint32_t datapath_control_id(const struct datapath *datapath);
 
 /*
- * Returns the memory shared with the hook; valid until datapath_close(). Fields have one writer each (abi.h): use
+ * Returns the memory shared with the hook; valid until datapath_close(). Fields have one writer each (shakeoff/): use
  * relaxed atomics.
  */
 struct shakeoff_control *datapath_control(struct datapath *datapath);
 struct shakeoff_service *datapath_services(struct datapath *datapath);              /* SHAKEOFF_MAX_SERVICES of them */
 struct shakeoff_filter *datapath_filter(struct datapath *datapath, uint32_t which); /* 0 or 1; see socket_filter.h */
 
-/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: as in abi.h. */
+/* Addresses of services. `address`: IPv4 mapped; `port`: host byte order; `value`: as in shakeoff/address.h. */
 int datapath_address_set(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t value);
 int datapath_address_get(struct datapath *datapath, const struct in6_addr *address, uint16_t port, uint32_t *value);
 int datapath_address_remove(struct datapath *datapath, const struct in6_addr *address, uint16_t port);
@@ -235,7 +235,7 @@ void datapath_routes_announce(struct datapath *datapath, bool ipv6, bool any);
 void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix);
 
 /*
- * Sets and removes the host's own addresses (abi.h: own4, own6). datapath_own_announce() gives the hook their bits, and
+ * Sets and removes the host's own addresses (own4, own6). datapath_own_announce() gives the hook their bits, and
  * whether there are prefixes of several addresses among them. It also tells the hook that its earlier look-ups may be
  * outdated.
  */

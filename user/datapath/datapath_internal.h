@@ -76,7 +76,7 @@ struct control {
 /* Returns whether it is a program of shakeoff, of any version. */
 bool program_control(const struct program *program, struct control *control);
 
-/* Makes an object that is not loaded yet use this datapath's maps for its maps of abi.h. */
+/* Makes an object that is not loaded yet use the maps of this datapath (shakeoff/maps.h). */
 int object_share_maps(struct bpf_object *object, const struct datapath *datapath);
 
 /* Returns a duplicate of a descriptor, or a negative errno. */
