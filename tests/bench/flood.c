@@ -81,7 +81,7 @@ static void die(const char *what, const char *on, const char *why)
 	exit(1);
 }
 
-/* ------------------------------------------------------------------------------------------------------ netlink */
+/* ---------------------------------------------------------------------------------------------------------- netlink */
 
 static int ask(int type, int flags, void (*prepare)(struct nlmsghdr *nlh, const void *context), mnl_cb_t callback,
 	       void *context)
@@ -182,7 +182,7 @@ static int answer_neighbours(const struct nlmsghdr *nlh, void *context)
 	return MNL_CB_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------- counting */
+/* --------------------------------------------------------------------------------------------------------- counting */
 
 /* The map of the program on our end of the pair that counts replies to flood sources (peer.bpf.c), or a negative errno. */
 static int open_replies(int ifindex)
@@ -237,7 +237,7 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* ------------------------------------------------------------------------------------------------------- options */
+/* ---------------------------------------------------------------------------------------------------------- options */
 
 static void parse_mac(struct options *options, const char *text)
 {
@@ -327,7 +327,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		die("not an address:", options->dst_text, "want an IPv4 or IPv6 address");
 }
 
-/* ---------------------------------------------------------------------------------------------------------- main */
+/* ------------------------------------------------------------------------------------------------------------- main */
 
 static void own_mac(const char *ifname, unsigned char *mac)
 {

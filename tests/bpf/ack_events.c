@@ -18,7 +18,7 @@ struct bytes payload(size_t len)
 	return (struct bytes){ data, len };
 }
 
-/* The event's packet is the segment's, from the IP header to the last byte that IP counts. */
+/* Asserts that the event's packet is the segment's packet, from the IP header to the last byte of the IP length. */
 static void assert_event_carries(const struct shakeoff_event *event, const struct segment *segment)
 {
 	struct segment bare = *segment;

@@ -2,17 +2,17 @@
 /*
  * The events of final ACKs, and of the segments that follow them, checked against those segments.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_ACK_EVENTS_H
 #define SHAKEOFF_TESTS_ACK_EVENTS_H
 
 #include "harness.h"
 
-/* Bytes of this length that differ from place to place; valid until the next call. */
+/* Returns bytes of this length that differ by position; valid until the next call. */
 struct bytes payload(size_t len);
 
-/* Sends the ACK and returns its OPEN event, checked for all that does not depend on the options. */
+/* Sends the ACK and returns its OPEN event. Checks everything in the event that does not depend on the options. */
 const struct shakeoff_event *opens(const struct client *client);
 
 /* Sends a segment that follows an ACK and returns its event. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ACL of sources of the harness's program, changed as commands change them.
+ * The ACL of sources of the harness's program, changed as commands change it.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_ACL_FIXTURE_H
 #define SHAKEOFF_TESTS_ACL_FIXTURE_H
@@ -14,18 +14,18 @@ extern struct datapath *acl_fixture_datapath;
 
 int acl_fixture_start(void); /* after harness_start() */
 void acl_fixture_stop(void);
-void acl_fixture_reset(void); /* nothing is listed; before harness_reset(), which forgets which maps are in use */
+void acl_fixture_reset(void); /* Empties the ACL; call before harness_reset(), which forgets which maps are in use. */
 
-/* Lists what these lines say (common/list.h), one after the other. */
+/* Adds the entries in these lines (common/list.h), one after the other. */
 void acl_fixture_add(const char *lines);
 
-/* The same, for entries that have expired so long ago; in seconds. */
+/* Adds entries that expired this long ago, in seconds. */
 void acl_fixture_expired(const char *lines, unsigned int seconds);
 
-/* What a command that loads these lines would do. */
+/* Does what a command that loads these lines would do. */
 void acl_fixture_load(const char *lines);
 
-/* The entries that there are, in the trie's order, one a line; valid until the next call. */
+/* Returns all entries, in the trie's order, one a line; valid until the next call. */
 const char *acl_fixture_entries(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Frames of TCP segments: made from a description, and read back by a parser of its own that checks every length and
- * checksum. Nothing here is shared with bpf/.
+ * Frames of TCP segments: made from a description, and read back by a separate parser that checks every length and
+ * checksum. No code is common with bpf/.
  */
 #ifndef SHAKEOFF_TESTS_FRAME_H
 #define SHAKEOFF_TESTS_FRAME_H
@@ -36,7 +36,7 @@ struct bytes {
 		(const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })                             \
 	}
 
-/* What is not said is what a client of the tests' service would send; zero means the default everywhere. */
+/* A missing value is what a client of the tests' service would send; zero means the default everywhere. */
 struct segment {
 	const char *from, *to; /* default 198.51.100.7 and 10.9.0.1; one of them with a colon makes it IPv6 */
 	uint16_t sport, dport; /* default 40000 and 80 */
@@ -46,26 +46,26 @@ struct segment {
 	struct bytes options, payload;
 
 	int tags;          /* VLAN tags: 0..3 */
-	bool provider_tag; /* the outer one is 802.1ad */
-	bool priority_tag; /* they are of VLAN 0: they bring a priority, and are of no VLAN (802.1Q, 6.7) */
-	uint16_t vlan;     /* of the outer one; default 100, and one more for each further in */
+	bool provider_tag; /* the outer tag is 802.1ad */
+	bool priority_tag; /* VLAN id 0: the tags carry a priority and name no VLAN (802.1Q, 6.7) */
+	uint16_t vlan;     /* id of the outer tag; default 100, and one more for each inner tag */
 	bool group;        /* to a multicast MAC address */
 	bool other_mac;    /* to the MAC address of another host, frame_other_mac */
-	bool reply;        /* from the host to the client: MAC addresses turned round */
+	bool reply;        /* from the host to the client: MAC addresses swapped */
 	uint16_t ethertype;
 	uint8_t protocol, ttl, tos;
 	uint16_t fragment;       /* IPv4's flags and offset, host byte order */
 	struct bytes ip_options; /* IPv4 */
-	uint8_t first_extension; /* IPv6: type of the first of `extensions`, each of which names the next */
+	uint8_t first_extension; /* IPv6: type of the first of `extensions`; each of them names the next */
 	struct bytes extensions;
 
-	size_t padding; /* behind the IP packet, of zeros */
+	size_t padding; /* after the IP packet, of zeros */
 	bool zero_sport, zero_dport;
-	uint8_t doff;            /* instead of the true one, in words */
+	uint8_t doff;            /* instead of the correct value, in words */
 	bool no_doff;            /* 0 */
-	uint8_t reserved;        /* the four bits of TCP behind the header's length */
-	int longer;              /* the IP length says so many bytes more than there are */
-	uint8_t ip_header_words; /* instead of the true one */
+	uint8_t reserved;        /* the four bits of TCP after the header length */
+	int longer;              /* the IP length is this many bytes too large */
+	uint8_t ip_header_words; /* instead of the correct value */
 };
 
 struct frame {
@@ -99,7 +99,7 @@ static inline uint32_t get32(const uint8_t *at)
 	return (uint32_t)get16(at) << 16 | get16(at + 2);
 }
 
-/* RFC 1071 by its definition. */
+/* Returns the checksum of RFC 1071, by its definition. */
 static inline uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -109,7 +109,10 @@ static inline uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, size_t len)
 	return sum;
 }
 
-/* The TCP checksum over a segment whose own field is included: 0 if right. addresses: both, as in the IP header. */
+/*
+ * Returns the TCP checksum over a segment that includes its own checksum field: 0 if correct. addresses: both, as in
+ * the IP header.
+ */
 static inline uint16_t tcp_checksum(const uint8_t *addresses, size_t addresses_len, const uint8_t *tcp, size_t len)
 {
 	const uint8_t pseudo[4] = { 0, IPPROTO_TCP, len >> 8, len };
@@ -218,17 +221,18 @@ static inline void frame_make(struct frame *frame, const struct segment *segment
 	frame->len += segment->padding;
 }
 
-/* What a frame that leaves says. Host byte order. */
+/* The fields of a frame that leaves the host. Host byte order. */
 struct reading {
 	bool ipv6;
 	size_t l3, ip_len; /* length of the IP packet */
 	uint16_t sport, dport, window;
 	uint32_t seq, ack;
-	uint8_t flags, ttl, tos;        /* tos: or traffic class */
+	uint8_t flags, ttl, tos;        /* tos, or traffic class */
 	uint8_t client[16], server[16]; /* destination and source; IPv4 uses the first 4 bytes */
 	uint8_t options[40];
 	size_t options_len, payload_len;
-	uint32_t tsval, tsecr; /* if there are timestamps where a SYN-ACK has them, with or without MSS */
+	uint32_t tsval,
+		tsecr; /* if there are timestamps at the position where a SYN-ACK has them, with or without MSS */
 	bool timestamps;
 };
 
@@ -270,7 +274,7 @@ static inline const char *frame_read_tcp(const uint8_t *tcp, size_t len, struct 
 	reading->options_len = (tcp[12] >> 4) * 4 - 20;
 	reading->payload_len = len - 20 - reading->options_len;
 	memcpy(reading->options, tcp + 20, reading->options_len);
-	at = reading->options[0] == 2 ? 6 : 2; /* what follows is no place to search: a clock may look like an option */
+	at = reading->options[0] == 2 ? 6 : 2; /* stop here: a clock value after it may look like an option */
 	if (at + 10 <= reading->options_len && reading->options[at] == 8 && reading->options[at + 1] == 10) {
 		reading->timestamps = true;
 		reading->tsval = get32(reading->options + at + 2);
@@ -279,7 +283,7 @@ static inline const char *frame_read_tcp(const uint8_t *tcp, size_t len, struct 
 	return get16(tcp + 18) ? "urgent pointer" : NULL;
 }
 
-/* Reads a frame that the hook sends. Returns NULL, or what is wrong with it. */
+/* Reads a frame that the hook sends. Returns NULL, or a description of the error. */
 static inline const char *frame_read(const uint8_t *bytes, size_t len, struct reading *reading)
 {
 	const char *wrong;

@@ -54,7 +54,7 @@ uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* -------------------------------------------------------------------------------------------------------- counting */
+/* --------------------------------------------------------------------------------------------------------- counting */
 
 struct counts {
 	uint64_t verdicts[SHAKEOFF_VERDICT_COUNT];
@@ -84,7 +84,7 @@ static void counts_read(struct counts *counts)
 	}
 }
 
-/* The one verdict that was counted, once, between two readings. */
+/* Returns the one verdict that was counted, once, between two readings. */
 static enum shakeoff_verdict counted_once(const struct counts *before, const struct counts *after)
 {
 	enum shakeoff_verdict verdict = SHAKEOFF_VERDICT_COUNT;
@@ -111,9 +111,11 @@ static void assert_service_counted(const struct counts *before, const struct cou
 	assert_int_equal(after->service.overflow - before->service.overflow, !!(counts & SHAKEOFF_COUNTS_OVERFLOW));
 }
 
-/* --------------------------------------------------------------------------------------------------------- running */
+/* ---------------------------------------------------------------------------------------------------------- running */
 
-/* An answer goes back to the very sender (but with SHAKEOFF_ANSWER_ROUTE), with the tags that the frame had. */
+/*
+ * Asserts that a reply goes back to the sender (except with SHAKEOFF_ANSWER_ROUTE), with the tags that the frame had.
+ */
 static void assert_goes_back(const struct frame *in, const struct frame *out)
 {
 	struct reading reading;
@@ -193,7 +195,7 @@ void run_answered(const struct segment *segment, enum shakeoff_verdict expected,
 	assert_null(frame_read(out.bytes, out.len, reading));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- events */
+/* ----------------------------------------------------------------------------------------------------------- events */
 
 static int event_keep(void *context, void *data, size_t size)
 {
@@ -255,11 +257,11 @@ void rings_set(unsigned int bytes)
 		else
 			assert_int_equal(ring_buffer__add(ring_buffer, ring, event_keep, NULL), 0);
 		assert_non_null(ring_buffer);
-		close(ring); /* the map holds it */
+		close(ring); /* the map keeps it */
 	}
 }
 
-/* ----------------------------------------------------------------------------------------------------- handshakes */
+/* ------------------------------------------------------------------------------------------------------- handshakes */
 
 void client_make_ack(struct client *client)
 {
@@ -299,7 +301,7 @@ void client_opens(struct client *client, const struct segment *syn)
 	expect_event(SHAKEOFF_EVENT_OPEN);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- set-up */
+/* ----------------------------------------------------------------------------------------------------------- set-up */
 
 static int lo_configure(void)
 {
@@ -358,7 +360,7 @@ static int service_publish(void)
 	return 0;
 }
 
-/* What the hook keeps for its next packet it keeps for each CPU. */
+/* Stays on one CPU: the hook keeps its state for the next packet per CPU. */
 static void stay_on_one_cpu(void)
 {
 	cpu_set_t one;
@@ -368,7 +370,7 @@ static void stay_on_one_cpu(void)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
-/* Clients that may have any port are not to get one that a test means for another. */
+/* Keeps ports that a test uses by number away from clients that take any port. */
 static int ports_configure(void)
 {
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "we");
@@ -384,7 +386,7 @@ int harness_start(void **state)
 	(void)state;
 	stay_on_one_cpu();
 	if (unshare(CLONE_NEWNET) || lo_configure() || ports_configure()) {
-		print_error("no network namespace of its own: %s\n", strerror(errno));
+		print_error("cannot make a network namespace: %s\n", strerror(errno));
 		return -1;
 	}
 	skeleton = handshake__open_and_load();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The real program under BPF_PROG_TEST_RUN, in a network namespace of the test's own, with one service on 10.9.0.1:80
- * and [2001:db8::1]:80. Every frame that is run is checked for what holds always: one verdict counted once, the
- * service's counters with it, the verdict's XDP action, a passed frame unchanged (and with metadata only if it is a
- * validated ACK), a sent one well-formed and on its way back to where the frame came from.
+ * The real program under BPF_PROG_TEST_RUN, in a network namespace of the test, with one service on 10.9.0.1:80 and
+ * [2001:db8::1]:80. Every frame that is run is checked for what always holds: one verdict is counted once, the
+ * service's counters change with it, the XDP action is the verdict's, a passed frame is unchanged (and has metadata
+ * only if it is a validated ACK), a sent frame is well-formed and goes back to where the frame came from.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_HARNESS_H
 #define SHAKEOFF_TESTS_HARNESS_H
@@ -20,14 +20,14 @@
 #define EPOCH 1000u
 #define RINGS 2
 
-/* Of the interface's profile: values that nothing else has. */
+/* Of the interface's profile: values that occur nowhere else. */
 #define MSS4 1460
 #define MSS6 1440
 #define OUR_WSCALE 9
 #define OUR_TTL 61
 #define OUR_HOP_LIMIT 62
 
-/* What a server has room for, and the whole segments of it that a SYN-ACK offers: timestamps take 12 bytes of each. */
+/* The server's receive space, and the whole segments of it that a SYN-ACK offers: timestamps take 12 bytes of each. */
 #define RCV_SPACE 50000
 #define SEGMENT(ipv6, timestamps) (((ipv6) ? MSS6 : MSS4) - ((timestamps) ? 12 : 0))
 #define WINDOW(ipv6, timestamps) (RCV_SPACE / SEGMENT(ipv6, timestamps) * SEGMENT(ipv6, timestamps))
@@ -44,9 +44,9 @@ struct harness {
 	int routes4, routes6, own4, own6, vlans, neighbours;                    /* likewise */
 	int sources, syn_sources, replies;                                      /* likewise */
 	unsigned int ifindex;                                                   /* where frames come in */
-	__u32 service_id;                                                       /* whose counters a frame is to move */
+	__u32 service_id;                                                       /* whose counters a frame must change */
 	size_t linear;         /* bytes in a frame's first buffer; 0: as many as fit */
-	size_t metadata_len;   /* what the last frame got in front of it */
+	size_t metadata_len;   /* metadata in front of the last frame */
 	uint8_t metadata[256]; /* likewise */
 };
 
@@ -62,7 +62,7 @@ enum shakeoff_verdict run_segment(const struct segment *segment, struct frame *o
 const char *verdict_name(enum shakeoff_verdict verdict);
 void assert_verdict(const struct segment *segment, enum shakeoff_verdict expected);
 
-/* Runs a segment that is to be answered with this verdict, and reads the answer. */
+/* Runs a segment that must get a reply with this verdict, and reads the reply. */
 void run_answered(const struct segment *segment, enum shakeoff_verdict expected, struct reading *reading);
 
 /* The next event of the rings, or NULL; valid until the test's end. */
@@ -78,7 +78,7 @@ struct client {
 	uint8_t ack_options[12];
 };
 
-/* Sends a SYN, and prepares the ACK that answers the SYN-ACK. Timestamps follow if the SYN-ACK has them. */
+/* Sends a SYN, and prepares the ACK to the SYN-ACK. Timestamps follow if the SYN-ACK has them. */
 void client_connect(struct client *client, const struct segment *syn);
 void client_make_ack(struct client *client);                         /* from its SYN and the SYN-ACK */
 void client_opens(struct client *client, const struct segment *syn); /* and sends the ACK: ack_valid; takes its event */
@@ -108,27 +108,35 @@ void client_opens(struct client *client, const struct segment *syn); /* and send
 
 uint64_t monotonic_ns(void);
 
-/* Of SYNs for the kernel: what the service may let pass is spent, for this window and many to come; or there is room again. */
+/*
+ * For SYNs that pass to the kernel: uses up the service's budget for this window and many later windows, or refills it.
+ */
 void budget_spend(bool spent);
 struct shakeoff_tuple tuple_of_segment(const struct segment *segment);
-void validated_note(const struct segment *segment); /* run_segment() does it: what it opens is cleared after the test */
+void validated_note(
+	const struct segment
+		*segment); /* run_segment() calls it: the entry that a segment creates is cleared after the test */
 bool validated_get(const struct segment *segment, struct shakeoff_validated *entry);
 void validated_set(const struct segment *segment, const struct shakeoff_validated *entry);
-void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted so long ago */
-uint8_t filter_get(const struct segment *segment, __u32 which); /* the byte of its slot: 0 if it can have no socket */
-void filter_fill(uint8_t byte);                                 /* every slot of both */
+void validated_age(const struct segment *segment, int64_t age_ns); /* as if its ACK had been accepted this long ago */
+uint8_t filter_get(const struct segment *segment,
+		   __u32 which); /* the byte of its filter slot: 0 if it can have no socket */
+void filter_fill(uint8_t byte);  /* every slot of both filters */
 void generation_raise(void);
 void key_set(__u32 slot, uint64_t change);                    /* the usual key of the slot, exclusive or `change` */
 void interface_set(const struct shakeoff_interface *profile); /* NULL: none */
 struct shakeoff_interface interface_default(void);
-void own_set(const char *prefix, bool own); /* an address of the host, or a prefix; `own` false: no more */
-void route_set(const char *prefix, const struct shakeoff_route *route); /* address/length; gone before the next test */
+void own_set(const char *prefix, bool own); /* adds an address or prefix of the host; `own` false: removes it */
+void route_set(const char *prefix,
+	       const struct shakeoff_route *route); /* address/length; removed before the next test */
 
 /* Makes it a service with the listener handoff, on an interface that has the tc program. */
 void service_listens(enum shakeoff_syncookies syncookies);
 void rings_set(unsigned int bytes); /* new rings of this size; 0: none */
 
-/* Has an object that is not loaded yet use the maps of the harness, but for its own working memory. 0 or -1. */
+/*
+ * Makes an object that is not loaded yet use the maps of the harness, except its own working memory. Returns 0 or -1.
+ */
 int harness_share_maps(struct bpf_object *object);
 
 #endif

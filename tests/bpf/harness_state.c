@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the maps of the harness hold when a frame is run. */
+/* The contents of the harness's maps when a frame is run. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,7 +19,7 @@
 
 #include "harness.h"
 
-/* frame_host_mac as the hook has it. */
+/* frame_host_mac in the hook's format. */
 #define MAC_WORDS(a, b, c, d, e, f)                                                                                    \
 	{                                                                                                              \
 		htons((a) << 8 | (b)), htons((c) << 8 | (d)), htons((e) << 8 | (f))                                    \
@@ -50,7 +50,7 @@ void key_set(__u32 slot, uint64_t change)
 	assert_int_equal(bpf_map_update_elem(harness.keys, &slot, &key, BPF_ANY), 0);
 }
 
-/* Tells the hook that what it has kept of earlier look-ups may be wrong. Never the number of an earlier test. */
+/* Tells the hook that what it keeps of earlier look-ups may be wrong. Never uses the number of an earlier test. */
 void generation_raise(void)
 {
 	static __u32 generation;
@@ -66,7 +66,7 @@ void interface_set(const struct shakeoff_interface *profile)
 	generation_raise();
 }
 
-/* A prefix without a length is an address. */
+/* Splits a prefix into address and length; without a length it is an address. */
 static __u32 prefix_split(const char *prefix, char *address, size_t size, __u32 longest)
 {
 	size_t len = strcspn(prefix, "/");
@@ -98,7 +98,7 @@ void route_set(const char *prefix, const struct shakeoff_route *route)
 	generation_raise();
 }
 
-/* The first address of its prefix, as the maps of own addresses have it. */
+/* Adds or removes the first address of the prefix, in the format of the maps of own addresses. */
 void own_set(const char *prefix, bool own)
 {
 	struct shakeoff_route_key4 key4 = { 0 };
@@ -126,7 +126,7 @@ void own_set(const char *prefix, bool own)
 	generation_raise();
 }
 
-/* The tags that frame_make() gives: 802.1Q and 802.1ad of VLAN 100. */
+/* Adds the VLANs of the tags that frame_make() writes: 802.1Q and 802.1ad of VLAN 100. */
 static void vlans_set(void)
 {
 	const uint8_t there = 1;
@@ -184,7 +184,7 @@ static __u32 set_of(const struct shakeoff_tuple *tuple)
 	return shakeoff_validated_set(shakeoff_filter_tuple_slot(tuple));
 }
 
-/* The sets of the table that segments of this test may have got into. */
+/* The sets of the table that segments of this test may be in. */
 static bool set_is_used[SHAKEOFF_MAX_VALIDATED / SHAKEOFF_VALIDATED_WAYS];
 static __u32 used_sets[SHAKEOFF_MAX_VALIDATED / SHAKEOFF_VALIDATED_WAYS];
 static size_t used_set_count;
@@ -200,7 +200,7 @@ void validated_note(const struct segment *segment)
 	*used = true;
 }
 
-/* Returns where it is, or -1. */
+/* Returns its position, or -1. */
 static int validated_find(const struct shakeoff_tuple *tuple, struct shakeoff_validated *entry)
 {
 	__u32 set = set_of(tuple);
@@ -280,7 +280,7 @@ void filter_fill(uint8_t byte)
 		assert_int_equal(bpf_map_update_elem(harness.filter, &which, &filter, BPF_ANY), 0);
 }
 
-/* What the hook keeps from packet to packet. */
+/* Clears what the hook keeps from packet to packet. */
 static void scratch_clear(void)
 {
 	struct bpf_map *scratches = bpf_object__find_map_by_name(harness.object, "scratches");
@@ -311,7 +311,7 @@ int harness_reset(void **state)
 	scratch_clear();
 	*harness.control = (struct shakeoff_control){
 		.heartbeat_ns = now,
-		/* In the middle of an epoch, so that none ends during a test. */
+		/* In the middle of an epoch, so that no epoch ends during a test. */
 		.epoch_offset_ns = EPOCH * SHAKEOFF_EPOCH_NS + SHAKEOFF_EPOCH_NS / 2 - now,
 		.flags = SHAKEOFF_KEYS_LOADED,
 		.rings = RINGS,

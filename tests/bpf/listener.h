@@ -2,7 +2,7 @@
 /*
  * A service with the listener handoff in front of real listening sockets.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_LISTENER_H
 #define SHAKEOFF_TESTS_LISTENER_H
@@ -19,16 +19,16 @@ extern int listener, other_member, clients[LISTENER_CLIENTS]; /* closed after ea
 int listener_setup(void **state); /* for each test */
 int listener_teardown(void **state);
 
-/* What the hook finds at the service's address: its id, and what stands beside it. */
+/* The value in the hook's map for the service's address: its id and flags. */
 void address_set(__u32 value);
 
-/* The service has the listener handoff, and `listener` listens at its IPv4 address. */
+/* Gives the service the listener handoff; `listener` listens at its IPv4 address. */
 void listens(enum shakeoff_syncookies syncookies);
 
-/* The metadata of the last frame: it is an ACK for the tc program. */
+/* Returns the metadata of the last frame, which must be an ACK for the tc program. */
 struct metadata metadata_read(void);
 
-/* A handshake whose ACK is accepted. */
+/* Runs a handshake whose ACK is accepted. */
 struct metadata admitted(struct client *client, const struct segment *syn);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * A service with the listener handoff in front of listening sockets of both families, and segments that have no socket.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_OUT_OF_STATE_H
 #define SHAKEOFF_TESTS_OUT_OF_STATE_H
@@ -19,10 +19,10 @@ int out_of_state_start(void **state); /* for a group */
 int out_of_state_setup(void **state); /* for each test */
 int out_of_state_teardown(void **state);
 
-/* A service with the listener handoff, with a listening socket for each family. */
+/* Makes a service with the listener handoff, with a listening socket for each family. */
 void listens(enum shakeoff_syncookies syncookies);
 
-/* As if too many segments had had no socket: a minute long, and for the last time a moment, or that long, ago. */
+/* Makes it look as if too many segments had had no socket for a minute; the last one just now, or this long ago. */
 void surge_note(void);
 void surge_since(uint64_t surge_age_ns);
 

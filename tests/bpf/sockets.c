@@ -144,7 +144,7 @@ uint32_t kernel_cookie(const struct segment *syn)
 	do {
 		len = recv(fd, packet, sizeof(packet), 0);
 		if (len < 40)
-			fail_msg("the kernel has not answered a SYN");
+			fail_msg("the kernel did not answer a SYN");
 	} while (tcp[13] != (SYN | ACK) || get32(tcp + 8) != syn->seq + 1);
 	close(fd);
 	sysctl_set("/proc/sys/net/ipv4/tcp_syncookies", 1);

@@ -40,7 +40,7 @@ int sources_setup(void **state)
 	acl_fixture_reset();
 	harness_reset(state);
 	replies_sent(0, 0);
-	/* A salt of its own: what an earlier test counted is in other cells. */
+	/* A new salt: counts of an earlier test are in other cells. */
 	harness.control->replies = shakeoff_reply_budget(monotonic_ns() * 0x9e3779b97f4a7c15ull, 0, 1);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/ack_events.c */
-/* ACKs with a cookie that is wrong, too old, or of another key. */
+/* ACKs with a cookie that is wrong, too old, or from another key. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,10 +14,10 @@
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 static const struct segment windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6;
 
-/* ---------------------------------------------------------------------------------------------------- bad cookies */
+/* ------------------------------------------------------------------------------------------------------ bad cookies */
 
-/* ACKs that nobody's SYN brought about. Client ISN and addresses are those of a handshake that did happen. */
-static void an_ack_out_of_the_blue_is_dropped(void **state)
+/* ACKs that follow no SYN. The client's ISN and addresses are those of a handshake that did happen. */
+static void an_ack_without_a_syn_is_dropped(void **state)
 {
 	const struct segment ack = { .seq = 1, .ack = 12345, .flags = ACK };
 
@@ -25,7 +25,7 @@ static void an_ack_out_of_the_blue_is_dropped(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* Of an ACK with timestamps. An offset that is not its own makes the echo look old as often as not: a matter of names. */
+/* Of an ACK with timestamps. A wrong offset makes the echo look old half of the time, so either verdict is right. */
 static void assert_is_no_cookie(const struct segment *ack)
 {
 	enum shakeoff_verdict verdict = run_segment(ack, NULL);
@@ -34,7 +34,7 @@ static void assert_is_no_cookie(const struct segment *ack)
 	expect_no_event();
 }
 
-/* Every bit of the acknowledgment number, one at a time. */
+/* Changes every bit of the acknowledgment number, one at a time. */
 static void assert_every_bit_of_the_cookie_counts(const struct segment *syn)
 {
 	struct client client;
@@ -68,7 +68,7 @@ static void every_bit_of_the_cookie_counts_over_ipv6(void **state)
 	assert_every_bit_of_the_cookie_counts(&linux_syn6);
 }
 
-/* What stands above the MAC without timestamps, for so many clients that offer the same at the same time. */
+/* What is above the MAC without timestamps, for this many clients that offer the same at the same time. */
 static void assert_nothing_is_shown(struct segment syn)
 {
 	uint64_t seen = 0;
@@ -80,7 +80,7 @@ static void assert_nothing_is_shown(struct segment syn)
 		client_connect(&client, &syn);
 		seen |= 1ull << (client.synack.seq >> 26);
 	}
-	assert_int_equal(seen, ~0ull); /* that one of the 64 values is missing by chance: 10^-5 */
+	assert_int_equal(seen, ~0ull); /* probability that one of the 64 values is missing by chance: 10^-5 */
 }
 
 static void a_synack_without_timestamps_shows_neither_options_nor_epoch(void **state)
@@ -90,7 +90,7 @@ static void a_synack_without_timestamps_shows_neither_options_nor_epoch(void **s
 	assert_nothing_is_shown(windows_syn6);
 }
 
-/* The MAC of a cookie that was sent, under each of the 64 values that can stand above it. */
+/* The MAC of a cookie that was sent, with each of the 64 values that can be above it. */
 static void the_mac_alone_opens_nothing(void **state)
 {
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
@@ -123,7 +123,10 @@ static void every_bit_of_the_clients_isn_counts(void **state)
 	}
 }
 
-/* The options in the echo have no MAC, as those of the kernel's cookies: who changes them changes his own connection. */
+/*
+ * The options in the echo have no MAC, as in the kernel's cookies: a client that changes them changes only its own
+ * connection.
+ */
 static void options_that_the_client_changes_are_its_own(void **state)
 {
 	const struct shakeoff_event *event;
@@ -172,7 +175,7 @@ static void another_port_makes_the_cookie_bad(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* What can be told of such a client: that it has its address. */
+/* Asserts that only the address of such a client is known. */
 static void assert_opens_without_options(struct client *client)
 {
 	const struct shakeoff_event *event;
@@ -263,7 +266,7 @@ static void an_ack_under_another_key_is_bad(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* --------------------------------------------------------------------------------------------------------- epochs */
+/* ----------------------------------------------------------------------------------------------------------- epochs */
 
 static void epochs_pass(int epochs)
 {
@@ -286,7 +289,7 @@ static void a_cookie_of_the_previous_epoch_is_good(void **state)
 	}
 }
 
-/* What is kept of the hash of one epoch is not taken for that of the other. */
+/* The kept hash of one epoch must not be used for the other epoch. */
 static void cookies_of_two_epochs_are_good_in_turn(void **state)
 {
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6, &linux_syn, &linux_syn6 };
@@ -313,7 +316,7 @@ static void cookies_of_two_epochs_are_good_in_turn(void **state)
 	}
 }
 
-/* Which epoch it is of only who has its key can tell. */
+/* Only the key of an epoch shows that a cookie is from that epoch. */
 static void a_cookie_two_epochs_old_is_bad(void **state)
 {
 	struct client client;
@@ -334,7 +337,7 @@ static void a_cookie_three_epochs_old_is_bad(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* Its key is that of the present epoch. */
+/* Its key has the slot of the present epoch. */
 static void a_cookie_four_epochs_old_is_bad(void **state)
 {
 	struct client client;
@@ -390,7 +393,7 @@ static void a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_ack_out_of_the_blue_is_dropped),
+		TEST(an_ack_without_a_syn_is_dropped),
 		TEST(every_bit_of_the_cookie_counts),
 		TEST(every_bit_of_the_cookie_counts_without_timestamps),
 		TEST(every_bit_of_the_cookie_counts_over_ipv6),

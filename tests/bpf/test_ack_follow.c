@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/ack_events.c */
-/* Segments that follow a final ACK, until the daemon has the socket. */
+/* Segments that follow a final ACK, before the daemon has the socket. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 static const struct segment windows_syn = WINDOWS_SYN;
 
-/* Each of these on a connection opened this moment. */
+/* Each of these on a connection that was just opened. */
 static void a_duplicate_of_the_ack_follows(void **state)
 {
 	struct client client;
@@ -65,7 +65,7 @@ static void no_more_segments_follow_than_a_first_flight_has(void **state)
 	expect_no_event();
 }
 
-/* The address has come to be bypassed, because of a firewall's rule. */
+/* Sets whether the address is bypassed because of a firewall's rule. */
 static void address_is_bypassed(bool bypassed)
 {
 	const struct shakeoff_address4 key = { .address = inet_addr("10.9.0.1"), .port = htons(80) };
@@ -75,7 +75,7 @@ static void address_is_bypassed(bool bypassed)
 	generation_raise();
 }
 
-static void at_an_address_that_is_bypassed_cookies_stay_good_and_all_else_is_the_kernels(void **state)
+static void a_bypassed_address_takes_cookies_and_passes_everything_else(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, SYN | ACK };
 	struct client client;
@@ -135,7 +135,7 @@ static void an_rst_with_ack_follows(void **state)
 	follows(&client.ack);
 }
 
-static void a_segment_follows_an_ack_that_another_cpus_clock_saw_later(void **state)
+static void a_segment_follows_an_ack_with_a_later_clock_of_another_cpu(void **state)
 {
 	struct client client;
 
@@ -191,10 +191,10 @@ int main(void)
 		TEST(later_data_follows),
 		TEST(no_more_segments_follow_than_a_first_flight_has),
 		TEST(a_fin_follows),
-		TEST(at_an_address_that_is_bypassed_cookies_stay_good_and_all_else_is_the_kernels),
+		TEST(a_bypassed_address_takes_cookies_and_passes_everything_else),
 		TEST(an_rst_follows),
 		TEST(an_rst_with_ack_follows),
-		TEST(a_segment_follows_an_ack_that_another_cpus_clock_saw_later),
+		TEST(a_segment_follows_an_ack_with_a_later_clock_of_another_cpu),
 		TEST(segments_that_follow_do_not_count_into_the_queue),
 		TEST(segments_follow_into_a_full_queue),
 		TEST(a_damaged_segment_does_not_follow),

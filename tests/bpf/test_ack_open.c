@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/ack_events.c */
-/* The final ACK: what the daemon gets to know of the connection that it opens. */
+/* The final ACK: what its event tells the daemon about the connection. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 static const struct segment windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6;
 
-/* What a SYN offers, and what the connection has of it. */
+/* What a SYN offers, and which of it the connection has. */
 struct negotiation {
 	const char *name;
 	struct segment syn;
@@ -50,18 +50,19 @@ static const struct negotiation negotiations[] = {
 	  OUR_WSCALE },
 	{ "timestamps, every MSS of usual links is exact", OFFERS(2, 4, 0x05, 0xb3, 4, 2, TS, 1, 3, 3, 2), BOTH, 1459,
 	  2, OUR_WSCALE },
-	{ "timestamps, the least that is exact", OFFERS(2, 4, 0x04, 0xc4, 4, 2, TS, 1, 3, 3, 2), BOTH, 1220, 2,
+	{ "timestamps, the smallest exact MSS", OFFERS(2, 4, 0x04, 0xc4, 4, 2, TS, 1, 3, 3, 2), BOTH, 1220, 2,
 	  OUR_WSCALE },
-	{ "timestamps, below it", OFFERS(2, 4, 0x04, 0xc3, 4, 2, TS, 1, 3, 3, 2), BOTH, 1100, 2, OUR_WSCALE },
+	{ "timestamps, below the smallest exact MSS", OFFERS(2, 4, 0x04, 0xc3, 4, 2, TS, 1, 3, 3, 2), BOTH, 1100, 2,
+	  OUR_WSCALE },
 	{ "timestamps, small MSS", OFFERS(2, 4, 0x02, 0x18, 4, 2, TS, 1, 3, 3, 2), BOTH, 536, 2, OUR_WSCALE },
 	{ "timestamps, smaller MSS", OFFERS(2, 4, 0x01, 0xff, 4, 2, TS, 1, 3, 3, 2), BOTH, 400, 2, OUR_WSCALE },
-	{ "timestamps, the least MSS", OFFERS(2, 4, 0x00, 0x58, 4, 2, TS, 1, 3, 3, 2), BOTH, 88, 2, OUR_WSCALE },
+	{ "timestamps, the smallest MSS", OFFERS(2, 4, 0x00, 0x58, 4, 2, TS, 1, 3, 3, 2), BOTH, 88, 2, OUR_WSCALE },
 	{ "timestamps, jumbo frames", OFFERS(2, 4, 0x23, 0x00, 4, 2, TS, 1, 3, 3, 2), BOTH, 8960, 2, OUR_WSCALE },
 };
 
 /*
- * Our timestamps when the ACK came are those of the SYN-ACK and the time since, and one: the first round trip is never taken for
- * shorter than it was. The test's own time is what it may be too long.
+ * Our timestamps at the ACK are the SYN-ACK's timestamp, plus the elapsed time, plus one tick, so that the first round
+ * trip is never measured too short. The result may exceed that by the test's own run time.
  */
 static void assert_clock_goes_on(const struct shakeoff_event *event, const struct client *client)
 {
@@ -108,7 +109,7 @@ static void event_is_of_the_synack(const struct shakeoff_event *event, uint32_t 
 	assert_int_equal(event->rcv_wscale, wscale);
 }
 
-static void the_window_and_the_scale_of_the_synack_are_told(void **state)
+static void the_event_has_the_window_and_the_scale_of_the_synack(void **state)
 {
 	struct client client;
 
@@ -124,7 +125,9 @@ static void the_window_and_the_scale_of_the_synack_are_told(void **state)
 	event_is_of_the_synack(opens(&client), 65535, 3);
 }
 
-/* The time between SYN-ACK and ACK is in the clock, to the millisecond and one for rounding; ticks are 10 ms at most. */
+/*
+ * The time between SYN-ACK and ACK is in the clock, to the millisecond and one for rounding; ticks are 10 ms at most.
+ */
 static void the_clock_goes_on_with_the_round_trip(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
@@ -142,7 +145,7 @@ static void the_clock_goes_on_with_the_round_trip(void **state)
 	}
 }
 
-/* It may be another host's clock: so far ahead of the echo the kernel takes no sample. */
+/* The echo may be from another host's clock: the kernel takes no sample from a clock this far ahead of the echo. */
 static void a_fleet_takes_no_round_trip_time_from_the_echo(void **state)
 {
 	struct client client;
@@ -175,7 +178,7 @@ static void a_handshake_is_remembered(void **state)
 	assert_int_equal(entry.service, SERVICE);
 }
 
-/* Around the ends of the records' size classes, and what an Ethernet frame holds. */
+/* Around the ends of the records' size classes, and the size of an Ethernet frame. */
 static void payload_of_every_size_arrives(void **state)
 {
 	static const size_t sizes[] = { 0,   1,    2,    3,    107,  108,  109,  110,  119,  120,
@@ -211,7 +214,7 @@ static void payload_of_every_size_arrives_over_ipv6(void **state)
 	}
 }
 
-static void ethernet_padding_is_left_behind(void **state)
+static void ethernet_padding_is_removed(void **state)
 {
 	struct client client;
 
@@ -221,7 +224,7 @@ static void ethernet_padding_is_left_behind(void **state)
 	opens(&client);
 }
 
-static void the_vlan_tag_is_left_behind(void **state)
+static void the_vlan_tag_is_removed(void **state)
 {
 	struct segment syn = linux_syn;
 	struct client client;
@@ -232,7 +235,7 @@ static void the_vlan_tag_is_left_behind(void **state)
 	opens(&client);
 }
 
-static void ip_options_travel_along(void **state)
+static void ip_options_are_in_the_event(void **state)
 {
 	struct client client;
 
@@ -242,7 +245,7 @@ static void ip_options_travel_along(void **state)
 	assert_int_equal(opens(&client)->tcp_offset, 24);
 }
 
-static void ipv6_extension_headers_travel_along(void **state)
+static void ipv6_extension_headers_are_in_the_event(void **state)
 {
 	struct client client;
 
@@ -286,8 +289,8 @@ static void hosts_with_many_rings_lose_no_event(void **state)
 	}
 }
 
-/* The records lie at other places each time round the ring, over what was payload before. */
-static void a_used_ring_leaves_nothing_of_its_past_in_an_event(void **state)
+/* The records are at other positions each time round the ring, over earlier payload. */
+static void a_used_ring_leaves_no_old_bytes_in_an_event(void **state)
 {
 	uint8_t data[100];
 
@@ -311,21 +314,21 @@ int main(void)
 {
 	const struct CMUnitTest others[] = {
 		TEST(the_greatest_scaled_window_is_not_cut),
-		TEST(the_window_and_the_scale_of_the_synack_are_told),
+		TEST(the_event_has_the_window_and_the_scale_of_the_synack),
 		TEST(the_clock_goes_on_with_the_round_trip),
 		TEST(a_fleet_takes_no_round_trip_time_from_the_echo),
 		TEST(a_handshake_is_counted_into_the_queue),
 		TEST(a_handshake_is_remembered),
 		TEST(payload_of_every_size_arrives),
 		TEST(payload_of_every_size_arrives_over_ipv6),
-		TEST(ethernet_padding_is_left_behind),
-		TEST(the_vlan_tag_is_left_behind),
-		TEST(ip_options_travel_along),
-		TEST(ipv6_extension_headers_travel_along),
+		TEST(ethernet_padding_is_removed),
+		TEST(the_vlan_tag_is_removed),
+		TEST(ip_options_are_in_the_event),
+		TEST(ipv6_extension_headers_are_in_the_event),
 		TEST(an_ack_with_fin_opens),
 		TEST(an_ack_with_sack_blocks_opens),
 		TEST(hosts_with_many_rings_lose_no_event),
-		TEST(a_used_ring_leaves_nothing_of_its_past_in_an_event),
+		TEST(a_used_ring_leaves_no_old_bytes_in_an_event),
 	};
 	struct CMUnitTest tests[COUNT(negotiations) + COUNT(others)], *test = tests;
 

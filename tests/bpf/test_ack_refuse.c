@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/ack_events.c */
-/* ACKs and other segments that open nothing: out of state, with the queue or the ring full, without a server. */
+/* ACKs and other segments that open no connection: out of state, with the queue or the ring full, without a server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 static const struct segment linux_syn = LINUX_SYN;
 static const struct segment windows_syn = WINDOWS_SYN, windows_syn6 = WINDOWS_SYN6;
 
-/* ---------------------------------------------------------------------------------------------- other segments */
+/* --------------------------------------------------------------------------------------------------- other segments */
 
 struct out_of_state_row {
 	const char *name;
@@ -37,7 +37,7 @@ static const struct out_of_state_row out_of_state_rows[] = {
 	{ "ACK with data offset 0", { .flags = ACK, .no_doff = true }, SHAKEOFF_BAD_HEADER },
 	{ "ACK with a data offset beyond the segment", { .flags = ACK, .doff = 15 }, SHAKEOFF_BAD_HEADER },
 	{ "ACK longer than its frame", { .flags = ACK, .longer = 1 }, SHAKEOFF_BAD_HEADER },
-	{ "FIN and ACK of nobody", { .seq = 1, .ack = 12345, .flags = FIN | ACK }, SHAKEOFF_ACK_BAD_COOKIE },
+	{ "FIN and ACK without a connection", { .seq = 1, .ack = 12345, .flags = FIN | ACK }, SHAKEOFF_ACK_BAD_COOKIE },
 };
 
 static void an_out_of_state_segment_is_dropped(void **state)
@@ -66,8 +66,8 @@ static void an_ack_cut_at_any_length_opens_nothing(void **state)
 	expect_no_event();
 }
 
-/* Handshakes with bytes at random: whatever they are taken for, run_frame() finds one verdict for each. */
-static void damaged_acks_never_bring_forth_garbage(void **state)
+/* Handshakes with random bytes: run_frame() checks that each gets one verdict. */
+static void damaged_acks_have_one_verdict(void **state)
 {
 	static struct frame frame;
 	struct client client;
@@ -91,7 +91,7 @@ static void damaged_acks_never_bring_forth_garbage(void **state)
 	}
 }
 
-/* --------------------------------------------------------------------------------------------- service and queue */
+/* ------------------------------------------------------------------------------------------------ service and queue */
 
 static void with_the_queue_full_the_ack_is_dropped(void **state)
 {
@@ -180,7 +180,7 @@ static void without_a_server_acks_pass(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-static void without_a_server_out_of_state_segments_pass_unless_no_tcp_sends_them(void **state)
+static void without_a_server_valid_out_of_state_segments_pass(void **state)
 {
 	(void)state;
 	harness.service->flags = SHAKEOFF_SERVICE_USED;
@@ -214,7 +214,7 @@ static void without_a_profile_of_the_interface_acks_pass(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-static void while_the_daemon_is_down_acks_go_on_being_validated(void **state)
+static void while_the_daemon_is_down_acks_are_still_validated(void **state)
 {
 	struct client client;
 
@@ -237,7 +237,7 @@ static void after_a_cookies_lifetime_without_a_daemon_acks_pass(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-/* ------------------------------------------------------------------------------------------------------- the ring */
+/* --------------------------------------------------------------------------------------------------------- the ring */
 
 static void assert_ring_full(const struct client *client)
 {
@@ -248,7 +248,7 @@ static void assert_ring_full(const struct client *client)
 	assert_int_equal(harness.service->enqueued, 0);
 }
 
-static void an_ack_that_finds_no_ring_is_left_for_the_client_to_repeat(void **state)
+static void without_a_ring_the_client_has_to_repeat_the_ack(void **state)
 {
 	struct client client;
 
@@ -270,7 +270,7 @@ static void before_any_daemon_there_is_no_ring(void **state)
 	assert_ring_full(&client);
 }
 
-static void an_ack_that_finds_the_ring_full_is_left_for_the_client_to_repeat(void **state)
+static void with_a_full_ring_the_client_has_to_repeat_the_ack(void **state)
 {
 	struct client client;
 	int held = 0;
@@ -295,7 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest others[] = {
 		TEST(an_ack_cut_at_any_length_opens_nothing),
-		TEST(damaged_acks_never_bring_forth_garbage),
+		TEST(damaged_acks_have_one_verdict),
 		TEST(with_the_queue_full_the_ack_is_dropped),
 		TEST(an_ack_ignored_while_the_queue_was_full_opens_when_repeated),
 		TEST(with_the_queue_full_the_ack_is_reset),
@@ -303,14 +303,14 @@ int main(void)
 		TEST(with_the_queue_full_an_ack_with_data_is_reset),
 		TEST(with_the_queue_full_a_bad_cookie_is_not_reset),
 		TEST(without_a_server_acks_pass),
-		TEST(without_a_server_out_of_state_segments_pass_unless_no_tcp_sends_them),
+		TEST(without_a_server_valid_out_of_state_segments_pass),
 		TEST(without_a_key_acks_pass),
 		TEST(without_a_profile_of_the_interface_acks_pass),
-		TEST(while_the_daemon_is_down_acks_go_on_being_validated),
+		TEST(while_the_daemon_is_down_acks_are_still_validated),
 		TEST(after_a_cookies_lifetime_without_a_daemon_acks_pass),
-		TEST(an_ack_that_finds_no_ring_is_left_for_the_client_to_repeat),
+		TEST(without_a_ring_the_client_has_to_repeat_the_ack),
 		TEST(before_any_daemon_there_is_no_ring),
-		TEST(an_ack_that_finds_the_ring_full_is_left_for_the_client_to_repeat),
+		TEST(with_a_full_ring_the_client_has_to_repeat_the_ack),
 	};
 	struct CMUnitTest tests[COUNT(out_of_state_rows) + COUNT(others)], *test = tests;
 

@@ -38,7 +38,7 @@ static void a_late_duplicate_with_data_does_not_open_again(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
 }
 
-static void late_data_is_nobodys(void **state)
+static void late_data_has_no_connection(void **state)
 {
 	struct client client;
 
@@ -49,7 +49,7 @@ static void late_data_is_nobodys(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-static void a_late_rst_is_nobodys(void **state)
+static void a_late_rst_has_no_connection(void **state)
 {
 	struct client client;
 
@@ -60,7 +60,7 @@ static void a_late_rst_is_nobodys(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_RST_NO_SOCKET);
 }
 
-/* The client comes back from the same port with another ISN, so long after its first connection. */
+/* The client returns from the same port with another ISN, this long after its first connection. */
 static void assert_reconnects(uint64_t after_ns)
 {
 	struct segment again = linux_syn;
@@ -123,8 +123,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_late_duplicate_of_the_ack_does_not_open_again),
 		TEST(a_late_duplicate_with_data_does_not_open_again),
-		TEST(late_data_is_nobodys),
-		TEST(a_late_rst_is_nobodys),
+		TEST(late_data_has_no_connection),
+		TEST(a_late_rst_has_no_connection),
 		TEST(a_client_reconnects_from_the_same_port),
 		TEST(a_client_reconnects_from_the_same_port_at_once),
 		TEST(data_follows_the_new_connection_after_a_reconnect),

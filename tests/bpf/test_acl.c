@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ACL of sources, as commands write them and the hook reads them.
+ * The ACL of sources, as commands write it and the hook reads it.
  *
- * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
- * link: user/acl/?*.c user/common/prefix.c user/common/text.c
+ * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ static int reset(void **state)
 	return harness_reset(state);
 }
 
-/* --------------------------------------------------------------------------------------------------------- one source */
+/* ------------------------------------------------------------------------------------------------------- one source */
 
 #define SYN4 LINUX_SYN  /* from 198.51.100.7 */
 #define SYN6 LINUX_SYN6 /* from 2001:db8:7::7 */
@@ -68,47 +68,53 @@ static const struct {
 	{ "the same prefix again changes its entry", "198.51.100.7\nallow 198.51.100.7", "", SYN4,
 	  SHAKEOFF_SYNACK_SENT },
 
-	{ "an entry that lasts", "198.51.100.0/24 for 1h", "", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "one that has expired", "", "198.51.100.0/24", SYN4, SHAKEOFF_SYNACK_SENT },
-	{ "an expired one shows a shorter live one", "198.51.0.0/16", "198.51.100.0/24", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "that lasts for a while, too", "198.51.0.0/16 for 1h", "198.51.100.0/24", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "several in each other do", "0.0.0.0/0",
+	{ "an entry without an expiry", "198.51.100.0/24 for 1h", "", SYN4, SHAKEOFF_ACL_BLOCKED },
+	{ "an expired entry", "", "198.51.100.0/24", SYN4, SHAKEOFF_SYNACK_SENT },
+	{ "an expired entry does not hide a shorter valid one", "198.51.0.0/16", "198.51.100.0/24", SYN4,
+	  SHAKEOFF_ACL_BLOCKED },
+	{ "an entry that has not expired yet", "198.51.0.0/16 for 1h", "198.51.100.0/24", SYN4, SHAKEOFF_ACL_BLOCKED },
+	{ "nested prefixes", "0.0.0.0/0",
 	  "128.0.0.0/1\n198.0.0.0/8\n198.51.0.0/16\nallow 198.51.100.0/24\n198.51.100.7", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "several in each other, and nothing behind", "", "0.0.0.0/0\n198.51.100.0/24\n198.51.100.7", SYN4,
+	{ "nested prefixes that all have expired", "", "0.0.0.0/0\n198.51.100.0/24\n198.51.100.7", SYN4,
 	  SHAKEOFF_SYNACK_SENT },
-	{ "an expired allow shows a block", "198.51.0.0/16", "allow 198.51.100.7", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "an expired block shows an allow", "0.0.0.0/0\nallow 198.51.0.0/16", "198.51.100.7", SYN4,
+	{ "an expired allow does not hide a block", "198.51.0.0/16", "allow 198.51.100.7", SYN4, SHAKEOFF_ACL_BLOCKED },
+	{ "an expired block does not hide an allow", "0.0.0.0/0\nallow 198.51.0.0/16", "198.51.100.7", SYN4,
 	  SHAKEOFF_SYNACK_SENT },
-	{ "an expired one shows a shorter live one, IPv6", "2001::/16", "2001:db8::/32\n2001:db8:7::7", SYN6,
+	{ "an expired entry does not hide a shorter valid one, IPv6", "2001::/16", "2001:db8::/32\n2001:db8:7::7", SYN6,
 	  SHAKEOFF_ACL_BLOCKED },
 
 	{ "for the service alone", "198.51.100.0/24 service web", "", SYN4, SHAKEOFF_ACL_BLOCKED },
 	{ "for the service alone, IPv6", "2001:db8:7::/64 service web", "", SYN6, SHAKEOFF_ACL_BLOCKED },
 	{ "for another service", "198.51.100.0/24 service ssh", "", SYN4, SHAKEOFF_SYNACK_SENT },
 	{ "for another service, IPv6", "::/0 service ssh", "", SYN6, SHAKEOFF_SYNACK_SENT },
-	{ "of equal prefixes the service's own decides", "198.51.100.0/24\nallow 198.51.100.0/24 service web", "", SYN4,
-	  SHAKEOFF_SYNACK_SENT },
-	{ "whichever was first", "198.51.100.0/24 service web\nallow 198.51.100.0/24", "", SYN4, SHAKEOFF_ACL_BLOCKED },
-	{ "a longer one for all beats it", "allow 198.51.0.0/16 service web\n198.51.100.0/24", "", SYN4,
+	{ "of equal prefixes the service's entry decides", "198.51.100.0/24\nallow 198.51.100.0/24 service web", "",
+	  SYN4, SHAKEOFF_SYNACK_SENT },
+	{ "of equal prefixes the service's entry decides, in the other order",
+	  "198.51.100.0/24 service web\nallow 198.51.100.0/24", "", SYN4, SHAKEOFF_ACL_BLOCKED },
+	{ "a longer prefix for all services wins over it", "allow 198.51.0.0/16 service web\n198.51.100.0/24", "", SYN4,
 	  SHAKEOFF_ACL_BLOCKED },
-	{ "and it a shorter one for all", "198.51.0.0/16\nallow 198.51.100.0/24 service web", "", SYN4,
-	  SHAKEOFF_SYNACK_SENT },
-	{ "an expired one of the service shows that for all", "198.51.0.0/16", "allow 198.51.100.7 service web", SYN4,
-	  SHAKEOFF_ACL_BLOCKED },
-	{ "an expired one for all shows that of the service", "198.51.0.0/16 service web", "allow 198.51.100.7", SYN4,
-	  SHAKEOFF_ACL_BLOCKED },
+	{ "and wins over a shorter prefix for all services", "198.51.0.0/16\nallow 198.51.100.0/24 service web", "",
+	  SYN4, SHAKEOFF_SYNACK_SENT },
+	{ "an expired entry of the service does not hide the one for all", "198.51.0.0/16",
+	  "allow 198.51.100.7 service web", SYN4, SHAKEOFF_ACL_BLOCKED },
+	{ "an expired entry for all services does not hide the service's", "198.51.0.0/16 service web",
+	  "allow 198.51.100.7", SYN4, SHAKEOFF_ACL_BLOCKED },
 
 	{ "an ACK from a blocked source", "198.51.100.7", "", { .flags = ACK }, SHAKEOFF_ACL_BLOCKED },
 	{ "an RST", "198.51.100.7", "", { .flags = RST }, SHAKEOFF_ACL_BLOCKED },
-	{ "a SYN that is invalid besides", "198.51.100.7", "", { .flags = SYN | FIN }, SHAKEOFF_ACL_BLOCKED },
+	{ "a SYN that is also invalid", "198.51.100.7", "", { .flags = SYN | FIN }, SHAKEOFF_ACL_BLOCKED },
 	{ "one to a port of no service", "0.0.0.0/0", "", { .flags = SYN, .dport = 81 }, SHAKEOFF_NO_SERVICE },
 	{ "one to an address of no service", "0.0.0.0/0", "", { .flags = SYN, .to = "10.9.0.2" }, SHAKEOFF_NO_SERVICE },
-	{ "an answer to a connection of the host's own",
+	{ "a SYN-ACK to a connection that the host began",
 	  "0.0.0.0/0",
 	  "",
 	  { .flags = SYN | ACK, .sport = 80, .dport = 40000 },
 	  SHAKEOFF_NO_SERVICE },
-	{ "who is allowed still needs a cookie", "allow 198.51.100.7", "", { .flags = ACK }, SHAKEOFF_ACK_BAD_COOKIE },
+	{ "an allowed source still needs a cookie",
+	  "allow 198.51.100.7",
+	  "",
+	  { .flags = ACK },
+	  SHAKEOFF_ACK_BAD_COOKIE },
 };
 
 static void is_checked(void **state)
@@ -121,7 +127,7 @@ static void is_checked(void **state)
 	assert_verdict(&cases[i].in, cases[i].verdict);
 }
 
-/* --------------------------------------------------------------------------------------------------------- boundaries */
+/* ------------------------------------------------------------------------------------------------------- boundaries */
 
 static bool is_blocked(const char *from)
 {
@@ -130,7 +136,7 @@ static bool is_blocked(const char *from)
 	return run_segment(&syn, NULL) == SHAKEOFF_ACL_BLOCKED;
 }
 
-/* The address `offset` before the first or after the last of a prefix, as text. False: there is none. */
+/* Writes the address `offset` before the first or after the last address of a prefix as text. False: there is none. */
 static bool beside(const struct prefix *prefix, bool last, int offset, char *text, size_t size)
 {
 	int max = PREFIX_LEN_MAX(prefix->ipv6);
@@ -195,7 +201,7 @@ static void a_prefix_reaches_from_its_first_to_its_last_address(void **state)
 	}
 }
 
-/* All prefixes of the address but the shortest have expired. */
+/* Adds all prefixes of the address; all except the shortest have expired. */
 static void expired_but_the_shortest(bool ipv6, const char *address)
 {
 	struct prefix prefix;
@@ -213,7 +219,7 @@ static void expired_but_the_shortest(bool ipv6, const char *address)
 	}
 }
 
-static void expired_ones_hide_no_shorter_one_however_many_they_are(void **state)
+static void many_expired_entries_do_not_hide_a_shorter_prefix(void **state)
 {
 	(void)state;
 	expired_but_the_shortest(false, "198.51.100.7");
@@ -222,7 +228,7 @@ static void expired_ones_hide_no_shorter_one_however_many_they_are(void **state)
 	assert_true(is_blocked("2001:db8:7::7"));
 }
 
-/* ------------------------------------------------------------------------------------------------------------ changes */
+/* ---------------------------------------------------------------------------------------------------------- changes */
 
 static void remove_it(const char *text, uint32_t scope, int expected)
 {
@@ -233,7 +239,7 @@ static void remove_it(const char *text, uint32_t scope, int expected)
 	assert_int_equal(datapath_acl_remove(acl_fixture_datapath, &prefix, scope), expected);
 }
 
-static void what_is_removed_holds_no_longer(void **state)
+static void a_removed_entry_has_no_effect(void **state)
 {
 	(void)state;
 	remove_it("198.51.100.7", 0, -ENOENT);
@@ -256,7 +262,7 @@ static int look_up(const char *text, uint32_t scope, struct acl_entry *entry)
 	return datapath_acl_get(acl_fixture_datapath, &prefix, scope, entry);
 }
 
-static void an_entry_is_found_by_its_very_prefix_and_scope(void **state)
+static void an_entry_is_found_by_its_exact_prefix_and_scope(void **state)
 {
 	struct acl_entry entry;
 
@@ -287,7 +293,7 @@ static void an_empty_acl_costs_nothing(void **state)
 	assert_true(is_blocked("198.51.100.7"));
 }
 
-/* A map of the program, by its name. */
+/* Returns a map of the program, by its name. */
 static int map_of_program(const char *name)
 {
 	__u32 ids[64], size = sizeof(struct bpf_prog_info);
@@ -308,7 +314,7 @@ static int map_of_program(const char *name)
 	return -1;
 }
 
-static void nothing_is_left_of_a_load_that_was_killed(void **state)
+static void a_killed_load_is_cleaned_up(void **state)
 {
 	int outer = map_of_program("acl4"), inner;
 	__u32 which, other, id;
@@ -317,7 +323,7 @@ static void nothing_is_left_of_a_load_that_was_killed(void **state)
 	acl_fixture_load("198.51.100.7");
 	which = harness.control->acl & SHAKEOFF_ACL_WHICH;
 	other = which ^ 1;
-	/* As if the next one had come so far. */
+	/* As if the next load had come this far. */
 	assert_int_equal(bpf_map_lookup_elem(outer, &which, &id), 0);
 	inner = bpf_map_get_fd_by_id(id);
 	assert_int_equal(bpf_map_update_elem(outer, &other, &inner, 0), 0);
@@ -328,7 +334,7 @@ static void nothing_is_left_of_a_load_that_was_killed(void **state)
 	close(outer);
 }
 
-static void what_is_loaded_replaces_what_was(void **state)
+static void a_load_replaces_the_loaded_entries(void **state)
 {
 	(void)state;
 	acl_fixture_load("198.51.100.7\n203.0.113.0/24 service web");
@@ -342,7 +348,7 @@ static void what_is_loaded_replaces_what_was(void **state)
 	assert_int_equal(harness.control->acl, 0);
 }
 
-static void what_was_added_by_hand_stays_and_beats_what_is_loaded(void **state)
+static void entries_added_by_hand_stay_and_win_over_loaded_entries(void **state)
 {
 	(void)state;
 	acl_fixture_add("198.51.100.7 for 1h\nallow 203.0.113.0/24 service web");
@@ -375,7 +381,7 @@ static void services_with_the_same_hash_are_not_mixed_up(void **state)
 	assert_int_equal(datapath_acl_set(acl_fixture_datapath, &entry, "liquid"), -EEXIST);
 }
 
-/* The filter begins small: it has to grow with what is added, without losing anything. */
+/* The filter starts small: it has to grow with the entries without losing one. */
 static void an_acl_grows_entry_by_entry(void **state)
 {
 	const uint32_t count = 3 * SHAKEOFF_ACL_CAPACITY(SHAKEOFF_ACL_SHRINK_MAX);
@@ -400,7 +406,7 @@ static void an_acl_grows_entry_by_entry(void **state)
 	}
 }
 
-/* ----------------------------------------------------------------------------------------------------------- sweeping */
+/* --------------------------------------------------------------------------------------------------------- sweeping */
 
 static void sweep(uint64_t budget_ns, int *steps)
 {
@@ -452,7 +458,7 @@ static void the_next_expiry_is_known(void **state)
 			now / 1000000000 + 7210);
 }
 
-static void an_acl_that_expires_altogether_costs_nothing(void **state)
+static void an_acl_whose_entries_all_expired_costs_nothing(void **state)
 {
 	int steps;
 
@@ -478,8 +484,8 @@ static void an_acl_that_is_loaded_meanwhile_ends_the_sweep(void **state)
 	assert_int_not_equal(datapath_acl_expiry(acl_fixture_datapath), 0);
 }
 
-/* What a sweep stands at may be removed before it goes on. */
-static void entries_that_go_do_not_disturb_a_sweep(void **state)
+/* The entry where a sweep stopped may be removed before the sweep continues. */
+static void removed_entries_do_not_disturb_a_sweep(void **state)
 {
 	struct datapath_sweep *sweep;
 	int result;
@@ -499,7 +505,7 @@ static void entries_that_go_do_not_disturb_a_sweep(void **state)
 	assert_false(datapath_acl_in_use(acl_fixture_datapath));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- a million */
+/* -------------------------------------------------------------------------------------------------------- a million */
 
 #define MILLION 1000000u
 
@@ -539,21 +545,21 @@ int main(void)
 {
 	static const struct CMUnitTest others[] = {
 		cmocka_unit_test_setup(a_prefix_reaches_from_its_first_to_its_last_address, reset),
-		cmocka_unit_test_setup(expired_ones_hide_no_shorter_one_however_many_they_are, reset),
-		cmocka_unit_test_setup(what_is_removed_holds_no_longer, reset),
-		cmocka_unit_test_setup(an_entry_is_found_by_its_very_prefix_and_scope, reset),
+		cmocka_unit_test_setup(many_expired_entries_do_not_hide_a_shorter_prefix, reset),
+		cmocka_unit_test_setup(a_removed_entry_has_no_effect, reset),
+		cmocka_unit_test_setup(an_entry_is_found_by_its_exact_prefix_and_scope, reset),
 		cmocka_unit_test_setup(an_empty_acl_costs_nothing, reset),
-		cmocka_unit_test_setup(nothing_is_left_of_a_load_that_was_killed, reset),
-		cmocka_unit_test_setup(what_is_loaded_replaces_what_was, reset),
-		cmocka_unit_test_setup(what_was_added_by_hand_stays_and_beats_what_is_loaded, reset),
+		cmocka_unit_test_setup(a_killed_load_is_cleaned_up, reset),
+		cmocka_unit_test_setup(a_load_replaces_the_loaded_entries, reset),
+		cmocka_unit_test_setup(entries_added_by_hand_stay_and_win_over_loaded_entries, reset),
 		cmocka_unit_test_setup(the_last_of_two_lines_for_a_prefix_counts, reset),
 		cmocka_unit_test_setup(services_with_the_same_hash_are_not_mixed_up, reset),
 		cmocka_unit_test_setup(an_acl_grows_entry_by_entry, reset),
 		cmocka_unit_test_setup(expired_entries_are_removed, reset),
 		cmocka_unit_test_setup(the_next_expiry_is_known, reset),
-		cmocka_unit_test_setup(an_acl_that_expires_altogether_costs_nothing, reset),
+		cmocka_unit_test_setup(an_acl_whose_entries_all_expired_costs_nothing, reset),
 		cmocka_unit_test_setup(an_acl_that_is_loaded_meanwhile_ends_the_sweep, reset),
-		cmocka_unit_test_setup(entries_that_go_do_not_disturb_a_sweep, reset),
+		cmocka_unit_test_setup(removed_entries_do_not_disturb_a_sweep, reset),
 		cmocka_unit_test_setup(a_million_prefixes_are_loaded, reset),
 	};
 	struct CMUnitTest tests[COUNT(cases) + COUNT(others)];

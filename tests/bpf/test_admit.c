@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/wire.c */
 /*
- * The tc program makes connections of validated ACKs: their options, numbers and clock, and the listening socket that
+ * The tc program makes connections from validated ACKs: their options, numbers and clock, and the listening socket that
  * gets them.
  */
 #include <bpf/bpf.h>
@@ -84,7 +84,7 @@ static void the_connection_has_what_was_negotiated(void **state)
 	assert_int_equal(info.tcpi_rcv_wscale, row->rcv_wscale);
 }
 
-static void the_connection_is_the_clients_and_is_counted(void **state)
+static void the_connection_has_the_clients_address_and_is_counted(void **state)
 {
 	struct shakeoff_service_counters before, after;
 	struct shakeoff_validated entry;
@@ -138,8 +138,8 @@ static void both_programs_count_an_ack_at_its_interface(void **state)
 	assert_int_equal(admissions().reached, 1);
 }
 
-/* A program that lets packets pass to the stack, before ours. */
-static void an_ack_that_is_hidden_from_the_tc_program_is_missed(void **state)
+/* Attaches a program before ours that lets packets pass to the stack. */
+static void an_ack_that_misses_the_tc_program_is_counted_as_missed(void **state)
 {
 	static const struct bpf_insn pass[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
@@ -165,8 +165,8 @@ static void an_ack_that_is_hidden_from_the_tc_program_is_missed(void **state)
 	assert_int_equal(admissions().reached, 0);
 }
 
-/* While it goes to the front there are two of it, and both see a packet. */
-static void two_of_the_tc_program_make_one_connection(void **state)
+/* While it moves to the front it is attached twice, and both see a packet. */
+static void the_tc_program_attached_twice_makes_one_connection(void **state)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, first, .flags = TCX_FIRST);
 	struct admit *before;
@@ -195,7 +195,7 @@ static void two_of_the_tc_program_make_one_connection(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
+static void the_servers_numbers_and_clock_continue_from_the_syn_ack(void **state)
 {
 	static struct frame frame;
 	struct reading reading;
@@ -208,7 +208,7 @@ static void the_servers_numbers_and_clock_go_on_from_the_syn_ack(void **state)
 	wire_receive(40000, &frame, &reading);
 	assert_int_equal(reading.seq, client.synack.seq + 1);
 	assert_int_equal(reading.payload_len, 5);
-	/* In a segment with data the timestamps come first. */
+	/* In a segment with data the timestamps are first. */
 	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) >= 0);
 	assert_true((int32_t)(get32(reading.options + 4) - client.synack.tsval) < 60000);
 }
@@ -227,7 +227,7 @@ static void data_with_the_final_ack_is_there_at_once(void **state)
 	reads("GET");
 }
 
-static void data_right_behind_the_final_ack_is_there_too(void **state)
+static void data_right_after_the_final_ack_is_there_too(void **state)
 {
 	struct client client;
 	struct segment data;
@@ -292,7 +292,7 @@ static void an_ack_that_arrives_with_its_metadata_has_no_hint_any_more(void **st
 	assert_int_equal(filter_get(&client.ack, 0), SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED);
 }
 
-/* ---------------------------------------------------------------------------------------------- listening sockets */
+/* ------------------------------------------------------------------------------------------------ listening sockets */
 
 static void a_dual_stack_socket_gets_both_families(void **state)
 {
@@ -364,10 +364,10 @@ static void sockets_that_share_the_port_share_the_connections(void **state)
 		}
 	}
 	assert_int_equal(of_one + of_other, 32);
-	assert_true(of_one && of_other); /* 2^-31 that it is chance */
+	assert_true(of_one && of_other); /* the probability that this is chance is 2^-31 */
 }
 
-/* ------------------------------------------------------------------------------------------------------- round trips */
+/* ------------------------------------------------------------------------------------------------------ round trips */
 
 static struct tcp_info connects_after(struct client *client, const struct segment *syn, unsigned int delay_us)
 {
@@ -382,7 +382,7 @@ static struct tcp_info connects_after(struct client *client, const struct segmen
 	return info;
 }
 
-static void the_first_round_trip_is_the_handshakes(void **state)
+static void the_first_round_trip_sample_is_the_handshake(void **state)
 {
 	const unsigned int delays[] = { 30000, 300000 };
 	struct segment syn = LINUX_SYN;
@@ -392,14 +392,14 @@ static void the_first_round_trip_is_the_handshakes(void **state)
 	wire_listens(&ipv4, ipv4.server);
 	for (size_t i = 0; i < COUNT(delays); i++) {
 		syn.sport = 44000 + i;
-		/* A tick of a coarse clock, and a millisecond for rounding; a machine that is late makes it longer. */
+		/* A tick of a coarse clock, and a millisecond for rounding; a slow machine makes it longer. */
 		assert_in_range(connects_after(&client, &syn, delays[i]).tcpi_rtt, delays[i] - 10000,
 				delays[i] + 60000);
 		reset_socket(&accepted);
 	}
 }
 
-static void in_a_fleet_no_round_trip_is_taken_from_the_echo(void **state)
+static void in_a_fleet_the_echo_gives_no_round_trip_sample(void **state)
 {
 	struct client client;
 
@@ -434,13 +434,13 @@ static void a_client_that_leaves_its_timestamps_out_is_served_without_options(vo
 int main(void)
 {
 	const struct CMUnitTest others[] = {
-		TEST(the_connection_is_the_clients_and_is_counted),
+		TEST(the_connection_has_the_clients_address_and_is_counted),
 		TEST(both_programs_count_an_ack_at_its_interface),
-		TEST(an_ack_that_is_hidden_from_the_tc_program_is_missed),
-		TEST(two_of_the_tc_program_make_one_connection),
-		TEST(the_servers_numbers_and_clock_go_on_from_the_syn_ack),
+		TEST(an_ack_that_misses_the_tc_program_is_counted_as_missed),
+		TEST(the_tc_program_attached_twice_makes_one_connection),
+		TEST(the_servers_numbers_and_clock_continue_from_the_syn_ack),
 		TEST(data_with_the_final_ack_is_there_at_once),
-		TEST(data_right_behind_the_final_ack_is_there_too),
+		TEST(data_right_after_the_final_ack_is_there_too),
 		TEST(a_duplicate_of_the_ack_opens_nothing),
 		TEST(a_segment_that_meets_the_socket_confirms_the_connection),
 		TEST(an_ack_that_arrives_with_its_metadata_has_no_hint_any_more),
@@ -448,8 +448,8 @@ int main(void)
 		TEST(a_socket_bound_to_the_device_gets_its_connections),
 		TEST(a_client_behind_a_vlan_tag_gets_its_connection),
 		TEST(sockets_that_share_the_port_share_the_connections),
-		TEST(the_first_round_trip_is_the_handshakes),
-		TEST(in_a_fleet_no_round_trip_is_taken_from_the_echo),
+		TEST(the_first_round_trip_sample_is_the_handshake),
+		TEST(in_a_fleet_the_echo_gives_no_round_trip_sample),
 		TEST(a_client_that_leaves_its_timestamps_out_is_served_without_options),
 	};
 	struct CMUnitTest tests[COUNT(rows) + COUNT(others)], *test = tests;

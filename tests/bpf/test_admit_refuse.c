@@ -39,7 +39,7 @@ static void without_metadata_the_cookie_is_read_again(void **state)
 	assert_int_equal(info.tcpi_snd_mss, 1448);
 }
 
-static void without_metadata_only_the_very_ack_that_was_validated_counts(void **state)
+static void without_metadata_only_the_exact_validated_ack_counts(void **state)
 {
 	struct shakeoff_service_counters before;
 	struct client client;
@@ -93,8 +93,8 @@ static void a_socket_that_is_gone_is_counted(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-/* A test run is not at ingress, so that the kernel takes no request. */
-static void what_the_kernel_refuses_is_counted_and_goes_on(void **state)
+/* A test run is not at ingress, so the kernel accepts no request. */
+static void an_ack_that_the_kernel_refuses_is_counted_and_passes(void **state)
 {
 	struct shakeoff_service_counters before;
 	struct client client;
@@ -108,7 +108,7 @@ static void what_the_kernel_refuses_is_counted_and_goes_on(void **state)
 	assert_int_equal(counters().unadmitted - before.unadmitted, 1);
 }
 
-static void everything_goes_on_unchanged_to_the_next_program(void **state)
+static void every_packet_reaches_the_next_program_unchanged(void **state)
 {
 	const struct segment segments[] = {
 		LINUX_SYN,
@@ -140,11 +140,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(without_metadata_the_cookie_is_read_again),
-		TEST(without_metadata_only_the_very_ack_that_was_validated_counts),
+		TEST(without_metadata_only_the_exact_validated_ack_counts),
 		TEST(an_ack_that_was_not_validated_opens_nothing),
 		TEST(a_socket_that_is_gone_is_counted),
-		TEST(what_the_kernel_refuses_is_counted_and_goes_on),
-		TEST(everything_goes_on_unchanged_to_the_next_program),
+		TEST(an_ack_that_the_kernel_refuses_is_counted_and_passes),
+		TEST(every_packet_reaches_the_next_program_unchanged),
 	};
 
 	return cmocka_run_group_tests_name("ACKs that the tc program refuses", tests, wire_start, wire_stop);

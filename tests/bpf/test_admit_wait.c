@@ -26,7 +26,7 @@
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
-/* A segment further on in the connection, whose ACK was validated `age_ns` ago. */
+/* Returns a segment of later data of the connection, whose ACK was validated `age_ns` ago. */
 static struct segment later_segment(struct client *client, int64_t age_ns)
 {
 	struct segment later;
@@ -41,7 +41,7 @@ static struct segment later_segment(struct client *client, int64_t age_ns)
 	return later;
 }
 
-static void a_segment_before_its_connection_goes_round(void **state)
+static void a_segment_before_its_connection_is_requeued(void **state)
 {
 	struct client client;
 	struct segment later = later_segment(&client, -(int64_t)SECOND), reset;
@@ -52,8 +52,7 @@ static void a_segment_before_its_connection_goes_round(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(run_admit_marked(&later, METADATA_WAITS), TCX_REDIRECT);
 		assert_int_equal(run_admit_marked(&reset, METADATA_WAITS), TCX_REDIRECT);
-		assert_int_equal(run_admit(&later),
-				 TCX_REDIRECT); /* the hint tells, where metadata does not get here */
+		assert_int_equal(run_admit(&later), TCX_REDIRECT); /* the hint is enough where no metadata gets here */
 	}
 	assert_int_equal(harness.service->dequeued, 0);
 }
@@ -68,8 +67,11 @@ static void a_segment_before_its_connection_is_dropped_after_its_time(void **sta
 	assert_int_equal(run_admit(&later), TCX_NEXT);
 }
 
-/* Or whoever sends ACKs that the hook takes and TCP drops would keep a CPU busy. A tick may begin on the way: tried again. */
-static void all_that_wait_make_a_bounded_number_of_rounds_in_a_tick(void **state)
+/*
+ * Otherwise an attacker that sends ACKs that the hook accepts and TCP drops would keep a CPU busy. A tick may begin
+ * meanwhile, so the test tries again.
+ */
+static void all_waiting_segments_make_a_bounded_number_of_rounds_in_a_tick(void **state)
 {
 	struct client client;
 	struct segment later = later_segment(&client, -(int64_t)SECOND);
@@ -99,7 +101,7 @@ static void a_segment_without_a_validated_ack_does_not_wait(void **state)
 	assert_int_equal(run_admit(&later), TCX_NEXT);
 }
 
-static void a_segment_that_waits_goes_on_once_its_socket_is_there(void **state)
+static void a_waiting_segment_passes_when_its_socket_is_there(void **state)
 {
 	static const struct shakeoff_validated nothing;
 	struct client client;
@@ -116,8 +118,8 @@ static void a_segment_that_waits_goes_on_once_its_socket_is_there(void **state)
 	assert_int_equal(run_admit_marked(&client.ack, METADATA_WAITS), TCX_NEXT);
 }
 
-/* In order behind its ACK it is spared the look-up; behind another CPU's it waits. */
-static void behind_its_ack_on_the_same_cpu_a_segment_goes_on(void **state)
+/* In order after its ACK it needs no look-up; after an ACK on another CPU it waits. */
+static void a_segment_after_its_ack_on_the_same_cpu_passes(void **state)
 {
 	struct shakeoff_validated entry;
 	struct client client;
@@ -137,8 +139,11 @@ static void behind_its_ack_on_the_same_cpu_a_segment_goes_on(void **state)
 	assert_int_equal(run_admit(&later), TCX_REDIRECT);
 }
 
-/* A segment that brings the cookie back itself opens the connection, and the ACK then waits for it; its CPU is told. */
-static void what_waits_with_the_cookie_opens_the_connection(void **state)
+/*
+ * A segment that brings the cookie back itself opens the connection, and the ACK then waits for it; the hint has its
+ * CPU.
+ */
+static void a_waiting_segment_with_the_cookie_opens_the_connection(void **state)
 {
 	struct shakeoff_service_counters before;
 	struct shakeoff_validated entry;
@@ -158,7 +163,7 @@ static void what_waits_with_the_cookie_opens_the_connection(void **state)
 	assert_int_equal(harness.service->dequeued, 1);
 }
 
-/* A frame, and the CPU that it is sent by: that one works on it, too. */
+/* A frame, and the CPU that sends it and therefore also handles it. */
 struct elsewhere {
 	struct frame frame;
 	int cpu;
@@ -178,7 +183,10 @@ static void *send_elsewhere(void *argument)
 	return NULL;
 }
 
-/* The later segment is there first, by another CPU, goes round, and its data comes in order. Refused, it would end the connection. */
+/*
+ * The later segment arrives first, on another CPU, waits, and its data is delivered in order. Refused, it would end the
+ * connection.
+ */
 static void data_that_overtakes_its_ack_is_not_lost(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
@@ -200,7 +208,7 @@ static void data_that_overtakes_its_ack_is_not_lost(void **state)
 		wire_listens(families[i], families[i]->server);
 		client_connect(&client, syns[i]);
 		assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
-		validated_age(&client.ack, -(int64_t)SECOND); /* patience for a slow machine */
+		validated_age(&client.ack, -(int64_t)SECOND); /* how long a slow machine may take */
 		client.ack.flags |= PSH;
 		client.ack.payload = (struct bytes)BYTES('G', 'E', 'T');
 		later = client.ack;
@@ -230,13 +238,13 @@ static void data_that_overtakes_its_ack_is_not_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_segment_before_its_connection_goes_round),
+		TEST(a_segment_before_its_connection_is_requeued),
 		TEST(a_segment_before_its_connection_is_dropped_after_its_time),
-		TEST(all_that_wait_make_a_bounded_number_of_rounds_in_a_tick),
+		TEST(all_waiting_segments_make_a_bounded_number_of_rounds_in_a_tick),
 		TEST(a_segment_without_a_validated_ack_does_not_wait),
-		TEST(a_segment_that_waits_goes_on_once_its_socket_is_there),
-		TEST(behind_its_ack_on_the_same_cpu_a_segment_goes_on),
-		TEST(what_waits_with_the_cookie_opens_the_connection),
+		TEST(a_waiting_segment_passes_when_its_socket_is_there),
+		TEST(a_segment_after_its_ack_on_the_same_cpu_passes),
+		TEST(a_waiting_segment_with_the_cookie_opens_the_connection),
 		TEST(data_that_overtakes_its_ack_is_not_lost),
 	};
 

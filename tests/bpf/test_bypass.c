@@ -15,9 +15,9 @@
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
-/* ----------------------------------------------------------------------------------------------------------- bypassed */
+/* --------------------------------------------------------------------------------------------------------- bypassed */
 
-static void what_is_bypassed_gets_every_syn(void **state)
+static void a_bypassed_service_gets_every_syn(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
@@ -28,7 +28,7 @@ static void what_is_bypassed_gets_every_syn(void **state)
 	assert_int_equal(harness.service->syns.counted, 0);
 }
 
-static void what_is_bypassed_gets_no_malformed_syn(void **state)
+static void a_bypassed_service_gets_no_malformed_syn(void **state)
 {
 	const struct segment with_fin = { .flags = SYN | FIN }, from_loopback = { .from = "127.0.0.1", .flags = SYN };
 
@@ -39,8 +39,8 @@ static void what_is_bypassed_gets_no_malformed_syn(void **state)
 	assert_verdict(&from_loopback, SHAKEOFF_SYN_INVALID);
 }
 
-/* Or a flood would fill it: nobody asks for the sockets of what is bypassed. */
-static void what_is_bypassed_is_not_noted_in_the_filter(void **state)
+/* Otherwise a flood would fill it: nothing looks up sockets of bypassed services. */
+static void a_bypassed_service_is_not_noted_in_the_filter(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
@@ -64,7 +64,7 @@ static void a_socket_that_the_hook_does_not_find_gets_every_syn(void **state)
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
-static void segments_of_what_is_bypassed_pass(void **state)
+static void segments_of_a_bypassed_service_pass(void **state)
 {
 	const struct segment ack = { .flags = ACK };
 
@@ -135,7 +135,7 @@ static void a_socket_that_saves_syns_is_bypassed(void **state)
 	assert_bypassed_for_save_syn(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
 }
 
-static void a_syn_with_a_signature_passes_to_the_kernel_as_long_as_they_are_few(void **state)
+static void a_few_syns_with_a_signature_pass_to_the_kernel(void **state)
 {
 	const struct segment authentic = { .flags = SYN, .options = BYTES(29, 4, 1, 1) };
 
@@ -146,7 +146,7 @@ static void a_syn_with_a_signature_passes_to_the_kernel_as_long_as_they_are_few(
 	assert_verdict(&authentic, SHAKEOFF_SYNACK_SENT);
 }
 
-static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
+static void syns_behind_two_vlan_tags_pass_to_the_kernel(void **state)
 {
 	struct segment syn = LINUX_SYN;
 	struct client client;
@@ -159,7 +159,7 @@ static void behind_two_vlan_tags_the_kernel_alone_can(void **state)
 	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 }
 
-/* ------------------------------------------------------------------------------------- addresses of VLAN devices */
+/* ---------------------------------------------------------------------------------------- addresses of VLAN devices */
 
 /* With VLAN devices above the interface, where a tag may be beside the frame. */
 static void listens_behind_vlans(bool vlans)
@@ -173,7 +173,7 @@ static void listens_behind_vlans(bool vlans)
 	address_set(SERVICE | SHAKEOFF_ADDRESS_TAGGED);
 }
 
-static void a_frame_whose_tag_is_not_there_passes_to_the_kernel(void **state)
+static void a_frame_without_its_tag_passes_to_the_kernel(void **state)
 {
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST };
 
@@ -184,7 +184,7 @@ static void a_frame_whose_tag_is_not_there_passes_to_the_kernel(void **state)
 	assert_verdict(&rst, SHAKEOFF_ACK_IDLE);
 }
 
-/* One after the other, as what the first has looked up is remembered for the second. */
+/* In this order, because the look-up of the first is remembered for the second. */
 static void a_frame_with_its_tag_is_answered_beside_those_without(void **state)
 {
 	struct segment tagged = LINUX_SYN;
@@ -201,8 +201,11 @@ static void a_frame_with_its_tag_is_answered_beside_those_without(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
 
-/* At the VLAN device itself, say: what comes in there has lost its tag, and gets it back on its way out. */
-static void where_no_tag_can_be_missing_frames_without_one_are_answered(void **state)
+/*
+ * At the VLAN device itself, for example: a frame that comes in there has lost its tag, and gets it back when it
+ * leaves.
+ */
+static void frames_without_a_tag_are_answered_where_no_tag_can_be_missing(void **state)
 {
 	struct client client;
 
@@ -211,7 +214,7 @@ static void where_no_tag_can_be_missing_frames_without_one_are_answered(void **s
 	admitted(&client, &linux_syn);
 }
 
-static void what_belongs_to_no_vlan_device_is_answered_without_a_tag(void **state)
+static void frames_of_no_vlan_device_are_answered_without_a_tag(void **state)
 {
 	struct client client;
 
@@ -226,20 +229,20 @@ static void what_belongs_to_no_vlan_device_is_answered_without_a_tag(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_is_bypassed_gets_every_syn),
-		TEST(what_is_bypassed_gets_no_malformed_syn),
-		TEST(what_is_bypassed_is_not_noted_in_the_filter),
+		TEST(a_bypassed_service_gets_every_syn),
+		TEST(a_bypassed_service_gets_no_malformed_syn),
+		TEST(a_bypassed_service_is_not_noted_in_the_filter),
 		TEST(a_socket_that_the_hook_does_not_find_gets_every_syn),
-		TEST(segments_of_what_is_bypassed_pass),
+		TEST(segments_of_a_bypassed_service_pass),
 		TEST(an_mptcp_socket_is_bypassed),
 		TEST(a_socket_with_tcp_md5_keys_is_bypassed),
 		TEST(a_socket_that_saves_syns_is_bypassed),
-		TEST(a_syn_with_a_signature_passes_to_the_kernel_as_long_as_they_are_few),
-		TEST(behind_two_vlan_tags_the_kernel_alone_can),
-		TEST(a_frame_whose_tag_is_not_there_passes_to_the_kernel),
+		TEST(a_few_syns_with_a_signature_pass_to_the_kernel),
+		TEST(syns_behind_two_vlan_tags_pass_to_the_kernel),
+		TEST(a_frame_without_its_tag_passes_to_the_kernel),
 		TEST(a_frame_with_its_tag_is_answered_beside_those_without),
-		TEST(where_no_tag_can_be_missing_frames_without_one_are_answered),
-		TEST(what_belongs_to_no_vlan_device_is_answered_without_a_tag),
+		TEST(frames_without_a_tag_are_answered_where_no_tag_can_be_missing),
+		TEST(frames_of_no_vlan_device_are_answered_without_a_tag),
 	};
 
 	return cmocka_run_group_tests_name("bypass", tests, harness_start, harness_stop);

@@ -2,9 +2,8 @@
 /*
  * Sources whose SYNs pass to the kernel: which of them pass, and which become known.
  *
- * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
- * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/sources.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c
+ * link: user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c tests/bpf/sources.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,8 +19,8 @@
 #include "sources.h"
 
 /*
- * SYNs that the hook answers with nothing, as it does not know where to: three more may pass in a window that does not end while a test
- * runs, and as many of known sources.
+ * SYNs that the hook does not answer because it has no route for the reply: three more may pass in a window that does
+ * not end while a test runs, and three more of known sources.
  */
 static void few_may_pass(void)
 {
@@ -41,8 +40,8 @@ static void known_sources_pass_beyond_what_others_may(void **state)
 	assert_int_equal(syns_that("198.51.100.7", 6, SHAKEOFF_SYN_UNROUTED, SHAKEOFF_SYN_UNROUTED_RATE), 3);
 }
 
-/* As with the reply budget. */
-static void a_cpu_behind_does_not_take_back_the_window_of_exceptions(void **state)
+/* Like the test of the reply budget. */
+static void a_slow_cpu_does_not_restore_the_old_window_of_exceptions(void **state)
 {
 	(void)state;
 	few_may_pass();
@@ -50,7 +49,7 @@ static void a_cpu_behind_does_not_take_back_the_window_of_exceptions(void **stat
 	assert_syn("198.51.100.8", SHAKEOFF_SYN_UNROUTED_RATE);
 }
 
-static void sources_whose_connection_the_kernel_made_become_known(void **state)
+static void sources_with_a_connection_by_the_kernel_become_known(void **state)
 {
 	struct segment segment = { .from = "10.9.0.2", .sport = 30000, .seq = 1, .ack = 1, .flags = ACK };
 
@@ -60,11 +59,11 @@ static void sources_whose_connection_the_kernel_made_become_known(void **state)
 	connected[0] = connected_socket(&ipv4, 30000);
 	for (int i = 1; i < 64; i++)
 		assert_verdict(&segment, SHAKEOFF_ACK_IDLE);
-	assert_verdict(&segment, SHAKEOFF_SOCKET); /* it was looked at */
+	assert_verdict(&segment, SHAKEOFF_SOCKET); /* its segment was looked up */
 	assert_int_equal(count_of(harness.sources), 1);
 }
 
-static void segments_of_no_connection_make_nobody_known(void **state)
+static void segments_without_a_connection_make_no_source_known(void **state)
 {
 	struct segment segment = { .from = "10.9.0.2", .sport = 30001, .seq = 1, .ack = 1, .flags = ACK };
 
@@ -82,9 +81,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(known_sources_pass_beyond_what_others_may),
-		TEST(a_cpu_behind_does_not_take_back_the_window_of_exceptions),
-		TEST(sources_whose_connection_the_kernel_made_become_known),
-		TEST(segments_of_no_connection_make_nobody_known),
+		TEST(a_slow_cpu_does_not_restore_the_old_window_of_exceptions),
+		TEST(sources_with_a_connection_by_the_kernel_become_known),
+		TEST(segments_without_a_connection_make_no_source_known),
 	};
 
 	return cmocka_run_group_tests_name("sources and the bypass", tests, sources_start, sources_stop);

@@ -2,9 +2,8 @@
 /*
  * The data path from user space: attached, found, shared, replaced and detached.
  *
- * link: user/datapath/?*.c
- * link: user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/veths.c
+ * link: user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c
+ * link: user/common/prefix.c user/common/text.c tests/bpf/veths.c
  */
 #include <errno.h>
 #include <linux/if_link.h>
@@ -21,9 +20,9 @@
 #include "acl/store.h"
 #include "veths.h"
 
-/* ------------------------------------------------------------------------------------------------- attach, find, detach */
+/* --------------------------------------------------------------------------------------------- attach, find, detach */
 
-static void what_is_attached_is_found_by_its_interface(void **state)
+static void an_attached_program_is_found_by_its_interface(void **state)
 {
 	struct datapath *datapath = loaded();
 	struct datapath_attachment attachment;
@@ -116,7 +115,7 @@ static void jumbo_frames_get_the_program_for_several_buffers(void **state)
 	datapath_close(datapath);
 }
 
-static void where_the_driver_cannot_auto_is_generic(void **state)
+static void auto_is_generic_without_support_of_the_driver(void **state)
 {
 	struct datapath *datapath = loaded();
 
@@ -142,9 +141,9 @@ static void a_link_of_netlink_is_found_and_detached(void **state)
 	datapath_close(datapath);
 }
 
-/* ----------------------------------------------------------------------------------------------------- foreign programs */
+/* ------------------------------------------------------------------------------------------------- foreign programs */
 
-static void a_foreign_program_is_left_alone(void **state)
+static void a_foreign_program_is_not_replaced(void **state)
 {
 	struct datapath *datapath = loaded();
 	enum datapath_owner owner;
@@ -160,7 +159,7 @@ static void a_foreign_program_is_left_alone(void **state)
 	datapath_close(datapath);
 }
 
-static void a_foreign_program_is_replaced_when_asked_for(void **state)
+static void a_foreign_program_is_replaced_on_request(void **state)
 {
 	struct datapath *datapath = loaded();
 
@@ -191,15 +190,15 @@ static void a_replacement_that_fails_puts_the_foreign_program_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(what_is_attached_is_found_by_its_interface),
+		test(an_attached_program_is_found_by_its_interface),
 		test(an_interface_that_is_not_there_is_enodev),
 		test(it_stays_attached_when_the_descriptors_are_closed),
 		test(two_interfaces_share_a_datapath),
 		test(jumbo_frames_get_the_program_for_several_buffers),
-		test(where_the_driver_cannot_auto_is_generic),
+		test(auto_is_generic_without_support_of_the_driver),
 		test(a_link_of_netlink_is_found_and_detached),
-		test(a_foreign_program_is_left_alone),
-		test(a_foreign_program_is_replaced_when_asked_for),
+		test(a_foreign_program_is_not_replaced),
+		test(a_foreign_program_is_replaced_on_request),
 		test(a_replacement_that_fails_puts_the_foreign_program_back),
 	};
 

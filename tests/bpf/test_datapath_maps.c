@@ -2,9 +2,8 @@
 /*
  * The maps of the data path, read and written from user space.
  *
- * link: user/datapath/?*.c
- * link: user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/veths.c
+ * link: user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c
+ * link: user/common/prefix.c user/common/text.c tests/bpf/veths.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -91,7 +90,7 @@ static void packets_are_counted_over_all_cpus(void **state)
 	datapath_close(datapath);
 }
 
-static void what_the_daemon_sets_can_be_set_and_removed(void **state)
+static void the_daemons_entries_can_be_set_and_removed(void **state)
 {
 	struct shakeoff_interface interface = { .mss = { 1460, 1440 } };
 	struct shakeoff_tuple tuple = { .local_port = htons(80) };
@@ -111,7 +110,7 @@ static void what_the_daemon_sets_can_be_set_and_removed(void **state)
 	datapath_close(datapath);
 }
 
-/* The map of this name that the program on an interface works on. */
+/* Returns the map of this name that the program on an interface uses. */
 static int map_of(const char *ifname, const char *name)
 {
 	int program = bpf_prog_get_fd_by_id(looked(ifname).prog_id), found = -1;
@@ -136,7 +135,7 @@ static int map_of(const char *ifname, const char *name)
 	return found;
 }
 
-static void a_validated_tuple_is_found_and_forgotten_alone(void **state)
+static void one_validated_tuple_is_found_and_removed(void **state)
 {
 	struct shakeoff_tuple tuple = { .remote = { 0, 0, htonl(0xffff), 1 }, .local = { 0, 0, htonl(0xffff), 2 } };
 	struct shakeoff_validated entry = { .established_ns = 1, .tuple = tuple, .cookie = 7 };
@@ -179,7 +178,7 @@ static bool half_open_seen(void *context, const struct shakeoff_tuple *tuple, co
 	return iter->even && entry->rcv_nxt % 2 == 0;
 }
 
-static void every_half_open_connection_is_seen_once_and_taken_out_if_wanted(void **state)
+static void every_half_open_connection_is_seen_once_and_removed_on_request(void **state)
 {
 	struct datapath *datapath = loaded();
 	struct half_open_iter iter = { .even = true };
@@ -244,7 +243,7 @@ static void rings_are_made_once_and_kept_for_the_next_daemon(void **state)
 	succeeds(datapath_detach("one"));
 }
 
-static void what_belongs_to_another_abi_is_not_opened(void **state)
+static void maps_of_another_abi_are_not_opened(void **state)
 {
 	struct datapath *datapath = loaded(), *again = NULL;
 	struct datapath_attachment attachment;
@@ -266,11 +265,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(addresses_of_both_families_are_iterated_and_removed),
 		test(packets_are_counted_over_all_cpus),
-		test(what_the_daemon_sets_can_be_set_and_removed),
-		test(a_validated_tuple_is_found_and_forgotten_alone),
-		test(every_half_open_connection_is_seen_once_and_taken_out_if_wanted),
+		test(the_daemons_entries_can_be_set_and_removed),
+		test(one_validated_tuple_is_found_and_removed),
+		test(every_half_open_connection_is_seen_once_and_removed_on_request),
 		test(rings_are_made_once_and_kept_for_the_next_daemon),
-		test(what_belongs_to_another_abi_is_not_opened),
+		test(maps_of_another_abi_are_not_opened),
 	};
 
 	return cmocka_run_group_tests_name("datapath: maps", tests, enter_namespace, NULL);

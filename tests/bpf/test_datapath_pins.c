@@ -2,9 +2,8 @@
 /*
  * The pins of the data path on bpffs, and the lists that are kept by them.
  *
- * link: user/datapath/?*.c
- * link: user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/veths.c
+ * link: user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c
+ * link: user/common/prefix.c user/common/text.c tests/bpf/veths.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -29,7 +28,7 @@ static void pins_go_with_the_program(void **state)
 	if (access(pin_directory(), F_OK)) {
 		succeeds(datapath_detach("one.5"));
 		datapath_close(datapath);
-		skip(); /* no place to pin in this mount namespace: attached by netlink */
+		skip(); /* no bpffs for pins in this mount namespace: attached by netlink */
 	}
 	is_pinned("one_5", "one.5", "attach");
 	succeeds(datapath_detach("one.5"));
@@ -46,7 +45,7 @@ static void list_one(struct datapath *datapath, const char *text)
 	succeeds(datapath_acl_set(datapath, &entry, NULL));
 }
 
-/* That it is the only one, too. */
+/* Returns whether the ACL has this one entry and no other. */
 static bool has_acl_entries(struct datapath *datapath, const char *text)
 {
 	char found[PREFIX_TEXT] = "";
@@ -59,7 +58,7 @@ static bool has_acl_entries(struct datapath *datapath, const char *text)
 	return !strcmp(found, text);
 }
 
-static void the_acl_is_kept_for_one_program_and_no_more(void **state)
+static void the_acl_is_kept_for_one_program_only(void **state)
 {
 	struct datapath *datapath = loaded(), *next = loaded(), *last = loaded();
 	int result;
@@ -70,7 +69,7 @@ static void the_acl_is_kept_for_one_program_and_no_more(void **state)
 	list_one(datapath, "2001:db8::/32");
 	result = datapath_acl_keep(datapath);
 	datapath_close(datapath);
-	if (result != -EOPNOTSUPP) { /* no place to pin in this mount namespace */
+	if (result != -EOPNOTSUPP) { /* no bpffs for pins in this mount namespace */
 		succeeds(result);
 		assert_int_equal(datapath_acl_restore(next), 1);
 		assert_true(has_acl_entries(next, "2001:db8::/32"));
@@ -84,7 +83,7 @@ static void the_acl_is_kept_for_one_program_and_no_more(void **state)
 		skip();
 }
 
-static void a_program_with_an_acl_of_its_own_keeps_it(void **state)
+static void a_program_that_has_an_acl_keeps_it(void **state)
 {
 	struct datapath *datapath = loaded(), *next = loaded();
 
@@ -132,8 +131,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(pins_go_with_the_program),
-		test(the_acl_is_kept_for_one_program_and_no_more),
-		test(a_program_with_an_acl_of_its_own_keeps_it),
+		test(the_acl_is_kept_for_one_program_only),
+		test(a_program_that_has_an_acl_keeps_it),
 		test(pins_of_an_interface_that_is_gone_are_removed),
 		test(a_directory_that_is_not_on_bpffs_is_refused),
 	};

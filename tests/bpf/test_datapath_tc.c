@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The tc program comes and goes with the XDP program, and stands before those of others.
+ * The tc program comes and goes with the XDP program, and precedes the tc programs of others.
  *
- * link: user/datapath/?*.c
- * link: user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/veths.c
+ * link: user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c user/acl/?*.c
+ * link: user/common/prefix.c user/common/text.c tests/bpf/veths.c
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -55,7 +54,7 @@ static struct datapath *loaded_to_admit(void)
 	return loaded();
 }
 
-/* A tc program of somebody else, by a link that goes when it is closed. */
+/* Attaches a foreign tc program, by a link that is detached when it is closed. */
 static int attach_foreign_tcx_at(const char *ifname, int hook, uint32_t flags, uint32_t *id)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
@@ -81,7 +80,7 @@ static int attach_foreign_tcx(const char *ifname, uint32_t *id)
 	return attach_foreign_tcx_at(ifname, TCX_INGRESS, 0, id);
 }
 
-/* What `bpftool link detach` does: a pin stays. Without a link as `bpftool net detach` does. */
+/* Does what `bpftool link detach` does: a pin remains. Without a link, does what `bpftool net detach` does. */
 static void take_tcx_away(const char *ifname, uint32_t prog_id)
 {
 	int program = bpf_prog_get_fd_by_id(prog_id), link = -1;
@@ -97,7 +96,7 @@ static void take_tcx_away(const char *ifname, uint32_t prog_id)
 	close(program);
 }
 
-/* What `ip link` does with the object file: fresh maps, and no tc program. */
+/* Does what `ip link` does with the object file: new maps, and no tc program. */
 static struct datapath *attached_by_ip(const char *ifname)
 {
 	const char *build = getenv("BUILD");
@@ -183,7 +182,7 @@ static bool admit_is_at(unsigned int ifindex, uint32_t id)
 	return datapath_position(ifindex, DATAPATH_INGRESS, id) != DATAPATH_POSITION_GONE;
 }
 
-static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state)
+static void a_detached_tc_program_is_noticed_and_attached_again(void **state)
 {
 	struct datapath *datapath = loaded_to_admit();
 	const unsigned int ifindex = if_nametoindex("one");
@@ -209,7 +208,7 @@ static void a_tc_program_that_was_taken_away_is_missed_and_put_back(void **state
 	datapath_close(datapath);
 }
 
-/* By who may be another than who put it there at first. */
+/* The second owner may differ from the first. */
 static void goes_to_the_front(enum datapath_owner first, enum datapath_owner again)
 {
 	struct datapath *datapath = loaded_to_admit();
@@ -238,7 +237,7 @@ static void goes_to_the_front(enum datapath_owner first, enum datapath_owner aga
 	is_pinned("one", "one", again == DATAPATH_OWNER_DAEMON ? "admit-daemon" : "admit-attach");
 	assert_int_equal(tcx_of("one", TCX_EGRESS).count, 1);
 
-	/* It stays without the one that put it there, and goes with the rest. */
+	/* It stays after the process that attached it ends, and is removed with the rest. */
 	datapath_close(datapath);
 	assert_int_equal(tcx_at("one").ids[0], tcx.ids[0]);
 	succeeds(datapath_detach("one"));
@@ -288,7 +287,7 @@ static void the_tc_program_at_egress_goes_to_the_front_again(void **state)
 	datapath_close(datapath);
 }
 
-static void what_is_not_there_does_not_go_to_the_front(void **state)
+static void a_missing_tc_program_does_not_go_to_the_front(void **state)
 {
 	struct datapath *datapath = loaded_to_admit();
 
@@ -332,7 +331,7 @@ static void without_a_link_the_tc_program_stays_and_is_found_too(void **state)
 	assert_int_equal(tcx_at("one").count, 0);
 }
 
-static void a_replacement_takes_the_old_tc_program_away(void **state)
+static void a_replacement_detaches_the_old_tc_program(void **state)
 {
 	struct datapath *old = NULL, *datapath = loaded_to_admit();
 
@@ -348,7 +347,7 @@ static void a_replacement_takes_the_old_tc_program_away(void **state)
 	datapath_close(datapath);
 }
 
-static void a_replacement_that_fails_leaves_the_tc_program(void **state)
+static void a_failed_replacement_keeps_the_tc_program(void **state)
 {
 	struct datapath *old = loaded_to_admit(), *datapath = loaded();
 	uint32_t id;
@@ -380,7 +379,7 @@ static void a_tc_program_without_its_xdp_program_is_no_attachment_but_detached(v
 	datapath_close(datapath);
 }
 
-static void the_tc_program_wants_the_xdp_program_of_its_datapath(void **state)
+static void the_tc_program_needs_the_xdp_program_of_its_datapath(void **state)
 {
 	struct datapath *datapath = loaded_to_admit(), *other = loaded();
 
@@ -404,18 +403,18 @@ int main(void)
 		test(the_tc_program_comes_and_goes_with_the_xdp_program),
 		test(interfaces_that_share_a_datapath_share_its_tc_program),
 		test(tc_programs_of_others_stay_and_come_after_ours),
-		test(a_tc_program_that_was_taken_away_is_missed_and_put_back),
+		test(a_detached_tc_program_is_noticed_and_attached_again),
 		test(the_tc_program_goes_to_the_front_again),
 		test(the_tc_program_of_a_command_goes_to_the_front_again),
 		test(the_tc_program_without_a_link_goes_to_the_front_again),
 		test(the_tc_program_at_egress_goes_to_the_front_again),
-		test(what_is_not_there_does_not_go_to_the_front),
+		test(a_missing_tc_program_does_not_go_to_the_front),
 		test(a_program_of_ip_link_gets_the_tc_program_later),
 		test(without_a_link_the_tc_program_stays_and_is_found_too),
-		test(a_replacement_takes_the_old_tc_program_away),
-		test(a_replacement_that_fails_leaves_the_tc_program),
+		test(a_replacement_detaches_the_old_tc_program),
+		test(a_failed_replacement_keeps_the_tc_program),
 		test(a_tc_program_without_its_xdp_program_is_no_attachment_but_detached),
-		test(the_tc_program_wants_the_xdp_program_of_its_datapath),
+		test(the_tc_program_needs_the_xdp_program_of_its_datapath),
 	};
 
 	return cmocka_run_group_tests_name("datapath: tc", tests, enter_namespace, NULL);

@@ -2,9 +2,8 @@
 /*
  * How much of an accept queue one source, or one site, may hold.
  *
- * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
- * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/sources.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c
+ * link: user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c tests/bpf/sources.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,8 +28,8 @@ static void no_source_holds_more_positions_than_are_free(void **state)
 	assert_opens("198.51.100.9", SHAKEOFF_ACK_VALID);
 }
 
-/* A proxy in front of everybody, say. */
-static void a_source_that_is_alone_leaves_an_eighth(void **state)
+/* For example a proxy in front of all clients. */
+static void a_single_source_leaves_an_eighth(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -41,7 +40,7 @@ static void a_source_that_is_alone_leaves_an_eighth(void **state)
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
 }
 
-static void two_sources_are_not_alone(void **state)
+static void the_exception_for_a_single_source_ends_with_the_second(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -57,11 +56,11 @@ static void no_ipv6_source_holds_more_positions_than_are_free(void **state)
 	shared_queue();
 	assert_int_equal(takes("2001:db8:7:1::7", SHAKEOFF_ACK_SHARE_DROP), CAPACITY / 2);
 	assert_opens("2001:db8:7:2::7", SHAKEOFF_ACK_VALID);
-	/* The same /64. */
+	/* Another source of the same /64. */
 	assert_syn("2001:db8:7:1::8", SHAKEOFF_SYN_SHARE_DROP);
 }
 
-/* Four for each that is free. */
+/* A site may hold four positions for each free one. */
 static void no_site_holds_more_than_four_fifths(void **state)
 {
 	(void)state;
@@ -72,21 +71,24 @@ static void no_site_holds_more_than_four_fifths(void **state)
 	assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 }
 
-/* A proxy in front of everybody with many addresses, say. */
-static void a_site_whose_only_source_is_alone_leaves_an_eighth(void **state)
+/* For example a proxy with many addresses in front of all clients. */
+static void a_site_with_the_single_source_leaves_an_eighth(void **state)
 {
 	(void)state;
 	shared_queue();
 	for (int i = 0; i < CAPACITY - CAPACITY / 8; i++)
 		assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_VALID);
 	assert_opens("2001:db8:7:1::7", SHAKEOFF_ACK_SHARE_DROP);
-	/* What it leaves is for the other sources of its site, too: the one that comes ends its being alone. */
+	/*
+	 * The free positions are for other sources of its site, too: the next source ends the exception for a single
+	 * source.
+	 */
 	assert_syn("2001:db8:7:2::7", SHAKEOFF_SYNACK_SENT);
 	assert_opens("2001:db8:7:2::7", SHAKEOFF_ACK_VALID);
 	assert_syn("2001:db8:7:1::7", SHAKEOFF_SYN_SHARE_DROP);
 }
 
-static void a_source_with_its_share_gets_no_cookie(void **state)
+static void a_source_at_its_fair_share_gets_no_cookie(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -95,7 +97,7 @@ static void a_source_with_its_share_gets_no_cookie(void **state)
 	assert_syn("198.51.100.8", SHAKEOFF_SYNACK_SENT);
 }
 
-static void with_overflow_reset_a_source_with_its_share_is_refused(void **state)
+static void with_overflow_reset_a_source_at_its_fair_share_is_reset(void **state)
 {
 	struct reading reading;
 	struct segment syn;
@@ -109,8 +111,8 @@ static void with_overflow_reset_a_source_with_its_share_is_refused(void **state)
 	assert_int_equal(reading.flags, RST | ACK);
 }
 
-/* A flood in a queue that happens to be short pays nothing. */
-static void syns_are_not_asked_when_no_source_holds_its_share(void **state)
+/* A flood in a queue that happens to be short costs no look-ups. */
+static void syns_are_not_checked_when_no_source_is_at_its_fair_share(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -122,7 +124,7 @@ static void syns_are_not_asked_when_no_source_holds_its_share(void **state)
 	assert_syn("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP);
 }
 
-static void what_the_server_accepted_is_free_again(void **state)
+static void positions_of_accepted_connections_are_free_again(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -131,8 +133,8 @@ static void what_the_server_accepted_is_free_again(void **state)
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_SYN_SHARE_DROP), CAPACITY / 2);
 }
 
-/* Connections over loopback, say, and those of another datapath leave less of the queue to this one. */
-static void what_a_source_holds_is_known_when_others_take_positions_elsewhere(void **state)
+/* For example connections over loopback, and those of another datapath, use up positions of this queue. */
+static void positions_of_a_source_are_known_when_others_take_positions_elsewhere(void **state)
 {
 	(void)state;
 	shared_queue();
@@ -203,8 +205,8 @@ static void fill_accept_queue(int count)
 	generation_raise();
 }
 
-/* What the kernel put there has no number; it counts as taken. */
-static void positions_that_the_kernel_gave_away_count(void **state)
+/* The kernel's connections in it have no queue number; they count as taken. */
+static void positions_that_the_kernel_filled_count(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -215,7 +217,7 @@ static void positions_that_the_kernel_gave_away_count(void **state)
 	assert_opens("198.51.100.8", SHAKEOFF_ACK_ADMITTED);
 }
 
-static void an_accept_queue_that_is_half_full_makes_it_active(void **state)
+static void a_half_full_accept_queue_makes_it_active(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -229,7 +231,10 @@ static void an_accept_queue_that_is_half_full_makes_it_active(void **state)
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
 }
 
-/* The places that the kernel gives away while idle have no number, and are not those of whoever was here in the last flood. */
+/*
+ * The positions that the kernel fills while idle have no queue number. They must not count for sources of the last
+ * flood.
+ */
 static void positions_of_the_last_flood_are_not_held_in_the_next(void **state)
 {
 	(void)state;
@@ -246,7 +251,7 @@ static void positions_of_the_last_flood_are_not_held_in_the_next(void **state)
 	assert_int_equal(harness.service->cause, SHAKEOFF_CAUSE_ACCEPT_QUEUE);
 }
 
-static void without_fair_share_an_accept_queue_that_is_half_full_does_not_end_the_peace(void **state)
+static void without_fair_share_a_half_full_accept_queue_stays_idle(void **state)
 {
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -261,25 +266,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(no_source_holds_more_positions_than_are_free),
-		TEST(a_source_that_is_alone_leaves_an_eighth),
-		TEST(two_sources_are_not_alone),
+		TEST(a_single_source_leaves_an_eighth),
+		TEST(the_exception_for_a_single_source_ends_with_the_second),
 		TEST(no_ipv6_source_holds_more_positions_than_are_free),
 		TEST(no_site_holds_more_than_four_fifths),
-		TEST(a_site_whose_only_source_is_alone_leaves_an_eighth),
-		TEST(a_source_with_its_share_gets_no_cookie),
-		TEST(with_overflow_reset_a_source_with_its_share_is_refused),
-		TEST(syns_are_not_asked_when_no_source_holds_its_share),
-		TEST(what_the_server_accepted_is_free_again),
-		TEST(what_a_source_holds_is_known_when_others_take_positions_elsewhere),
+		TEST(a_site_with_the_single_source_leaves_an_eighth),
+		TEST(a_source_at_its_fair_share_gets_no_cookie),
+		TEST(with_overflow_reset_a_source_at_its_fair_share_is_reset),
+		TEST(syns_are_not_checked_when_no_source_is_at_its_fair_share),
+		TEST(positions_of_accepted_connections_are_free_again),
+		TEST(positions_of_a_source_are_known_when_others_take_positions_elsewhere),
 		TEST(a_queue_with_three_quarters_free_is_not_shared),
 		TEST(a_small_queue_is_not_shared),
 		TEST(without_fair_share_one_source_takes_all),
 		TEST(an_allowed_source_takes_all),
 		TEST(a_listening_socket_is_shared_as_well),
-		TEST(positions_that_the_kernel_gave_away_count),
-		TEST(an_accept_queue_that_is_half_full_makes_it_active),
+		TEST(positions_that_the_kernel_filled_count),
+		TEST(a_half_full_accept_queue_makes_it_active),
 		TEST(positions_of_the_last_flood_are_not_held_in_the_next),
-		TEST(without_fair_share_an_accept_queue_that_is_half_full_does_not_end_the_peace),
+		TEST(without_fair_share_a_half_full_accept_queue_stays_idle),
 	};
 
 	return cmocka_run_group_tests_name("fair share of the accept queue", tests, sources_start, sources_stop);

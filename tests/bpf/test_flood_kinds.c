@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the flood generator writes: every kind is what it says, of both families, and no two frames are alike. */
+/* The frames of the flood generator: every kind has its fields right, in both families, and no two frames are equal. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/types.h>
@@ -19,15 +19,15 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PORT 80
 #define ETHERNET 14
-#define STALE_BYTE 0xaa /* what the receiver of an earlier frame left in the memory of this one */
+#define STALE_BYTE 0xaa /* the byte that a receiver left in the memory of an earlier frame */
 
 static struct flood *flood;
 static struct flood_ends ends;
 
-/* A frame taken apart; l4: where TCP begins, behind all of IP's headers. */
+/* A frame taken apart; l4: where TCP begins, after all IP headers. */
 struct taken {
 	uint8_t bytes[FLOOD_FRAME_MAX];
-	size_t len, l4, ip_len; /* ip_len: the packet's, as it says */
+	size_t len, l4, ip_len; /* ip_len: the length in the packet's IP header */
 	size_t extensions;
 	bool fragment, more;
 	unsigned int offset, id;
@@ -101,7 +101,7 @@ static void take_ipv4(struct taken *frame)
 	assert_true(frame->fragment != !!(flags & FRAGMENT_DF));
 }
 
-/* The next frame. */
+/* Takes the next frame. */
 static void take(struct taken *frame)
 {
 	uint8_t in[FLOOD_FRAME_MAX];
@@ -121,7 +121,7 @@ static void take(struct taken *frame)
 	else
 		take_ipv4(frame);
 	assert_memory_equal(frame->bytes + ETHERNET + (ends.ipv6 ? 24 : 16), &ends.dst, ends.ipv6 ? 16 : 4);
-	/* Written to the end; a byte of a random number may be the same by chance. */
+	/* Asserts that every byte was written; a random byte may have the old value by chance. */
 	for (size_t i = ETHERNET + frame->ip_len; i + 2 < frame->len; i++)
 		assert_false(frame->bytes[i] == STALE_BYTE && frame->bytes[i + 1] == STALE_BYTE &&
 			     frame->bytes[i + 2] == STALE_BYTE);
@@ -146,7 +146,7 @@ static uint16_t checksum(const struct taken *frame, const uint8_t *tcp, size_t l
 	return tcp_checksum(source(frame), ends.ipv6 ? 32 : 8, tcp, len);
 }
 
-/* One and the other; the test says what is right. */
+/* Takes two frames; the test decides what is right. */
 static void take_two(struct taken frames[2])
 {
 	take(&frames[0]);
@@ -219,7 +219,7 @@ static void assert_differ(const struct taken frames[2], size_t offset, size_t le
 	assert_memory_not_equal(frames[0].bytes + offset, frames[1].bytes + offset, len);
 }
 
-/* Source, port and numbers are random, as far as there are any. */
+/* Asserts that source, port and numbers are random where the frame has them. */
 static void assert_are_random(const struct taken frames[2], const struct whole *whole)
 {
 	size_t l4 = frames[0].l4;
@@ -237,7 +237,7 @@ static void assert_are_random(const struct taken frames[2], const struct whole *
 		assert_differ(frames, l4 + whole->timestamps + 4, 4);
 }
 
-static void whole_segments_are_what_they_say(void **state)
+static void whole_segments_have_the_fields_of_their_kind(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < 2 * COUNT(wholes); i++) {
@@ -254,7 +254,7 @@ static void whole_segments_are_what_they_say(void **state)
 	}
 }
 
-static void no_chain_of_extensions_for_ipv4(void **state)
+static void ipv4_has_no_chain_of_extensions(void **state)
 {
 	struct flood_plan plan;
 
@@ -271,9 +271,9 @@ static void names_find_their_kind(void **state)
 	assert_int_equal(flood_kind_named("nothing"), FLOOD_KIND_COUNT);
 }
 
-/* ---------------------------------------------------------------------------------------------------- damaged ones */
+/* ----------------------------------------------------------------------------------------------------- damaged ones */
 
-static void offsets_are_too_short_and_too_long_by_turns(void **state)
+static void offsets_are_alternately_too_short_and_too_long(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -294,7 +294,7 @@ static void offsets_are_too_short_and_too_long_by_turns(void **state)
 	}
 }
 
-static void lengths_are_too_short_and_too_long_by_turns(void **state)
+static void lengths_are_alternately_too_short_and_too_long(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -310,7 +310,7 @@ static void lengths_are_too_short_and_too_long_by_turns(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------------- fragments */
+/* -------------------------------------------------------------------------------------------------------- fragments */
 
 static void first_fragments_hold_too_little_of_tcp(void **state)
 {
@@ -340,7 +340,7 @@ static void assert_belong_together(const struct taken *first, const struct taken
 	assert_source_is_made_up(first);
 }
 
-static void a_syn_in_two_fragments_is_whole_again(void **state)
+static void a_syn_in_two_fragments_reassembles(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -383,13 +383,13 @@ static void later_fragments_overlap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(whole_segments_are_what_they_say, teardown),
-		cmocka_unit_test(no_chain_of_extensions_for_ipv4),
+		cmocka_unit_test_teardown(whole_segments_have_the_fields_of_their_kind, teardown),
+		cmocka_unit_test(ipv4_has_no_chain_of_extensions),
 		cmocka_unit_test(names_find_their_kind),
-		cmocka_unit_test_teardown(offsets_are_too_short_and_too_long_by_turns, teardown),
-		cmocka_unit_test_teardown(lengths_are_too_short_and_too_long_by_turns, teardown),
+		cmocka_unit_test_teardown(offsets_are_alternately_too_short_and_too_long, teardown),
+		cmocka_unit_test_teardown(lengths_are_alternately_too_short_and_too_long, teardown),
 		cmocka_unit_test_teardown(first_fragments_hold_too_little_of_tcp, teardown),
-		cmocka_unit_test_teardown(a_syn_in_two_fragments_is_whole_again, teardown),
+		cmocka_unit_test_teardown(a_syn_in_two_fragments_reassembles, teardown),
 		cmocka_unit_test_teardown(later_fragments_overlap, teardown),
 	};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c */
 /*
- * What has no whole TCP header: fragments, headers that are cut off, and endless IPv6 extension headers. To an address that has a
- * service what no TCP sends is dropped by name, and the rest passes within a budget; what goes elsewhere, or is no TCP, passes.
+ * Packets without a whole TCP header: fragments, headers that are cut off, and endless IPv6 extension headers. At an
+ * address that has a service, packets that no TCP sends are dropped with a verdict of their own, and the rest passes
+ * within a budget; everything to other addresses, and everything that is not TCP, passes.
  */
 #include <bpf/bpf.h>
 #include <setjmp.h>
@@ -38,13 +39,13 @@ static const struct fixture {
 	{ "a first fragment", { .fragment = MF, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
 	{ "a later fragment", { .fragment = MF | 185, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
 	{ "the last fragment", { .fragment = 185, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
-	{ "the first offset behind the header", { .fragment = MF | 3, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
+	{ "the first offset after the header", { .fragment = MF | 3, .flags = ACK, DATA }, SHAKEOFF_FRAG_PASS },
 	{ "a later fragment whose data looks like a SYN", { .fragment = 100, .flags = SYN }, SHAKEOFF_FRAG_PASS },
 	{ "a first fragment with a SYN",
 	  { .fragment = MF, .flags = SYN, .options = LINUX_OPTIONS },
 	  SHAKEOFF_FRAG_SYN },
 	{ "a first fragment with a SYN-ACK", { .fragment = MF, .flags = SYN | ACK }, SHAKEOFF_FRAG_SYN },
-	{ "a first fragment with a SYN to a port of nobody's",
+	{ "a first fragment with a SYN to a port without a service",
 	  { .fragment = MF, .flags = SYN, .dport = 81 },
 	  SHAKEOFF_FRAG_SYN },
 	{ "a first fragment of 8 bytes", { .fragment = MF, .flags = ACK, .longer = -12 }, SHAKEOFF_FRAG_TINY },
@@ -81,7 +82,7 @@ static const struct fixture {
 	{ "an IPv6 first fragment with options before TCP",
 	  { FROM6, .flags = SYN, .first_extension = 44, .extensions = BYTES(FRAGMENT6(60, 0, 1), 6, 0, PAD4) },
 	  SHAKEOFF_FRAG_SYN },
-	{ "an IPv6 later fragment of what begins with options",
+	{ "a later IPv6 fragment of a packet that begins with options",
 	  { IN6(60, 185, 0), .flags = ACK, DATA },
 	  SHAKEOFF_FRAG_PASS },
 	{ "an IPv6 first fragment that ends before TCP",
@@ -105,7 +106,7 @@ static const struct fixture {
 	{ "no length at all", { .flags = ACK, .longer = -40 }, SHAKEOFF_BAD_HEADER },
 };
 
-/* Of other protocols, which are none of ours. */
+/* Other protocols, which the hook does not touch. */
 static const struct fixture others[] = {
 	{ "a first fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = MF }, SHAKEOFF_NO_SERVICE },
 	{ "a tiny fragment of UDP", { .protocol = IPPROTO_UDP, .fragment = 1 }, SHAKEOFF_NO_SERVICE },
@@ -133,7 +134,7 @@ static void is_checked(void **state)
 
 #define MOST (SHAKEOFF_FRAGMENT_RATE / (SECOND / SHAKEOFF_BUDGET_WINDOW_NS)) /* may pass in a window */
 
-/* As many as may have passed, in a window that does not end while a test runs. */
+/* Uses up the budget, in a window that does not end while a test runs. */
 static void fragments_spend(void)
 {
 	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 100;
@@ -141,7 +142,7 @@ static void fragments_spend(void)
 }
 
 /* To 10.9.0.2 and 2001:db8::2, where there is no service. */
-static void to_an_address_without_a_service_all_of_it_passes(void **state)
+static void at_an_address_without_a_service_all_fragments_pass(void **state)
 {
 	(void)state;
 	fragments_spend();
@@ -156,7 +157,7 @@ static void to_an_address_without_a_service_all_of_it_passes(void **state)
 	}
 }
 
-static void an_address_whose_services_are_bypassed_gets_all_of_it(void **state)
+static void at_an_address_with_bypassed_services_all_fragments_pass(void **state)
 {
 	const struct segment syn = { .fragment = MF, .flags = SYN };
 	const __u32 itself = SHAKEOFF_ADDRESS_ITSELF;
@@ -170,8 +171,8 @@ static void an_address_whose_services_are_bypassed_gets_all_of_it(void **state)
 	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
 
-/* Whose address has others, too. */
-static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
+/* Where other services of the address are served. */
+static void a_fragment_with_a_syn_for_a_bypassed_service_passes(void **state)
 {
 	const struct segment syn = { .fragment = MF, .flags = SYN }, syn6 = { IN6(6, 0, 1), .flags = SYN };
 	const struct segment elsewhere = { .fragment = MF, .flags = SYN, .dport = 81 };
@@ -187,8 +188,8 @@ static void a_fragment_with_a_syn_for_what_is_bypassed_passes(void **state)
 	assert_verdict(&syn, SHAKEOFF_FRAG_SYN);
 }
 
-/* The address of a VLAN device names its service with a mark. */
-static void so_it_does_for_the_address_of_a_vlan_device(void **state)
+/* The mark of a VLAN device's address stands for its services. */
+static void a_fragment_with_a_syn_for_a_bypassed_vlan_address_passes(void **state)
 {
 	const struct segment syn = { .fragment = MF, .flags = SYN };
 	struct shakeoff_address4 address = { .port = htons(80) };
@@ -222,7 +223,7 @@ static void beyond_the_budget_fragments_are_dropped(void **state)
 	assert_verdict(&udp, SHAKEOFF_NO_SERVICE);
 }
 
-/* A window of a flood that has just begun. */
+/* Begins a window of a flood. */
 static uint32_t flood_begins(uint32_t fair_expected)
 {
 	uint32_t window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS;
@@ -252,10 +253,10 @@ static bool passes(const struct segment *segment, uint16_t id)
 }
 
 /*
- * Twice as many as may pass, each packet of another prefix in two pieces: where the pieces had lots of their own, a quarter of the packets
- * would come through.
+ * Twice as many packets as may pass, each from another prefix, in two pieces each: if every piece were drawn
+ * separately, only a quarter of the packets would pass.
  */
-static void in_a_flood_all_of_a_packet_passes_or_nothing(void **state)
+static void in_a_flood_all_pieces_of_a_packet_pass_or_none(void **state)
 {
 	char text[40];
 	struct segment first4 = { .from = text, .fragment = MF, .flags = ACK, DATA };
@@ -279,12 +280,12 @@ static void in_a_flood_all_of_a_packet_passes_or_nothing(void **state)
 		}
 	} while (window != harness.control->fragment_window);
 	assert_int_equal(parts, 0);
-	/* Of 160 with a chance of seven in sixteen: 70, and less than 40 once in a million times. */
+	/* 160 packets with a chance of seven in sixteen: expected 70; fewer than 40 once in a million times. */
 	assert_in_range(whole, 40, 100);
 }
 
-/* A flood in the name of one prefix takes an eighth, and leaves the rest to others. */
-static void in_a_flood_a_prefix_has_its_part(void **state)
+/* A flood from one prefix gets an eighth of the budget, and the rest remains for other prefixes. */
+static void in_a_flood_a_prefix_gets_an_eighth(void **state)
 {
 	char text[40];
 	const struct segment flood = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
@@ -303,11 +304,11 @@ static void in_a_flood_a_prefix_has_its_part(void **state)
 		}
 	} while (window != harness.control->fragment_window);
 	assert_int_equal(flooded, MOST / SHAKEOFF_FRAGMENT_PREFIX);
-	/* One of them may share the flooded cell. */
+	/* one of them may be in the flooded cell */
 	assert_in_range(others, 9, 10);
 }
 
-/* An honest prefix that sends much, all alone. */
+/* An honest prefix that sends many fragments while no other prefix sends any. */
 static void without_a_flood_a_prefix_has_the_whole_budget(void **state)
 {
 	const struct segment much = { .from = "198.51.100.7", .fragment = 100, .flags = ACK };
@@ -325,8 +326,8 @@ static void without_a_flood_a_prefix_has_the_whole_budget(void **state)
 	assert_int_equal(passed, 200);
 }
 
-/* Whoever sends a few fragments after a flood is not judged by it, though none has come since. */
-static void a_flood_that_is_over_counts_no_more(void **state)
+/* A source that sends a few fragments after a flood does not suffer for it, even if no fragment came in between. */
+static void a_flood_that_is_over_has_no_effect(void **state)
 {
 	const struct segment honest = { .from = "203.0.113.7", .fragment = 100, .flags = ACK };
 
@@ -383,15 +384,15 @@ static void damaged_frames_have_a_verdict(void **state)
 int main(void)
 {
 	static const struct CMUnitTest rest[] = {
-		TEST(to_an_address_without_a_service_all_of_it_passes),
-		TEST(a_fragment_with_a_syn_for_what_is_bypassed_passes),
-		TEST(so_it_does_for_the_address_of_a_vlan_device),
-		TEST(an_address_whose_services_are_bypassed_gets_all_of_it),
+		TEST(at_an_address_without_a_service_all_fragments_pass),
+		TEST(a_fragment_with_a_syn_for_a_bypassed_service_passes),
+		TEST(a_fragment_with_a_syn_for_a_bypassed_vlan_address_passes),
+		TEST(at_an_address_with_bypassed_services_all_fragments_pass),
 		TEST(beyond_the_budget_fragments_are_dropped),
-		TEST(in_a_flood_all_of_a_packet_passes_or_nothing),
-		TEST(in_a_flood_a_prefix_has_its_part),
+		TEST(in_a_flood_all_pieces_of_a_packet_pass_or_none),
+		TEST(in_a_flood_a_prefix_gets_an_eighth),
 		TEST(without_a_flood_a_prefix_has_the_whole_budget),
-		TEST(a_flood_that_is_over_counts_no_more),
+		TEST(a_flood_that_is_over_has_no_effect),
 		TEST(a_window_that_another_cpu_has_begun_goes_on),
 		TEST(a_fragment_header_on_a_whole_packet_changes_nothing),
 		TEST(damaged_frames_have_a_verdict),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c */
-/* The hook's memory of SYN-ACKs that wait for their ACK: what is taken in, when not, and what takes it out. */
+/* The hook's memory of SYN-ACKs that wait for their ACK: when an entry is added, and when it is removed. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <setjmp.h>
@@ -80,7 +80,7 @@ static size_t count(void)
 	return entries;
 }
 
-/* Answered, and not remembered. */
+/* Asserts that the SYN is answered, but not remembered. */
 static void forgets(const struct segment *syn)
 {
 	assert_verdict(syn, SHAKEOFF_SYNACK_SENT);
@@ -88,9 +88,9 @@ static void forgets(const struct segment *syn)
 	assert_int_equal(harness.control->half_open, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------- what is taken in */
+/* ------------------------------------------------------------------------------------------------------------ added */
 
-static void a_synack_is_remembered_as_it_left(void **state)
+static void a_synack_is_remembered_as_it_was_sent(void **state)
 {
 	const struct segment syns[] = {
 		LINUX_SYN,
@@ -119,7 +119,7 @@ static void a_synack_is_remembered_as_it_left(void **state)
 	assert_int_equal(harness.control->half_open, 1);
 }
 
-static void so_it_is_in_front_of_a_listening_socket(void **state)
+static void a_synack_of_a_listening_socket_is_remembered(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -127,7 +127,7 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	assert_true(is_remembered(&linux_syn));
 }
 
-static void so_it_is_of_frames_in_several_buffers(void **state)
+static void a_synack_to_a_frame_in_several_buffers_is_remembered(void **state)
 {
 	(void)state;
 	harness.program = harness.frags_program;
@@ -151,16 +151,16 @@ static void a_second_syn_makes_no_second_entry(void **state)
 	assert_int_equal(entry.rcv_nxt, CLIENT_ISN + 2);
 }
 
-/* --------------------------------------------------------------------------------------------------- and when not */
+/* -------------------------------------------------------------------------------------------------------- not added */
 
-static void not_where_nothing_is_to_be_sent_again(void **state)
+static void nothing_is_remembered_where_nothing_is_resent(void **state)
 {
 	(void)state;
 	harness.control->flags &= ~SHAKEOFF_RESENDS;
 	forgets(&linux_syn);
 }
 
-static void not_in_a_flood(void **state)
+static void nothing_is_remembered_in_a_flood(void **state)
 {
 	(void)state;
 	harness.service->syns.last_ns = monotonic_ns() - SHAKEOFF_FLOOD_HOLD_NS + SECOND;
@@ -182,7 +182,7 @@ static void a_flood_begins_beyond_flood_rate(void **state)
 	assert_int_equal(harness.service->activations, 0);
 }
 
-static void it_goes_on_at_half_of_it(void **state)
+static void a_flood_lasts_at_half_of_flood_rate(void **state)
 {
 	(void)state;
 	harness.service->flood_rate = 0;
@@ -193,7 +193,7 @@ static void it_goes_on_at_half_of_it(void **state)
 	assert_int_equal(count(), 0);
 }
 
-static void not_where_the_flood_alone_made_the_hook_answer(void **state)
+static void nothing_is_remembered_while_cookies_are_adaptive(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -201,7 +201,7 @@ static void not_where_the_flood_alone_made_the_hook_answer(void **state)
 	forgets(&linux_syn);
 }
 
-static void not_while_there_is_no_daemon_to_send_it(void **state)
+static void nothing_is_remembered_without_a_daemon_to_resend(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -209,14 +209,14 @@ static void not_while_there_is_no_daemon_to_send_it(void **state)
 	forgets(&linux_syn);
 }
 
-static void not_beyond_the_services_share(void **state)
+static void nothing_is_remembered_beyond_the_services_limit(void **state)
 {
 	(void)state;
 	harness.service->half_open = SHAKEOFF_SERVICE_HALF_OPEN;
 	forgets(&linux_syn);
 }
 
-static void a_full_table_does_not_keep_syns_from_their_answer(void **state)
+static void with_a_full_table_syns_are_still_answered(void **state)
 {
 	static struct shakeoff_tuple tuples[SHAKEOFF_MAX_HALF_OPEN];
 	static struct shakeoff_half_open entries[SHAKEOFF_MAX_HALF_OPEN];
@@ -230,9 +230,9 @@ static void a_full_table_does_not_keep_syns_from_their_answer(void **state)
 	assert_false(is_remembered(&linux_syn));
 }
 
-/* ------------------------------------------------------------------------------------------------ what takes it out */
+/* ---------------------------------------------------------------------------------------------------------- removed */
 
-static void its_ack_takes_it_out(void **state)
+static void its_ack_removes_the_entry(void **state)
 {
 	struct client client;
 
@@ -243,7 +243,7 @@ static void its_ack_takes_it_out(void **state)
 	assert_true(is_remembered(&linux_syn6));
 }
 
-static void so_does_the_ack_to_a_listening_socket(void **state)
+static void the_ack_to_a_listening_socket_removes_the_entry(void **state)
 {
 	struct client client;
 
@@ -255,7 +255,7 @@ static void so_does_the_ack_to_a_listening_socket(void **state)
 	assert_false(is_remembered(&linux_syn));
 }
 
-static void another_ack_does_not(void **state)
+static void another_ack_keeps_the_entry(void **state)
 {
 	struct client client;
 
@@ -266,7 +266,7 @@ static void another_ack_does_not(void **state)
 	assert_true(is_remembered(&linux_syn));
 }
 
-static void an_ack_that_a_full_queue_ignores_does_not(void **state)
+static void an_ack_that_a_full_queue_ignores_keeps_the_entry(void **state)
 {
 	struct client client;
 
@@ -277,7 +277,7 @@ static void an_ack_that_a_full_queue_ignores_does_not(void **state)
 	assert_true(is_remembered(&linux_syn));
 }
 
-static void one_that_a_full_queue_refuses_does(void **state)
+static void an_ack_that_a_full_queue_refuses_removes_the_entry(void **state)
 {
 	struct client client;
 
@@ -289,7 +289,7 @@ static void one_that_a_full_queue_refuses_does(void **state)
 	assert_false(is_remembered(&linux_syn));
 }
 
-/* Of the client, which knows the number; then the same in front of a listening socket. */
+/* RSTs of the client, which knows the number; then the same in front of a listening socket. */
 static void resets(void)
 {
 	struct segment rst = { .seq = CLIENT_ISN + 1, .flags = RST }, wrong = { .seq = CLIENT_ISN + 2, .flags = RST };
@@ -303,13 +303,13 @@ static void resets(void)
 	assert_false(is_remembered(&linux_syn));
 }
 
-static void an_rst_of_the_client_takes_it_out(void **state)
+static void an_rst_of_the_client_removes_the_entry(void **state)
 {
 	(void)state;
 	resets();
 }
 
-static void so_does_one_to_a_listening_socket(void **state)
+static void an_rst_to_a_listening_socket_removes_the_entry(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -321,25 +321,25 @@ static void so_does_one_to_a_listening_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_synack_is_remembered_as_it_left),
-		TEST(so_it_is_in_front_of_a_listening_socket),
-		TEST(so_it_is_of_frames_in_several_buffers),
+		TEST(a_synack_is_remembered_as_it_was_sent),
+		TEST(a_synack_of_a_listening_socket_is_remembered),
+		TEST(a_synack_to_a_frame_in_several_buffers_is_remembered),
 		TEST(a_second_syn_makes_no_second_entry),
-		TEST(not_where_nothing_is_to_be_sent_again),
-		TEST(not_in_a_flood),
+		TEST(nothing_is_remembered_where_nothing_is_resent),
+		TEST(nothing_is_remembered_in_a_flood),
 		TEST(a_flood_begins_beyond_flood_rate),
-		TEST(it_goes_on_at_half_of_it),
-		TEST(not_where_the_flood_alone_made_the_hook_answer),
-		TEST(not_while_there_is_no_daemon_to_send_it),
-		TEST(not_beyond_the_services_share),
-		TEST(a_full_table_does_not_keep_syns_from_their_answer),
-		TEST(its_ack_takes_it_out),
-		TEST(so_does_the_ack_to_a_listening_socket),
-		TEST(another_ack_does_not),
-		TEST(an_ack_that_a_full_queue_ignores_does_not),
-		TEST(one_that_a_full_queue_refuses_does),
-		TEST(an_rst_of_the_client_takes_it_out),
-		TEST(so_does_one_to_a_listening_socket),
+		TEST(a_flood_lasts_at_half_of_flood_rate),
+		TEST(nothing_is_remembered_while_cookies_are_adaptive),
+		TEST(nothing_is_remembered_without_a_daemon_to_resend),
+		TEST(nothing_is_remembered_beyond_the_services_limit),
+		TEST(with_a_full_table_syns_are_still_answered),
+		TEST(its_ack_removes_the_entry),
+		TEST(the_ack_to_a_listening_socket_removes_the_entry),
+		TEST(another_ack_keeps_the_entry),
+		TEST(an_ack_that_a_full_queue_ignores_keeps_the_entry),
+		TEST(an_ack_that_a_full_queue_refuses_removes_the_entry),
+		TEST(an_rst_of_the_client_removes_the_entry),
+		TEST(an_rst_to_a_listening_socket_removes_the_entry),
 	};
 
 	return cmocka_run_group_tests_name("half-open connections", tests, start, harness_stop);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel asks before it takes a packet in, the hook asks too: is the frame for this host, and would what is sent back get to
- * its source? What it would refuse passes untouched.
+ * The hook makes the same checks as the kernel before it accepts a packet: whether the frame is for this host, and
+ * whether a reply would reach its source. A packet that the kernel would refuse passes untouched.
  *
- * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c user/common/log.c
- * link: user/acl/?*.c user/common/prefix.c user/common/text.c
+ * link: tests/bpf/harness*.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
+ * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,9 +23,9 @@ static const struct segment syn = LINUX_SYN, syn6 = LINUX_SYN6;
 
 static const struct shakeoff_route nowhere = { .id = 1, .refused = SHAKEOFF_ROUTE_REFUSED_ALL };
 
-/* ---------------------------------------------------------------------------------------------------------- frames */
+/* ----------------------------------------------------------------------------------------------------------- frames */
 
-/* Whatever it is: of a service, to a protected address, a fragment. */
+/* Frames of every kind: to a service, to a protected address, a fragment. */
 static const struct segment kinds[] = {
 	LINUX_SYN,
 	LINUX_SYN6,
@@ -55,7 +55,7 @@ static void frames_for_another_mac_address_pass(void **state)
 	}
 }
 
-static void so_they_do_when_the_ack_is_good(void **state)
+static void they_pass_when_the_ack_is_good(void **state)
 {
 	struct client client;
 
@@ -68,7 +68,7 @@ static void so_they_do_when_the_ack_is_good(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void so_they_do_when_the_source_is_blocked(void **state)
+static void they_pass_when_the_source_is_blocked(void **state)
 {
 	struct segment segment = LINUX_SYN;
 
@@ -79,7 +79,7 @@ static void so_they_do_when_the_source_is_blocked(void **state)
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
-static void the_service_is_not_active_by_them(void **state)
+static void they_do_not_make_the_service_active(void **state)
 {
 	struct segment segment = LINUX_SYN;
 
@@ -90,7 +90,7 @@ static void the_service_is_not_active_by_them(void **state)
 	assert_int_equal(harness.service->syns.counted, 0);
 }
 
-static void the_addresses_of_devices_above_are_the_hosts(void **state)
+static void mac_addresses_of_devices_above_belong_to_the_host(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 	struct segment segment = LINUX_SYN;
@@ -157,8 +157,8 @@ static void only_tags_of_vlans_that_the_host_has_are_answered(void **state)
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 }
 
-/* What has no port, or port 0, may have come in by another interface than what was looked up last. */
-static void a_tag_that_a_fragment_had_is_looked_up_again(void **state)
+/* A packet without a port, or to port 0, may have come in by another interface than the last look-up's. */
+static void a_tag_seen_on_a_fragment_is_looked_up_again(void **state)
 {
 	const struct segment others[] = { { .flags = ACK, .fragment = 185, .tags = 1, .vlan = 101 },
 					  { .flags = ACK, .zero_dport = true, .tags = 1, .vlan = 101 } };
@@ -178,7 +178,7 @@ static void a_tag_that_a_fragment_had_is_looked_up_again(void **state)
 	}
 }
 
-static void a_tag_of_no_vlan_needs_none(void **state)
+static void a_tag_of_vlan_0_needs_no_vlan_device(void **state)
 {
 	struct segment segment = LINUX_SYN;
 
@@ -188,9 +188,9 @@ static void a_tag_of_no_vlan_needs_none(void **state)
 	assert_verdict(&segment, SHAKEOFF_SYNACK_SENT);
 }
 
-/* --------------------------------------------------------------------------------------------------------- sources */
+/* ---------------------------------------------------------------------------------------------------------- sources */
 
-static void the_hosts_own_addresses_are_no_clients(void **state)
+static void the_hosts_own_addresses_are_not_clients(void **state)
 {
 	struct client client, client6;
 
@@ -210,7 +210,7 @@ static void the_hosts_own_addresses_are_no_clients(void **state)
 	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
 }
 
-static void nor_are_those_of_a_prefix(void **state)
+static void addresses_of_an_own_prefix_are_not_clients(void **state)
 {
 	(void)state;
 	own_set("198.51.100.0/24", true);
@@ -221,8 +221,8 @@ static void nor_are_those_of_a_prefix(void **state)
 	own_set("2001:db8:7::/64", false);
 }
 
-/* With every bit set each source is looked for. */
-static void a_source_that_shares_its_bit_is_a_client(void **state)
+/* With every bit set, each source is looked up. */
+static void a_source_with_the_bit_of_an_own_address_is_a_client(void **state)
 {
 	(void)state;
 	memset(harness.control->own, 0xff, sizeof(harness.control->own));
@@ -242,7 +242,7 @@ static void the_bit_of_an_address_alone_is_enough(void **state)
 	own_set("198.51.100.7", false);
 }
 
-static void where_no_route_leads_back_the_kernel_decides(void **state)
+static void without_a_route_back_the_kernel_decides(void **state)
 {
 	struct client client, client6;
 
@@ -271,8 +271,8 @@ static void a_longer_prefix_may_lead_back(void **state)
 	assert_verdict(&neighbour, SHAKEOFF_SYN_UNROUTED);
 }
 
-/* The trie is not looked in, which says something else here. */
-static void a_client_of_a_plain_prefix_is_spared_the_look_up(void **state)
+/* The trie is not looked up; it has another result here. */
+static void a_client_of_a_plain_prefix_needs_no_look_up(void **state)
 {
 	struct shakeoff_plain_routes *plain = &harness.control->plain;
 	struct segment other = LINUX_SYN;
@@ -296,7 +296,7 @@ static void a_client_of_a_plain_prefix_is_spared_the_look_up(void **state)
 	assert_verdict(&syn6, SHAKEOFF_SYN_UNROUTED);
 }
 
-static void a_route_that_is_refused_at_another_interface_is_taken_here(void **state)
+static void a_route_refused_at_another_interface_is_used_here(void **state)
 {
 	const struct shakeoff_route elsewhere = { .id = 1, .refused = 0xfffffffe }, here = { .id = 2, .refused = 1 };
 
@@ -307,7 +307,7 @@ static void a_route_that_is_refused_at_another_interface_is_taken_here(void **st
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
-static void so_it_is_with_a_listening_socket_that_is_bypassed_or_idle(void **state)
+static void a_bypassed_listening_socket_gets_syns_without_a_route_back(void **state)
 {
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
@@ -315,14 +315,14 @@ static void so_it_is_with_a_listening_socket_that_is_bypassed_or_idle(void **sta
 	assert_verdict(&syn, SHAKEOFF_SYN_BYPASS);
 }
 
-/* As budget_spend(), of the budget of such SYNs alone. */
+/* Does what budget_spend() does, for the budget of such SYNs alone. */
 static void unrouted_budget_spend(bool spent)
 {
 	harness.service->unrouted_window = spent ? (__u32)(monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS) + 100000 : 0;
 	harness.service->unrouted_syns = spent ? UINT32_MAX : 0;
 }
 
-static void a_flood_of_them_is_bounded(void **state)
+static void a_flood_of_syns_without_a_route_back_is_bounded(void **state)
 {
 	(void)state;
 	route_set("198.51.0.0/16", &nowhere);
@@ -337,8 +337,8 @@ static void a_flood_of_them_is_bounded(void **state)
 	assert_verdict(&syn6, SHAKEOFF_SYNACK_SENT);
 }
 
-/* Clients that only the kernel can answer: of those whose next hop nobody knows yet. */
-static void it_takes_nothing_from_honest_clients(void **state)
+/* Clients that only the kernel can answer: their next hop is not known yet. */
+static void the_budget_of_clients_without_a_next_hop_is_separate(void **state)
 {
 	(void)state;
 	harness.control->flags |= SHAKEOFF_ANSWER_ROUTE;
@@ -352,7 +352,7 @@ static void it_takes_nothing_from_honest_clients(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
-/* ------------------------------------------------------------------------------------------------- answer = route */
+/* --------------------------------------------------------------------------------------------------- answer = route */
 
 static const uint8_t gateway_mac[6] = { 0x02, 0, 0, 0, 0, 0x09 };
 
@@ -382,7 +382,7 @@ static void syn_acks_go_to_the_gateway_that_the_route_names(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYN_UNROUTED);
 }
 
-static void at_a_port_of_a_vrf_routes_say_nothing(void **state)
+static void at_a_port_of_a_vrf_routes_are_ignored(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 
@@ -394,7 +394,7 @@ static void at_a_port_of_a_vrf_routes_say_nothing(void **state)
 	answers_by_route(&syn, frame_client_mac);
 }
 
-static void on_the_link_they_go_to_the_client_itself(void **state)
+static void on_the_link_syn_acks_go_to_the_client_itself(void **state)
 {
 	const struct shakeoff_route route = { .id = 1, .on_link = 1 };
 	struct shakeoff_neighbour four = { .address = { 0, 0, htonl(0xffff), inet_addr("198.51.100.7") },
@@ -421,7 +421,7 @@ static void on_the_link_they_go_to_the_client_itself(void **state)
 	bpf_map_delete_elem(harness.neighbours, &six);
 }
 
-/* ------------------------------------------------------------------------------------------------- own prefixes */
+/* ----------------------------------------------------------------------------------------------------- own prefixes */
 
 static void address_set(const char *text, uint16_t port, __u32 value, bool there)
 {
@@ -434,7 +434,7 @@ static void address_set(const char *text, uint16_t port, __u32 value, bool there
 	generation_raise();
 }
 
-static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
+static void every_address_of_an_own_prefix_has_its_service(void **state)
 {
 	struct segment segment = LINUX_SYN, fragment = { .flags = SYN, .fragment = FRAGMENT_MF };
 
@@ -452,7 +452,7 @@ static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
 	segment.to = "203.0.114.9";
 	assert_verdict(&segment, SHAKEOFF_NO_SERVICE);
 	segment.to = "203.0.113.9";
-	address_set("203.0.113.9", 80, 9, true); /* a place of its own: a service that has no server */
+	address_set("203.0.113.9", 80, 9, true); /* a separate address, for a service that has no server */
 	harness.service_id = 9;
 	assert_verdict(&segment, SHAKEOFF_SYN_NO_SERVER);
 	harness.service_id = SERVICE;
@@ -463,7 +463,7 @@ static void every_address_of_an_own_prefix_leads_to_its_service(void **state)
 	address_set("203.0.113.0", 0, 0, false);
 }
 
-static void so_does_one_of_ipv6(void **state)
+static void every_address_of_an_own_ipv6_prefix_has_its_service(void **state)
 {
 	struct shakeoff_address6 key = { .port = htons(80) };
 	struct segment segment = LINUX_SYN6;
@@ -505,31 +505,31 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(frames_for_another_mac_address_pass),
-		TEST(so_they_do_when_the_ack_is_good),
-		TEST(so_they_do_when_the_source_is_blocked),
-		TEST(the_service_is_not_active_by_them),
-		TEST(the_addresses_of_devices_above_are_the_hosts),
+		TEST(they_pass_when_the_ack_is_good),
+		TEST(they_pass_when_the_source_is_blocked),
+		TEST(they_do_not_make_the_service_active),
+		TEST(mac_addresses_of_devices_above_belong_to_the_host),
 		TEST(a_changed_mac_address_is_seen),
 		TEST(an_interface_without_a_mac_address_is_bypassed),
 		TEST(only_tags_of_vlans_that_the_host_has_are_answered),
-		TEST(a_tag_that_a_fragment_had_is_looked_up_again),
-		TEST(a_tag_of_no_vlan_needs_none),
-		TEST(the_hosts_own_addresses_are_no_clients),
-		TEST(nor_are_those_of_a_prefix),
-		TEST(a_source_that_shares_its_bit_is_a_client),
+		TEST(a_tag_seen_on_a_fragment_is_looked_up_again),
+		TEST(a_tag_of_vlan_0_needs_no_vlan_device),
+		TEST(the_hosts_own_addresses_are_not_clients),
+		TEST(addresses_of_an_own_prefix_are_not_clients),
+		TEST(a_source_with_the_bit_of_an_own_address_is_a_client),
 		TEST(the_bit_of_an_address_alone_is_enough),
-		TEST(where_no_route_leads_back_the_kernel_decides),
+		TEST(without_a_route_back_the_kernel_decides),
 		TEST(a_longer_prefix_may_lead_back),
-		TEST(a_client_of_a_plain_prefix_is_spared_the_look_up),
-		TEST(a_route_that_is_refused_at_another_interface_is_taken_here),
-		TEST(so_it_is_with_a_listening_socket_that_is_bypassed_or_idle),
-		TEST(a_flood_of_them_is_bounded),
-		TEST(it_takes_nothing_from_honest_clients),
+		TEST(a_client_of_a_plain_prefix_needs_no_look_up),
+		TEST(a_route_refused_at_another_interface_is_used_here),
+		TEST(a_bypassed_listening_socket_gets_syns_without_a_route_back),
+		TEST(a_flood_of_syns_without_a_route_back_is_bounded),
+		TEST(the_budget_of_clients_without_a_next_hop_is_separate),
 		TEST(syn_acks_go_to_the_gateway_that_the_route_names),
-		TEST(at_a_port_of_a_vrf_routes_say_nothing),
-		TEST(on_the_link_they_go_to_the_client_itself),
-		TEST(every_address_of_an_own_prefix_leads_to_its_service),
-		TEST(so_does_one_of_ipv6),
+		TEST(at_a_port_of_a_vrf_routes_are_ignored),
+		TEST(on_the_link_syn_acks_go_to_the_client_itself),
+		TEST(every_address_of_an_own_prefix_has_its_service),
+		TEST(every_address_of_an_own_ipv6_prefix_has_its_service),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c */
 /*
- * The netfilter program behind the XDP program: what the hook validates passes, and becomes an event only at the end of the kernel's
- * input path. Skipped before kernel 6.4.
+ * The netfilter program after the XDP program: packets that the hook validates pass, and become an event only at the
+ * end of the kernel's input path. Skipped before kernel 6.4.
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -91,7 +91,7 @@ static void need_input(void)
 		skip(); /* no BPF programs at netfilter's hooks */
 }
 
-/* What becomes of a segment at the end of LOCAL_IN. */
+/* Runs a segment at the end of LOCAL_IN; returns the netfilter verdict. */
 static int arrives(const struct segment *segment)
 {
 	struct hook_state state = { .hook = LOCAL_IN, .family = segment_is_ipv6(segment) ? FAMILY_IPV6 : FAMILY_IPV4 };
@@ -107,7 +107,7 @@ static int arrives(const struct segment *segment)
 	return (int)options.retval;
 }
 
-/* An ACK that has passed the hook. */
+/* Runs an ACK that passes the hook. */
 static void pass(struct client *client, const struct segment *syn)
 {
 	client_connect(client, syn);
@@ -123,7 +123,7 @@ static struct segment with_data(const struct segment *ack, uint32_t offset)
 	return segment;
 }
 
-/* What does not hang on the moment. */
+/* Asserts the fields that do not depend on the time. */
 static void assert_same_handshake(const struct shakeoff_event *event, const struct shakeoff_event *want)
 {
 	assert_int_equal(event->type, SHAKEOFF_EVENT_OPEN);
@@ -143,7 +143,7 @@ static void assert_same_handshake(const struct shakeoff_event *event, const stru
 	assert_memory_equal(event->packet, want->packet, want->packet_len);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tests */
+/* ------------------------------------------------------------------------------------------------------------ tests */
 
 static void an_ack_becomes_an_event_at_the_end_of_the_input_path(void **state)
 {
@@ -153,7 +153,7 @@ static void an_ack_becomes_an_event_at_the_end_of_the_input_path(void **state)
 		const struct shakeoff_event *event, *want;
 		static struct frame frame;
 
-		/* As it is where the hook gives it to the daemon itself. */
+		/* As in the handoff where the hook gives it to the daemon itself. */
 		setup(state);
 		harness.control->flags &= ~SHAKEOFF_INPUT;
 		client_connect(&client, syns[i]);
@@ -175,7 +175,7 @@ static void an_ack_becomes_an_event_at_the_end_of_the_input_path(void **state)
 	}
 }
 
-static void it_takes_its_position_in_the_queue_only_there(void **state)
+static void it_takes_its_queue_position_only_at_the_end_of_the_input_path(void **state)
 {
 	struct client client;
 
@@ -187,7 +187,7 @@ static void it_takes_its_position_in_the_queue_only_there(void **state)
 	assert_int_equal(harness.service->enqueued, 1);
 }
 
-static void of_two_that_bring_back_the_cookie_one_opens(void **state)
+static void two_acks_with_the_same_cookie_open_one_connection(void **state)
 {
 	struct client client;
 	struct segment data;
@@ -197,7 +197,7 @@ static void of_two_that_bring_back_the_cookie_one_opens(void **state)
 	pass(&client, &linux_syn6);
 	data = with_data(&client.ack, 0);
 	assert_verdict(&data, SHAKEOFF_SEGMENT_TO_INPUT);
-	/* The ACK itself was refused on the way, by a rule of a rate, say. */
+	/* The ACK itself was refused on the way, for example by a rule of a rate. */
 	assert_int_equal(arrives(&data), NF_DROP);
 	expect_event(SHAKEOFF_EVENT_OPEN);
 	assert_int_equal(arrives(&client.ack), NF_DROP);
@@ -216,7 +216,7 @@ static void later_segments_follow(void **state)
 	pass(&client, &linux_syn);
 	data = with_data(&client.ack, 5);
 	assert_verdict(&data, SHAKEOFF_SEGMENT_TO_INPUT);
-	/* One that overtakes its ACK opens nothing. */
+	/* A segment that overtakes its ACK opens nothing. */
 	assert_int_equal(arrives(&data), NF_DROP);
 	expect_event(SHAKEOFF_EVENT_SEGMENT);
 	arrives(&client.ack);
@@ -227,7 +227,7 @@ static void later_segments_follow(void **state)
 	assert_int_equal(event->flags, SHAKEOFF_EVENT_INPUT);
 }
 
-static void what_was_not_validated_goes_on(void **state)
+static void packets_that_were_not_validated_pass(void **state)
 {
 	struct client client, other;
 	struct segment syn = linux_syn;
@@ -241,7 +241,7 @@ static void what_was_not_validated_goes_on(void **state)
 	syn.sport = 41000;
 	client_connect(&other, &syn);
 	assert_int_equal(arrives(&other.ack), NF_ACCEPT);
-	/* And what comes long after it: the hook has judged it by then. */
+	/* A segment long after it passes, too: the hook has checked it by then. */
 	validated_age(&client.ack, 3 * (int64_t)SHAKEOFF_FOLLOW_NS);
 	assert_int_equal(arrives(&client.ack), NF_ACCEPT);
 	expect_no_event();
@@ -258,12 +258,12 @@ static void an_ack_that_was_refused_on_the_way_may_come_again(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
 	assert_int_equal(arrives(&client.ack), NF_DROP);
 	expect_event(SHAKEOFF_EVENT_OPEN);
-	/* But not one that has had its connection. */
+	/* But an ACK that already has its connection may not. */
 	validated_age(&client.ack, SHAKEOFF_FOLLOW_NS + 50000000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
 }
 
-static void a_full_queue_takes_no_more(void **state)
+static void a_full_queue_takes_no_ack(void **state)
 {
 	struct client client;
 
@@ -274,7 +274,7 @@ static void a_full_queue_takes_no_more(void **state)
 	assert_int_equal(arrives(&client.ack), NF_DROP);
 	expect_no_event();
 	assert_int_equal(harness.service->enqueued, harness.service->capacity);
-	/* When there is room, the client's next attempt has it. */
+	/* When there is room, the client's next attempt gets it. */
 	harness.service->dequeued = 1;
 	validated_age(&client.ack, SHAKEOFF_FOLLOW_NS + 50000000);
 	assert_verdict(&client.ack, SHAKEOFF_ACK_TO_INPUT);
@@ -282,7 +282,7 @@ static void a_full_queue_takes_no_more(void **state)
 	expect_event(SHAKEOFF_EVENT_OPEN);
 }
 
-static void without_a_ring_it_comes_again(void **state)
+static void without_a_ring_the_client_has_to_repeat_the_ack(void **state)
 {
 	struct client client;
 
@@ -297,8 +297,8 @@ static void without_a_ring_it_comes_again(void **state)
 	expect_event(SHAKEOFF_EVENT_OPEN);
 }
 
-/* Nothing is behind LOCAL_IN any more where the program went with its daemon. */
-static void a_mortal_program_counts_while_its_daemon_lives(void **state)
+/* After the daemon's end, nothing remains at LOCAL_IN where the program ends with its daemon. */
+static void a_program_that_ends_with_its_daemon_counts_while_the_daemon_runs(void **state)
 {
 	struct client client;
 
@@ -311,8 +311,11 @@ static void a_mortal_program_counts_while_its_daemon_lives(void **state)
 	expect_event(SHAKEOFF_EVENT_OPEN);
 }
 
-/* The netfilter program takes nothing of a connection whose ACK it was not given; nor is anything there to take it before. */
-static void what_follows_goes_where_its_ack_went(void **state)
+/*
+ * The netfilter program takes no segment of a connection whose ACK it did not get; before that ACK no program is
+ * attached to take it.
+ */
+static void later_segments_go_the_way_of_their_ack(void **state)
 {
 	struct client client;
 	struct segment data;
@@ -334,8 +337,8 @@ static void what_follows_goes_where_its_ack_went(void **state)
 	assert_verdict(&data, SHAKEOFF_SEGMENT_TO_INPUT);
 }
 
-/* What the daemon gives back comes again if its mark got lost on the way. */
-static void nothing_goes_round_for_ever(void **state)
+/* A segment that the daemon gives back comes again if its mark got lost on the way. */
+static void no_segment_comes_again_forever(void **state)
 {
 	struct client client;
 	struct segment data;
@@ -357,7 +360,7 @@ static void nothing_goes_round_for_ever(void **state)
 	assert_verdict(&data, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* A first flight of so many, all of which the hook has let pass before the first arrives. */
+/* A first flight of this many segments, all of which pass the hook before the first arrives. */
 static void a_whole_first_flight_arrives(void **state)
 {
 	struct segment data[SHAKEOFF_FOLLOW_SEGMENTS];
@@ -381,7 +384,7 @@ static void a_whole_first_flight_arrives(void **state)
 	}
 }
 
-static void behind_extension_headers_and_options_it_is_found(void **state)
+static void tcp_is_found_after_extension_headers_and_options(void **state)
 {
 	struct client client;
 
@@ -422,18 +425,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(an_ack_becomes_an_event_at_the_end_of_the_input_path, setup),
-		cmocka_unit_test_setup(it_takes_its_position_in_the_queue_only_there, setup),
-		cmocka_unit_test_setup(of_two_that_bring_back_the_cookie_one_opens, setup),
+		cmocka_unit_test_setup(it_takes_its_queue_position_only_at_the_end_of_the_input_path, setup),
+		cmocka_unit_test_setup(two_acks_with_the_same_cookie_open_one_connection, setup),
 		cmocka_unit_test_setup(later_segments_follow, setup),
-		cmocka_unit_test_setup(what_was_not_validated_goes_on, setup),
+		cmocka_unit_test_setup(packets_that_were_not_validated_pass, setup),
 		cmocka_unit_test_setup(an_ack_that_was_refused_on_the_way_may_come_again, setup),
-		cmocka_unit_test_setup(a_full_queue_takes_no_more, setup),
-		cmocka_unit_test_setup(without_a_ring_it_comes_again, setup),
-		cmocka_unit_test_setup(a_mortal_program_counts_while_its_daemon_lives, setup),
-		cmocka_unit_test_setup(what_follows_goes_where_its_ack_went, setup),
-		cmocka_unit_test_setup(nothing_goes_round_for_ever, setup),
+		cmocka_unit_test_setup(a_full_queue_takes_no_ack, setup),
+		cmocka_unit_test_setup(without_a_ring_the_client_has_to_repeat_the_ack, setup),
+		cmocka_unit_test_setup(a_program_that_ends_with_its_daemon_counts_while_the_daemon_runs, setup),
+		cmocka_unit_test_setup(later_segments_go_the_way_of_their_ack, setup),
+		cmocka_unit_test_setup(no_segment_comes_again_forever, setup),
 		cmocka_unit_test_setup(a_whole_first_flight_arrives, setup),
-		cmocka_unit_test_setup(behind_extension_headers_and_options_it_is_found, setup),
+		cmocka_unit_test_setup(tcp_is_found_after_extension_headers_and_options, setup),
 		cmocka_unit_test_setup(large_segments_are_whole, setup),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c */
-/* ACK floods that try to forge cookies: when they are noticed, and what an ACK then needs to open a connection. */
+/* ACK floods that try to forge cookies: when the hook notices them, and what an ACK then needs to open a connection. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 #define SECOND 1000000000ull
 #define ISSUED_SIZE (2 * SHAKEOFF_ISSUED_WORDS * sizeof(uint64_t))
 
-/* They are counted by sixteens: so many are two of these at least, and so many less than a window allows. */
+/* The counter counts every sixteenth ACK: MANY adds at least two counts, and FEW adds far less than a window allows. */
 #define MANY 48
 #define FEW 80
 #define ALLOWED (SHAKEOFF_FORGERY_RATE * (SHAKEOFF_FORGERY_WINDOW_NS / 1000000) / 1000)
@@ -50,7 +50,7 @@ static int stop(void **state)
 	return harness_stop(state);
 }
 
-/* What happens within a test happens within one period. */
+/* Starts each test in the middle of a period, so that all of it is in one period. */
 static int setup(void **state)
 {
 	uint64_t remaining = SHAKEOFF_ISSUED_PERIOD_NS - monotonic_ns() % SHAKEOFF_ISSUED_PERIOD_NS;
@@ -76,7 +76,7 @@ static void listens(void)
 	listener = listening_socket(&ipv4, ipv4.server, 16);
 }
 
-/* As if it had been going on for so long. */
+/* Makes it look as if the forgery had lasted this long. */
 static void forgery_for(uint64_t duration_ns)
 {
 	harness.service->forgery.since_ns = monotonic_ns() - duration_ns;
@@ -109,7 +109,7 @@ static void forget_notes(void)
 	memset(issued, 0, ISSUED_SIZE);
 }
 
-/* As if what is noted had been noted a period earlier. */
+/* Makes the notes one period older. */
 static void notes_grow_older(void)
 {
 	for (size_t i = 0; i < SHAKEOFF_ISSUED_WORDS; i++) {
@@ -120,7 +120,7 @@ static void notes_grow_older(void)
 	}
 }
 
-/* On a slow machine the window would be over before it is full. */
+/* A nearly full window: on a slow machine it would end before the test has filled it. */
 static void window_is_nearly_full(void)
 {
 	harness.service->forgery.window_ns = monotonic_ns();
@@ -139,7 +139,7 @@ static void bad_acks(int count)
 	}
 }
 
-/* ----------------------------------------------------------------------------------------------------- noticing it */
+/* ---------------------------------------------------------------------------------------------------------- noticed */
 
 static void an_ack_flood_is_noticed(void **state)
 {
@@ -150,7 +150,7 @@ static void an_ack_flood_is_noticed(void **state)
 	assert_int_not_equal(harness.service->forgery.last_ns, 0);
 }
 
-static void so_it_is_in_front_of_a_listening_socket(void **state)
+static void an_ack_flood_to_a_listening_socket_is_noticed(void **state)
 {
 	(void)state;
 	listens();
@@ -158,8 +158,8 @@ static void so_it_is_in_front_of_a_listening_socket(void **state)
 	assert_int_not_equal(harness.service->forgery.since_ns, 0);
 }
 
-/* Cookies of the flood are good for two minutes after it. */
-static void so_it_is_when_the_answering_is_over(void **state)
+/* Cookies of a flood are good for two minutes after it. */
+static void an_ack_flood_is_noticed_when_the_hook_answers_no_more(void **state)
 {
 	struct client client;
 
@@ -176,7 +176,7 @@ static void so_it_is_when_the_answering_is_over(void **state)
 	assert_int_not_equal(harness.service->forgery.since_ns, 0);
 }
 
-static void a_few_bad_acks_are_none(void **state)
+static void a_few_bad_acks_are_no_forgery(void **state)
 {
 	struct client client;
 
@@ -203,7 +203,7 @@ static void expired_acks_count_too(void **state)
 }
 
 /* Every sixteenth goes to another service, so that each batch of invalid ACKs ends there. */
-static void they_are_counted_for_the_service_whose_cookies_are_forged(void **state)
+static void bad_acks_count_for_the_service_whose_cookies_are_forged(void **state)
 {
 	const __u32 other = SERVICE + 1;
 	struct shakeoff_address4 address = { .port = htons(81) };
@@ -231,7 +231,7 @@ static void they_are_counted_for_the_service_whose_cookies_are_forged(void **sta
 	assert_int_equal(bpf_map_delete_elem(harness.addresses4, &address), 0);
 }
 
-static void valid_ones_do_not(void **state)
+static void valid_acks_do_not_count(void **state)
 {
 	(void)state;
 	harness.service->capacity = MANY + 1;
@@ -246,7 +246,7 @@ static void valid_ones_do_not(void **state)
 	assert_int_equal(harness.service->forgery.since_ns, 0);
 }
 
-static void it_begins_once_and_goes_on(void **state)
+static void forgery_begins_once_and_continues(void **state)
 {
 	uint64_t since;
 
@@ -260,7 +260,7 @@ static void it_begins_once_and_goes_on(void **state)
 }
 
 /* Two seconds of half the rate are a thousand forged ACKs. */
-static void a_few_forgeries_do_not_keep_it_going(void **state)
+static void a_few_forged_acks_do_not_prolong_the_forgery(void **state)
 {
 	struct client client;
 	int64_t remaining;
@@ -277,7 +277,7 @@ static void a_few_forgeries_do_not_keep_it_going(void **state)
 	assert_true(remaining > 0);
 }
 
-/* --------------------------------------------------------------------------------------- who opens a connection then */
+/* -------------------------------------------------------------------------------------------------- which ACKs open */
 
 static void nothing_is_noted_while_idle(void **state)
 {
@@ -288,7 +288,7 @@ static void nothing_is_noted_while_idle(void **state)
 	assert_int_equal(notes(), 0);
 }
 
-static void one_who_was_sent_a_cookie_gets_in(void **state)
+static void a_client_that_was_sent_a_cookie_opens(void **state)
 {
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
 
@@ -302,7 +302,7 @@ static void one_who_was_sent_a_cookie_gets_in(void **state)
 	}
 }
 
-static void one_who_was_not_does_not(void **state)
+static void a_source_that_was_not_sent_a_cookie_opens_nothing(void **state)
 {
 	const struct segment *const syns[] = { &windows_syn, &windows_syn6 };
 
@@ -318,7 +318,7 @@ static void one_who_was_not_does_not(void **state)
 	}
 }
 
-static void so_it_is_with_a_listening_socket(void **state)
+static void a_listening_socket_needs_an_issued_cookie_too(void **state)
 {
 	struct client client;
 
@@ -331,8 +331,8 @@ static void so_it_is_with_a_listening_socket(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-/* What is noted of a cookie with timestamps is noted with its options: who brings it back without an echo has forged it. */
-static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
+/* The note of a cookie with timestamps includes its options: an ACK that brings it back without an echo is forged. */
+static void a_cookie_that_lost_its_timestamps_opens_nothing(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -354,8 +354,8 @@ static void a_cookie_that_lost_its_timestamps_is_no_way_round(void **state)
 	}
 }
 
-/* The tuple has been sent one, but that is another. */
-static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_forged(void **state)
+/* The tuple has been sent a cookie, but not this one. */
+static void the_note_of_an_earlier_cookie_does_not_help_a_forged_one(void **state)
 {
 	struct segment again = WINDOWS_SYN;
 	struct client client;
@@ -368,7 +368,7 @@ static void the_cookie_of_an_earlier_syn_is_not_the_one_that_is_forged(void **st
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
-/* Who sent a SYN in a client's name knows what it offered and when: of its cookie that tells nothing. */
+/* An attacker that sent a SYN from a client's address knows its offer and its time, but cannot compute its cookie. */
 static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
 {
 	struct client client;
@@ -390,7 +390,7 @@ static void the_mac_of_a_noted_cookie_is_not_enough(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void those_that_are_not_issued_keep_it_going(void **state)
+static void cookies_that_were_not_issued_prolong_the_forgery(void **state)
 {
 	struct client client;
 
@@ -403,7 +403,7 @@ static void those_that_are_not_issued_keep_it_going(void **state)
 	assert_true(monotonic_ns() - harness.service->forgery.last_ns < SECOND);
 }
 
-/* The ACK that echoes so much more than it was sent. */
+/* An ACK whose echo exceeds what it was sent by this much. */
 static struct segment echoing(struct client *client, uint32_t more)
 {
 	struct segment ack = client->ack;
@@ -412,7 +412,7 @@ static struct segment echoing(struct client *client, uint32_t more)
 	return ack;
 }
 
-static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void **state)
+static void a_forged_cookie_with_timestamps_opens_nothing(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -429,8 +429,8 @@ static void with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing(void
 	}
 }
 
-/* Whoever has sent a SYN in a client's name and hits its ISN, 2^-31, has to hit the echo as well. */
-static void an_echo_that_says_other_options_opens_nothing(void **state)
+/* An attacker that has sent a SYN from a client's address and guesses its ISN, 2^-31, must also guess the echo. */
+static void an_echo_with_other_options_opens_nothing(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -450,8 +450,8 @@ static void an_echo_that_says_other_options_opens_nothing(void **state)
 	}
 }
 
-/* Also while what was sent before is still waited for: the clock tells how long ago that was. */
-static void an_echo_that_is_old_or_of_the_future_opens_nothing(void **state)
+/* Also during the wait for cookies from before the forgery: the clock shows how long ago they were sent. */
+static void an_old_or_future_echo_opens_nothing(void **state)
 {
 	const uint32_t wrong[] = { -(SHAKEOFF_ISSUED_ECHO_MS + 100), -60000, 100, 60000 };
 	struct client client;
@@ -479,7 +479,7 @@ static void without_forgery_the_echo_may_be_old(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_VALID);
 }
 
-static void what_was_sent_before_is_waited_for(void **state)
+static void cookies_from_before_the_forgery_are_accepted(void **state)
 {
 	struct client client;
 
@@ -489,7 +489,7 @@ static void what_was_sent_before_is_waited_for(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void a_flood_that_is_over_asks_nobody(void **state)
+static void after_a_flood_cookies_need_no_note(void **state)
 {
 	struct client client;
 
@@ -501,7 +501,7 @@ static void a_flood_that_is_over_asks_nobody(void **state)
 	assert_int_equal(harness.service->forgery.since_ns, 0);
 }
 
-static void an_answered_syn_ends_it_as_well(void **state)
+static void an_answered_syn_ends_the_forgery_too(void **state)
 {
 	(void)state;
 	forgery();
@@ -511,7 +511,7 @@ static void an_answered_syn_ends_it_as_well(void **state)
 	assert_int_equal(notes(), 0);
 }
 
-static void a_fleet_asks_nobody(void **state)
+static void in_a_fleet_cookies_need_no_note(void **state)
 {
 	struct client client;
 
@@ -522,7 +522,7 @@ static void a_fleet_asks_nobody(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-/* ---------------------------------------------------------------------------------------------------- for how long */
+/* --------------------------------------------------------------------------------------------------------- lifetime */
 
 static void a_note_lives_into_the_next_period(void **state)
 {
@@ -534,7 +534,7 @@ static void a_note_lives_into_the_next_period(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void and_not_into_the_one_after_that(void **state)
+static void a_note_does_not_live_into_the_period_after_the_next(void **state)
 {
 	struct client client;
 
@@ -545,7 +545,7 @@ static void and_not_into_the_one_after_that(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NOT_ISSUED);
 }
 
-static void a_syn_that_is_sent_again_renews_it(void **state)
+static void a_repeated_syn_renews_the_note(void **state)
 {
 	struct client client;
 
@@ -557,7 +557,7 @@ static void a_syn_that_is_sent_again_renews_it(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-static void an_ack_that_a_full_queue_ignores_renews_it(void **state)
+static void an_ack_that_a_full_queue_ignores_renews_the_note(void **state)
 {
 	struct client client;
 
@@ -590,7 +590,7 @@ static void a_half_open_connection_needs_no_note(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_VALID);
 }
 
-/* ------------------------------------------------------------------------------------------------------ duplicates */
+/* ------------------------------------------------------------------------------------------------------- duplicates */
 
 static void a_duplicate_of_an_ack_that_opened_is_no_forgery(void **state)
 {
@@ -605,7 +605,7 @@ static void a_duplicate_of_an_ack_that_opened_is_no_forgery(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_REPLAYED);
 }
 
-static void one_that_the_kernel_had_no_room_for_opens_again(void **state)
+static void an_ack_that_the_kernel_had_no_room_for_opens_again(void **state)
 {
 	struct client client;
 
@@ -624,37 +624,37 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_ack_flood_is_noticed),
-		TEST(so_it_is_in_front_of_a_listening_socket),
-		TEST(so_it_is_when_the_answering_is_over),
-		TEST(a_few_bad_acks_are_none),
+		TEST(an_ack_flood_to_a_listening_socket_is_noticed),
+		TEST(an_ack_flood_is_noticed_when_the_hook_answers_no_more),
+		TEST(a_few_bad_acks_are_no_forgery),
 		TEST(expired_acks_count_too),
-		TEST(they_are_counted_for_the_service_whose_cookies_are_forged),
-		TEST(valid_ones_do_not),
-		TEST(it_begins_once_and_goes_on),
-		TEST(a_few_forgeries_do_not_keep_it_going),
+		TEST(bad_acks_count_for_the_service_whose_cookies_are_forged),
+		TEST(valid_acks_do_not_count),
+		TEST(forgery_begins_once_and_continues),
+		TEST(a_few_forged_acks_do_not_prolong_the_forgery),
 		TEST(nothing_is_noted_while_idle),
-		TEST(one_who_was_sent_a_cookie_gets_in),
-		TEST(one_who_was_not_does_not),
-		TEST(so_it_is_with_a_listening_socket),
-		TEST(a_cookie_that_lost_its_timestamps_is_no_way_round),
-		TEST(the_cookie_of_an_earlier_syn_is_not_the_one_that_is_forged),
+		TEST(a_client_that_was_sent_a_cookie_opens),
+		TEST(a_source_that_was_not_sent_a_cookie_opens_nothing),
+		TEST(a_listening_socket_needs_an_issued_cookie_too),
+		TEST(a_cookie_that_lost_its_timestamps_opens_nothing),
+		TEST(the_note_of_an_earlier_cookie_does_not_help_a_forged_one),
 		TEST(the_mac_of_a_noted_cookie_is_not_enough),
-		TEST(those_that_are_not_issued_keep_it_going),
-		TEST(with_timestamps_too_one_who_was_not_sent_a_cookie_opens_nothing),
-		TEST(an_echo_that_says_other_options_opens_nothing),
-		TEST(an_echo_that_is_old_or_of_the_future_opens_nothing),
+		TEST(cookies_that_were_not_issued_prolong_the_forgery),
+		TEST(a_forged_cookie_with_timestamps_opens_nothing),
+		TEST(an_echo_with_other_options_opens_nothing),
+		TEST(an_old_or_future_echo_opens_nothing),
 		TEST(without_forgery_the_echo_may_be_old),
-		TEST(what_was_sent_before_is_waited_for),
-		TEST(a_flood_that_is_over_asks_nobody),
-		TEST(an_answered_syn_ends_it_as_well),
-		TEST(a_fleet_asks_nobody),
+		TEST(cookies_from_before_the_forgery_are_accepted),
+		TEST(after_a_flood_cookies_need_no_note),
+		TEST(an_answered_syn_ends_the_forgery_too),
+		TEST(in_a_fleet_cookies_need_no_note),
 		TEST(a_note_lives_into_the_next_period),
-		TEST(and_not_into_the_one_after_that),
-		TEST(a_syn_that_is_sent_again_renews_it),
-		TEST(an_ack_that_a_full_queue_ignores_renews_it),
+		TEST(a_note_does_not_live_into_the_period_after_the_next),
+		TEST(a_repeated_syn_renews_the_note),
+		TEST(an_ack_that_a_full_queue_ignores_renews_the_note),
 		TEST(a_half_open_connection_needs_no_note),
 		TEST(a_duplicate_of_an_ack_that_opened_is_no_forgery),
-		TEST(one_that_the_kernel_had_no_room_for_opens_again),
+		TEST(an_ack_that_the_kernel_had_no_room_for_opens_again),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/listener.c */
 /*
- * The listener handoff at the hook, in front of real listening sockets: for which sockets it answers, and what
- * follows the ACK.
+ * The listener handoff at the hook, in front of real listening sockets: for which sockets it answers, and what happens
+ * to segments after the ACK.
  */
 #include <sched.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 
-/* ---------------------------------------------------------------------------------------------------- what listens */
+/* -------------------------------------------------------------------------------------------------------- listening */
 
 static void a_dual_stack_socket_listens_for_ipv4(void **state)
 {
@@ -48,7 +48,7 @@ static void without_a_listening_socket_the_kernel_refuses(void **state)
 	assert_verdict(&client.syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
-static void a_service_that_is_not_served_is_the_kernels(void **state)
+static void a_service_that_is_not_served_passes(void **state)
 {
 	const struct segment ack = { .flags = ACK };
 
@@ -96,9 +96,9 @@ static void segments_of_a_socket_pass(void **state)
 	assert_verdict(&segment, SHAKEOFF_SYN_SOCKET);
 }
 
-/* ---------------------------------------------------------------------------------------- after the ACK, and again */
+/* ------------------------------------------------------------------------------------------ after the ACK, repeated */
 
-static void what_follows_the_ack_passes_without_metadata(void **state)
+static void segments_after_the_ack_pass_without_metadata(void **state)
 {
 	static const uint8_t flags[] = { ACK | PSH, ACK, ACK | FIN, RST, RST | ACK };
 	struct client client;
@@ -120,7 +120,7 @@ static void what_follows_the_ack_passes_without_metadata(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* Says to the tc program that the segment may be here before its connection. */
+/* Asserts that the hint for the tc program is set: the segment may be here before its connection. */
 static void assert_waits(const struct segment *segment)
 {
 	uint32_t mark;
@@ -131,7 +131,7 @@ static void assert_waits(const struct segment *segment)
 	assert_int_equal(mark, METADATA_WAITS);
 }
 
-static void what_follows_the_ack_on_another_cpu_waits_for_the_socket(void **state)
+static void segments_after_the_ack_on_another_cpu_wait_for_the_socket(void **state)
 {
 	static const uint8_t flags[] = { ACK | PSH, ACK, ACK | FIN, RST, RST | ACK };
 	struct shakeoff_validated entry;
@@ -144,10 +144,11 @@ static void what_follows_the_ack_on_another_cpu_waits_for_the_socket(void **stat
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.replaced, sched_getcpu());
 	assert_int_equal(SHAKEOFF_VALIDATED_TC_CPU(&entry), 0);
-	entry.replaced |= (sched_getcpu() + 1) << 16; /* where the tc program saw it makes no difference here */
+	entry.replaced |= (sched_getcpu() + 1)
+			  << 16; /* the address where the tc program saw it makes no difference here */
 	validated_set(&client.ack, &entry);
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_AFTER_ACK);
-	entry.replaced++; /* as if the ACK had come in by another CPU */
+	entry.replaced++; /* as if the ACK had been handled on another CPU */
 	validated_set(&client.ack, &entry);
 	assert_waits(&client.ack);
 	for (size_t i = 0; i < COUNT(flags); i++) {
@@ -182,7 +183,7 @@ static void a_duplicate_of_the_ack_follows_it(void **state)
 	assert_int_equal(harness.service->enqueued, 1);
 }
 
-static void an_ack_whose_connection_nobody_met_is_accepted_again(void **state)
+static void an_ack_whose_connection_was_not_seen_is_accepted_again(void **state)
 {
 	struct client client;
 
@@ -223,7 +224,7 @@ static void a_segment_that_meets_the_socket_confirms_the_connection(void **state
 	admitted(&client, &syn);
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED, 0);
-	clients[0] = connected_socket(&ipv4, 40012); /* in the place of the one that the tc program would bring about */
+	clients[0] = connected_socket(&ipv4, 40012); /* instead of the connection that the tc program would make */
 	assert_verdict(&client.ack, SHAKEOFF_SOCKET);
 	assert_true(validated_get(&client.ack, &entry));
 	assert_int_equal(entry.flags & SHAKEOFF_VALIDATED_CONFIRMED, SHAKEOFF_VALIDATED_CONFIRMED);
@@ -244,7 +245,7 @@ static void another_connection_of_the_tuple_is_accepted(void **state)
 	assert_int_equal(entry.client_isn, CLIENT_ISN + 12345);
 }
 
-static void an_expired_cookie_is_told_from_a_wrong_one(void **state)
+static void an_expired_cookie_has_another_verdict_than_a_wrong_one(void **state)
 {
 	struct client client;
 
@@ -262,19 +263,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_dual_stack_socket_listens_for_ipv4),
 		TEST(without_a_listening_socket_the_kernel_refuses),
-		TEST(a_service_that_is_not_served_is_the_kernels),
+		TEST(a_service_that_is_not_served_passes),
 		TEST(without_the_tc_program_nothing_is_answered),
 		TEST(without_keys_nothing_is_answered),
 		TEST(segments_of_a_socket_pass),
-		TEST(what_follows_the_ack_passes_without_metadata),
-		TEST(what_follows_the_ack_on_another_cpu_waits_for_the_socket),
+		TEST(segments_after_the_ack_pass_without_metadata),
+		TEST(segments_after_the_ack_on_another_cpu_wait_for_the_socket),
 		TEST(a_socket_with_backlog_zero_takes_one),
 		TEST(a_duplicate_of_the_ack_follows_it),
-		TEST(an_ack_whose_connection_nobody_met_is_accepted_again),
+		TEST(an_ack_whose_connection_was_not_seen_is_accepted_again),
 		TEST(a_late_duplicate_of_an_ack_that_has_had_its_connection_opens_nothing),
 		TEST(a_segment_that_meets_the_socket_confirms_the_connection),
 		TEST(another_connection_of_the_tuple_is_accepted),
-		TEST(an_expired_cookie_is_told_from_a_wrong_one),
+		TEST(an_expired_cookie_has_another_verdict_than_a_wrong_one),
 	};
 
 	return cmocka_run_group_tests_name("listener handoff", tests, harness_start, harness_stop);

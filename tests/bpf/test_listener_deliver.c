@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/listener.c */
-/* Which ACKs go on to the tc program, with what. What that program does with them: test_admit.c. */
+/* Which ACKs pass to the tc program, and with which metadata. For that program's work see test_admit.c. */
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ static void a_validated_ack_passes_with_what_was_negotiated(void **state)
 	assert_true(filter_get(&client.ack, 0));
 }
 
-static void a_validated_ack_replaces_the_old_hint_of_its_slot(void **state)
+static void a_validated_ack_replaces_the_old_hint_of_its_entry(void **state)
 {
 	const uint8_t old = SHAKEOFF_FILTER_SOCKET | SHAKEOFF_FILTER_UNCONFIRMED | 5 * SHAKEOFF_FILTER_AGE_ONE;
 	struct client client;
@@ -104,7 +104,7 @@ static void without_options_nothing_is_negotiated(void **state)
 	assert_int_equal(metadata.flags, 0);
 }
 
-/* From the socket's own buffer, which a bound of the window is one of, too. */
+/* From the socket's own buffer; a clamped window limits it, too. */
 static void an_ack_without_its_timestamps_passes_without_options(void **state)
 {
 	const bool echoes_zero[] = { false, true };
@@ -141,7 +141,7 @@ static void an_ack_without_its_timestamps_passes_without_options(void **state)
 		.options = BYTES(2, 4, (mss) >> 8, (mss)&0xff)                                                         \
 	}
 
-static void a_client_of_small_segments_is_the_kernels_as_long_as_they_are_few(void **state)
+static void a_few_clients_of_small_segments_pass_to_the_kernel(void **state)
 {
 	const struct segment small[] = { SYN_WITH_MSS(535), SYN_WITH_MSS(1), SYN6_WITH_MSS(1219) },
 			     usual[] = { SYN_WITH_MSS(536), SYN6_WITH_MSS(1220) };
@@ -160,7 +160,7 @@ static void a_client_of_small_segments_is_the_kernels_as_long_as_they_are_few(vo
 		assert_verdict(&usual[i], SHAKEOFF_SYNACK_SENT);
 }
 
-static void the_sockets_window_and_scale_are_told_as_they_were_offered(void **state)
+static void the_metadata_has_the_window_and_scale_that_were_offered(void **state)
 {
 	const int buffer = 40000; /* the kernel doubles it, and half of that is for data */
 	struct client client;
@@ -173,7 +173,7 @@ static void the_sockets_window_and_scale_are_told_as_they_were_offered(void **st
 	assert_int_equal(client.synack.window, 40000 / SEGMENT(0, 1) * SEGMENT(0, 1));
 }
 
-static void ecn_is_taken_up_where_the_kernel_would(void **state)
+static void ecn_is_accepted_where_the_kernel_would(void **state)
 {
 	struct segment syn = { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS };
 	struct shakeoff_interface profile = interface_default();
@@ -194,7 +194,9 @@ static void ecn_is_taken_up_where_the_kernel_would(void **state)
 	assert_int_equal(admitted(&client, &syn).flags & METADATA_ECN, 0);
 }
 
-/* Whether a SYN that asks for ECN, itself marked so and with these bits of TCP, gets it; the profile is the present one. */
+/*
+ * Returns whether a SYN that requests ECN, with this ECN mark and these TCP bits, gets it; the profile stays as it is.
+ */
 static bool gets_ecn(uint8_t tos, uint8_t reserved, uint16_t port)
 {
 	const struct segment syn = { .sport = port,
@@ -210,8 +212,11 @@ static bool gets_ecn(uint8_t tos, uint8_t reserved, uint16_t port)
 	return admits;
 }
 
-/* tcp_ecn_create_request(): where SYNs come marked, everything does (RFC 3168, 6.1.1). AccECN's bits say that it is meant. */
-static void ecn_of_a_marked_syn_is_not_taken_up(void **state)
+/*
+ * tcp_ecn_create_request(): where SYNs arrive marked, all packets do (RFC 3168, 6.1.1). AccECN's bits show that the
+ * request is meant.
+ */
+static void ecn_of_a_marked_syn_is_not_accepted(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 
@@ -230,7 +235,7 @@ static void ecn_of_a_marked_syn_is_not_taken_up(void **state)
 	}
 }
 
-static void a_route_can_ask_for_ecn(void **state)
+static void a_route_can_request_ecn(void **state)
 {
 	const struct shakeoff_route with = { .ecn = 1, .id = 1 }, without = { .id = 2 };
 
@@ -259,7 +264,7 @@ static void sack_that_has_been_switched_off_since_is_not_used(void **state)
 	assert_int_equal(metadata_read().flags, METADATA_TIMESTAMPS);
 }
 
-/* Where another tc program stands before ours, or ACKs get lost on the way to it. */
+/* Where another tc program runs before ours, or ACKs get lost on the way to it. */
 static void syns_pass_to_the_kernel_where_acks_may_not_get_through(enum shakeoff_admits admits)
 {
 	const struct segment no_socket = { .seq = 77, .ack = 78, .flags = ACK, .sport = 40002 };
@@ -271,24 +276,24 @@ static void syns_pass_to_the_kernel_where_acks_may_not_get_through(enum shakeoff
 	profile.admits = admits;
 	interface_set(&profile);
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_NO_KEY);
-	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may be of a handshake of the kernel's */
+	assert_verdict(&no_socket, SHAKEOFF_NO_SOCKET_PASS); /* passes: it may belong to a handshake of the kernel */
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	assert_int_equal(metadata_read().mss, 1460);
 }
 
-static void behind_another_tc_program_only_cookies_that_are_out_are_taken(void **state)
+static void behind_another_tc_program_only_issued_cookies_are_accepted(void **state)
 {
 	(void)state;
 	syns_pass_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_BEHIND);
 }
 
-static void where_acks_are_lost_only_cookies_that_are_out_are_taken(void **state)
+static void where_acks_are_lost_only_issued_cookies_are_accepted(void **state)
 {
 	(void)state;
 	syns_pass_to_the_kernel_where_acks_may_not_get_through(SHAKEOFF_ADMITS_LOST);
 }
 
-static void without_a_tc_program_no_cookie_is_taken(void **state)
+static void without_a_tc_program_no_cookie_is_accepted(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 	struct client client;
@@ -302,7 +307,7 @@ static void without_a_tc_program_no_cookie_is_taken(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-/* The MSS that a SYN-ACK of now offers. */
+/* Returns the MSS that a SYN-ACK offers now. */
 static uint16_t offered_mss(const struct segment *syn)
 {
 	struct client client;
@@ -342,7 +347,7 @@ static void with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter(void **s
 	assert_int_equal(offered_mss(&linux_syn), MSS4);
 }
 
-static void data_with_the_final_ack_goes_on_with_it(void **state)
+static void data_with_the_final_ack_passes_with_it(void **state)
 {
 	struct client client;
 
@@ -369,23 +374,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_validated_ack_passes_with_what_was_negotiated),
-		TEST(a_validated_ack_replaces_the_old_hint_of_its_slot),
+		TEST(a_validated_ack_replaces_the_old_hint_of_its_entry),
 		TEST(an_ipv6_ack_passes_with_what_was_negotiated),
 		TEST(without_timestamps_the_isn_brings_the_options_back),
 		TEST(without_options_nothing_is_negotiated),
 		TEST(an_ack_without_its_timestamps_passes_without_options),
-		TEST(a_client_of_small_segments_is_the_kernels_as_long_as_they_are_few),
-		TEST(the_sockets_window_and_scale_are_told_as_they_were_offered),
-		TEST(ecn_is_taken_up_where_the_kernel_would),
-		TEST(ecn_of_a_marked_syn_is_not_taken_up),
-		TEST(a_route_can_ask_for_ecn),
+		TEST(a_few_clients_of_small_segments_pass_to_the_kernel),
+		TEST(the_metadata_has_the_window_and_scale_that_were_offered),
+		TEST(ecn_is_accepted_where_the_kernel_would),
+		TEST(ecn_of_a_marked_syn_is_not_accepted),
+		TEST(a_route_can_request_ecn),
 		TEST(sack_that_has_been_switched_off_since_is_not_used),
-		TEST(behind_another_tc_program_only_cookies_that_are_out_are_taken),
-		TEST(where_acks_are_lost_only_cookies_that_are_out_are_taken),
-		TEST(without_a_tc_program_no_cookie_is_taken),
+		TEST(behind_another_tc_program_only_issued_cookies_are_accepted),
+		TEST(where_acks_are_lost_only_issued_cookies_are_accepted),
+		TEST(without_a_tc_program_no_cookie_is_accepted),
 		TEST(tcp_maxseg_of_the_socket_bounds_the_mss_that_is_offered),
 		TEST(with_the_queue_handoff_a_sockets_tcp_maxseg_does_not_matter),
-		TEST(data_with_the_final_ack_goes_on_with_it),
+		TEST(data_with_the_final_ack_passes_with_it),
 		TEST(the_daemons_heartbeat_does_not_matter),
 	};
 

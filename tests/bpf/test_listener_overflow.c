@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/listener.c */
-/* The accept queue of a listening socket, or of each of a group, is full. */
+/* The accept queue of a listening socket, or of each member of a group, is full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 static const struct segment linux_syn = LINUX_SYN;
 
-/* The hook looks at the listening socket once a tick: let it look again. */
+/* Fills the accept queue. The hook looks up the listening socket once a tick: make it look it up again. */
 static void fill_accept_queue(int count)
 {
 	for (int i = 0; i < count; i++)
@@ -58,7 +58,7 @@ static void a_full_accept_queue_resets(void **state)
 	assert_full(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_SYN_OVERFLOW_RESET, SHAKEOFF_ACK_OVERFLOW_RESET);
 }
 
-static void a_full_accept_queue_turns_away_while_idle_too(void **state)
+static void a_full_accept_queue_refuses_while_idle_too(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -84,8 +84,8 @@ static void a_socket_takes_one_more_than_listen_was_given(void **state)
 	}
 }
 
-/* `backlog` of the configuration is meant as it says. */
-static void the_services_backlog_holds_where_it_is_not_greater(void **state)
+/* `backlog` of the configuration is the exact number of connections. */
+static void the_services_backlog_limits_where_it_is_smaller(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -105,7 +105,7 @@ static void the_services_backlog_holds_where_it_is_not_greater(void **state)
 	assert_verdict(&linux_syn, SHAKEOFF_SYNACK_SENT);
 }
 
-static void what_is_on_its_way_to_the_socket_counts(void **state)
+static void connections_on_their_way_to_the_socket_count(void **state)
 {
 	struct client client, other;
 	struct segment syn = LINUX_SYN;
@@ -119,7 +119,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_ACK_ADMITTED);
 	assert_verdict(&syn, SHAKEOFF_SYN_OVERFLOW_DROP);
 	assert_verdict(&other.ack, SHAKEOFF_ACK_OVERFLOW_DROP);
-	harness.service->dequeued = 1; /* the tc program has seen it, and the kernel refused it, say */
+	harness.service->dequeued = 1; /* the tc program has seen it, and the kernel refused it, for example */
 	generation_raise();
 	assert_verdict(&other.ack, SHAKEOFF_ACK_ADMITTED);
 }
@@ -128,7 +128,7 @@ static void what_is_on_its_way_to_the_socket_counts(void **state)
 static void group_listens(int waiting)
 {
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
-	harness.control->flags |= SHAKEOFF_FILTER_READY; /* or every SYN would be looked up */
+	harness.control->flags |= SHAKEOFF_FILTER_READY; /* otherwise every SYN would be looked up */
 	harness.service->servers = 2;
 	listener = listening_member(&ipv4, ipv4.server, 5);
 	other_member = listening_member(&ipv4, ipv4.server, 1000);
@@ -143,7 +143,7 @@ static void group_listens(int waiting)
 	}
 }
 
-/* A SYN that the kernel would give to the member in question: with `listener` full, the verdict tells. */
+/* Returns a SYN that the kernel would give to the wanted member: with `listener` full, the verdict shows which. */
 static struct segment syn_with_verdict(enum shakeoff_verdict wanted)
 {
 	struct segment syn = LINUX_SYN;
@@ -184,13 +184,13 @@ static void a_full_member_of_a_group_resets(void **state)
 	assert_full_member(SHAKEOFF_OVERFLOW_RESET, SHAKEOFF_SYN_OVERFLOW_RESET);
 }
 
-/* Whether an ACK to a service with so many sockets notes that one is short of room. */
+/* Checks whether an ACK to a service with this many sockets notes that a member is short of room. */
 static void assert_noted(int waiting, uint16_t servers, uint64_t looked_ns, bool noted)
 {
 	struct client client;
 
 	group_listens(waiting);
-	close(other_member); /* now all is given to `listener` */
+	close(other_member); /* now the kernel gives all connections to `listener` */
 	other_member = -1;
 	harness.service->servers = servers;
 	client_connect(&client, &linux_syn);
@@ -200,7 +200,7 @@ static void assert_noted(int waiting, uint16_t servers, uint64_t looked_ns, bool
 	assert_int_equal(harness.service->short_ns != 0, noted);
 }
 
-/* Not long ago, however long the test takes. */
+/* Not long ago, even if the test takes long. */
 static uint64_t lately(void)
 {
 	return monotonic_ns() + 60 * SECOND;
@@ -218,7 +218,7 @@ static void a_member_with_more_room_is_not_noted(void **state)
 	assert_noted(2, 2, lately(), false);
 }
 
-static void a_group_that_nobody_has_looked_at_is_taken_to_be_short(void **state)
+static void a_group_that_was_not_looked_up_counts_as_short(void **state)
 {
 	(void)state;
 	assert_noted(0, 2, monotonic_ns() - SECOND, true);
@@ -230,8 +230,11 @@ static void a_single_socket_is_not_noted(void **state)
 	assert_noted(5, 1, 0, false);
 }
 
-/* Then the one that was looked at last in a tick stands for all. Until both SYNs come in one tick. */
-static void after_the_hold_time_one_member_stands_for_the_group(void **state)
+/*
+ * After the hold time the member that was looked up last in a tick represents all. Repeats until both SYNs come in one
+ * tick.
+ */
+static void after_the_hold_time_one_member_represents_the_group(void **state)
 {
 	enum shakeoff_verdict verdict = SHAKEOFF_VERDICT_COUNT;
 	struct segment to_full, to_other;
@@ -256,17 +259,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_full_accept_queue_drops),
 		TEST(a_full_accept_queue_resets),
-		TEST(a_full_accept_queue_turns_away_while_idle_too),
+		TEST(a_full_accept_queue_refuses_while_idle_too),
 		TEST(a_socket_takes_one_more_than_listen_was_given),
-		TEST(the_services_backlog_holds_where_it_is_not_greater),
-		TEST(what_is_on_its_way_to_the_socket_counts),
+		TEST(the_services_backlog_limits_where_it_is_smaller),
+		TEST(connections_on_their_way_to_the_socket_count),
 		TEST(a_full_member_of_a_group_drops),
 		TEST(a_full_member_of_a_group_resets),
 		TEST(an_ack_that_makes_a_member_half_full_is_noted),
 		TEST(a_member_with_more_room_is_not_noted),
-		TEST(a_group_that_nobody_has_looked_at_is_taken_to_be_short),
+		TEST(a_group_that_was_not_looked_up_counts_as_short),
 		TEST(a_single_socket_is_not_noted),
-		TEST(after_the_hold_time_one_member_stands_for_the_group),
+		TEST(after_the_hold_time_one_member_represents_the_group),
 	};
 
 	return cmocka_run_group_tests_name("accept queue of a listener", tests, harness_start, harness_stop);

@@ -11,7 +11,7 @@
 
 #include "out_of_state.h"
 
-/* What no TCP sends: dropped whatever the hook does at the time. */
+/* Segments that no TCP sends: dropped in every state of the hook. */
 static const struct impossible {
 	const char *name;
 	struct segment in;
@@ -49,7 +49,7 @@ static void is_dropped(const struct impossible *segment)
 	expect_no_event();
 }
 
-static void what_no_tcp_sends_is_dropped_while_idle(void **state)
+static void malformed_segments_are_dropped_while_idle(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -57,7 +57,7 @@ static void what_no_tcp_sends_is_dropped_while_idle(void **state)
 		is_dropped(&impossible[i]);
 }
 
-static void what_no_tcp_sends_is_dropped_when_out_of_state_segments_are(void **state)
+static void malformed_segments_are_dropped_when_out_of_state_segments_are(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -66,7 +66,7 @@ static void what_no_tcp_sends_is_dropped_when_out_of_state_segments_are(void **s
 		is_dropped(&impossible[i]);
 }
 
-static void what_no_tcp_sends_is_dropped_where_the_hook_answers(void **state)
+static void malformed_segments_are_dropped_where_the_hook_answers(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -77,7 +77,7 @@ static void what_no_tcp_sends_is_dropped_where_the_hook_answers(void **state)
 		is_dropped(&impossible[i]);
 }
 
-static void what_no_tcp_sends_is_dropped_before_a_queue(void **state)
+static void malformed_segments_are_dropped_before_a_queue(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(impossible); i++)
@@ -87,7 +87,7 @@ static void what_no_tcp_sends_is_dropped_before_a_queue(void **state)
 		is_dropped(&impossible[i]);
 }
 
-static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void **state)
+static void malformed_segments_are_dropped_before_a_bypassed_service(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
@@ -101,11 +101,11 @@ static void what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves(void
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_no_tcp_sends_is_dropped_while_idle),
-		TEST(what_no_tcp_sends_is_dropped_when_out_of_state_segments_are),
-		TEST(what_no_tcp_sends_is_dropped_where_the_hook_answers),
-		TEST(what_no_tcp_sends_is_dropped_before_a_queue),
-		TEST(what_no_tcp_sends_is_dropped_before_what_only_the_kernel_serves),
+		TEST(malformed_segments_are_dropped_while_idle),
+		TEST(malformed_segments_are_dropped_when_out_of_state_segments_are),
+		TEST(malformed_segments_are_dropped_where_the_hook_answers),
+		TEST(malformed_segments_are_dropped_before_a_queue),
+		TEST(malformed_segments_are_dropped_before_a_bypassed_service),
 	};
 
 	return cmocka_run_group_tests_name("malformed segments", tests, out_of_state_start, harness_stop);

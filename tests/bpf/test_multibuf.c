@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c */
-/* The entry for drivers that give large packets in several buffers: the same answers, nothing lost behind the first. */
+/*
+ * The entry for drivers that give large packets in several buffers: the same replies, and no bytes after the first
+ * buffer are lost.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +38,7 @@ static void assert_arrives(const struct segment *segment, enum shakeoff_event_ty
 	assert_memory_equal(event->packet, frame.bytes + frame.l3, event->packet_len);
 }
 
-/* Opens a connection whose final ACK has so many bytes of payload, in buffers of which the first has `linear` bytes. */
+/* Opens a connection whose final ACK has this payload, in buffers of which the first has `linear` bytes. */
 static void assert_opens_with(const struct segment *syn, size_t payload_len, size_t linear)
 {
 	struct client client;
@@ -122,21 +125,21 @@ static void data_in_several_buffers_follows(void **state)
 	assert_arrives(&client.ack, SHAKEOFF_EVENT_SEGMENT);
 }
 
-static void headers_behind_the_first_buffer_are_not_ours(void **state)
+static void headers_after_the_first_buffer_pass(void **state)
 {
 	(void)state;
 	harness.linear = 14 + 20 + 10;
 	assert_verdict(&linux_syn, SHAKEOFF_NO_SERVICE);
 }
 
-static void syn_options_behind_the_first_buffer_are_invalid(void **state)
+static void syn_options_after_the_first_buffer_are_invalid(void **state)
 {
 	(void)state;
 	harness.linear = 14 + 20 + 20 + 8;
 	assert_verdict(&linux_syn, SHAKEOFF_SYN_INVALID);
 }
 
-static void ack_options_behind_the_first_buffer_open_nothing(void **state)
+static void ack_options_after_the_first_buffer_open_nothing(void **state)
 {
 	struct client client;
 
@@ -173,7 +176,7 @@ static void a_large_ack_refused_by_a_full_queue_is_reset(void **state)
 	assert_int_equal(reading.seq, client.ack.ack);
 }
 
-static void what_is_not_ours_passes(void **state)
+static void packets_of_no_service_pass(void **state)
 {
 	struct segment other = linux_syn;
 
@@ -195,12 +198,12 @@ int main(void)
 		TEST(an_ack_whose_payload_is_in_a_second_buffer_opens),
 		TEST(an_ack_with_a_large_payload_in_several_buffers_opens),
 		TEST(data_in_several_buffers_follows),
-		TEST(headers_behind_the_first_buffer_are_not_ours),
-		TEST(syn_options_behind_the_first_buffer_are_invalid),
-		TEST(ack_options_behind_the_first_buffer_open_nothing),
+		TEST(headers_after_the_first_buffer_pass),
+		TEST(syn_options_after_the_first_buffer_are_invalid),
+		TEST(ack_options_after_the_first_buffer_open_nothing),
 		TEST(a_length_beyond_all_buffers_is_bad),
 		TEST(a_large_ack_refused_by_a_full_queue_is_reset),
-		TEST(what_is_not_ours_passes),
+		TEST(packets_of_no_service_pass),
 	};
 
 	return cmocka_run_group_tests_name("frames in several buffers", tests, harness_start, harness_stop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /*
- * What a SYN-ACK offers and how it is marked, beside the kernel's own: both answer the same SYN, for the same listening socket, on
- * the same route. The kernel's comes over lo, and is read there.
+ * What a SYN-ACK offers and its IP fields, compared with the kernel's: both answer the same SYN, for the same listening
+ * socket, on the same route. The kernel's SYN-ACK comes over lo, and is read there.
  */
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -28,7 +28,7 @@ static int wire = -1; /* a packet socket at lo */
 static int listener = -1;
 static bool has_routes; /* the kernel's, to the clients */
 
-/* ---------------------------------------------------------------------------------------------------------- set-up */
+/* ----------------------------------------------------------------------------------------------------------- set-up */
 
 static void shell(const char *command)
 {
@@ -44,7 +44,7 @@ static void shell(const char *command)
 		shell(command_);                                                                                       \
 	} while (0)
 
-/* The kernel's, to the clients. */
+/* Sets the kernel's routes to the clients. */
 static void routes_of_clients(const char *metrics)
 {
 	SHELL("ip route replace local %s dev lo table local %s", ipv4.client, metrics);
@@ -65,12 +65,12 @@ static int open_wire(void)
 	return setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 }
 
-/* Those that a test changes, as it finds them. */
+/* The sysctls that a test changes, with their values from before. */
 #define SYSCTLS                                                                                                        \
 	"sysctl -qw net.ipv4.tcp_ecn=1 net.ipv4.tcp_reflect_tos=0 net.ipv4.tcp_window_scaling=1 "                      \
 	"net.ipv4.tcp_workaround_signed_windows=0"
 
-/* The host is to be what the harness tells the hook of it. */
+/* Makes the host what the harness tells the hook about it. */
 static int start(void **state)
 {
 	char command[512];
@@ -113,9 +113,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------ both answers */
+/* ---------------------------------------------------------------------------------------------------- both SYN-ACKs */
 
-/* Reads a segment of the kernel's: over lo it has no checksum, and in IPv6 a flow label. */
+/* Reads a segment of the kernel: over lo it has no checksum, and in IPv6 it has a flow label. */
 static bool wire_read(const uint8_t *frame, size_t len, struct reading *reading)
 {
 	const uint8_t *ip = frame + ETH_HLEN;
@@ -141,12 +141,12 @@ static void kernel_answers(const struct segment *syn, struct reading *reading)
 	do {
 		len = recv(wire, frame, sizeof(frame), 0);
 		if (len < 54)
-			fail_msg("the kernel has not answered a SYN");
+			fail_msg("the kernel did not answer a SYN");
 	} while (!wire_read(frame, len, reading) || (reading->flags & (SYN | ACK)) != (SYN | ACK) ||
 		 reading->ack != syn->seq + 1 || reading->dport != syn->sport);
 }
 
-/* Its own clock and the cookie are all in which they may differ. */
+/* Only their clocks and the cookie may differ. */
 static void assert_as_the_kernel(const struct segment *syn, struct reading *hook)
 {
 	struct reading kernel;
@@ -167,7 +167,7 @@ static void assert_as_the_kernel(const struct segment *syn, struct reading *hook
 	assert_memory_equal(hook->options, kernel.options, kernel.options_len);
 }
 
-/* What a SYN may say that makes a difference here. */
+/* SYN options that make a difference here. */
 static const struct segment likes[] = {
 	LINUX_SYN,
 	WINDOWS_SYN,
@@ -177,7 +177,7 @@ static const struct segment likes[] = {
 	{ .seq = CLIENT_ISN, .flags = SYN, .tos = 0xb8, .options = LINUX_OPTIONS },
 };
 
-/* All of them, of both families. Returns the SYN-ACKs of the first. */
+/* Compares both for all options of both families. Returns the SYN-ACKs of the first options. */
 static void both_answer_alike(struct reading *answer4, struct reading *answer6)
 {
 	static uint16_t port = 20000;
@@ -204,7 +204,7 @@ static void socket_set(int level, int option, int value)
 	assert_int_equal(setsockopt(listener, level, option, &value, sizeof(value)), 0);
 }
 
-/* What iproute2 says, and what the daemon would publish of it. */
+/* Sets a route as iproute2 does, and publishes it as the daemon would. */
 static void clients_have_route(const char *metrics, const struct shakeoff_route *route)
 {
 	has_routes = true;
@@ -353,7 +353,7 @@ static void a_window_clamp(void **state)
 		both_answer_alike(&answer4, &answer6);
 		assert_true(answer4.window <= clamps[i]);
 	}
-	clients_have_route("window 5000", &route); /* the socket's comes before it */
+	clients_have_route("window 5000", &route); /* the socket's value has precedence */
 	both_answer_alike(&answer4, &answer6);
 	assert_true(answer4.window > 5000);
 }
@@ -398,7 +398,7 @@ static void signed_windows(void **state)
 	assert_int_equal(answer4.window, 32767);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ routes */
+/* ----------------------------------------------------------------------------------------------------------- routes */
 
 static uint8_t ttl_towards(const char *client)
 {
@@ -432,8 +432,8 @@ static void the_longest_prefix_counts(void **state)
 	assert_int_equal(ttl_towards("2002:db8:7::7"), OUR_HOP_LIMIT);
 }
 
-/* The answer that is kept for one is not another's: within a tick, in turn. */
-static void clients_of_two_routes_are_told_apart(void **state)
+/* The route that is kept for one client must not be used for another: within a tick, in turn. */
+static void clients_of_two_routes_get_different_offers(void **state)
 {
 	const struct shakeoff_route one = { .hop_limit = 10, .id = 1 }, other = { .hop_limit = 20, .id = 2 };
 
@@ -448,7 +448,7 @@ static void clients_of_two_routes_are_told_apart(void **state)
 	}
 }
 
-static void without_the_flag_routes_are_not_looked_at(void **state)
+static void without_the_flag_routes_are_not_looked_up(void **state)
 {
 	const struct shakeoff_route route = { .hop_limit = 10, .id = 1 };
 
@@ -465,7 +465,10 @@ static void without_the_flag_routes_are_not_looked_at(void **state)
 	assert_int_equal(ttl_towards("2001:db8:7::7"), OUR_HOP_LIMIT);
 }
 
-/* A client's route is what its connection has, too: the scale of the SYN-ACK is read off it when the ACK comes. */
+/*
+ * A client's route also applies to its connection: the window scale of the SYN-ACK is computed from it again when the
+ * ACK comes.
+ */
 static void with_the_queue_handoff_the_route_counts_as_well(void **state)
 {
 	const struct shakeoff_route route = { .window = 100000, .mss = 1000, .hop_limit = 10, .id = 1 };
@@ -506,8 +509,8 @@ int main(void)
 		TEST(window_scaling_switched_off),
 		TEST(signed_windows),
 		TEST(the_longest_prefix_counts),
-		TEST(clients_of_two_routes_are_told_apart),
-		TEST(without_the_flag_routes_are_not_looked_at),
+		TEST(clients_of_two_routes_get_different_offers),
+		TEST(without_the_flag_routes_are_not_looked_up),
 		TEST(with_the_queue_handoff_the_route_counts_as_well),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/out_of_state.c */
-/* Segments that have no socket: how many pass, and how the others are dropped. */
+/* Segments that have no socket: how many pass, and how the rest is dropped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 static const struct segment linux_syn = LINUX_SYN, linux_syn6 = LINUX_SYN6;
 static const struct segment ack_without_socket = { .flags = ACK };
 
-/* What nobody has a socket for, and how each is dropped while the hook leaves handshakes to the kernel. */
+/* Segments without a socket, and the verdict that drops each while the hook leaves handshakes to the kernel. */
 static const struct out_of_state_row {
 	const char *name;
 	struct segment in;
@@ -44,7 +44,7 @@ static const struct out_of_state_row {
 
 /* ------------------------------------------------------------------------------------------------------------- idle */
 
-/* On a busy machine 10 ms are over before it is full. */
+/* A nearly full window that does not end: on a busy machine 10 ms would be over before it is full. */
 static void window_that_does_not_end(void)
 {
 	harness.service->out_of_state.window_ns = monotonic_ns() + 60 * SECOND;
@@ -62,8 +62,8 @@ static void a_few_out_of_state_segments_pass(void **state)
 	assert_int_equal(harness.service->out_of_state.counted, COUNT(out_of_state_rows));
 }
 
-/* The one that is too many may have passed itself. */
-static void many_out_of_state_segments_are_dropped_by_name(void **state)
+/* The first segment beyond the limit may have passed itself. */
+static void many_out_of_state_segments_are_dropped_by_kind(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(out_of_state_rows); i++) {
@@ -98,7 +98,7 @@ static void the_rate_of_out_of_state_segments_is_that_of_syns(void **state)
 	assert_int_not_equal(harness.service->out_of_state.since_ns, 0);
 }
 
-static void strays_are_dropped_until_the_hold_time_is_over(void **state)
+static void out_of_state_segments_are_dropped_until_the_hold_time_ends(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -109,7 +109,10 @@ static void strays_are_dropped_until_the_hold_time_is_over(void **state)
 	assert_int_equal(harness.service->out_of_state.since_ns, 0);
 }
 
-/* Each adds what half the rate needs for it: 20 at 500 a second add 40 ms, and 10,000 the whole hold time. */
+/*
+ * Each segment prolongs the surge by its time at half the rate: 20 at 500 a second add 40 ms, and 10,000 the whole hold
+ * time.
+ */
 static void half_the_rate_keeps_dropping_out_of_state_segments(void **state)
 {
 	uint64_t before, added;
@@ -130,7 +133,7 @@ static void half_the_rate_keeps_dropping_out_of_state_segments(void **state)
 }
 
 /* The kernel refuses them with RST, as it would without the hook. */
-static void strays_of_what_is_bypassed_all_pass_uncounted(void **state)
+static void out_of_state_segments_of_a_bypassed_service_pass_uncounted(void **state)
 {
 	static const enum shakeoff_bypass reasons[] = { SHAKEOFF_BYPASS_MPTCP, SHAKEOFF_BYPASS_TCP_AUTH,
 							SHAKEOFF_BYPASS_DEVICE, SHAKEOFF_BYPASS_SAVE_SYN,
@@ -152,8 +155,8 @@ static void strays_of_what_is_bypassed_all_pass_uncounted(void **state)
 	}
 }
 
-/* The service's own reason is not known, but the hook sees its socket. Its cookies are the kernel's, of however long ago. */
-static void strays_of_a_socket_that_the_hook_bypasses_all_pass(void **state)
+/* The service's own reason is unknown, but the hook sees its socket. Its cookies are the kernel's, of any age. */
+static void out_of_state_segments_of_a_bypassed_socket_pass(void **state)
 {
 	union address address = make_address(&ipv4, ipv4.server, 80);
 	const struct segment ack = { .flags = ACK };
@@ -174,8 +177,8 @@ static void strays_of_a_socket_that_the_hook_bypasses_all_pass(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_IDLE);
 }
 
-/* No interface profile, no tc program: so it is before kernel 6.9. */
-static void strays_all_pass_where_nothing_could_be_answered(void **state)
+/* No interface profile, no tc program: as before kernel 6.9. */
+static void out_of_state_segments_pass_where_the_hook_cannot_answer(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_NEVER);
@@ -189,7 +192,7 @@ static void strays_all_pass_where_nothing_could_be_answered(void **state)
 	assert_verdict(&ack_without_socket, SHAKEOFF_NO_SOCKET_DROP);
 }
 
-static void strays_of_what_is_bypassed_because_of_netfilter_all_pass(void **state)
+static void out_of_state_segments_of_a_service_bypassed_for_netfilter_pass(void **state)
 {
 	const struct segment lone_fin = { .flags = FIN }, synfin = { .flags = SYN | FIN };
 
@@ -225,7 +228,7 @@ static void many_out_of_state_segments_of_a_queue_without_a_server_are_dropped(v
 		assert_verdict(&out_of_state_rows[i].in, out_of_state_rows[i].dropped);
 }
 
-static void cookies_of_the_kernels_own_are_good_however_many_out_of_state_segments_there_are(void **state)
+static void cookies_of_the_kernel_are_good_during_an_out_of_state_flood(void **state)
 {
 	const struct segment syn = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN, .flags = SYN };
 	struct segment ack = { .from = ipv4.client, .sport = 40021, .seq = CLIENT_ISN + 1, .flags = ACK }, wrong;
@@ -243,8 +246,8 @@ static void cookies_of_the_kernels_own_are_good_however_many_out_of_state_segmen
 	}
 }
 
-/* Its SYN came before the present filter was begun, or before the hook was there. */
-static void what_follows_cookies_of_the_kernels_own_is_good_however_many_out_of_state_segments_there_are(void **state)
+/* Its SYN came before the present filter was begun, or before the hook was attached. */
+static void segments_after_cookies_of_the_kernel_pass_during_an_out_of_state_flood(void **state)
 {
 	static const enum shakeoff_syncookies activates[] = { SHAKEOFF_SYNCOOKIES_ADAPTIVE,
 							      SHAKEOFF_SYNCOOKIES_ALWAYS };
@@ -263,7 +266,7 @@ static void what_follows_cookies_of_the_kernels_own_is_good_however_many_out_of_
 	}
 }
 
-static void cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_segments_there_are(void **state)
+static void our_cookies_are_good_after_a_syn_flood_during_an_out_of_state_flood(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -286,7 +289,7 @@ static void cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_seg
 
 /* ------------------------------------------------------------------------------------------- where the hook answers */
 
-static void where_the_hook_answers_out_of_state_segments_are_counted_too(void **state)
+static void out_of_state_segments_are_counted_where_the_hook_answers(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
@@ -296,7 +299,7 @@ static void where_the_hook_answers_out_of_state_segments_are_counted_too(void **
 	assert_int_equal(harness.service->out_of_state_kind, SHAKEOFF_NO_SOCKET_ACK);
 }
 
-static void strays_keep_their_names_where_the_hook_answers(void **state)
+static void out_of_state_segments_keep_their_verdicts_where_the_hook_answers(void **state)
 {
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST }, synack = { .flags = SYN | ACK };
 
@@ -309,7 +312,7 @@ static void strays_keep_their_names_where_the_hook_answers(void **state)
 	assert_verdict(&synack, SHAKEOFF_SYNACK_NO_SOCKET);
 }
 
-static void honest_clients_are_served_however_many_out_of_state_segments_there_are(void **state)
+static void honest_clients_are_served_during_an_out_of_state_flood(void **state)
 {
 	const struct segment windows = WINDOWS_SYN, *const syns[] = { &linux_syn, &linux_syn6, &windows };
 
@@ -328,7 +331,7 @@ static void honest_clients_are_served_however_many_out_of_state_segments_there_a
 	}
 }
 
-static void honest_clients_of_a_queue_are_served_however_many_out_of_state_segments_there_are(void **state)
+static void honest_clients_of_a_queue_are_served_during_an_out_of_state_flood(void **state)
 {
 	const struct segment windows = WINDOWS_SYN, *const syns[] = { &linux_syn, &linux_syn6, &windows };
 
@@ -356,23 +359,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_few_out_of_state_segments_pass),
-		TEST(many_out_of_state_segments_are_dropped_by_name),
+		TEST(many_out_of_state_segments_are_dropped_by_kind),
 		TEST(the_rate_of_out_of_state_segments_is_that_of_syns),
-		TEST(strays_are_dropped_until_the_hold_time_is_over),
+		TEST(out_of_state_segments_are_dropped_until_the_hold_time_ends),
 		TEST(half_the_rate_keeps_dropping_out_of_state_segments),
-		TEST(strays_of_what_is_bypassed_all_pass_uncounted),
-		TEST(strays_of_a_socket_that_the_hook_bypasses_all_pass),
-		TEST(strays_all_pass_where_nothing_could_be_answered),
-		TEST(strays_of_what_is_bypassed_because_of_netfilter_all_pass),
+		TEST(out_of_state_segments_of_a_bypassed_service_pass_uncounted),
+		TEST(out_of_state_segments_of_a_bypassed_socket_pass),
+		TEST(out_of_state_segments_pass_where_the_hook_cannot_answer),
+		TEST(out_of_state_segments_of_a_service_bypassed_for_netfilter_pass),
 		TEST(many_out_of_state_segments_are_dropped_without_a_listener),
 		TEST(many_out_of_state_segments_of_a_queue_without_a_server_are_dropped),
-		TEST(cookies_of_the_kernels_own_are_good_however_many_out_of_state_segments_there_are),
-		TEST(what_follows_cookies_of_the_kernels_own_is_good_however_many_out_of_state_segments_there_are),
-		TEST(cookies_of_ours_are_good_after_a_flood_however_many_out_of_state_segments_there_are),
-		TEST(where_the_hook_answers_out_of_state_segments_are_counted_too),
-		TEST(strays_keep_their_names_where_the_hook_answers),
-		TEST(honest_clients_are_served_however_many_out_of_state_segments_there_are),
-		TEST(honest_clients_of_a_queue_are_served_however_many_out_of_state_segments_there_are),
+		TEST(cookies_of_the_kernel_are_good_during_an_out_of_state_flood),
+		TEST(segments_after_cookies_of_the_kernel_pass_during_an_out_of_state_flood),
+		TEST(our_cookies_are_good_after_a_syn_flood_during_an_out_of_state_flood),
+		TEST(out_of_state_segments_are_counted_where_the_hook_answers),
+		TEST(out_of_state_segments_keep_their_verdicts_where_the_hook_answers),
+		TEST(honest_clients_are_served_during_an_out_of_state_flood),
+		TEST(honest_clients_of_a_queue_are_served_during_an_out_of_state_flood),
 	};
 
 	return cmocka_run_group_tests_name("out of state", tests, out_of_state_start, harness_stop);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/out_of_state.c */
-/* Segments that do have a socket, however many others have none. */
+/* Segments that do have a socket, among many that have none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -18,19 +18,22 @@
 
 #include "out_of_state.h"
 
-/* Every so many-th segment that passes by the filter alone is looked up: SEGMENT_SAMPLE of bpf/handle/out_of_state.h. */
+/*
+ * Of the segments that pass by the filter alone, every SAMPLE-th is looked up: SEGMENT_SAMPLE of
+ * bpf/handle/out_of_state.h.
+ */
 #define SAMPLE 64
 
 static const struct segment ack_without_socket = { .flags = ACK };
 
-/* A segment of a connection of the host that is open now. */
+/* Returns a segment of a connection of the host that is open now. */
 static struct segment connected(uint8_t flags)
 {
 	client = connected_socket(&ipv4, 40020);
 	return (struct segment){ .from = ipv4.client, .sport = 40020, .flags = flags };
 }
 
-static void what_the_filter_knows_passes_without_a_look(void **state)
+static void a_tuple_in_the_filter_passes_without_a_look_up(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -40,8 +43,8 @@ static void what_the_filter_knows_passes_without_a_look(void **state)
 	assert_int_equal(harness.service->out_of_state.counted, 0);
 }
 
-/* Whoever took a slot with a SYN floods from that very tuple. */
-static void a_few_of_what_the_filter_knows_are_looked_up_and_stand_for_the_others(void **state)
+/* An attacker that set a filter slot with a SYN floods from that same tuple. */
+static void a_sample_of_the_tuples_in_the_filter_is_looked_up(void **state)
 {
 	(void)state;
 	listens(SHAKEOFF_SYNCOOKIES_ADAPTIVE);
@@ -54,8 +57,8 @@ static void a_few_of_what_the_filter_knows_are_looked_up_and_stand_for_the_other
 	assert_verdict(&ack_without_socket, SHAKEOFF_NO_SOCKET_DROP);
 }
 
-/* Three of them in a window are a flood, or the fourth where each stands for all of its sample; two are none. */
-static void samples_of_a_low_rate_stand_for_fewer(void **state)
+/* Three of them in a window are a flood, or the fourth where each counts for its whole sample; two are none. */
+static void samples_of_a_low_rate_count_for_fewer(void **state)
 {
 	static const uint32_t rates[] = { 1000, 5000, 12800, SHAKEOFF_FLOOD_RATE_DEFAULT };
 
@@ -78,7 +81,7 @@ static void samples_of_a_low_rate_stand_for_fewer(void **state)
 	}
 }
 
-static void a_connection_passes_however_many_out_of_state_segments_there_are(void **state)
+static void a_connection_passes_during_an_out_of_state_flood(void **state)
 {
 	static const uint8_t flags[] = {
 		ACK, ACK | PSH, FIN | ACK, RST, RST | ACK, SYN | ACK, FIN, 0, FIN | PSH | URG
@@ -101,7 +104,7 @@ static void a_connection_passes_however_many_out_of_state_segments_there_are(voi
 	}
 }
 
-/* The same, but the server's end is bound to another device: as when frames go on to a VRF or a VLAN's device. */
+/* Does the same, but binds the server's end to another device: as when frames go on to a VRF or a VLAN's device. */
 static struct segment connected_elsewhere(void)
 {
 	struct segment segment = connected(ACK);
@@ -134,8 +137,8 @@ static void a_connection_of_a_vrf_passes_and_is_not_out_of_state(void **state)
 	}
 }
 
-/* The filter knows them: their SYNs passed. */
-static void connections_of_who_listens_on_another_device_pass(void **state)
+/* The filter has their tuples: their SYNs passed. */
+static void connections_of_a_socket_that_listens_on_another_device_pass(void **state)
 {
 	struct segment segment;
 
@@ -151,7 +154,7 @@ static void connections_of_who_listens_on_another_device_pass(void **state)
 	assert_verdict(&segment, SHAKEOFF_NO_SOCKET_DROP);
 }
 
-static void a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segments_there_are(void **state)
+static void a_handshake_of_the_kernel_passes_during_an_out_of_state_flood(void **state)
 {
 	struct segment ack;
 	int seconds = 5;
@@ -166,7 +169,7 @@ static void a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segm
 	assert_verdict(&ack, SHAKEOFF_SOCKET);
 }
 
-/* The host begins a connection from the service's port, of which the filter cannot know yet. */
+/* The host begins a connection from the service's port, whose tuple the filter cannot have yet. */
 static void assert_own_connection_passes(void)
 {
 	const struct segment synack = { .sport = 40022, .flags = SYN | ACK }, ack = { .sport = 40022, .flags = ACK };
@@ -188,7 +191,7 @@ static void assert_own_connection_passes(void)
 	reset_socket(&own);
 }
 
-static void a_connection_that_the_host_begins_passes_however_many_out_of_state_segments_there_are(void **state)
+static void a_connection_that_the_host_begins_passes_during_an_out_of_state_flood(void **state)
 {
 	(void)state;
 	assert_int_equal(system("ip route add 198.51.100.0/24 dev lo"), 0); /* where its SYN may go */
@@ -200,7 +203,7 @@ static void a_connection_that_the_host_begins_passes_however_many_out_of_state_s
 	assert_int_equal(system("ip route del 198.51.100.0/24 dev lo"), 0);
 }
 
-static void a_socket_that_the_filter_does_not_know_gets_into_it(void **state)
+static void a_socket_that_is_missing_in_the_filter_is_added(void **state)
 {
 	struct segment segment;
 
@@ -212,8 +215,8 @@ static void a_socket_that_the_filter_does_not_know_gets_into_it(void **state)
 	assert_int_equal(filter_get(&segment, 0), SHAKEOFF_FILTER_SOCKET);
 }
 
-/* Without a look it is taken for out of state, but not for long. */
-static void a_socket_that_the_filter_does_not_know_gets_into_it_among_many_out_of_state_segments(void **state)
+/* Without a look-up it counts as out of state, but not for long. */
+static void a_socket_that_is_missing_in_the_filter_is_added_during_an_out_of_state_flood(void **state)
 {
 	struct segment segment;
 	int dropped = 0;
@@ -233,16 +236,16 @@ static void a_socket_that_the_filter_does_not_know_gets_into_it_among_many_out_o
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_the_filter_knows_passes_without_a_look),
-		TEST(a_few_of_what_the_filter_knows_are_looked_up_and_stand_for_the_others),
-		TEST(samples_of_a_low_rate_stand_for_fewer),
-		TEST(a_connection_passes_however_many_out_of_state_segments_there_are),
+		TEST(a_tuple_in_the_filter_passes_without_a_look_up),
+		TEST(a_sample_of_the_tuples_in_the_filter_is_looked_up),
+		TEST(samples_of_a_low_rate_count_for_fewer),
+		TEST(a_connection_passes_during_an_out_of_state_flood),
 		TEST(a_connection_of_a_vrf_passes_and_is_not_out_of_state),
-		TEST(connections_of_who_listens_on_another_device_pass),
-		TEST(a_handshake_of_the_kernels_own_passes_however_many_out_of_state_segments_there_are),
-		TEST(a_connection_that_the_host_begins_passes_however_many_out_of_state_segments_there_are),
-		TEST(a_socket_that_the_filter_does_not_know_gets_into_it),
-		TEST(a_socket_that_the_filter_does_not_know_gets_into_it_among_many_out_of_state_segments),
+		TEST(connections_of_a_socket_that_listens_on_another_device_pass),
+		TEST(a_handshake_of_the_kernel_passes_during_an_out_of_state_flood),
+		TEST(a_connection_that_the_host_begins_passes_during_an_out_of_state_flood),
+		TEST(a_socket_that_is_missing_in_the_filter_is_added),
+		TEST(a_socket_that_is_missing_in_the_filter_is_added_during_an_out_of_state_flood),
 	};
 
 	return cmocka_run_group_tests_name("sockets beside out-of-state segments", tests, out_of_state_start,

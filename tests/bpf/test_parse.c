@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c */
-/* What is not ours passes untouched; what is ours is found behind tags, options and extension headers. */
+/* Packets of no service pass untouched; those of a service are found behind tags, options and extension headers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct fixture {
 	enum shakeoff_verdict verdict;
 };
 
-/* A SYN of ours but for what is said. */
+/* A SYN to the service, except for the fields given. */
 #define BUT(...)                                                                                                       \
 	{                                                                                                              \
 		.seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, __VA_ARGS__                                 \
@@ -56,8 +56,8 @@ static const struct fixture fixtures[] = {
 	/* Ethernet */
 	{ "ARP", BUT(.ethertype = 0x0806), SHAKEOFF_NO_SERVICE },
 	{ "MPLS", BUT(.ethertype = 0x8847), SHAKEOFF_NO_SERVICE },
-	{ "IPv4 that says to be IPv6", BUT(.ethertype = 0x86dd), SHAKEOFF_NO_SERVICE },
-	{ "IPv6 that says to be IPv4", BUT6(.ethertype = 0x0800), SHAKEOFF_NO_SERVICE },
+	{ "IPv4 with the EtherType of IPv6", BUT(.ethertype = 0x86dd), SHAKEOFF_NO_SERVICE },
+	{ "IPv6 with the EtherType of IPv4", BUT6(.ethertype = 0x0800), SHAKEOFF_NO_SERVICE },
 	{ "to a group address", BUT(.group = true), SHAKEOFF_NO_SERVICE },
 	{ "to a group address over IPv6", BUT6(.group = true), SHAKEOFF_NO_SERVICE },
 	{ "one VLAN tag", BUT(.tags = 1), SHAKEOFF_SYNACK_SENT },
@@ -65,7 +65,7 @@ static const struct fixture fixtures[] = {
 	{ "two VLAN tags", BUT(.tags = 2), SHAKEOFF_NO_SERVICE },
 	{ "two VLAN tags, the outer one 802.1ad", BUT6(.tags = 2, .provider_tag = true), SHAKEOFF_NO_SERVICE },
 	{ "a tag with UDP", BUT(.tags = 1, .protocol = IPPROTO_UDP), SHAKEOFF_NO_SERVICE },
-	{ "padding behind the packet", BUT(.padding = 30), SHAKEOFF_SYNACK_SENT },
+	{ "padding after the packet", BUT(.padding = 30), SHAKEOFF_SYNACK_SENT },
 
 	/* IPv4 */
 	{ "a later fragment", BUT(.fragment = FRAGMENT_MF | 185), SHAKEOFF_FRAG_PASS },
@@ -81,7 +81,7 @@ static const struct fixture fixtures[] = {
 	  BUT6(.first_extension = 44, .extensions = BYTES(6, 0, 0, 0, 0, 0, 0, 1)), SHAKEOFF_SYNACK_SENT },
 	{ "hop-by-hop options", BUT6(.extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT },
 	{ "destination options", BUT6(.first_extension = 60, .extensions = BYTES(6, 0, PAD4)), SHAKEOFF_SYNACK_SENT },
-	{ "a routing header that has been worked off", BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 0))),
+	{ "a routing header with no segments left", BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 0))),
 	  SHAKEOFF_SYNACK_SENT },
 	{ "a routing header with segments left: in transit",
 	  BUT6(.first_extension = 43, .extensions = BYTES(ROUTING(6, 1))), SHAKEOFF_NO_SERVICE },
@@ -113,7 +113,7 @@ static void a_service_that_is_gone_passes(void **state)
 	assert_verdict(&ack, SHAKEOFF_ACK_NO_SERVER);
 }
 
-/* The longest headers that the walk goes over: four extension headers of 2048 bytes do not fit a first buffer. */
+/* The longest headers that the parser skips: four extension headers of 2048 bytes do not fit a first buffer. */
 static void a_tcp_header_beyond_the_first_buffer_is_dropped(void **state)
 {
 	static uint8_t chain[4 * 2048];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a process cannot do any more once it has given up its privileges: each in a process of its own, which first shows that it could.
+ * What a process can no longer do after it has given up its privileges: each in a separate process, which first shows
+ * that it could.
  *
  * link: user/shakeoffd/sys/privilege.c user/shakeoffd/sys/syscall_filter.c user/common/log.c
  */
@@ -41,7 +42,7 @@ enum { FINE = 0, NOT_BEFORE, NOT_GIVEN_UP, STILL_CAN, OTHERWISE };
 /* 0, or an errno. */
 typedef int (*attempt)(void);
 
-/* before: whether it works as root. EPERM is what has to come afterwards. */
+/* before: whether it works as root. Afterwards it must fail with EPERM. */
 static void cannot(attempt attempt, bool before)
 {
 	pid_t pid = fork();
@@ -60,7 +61,7 @@ static void cannot(attempt attempt, bool before)
 	assert_int_equal(status, 0);
 }
 
-static int told(long result)
+static int errno_of(long result)
 {
 	return result < 0 ? errno : 0;
 }
@@ -73,10 +74,10 @@ static int try_fork(void)
 		_exit(0);
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
-	return told(pid);
+	return errno_of(pid);
 }
 
-/* A program that is not there: only a process that may try is told so. */
+/* A program that does not exist: only a process that may try gets that error. */
 static int try_exec(void)
 {
 	execl("/nonexistent", "nonexistent", (char *)NULL);
@@ -85,41 +86,41 @@ static int try_exec(void)
 
 static int try_mount(void)
 {
-	return told(umount("/nonexistent")) == ENOENT ? 0 : errno;
+	return errno_of(umount("/nonexistent")) == ENOENT ? 0 : errno;
 }
 
 static int try_namespace(void)
 {
-	return told(unshare(CLONE_NEWNS));
+	return errno_of(unshare(CLONE_NEWNS));
 }
 
 static int try_ptrace(void)
 {
-	return told(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	return errno_of(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
 }
 
 static int try_keyring(void)
 {
-	return told(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1));
+	return errno_of(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1));
 }
 
 static int try_signal(void)
 {
-	return told(kill(getppid(), 0));
+	return errno_of(kill(getppid(), 0));
 }
 
 static int try_setuid(void)
 {
-	return told(setuid(0));
+	return errno_of(setuid(0));
 }
 
-/* Programs by id: without a filter EPERM would say that the capability is gone. */
+/* Programs by id: without the syscall filter, EPERM would only show that the capability is gone. */
 static int try_program_by_id(void)
 {
 	union bpf_attr attr = { .prog_id = UINT32_MAX };
 	long result = syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr));
 
-	return result < 0 && errno == ENOENT ? 0 : told(result);
+	return result < 0 && errno == ENOENT ? 0 : errno_of(result);
 }
 
 static int try_tracepoint(void)
@@ -127,7 +128,7 @@ static int try_tracepoint(void)
 	union bpf_attr attr = { .raw_tracepoint.prog_fd = UINT32_MAX };
 	long result = syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
 
-	return result < 0 && errno == EBADF ? 0 : told(result);
+	return result < 0 && errno == EBADF ? 0 : errno_of(result);
 }
 
 static int try_executable_memory(void)
@@ -141,39 +142,39 @@ static int try_make_executable(void)
 {
 	static char memory[8192] __attribute__((aligned(4096)));
 
-	return told(mprotect(memory, 4096, PROT_READ | PROT_EXEC));
+	return errno_of(mprotect(memory, 4096, PROT_READ | PROT_EXEC));
 }
 
-/* The kernel looks at 32 bits of the command. */
+/* The kernel reads 32 bits of the command. */
 static int try_terminal_input(void)
 {
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	long result = syscall(SYS_ioctl, fd, (unsigned long)TIOCSTI | 1ul << 40, "");
 
-	return result < 0 && errno == ENOTTY ? 0 : told(result);
+	return result < 0 && errno == ENOTTY ? 0 : errno_of(result);
 }
 
 static int try_other_socket(void)
 {
 	int fd = socket(AF_ALG, SOCK_SEQPACKET, 0);
 
-	/* A kernel without it says so to a process that may ask. */
-	return fd < 0 && errno == EAFNOSUPPORT ? 0 : told(fd);
+	/* A kernel without it reports that only to a process that has the permission. */
+	return fd < 0 && errno == EAFNOSUPPORT ? 0 : errno_of(fd);
 }
 
 static int try_core_dumps(void)
 {
-	return told(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+	return errno_of(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
 }
 
 static int try_capability(void)
 {
-	return told(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0));
+	return errno_of(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0));
 }
 
 static int try_raw_socket(void)
 {
-	return told(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+	return errno_of(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
 }
 
 static void processes_are_neither_made_nor_watched(void **state)
@@ -194,7 +195,7 @@ static void mounts_namespaces_and_keyrings_are_out_of_reach(void **state)
 	cannot(try_keyring, false);
 }
 
-static void bpf_is_left_as_far_as_the_daemon_needs_it(void **state)
+static void bpf_works_as_far_as_the_daemon_needs_it(void **state)
 {
 	(void)state;
 	cannot(try_program_by_id, true);
@@ -215,7 +216,7 @@ static void sockets_of_other_kinds_are_not_made(void **state)
 	cannot(try_raw_socket, true);
 }
 
-static void nothing_of_it_is_taken_back(void **state)
+static void privileges_do_not_come_back(void **state)
 {
 	(void)state;
 	cannot(try_core_dumps, true);
@@ -247,7 +248,7 @@ static int do_the_daemons_work(void)
 	return 0;
 }
 
-static void what_the_daemon_does_goes_on(void **state)
+static void the_daemons_own_work_still_succeeds(void **state)
 {
 	pid_t pid = fork();
 	int status;
@@ -265,8 +266,8 @@ static void *drop(void *result)
 	return NULL;
 }
 
-/* The other thread would keep what it has. */
-static void a_process_with_threads_is_told_that_it_cannot(void **state)
+/* The other thread would keep its privileges. */
+static void a_process_with_threads_gets_an_error(void **state)
 {
 	pid_t pid = fork();
 	int status;
@@ -284,8 +285,8 @@ static void a_process_with_threads_is_told_that_it_cannot(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* Without CAP_SETPCAP the bounding set stays: it does not go on as if nothing were amiss. */
-static void a_failure_is_told(void **state)
+/* Without CAP_SETPCAP the bounding set remains: the process must report that. */
+static void a_failure_is_reported(void **state)
 {
 	pid_t pid = fork();
 	int status;
@@ -312,13 +313,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_are_neither_made_nor_watched),
 		cmocka_unit_test(mounts_namespaces_and_keyrings_are_out_of_reach),
-		cmocka_unit_test(bpf_is_left_as_far_as_the_daemon_needs_it),
+		cmocka_unit_test(bpf_works_as_far_as_the_daemon_needs_it),
 		cmocka_unit_test(memory_does_not_become_code),
 		cmocka_unit_test(sockets_of_other_kinds_are_not_made),
-		cmocka_unit_test(nothing_of_it_is_taken_back),
-		cmocka_unit_test(what_the_daemon_does_goes_on),
-		cmocka_unit_test(a_process_with_threads_is_told_that_it_cannot),
-		cmocka_unit_test(a_failure_is_told),
+		cmocka_unit_test(privileges_do_not_come_back),
+		cmocka_unit_test(the_daemons_own_work_still_succeeds),
+		cmocka_unit_test(a_process_with_threads_gets_an_error),
+		cmocka_unit_test(a_failure_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /* link: tests/bpf/harness*.c */
 /*
  * What the hook keeps from one packet to the next (the service, the interface's profile, the cookie's hash so far): it
- * spares work, and is never seen. The daemon raises the generation after a change.
+ * saves work, and has no visible effect. The daemon raises the generation after a change.
  */
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ static int restore(void **state)
 	return 0;
 }
 
-static void an_address_that_is_taken_away_is_not_ours(void **state)
+static void a_removed_address_passes(void **state)
 {
 	(void)state;
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
@@ -63,7 +63,7 @@ static void an_address_that_is_taken_away_is_not_ours(void **state)
 	assert_verdict(&syn, SHAKEOFF_NO_SERVICE);
 }
 
-static void an_address_that_is_added_is_ours(void **state)
+static void an_added_address_is_served(void **state)
 {
 	struct segment other = syn;
 
@@ -75,7 +75,7 @@ static void an_address_that_is_added_is_ours(void **state)
 	assert_verdict(&other, SHAKEOFF_SYNACK_SENT);
 }
 
-static void an_address_that_goes_to_another_service_is_that_services(void **state)
+static void an_address_that_moves_to_another_service_is_served_by_it(void **state)
 {
 	(void)state;
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
@@ -85,7 +85,7 @@ static void an_address_that_goes_to_another_service_is_that_services(void **stat
 	assert_verdict(&syn, SHAKEOFF_SYN_NO_SERVER);
 }
 
-static void another_port_of_the_address_is_looked_up_for_itself(void **state)
+static void another_port_of_the_address_is_looked_up_separately(void **state)
 {
 	struct segment other = syn;
 
@@ -195,7 +195,7 @@ static void cookies_do_not_depend_on_what_came_before(void **state)
 	}
 }
 
-/* Every ACK comes back in the next epoch, between SYNs of this one: two hashes take turns. */
+/* Every ACK comes back in the next epoch, between SYNs of this one: the hook alternates between two hashes. */
 static void acks_of_the_previous_epoch_are_good_between_syns_of_this_one(void **state)
 {
 	struct client clients[20];
@@ -248,10 +248,10 @@ static void another_interface_has_its_own_profile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_address_that_is_taken_away_is_not_ours),
-		TEST(an_address_that_is_added_is_ours),
-		TEST(an_address_that_goes_to_another_service_is_that_services),
-		TEST(another_port_of_the_address_is_looked_up_for_itself),
+		TEST(a_removed_address_passes),
+		TEST(an_added_address_is_served),
+		TEST(an_address_that_moves_to_another_service_is_served_by_it),
+		TEST(another_port_of_the_address_is_looked_up_separately),
 		TEST(a_changed_profile_is_seen),
 		TEST(a_changed_key_is_seen),
 		TEST(a_key_of_another_epoch_changes_no_cookie),
@@ -263,5 +263,5 @@ int main(void)
 		TEST(another_interface_has_its_own_profile),
 	};
 
-	return cmocka_run_group_tests_name("what is kept", tests, harness_start, harness_stop);
+	return cmocka_run_group_tests_name("kept state", tests, harness_start, harness_stop);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/pair.c */
-/* Segments of live connections, and the filter that says which tuples can have a socket. */
+/* Segments of live connections, and the filter that knows which tuples can have a socket. */
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include "pair.h"
 
-/* ---------------------------------------------------------------------------------------------- live connections */
+/* ------------------------------------------------------------------------------------------------- live connections */
 
 static void everything_for_an_established_socket_passes(void **state)
 {
@@ -82,7 +82,7 @@ static void a_client_that_closes_first_finds_its_socket(void **state)
 	assert_all_pass(SHAKEOFF_SYN_SOCKET); /* CLOSE-WAIT */
 }
 
-static void a_listening_socket_alone_is_none(void **state)
+static void a_listening_socket_alone_is_not_a_connection(void **state)
 {
 	const struct segment syn = LINUX_SYN;
 	struct client client;
@@ -92,7 +92,7 @@ static void a_listening_socket_alone_is_none(void **state)
 	client_opens(&client, &syn);
 }
 
-static void a_listening_socket_for_any_address_is_none(void **state)
+static void a_listening_socket_for_any_address_is_not_a_connection(void **state)
 {
 	const struct segment syn = LINUX_SYN6;
 	struct client client;
@@ -102,7 +102,7 @@ static void a_listening_socket_for_any_address_is_none(void **state)
 	client_opens(&client, &syn);
 }
 
-static void a_handshake_of_the_kernels_own_passes_to_it(void **state)
+static void a_handshake_of_the_kernel_passes_to_it(void **state)
 {
 	int seconds = 5;
 
@@ -116,7 +116,7 @@ static void a_handshake_of_the_kernels_own_passes_to_it(void **state)
 	assert_all_pass(SHAKEOFF_SYN_SOCKET);
 }
 
-static void another_tuple_is_not_the_sockets(void **state)
+static void another_tuple_does_not_match_the_socket(void **state)
 {
 	struct segment syn;
 
@@ -127,9 +127,9 @@ static void another_tuple_is_not_the_sockets(void **state)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 }
 
-/* ------------------------------------------------------------------------------------------------- socket filter */
+/* ---------------------------------------------------------------------------------------------------- socket filter */
 
-static void a_syn_that_the_filter_knows_nothing_of_is_answered_without_a_look(void **state)
+static void a_syn_that_is_not_in_the_filter_is_answered_without_a_look_up(void **state)
 {
 	struct segment syn;
 
@@ -140,7 +140,7 @@ static void a_syn_that_the_filter_knows_nothing_of_is_answered_without_a_look(vo
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 }
 
-/* A SYN that passes may become a socket: the filter has to know. */
+/* A SYN that passes may become a socket: the filter must have its tuple. */
 static void assert_passing_syn_is_noted(const struct family *family)
 {
 	struct segment syn;
@@ -205,7 +205,7 @@ static void while_a_filter_is_built_a_handshake_is_noted_in_both(void **state)
 	assert_true(filter_get(&syn, 1));
 }
 
-static void the_filter_does_not_stand_between_a_socket_and_its_segments(void **state)
+static void the_filter_lets_segments_of_a_socket_pass(void **state)
 {
 	struct segment segment;
 
@@ -228,17 +228,17 @@ int main(void)
 		TEST(segments_for_a_socket_pass_while_its_tuple_is_fresh),
 		TEST(a_full_queue_does_not_touch_established_sockets),
 		TEST(a_client_that_closes_first_finds_its_socket),
-		TEST(a_listening_socket_alone_is_none),
-		TEST(a_listening_socket_for_any_address_is_none),
-		TEST(a_handshake_of_the_kernels_own_passes_to_it),
-		TEST(another_tuple_is_not_the_sockets),
-		TEST(a_syn_that_the_filter_knows_nothing_of_is_answered_without_a_look),
+		TEST(a_listening_socket_alone_is_not_a_connection),
+		TEST(a_listening_socket_for_any_address_is_not_a_connection),
+		TEST(a_handshake_of_the_kernel_passes_to_it),
+		TEST(another_tuple_does_not_match_the_socket),
+		TEST(a_syn_that_is_not_in_the_filter_is_answered_without_a_look_up),
 		TEST(a_syn_that_passes_is_noted_in_the_filter),
 		TEST(an_ipv6_syn_that_passes_is_noted_in_the_filter),
 		TEST(a_syn_that_is_answered_is_not_noted),
 		TEST(a_handshake_is_noted_in_the_active_filter),
 		TEST(while_a_filter_is_built_a_handshake_is_noted_in_both),
-		TEST(the_filter_does_not_stand_between_a_socket_and_its_segments),
+		TEST(the_filter_lets_segments_of_a_socket_pass),
 	};
 
 	return cmocka_run_group_tests_name("existing sockets", tests, harness_start, harness_stop);

@@ -2,9 +2,8 @@
 /*
  * How many SYNs and connections one source, or one site, may have.
  *
- * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
- * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/sources.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c
+ * link: user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c tests/bpf/sources.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -31,7 +30,7 @@ static void accept_limit(uint32_t interval_ns, uint32_t burst)
 	harness.service->accept_burst = burst;
 }
 
-static void a_source_opens_as_many_connections_as_its_limit_says(void **state)
+static void a_source_opens_no_more_connections_than_its_limit(void **state)
 {
 	(void)state;
 	accept_limit(SECOND, 5);
@@ -68,8 +67,8 @@ static void the_limits_skip_an_allowed_source(void **state)
 		assert_opens("198.51.100.7", SHAKEOFF_ACK_VALID);
 }
 
-/* Nor what it had by a limit that the configuration has raised since. */
-static void what_an_allowed_source_has_opened_is_not_held_against_it_later(void **state)
+/* Nor does what it had under a lower limit that the configuration has raised since. */
+static void connections_of_an_allowed_source_do_not_count_later(void **state)
 {
 	(void)state;
 	harness.service->capacity = 1000;
@@ -87,7 +86,7 @@ static void the_limit_holds_for_listening_sockets(void **state)
 	(void)state;
 	service_listens(SHAKEOFF_SYNCOOKIES_ALWAYS);
 	accept_limit(SECOND, 3);
-	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* it takes one more */
+	listener = listening_socket(&ipv4, ipv4.server, CAPACITY - 1); /* the socket takes one more */
 	assert_int_equal(takes("198.51.100.7", SHAKEOFF_ACK_SOURCE_RATE), 3);
 }
 
@@ -111,7 +110,7 @@ static bool is_remembered(const char *from)
 	return !bpf_map_lookup_elem(harness.sources, &key, &source);
 }
 
-/* A holder of a /48 has as many sources as the table has room for. */
+/* The holder of a /48 has as many sources as the table has room for. */
 static void a_site_makes_only_some_of_its_sources_known(void **state)
 {
 	struct shakeoff_source_key site = { .service = SERVICE | SHAKEOFF_SOURCE_IPV6 | SHAKEOFF_SOURCE_SITE };
@@ -156,12 +155,12 @@ static void a_site_sends_as_many_syns_as_sixteen_sources(void **state)
 	syn_limit(1, 1);
 	for (__u32 i = 0; i < 2 * SHAKEOFF_SITE_LIMITS; i++)
 		answered += syns_that(of_a_site(i), 1, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_SOURCE_RATE);
-	/* One more every 62 ms; and what is learnt of a site at its first hot SYN counts from then on. */
+	/* One more every 62 ms; a site counts from the hot SYN at which it is learnt. */
 	assert_in_range(answered, SHAKEOFF_SITE_LIMITS, SHAKEOFF_SITE_LIMITS + 3);
 	assert_syn("2001:db8:8:1::7", SHAKEOFF_SYNACK_SENT);
 }
 
-static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
+static void the_limit_of_syns_is_exact(void **state)
 {
 	(void)state;
 	syn_limit(1, 5);
@@ -173,9 +172,9 @@ static void a_source_is_answered_as_many_syns_as_its_limit_says(void **state)
 
 #define SYN_RATE 200
 #define SYN_BURST 20
-#define SYN_HOT 26 /* what a single CPU would have */
+#define SYN_HOT 26 /* the count that a single CPU would have */
 
-/* Those that pass before the source is looked at closely are counted when it is. */
+/* SYNs that pass before the source is watched closely are counted when it is. */
 static void a_source_that_floods_is_answered_no_more_than_its_limit(void **state)
 {
 	uint64_t begin = monotonic_ns(), now;
@@ -213,20 +212,20 @@ static void flood(int syns)
 	}
 }
 
-/* Two of a thousand sources share a counter now and then: none has enough to be looked at. */
-static void a_flood_from_made_up_sources_leaves_nothing(void **state)
+/* Two of a thousand sources use the same counter now and then: no source has enough SYNs to be watched. */
+static void a_flood_from_spoofed_sources_leaves_no_entries(void **state)
 {
 	(void)state;
 	srandom(11);
 	syn_limit(5, 5);
 	nanosleep(&(struct timespec){ .tv_nsec = 300 * MS },
-		  NULL); /* what earlier tests counted is of a window that is over */
+		  NULL); /* the window of the counts of earlier tests is over */
 	flood(1000);
 	assert_int_equal(count_of(harness.syn_sources), 0);
 	assert_int_equal(count_of(harness.sources), 0);
 }
 
-/* However many seem to send much: so many a tick. */
+/* A fixed number a tick, even if many sources seem to send many SYNs. */
 static void few_sources_are_learnt_in_a_tick(void **state)
 {
 	uint64_t begin = monotonic_ns();
@@ -243,18 +242,18 @@ static void few_sources_are_learnt_in_a_tick(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_source_opens_as_many_connections_as_its_limit_says),
+		TEST(a_source_opens_no_more_connections_than_its_limit),
 		TEST(a_source_may_be_a_prefix),
 		TEST(the_limits_skip_an_allowed_source),
-		TEST(what_an_allowed_source_has_opened_is_not_held_against_it_later),
+		TEST(connections_of_an_allowed_source_do_not_count_later),
 		TEST(the_limit_holds_for_listening_sockets),
 		TEST(a_site_opens_as_many_connections_as_sixteen_sources),
 		TEST(a_site_makes_only_some_of_its_sources_known),
 		TEST(a_site_sends_as_many_syns_as_sixteen_sources),
-		TEST(a_source_is_answered_as_many_syns_as_its_limit_says),
+		TEST(the_limit_of_syns_is_exact),
 		TEST(a_source_that_floods_is_answered_no_more_than_its_limit),
 		TEST(the_limit_of_syns_holds_while_idle),
-		TEST(a_flood_from_made_up_sources_leaves_nothing),
+		TEST(a_flood_from_spoofed_sources_leaves_no_entries),
 		TEST(few_sources_are_learnt_in_a_tick),
 	};
 

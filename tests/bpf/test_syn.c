@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c */
-/* SYNs: what is answered, byte for byte, and what is not. */
+/* SYNs: which are answered, byte for byte, and which are not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ struct fixture {
 		.from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(__VA_ARGS__)                \
 	}
 
-/* What we say: our MSS, our scale, our TSval (left open), the client's TSval. */
+/* What we send: our MSS, our scale, our TSval (left open), the client's TSval. */
 #define SAY_MSS 2, 4, 0x05, 0xb4
 #define SAY_MSS6 2, 4, 0x05, 0xa0
 #define SAY_SACK_TS 4, 2, 8, 10, 0, 0, 0, 0, 0x11, 0x22, 0x33, 0x44
@@ -56,7 +56,7 @@ struct fixture {
 #define ANSWERS_LINUX(...) ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_ALL), __VA_ARGS__)
 #define ANSWERS_LINUX6(...) ANSWERS6(PORTS, .window = WINDOW(1, 1), .options = BYTES(SAY_ALL6), __VA_ARGS__)
 
-/* Hop-by-hop options with padding, then destination options, then a routing header of type 4 that is done with. */
+/* Hop-by-hop options with padding, then destination options, then a routing header of type 4 with no segments left. */
 #define IPV6_CHAIN                                                                                                     \
 	BYTES(60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 6, 2, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2,  \
 	      3, 4, 5, 6, 7, 8)
@@ -72,7 +72,7 @@ static const struct fixture answered[] = {
 	{ "no options: MSS alone is answered, padded with zeros to 60 bytes",
 	  { .seq = CLIENT_ISN, .flags = SYN },
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
-	{ "no options over IPv6: no MSS, which would make the answer longer",
+	{ "no options over IPv6: no MSS, which would make the SYN-ACK longer",
 	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN },
 	  ANSWERS6(PORTS, .window = WINDOW(1, 0)) },
 	{ "the padding of a short frame is not echoed",
@@ -83,7 +83,7 @@ static const struct fixture answered[] = {
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
 	{ "MSS and SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, 4, 2),
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS, SAY_SACK)) },
-	{ "a small MSS without timestamps: nothing but MSS", OFFERS(2, 4, 0x02, 0x18, 1, 3, 3, 8, 1, 1, 4, 2),
+	{ "a small MSS without timestamps: only MSS", OFFERS(2, 4, 0x02, 0x18, 1, 3, 3, 8, 1, 1, 4, 2),
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
 	{ "timestamps without SACK", OFFERS(2, 4, 0x05, 0xb4, 1, 1, OFFER_TS, 1, 3, 3, 7),
 	  ANSWERS4(PORTS, .window = WINDOW(0, 1), .options = BYTES(SAY_MSS, SAY_TS, SAY_SCALE)) },
@@ -100,13 +100,13 @@ static const struct fixture answered[] = {
 	{ "payload is not acknowledged",
 	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .payload = BYTES('G', 'E', 'T', ' ', '/') },
 	  ANSWERS_LINUX(.tags = 0) },
-	{ "fast open: its data is not acknowledged, its cookie not answered",
+	{ "fast open: its data is not acknowledged, its cookie is ignored",
 	  { .seq = CLIENT_ISN,
 	    .flags = SYN,
 	    .options = BYTES(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1),
 	    .payload = BYTES('G', 'E', 'T', ' ', '/') },
 	  ANSWERS_LINUX(.tags = 0) },
-	{ "ECN: not taken up",
+	{ "ECN: not accepted",
 	  { .seq = CLIENT_ISN, .flags = SYN | ECE | CWR, .options = LINUX_OPTIONS },
 	  ANSWERS_LINUX(.tags = 0) },
 	{ "PSH and URG do not matter",
@@ -114,10 +114,10 @@ static const struct fixture answered[] = {
 	  ANSWERS_LINUX(.tags = 0) },
 	{ "MPTCP: answered as plain TCP", OFFERS(2, 4, 0x05, 0xb4, 4, 2, OFFER_TS, 1, 3, 3, 7, 30, 4, 1, 1),
 	  ANSWERS_LINUX(.tags = 0) },
-	{ "TOS of the SYN is not taken over",
+	{ "TOS of the SYN is not copied",
 	  { .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8 },
 	  ANSWERS_LINUX(.tags = 0) },
-	{ "traffic class of the SYN is not taken over",
+	{ "traffic class of the SYN is not copied",
 	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tos = 0xb8 },
 	  ANSWERS_LINUX6(.tags = 0) },
 	{ "without DF",
@@ -135,13 +135,13 @@ static const struct fixture answered[] = {
 	{ "one VLAN tag over IPv6",
 	  { .from = "2001:db8:7::7", .seq = CLIENT_ISN, .flags = SYN, .options = LINUX_OPTIONS, .tags = 1 },
 	  ANSWERS_LINUX6(.tags = 1) },
-	{ "no options with one VLAN tag: no MSS, which would make the answer longer",
+	{ "no options with one VLAN tag: no MSS, which would make the SYN-ACK longer",
 	  { .seq = CLIENT_ISN, .flags = SYN, .tags = 1 },
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .tags = 1, .padding = 2) },
-	{ "SACK alone: MSS alone, in its place",
+	{ "SACK alone: answered with MSS alone",
 	  { .seq = CLIENT_ISN, .flags = SYN, .options = BYTES(1, 1, 4, 2) },
 	  ANSWERS4(PORTS, .window = WINDOW(0, 0), .options = BYTES(SAY_MSS), .padding = 2) },
-	{ "IPv4 options are folded out",
+	{ "IPv4 options are removed",
 	  { .seq = CLIENT_ISN,
 	    .flags = SYN,
 	    .options = LINUX_OPTIONS,
@@ -154,14 +154,14 @@ static const struct fixture answered[] = {
 	    .ip_options = BYTES(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 				1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0) },
 	  ANSWERS_LINUX(.tags = 0) },
-	{ "IPv6 hop-by-hop options are folded out",
+	{ "IPv6 hop-by-hop options are removed",
 	  { .from = "2001:db8:7::7",
 	    .seq = CLIENT_ISN,
 	    .flags = SYN,
 	    .options = LINUX_OPTIONS,
 	    .extensions = BYTES(6, 0, 1, 4, 0, 0, 0, 0) },
 	  ANSWERS_LINUX6(.tags = 0) },
-	{ "IPv6 destination options are folded out",
+	{ "IPv6 destination options are removed",
 	  { .from = "2001:db8:7::7",
 	    .seq = CLIENT_ISN,
 	    .flags = SYN,
@@ -169,7 +169,7 @@ static const struct fixture answered[] = {
 	    .first_extension = 60,
 	    .extensions = BYTES(6, 1, 1, 4, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0) },
 	  ANSWERS_LINUX6(.tags = 0) },
-	{ "a chain of three IPv6 headers is folded out",
+	{ "a chain of three IPv6 headers is removed",
 	  { .from = "2001:db8:7::7",
 	    .seq = CLIENT_ISN,
 	    .flags = SYN,
@@ -210,8 +210,8 @@ static void is_answered(void **state)
 	assert_memory_equal(out.bytes, expected.bytes, expected.len);
 }
 
-/* What an answer has in common with the last one is kept: every kind comes after every other. */
-static void each_is_answered_as_if_it_were_alone(void **state)
+/* The parts of a SYN-ACK that repeat from the last one are kept: every kind follows every other. */
+static void no_reply_depends_on_the_last_one(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(answered); i++) {
@@ -260,9 +260,9 @@ static const struct refusal refused[] = {
 	{ "land attack over IPv6",
 	  { .from = "2001:db8::1", .sport = 80, .flags = SYN, .options = LINUX_OPTIONS },
 	  SHAKEOFF_SYN_INVALID },
-	{ "from the reserved space, of which the kernel makes no difference", SYN_FROM("240.0.0.1"),
+	{ "from the reserved space, which the kernel treats like any other", SYN_FROM("240.0.0.1"),
 	  SHAKEOFF_SYNACK_SENT },
-	{ "from our own address, another port",
+	{ "from the service's own address, another port",
 	  { .from = "10.9.0.1", .flags = SYN, .options = LINUX_OPTIONS },
 	  SHAKEOFF_SYNACK_SENT },
 	{ "from a neighbour of the service's IPv6 address, same port",
@@ -344,7 +344,7 @@ static void scaling_that_the_host_switched_off_is_not_answered(void **state)
 	assert_int_equal(reading.options_len, 16);
 }
 
-static void the_scale_is_chosen_for_the_space_that_the_host_allows(void **state)
+static void the_scale_fits_the_space_that_the_host_allows(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 	struct reading reading;
@@ -357,7 +357,7 @@ static void the_scale_is_chosen_for_the_space_that_the_host_allows(void **state)
 	assert_int_equal(reading.window, WINDOW(0, 1));
 }
 
-static void the_window_is_what_the_server_has_room_for(void **state)
+static void the_window_is_the_servers_receive_space(void **state)
 {
 	struct reading reading;
 
@@ -368,8 +368,8 @@ static void the_window_is_what_the_server_has_room_for(void **state)
 	assert_int_equal(reading.options[19], OUR_WSCALE);
 }
 
-/* As tcp_select_initial_window() has it: the bound is one of the scale, too. */
-static void a_server_that_has_set_so_rcvbuf_bounds_the_scale(void **state)
+/* As in tcp_select_initial_window(): the limit applies to the scale, too. */
+static void so_rcvbuf_of_the_server_bounds_the_scale(void **state)
 {
 	struct reading reading;
 
@@ -381,7 +381,7 @@ static void a_server_that_has_set_so_rcvbuf_bounds_the_scale(void **state)
 	assert_int_equal(reading.options[19], 2); /* 200000 is more than 2^17 */
 }
 
-static void signed_windows_are_kept_to(void **state)
+static void signed_windows_are_respected(void **state)
 {
 	struct shakeoff_interface profile = interface_default();
 	struct reading reading;
@@ -393,7 +393,7 @@ static void signed_windows_are_kept_to(void **state)
 	assert_int_equal(reading.window, 32767);
 }
 
-static void the_mss_is_the_interfaces_not_the_clients(void **state)
+static void the_mss_is_the_interfaces(void **state)
 {
 	const struct segment syn = OFFERS(2, 4, 0x02, 0x18);
 	struct shakeoff_interface profile = interface_default();
@@ -406,12 +406,15 @@ static void the_mss_is_the_interfaces_not_the_clients(void **state)
 	assert_int_equal(get16(reading.options + 2), 8960);
 }
 
-/* ------------------------------------------------------------------------------------------------------- its length */
+/* ----------------------------------------------------------------------------------------------------------- length */
 
 static const struct bytes option_parts[] = { BYTES(2, 4, 0x05, 0xb4), BYTES(4, 2),
 					     BYTES(8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0), BYTES(3, 3, 7) };
 
-/* The options of a set of kinds, beginning with one of them, packed as closely as can be: NOPs only up to a whole word. */
+/*
+ * Writes the options of a set of kinds, starting with one of them, packed as closely as possible: NOPs only up to a
+ * whole word.
+ */
 static struct bytes pack_options(unsigned int set, size_t first, uint8_t *to)
 {
 	size_t len = 0;
@@ -429,7 +432,7 @@ static struct bytes pack_options(unsigned int set, size_t first, uint8_t *to)
 	return (struct bytes){ to, len };
 }
 
-/* The connection that the answer offers comes about: with MSS left out, timestamps are elsewhere in it. */
+/* The connection must open with what the SYN-ACK offers: without an MSS option, timestamps are at another position. */
 static void assert_answer_is_no_longer(const struct segment *syn)
 {
 	static struct frame in, out;
@@ -447,7 +450,7 @@ static void assert_answer_is_no_longer(const struct segment *syn)
 	expect_event(SHAKEOFF_EVENT_OPEN);
 }
 
-static void an_answer_is_never_longer_than_the_syn_and_the_least_frame(void **state)
+static void a_reply_is_never_longer_than_the_syn_or_the_shortest_frame(void **state)
 {
 	uint8_t options[40];
 
@@ -465,8 +468,8 @@ static void an_answer_is_never_longer_than_the_syn_and_the_least_frame(void **st
 	}
 }
 
-/* Both kinds of answer are kept one after the other: what the one leaves out, the other has. */
-static void an_answer_that_is_kept_is_not_given_to_a_shorter_syn(void **state)
+/* Both kinds of SYN-ACK are kept one after the other: the options that one omits, the other has. */
+static void a_kept_reply_is_not_sent_to_a_shorter_syn(void **state)
 {
 	const struct segment shorter = { .from = "2001:db8:7::7",
 					 .flags = SYN,
@@ -485,9 +488,9 @@ static void an_answer_that_is_kept_is_not_given_to_a_shorter_syn(void **state)
 	assert_int_equal(reading.options_len, 4);
 }
 
-/* -------------------------------------------------------------------------------------------------- damaged frames */
+/* --------------------------------------------------------------------------------------------------- damaged frames */
 
-/* Cut anywhere, a SYN is never answered: without its IP header it is nobody's. */
+/* Asserts that a SYN cut at any length is not answered: without its IP header it has no owner. */
 static void assert_cut_is_not_answered(const struct segment *syn)
 {
 	static struct frame frame;
@@ -511,10 +514,10 @@ static void a_syn_cut_at_any_length_is_not_answered(void **state)
 }
 
 /*
- * Frames with bytes at random behind the Ethernet addresses: what run_frame() asserts holds for each of them. They may
- * be answered, where the damage is in a payload or an ISN.
+ * Frames with random bytes after the Ethernet addresses: run_frame()'s assertions hold for each of them. They may be
+ * answered, where the damage is in a payload or an ISN.
  */
-static void damaged_frames_never_bring_forth_garbage(void **state)
+static void damaged_frames_get_a_valid_reply_or_none(void **state)
 {
 	static struct frame frame;
 
@@ -537,19 +540,19 @@ int main(void)
 	const struct CMUnitTest others[] = {
 		TEST(without_a_key_nothing_is_answered),
 		TEST(without_a_profile_of_the_interface_nothing_is_answered),
-		TEST(each_is_answered_as_if_it_were_alone),
+		TEST(no_reply_depends_on_the_last_one),
 		TEST(sack_that_the_host_switched_off_is_not_answered),
 		TEST(timestamps_that_the_host_switched_off_are_not_answered),
 		TEST(scaling_that_the_host_switched_off_is_not_answered),
-		TEST(the_scale_is_chosen_for_the_space_that_the_host_allows),
-		TEST(the_window_is_what_the_server_has_room_for),
-		TEST(a_server_that_has_set_so_rcvbuf_bounds_the_scale),
-		TEST(signed_windows_are_kept_to),
-		TEST(the_mss_is_the_interfaces_not_the_clients),
-		TEST(an_answer_is_never_longer_than_the_syn_and_the_least_frame),
-		TEST(an_answer_that_is_kept_is_not_given_to_a_shorter_syn),
+		TEST(the_scale_fits_the_space_that_the_host_allows),
+		TEST(the_window_is_the_servers_receive_space),
+		TEST(so_rcvbuf_of_the_server_bounds_the_scale),
+		TEST(signed_windows_are_respected),
+		TEST(the_mss_is_the_interfaces),
+		TEST(a_reply_is_never_longer_than_the_syn_or_the_shortest_frame),
+		TEST(a_kept_reply_is_not_sent_to_a_shorter_syn),
 		TEST(a_syn_cut_at_any_length_is_not_answered),
-		TEST(damaged_frames_never_bring_forth_garbage),
+		TEST(damaged_frames_get_a_valid_reply_or_none),
 	};
 	struct CMUnitTest tests[COUNT(answered) + COUNT(refused) + COUNT(others)], *test = tests;
 

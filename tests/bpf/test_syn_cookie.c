@@ -55,7 +55,7 @@ static void another_port_gets_another_cookie(void **state)
 	assert_int_not_equal(first.seq, second.seq);
 }
 
-/* What the TSval is beyond the clock: the offset of the pair of addresses, and the options. */
+/* Returns the TSval without the clock: the offset of the pair of addresses, and the options. */
 static uint32_t tsval_ahead(const struct segment *syn)
 {
 	uint32_t before = monotonic_ns() / 1000000, after;
@@ -68,13 +68,13 @@ static uint32_t tsval_ahead(const struct segment *syn)
 	return reading.tsval - before;
 }
 
-/* As the two are read at other moments, and a coarse clock has a tick. */
+/* Returns whether they are equal but for the time between two readings, and a tick of a coarse clock. */
 static bool is_about(uint32_t one, uint32_t other)
 {
 	return one - other + 1020 < 2040;
 }
 
-static void tsval_goes_with_the_clock(void **state)
+static void tsval_follows_the_clock(void **state)
 {
 	const struct segment *const syns[] = { &linux_syn, &linux_syn6 };
 
@@ -91,8 +91,8 @@ static void tsval_goes_with_the_clock(void **state)
 	}
 }
 
-/* It hides the uptime, and that two addresses are one host. */
-static void tsval_is_another_for_every_pair_of_addresses(void **state)
+/* It hides the uptime, and that two addresses belong to one host. */
+static void tsval_differs_for_every_pair_of_addresses(void **state)
 {
 	static const char *const clients[] = { "198.51.100.7",  "198.51.100.8",  "203.0.113.7",
 					       "2001:db8:7::7", "2001:db8:7::8", "2001:db8:8::7" };
@@ -110,8 +110,8 @@ static void tsval_is_another_for_every_pair_of_addresses(void **state)
 	}
 }
 
-/* 2^18 ms apart, as far as what they are of: MSS class, ECN, SACK and scale (bpf/lib/cookie.h). */
-static void the_options_are_told_in_the_high_bits_of_the_tsval(void **state)
+/* Values 2^18 ms apart, by option: MSS class, ECN, SACK and scale (bpf/lib/cookie.h). */
+static void the_options_are_in_the_high_bits_of_the_tsval(void **state)
 {
 	const struct {
 		struct segment syn;
@@ -131,8 +131,8 @@ static void the_options_are_told_in_the_high_bits_of_the_tsval(void **state)
 		assert_true(is_about(tsval_ahead(&rows[i].syn) - (rows[i].bits << 18), without));
 }
 
-/* The clock of the epochs, which a fleet's hosts share: a key file that is taken up or given up changes nothing about it. */
-static void timestamps_are_of_the_epochs_clock_in_a_fleet_as_without(void **state)
+/* The clock of the epochs, which a fleet's hosts have in common: adding or removing a key file does not change it. */
+static void timestamps_follow_the_epochs_clock_with_and_without_a_fleet(void **state)
 {
 	uint32_t ahead = tsval_ahead(&linux_syn);
 
@@ -145,7 +145,7 @@ static void timestamps_are_of_the_epochs_clock_in_a_fleet_as_without(void **stat
 	assert_true(is_about(tsval_ahead(&linux_syn), ahead + 5000));
 }
 
-static void a_new_key_of_cookies_leaves_the_timestamps_as_they_are(void **state)
+static void a_new_cookie_key_does_not_change_the_timestamps(void **state)
 {
 	uint32_t ahead = tsval_ahead(&linux_syn);
 
@@ -166,11 +166,11 @@ int main(void)
 		TEST(a_repeated_syn_gets_the_same_cookie),
 		TEST(another_isn_gets_another_cookie),
 		TEST(another_port_gets_another_cookie),
-		TEST(tsval_goes_with_the_clock),
-		TEST(tsval_is_another_for_every_pair_of_addresses),
-		TEST(the_options_are_told_in_the_high_bits_of_the_tsval),
-		TEST(timestamps_are_of_the_epochs_clock_in_a_fleet_as_without),
-		TEST(a_new_key_of_cookies_leaves_the_timestamps_as_they_are),
+		TEST(tsval_follows_the_clock),
+		TEST(tsval_differs_for_every_pair_of_addresses),
+		TEST(the_options_are_in_the_high_bits_of_the_tsval),
+		TEST(timestamps_follow_the_epochs_clock_with_and_without_a_fleet),
+		TEST(a_new_cookie_key_does_not_change_the_timestamps),
 	};
 
 	return cmocka_run_group_tests_name("cookies of SYN-ACKs", tests, harness_start, harness_stop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /*
- * SYN-ACKs to SYNs at random, each compared byte for byte with one that is made here from the rules: whatever the last answer
- * left behind, and whatever has changed since on the interface and the service.
+ * SYN-ACKs to random SYNs, each compared byte for byte with one that is made here from the rules, independent of the
+ * state that the last SYN-ACK left, and of changes since to the interface and the service.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -31,18 +31,18 @@ struct offer {
 	uint32_t tsval;
 };
 
-/* What the routes to the first and to the second half of the clients say; 0: nothing of their own. */
+/* What the routes to the first and to the second half of the clients set; 0: nothing. */
 static struct shakeoff_route routes[2][2];
 
 static struct shakeoff_interface profile;
 
-/* Of the listening socket; 0, or -1 of hop limits: not set. */
+/* Of the listening socket; 0, or -1 for hop limits: not set. */
 static struct {
 	int fd, maxseg, rcvbuf, clamp;
 	int ttl, hop_limit, tos, traffic_class;
 } listener;
 
-static bool kernel_takes_small; /* the service's budget of SYNs for the kernel is not spent */
+static bool kernel_takes_small; /* the service's budget of SYNs for the kernel is not used up */
 
 static uint32_t below(uint32_t bound)
 {
@@ -61,7 +61,7 @@ static uint32_t random32(void)
 	return once_in(8) ? corners[below(COUNT(corners))] : (uint32_t)random() << 16 ^ (uint32_t)random();
 }
 
-/* ------------------------------------------------------------------------------------------------------------ SYNs */
+/* ------------------------------------------------------------------------------------------------------------- SYNs */
 
 static size_t put_option(struct offer *offer, size_t at, int kind)
 {
@@ -90,7 +90,7 @@ static size_t put_option(struct offer *offer, size_t at, int kind)
 		put32(to + 2, offer->tsval);
 		put32(to + 6, random32());
 		return 10;
-	default: /* one that nobody knows */
+	default: /* an unknown option */
 		to[0] = 253, to[1] = 4;
 		put16(to + 2, random());
 		return 4;
@@ -161,7 +161,7 @@ static void make_offer(struct offer *offer)
 	offer->syn.flags = SYN | (offer->ecn ? ECE | CWR : 0) | (once_in(8) ? PSH : 0);
 	offer->syn.tos = once_in(4) ? random() : 0;
 	offer->syn.reserved = once_in(4) ? below(16) : 0;
-	offer->syn.tags = below(2); /* what has two passes to the kernel */
+	offer->syn.tags = below(2); /* a SYN with two of them passes to the kernel */
 	if (once_in(4))
 		offer->syn.payload = (struct bytes){ offer->payload, below(sizeof(offer->payload)) };
 	if (once_in(6))
@@ -174,9 +174,9 @@ static void make_offer(struct offer *offer)
 		offer->payload[i] = random();
 }
 
-/* ---------------------------------------------------------------------------------------------- what is to be answered */
+/* ------------------------------------------------------------------------------------------- what is to be answered */
 
-/* A client without timestamps gets what the cookie can bring back: see "Limits" in README.md. */
+/* A client without timestamps gets only what the cookie can bring back: see shakeoff-limits(7). */
 static void give_up(const struct offer *offer, bool *sack, bool *scale)
 {
 	static const int least[] = { 1300, 1340 }; /* IPv4, IPv6: an MSS below is of the smallest class */
@@ -207,7 +207,7 @@ static uint32_t offered_mss(const struct offer *offer)
 	return by_listener() && listener.maxseg && (uint32_t)listener.maxseg < mss ? (uint32_t)listener.maxseg : mss;
 }
 
-/* Of the window: tcp_openreq_init_rwin(). Returns it; *space is what there is in the buffer. */
+/* Computes the window: tcp_openreq_init_rwin(). Returns it; *space is the space in the buffer. */
 static uint32_t bound_of(const struct offer *offer, uint32_t *space)
 {
 	bool locked = by_listener() ? listener.rcvbuf != 0 : harness.service->offer.rcv_locked != 0;
@@ -276,7 +276,7 @@ static size_t expected_options(const struct offer *offer, uint32_t tsval, uint8_
 	return at - options;
 }
 
-/* ECN of a SYN that is marked itself is no client's wish, but for one that speaks AccECN. */
+/* Returns whether ECN is accepted. A marked SYN that requests ECN does not mean it, unless the client speaks AccECN. */
 static bool takes_ecn(const struct offer *offer)
 {
 	return offer->ecn && by_listener() && (!(offer->syn.tos & 3) || offer->syn.reserved) &&
@@ -299,7 +299,7 @@ static uint8_t expected_tos(const struct offer *offer)
 	return profile.reflect_tos ? (offer->syn.tos & 0xfc) | (own & 3) : own;
 }
 
-/* The verdict on a client that takes smaller segments than every path carries. */
+/* Returns the verdict on a client that takes smaller segments than every path carries. */
 static enum shakeoff_verdict expected_verdict(const struct offer *offer)
 {
 	if (!offer->mss || offer->mss >= (offer->ipv6 ? 1220 : 536))
@@ -310,7 +310,10 @@ static enum shakeoff_verdict expected_verdict(const struct offer *offer)
 									     SHAKEOFF_SYN_MSS_DROP;
 }
 
-/* The SYN-ACK is to be no longer than its SYN, or than Ethernet's shortest frame: then the MSS has to stay away. */
+/*
+ * Returns whether the MSS option is omitted: a SYN-ACK must not be longer than its SYN, or than Ethernet's shortest
+ * frame.
+ */
 static size_t shortened(const struct offer *offer, size_t len, uint8_t *options)
 {
 	size_t room = (offer->syn.options.len + 3) & ~3u;
@@ -414,7 +417,7 @@ static void socket_set(int level, int option, int *value, int chosen)
 static void change_socket(void)
 {
 	socket_set(IPPROTO_TCP, TCP_MAXSEG, &listener.maxseg, once_in(2) ? 0 : 88 + (int)below(32680));
-	/* These two cannot be taken back. */
+	/* These two cannot be reset. */
 	if (once_in(4))
 		socket_set(IPPROTO_TCP, TCP_WINDOW_CLAMP, &listener.clamp, 5000 + (int)below(200000));
 	if (once_in(4))
@@ -426,8 +429,8 @@ static void change_socket(void)
 }
 
 /*
- * The service's own settings, and its socket's, raise no generation: they hold from the next tick on, at 100 a second the
- * slowest.
+ * The settings of the service and of its socket raise no generation: they hold from the next tick on, at 100 a second
+ * the slowest.
  */
 static void change_service(void)
 {
@@ -475,19 +478,19 @@ static int setup(void **state)
 	return error;
 }
 
-static void every_syn_gets_its_own_answer(void **state)
+static void every_syn_gets_its_own_synack(void **state)
 {
 	(void)state;
 	are_answered(0);
 }
 
-static void so_it_does_while_the_interface_and_the_service_change(void **state)
+static void every_syn_gets_its_own_synack_while_settings_change(void **state)
 {
 	(void)state;
 	are_answered(3);
 }
 
-static void so_it_does_in_front_of_a_listening_socket(void **state)
+static void every_syn_to_a_listening_socket_gets_its_own_synack(void **state)
 {
 	(void)state;
 	listener.fd = listening_socket(&ipv6, "::", 10);
@@ -501,10 +504,10 @@ static void so_it_does_in_front_of_a_listening_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_syn_gets_its_own_answer),
-		TEST(so_it_does_while_the_interface_and_the_service_change),
-		TEST(so_it_does_in_front_of_a_listening_socket),
+		TEST(every_syn_gets_its_own_synack),
+		TEST(every_syn_gets_its_own_synack_while_settings_change),
+		TEST(every_syn_to_a_listening_socket_gets_its_own_synack),
 	};
 
-	return cmocka_run_group_tests_name("answers", tests, harness_start, harness_stop);
+	return cmocka_run_group_tests_name("random SYN-ACKs", tests, harness_start, harness_stop);
 }

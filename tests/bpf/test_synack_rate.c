@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How many SYN-ACKs and RSTs a prefix is sent, and which sources get them first.
+ * The maximum rate of SYN-ACKs and RSTs to a prefix, and which sources get them first.
  *
- * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
- * link: user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c
- * link: tests/bpf/sources.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c
+ * link: user/common/link.c user/common/log.c user/acl/?*.c user/common/prefix.c user/common/text.c tests/bpf/sources.c
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -26,7 +25,7 @@
 
 #define BUDGET_WINDOW (1ull << SHAKEOFF_REPLY_WINDOW_SHIFT)
 
-/* So many were wanted of every prefix in this window. */
+/* Sets how many were wanted of every prefix in this window. */
 static void replies_wanted(uint32_t window, uint32_t wanted)
 {
 	static struct shakeoff_reply_cells cells;
@@ -38,7 +37,7 @@ static void replies_wanted(uint32_t window, uint32_t wanted)
 	assert_int_equal(bpf_map_update_elem(harness.replies, &zero, &cells, BPF_ANY), 0);
 }
 
-#define BUDGET 100 /* a second: 6 a window, one by one */
+#define BUDGET 100 /* a second: 6 a window, each counted at once */
 #define OF_A_WINDOW 6
 
 static void budget(uint32_t rate)
@@ -47,8 +46,9 @@ static void budget(uint32_t rate)
 
 	harness.control->replies = shakeoff_reply_budget(monotonic_ns() * 0x9e3779b97f4a7c15ull, rate, 1);
 	harness.control->heartbeat_ns =
-		monotonic_ns(); /* tests that are tried again may take longer than a daemon may be silent */
-	harness.control->epoch_offset_ns = offset_ns + 1; /* has the hook read it now, rather than with its next tick */
+		monotonic_ns(); /* a repeated test may take longer than a daemon may be silent */
+	harness.control->epoch_offset_ns = offset_ns +
+					   1; /* makes the hook read it now, rather than with its next tick */
 }
 
 static uint64_t window_now(void)
@@ -57,8 +57,8 @@ static uint64_t window_now(void)
 }
 
 /*
- * Shortly after a window has begun by the hook's clock too, which goes by ticks of 10 ms at most. Returns its number: what takes
- * longer than the window, on a busy machine, has to be tried again.
+ * Waits until shortly after the beginning of a window, by the hook's clock too, which has ticks of 10 ms at most.
+ * Returns its number: a test that takes longer than the window, on a busy machine, has to be repeated.
  */
 static uint64_t window_begins(void)
 {
@@ -70,7 +70,7 @@ static uint64_t window_begins(void)
 	return window_now();
 }
 
-static void a_prefix_is_answered_as_often_as_its_budget_says(void **state)
+static void a_prefix_is_answered_up_to_its_budget(void **state)
 {
 	uint64_t begun;
 	int answered;
@@ -89,11 +89,11 @@ static void a_prefix_is_answered_as_often_as_its_budget_says(void **state)
 	} while (window_now() != begun);
 	assert_int_equal(answered, OF_A_WINDOW);
 	assert_syn("198.51.101.7", SHAKEOFF_SYNACK_SENT);
-	usleep((SHAKEOFF_REPLY_EXPECT_WINDOWS + 2) * BUDGET_WINDOW / 1000); /* until no more of them are expected */
+	usleep((SHAKEOFF_REPLY_EXPECT_WINDOWS + 2) * BUDGET_WINDOW / 1000); /* until it expects none any more */
 	assert_syn("198.51.100.7", SHAKEOFF_SYNACK_SENT);
 }
 
-static void an_ipv6_prefix_is_answered_as_often_as_its_budget_says(void **state)
+static void an_ipv6_prefix_is_answered_up_to_its_budget(void **state)
 {
 	uint64_t begun;
 	int answered;
@@ -114,7 +114,7 @@ static void an_ipv6_prefix_is_answered_as_often_as_its_budget_says(void **state)
 	assert_syn("2001:db8:8::1", SHAKEOFF_SYNACK_SENT);
 }
 
-/* Where a CPU carries its count over in batches, no more is answered than one by one. */
+/* Where a CPU adds its count in batches, no more is answered than with single counts. */
 static void batches_keep_to_the_budget(void **state)
 {
 	const struct shakeoff_reply_budget expected = shakeoff_reply_budget(1, 1000, 1);
@@ -131,8 +131,8 @@ static void batches_keep_to_the_budget(void **state)
 	assert_in_range(answered, expected.limit + expected.spare - expected.batch, window);
 }
 
-/* CPUs read the clock once a tick: one may be in the old window for so long. */
-static void a_cpu_behind_does_not_take_back_the_window_of_another(void **state)
+/* CPUs read the clock once a tick: a CPU may be in the old window for that long. */
+static void a_slow_cpu_does_not_restore_the_old_window(void **state)
 {
 	uint64_t begun;
 	int answered;
@@ -154,7 +154,7 @@ static uint32_t reply_hash(uint32_t address, uint32_t bits)
 	return shakeoff_hash_index(shakeoff_prefix_number(false, &in_packet), harness.control->replies.salt, bits);
 }
 
-/* An address of another prefix that shares the cell of this one. */
+/* Finds an address of another prefix that is in the same cell. */
 static void find_neighbour(const char *text, char *neighbour, size_t size)
 {
 	uint32_t address = ntohl(inet_addr(text)), other = 0x14000001;
@@ -166,7 +166,7 @@ static void find_neighbour(const char *text, char *neighbour, size_t size)
 	snprintf(neighbour, size, "%u.%u.%u.%u", other >> 24, other >> 16 & 255, other >> 8 & 255, other & 255);
 }
 
-static void a_prefix_that_shares_a_cell_with_a_flooded_one_is_answered(void **state)
+static void a_prefix_in_the_cell_of_a_flooded_one_is_answered(void **state)
 {
 	int flooded, others, window = 1000 * BUDGET_WINDOW / SECOND;
 	char neighbour[INET_ADDRSTRLEN];
@@ -192,7 +192,10 @@ static void without_a_budget_all_is_answered(void **state)
 	assert_int_equal(syns_that("198.51.100.7", 300, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE), 300);
 }
 
-/* Of a known source an eighth of the budget is its bound, of an allowed one the whole budget once more. */
+/*
+ * Beyond the budget, a known source gets at most an eighth of the budget, an allowed source at most the whole budget
+ * again.
+ */
 static void assert_bound_beyond_the_budget(const char *preferred, const char *other, int bound)
 {
 	int others, known;
@@ -230,7 +233,7 @@ static void an_allowed_source_is_answered_beyond_the_budget(void **state)
 	assert_bound_beyond_the_budget("198.51.100.7", "198.51.100.8", SHAKEOFF_REPLY_KNOWN * OF_A_WINDOW);
 }
 
-/* Whoever knows the address of one client that is known floods in its name: its neighbours are answered all the same. */
+/* An attacker that knows the address of one known client floods from it: its neighbours are still answered. */
 static void assert_a_known_neighbour_is_answered(const char *flooded, const char *neighbour)
 {
 	const int source = shakeoff_reply_budget(1, 1000, 1).source, window = 1000 * BUDGET_WINDOW / SECOND;
@@ -250,8 +253,8 @@ static void assert_a_known_neighbour_is_answered(const char *flooded, const char
 	budget(0);
 }
 
-/* However long ago that was: what is kept of a window's number are 16 bits. */
-static void what_a_known_source_was_sent_in_another_window_does_not_count(void **state)
+/* No matter how long ago: 16 bits of a window's number are kept. */
+static void replies_to_a_known_source_in_another_window_do_not_count(void **state)
 {
 	static const uint16_t ago[] = { 1, 1000, 0x7fff, 0x8000, 0x8001, 0xfff0 };
 	struct shakeoff_source_key key;
@@ -279,14 +282,17 @@ static void what_a_known_source_was_sent_in_another_window_does_not_count(void *
 	budget(0);
 }
 
-static void a_flood_in_the_name_of_a_known_source_leaves_its_neighbours_theirs(void **state)
+static void a_flood_from_a_known_source_leaves_replies_for_its_neighbours(void **state)
 {
 	(void)state;
 	assert_a_known_neighbour_is_answered("198.51.100.7", "198.51.100.8");
 	assert_a_known_neighbour_is_answered("2001:db8:7:1::7", "2001:db8:7:2::8");
 }
 
-/* Those who come early in a window are no better off than those who come late, and all together get no more than the budget. */
+/*
+ * Sources that come early in a window get no more than sources that come late, and all together no more than the
+ * budget.
+ */
 static void assert_lots_are_drawn(const char *from)
 {
 	const int window = 2000 * BUDGET_WINDOW / SECOND, wanted = 2 * window;
@@ -301,7 +307,7 @@ static void assert_lots_are_drawn(const char *from)
 		late = syns_that(from, wanted / 2, SHAKEOFF_SYNACK_SENT, SHAKEOFF_SYN_PREFIX_RATE);
 	} while (window_now() != begun);
 	assert_in_range(early + late, window / 3, window);
-	/* Of 134 with a chance of 76 in 268: 38, and less than 13 once in a million times. */
+	/* 134 with a chance of 76 in 268: expected 38; fewer than 13 once in a million times. */
 	assert_true(late >= window / 10);
 }
 
@@ -373,17 +379,17 @@ static void resets_of_acks_are_replies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_prefix_is_answered_as_often_as_its_budget_says),
-		TEST(an_ipv6_prefix_is_answered_as_often_as_its_budget_says),
+		TEST(a_prefix_is_answered_up_to_its_budget),
+		TEST(an_ipv6_prefix_is_answered_up_to_its_budget),
 		TEST(batches_keep_to_the_budget),
-		TEST(a_cpu_behind_does_not_take_back_the_window_of_another),
-		TEST(a_prefix_that_shares_a_cell_with_a_flooded_one_is_answered),
+		TEST(a_slow_cpu_does_not_restore_the_old_window),
+		TEST(a_prefix_in_the_cell_of_a_flooded_one_is_answered),
 		TEST(without_a_budget_all_is_answered),
 		TEST(a_known_source_is_answered_beyond_the_budget),
 		TEST(a_known_ipv6_source_is_answered_beyond_the_budget),
 		TEST(an_allowed_source_is_answered_beyond_the_budget),
-		TEST(what_a_known_source_was_sent_in_another_window_does_not_count),
-		TEST(a_flood_in_the_name_of_a_known_source_leaves_its_neighbours_theirs),
+		TEST(replies_to_a_known_source_in_another_window_do_not_count),
+		TEST(a_flood_from_a_known_source_leaves_replies_for_its_neighbours),
 		TEST(beyond_the_budget_lots_are_drawn),
 		TEST(a_source_is_known_for_ten_minutes),
 		TEST(resets_of_syns_are_replies),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/listener.c */
-/* When the hook begins to answer SYNs with cookies, when it ends, and which cookies are good before, then and after. */
+/*
+ * When the hook begins to answer SYNs with cookies, when it ends, and which cookies are good before, during and after.
+ */
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,7 +73,7 @@ static void below_the_rate_it_stays_idle(void **state)
 		assert_verdict(&linux_syn, SHAKEOFF_SYN_IDLE);
 }
 
-/* Handshakes that the client never ends, with SYNs that the hook does not see. */
+/* Handshakes that the client never completes, with SYNs that the hook does not see. */
 static void a_syn_queue_half_full_begins_cookies(void **state)
 {
 	struct segment syn = LINUX_SYN;
@@ -91,7 +93,7 @@ static void a_syn_queue_half_full_begins_cookies(void **state)
 	assert_int_equal(harness.service->activations, 1);
 }
 
-static void clients_in_the_middle_of_the_kernels_handshake_pass(void **state)
+static void clients_in_a_handshake_with_the_kernel_pass(void **state)
 {
 	struct segment ack = { .from = ipv4.client, .sport = 40008, .flags = ACK };
 	int seconds = 5;
@@ -152,7 +154,7 @@ static int64_t surge_remaining(void)
 	return (int64_t)(harness.service->syns.last_ns + SHAKEOFF_FLOOD_HOLD_NS - monotonic_ns());
 }
 
-/* A burst that begins it; returns how many SYNs that were. */
+/* Sends a burst that begins it; returns the number of SYNs. */
 static int burst(uint32_t rate)
 {
 	int syns = 0;
@@ -169,7 +171,7 @@ static int burst(uint32_t rate)
 }
 
 /* 11 SYNs at once, where half the rate is 500 a second: 22 ms. */
-static void one_burst_keeps_cookies_on_as_long_as_half_the_rate_takes_to_send_it(void **state)
+static void one_burst_keeps_cookies_on_for_its_time_at_half_the_rate(void **state)
 {
 	int64_t remaining;
 	int syns;
@@ -186,7 +188,7 @@ static void one_burst_keeps_cookies_on_as_long_as_half_the_rate_takes_to_send_it
 	assert_int_equal(harness.service->syns.since_ns, 0);
 }
 
-/* 140 of them every eight seconds held it on for good, when a window with half the rate was enough. */
+/* 140 of them every eight seconds kept it on forever when a window with half the rate was enough. */
 static void bursts_do_not_keep_cookies_on(void **state)
 {
 	(void)state;
@@ -198,7 +200,7 @@ static void bursts_do_not_keep_cookies_on(void **state)
 	assert_true(surge_remaining() <= (int64_t)(2 * SECOND + 160 * SECOND / (SHAKEOFF_FLOOD_RATE_DEFAULT / 2)));
 }
 
-/* Each SYN of a flood adds what half the rate needs for it, up to the hold time. */
+/* Each SYN of a flood prolongs it by its time at half the rate, up to the hold time. */
 static void half_the_rate_on_average_keeps_cookies_on(void **state)
 {
 	int64_t before, remaining;
@@ -218,7 +220,7 @@ static void half_the_rate_on_average_keeps_cookies_on(void **state)
 	assert_true(surge_remaining() > (int64_t)(SHAKEOFF_FLOOD_HOLD_NS - SECOND));
 }
 
-/* As if a pulse had come, and then nothing for so long. */
+/* Sends a pulse, then makes it look as if there had been a pause this long. */
 static void pulse(int syns, uint64_t pause_ns)
 {
 	while (syns--)
@@ -226,7 +228,7 @@ static void pulse(int syns, uint64_t pause_ns)
 	harness.service->syns.last_ns -= pause_ns;
 }
 
-/* A flood in pulses, five times half the rate on average, is answered between them, too. */
+/* A flood in pulses, five times half the rate on average, is also answered between the pulses. */
 static void a_flood_in_pulses_goes_on(void **state)
 {
 	(void)state;
@@ -264,14 +266,14 @@ static void our_cookies_stay_good_when_the_service_is_bypassed(void **state)
 	metadata_read();
 }
 
-/* The one address that has been left, or is it no more, for so long. */
+/* Sets whether the one address is bypassed, and how long ago that changed. */
 static void address_is_bypassed(bool bypassed, uint64_t age_ns)
 {
 	harness.service->bypass_changed_s = shakeoff_bypass_clock_s(monotonic_ns() - age_ns);
 	address_set(SERVICE | (bypassed ? SHAKEOFF_ADDRESS_BYPASSED : 0));
 }
 
-/* The service's other addresses are answered for, or not. */
+/* The service's other addresses may be served or bypassed. */
 static void assert_bypassed_address_takes_cookies(enum shakeoff_syncookies syncookies)
 {
 	const struct segment no_socket = { .flags = ACK }, rst = { .flags = RST };
@@ -301,11 +303,11 @@ static void our_cookies_stay_good_when_an_address_is_bypassed(void **state)
 static void our_cookies_stay_good_when_all_addresses_are_bypassed(void **state)
 {
 	(void)state;
-	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER; /* which counts with SHAKEOFF_SYNCOOKIES_NEVER alone */
+	harness.service->bypass = SHAKEOFF_BYPASS_NETFILTER; /* the change counts with SHAKEOFF_SYNCOOKIES_NEVER only */
 	assert_bypassed_address_takes_cookies(SHAKEOFF_SYNCOOKIES_NEVER);
 }
 
-static void of_what_is_bypassed_nothing_counts_as_out_of_state(void **state)
+static void segments_of_a_bypassed_service_do_not_count_as_out_of_state(void **state)
 {
 	const struct segment no_socket = { .flags = ACK };
 
@@ -320,7 +322,7 @@ static void of_what_is_bypassed_nothing_counts_as_out_of_state(void **state)
 	address_is_bypassed(false, 0);
 }
 
-static void of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_at(void **state)
+static void segments_of_a_long_bypassed_address_are_not_looked_up(void **state)
 {
 	struct client client;
 
@@ -332,7 +334,7 @@ static void of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_a
 	address_is_bypassed(false, 0);
 }
 
-static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state)
+static void segments_are_not_looked_up_when_our_cookies_have_expired(void **state)
 {
 	struct client client;
 
@@ -345,7 +347,7 @@ static void when_none_of_ours_can_be_out_segments_are_not_looked_at(void **state
 	assert_verdict(&client.ack, SHAKEOFF_ACK_IDLE);
 }
 
-static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(void **state)
+static void in_a_fleet_cookies_of_another_host_are_good_while_idle(void **state)
 {
 	const struct segment no_socket = { .flags = ACK };
 	struct client client;
@@ -361,7 +363,7 @@ static void of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here(vo
 	metadata_read();
 }
 
-static void after_the_flood_what_is_not_ours_is_the_kernels_to_decide(void **state)
+static void after_the_flood_acks_without_our_cookie_pass_to_the_kernel(void **state)
 {
 	static const uint8_t flags[] = { ACK, ACK | PSH, RST, SYN | ACK };
 
@@ -375,7 +377,7 @@ static void after_the_flood_what_is_not_ours_is_the_kernels_to_decide(void **sta
 	}
 }
 
-static void in_a_flood_what_was_not_issued_is_dropped(void **state)
+static void in_a_flood_acks_without_an_issued_cookie_are_dropped(void **state)
 {
 	const struct segment ack = { .flags = ACK }, rst = { .flags = RST }, synack = { .flags = SYN | ACK },
 			     null = { 0 };
@@ -390,7 +392,7 @@ static void in_a_flood_what_was_not_issued_is_dropped(void **state)
 	assert_verdict(&invalid, SHAKEOFF_SYN_INVALID);
 }
 
-/* The ACK to a SYN-ACK with which the kernel itself answered before the hook began to. */
+/* The ACK to a SYN-ACK that the kernel itself sent before the hook became active. */
 static struct segment ack_of_kernel_cookie(void)
 {
 	const struct segment syn = { .from = ipv4.client, .sport = 40010, .seq = CLIENT_ISN, .flags = SYN };
@@ -417,7 +419,7 @@ static void cookies_of_the_kernel_are_good_for_a_while_after_activation(void **s
 	assert_verdict(&ack, SHAKEOFF_ACK_BAD_COOKIE);
 }
 
-/* While there was none the kernel may have answered. */
+/* Without a daemon the kernel may have answered. */
 static void cookies_of_the_kernel_are_good_for_a_while_after_the_start_of_a_daemon(void **state)
 {
 	struct segment ack;
@@ -452,11 +454,11 @@ int main(void)
 		TEST(the_first_syn_beyond_the_rate_is_answered),
 		TEST(below_the_rate_it_stays_idle),
 		TEST(a_syn_queue_half_full_begins_cookies),
-		TEST(clients_in_the_middle_of_the_kernels_handshake_pass),
+		TEST(clients_in_a_handshake_with_the_kernel_pass),
 		TEST(cookies_go_on_for_the_hold_time),
 		TEST(after_the_hold_time_it_is_idle_again),
 		TEST(half_the_rate_keeps_it_active),
-		TEST(one_burst_keeps_cookies_on_as_long_as_half_the_rate_takes_to_send_it),
+		TEST(one_burst_keeps_cookies_on_for_its_time_at_half_the_rate),
 		TEST(bursts_do_not_keep_cookies_on),
 		TEST(half_the_rate_on_average_keeps_cookies_on),
 		TEST(a_flood_in_pulses_goes_on),
@@ -464,12 +466,12 @@ int main(void)
 		TEST(our_cookies_stay_good_when_the_service_is_bypassed),
 		TEST(our_cookies_stay_good_when_an_address_is_bypassed),
 		TEST(our_cookies_stay_good_when_all_addresses_are_bypassed),
-		TEST(of_what_is_bypassed_nothing_counts_as_out_of_state),
-		TEST(of_an_address_that_has_been_bypassed_for_long_no_segment_is_looked_at),
-		TEST(when_none_of_ours_can_be_out_segments_are_not_looked_at),
-		TEST(of_a_fleet_another_host_may_have_given_one_though_it_is_idle_here),
-		TEST(after_the_flood_what_is_not_ours_is_the_kernels_to_decide),
-		TEST(in_a_flood_what_was_not_issued_is_dropped),
+		TEST(segments_of_a_bypassed_service_do_not_count_as_out_of_state),
+		TEST(segments_of_a_long_bypassed_address_are_not_looked_up),
+		TEST(segments_are_not_looked_up_when_our_cookies_have_expired),
+		TEST(in_a_fleet_cookies_of_another_host_are_good_while_idle),
+		TEST(after_the_flood_acks_without_our_cookie_pass_to_the_kernel),
+		TEST(in_a_flood_acks_without_an_issued_cookie_are_dropped),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_activation),
 		TEST(cookies_of_the_kernel_are_good_for_a_while_after_the_start_of_a_daemon),
 		TEST(cookies_of_the_kernel_are_good_at_first_with_cookies_always),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/pair.c */
-/* Clients whose tuple is in TIME-WAIT: SYNs, ACKs and what follows them. */
+/* Clients whose tuple is in TIME-WAIT: SYNs, ACKs and the segments after them. */
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,8 +90,8 @@ static void a_syn_in_time_wait_is_checked(void **state)
 }
 
 /*
- * The same SYN to the kernel: it keeps its TIME-WAIT exactly where the hook lets the SYN pass. The client's address is
- * this host's, which answers the TIME-WAIT's ACK with an RST: RFC 1337 has it ignored.
+ * Sends the same SYN to the kernel: it keeps its TIME-WAIT exactly where the hook lets the SYN pass. The client's
+ * address belongs to this host, which answers the TIME-WAIT's ACK with an RST: RFC 1337 has it ignored.
  */
 static void the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does(void **state)
 {
@@ -104,7 +104,7 @@ static void the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does(void **sta
 		time_wait_of(&renewals[i]);
 		syn = syn_of_pair(renewals[i].isn_step, renewals[i].timestamps, renewals[i].clock_step);
 		kernel_receives(&syn);
-		/* Where it is to be renewed that is waited for. */
+		/* Where it should be renewed, wait for that. */
 		for (int ms = 0; ms < (renewals[i].verdict == SHAKEOFF_SYN_SOCKET ? 10 : 10000) &&
 				 server_state(&ipv4) == TCP_STATE_TIME_WAIT;
 		     ms++)
@@ -116,10 +116,10 @@ static void the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does(void **sta
 }
 
 /*
- * The timestamp that the TIME-WAIT saw last is one of the next few: with it, and only with it, the ISN decides. Older
- * ones are refused, newer ones taken, whatever the ISN.
+ * The timestamp that the TIME-WAIT saw last is one of the next few: only with exactly that timestamp does the ISN
+ * decide. Older timestamps are refused, newer ones accepted, with any ISN.
  */
-static void with_the_very_timestamp_seen_last_the_isn_decides(void **state)
+static void with_the_timestamp_seen_last_the_isn_decides(void **state)
 {
 	int decided = 0;
 
@@ -191,7 +191,7 @@ static void old_segments_of_a_connection_in_time_wait_pass(void **state)
 	}
 }
 
-/* A client renews a connection whose old one is in TIME-WAIT: its event has to say so. */
+/* A client renews a connection whose old one is in TIME-WAIT: the event has to report it. */
 static const struct shakeoff_event *renew(struct client *client, const struct segment *syn)
 {
 	struct shakeoff_validated entry;
@@ -233,7 +233,7 @@ static void an_ack_that_meets_an_ipv6_time_wait_opens(void **state)
 	renew(&client, &syn);
 }
 
-static void a_handshake_without_a_time_wait_does_not_speak_of_one(void **state)
+static void a_handshake_without_a_time_wait_reports_none(void **state)
 {
 	const struct segment syn = LINUX_SYN;
 	struct client client;
@@ -244,7 +244,7 @@ static void a_handshake_without_a_time_wait_does_not_speak_of_one(void **state)
 	assert_false(expect_event(SHAKEOFF_EVENT_OPEN)->flags & SHAKEOFF_EVENT_TIME_WAIT);
 }
 
-/* Until the daemon has removed the TIME-WAIT it is still found: what follows the ACK must not go there. */
+/* The TIME-WAIT can be found until the daemon has removed it: segments after the ACK must not go there. */
 static void assert_follows(struct client *client, uint8_t flags, uint32_t seq_step, size_t payload_len)
 {
 	struct segment segment = client->ack;
@@ -257,7 +257,7 @@ static void assert_follows(struct client *client, uint8_t flags, uint32_t seq_st
 	expect_event(SHAKEOFF_EVENT_SEGMENT);
 }
 
-static void the_first_data_follows_past_the_time_wait(void **state)
+static void the_first_data_does_not_go_to_the_time_wait(void **state)
 {
 	struct client client;
 	struct segment syn;
@@ -270,7 +270,7 @@ static void the_first_data_follows_past_the_time_wait(void **state)
 	assert_follows(&client, ACK | PSH, 0, 10);
 }
 
-static void later_data_follows_past_the_time_wait(void **state)
+static void later_data_does_not_go_to_the_time_wait(void **state)
 {
 	struct client client;
 	struct segment syn;
@@ -283,7 +283,7 @@ static void later_data_follows_past_the_time_wait(void **state)
 	assert_follows(&client, ACK | PSH, 10, 10);
 }
 
-static void fin_and_rst_follow_past_the_time_wait(void **state)
+static void fin_and_rst_do_not_go_to_the_time_wait(void **state)
 {
 	struct client client;
 	struct segment syn;
@@ -312,7 +312,7 @@ static void the_time_wait_of_the_fresh_connection_itself_gets_its_segments(void 
 	assert_verdict(&segment, SHAKEOFF_SOCKET);
 }
 
-/* As if the renewed connection had ended, too, and what is found were its own TIME-WAIT: its numbers are others. */
+/* As if the renewed connection had ended, too, and this were its own TIME-WAIT: its numbers are different. */
 static void the_time_wait_of_a_renewed_connection_itself_gets_its_segments(void **state)
 {
 	struct shakeoff_validated entry;
@@ -331,7 +331,7 @@ static void the_time_wait_of_a_renewed_connection_itself_gets_its_segments(void 
 	assert_verdict(&client.ack, SHAKEOFF_SOCKET);
 }
 
-static void a_bad_cookie_in_time_wait_is_the_kernels(void **state)
+static void a_bad_cookie_in_time_wait_passes(void **state)
 {
 	struct client client;
 	struct segment syn;
@@ -345,8 +345,8 @@ static void a_bad_cookie_in_time_wait_is_the_kernels(void **state)
 	assert_verdict(&client.ack, SHAKEOFF_SOCKET);
 }
 
-/* Of two ISNs half the space apart one is older than the connection that followed. */
-static void a_late_duplicate_of_an_older_ack_does_not_beat_the_time_wait(void **state)
+/* Of two ISNs half the space apart, one is older than the connection that followed. */
+static void a_late_duplicate_of_an_older_ack_goes_to_the_time_wait(void **state)
 {
 	struct client clients[2];
 
@@ -384,21 +384,21 @@ int main(void)
 {
 	const struct CMUnitTest others[] = {
 		TEST(the_kernel_decides_on_a_syn_in_time_wait_as_the_hook_does),
-		TEST(with_the_very_timestamp_seen_last_the_isn_decides),
+		TEST(with_the_timestamp_seen_last_the_isn_decides),
 		TEST(a_syn_in_ipv6_time_wait_is_checked),
 		TEST(where_time_wait_cannot_be_removed_its_syns_pass),
 		TEST(a_half_closed_connection_is_not_replaced),
 		TEST(old_segments_of_a_connection_in_time_wait_pass),
 		TEST(an_ack_that_meets_a_time_wait_opens),
 		TEST(an_ack_that_meets_an_ipv6_time_wait_opens),
-		TEST(a_handshake_without_a_time_wait_does_not_speak_of_one),
-		TEST(the_first_data_follows_past_the_time_wait),
-		TEST(later_data_follows_past_the_time_wait),
-		TEST(fin_and_rst_follow_past_the_time_wait),
+		TEST(a_handshake_without_a_time_wait_reports_none),
+		TEST(the_first_data_does_not_go_to_the_time_wait),
+		TEST(later_data_does_not_go_to_the_time_wait),
+		TEST(fin_and_rst_do_not_go_to_the_time_wait),
 		TEST(the_time_wait_of_the_fresh_connection_itself_gets_its_segments),
 		TEST(the_time_wait_of_a_renewed_connection_itself_gets_its_segments),
-		TEST(a_bad_cookie_in_time_wait_is_the_kernels),
-		TEST(a_late_duplicate_of_an_older_ack_does_not_beat_the_time_wait),
+		TEST(a_bad_cookie_in_time_wait_passes),
+		TEST(a_late_duplicate_of_an_older_ack_goes_to_the_time_wait),
 		TEST(a_full_queue_refuses_the_syn_that_would_replace_a_time_wait),
 	};
 	struct CMUnitTest tests[COUNT(renewals) + COUNT(others)], *test = tests;

@@ -67,7 +67,7 @@ static void assert_only_the_first_is_forgotten(const struct segment *like)
 	assert_verdict(&clients[0].ack, SHAKEOFF_ACK_VALID);
 }
 
-static void a_full_set_gives_up_its_oldest(void **state)
+static void a_full_set_drops_its_oldest(void **state)
 {
 	(void)state;
 	assert_only_the_first_is_forgotten(&syn4);
@@ -79,8 +79,8 @@ static void a_full_set_of_ipv6_does_so_too(void **state)
 	assert_only_the_first_is_forgotten(&syn6);
 }
 
-/* A way that was taken in the middle of the set is the next one's, and what lies behind it is still found. */
-static void an_entry_that_was_given_back_is_taken_first(void **state)
+/* An entry that was freed in the middle of the set is used next, and entries after it are still found. */
+static void a_freed_entry_is_used_first(void **state)
 {
 	static const struct shakeoff_validated nothing;
 	struct client clients[SHAKEOFF_VALIDATED_WAYS], next;
@@ -96,7 +96,7 @@ static void an_entry_that_was_given_back_is_taken_first(void **state)
 		assert_true(validated_get(&clients[i].ack, &entry));
 }
 
-static void tuples_that_differ_in_an_address_alone_are_two(void **state)
+static void tuples_that_differ_only_in_an_address_are_separate(void **state)
 {
 	struct segment syn = syn4;
 	struct client one, other;
@@ -112,8 +112,8 @@ static void tuples_that_differ_in_an_address_alone_are_two(void **state)
 	assert_int_equal(entry.cookie, other.synack.seq);
 }
 
-/* The client has come back to its port: the new connection has the old one's place, not a second one. */
-static void a_new_connection_of_a_tuple_takes_the_place_of_the_old(void **state)
+/* The client returns to its port: the new connection gets the entry of the old one, not a second entry. */
+static void a_new_connection_of_a_tuple_replaces_the_old_entry(void **state)
 {
 	static const struct shakeoff_validated nothing;
 	struct shakeoff_validated entry;
@@ -135,11 +135,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, harness_reset)
 	const struct CMUnitTest tests[] = {
-		TEST(a_full_set_gives_up_its_oldest),
+		TEST(a_full_set_drops_its_oldest),
 		TEST(a_full_set_of_ipv6_does_so_too),
-		TEST(an_entry_that_was_given_back_is_taken_first),
-		TEST(tuples_that_differ_in_an_address_alone_are_two),
-		TEST(a_new_connection_of_a_tuple_takes_the_place_of_the_old),
+		TEST(a_freed_entry_is_used_first),
+		TEST(tuples_that_differ_only_in_an_address_are_separate),
+		TEST(a_new_connection_of_a_tuple_replaces_the_old_entry),
 	};
 
 	return cmocka_run_group_tests(tests, harness_start, harness_stop);

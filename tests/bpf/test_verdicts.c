@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every verdict of verdict.h is reached, by the plainest packet that does it: one function a verdict, which the table
- * of verdicts itself lists; a verdict without one does not compile. run_frame() checks the action and the counters.
+ * Every verdict of verdict.h is reached, by the simplest packet that reaches it: one function a verdict, listed by the
+ * table of verdicts itself; a verdict without a function does not compile. run_frame() checks the action and the
+ * counters.
  *
- * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c user/common/link.c
- * link: user/acl/?*.c user/common/prefix.c user/common/log.c user/common/prefix.c user/common/text.c
+ * link: tests/bpf/harness*.c tests/bpf/sockets.c tests/bpf/acl_fixture.c user/datapath/?*.c user/common/process.c
+ * link: user/common/link.c user/acl/?*.c user/common/prefix.c user/common/log.c user/common/prefix.c user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +58,7 @@ static void listens(enum shakeoff_syncookies syncookies)
 	listener = listening_socket(&ipv4, ipv4.server, 5);
 }
 
-/* A handshake up to the ACK, which is then changed. */
+/* A handshake up to the ACK, which the test then changes. */
 static struct client connected(void)
 {
 	static struct client client;
@@ -226,7 +227,7 @@ static void reach_SYNACK_SENT(void)
 	assert_verdict(&syn, SHAKEOFF_SYNACK_SENT);
 }
 
-/* The source of `syn` opens connections until it holds half of the queue; ends with the verdict on the next one's ACK. */
+/* Opens connections from the source of `syn` until it holds half of the queue; the next ACK gets the verdict. */
 static void reach_ack_share(enum shakeoff_overflow overflow, enum shakeoff_verdict verdict)
 {
 	struct segment next = syn;
@@ -238,7 +239,7 @@ static void reach_ack_share(enum shakeoff_overflow overflow, enum shakeoff_verdi
 	for (next.sport = 41000; next.sport < 41008; next.sport++)
 		client_opens(&client, &next);
 	client_connect(&client, &next);
-	harness.service->mixed_ns = monotonic_ns(); /* another source has been here */
+	harness.service->mixed_ns = monotonic_ns(); /* another source has had a handshake */
 	assert_verdict(&client.ack, verdict);
 }
 
@@ -325,7 +326,7 @@ static void reach_SEGMENT_QUEUED(void)
 	assert_verdict(&client.ack, SHAKEOFF_SEGMENT_QUEUED);
 }
 
-/* Frames of the tests are 64 hops away at most. */
+/* Frames of the tests are at most 64 hops away. */
 static void reach_SYN_TTL(void)
 {
 	harness.service->offer.min_ttl[0] = 255;
@@ -522,7 +523,7 @@ static void reach_FRAG_RATE(void)
 {
 	const struct segment fragment = { .fragment = 100, .flags = ACK };
 
-	/* A window in which as many have passed as may. */
+	/* A window whose budget is used up. */
 	harness.control->fragment_window = monotonic_ns() / SHAKEOFF_BUDGET_WINDOW_NS + 2;
 	harness.control->fragments = SHAKEOFF_FRAGMENT_RATE;
 	assert_verdict(&fragment, SHAKEOFF_FRAG_RATE);

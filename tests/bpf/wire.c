@@ -62,7 +62,7 @@ int load_admit(void)
 	return harness_share_maps(admit->obj) || admit__load(admit) ? -1 : 0;
 }
 
-/* A veth gives back what XDP sends only to a peer that has an XDP program, too. */
+/* A veth delivers a reply of XDP only to a peer that has an XDP program, too. */
 static int attach_pass(const char *ifname)
 {
 	static const struct bpf_insn instructions[] = {
@@ -147,7 +147,7 @@ void wire_send(const struct segment *segment)
 	assert_int_equal(send(wire, frame.bytes, frame.len, 0), frame.len);
 }
 
-/* Reads a TCP segment, be it the hook's or the kernel's own: those leave their checksum to the card. */
+/* Reads a TCP segment of the hook or of the kernel: the kernel leaves the checksum to the card. */
 static bool segment_read(const struct frame *frame, struct reading *reading)
 {
 	const uint8_t *ip = frame->bytes + ETH_HLEN;
@@ -250,7 +250,7 @@ void client_validated(struct client *client, const struct segment *syn)
 	assert_verdict(&client->ack, SHAKEOFF_ACK_ADMITTED);
 }
 
-int repeats = 1; /* what counts is the last of so many runs */
+int repeats = 1; /* the result is that of the last run */
 
 int run_admit_marked(const struct segment *segment, uint32_t told)
 {
@@ -265,7 +265,7 @@ int run_admit_marked(const struct segment *segment, uint32_t told)
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(admit->progs.shakeoff_admit), &options), 0);
 	assert_int_equal(options.data_size_out, frame.len);
 	assert_memory_equal(after.bytes, frame.bytes, frame.len);
-	/* What goes round is known again. */
+	/* A segment that waits is recognised when it comes again. */
 	assert_int_equal(context_out.cb[0], options.retval == TCX_REDIRECT ? METADATA_WAITS : told);
 	return (int)options.retval;
 }

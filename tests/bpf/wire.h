@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The tc program, behind the XDP program, in front of real listening sockets: a client made of frames stands at c0, the
- * other end of a veth pair; at s0 hang the programs. Its connections come out of accept(). Skipped before kernel 6.9.
+ * The tc program, after the XDP program, in front of real listening sockets: a client made of frames is at c0, the
+ * other end of a veth pair; the programs are attached at s0. Its connections come out of accept(). Skipped before
+ * kernel 6.9.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_WIRE_H
 #define SHAKEOFF_TESTS_WIRE_H
@@ -18,7 +19,7 @@
 #define TCX_REDIRECT 7
 #define WAIT_NS 15000000ll /* how long a segment waits for its connection's socket */
 
-extern struct admit *admit;                    /* NULL: the kernel cannot have it */
+extern struct admit *admit;                    /* NULL: the kernel does not support it */
 extern int listener, other_listener, accepted; /* closed after each test */
 
 int wire_start(void **state); /* for a group */
@@ -43,10 +44,12 @@ void accepts(void);                                                 /* from `lis
 void accepts_nothing(void);
 void reads(const char *expected); /* from `accepted` */
 
-/* What the tc program has counted of the service. */
+/* Returns what the tc program has counted for the service. */
 struct shakeoff_service_counters counters(void);
 
-/* An ACK that the XDP program has validated, in a test run: it is on its way to the tc program, without metadata. */
+/*
+ * Makes an ACK that the XDP program has validated, in a test run: it is on its way to the tc program, without metadata.
+ */
 void client_validated(struct client *client, const struct segment *syn);
 
 /* Runs the tc program alone, `repeats` times, with this mark or none in front of the frame; returns its last action. */

@@ -147,7 +147,7 @@ in_front insist ingress pass insist
 insists=$PID
 falls_short_by "a program that insists" tc_order 's0: another tc program runs before shakeoff.s at ingress: in_front, id [0-9]+'
 moment "a program that insists"
-is "the service is not protected, and why is said" "$(shown '*:7050' state)/$(shown '*:7050' why)" "not protected/tc_order"
+is "the service is not protected, and why is said" "$(shown '*:7050' state)/$(shown '*:7050' reason)" "not protected/tc_order"
 matches "and why, in words" "$(server "$BUILD/shakeoff" status)" '^tc_order: another tc program runs before shakeoff.s'
 by_kernel "a program that insists"
 load_begins
@@ -182,7 +182,7 @@ print(*(each["id"] for each in json.load(sys.stdin) if each.get("name") == "admi
 }
 lose
 # The daemon would try again after two seconds: it stands still until all is seen.
-check "ACKs that do not come: why is said" soon shows '*:7050' why tc_lost
+check "ACKs that do not come: why is said" soon shows '*:7050' reason tc_lost
 kill -STOP "$DAEMON_PID"
 matches "ACKs that do not come: it is a shortfall" "$(shortfall)" '\btc_lost$'
 is "ACKs that do not come: the exit status says so" "$(exit_status)" 1

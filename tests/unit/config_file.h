@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A configuration file for a test: what is written into it is accepted, or refused with a place and a reason. */
+/* A configuration file for a test: its content is accepted, or refused with a position and a reason. */
 #ifndef CONFIG_FILE_H
 #define CONFIG_FILE_H
 
@@ -60,7 +60,10 @@ static inline void accepted(const char *text)
 		fail_msg("refused: %s", error);
 }
 
-/* The error is "FILE:LINE: message", and the message holds all that is expected, separated by |. */
+/*
+ * Asserts that the error is "FILE:LINE: message", and that the message holds all expected parts, separated by
+ * .
+ */
 static inline void refused(const char *text, int line, const char *expected)
 {
 	char place[128], parts[512], *rest = parts, *part;

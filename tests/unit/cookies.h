@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Cookies of two flows, one for each family, and how the hook judges the echoes to them.
+ * Cookies of two flows, one for each family, and the hook's check of the echoes to them.
  *
- * cmocka.h and what it needs has to be included before.
+ * Include cmocka.h and the headers it needs before this one.
  */
 #ifndef SHAKEOFF_TESTS_COOKIES_H
 #define SHAKEOFF_TESTS_COOKIES_H
@@ -14,7 +14,7 @@
 
 #define CLIENT_ISN 0xcafe1234u
 #define EPOCH 1000u
-#define CLOCK 123456789u /* ours in ms, with the offset of the pair of addresses */
+#define CLOCK 123456789u /* our clock in ms, with the offset of the pair of addresses */
 
 #define PLAIN_MAC ((1u << COOKIE_EPOCH_SHIFT) - 1)
 #define TIMESTAMPS_MAC ((1u << COOKIE_PARITY_SHIFT) - 1)

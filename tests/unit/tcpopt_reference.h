@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A second reading of TCP options, written for clarity and after RFC 9293, section 3.1 and tcp_parse_options() of the
- * kernel, not after bpf/lib/tcpopt.h: tests and the fuzzer compare the two.
+ * A second parser of TCP options, written for clarity and after RFC 9293, section 3.1 and the kernel's
+ * tcp_parse_options(), not after bpf/lib/tcpopt.h: tests and the fuzzer compare the two.
  */
 #ifndef SHAKEOFF_TESTS_TCPOPT_REFERENCE_H
 #define SHAKEOFF_TESTS_TCPOPT_REFERENCE_H
@@ -25,7 +25,7 @@ static inline uint32_t reference_be32(const uint8_t *bytes)
 	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* One option with its kind and length, all of it there. */
+/* Reads one option with its kind and length, which is complete. */
 static inline void reference_option(const uint8_t *option, size_t len, struct reference_options *found)
 {
 	switch (option[0]) {
@@ -35,7 +35,7 @@ static inline void reference_option(const uint8_t *option, size_t len, struct re
 			found->mss = option[2] << 8 | option[3];
 		}
 		break;
-	case 3: /* window scale; what is above 14 counts as 14 (RFC 7323, section 2.3) */
+	case 3: /* window scale; a value above 14 counts as 14 (RFC 7323, section 2.3) */
 		if (len == 3) {
 			found->has_wscale = true;
 			found->wscale = option[2] < 14 ? option[2] : 14;
@@ -77,14 +77,14 @@ static inline struct reference_options reference_read(const uint8_t *bytes, size
 	return found;
 }
 
-/* The options as the reader wants them: words, with zeros behind. */
+/* Copies the options in the format that the parser wants: words, followed by zeros. */
 static inline void reference_words(const uint8_t *bytes, size_t len, uint32_t words[TCPOPT_BUFFER_WORDS])
 {
 	memset(words, 0, TCPOPT_BUFFER_WORDS * sizeof(words[0]));
 	memcpy(words, bytes, len);
 }
 
-/* Do both readings say the same? */
+/* Returns whether both parsers have the same result. */
 static inline bool reference_agrees(const struct reference_options *reference, const struct tcpopt *opt)
 {
 	if (opt->mss != (reference->has_mss ? reference->mss : 0) || opt->sack != reference->has_sack ||

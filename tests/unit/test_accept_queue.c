@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The accept queue: order, endpoints where servers listen, what happens when they go, and clients that reset.
+ * The accept queue: order, endpoints where servers listen, what happens when servers end, and clients that reset.
  *
  * link: user/shakeoffd/queue/accept_queue.c user/common/listener_match.c user/shakeoffd/queue/connection.c
  */
@@ -91,7 +91,7 @@ static void connections_wait_in_order_of_arrival(void **state)
 	assert_ptr_equal(binding->waiting.last, c[3]);
 }
 
-static void what_comes_back_from_a_server_stands_where_it_was(void **state)
+static void a_connection_returned_by_a_server_gets_its_old_position(void **state)
 {
 	struct binding *binding = accept_queue_bind(*state, &binding_everything);
 	struct connection *c[5];
@@ -132,8 +132,8 @@ static bool is_in_order(const struct connection_list *list)
 	return list->last == previous && list->length == length;
 }
 
-/* Which of them come back in which order decides how far each has to be carried. */
-static void a_full_queue_is_not_iterated_for_each_of_many(void **state)
+/* How far each connection has to be moved depends on which connections come back, and in which order. */
+static void inserting_many_connections_does_not_iterate_a_full_queue_for_each(void **state)
 {
 	enum { FULL = 65535, STEP = 3 };
 	struct binding *binding = accept_queue_bind(*state, &binding_everything);
@@ -160,12 +160,12 @@ static void a_full_queue_is_not_iterated_for_each_of_many(void **state)
 	}
 	assert_true(is_in_order(&binding->waiting));
 	assert_int_equal(binding->waiting.length, FULL);
-	/* A walk through half of the queue for each would be more than a thousand million steps. */
+	/* Walking through half of the queue for each would be more than a thousand million steps. */
 	assert_true(now_ns() - begin < SECOND);
 	free(c);
 }
 
-static void what_waits_at_an_endpoint_without_a_server_goes_to_another_that_takes_it(void **state)
+static void connections_at_an_endpoint_without_a_server_go_to_another(void **state)
 {
 	const struct binding_key one = exactly("::ffff:10.0.0.1", 80), any4 = wildcard(true, false, 80);
 	struct binding *of_one = accept_queue_bind(*state, &one), *of_any = accept_queue_bind(*state, &any4);
@@ -180,7 +180,7 @@ static void what_waits_at_an_endpoint_without_a_server_goes_to_another_that_take
 	assert_ptr_equal(of_any->waiting.first, connection);
 }
 
-static void an_endpoint_of_servers_that_are_not_trusted_goes_with_them(void **state)
+static void an_endpoint_of_untrusted_servers_is_removed_with_them(void **state)
 {
 	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
 	struct binding *binding = accept_queue_bind(*state, &key);
@@ -233,7 +233,7 @@ static void servers_at_one_endpoint_share_it(void **state)
 	assert_int_equal(binding->no_server_ns, 7);
 }
 
-static void a_server_that_comes_back_finds_what_waited(void **state)
+static void a_server_that_returns_finds_waiting_connections(void **state)
 {
 	const struct binding_key key = exactly("::ffff:10.0.0.1", 80);
 	struct binding *binding = accept_queue_bind(*state, &key);
@@ -247,7 +247,7 @@ static void a_server_that_comes_back_finds_what_waited(void **state)
 	assert_int_equal(binding->waiting.length, 1);
 }
 
-static void a_server_that_comes_back_elsewhere_gets_what_it_takes(void **state)
+static void a_server_that_returns_at_another_endpoint_gets_its_connections(void **state)
 {
 	const struct binding_key before = exactly("::ffff:10.0.0.1", 80), now = wildcard(true, false, 80),
 				 not_this = wildcard(true, false, 81);
@@ -264,7 +264,7 @@ static void a_server_that_comes_back_elsewhere_gets_what_it_takes(void **state)
 	assert_int_equal(old->waiting.length, 0);
 	assert_ptr_equal(fresh->waiting.first, first);
 	assert_ptr_equal(fresh->waiting.last, second);
-	/* Also what comes from now on: the old endpoint is more specific, but nobody is there. */
+	/* New connections go there, too: the old endpoint is more specific, but has no server. */
 	assert_ptr_equal(accept_queue_find(*state, &ip4, 80), fresh);
 }
 
@@ -290,7 +290,7 @@ static void after_a_restart_of_the_daemon_connections_wait_for_the_servers_to_re
 	connection_free(orphans.first);
 }
 
-static void without_a_server_for_too_long_connections_go_to_another_that_takes_them(void **state)
+static void without_a_server_for_too_long_connections_go_to_another_endpoint(void **state)
 {
 	const struct binding_key one = exactly("::ffff:10.0.0.1", 80), any = wildcard(true, true, 80);
 	struct binding *specific = accept_queue_bind(*state, &one), *general = accept_queue_bind(*state, &any);
@@ -304,7 +304,10 @@ static void without_a_server_for_too_long_connections_go_to_another_that_takes_t
 	assert_ptr_equal(general->waiting.first->binding, general);
 }
 
-/* A UNIX stream socket whose peer is gone reports EPOLLHUP as a TCP socket that was reset does. */
+/*
+ * Returns a connection with a UNIX stream socket: it reports EPOLLHUP when its peer is gone, as a reset TCP socket
+ * does.
+ */
 static struct connection *with_socket(struct binding *binding, int *peer)
 {
 	struct connection *connection = arrived_at("::ffff:10.0.0.1", 80);
@@ -317,7 +320,7 @@ static struct connection *with_socket(struct binding *binding, int *peer)
 	return connection;
 }
 
-static void only_what_waits_for_a_while_is_watched(void **state)
+static void only_connections_that_wait_for_a_while_are_watched(void **state)
 {
 	struct binding *binding = accept_queue_bind(*state, &binding_everything);
 	int peers[2];
@@ -352,8 +355,8 @@ static void data_of_a_client_is_no_reset(void **state)
 	close(connection->fd);
 }
 
-/* The server holds a duplicate, so closing ours would leave the watch behind. */
-static void what_is_not_watched_any_more_is_not_reported(void **state)
+/* The server holds a duplicate, so closing our descriptor does not remove the watch. */
+static void unwatched_connections_are_not_reported(void **state)
 {
 	struct binding *binding = accept_queue_bind(*state, &binding_everything);
 	int peer;
@@ -373,20 +376,20 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_queue, close_queue)
 	const struct CMUnitTest tests[] = {
 		TEST(connections_wait_in_order_of_arrival),
-		TEST(what_comes_back_from_a_server_stands_where_it_was),
-		TEST(a_full_queue_is_not_iterated_for_each_of_many),
-		TEST(what_waits_at_an_endpoint_without_a_server_goes_to_another_that_takes_it),
-		TEST(an_endpoint_of_servers_that_are_not_trusted_goes_with_them),
+		TEST(a_connection_returned_by_a_server_gets_its_old_position),
+		TEST(inserting_many_connections_does_not_iterate_a_full_queue_for_each),
+		TEST(connections_at_an_endpoint_without_a_server_go_to_another),
+		TEST(an_endpoint_of_untrusted_servers_is_removed_with_them),
 		TEST(a_connection_belongs_to_the_most_specific_listener),
 		TEST(a_v6only_listener_takes_no_ipv4),
 		TEST(servers_at_one_endpoint_share_it),
-		TEST(a_server_that_comes_back_finds_what_waited),
-		TEST(a_server_that_comes_back_elsewhere_gets_what_it_takes),
+		TEST(a_server_that_returns_finds_waiting_connections),
+		TEST(a_server_that_returns_at_another_endpoint_gets_its_connections),
 		TEST(after_a_restart_of_the_daemon_connections_wait_for_the_servers_to_register),
-		TEST(without_a_server_for_too_long_connections_go_to_another_that_takes_them),
-		TEST(only_what_waits_for_a_while_is_watched),
+		TEST(without_a_server_for_too_long_connections_go_to_another_endpoint),
+		TEST(only_connections_that_wait_for_a_while_are_watched),
 		TEST(data_of_a_client_is_no_reset),
-		TEST(what_is_not_watched_any_more_is_not_reported),
+		TEST(unwatched_connections_are_not_reported),
 	};
 
 	return cmocka_run_group_tests_name("accept queue", tests, NULL, NULL);

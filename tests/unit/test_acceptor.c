@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A thread that accepts from a socket which others have, too: they hold up nothing but it.
+ * A thread that accepts from a socket that other processes have, too: they can block only this thread.
  *
  * link: user/shakeoffd/queue/acceptor.c
  */
@@ -24,7 +24,7 @@ static struct acceptor acceptor;
 static struct sockaddr_in address;
 static _Atomic(int) connections, doubts, released;
 static _Atomic(bool) full, useless, flips;
-static int theirs; /* their descriptor of the socket */
+static int theirs; /* the other process's descriptor of the socket */
 
 static bool examine(struct acceptor *of)
 {
@@ -143,7 +143,7 @@ static void none_is_accepted_without_room(void **state)
 	end();
 }
 
-static void that_it_does_not_listen_any_more_is_seen_at_once(void **state)
+static void the_end_of_listening_is_seen_at_once(void **state)
 {
 	uint64_t begin = clock_ns();
 
@@ -154,7 +154,7 @@ static void that_it_does_not_listen_any_more_is_seen_at_once(void **state)
 	end();
 }
 
-static void one_that_is_of_no_use_only_ends(void **state)
+static void a_useless_acceptor_only_ends(void **state)
 {
 	(void)state;
 	come(3);
@@ -169,7 +169,7 @@ static int start_useless(void **state)
 	return start(state);
 }
 
-/* Its thread waits in here as it would for the lock of a socket. */
+/* The thread waits here as it would for the lock of a socket. */
 static _Atomic(bool) held;
 
 static bool examine_slowly(struct acceptor *of)
@@ -180,7 +180,7 @@ static bool examine_slowly(struct acceptor *of)
 	return false;
 }
 
-static void one_that_cannot_end_is_counted_for_its_user(void **state)
+static void an_acceptor_that_cannot_end_is_counted_for_its_user(void **state)
 {
 	const struct acceptor_calls slow = { examine_slowly, holds, has_room, accepted, failed, release };
 
@@ -208,8 +208,8 @@ static void *flip(void *unused)
 	return unused;
 }
 
-/* Whether it sleeps in accept() then is a matter of luck: it is tried often, and once is enough to never end. */
-static void one_that_sleeps_in_accept_ends(void **state)
+/* It sleeps in accept() only sometimes: the test repeats often, and a single failure to end would hang it. */
+static void an_acceptor_that_sleeps_in_accept_ends(void **state)
 {
 	pthread_t thread;
 
@@ -234,10 +234,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(connections_are_accepted),
 		TEST(none_is_accepted_without_room),
-		TEST(that_it_does_not_listen_any_more_is_seen_at_once),
-		cmocka_unit_test_setup_teardown(one_that_is_of_no_use_only_ends, start_useless, stop),
-		TEST(one_that_cannot_end_is_counted_for_its_user),
-		TEST(one_that_sleeps_in_accept_ends),
+		TEST(the_end_of_listening_is_seen_at_once),
+		cmocka_unit_test_setup_teardown(a_useless_acceptor_only_ends, start_useless, stop),
+		TEST(an_acceptor_that_cannot_end_is_counted_for_its_user),
+		TEST(an_acceptor_that_sleeps_in_accept_ends),
 	};
 
 	return cmocka_run_group_tests_name("acceptor", tests, NULL, NULL);

@@ -20,13 +20,13 @@
 #include "acl/filter.h"
 #include "common/text.h"
 
-/* The hook's own look at the filter, on memory instead of a map. */
+/* The hook's own look-up in the filter, on memory instead of a map. */
 #define bpf_map_lookup_elem(map, key) (&((struct shakeoff_acl_block *)(map))[*(key)])
 #include "limit/acl_filter.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---------------------------------------------------------------------------------------------------------- prefixes */
+/* --------------------------------------------------------------------------------------------------------- prefixes */
 
 static struct prefix prefix_of(const char *text)
 {
@@ -77,7 +77,7 @@ static void is_refused(const char *text, const char *reason)
 		fail_msg("`%s` is refused with: %s", text, wrong);
 }
 
-static void what_is_no_prefix_is_refused_with_what_is_allowed(void **state)
+static void invalid_prefixes_are_refused_with_the_allowed_forms(void **state)
 {
 	static const char *const wrong[] = {
 		"",
@@ -104,7 +104,7 @@ static void what_is_no_prefix_is_refused_with_what_is_allowed(void **state)
 		is_refused(wrong[i], "a prefix is written as");
 }
 
-static void bits_behind_the_length_are_refused_with_both_meanings(void **state)
+static void bits_after_the_length_are_refused_with_both_meanings(void **state)
 {
 	(void)state;
 	is_refused("192.0.2.1/24", "is it 192.0.2.1, or 192.0.2.0/24?");
@@ -121,7 +121,7 @@ static void mapped_prefixes_are_refused(void **state)
 	is_refused("::ffff:192.0.2.0/120", "without ::ffff:");
 }
 
-/* --------------------------------------------------------------------------------------------------------- durations */
+/* -------------------------------------------------------------------------------------------------------- durations */
 
 static uint64_t seconds_of(const char *text)
 {
@@ -141,7 +141,7 @@ static void durations_are_read(void **state)
 	assert_int_equal(seconds_of("3650d"), 3650 * 86400);
 }
 
-static void what_is_no_duration_is_refused(void **state)
+static void invalid_durations_are_refused(void **state)
 {
 	static const char *const wrong[] = {
 		"",      "0",    "0s",   "s",    "-1",    "1x",          "1h 30m",
@@ -169,7 +169,7 @@ static void durations_are_written_as_they_are_read(void **state)
 	assert_string_equal(text, "1s");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- files */
+/* ------------------------------------------------------------------------------------------------------------ files */
 
 #define NOW 5000000000ull
 
@@ -255,7 +255,7 @@ static void a_wrong_line_is_refused_with_its_number(void **state)
 static void zero_bytes_are_refused(void **state)
 {
 	static const char hidden[] = "192.0.2.0/24\0 nonsense\n", comment[] = "192.0.2.0/24\n# \0\n";
-	static const char zeroes[4096]; /* what a crash leaves of a file that was just written */
+	static const char zeroes[4096]; /* the contents, after a crash, of a file that was just written */
 	struct acl list = { .count = 77 };
 	char error[512];
 
@@ -296,7 +296,7 @@ static void a_comment_may_be_of_any_length(void **state)
 	acl_free(&list);
 }
 
-static void more_services_than_there_is_room_for_are_refused_at_once(void **state)
+static void too_many_services_are_refused_at_once(void **state)
 {
 	char text[64 * (SHAKEOFF_MAX_ACL_NAMES + 1)], error[512];
 	struct acl list = { .count = 77 };
@@ -314,13 +314,13 @@ static void more_services_than_there_is_room_for_are_refused_at_once(void **stat
 	acl_free(&list);
 }
 
-static void names_with_the_same_hash_are_told_apart(void **state)
+static void names_with_the_same_hash_are_distinguished(void **state)
 {
 	struct acl list = { 0 };
 	uint32_t scope, again;
 
 	(void)state;
-	assert_int_equal(acl_add_name(&list, "costarring", &scope), 0); /* FNV-1a's best known collision */
+	assert_int_equal(acl_add_name(&list, "costarring", &scope), 0); /* the best known collision of FNV-1a */
 	assert_int_equal(acl_add_name(&list, "liquid", &again), -EEXIST);
 	assert_int_equal(acl_add_name(&list, "costarring", &again), 0);
 	assert_int_equal(scope, again);
@@ -329,7 +329,7 @@ static void names_with_the_same_hash_are_told_apart(void **state)
 	acl_free(&list);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ filter */
+/* ----------------------------------------------------------------------------------------------------------- filter */
 
 static struct shakeoff_acl_block *blocks;
 static uint32_t acl;
@@ -387,7 +387,7 @@ static void assert_held(const struct prefix *prefix, const __be32 *address)
 		fail_msg("the filter does not know an address of %s", text);
 }
 
-static void every_address_of_a_prefix_is_known_at_every_length_and_size(void **state)
+static void every_address_of_a_prefix_is_found_at_every_length_and_size(void **state)
 {
 	(void)state;
 	for (uint32_t shrink = 0; shrink <= SHAKEOFF_ACL_SHRINK_MAX; shrink++) {
@@ -417,7 +417,7 @@ static void every_address_of_a_prefix_is_known_at_every_length_and_size(void **s
 	}
 }
 
-static void an_empty_filter_knows_nothing(void **state)
+static void an_empty_filter_finds_nothing(void **state)
 {
 	__be32 address[4] = { 0 };
 
@@ -426,7 +426,7 @@ static void an_empty_filter_knows_nothing(void **state)
 	assert_false(acl_may_hold(blocks, UINT32_MAX, true, address));
 }
 
-/* In how many of a thousand random sources the filter errs, with so many random prefixes of these lengths. */
+/* Returns in how many of a thousand random sources the filter errs, with this many random prefixes of these lengths. */
 static unsigned int errors(bool ipv6, size_t prefixes, const uint8_t *lens, size_t len_count)
 {
 	unsigned int held = 0;
@@ -445,7 +445,7 @@ static unsigned int errors(bool ipv6, size_t prefixes, const uint8_t *lens, size
 	return (held + 500) / 1000;
 }
 
-static void a_million_hosts_are_told_from_others(void **state)
+static void a_million_hosts_are_distinguished_from_others(void **state)
 {
 	static const uint8_t hosts[] = { 32 };
 
@@ -453,7 +453,7 @@ static void a_million_hosts_are_told_from_others(void **state)
 	assert_in_range(errors(false, 1000000, hosts, 1), 0, 4);
 }
 
-static void a_million_networks_of_ipv6_are_told_from_others(void **state)
+static void a_million_networks_of_ipv6_are_distinguished_from_others(void **state)
 {
 	static const uint8_t lens[] = { 48, 56, 64, 128 };
 
@@ -461,7 +461,7 @@ static void a_million_networks_of_ipv6_are_told_from_others(void **state)
 	assert_in_range(errors(true, 1000000, lens, COUNT(lens)), 0, 8);
 }
 
-static void a_few_thousand_are_told_from_others_in_a_small_part_of_the_filter(void **state)
+static void a_few_thousand_are_distinguished_from_others_in_a_small_filter(void **state)
 {
 	static const uint8_t lens[] = { 24, 25, 28, 32 };
 	size_t used = 0;
@@ -478,26 +478,26 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prefixes_are_read_and_written),
-		cmocka_unit_test(what_is_no_prefix_is_refused_with_what_is_allowed),
-		cmocka_unit_test(bits_behind_the_length_are_refused_with_both_meanings),
+		cmocka_unit_test(invalid_prefixes_are_refused_with_the_allowed_forms),
+		cmocka_unit_test(bits_after_the_length_are_refused_with_both_meanings),
 		cmocka_unit_test(mapped_prefixes_are_refused),
 		cmocka_unit_test(durations_are_read),
-		cmocka_unit_test(what_is_no_duration_is_refused),
+		cmocka_unit_test(invalid_durations_are_refused),
 		cmocka_unit_test(durations_are_written_as_they_are_read),
 		cmocka_unit_test(a_file_is_read),
 		cmocka_unit_test(a_wrong_line_is_refused_with_its_number),
 		cmocka_unit_test(zero_bytes_are_refused),
 		cmocka_unit_test(a_line_without_an_end_is_refused_before_it_fills_the_memory),
 		cmocka_unit_test(a_comment_may_be_of_any_length),
-		cmocka_unit_test(more_services_than_there_is_room_for_are_refused_at_once),
-		cmocka_unit_test(names_with_the_same_hash_are_told_apart),
-		cmocka_unit_test_setup_teardown(every_address_of_a_prefix_is_known_at_every_length_and_size, filter_new,
+		cmocka_unit_test(too_many_services_are_refused_at_once),
+		cmocka_unit_test(names_with_the_same_hash_are_distinguished),
+		cmocka_unit_test_setup_teardown(every_address_of_a_prefix_is_found_at_every_length_and_size, filter_new,
 						filter_drop),
-		cmocka_unit_test_setup_teardown(an_empty_filter_knows_nothing, filter_new, filter_drop),
-		cmocka_unit_test_setup_teardown(a_million_hosts_are_told_from_others, filter_new, filter_drop),
-		cmocka_unit_test_setup_teardown(a_million_networks_of_ipv6_are_told_from_others, filter_new,
+		cmocka_unit_test_setup_teardown(an_empty_filter_finds_nothing, filter_new, filter_drop),
+		cmocka_unit_test_setup_teardown(a_million_hosts_are_distinguished_from_others, filter_new, filter_drop),
+		cmocka_unit_test_setup_teardown(a_million_networks_of_ipv6_are_distinguished_from_others, filter_new,
 						filter_drop),
-		cmocka_unit_test_setup_teardown(a_few_thousand_are_told_from_others_in_a_small_part_of_the_filter,
+		cmocka_unit_test_setup_teardown(a_few_thousand_are_distinguished_from_others_in_a_small_filter,
 						filter_new, filter_drop),
 	};
 

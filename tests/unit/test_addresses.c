@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is published for the hook: only what really changes touches a map, and only new addresses have the sockets noted.
+ * The addresses published for the hook: only real changes touch a map, and only new addresses have their sockets noted.
  *
  * link: user/shakeoffd/discovery/addresses.c user/shakeoffd/discovery/addresses_room.c
  * link: user/shakeoffd/discovery/user_quota.c user/common/log.c
@@ -18,7 +18,7 @@
 
 #include "shakeoffd/discovery/addresses.h"
 
-/* A datapath's maps, as far as addresses go; `log` is what was done to them. */
+/* The address maps of a datapath; `log` lists what was done to them. */
 struct datapath {
 	struct {
 		struct in6_addr address;
@@ -102,7 +102,7 @@ int datapath_address_each(struct datapath *datapath,
 {
 	int result = 0;
 
-	/* From the end, as one that is removed changes places with the last. */
+	/* From the end, because a removed entry changes positions with the last. */
 	for (size_t i = datapath->count; i-- && !result;)
 		result = callback(context, &datapath->list[i].address, datapath->list[i].port,
 				  datapath->list[i].service);
@@ -115,7 +115,7 @@ void socket_filter_note_sockets(struct socket_filter *noted)
 	note('!', NULL);
 }
 
-/* Publishes these hosts for the service at port 80, and returns what was done for it. */
+/* Publishes these hosts for the service at port 80, and returns what was done. */
 static const char *publish(struct service *service, bool keep_only, size_t count, const int *hosts)
 {
 	struct address list[8];
@@ -163,7 +163,7 @@ static void the_sockets_are_noted_before_a_new_address(void **state)
 	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "!0 +2 ");
 }
 
-static void they_are_noted_once_for_all_that_is_new(void **state)
+static void the_sockets_are_noted_once_for_all_new_addresses(void **state)
 {
 	const struct address list[] = { { .address = address(3), .service = &web } };
 
@@ -174,7 +174,7 @@ static void they_are_noted_once_for_all_that_is_new(void **state)
 	assert_string_equal(memory.log, "!0 +1 +2 +3 ");
 }
 
-static void what_stays_as_it_is_touches_nothing(void **state)
+static void unchanged_addresses_touch_no_map(void **state)
 {
 	(void)state;
 	open_now();
@@ -192,7 +192,7 @@ static void only_the_difference_is_written(void **state)
 	assert_int_equal(memory.count, 0);
 }
 
-static void an_address_changes_its_service_without_a_gap_and_keeps_the_filter(void **state)
+static void an_address_changes_its_service_without_a_gap(void **state)
 {
 	(void)state;
 	open_now();
@@ -201,7 +201,7 @@ static void an_address_changes_its_service_without_a_gap_and_keeps_the_filter(vo
 	assert_int_equal(memory.list[0].service, 2);
 }
 
-static void what_is_stale_and_right_stays(void **state)
+static void correct_entries_of_an_earlier_daemon_stay(void **state)
 {
 	struct in6_addr first = address(1), second = address(2);
 
@@ -214,18 +214,18 @@ static void what_is_stale_and_right_stays(void **state)
 	assert_string_equal(publish(&web, false, HOSTS(1, 2)), "");
 }
 
-static void what_is_only_kept_is_not_added(void **state)
+static void an_entry_to_keep_is_not_added(void **state)
 {
 	(void)state;
 	open_now();
 	assert_string_equal(publish(&web, true, HOSTS(1)), "");
 	publish(&web, false, HOSTS(1));
 	assert_string_equal(publish(&web, true, HOSTS(1, 2)), "");
-	/* It leads elsewhere, so it is not what was to be kept. */
+	/* Its entry has another service, so it is not the entry to keep. */
 	assert_string_equal(publish(&mail, true, HOSTS(1)), "-1 ");
 }
 
-static void what_finds_no_room_is_remembered_and_tried_again(void **state)
+static void addresses_without_room_are_tried_again(void **state)
 {
 	(void)state;
 	memory.room = 1;
@@ -237,7 +237,7 @@ static void what_finds_no_room_is_remembered_and_tried_again(void **state)
 	assert_false(addresses_look_again(&addresses));
 }
 
-/* Ends a round; returns what was done for it. */
+/* Ends a round; returns what was done. */
 static const char *ended(void)
 {
 	memory.log[0] = '\0';
@@ -245,7 +245,7 @@ static const char *ended(void)
 	return memory.log;
 }
 
-static void an_address_with_services_is_published_by_itself_once(void **state)
+static void the_address_itself_is_published_once(void **state)
 {
 	const struct address list[] = { { .address = address(1), .service = &mail },
 					{ .address = address(2), .service = &mail } };
@@ -261,7 +261,7 @@ static void an_address_with_services_is_published_by_itself_once(void **state)
 	assert_string_equal(ended(), "");
 }
 
-static void it_goes_with_the_last_of_its_services(void **state)
+static void the_address_itself_is_removed_with_its_last_service(void **state)
 {
 	const struct address list[] = { { .address = address(1), .service = &mail } };
 
@@ -276,7 +276,7 @@ static void it_goes_with_the_last_of_its_services(void **state)
 	assert_string_equal(ended(), "-1 ");
 }
 
-static void it_is_not_while_all_of_them_are_bypassed(void **state)
+static void the_address_itself_is_not_published_while_its_services_are_bypassed(void **state)
 {
 	struct address list[] = { { .address = address(1), .service = &mail, .bypassed = true } };
 
@@ -290,7 +290,7 @@ static void it_is_not_while_all_of_them_are_bypassed(void **state)
 	assert_string_equal(ended(), "-1 ");
 }
 
-static void the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_more(void **state)
+static void the_hook_gets_the_time_when_the_bypass_of_an_address_changes(void **state)
 {
 	struct address list[] = { { .address = address(1), .service = &mail } };
 
@@ -305,7 +305,7 @@ static void the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_mo
 	services[2].bypass_changed_s = 0;
 }
 
-static void what_is_stale_of_it_is_put_right(void **state)
+static void stale_entries_of_the_address_itself_are_corrected(void **state)
 {
 	struct in6_addr first = address(1), second = address(2), third = address(3);
 
@@ -318,7 +318,7 @@ static void what_is_stale_of_it_is_put_right(void **state)
 	assert_string_equal(ended(), "+1 -3 ");
 }
 
-static void without_room_it_is_tried_again(void **state)
+static void without_room_the_address_itself_is_tried_again(void **state)
 {
 	(void)state;
 	memory.room = 1;
@@ -349,7 +349,7 @@ static bool stands(int host, uint16_t port)
 	return addresses_have(&addresses, &wanted, port) && find(&wanted, port) < memory.count;
 }
 
-static void in_a_full_table_the_highest_port_makes_room(void **state)
+static void in_a_full_table_the_highest_port_gives_up_its_entries(void **state)
 {
 	(void)state;
 	memory.room = 3;
@@ -360,7 +360,7 @@ static void in_a_full_table_the_highest_port_makes_room(void **state)
 	assert_true(stands(1, 80) && stands(2, 80) && stands(1, 8080));
 	assert_false(stands(2, 8080) || stands(1, 9090));
 	assert_int_equal(memory.count, 3);
-	/* But no port for a lower one that has had none yet. */
+	/* But a lower port that has no entry yet gets none. */
 	publish_at(9090, HOSTS(1));
 	assert_true(stands(1, 8080));
 	assert_false(stands(1, 9090));
@@ -388,18 +388,18 @@ static void a_user_has_a_quarter_at_most(void **state)
 	assert_int_equal(memory.count, 4);
 	assert_true(stands(3, 2000) && stands(1, 3000));
 	assert_true(addresses_look_again(&addresses));
-	/* Others have theirs, and so have those that come first. */
+	/* Other users get their entries, and so do addresses with precedence. */
 	publish_for(1001, false, 4000, 1, 4);
 	publish_for(1000, true, 22, 1, 6);
 	assert_int_equal(memory.count, 14);
-	/* What he gives up he may have elsewhere. */
+	/* The user may use entries given up at one port for another. */
 	publish_for(1000, false, 2000, 1, 1);
 	publish_for(1000, false, 3000, 1, 3);
 	assert_int_equal(memory.count, 14);
 	assert_true(stands(3, 3000));
 }
 
-static void what_comes_first_takes_room_from_the_user_who_has_most(void **state)
+static void addresses_with_precedence_take_room_from_the_largest_user(void **state)
 {
 	(void)state;
 	memory.room = 6;
@@ -411,14 +411,14 @@ static void what_comes_first_takes_room_from_the_user_who_has_most(void **state)
 	assert_true(stands(1, 9000) && stands(2, 9000));
 	assert_true(stands(1, 1500) && stands(2, 1500));
 	assert_true(stands(1, 1600) && stands(2, 1600));
-	/* Nobody takes it back, not even at a lower port. */
+	/* No user takes them back, not even at a lower port. */
 	publish_for(1001, false, 1600, 1, 4);
 	publish_for(1002, false, 1100, 1, 3);
 	assert_true(stands(1, 9000) && stands(2, 9000));
 	assert_int_equal(memory.count, 6);
 }
 
-static void what_is_stale_counts_for_its_user(void **state)
+static void stale_entries_count_for_their_user(void **state)
 {
 	(void)state;
 	open_now();
@@ -432,7 +432,7 @@ static void what_is_stale_counts_for_its_user(void **state)
 	assert_int_equal(memory.count, 4);
 }
 
-static void what_has_no_room_is_counted_for_its_service(void **state)
+static void addresses_without_room_are_counted_for_their_service(void **state)
 {
 	struct in6_addr second = address(2);
 
@@ -447,7 +447,7 @@ static void what_has_no_room_is_counted_for_its_service(void **state)
 	assert_int_equal(services[2].no_room, 2);
 	assert_int_equal(services[2].no_room_port, 8080);
 	assert_memory_equal(services[2].no_room_address, &second, sizeof(second));
-	/* A server ends, and the others are looked at again. */
+	/* A server ends, and the others are looked up again. */
 	publish(&web, false, 0, NULL);
 	assert_true(addresses_look_again(&addresses));
 	publish_at(8080, HOSTS(1, 2));
@@ -457,7 +457,7 @@ static void what_has_no_room_is_counted_for_its_service(void **state)
 	assert_true(stands(2, 8080) && stands(1, 9090));
 }
 
-static void an_address_of_a_vlan_is_published_as_such(void **state)
+static void an_address_of_a_vlan_is_published_with_its_flag(void **state)
 {
 	struct address list[] = { { .address = address(1), .service = &mail, .tagged = true } };
 	struct in6_addr first = address(1);
@@ -486,25 +486,25 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(the_sockets_are_noted_before_a_new_address),
-		TEST(they_are_noted_once_for_all_that_is_new),
-		TEST(what_stays_as_it_is_touches_nothing),
+		TEST(the_sockets_are_noted_once_for_all_new_addresses),
+		TEST(unchanged_addresses_touch_no_map),
 		TEST(only_the_difference_is_written),
-		TEST(an_address_changes_its_service_without_a_gap_and_keeps_the_filter),
-		TEST(what_is_stale_and_right_stays),
-		TEST(what_is_only_kept_is_not_added),
-		TEST(what_finds_no_room_is_remembered_and_tried_again),
-		TEST(an_address_with_services_is_published_by_itself_once),
-		TEST(it_goes_with_the_last_of_its_services),
-		TEST(it_is_not_while_all_of_them_are_bypassed),
-		TEST(the_hook_is_told_when_an_address_comes_to_be_bypassed_or_is_it_no_more),
-		TEST(what_is_stale_of_it_is_put_right),
-		TEST(without_room_it_is_tried_again),
-		TEST(in_a_full_table_the_highest_port_makes_room),
+		TEST(an_address_changes_its_service_without_a_gap),
+		TEST(correct_entries_of_an_earlier_daemon_stay),
+		TEST(an_entry_to_keep_is_not_added),
+		TEST(addresses_without_room_are_tried_again),
+		TEST(the_address_itself_is_published_once),
+		TEST(the_address_itself_is_removed_with_its_last_service),
+		TEST(the_address_itself_is_not_published_while_its_services_are_bypassed),
+		TEST(the_hook_gets_the_time_when_the_bypass_of_an_address_changes),
+		TEST(stale_entries_of_the_address_itself_are_corrected),
+		TEST(without_room_the_address_itself_is_tried_again),
+		TEST(in_a_full_table_the_highest_port_gives_up_its_entries),
 		TEST(a_user_has_a_quarter_at_most),
-		TEST(what_comes_first_takes_room_from_the_user_who_has_most),
-		TEST(what_is_stale_counts_for_its_user),
-		TEST(what_has_no_room_is_counted_for_its_service),
-		TEST(an_address_of_a_vlan_is_published_as_such),
+		TEST(addresses_with_precedence_take_room_from_the_largest_user),
+		TEST(stale_entries_count_for_their_user),
+		TEST(addresses_without_room_are_counted_for_their_service),
+		TEST(an_address_of_a_vlan_is_published_with_its_flag),
 		TEST(withdrawing_removes_all),
 	};
 

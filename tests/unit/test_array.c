@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arrays that grow, and the hash of what is in them. */
+/* Arrays that grow, and the hash of their contents. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

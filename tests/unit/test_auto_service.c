@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who gets a service id in the table of services: a user has a quarter at most, and what comes first always finds room.
+ * Which sockets get a service id in the table of services: a user has at most a quarter, and services with precedence
+ * always get an id.
  *
  * link: user/shakeoffd/discovery/auto_service.c user/shakeoffd/discovery/auto_service_room.c
  * link: user/shakeoffd/discovery/listening_service.c user/shakeoffd/discovery/listeners.c
  * link: user/shakeoffd/discovery/bypass_reason.c user/common/names.c user/shakeoffd/discovery/user_quota.c
- * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/common/text.c user/common/log.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/common/text.c user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -102,7 +104,7 @@ static void ignore(void *context, struct listener *listener, const struct listen
 	(void)before;
 }
 
-/* Sockets of a user at so many ports from this one on. */
+/* Makes sockets of a user listen at this many consecutive ports. */
 static void listens(uint32_t uid, uint16_t from, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -112,7 +114,9 @@ static void listens(uint32_t uid, uint16_t from, size_t count)
 	}
 }
 
-/* A round of discovery: every listener is looked at in the order of the ports. Returns how many of the user's are services. */
+/*
+ * Runs a round of discovery over all listeners, in the order of the ports. Returns how many of the user's are services.
+ */
 static size_t services_of(uint32_t uid)
 {
 	size_t count = 0;
@@ -132,7 +136,7 @@ static size_t services_of(uint32_t uid)
 	return count;
 }
 
-static void everybody_listens(void)
+static void all_users_listen(void)
 {
 	listens(1000, 1100, 6000);
 	listens(1001, 8000, 6000);
@@ -164,21 +168,21 @@ static void root_has_more(void **state)
 	assert_false(auto_services_look_again(&services));
 }
 
-static void users_together_leave_a_quarter_for_what_comes_first(void **state)
+static void users_together_leave_a_quarter_for_services_with_precedence(void **state)
 {
 	(void)state;
-	everybody_listens();
+	all_users_listen();
 	listeners_settle(&listeners, ignore, NULL);
 	services_of(0);
 	assert_int_equal(used, SHAKEOFF_MAX_SERVICES - QUARTER);
-	everybody_listens();
+	all_users_listen();
 	listens(0, 50000, QUARTER);
 	listeners_settle(&listeners, ignore, NULL);
 	assert_int_equal(services_of(0), QUARTER);
 	assert_int_equal(used, SHAKEOFF_MAX_SERVICES);
 }
 
-/* As discovery does it: again soon, when ids that were taken are free. */
+/* Runs rounds as discovery does: again soon, when revoked ids are free. */
 static size_t after_a_while(uint32_t uid)
 {
 	size_t count = 0;
@@ -192,13 +196,13 @@ static size_t after_a_while(uint32_t uid)
 	return count;
 }
 
-static void what_needs_more_takes_ids_from_the_user_who_has_most(void **state)
+static void services_with_precedence_take_ids_from_the_largest_user(void **state)
 {
 	(void)state;
-	everybody_listens();
+	all_users_listen();
 	listeners_settle(&listeners, ignore, NULL);
 	services_of(0);
-	everybody_listens();
+	all_users_listen();
 	listens(0, 50000, QUARTER + 100);
 	listeners_settle(&listeners, ignore, NULL);
 	services_of(0);
@@ -206,26 +210,26 @@ static void what_needs_more_takes_ids_from_the_user_who_has_most(void **state)
 	assert_int_equal(after_a_while(0), QUARTER + 100);
 	assert_false(auto_services_is_awaited(&services));
 	assert_true(used <= SHAKEOFF_MAX_SERVICES);
-	/* And keeps them. */
+	/* The ids stay there. */
 	assert_int_equal(after_a_while(0), QUARTER + 100);
-	/* No user was left without. */
+	/* No user has lost all ids. */
 	assert_true(services_of(1000) > QUARTER - 200 && services_of(1001) > QUARTER - 200);
 }
 
-static void ports_that_only_root_may_have_come_first(void **state)
+static void privileged_ports_have_precedence(void **state)
 {
 	(void)state;
-	everybody_listens();
+	all_users_listen();
 	listeners_settle(&listeners, ignore, NULL);
 	services_of(0);
-	everybody_listens();
+	all_users_listen();
 	listens(33, 80, 1);
 	listeners_settle(&listeners, ignore, NULL);
 	assert_int_equal(services_of(33), 1);
 	assert_int_equal(control.no_service, 4 * 6000 - (SHAKEOFF_MAX_SERVICES - QUARTER - CONFIGURED));
 }
 
-/* A user who listens here and there for a moment each has no ids kept for him beyond his quarter. */
+/* A user who listens at many ports briefly, one after the other, has no ids reserved beyond the quarter. */
 static void ids_that_are_kept_for_a_user_count(void **state)
 {
 	(void)state;
@@ -244,7 +248,7 @@ static void ids_that_are_kept_for_a_user_count(void **state)
 	}
 }
 
-static void a_port_that_another_user_takes_over_is_his(void **state)
+static void a_port_that_another_user_takes_over_counts_for_that_user(void **state)
 {
 	(void)state;
 	listens(1000, 1100, QUARTER);
@@ -264,11 +268,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_user_has_a_quarter_at_most),
 		TEST(root_has_more),
-		TEST(users_together_leave_a_quarter_for_what_comes_first),
-		TEST(what_needs_more_takes_ids_from_the_user_who_has_most),
-		TEST(ports_that_only_root_may_have_come_first),
+		TEST(users_together_leave_a_quarter_for_services_with_precedence),
+		TEST(services_with_precedence_take_ids_from_the_largest_user),
+		TEST(privileged_ports_have_precedence),
 		TEST(ids_that_are_kept_for_a_user_count),
-		TEST(a_port_that_another_user_takes_over_is_his),
+		TEST(a_port_that_another_user_takes_over_counts_for_that_user),
 	};
 
 	return cmocka_run_group_tests_name("auto_service", tests, NULL, NULL);

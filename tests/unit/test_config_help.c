@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is made from the table of keys: texts that name every key, an example file that can be read, defaults.
+ * The texts and values made from the table of keys: texts that name every key, an example file that can be read,
+ * defaults.
  *
  * link: user/config/?*.c user/common/text.c
  */
@@ -14,7 +15,7 @@ static const enum config_section all_sections[] = { SECTION_DAEMON, SECTION_DISC
 
 #define SECTION_COUNT (sizeof(all_sections) / sizeof(all_sections[0]))
 
-/* The example names a user of web servers, which not every host has. */
+/* The example names a user of web servers, which is missing on some hosts. */
 struct passwd *getpwnam(const char *name)
 {
 	static struct passwd user = { .pw_uid = 33 };
@@ -44,7 +45,7 @@ static char *help(enum config_form form)
 	return text;
 }
 
-/* How often a line of the text begins like this. */
+/* Returns how often a line of the text begins like this. */
 static size_t lines_with(const char *text, const char *begin)
 {
 	size_t count = 0;
@@ -54,7 +55,7 @@ static size_t lines_with(const char *text, const char *begin)
 	return count;
 }
 
-/* Keys that [discovered] and services have in common stand once. */
+/* Keys that [discovered] and services have in common appear once. */
 static size_t rows_with(const char *name)
 {
 	size_t count = 0;
@@ -89,7 +90,7 @@ static void every_form_has_every_key(void **state)
 	}
 }
 
-static void every_section_stands_in_every_form(void **state)
+static void every_form_has_every_section(void **state)
 {
 	static const char *const names[] = { "daemon", "discovered", "service" };
 
@@ -111,7 +112,7 @@ static void every_section_stands_in_every_form(void **state)
 	}
 }
 
-static void every_key_is_told_with_its_range_and_its_default(void **state)
+static void every_key_is_shown_with_its_range_and_its_default(void **state)
 {
 	char *text = help(CONFIG_FORM_TEXT), *key;
 
@@ -125,8 +126,8 @@ static void every_key_is_told_with_its_range_and_its_default(void **state)
 	free(text);
 }
 
-/* A line is a heading, or a sentence that begins as none. */
-static void mdoc_lines_are_no_requests_by_chance(void **state)
+/* A line is a heading, or a sentence that does not begin like one. */
+static void mdoc_text_contains_no_accidental_requests(void **state)
 {
 	char *text = help(CONFIG_FORM_MDOC);
 
@@ -142,7 +143,7 @@ static void mdoc_lines_are_no_requests_by_chance(void **state)
 	free(text);
 }
 
-static void the_example_as_it_is_says_nothing(void **state)
+static void the_unchanged_example_sets_no_key(void **state)
 {
 	char *text = help(CONFIG_FORM_EXAMPLE);
 
@@ -153,7 +154,7 @@ static void the_example_as_it_is_says_nothing(void **state)
 	free(text);
 }
 
-static void the_example_can_be_read_with_all_that_it_shows(void **state)
+static void the_example_can_be_read_with_every_key_enabled(void **state)
 {
 	char *text = help(CONFIG_FORM_EXAMPLE);
 
@@ -174,7 +175,7 @@ static void the_example_can_be_read_with_all_that_it_shows(void **state)
 	free(text);
 }
 
-/* Or config_default() would leave the field at zero. */
+/* Otherwise config_default() would leave the field at zero. */
 static void every_default_is_allowed(void **state)
 {
 	(void)state;
@@ -222,15 +223,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_has_every_key),
-		cmocka_unit_test(every_section_stands_in_every_form),
-		cmocka_unit_test(every_key_is_told_with_its_range_and_its_default),
-		cmocka_unit_test(mdoc_lines_are_no_requests_by_chance),
-		cmocka_unit_test(the_example_as_it_is_says_nothing),
-		cmocka_unit_test(the_example_can_be_read_with_all_that_it_shows),
+		cmocka_unit_test(every_form_has_every_section),
+		cmocka_unit_test(every_key_is_shown_with_its_range_and_its_default),
+		cmocka_unit_test(mdoc_text_contains_no_accidental_requests),
+		cmocka_unit_test(the_unchanged_example_sets_no_key),
+		cmocka_unit_test(the_example_can_be_read_with_every_key_enabled),
 		cmocka_unit_test(every_default_is_allowed),
 		cmocka_unit_test(lines_are_no_longer_than_a_page),
 		cmocka_unit_test(forms_have_names),
 	};
 
-	return cmocka_run_group_tests_name("config, what is made from the table", tests, make_file, remove_file);
+	return cmocka_run_group_tests_name("config, texts made from the table", tests, make_file, remove_file);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The values of keys, one test a rule: what is read, and what is refused with what is allowed.
+ * The values of keys, one test a rule: which are read, and which are refused with the allowed values.
  *
  * link: user/config/?*.c user/common/text.c
  */
@@ -13,7 +13,7 @@
 
 #define LISTEN(value) DAEMON "[service web]\nlisten = " value "\n"
 
-static void what_is_omitted_has_the_documented_defaults(void **state)
+static void omitted_keys_have_the_documented_defaults(void **state)
 {
 	(void)state;
 	accepted(WEB);
@@ -25,7 +25,7 @@ static void what_is_omitted_has_the_documented_defaults(void **state)
 	config_free(&config);
 }
 
-static void without_a_file_the_same_holds_as_with_an_empty_one(void **state)
+static void no_file_is_like_an_empty_file(void **state)
 {
 	(void)state;
 	config_default(&config);
@@ -48,7 +48,7 @@ static void every_handoff_is_read(void **state)
 	config_free(&config);
 }
 
-static void what_holds_for_discovered_services_holds_for_no_other(void **state)
+static void keys_of_discovered_services_do_not_apply_to_others(void **state)
 {
 	(void)state;
 	accepted(WEB "backlog = 5\n[discovered]\nbacklog = 6\noverflow = reset\n");
@@ -103,7 +103,7 @@ static void excludes_are_ports_and_addresses(void **state)
 	config_free(&config);
 }
 
-static void an_ipv4_address_is_held_mapped(void **state)
+static void an_ipv4_address_is_stored_mapped(void **state)
 {
 	struct in6_addr expected;
 
@@ -169,7 +169,7 @@ static void limits_of_sources_are_read(void **state)
 	}
 }
 
-static void what_is_one_source_holds_for_both_limits(void **state)
+static void both_limits_use_the_same_source_prefixes(void **state)
 {
 	(void)state;
 	accepted("[discovered]\nsource-limit = 1/s per /24\nsource-syn-limit = 9/s  per /48\tper /24 burst 10\n");
@@ -238,8 +238,8 @@ static void limits_in_the_old_form_are_refused_with_the_new_one(void **state)
 	refused(WEB "source-syn-limit = 100\n", 5, "`source-syn-limit = 100`|RATE/s, as 20/s");
 }
 
-/* A key of which only a value is retired is not among those that are refused here. */
-static void retired_keys_are_refused_with_what_to_write_instead(void **state)
+/* A key of which only one value is retired is not in this list. */
+static void retired_keys_are_refused_with_their_replacement(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < retired_key_count; i++) {
@@ -256,7 +256,7 @@ static void retired_keys_are_refused_with_what_to_write_instead(void **state)
 	}
 }
 
-static void who_may_serve_is_a_name_or_a_number(void **state)
+static void user_and_group_are_names_or_numbers(void **state)
 {
 	(void)state;
 	accepted(WEB);
@@ -280,7 +280,7 @@ static void who_may_serve_is_a_name_or_a_number(void **state)
 	refused("[discovered]\ngroup = root\n", 2, "`group`|[discovered]");
 }
 
-static void the_reply_budget_is_none_or_a_hundred_at_least(void **state)
+static void the_reply_budget_is_zero_or_at_least_a_hundred(void **state)
 {
 	(void)state;
 	accepted("[daemon]\nreply-budget = 0\n");
@@ -308,7 +308,7 @@ static void an_interface_twice_is_refused(void **state)
 	refused("[daemon]\ninterface = eth0\ninterface = eth1\ninterface = eth0\n", 4, "`interface = eth0`|once");
 }
 
-static void wrong_words_for_discovery_are_refused(void **state)
+static void wrong_values_of_discover_are_refused(void **state)
 {
 	(void)state;
 	refused("[daemon]\ndiscover = true\n", 2, "`discover = true`|yes or no");
@@ -425,7 +425,7 @@ static void wrong_rates_are_refused(void **state)
 	refused("[discovered]\nbacklog = 0\n", 2, "`backlog = 0`|from 1 to 65535");
 }
 
-static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
+static void wrong_words_are_refused_with_the_allowed_words(void **state)
 {
 	(void)state;
 	refused(WEB "overflow = ignore\n", 5, "`overflow = ignore`|drop or reset");
@@ -438,26 +438,26 @@ static void wrong_words_are_refused_with_those_that_are_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_omitted_has_the_documented_defaults),
-		cmocka_unit_test(without_a_file_the_same_holds_as_with_an_empty_one),
+		cmocka_unit_test(omitted_keys_have_the_documented_defaults),
+		cmocka_unit_test(no_file_is_like_an_empty_file),
 		cmocka_unit_test(every_handoff_is_read),
-		cmocka_unit_test(what_holds_for_discovered_services_holds_for_no_other),
+		cmocka_unit_test(keys_of_discovered_services_do_not_apply_to_others),
 		cmocka_unit_test(a_key_file_is_given_once_and_by_its_whole_path),
 		cmocka_unit_test(syn_acks_go_to_the_sender_or_by_the_route),
 		cmocka_unit_test(excludes_are_ports_and_addresses),
-		cmocka_unit_test(an_ipv4_address_is_held_mapped),
+		cmocka_unit_test(an_ipv4_address_is_stored_mapped),
 		cmocka_unit_test(the_widest_values_are_read),
 		cmocka_unit_test(by_default_no_source_is_limited),
 		cmocka_unit_test(limits_of_sources_are_read),
-		cmocka_unit_test(what_is_one_source_holds_for_both_limits),
+		cmocka_unit_test(both_limits_use_the_same_source_prefixes),
 		cmocka_unit_test(wrong_limits_are_refused),
 		cmocka_unit_test(limits_in_the_old_form_are_refused_with_the_new_one),
-		cmocka_unit_test(retired_keys_are_refused_with_what_to_write_instead),
-		cmocka_unit_test(who_may_serve_is_a_name_or_a_number),
-		cmocka_unit_test(the_reply_budget_is_none_or_a_hundred_at_least),
+		cmocka_unit_test(retired_keys_are_refused_with_their_replacement),
+		cmocka_unit_test(user_and_group_are_names_or_numbers),
+		cmocka_unit_test(the_reply_budget_is_zero_or_at_least_a_hundred),
 		cmocka_unit_test(wrong_interface_names_are_refused),
 		cmocka_unit_test(an_interface_twice_is_refused),
-		cmocka_unit_test(wrong_words_for_discovery_are_refused),
+		cmocka_unit_test(wrong_values_of_discover_are_refused),
 		cmocka_unit_test(wrong_excludes_are_refused),
 		cmocka_unit_test(wrong_addresses_are_refused_with_examples),
 		cmocka_unit_test(addresses_that_the_hook_never_sees_are_refused_with_the_reason),
@@ -465,7 +465,7 @@ int main(void)
 		cmocka_unit_test(one_address_with_several_ports_is_fine),
 		cmocka_unit_test(wrong_backlogs_are_refused),
 		cmocka_unit_test(wrong_rates_are_refused),
-		cmocka_unit_test(wrong_words_are_refused_with_those_that_are_allowed),
+		cmocka_unit_test(wrong_words_are_refused_with_the_allowed_words),
 	};
 
 	return cmocka_run_group_tests_name("config, keys", tests, make_file, remove_file);

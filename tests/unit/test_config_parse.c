@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Lines, sections and the file itself. What is refused is refused with file, line, what was read and what is allowed;
- * nothing of a wrong file takes effect.
+ * Lines, sections and the file itself. An error names the file, the line, the text that was read and the allowed
+ * values; no part of a wrong file takes effect.
  *
  * link: user/config/?*.c user/common/text.c
  */
@@ -70,7 +70,7 @@ static void the_documented_example_is_read(void **state)
 	config_free(&config);
 }
 
-static void the_daemon_s_section_and_its_interface_may_be_left_out(void **state)
+static void the_daemons_section_and_its_interface_are_optional(void **state)
 {
 	(void)state;
 	accepted("[daemon]\n");
@@ -117,7 +117,7 @@ static void comments_of_any_length_are_skipped(void **state)
 	config_free(&config);
 }
 
-static void indented_lines_are_lines_of_their_own(void **state)
+static void indented_lines_are_separate_lines(void **state)
 {
 	(void)state;
 	accepted("  [daemon]\n\tinterface = eth0\n\t\tinterface = eth1\n");
@@ -143,7 +143,7 @@ static void unknown_sections_are_refused(void **state)
 	refused(DAEMON "[]\n", 3, "`[]`");
 }
 
-static void unknown_keys_are_refused_with_those_that_exist(void **state)
+static void unknown_keys_are_refused_with_the_known_keys(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterfaces = eth0\n", 2,
@@ -162,7 +162,7 @@ static void a_key_outside_of_a_section_is_refused(void **state)
 	refused("\ninterface = eth0\n", 2, "`interface`|outside a section");
 }
 
-static void a_key_that_may_stand_once_is_refused_twice(void **state)
+static void a_key_that_may_occur_once_is_refused_twice(void **state)
 {
 	(void)state;
 	refused(WEB "backlog = 1\nbacklog = 1\n", 6, "backlog = 1|once");
@@ -182,7 +182,7 @@ static void the_same_key_in_two_services_is_fine(void **state)
 	config_free(&config);
 }
 
-static void a_section_that_stands_twice_is_refused(void **state)
+static void a_section_that_occurs_twice_is_refused(void **state)
 {
 	(void)state;
 	refused(WEB "[daemon]\ninterface = eth1\n", 5, "[daemon] again|once");
@@ -190,7 +190,7 @@ static void a_section_that_stands_twice_is_refused(void **state)
 	refused("[discovered]\n[daemon]\n[discovered]\n", 3, "[discovered] again|once");
 }
 
-static void lines_that_are_neither_key_nor_section_are_refused(void **state)
+static void lines_without_a_key_or_a_section_are_refused(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterface eth0\n", 2, "`interface eth0`|key = value");
@@ -198,7 +198,7 @@ static void lines_that_are_neither_key_nor_section_are_refused(void **state)
 	refused("[daemon] interface = eth0\n", 1, "on a line of its own");
 }
 
-static void the_first_wrong_line_is_the_one_that_is_told(void **state)
+static void the_first_wrong_line_is_reported(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninterface eth0\n[service web]\nbacklog = x\n", 2, "`interface eth0`");
@@ -214,7 +214,7 @@ static void a_line_that_is_too_long_is_refused(void **state)
 	refused(text, 2, "1012 characters|at most");
 }
 
-static void terminal_codes_do_not_get_into_the_error(void **state)
+static void terminal_codes_are_kept_out_of_the_error(void **state)
 {
 	(void)state;
 	refused("[daemon]\ninter\033[31mface = eth0\n", 2, "`inter?[31mface`");
@@ -275,7 +275,7 @@ static void a_directory_is_refused(void **state)
 	assert_non_null(strstr(error, "directory"));
 }
 
-static void a_pipe_is_refused_and_holds_up_nothing(void **state)
+static void a_pipe_is_refused_without_waiting(void **state)
 {
 	(void)state;
 	assert_int_equal(unlink(path), 0);
@@ -316,7 +316,7 @@ static void an_unreadable_file_is_named(void **state)
 	(void)state;
 	assert_int_equal(chmod(path, 0), 0);
 	if (!uid)
-		assert_int_equal(seteuid(65534), 0); /* root may read everything */
+		assert_int_equal(seteuid(65534), 0); /* root can read every file */
 	result = config_read(path, &config, error, sizeof(error));
 	if (!uid)
 		assert_int_equal(seteuid(0), 0);
@@ -352,30 +352,30 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_documented_example_is_read),
-		cmocka_unit_test(the_daemon_s_section_and_its_interface_may_be_left_out),
+		cmocka_unit_test(the_daemons_section_and_its_interface_are_optional),
 		cmocka_unit_test(a_file_without_services_is_read),
 		cmocka_unit_test(a_last_line_without_newline_is_read),
 		cmocka_unit_test(dos_line_ends_and_a_byte_order_mark_are_read),
 		cmocka_unit_test(comments_of_any_length_are_skipped),
-		cmocka_unit_test(indented_lines_are_lines_of_their_own),
+		cmocka_unit_test(indented_lines_are_separate_lines),
 		cmocka_unit_test(sections_may_have_blanks_and_a_comment),
 		cmocka_unit_test(unknown_sections_are_refused),
-		cmocka_unit_test(unknown_keys_are_refused_with_those_that_exist),
+		cmocka_unit_test(unknown_keys_are_refused_with_the_known_keys),
 		cmocka_unit_test(a_key_outside_of_a_section_is_refused),
-		cmocka_unit_test(a_key_that_may_stand_once_is_refused_twice),
+		cmocka_unit_test(a_key_that_may_occur_once_is_refused_twice),
 		cmocka_unit_test(the_same_key_in_two_services_is_fine),
-		cmocka_unit_test(a_section_that_stands_twice_is_refused),
-		cmocka_unit_test(lines_that_are_neither_key_nor_section_are_refused),
-		cmocka_unit_test(the_first_wrong_line_is_the_one_that_is_told),
+		cmocka_unit_test(a_section_that_occurs_twice_is_refused),
+		cmocka_unit_test(lines_without_a_key_or_a_section_are_refused),
+		cmocka_unit_test(the_first_wrong_line_is_reported),
 		cmocka_unit_test(a_line_that_is_too_long_is_refused),
-		cmocka_unit_test(terminal_codes_do_not_get_into_the_error),
+		cmocka_unit_test(terminal_codes_are_kept_out_of_the_error),
 		cmocka_unit_test(wrong_service_names_are_refused),
 		cmocka_unit_test(a_service_without_address_is_refused),
 		cmocka_unit_test(more_services_than_the_hook_can_hold_are_refused),
 		cmocka_unit_test(a_nul_byte_is_refused_with_its_line),
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(a_directory_is_refused),
-		cmocka_unit_test(a_pipe_is_refused_and_holds_up_nothing),
+		cmocka_unit_test(a_pipe_is_refused_without_waiting),
 		cmocka_unit_test(a_file_that_others_may_have_written_is_refused),
 		cmocka_unit_test(an_unreadable_file_is_named),
 		cmocka_unit_test(a_file_of_megabytes_is_refused),

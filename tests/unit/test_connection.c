@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The connection state machine, walked through completely: every state with every event.
+ * The connection state machine, tested completely: every state with every event.
  *
  * link: user/shakeoffd/queue/connection.c
  */
@@ -15,7 +15,7 @@
 #include "shakeoffd/hook/service.h"
 #include "shakeoffd/queue/connection.h"
 
-/* What RFC 9293 and the accept queue ask for; a pair that is not listed must be impossible. */
+/* The transitions that RFC 9293 and the accept queue require; a pair that is not listed must be impossible. */
 /* clang-format off */
 static const struct {
 	enum connection_state state;
@@ -52,7 +52,7 @@ static const struct {
 
 #define EXPECTED_COUNT (sizeof(expected) / sizeof(expected[0]))
 
-static void every_state_with_every_event_does_what_is_listed_and_nothing_else(void **unused)
+static void every_state_with_every_event_does_exactly_what_is_listed(void **unused)
 {
 	(void)unused;
 	for (int state = 0; state < CONNECTION_STATE_COUNT; state++) {
@@ -88,7 +88,9 @@ static void accepted_and_refused_are_the_only_ends(void **unused)
 		assert_int_equal(is_final(state), state == CONNECTION_ACCEPTED || state == CONNECTION_REFUSED);
 }
 
-/* All ways from a state that pass no step twice. `remaining`: how often the connection has been counted out so far. */
+/*
+ * Visits all paths from a state that repeat no step. `remaining`: how often the connection has been counted out so far.
+ */
 static void iter(enum connection_state state, int remaining, bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT],
 		 bool reached[CONNECTION_STATE_COUNT])
 {
@@ -109,7 +111,7 @@ static void iter(enum connection_state state, int remaining, bool taken[CONNECTI
 	}
 }
 
-static void on_every_way_a_connection_is_counted_out_exactly_once(void **unused)
+static void on_every_path_a_connection_is_counted_out_exactly_once(void **unused)
 {
 	bool taken[CONNECTION_STATE_COUNT][CONNECTION_EVENT_COUNT] = { 0 };
 	bool reached[CONNECTION_STATE_COUNT] = { 0 };
@@ -120,7 +122,7 @@ static void on_every_way_a_connection_is_counted_out_exactly_once(void **unused)
 		assert_true(reached[state]);
 }
 
-/* The daemon stops, or the service ends: whatever a connection is doing then. */
+/* The daemon stops, or the service ends, in any state of the connection. */
 static void from_every_state_that_has_a_socket_to_wait_with_a_withdrawal_ends_it(void **unused)
 {
 	(void)unused;
@@ -175,7 +177,7 @@ static void ids_are_never_zero_and_rise_with_arrival(void **unused)
 	connection_free(second);
 }
 
-static void every_state_and_event_has_a_name_of_its_own(void **unused)
+static void every_state_and_event_has_a_unique_name(void **unused)
 {
 	(void)unused;
 	for (int a = 0; a < CONNECTION_STATE_COUNT; a++)
@@ -191,14 +193,14 @@ static void every_state_and_event_has_a_name_of_its_own(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_state_with_every_event_does_what_is_listed_and_nothing_else),
+		cmocka_unit_test(every_state_with_every_event_does_exactly_what_is_listed),
 		cmocka_unit_test(accepted_and_refused_are_the_only_ends),
-		cmocka_unit_test(on_every_way_a_connection_is_counted_out_exactly_once),
+		cmocka_unit_test(on_every_path_a_connection_is_counted_out_exactly_once),
 		cmocka_unit_test(from_every_state_that_has_a_socket_to_wait_with_a_withdrawal_ends_it),
 		cmocka_unit_test(an_impossible_event_changes_nothing),
 		cmocka_unit_test(an_ordinary_connection_goes_from_ack_to_accepted),
 		cmocka_unit_test(ids_are_never_zero_and_rise_with_arrival),
-		cmocka_unit_test(every_state_and_event_has_a_name_of_its_own),
+		cmocka_unit_test(every_state_and_event_has_a_unique_name),
 	};
 
 	return cmocka_run_group_tests_name("connection", tests, NULL, NULL);

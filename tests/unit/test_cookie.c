@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/unit/cookies.c */
-/* The SYN cookie: what it brings back, and how long it is good. */
+/* The SYN cookie: which values it brings back, and how long it is valid. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,15 +22,18 @@ static struct cookie_options round_trip(const struct cookie_options *options, bo
 	return back;
 }
 
-/* ------------------------------------------------------------------------------------------------ what comes back */
+/* -------------------------------------------------------------------------------------------- values that come back */
 
-/* From the least that Linux takes (TCP_MIN_MSS) to jumbo frames; each number between 1220 and 1460 is a class of its own. */
+/*
+ * From the smallest that Linux takes (TCP_MIN_MSS) to jumbo frames; each number between 1220 and 1460 is a separate
+ * class.
+ */
 static const __u16 timestamps_mss[] = {
 	88, 128, 256, 400, 512, 536, 768, 1000, 1100, 1960, 2960, 3960, 8900, 8940, 8960
 };
 static const __u16 plain_mss[2][4] = { { 536, 1300, 1440, 1460 }, { 1220, 1340, 1420, 1440 } };
 
-/* What an MSS is rounded down to; the smallest class there is nothing below. */
+/* Returns the class that an MSS is rounded down to; no class is below the smallest. */
 static __u16 class_of(__u32 mss, bool timestamps, bool ipv6)
 {
 	const __u16 *classes = timestamps ? timestamps_mss : plain_mss[ipv6];
@@ -63,7 +66,9 @@ static void mss_falls_to_the_next_class_and_no_further(void **state)
 
 static void mss_of_the_usual_links_is_exact(void **state)
 {
-	/* Ethernet, PPPoE, the smallest of each family; with timestamps also tunnels, mobile networks and jumbo frames. */
+	/*
+	 * Ethernet, PPPoE, the smallest of each family; with timestamps also tunnels, mobile networks and jumbo frames.
+	 */
 	static const struct {
 		__u16 mss;
 		bool ipv6, plain;
@@ -110,7 +115,7 @@ static void scale_is_rounded_down_never_up_without_timestamps(void **state)
 	}
 }
 
-static void nothing_is_promised_that_was_not_offered(void **state)
+static void only_offered_options_are_promised(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 65536 * 2; i += 13) {
@@ -131,7 +136,7 @@ static void nothing_is_promised_that_was_not_offered(void **state)
 	}
 }
 
-static void what_comes_back_comes_back_again(void **state)
+static void values_that_came_back_come_back_again(void **state)
 {
 	(void)state;
 	for (__u32 bits = 0; bits < 16; bits++) {
@@ -152,7 +157,7 @@ static void what_comes_back_comes_back_again(void **state)
 	}
 }
 
-static void what_windows_offers_comes_back_whole(void **state)
+static void the_options_of_windows_come_back_complete(void **state)
 {
 	struct cookie_options offer = { .mss = 1460, .wscale = 8, .sack = 1 }, back = round_trip(&offer, 0);
 
@@ -162,14 +167,14 @@ static void what_windows_offers_comes_back_whole(void **state)
 	assert_int_equal(back.sack, 1);
 }
 
-/* ------------------------------------------------------------------------------------------------------ how long */
+/* --------------------------------------------------------------------------------------------------------- lifetime */
 
 static const struct cookie_options forms[2] = {
 	{ .mss = 1460, .wscale = 8, .sack = 1 },
 	{ .mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1 },
 };
 
-/* In the epoch `later` after the cookie was made: is it good? For both forms and families the same. */
+/* Asserts whether the cookie is good in the epoch `later` after it was made, for both forms and families. */
 static void assert_good_later(__u32 made, int later, bool accept_next, bool expected)
 {
 	for (int i = 0; i < 4; i++) {
@@ -214,7 +219,7 @@ static void a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ(void **st
 	assert_good_later(EPOCH, -1, 1, 1);
 }
 
-static void clocks_that_differ_make_nothing_else_good(void **state)
+static void clocks_that_differ_make_no_other_epoch_good(void **state)
 {
 	(void)state;
 	for (int later = -300; later < 300; later++)
@@ -229,7 +234,7 @@ static void epochs_may_wrap(void **state)
 			assert_good_later((__u32)made, later, 0, later == 0 || later == 1);
 }
 
-/* ---------------------------------------------------------------------------------------------------- timestamps */
+/* ------------------------------------------------------------------------------------------------------- timestamps */
 
 #define OLDEST 196608 /* ms: 3 * 2^16 */
 #define EARLIEST (-65535)
@@ -243,7 +248,7 @@ static void assert_comes_back(__u32 bits, __u32 clock, __s32 age)
 }
 
 /* With any offset of the pair of addresses: it is in both clocks. */
-static void options_and_age_come_back_whatever_the_clock_says(void **state)
+static void options_and_age_come_back_at_every_clock_value(void **state)
 {
 	static const __u32 clocks[] = {
 		0, 1, OLDEST, OLDEST + 1, 0x3ffff, 0x40000, 0x7fffffff, 0x80000000, 0xffffffff
@@ -279,8 +284,8 @@ static void all_options_come_back_at_every_border(void **state)
 			assert_comes_back(bits, CLOCK + bits * 0x9e3779b1, ages[i]);
 }
 
-/* What is beyond is taken for other options: a cookie of that age is good no more, whatever they are. */
-static void ages_beyond_are_longer_than_a_cookie_is_good(void **state)
+/* An age beyond the range is read as other options: with any options, a cookie of that age has expired. */
+static void ages_beyond_the_range_exceed_the_lifetime_of_a_cookie(void **state)
 {
 	(void)state;
 	assert_true(OLDEST > 2 * 64000);
@@ -296,20 +301,20 @@ int main(void)
 		cmocka_unit_test(mss_of_the_usual_links_is_exact),
 		cmocka_unit_test(scale_sack_and_ecn_come_back_exactly_with_timestamps),
 		cmocka_unit_test(scale_is_rounded_down_never_up_without_timestamps),
-		cmocka_unit_test(nothing_is_promised_that_was_not_offered),
-		cmocka_unit_test(what_comes_back_comes_back_again),
-		cmocka_unit_test(what_windows_offers_comes_back_whole),
+		cmocka_unit_test(only_offered_options_are_promised),
+		cmocka_unit_test(values_that_came_back_come_back_again),
+		cmocka_unit_test(the_options_of_windows_come_back_complete),
 		cmocka_unit_test(a_cookie_is_good_in_its_own_epoch),
 		cmocka_unit_test(a_cookie_is_good_in_the_next_epoch),
 		cmocka_unit_test(a_cookie_is_bad_from_the_second_epoch_on),
 		cmocka_unit_test(a_cookie_of_the_next_epoch_is_bad),
 		cmocka_unit_test(a_cookie_of_the_next_epoch_is_good_where_clocks_may_differ),
-		cmocka_unit_test(clocks_that_differ_make_nothing_else_good),
+		cmocka_unit_test(clocks_that_differ_make_no_other_epoch_good),
 		cmocka_unit_test(epochs_may_wrap),
-		cmocka_unit_test(options_and_age_come_back_whatever_the_clock_says),
+		cmocka_unit_test(options_and_age_come_back_at_every_clock_value),
 		cmocka_unit_test(every_age_in_ms_comes_back),
 		cmocka_unit_test(all_options_come_back_at_every_border),
-		cmocka_unit_test(ages_beyond_are_longer_than_a_cookie_is_good),
+		cmocka_unit_test(ages_beyond_the_range_exceed_the_lifetime_of_a_cookie),
 	};
 
 	return cmocka_run_group_tests_name("cookie", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/unit/cookies.c */
-/* What forging a SYN cookie takes. */
+/* How many tries the forging of a SYN cookie takes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,10 @@
 
 #include "cookies.h"
 
-/* How many epochs are tried for the 2 values of the bit that a cookie with timestamps shows, or for any without. */
+/*
+ * Returns how many epochs are tried for the 2 values of the bit that a cookie with timestamps shows, or for any
+ * without.
+ */
 static int epochs_tried(bool timestamps, bool accept_next)
 {
 	int tried = 0;
@@ -47,7 +50,10 @@ static int compare_words(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
-/* Each (epoch, options) has one good value of 2^32, and so has the cookie with timestamps: 2 * 17, which is 2^-26.9. */
+/*
+ * Each pair of epoch and options has one good value of 2^32, and so has the cookie with timestamps: 2 * 17, which is
+ * 2^-26.9.
+ */
 static void of_all_isns_34_are_good_without_timestamps(void **state)
 {
 	__u32 good[2 * 17];
@@ -70,7 +76,7 @@ static void of_all_isns_34_are_good_without_timestamps(void **state)
 	}
 }
 
-/* Whether an ACK is that of one of the 17 cookies that an epoch has for the client, as far as `looked_at` goes. */
+/* Returns whether an ACK matches one of the 17 cookies that an epoch has for the client, in the bits of `looked_at`. */
 static int fits_plain(const struct cookie_flow *flow, __u32 isn, __u32 ack, __u32 looked_at)
 {
 	int fits = 0;
@@ -81,7 +87,7 @@ static int fits_plain(const struct cookie_flow *flow, __u32 isn, __u32 ack, __u3
 	return fits;
 }
 
-/* The same of all 32 bits, as the hook verifies. */
+/* Does the same with all 32 bits, as the hook verifies. */
 static int is_read(const struct cookie_flow *flow, __u32 isn, __u32 ack, __u32 looked_at)
 {
 	(void)looked_at;
@@ -102,8 +108,8 @@ static int fits_timestamps(const struct cookie_flow *flow, __u32 isn, __u32 ack,
 }
 
 /*
- * Random answers to cookies of which `looked_at` alone is compared, as if the attacker had hit the rest. Returns how many were
- * taken for good.
+ * Sends random ACKs whose cookies are compared only in the bits of `looked_at`, as if the attacker had hit the
+ * rest. Returns how many were accepted.
  */
 static int forgeries(int (*fits)(const struct cookie_flow *, __u32, __u32, __u32), int tries, __u32 looked_at)
 {
@@ -119,11 +125,11 @@ static int forgeries(int (*fits)(const struct cookie_flow *, __u32, __u32, __u32
 }
 
 /*
- * Forged ACKs with some bits left. With timestamps 10 of the MAC: 2^22 * 2^-10, as each names one epoch of the two. Without, 8 of the
- * MAC and the six above it: 2^16 * 34 * 2^-14. The standard deviation is the square root of that; five of them and a fixed seed
- * leave chance out.
+ * Forged ACKs with fewer bits compared. With timestamps 10 of the MAC: 2^22 * 2^-10, as each names one epoch of the
+ * two. Without, 8 of the MAC and the six above it: 2^16 * 34 * 2^-14. The standard deviation is the square root of
+ * that; five of them and a fixed seed exclude chance.
  */
-static void forged_acks_pass_as_often_as_the_cookie_is_long(void **state)
+static void forged_acks_pass_by_the_number_of_compared_bits(void **state)
 {
 	int plain, timestamps;
 
@@ -135,8 +141,8 @@ static void forged_acks_pass_as_often_as_the_cookie_is_long(void **state)
 	assert_in_range(timestamps, 4096 - 5 * 64, 4096 + 5 * 64);
 }
 
-/* Options and epoch are known, and so are the 26 bits of the MAC but for 4: 2^-10 all the same, not 2^-4. */
-static void who_knows_options_and_epoch_gains_nothing(void **state)
+/* Options and epoch are known, and so are the 26 bits of the MAC except 4: the probability is still 2^-10, not 2^-4. */
+static void knowing_options_and_epoch_does_not_help(void **state)
 {
 	int taken = 0;
 
@@ -157,7 +163,7 @@ static void who_knows_options_and_epoch_gains_nothing(void **state)
 	assert_in_range(taken, 256 - 5 * 16, 256 + 5 * 16);
 }
 
-static void no_forged_ack_passes_in_a_million(void **state)
+static void none_of_a_million_forged_acks_passes(void **state)
 {
 	(void)state;
 	srandom(4);
@@ -171,9 +177,9 @@ int main(void)
 		cmocka_unit_test(a_random_ack_may_be_of_two_epochs),
 		cmocka_unit_test(a_random_ack_may_be_of_three_epochs_where_clocks_may_differ),
 		cmocka_unit_test(of_all_isns_34_are_good_without_timestamps),
-		cmocka_unit_test(forged_acks_pass_as_often_as_the_cookie_is_long),
-		cmocka_unit_test(who_knows_options_and_epoch_gains_nothing),
-		cmocka_unit_test(no_forged_ack_passes_in_a_million),
+		cmocka_unit_test(forged_acks_pass_by_the_number_of_compared_bits),
+		cmocka_unit_test(knowing_options_and_epoch_does_not_help),
+		cmocka_unit_test(none_of_a_million_forged_acks_passes),
 	};
 
 	return cmocka_run_group_tests_name("forged cookies", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/unit/cookies.c */
-/* The SYN cookie: what its MAC depends on, and what it shows. */
+/* The SYN cookie: which inputs its MAC depends on, and which values it shows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ static const struct cookie_options forms[2] = {
 	{ .mss = 1460, .wscale = 7, .sack = 1, .timestamps = 1 },
 };
 
-/* --------------------------------------------------------------------------------------------- what it depends on */
+/* ----------------------------------------------------------------------------------------------------------- inputs */
 
 static __u64 siphash_of_bytes(const struct shakeoff_key *key, const __u8 *message, size_t len)
 {
@@ -62,7 +62,7 @@ static __u64 documented_hash(const struct cookie_flow *flow, __u32 isn, __u32 ep
 	return siphash_of_bytes(&keys[0], message, len);
 }
 
-/* With timestamps: the MAC under the epoch's lowest bit; the options are not in it. */
+/* With timestamps: the MAC and the epoch's lowest bit above it; the options are not in it. */
 static void the_mac_is_siphash_of_the_documented_bytes(void **state)
 {
 	(void)state;
@@ -77,8 +77,11 @@ static void the_mac_is_siphash_of_the_documented_bytes(void **state)
 	}
 }
 
-/* Without timestamps: the MAC, and above it options and two bits of the epoch under six bits of the hash with 16 for options. */
-static void what_is_hidden_is_so_by_the_documented_hash(void **state)
+/*
+ * Without timestamps: the MAC, and above it options and two bits of the epoch, masked with six bits of the hash that
+ * has 16 in place of the options.
+ */
+static void hidden_values_use_the_documented_hash(void **state)
 {
 	const __u32 epoch = 0xfedcba9b;
 
@@ -95,7 +98,7 @@ static void what_is_hidden_is_so_by_the_documented_hash(void **state)
 	}
 }
 
-/* Flips every bit of every part, one at a time: the MAC has to change, not only the bits that are carried openly. */
+/* Flips every bit of every part, one at a time: the MAC has to change, not only the bits that are sent in clear. */
 static void assert_every_bit_counts(bool ipv6, __u32 options, __u32 mac_mask)
 {
 	struct {
@@ -172,14 +175,15 @@ static void hashes_begun_once_serve_every_client_of_an_address(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------- what the cookie shows */
+/* ----------------------------------------------------------------------------------------------------- shown values */
 
 #define CLIENTS 65536
 #define BINS 64
 
 /*
- * The six bits above the MAC of so many cookies of the same options, whose ports or ISNs count up: each value comes up as often, as
- * far as chance lets it. chi^2 of 63 degrees of freedom: mean 63, deviation 11; four of them below, and five above.
+ * The six bits above the MAC of this many cookies of the same options, whose ports or ISNs count up: each value is
+ * equally frequent, within chance. chi^2 of 63 degrees of freedom: mean 63, deviation 11; four of them below, and five
+ * above.
  */
 static void assert_evenly_hidden(bool ipv6, __u32 epoch, __u32 bits, bool by_isn)
 {
@@ -210,7 +214,10 @@ static void options_and_epoch_are_hidden_evenly(void **state)
 			assert_evenly_hidden(i & 1, EPOCH + (i >> 1 & 1), bits, i >> 2);
 }
 
-/* What stands above the MAC of two cookies of a client differs as their options do; under two keys it has nothing in common. */
+/*
+ * The bits above the MAC of two cookies of a client differ as their options do; under two keys they have nothing in
+ * common.
+ */
 static void the_mask_depends_on_the_key_and_not_on_the_options(void **state)
 {
 	int same_key = 0, other_key = 0;
@@ -229,7 +236,7 @@ static void the_mask_depends_on_the_key_and_not_on_the_options(void **state)
 	assert_in_range(other_key, 64 - 5 * 8, 64 + 5 * 8); /* one of 64 by chance */
 }
 
-static void the_mac_does_not_tell_the_mask(void **state)
+static void the_mac_does_not_reveal_the_mask(void **state)
 {
 	int equal[6] = { 0 };
 
@@ -260,7 +267,7 @@ static void every_option_comes_back_from_every_epoch(void **state)
 		}
 }
 
-/* The true MAC, and all that could stand above it: with the options and the epoch known, one of 64 is good. */
+/* The correct MAC, and every value that could be above it: with known options and epoch, one of 64 is good. */
 static void the_right_mac_under_a_wrong_mask_is_bad(void **state)
 {
 	(void)state;
@@ -280,7 +287,7 @@ static void the_right_mac_under_a_wrong_mask_is_bad(void **state)
 	}
 }
 
-/* As those of the kernel's cookies: who changes them changes what his own connection gets. */
+/* As in the kernel's cookies: a client that changes them changes only its own connection. */
 static void options_in_the_clock_have_no_mac(void **state)
 {
 	(void)state;
@@ -297,7 +304,7 @@ static void options_in_the_clock_have_no_mac(void **state)
 	}
 }
 
-static void an_answer_that_lost_its_timestamps_is_known_as_such(void **state)
+static void an_echo_that_lost_its_timestamps_is_recognised(void **state)
 {
 	(void)state;
 	for (int later = -3; later <= 3; later++) {
@@ -315,7 +322,7 @@ static void an_answer_that_lost_its_timestamps_is_known_as_such(void **state)
 	}
 }
 
-static void an_answer_that_lost_its_timestamps_is_not_less_checked(void **state)
+static void an_echo_that_lost_its_timestamps_is_fully_checked(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
@@ -330,7 +337,7 @@ static void an_answer_that_lost_its_timestamps_is_not_less_checked(void **state)
 	}
 }
 
-static void an_answer_that_gained_timestamps_is_bad(void **state)
+static void an_echo_that_gained_timestamps_is_bad(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
@@ -346,20 +353,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_mac_is_siphash_of_the_documented_bytes),
-		cmocka_unit_test(what_is_hidden_is_so_by_the_documented_hash),
+		cmocka_unit_test(hidden_values_use_the_documented_hash),
 		cmocka_unit_test(every_bit_counts_with_timestamps),
 		cmocka_unit_test(every_bit_counts_without_timestamps),
 		cmocka_unit_test(the_two_forms_have_different_macs),
 		cmocka_unit_test(hashes_begun_once_serve_every_client_of_an_address),
 		cmocka_unit_test(options_and_epoch_are_hidden_evenly),
 		cmocka_unit_test(the_mask_depends_on_the_key_and_not_on_the_options),
-		cmocka_unit_test(the_mac_does_not_tell_the_mask),
+		cmocka_unit_test(the_mac_does_not_reveal_the_mask),
 		cmocka_unit_test(every_option_comes_back_from_every_epoch),
 		cmocka_unit_test(the_right_mac_under_a_wrong_mask_is_bad),
 		cmocka_unit_test(options_in_the_clock_have_no_mac),
-		cmocka_unit_test(an_answer_that_lost_its_timestamps_is_known_as_such),
-		cmocka_unit_test(an_answer_that_lost_its_timestamps_is_not_less_checked),
-		cmocka_unit_test(an_answer_that_gained_timestamps_is_bad),
+		cmocka_unit_test(an_echo_that_lost_its_timestamps_is_recognised),
+		cmocka_unit_test(an_echo_that_lost_its_timestamps_is_fully_checked),
+		cmocka_unit_test(an_echo_that_gained_timestamps_is_bad),
 	};
 
 	return cmocka_run_group_tests_name("MAC of the cookie", tests, NULL, NULL);

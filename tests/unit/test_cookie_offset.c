@@ -22,7 +22,7 @@ static __u32 offset_of(const struct cookie_flow *flow, const __u64 *key)
 	return cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 }
 
-static void the_offset_is_of_the_addresses_alone(void **state)
+static void the_offset_depends_only_on_the_addresses(void **state)
 {
 	(void)state;
 	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
@@ -53,7 +53,7 @@ static void every_bit_of_addresses_and_secret_changes_the_offset(void **state)
 			{ input.flow.server, 0, ipv6 ? 128 : 32 },
 			{ &input.secret[0], 0, 64 },
 			{ &input.secret[1], 1,
-			  63 }, /* the multiplier is odd; its highest bit counts where what it meets is odd, too */
+			  63 }, /* the multiplier is odd; its highest bit counts where the other factor is odd, too */
 		};
 		__u32 before = offset_of(&input.flow, input.secret);
 
@@ -85,7 +85,7 @@ static void an_offset_begun_once_serves_every_client_of_an_address(void **state)
 	}
 }
 
-/* Neighbours have offsets far from each other, and one server's clients tell nothing of another's. */
+/* Neighbours have offsets far from each other, and the clients of one server reveal nothing about another server's. */
 static void offsets_of_neighbours_have_nothing_in_common(void **state)
 {
 	int near = 0, alike = 0;
@@ -95,7 +95,7 @@ static void offsets_of_neighbours_have_nothing_in_common(void **state)
 		struct cookie_flow flow = flows[i & 1];
 		__u32 here, next, elsewhere, next_elsewhere;
 
-		flow.client[0] = i << 16; /* the last bytes of the address, as they lie in the packet */
+		flow.client[0] = i << 16; /* the last bytes of the address, as they are in the packet */
 		here = offset_of(&flow, secret);
 		flow.server[0]++;
 		elsewhere = offset_of(&flow, secret);
@@ -106,7 +106,7 @@ static void offsets_of_neighbours_have_nothing_in_common(void **state)
 		near += next - here + (1u << 24) < 1u << 25;
 		alike += next - here - (next_elsewhere - elsewhere) + (1u << 24) < 1u << 25;
 	}
-	/* One of 128 by chance, 512 +- 23 of so many; they are no more random than what they hide asks for. */
+	/* One of 128 by chance, 512 +- 23 of these; they need to be no more random than the clock that they hide. */
 	assert_in_range(near, 0, 2 * 512);
 	assert_in_range(alike, 0, 2 * 512);
 }
@@ -131,7 +131,7 @@ static void offsets_are_spread_evenly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_offset_is_of_the_addresses_alone),
+		cmocka_unit_test(the_offset_depends_only_on_the_addresses),
 		cmocka_unit_test(every_bit_of_addresses_and_secret_changes_the_offset),
 		cmocka_unit_test(an_offset_begun_once_serves_every_client_of_an_address),
 		cmocka_unit_test(offsets_of_neighbours_have_nothing_in_common),

@@ -51,7 +51,7 @@ static void header_of_a_known_packet_is_met(void **state)
 	assert_int_equal(checksum(header, sizeof(header)), 0xb861);
 }
 
-static void nothing_sums_to_all_ones(void **state)
+static void empty_data_sums_to_all_ones(void **state)
 {
 	(void)state;
 	assert_int_equal(csum_fold(0), 0xffff);
@@ -105,7 +105,7 @@ static void a_sum_may_be_taken_in_parts(void **state)
 			 csum_fold(csum_words(0, words, 4)));
 }
 
-static void what_carries_its_checksum_sums_to_zero(void **state)
+static void data_with_its_checksum_sums_to_zero(void **state)
 {
 	__u32 words[4] = { 0xdeadbeef, 0x01020304, 0, 0xffff0000 };
 
@@ -119,12 +119,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(example_of_rfc_1071_is_met),
 		cmocka_unit_test(header_of_a_known_packet_is_met),
-		cmocka_unit_test(nothing_sums_to_all_ones),
+		cmocka_unit_test(empty_data_sums_to_all_ones),
 		cmocka_unit_test(greatest_words_fold_without_losing_a_carry),
 		cmocka_unit_test(every_sum_near_a_carry_folds_as_defined),
 		cmocka_unit_test(random_headers_sum_as_defined),
 		cmocka_unit_test(a_sum_may_be_taken_in_parts),
-		cmocka_unit_test(what_carries_its_checksum_sums_to_zero),
+		cmocka_unit_test(data_with_its_checksum_sums_to_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

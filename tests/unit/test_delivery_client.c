@@ -114,7 +114,7 @@ static void hear_nothing(const struct ends *ends)
 	assert_int_equal(errno, EAGAIN);
 }
 
-/* Stands for a connection: something of which a duplicate can be told from another descriptor. */
+/* Returns a descriptor in place of a connection, whose duplicates can be recognised. */
 static int a_connection(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -132,9 +132,9 @@ static bool same_file(int one, int other)
 	return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-/* ------------------------------------------------------------------------------------------------------ registration */
+/* ----------------------------------------------------------------------------------------------------- registration */
 
-static void listen_is_said_with_backlog_flags_and_socket(void **state)
+static void listen_is_sent_with_backlog_flags_and_socket(void **state)
 {
 	const struct ends *ends = *state;
 	int listening = a_connection(), passed = -1;
@@ -204,7 +204,7 @@ static void a_connection_is_taken_and_acknowledged(void **state)
 	close(connection);
 }
 
-static void flags_decide_alone_what_the_descriptor_is(void **state)
+static void only_the_flags_decide_the_mode_of_the_descriptor(void **state)
 {
 	const struct ends *ends = *state;
 	struct delivery_message message;
@@ -231,7 +231,7 @@ static void without_a_connection_it_is_eagain(void **state)
 	assert_int_equal(queue_take(ends->server, 0, MSG_DONTWAIT, &message), -EAGAIN);
 }
 
-static void answers_to_a_second_listen_are_skipped(void **state)
+static void replies_to_a_second_listen_are_skipped(void **state)
 {
 	const struct ends *ends = *state;
 	struct delivery_message message;
@@ -248,7 +248,7 @@ static void answers_to_a_second_listen_are_skipped(void **state)
 	close(taken);
 }
 
-static void what_is_no_message_is_skipped_and_its_descriptor_closed(void **state)
+static void invalid_messages_are_skipped_and_their_descriptors_closed(void **state)
 {
 	const struct ends *ends = *state;
 	int connection = a_connection(), before = dup(connection);
@@ -293,13 +293,13 @@ static void the_end_is_epipe(void **state)
 	assert_int_equal(queue_take(ends->server, 0, 0, &message), -EPIPE);
 }
 
-static void what_a_killed_daemon_had_sent_is_still_taken(void **state)
+static void connections_sent_by_a_killed_daemon_are_still_taken(void **state)
 {
 	struct ends *ends = *state;
 	struct delivery_message message;
 	int connection = a_connection(), taken;
 
-	/* Something unread at the daemon's end makes its death a reset. */
+	/* Unread data at the daemon's end turns its death into a reset. */
 	assert_int_equal(queue_set_backlog(ends->server, 7, 0), 0);
 	say(ends, DELIVERY_CONNECTION, 5, 0, connection);
 	close(connection);
@@ -325,7 +325,7 @@ static void nothing_is_taken_after_a_refusal(void **state)
 	hear_nothing(ends);
 }
 
-/* ------------------------------------------------------------------------------------------------------- peer address */
+/* ----------------------------------------------------------------------------------------------------- peer address */
 
 static void the_peer_is_of_the_listeners_family(void **state)
 {
@@ -363,7 +363,7 @@ static void a_peer_longer_than_its_room_is_cut_off(void **state)
 	assert_int_equal(room[4], 0x55);
 }
 
-/* ----------------------------------------------------------------------------------------------------- finding a service */
+/* ------------------------------------------------------------------------------------------------ finding a service */
 
 static char run_dir[64];
 
@@ -396,7 +396,7 @@ static int remove_run_dir(void **state)
 	return system(command);
 }
 
-/* The service of a server bound to this address, or the error's name. */
+/* Returns the service of a server bound to this address, or the error's name. */
 static const char *found(const char *text, uint16_t port, bool v6only)
 {
 	static char name[SHAKEOFF_NAME_LEN];
@@ -428,7 +428,7 @@ static void an_address_finds_its_service(void **state)
 	assert_string_equal(found("10.9.0.1", 0, false), "ENOENT");
 }
 
-static void a_star_stands_for_every_address_but_loopback_and_link_local(void **state)
+static void a_star_means_every_address_except_loopback_and_link_local(void **state)
 {
 	(void)state;
 	link_service("*:22", "../ssh.sock");
@@ -443,7 +443,7 @@ static void a_star_stands_for_every_address_but_loopback_and_link_local(void **s
 	assert_string_equal(found("fe80::1", 22, false), "ENOENT");
 }
 
-static void an_address_goes_before_the_star(void **state)
+static void an_address_has_precedence_over_the_star(void **state)
 {
 	(void)state;
 	link_service("*:80", "../all.sock");
@@ -476,7 +476,7 @@ static void without_a_run_directory_there_is_no_service(void **state)
 	assert_int_equal(queue_connect(run_dir, "web"), -ENOENT);
 }
 
-/* ----------------------------------------------------------------------------------------------- waiting for the daemon */
+/* ------------------------------------------------------------------------------------------- waiting for the daemon */
 
 static bool becomes_readable(const struct queue_watch *watch, int timeout_ms)
 {
@@ -505,7 +505,7 @@ static void the_watch_sees_the_socket_appear(void **state)
 	close(watch.timer_fd);
 }
 
-static void the_watch_looks_again_when_there_is_no_directory(void **state)
+static void the_watch_polls_when_there_is_no_directory(void **state)
 {
 	struct queue_watch watch;
 
@@ -524,29 +524,29 @@ static void the_watch_looks_again_when_there_is_no_directory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test_with_ends(listen_is_said_with_backlog_flags_and_socket),
+		test_with_ends(listen_is_sent_with_backlog_flags_and_socket),
 		test_with_ends(the_daemons_refusal_is_the_error),
 		test_with_ends(another_version_is_refused),
 		test_with_ends(a_silent_daemon_is_not_waited_for_forever),
 		test_with_ends(a_daemon_that_ends_meanwhile_is_a_reset),
 		test_with_ends(a_connection_is_taken_and_acknowledged),
-		test_with_ends(flags_decide_alone_what_the_descriptor_is),
+		test_with_ends(only_the_flags_decide_the_mode_of_the_descriptor),
 		test_with_ends(without_a_connection_it_is_eagain),
-		test_with_ends(answers_to_a_second_listen_are_skipped),
-		test_with_ends(what_is_no_message_is_skipped_and_its_descriptor_closed),
+		test_with_ends(replies_to_a_second_listen_are_skipped),
+		test_with_ends(invalid_messages_are_skipped_and_their_descriptors_closed),
 		test_with_ends(at_the_descriptor_limit_it_is_returned),
 		test_with_ends(the_end_is_epipe),
-		test_with_ends(what_a_killed_daemon_had_sent_is_still_taken),
+		test_with_ends(connections_sent_by_a_killed_daemon_are_still_taken),
 		test_with_ends(nothing_is_taken_after_a_refusal),
 		cmocka_unit_test(the_peer_is_of_the_listeners_family),
 		cmocka_unit_test(a_peer_longer_than_its_room_is_cut_off),
 		test_with_run_dir(an_address_finds_its_service),
-		test_with_run_dir(a_star_stands_for_every_address_but_loopback_and_link_local),
-		test_with_run_dir(an_address_goes_before_the_star),
+		test_with_run_dir(a_star_means_every_address_except_loopback_and_link_local),
+		test_with_run_dir(an_address_has_precedence_over_the_star),
 		test_with_run_dir(a_wildcard_finds_the_only_service_of_its_port),
 		test_with_run_dir(without_a_run_directory_there_is_no_service),
 		test_with_run_dir(the_watch_sees_the_socket_appear),
-		test_with_run_dir(the_watch_looks_again_when_there_is_no_directory),
+		test_with_run_dir(the_watch_polls_when_there_is_no_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

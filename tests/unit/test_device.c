@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which devices can be attached to, and by which frames with VLAN tags come, in hosts made by hand.
+ * Which devices allow programs, and through which devices frames with VLAN tags arrive, in hosts made by hand.
  *
  * link: user/common/device.c user/common/link.c
  */
@@ -51,7 +51,7 @@ static int begin(void **state)
 	put(ETH3_9, "eth3.9", "vlan")->lower = ETH3;
 	host[ETH3_9 - 1].master = BR0;
 	put(BR0, "br0", "bridge");
-	put(PEER, "veth0", "veth")->lower = ETH3_9; /* its peer, not what is below it */
+	put(PEER, "veth0", "veth")->lower = ETH3_9; /* its peer, not a device below it */
 	return 0;
 }
 
@@ -60,7 +60,7 @@ static struct link_entry *device(unsigned int ifindex)
 	return &host[ifindex - 1];
 }
 
-/* What is said of it; "": it can be attached to. */
+/* Returns the error for a device; "": programs can be attached to it. */
 static const char *refusal(unsigned int ifindex)
 {
 	static char sentence[DEVICE_SENTENCE];
@@ -82,7 +82,7 @@ static void ethernet_devices_are_served(void **state)
 	assert_string_equal(refusal(ETH3), "");
 }
 
-static void what_has_no_ethernet_header_is_refused_with_its_kind(void **state)
+static void devices_without_an_ethernet_header_are_refused_with_their_kind(void **state)
 {
 	(void)state;
 	assert_non_null(strstr(refusal(TUN0), "tun0 "));
@@ -99,7 +99,7 @@ static void a_vrfs_own_device_is_refused_with_its_ports(void **state)
 	assert_false(device_is_served(device(BLUE)));
 }
 
-static void below_a_device_with_a_program_there_is_none(void **state)
+static void no_program_is_allowed_below_a_device_with_a_program(void **state)
 {
 	(void)state;
 	device(BOND0)->prog_id[LINK_XDP_DRIVER] = 7;
@@ -134,13 +134,13 @@ static void addresses_above_a_vlan_device_are_tagged(void **state)
 	assert_false(device_is_tagged(&topology, device(BOND0), device(ETH0)));
 	assert_false(device_is_tagged(&topology, device(ETH0), device(ETH0)));
 	assert_false(device_is_tagged(&topology, device(MAC0), device(ETH3)));
-	/* At the VLAN device itself, and above it, there is no tag any more. */
+	/* At the VLAN device itself, and above it, the tag is gone. */
 	assert_false(device_is_tagged(&topology, device(BOND0_10), device(BOND0_10)));
 	assert_false(device_is_tagged(&topology, device(MAC0), device(BOND0_10)));
 	assert_false(device_is_tagged(&topology, device(PEER), device(ETH3)));
 }
 
-static void packets_come_in_by_what_a_device_stands_on(void **state)
+static void packets_arrive_through_the_devices_below(void **state)
 {
 	(void)state;
 	assert_true(device_is_reached(&topology, device(ETH3), device(ETH3)));
@@ -150,7 +150,7 @@ static void packets_come_in_by_what_a_device_stands_on(void **state)
 	assert_false(device_is_reached(&topology, device(ETH1), device(ETH0)));
 	assert_false(device_is_reached(&topology, device(TUN0), device(ETH3)));
 	assert_false(device_is_reached(&topology, device(ETH3), device(BR0)));
-	/* An address that is on no network in particular. */
+	/* An address that belongs to no particular network. */
 	device(PEER)->type = ARPHRD_LOOPBACK;
 	assert_true(device_is_reached(&topology, device(PEER), device(ETH3)));
 }
@@ -178,7 +178,7 @@ static void a_device_has_vlans_above_it_at_any_height(void **state)
 		assert_int_equal(device_has_vlans(&topology, device(ifindex)), expected[ifindex - 1]);
 }
 
-static void devices_that_stand_on_each_other_in_a_circle_come_to_an_end(void **state)
+static void a_circle_of_devices_ends(void **state)
 {
 	(void)state;
 	device(BOND0)->master = BOND0_10;
@@ -192,7 +192,7 @@ static void give_mac(unsigned int ifindex, uint8_t last)
 	device(ifindex)->mac[5] = last;
 }
 
-static void frames_for_devices_above_are_the_hosts(void **state)
+static void frames_for_devices_above_belong_to_the_host(void **state)
 {
 	uint8_t macs[3][6];
 
@@ -216,7 +216,7 @@ static void frames_for_devices_above_are_the_hosts(void **state)
 	assert_int_equal(device_macs(&topology, device(ETH3), macs, 3), 2);
 }
 
-static void a_vlan_device_takes_its_tag_from_what_is_below(void **state)
+static void a_vlan_device_takes_its_tag_from_the_device_below(void **state)
 {
 	(void)state;
 	assert_true(device_takes_tag(&topology, device(BOND0_10), device(ETH0)));
@@ -245,17 +245,17 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
 		TEST(ethernet_devices_are_served),
-		TEST(what_has_no_ethernet_header_is_refused_with_its_kind),
+		TEST(devices_without_an_ethernet_header_are_refused_with_their_kind),
 		TEST(a_vrfs_own_device_is_refused_with_its_ports),
-		TEST(below_a_device_with_a_program_there_is_none),
+		TEST(no_program_is_allowed_below_a_device_with_a_program),
 		TEST(a_bond_whose_member_has_a_program_is_refused_with_its_members),
 		TEST(addresses_above_a_vlan_device_are_tagged),
-		TEST(packets_come_in_by_what_a_device_stands_on),
+		TEST(packets_arrive_through_the_devices_below),
 		TEST(a_bonds_member_without_a_program_is_named),
 		TEST(a_device_has_vlans_above_it_at_any_height),
-		TEST(devices_that_stand_on_each_other_in_a_circle_come_to_an_end),
-		TEST(frames_for_devices_above_are_the_hosts),
-		TEST(a_vlan_device_takes_its_tag_from_what_is_below),
+		TEST(a_circle_of_devices_ends),
+		TEST(frames_for_devices_above_belong_to_the_host),
+		TEST(a_vlan_device_takes_its_tag_from_the_device_below),
 		TEST(a_veth_may_hide_tags),
 	};
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which of the host's addresses belong to what: configured services first, then the listening socket that the kernel would choose.
+ * The owner of each of the host's addresses: configured services first, then the listening socket that the kernel would
+ * choose.
  *
- * link: user/shakeoffd/discovery/endpoints.c user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/discovery/endpoints.c user/shakeoffd/discovery/listeners.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +98,7 @@ static int end(void **state)
 	return 0;
 }
 
-static void a_socket_on_any_address_has_all_of_the_host(void **state)
+static void a_socket_on_any_address_has_all_addresses_of_the_host(void **state)
 {
 	(void)state;
 	listening("::", AF_INET6);
@@ -113,7 +115,7 @@ static void a_more_specific_socket_wins(void **state)
 	assert_string_equal(found(), "10.9.0.1=*:80 10.9.0.2=10.9.0.2:80 2001:db8::1=*:80");
 }
 
-static void sockets_on_loopback_and_on_foreign_addresses_are_none(void **state)
+static void sockets_on_loopback_and_on_foreign_addresses_are_ignored(void **state)
 {
 	(void)state;
 	listening("::ffff:127.0.0.1", AF_INET);
@@ -122,7 +124,7 @@ static void sockets_on_loopback_and_on_foreign_addresses_are_none(void **state)
 	assert_string_equal(found(), "");
 }
 
-static void sockets_with_addresses_of_their_own_are_found_in_order(void **state)
+static void sockets_on_separate_addresses_are_found_in_order(void **state)
 {
 	(void)state;
 	listening("2001:db8::1", AF_INET6);
@@ -131,7 +133,7 @@ static void sockets_with_addresses_of_their_own_are_found_in_order(void **state)
 	assert_string_equal(found(), "10.9.0.1=10.9.0.1:80 10.9.0.2=10.9.0.2:80 2001:db8::1=[2001:db8::1]:80");
 }
 
-static void what_the_configuration_names_is_the_configured_services(void **state)
+static void a_configured_address_belongs_to_the_configured_service(void **state)
 {
 	(void)state;
 	config.service_count = 1;
@@ -140,7 +142,7 @@ static void what_the_configuration_names_is_the_configured_services(void **state
 	assert_string_equal(found(), "10.9.0.1=web 10.9.0.2=*:80 2001:db8::1=*:80");
 }
 
-static void what_is_excluded_is_omitted(void **state)
+static void excluded_addresses_are_omitted(void **state)
 {
 	(void)state;
 	config.exclude_count = 1;
@@ -172,12 +174,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(a_socket_on_any_address_has_all_of_the_host),
+		TEST(a_socket_on_any_address_has_all_addresses_of_the_host),
 		TEST(a_more_specific_socket_wins),
-		TEST(sockets_on_loopback_and_on_foreign_addresses_are_none),
-		TEST(sockets_with_addresses_of_their_own_are_found_in_order),
-		TEST(what_the_configuration_names_is_the_configured_services),
-		TEST(what_is_excluded_is_omitted),
+		TEST(sockets_on_loopback_and_on_foreign_addresses_are_ignored),
+		TEST(sockets_on_separate_addresses_are_found_in_order),
+		TEST(a_configured_address_belongs_to_the_configured_service),
+		TEST(excluded_addresses_are_omitted),
 		TEST(an_exclusion_does_not_touch_a_configured_service),
 		TEST(without_discovery_only_configured_services_are_found),
 	};

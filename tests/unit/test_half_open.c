@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When SYN-ACKs are sent again, which, and when they are given up.
+ * When and which SYN-ACKs are sent again, and when the daemon gives up.
  *
- * link: user/shakeoffd/hook/resend.c user/shakeoffd/hook/synack_frame.c user/shakeoffd/hook/prefix_budget.c user/common/log.c
+ * link: user/shakeoffd/hook/resend.c user/shakeoffd/hook/synack_frame.c user/shakeoffd/hook/prefix_budget.c
+ * link: user/common/log.c
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,8 +38,8 @@ struct datapath {
 	size_t count;
 	size_t walks;
 	bool detached;    /* the interface */
-	uint32_t address; /* whose the services' address is */
-	bool late;        /* the hook puts something in right behind an iteration */
+	uint32_t address; /* the service of the addresses */
+	bool late;        /* the hook adds an entry right after an iteration */
 };
 
 static struct datapath datapath;
@@ -103,7 +104,7 @@ bool datapath_half_open_is_empty(struct datapath *this)
 
 int packet_socket_open(void)
 {
-	return 1000; /* of nobody's */
+	return 1000; /* an unused descriptor */
 }
 
 int packet_send(int fd, unsigned int ifindex, const uint8_t *frame, size_t len)
@@ -137,7 +138,7 @@ static void answered(uint64_t ago_ns)
 	answered_to("2001:db8::7", ago_ns);
 }
 
-/* To prefixes that have nothing in common. */
+/* Adds entries to prefixes that have nothing in common. */
 static void answered_everywhere(size_t count, uint64_t ago_ns)
 {
 	char address[INET6_ADDRSTRLEN];
@@ -148,7 +149,7 @@ static void answered_everywhere(size_t count, uint64_t ago_ns)
 	}
 }
 
-/* A SYN-ACK with all options; its TSval is 0xfffffff0. The checksum is put there by setup(). */
+/* A SYN-ACK with all options; its TSval is 0xfffffff0. setup() writes the checksum. */
 static uint8_t synack4[14 + 20 + 40] = {
 	[12] = 8,    0, /* IPv4 */
 	[14] = 0x45, 0,    0,    60,   0,    0,    0x40, 0,  64,   IPPROTO_TCP,
@@ -167,7 +168,10 @@ static uint32_t tsval_of(const uint8_t *tcp)
 	return ntohl(tsval);
 }
 
-/* What is missing to the checksum of the segment behind an IP header: 0 if it is right. 40 bytes of TCP. */
+/*
+ * Returns the difference between the checksum of the segment after an IP header and the correct one: 0 if it is
+ * correct. 40 bytes of TCP.
+ */
 static uint16_t checksum_remainder(const uint8_t *ip, bool ipv6)
 {
 	const uint8_t *tcp = ip + (ipv6 ? 40 : 20), *addresses = ip + (ipv6 ? 8 : 12);
@@ -211,7 +215,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* As many ticks as fit; returns how many frames left. */
+/* Runs as many ticks as fit; returns how many frames were sent. */
 static size_t pass(uint64_t time_ns)
 {
 	size_t before = wire.count;
@@ -223,7 +227,7 @@ static size_t pass(uint64_t time_ns)
 	return wire.count - before;
 }
 
-/* -------------------------------------------------------------------------------------------------------- schedule */
+/* --------------------------------------------------------------------------------------------------------- schedule */
 
 static void a_repetition_is_due_after_1_3_7_15_31_and_63_seconds(void **state)
 {
@@ -241,13 +245,13 @@ static void a_repetition_is_due_after_1_3_7_15_31_and_63_seconds(void **state)
 	}
 }
 
-static void the_last_is_before_the_cookie_ends(void **state)
+static void the_last_repetition_is_before_the_cookie_expires(void **state)
 {
 	(void)state;
 	assert_true(half_open_is_over(START_NS, START_NS + SHAKEOFF_EPOCH_NS - NS_PER_S, SHAKEOFF_SYNACK_RETRIES_MAX));
 }
 
-static void it_is_over_with_the_last(void **state)
+static void the_last_repetition_ends_the_schedule(void **state)
 {
 	(void)state;
 	assert_true(half_open_is_over(START_NS, START_NS, 0));
@@ -256,7 +260,7 @@ static void it_is_over_with_the_last(void **state)
 	assert_false(half_open_is_over(START_NS, START_NS - NS_PER_MS, 1)); /* the hook's clock is ahead */
 }
 
-static void the_more_there_are_the_fewer_repetitions_each_gets(void **state)
+static void more_entries_get_fewer_repetitions_each(void **state)
 {
 	(void)state;
 	assert_int_equal(half_open_retries(5, 0), 5);
@@ -267,7 +271,7 @@ static void the_more_there_are_the_fewer_repetitions_each_gets(void **state)
 	assert_int_equal(half_open_retries(2, SHAKEOFF_SERVICE_HALF_OPEN / 4 + 1), 2);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ iteration */
+/* -------------------------------------------------------------------------------------------------------- iteration */
 
 static void each_repetition_is_sent_once(void **state)
 {
@@ -283,7 +287,7 @@ static void each_repetition_is_sent_once(void **state)
 	assert_int_equal(datapath.services[SERVICE].repeated, 5);
 }
 
-static void the_sysctl_says_how_often_but_six_times_at_most(void **state)
+static void the_sysctl_sets_the_number_of_repetitions_up_to_six(void **state)
 {
 	(void)state;
 	assert_true(datapath.control.flags & SHAKEOFF_RESENDS);
@@ -309,7 +313,7 @@ static void it_is_the_frame_that_the_hook_sent(void **state)
 	assert_int_equal(wire.ifindex, IFINDEX);
 }
 
-/* The hook's own copy stays as it was: the next repetition counts from there. */
+/* The hook's own copy keeps its timestamp: the next repetition starts from it. */
 static void its_timestamp_is_that_of_the_repetition(void **state)
 {
 	struct shakeoff_half_open *entry = datapath.entries;
@@ -327,7 +331,7 @@ static void its_timestamp_is_that_of_the_repetition(void **state)
 	assert_memory_equal(entry->frame, synack4, sizeof(synack4));
 }
 
-static void what_could_not_be_sent_is_not_counted(void **state)
+static void failed_repetitions_are_not_counted(void **state)
 {
 	(void)state;
 	answered(0);
@@ -336,7 +340,7 @@ static void what_could_not_be_sent_is_not_counted(void **state)
 	assert_int_equal(datapath.services[SERVICE].repeated, 0);
 }
 
-static void a_restarted_daemon_goes_on(void **state)
+static void a_restarted_daemon_continues(void **state)
 {
 	(void)state;
 	answered(0);
@@ -357,7 +361,7 @@ static void in_a_flood_all_are_dropped_and_none_is_sent(void **state)
 	assert_int_equal(datapath.count, 0);
 }
 
-static void of_a_service_without_a_server_too(void **state)
+static void all_of_a_service_without_a_server_are_dropped(void **state)
 {
 	(void)state;
 	answered(950 * NS_PER_MS);
@@ -374,36 +378,36 @@ static size_t gone_without_a_frame(void)
 	return datapath.count;
 }
 
-static void of_an_interface_that_was_detached_too(void **state)
+static void all_of_a_detached_interface_are_dropped(void **state)
 {
 	(void)state;
 	datapath.detached = true;
 	assert_int_equal(gone_without_a_frame(), 0);
 }
 
-static void of_an_address_that_is_the_hosts_no_more_too(void **state)
+static void all_of_an_address_that_the_host_lost_are_dropped(void **state)
 {
 	(void)state;
 	datapath.address = UINT32_MAX;
 	assert_int_equal(gone_without_a_frame(), 0);
 }
 
-static void of_an_address_that_is_another_services_now_too(void **state)
+static void all_of_an_address_of_another_service_are_dropped(void **state)
 {
 	(void)state;
 	datapath.address = SERVICE + 1;
 	assert_int_equal(gone_without_a_frame(), 0);
 }
 
-static void of_an_address_that_is_bypassed_now_too(void **state)
+static void all_of_a_bypassed_address_are_dropped(void **state)
 {
 	(void)state;
 	datapath.address = SERVICE | SHAKEOFF_ADDRESS_BYPASSED;
 	assert_int_equal(gone_without_a_frame(), 0);
 }
 
-/* Each slot of the budget has room for more than this test's share of it. */
-static void there_is_a_bound_on_what_one_tick_sends(void **state)
+/* The budget of each prefix is larger than the number of SYN-ACKs that this test sends to it. */
+static void one_tick_sends_a_bounded_number(void **state)
 {
 	(void)state;
 	answered_everywhere(HALF_OPEN_FRAMES_A_TICK + 10, 950 * NS_PER_MS);
@@ -421,19 +425,19 @@ static void fill_prefix(const char *first, const char *second)
 	assert_int_equal(datapath.count, PREFIX_BUDGET_FRAMES);
 }
 
-static void to_one_ipv4_prefix_few_are_sent_a_second_and_the_rest_is_given_up(void **state)
+static void few_a_second_are_sent_to_an_ipv4_prefix_and_the_rest_is_dropped(void **state)
 {
 	(void)state;
 	fill_prefix("::ffff:198.51.100.1", "::ffff:198.51.100.254");
 }
 
-static void to_one_ipv6_prefix_likewise(void **state)
+static void few_a_second_are_sent_to_an_ipv6_prefix_and_the_rest_is_dropped(void **state)
 {
 	(void)state;
 	fill_prefix("2001:db8:7::1", "2001:db8:7:ffff::2");
 }
 
-static void in_the_next_second_it_may_be_sent_to_again(void **state)
+static void a_prefix_gets_more_in_the_next_second(void **state)
 {
 	(void)state;
 	fill_prefix("::ffff:198.51.100.1", "::ffff:198.51.100.254");
@@ -442,7 +446,7 @@ static void in_the_next_second_it_may_be_sent_to_again(void **state)
 	assert_int_equal(pass(TICK_NS), 1);
 }
 
-static void a_long_list_is_given_up_sooner(void **state)
+static void a_long_list_is_dropped_sooner(void **state)
 {
 	(void)state;
 	answered_everywhere(SHAKEOFF_SERVICE_HALF_OPEN, 0);
@@ -452,9 +456,9 @@ static void a_long_list_is_given_up_sooner(void **state)
 	assert_int_equal(datapath.count, 0);
 }
 
-/* ----------------------------------------------------------------------------------------------- the count, the flag */
+/* ---------------------------------------------------------------------------------------------- the count, the flag */
 
-static void services_are_told_how_many_they_have(void **state)
+static void every_service_gets_its_count(void **state)
 {
 	(void)state;
 	answered(0);
@@ -469,7 +473,7 @@ static void services_are_told_how_many_they_have(void **state)
 	assert_int_equal(datapath.services[SERVICE].half_open, 0);
 }
 
-static void while_there_is_nothing_no_iteration_is_made(void **state)
+static void without_entries_the_table_is_not_iterated(void **state)
 {
 	size_t walks;
 
@@ -483,7 +487,7 @@ static void while_there_is_nothing_no_iteration_is_made(void **state)
 	assert_int_equal(pass(NS_PER_S), 1);
 }
 
-static void what_comes_in_behind_an_iteration_is_not_overlooked(void **state)
+static void entries_added_after_an_iteration_are_found(void **state)
 {
 	(void)state;
 	datapath.late = true;
@@ -491,7 +495,7 @@ static void what_comes_in_behind_an_iteration_is_not_overlooked(void **state)
 	assert_int_equal(datapath.control.half_open, 1);
 }
 
-static void what_an_earlier_daemon_counted_is_put_right(void **state)
+static void counts_of_an_earlier_daemon_are_corrected(void **state)
 {
 	(void)state;
 	half_open_close(&half_open);
@@ -508,30 +512,30 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_repetition_is_due_after_1_3_7_15_31_and_63_seconds),
-		TEST(the_last_is_before_the_cookie_ends),
-		TEST(it_is_over_with_the_last),
-		TEST(the_more_there_are_the_fewer_repetitions_each_gets),
+		TEST(the_last_repetition_is_before_the_cookie_expires),
+		TEST(the_last_repetition_ends_the_schedule),
+		TEST(more_entries_get_fewer_repetitions_each),
 		TEST(each_repetition_is_sent_once),
-		TEST(the_sysctl_says_how_often_but_six_times_at_most),
+		TEST(the_sysctl_sets_the_number_of_repetitions_up_to_six),
 		TEST(it_is_the_frame_that_the_hook_sent),
 		TEST(its_timestamp_is_that_of_the_repetition),
-		TEST(what_could_not_be_sent_is_not_counted),
-		TEST(a_restarted_daemon_goes_on),
+		TEST(failed_repetitions_are_not_counted),
+		TEST(a_restarted_daemon_continues),
 		TEST(in_a_flood_all_are_dropped_and_none_is_sent),
-		TEST(of_a_service_without_a_server_too),
-		TEST(of_an_interface_that_was_detached_too),
-		TEST(of_an_address_that_is_the_hosts_no_more_too),
-		TEST(of_an_address_that_is_another_services_now_too),
-		TEST(of_an_address_that_is_bypassed_now_too),
-		TEST(there_is_a_bound_on_what_one_tick_sends),
-		TEST(to_one_ipv4_prefix_few_are_sent_a_second_and_the_rest_is_given_up),
-		TEST(to_one_ipv6_prefix_likewise),
-		TEST(in_the_next_second_it_may_be_sent_to_again),
-		TEST(a_long_list_is_given_up_sooner),
-		TEST(services_are_told_how_many_they_have),
-		TEST(while_there_is_nothing_no_iteration_is_made),
-		TEST(what_comes_in_behind_an_iteration_is_not_overlooked),
-		TEST(what_an_earlier_daemon_counted_is_put_right),
+		TEST(all_of_a_service_without_a_server_are_dropped),
+		TEST(all_of_a_detached_interface_are_dropped),
+		TEST(all_of_an_address_that_the_host_lost_are_dropped),
+		TEST(all_of_an_address_of_another_service_are_dropped),
+		TEST(all_of_a_bypassed_address_are_dropped),
+		TEST(one_tick_sends_a_bounded_number),
+		TEST(few_a_second_are_sent_to_an_ipv4_prefix_and_the_rest_is_dropped),
+		TEST(few_a_second_are_sent_to_an_ipv6_prefix_and_the_rest_is_dropped),
+		TEST(a_prefix_gets_more_in_the_next_second),
+		TEST(a_long_list_is_dropped_sooner),
+		TEST(every_service_gets_its_count),
+		TEST(without_entries_the_table_is_not_iterated),
+		TEST(entries_added_after_an_iteration_are_found),
+		TEST(counts_of_an_earlier_daemon_are_corrected),
 	};
 
 	return cmocka_run_group_tests_name("half-open connections", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The heartbeat tells that the event loops get on, not that a thread runs.
+ * The heartbeat shows that the event loops make progress, not that a thread runs.
  *
  * link: user/shakeoffd/hook/heartbeat.c user/common/log.c
  */
@@ -43,13 +43,13 @@ static uint64_t beat(void)
 	return __atomic_load_n(&control.heartbeat_ns, __ATOMIC_RELAXED);
 }
 
-/* Two beats' time. */
+/* Sleeps for the time of two beats. */
 static void pause_briefly(void)
 {
 	usleep(2 * SHAKEOFF_HEARTBEAT_PERIOD_NS / 1000 + 100000);
 }
 
-static bool goes_on(void)
+static bool continues(void)
 {
 	uint64_t before = beat();
 
@@ -72,12 +72,12 @@ static int end(void **state)
 	return control.heartbeat_ns ? -1 : 0;
 }
 
-static void it_goes_on_while_all_loops_do(void **state)
+static void it_continues_while_all_loops_do(void **state)
 {
 	(void)state;
 	workers[1].busy_ns = clock_ns() - NS_PER_S;
 	pause_briefly();
-	assert_true(goes_on());
+	assert_true(continues());
 }
 
 static void it_stops_while_the_main_loop_stands_still(void **state)
@@ -85,11 +85,11 @@ static void it_stops_while_the_main_loop_stands_still(void **state)
 	(void)state;
 	heartbeat_alive(heartbeat, clock_ns() - HEARTBEAT_STUCK_NS);
 	pause_briefly();
-	assert_false(goes_on());
+	assert_false(continues());
 	assert_false(heartbeat_is_well(heartbeat, clock_ns()));
 	heartbeat_alive(heartbeat, clock_ns());
 	pause_briefly();
-	assert_true(goes_on());
+	assert_true(continues());
 }
 
 static void it_stops_while_a_worker_stands_still(void **state)
@@ -97,12 +97,12 @@ static void it_stops_while_a_worker_stands_still(void **state)
 	(void)state;
 	workers[1].busy_ns = clock_ns() - HEARTBEAT_STUCK_NS;
 	pause_briefly();
-	assert_false(goes_on());
+	assert_false(continues());
 	assert_false(heartbeat_is_well(heartbeat, clock_ns()));
-	/* It waits for events again, for as long as there are none. */
+	/* It waits for events again, however long that takes. */
 	workers[1].busy_ns = 0;
 	pause_briefly();
-	assert_true(goes_on());
+	assert_true(continues());
 	assert_true(heartbeat_is_well(heartbeat, clock_ns()));
 }
 
@@ -110,7 +110,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(it_goes_on_while_all_loops_do),
+		TEST(it_continues_while_all_loops_do),
 		TEST(it_stops_while_the_main_loop_stands_still),
 		TEST(it_stops_while_a_worker_stands_still),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Held frames: what came before its connection's socket, and the bounds of that.
+ * Held frames: segments that came before their connection's socket, and the limits on them.
  *
  * link: user/shakeoffd/queue/held_segments.c
  */
@@ -76,7 +76,7 @@ static void segments_before_their_connection_are_held_in_order(void **state)
 	}
 	assert_null(held_take(*state, &event_of(1, 0, 0)->tuple));
 	assert_int_equal(held_frames(*state), 1);
-	/* The last one was taken out of the middle or the end: the list still takes more. */
+	/* The last one was removed from the middle or the end: the list still accepts more. */
 	assert_int_equal(held_add(*state, event_of(3, SECOND, 40)), HELD_KEPT);
 	free(held_take(*state, &event_of(3, 0, 0)->tuple));
 	free(held_take(*state, &event_of(2, 0, 0)->tuple));
@@ -84,7 +84,7 @@ static void segments_before_their_connection_are_held_in_order(void **state)
 	assert_int_equal(held_bytes(*state), 0);
 }
 
-static void what_waits_for_too_long_is_dropped(void **state)
+static void segments_that_wait_too_long_are_dropped(void **state)
 {
 	held_add(*state, event_of(1, SECOND, 40));
 	held_add(*state, event_of(2, 2 * SECOND, 40));
@@ -95,7 +95,7 @@ static void what_waits_for_too_long_is_dropped(void **state)
 	assert_null(held_take(*state, &event_of(1, 0, 0)->tuple));
 }
 
-static void frames_are_bounded(void **state)
+static void the_number_of_frames_is_bounded(void **state)
 {
 	for (unsigned int i = 0; i < HELD_MAX_FRAMES; i++)
 		assert_int_equal(held_add(*state, event_of((uint16_t)(i + 1), SECOND, 40)), HELD_KEPT);
@@ -103,7 +103,7 @@ static void frames_are_bounded(void **state)
 	assert_int_equal(held_frames(*state), HELD_MAX_FRAMES);
 }
 
-static void bytes_are_bounded(void **state)
+static void the_number_of_bytes_is_bounded(void **state)
 {
 	unsigned int held = 0;
 
@@ -114,7 +114,7 @@ static void bytes_are_bounded(void **state)
 	assert_true(held_bytes(*state) + PACKET_MAX + sizeof(struct shakeoff_event) > HELD_MAX_BYTES);
 }
 
-static void one_connection_does_not_take_all_of_them(void **state)
+static void one_connection_does_not_use_up_the_limit(void **state)
 {
 	unsigned int held = 0;
 
@@ -131,7 +131,7 @@ static void an_old_connection_of_the_tuple_does_not_count(void **state)
 	assert_int_equal(held_add(*state, event_of(1, 2 * SECOND, 40)), HELD_KEPT);
 }
 
-/* More than the table has room for: the latest are known. */
+/* More than the table can hold: the latest are remembered. */
 static void the_latest_connections_are_remembered(void **state)
 {
 	uint64_t time = SECOND;
@@ -149,10 +149,10 @@ int main(void)
 		TEST(a_segment_after_its_connection_is_given_back),
 		TEST(a_segment_of_a_refused_connection_is_dropped),
 		TEST(segments_before_their_connection_are_held_in_order),
-		TEST(what_waits_for_too_long_is_dropped),
-		TEST(frames_are_bounded),
-		TEST(bytes_are_bounded),
-		TEST(one_connection_does_not_take_all_of_them),
+		TEST(segments_that_wait_too_long_are_dropped),
+		TEST(the_number_of_frames_is_bounded),
+		TEST(the_number_of_bytes_is_bounded),
+		TEST(one_connection_does_not_use_up_the_limit),
 		TEST(an_old_connection_of_the_tuple_does_not_count),
 		TEST(the_latest_connections_are_remembered),
 	};

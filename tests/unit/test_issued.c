@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The memory of cookies that were sent: how long one is remembered, and how many are taken for sent that were not. */
+/*
+ * The memory of cookies that were sent: how long a cookie is remembered, and how many cookies count as sent by mistake.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -38,7 +40,7 @@ static bool is_noted(uint32_t period, uint32_t hash)
 	return shakeoff_issued_has(words[shakeoff_issued_index(period, hash)], period, shakeoff_issued_bits(hash));
 }
 
-/* As the hook asks. */
+/* Looks a cookie up as the hook does. */
 static bool was_issued(uint32_t now, uint32_t hash)
 {
 	return is_noted(now, hash) || is_noted(now - 1, hash) || is_noted(now + 1, hash);
@@ -49,7 +51,7 @@ static uint32_t random32(void)
 	return (uint32_t)random() << 16 ^ (uint32_t)random();
 }
 
-/* Two periods of random cookies. */
+/* Notes two periods of random cookies. */
 static void fill(uint32_t rate)
 {
 	for (uint32_t i = 0; i < 2 * rate; i++)
@@ -65,9 +67,9 @@ static double passes(void)
 	return (double)passed / tries;
 }
 
-/* -------------------------------------------------------------------------------------------------------- notes */
+/* ------------------------------------------------------------------------------------------------------------ notes */
 
-static void nothing_is_remembered_before(void **state)
+static void nothing_is_remembered_before_a_note(void **state)
 {
 	(void)state;
 	srandom(1);
@@ -90,7 +92,7 @@ static void a_cookie_is_remembered_until_the_end_of_the_next_period(void **state
 	}
 }
 
-static void a_clock_that_is_behind_finds_it(void **state)
+static void a_slow_clock_finds_it(void **state)
 {
 	(void)state;
 	note(PERIOD, 0xdeadbeef);
@@ -118,7 +120,7 @@ static void a_new_period_begins_with_empty_words(void **state)
 	assert_false(was_issued(PERIOD, 1));
 }
 
-static void it_holds_where_periods_wrap(void **state)
+static void notes_survive_the_wrap_of_periods(void **state)
 {
 	(void)state;
 	note(0xffffffff, 7);
@@ -129,7 +131,7 @@ static void it_holds_where_periods_wrap(void **state)
 	assert_true(was_issued(0, 7));
 }
 
-/* Its word, and each of its three bits: of a group that another cookie has filled. */
+/* Its word, and each of its three bits, in a group that another cookie has filled. */
 static void every_part_of_the_hash_counts(void **state)
 {
 	(void)state;
@@ -140,9 +142,9 @@ static void every_part_of_the_hash_counts(void **state)
 		assert_false(was_issued(PERIOD, 0x12345678 ^ 1u << bit));
 }
 
-/* ---------------------------------------------------------------------------------------------------- strangers */
+/* -------------------------------------------------------------------------------------------------- false positives */
 
-static void strangers_pass_as_often_as_the_header_says(void **state)
+static void the_false_positive_rate_is_as_documented(void **state)
 {
 	static const struct {
 		uint32_t rate;
@@ -161,7 +163,7 @@ static void strangers_pass_as_often_as_the_header_says(void **state)
 	}
 }
 
-static void the_share_can_be_told_from_the_words(void **state)
+static void the_false_positive_rate_can_be_computed_from_the_words(void **state)
 {
 	static const uint32_t rates[] = { 200000, 1000000 };
 
@@ -179,11 +181,11 @@ static void the_share_can_be_told_from_the_words(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------------ forgery */
+/* ---------------------------------------------------------------------------------------------------------- forgery */
 
 static const struct shakeoff_key key = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
 
-/* The cookie of the number-th client. */
+/* Returns the hash of the cookie of the number-th client. */
 static uint64_t cookie_of(uint32_t number, uint32_t client_isn, uint32_t bits)
 {
 	const struct cookie_flow flow = { .client = { number }, .server = { 0x0a090001 }, .client_port = 0x409c };
@@ -191,7 +193,7 @@ static uint64_t cookie_of(uint32_t number, uint32_t client_isn, uint32_t bits)
 	return cookie_isn(&key, &flow, client_isn, PERIOD, bits);
 }
 
-static void the_cookie_does_not_show_where_it_lies(void **state)
+static void the_cookie_does_not_reveal_its_position(void **state)
 {
 	struct siphash hash, copy;
 	uint64_t mac, mask;
@@ -209,8 +211,8 @@ static void the_cookie_does_not_show_where_it_lies(void **state)
 }
 
 /*
- * A million clients a second have been sent their cookies. Of other clients' made-up ACKs, with 10 bits of MAC left and the epoch
- * known, those pass that the shortened MAC lets pass, times the share.
+ * A million clients a second have been sent their cookies. Forged ACKs of other clients, with 10 bits of MAC compared
+ * and the epoch known, pass at the rate of the shortened MAC, times the false-positive rate.
  */
 static void forged_acks_pass_as_often_as_the_filter_is_full(void **state)
 {
@@ -234,8 +236,8 @@ static void forged_acks_pass_as_often_as_the_filter_is_full(void **state)
 	assert_true(passed > by_mac * share * 0.75 && passed < by_mac * share * 1.25);
 }
 
-/* An attacker who makes us remember a cookie of his own tuple has nothing for another one of it. */
-static void cookies_of_one_tuple_lie_apart(void **state)
+/* An attacker whose own cookie is remembered gains nothing for another cookie of the same tuple. */
+static void cookies_of_one_tuple_have_separate_positions(void **state)
 {
 	int others = 0;
 
@@ -252,18 +254,18 @@ static void cookies_of_one_tuple_lie_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(nothing_is_remembered_before, empty),
+		cmocka_unit_test_setup(nothing_is_remembered_before_a_note, empty),
 		cmocka_unit_test_setup(a_cookie_is_remembered_until_the_end_of_the_next_period, empty),
-		cmocka_unit_test_setup(a_clock_that_is_behind_finds_it, empty),
+		cmocka_unit_test_setup(a_slow_clock_finds_it, empty),
 		cmocka_unit_test_setup(cookies_of_a_word_do_not_displace_each_other, empty),
 		cmocka_unit_test_setup(a_new_period_begins_with_empty_words, empty),
-		cmocka_unit_test_setup(it_holds_where_periods_wrap, empty),
+		cmocka_unit_test_setup(notes_survive_the_wrap_of_periods, empty),
 		cmocka_unit_test_setup(every_part_of_the_hash_counts, empty),
-		cmocka_unit_test_setup(strangers_pass_as_often_as_the_header_says, empty),
-		cmocka_unit_test_setup(the_share_can_be_told_from_the_words, empty),
+		cmocka_unit_test_setup(the_false_positive_rate_is_as_documented, empty),
+		cmocka_unit_test_setup(the_false_positive_rate_can_be_computed_from_the_words, empty),
 		cmocka_unit_test_setup(forged_acks_pass_as_often_as_the_filter_is_full, empty),
-		cmocka_unit_test(the_cookie_does_not_show_where_it_lies),
-		cmocka_unit_test_setup(cookies_of_one_tuple_lie_apart, empty),
+		cmocka_unit_test(the_cookie_does_not_reveal_its_position),
+		cmocka_unit_test_setup(cookies_of_one_tuple_have_separate_positions, empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The key file: what is taken, what is refused with which words, and when it is read again.
+ * The key file: which files are accepted, which are refused with which message, and when it is read again.
  *
  * link: user/shakeoffd/hook/key_file.c user/shakeoffd/hook/master.c
  */
@@ -26,7 +26,7 @@
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define OTHER "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
-/* After so long a file gets another time of change. */
+/* After this time a file gets another time of change. */
 #define TICK_US 20000
 
 static char dir[64], path[96];
@@ -49,7 +49,7 @@ static int tear_down(void **state)
 	return rmdir(dir);
 }
 
-/* A new file in the path's place, as tools that write files whole make it. */
+/* Puts a new file at the path, as tools do that write whole files. */
 static void put(const char *content, mode_t mode)
 {
 	int fd;
@@ -71,7 +71,10 @@ static void append_zero(void)
 	close(fd);
 }
 
-/* Whether a message has a number, beside the path and how long a key is: who reads the log learns nothing of a file that is none. */
+/*
+ * Returns whether a message has a number besides the path and the length of a key: the log must reveal nothing of
+ * another file.
+ */
 static bool has_number(const char *error)
 {
 	const char *rest = strstr(error, path);
@@ -85,7 +88,7 @@ static bool has_number(const char *error)
 	return false;
 }
 
-/* Reads it with a state of its own; what is refused says `words`. */
+/* Reads it from a fresh state; the error must contain `words`. */
 static void refused(const char *words)
 {
 	struct key_file file = { .path = path };
@@ -95,11 +98,11 @@ static void refused(const char *words)
 	assert_true(key_file_read(&file, &master, error, sizeof(error)) < 0);
 	assert_null(master);
 	if (!strstr(error, words) || !strstr(error, path))
-		fail_msg("said: %s", error);
-	/* Nothing of what it holds is told. */
+		fail_msg("error: %s", error);
+	/* The error contains none of the file's bytes. */
 	assert_null(strstr(error, "0405060708"));
 	if (has_number(error))
-		fail_msg("said: %s", error);
+		fail_msg("error: %s", error);
 }
 
 static uint64_t taken(struct key_file *file)
@@ -115,7 +118,7 @@ static uint64_t taken(struct key_file *file)
 	return fingerprint;
 }
 
-static void a_line_of_64_digits_is_taken(void **state)
+static void a_line_of_64_digits_is_accepted(void **state)
 {
 	struct key_file file = { .path = path };
 	uint64_t fingerprint;
@@ -184,7 +187,10 @@ static void a_file_that_others_may_read_or_write_is_refused(void **state)
 
 static void a_file_that_an_access_control_list_opens_is_refused(void **state)
 {
-	/* Version 2; then tag, permissions, id of each: user::rw- user:1:r-- group::--- mask::r-- other::--- (posix_acl_xattr.h) */
+	/*
+	 * Version 2; then tag, permissions, id of each: user::rw- user:1:r-- group::--- mask::r-- other::---
+	 * (posix_acl_xattr.h).
+	 */
 	static const struct {
 		uint32_t version;
 		struct {
@@ -198,11 +204,11 @@ static void a_file_that_an_access_control_list_opens_is_refused(void **state)
 	if (geteuid() || setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0))
 		skip();
 	refused("has an access control list");
-	assert_int_equal(chmod(path, 0600), 0); /* the mask, too: nobody but the owner may */
+	assert_int_equal(chmod(path, 0600), 0); /* the mask, too: only the owner has access */
 	taken(&(struct key_file){ .path = path });
 }
 
-static void what_is_no_plain_file_is_refused(void **state)
+static void only_a_regular_file_is_accepted(void **state)
 {
 	char target[128];
 
@@ -222,7 +228,7 @@ static void what_is_no_plain_file_is_refused(void **state)
 	refused("is not a regular file");
 }
 
-static void a_change_is_seen_once_it_has_settled(void **state)
+static void a_change_is_seen_after_it_has_settled(void **state)
 {
 	struct key_file file = { .path = path };
 
@@ -233,14 +239,14 @@ static void a_change_is_seen_once_it_has_settled(void **state)
 	assert_false(key_file_changed(&file));
 
 	put(OTHER "\n", 0600);
-	assert_false(key_file_changed(&file)); /* perhaps half written */
+	assert_false(key_file_changed(&file)); /* perhaps written by half */
 	assert_true(key_file_changed(&file));
 	taken(&file);
 	assert_false(key_file_changed(&file));
 	assert_false(key_file_changed(&file));
 }
 
-static void a_change_that_does_not_settle_is_waited_for(void **state)
+static void a_change_that_does_not_settle_is_not_read(void **state)
 {
 	struct key_file file = { .path = path };
 
@@ -254,7 +260,7 @@ static void a_change_that_does_not_settle_is_waited_for(void **state)
 	assert_true(key_file_changed(&file));
 }
 
-static void a_wrong_or_missing_file_is_complained_of_once(void **state)
+static void a_wrong_or_missing_file_is_reported_once(void **state)
 {
 	struct key_file file = { .path = path };
 	struct master *master = NULL;
@@ -290,7 +296,7 @@ static void a_wrong_or_missing_file_is_complained_of_once(void **state)
 	taken(&file);
 }
 
-static void a_file_that_could_not_be_read_for_want_of_descriptors_is_read_again(void **state)
+static void a_file_that_failed_for_lack_of_descriptors_is_read_again(void **state)
 {
 	struct key_file file = { .path = path };
 	struct rlimit limit, none;
@@ -319,16 +325,16 @@ static void a_file_that_could_not_be_read_for_want_of_descriptors_is_read_again(
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_line_of_64_digits_is_taken, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_line_of_64_digits_is_accepted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(other_content_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_others_may_read_or_write_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_an_access_control_list_opens_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_change_is_seen_once_it_has_settled, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_change_that_does_not_settle_is_waited_for, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_wrong_or_missing_file_is_complained_of_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_file_that_could_not_be_read_for_want_of_descriptors_is_read_again,
-						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_a_regular_file_is_accepted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_change_is_seen_after_it_has_settled, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_change_that_does_not_settle_is_not_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_wrong_or_missing_file_is_reported_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_failed_for_lack_of_descriptors_is_read_again, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

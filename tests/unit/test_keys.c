@@ -136,7 +136,7 @@ static bool is_derived(uint32_t epoch)
 	return is_same(key, key_of(epoch)) && same_offset(epoch, offset);
 }
 
-/* The slots around the present epoch are those of a host of the fleet. */
+/* Asserts that the slots around the present epoch have the keys of a host of the fleet. */
 static void all_are_derived(void)
 {
 	for (uint32_t epoch = epoch_now() - 1; epoch != epoch_now() + 3; epoch++) {
@@ -194,7 +194,7 @@ static void a_restarted_daemon_keeps_the_keys(void **state)
 	assert_memory_equal(path.keys, before, sizeof(before));
 }
 
-static void a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under(void **state)
+static void after_a_long_absence_a_daemon_keeps_the_keys_of_issued_cookies(void **state)
 {
 	struct shakeoff_epoch_key before[SHAKEOFF_KEY_SLOTS];
 
@@ -209,7 +209,7 @@ static void a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under(vo
 	assert_false(is_same(key_of(EPOCH + 12), before[(EPOCH + 12) % SHAKEOFF_KEY_SLOTS].cookie));
 }
 
-static void random_keys_do_not_care_for_the_wall_clock(void **state)
+static void random_keys_do_not_depend_on_the_wall_clock(void **state)
 {
 	(void)state;
 	start(NULL);
@@ -219,7 +219,7 @@ static void random_keys_do_not_care_for_the_wall_clock(void **state)
 	assert_int_equal(epoch_now(), EPOCH);
 }
 
-static void a_failure_is_told_and_made_good_by_the_next_call(void **state)
+static void a_failure_is_reported_and_repaired_by_the_next_call(void **state)
 {
 	(void)state;
 	path.error = -ENOMEM;
@@ -236,7 +236,7 @@ static void a_failure_is_told_and_made_good_by_the_next_call(void **state)
 	assert_int_equal(path.control.keys.epoch[(EPOCH + 3) % SHAKEOFF_KEY_SLOTS], EPOCH + 3);
 }
 
-/* Timestamps never go back, whatever becomes of the keys and of the daemon. */
+/* Timestamps never go back, whatever happens to the keys and to the daemon. */
 static void random_keys_have_one_offset_of_timestamps(void **state)
 {
 	__u64 offset[2];
@@ -366,7 +366,7 @@ static void hosts_with_other_monotonic_clocks_have_the_same_keys(void **state)
 	assert_memory_equal(path.keys, here, sizeof(here));
 }
 
-static void a_missing_file_ends_the_start(void **state)
+static void a_missing_file_makes_the_start_fail(void **state)
 {
 	(void)state;
 	assert_int_equal(keys_open(&keys, paths, 1, "/nonexistent/key", &now, sentence, sizeof(sentence)), -ENOENT);
@@ -374,7 +374,7 @@ static void a_missing_file_ends_the_start(void **state)
 	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
 }
 
-static void a_small_step_of_the_clock_leaves_the_keys_of_both_sides(void **state)
+static void a_small_step_of_the_clock_keeps_the_keys_of_both_epochs(void **state)
 {
 	(void)state;
 	start(file);
@@ -400,7 +400,7 @@ static void a_long_step_brings_the_keys_of_the_new_epochs(void **state)
 	all_are_derived();
 }
 
-/* So that no cookie of then is good again; it goes on counting, and clients are served. */
+/* So that no old cookie becomes valid again; the epochs keep counting, and clients are served. */
 static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **state)
 {
 	(void)state;
@@ -413,7 +413,7 @@ static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **s
 	tick();
 	assert_int_equal(epoch_now(), EPOCH + 1);
 	all_are_derived();
-	/* Nor does a daemon that is started then. */
+	/* A daemon that is started then does not bring them back either. */
 	start(file);
 	assert_int_equal(epoch_now(), EPOCH + 1);
 	now.wall_ns += 200000 * S;
@@ -422,7 +422,7 @@ static void a_clock_that_is_set_back_far_does_not_bring_back_old_epochs(void **s
 	all_are_derived();
 }
 
-static void many_small_steps_back_are_none_too_many(void **state)
+static void many_small_steps_back_are_accepted(void **state)
 {
 	uint32_t oldest = EPOCH;
 
@@ -438,7 +438,7 @@ static void many_small_steps_back_are_none_too_many(void **state)
 	all_are_derived();
 }
 
-static void who_joins_a_fleet_takes_its_epochs(void **state)
+static void a_host_that_joins_a_fleet_takes_its_epochs(void **state)
 {
 	(void)state;
 	start(NULL);
@@ -460,13 +460,13 @@ static void forgotten_keys_are_wiped_and_not_used(void **state)
 	assert_memory_equal(path.keys, none, sizeof(none));
 	assert_false(path.control.flags & SHAKEOFF_KEYS_LOADED);
 	assert_int_equal(path.control.tsval_secret[0] | path.control.tsval_secret[1], 0);
-	/* A daemon that finds the maps after all makes new ones. */
+	/* A daemon that still finds the maps makes new keys. */
 	start(NULL);
 	assert_true(path.control.flags & SHAKEOFF_KEYS_LOADED);
 	assert_false(is_same(key_of(EPOCH), none[0].cookie));
 }
 
-static void clocks_that_are_not_read_at_one_instant_are_no_step(void **state)
+static void the_time_between_two_clock_readings_is_no_step(void **state)
 {
 	uint64_t offset;
 
@@ -484,7 +484,7 @@ static void clocks_that_are_not_read_at_one_instant_are_no_step(void **state)
 	assert_int_equal(path.control.epoch_offset_ns, now.wall_ns - now.monotonic_ns);
 }
 
-static void a_daemon_that_was_away_for_long_joins_the_fleet_at_once(void **state)
+static void after_a_long_absence_a_daemon_joins_the_fleet_at_once(void **state)
 {
 	(void)state;
 	start(file);
@@ -505,7 +505,7 @@ static void from_random_keys_to_a_file_and_back_no_cookie_is_lost(void **state)
 	start(file);
 	assert_true(is_same(key_of(EPOCH - 1), before[(EPOCH - 1) % SHAKEOFF_KEY_SLOTS].cookie));
 	assert_true(is_same(key_of(EPOCH), before[EPOCH % SHAKEOFF_KEY_SLOTS].cookie));
-	assert_true(same_offset(EPOCH - 1, random_offset)); /* what is out is read with it */
+	assert_true(same_offset(EPOCH - 1, random_offset)); /* cookies that were issued are read with it */
 	assert_true(same_offset(EPOCH, random_offset));
 	assert_true(is_derived(EPOCH + 1));
 	assert_true(is_derived(EPOCH + 2));
@@ -549,7 +549,7 @@ static void a_changed_file_counts_from_the_next_epoch_on(void **state)
 	assert_true(is_derived(EPOCH + 2));
 }
 
-static void a_wrong_file_leaves_the_keys(void **state)
+static void a_wrong_file_keeps_the_keys(void **state)
 {
 	(void)state;
 	start(file);
@@ -572,9 +572,9 @@ int main(void)
 		TEST(a_fresh_datapath_gets_four_random_keys_and_the_wall_clocks_epochs),
 		TEST(an_epoch_brings_one_new_key_two_epochs_ahead),
 		TEST(a_restarted_daemon_keeps_the_keys),
-		TEST(a_daemon_that_was_away_for_long_leaves_what_cookies_are_out_under),
-		TEST(random_keys_do_not_care_for_the_wall_clock),
-		TEST(a_failure_is_told_and_made_good_by_the_next_call),
+		TEST(after_a_long_absence_a_daemon_keeps_the_keys_of_issued_cookies),
+		TEST(random_keys_do_not_depend_on_the_wall_clock),
+		TEST(a_failure_is_reported_and_repaired_by_the_next_call),
 		TEST(random_keys_have_one_offset_of_timestamps),
 		TEST(two_datapaths_of_random_keys_have_two_offsets),
 		TEST(a_rotation_exchanges_the_keys_of_epochs_to_come),
@@ -583,18 +583,18 @@ int main(void)
 		TEST(keys_of_a_file_are_not_rotated),
 		TEST(keys_of_a_file_are_those_of_the_wall_clocks_epochs),
 		TEST(hosts_with_other_monotonic_clocks_have_the_same_keys),
-		TEST(a_missing_file_ends_the_start),
-		TEST(a_small_step_of_the_clock_leaves_the_keys_of_both_sides),
+		TEST(a_missing_file_makes_the_start_fail),
+		TEST(a_small_step_of_the_clock_keeps_the_keys_of_both_epochs),
 		TEST(a_long_step_brings_the_keys_of_the_new_epochs),
 		TEST(a_clock_that_is_set_back_far_does_not_bring_back_old_epochs),
-		TEST(many_small_steps_back_are_none_too_many),
-		TEST(who_joins_a_fleet_takes_its_epochs),
+		TEST(many_small_steps_back_are_accepted),
+		TEST(a_host_that_joins_a_fleet_takes_its_epochs),
 		TEST(forgotten_keys_are_wiped_and_not_used),
-		TEST(clocks_that_are_not_read_at_one_instant_are_no_step),
-		TEST(a_daemon_that_was_away_for_long_joins_the_fleet_at_once),
+		TEST(the_time_between_two_clock_readings_is_no_step),
+		TEST(after_a_long_absence_a_daemon_joins_the_fleet_at_once),
 		TEST(from_random_keys_to_a_file_and_back_no_cookie_is_lost),
 		TEST(a_changed_file_counts_from_the_next_epoch_on),
-		TEST(a_wrong_file_leaves_the_keys),
+		TEST(a_wrong_file_keeps_the_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: user/libshakeoff/queue_client.c user/libshakeoff/libshakeoff.c */
-/* The public API, against a daemon of a few lines: a thread that answers LISTEN, and the test, which sends connections. */
+/*
+ * The public API, against a daemon of a few lines: a thread that answers LISTEN, and the test, which sends connections.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,7 +51,10 @@ static void *answer_listen(void *argument)
 			continue;
 		}
 		daemon->server = fd;
-		/* Only then may the test send a connection: before its answer a server takes that for a broken protocol. */
+		/*
+		 * Only then may the test send a connection: before LISTEN has its reply, a server treats a connection
+		 * as a broken protocol.
+		 */
 		if (send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer))
 			sem_post(&daemon->registered);
 	}
@@ -70,7 +75,7 @@ static void start_daemon(struct daemon *daemon)
 	assert_int_equal(pthread_create(&daemon->thread, NULL, answer_listen, daemon), 0);
 }
 
-/* As when it is killed: the path of its socket stays. */
+/* Ends it as a kill does: the path of its socket stays. */
 static void kill_daemon(struct daemon *daemon)
 {
 	shutdown(daemon->listening, SHUT_RDWR);
@@ -153,7 +158,7 @@ static bool readable(int fd, int timeout_ms)
 	return poll(&poll_fd, 1, timeout_ms) == 1;
 }
 
-/* Accepts, and tells by the peer's port which connection it was. */
+/* Accepts, and returns the number of the connection, from the peer's port. */
 static int accepted(int fd)
 {
 	struct sockaddr_in peer = { 0 };
@@ -187,7 +192,7 @@ static void listen_registers_with_the_backlog(void **state)
 	assert_int_equal(shakeoff_close(fd), 0);
 }
 
-static void what_is_wrong_is_told_by_errno(void **state)
+static void errors_are_reported_by_errno(void **state)
 {
 	struct daemon *daemon = *state;
 
@@ -252,7 +257,7 @@ static void blocking_waits(void **state)
 	shakeoff_close(fd);
 }
 
-static void edge_triggered_epoll_tells_each_arrival(void **state)
+static void edge_triggered_epoll_reports_each_arrival(void **state)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	struct daemon *daemon = *state;
@@ -273,7 +278,7 @@ static void edge_triggered_epoll_tells_each_arrival(void **state)
 	shakeoff_close(fd);
 }
 
-/* In a poll loop, as a server does it, until the daemon has it registered again. */
+/* Runs a poll loop, as a server does, until the daemon has it registered again. */
 static void serve_until_registered(struct daemon *daemon, int fd)
 {
 	int i;
@@ -331,7 +336,7 @@ static void a_blocking_accept_outlives_the_daemon(void **state)
 	shakeoff_close(fd);
 }
 
-static void what_a_killed_daemon_had_sent_is_not_lost(void **state)
+static void connections_sent_by_a_killed_daemon_are_not_lost(void **state)
 {
 	struct daemon *daemon = *state;
 	int fd = listening(daemon);
@@ -367,14 +372,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(listen_registers_with_the_backlog),
-		test(what_is_wrong_is_told_by_errno),
+		test(errors_are_reported_by_errno),
 		test(connections_come_in_order_with_their_peer),
 		test(non_blocking_is_eagain),
 		test(blocking_waits),
-		test(edge_triggered_epoll_tells_each_arrival),
+		test(edge_triggered_epoll_reports_each_arrival),
 		test(the_descriptor_outlives_the_daemon),
 		test(a_blocking_accept_outlives_the_daemon),
-		test(what_a_killed_daemon_had_sent_is_not_lost),
+		test(connections_sent_by_a_killed_daemon_are_not_lost),
 		test(a_child_serves_beside_its_parent),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What rtnetlink says about an interface, in messages made by hand.
+ * The properties of an interface from rtnetlink, in messages made by hand.
  *
  * link: user/common/link.c
  */
@@ -96,7 +96,7 @@ static void a_port_of_a_vrf_is_known(void **state)
 	assert_false(parsed(with_kinds("veth", NULL)).in_vrf);
 }
 
-static void its_kind_and_what_it_hangs_together_with_are_known(void **state)
+static void its_kind_and_its_related_devices_are_known(void **state)
 {
 	struct nlmsghdr *header = with_kinds("vlan", "bridge");
 	struct link_entry entry;
@@ -112,14 +112,14 @@ static void its_kind_and_what_it_hangs_together_with_are_known(void **state)
 	assert_int_equal(entry.lower, 2);
 	assert_int_equal(entry.type, ARPHRD_ETHER);
 	assert_true(entry.up);
-	/* The number is one of another network namespace: a veth's peer, say. */
+	/* The number belongs to another network namespace, for example of a veth's peer. */
 	mnl_attr_put_u32(header, IFLA_LINK_NETNSID, 0);
 	assert_int_equal(parsed(header).lower, 0);
 	((struct ifinfomsg *)mnl_nlmsg_get_payload(header))->ifi_flags = IFF_UP;
 	assert_false(parsed(header).up);
 }
 
-/* What the kernel says of a member: drivers/net/bonding/bond_netlink.c, bond_fill_slave_info(). */
+/* Reads the kernel's attributes of a member: drivers/net/bonding/bond_netlink.c, bond_fill_slave_info(). */
 static bool is_inactive(const char *master, uint8_t member_state)
 {
 	struct nlmsghdr *header = message();
@@ -141,7 +141,7 @@ static void an_inactive_member_of_a_bond_is_known(void **state)
 	assert_false(is_inactive("bridge", 1)); /* IFLA_BRPORT_STATE has the same number */
 }
 
-static void a_kind_without_its_end_is_no_kind(void **state)
+static void a_kind_without_a_terminator_is_ignored(void **state)
 {
 	struct nlmsghdr *header = message();
 	struct nlattr *nest = mnl_attr_nest_start(header, IFLA_LINKINFO);
@@ -158,9 +158,9 @@ int main(void)
 		cmocka_unit_test(an_interface_has_its_name_and_mtu),
 		cmocka_unit_test(each_hook_has_its_program),
 		cmocka_unit_test(a_port_of_a_vrf_is_known),
-		cmocka_unit_test(its_kind_and_what_it_hangs_together_with_are_known),
+		cmocka_unit_test(its_kind_and_its_related_devices_are_known),
 		cmocka_unit_test(an_inactive_member_of_a_bond_is_known),
-		cmocka_unit_test(a_kind_without_its_end_is_no_kind),
+		cmocka_unit_test(a_kind_without_a_terminator_is_ignored),
 	};
 
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Looks at the kernel's listening sockets: what is alike is one entry, crowds are left out of most, and what looks cost decides when the
- * next is made.
+ * Scans of the kernel's listening sockets: equal sockets are one entry, most scans omit crowds, and the cost of the
+ * scans decides when the next is made.
  *
- * link: user/shakeoffd/discovery/listener_scan.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c user/common/log.c
+ * link: user/shakeoffd/discovery/listener_scan.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c
+ * link: user/common/log.c
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -78,7 +79,7 @@ static void listens(uint16_t port, uint32_t uid, size_t count)
 	kernel[kernel_count++].count = count;
 }
 
-/* Makes one, with these costs from then on. Without a thread it is done at once. */
+/* Runs a scan, with these costs from then on. Without a thread it is done at once. */
 static int scan_costs(uint64_t whole_ms, uint64_t ms)
 {
 	int error = 0;
@@ -98,7 +99,7 @@ static const struct listener_scan_entry *entry_at(uint16_t port)
 	return NULL;
 }
 
-static void sockets_that_are_alike_are_one_entry(void **state)
+static void equal_sockets_are_one_entry(void **state)
 {
 	(void)state;
 	listens(80, 0, 3);
@@ -109,7 +110,7 @@ static void sockets_that_are_alike_are_one_entry(void **state)
 	assert_int_equal(entry_at(80)->socket.backlog, 2);
 }
 
-static void those_that_were_passed_to_the_daemon_are_omitted(void **state)
+static void sockets_passed_to_the_daemon_are_omitted(void **state)
 {
 	const uint32_t own[] = { 0, 2 };
 	int error;
@@ -132,7 +133,7 @@ static void a_cheap_scan_is_made_twice_a_second(void **state)
 	assert_true(listener_scan_is_due(&scan, now));
 }
 
-static void a_dear_one_takes_a_twentieth_of_a_cpu(void **state)
+static void an_expensive_scan_takes_a_twentieth_of_a_cpu(void **state)
 {
 	(void)state;
 	scan_costs(200, 0);
@@ -142,7 +143,7 @@ static void a_dear_one_takes_a_twentieth_of_a_cpu(void **state)
 	assert_true(listener_scan_is_due(&scan, now));
 }
 
-static void a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was(void **state)
+static void most_scans_omit_a_crowd_and_assume_it_unchanged(void **state)
 {
 	size_t whole = 0, all = 0;
 
@@ -165,7 +166,7 @@ static void a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was(void **state)
 	assert_true(whole >= 13 && whole <= 16);
 }
 
-static void what_begins_to_listen_beside_a_crowd_is_seen_at_once(void **state)
+static void a_new_socket_beside_a_crowd_is_seen_at_once(void **state)
 {
 	(void)state;
 	listens(9000, 1000, 30000);
@@ -192,7 +193,7 @@ static void a_crowd_that_has_gone_is_forgotten(void **state)
 	assert_int_equal(skipped, 1);
 }
 
-static void a_failure_is_told_and_the_next_scan_is_made(void **state)
+static void after_a_failed_scan_the_next_is_made(void **state)
 {
 	(void)state;
 	listens(80, 0, 1);
@@ -209,14 +210,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		TEST(sockets_that_are_alike_are_one_entry),
-		TEST(those_that_were_passed_to_the_daemon_are_omitted),
+		TEST(equal_sockets_are_one_entry),
+		TEST(sockets_passed_to_the_daemon_are_omitted),
 		TEST(a_cheap_scan_is_made_twice_a_second),
-		TEST(a_dear_one_takes_a_twentieth_of_a_cpu),
-		TEST(a_crowd_is_omitted_from_most_and_taken_to_be_as_it_was),
-		TEST(what_begins_to_listen_beside_a_crowd_is_seen_at_once),
+		TEST(an_expensive_scan_takes_a_twentieth_of_a_cpu),
+		TEST(most_scans_omit_a_crowd_and_assume_it_unchanged),
+		TEST(a_new_socket_beside_a_crowd_is_seen_at_once),
 		TEST(a_crowd_that_has_gone_is_forgotten),
-		TEST(a_failure_is_told_and_the_next_scan_is_made),
+		TEST(after_a_failed_scan_the_next_is_made),
 	};
 
 	return cmocka_run_group_tests_name("listener_scan", tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of listening sockets: what comes and goes, who gets a connection, why a service is bypassed.
+ * The table of listening sockets: added and removed sockets, the socket that gets a connection, reasons of a bypass.
  *
- * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/common/names.c user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c user/common/text.c
+ * link: user/shakeoffd/discovery/listeners.c user/shakeoffd/discovery/bypass_reason.c user/common/names.c
+ * link: user/shakeoffd/discovery/own_addresses.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/common/text.c
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ static struct in6_addr address(const char *text)
 	return address;
 }
 
-/* What the last list has changed. */
+/* The changes of the last list. */
 static struct {
 	size_t count;
 	struct listener_facts before, now;
@@ -98,7 +99,7 @@ static int close_table(void **state)
 	return 0;
 }
 
-static void a_new_socket_is_told_once(void **state)
+static void a_new_socket_is_reported_once(void **state)
 {
 	(void)state;
 	see("::ffff:10.9.0.1", 80);
@@ -109,7 +110,7 @@ static void a_new_socket_is_told_once(void **state)
 	assert_int_equal(settle(), 0);
 }
 
-static void a_socket_that_has_gone_is_told_and_forgotten(void **state)
+static void a_closed_socket_is_reported_and_removed(void **state)
 {
 	(void)state;
 	see("::ffff:10.9.0.1", 80);
@@ -121,7 +122,7 @@ static void a_socket_that_has_gone_is_told_and_forgotten(void **state)
 	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "nobody");
 }
 
-static void a_socket_that_has_gone_is_kept_for_its_service(void **state)
+static void a_closed_socket_is_kept_for_its_service(void **state)
 {
 	struct in6_addr key = address("::ffff:10.9.0.1");
 	struct listener *listener;
@@ -165,22 +166,22 @@ static void see_on_device(uint32_t ifindex, bool elsewhere, bool mptcp)
 	assert_int_equal(listeners_see(&listeners, &socket, elsewhere), 0);
 }
 
-static void one_on_a_device_where_the_hook_does_not_find_it_is_told(void **state)
+static void a_socket_on_a_device_without_the_hook_is_reported(void **state)
 {
 	(void)state;
 	see_on_device(3, true, false);
 	assert_int_equal(settle(), 1);
 	assert_true(seen.now.elsewhere);
 	assert_string_equal(name_at("::ffff:10.9.0.1", 80), "0.0.0.0:80");
-	/* The hook's program has come to the device. */
+	/* The hook's program has been attached to the device. */
 	see_on_device(3, false, false);
 	assert_int_equal(settle(), 1);
 	assert_true(seen.before.elsewhere);
 	assert_false(seen.now.elsewhere);
 }
 
-/* Whichever of them the kernel lists first. */
-static void it_says_nothing_of_those_that_the_hook_finds(void **state)
+/* In any order of the kernel's list. */
+static void a_socket_on_a_device_without_the_hook_does_not_affect_others(void **state)
 {
 	(void)state;
 	for (int first = 0; first < 2; first++) {
@@ -211,8 +212,8 @@ static void see_of_user(uint32_t uid, uint32_t ifindex, bool mptcp)
 	assert_int_equal(listeners_see(&listeners, &socket, false), 0);
 }
 
-/* Two users can have sockets at one endpoint that are bound to different devices. Whichever the kernel lists first. */
-static void another_users_socket_decides_nothing_about_roots(void **state)
+/* Two users can have sockets at one endpoint that are bound to different devices. In any order of the kernel's list. */
+static void another_users_socket_does_not_affect_a_socket_of_root(void **state)
 {
 	(void)state;
 	for (int first = 0; first < 2; first++) {
@@ -226,7 +227,7 @@ static void another_users_socket_decides_nothing_about_roots(void **state)
 	}
 }
 
-static void of_two_strangers_who_was_there_first_counts(void **state)
+static void of_two_other_users_the_first_counts(void **state)
 {
 	(void)state;
 	see_of_user(1000, 3, false);
@@ -234,7 +235,7 @@ static void of_two_strangers_who_was_there_first_counts(void **state)
 	see_of_user(1001, 4, true);
 	see_of_user(1000, 3, false);
 	assert_int_equal(settle(), 0);
-	/* Until he goes. */
+	/* Until that user's socket closes. */
 	see_of_user(1001, 4, true);
 	assert_int_equal(settle(), 1);
 	assert_int_equal(seen.now.uid, 1001);
@@ -247,7 +248,7 @@ static bool names_1001(const void *context, uint16_t port, uint32_t uid)
 	return port == 80 && uid == 1001;
 }
 
-static void whom_the_configuration_names_comes_before_root(void **state)
+static void a_configured_user_has_precedence_over_root(void **state)
 {
 	(void)state;
 	listeners.names = names_1001;
@@ -258,7 +259,7 @@ static void whom_the_configuration_names_comes_before_root(void **state)
 	assert_false(seen.now.mptcp);
 }
 
-static void one_bound_to_lo_is_not_followed(void **state)
+static void a_socket_bound_to_lo_is_ignored(void **state)
 {
 	(void)state;
 	see_on_device(LOOPBACK_IFINDEX, true, false);
@@ -266,7 +267,7 @@ static void one_bound_to_lo_is_not_followed(void **state)
 	assert_int_equal(listeners.count, 0);
 }
 
-static void a_changed_backlog_is_told(void **state)
+static void a_changed_backlog_is_reported(void **state)
 {
 	struct sock_diag_listener socket = listening("::ffff:10.9.0.1", 80);
 
@@ -278,13 +279,13 @@ static void a_changed_backlog_is_told(void **state)
 	listeners_see(&listeners, &socket, false);
 	assert_int_equal(settle(), 1);
 	assert_int_equal(seen.now.backlog, 4096);
-	/* What waits comes and goes. */
+	/* The number of waiting connections changes all the time. */
 	socket.waiting = 18;
 	listeners_see(&listeners, &socket, false);
 	assert_int_equal(settle(), 0);
 }
 
-static void a_list_that_broke_off_changes_nothing(void **state)
+static void an_incomplete_list_changes_nothing(void **state)
 {
 	(void)state;
 	see("::ffff:10.9.0.1", 80);
@@ -319,7 +320,7 @@ static void the_most_specific_socket_gets_the_connection(void **state)
 	assert_string_equal(name_at("2001:db8::2", 81), "nobody");
 }
 
-static void a_socket_for_ipv6_alone_gets_no_ipv4(void **state)
+static void a_v6only_socket_gets_no_ipv4(void **state)
 {
 	(void)state;
 	see_any(AF_INET6, false, 80);
@@ -355,7 +356,7 @@ static void thousands_of_sockets_are_followed(void **state)
 	assert_int_equal(listeners.count, 0);
 }
 
-static void sockets_that_nothing_is_served_at_are_not_followed(void **state)
+static void sockets_without_a_served_address_are_not_followed(void **state)
 {
 	(void)state;
 	see("::ffff:127.0.0.1", 80);
@@ -384,8 +385,8 @@ static size_t longest_bucket(size_t buckets)
 	return longest;
 }
 
-/* Those that a hash known in advance (FNV-1a over words, 2^14 buckets) has in one bucket. */
-static void nobody_can_choose_addresses_that_share_a_bucket(void **state)
+/* Uses addresses that a hash known in advance (FNV-1a over words, 2^14 buckets) puts in one bucket. */
+static void an_attacker_cannot_choose_addresses_of_one_bucket(void **state)
 {
 	char text[32];
 
@@ -408,9 +409,9 @@ static void nobody_can_choose_addresses_that_share_a_bucket(void **state)
 	assert_true(longest_bucket(16384) < 32);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bypassed */
+/* --------------------------------------------------------------------------------------------------------- bypassed */
 
-static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **state)
+static void reasons_of_the_host_have_precedence_over_reasons_of_the_socket(void **state)
 {
 	const struct listener_facts plain = { .sockets = 1 }, mptcp = { .sockets = 1, .mptcp = true };
 	const struct listener_facts keys = { .sockets = 1, .tcp_auth = true };
@@ -433,7 +434,7 @@ static void what_concerns_the_host_comes_before_what_concerns_the_socket(void **
 	assert_int_equal(bypass_reason(&old, &mptcp, &not_reached), SHAKEOFF_BYPASS_KERNEL);
 }
 
-static void every_reason_has_its_help(void **state)
+static void every_reason_has_a_help_text(void **state)
 {
 	(void)state;
 	for (int i = 0; i < SHAKEOFF_BYPASS_COUNT; i++)
@@ -445,26 +446,26 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_table, close_table)
 	const struct CMUnitTest tests[] = {
-		TEST(a_new_socket_is_told_once),
-		TEST(a_socket_that_has_gone_is_told_and_forgotten),
-		TEST(a_socket_that_has_gone_is_kept_for_its_service),
+		TEST(a_new_socket_is_reported_once),
+		TEST(a_closed_socket_is_reported_and_removed),
+		TEST(a_closed_socket_is_kept_for_its_service),
 		TEST(sockets_at_one_endpoint_are_one_service),
-		TEST(one_on_a_device_where_the_hook_does_not_find_it_is_told),
-		TEST(it_says_nothing_of_those_that_the_hook_finds),
-		TEST(another_users_socket_decides_nothing_about_roots),
-		TEST(of_two_strangers_who_was_there_first_counts),
-		TEST(whom_the_configuration_names_comes_before_root),
-		TEST(one_bound_to_lo_is_not_followed),
-		TEST(a_changed_backlog_is_told),
-		TEST(a_list_that_broke_off_changes_nothing),
+		TEST(a_socket_on_a_device_without_the_hook_is_reported),
+		TEST(a_socket_on_a_device_without_the_hook_does_not_affect_others),
+		TEST(another_users_socket_does_not_affect_a_socket_of_root),
+		TEST(of_two_other_users_the_first_counts),
+		TEST(a_configured_user_has_precedence_over_root),
+		TEST(a_socket_bound_to_lo_is_ignored),
+		TEST(a_changed_backlog_is_reported),
+		TEST(an_incomplete_list_changes_nothing),
 		TEST(the_most_specific_socket_gets_the_connection),
-		TEST(a_socket_for_ipv6_alone_gets_no_ipv4),
+		TEST(a_v6only_socket_gets_no_ipv4),
 		TEST(the_longest_name_fits),
 		TEST(thousands_of_sockets_are_followed),
-		TEST(sockets_that_nothing_is_served_at_are_not_followed),
-		TEST(nobody_can_choose_addresses_that_share_a_bucket),
-		TEST(what_concerns_the_host_comes_before_what_concerns_the_socket),
-		TEST(every_reason_has_its_help),
+		TEST(sockets_without_a_served_address_are_not_followed),
+		TEST(an_attacker_cannot_choose_addresses_of_one_bucket),
+		TEST(reasons_of_the_host_have_precedence_over_reasons_of_the_socket),
+		TEST(every_reason_has_a_help_text),
 	};
 
 	return cmocka_run_group_tests_name("listeners", tests, NULL, NULL);

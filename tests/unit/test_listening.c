@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which listening sockets a service's accept queue is made of, and what bounds it.
+ * Which listening sockets make up a service's accept queue, and its limit.
  *
  * link: user/cli/listening.c user/common/listener_match.c user/common/sock_diag.c
  */
@@ -58,7 +58,7 @@ static void add(int family, const char *address, uint16_t port, bool dualstack, 
 	listening_sort(&listening);
 }
 
-/* Of a service with one address or two. */
+/* Reads the queue of a service with one or two addresses. */
 static struct listening_queue queue_of(const char *first, const char *second, uint16_t port, uint32_t backlog)
 {
 	struct view_address addresses[2] = { { .address = address_of(first), .port = port } };
@@ -69,7 +69,7 @@ static struct listening_queue queue_of(const char *first, const char *second, ui
 	return listening_queue(&listening, list, second ? 2 : 1, backlog);
 }
 
-static void a_group_that_shares_a_port_is_one_queue(void **state)
+static void a_group_at_one_port_is_one_queue(void **state)
 {
 	struct listening_queue queue;
 
@@ -96,7 +96,7 @@ static void a_socket_of_several_addresses_is_counted_once(void **state)
 	assert_int_equal(queue.waiting, 5);
 }
 
-static void a_socket_of_the_address_itself_comes_before_one_of_any(void **state)
+static void a_socket_of_the_address_has_precedence_over_one_of_any_address(void **state)
 {
 	(void)state;
 	add(AF_INET, "::", 80, false, 1, 128);
@@ -105,7 +105,7 @@ static void a_socket_of_the_address_itself_comes_before_one_of_any(void **state)
 	assert_int_equal(queue_of("::ffff:10.9.0.2", NULL, 80, NO_BACKLOG).waiting, 1);
 }
 
-static void a_socket_of_the_family_comes_before_a_dual_stack_one(void **state)
+static void a_socket_of_the_family_has_precedence_over_a_dual_stack_one(void **state)
 {
 	(void)state;
 	add(AF_INET6, "::", 80, true, 1, 128);
@@ -114,7 +114,7 @@ static void a_socket_of_the_family_comes_before_a_dual_stack_one(void **state)
 	assert_int_equal(queue_of("2001:db8::1", NULL, 80, NO_BACKLOG).waiting, 1);
 }
 
-static void a_socket_of_the_other_family_is_none(void **state)
+static void a_socket_of_the_other_family_does_not_count(void **state)
 {
 	struct listening_queue queue;
 
@@ -128,7 +128,7 @@ static void a_socket_of_the_other_family_is_none(void **state)
 	assert_int_equal(queue_of("2001:db8::1", NULL, 443, NO_BACKLOG).sockets, 0);
 }
 
-static void the_smallest_bound_holds_and_is_named(void **state)
+static void the_smallest_limit_applies_and_is_named(void **state)
 {
 	struct listening_queue queue;
 
@@ -147,8 +147,8 @@ static void the_smallest_bound_holds_and_is_named(void **state)
 	assert_string_equal(queue.cause, "configured backlog");
 }
 
-/* A real socket, with a connection that waits. */
-static void the_kernel_is_asked(void **state)
+/* A real socket, with a waiting connection. */
+static void sockets_are_read_from_the_kernel(void **state)
 {
 	struct sockaddr_in local = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(local);
@@ -176,14 +176,15 @@ static void the_kernel_is_asked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_group_that_shares_a_port_is_one_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_group_at_one_port_is_one_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_socket_of_several_addresses_is_counted_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_socket_of_the_address_itself_comes_before_one_of_any, setup,
+		cmocka_unit_test_setup_teardown(a_socket_of_the_address_has_precedence_over_one_of_any_address, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(a_socket_of_the_family_comes_before_a_dual_stack_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_socket_of_the_other_family_is_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_smallest_bound_holds_and_is_named, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_kernel_is_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_socket_of_the_family_has_precedence_over_a_dual_stack_one, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_socket_of_the_other_family_does_not_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_smallest_limit_applies_and_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(sockets_are_read_from_the_kernel, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("listening", tests, NULL, NULL);

@@ -22,7 +22,7 @@
 #include "common/tuple.h"
 
 static int fd = -1;
-static uint32_t device; /* that it may be bound to */
+static uint32_t device; /* the device that it may be bound to */
 
 static int close_socket(void **state)
 {
@@ -34,7 +34,7 @@ static int close_socket(void **state)
 	return 0;
 }
 
-/* On a port of the kernel's choice, which is returned. */
+/* Binds to a port of the kernel's choice, and returns the port. */
 static uint16_t bind_to(const char *text, int type, bool listening)
 {
 	union socket_address address = { 0 };
@@ -59,13 +59,13 @@ static uint16_t bind_to(const char *text, int type, bool listening)
 	return port;
 }
 
-/* Of a service that listens on `text` (NULL: *) and this port. */
+/* Checks for a service that listens on `text` (NULL: *) and this port. */
 static int check(const char *text, uint16_t port, struct listening_socket *found)
 {
 	struct config_listen listen = { .family = text ? AF_INET : AF_UNSPEC, .port = port };
 	struct config_service service = { .listen = &listen, .listen_count = 1 };
 
-	if (geteuid()) /* SIOCGSKNS asks for CAP_NET_ADMIN */
+	if (geteuid()) /* SIOCGSKNS requires CAP_NET_ADMIN */
 		skip();
 	if (text) {
 		assert_int_equal(inet_pton(AF_INET6, text, &listen.address), 1);
@@ -74,7 +74,7 @@ static int check(const char *text, uint16_t port, struct listening_socket *found
 	return listening_socket_check(fd, &service, device, found);
 }
 
-static void a_listener_on_the_services_address_does(void **state)
+static void a_listener_on_the_services_address_is_accepted(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("127.0.0.1", SOCK_STREAM, true);
@@ -87,7 +87,7 @@ static void a_listener_on_the_services_address_does(void **state)
 	assert_true(found.cookie);
 }
 
-static void one_on_every_address_does(void **state)
+static void a_listener_on_every_address_is_accepted(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -98,7 +98,7 @@ static void one_on_every_address_does(void **state)
 	assert_int_equal(check(NULL, port, &found), 0);
 }
 
-static void an_ipv6_one_stands_for_both_families_unless_it_is_v6only(void **state)
+static void an_ipv6_listener_covers_both_families_unless_it_is_v6only(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("::", SOCK_STREAM, true);
@@ -117,7 +117,7 @@ static void an_ipv6_one_stands_for_both_families_unless_it_is_v6only(void **stat
 	assert_true(found.key.any && !found.key.ipv4 && found.key.ipv6);
 }
 
-static void another_address_or_port_does_not(void **state)
+static void another_address_or_port_is_refused(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("127.0.0.1", SOCK_STREAM, true);
@@ -125,11 +125,11 @@ static void another_address_or_port_does_not(void **state)
 	(void)state;
 	assert_int_equal(check("::ffff:127.0.0.1", port + 1, &found), -EINVAL);
 	assert_int_equal(check("::ffff:127.0.0.2", port, &found), -EINVAL);
-	/* Everybody may bind to loopback's addresses beside the server of `*`. */
+	/* Any user may bind to loopback's addresses beside the server of `*`. */
 	assert_int_equal(check(NULL, port, &found), -EINVAL);
 }
 
-static void one_that_is_bound_to_lo_does_not(void **state)
+static void a_listener_bound_to_lo_is_refused(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -141,7 +141,7 @@ static void one_that_is_bound_to_lo_does_not(void **state)
 	assert_int_equal(check("::ffff:10.0.0.1", port, &found), -ENODEV);
 }
 
-static void one_that_is_bound_to_a_device_does_only_for_that_devices_clients(void **state)
+static void a_listener_bound_to_a_device_covers_that_devices_clients(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -159,7 +159,7 @@ static void one_that_is_bound_to_a_device_does_only_for_that_devices_clients(voi
 	assert_false(listening_socket_holds(fd, &found));
 }
 
-static void one_that_was_shut_down_or_bound_elsewhere_does_not_hold(void **state)
+static void a_listener_that_was_shut_down_or_moved_does_not_hold(void **state)
 {
 	struct sockaddr_in elsewhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct listening_socket found;
@@ -172,7 +172,7 @@ static void one_that_was_shut_down_or_bound_elsewhere_does_not_hold(void **state
 	assert_true(listening_socket_listens(fd) && listening_socket_holds(fd, &found));
 	assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
 	assert_false(listening_socket_listens(fd) || listening_socket_holds(fd, &found));
-	/* The kernel had chosen the port, and so has forgotten it. */
+	/* The kernel had chosen the port, so bind() has released it. */
 	assert_int_equal(bind(fd, (struct sockaddr *)&same, sizeof(same)), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_true(listening_socket_holds(fd, &found));
@@ -193,7 +193,7 @@ static struct binding_key key_of(const char *text, bool any, bool ipv4, bool ipv
 	return key;
 }
 
-static void endpoints_overlap_where_the_kernel_would_refuse_a_second_user(void **state)
+static void endpoints_overlap_where_the_kernel_refuses_a_second_user(void **state)
 {
 	const struct binding_key one = key_of("::ffff:10.0.0.1", false, true, false, 80),
 				 two = key_of("::ffff:10.0.0.2", false, true, false, 80),
@@ -210,7 +210,7 @@ static void endpoints_overlap_where_the_kernel_would_refuse_a_second_user(void *
 	assert_true(binding_overlap(&binding_everything, &one) && binding_overlap(&port, &binding_everything));
 }
 
-static void what_does_not_listen_does_not(void **state)
+static void a_socket_that_does_not_listen_is_refused(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, false);
@@ -225,7 +225,7 @@ static void what_does_not_listen_does_not(void **state)
 	assert_int_equal(check(NULL, port, &found), -EINVAL);
 }
 
-static void a_receive_buffer_that_was_set_is_told(void **state)
+static void a_receive_buffer_that_was_set_is_reported(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -238,7 +238,7 @@ static void a_receive_buffer_that_was_set_is_told(void **state)
 	assert_int_equal(found.buffer, 2 * size);
 }
 
-static void one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not(void **state)
+static void a_buffer_set_to_the_usual_size_counts_as_set(void **state)
 {
 	struct listening_socket found;
 	uint16_t port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -256,8 +256,8 @@ static void one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not(voi
 	assert_int_equal(found.receive_buffer, usual);
 }
 
-/* In a network namespace of one's own one may bind whatever one likes. */
-static void one_of_another_network_namespace_does_not(void **state)
+/* In a new network namespace a user may bind to any address. */
+static void a_listener_of_another_network_namespace_is_refused(void **state)
 {
 	struct listening_socket found;
 	uint16_t port;
@@ -265,7 +265,9 @@ static void one_of_another_network_namespace_does_not(void **state)
 	pid_t child;
 
 	(void)state;
-	/* The socket is made inside, looked at from outside: so the child moves out of the namespace that it was made in. */
+	/*
+	 * The socket is made inside and examined from outside: so the child leaves the namespace in which it was made.
+	 */
 	child = fork();
 	if (!child) {
 		port = bind_to("0.0.0.0", SOCK_STREAM, true);
@@ -283,18 +285,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, close_socket)
 	const struct CMUnitTest tests[] = {
-		TEST(a_listener_on_the_services_address_does),
-		TEST(one_on_every_address_does),
-		TEST(an_ipv6_one_stands_for_both_families_unless_it_is_v6only),
-		TEST(another_address_or_port_does_not),
-		TEST(one_that_is_bound_to_lo_does_not),
-		TEST(one_that_is_bound_to_a_device_does_only_for_that_devices_clients),
-		TEST(one_that_was_shut_down_or_bound_elsewhere_does_not_hold),
-		TEST(endpoints_overlap_where_the_kernel_would_refuse_a_second_user),
-		TEST(what_does_not_listen_does_not),
-		TEST(a_receive_buffer_that_was_set_is_told),
-		TEST(one_that_was_set_to_the_usual_size_is_told_from_one_that_was_not),
-		TEST(one_of_another_network_namespace_does_not),
+		TEST(a_listener_on_the_services_address_is_accepted),
+		TEST(a_listener_on_every_address_is_accepted),
+		TEST(an_ipv6_listener_covers_both_families_unless_it_is_v6only),
+		TEST(another_address_or_port_is_refused),
+		TEST(a_listener_bound_to_lo_is_refused),
+		TEST(a_listener_bound_to_a_device_covers_that_devices_clients),
+		TEST(a_listener_that_was_shut_down_or_moved_does_not_hold),
+		TEST(endpoints_overlap_where_the_kernel_refuses_a_second_user),
+		TEST(a_socket_that_does_not_listen_is_refused),
+		TEST(a_receive_buffer_that_was_set_is_reported),
+		TEST(a_buffer_set_to_the_usual_size_counts_as_set),
+		TEST(a_listener_of_another_network_namespace_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("listening socket", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is said reaches standard error, and nobody who says it waits for that.
+ * Messages reach standard error, and no caller waits for that.
  *
  * link: user/common/log.c
  */
@@ -58,7 +58,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Reads on until this text came. Returns all that came: the caller frees it. */
+/* Reads until this text comes. Returns everything read: the caller frees it. */
 static char *read_until(const char *text)
 {
 	uint64_t begin = now_ms();
@@ -121,7 +121,10 @@ static void lines_of_the_thread_arrive_in_order(void **state)
 	free(text);
 }
 
-/* Lines that came, and the sum of what others say was left out: there are several, as the thread may have begun to write. */
+/*
+ * Counts the lines, and adds up the omitted lines that messages report: there are several, as the thread may have begun
+ * to write.
+ */
 static unsigned long account_for(const char *text, unsigned long *omitted)
 {
 	unsigned long came = 0;
@@ -140,7 +143,7 @@ static unsigned long account_for(const char *text, unsigned long *omitted)
 	return came + *omitted;
 }
 
-static void nobody_waits_for_a_reader_that_takes_nothing(void **state)
+static void no_caller_waits_for_a_reader_that_does_not_read(void **state)
 {
 	enum { LINES = 5000 };
 	unsigned long omitted, accounted;
@@ -168,7 +171,7 @@ static void nobody_waits_for_a_reader_that_takes_nothing(void **state)
 	log_stop();
 }
 
-static void the_end_does_not_wait_for_ever(void **state)
+static void the_end_does_not_wait_forever(void **state)
 {
 	uint64_t begin;
 
@@ -188,8 +191,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pipe, close_pipe)
 	const struct CMUnitTest tests[] = {
 		TEST(control_characters_are_escaped),      TEST(a_long_line_is_cut),
-		TEST(lines_of_the_thread_arrive_in_order), TEST(nobody_waits_for_a_reader_that_takes_nothing),
-		TEST(the_end_does_not_wait_for_ever),
+		TEST(lines_of_the_thread_arrive_in_order), TEST(no_caller_waits_for_a_reader_that_does_not_read),
+		TEST(the_end_does_not_wait_forever),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

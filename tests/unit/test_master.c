@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Keys from a master secret: the same on every host, and what they are is known. The answers are those of another
+ * Keys from a master secret: the same on every host, with known values. The expected values are from another
  * implementation of BLAKE2b, Python's:
  *
  *	hashlib.blake2b(b"", digest_size=16, key=master, salt=epoch.to_bytes(8, "little"), person=b"shakeoff").digest()
@@ -29,7 +29,7 @@ static struct master *master_of(unsigned char first)
 	return master;
 }
 
-static void the_keys_of_an_epoch_are_known_ones(void **state)
+static void the_keys_of_an_epoch_have_known_values(void **state)
 {
 	static const struct {
 		unsigned char first; /* the secret counts from here on */
@@ -56,7 +56,7 @@ static void the_keys_of_an_epoch_are_known_ones(void **state)
 }
 
 /* As above, of number 0 with person=b"shaketso". */
-static void the_offset_of_timestamps_is_a_known_one(void **state)
+static void the_offset_of_timestamps_has_a_known_value(void **state)
 {
 	static const struct {
 		unsigned char first;
@@ -78,7 +78,7 @@ static void the_offset_of_timestamps_is_a_known_one(void **state)
 	}
 }
 
-static void a_fingerprint_tells_masters_apart_and_is_a_known_one(void **state)
+static void a_fingerprint_identifies_a_master_and_has_a_known_value(void **state)
 {
 	struct master *one = master_of(0), *same = master_of(0), *other = master_of(1);
 
@@ -102,7 +102,7 @@ static void a_fingerprint_is_no_key(void **state)
 	master_close(master);
 }
 
-/* Whether what functions have left of the stack, below this one's frame, holds the key. */
+/* Returns whether the stack below this frame, after other functions have used it, holds the key. */
 __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) static bool remains_on_the_stack(
 	const struct shakeoff_key *key)
 {
@@ -120,7 +120,7 @@ __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined"))) stat
 	return false;
 }
 
-static void nothing_of_a_key_remains_on_the_stack(void **state)
+static void no_part_of_a_key_remains_on_the_stack(void **state)
 {
 	struct master *master = master_of(0);
 	struct shakeoff_key key;
@@ -141,11 +141,11 @@ static void nothing_of_a_key_remains_on_the_stack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_keys_of_an_epoch_are_known_ones),
-		cmocka_unit_test(the_offset_of_timestamps_is_a_known_one),
-		cmocka_unit_test(a_fingerprint_tells_masters_apart_and_is_a_known_one),
+		cmocka_unit_test(the_keys_of_an_epoch_have_known_values),
+		cmocka_unit_test(the_offset_of_timestamps_has_a_known_value),
+		cmocka_unit_test(a_fingerprint_identifies_a_master_and_has_a_known_value),
 		cmocka_unit_test(a_fingerprint_is_no_key),
-		cmocka_unit_test(nothing_of_a_key_remains_on_the_stack),
+		cmocka_unit_test(no_part_of_a_key_remains_on_the_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: user/shakeoffd/selftest/probe_frame.c */
 /*
- * The self-test's probes: every field that the kernel checks, and the checksums against figures worked out elsewhere.
+ * The self-test's probes: every field that the kernel checks, and the checksums against values computed elsewhere.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,7 @@ static const struct shakeoff_probe common = {
 	.mac = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 },
 };
 
-/* The frame is what is expected, then nothing but zeros; it has not arrived yet. */
+/* Asserts that the frame is as expected, followed only by zeros; it has not arrived yet. */
 static void becomes(const char *source, const char *address, uint16_t port, enum probe_kind kind, uint32_t index,
 		    const uint8_t *expected, size_t size)
 {

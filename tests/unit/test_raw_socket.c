@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Checksums of what goes back to the kernel: packets that a card, or a virtual one, left without.
+ * Checksums of packets that are given back to the kernel: a card, or a virtual one, had left them out.
  *
  * link: user/shakeoffd/queue/raw_socket.c
  */
@@ -42,7 +42,7 @@ static void packet(bool ipv6, const char *remote, const char *local, size_t payl
 	memset(event->packet + event->tcp_offset + sizeof(tcp), byte, payload);
 }
 
-/* Byte by byte in 64 bits, as RFC 1071, section 4.1 has it. */
+/* Returns the checksum byte by byte in 64 bits, as in RFC 1071, section 4.1. */
 static uint16_t reference(void)
 {
 	const uint8_t *segment = event->packet + event->tcp_offset;
@@ -76,7 +76,7 @@ static void checksums_are_those_of_rfc_1071(void **state)
 	}
 }
 
-static void what_the_field_holds_does_not_matter(void **state)
+static void the_old_value_of_the_field_does_not_matter(void **state)
 {
 	uint16_t clean;
 
@@ -91,7 +91,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checksums_are_those_of_rfc_1071),
-		cmocka_unit_test(what_the_field_holds_does_not_matter),
+		cmocka_unit_test(the_old_value_of_the_field_does_not_matter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The tries of routes come to agree with what they are to have, by as few changes as that takes, with tries that are made here.
+ * The tries of routes are brought up to date with the smallest number of changes, with tries that are made here.
  *
- * link: user/shakeoffd/route/route_publish.c user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c
- * link: user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/route/neighbours.c user/common/prefix.c user/common/text.c
+ * link: user/shakeoffd/route/route_publish.c user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c
+ * link: user/shakeoffd/hook/devices.c user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c
+ * link: user/shakeoffd/route/neighbours.c user/common/prefix.c user/common/text.c
  */
 #include <errno.h>
 #include <arpa/inet.h>
@@ -20,11 +21,11 @@
 
 #define ROOM 64
 
-/* One datapath: a trie of both families, and what was done to it. */
+/* One datapath: a trie of both families, and the list of what was done to it. */
 struct datapath {
 	struct route_published trie[ROOM];
 	size_t count, sets, removals;
-	int fail_after; /* so many more can be set; -1: all */
+	int fail_after; /* how many more can be set; -1: all */
 	struct shakeoff_control control;
 	uint8_t lens[ROOM]; /* of what was set, in that order */
 };
@@ -77,7 +78,7 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 	return 0;
 }
 
-/* The hook looks into a trie only while it is announced: it must not be empty then, at any moment. */
+/* The hook looks into a trie only while it is announced: then it must never be empty. */
 static struct prefix plain[SHAKEOFF_PLAIN4];
 static bool plain_set[SHAKEOFF_PLAIN4];
 
@@ -155,7 +156,7 @@ static void all_datapaths_get_what_is_published(void **state)
 		assert_int_equal(datapaths[i]->control.generation, 1);
 		assert_true(id_of(datapaths[i], "10.0.0.0/8") && id_of(datapaths[i], "10.1.0.0/16"));
 		assert_true(id_of(datapaths[i], "10.0.0.0/8") != id_of(datapaths[i], "10.1.0.0/16"));
-		/* For no moment the shorter one without the longer one that hides a part of it. */
+		/* At no time is the shorter prefix there without the longer one that hides a part of it. */
 		assert_int_equal(datapaths[i]->lens[0], 16);
 		assert_int_equal(datapaths[i]->lens[1], 8);
 	}
@@ -178,7 +179,7 @@ static void only_what_differs_is_written(void **state)
 	assert_int_equal(id_of(&first, "12.0.0.0/8"), list[1].offer.id);
 }
 
-static void the_last_one_goes_after_the_hook_was_told(void **state)
+static void the_last_route_is_removed_after_the_announcement(void **state)
 {
 	struct route_published four[] = { a_route("10.0.0.0/8", 1260) }, six[] = { a_route("2001:db8::/32", 1260) };
 
@@ -191,7 +192,7 @@ static void the_last_one_goes_after_the_hook_was_told(void **state)
 	assert_int_equal(first.control.flags, SHAKEOFF_ROUTES6);
 }
 
-static void prefixes_that_say_nothing_and_hold_nothing_are_plain(void **state)
+static void prefixes_without_settings_and_inner_routes_are_plain(void **state)
 {
 	struct route_published list[] = {
 		a_route("0.0.0.0/0", 1260),   a_route("10.0.0.0/8", 0),     a_route("10.1.0.0/16", 1360),
@@ -224,7 +225,7 @@ static void a_number_is_not_soon_used_again(void **state)
 	assert_int_equal(id_of(&first, "10.0.0.0/8"), other[0].offer.id);
 }
 
-static void what_cannot_be_told_as_a_whole_is_not_told(void **state)
+static void routes_that_do_not_fit_completely_are_not_published(void **state)
 {
 	struct route_published list[] = { a_route("10.0.0.0/8", 1260), a_route("11.0.0.0/8", 1360) };
 	struct route_published more[] = { a_route("10.0.0.0/8", 1260), a_route("11.0.0.0/8", 1360),
@@ -242,7 +243,7 @@ static void what_cannot_be_told_as_a_whole_is_not_told(void **state)
 	assert_int_equal(second.count, 4);
 }
 
-static void what_is_stale_stays_as_far_as_it_holds(void **state)
+static void stale_routes_stay_where_they_are_still_valid(void **state)
 {
 	struct route_published list[] = { a_route("10.0.0.0/8", 1260), a_route("11.0.0.0/8", 1360) };
 	struct route_published other[] = { a_route("10.0.0.0/8", 1260), a_route("12.0.0.0/8", 1111) };
@@ -265,11 +266,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(all_datapaths_get_what_is_published),
 		TEST(only_what_differs_is_written),
-		TEST(the_last_one_goes_after_the_hook_was_told),
-		TEST(prefixes_that_say_nothing_and_hold_nothing_are_plain),
+		TEST(the_last_route_is_removed_after_the_announcement),
+		TEST(prefixes_without_settings_and_inner_routes_are_plain),
 		TEST(a_number_is_not_soon_used_again),
-		TEST(what_cannot_be_told_as_a_whole_is_not_told),
-		TEST(what_is_stale_stays_as_far_as_it_holds),
+		TEST(routes_that_do_not_fit_completely_are_not_published),
+		TEST(stale_routes_stay_where_they_are_still_valid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

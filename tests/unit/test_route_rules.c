@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * In which tables, and in which order, the kernel looks the route of a SYN-ACK up, by policy rules in messages made by hand.
+ * The tables, and their order, in which the kernel looks up the route of a SYN-ACK, from policy rules in messages made
+ * by hand.
  *
  * link: user/shakeoffd/route/route_rules.c
  */
@@ -32,7 +33,7 @@ static struct nlmsghdr *rule(uint32_t priority, uint32_t table)
 	message->action = FR_ACT_TO_TBL;
 	mnl_attr_put_u32(header, FRA_PRIORITY, priority);
 	mnl_attr_put_u32(header, FRA_TABLE, table);
-	mnl_attr_put_u32(header, FRA_SUPPRESS_PREFIXLEN, UINT32_MAX); /* the kernel tells this of every rule */
+	mnl_attr_put_u32(header, FRA_SUPPRESS_PREFIXLEN, UINT32_MAX); /* the kernel sends this for every rule */
 	mnl_attr_put_u8(header, FRA_PROTOCOL, RTPROT_KERNEL);
 	return header;
 }
@@ -84,8 +85,8 @@ static void the_kernels_own_rules_are_an_order(void **state)
 	assert_false(other(100));
 }
 
-/* Tailscale's, say. */
-static void a_rule_for_everything_is_one_more_in_the_order(void **state)
+/* For example Tailscale's. */
+static void a_rule_for_everything_adds_a_table_to_the_order(void **state)
 {
 	(void)state;
 	take(rule(5270, 52));
@@ -95,7 +96,7 @@ static void a_rule_for_everything_is_one_more_in_the_order(void **state)
 	assert_false(other(52));
 }
 
-static void a_rule_for_some_makes_a_table_for_some(void **state)
+static void a_rule_for_some_packets_makes_a_table_for_some(void **state)
 {
 	struct nlmsghdr *header = rule(100, 100);
 	uint32_t priority;
@@ -133,7 +134,7 @@ static void a_rule_that_no_synack_meets_does_not_count(void **state)
 	mnl_attr_put_u8(header, FRA_L3MDEV, 1);
 	take(header);
 	header = rule(103, 103);
-	mnl_attr_put_strz(header, FRA_IIFNAME, "lo"); /* all that the host sends */
+	mnl_attr_put_strz(header, FRA_IIFNAME, "lo"); /* everything that the host sends */
 	take(header);
 	usual();
 	assert_false(other(100) || other(101) || other(0));
@@ -141,7 +142,7 @@ static void a_rule_that_no_synack_meets_does_not_count(void **state)
 	assert_int_equal(rank(RT_TABLE_MAIN), 2);
 }
 
-static void one_that_refuses_is_noted(void **state)
+static void a_rule_that_refuses_is_noted(void **state)
 {
 	const uint8_t actions[] = { FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE, FR_ACT_PROHIBIT };
 
@@ -160,7 +161,7 @@ static void one_that_refuses_is_noted(void **state)
 	}
 }
 
-static void an_inverted_rule_is_for_some(void **state)
+static void an_inverted_rule_is_for_some_packets(void **state)
 {
 	struct nlmsghdr *header = rule(100, 100);
 
@@ -171,8 +172,8 @@ static void an_inverted_rule_is_for_some(void **state)
 	assert_true(other(100));
 }
 
-/* WireGuard's: main, but for its default route. */
-static void a_rule_may_leave_short_prefixes_out(void **state)
+/* WireGuard's: main, except its default route. */
+static void a_rule_may_exclude_short_prefixes(void **state)
 {
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct fib_rule_hdr *message;
@@ -191,7 +192,7 @@ static void a_rule_may_leave_short_prefixes_out(void **state)
 	assert_int_equal(rank(200), 2);
 }
 
-static void more_rules_than_are_kept_are_known_to_be(void **state)
+static void too_many_rules_are_noted(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < ROUTE_LOOKUPS_MAX + 1; i++)
@@ -205,13 +206,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_kernels_own_rules_are_an_order),
-		TEST(a_rule_for_everything_is_one_more_in_the_order),
-		TEST(a_rule_for_some_makes_a_table_for_some),
+		TEST(a_rule_for_everything_adds_a_table_to_the_order),
+		TEST(a_rule_for_some_packets_makes_a_table_for_some),
 		TEST(a_rule_that_no_synack_meets_does_not_count),
-		TEST(one_that_refuses_is_noted),
-		TEST(an_inverted_rule_is_for_some),
-		TEST(a_rule_may_leave_short_prefixes_out),
-		TEST(more_rules_than_are_kept_are_known_to_be),
+		TEST(a_rule_that_refuses_is_noted),
+		TEST(an_inverted_rule_is_for_some_packets),
+		TEST(a_rule_may_exclude_short_prefixes),
+		TEST(too_many_rules_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which routes the hook is told of: those that say something of their own, and those that hide them. At random it is compared with a
- * look-up as the kernel makes it.
+ * Which routes are published for the hook: routes with settings of their own, and routes that hide them. Random tables
+ * are compared with a look-up like the kernel's.
  *
- * link: user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c user/shakeoffd/sys/rtnetlink.c
- * link: user/common/netlink_dump.c
- * link: user/shakeoffd/route/neighbours.c
+ * link: user/shakeoffd/route/route_table.c user/shakeoffd/route/route_offer.c user/shakeoffd/hook/devices.c
+ * link: user/shakeoffd/sys/rtnetlink.c user/common/netlink_dump.c user/shakeoffd/route/neighbours.c
  * link: user/common/prefix.c user/common/text.c
  */
 #include <arpa/inet.h>
@@ -35,7 +34,7 @@ static struct prefix prefix(const char *text)
 	return result;
 }
 
-/* A route of main with this MSS; 0: it says nothing. */
+/* Adds a route of main with this MSS; 0: none. */
 static struct route_candidate *route(const char *text, uint16_t mss)
 {
 	struct route_candidate *candidate = &given[given_count];
@@ -85,7 +84,7 @@ static int clean(void **state)
 	return 0;
 }
 
-static void what_says_nothing_is_not_told(void **state)
+static void routes_without_settings_are_not_published(void **state)
 {
 	(void)state;
 	route("0.0.0.0/0", 0);
@@ -95,7 +94,7 @@ static void what_says_nothing_is_not_told(void **state)
 	assert_int_equal(table.count, 0); /* and takes no memory */
 }
 
-static void what_says_something_is_told_and_what_hides_a_part_of_it(void **state)
+static void routes_with_settings_and_routes_that_hide_a_part_of_them_are_published(void **state)
 {
 	(void)state;
 	route("0.0.0.0/0", 0);
@@ -111,7 +110,7 @@ static void what_says_something_is_told_and_what_hides_a_part_of_it(void **state
 	assert_int_equal(table.count, 4);
 }
 
-static void what_says_the_same_as_the_prefix_around_it_is_not_told_again(void **state)
+static void routes_with_the_settings_of_the_prefix_around_them_are_not_published(void **state)
 {
 	(void)state;
 	route("2001:db8::/32", 1240);
@@ -124,7 +123,7 @@ static void what_says_the_same_as_the_prefix_around_it_is_not_told_again(void **
 	published(1, "2001:db8:2::/48", 0);
 }
 
-static void of_the_same_prefix_the_lowest_metric_wins(void **state)
+static void of_equal_prefixes_the_lowest_metric_wins(void **state)
 {
 	(void)state;
 	route("10.0.0.0/8", 1260)->priority = 100;
@@ -136,7 +135,7 @@ static void of_the_same_prefix_the_lowest_metric_wins(void **state)
 	published(0, "11.0.0.0/8", 1260);
 }
 
-static void of_alike_ones_the_first_wins_with_ipv4(void **state)
+static void of_equal_ipv4_routes_the_first_wins(void **state)
 {
 	(void)state;
 	route("10.0.0.0/8", 1260);
@@ -156,7 +155,7 @@ static void of_ipv6_routers_the_preferred_one_wins(void **state)
 	published(0, "::/0", 1360);
 }
 
-static void of_ipv6_routers_that_are_alike_nobody_knows_which(void **state)
+static void the_choice_between_equal_ipv6_routers_is_unknown(void **state)
 {
 	struct prefix all = prefix("::/0");
 
@@ -168,7 +167,7 @@ static void of_ipv6_routers_that_are_alike_nobody_knows_which(void **state)
 	assert_int_equal(route_prefix_compare(&where, &all), 0);
 }
 
-static void next_hops_may_be_several_if_they_say_the_same(void **state)
+static void several_next_hops_are_fine_with_the_same_settings(void **state)
 {
 	uint32_t number;
 
@@ -183,7 +182,7 @@ static void next_hops_may_be_several_if_they_say_the_same(void **state)
 	assert_int_equal(settle(), ROUTE_PROBLEM_HOPS);
 }
 
-static void an_earlier_table_hides_what_a_later_one_says(void **state)
+static void an_earlier_table_hides_a_later_one(void **state)
 {
 	(void)state;
 	route("0.0.0.0/0", 0);
@@ -200,7 +199,7 @@ static void an_earlier_table_hides_what_a_later_one_says(void **state)
 	published(1, "10.0.0.0/8", 0);
 }
 
-static void a_route_for_a_tos_alone_is_a_problem_if_it_differs(void **state)
+static void a_route_for_one_tos_is_a_problem_if_it_differs(void **state)
 {
 	(void)state;
 	route("10.0.0.0/8", 1260);
@@ -218,7 +217,7 @@ static void a_route_for_a_tos_alone_is_a_problem_if_it_differs(void **state)
 	assert_int_equal(settle(), ROUTE_PROBLEM_PARTIAL);
 }
 
-static void more_than_there_is_room_for_are_a_problem(void **state)
+static void more_routes_than_there_is_room_for_are_a_problem(void **state)
 {
 	(void)state;
 	route("10.0.0.0/8", 1260);
@@ -234,7 +233,7 @@ static void more_than_there_is_room_for_are_a_problem(void **state)
 	assert_int_equal(table.published_count, 0);
 }
 
-static void more_than_can_be_looked_at_are_a_problem(void **state)
+static void more_routes_than_can_be_read_are_a_problem(void **state)
 {
 	struct route_candidate candidate = *route("10.0.0.0/8", 1260);
 
@@ -247,7 +246,7 @@ static void more_than_can_be_looked_at_are_a_problem(void **state)
 
 /* -------------------------------------------------------------------------------------------------------- at random */
 
-/* As the kernel: table by table the longest prefix, of the same one the lowest metric, then the first. */
+/* Looks up like the kernel: table by table the longest prefix, of equal prefixes the lowest metric, then the first. */
 static uint16_t kernel_says(const struct prefix *host)
 {
 	const struct route_candidate *best = NULL;
@@ -277,7 +276,7 @@ static uint16_t hook_says(const struct prefix *host)
 	return best ? best->offer.mss : 0;
 }
 
-/* Of an address whose bits are all in the last byte of what is looked at, so that prefixes meet often. */
+/* Returns an address whose bits are all in the last byte, so that prefixes often overlap. */
 static struct prefix at_random(unsigned int len, bool ipv6)
 {
 	struct prefix result = { .len = (uint8_t)len, .ipv6 = ipv6 };
@@ -323,7 +322,7 @@ static void the_hook_finds_what_the_kernel_finds(void **state)
 	assert_true(told > 3000);
 }
 
-/* ------------------------------------------------------------------------------------------------------- one offer */
+/* -------------------------------------------------------------------------------------------------------- one offer */
 
 static struct device list[] = { { .ifindex = 2, .mtu = 1500, .mtu6 = 1400, .hop_limit = 64 },
 				{ .ifindex = 3, .mtu = 9000, .mtu6 = 9000, .hop_limit = 99 } };
@@ -346,8 +345,8 @@ static struct shakeoff_route offer(bool ipv6, unsigned int ifindex, const struct
 
 #define OFFER(ipv6, ifindex, ...) offer(ipv6, ifindex, &(struct route_metrics){ __VA_ARGS__ })
 
-/* A strict rp_filter at interfaces of bits 1 and 2; device 2 stands for the first, 3 for none. */
-static void what_a_strict_rp_filter_refuses_goes_by_all_next_hops(void **state)
+/* A strict rp_filter at interfaces of bits 1 and 2; device 2 represents the first, 3 none. */
+static void a_strict_rp_filter_considers_all_next_hops(void **state)
 {
 	const struct route_way ways[] = { { 2, 2 }, { 3, 3 }, { 5, 1 } };
 	const struct route_world strict = { .devices = &devices, .ways = ways, .way_count = 3, .strict = 3 };
@@ -371,8 +370,11 @@ static void what_a_strict_rp_filter_refuses_goes_by_all_next_hops(void **state)
 	assert_int_equal(route_refused(&world, &entry), SHAKEOFF_ROUTE_REFUSED_ALL);
 }
 
-/* What no route holds is refused behind all tables: every route of use is told, and what is inside of it is not. */
-static void without_a_default_route_every_route_is_told(void **state)
+/*
+ * An address without a route is refused after all tables: every useful route is published, and routes inside it are
+ * not.
+ */
+static void without_a_default_route_every_route_is_published(void **state)
 {
 	struct route_candidate *none;
 
@@ -422,21 +424,21 @@ static void an_offer_comes_from_the_metrics_then_from_the_device(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_says_nothing_is_not_told),
-		TEST(what_says_something_is_told_and_what_hides_a_part_of_it),
-		TEST(what_says_the_same_as_the_prefix_around_it_is_not_told_again),
-		TEST(of_the_same_prefix_the_lowest_metric_wins),
-		TEST(of_alike_ones_the_first_wins_with_ipv4),
+		TEST(routes_without_settings_are_not_published),
+		TEST(routes_with_settings_and_routes_that_hide_a_part_of_them_are_published),
+		TEST(routes_with_the_settings_of_the_prefix_around_them_are_not_published),
+		TEST(of_equal_prefixes_the_lowest_metric_wins),
+		TEST(of_equal_ipv4_routes_the_first_wins),
 		TEST(of_ipv6_routers_the_preferred_one_wins),
-		TEST(of_ipv6_routers_that_are_alike_nobody_knows_which),
-		TEST(next_hops_may_be_several_if_they_say_the_same),
-		TEST(an_earlier_table_hides_what_a_later_one_says),
-		TEST(a_route_for_a_tos_alone_is_a_problem_if_it_differs),
-		TEST(more_than_there_is_room_for_are_a_problem),
-		TEST(more_than_can_be_looked_at_are_a_problem),
+		TEST(the_choice_between_equal_ipv6_routers_is_unknown),
+		TEST(several_next_hops_are_fine_with_the_same_settings),
+		TEST(an_earlier_table_hides_a_later_one),
+		TEST(a_route_for_one_tos_is_a_problem_if_it_differs),
+		TEST(more_routes_than_there_is_room_for_are_a_problem),
+		TEST(more_routes_than_can_be_read_are_a_problem),
 		TEST(the_hook_finds_what_the_kernel_finds),
-		TEST(what_a_strict_rp_filter_refuses_goes_by_all_next_hops),
-		TEST(without_a_default_route_every_route_is_told),
+		TEST(a_strict_rp_filter_considers_all_next_hops),
+		TEST(without_a_default_route_every_route_is_published),
 		TEST(an_offer_comes_from_the_metrics_then_from_the_device),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the verifier finds in rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which endpoints a client's SYN and its ACK may
- * get different verdicts, and at which a SYN may be refused at all.
+ * The verifier's results for rules, as libnftables 1.0.6 and iptables-save 1.8.9 print them: at which endpoints a
+ * client's SYN and its ACK may get different verdicts, and at which a SYN may be refused at all.
  *
  * link: user/shakeoffd/firewall/ruleset.c user/shakeoffd/firewall/ruleset_nft*.c user/shakeoffd/firewall/ruleset_xt.c
  * link: user/shakeoffd/firewall/ruleset_iptables.c user/shakeoffd/firewall/ruleset_verify.c
@@ -57,7 +57,7 @@ static struct ruleset_findings judged(struct ruleset *ruleset, const char *addre
 	return findings;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nftables */
+/* --------------------------------------------------------------------------------------------------------- nftables */
 
 #define CHAIN(name, more) "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name "\"" more "}},"
 #define INPUT(policy) CHAIN("i", ", \"type\": \"filter\", \"hook\": \"input\", \"prio\": 0, \"policy\": \"" policy "\"")
@@ -116,7 +116,7 @@ static void bypassed(const char *rules, const char *because)
 	assert_string_equal(reason, because);
 }
 
-static void no_rules_leave_nothing(void **state)
+static void no_rules_bypass_nothing(void **state)
 {
 	(void)state;
 	assert_false(nft_at("", "10.9.0.1", 80).refuses_syn);
@@ -124,14 +124,14 @@ static void no_rules_leave_nothing(void **state)
 	obeyed(INPUT("drop"));
 }
 
-static void syn_rules_that_ask_for_the_source_leave_the_endpoint(void **state)
+static void syn_rules_with_a_source_bypass_the_endpoint(void **state)
 {
 	(void)state;
 	bypassed(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(80) SYN DROP), "inet f i handle 2");
 	bypassed(INPUT("accept") RULE(2, SYN FROM("\"@bad\"") DROP), "inet f i handle 2");
 	bypassed(INPUT("accept") RULE(2, SYN "{\"limit\": {\"rate\": 10, \"per\": \"second\"}}," DROP),
 		 "inet f i handle 2");
-	/* A source that was let in before. */
+	/* A source that was accepted before. */
 	bypassed(INPUT("accept") RULE(2, FROM("{\"prefix\": {\"addr\": \"10.9.0.0\", \"len\": 24}}") ACCEPT)
 			 RULE(3, SYN DROP),
 		 "inet f i handle 3");
@@ -140,7 +140,7 @@ static void syn_rules_that_ask_for_the_source_leave_the_endpoint(void **state)
 		 "inet f i handle 2");
 }
 
-static void syn_rules_of_other_ports_and_devices_do_not(void **state)
+static void syn_rules_of_other_ports_and_devices_bypass_nothing(void **state)
 {
 	(void)state;
 	obeyed(INPUT("accept") RULE(2, FROM("\"10.9.0.2\"") PORT(81) SYN DROP));
@@ -162,7 +162,7 @@ static void syn_rules_of_other_ports_and_devices_do_not(void **state)
 		 "inet f i handle 2");
 }
 
-static void rules_that_meet_both_packets_alike_do_not(void **state)
+static void rules_that_treat_both_packets_alike_bypass_nothing(void **state)
 {
 	(void)state;
 	obeyed(INPUT("drop") RULE(2, STATE("[\"established\", \"related\"]") ACCEPT)
@@ -171,13 +171,13 @@ static void rules_that_meet_both_packets_alike_do_not(void **state)
 	obeyed(INPUT("accept") RULE(2, PORT(80) "{\"ct count\": {\"val\": 3, \"inv\": true}}," DROP));
 	obeyed(INPUT("accept") RULE(2, MATCH("==", "{\"fib\": {\"result\": \"oif\", \"flags\": [\"saddr\", \"iif\"]}}",
 					     "false") DROP));
-	/* A rule on SYNs that says nothing of the packet. */
+	/* A rule on SYNs with no other condition on the packet. */
 	obeyed(INPUT("accept") RULE(2, SYN FROM("\"@x\"") "{\"counter\": {}}, {\"log\": {}}"));
-	/* What is accepted either way. */
+	/* A packet that both rules accept. */
 	obeyed(INPUT("accept") RULE(2, SYN FROM("\"@x\"") ACCEPT));
 }
 
-static void syns_are_told_from_acks_in_every_spelling(void **state)
+static void rules_on_syns_are_recognised_in_every_spelling(void **state)
 {
 	(void)state;
 	static const char *const spellings[] = {
@@ -216,7 +216,7 @@ static void chains_are_followed(void **state)
 		       RULE_IN("c", 3, PORT(81) DROP));
 	obeyed(INPUT("accept") CHAIN("c", "") RULE(2, SYN "{\"jump\": {\"target\": \"c\"}}")
 		       RULE_IN("c", 3, FROM("\"@x\"") "{\"return\": null}"));
-	/* goto does not come back: the policy is next. */
+	/* goto does not return: the policy is next. */
 	obeyed(INPUT("drop") CHAIN("c", "") RULE(2, "{\"goto\": {\"target\": \"c\"}}") RULE_IN("c", 3, PORT(80) ACCEPT)
 		       RULE(4, SYN FROM("\"@x\"") DROP));
 	bypassed(INPUT("accept") RULE(2, FROM("\"@x\"") "{\"vmap\": {\"key\": " FIELD(
@@ -241,10 +241,10 @@ static void sets_of_ports_are_known(void **state)
 			     .syn_rules);
 }
 
-static void what_syns_leave_behind_counts(void **state)
+static void state_that_a_syn_leaves_counts(void **state)
 {
 	(void)state;
-	/* Marked at the SYN, dropped for the mark. */
+	/* Marked at the SYN, dropped because of the mark. */
 	bypassed(INPUT("accept") RULE(
 			 2, SYN FROM("\"@x\"") "{\"mangle\": {\"key\": {\"meta\": {\"key\": \"mark\"}}, \"value\": 1}}")
 			 RULE(3, MATCH("==", "{\"meta\": {\"key\": \"mark\"}}", "1") DROP),
@@ -256,7 +256,7 @@ static void what_syns_leave_behind_counts(void **state)
 	obeyed(INPUT("accept") RULE(2, PORT(80) "{\"notrack\": null}"));
 }
 
-static void endpoints_that_packets_are_sent_on_from_are_bypassed(void **state)
+static void endpoints_whose_packets_are_redirected_are_bypassed(void **state)
 {
 	(void)state;
 	bypassed(INPUT("accept") RULE(2, PORT(80) FROM("\"@x\"") "{\"queue\": {\"num\": 1}}"), "inet f i handle 2");
@@ -265,7 +265,7 @@ static void endpoints_that_packets_are_sent_on_from_are_bypassed(void **state)
 	obeyed(INPUT("accept") RULE(2, PORT(81) FROM("\"@x\"") "{\"redirect\": {\"port\": 80}}"));
 }
 
-static void any_refusal_is_told_for_those_that_no_rule_will_meet(void **state)
+static void every_refusal_is_reported_for_packets_that_skip_the_rules(void **state)
 {
 	(void)state;
 	assert_true(nft_at(INPUT("accept") RULE(2, FROM("\"@x\"") DROP), "10.9.0.1", 80).refuses_syn);
@@ -278,7 +278,7 @@ static void any_refusal_is_told_for_those_that_no_rule_will_meet(void **state)
 			     .refuses_syn);
 }
 
-static void rules_that_count_are_told(void **state)
+static void rules_with_counters_are_reported(void **state)
 {
 	(void)state;
 	assert_true(nft_at(INPUT("accept") RULE(2, PORT(80) "{\"ct count\": {\"val\": 3, \"inv\": true}}," DROP),
@@ -292,7 +292,7 @@ static void rules_that_count_are_told(void **state)
 			     .counts);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- iptables */
+/* --------------------------------------------------------------------------------------------------------- iptables */
 
 static struct ruleset_findings iptables_at(const char *rules, const char *address, uint16_t port)
 {
@@ -361,17 +361,17 @@ static void iptables_rules_are_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_rules_leave_nothing),
-		cmocka_unit_test(syn_rules_that_ask_for_the_source_leave_the_endpoint),
-		cmocka_unit_test(syn_rules_of_other_ports_and_devices_do_not),
-		cmocka_unit_test(rules_that_meet_both_packets_alike_do_not),
-		cmocka_unit_test(syns_are_told_from_acks_in_every_spelling),
+		cmocka_unit_test(no_rules_bypass_nothing),
+		cmocka_unit_test(syn_rules_with_a_source_bypass_the_endpoint),
+		cmocka_unit_test(syn_rules_of_other_ports_and_devices_bypass_nothing),
+		cmocka_unit_test(rules_that_treat_both_packets_alike_bypass_nothing),
+		cmocka_unit_test(rules_on_syns_are_recognised_in_every_spelling),
 		cmocka_unit_test(chains_are_followed),
 		cmocka_unit_test(sets_of_ports_are_known),
-		cmocka_unit_test(what_syns_leave_behind_counts),
-		cmocka_unit_test(endpoints_that_packets_are_sent_on_from_are_bypassed),
-		cmocka_unit_test(any_refusal_is_told_for_those_that_no_rule_will_meet),
-		cmocka_unit_test(rules_that_count_are_told),
+		cmocka_unit_test(state_that_a_syn_leaves_counts),
+		cmocka_unit_test(endpoints_whose_packets_are_redirected_are_bypassed),
+		cmocka_unit_test(every_refusal_is_reported_for_packets_that_skip_the_rules),
+		cmocka_unit_test(rules_with_counters_are_reported),
 		cmocka_unit_test(iptables_rules_are_read),
 	};
 

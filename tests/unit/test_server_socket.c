@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The daemon's end of a server's socket, with a server that does what it should not.
+ * The daemon's end of a server's socket, with a server that breaks the protocol.
  *
  * link: user/shakeoffd/queue/server_socket.c user/shakeoffd/queue/descriptor.c user/common/log.c
  */
@@ -97,7 +97,7 @@ static void messages_arrive_in_order(void **state)
 	assert_int_equal(receive(), 1);
 }
 
-static void a_descriptor_comes_along(void **state)
+static void a_descriptor_is_received(void **state)
 {
 	struct delivery_message message = message_of(DELIVERY_LISTEN, 0);
 
@@ -108,7 +108,7 @@ static void a_descriptor_comes_along(void **state)
 	close(received[0].passed_fd);
 }
 
-/* Where all are closed the next one has the number that it had before. */
+/* Asserts that all are closed: the next descriptor gets the same number as before. */
 static void all_are_closed(int next_free)
 {
 	for (int i = 0; i < 1000 && descriptor_unclosed(geteuid()); i++)
@@ -116,7 +116,7 @@ static void all_are_closed(int next_free)
 	assert_int_equal(next_free_fd(), next_free);
 }
 
-static void more_descriptors_than_one_are_invalid_and_none_stays_open(void **state)
+static void more_than_one_descriptor_is_invalid_and_all_are_closed(void **state)
 {
 	static const size_t counts[] = { 2, 3, 4, 16, 64, MAX_DESCRIPTORS };
 	struct delivery_message message = message_of(DELIVERY_LISTEN, 0);
@@ -135,7 +135,7 @@ static void more_descriptors_than_one_are_invalid_and_none_stays_open(void **sta
 	}
 }
 
-/* A connection of loopback whose peer reads nothing, and that has data to send. */
+/* Makes a loopback connection with data to send, whose peer reads nothing. */
 static int lingering_socket(int seconds, int *peer)
 {
 	const struct linger linger = { .l_onoff = 1, .l_linger = seconds };
@@ -158,14 +158,14 @@ static int lingering_socket(int seconds, int *peer)
 	return fd;
 }
 
-static void a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_others(void **state)
+static void a_descriptor_with_a_slow_close_does_not_block_the_receiver_or_others(void **state)
 {
 	struct delivery_message message = message_of(DELIVERY_TAKEN, 0);
 	int before = next_free_fd(), peers[3];
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		/* The last one: the kernel would have to close it in recvmmsg(), were there room for less. */
+		/* The last one: with room for fewer, the kernel would have to close it in recvmmsg(). */
 		int fds[2] = { servers, lingering_socket(20, &peers[i]) };
 		struct timespec begin, end;
 
@@ -176,7 +176,7 @@ static void a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_oth
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		assert_true(end.tv_sec - begin.tv_sec < 5);
 	}
-	/* Three are stuck by now or soon; what others want to have closed is closed all the same. */
+	/* Three are stuck by now or soon; descriptors of other users are still closed. */
 	for (int i = 0; i < 100; i++)
 		descriptor_close(dup(servers), geteuid() + 1);
 	for (int i = 0; i < 100 && descriptor_unclosed(geteuid() + 1); i++) {
@@ -186,7 +186,7 @@ static void a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_oth
 	assert_int_equal(descriptor_unclosed(geteuid() + 1), 0);
 	assert_true(descriptor_unclosed(geteuid()) >= 3);
 	for (int i = 0; i < 3; i++)
-		close(peers[i]); /* resets: nothing is left to wait for */
+		close(peers[i]); /* resets the connections: close() has nothing to wait for */
 	all_are_closed(before);
 }
 
@@ -209,7 +209,7 @@ static void wrong_lengths_and_versions_are_invalid(void **state)
 	assert_int_equal(received[0].message.type, SERVER_SOCKET_INVALID);
 }
 
-static void what_stands_before_something_invalid_counts(void **state)
+static void messages_before_an_invalid_one_count(void **state)
 {
 	struct delivery_message message = message_of(DELIVERY_TAKEN, 7);
 
@@ -222,12 +222,12 @@ static void what_stands_before_something_invalid_counts(void **state)
 	assert_int_equal(received[1].message.type, SERVER_SOCKET_INVALID);
 }
 
-static void last_words_are_heard_before_the_end(void **state)
+static void last_messages_are_read_before_the_end(void **state)
 {
 	struct delivery_message message = message_of(DELIVERY_TAKEN, 7);
 
 	(void)state;
-	/* Something of ours stays unread at the server: the kernel reports ECONNRESET first. */
+	/* Unread data of ours remains at the server: the kernel reports ECONNRESET first. */
 	assert_int_equal(server_socket_send(daemons, &message, -1), 0);
 	assert_int_equal(send(servers, &message, sizeof(message), 0), sizeof(message));
 	close(servers);
@@ -252,10 +252,10 @@ static void sending_never_blocks(void **state)
 	servers = -1;
 }
 
-/* So many of one user's make no room for a message of his. */
+/* This many descriptors of one user leave no room for a message of that user. */
 #define PILE 4000
 
-static void what_one_user_has_passed_leaves_room_for_others(void **state)
+static void descriptors_of_one_user_leave_room_for_others(void **state)
 {
 	const uid_t stranger = geteuid() + 2, other = geteuid() + 3;
 	struct rlimit limit;
@@ -285,13 +285,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
 	const struct CMUnitTest tests[] = {
 		TEST(messages_arrive_in_order),
-		TEST(a_descriptor_comes_along),
-		TEST(more_descriptors_than_one_are_invalid_and_none_stays_open),
-		TEST(a_descriptor_whose_close_waits_holds_up_neither_the_receiver_nor_others),
-		TEST(what_one_user_has_passed_leaves_room_for_others),
+		TEST(a_descriptor_is_received),
+		TEST(more_than_one_descriptor_is_invalid_and_all_are_closed),
+		TEST(a_descriptor_with_a_slow_close_does_not_block_the_receiver_or_others),
+		TEST(descriptors_of_one_user_leave_room_for_others),
 		TEST(wrong_lengths_and_versions_are_invalid),
-		TEST(what_stands_before_something_invalid_counts),
-		TEST(last_words_are_heard_before_the_end),
+		TEST(messages_before_an_invalid_one_count),
+		TEST(last_messages_are_read_before_the_end),
 		TEST(sending_never_blocks),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's ids: found again by name, counted exactly, one capacity over all datapaths; and which handoff it has.
+ * A service's ids: found again by name, counted exactly, with one capacity over all datapaths; and its handoff.
  *
  * link: user/shakeoffd/hook/service.c user/shakeoffd/hook/service_publish.c user/shakeoffd/hook/service_count.c
  * link: user/shakeoffd/hook/service_ids.c user/common/log.c
@@ -18,7 +18,7 @@
 #include "common/clock.h"
 #include "shakeoffd/hook/service.h"
 
-/* Two datapaths, as far as a service sees them. */
+/* Two datapaths, as a service sees them. */
 struct datapath {
 	struct shakeoff_service services[SHAKEOFF_MAX_SERVICES];
 	uint32_t reset;
@@ -57,7 +57,7 @@ static struct shakeoff_service *instance(int datapath, const char *name)
 	return NULL;
 }
 
-/* What the hook does with a validated ACK, and the worker then. */
+/* Does what the hook does with a validated ACK, and then the worker. */
 static void handed_over(struct service *service, int datapath)
 {
 	service->instances[datapath].shared->enqueued++;
@@ -103,7 +103,7 @@ static void a_service_is_not_answered_before_a_server_listens(void **state)
 	assert_int_equal(instance(0, "mail")->flags, SHAKEOFF_SERVICE_USED);
 }
 
-static void it_stays_so_while_its_server_restarts(void **state)
+static void a_service_is_answered_while_its_server_restarts(void **state)
 {
 	(void)state;
 	open_on(1);
@@ -124,7 +124,7 @@ static void capacity_is_the_smaller_of_listen_and_configuration(void **state)
 	assert_int_equal(instance(0, "web")->capacity, 6);
 	service_set_servers(&services.list[0], 1, 500);
 	assert_int_equal(instance(0, "web")->capacity, 10);
-	/* The last server has gone: what it asked for holds for those who wait. */
+	/* The last server has ended: its backlog still applies to waiting connections. */
 	service_set_servers(&services.list[0], 1, 8);
 	service_set_servers(&services.list[0], 0, 0);
 	assert_int_equal(instance(0, "web")->capacity, 8);
@@ -150,7 +150,7 @@ static void each_connection_is_counted_in_and_out(void **state)
 	assert_int_equal(instance(0, "web")->refused[SHAKEOFF_REFUSED_CLIENT_RESET], 1);
 }
 
-static void what_the_kernel_accepted_takes_a_position_that_the_hook_sees(void **state)
+static void a_connection_of_the_kernel_takes_a_position_that_the_hook_sees(void **state)
 {
 	struct service *service;
 
@@ -202,12 +202,12 @@ static void an_id_is_found_again_by_its_name_and_keeps_its_counts(void **state)
 	assert_ptr_equal(services.list[1].instances[0].shared, mail);
 	assert_ptr_equal(services_find(&services, 0, 7), &services.list[1]);
 	assert_int_equal(mail->accepted, 1000);
-	/* Its server is likely to come back. */
+	/* Its server will probably return. */
 	assert_true(mail->flags & SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(mail->capacity, 7);
 }
 
-static void a_service_that_is_configured_no_more_loses_its_id_when_no_address_leads_there(void **state)
+static void a_removed_service_loses_its_id_with_its_last_address(void **state)
 {
 	struct shakeoff_service *old = &memory[0].services[3];
 
@@ -225,7 +225,7 @@ static void a_service_that_is_configured_no_more_loses_its_id_when_no_address_le
 	assert_null(services_find(&services, 0, SHAKEOFF_MAX_SERVICES));
 }
 
-static void after_a_crash_only_what_is_still_in_the_rings_counts(void **state)
+static void after_a_crash_only_events_in_the_rings_count(void **state)
 {
 	struct shakeoff_service *web = &memory[0].services[0];
 	struct service *service;
@@ -246,7 +246,7 @@ static void after_a_crash_only_what_is_still_in_the_rings_counts(void **state)
 	assert_int_equal(waiting(service, 0), 0);
 }
 
-static void a_count_that_is_wrong_is_corrected_once_nothing_moves(void **state)
+static void a_wrong_count_is_corrected_when_nothing_changes(void **state)
 {
 	const uint64_t now = 100 * NS_PER_S;
 	struct service *service;
@@ -257,11 +257,11 @@ static void a_count_that_is_wrong_is_corrected_once_nothing_moves(void **state)
 	handed_over(service, 0);
 	service->instances[0].shared->enqueued += 5; /* counted by the hook, never handed over */
 	service_settle(service, now, now);
-	/* Moves: not now. */
+	/* It is changing: not now. */
 	handed_over(service, 0);
 	service_settle(service, now + NS_PER_S, now + NS_PER_S);
 	assert_int_equal(waiting(service, 0), 7);
-	/* A ring may still hold something. */
+	/* A ring may still hold an event. */
 	service_settle(service, now + 2 * NS_PER_S, now + NS_PER_S);
 	assert_int_equal(waiting(service, 0), 7);
 	service_settle(service, now + 3 * NS_PER_S, now + 3 * NS_PER_S);
@@ -282,7 +282,7 @@ static void there_are_enough_service_ids(void **state)
 
 /* ------------------------------------------------------------------------------------------------- listener handoff */
 
-static void a_service_with_auto_takes_the_handoff_of_who_is_there(void **state)
+static void a_service_with_auto_takes_the_handoff_of_its_server(void **state)
 {
 	struct service *service;
 
@@ -294,14 +294,14 @@ static void a_service_with_auto_takes_the_handoff_of_who_is_there(void **state)
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
 	service_set_servers(service, 1, 6);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
-	/* It may come back. */
+	/* It may return. */
 	service_set_servers(service, 0, 0);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
 	service_disarm(service);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
 }
 
-static void a_strangers_server_takes_no_handoff_from_anothers_sockets(void **state)
+static void another_users_server_does_not_change_the_handoff(void **state)
 {
 	struct service *service;
 
@@ -313,7 +313,10 @@ static void a_strangers_server_takes_no_handoff_from_anothers_sockets(void **sta
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
 	service_set_listening(service, &listening);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_LISTENER);
-	/* His own stand in nobody's way; and servers of the service's have it whatever listens beside them. */
+	/*
+	 * The other user's own sockets do not matter; and the service's servers get the handoff beside any other
+	 * listener.
+	 */
 	service_set_owner(service, true, listening.uid);
 	assert_int_equal(service_wants(service), SHAKEOFF_HANDOFF_QUEUE);
 	service_set_owner(service, false, 33);
@@ -334,7 +337,7 @@ static void a_service_with_auto_keeps_the_listener_handoff_while_its_server_rest
 	assert_false(instance(0, "web")->flags & SHAKEOFF_SERVICE_SERVED);
 }
 
-static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
+static void a_configured_handoff_does_not_depend_on_the_server(void **state)
 {
 	(void)state;
 	configured[0].handoff = SHAKEOFF_HANDOFF_QUEUE;
@@ -345,7 +348,7 @@ static void a_configured_handoff_is_not_changed_by_who_is_there(void **state)
 	assert_int_equal(instance(0, "web")->servers, 0);
 }
 
-static void what_one_source_may_have_is_told_to_the_hook(void **state)
+static void the_limits_of_a_source_are_published(void **state)
 {
 	struct config_service limited = config.services[0];
 	const struct shakeoff_service *shared;
@@ -392,7 +395,7 @@ static void the_queue_handoff_always_answers(void **state)
 	assert_int_equal(instance(0, "web")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
-static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state)
+static void a_listening_service_shows_its_sockets_and_its_capacity(void **state)
 {
 	const struct shakeoff_service *web;
 
@@ -409,7 +412,7 @@ static void a_listening_service_shows_its_sockets_and_what_may_wait(void **state
 	assert_int_equal(web->capacity, 7);
 }
 
-static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
+static void the_buffer_of_a_server_is_published(void **state)
 {
 	const struct shakeoff_service *web;
 
@@ -429,7 +432,7 @@ static void the_buffer_of_a_server_is_told_to_the_hook(void **state)
 	assert_int_equal(web->offer.tos[1], 8);
 }
 
-static void a_reason_to_leave_it_to_the_kernel_ends_the_answering(void **state)
+static void a_reason_of_a_bypass_ends_the_answering(void **state)
 {
 	struct service_listening bypassed = listening;
 	const struct shakeoff_service *web;
@@ -463,12 +466,12 @@ static void cookies_of_the_queue_handoff_are_good_with_the_listener_handoff(void
 		assert_in_range(instance(i, "web")->released_ns, before, clock_ns());
 		instance(i, "web")->released_ns = 1;
 	}
-	/* From then on it is the hook's. */
+	/* From then on the hook counts it. */
 	service_set_listening(&services.list[0], &none);
 	assert_int_equal(instance(0, "web")->released_ns, 1);
 }
 
-static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out(void **state)
+static void a_service_that_ends_stops_answering_and_reports_issued_cookies(void **state)
 {
 	const uint64_t now = 100 * NS_PER_S;
 	struct shakeoff_service *web;
@@ -488,12 +491,12 @@ static void a_service_that_ends_stops_answering_and_tells_whether_cookies_are_ou
 	assert_false(service_stop_answering(&services.list[0], now));
 	web->syns.since_ns = now - NS_PER_S;
 	assert_true(service_stop_answering(&services.list[0], now));
-	/* The queue handoff's are the daemon's own business. */
+	/* Connections of the queue handoff are handled by the daemon itself. */
 	assert_false(service_stop_answering(&services.list[1], now));
 	assert_int_equal(instance(0, "mail")->syncookies, SHAKEOFF_SYNCOOKIES_ALWAYS);
 }
 
-static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **state)
+static void a_listening_service_of_an_earlier_daemon_continues_unchanged(void **state)
 {
 	struct shakeoff_service *web = &memory[0].services[4];
 
@@ -511,12 +514,12 @@ static void a_listening_service_of_an_earlier_daemon_goes_on_as_it_is(void **sta
 	assert_true(web->flags & SHAKEOFF_SERVICE_SERVED);
 	assert_int_equal(web->dequeued, 9);
 	assert_int_equal(web->syns.since_ns, 5);
-	/* Nobody of the daemon's had listened. */
+	/* Its own server had never listened. */
 	service_set_listening(&services.list[0], &none);
 	assert_int_equal(services.list[0].listen_capacity, 0);
 }
 
-static void what_never_came_to_the_socket_is_counted_out(void **state)
+static void connections_that_never_reach_the_socket_are_counted_out(void **state)
 {
 	uint64_t now = 100 * NS_PER_S;
 	struct shakeoff_service *web;
@@ -527,7 +530,7 @@ static void what_never_came_to_the_socket_is_counted_out(void **state)
 	web = instance(0, "web");
 	web->enqueued = 5;
 	web->dequeued = 2;
-	/* Others come and go all the time: of these three it is never heard again. */
+	/* Other connections come and go all the time: these three never finish. */
 	for (int i = 0; i < 4; i++, now += 200 * NS_PER_MS) {
 		web->enqueued += i;
 		service_settle_listening(&services.list[0], now);
@@ -537,7 +540,7 @@ static void what_never_came_to_the_socket_is_counted_out(void **state)
 	assert_int_equal(web->enqueued, 11);
 }
 
-static void what_is_on_its_way_is_not_counted_out(void **state)
+static void connections_on_their_way_are_not_counted_out(void **state)
 {
 	uint64_t now = 100 * NS_PER_S;
 	struct shakeoff_service *web;
@@ -556,7 +559,7 @@ static void what_is_on_its_way_is_not_counted_out(void **state)
 	assert_int_equal(web->dequeued, 15);
 }
 
-static void a_discovered_service_is_marked_and_its_id_is_zero_afterwards_but_for_the_positions(void **state)
+static void a_discovered_service_is_marked_and_its_entry_is_cleared_except_the_positions(void **state)
 {
 	const struct config_service found = { .name = "*:80",
 					      .handoff = SHAKEOFF_HANDOFF_LISTENER,
@@ -589,32 +592,32 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, clear, close_all)
 	const struct CMUnitTest tests[] = {
 		TEST(a_service_is_not_answered_before_a_server_listens),
-		TEST(it_stays_so_while_its_server_restarts),
+		TEST(a_service_is_answered_while_its_server_restarts),
 		TEST(capacity_is_the_smaller_of_listen_and_configuration),
 		TEST(each_connection_is_counted_in_and_out),
-		TEST(what_the_kernel_accepted_takes_a_position_that_the_hook_sees),
+		TEST(a_connection_of_the_kernel_takes_a_position_that_the_hook_sees),
 		TEST(two_datapaths_share_one_capacity),
 		TEST(an_id_is_found_again_by_its_name_and_keeps_its_counts),
-		TEST(a_service_that_is_configured_no_more_loses_its_id_when_no_address_leads_there),
-		TEST(after_a_crash_only_what_is_still_in_the_rings_counts),
-		TEST(a_count_that_is_wrong_is_corrected_once_nothing_moves),
+		TEST(a_removed_service_loses_its_id_with_its_last_address),
+		TEST(after_a_crash_only_events_in_the_rings_count),
+		TEST(a_wrong_count_is_corrected_when_nothing_changes),
 		TEST(there_are_enough_service_ids),
-		TEST(a_service_with_auto_takes_the_handoff_of_who_is_there),
-		TEST(a_strangers_server_takes_no_handoff_from_anothers_sockets),
+		TEST(a_service_with_auto_takes_the_handoff_of_its_server),
+		TEST(another_users_server_does_not_change_the_handoff),
 		TEST(a_service_with_auto_keeps_the_listener_handoff_while_its_server_restarts),
-		TEST(a_configured_handoff_is_not_changed_by_who_is_there),
-		TEST(what_one_source_may_have_is_told_to_the_hook),
+		TEST(a_configured_handoff_does_not_depend_on_the_server),
+		TEST(the_limits_of_a_source_are_published),
 		TEST(without_limits_there_are_no_intervals),
 		TEST(the_queue_handoff_always_answers),
-		TEST(a_listening_service_shows_its_sockets_and_what_may_wait),
-		TEST(the_buffer_of_a_server_is_told_to_the_hook),
-		TEST(a_reason_to_leave_it_to_the_kernel_ends_the_answering),
+		TEST(a_listening_service_shows_its_sockets_and_its_capacity),
+		TEST(the_buffer_of_a_server_is_published),
+		TEST(a_reason_of_a_bypass_ends_the_answering),
 		TEST(cookies_of_the_queue_handoff_are_good_with_the_listener_handoff),
-		TEST(a_service_that_ends_stops_answering_and_tells_whether_cookies_are_out),
-		TEST(a_listening_service_of_an_earlier_daemon_goes_on_as_it_is),
-		TEST(what_never_came_to_the_socket_is_counted_out),
-		TEST(what_is_on_its_way_is_not_counted_out),
-		TEST(a_discovered_service_is_marked_and_its_id_is_zero_afterwards_but_for_the_positions),
+		TEST(a_service_that_ends_stops_answering_and_reports_issued_cookies),
+		TEST(a_listening_service_of_an_earlier_daemon_continues_unchanged),
+		TEST(connections_that_never_reach_the_socket_are_counted_out),
+		TEST(connections_on_their_way_are_not_counted_out),
+		TEST(a_discovered_service_is_marked_and_its_entry_is_cleared_except_the_positions),
 	};
 
 	return cmocka_run_group_tests_name("service", tests, NULL, NULL);

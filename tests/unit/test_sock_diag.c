@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel's view of TCP sockets, over real connections on loopback. Destroying one takes CAP_NET_ADMIN and is skipped
- * without.
+ * The kernel's list of TCP sockets, over real connections on loopback. Destroying a socket needs CAP_NET_ADMIN and is
+ * skipped without it.
  *
  * link: user/common/sock_diag.c
  */
@@ -143,7 +143,7 @@ static void an_ipv6_connection_is_found(void **state)
 	finds_established(AF_INET6);
 }
 
-static void states_that_were_not_asked_for_are_omitted(void **state)
+static void states_that_were_not_requested_are_omitted(void **state)
 {
 	struct pair pair = connect_pair(AF_INET);
 
@@ -179,7 +179,7 @@ static void need_net_admin(void)
 		skip();
 }
 
-static void an_established_connection_and_a_listener_are_spared(void **state)
+static void an_established_connection_and_a_listener_are_not_destroyed(void **state)
 {
 	struct pair pair = connect_pair(AF_INET);
 	struct shakeoff_tuple absent = pair.tuple;
@@ -198,7 +198,7 @@ static void an_established_connection_and_a_listener_are_spared(void **state)
 	close(pair.listener);
 }
 
-static void a_tuple_without_socket_never_costs_the_listener_its_life(void **state)
+static void a_tuple_without_a_socket_does_not_destroy_the_listener(void **state)
 {
 	struct pair pair = connect_pair(AF_INET6);
 	struct shakeoff_tuple absent = pair.tuple;
@@ -289,7 +289,7 @@ static union address address_of(const char *text)
 	return address;
 }
 
-/* At a port of the kernel's choice. v6only: -1 leaves it as it is. */
+/* Listens at a port of the kernel's choice. v6only: -1 leaves it as it is. */
 static struct listening listen_at(const char *text, int protocol, int v6only, int backlog)
 {
 	union address address = address_of(text);
@@ -362,20 +362,20 @@ static void listening_sockets_of_both_families_are_found(void **state)
 	listens_at("::", 1, "::", AF_INET6, false);
 }
 
-static void a_dual_stack_socket_comes_once_and_says_so(void **state)
+static void a_dual_stack_socket_is_listed_once_and_marked(void **state)
 {
 	(void)state;
 	listens_at("::", 0, "::", AF_INET6, true);
 }
 
-static void an_ipv6_socket_at_a_mapped_address_is_one_of_ipv4(void **state)
+static void an_ipv6_socket_at_a_mapped_address_counts_as_ipv4(void **state)
 {
 	(void)state;
 	listens_at("::ffff:127.0.0.1", 0, "::ffff:127.0.0.1", AF_INET, false);
 	listens_at("::ffff:0.0.0.0", 0, "::", AF_INET, false);
 }
 
-static void an_accept_queue_is_told_with_what_waits_in_it(void **state)
+static void an_accept_queue_is_reported_with_its_length(void **state)
 {
 	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
 	union address address = address_of("127.0.0.1");
@@ -397,7 +397,7 @@ static void an_accept_queue_is_told_with_what_waits_in_it(void **state)
 	close(listening.fd);
 }
 
-static void the_device_that_a_socket_is_bound_to_is_told(void **state)
+static void the_device_of_a_socket_is_reported(void **state)
 {
 	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
 
@@ -408,7 +408,7 @@ static void the_device_that_a_socket_is_bound_to_is_told(void **state)
 	close(listening.fd);
 }
 
-static void a_socket_of_mptcp_is_told_by_its_subflow(void **state)
+static void an_mptcp_socket_is_recognised_by_its_subflow(void **state)
 {
 	struct listening listening = listen_at("127.0.0.1", IPPROTO_MPTCP, -1, 3);
 	struct sock_diag_listener listener = listener_at(listening.port);
@@ -423,7 +423,7 @@ static void a_socket_of_mptcp_is_told_by_its_subflow(void **state)
 	close(listening.fd);
 }
 
-static void a_socket_with_keys_of_tcp_md5_is_told(void **state)
+static void a_socket_with_tcp_md5_keys_is_reported(void **state)
 {
 	struct listening listening = listen_at("127.0.0.1", 0, -1, 3);
 	struct tcp_md5sig key = { .tcpm_keylen = 3, .tcpm_key = "key" };
@@ -438,7 +438,7 @@ static void a_socket_with_keys_of_tcp_md5_is_told(void **state)
 	close(listening.fd);
 }
 
-static void sockets_that_share_a_port_come_one_by_one(void **state)
+static void sockets_at_one_port_are_listed_separately(void **state)
 {
 	struct listener_search search = { 0 };
 	union address address = address_of("127.0.0.1");
@@ -460,7 +460,7 @@ static void sockets_that_share_a_port_come_one_by_one(void **state)
 		close(fds[i]);
 }
 
-static void a_socket_that_does_not_listen_is_no_listener(void **state)
+static void a_socket_that_does_not_listen_is_not_listed(void **state)
 {
 	struct pair pair = connect_pair(AF_INET);
 	struct listener_search search = { .port = ntohs(pair.tuple.local_port) };
@@ -496,7 +496,7 @@ static void the_iteration_of_listeners_can_be_stopped(void **state)
 static bool is_skipped(uint16_t port, const char *address, uint8_t family, uint8_t prefix, int skip_port)
 {
 	struct listener_search search = { .port = port };
-	/* The one in question stands last of many. */
+	/* The socket in question is the last of many. */
 	struct sock_diag_skip skips[SOCK_DIAG_SKIPS_MAX];
 
 	for (size_t i = 0; i < SOCK_DIAG_SKIPS_MAX; i++)
@@ -561,21 +561,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_ipv4_connection_is_found_with_mapped_addresses),
 		cmocka_unit_test(an_ipv6_connection_is_found),
-		cmocka_unit_test(states_that_were_not_asked_for_are_omitted),
+		cmocka_unit_test(states_that_were_not_requested_are_omitted),
 		cmocka_unit_test(the_callback_can_stop_the_iteration),
-		cmocka_unit_test(an_established_connection_and_a_listener_are_spared),
-		cmocka_unit_test(a_tuple_without_socket_never_costs_the_listener_its_life),
+		cmocka_unit_test(an_established_connection_and_a_listener_are_not_destroyed),
+		cmocka_unit_test(a_tuple_without_a_socket_does_not_destroy_the_listener),
 		cmocka_unit_test(a_socket_in_time_wait_can_be_removed),
 		cmocka_unit_test(threads_do_not_disturb_one_another),
 		cmocka_unit_test(listening_sockets_of_both_families_are_found),
-		cmocka_unit_test(a_dual_stack_socket_comes_once_and_says_so),
-		cmocka_unit_test(an_ipv6_socket_at_a_mapped_address_is_one_of_ipv4),
-		cmocka_unit_test(an_accept_queue_is_told_with_what_waits_in_it),
-		cmocka_unit_test(the_device_that_a_socket_is_bound_to_is_told),
-		cmocka_unit_test(a_socket_of_mptcp_is_told_by_its_subflow),
-		cmocka_unit_test(a_socket_with_keys_of_tcp_md5_is_told),
-		cmocka_unit_test(sockets_that_share_a_port_come_one_by_one),
-		cmocka_unit_test(a_socket_that_does_not_listen_is_no_listener),
+		cmocka_unit_test(a_dual_stack_socket_is_listed_once_and_marked),
+		cmocka_unit_test(an_ipv6_socket_at_a_mapped_address_counts_as_ipv4),
+		cmocka_unit_test(an_accept_queue_is_reported_with_its_length),
+		cmocka_unit_test(the_device_of_a_socket_is_reported),
+		cmocka_unit_test(an_mptcp_socket_is_recognised_by_its_subflow),
+		cmocka_unit_test(a_socket_with_tcp_md5_keys_is_reported),
+		cmocka_unit_test(sockets_at_one_port_are_listed_separately),
+		cmocka_unit_test(a_socket_that_does_not_listen_is_not_listed),
 		cmocka_unit_test(the_iteration_of_listeners_can_be_stopped),
 		cmocka_unit_test(listening_sockets_at_an_endpoint_can_be_skipped),
 		cmocka_unit_test(states_have_the_names_of_rfc_9293),

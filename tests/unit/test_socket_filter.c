@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The socket filter: no tuple with a socket is ever missing in the one that is read, and hints outlive the change of filters.
+ * The socket filter: the filter in use has every tuple with a socket, and hints outlive the change of filters.
  *
  * link: user/shakeoffd/hook/socket_filter.c user/shakeoffd/sys/background_task.c user/shakeoffd/sys/event_loop.c
  */
@@ -18,7 +18,7 @@
 #include "common/clock.h"
 #include "shakeoffd/hook/socket_filter.h"
 
-/* A datapath, as far as the filter goes. */
+/* The part of a datapath that the filter uses. */
 struct datapath {
 	struct shakeoff_control control;
 	struct shakeoff_filter filters[2];
@@ -68,7 +68,7 @@ static void add_socket(uint16_t port)
 	sockets.list[sockets.count++].tuple = (struct shakeoff_tuple){ .remote_port = port };
 }
 
-/* What the hook reads. */
+/* Returns the byte that the hook reads. */
 static uint8_t *active(uint16_t port)
 {
 	return &memory.filters[memory.control.filter_active].slots[slot_of(port)];
@@ -94,7 +94,7 @@ static void tick(void)
 	assert_int_equal(socket_filter_tick(&filter, now, now), 0);
 }
 
-/* Until the next filter is the active one. */
+/* Ticks until the next filter is the active one. */
 static void swap(void)
 {
 	uint32_t before = memory.control.filter_active;
@@ -136,7 +136,7 @@ static bool region_is_set(const struct shakeoff_filter *from, uint16_t port)
 	return from->regions[slot_of(port) >> SHAKEOFF_FILTER_REGION_BITS];
 }
 
-static void what_is_noted_or_carried_over_marks_its_region(void **state)
+static void noted_and_copied_hints_mark_their_region(void **state)
 {
 	(void)state;
 	swap();
@@ -180,7 +180,7 @@ static void new_addresses_get_their_sockets_into_both_filters(void **state)
 	assert_int_equal(*spare(1), SHAKEOFF_FILTER_SOCKET);
 }
 
-static void what_came_while_they_were_published_is_noted_with_the_next_tick(void **state)
+static void sockets_made_during_the_publishing_are_noted_with_the_next_tick(void **state)
 {
 	(void)state;
 	swap();
@@ -194,7 +194,7 @@ static void what_came_while_they_were_published_is_noted_with_the_next_tick(void
 	assert_true(is_ready());
 }
 
-static void new_addresses_again_and_again_keep_it_ready(void **state)
+static void repeated_new_addresses_keep_it_ready(void **state)
 {
 	(void)state;
 	swap();
@@ -206,7 +206,7 @@ static void new_addresses_again_and_again_keep_it_ready(void **state)
 	}
 }
 
-static void where_the_sockets_cannot_be_noted_it_is_built_anew(void **state)
+static void without_noted_sockets_the_filter_is_built_anew(void **state)
 {
 	(void)state;
 	swap();
@@ -218,7 +218,7 @@ static void where_the_sockets_cannot_be_noted_it_is_built_anew(void **state)
 	assert_true(is_ready());
 }
 
-static void what_is_stale_is_not_trusted_with_new_addresses(void **state)
+static void a_stale_filter_is_not_trusted_with_new_addresses(void **state)
 {
 	(void)state;
 	memory.control.flags = SHAKEOFF_FILTER_READY;
@@ -227,8 +227,8 @@ static void what_is_stale_is_not_trusted_with_new_addresses(void **state)
 	assert_int_equal(sockets.dumps, 0);
 }
 
-/* Until they are read by the task's thread, which begins with the next tick. */
-static void where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself(void **state)
+/* Until the task's thread has read them; it begins with the next tick. */
+static void while_the_sockets_are_read_slowly_the_hook_looks_them_up(void **state)
 {
 	(void)state;
 	swap();
@@ -244,8 +244,8 @@ static void where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself(v
 	assert_int_equal(*spare(1), SHAKEOFF_FILTER_SOCKET);
 }
 
-/* A reader that takes its time: what it has not seen is there when it is done. */
-static void what_is_published_while_the_sockets_are_read_is_not_trusted_before_they_are_read_again(void **state)
+/* A slow reader: sockets that it has missed are in the kernel's list when it is done. */
+static void addresses_published_during_a_reading_need_another_reading(void **state)
 {
 	(void)state;
 	swap();
@@ -284,7 +284,7 @@ static void a_filter_that_was_built_from_an_older_reading_is_not_trusted_either(
 	assert_true(is_ready());
 }
 
-static void a_hint_is_carried_over_until_its_cookie_is_no_good_any_more(void **state)
+static void a_hint_is_copied_until_its_cookie_expires(void **state)
 {
 	uint64_t begin;
 
@@ -301,7 +301,7 @@ static void a_hint_is_carried_over_until_its_cookie_is_no_good_any_more(void **s
 	assert_int_equal(*active(1), 0);
 }
 
-static void a_hint_that_was_taken_is_not_carried_over(void **state)
+static void a_hint_that_was_used_is_not_copied(void **state)
 {
 	(void)state;
 	swap();
@@ -348,18 +348,18 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
 		TEST(it_is_ready_when_the_sockets_are_in_it),
-		TEST(what_is_noted_or_carried_over_marks_its_region),
+		TEST(noted_and_copied_hints_mark_their_region),
 		TEST(a_failed_list_of_sockets_keeps_the_filter_that_is_used),
 		TEST(new_addresses_get_their_sockets_into_both_filters),
-		TEST(what_came_while_they_were_published_is_noted_with_the_next_tick),
-		TEST(new_addresses_again_and_again_keep_it_ready),
-		TEST(where_the_sockets_cannot_be_noted_it_is_built_anew),
-		TEST(what_is_stale_is_not_trusted_with_new_addresses),
-		TEST(where_reading_the_sockets_takes_long_the_hook_looks_them_up_itself),
-		TEST(what_is_published_while_the_sockets_are_read_is_not_trusted_before_they_are_read_again),
+		TEST(sockets_made_during_the_publishing_are_noted_with_the_next_tick),
+		TEST(repeated_new_addresses_keep_it_ready),
+		TEST(without_noted_sockets_the_filter_is_built_anew),
+		TEST(a_stale_filter_is_not_trusted_with_new_addresses),
+		TEST(while_the_sockets_are_read_slowly_the_hook_looks_them_up),
+		TEST(addresses_published_during_a_reading_need_another_reading),
 		TEST(a_filter_that_was_built_from_an_older_reading_is_not_trusted_either),
-		TEST(a_hint_is_carried_over_until_its_cookie_is_no_good_any_more),
-		TEST(a_hint_that_was_taken_is_not_carried_over),
+		TEST(a_hint_is_copied_until_its_cookie_expires),
+		TEST(a_hint_that_was_used_is_not_copied),
 		TEST(a_hint_that_is_set_while_the_next_filter_is_built_is_new_in_it),
 		TEST(a_filter_that_comes_early_does_not_age_hints),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The arithmetic of limits: counts that prefixes share, the reply budget, token buckets, positions of an accept queue. */
+/* The arithmetic of limits: counters of prefixes, the reply budget, token buckets, positions of an accept queue. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,7 @@ static uint64_t next_random(void)
 	return x * 0x2545f4914f6cdd1dull;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- counts */
+/* ----------------------------------------------------------------------------------------------------------- counts */
 
 static void a_cell_counts_up_within_its_window(void **state)
 {
@@ -92,8 +92,11 @@ static void addresses_of_one_prefix_are_counted_together(void **state)
 	assert_true(prefix6("::c000:2:0:0:0:0") != prefix4("192.0.2.1"));
 }
 
-/* What the budget must not mistake for an attack on somebody: every prefix is another, and they share the cells. */
-static void a_uniform_flood_of_ten_millions_a_second_reaches_no_limit(void **state)
+/*
+ * The budget must not take this for an attack on one prefix: every source is in another prefix, and prefixes share the
+ * cells.
+ */
+static void a_uniform_flood_of_ten_million_a_second_reaches_no_limit(void **state)
 {
 	const struct shakeoff_reply_budget budget = shakeoff_reply_budget(next_random(), SHAKEOFF_REPLY_BUDGET_DEFAULT,
 									  1);
@@ -115,7 +118,7 @@ static void a_uniform_flood_of_ten_millions_a_second_reaches_no_limit(void **sta
 	}
 }
 
-/* Consecutive prefixes, as of a network that is flooded in its own name, spread over the cells as well. */
+/* Consecutive prefixes, as of a network under a flood from its own addresses, spread over the cells as well. */
 static void prefixes_in_a_row_share_few_cells(void **state)
 {
 	static uint8_t cells[SHAKEOFF_REPLY_CELLS];
@@ -134,7 +137,7 @@ static void prefixes_in_a_row_share_few_cells(void **state)
 	assert_true(used > SHAKEOFF_REPLY_CELLS / 3);
 }
 
-/* As the hook counts them, with one CPU: whether a reply may be sent. */
+/* The hook's counters of replies, with one CPU. */
 struct replies {
 	uint32_t cells[SHAKEOFF_REPLY_CELLS], spares[SHAKEOFF_REPLY_SPARES];
 };
@@ -150,8 +153,8 @@ static bool may_reply(struct replies *replies, const struct shakeoff_reply_budge
 	return *cell < budget->limit ? ++*cell : *spare < budget->spare ? ++*spare : 0;
 }
 
-/* Those that share the counters of all of these are shut out with them. */
-static void a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others(void **state)
+/* Prefixes that share all counters with flooded prefixes get no replies either. */
+static void a_flood_from_a_thousand_prefixes_blocks_few_others(void **state)
 {
 	struct replies *replies = calloc(1, sizeof(*replies));
 	const struct shakeoff_reply_budget budget = shakeoff_reply_budget(next_random(), SHAKEOFF_REPLY_BUDGET_DEFAULT,
@@ -172,15 +175,18 @@ static void a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_othe
 	assert_in_range(shut_out, 0, 100);
 }
 
-/* A flood of so many a window is expected at once, also after pauses of some windows, and forgotten a second after it. */
-static void what_came_lately_is_expected(void **state)
+/*
+ * A flood of this many a window is expected at once, also after pauses of some windows, and forgotten a second after
+ * it.
+ */
+static void recent_traffic_is_expected(void **state)
 {
 	struct shakeoff_reply_cell cell = { .sent = 100, .drawn = 900 };
 	uint32_t fading = 1000;
 
 	(void)state;
 	assert_int_equal(shakeoff_reply_expect(&cell, 1, 100), 1000);
-	/* In a window of lots, those who were answered are among those who drew. */
+	/* In a window with a draw, answered prefixes are among those that drew. */
 	cell.expected = 1000;
 	assert_int_equal(shakeoff_reply_expect(&cell, 1, 100), 900);
 	cell = (struct shakeoff_reply_cell){ .expected = 1000 };
@@ -191,7 +197,7 @@ static void what_came_lately_is_expected(void **state)
 	assert_int_equal(shakeoff_reply_expect(&cell, SHAKEOFF_REPLY_EXPECT_WINDOWS + 1, 100), 0);
 }
 
-/* What all CPUs may send in a window: what the common table lets through, and less than a batch each on top. */
+/* The number that all CPUs may send in a window: the limit of the common table, plus less than a batch for each. */
 static void the_cpus_together_stay_within_the_budget(void **state)
 {
 	static const uint32_t rates[] = { 100, 1000, 10000, 100000, 10000000, 100000000 };
@@ -243,7 +249,7 @@ static void a_burst_passes_at_once_and_then_one_an_interval(void **state)
 	assert_int_equal(passes(&due, now + 60 * SECOND, SECOND / 10, 7, 100), 7);
 }
 
-static void whatever_comes_when_no_more_than_rate_and_burst_passes(void **state)
+static void rate_and_burst_hold_for_every_arrival_pattern(void **state)
 {
 	const uint32_t interval = SECOND / 50, burst = 20;
 	uint64_t due = 0, begin = 100 * SECOND, now = begin, passed = 0;
@@ -257,7 +263,7 @@ static void whatever_comes_when_no_more_than_rate_and_burst_passes(void **state)
 	assert_true(passed >= 4900);
 }
 
-static void events_that_are_counted_later_delay_those_to_come(void **state)
+static void events_that_are_counted_late_delay_later_ones(void **state)
 {
 	uint64_t now = 5 * SECOND, due = rate_next(0, now, SECOND / 10, 7, 5);
 
@@ -266,7 +272,7 @@ static void events_that_are_counted_later_delay_those_to_come(void **state)
 }
 
 /* The configuration had another limit before, or the source was allowed. */
-static void what_another_limit_has_brought_about_is_forgotten(void **state)
+static void the_debt_of_another_limit_is_forgotten(void **state)
 {
 	uint64_t now = 5 * SECOND, due = now + 500 * SECOND;
 
@@ -277,11 +283,10 @@ static void what_another_limit_has_brought_about_is_forgotten(void **state)
 	assert_int_equal(rate_next(due, now, SECOND, 1000000, 1), due + SECOND);
 }
 
-/* A source that never waits is no better off: its debt does not grow to where it would be forgotten. */
-static void no_debt_of_the_limit_itself_is_forgotten(void **state)
+/* A source that never waits gets no more: its debt does not grow to the size at which it would be forgotten. */
+static void the_debt_of_the_limit_itself_is_kept(void **state)
 {
-	const uint32_t interval = SECOND / 100, burst = 3,
-		       later = 25; /* half of what the limit allows in a quarter of a second */
+	const uint32_t interval = SECOND / 100, burst = 3, later = 25; /* half of the limit for a quarter of a second */
 	uint64_t due = 0, now = 5 * SECOND, passed = 0;
 
 	(void)state;
@@ -295,16 +300,16 @@ static void no_debt_of_the_limit_itself_is_forgotten(void **state)
 	assert_in_range(passed, 9990, 10000 + burst + later);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- positions */
+/* -------------------------------------------------------------------------------------------------------- positions */
 
-/* An accept queue that is known position by position. */
+/* An accept queue with the source of every position known. */
 #define SOURCES 4
 #define POSITIONS 65536
 
 struct queue {
 	struct shakeoff_source sources[SOURCES];
 	uint32_t capacity;
-	uint8_t positions[POSITIONS]; /* whose, by number */
+	uint8_t positions[POSITIONS]; /* the source of each position, by number */
 	uint64_t head, end;
 };
 
@@ -342,7 +347,7 @@ static uint32_t said_held(uint32_t source)
 	return shakeoff_source_held(&queue.sources[source], queue.head);
 }
 
-static void ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most(void **state)
+static void ranges_cover_the_queue_and_are_at_most_an_eighth_of_it(void **state)
 {
 	(void)state;
 	for (uint32_t capacity = 1; capacity <= 70000; capacity++) {
@@ -353,8 +358,11 @@ static void ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most(void **
 	}
 }
 
-/* Whatever the order in which sources come, and however the queue fills and drains; in a queue shorter than that it means nothing. */
-static void what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range(void **state)
+/*
+ * For every order in which sources come, and every way the queue fills and drains; in a queue shorter than that the
+ * result is meaningless.
+ */
+static void the_count_of_a_source_errs_by_less_than_a_range(void **state)
 {
 	(void)state;
 	for (uint32_t capacity = 16; capacity < 3000; capacity = capacity * 3 / 2 + 1) {
@@ -375,7 +383,7 @@ static void what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range(void **s
 	}
 }
 
-/* As those of a source that opens connections all the time are. */
+/* As the positions of a source that opens connections all the time are. */
 static void positions_that_are_evenly_spread_are_known_almost_exactly(void **state)
 {
 	(void)state;
@@ -388,14 +396,14 @@ static void positions_that_are_evenly_spread_are_known_almost_exactly(void **sta
 	}
 }
 
-static void what_was_accepted_is_held_no_more(void **state)
+static void accepted_positions_do_not_count(void **state)
 {
 	(void)state;
 	queue_make(128);
 	for (int i = 0; i < 100; i++)
 		enter(0);
 	assert_int_equal(said_held(0), 100);
-	queue.head = 96; /* where a range begins */
+	queue.head = 96; /* the beginning of a range */
 	assert_int_equal(said_held(0), 4);
 	while (queue.end < 112)
 		enter(1);
@@ -405,7 +413,7 @@ static void what_was_accepted_is_held_no_more(void **state)
 	assert_int_equal(said_held(0), 1);
 }
 
-static void positions_of_long_ago_do_not_count_again(void **state)
+static void old_positions_do_not_count_again(void **state)
 {
 	(void)state;
 	queue_make(128);
@@ -418,7 +426,7 @@ static void positions_of_long_ago_do_not_count_again(void **state)
 	}
 }
 
-/* Of two CPUs that give positions away at the same moment, the one with the lower number may be the later one. */
+/* Of two CPUs that fill positions at the same time, the one with the lower number may be later. */
 static void a_position_that_comes_late_is_counted_in_its_own_range(void **state)
 {
 	struct shakeoff_source source = { 0 };
@@ -432,7 +440,7 @@ static void a_position_that_comes_late_is_counted_in_its_own_range(void **state)
 	assert_int_equal(shakeoff_source_held(&source, 16), 1);
 }
 
-/* After the server listened anew, with another backlog. */
+/* After the server listened again, with another backlog. */
 static void positions_of_another_capacity_are_forgotten(void **state)
 {
 	(void)state;
@@ -476,7 +484,7 @@ static void one_source_gets_half_of_a_queue_two_get_three_quarters(void **state)
 	assert_int_equal(take_all_that_it_may(2, false), 80);
 }
 
-static void a_source_that_is_alone_leaves_an_eighth(void **state)
+static void a_single_source_leaves_an_eighth(void **state)
 {
 	(void)state;
 	queue_make(640);
@@ -485,7 +493,7 @@ static void a_source_that_is_alone_leaves_an_eighth(void **state)
 	assert_true(may_have_more(1, false));
 }
 
-/* The queue of a slow server that a greedy source keeps asking for: there is always room for somebody else. */
+/* The queue of a slow server under requests from a greedy source: other sources always get positions. */
 static void a_greedy_source_always_leaves_positions(void **state)
 {
 	(void)state;
@@ -506,26 +514,26 @@ int main(void)
 		cmocka_unit_test(a_cell_of_another_window_is_empty),
 		cmocka_unit_test(a_prefix_is_the_first_bits_of_an_address),
 		cmocka_unit_test(addresses_of_one_prefix_are_counted_together),
-		cmocka_unit_test(a_uniform_flood_of_ten_millions_a_second_reaches_no_limit),
+		cmocka_unit_test(a_uniform_flood_of_ten_million_a_second_reaches_no_limit),
 		cmocka_unit_test(prefixes_in_a_row_share_few_cells),
-		cmocka_unit_test(a_flood_in_the_name_of_a_thousand_prefixes_shuts_out_hardly_any_others),
-		cmocka_unit_test(what_came_lately_is_expected),
+		cmocka_unit_test(a_flood_from_a_thousand_prefixes_blocks_few_others),
+		cmocka_unit_test(recent_traffic_is_expected),
 		cmocka_unit_test(the_cpus_together_stay_within_the_budget),
 		cmocka_unit_test(without_a_budget_there_is_no_batch),
 		cmocka_unit_test(a_burst_passes_at_once_and_then_one_an_interval),
-		cmocka_unit_test(whatever_comes_when_no_more_than_rate_and_burst_passes),
-		cmocka_unit_test(events_that_are_counted_later_delay_those_to_come),
-		cmocka_unit_test(what_another_limit_has_brought_about_is_forgotten),
-		cmocka_unit_test(no_debt_of_the_limit_itself_is_forgotten),
-		cmocka_unit_test(ranges_are_longer_than_the_queue_and_an_eighth_of_it_at_most),
-		cmocka_unit_test(what_a_source_is_said_to_hold_is_wrong_by_less_than_a_range),
+		cmocka_unit_test(rate_and_burst_hold_for_every_arrival_pattern),
+		cmocka_unit_test(events_that_are_counted_late_delay_later_ones),
+		cmocka_unit_test(the_debt_of_another_limit_is_forgotten),
+		cmocka_unit_test(the_debt_of_the_limit_itself_is_kept),
+		cmocka_unit_test(ranges_cover_the_queue_and_are_at_most_an_eighth_of_it),
+		cmocka_unit_test(the_count_of_a_source_errs_by_less_than_a_range),
 		cmocka_unit_test(positions_that_are_evenly_spread_are_known_almost_exactly),
-		cmocka_unit_test(what_was_accepted_is_held_no_more),
-		cmocka_unit_test(positions_of_long_ago_do_not_count_again),
+		cmocka_unit_test(accepted_positions_do_not_count),
+		cmocka_unit_test(old_positions_do_not_count_again),
 		cmocka_unit_test(a_position_that_comes_late_is_counted_in_its_own_range),
 		cmocka_unit_test(positions_of_another_capacity_are_forgotten),
 		cmocka_unit_test(one_source_gets_half_of_a_queue_two_get_three_quarters),
-		cmocka_unit_test(a_source_that_is_alone_leaves_an_eighth),
+		cmocka_unit_test(a_single_source_leaves_an_eighth),
 		cmocka_unit_test(a_greedy_source_always_leaves_positions),
 	};
 

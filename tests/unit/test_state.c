@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What `shakeoff status` says of a service, and in which order services are listed.
+ * The state of a service in `shakeoff status`, and the order of the list of services.
  *
  * link: user/cli/state.c user/cli/service_list.c user/common/names.c
  */
@@ -50,7 +50,7 @@ static struct shakeoff_service queue(void)
 	};
 }
 
-/* Active a minute ago; the surge was last seen `ago`. */
+/* Returns a service that has been active for a minute; the surge was last seen `ago`. */
 static struct shakeoff_service in_flood(uint64_t ago)
 {
 	struct shakeoff_service service = listener();
@@ -111,7 +111,7 @@ static void idle_time_is_counted_from_the_end_of_the_last_flood(void **state)
 	assert_string_equal(service_reason(&unnoticed, STATE_IDLE).name, "");
 }
 
-/* Out-of-state segments are dropped since half a minute; what keeps it so was last seen `ago`. */
+/* Returns a service that has dropped out-of-state segments for half a minute; the last surge was seen `ago`. */
 static struct shakeoff_service surge_of_out_of_state(struct shakeoff_service service, uint64_t ago)
 {
 	service.out_of_state.since_ns = NOW - 30 * SECOND;
@@ -135,7 +135,7 @@ static void while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_
 	state_is(surge_of_out_of_state(listener(), SHAKEOFF_FLOOD_HOLD_NS + 1), alive(), STATE_IDLE);
 }
 
-static void in_other_states_they_are_dropped_besides(void **state)
+static void out_of_state_segments_are_dropped_in_other_states_too(void **state)
 {
 	struct shakeoff_service service = surge_of_out_of_state(in_flood(0), 0);
 
@@ -173,7 +173,7 @@ static void forgery_has_its_beginning_and_ends_with_the_hold_time(void **state)
 	assert_false(service_forgery(&service, NOW + 1, &age_ns));
 }
 
-static void what_only_the_kernel_can_serve_is_bypassed_with_the_reason(void **state)
+static void a_service_that_only_the_kernel_can_serve_is_bypassed_with_the_reason(void **state)
 {
 	struct shakeoff_service service = listener();
 
@@ -187,7 +187,7 @@ static void what_only_the_kernel_can_serve_is_bypassed_with_the_reason(void **st
 	}
 }
 
-static void what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there(void **state)
+static void a_bypass_that_only_the_hook_has_seen_is_shown_while_it_lasts(void **state)
 {
 	struct shakeoff_service service = listener();
 
@@ -224,14 +224,14 @@ static void a_dead_daemon_leaves_listening_sockets_protected(void **state)
 	state_is(queue(), dead(), STATE_DAEMON_DOWN);
 }
 
-static void a_daemon_that_was_stopped_leaves_nothing_protected(void **state)
+static void after_a_clean_stop_of_the_daemon_nothing_is_protected(void **state)
 {
 	(void)state;
 	state_is(listener(), (struct shakeoff_control){ .flags = SHAKEOFF_KEYS_LOADED }, STATE_DAEMON_DOWN);
 	state_is(queue(), (struct shakeoff_control){ .flags = SHAKEOFF_KEYS_LOADED }, STATE_DAEMON_DOWN);
 }
 
-static void what_the_hook_lacks_is_said(void **state)
+static void the_missing_part_of_the_hook_is_named(void **state)
 {
 	struct shakeoff_service service = listener(), queued = queue();
 	struct shakeoff_control control = alive(), no_keys = alive();
@@ -243,7 +243,7 @@ static void what_the_hook_lacks_is_said(void **state)
 	assert_int_equal(service_state(&queued, &control, false, NOW), STATE_ALWAYS);
 }
 
-static void what_no_packet_reaches_is_not_protected(void **state)
+static void a_service_that_no_packet_reaches_is_not_protected(void **state)
 {
 	const struct service_presence down = { .obstacle = OBSTACLE_DOWN, .addresses = 1 };
 	const struct service_presence no_tc = { .obstacle = OBSTACLE_NO_TC, .answers = true, .addresses = 1 };
@@ -260,7 +260,7 @@ static void what_no_packet_reaches_is_not_protected(void **state)
 	assert_int_equal(service_state_there(STATE_ALWAYS, &queued, &no_tc), STATE_ALWAYS);
 	assert_int_equal(service_state_there(STATE_IDLE, &service, &no_tc), STATE_NO_TC);
 	assert_string_equal(service_reason_there(&service, STATE_NO_TC, OBSTACLE_NO_TC).name, "no_tc");
-	/* What says that it is not protected goes on to say so in its own words. */
+	/* A text that reports no protection keeps its own words. */
 	assert_int_equal(service_state_there(STATE_BYPASSED, &service, &down), STATE_BYPASSED);
 	assert_int_equal(service_state_there(STATE_NO_SERVER, &service, &down), STATE_NO_SERVER);
 }
@@ -280,7 +280,7 @@ static void a_service_without_an_address_is_not_protected(void **state)
 	assert_string_equal(service_reason_there(&service, STATE_NO_ADDRESS, OBSTACLE_NONE).name, "no_address");
 }
 
-static void a_service_on_other_devices_alone_is_not_protected(void **state)
+static void a_service_only_on_other_devices_is_not_protected(void **state)
 {
 	struct service_presence presence = { .answers = true, .addresses = 2, .elsewhere = 2 };
 	struct shakeoff_service service = listener(), queued = queue();
@@ -293,7 +293,7 @@ static void a_service_on_other_devices_alone_is_not_protected(void **state)
 	assert_int_equal(service_state_there(STATE_IDLE, &service, &presence), STATE_IDLE);
 }
 
-static void a_service_behind_hidden_vlan_tags_alone_is_bypassed(void **state)
+static void a_service_only_behind_hidden_vlan_tags_is_bypassed(void **state)
 {
 	struct service_presence presence = { .answers = true, .addresses = 2, .tagged = 2, .hides_tags = true };
 	struct shakeoff_service service = listener(), queued = queue();
@@ -309,7 +309,7 @@ static void a_service_behind_hidden_vlan_tags_alone_is_bypassed(void **state)
 	assert_int_equal(service_state_there(STATE_ALWAYS, &service, &presence), STATE_ALWAYS);
 }
 
-static void a_heartbeat_of_the_present_time_is_not_of_the_future(void **state)
+static void a_heartbeat_of_the_present_is_not_in_the_future(void **state)
 {
 	struct shakeoff_control control = { .heartbeat_ns = NOW + 1 };
 	uint64_t age_ns = 1;
@@ -348,7 +348,7 @@ static uint32_t rank_of_last(const void *context, uint32_t id)
 	return id == *(const uint32_t *)context ? 0 : 5;
 }
 
-/* names: the last one NULL. */
+/* names: the last entry is NULL. */
 static void order_is(struct service_row *rows, size_t count, const char *const *names)
 {
 	size_t i;
@@ -380,7 +380,7 @@ static void configured_services_are_listed_before_discovered_ones_by_port(void *
 	order_is(rows, count, names);
 }
 
-static void what_needs_attention_is_listed_before_all_others(void **state)
+static void services_that_need_attention_are_listed_first(void **state)
 {
 	static const char *const names[] = { "*:9000", "web", "*:22", NULL };
 	struct service_row *rows = NULL;
@@ -414,23 +414,23 @@ int main(void)
 		cmocka_unit_test(a_flood_has_its_beginning_and_its_cause),
 		cmocka_unit_test(idle_time_is_counted_from_the_end_of_the_last_flood),
 		cmocka_unit_test(while_idle_out_of_state_segments_are_dropped_until_the_hold_time_is_over),
-		cmocka_unit_test(in_other_states_they_are_dropped_besides),
+		cmocka_unit_test(out_of_state_segments_are_dropped_in_other_states_too),
 		cmocka_unit_test(syncookies_always_is_active_without_a_flood),
 		cmocka_unit_test(forgery_has_its_beginning_and_ends_with_the_hold_time),
-		cmocka_unit_test(what_only_the_kernel_can_serve_is_bypassed_with_the_reason),
-		cmocka_unit_test(what_the_hook_alone_has_seen_of_a_socket_is_shown_as_long_as_it_is_there),
+		cmocka_unit_test(a_service_that_only_the_kernel_can_serve_is_bypassed_with_the_reason),
+		cmocka_unit_test(a_bypass_that_only_the_hook_has_seen_is_shown_while_it_lasts),
 		cmocka_unit_test(without_a_server_a_service_has_none_or_waits_for_its_restart),
 		cmocka_unit_test(a_dead_daemon_leaves_listening_sockets_protected),
-		cmocka_unit_test(a_daemon_that_was_stopped_leaves_nothing_protected),
-		cmocka_unit_test(what_the_hook_lacks_is_said),
-		cmocka_unit_test(what_no_packet_reaches_is_not_protected),
+		cmocka_unit_test(after_a_clean_stop_of_the_daemon_nothing_is_protected),
+		cmocka_unit_test(the_missing_part_of_the_hook_is_named),
+		cmocka_unit_test(a_service_that_no_packet_reaches_is_not_protected),
 		cmocka_unit_test(a_service_without_an_address_is_not_protected),
-		cmocka_unit_test(a_service_on_other_devices_alone_is_not_protected),
-		cmocka_unit_test(a_service_behind_hidden_vlan_tags_alone_is_bypassed),
-		cmocka_unit_test(a_heartbeat_of_the_present_time_is_not_of_the_future),
+		cmocka_unit_test(a_service_only_on_other_devices_is_not_protected),
+		cmocka_unit_test(a_service_only_behind_hidden_vlan_tags_is_bypassed),
+		cmocka_unit_test(a_heartbeat_of_the_present_is_not_in_the_future),
 		cmocka_unit_test_setup_teardown(configured_services_are_listed_before_discovered_ones_by_port,
 						services_setup, services_teardown),
-		cmocka_unit_test_setup_teardown(what_needs_attention_is_listed_before_all_others, services_setup,
+		cmocka_unit_test_setup_teardown(services_that_need_attention_are_listed_first, services_setup,
 						services_teardown),
 		cmocka_unit_test_setup_teardown(without_services_the_list_is_empty, services_setup, services_teardown),
 	};

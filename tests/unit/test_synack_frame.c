@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A SYN-ACK that is sent again says when: whatever lies before its TCP header, and whatever is no SYN-ACK stays as it is.
+ * A repeated SYN-ACK has the time of the repetition, with any headers before its TCP header; other frames stay
+ * unchanged.
  *
  * link: user/shakeoffd/hook/synack_frame.c
  */
@@ -74,7 +75,7 @@ static void make(struct frame *frame, int family, int tags)
 	put16(frame, frame->tcp + 16, checksum(frame, family));
 }
 
-static void the_timestamp_is_later_and_the_checksum_right(void **state)
+static void the_timestamp_is_later_and_the_checksum_correct(void **state)
 {
 	static const uint32_t laters[] = { 0, 1, 15, 16, 1000, 3001, 31000, 0x10000, 0xffffffff };
 	struct frame frame, before;
@@ -88,14 +89,14 @@ static void the_timestamp_is_later_and_the_checksum_right(void **state)
 				assert_true(synack_frame_later(frame.bytes, frame.len, laters[i]));
 				assert_int_equal(tsval(&frame), 0xfffffff0 + laters[i]);
 				assert_int_equal(checksum(&frame, family), 0);
-				/* And nothing else. */
+				/* All other bytes are unchanged. */
 				memcpy(frame.bytes + frame.tcp + TSVAL_AT, before.bytes + frame.tcp + TSVAL_AT, 4);
 				memcpy(frame.bytes + frame.tcp + 16, before.bytes + frame.tcp + 16, 2);
 				assert_memory_equal(frame.bytes, before.bytes, sizeof(frame.bytes));
 			}
 }
 
-/* Any number of times, from any number: the checksum never drifts. */
+/* Changed often, from any number: the checksum never drifts. */
 static void the_checksum_stays_right_over_many_changes(void **state)
 {
 	struct frame frame;
@@ -116,7 +117,7 @@ static void the_checksum_stays_right_over_many_changes(void **state)
 
 static void stays(const struct frame *frame)
 {
-	/* Of its exact size: what is read behind it is found. */
+	/* Of its exact size, so that reads beyond it are found. */
 	uint8_t *copy = malloc(frame->len ? frame->len : 1);
 
 	assert_non_null(copy);
@@ -139,7 +140,7 @@ static void a_frame_that_is_cut_anywhere_stays(void **state)
 		}
 }
 
-static void one_without_a_timestamp_stays(void **state)
+static void a_frame_without_a_timestamp_stays(void **state)
 {
 	struct frame frame;
 
@@ -155,7 +156,7 @@ static void one_without_a_timestamp_stays(void **state)
 	stays(&frame);
 }
 
-static void one_with_broken_options_stays(void **state)
+static void a_frame_with_broken_options_stays(void **state)
 {
 	static const uint8_t lengths[] = { 0, 1, 9, 11, 15, 255 };
 	struct frame frame;
@@ -171,7 +172,7 @@ static void one_with_broken_options_stays(void **state)
 	stays(&frame);
 }
 
-static void what_is_no_synack_stays(void **state)
+static void other_frames_stay(void **state)
 {
 	struct frame frame;
 
@@ -193,12 +194,12 @@ static void what_is_no_synack_stays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_timestamp_is_later_and_the_checksum_right),
+		cmocka_unit_test(the_timestamp_is_later_and_the_checksum_correct),
 		cmocka_unit_test(the_checksum_stays_right_over_many_changes),
 		cmocka_unit_test(a_frame_that_is_cut_anywhere_stays),
-		cmocka_unit_test(one_without_a_timestamp_stays),
-		cmocka_unit_test(one_with_broken_options_stays),
-		cmocka_unit_test(what_is_no_synack_stays),
+		cmocka_unit_test(a_frame_without_a_timestamp_stays),
+		cmocka_unit_test(a_frame_with_broken_options_stays),
+		cmocka_unit_test(other_frames_stay),
 	};
 
 	return cmocka_run_group_tests_name("SYN-ACKs that are sent again", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the daemon does about a tc program that is not first, or to which nothing comes.
+ * The daemon's reaction to a tc program that is not first, or that gets no packets.
  *
  * link: user/shakeoffd/hook/tc_order.c
  */
@@ -45,7 +45,7 @@ static void stays(enum datapath_position position, uint64_t length_ns)
 		assert_false(looks(position));
 }
 
-static void who_comes_before_it_is_passed_at_once(void **state)
+static void it_moves_before_another_program_at_once(void **state)
 {
 	(void)state;
 	stays(DATAPATH_POSITION_FIRST, NS_PER_S);
@@ -54,7 +54,7 @@ static void who_comes_before_it_is_passed_at_once(void **state)
 	assert_false(order.contested);
 }
 
-static void insists(void)
+static void another_program_returns(void)
 {
 	for (int i = 0; i < TC_ORDER_MOVES; i++) {
 		assert_false(order.contested);
@@ -65,25 +65,25 @@ static void insists(void)
 	assert_true(order.contested);
 }
 
-static void who_comes_back_each_time_stays_there(void **state)
+static void a_program_that_returns_each_time_stays_first(void **state)
 {
 	(void)state;
-	insists();
+	another_program_returns();
 	stays(DATAPATH_POSITION_BEHIND, TC_ORDER_RETRY_NS - NS_PER_S);
 	assert_true(order.contested);
 }
 
-static void it_is_trusted_again_when_nobody_is_before_it(void **state)
+static void it_is_trusted_again_when_it_is_first(void **state)
 {
 	(void)state;
-	insists();
+	another_program_returns();
 	assert_false(looks(DATAPATH_POSITION_FIRST));
 	assert_true(order.contested);
 	stays(DATAPATH_POSITION_FIRST, TC_ORDER_SETTLED_NS);
 	assert_false(order.contested);
 }
 
-/* Counts how often it is put to the front within a time. */
+/* Returns how often it is moved to the front within a time. */
 static unsigned int moves_within(uint64_t length_ns)
 {
 	unsigned int moves = 0;
@@ -97,24 +97,24 @@ static unsigned int moves_within(uint64_t length_ns)
 	return moves;
 }
 
-static void it_tries_again_but_ever_more_seldom(void **state)
+static void it_tries_again_at_growing_intervals(void **state)
 {
 	(void)state;
-	insists();
+	another_program_returns();
 	assert_in_range(moves_within(60 * NS_PER_S), 1, 2);
 	assert_in_range(moves_within(3600 * NS_PER_S), 5, 12);
 	assert_true(order.contested);
 }
 
-static void after_a_calm_minute_it_begins_anew(void **state)
+static void after_a_quiet_minute_it_begins_anew(void **state)
 {
 	(void)state;
-	insists();
+	another_program_returns();
 	stays(DATAPATH_POSITION_FIRST, TC_ORDER_CALM_NS + NS_PER_S);
-	insists();
+	another_program_returns();
 }
 
-static void what_is_gone_is_not_moved(void **state)
+static void a_detached_program_is_not_moved(void **state)
 {
 	(void)state;
 	stays(DATAPATH_POSITION_GONE, NS_PER_S);
@@ -156,7 +156,7 @@ static void nine_of_ten_lost_are_not_all(void **state)
 		assert_false(counts(1000, 100));
 }
 
-static void none_that_comes_is_believed_within_half_a_second(void **state)
+static void a_total_loss_is_believed_after_half_a_second(void **state)
 {
 	int ticks = 1;
 
@@ -167,7 +167,7 @@ static void none_that_comes_is_believed_within_half_a_second(void **state)
 	assert_in_range(ticks, 2, 5);
 }
 
-static void a_few_that_are_lost_are_believed_when_they_are_enough(void **state)
+static void a_few_lost_acks_are_believed_when_they_are_enough(void **state)
 {
 	(void)state;
 	for (int i = 0; i < TC_FLOW_MISSING - 1; i++) {
@@ -178,7 +178,7 @@ static void a_few_that_are_lost_are_believed_when_they_are_enough(void **state)
 	assert_true(counts(1, 0));
 }
 
-static void what_a_full_backlog_queue_drops_is_no_reason(void **state)
+static void drops_of_a_full_backlog_queue_do_not_count(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 100; i++) {
@@ -194,7 +194,7 @@ static void is_lost(void)
 		continue;
 }
 
-/* How long it holds, in ticks. */
+/* Returns how long it holds, in ticks. */
 static unsigned int holds(void)
 {
 	unsigned int ticks = 1;
@@ -204,7 +204,7 @@ static unsigned int holds(void)
 	return ticks;
 }
 
-static void it_is_tried_again_and_each_time_later(void **state)
+static void it_is_tried_again_and_later_each_time(void **state)
 {
 	unsigned int first, second;
 
@@ -221,7 +221,7 @@ static void it_is_tried_again_and_each_time_later(void **state)
 	}
 }
 
-static void one_that_comes_ends_it(void **state)
+static void one_ack_that_arrives_ends_it(void **state)
 {
 	(void)state;
 	is_lost();
@@ -229,7 +229,7 @@ static void one_that_comes_ends_it(void **state)
 	assert_false(counts(10, 10));
 }
 
-static void when_they_come_for_as_long_it_begins_anew(void **state)
+static void after_the_same_time_without_loss_it_begins_anew(void **state)
 {
 	unsigned int first, again;
 
@@ -248,21 +248,21 @@ static void when_they_come_for_as_long_it_begins_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(who_comes_before_it_is_passed_at_once),
-		TEST(who_comes_back_each_time_stays_there),
-		TEST(it_is_trusted_again_when_nobody_is_before_it),
-		TEST(it_tries_again_but_ever_more_seldom),
-		TEST(after_a_calm_minute_it_begins_anew),
-		TEST(what_is_gone_is_not_moved),
+		TEST(it_moves_before_another_program_at_once),
+		TEST(a_program_that_returns_each_time_stays_first),
+		TEST(it_is_trusted_again_when_it_is_first),
+		TEST(it_tries_again_at_growing_intervals),
+		TEST(after_a_quiet_minute_it_begins_anew),
+		TEST(a_detached_program_is_not_moved),
 		TEST(acks_that_come_are_fine),
 		TEST(acks_on_their_way_are_fine),
 		TEST(nine_of_ten_lost_are_not_all),
-		TEST(none_that_comes_is_believed_within_half_a_second),
-		TEST(a_few_that_are_lost_are_believed_when_they_are_enough),
-		TEST(what_a_full_backlog_queue_drops_is_no_reason),
-		TEST(it_is_tried_again_and_each_time_later),
-		TEST(one_that_comes_ends_it),
-		TEST(when_they_come_for_as_long_it_begins_anew),
+		TEST(a_total_loss_is_believed_after_half_a_second),
+		TEST(a_few_lost_acks_are_believed_when_they_are_enough),
+		TEST(drops_of_a_full_backlog_queue_do_not_count),
+		TEST(it_is_tried_again_and_later_each_time),
+		TEST(one_ack_that_arrives_ends_it),
+		TEST(after_the_same_time_without_loss_it_begins_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* TCP options: what is read from real and from damaged lists, and what a SYN-ACK says, byte for byte. */
+/* TCP options: the values read from real and from damaged lists, and the options of a SYN-ACK, byte for byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,10 +54,10 @@ static const struct option_list lists[] = {
 	  { 2, 4, 0x05, 0xb4, 2, 4, 0x02, 0x18 },
 	  8,
 	  { .mss = 536, .wscale = NONE } },
-	{ "nothing counts behind the end of the list", { 0, 0, 0, 0, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
+	{ "nothing counts after the end of the list", { 0, 0, 0, 0, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
 	{ "a length of zero ends the list", { 8, 0, 1, 1, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
 	{ "a length of one ends the list", { 8, 1, 1, 1, 2, 4, 0x05, 0xb4 }, 8, { .wscale = NONE } },
-	{ "a length past the end ends the list",
+	{ "a length beyond the end ends the list",
 	  { 2, 4, 0x05, 0xb4, 8, 10, 0, 0 },
 	  8,
 	  { .mss = 1460, .wscale = NONE } },
@@ -147,7 +147,7 @@ static void random_bytes_are_read_as_by_the_reference(void **state)
 	}
 }
 
-static void the_fast_path_takes_what_linux_sends(void **state)
+static void the_fast_path_reads_the_options_of_linux(void **state)
 {
 	struct tcpopt opt = { .wscale = SHAKEOFF_NO_WSCALE };
 	uint32_t words[TCPOPT_BUFFER_WORDS];
@@ -158,7 +158,7 @@ static void the_fast_path_takes_what_linux_sends(void **state)
 	assert_options_equal(&opt, &lists[1].expected);
 }
 
-static void the_fast_path_says_what_the_slow_one_says(void **state)
+static void the_fast_path_has_the_result_of_the_slow_one(void **state)
 {
 	(void)state;
 	for (int value = 0; value < 256; value++) {
@@ -177,7 +177,7 @@ static void the_fast_path_says_what_the_slow_one_says(void **state)
 	}
 }
 
-static void the_fast_path_leaves_other_lists_alone(void **state)
+static void the_fast_path_refuses_other_lists(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
@@ -197,7 +197,7 @@ struct synack {
 	uint32_t words;
 };
 
-/* As tcp_options_write() of the kernel writes them. */
+/* Writes options as the kernel's tcp_options_write() does. */
 static const struct synack synacks[] = {
 	{ "MSS", { .mss = 1460, .wscale = NONE }, { 2, 4, 0x05, 0xb4 }, 1 },
 	{ "MSS, scale", { .mss = 1460, .wscale = 7 }, { 2, 4, 0x05, 0xb4, 1, 3, 3, 7 }, 2 },
@@ -232,11 +232,11 @@ static void a_synack_is_written_as_linux_does(void **state)
 
 	memset(words, 0xee, sizeof(words));
 	assert_int_equal(tcpopt_write_synack(words, &synack->say, synack->words, &tsecr_word), synack->words);
-	assert_memory_equal(words, synack->bytes, sizeof(words)); /* zeros behind what counts */
+	assert_memory_equal(words, synack->bytes, sizeof(words)); /* zeros after the options */
 	assert_int_equal(tsecr_word, TCPOPT_SYNACK_TSECR);
 }
 
-/* What is behind the MSS stands as it was, one word further ahead. */
+/* The options after the MSS stay the same, one word further ahead. */
 static void without_room_the_mss_is_omitted(void **state)
 {
 	(void)state;
@@ -256,7 +256,7 @@ static void without_room_the_mss_is_omitted(void **state)
 	}
 }
 
-/* The options that an answer takes up, all of them, never need more room than they had, but for the MSS. */
+/* Asserts that all options in the SYN-ACK need at most the room of the client's options, except for the MSS. */
 static void assert_answer_has_room(const struct tcpopt *offer, uint32_t len)
 {
 	struct tcpopt say = *offer;
@@ -267,7 +267,7 @@ static void assert_answer_has_room(const struct tcpopt *offer, uint32_t len)
 	assert_true(tcpopt_write_synack(words, &say, len / 4, &tsecr_word) <= len / 4);
 }
 
-static void an_answer_to_random_options_has_room(void **state)
+static void a_synack_to_random_options_has_room(void **state)
 {
 	static const uint8_t kinds[] = { 0, 1, 1, 2, 3, 4, 8, 19 }, lengths[] = { 0, 1, 2, 3, 4, 10, 10, 5 };
 
@@ -285,7 +285,7 @@ static void an_answer_to_random_options_has_room(void **state)
 	}
 }
 
-static void a_synack_is_read_as_it_was_meant(void **state)
+static void a_written_synack_reads_back(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(synacks) / sizeof(synacks[0]); i++) {
@@ -303,12 +303,12 @@ int main(void)
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(every_list_cut_anywhere_is_read_as_by_the_reference),
 		cmocka_unit_test(random_bytes_are_read_as_by_the_reference),
-		cmocka_unit_test(the_fast_path_takes_what_linux_sends),
-		cmocka_unit_test(the_fast_path_says_what_the_slow_one_says),
-		cmocka_unit_test(the_fast_path_leaves_other_lists_alone),
-		cmocka_unit_test(a_synack_is_read_as_it_was_meant),
+		cmocka_unit_test(the_fast_path_reads_the_options_of_linux),
+		cmocka_unit_test(the_fast_path_has_the_result_of_the_slow_one),
+		cmocka_unit_test(the_fast_path_refuses_other_lists),
+		cmocka_unit_test(a_written_synack_reads_back),
 		cmocka_unit_test(without_room_the_mss_is_omitted),
-		cmocka_unit_test(an_answer_to_random_options_has_room),
+		cmocka_unit_test(a_synack_to_random_options_has_room),
 	};
 	struct CMUnitTest read[LISTS], written[SYNACKS];
 	int failed;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What people read: addresses, durations, tables, totals, suggestions, log lines.
+ * Texts for people: addresses, durations, tables, totals, suggestions, log lines.
  *
- * link: user/common/text.c user/common/names.c user/common/verdicts.c user/common/log.c user/cli/suggest.c user/cli/output.c
+ * link: user/common/text.c user/common/names.c user/common/verdicts.c user/common/log.c user/cli/suggest.c
+ * link: user/cli/output.c
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +54,7 @@ static void duration_is(uint64_t nanoseconds, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void durations_have_two_units_at_most(void **state)
+static void durations_have_at_most_two_units(void **state)
 {
 	const uint64_t second = 1000000000;
 
@@ -66,7 +67,7 @@ static void durations_have_two_units_at_most(void **state)
 	duration_is((4 * 24 + 3) * 3600 * second, "4 d 3 h");
 }
 
-static void what_a_terminal_would_obey_is_made_harmless(void **state)
+static void control_sequences_of_terminals_are_made_harmless(void **state)
 {
 	char text[16];
 
@@ -77,7 +78,7 @@ static void what_a_terminal_would_obey_is_made_harmless(void **state)
 	assert_string_equal(text, "longer than ...");
 }
 
-static void every_verdict_has_a_name_of_its_own_and_a_text(void **state)
+static void every_verdict_has_a_unique_name_and_a_text(void **state)
 {
 	(void)state;
 	for (int i = 0; i < SHAKEOFF_VERDICT_COUNT; i++) {
@@ -90,7 +91,7 @@ static void every_verdict_has_a_name_of_its_own_and_a_text(void **state)
 		assert_true(refusal_table[i].name && refusal_table[i].help);
 }
 
-static void totals_are_the_sums_of_what_counts_towards_them(void **state)
+static void totals_are_the_sums_of_their_verdicts(void **state)
 {
 	uint64_t counts[SHAKEOFF_VERDICT_COUNT] = {
 		[SHAKEOFF_NO_SERVICE] = 1,         [SHAKEOFF_SOCKET] = 2,
@@ -180,7 +181,7 @@ static void a_mistyped_name_is_recognised(void **state)
 	assert_null(suggest("a-name-that-is-longer-than-any-of-the-names", names));
 }
 
-/* What a function writes to stderr. */
+/* Returns the text that a function writes to stderr. */
 static void captured(void (*function)(void), char *text, size_t size)
 {
 	int saved = dup(STDERR_FILENO), ends[2];
@@ -246,7 +247,7 @@ static void log_often(void)
 		log_warn_limited("again %d", i);
 }
 
-static void what_a_flood_repeats_is_said_once_a_second(void **state)
+static void repeated_messages_are_logged_once_a_second(void **state)
 {
 	char text[256];
 
@@ -259,17 +260,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_written_as_urls_write_them),
-		cmocka_unit_test(durations_have_two_units_at_most),
-		cmocka_unit_test(what_a_terminal_would_obey_is_made_harmless),
-		cmocka_unit_test(every_verdict_has_a_name_of_its_own_and_a_text),
-		cmocka_unit_test(totals_are_the_sums_of_what_counts_towards_them),
+		cmocka_unit_test(durations_have_at_most_two_units),
+		cmocka_unit_test(control_sequences_of_terminals_are_made_harmless),
+		cmocka_unit_test(every_verdict_has_a_unique_name_and_a_text),
+		cmocka_unit_test(totals_are_the_sums_of_their_verdicts),
 		cmocka_unit_test(tables_are_aligned_and_lines_do_not_end_in_blanks),
 		cmocka_unit_test(an_empty_table_has_its_headings),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(a_mistyped_name_is_recognised),
 		cmocka_unit_test(a_message_is_one_line_with_the_programs_name),
 		cmocka_unit_test(the_journal_gets_priorities_instead_of_the_name),
-		cmocka_unit_test(what_a_flood_repeats_is_said_once_a_second),
+		cmocka_unit_test(repeated_messages_are_logged_once_a_second),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How evenly tuples are spread over the sets of the table of accepted ACKs: a set that is full forgets its oldest. */
+/* How evenly tuples are spread over the sets of the table of accepted ACKs: a full set forgets its oldest entry. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #define SETS (1u << SHAKEOFF_VALIDATED_SET_BITS)
 
-/* As many as come in while a segment may follow its ACK, at 120,000 a second. */
+/* As many as arrive while a segment may follow its ACK, at 120,000 a second. */
 #define CONNECTIONS (120000 * SHAKEOFF_FOLLOW_NS / 1000000000)
 
 typedef void (*make_fn)(struct shakeoff_tuple *tuple, uint32_t number);
@@ -68,7 +68,7 @@ static uint32_t forgotten(make_fn make)
 	return lost;
 }
 
-static void hardly_any_is_forgotten_while_segments_may_follow_it(void **state)
+static void few_are_forgotten_while_segments_may_follow(void **state)
 {
 	static const make_fn makes[] = { of_many_addresses, of_neighbours, of_two_addresses, of_an_ipv6_prefix };
 
@@ -84,7 +84,7 @@ static void hardly_any_is_forgotten_while_segments_may_follow_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hardly_any_is_forgotten_while_segments_may_follow_it),
+		cmocka_unit_test(few_are_forgotten_while_segments_may_follow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@
 #include <shakeoff/rcv_window.h>
 #include "shakeoffd/sys/sysctls.h"
 
-/* ------------------------------------------------------------------------------------------------------- by hand */
+/* ---------------------------------------------------------------------------------------------------------- by hand */
 
 static const struct shakeoff_window_input usual = {
 	.space = 65536,
@@ -43,7 +43,7 @@ static void a_window_is_whole_segments_of_the_buffer(void **state)
 	struct shakeoff_window_input input = usual;
 
 	(void)state;
-	is_window(input, 65160, 7); /* 45 segments: what a default host shows in any capture */
+	is_window(input, 65160, 7); /* 45 segments: the value of a default host in any capture */
 	input.mss = 65483;
 	is_window(input, 65483, 7);
 	input.mss = 100000;
@@ -74,7 +74,7 @@ static void the_scale_is_chosen_for_the_greatest_window(void **state)
 	is_window(input, 8688, 0);
 }
 
-static void a_bound_holds_for_window_and_scale(void **state)
+static void a_limit_applies_to_window_and_scale(void **state)
 {
 	struct shakeoff_window_input input = usual;
 
@@ -85,7 +85,7 @@ static void a_bound_holds_for_window_and_scale(void **state)
 	is_window(input, 65160, 2);
 }
 
-static void the_first_window_may_be_bounded_in_segments(void **state)
+static void the_first_window_may_be_limited_in_segments(void **state)
 {
 	struct shakeoff_window_input input = usual;
 
@@ -107,7 +107,7 @@ static void a_signed_window_stays_below_half(void **state)
 	is_window(input, 28960, 7);
 }
 
-static void the_socket_bounds_before_the_route_and_a_locked_buffer_before_both(void **state)
+static void the_socket_has_precedence_over_the_route_and_a_locked_buffer_over_both(void **state)
 {
 	(void)state;
 	assert_int_equal(shakeoff_window_clamp(0, 0, 65536, 0), 0);
@@ -122,7 +122,7 @@ static void the_socket_bounds_before_the_route_and_a_locked_buffer_before_both(v
 
 struct offer {
 	unsigned int window, wscale;
-	int buffer; /* SO_RCVBUF, as getsockopt() tells it */
+	int buffer; /* SO_RCVBUF, as getsockopt() returns it */
 };
 
 /* half: for setsockopt(SO_RCVBUF); 0: the usual buffer. mss: TCP_MAXSEG; clamp: TCP_WINDOW_CLAMP; 0: not set */
@@ -160,7 +160,7 @@ static struct offer handshake(int family, int half, int mss, int clamp)
 	return offer;
 }
 
-/* What the kernel makes of a buffer, in 256ths: half of it, unless a sysctl or a kernel says otherwise. */
+/* The kernel's window for a buffer, in 256ths: half of it, unless a sysctl or a kernel differs. */
 static unsigned int ratio(void)
 {
 	struct offer offer = handshake(AF_INET, 8192, 32767, 0);
@@ -216,10 +216,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_window_is_whole_segments_of_the_buffer),
 		cmocka_unit_test(the_scale_is_chosen_for_the_greatest_window),
-		cmocka_unit_test(a_bound_holds_for_window_and_scale),
-		cmocka_unit_test(the_first_window_may_be_bounded_in_segments),
+		cmocka_unit_test(a_limit_applies_to_window_and_scale),
+		cmocka_unit_test(the_first_window_may_be_limited_in_segments),
 		cmocka_unit_test(a_signed_window_stays_below_half),
-		cmocka_unit_test(the_socket_bounds_before_the_route_and_a_locked_buffer_before_both),
+		cmocka_unit_test(the_socket_has_precedence_over_the_route_and_a_locked_buffer_over_both),
 		cmocka_unit_test(the_kernel_offers_the_same),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which endpoints IPsec policies take plain segments from, by messages made by hand.
+ * Endpoints that plain segments cannot reach because of IPsec policies, from messages made by hand.
  *
  * link: user/shakeoffd/firewall/xfrm.c user/common/netlink_dump.c
  */
@@ -28,7 +28,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* An inbound policy for TCP to an address and port, with one template that is required. */
+/* Makes an inbound policy for TCP to an address and port, with one template that is required. */
 static struct nlmsghdr *policy(int family, const char *address, uint8_t prefix_len, uint16_t port)
 {
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -73,7 +73,7 @@ static bool requires(const char *address, uint16_t port)
 	return xfrm_requires(&policies, &mapped, port);
 }
 
-static void a_required_template_takes_its_endpoint(void **state)
+static void a_required_template_bypasses_its_endpoint(void **state)
 {
 	(void)state;
 	assert_int_equal(xfrm_add(&policies, template(policy(AF_INET, "10.9.0.1", 32, 443), 0)), 0);
@@ -94,7 +94,7 @@ static void prefixes_and_any_port(void **state)
 	assert_false(requires("2001:db8:6::1", 80));
 }
 
-static void everything_of_one_family_is_not_the_other(void **state)
+static void a_policy_for_one_family_does_not_cover_the_other(void **state)
 {
 	(void)state;
 	xfrm_add(&policies, template(policy(AF_INET6, "::", 0, 0), 0));
@@ -106,7 +106,7 @@ static void everything_of_one_family_is_not_the_other(void **state)
 	assert_false(requires("2001:db8::1", 80));
 }
 
-static void what_plain_segments_pass_is_not_bypassed(void **state)
+static void policies_that_plain_segments_pass_bypass_nothing(void **state)
 {
 	struct nlmsghdr *header;
 
@@ -139,14 +139,14 @@ static void a_policy_that_blocks_needs_no_template(void **state)
 	assert_true(requires("10.9.0.1", 80));
 }
 
-static void cut_messages_are_nothing(void **state)
+static void truncated_messages_are_ignored(void **state)
 {
 	struct nlmsghdr *header = template(policy(AF_INET, "10.9.0.1", 32, 0), 0);
 
 	(void)state;
 	header->nlmsg_len = NLMSG_HDRLEN + sizeof(struct xfrm_userpolicy_info) - 1;
 	assert_int_equal(xfrm_add(&policies, header), 0);
-	header = template(policy(AF_INET, "10.9.0.1", 200, 0), 0); /* no prefix is so long */
+	header = template(policy(AF_INET, "10.9.0.1", 200, 0), 0); /* no prefix is this long */
 	xfrm_add(&policies, header);
 	assert_false(requires("10.9.0.1", 80));
 }
@@ -154,12 +154,12 @@ static void cut_messages_are_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_required_template_takes_its_endpoint, setup),
+		cmocka_unit_test_setup(a_required_template_bypasses_its_endpoint, setup),
 		cmocka_unit_test_setup(prefixes_and_any_port, setup),
-		cmocka_unit_test_setup(everything_of_one_family_is_not_the_other, setup),
-		cmocka_unit_test_setup(what_plain_segments_pass_is_not_bypassed, setup),
+		cmocka_unit_test_setup(a_policy_for_one_family_does_not_cover_the_other, setup),
+		cmocka_unit_test_setup(policies_that_plain_segments_pass_bypass_nothing, setup),
 		cmocka_unit_test_setup(a_policy_that_blocks_needs_no_template, setup),
-		cmocka_unit_test_setup(cut_messages_are_nothing, setup),
+		cmocka_unit_test_setup(truncated_messages_are_ignored, setup),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

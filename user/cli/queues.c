@@ -295,10 +295,10 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 	json_object_set_new(object, "established", json_integer(service->established));
 	json_object_set_new(object, "accepted", json_integer(service->accepted));
 	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
-	json_object_set_new(object, "busiest_held", json_integer(queue->held));
+	json_object_set_new(object, "top_held", json_integer(queue->held));
 	if (queue->held)
 		source_text(&queue->top_source, service, source, sizeof(source));
-	json_object_set_new(object, "busiest_source", queue->held ? json_string(source) : json_null());
+	json_object_set_new(object, "top_source", queue->held ? json_string(source) : json_null());
 	return object;
 }
 

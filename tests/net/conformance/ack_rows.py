@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What follows the SYN-ACK: ACKs right and wrong, in every order with data, FIN and RST."""
+"""The segments after the SYN-ACK: correct and wrong ACKs, in every order with data, FIN and RST."""
 import asyncio
 
 from catalogue import GREET, TALK, add, row
@@ -26,12 +26,12 @@ async def begun(lab, family, options=LINUX, port=TALK, **more):
 
 
 def speaks(segment):
-    """Data, FIN or RST: what is not an acknowledgment alone, of which there may be one more or less."""
+    """Data, FIN or RST, without pure acknowledgments, of which there may be one more or less."""
     return bool(segment.data or segment.flags & (FIN | RST))
 
 
 async def heard(c, key, seconds=SHORT, until=lambda segment: False, wanted=lambda segment: True, repeated=False):
-    """repeated: SYN-ACKs that are sent again as well, which else is a matter of timing."""
+    """repeated: counts repeated SYN-ACKs, too, which otherwise depend on timing."""
     def chosen(segment):
         return wanted(segment) and (repeated or not segment.flags & SYN or segment.seq != c.peer)
 
@@ -40,7 +40,7 @@ async def heard(c, key, seconds=SHORT, until=lambda segment: False, wanted=lambd
 
 
 async def served(c, seconds=PATIENCE):
-    """Whether there is a connection, and whether it works."""
+    """Checks whether there is a connection, and whether it works."""
     if await c.note_socket(seconds) is not None:
         await c.ask(100)
     c.reset()
@@ -201,7 +201,7 @@ async def exact_reset(lab, family, options=LINUX):
     await c.note_socket()
     c.reset()
     await c.note_end()
-    # Not as one of those segments that follow the final ACK at once.
+    # Not as one of the segments that follow the final ACK at once.
     await asyncio.sleep(0.5)
     c.send(ACK)
     await heard(c, "ack-after", until=lambda segment: True)
@@ -236,7 +236,7 @@ async def out_of_order(lab, family, options=LINUX):
 async def zero_window(lab, family, options=LINUX):
     c = await begun(lab, family, options)
     c.send(ACK | PSH, b"hello\n", window=0)
-    # A probe of the closed window may come, which says nothing.
+    # A probe of the closed window may come; it is ignored.
     await heard(c, "closed", 0.15, wanted=speaks)
     c.send(ACK)
     await heard(c, "open", 2, until=speaks, wanted=speaks)
@@ -247,7 +247,7 @@ async def zero_window(lab, family, options=LINUX):
 
 
 def wrong_numbers(name, seq=1, ack=1):
-    """Such an ACK first, and then the right one."""
+    """Sends such an ACK first, and then the correct one."""
     @both(name)
     async def wrong(lab, family, options=LINUX):
         c = await begun(lab, family, options)
@@ -283,7 +283,7 @@ async def syn_ack(lab, family, options=LINUX):
 # --------------------------------------------------------------------------------------------------------- timestamps
 
 def wrong_clock(name, right=True, plain=False, **more):
-    """An ACK with such timestamps; right: and then the right one."""
+    """Sends an ACK with such timestamps; right: and then the correct one."""
     @row(name)
     async def wrong(lab, family):
         c = await begun(lab, family, PLAIN if plain else LINUX)
@@ -428,7 +428,7 @@ async def lost(lab, family, seconds, options=LINUX):
     c = await begun(lab, family, options, GREET)
     c.note("again.count", len(await c.collect(seconds)))
     c.send(ACK | PSH, b"abc\n")
-    # The greeting and the answer may be one segment, or the answer waits for the greeting to be acknowledged.
+    # The greeting and the reply may be one segment, or the reply waits for the acknowledgment of the greeting.
     await heard(c, "answer", SHORT, until=speaks, wanted=lambda segment: segment.flags & RST)
     if c.expected > 1:
         c.send(ACK)

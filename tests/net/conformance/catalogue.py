@@ -15,7 +15,8 @@ rows = []
 
 
 def add(name, function, families=(4, 6), phase=None, **more):
-    """function(lab, family, **more): notes what it saw in the client that it gives back. phase: what holds for the whole host meanwhile."""
+    """function(lab, family, **more): notes what it saw in the client that it returns. phase: the setting of the whole
+    host during the row."""
     for family in families:
         rows.append(Row(name, family, function, phase, **more))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The client of a row: sends by hand, and notes what comes back in a form that does not depend on numbers drawn at random.
+"""The client of a row: sends by hand, and notes what comes back in a form that does not depend on random numbers.
 
-Numbers are relative to the two initial ones. What was noted is a dictionary: "syn-ack.mss" -> "1460". Its keys are the aspects that the
-manual's table speaks of.
+Numbers are relative to the two initial ones. The notes are a dictionary: "syn-ack.mss" -> "1460". Its keys are the
+aspects in the manual's table.
 """
 import asyncio
 import random
@@ -12,7 +12,7 @@ import time
 import frames
 from frames import ACK, FIN, MASK, NOP, RST, SYN
 
-# For what has to come. What has not to come is waited for for a short time, which the other rows use.
+# For what must come. The wait for what must not come is short; other rows use that time.
 PATIENCE = 5
 SHORT = 1.5
 LINUX, PLAIN = "linux", "plain"
@@ -24,13 +24,13 @@ def linux_options(family, size=None, value=1000, scale=7):
 
 
 def plain_options(family, scale=8):
-    """As Windows has them: no timestamps."""
+    """The options of Windows: no timestamps."""
     return frames.mss({4: 1460, 6: 1440}[family]) + NOP + frames.wscale(scale) + NOP + NOP + frames.SACK_PERMITTED
 
 
 async def epoch_for(seconds):
-    """Waits until so much of the cookies' epoch (64 s of the wall clock) is left. A SYN that is repeated in the same gets the same number,
-    and a cookie is good in its epoch and in the next: what a row sees is to be no matter of chance."""
+    """Waits until this much of the cookies' epoch (64 s of the wall clock) remains. A SYN repeated in the same epoch gets
+    the same number, and a cookie is good in its epoch and in the next: the result of a row must not depend on chance."""
     if time.time() % 64 > 62 - seconds:
         await asyncio.sleep(64.5 - time.time() % 64)
 
@@ -48,8 +48,8 @@ class Client:
         self.value = 1000  # our clock
         self.noted = {}
         self.vlans = []
-        self.ip = {}  # of all frames that say nothing else
-        self.frames = []  # what came, in order
+        self.ip = {}  # of all frames that set nothing else
+        self.frames = []  # received frames, in order
         lab.clients[self.address, self.sport] = self
         self.events, self.event = [], asyncio.Event()
 
@@ -79,7 +79,7 @@ class Client:
                                self.vlans if vlans is None else vlans, trailer)
 
     def send(self, flags, data=b"", **more):
-        """Our next number moves on, unless the row gives one."""
+        """Our next number advances, unless the row gives one."""
         self.lab.wire.send(self.frame(flags, data, **more))
         if not flags & SYN and "seq" not in more:
             self.next += len(data) + bool(flags & FIN)
@@ -102,7 +102,7 @@ class Client:
         if segment.flags & SYN and segment.flags & ACK and self.peer is None:
             self.peer = segment.seq
             self.synack = segment
-        # What is echoed is never the clock of a challenge ACK: in the middle of a handshake the kernel takes SYN-ACKs' alone.
+        # The clock of a challenge ACK is never echoed: during a handshake the kernel accepts only that of SYN-ACKs.
         for kind, body in segment.each_option():
             if kind == 8 and (segment.flags & SYN or (segment.data and self.echo is not None)):
                 self.echo = struct.unpack("!I", body[:4])[0]
@@ -121,7 +121,7 @@ class Client:
         return segment
 
     async def receive(self, seconds=PATIENCE, until=lambda segment: True):
-        """The next segment that is wanted, or None."""
+        """Returns the next wanted segment, or None."""
         end = time.monotonic() + seconds
         while (remaining := end - time.monotonic()) > 0:
             try:
@@ -133,13 +133,13 @@ class Client:
         return None
 
     async def collect(self, seconds, until=lambda segment: False):
-        """All that comes meanwhile."""
+        """Returns everything that arrives meanwhile."""
         before = len(self.frames)
         await self.receive(seconds, until)
         return self.frames[before:]
 
     async def syn(self, seconds=PATIENCE, flags=SYN, **more):
-        """Sends it; the SYN-ACK or None."""
+        """Sends it; returns the SYN-ACK or None."""
         self.send(flags, **more)
         answer = await self.receive(seconds, lambda segment: segment.flags & (SYN | RST))
         return answer if answer is not None and answer.flags & SYN else None
@@ -159,7 +159,7 @@ class Client:
         self.event.set()
 
     async def server(self, what, seconds=PATIENCE):
-        """What the server said of this connection: "accepted" or "end"; None if it says nothing."""
+        """Returns what the server reported of this connection: "accepted" or "end"; None without a report."""
         end = time.monotonic() + seconds
         while True:
             for event in self.events:
@@ -178,7 +178,7 @@ class Client:
         self.noted[key] = str(value)
 
     def text(self, segment):
-        """As packetdrill writes it, windows and clocks apart."""
+        """Formats as packetdrill does, without windows and clocks."""
         if self.peer is None or (segment.flags & RST and not segment.seq) or (segment.flags & SYN and segment.seq != self.peer):
             seq = "N:N"
         else:
@@ -201,7 +201,7 @@ class Client:
         return {3: lambda: f"wscale {body[0]}", 4: lambda: "sackOK", 5: lambda: "sack", 8: lambda: "TS"}.get(kind, lambda: f"{kind}:{body.hex()}")()
 
     def texts(self, segments):
-        """Duplicates that follow each other are one: how often something is sent again is a matter of timing."""
+        """Merges consecutive duplicates: the number of repetitions depends on timing."""
         found = []
         for segment in segments:
             text = self.text(segment)
@@ -235,11 +235,11 @@ class Client:
 
     @staticmethod
     def ip_options(segment):
-        """A timestamp option's content is a clock."""
+        """The content of a timestamp option is a clock."""
         return "timestamp" if segment.ip_options[:1] == b"\x44" else segment.ip_options.hex()
 
     async def note_socket(self, seconds=PATIENCE, key="socket"):
-        """What accept() gave."""
+        """Notes the result of accept()."""
         event = await self.server("accepted", seconds)
         if event is None:
             self.note(key, "none")
@@ -252,14 +252,14 @@ class Client:
         return event
 
     async def note_end(self, seconds=PATIENCE, key="recv"):
-        """What recv() gave until the end."""
+        """Notes what recv() returned until the end."""
         event = await self.server("end", seconds)
         self.note(key, "open" if event is None else f"{event['data']!r} {event['end']}")
 
     # ------------------------------------------------------------------------------------------------- what rows go on with
 
     async def ask(self, size=3000, key="data"):
-        """Has the server send so many bytes, each segment of which is acknowledged; notes the sizes of the segments."""
+        """Makes the server send this many bytes, and acknowledges each segment; notes the sizes of the segments."""
         base = self.expected
         self.send(ACK | frames.PSH, b"B%d\n" % size)
         sizes, tos, ttl, end = {}, set(), set(), time.monotonic() + PATIENCE
@@ -280,7 +280,7 @@ class Client:
         self.note(f"{key}.ttl", ",".join(str(value) for value in sorted(ttl)))
 
     async def close(self, key="close"):
-        """The client closes, and the server behind it."""
+        """The client closes, and the server after it."""
         self.send(FIN | ACK)
         segment = await self.receive(PATIENCE, lambda segment: segment.flags & (FIN | RST))
         self.note(key, "no FIN" if segment is None else segment.letters)
@@ -288,6 +288,6 @@ class Client:
             self.send(ACK)
 
     def reset(self):
-        """Nothing of the row is left at the server's."""
+        """Removes the row's state at the server."""
         if self.peer is not None:
             self.send(RST, options=b"")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Holds what was seen in the labs beside the plain kernel, and beside the manual's table of differences. Prints TAP.
+"""Compares the results of the labs with the plain kernel, and with the manual's table of differences. Prints TAP.
 
 compare.py DIRECTORY MATRIX MANUAL: DIRECTORY/MATRIX.VARIANT.json as run.py wrote it.
 """
@@ -10,7 +10,7 @@ import sys
 
 import table
 
-HELD = "idle", "active", "queue"  # cookies is only there for what the table says of it
+HELD = "idle", "active", "queue"  # cookies is only there for the table's entries about it
 
 
 def read(directory, matrix, variant):
@@ -22,7 +22,7 @@ def read(directory, matrix, variant):
 
 
 def differences(plain, other):
-    """{aspect: (plain, other)}. Of something that is missing altogether its own aspects are not told."""
+    """Returns {aspect: (plain, other)}. The aspects of something that is missing completely are not listed."""
     found = {key: (plain.get(key), other.get(key)) for key in {**plain, **other} if plain.get(key) != other.get(key)}
     return {key: pair for key, pair in found.items() if not any(key.startswith(f"{whole}.") for whole in found)}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""How connections end, what the same port gets afterwards, what belongs to no connection, and errors of the network."""
+"""How connections end, what the same port gets afterwards, segments without a connection, and errors of the network."""
 import asyncio
 import struct
 
@@ -72,7 +72,7 @@ async def server_resets(lab, family, options=LINUX):
     c = await begun(lab, family, options, RESET)
     c.send(ACK)
     await heard(c, "answer", until=fin_or_reset)
-    # Not as one of those segments that follow the final ACK at once.
+    # Not as one of the segments that follow the final ACK at once.
     await asyncio.sleep(0.5)
     c.send(ACK | PSH, b"hello\n")
     await heard(c, "data-after", until=lambda segment: True)
@@ -100,7 +100,7 @@ async def time_wait(lab, family, step=0, clock=0, options=LINUX):
     await heard(c, "first", until=fin_or_reset)
     c.send(ACK | FIN)
     await c.collect(0.3, until=lambda segment: segment.ack - c.isn == 2)
-    # What a TIME-WAIT of timestamps compares is as old as a second.
+    # The timestamps that a TIME-WAIT compares are a second old.
     await asyncio.sleep(1.2)
     old, peer, echo = c.isn, c.peer, c.echo
     c.begin(c.isn + step)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Builds TCP frames byte by byte, and takes apart those that come back."""
+"""Builds TCP frames byte by byte, and parses the frames that come back."""
 import socket
 import struct
 
@@ -77,7 +77,7 @@ def ethernet(family, packet, vlans=(), trailer=b""):
 # ------------------------------------------------------------------------------------------------------------ segments
 
 class Segment:
-    """A TCP segment of the server's, as it was on the wire."""
+    """A TCP segment of the server, as it was on the wire."""
 
     def __init__(self, frame):
         at, self.vlans = 12, []
@@ -101,7 +101,7 @@ class Segment:
             raise ValueError("not IP")
         if protocol != 6:
             raise ValueError("not TCP")
-        # Beyond what makes a frame as long as the shortest one.
+        # Bytes beyond the packet, unless they are the padding of the shortest frame.
         self.padding = max(0, len(packet) - max(length, 46))
         segment = packet[head:length]
         self.target = target
@@ -128,5 +128,5 @@ class Segment:
 
     @property
     def length(self):
-        """What it takes of the sequence numbers."""
+        """The sequence numbers that it takes."""
         return len(self.data) + bool(self.flags & SYN) + bool(self.flags & FIN)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The listening sockets that the rows talk to: one process, no knowledge of shakeoff.
 
-Standard input: one JSON object a line. {"listen": PORT, "family": 4|6, "mode": MODE, "backlog": N, "options": [[LEVEL, NAME, VALUE]...],
-"read": [[LEVEL, NAME, SIZE]...], "address": ADDRESS, "filter": true}, {"close": PORT, "family": 4|6},
-{"connect": [ADDRESS, PORT], "port": PORT, "family": 4|6}. Standard output: one JSON object for what happens. A mode is what
-is done with a connection:
-  talk    answers each line: "B3000" with 3000 bytes, all else with itself; until the client closes
+Standard input: one JSON object a line. {"listen": PORT, "family": 4|6, "mode": MODE, "backlog": N,
+"options": [[LEVEL, NAME, VALUE]...], "read": [[LEVEL, NAME, SIZE]...], "address": ADDRESS, "filter": true},
+{"close": PORT, "family": 4|6}, {"connect": [ADDRESS, PORT], "port": PORT, "family": 4|6}. Standard output: one JSON
+object an event. The mode decides what is done with a connection:
+  talk    answers each line: "B3000" with 3000 bytes, every other line with itself; until the client closes
   greet   speaks first, then as talk
   close   closes it at once
   reset   resets it at once
@@ -39,7 +39,7 @@ def tcp_info(conn):
     snd_mss, = struct.unpack_from("=I", raw, 16)
     rtt, = struct.unpack_from("=I", raw, 68)
     advmss, = struct.unpack_from("=I", raw, 84)
-    # Without ECN_SEEN: whether data came before accept() is a matter of timing.
+    # Without ECN_SEEN: whether data comes before accept() depends on timing.
     return {"options": raw[5] & ~16, "wscale": f"{raw[6] & 15}/{raw[6] >> 4}", "snd_mss": snd_mss, "advmss": advmss}, rtt
 
 
@@ -80,7 +80,7 @@ def connection(conn, peer, port, mode):
 
 
 def value(conn, level, name, size):
-    """A number, a text; or the length of what there is, for sizes above 100."""
+    """A number, a text; or the length of the value, for sizes above 100."""
     got = conn.getsockopt(level, name, size)
     return str(len(got)) if size > 100 else str(int.from_bytes(got, "little")) if size <= 8 else got.rstrip(b"\0").decode()
 
@@ -128,7 +128,7 @@ def listen(order):
 
 
 def connect(order):
-    """From a port that another socket listens on."""
+    """Connects from a port that another socket listens on."""
     conn = socket.socket(socket.AF_INET if order["family"] == 4 else socket.AF_INET6)
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
         conn.setsockopt(socket.SOL_SOCKET, option, 1)

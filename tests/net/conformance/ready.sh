@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# ready.sh NAMESPACE VARIANT ADDRESS:PORT...: whether shakeoff serves all these listening sockets as the variant wants it.
+# ready.sh NAMESPACE VARIANT ADDRESS:PORT...: succeeds if shakeoff serves all these listening sockets as the variant
+# requires.
 namespace=$1 variant=$2
 shift 2
 nsenter --net="/run/netns/$namespace" -- "$BUILD/shakeoff" status --json 2>/dev/null | /usr/bin/python3 -c '

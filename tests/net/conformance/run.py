@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Runs all rows of a matrix in one lab, beside each other, and writes down what was seen.
+"""Runs all rows of a matrix in one lab, beside each other, and writes down the results.
 
-run.py segments|sockets NAMESPACE OUT [--preload LIBRARY] [--ready COMMAND...]: in the client's network namespace; NAMESPACE is the server's.
-COMMAND ADDRESS:PORT... is asked until it succeeds, before rows begin that need these listening sockets. OUT: JSON, one object a row.
+run.py segments|sockets NAMESPACE OUT [--preload LIBRARY] [--ready COMMAND...]: in the client's network namespace;
+NAMESPACE is the server's. COMMAND ADDRESS:PORT... is repeated until it succeeds, before the rows that need these
+listening sockets begin. OUT: JSON, one object a row.
 """
 import asyncio
 import importlib
@@ -19,7 +20,7 @@ from wire import Wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MATRICES = {"segments": ("syn_rows", "ack_rows", "end_rows"), "sockets": ("socket_rows",)}
-AT_ONCE = 80  # rows, apart from those that wait
+AT_ONCE = 80  # rows, not counting those that wait
 
 
 def address(family):
@@ -35,7 +36,7 @@ class Lab:
         self.answers = asyncio.Queue()
 
     def new_address(self, family):
-        """Every client has an address of its own: what the server's host learns of one says nothing of another."""
+        """Every client has a separate address: what the server's host learns about one does not apply to another."""
         self.count += 1
         return f"10.10.{self.count >> 8}.{self.count & 255}" if family == 4 else f"2001:db8:a::{self.count:x}"
 
@@ -71,7 +72,7 @@ class Lab:
             raise RuntimeError(f"{command} failed")
 
     async def ready(self, ports):
-        """Until shakeoff serves these listening sockets; without it at once."""
+        """Waits until shakeoff serves these listening sockets; without shakeoff returns at once."""
         end = time.monotonic() + 60
         while self.asks:
             process = await asyncio.create_subprocess_exec(*self.asks, *(f"{address(family)}:{port}" for family, port in ports))
@@ -121,7 +122,8 @@ async def main():
 
 
 async def run_rows(lab, rows):
-    """First those that need nothing of the host, beside each other and those that wait first; then, one after the other, the phases."""
+    """First the rows that need nothing of the host, beside each other, those that wait first; then the phases, one after
+    the other."""
     seen, at_once = [], asyncio.Semaphore(AT_ONCE)
     for phase in dict.fromkeys([None, *(row.phase for row in rows)]):
         chosen = sorted((row for row in rows if row.phase == phase), key=patience, reverse=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the listening socket, the route to the client and the host's sysctls make of a handshake. A listening socket a row."""
+"""How the listening socket, the route to the client and the host's sysctls affect a handshake. A listening socket a
+row."""
 import asyncio
 import socket
 import struct
@@ -14,7 +15,7 @@ FIRST_PORT = 7000
 SOL_TCP = socket.IPPROTO_TCP
 IP, IPV6 = socket.IPPROTO_IP, socket.IPPROTO_IPV6
 ANYCAST = {4: "10.9.5.1", 6: "2001:db8:5::1"}
-listening = []  # (port, family, what the order says), those of the rows without a phase
+listening = []  # (port, family, the order's fields), those of the rows without a phase
 PORTS = []
 
 
@@ -24,7 +25,7 @@ def new_port():
 
 
 async def request(c, options=None, flags=SYN, ack=None, size=3000, flow=False, ip=None, fast_open=b"", **more):
-    """SYN, SYN-ACK, ACK, a request and its answer."""
+    """SYN, SYN-ACK, ACK, a request and its reply."""
     c.ip = ip or {}
     if fast_open:
         options = linux_options(c.family) + fast_open
@@ -47,7 +48,7 @@ async def plainly(lab, family, port, address=None, **more):
 
 
 def listener(name, families=(4, 6), function=plainly, order=None, by_family=None, phase=None, **more):
-    """A row of its own listening socket, and of one a family."""
+    """A row with a separate listening socket for each family."""
     port = new_port()
     for family in families:
         what = {"mode": "talk", **(order or {}), **(by_family or {}).get(family, {})}
@@ -70,7 +71,8 @@ async def listen(lab):
 
 
 class Phase:
-    """Sysctls and the like for a while: `begin` and `end` are commands of sh. Sockets that listen then are made after `begin`."""
+    """Sets sysctls and the like for a while: `begin` and `end` are commands of sh. Sockets that listen during it are made
+    after `begin`."""
 
     def __init__(self, begin, end):
         self.commands, self.listening = (begin, end), []
@@ -96,7 +98,7 @@ def sysctl(name, value, usual):
 # ------------------------------------------------------------------------------------------- the socket's own options
 
 def by_family(four, six, **more):
-    """Options of IP and of IPv6; both of the second kind for the one that speaks both."""
+    """Options of IP and of IPv6; a dual-stack socket gets both."""
     return {4: {"options": [four], **more}, 6: {"options": [six], **more}}
 
 
@@ -113,7 +115,7 @@ for value in (0, 1, 2, 3):
     listener(f"IP_MTU_DISCOVER / IPV6_MTU_DISCOVER {value}", by_family=by_family((IP, 10, value), (IPV6, 23, value)))
 for size in (2304, 4096, 5000, 10000, 16384, 20000, 32768, 50000, 65535, 65536, 65537, 100000, 131072, 200000, 500000, 1000000, 1048576,
              2000000, 4000000, 8000000):
-    # Above the host's limit only by force.
+    # Above the host's limit only by SO_RCVBUFFORCE.
     listener(f"SO_RCVBUF {size}", order={"options": [(socket.SOL_SOCKET, socket.SO_RCVBUF if size <= 200000 else 33, size)]})
 for size in (100, 400, 536, 800, 1000, 1220, 1300, 1400):
     listener(f"TCP_MAXSEG {size}", order={"options": [(SOL_TCP, socket.TCP_MAXSEG, size)]})
@@ -172,7 +174,7 @@ listener("TCP_DEFER_ACCEPT 5: ACK, and data 0.5 s later", function=deferred, ord
 
 
 async def ack_with_options(lab, family, port):
-    """What follows is looked at for IP options, too."""
+    """Notes the IP options of later segments, too."""
     c = await request(Client(lab, family, port), ack={"ip": {"options": b"\7\7\4" + bytes(4)}})
     c.note("data.ip-options", "some" if any(segment.ip_options for segment in c.frames if segment.data) else "none")
     return c
@@ -183,7 +185,7 @@ listener("IP options on the ACK (record route)", (4,), function=ack_with_options
 # ------------------------------------------------------------------------------------------- how many fit, and closing
 
 async def filled(lab, family, port, clients):
-    """So many clients one after the other, whom nobody accepts."""
+    """Connects this many clients one after the other, which the server does not accept."""
     some = [Client(lab, family, port) for _ in range(clients)]
     for number, c in enumerate(some):
         answer = await c.syn(0.5)
@@ -201,7 +203,7 @@ for backlog in (0, 1, 3, 8):
 
 
 async def closed_between(lab, family, port):
-    """The listening socket is closed while the SYN-ACK is out."""
+    """The listening socket is closed between SYN-ACK and ACK."""
     c = Client(lab, family, port)
     c.note_synack(await c.syn())
     await lab.order(close=port, family=family)
@@ -251,7 +253,8 @@ async def refused(lab, family):
 
 
 async def simultaneous(lab, family, port, others):
-    """The server's host connects from the port that it listens on, and the client's SYN crosses that. others: SYNs right before it."""
+    """The server's host connects from the port that it listens on, and the client's SYN crosses that. others: SYNs right
+    before it."""
     c = Client(lab, family, port)
     await lab.order(connect=[c.address, c.sport], port=port, family=family)
     syn = await c.receive(until=lambda segment: segment.flags == SYN)
@@ -289,7 +292,7 @@ ROUTES = []
 
 
 def route(name, families=(4, 6), phase=None, more="", **rest):
-    """The client's own network, by a route with such metrics."""
+    """The client's own network, by a route with these metrics."""
     number = 100 + len(ROUTES) // 2
     addresses = {4: f"10.10.{number}.1", 6: f"2001:db8:a:{number}::1"}
     ROUTES.append(f"route add 10.10.{number}.0/24 via 10.9.0.2 dev s0 {more}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""SYNs of every kind. Each goes on to the ACK, a request that is answered with 3000 bytes, and the end of both sides."""
+"""SYNs of every kind. Each continues with the ACK, a request that is answered with 3000 bytes, and the end of both
+sides."""
 import asyncio
 
 import frames
@@ -12,7 +13,7 @@ SCALES = 0, 1, 7, 8, 9, 14, 15, 255
 
 
 async def whole(c, answer):
-    """What follows an answered SYN."""
+    """The segments after an answered SYN."""
     if answer is None:
         await c.note_socket(SHORT)
         return

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The manual's table of accepted differences, as the tests read it.
 
-In the section "DIFFERENCES FROM THE KERNEL'S HANDSHAKE" an entry begins with its rows, one `.It Ql PATTERN` each; `.D1 MODES : ASPECTS` says
-where (idle, active, queue, cookies) what differs; "<" behind it: that it is less than the kernel's. What follows is the reason, for people; it may be that of several
-entries. A subsection is a matrix's.
+In the section "DIFFERENCES FROM THE KERNEL'S HANDSHAKE" an entry begins with its rows, one `.It Ql PATTERN` each;
+`.D1 MODES : ASPECTS` says where (idle, active, queue, cookies) what differs; "<" after it: it is less than the
+kernel's. The text after it is the reason, for people; several entries may have the same reason. A subsection is a
+matrix.
 """
 import fnmatch
 import re
@@ -29,7 +30,7 @@ class Entry:
         return bool(claims)
 
     def unused(self):
-        """What the entry claims, and no row shows."""
+        """Returns the parts of the entry that no row shows."""
         claims = [(mode, aspect) for mode, aspects in self.modes.items() for aspect in aspects]
         claims += [(mode, pattern) for mode in self.modes for pattern in self.patterns]
         return [f"{mode}: no difference of {what}" for mode, what in claims if (mode, what) not in self.used]
@@ -39,12 +40,12 @@ class Entry:
 
 
 def accept(entries, *difference):
-    """Whether an entry has it. All that have it are asked, and thereby used."""
+    """Returns whether an entry has it. All entries that have it count as used."""
     return any([entry.accepts(*difference) for entry in entries])
 
 
 def relation(kernels, ours):
-    """"<": the first number of ours is the smaller one."""
+    """"<": our first number is the smaller one."""
     first = [re.match(r"\d+", str(value)) for value in (ours, kernels)]
     if not all(first):
         return "?"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# variant.sh VARIANT MATRIX OUT: all rows of a matrix in a lab of their own, see run.py.
+# variant.sh VARIANT MATRIX OUT: all rows of a matrix in a separate lab, see run.py.
 #   plain    the kernel alone
 #   cookies  the kernel alone, with SYN cookies always (net.ipv4.tcp_syncookies = 2)
 #   idle     shakeoff, while there is no flood: syncookies = adaptive
@@ -19,15 +19,15 @@ bail() {
 }
 
 lab_up
-# The client's own kernel has nothing to say: it would tell the server that it does not know these addresses.
+# The client's own kernel must not answer: it would reset connections of these addresses.
 ip -n "$LAB-client" route add blackhole 10.10.0.0/16
 ip -n "$LAB-client" route add blackhole 2001:db8:a::/48
-# The wire shows finished checksums, of the kernel's SYN-ACKs, too.
+# The wire shows complete checksums, also of the kernel's SYN-ACKs.
 server ethtool -K s0 tx off >/dev/null
-# Clients of the rows: every one has an address of its own. Not the sources of floods, whose answers peer.bpf.c swallows.
+# The clients of the rows: each has a separate address. Not the sources of floods, whose replies peer.bpf.c drops.
 ip -n "$LAB-server" route add 10.10.0.0/16 via "$CLIENT4"
 ip -n "$LAB-server" route add 2001:db8:a::/48 via "$CLIENT6"
-# Addresses that no device of the wire has, and a device that leads nowhere.
+# Addresses that no device of the wire has, and a device without a peer network.
 ip -n "$LAB-server" address add 10.9.5.1/32 dev lo
 ip -n "$LAB-server" address add 2001:db8:5::1/128 dev lo
 ip -n "$LAB-server" link add x0 type veth peer name x1
@@ -45,7 +45,7 @@ idle | active)
 	;;
 queue)
 	config_daemon discover=no
-	# A service has one queue: one each, as the kernel has one a listening socket.
+	# A service has one queue: one service for each socket, as the kernel has a queue for each listening socket.
 	while read -r name addresses; do
 		# shellcheck disable=SC2086 # a list
 		service_on "$name" $addresses --

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The client's end of the pair: a packet socket whose frames go to the row that they belong to, by address and port."""
+"""The client's end of the pair: a packet socket whose frames go to their row, by address and port."""
 import asyncio
 import socket
 import struct
@@ -13,7 +13,7 @@ class Wire:
     def __init__(self, device="c0"):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
-        # The kernel takes tags off the frame and tells them beside it.
+        # The kernel removes tags from the frame and reports them in ancillary data.
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self.socket.bind((device, 0))
@@ -25,7 +25,7 @@ class Wire:
         self.socket.send(frame)
 
     def register(self, address, port):
-        """The queue of what comes for a client."""
+        """The queue of frames for a client."""
         queue = self.queues[address, port] = asyncio.Queue()
         return queue
 

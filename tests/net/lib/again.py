@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""again.py ADDRESS SERVER-PORT PORT fin|reset: a client that uses one port for three connections, one after the other, to a server.py
-greet, and ends each itself. Prints what it gets: "greeted", or the error. Called by test_conntrack.sh.
+"""again.py ADDRESS SERVER-PORT PORT fin|reset: a client that uses one port for three connections, one after the other, to
+a server.py greet, and ends each itself. Prints what it gets: "greeted", or the error. Called by test_conntrack.sh.
 """
 import socket
 import struct
@@ -28,7 +28,7 @@ def connect():
         conn.shutdown(socket.SHUT_WR)
         while conn.recv(100):
             pass
-    time.sleep(1.2)  # as net.ipv4.tcp_tw_reuse wants it: the next one's timestamps have moved on
+    time.sleep(1.2)  # as net.ipv4.tcp_tw_reuse requires: the next connection's timestamps have advanced
     return "greeted"
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""at_once.py COUNT ADDRESS: what COUNT clients get that begin at once, at port 7000 of a server that speaks first. Prints the kinds,
-sorted: "greeted", "refused", "waits" (its SYN was sent again, without an answer), "reset", "closed", and "connected" for who was
-connected, but is not greeted. Called by test_listener_backlog.sh.
+"""at_once.py COUNT ADDRESS: what COUNT clients get that begin at once, at port 7000 of a server that speaks first. Prints
+the kinds, sorted: "greeted", "refused", "waits" (its SYN was sent again, without a reply), "reset", "closed", and
+"connected" for a client that was connected, but is not greeted. Called by test_listener_backlog.sh.
 """
 import select
 import socket

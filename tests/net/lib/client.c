@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An honest client that measures: it connects, asks for a page if told to, reads until the server closes, and does that
- * again; many at once if told to. It says how many connections failed and why, and how long the handshakes took. SIGTERM: it
- * begins no more.
+ * An honest client that measures: it connects, optionally requests a page, reads until the server closes, and repeats;
+ * optionally with many connections at once. It reports how many connections failed and why, and how long the handshakes
+ * took. SIGTERM: it begins no new connections.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ struct conn {
 	size_t received;
 };
 
-/* Latencies of everything that succeeded, in ns. */
+/* Latencies of all successful connections, in ns. */
 struct samples {
 	uint64_t *values;
 	size_t count, size;
@@ -94,7 +94,7 @@ static int ascending(const void *first, const void *second)
 	return a < b ? -1 : a > b;
 }
 
-/* In milliseconds; samples are sorted. */
+/* Returns a percentile in milliseconds; samples are sorted. */
 static double percentile(const struct samples *samples, double share)
 {
 	size_t index = samples->count * share;
@@ -197,7 +197,7 @@ static void answer(struct conn *conn)
 		succeed(conn);
 }
 
-/* Begins what is due and gives up what has taken too long. Returns how many are under way. */
+/* Begins connections that are due and gives up those that have taken too long. Returns how many are open. */
 static unsigned long tend(struct conn *conns, bool more)
 {
 	uint64_t time = now();
@@ -243,7 +243,7 @@ static double run(void)
 				connected(conn);
 			else if (conn->step == STEP_ANSWER)
 				answer(conn);
-			/* The next one at once: tend() looks at everybody, which is for time-outs and pauses. */
+			/* The next one at once: tend() visits all connections, for time-outs and pauses. */
 			if (conn->step == STEP_IDLE && !options.interval_ms && begins_more(end))
 				begin(conn);
 		}
@@ -253,7 +253,7 @@ static double run(void)
 	return (last - start) / 1e9;
 }
 
-/* TcpRetransSegs of this network namespace. */
+/* Returns TcpRetransSegs of this network namespace. */
 static long retransmissions(void)
 {
 	FILE *file = fopen("/proc/self/net/snmp", "r");

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""connects.py COUNT ADDRESS SECONDS [KEEP]: what each of COUNT clients gets at port 7000, one after the other: "connected", "refused", or
-"waits" for longer than SECONDS. All stay connected, KEEP seconds beyond the last. With KEEP = greeted they are of a server that speaks
-first, and the next begins when the server has accepted and greeted the one before. Called by test_backlog.sh, test_listener_backlog.sh.
+"""connects.py COUNT ADDRESS SECONDS [KEEP]: what each of COUNT clients gets at port 7000, one after the other:
+"connected", "refused", or "waits" for longer than SECONDS. All stay connected, KEEP seconds beyond the last. With
+KEEP = greeted they connect to a server that speaks first, and the next begins when the server has accepted and greeted
+the one before. Called by test_backlog.sh, test_listener_backlog.sh.
 """
 import socket
 import sys

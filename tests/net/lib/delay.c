@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A long wire: carries every frame between two interfaces, each after the same time. For kernels without netem, and because
- * what it carries can be counted.
+ * A long wire: carries every frame between two interfaces, each after the same time. For kernels without netem, and
+ * because its frames can be counted.
  *
  *	delay [--background] FIRST SECOND MILLISECONDS
  *
- * The time is one way, a fraction is allowed; it counts from when the kernel received the frame, so that a busy machine makes
- * no frame late by the time that this program waits for a CPU, and none early. Frames keep their order; tags of VLANs stay.
- * SIGTERM ends it, SIGUSR1 does not; at either it says as one line of JSON how many frames of each direction it has
- * carried, lost (no room, or the interface did not take it) and how many are on their way, and the largest frame. Exit status 0.
+ * The time is one way, a fraction is allowed; it counts from when the kernel received the frame, so that waiting for a
+ * CPU makes no frame late on a busy machine, and none early. Frames keep their order; tags of VLANs stay. SIGTERM ends
+ * it, SIGUSR1 does not; at either it prints as one line of JSON how many frames of each direction it has carried, lost
+ * (no room, or the interface did not take it) and how many are on their way, and the largest frame. Exit status 0.
  *
- * Both interfaces have to give frames as they are on a wire: no segmentation or checksums left to the card, nothing put together
- * (GRO). A frame whose checksum is not there yet is counted as unfinished. scripts/lab.sh far makes a lab with such a wire.
+ * Both interfaces must deliver frames as they are on a wire: no segmentation or checksums left to the card, no merged
+ * frames (GRO). A frame without a complete checksum is counted as unfinished. scripts/lab.sh far makes a lab with such
+ * a wire.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,7 +35,7 @@
 #define NS_PER_S 1000000000ll
 #define TAG_LEN 4
 #define FRAME_ROOM 2048 /* a frame, and the tag before it */
-/* On their way in one direction; a power of two. 100 ms of 1.9 Gbit/s in full frames. */
+/* Frames on their way in one direction; a power of two. 100 ms of 1.9 Gbit/s in full frames. */
 #define SLOTS 16384u
 #define BATCH 64
 #define SOCKET_BUFFER (64 << 20)
@@ -89,7 +90,7 @@ static void set(int fd, int level, int option, int value, const char *what)
 		die(what);
 }
 
-/* Bound before it hears of any protocol: nothing of another interface gets in. */
+/* Opens a packet socket. It is bound before it gets a protocol: no frame of another interface gets in. */
 static int packet_socket(const char *device)
 {
 	struct sockaddr_ll at = {
@@ -117,7 +118,7 @@ static int packet_socket(const char *device)
 	return fd;
 }
 
-/* Frames that the socket had no room for. The kernel counts from the last question on. */
+/* Returns the number of frames that the socket had no room for. The kernel counts since the last call. */
 static unsigned long overrun(int fd)
 {
 	struct tpacket_stats stats = { 0 };
@@ -126,9 +127,9 @@ static unsigned long overrun(int fd)
 	return getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) ? 0 : stats.tp_drops;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- frames */
+/* ----------------------------------------------------------------------------------------------------------- frames */
 
-/* The kernel takes the outer tag off a frame and tells it beside. */
+/* Inserts the outer tag again: the kernel removes it from a frame and reports it in ancillary data. */
 static void put_tag_back(struct slot *slot, const struct tpacket_auxdata *aux)
 {
 	uint16_t tag[2] = { htons(aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : ETHERTYPE_VLAN),
@@ -162,7 +163,7 @@ static void take(struct way *way, struct slot *slot, struct msghdr *message, uns
 			way->unfinished += !!(aux.tp_status & TP_STATUS_CSUMNOTREADY);
 		}
 	}
-	/* The wall clock may be set meanwhile. */
+	/* the wall clock may be set meanwhile */
 	if (age_ns < 0 || age_ns > delay_ns)
 		age_ns = age_ns < 0 ? 0 : delay_ns;
 	slot->due_ns = clock_ns(CLOCK_MONOTONIC) - age_ns + delay_ns;
@@ -170,7 +171,7 @@ static void take(struct way *way, struct slot *slot, struct msghdr *message, uns
 		way->largest = slot->len;
 }
 
-/* Takes what has come in; returns whether there may be more. */
+/* Reads the frames that have come in; returns whether there may be more. */
 static bool receive(struct way *way)
 {
 	static union {
@@ -199,7 +200,7 @@ static bool receive(struct way *way)
 	for (i = 0; i < count; i++) {
 		struct slot *slot = &way->slots[way->tail % SLOTS];
 
-		/* Larger than any wire's frame: somebody has left segmentation to the card. */
+		/* Larger than any wire's frame: segmentation was left to the card. */
 		if (messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
 			way->lost++;
 			slot->due_ns = 0;
@@ -212,7 +213,7 @@ static bool receive(struct way *way)
 	return room && count == (int)room;
 }
 
-/* Sends what is due; returns when the next one is, or INT64_MAX. */
+/* Sends frames that are due; returns when the next one is due, or INT64_MAX. */
 static int64_t send_due(struct way *way)
 {
 	struct mmsghdr messages[BATCH] = { 0 };
@@ -241,7 +242,7 @@ static int64_t send_due(struct way *way)
 			continue;
 		}
 		sent = sendmmsg(way->out, messages, count, 0);
-		/* The first one was not taken: the wire loses it. */
+		/* The first one was not accepted: the wire loses it. */
 		if (sent <= 0) {
 			way->lost++;
 			way->head++;
@@ -253,7 +254,7 @@ static int64_t send_due(struct way *way)
 	return INT64_MAX;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- main */
+/* ------------------------------------------------------------------------------------------------------------- main */
 
 static void report(void)
 {
@@ -289,7 +290,7 @@ static void carry(void)
 			way_ns = send_due(&ways[i]);
 			if (way_ns < next_ns)
 				next_ns = way_ns;
-			/* One that is full does not look at its socket: there is nothing that it could do. */
+			/* A direction that is full does not poll its socket: it could not take a frame. */
 			polls[i] = (struct pollfd){ ways[i].tail - ways[i].head < SLOTS ? ways[i].in : -1, POLLIN, 0 };
 		}
 		if (asked) {
@@ -341,7 +342,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
-	/* Frames are taken in from now on: whoever has started it may send. */
+	/* Frames are read from now on: the caller may send. */
 	if (background && daemon(1, 1))
 		die("background");
 	carry();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What systemd's IPAddressDeny=198.51.100.0/24 2001:db8:51::/64 comes to: a control group's sockets get nothing from there. */
+/*
+ * The effect of systemd's IPAddressDeny=198.51.100.0/24 2001:db8:51::/64: sockets of a control group receive nothing
+ * from there.
+ */
 #include "vmlinux.h"
 
 #include <bpf/bpf_endian.h>

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# A lab of one's own (see scripts/lab.sh), a daemon in it, servers and clients: for tests, benchmarks and the demonstration.
-# Who sources it defines bail MESSAGE, and calls clean_up at the end.
+# A separate lab (see scripts/lab.sh), a daemon in it, servers and clients: for tests, benchmarks and the demonstration.
+# A script that sources this file defines bail MESSAGE, and calls clean_up at the end.
 #
-# Everything that is made carries a name of its own and goes away with it: several may run beside each other.
+# Everything that is made has a unique name and is removed with it: several may run beside each other.
 set -u
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,7 @@ case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 export BUILD PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 export PYTHONDONTWRITEBYTECODE=1
 
-# The two ends of the lab, and what may be behind the server.
+# The two ends of the lab, and the network behind the server.
 SERVER4=10.9.0.1 SERVER6=2001:db8:9::1
 # shellcheck disable=SC2034 # for tests
 CLIENT4=10.9.0.2 CLIENT6=2001:db8:9::2 SERVER_MAC=02:00:00:09:00:01 CLIENT_MAC=02:00:00:09:00:02
@@ -39,9 +39,9 @@ server() { nsenter --net="/run/netns/$LAB-server" -- "$@"; }
 client() { nsenter --net="/run/netns/$LAB-client" -- "$@"; }
 behind() { nsenter --net="/run/netns/$LAB-behind" -- "$@"; }
 
-# The daemon first: it detaches by itself. The lab's end takes the rest with it.
+# The daemon first: it detaches by itself. The end of the lab removes the rest.
 clean_up() {
-	# One that a test has stopped takes its signal when it goes on.
+	# A daemon that a test has stopped handles its signal when it continues.
 	[ -z "$DAEMON_PID" ] || { kill "$DAEMON_PID" && kill -CONT "$DAEMON_PID"; } 2>/dev/null
 	"$TOP/scripts/lab.sh" down "$LAB" >/dev/null 2>&1
 	wait 2>/dev/null
@@ -55,10 +55,10 @@ lab_up() {
 	ip -n "$LAB-server" neighbour replace "$RAW6" lladdr "$CLIENT_MAC" dev s0 nud permanent
 }
 
-# Whether this kernel can complete handshakes into listening sockets (6.9 and later).
+# Succeeds if this kernel can complete handshakes into listening sockets (6.9 and later).
 kernel_admits() { grep -qw bpf_sk_assign_tcp_reqsk /proc/kallsyms; }
 
-# within SECONDS COMMAND...: until the command succeeds
+# within SECONDS COMMAND...: repeats the command until it succeeds
 within() {
 	local end
 	end=$(($(date +%s%N) + $1 * 1000000000))
@@ -69,7 +69,7 @@ within() {
 	done
 }
 
-# soon COMMAND...: the same, for what happens at once, or never: the machine may be slow, and stand still now and then
+# soon COMMAND...: the same, for events that happen at once or never: the machine may be slow, and pause now and then
 soon() { within 30 "$@"; }
 
 # spawn server|client|behind NAME COMMAND...: in the background; output in $TMP/NAME.log, its process in $PID
@@ -80,13 +80,13 @@ spawn() {
 	PID=$!
 }
 
-# killed PID: at once, without a word from the shell
+# killed PID: kills it at once, without a message from the shell
 killed() {
 	kill -KILL "$1"
 	wait "$1" 2>/dev/null
 }
 
-# ends PID [SECONDS]: waits until it is gone
+# ends PID [SECONDS]: waits until it has ended
 ends() { within "${2:-30}" sh -c "! kill -0 $1"; }
 
 # ------------------------------------------------------------------------------------------------------------ shakeoff
@@ -102,7 +102,7 @@ settings() {
 # config_daemon [KEY=VALUE...]: a configuration without a service
 config_daemon() { { printf '[daemon]\ninterface = s0\n' && settings "$@"; } >"$CONF"; }
 
-# config NAME PORT [KEY=VALUE...]: a configuration with one service on both addresses of the server, and nothing but it
+# config NAME PORT [KEY=VALUE...]: a configuration with only one service, on both addresses of the server
 config() {
 	config_daemon discover=no
 	service "$@"
@@ -115,7 +115,7 @@ service() {
 	service_on "$name" "$SERVER4:$port" "[$SERVER6]:$port" -- "$@"
 }
 
-# config_pair NAME PORT [KEY=VALUE...]: two services, NAME4 and NAME6: for servers that are one process a family
+# config_pair NAME PORT [KEY=VALUE...]: two services, NAME4 and NAME6: for servers with one process a family
 config_pair() {
 	local name=$1 port=$2
 	shift 2
@@ -124,7 +124,8 @@ config_pair() {
 	service_on "${name}6" "[$SERVER6]:$port" -- "$@"
 }
 
-# service_on NAME ADDRESS:PORT... -- [KEY=VALUE...]: the queue handoff, always, unless told otherwise
+# service_on NAME ADDRESS:PORT... -- [KEY=VALUE...]: with the queue handoff and cookies always, unless a KEY sets
+# otherwise
 service_on() {
 	{
 		printf '\n[service %s]\n' "$1"
@@ -140,7 +141,7 @@ service_on() {
 	} >>"$CONF"
 }
 
-# discovered KEY=VALUE...: what holds for services that discovery finds
+# discovered KEY=VALUE...: settings of discovered services
 discovered() { { printf '\n[discovered]\n' && settings "$@"; } >>"$CONF"; }
 
 # Starts the daemon on the configuration and waits until its sockets are there.
@@ -162,7 +163,7 @@ daemon_spawn() {
 	DAEMON_PID=$PID
 }
 
-# Its heartbeat tells that it runs; a socket may be a dead daemon's.
+# Its heartbeat shows that it runs; a socket may belong to a dead daemon.
 beats() { kill -0 "$DAEMON_PID" && alive | grep -q true && [ "$(status datapaths.0.daemon.pid)" = "$DAEMON_PID" ]; }
 ready() { beats && { [ -z "$1" ] || [ -S "$RUN/$1.sock" ]; }; }
 
@@ -205,8 +206,8 @@ print(*(service[sys.argv[2]] for service in services if service["name"] == sys.a
 }
 shows() { [ "$(shown "$1" "$2")" = "$3" ]; }
 
-# served_on NAME ADDRESS:PORT...: whether the service has a server on each of these. Those that find the daemon again, after it was
-# away, come one after the other.
+# served_on NAME ADDRESS:PORT...: whether the service has a server on each of these. Servers that find the daemon again,
+# after an outage, come one after the other.
 served_on() {
 	local addresses endpoint
 	addresses=$(shown "$1" addresses)
@@ -266,7 +267,7 @@ server_start() {
 	soon grep -q listening "$TMP/$1.log" || bail "server.py does not listen on $2 port $3"
 }
 
-# plain_start NAME ADDRESS PORT MODE [ARGUMENT...]: the same as it is, without the preload
+# plain_start NAME ADDRESS PORT MODE [ARGUMENT...]: the same without the preload
 plain_start() {
 	local name=$1
 	rm -f "$TMP/$name.log"

@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The console examples of the texts: found, made into scripts, and held beside what the programs print.
+"""The console examples of the texts: found, made into scripts, and compared with what the programs print.
 
-examples.py list FILE...                 one line for each example: number, scene, place
+examples.py list FILE...                 one line for each example: number, scene, position
 examples.py script NUMBER FILE...        the example as a bash script; it marks its output, see mark()
-examples.py compare NUMBER OUTPUT FILE...  TAP; with UPDATE=1 the text gets what was printed
+examples.py compare NUMBER OUTPUT FILE...  TAP; with UPDATE=1 the output is written into the text
 
-An example is a block of README.md between ```console and ```, or of a manual page between `.Bd -literal` and `.Ed`, whose lines with
-a prompt (`# ` or `$ `) are commands; what stands below them is their output. A block that begins with a section of the configuration
-is checked by `shakeoffd --check`. A line `<!-- example: SCENE -->` or `.\\" example: SCENE`
-before it names the scene that it is played in (fresh unless said). `...` stands for any lines. Output that is not shown is not
-compared, but a command has to succeed, unless `echo $?` follows it. Numbers and durations may differ, and so may widths.
+An example is a block of README.md between ```console and ```, or of a manual page between `.Bd -literal` and `.Ed`,
+whose lines with a prompt (`# ` or `$ `) are commands; the lines below a command are its output. A block that begins
+with a section of the configuration is checked by `shakeoffd --check`. A line `<!-- example: SCENE -->` or
+`.\\\\" example: SCENE` before it names the scene that it is played in (default: fresh). `...` means any lines. Output
+that is not shown is not compared, but a command has to succeed, unless `echo $?` follows it. Numbers and durations may
+differ, and so may widths.
 
-Environment: ROOT where `make install` has installed to; LOG and PIDS for what a command in the background says, and its process;
-NOT_RUN commands that are not run, one a line.
+Environment: ROOT where `make install` has installed to; LOG and PIDS for the output of a command in the background, and
+its process; NOT_RUN commands that are not run, one a line.
 """
 import dataclasses
 import os
@@ -66,7 +67,7 @@ def steps_of(lines, first):
 
 
 def read(path):
-    """The examples of a text."""
+    """Returns the examples of a text."""
     roff = not path.endswith(".md")
     begin, end = (".Bd -literal", ".Ed") if roff else ("```", "```")
     with open(path) as file:
@@ -95,7 +96,7 @@ def read(path):
 
 
 def to_lab(text):
-    """As the text has it -> as the lab has it."""
+    """Translates the text's form to the lab's."""
     text = re.sub(r"\beth0\b", "s0", text)
     return re.sub(r"(/etc/shakeoff|/usr/local/)", lambda path: os.environ["ROOT"] + path[1], text)
 
@@ -125,7 +126,7 @@ def script(example):
 
 
 def plain(line):
-    """What has to be the same wherever and whenever it is printed."""
+    """Replaces what varies between runs and machines."""
     line = re.sub(r"\b[0-9a-f]{16}\b", "H", line)
     line = re.sub(r"\b\d+ ?(ms|s|min|h|d)\b", "D", line)
     line = re.sub(r"\b(\d+[dhms])+\b", "D", line)
@@ -133,7 +134,7 @@ def plain(line):
 
 
 def fits(shown, printed):
-    """Whether lines are the same; ... is any number of them."""
+    """Returns whether lines are equal; ... is any number of lines."""
     if not shown:
         return not printed
     if shown[0] == "...":
@@ -142,7 +143,7 @@ def fits(shown, printed):
 
 
 def output_of(text):
-    """[(output, exit status)] of the commands."""
+    """Returns [(output, exit status)] of the commands."""
     parts = re.split(MARK + r"(\d+) (\d+)\n", text)
     outputs, statuses = parts[3::3], parts[5::3]
     return [(from_lab(output).rstrip("\n").split("\n") if output.strip() else [], int(status))
@@ -154,7 +155,7 @@ def same(step, printed):
 
 
 def update(example, outputs):
-    """The text's output becomes what was printed; what has `...` stays."""
+    """Writes the printed output into the text; lines with `...` stay."""
     with open(example.path) as file:
         lines = file.read().splitlines()
     for step, (printed, _) in reversed(list(zip(example.steps, outputs))):

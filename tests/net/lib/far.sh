@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# Clients that are far away: a lab with a long wire (lab.sh far) for each round trip, and in each the same server behind the listener
-# handoff, the queue handoff, the kernel's cookies and the kernel as it is. Sourced after env.sh by who measures in them. Each lab
-# is its subshell's: far_lab.
+# Clients that are far away: a lab with a long wire (lab.sh far) for each round trip, each with the same server behind
+# the listener handoff, the queue handoff, the kernel's cookies and the plain kernel. Sourced after env.sh by the
+# scripts that measure in them. Each lab belongs to its subshell: far_lab.
 
 FAR_LISTENER=7000 FAR_QUEUE=7001 FAR_KERNEL=7002
 
-# far_lab MS COMMAND...: runs the command in a lab of that round trip, with LAB and TMP of its own, which are gone after it: TMP is in that
-# of the caller, and what the command wants to leave goes to $FAR_OUT, which is the caller's. To be run in the background.
+# far_lab MS COMMAND...: runs the command in a lab of that round trip, with a separate LAB and TMP, which are removed
+# after it: TMP is inside the caller's, and results go to the caller's $FAR_OUT. Run it in the background.
 far_lab() {
 	# shellcheck disable=SC2034 # for the command
 	FAR_OUT=$TMP
@@ -33,9 +33,9 @@ far_systems() {
 
 far_servers() {
 	local family address
-	# What the kernel remembers of a client is not to come into the next connection.
+	# State that the kernel keeps of a client must not affect the next connection.
 	server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save'
-	# The servers choose another one by themselves: only sockets may have any in a namespace.
+	# The servers choose another one themselves: in a namespace only sockets may use any control.
 	server sh -c 'echo reno >/proc/sys/net/ipv4/tcp_congestion_control'
 	config_daemon discover=no
 	! kernel_admits || service listener $FAR_LISTENER handoff=listener syncookies=always
@@ -66,7 +66,8 @@ for path in "/proc/self/net/snmp", "/proc/self/net/netstat":
 
 far_logged() { [ "$(grep -c rtt_ms "$TMP/$1.log")" -ge "$2" ]; }
 
-# far_cell MS CONTROL FAMILY SYSTEM CONNECTIONS ANSWERS SIZE: a line of JSON: what the clients and the server saw of so many connections
+# far_cell MS CONTROL FAMILY SYSTEM CONNECTIONS ANSWERS SIZE: a line of JSON: what clients and server saw of that many
+# connections
 far_cell() {
 	local ms=$1 control=$2 family=$3 system=$4 address=SERVER$3 port log=$4$3 resent probes before clients
 	case $system in

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients of far_server.py, all at once: far_client.py ADDRESS PORT CONTROL CONNECTIONS ANSWERS SIZE. Each asks for its answers one after
-the other, with that congestion control. Prints, as one line of JSON, how long the handshakes and the answers took, in seconds."""
+"""Clients of far_server.py, all at once: far_client.py ADDRESS PORT CONTROL CONNECTIONS ANSWERS SIZE. Each requests its
+replies one after the other, with that congestion control. Prints, as one line of JSON, how long the handshakes and the
+replies took, in seconds."""
 import json
 import socket
 import sys

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A server whose clients are far away. Nothing in it knows of shakeoff.
+"""A server whose clients are far away. It knows nothing of shakeoff.
 
-far_server.py ADDRESS PORT: each line of a client is a congestion control, which the connection has from then on, and a number: the
-answer has so many bytes. At the end of a connection it prints as one line of JSON what the kernel said of it: the round trip that it
-knew when the connection was accepted (0: none), and at the end the smallest one, the congestion window, its control, and how many
-segments were sent twice.
+far_server.py ADDRESS PORT: each line of a client is a congestion control, which the connection has from then on, and a
+number: the size of the reply in bytes. At the end of a connection it prints as one line of JSON what the kernel
+reported of it: the round trip that it knew when the connection was accepted (0: none), and at the end the smallest one,
+the congestion window, its control, and how many segments were sent twice.
 """
 import json
 import os
@@ -46,5 +46,5 @@ listener.bind((address, port))
 listener.listen(128)
 print("listening", flush=True)
 while True:
-    # TCP_INFO first of all: the first data brings a round trip of its own.
+    # TCP_INFO first: the first data brings another round-trip sample.
     threading.Thread(target=serve, args=listener.accept(), daemon=True).start()

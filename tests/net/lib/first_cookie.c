@@ -26,7 +26,7 @@ static __u64 now(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-/* The map of that name of the XDP program on an interface, or -1. */
+/* Returns the map of that name of the XDP program on an interface, or -1. */
 static int open_map(int ifindex, const char *name)
 {
 	struct bpf_prog_info prog = {};

@@ -5,8 +5,9 @@
 greedy.py greedy ADDRESS SECONDS SOURCE
   opens connections from one address, as fast as it can, and keeps the last thousand
 greedy.py honest ADDRESS COUNT PATIENCE SOURCE...
-  from each address so many connections, one after the other: asks for a line, and waits so many seconds for it. Prints "OK FAILED
-  REPEATED": how many were answered, how many not, and how many of the former had to repeat their SYN
+  opens COUNT connections from each address, one after the other: sends a line, and waits PATIENCE seconds for its
+  reply. Prints "OK FAILED REPEATED": how many were answered, how many not, and how many of the former had to repeat
+  their SYN
 """
 import socket
 import struct
@@ -68,5 +69,5 @@ else:
     for thread in threads:
         thread.join()
     answered = [result for result in results if result is not None]
-    # No SYN goes out again before a second: RFC 6298, 2.1.
+    # No SYN is repeated before a second: RFC 6298, 2.1.
     print(len(answered), len(results) - len(answered), sum(took >= 1 for took in answered), flush=True)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""To which MAC addresses SYN-ACKs go whose SYN a neighbour has sent in another's name; called by test_host.sh.
+"""To which MAC addresses SYN-ACKs go when a neighbour has sent the SYN from another host's address; called by
+test_host.sh.
 
 host_answers.py SERVER-NETNS sender|route LISTENER-PORT QUEUE-PORT KERNEL-PORT
 """
@@ -25,7 +26,7 @@ def run(command):
 
 
 def goes_to(port, family, source):
-    """Where the SYN-ACK goes, or None."""
+    """Returns the MAC address that the SYN-ACK goes to, or None."""
     client = Client(wire, port, family, source=source)
     syn = client.frame("S", seq=client.isn, ack=0, options=client.options)
     syn[Ether].src = NEIGHBOUR_MAC

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which SYNs the hook answers beside those that the kernel answers, while MACs, addresses, routes and rp_filter of the server change;
-called by test_host.sh.
+"""Which SYNs the hook answers, compared with those that the kernel answers, while MACs, addresses, routes and rp_filter of
+the server change; called by test_host.sh.
 
 host_rows.py SERVER-NETNS SHAKEOFF LISTENER-PORT QUEUE-PORT KERNEL-PORT
 """
@@ -17,9 +17,9 @@ wire, tap = Wire(), Tap()
 PORTS = {"listener handoff": listener, "queue handoff": queue}
 OTHER_MAC = "02:00:00:09:00:ff"
 SYNS = 3
-# "Within a second", and what a busy machine may add to that.
+# "Within a second", and the time that a busy machine may add.
 PATIENCE = 3
-# What has not to come is waited for for so long.
+# How long to wait for a reply that must not come.
 PAUSE = 0.15
 
 
@@ -34,7 +34,7 @@ def counters():
 
 
 def answered(port, family, source=None, to=None, mac=SERVER_MAC):
-    """Of a few SYNs, how many are answered."""
+    """Returns how many of a few SYNs are answered."""
     clients = {}
     for _ in range(SYNS):
         client = Client(wire, port, family, source=source)
@@ -61,11 +61,11 @@ def answered(port, family, source=None, to=None, mac=SERVER_MAC):
 
 
 def row(what, family, want, **syn):
-    """The kernel does what it is thought to do, and the hook the same, within a second."""
+    """Checks that the kernel does what is expected, and the hook the same, within a second."""
     name = f"IPv{family}, {what}"
     end = time.monotonic() + PATIENCE
     while (got := answered(kernel, family, **syn)) != want and time.monotonic() < end:
-        pass  # it may have to find a neighbour first
+        pass  # it may have to resolve a neighbour first
     tap.is_(f"{name}: the kernel answers {want} of {SYNS}", got, want)
     for handoff, port in PORTS.items():
         end = time.monotonic() + PATIENCE
@@ -75,7 +75,7 @@ def row(what, family, want, **syn):
 
 
 def by_the_hook(what, family, **syn):
-    """And it is the hook that answers."""
+    """Checks that the hook answers."""
     end, sent = time.monotonic() + PATIENCE, 0
     while sent != SYNS and time.monotonic() < end:
         before = counters()["synack_sent"]
@@ -119,7 +119,7 @@ for family in 4, 6:
     row("with a default route", family, SYNS, source=OUTSIDE[family])
     by_the_hook("with a default route", family, source=OUTSIDE[family])
     for kind in "blackhole", "prohibit", "unreachable", "throw":
-        # What is thrown falls to no later table, but for the default route of main, which is out of its way for as long.
+        # After a throw route no later table has a route, except main's default route, which is removed meanwhile.
         if kind == "throw":
             run(f"{ip} route del default")
         run(f"{ip} route add {kind} {NET[family]}")
@@ -137,7 +137,7 @@ for family in 4, 6:
         run(f"{ip} route del local {text} dev s0")
         row(f"to {text} without its route", family, 0, to=address)
 
-# rp_filter. Where it is off, or loose, the kernel's answer leaves by the route, the hook's goes to the sender.
+# rp_filter. Where it is off, or loose, the kernel's SYN-ACK leaves by the route, the hook's goes to the sender.
 run(f"ip route add {NET[4]} dev d0")
 for knob in "all", "s0":
     run(f"sysctl -qw net.ipv4.conf.{knob}.rp_filter=1")
@@ -157,7 +157,7 @@ row("no route, rp_filter loose", 4, 0, source=OUTSIDE[4])
 run("sysctl -qw net.ipv4.conf.all.rp_filter=0")
 run("sysctl -qw net.ipv4.conf.s0.rp_filter=0")
 
-# The final ACK of a client from which the route goes away meanwhile.
+# The final ACK of a client whose route is removed meanwhile.
 for family in 4, 6:
     run(f"ip -{family} route add {NET[family]} via {GATEWAY[family]}")
     for handoff, port in PORTS.items():

@@ -1,16 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A local user who wants what is not his of the daemon. It speaks the delivery protocol (user/common/delivery_protocol.h).
+"""A local user that tries to get connections of others from the daemon. It speaks the delivery protocol
+(user/common/delivery_protocol.h).
 
-intruder.py hijack SOCKET ADDRESS PORT HOW   registers, frees the place (HOW: shutdown, device), and goes on to take connections
-intruder.py linger SOCKET TYPE SECONDS [extra]   passes a socket whose last close() takes long; extra: as a second descriptor
-intruder.py pile NESTED SECONDS SOCKET...   keeps the daemon's threads busy with NESTED sockets inside of passed ones, then piles descriptors up
-intruder.py fill SOCKET ADDRESS PORT COUNT   registers, connects to itself so often, and takes nothing
+intruder.py hijack SOCKET ADDRESS PORT HOW   registers, frees the endpoint (HOW: shutdown, device), and keeps taking
+                                             connections
+intruder.py linger SOCKET TYPE SECONDS [extra]   passes a socket whose last close() takes long; extra: as a second
+                                                 descriptor
+intruder.py pile NESTED SECONDS SOCKET...   keeps the daemon's threads busy with NESTED sockets inside of passed ones,
+                                            then piles descriptors up
+intruder.py fill SOCKET ADDRESS PORT COUNT   registers, connects to itself COUNT times, and takes nothing
 intruder.py flip SOCKET ADDRESS PORT SECONDS   registers, and clears O_NONBLOCK of the listening socket all the time
-intruder.py crowd SOCKET COUNT   opens connections and says nothing
+intruder.py crowd SOCKET COUNT   opens connections and sends nothing
 intruder.py listen SOCKET [ADDRESS PORT]   registers with a listening socket, or without one
 intruder.py daemon SOCKET   plays the daemon
-intruder.py lock FILE   locks it, and waits for the lock if somebody has it
+intruder.py lock FILE   locks it, and waits for the lock if another process has it
 """
 import array
 import errno
@@ -87,7 +91,7 @@ def steal(connection):
 def hijack(path, address, port, how):
     queue, listener = connect(path), listening(address, port)
     say(register(queue, listener))
-    if how == "device":  # still listens, but for others' clients
+    if how == "device":  # still listens, but for clients of another device
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"d1")
     else:
         listener.shutdown(socket.SHUT_RDWR)
@@ -127,7 +131,7 @@ def linger(path, kind, seconds, extra=None):
 
 
 def nested(seconds):
-    """A socket in whose queue is one that lingers: what is set on the former does not reach the latter."""
+    """A socket with a lingering one in its queue: settings of the former do not reach the latter."""
     outer, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender, peer = lingering(seconds)
     other.sendmsg([b"x"], rights(sender.fileno()))
@@ -137,7 +141,7 @@ def nested(seconds):
 
 
 def send_and_end(path, fd):
-    """Says something that the daemon ends the connection for. Only so many can wait there at once."""
+    """Sends a message for which the daemon ends the connection. Only a limited number can wait there at once."""
     while True:
         try:
             with connect(path) as queue:
@@ -148,7 +152,8 @@ def send_and_end(path, fd):
 
 
 def talk(queues, fds, seconds):
-    """Messages of as many descriptors as can be (SCM_MAX_FD), on every connection as long as it lasts. Returns how many went out."""
+    """Sends messages with the maximum number of descriptors (SCM_MAX_FD), on every connection until it ends. Returns
+    how many were sent."""
     end, sent, open_ones = time.monotonic() + seconds, 0, list(queues)
     while open_ones and time.monotonic() < end:
         for queue in list(open_ones):
@@ -170,8 +175,8 @@ def pile(count, seconds, *paths):
         outer.close()
     say("nested")
     last = [lingering(int(seconds)) for _ in range(10)]
-    # A thread more only where none makes progress for 100 ms: until all that there can be are stuck. Who is not registered is cut
-    # off after a while.
+    # Adds a thread only when none has made progress for 100 ms: until the maximum number is stuck. A connection that
+    # does not register is closed after a while.
     time.sleep(0.12 * int(count) - 3)
     queues = [connect(path) for path in paths for _ in range(25)]
     time.sleep(3)
@@ -206,7 +211,7 @@ def fill(path, address, port, count):
 def flip(path, address, port, seconds):
     queue, listener = connect(path), listening(address, port)
     say(register(queue, listener))
-    if os.fork() == 0:  # a process of its own: as fast as it can
+    if os.fork() == 0:  # a separate process: as fast as it can
         end = time.monotonic() + float(seconds)
         while time.monotonic() < end:
             for _ in range(10000):

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# What the network tests share: env.sh and TAP output. Sourced first thing by every tests/net/test_*.sh.
+# What the network tests have in common: env.sh and TAP output. Every tests/net/test_*.sh sources it first.
 
 # shellcheck source=tests/net/lib/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -78,7 +78,7 @@ show_logs() {
 	done
 }
 
-# Runs a script that prints "ok" and "not ok" lines of its own, and counts them.
+# Runs a script that prints its own "ok" and "not ok" lines, and counts them.
 tap() {
 	local line
 	while IFS= read -r line; do
@@ -101,19 +101,20 @@ service_at() {
 	case $1 in *:*) echo "[$1]:$2" ;; *) echo "$1:$2" ;; esac
 }
 
-# found SERVICE: a listening socket is found, and its service answered by the hook from then on
+# found SERVICE: a listening socket is found, and the hook answers for its service from then on
 found() { check "$1 is found" soon shows "$1" state active; }
 
-# Connections that the hook has let through to listening sockets. It is the kernel that renews one in TIME-WAIT, of which a client
-# with many connections meets some: SYNs for them count as well.
+# Connections that the hook has let through to listening sockets. The kernel renews connections in TIME-WAIT, of which a
+# client with many connections meets some: SYNs for them count as well.
 let_through() { echo $(($(counter ack_admitted) + $(counter syn_socket))); }
 
-# asks ADDRESS PORT ARGUMENT...: honest clients, and how they fared, as JSON. They are patient: a frame that a full ring loses costs
-# them a retransmission, and only who is not served at all fails.
+# asks ADDRESS PORT ARGUMENT...: honest clients, and their results, as JSON. They are patient: a frame that a full ring
+# loses costs them a retransmission, and only a client that is not served at all fails.
 asks() { client "$BUILD/tests/net/lib/client" --dst "$1" --port "$2" --timeout-ms 30000 --json "${@:3}"; }
 
-# unrepeated COMMAND...: the JSON of clients that nothing else competes with. Where something was sent twice they come again, three times
-# in all: a machine that stands still has that happen once, a handshake that has to wait for a retransmission every time. A failure stays.
+# unrepeated COMMAND...: the JSON of clients without competition. If anything was sent twice they are repeated, up to
+# three times in all: a pause of the machine causes that once, a handshake that has to wait for a retransmission every
+# time. A failure stays.
 unrepeated() {
 	local result
 	for _ in 1 2 3; do
@@ -125,7 +126,7 @@ unrepeated() {
 	echo "$result"
 }
 
-# counted_through COMMAND...: its JSON with one field more: how many connections the hook has let through meanwhile
+# counted_through COMMAND...: its JSON with one more field: how many connections the hook has let through meanwhile
 counted_through() {
 	local before result
 	before=$(let_through)
@@ -140,14 +141,15 @@ connections() {
 	echo "$(json failed <<<"$result")/$(json retransmissions <<<"$result")/$(json let_through <<<"$result")"
 }
 
-# at_first_syn WHAT RESULT: most of the clients were answered at their first SYN: none goes out again before a second (RFC 6298, 2.1)
+# at_first_syn WHAT RESULT: most of the clients were answered at their first SYN: none repeats it before a second (RFC
+# 6298, 2.1)
 at_first_syn() {
 	check "$1: most are answered at their first SYN" python3 -c '
 import json, sys
 sys.exit(json.loads(sys.argv[1])["connect_ms"]["p50"] >= 1000)' "$2"
 }
 
-# flood_begins NAME ARGUMENT...: a flood from the client in the background, until flood_ends; no longer than two minutes. Its
+# flood_begins NAME ARGUMENT...: a flood from the client in the background, until flood_ends; at most two minutes. Its
 # process is in $PID.
 flood_begins() {
 	local name=$1
@@ -165,7 +167,7 @@ flood_ends() {
 
 # seen: packets that have come to the hook, each of which ends in one verdict
 seen() { server "$BUILD/shakeoff" stats --json | python3 -c 'import json, sys; print(sum(json.load(sys.stdin)["verdicts"].values()))'; }
-# grown COUNTER VALUE: it counts more
+# grown COUNTER VALUE: the counter is above the value
 grown() { [ "$(counter "$1")" -gt "$2" ]; }
 
 # all_admitted WHAT ADDRESS PORT COUNT
@@ -174,7 +176,7 @@ all_admitted() {
 		"$(connections "$2" "$3" "$4" "${@:5}")" "0/0/$4"
 }
 
-# refused ADDRESS PORT: whether a connection is
+# refused ADDRESS PORT: whether a connection is refused
 refused() {
 	client python3 -c '
 import socket, sys
@@ -201,7 +203,7 @@ while True:
 	soon shows 0.0.0.0:7100 state idle || bail "it is not found"
 }
 
-# fast_open COUNT: what so many clients with data in their SYN get from it, one after the other
+# fast_open COUNT: what COUNT clients with data in their SYN get from it, one after the other
 fast_open() {
 	client timeout 20 python3 -c '
 import socket, sys
@@ -212,7 +214,7 @@ for _ in range(int(sys.argv[2])):
     conn.close()' "$SERVER4" "$1"
 }
 
-# How many came in that way.
+# The number of connections that came in that way.
 fast_opened() { server python3 -c '
 names, values = (line.split() for line in open("/proc/self/net/netstat") if line.startswith("TcpExt:"))
 print(dict(zip(names, values))["TCPFastOpenPassive"])'; }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A program of somebody else at tcx ingress, before ours: what it does to packets costs them their XDP metadata. */
+/* A foreign program at tcx ingress, before ours: its changes to packets cost them their XDP metadata. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 
-/* More than the tail of any buffer has room for: the kernel moves the packet to another one, without its metadata. */
+/* More than fits in the tail of any buffer: the kernel moves the packet to another buffer, without its metadata. */
 #define MORE 8192
 
 __u64 had, lost;

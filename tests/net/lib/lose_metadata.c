@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * lose_metadata IFACE: attaches its program before all others at tcx ingress until it is told to end (SIGTERM); then prints
- * how many packets had XDP metadata, and how many have lost it there.
+ * lose_metadata IFACE: attaches its program before all others at tcx ingress until SIGTERM; then prints how many
+ * packets had XDP metadata, and how many have lost it there.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -14,7 +14,7 @@
 
 #include "tests/net/lib/lose_metadata.skel.h"
 
-/* Both are younger than libbpf 1.1. */
+/* Both are newer than libbpf 1.1. */
 #define TCX_INGRESS 46
 #define BEFORE (1u << 3)
 

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A client whose final ACK gets lost, of a server that speaks first; called by test_lost_ack.sh in the client's namespace.
 
-lost_ack.py ADDRESS PORT SECONDS: prints what the server was heard to say, or "silence" after so many.
-The ACK is dropped by a rule of the client's own host: its kernel has sent it, and will not do so again by itself. The rule drops
-the first one, and no other.
+lost_ack.py ADDRESS PORT SECONDS: prints what the server sent, or "silence" after SECONDS. A rule of the client's own
+host drops the ACK: its kernel has sent it, and does not send it again by itself. The rule drops only the first one.
 """
 import os
 import socket

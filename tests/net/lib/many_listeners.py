@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""many_listeners.py [--reuse] COUNT FROM [PORTS]: listening sockets that do nothing, COUNT in all, at PORTS ports from FROM on.
+"""many_listeners.py [--reuse] COUNT FROM [PORTS]: listening sockets that do nothing, COUNT in all, at PORTS ports from
+FROM on.
 
-With --reuse they share the ports (SO_REUSEPORT). As user 65534, in as many processes as its limit of files asks for. Says "listening"
-when all do, and waits.
+With --reuse they listen together at the ports (SO_REUSEPORT). As user 65534, in as many processes as its limit of files
+requires. Prints "listening" when all do, and waits.
 """
 import argparse
 import os

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The matrix of client options, each row once by the kernel's own handshake and once through the listening socket by the hook; called
-by test_listener_options.sh.
+"""The matrix of client options, each row once by the kernel's own handshake and once through the listening socket by the
+hook; called by test_listener_options.sh.
 
-option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG [MAXSEG|OFF]: server.py info on both ports, and what they printed. A
-row is what a client in this network namespace is made to offer; compared is what its SYN-ACK carries and what both ends' sockets say of
-the connection. Data goes both ways after it, and the server's clock never goes back. MAXSEG: the servers' TCP_MAXSEG, with which a few
-rows are enough. OFF: sack, timestamps or wscale, which the server's sysctls do not take up; then there is only the row in which all is
-offered.
+option_rows.py OFFLOAD-PORT KERNEL-PORT 4|6 OFFLOAD-LOG KERNEL-LOG [MAXSEG|OFF]: server.py info on both ports, and what
+they printed. A row is what a client in this network namespace is made to offer; the SYN-ACK and the state of both ends'
+sockets are compared. Data goes both ways after it, and the server's clock never goes back. MAXSEG: the servers'
+TCP_MAXSEG, with which a few rows are enough. OFF: sack, timestamps or wscale, which the server's sysctls do not accept;
+then there is only the row in which everything is offered.
 """
 import hashlib
 import json
@@ -38,7 +38,7 @@ def sysctl(name, value):
 
 
 class Incoming:
-    """Everything that comes in on c0, looked at after the connection."""
+    """Records everything that comes in on c0, for a check after the connection."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800 if family == 4 else 0x86dd))
@@ -46,7 +46,7 @@ class Incoming:
         self.socket.bind(("c0", 0))
 
     def segments(self, port, own):
-        """(flags, window, options) of the server's segments to our port."""
+        """Returns (flags, window, options) of the server's segments to our port."""
         self.socket.setblocking(False)
         while True:
             try:
@@ -87,7 +87,7 @@ def synack(segment):
 
 
 def server_info(port, own):
-    """What the server printed of the connection from our port."""
+    """Returns what the server printed of the connection from our port."""
     end, line = time.monotonic() + 20, ""
     while time.monotonic() < end:
         line += logs[port].readline()
@@ -105,7 +105,7 @@ frames = Incoming()
 
 
 def connection(port, sockopts):
-    """Client's view, server's view, SYN-ACK; and the failures of data and clock."""
+    """Returns the client's view, the server's view, the SYN-ACK, and the failures of data and clock."""
     frames.drain()
     conn = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
     for level, name, value in sockopts:
@@ -139,11 +139,11 @@ def down(classes, value):
 
 
 def documented(row, mss, stamps, sack, scale):
-    """What the documented classes make of the kernel's row."""
+    """Applies the documented classes to the kernel's row."""
     server, client, answer = row["server"], row["client"], row["synack"]
     asked = mss or {4: 1460, 6: 1440}[family]
     kept = down((STAMPED if stamps else PLAIN)[family], asked)
-    bound = maxseg or asked  # exact, but no less than the smallest class
+    bound = maxseg or asked  # exact, but not below the smallest class
     server["snd_mss"] -= min(asked, bound) - max(min(kept, bound), STAMPED[family][0])
     if stamps:
         return row
@@ -166,13 +166,13 @@ def documented(row, mss, stamps, sack, scale):
 
 
 def near(got, want):
-    """The kernel rounds the receive window of a request that it is given to whole segments of the client's."""
+    """The kernel rounds the receive window of a request that it is given to whole segments of the client."""
     return abs(got - want) <= mtu_mss
 
 
 def compare(got, want, stamps, scaled):
-    """Names what is different. Without timestamps the scale of a class makes other windows of the same bits, and the socket halves
-    the MSS for a small one, which the kernel does not take below the smallest (TCP_MAXSEG)."""
+    """Names the differences. Without timestamps the scale of a class makes other windows of the same bits, and the socket
+    halves the MSS for a small one, which the kernel does not take below the smallest (TCP_MAXSEG)."""
     rounded = [("server", "rcv_wnd")] + ([("server", "rcv_ssthresh")] if maxseg else [])
     for side in want:
         for name, value in want[side].items():
@@ -186,7 +186,7 @@ def compare(got, want, stamps, scaled):
                 yield f"{side}.{name}: got {got[side][name]}, want {value}"
 
 
-# How a client comes to its window scale: what its receive buffer may grow to.
+# The client's window scale follows from the maximum size of its receive buffer.
 SCALES = {None: None, 0: 32768, 7: 6291456, 14: 1 << 30}
 mtu_mss = {4: 1460, 6: 1440}[family]
 SIZES = {4: [None, 536, 1000, 1220, 1300, 1400], 6: [None, 1220, 1300, 1320, 1400]}[family]

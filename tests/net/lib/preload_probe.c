@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* link: tests/net/lib/preload_ends.c tests/net/lib/preload_processes.c */
 /*
- * An unmodified server that examines its own listening sockets: what must hold for those of the kernel, and with the preload
- * for those of the daemon, too. It knows nothing of shakeoff, except that --queue makes it check, behind the C library's back,
- * that its listening sockets have really been replaced.
+ * An unmodified server that examines its own listening sockets: checks what must hold for those of the kernel, and with
+ * the preload also for those of the daemon. It knows nothing of shakeoff, except that --queue makes it check, with
+ * direct system calls, that its listening sockets have really been replaced.
  *
  *	preload_probe ADDRESS PORT [--connect ADDRESS] [--netns PATH] [--queue] [--label TEXT]
  *
@@ -31,7 +31,7 @@
 
 static bool queue;
 
-/* What the kernel says of a descriptor, whatever stands between. */
+/* Returns the domain that the kernel reports for a descriptor, with or without the preload. */
 static int domain_behind(int fd)
 {
 	union address address = { 0 };
@@ -201,7 +201,7 @@ static void examine_epoll(const char *name, uint32_t events, bool before_listen)
 	if (!before_listen)
 		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 	else
-		event_comes(epoll_fd, 0, 0); /* a socket that does not listen yet is hung up */
+		event_comes(epoll_fd, 0, 0); /* a socket that does not listen yet reports EPOLLHUP */
 
 	snprintf(what, sizeof(what), "epoll %s: no event without a connection", name);
 	report(!event_comes(epoll_fd, event.data.u64, A_WHILE_MS), what);

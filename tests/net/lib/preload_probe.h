@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of preload_probe share: its addresses, and both ends of its connections. */
+/* What the files of preload_probe have in common: its addresses, and both ends of its connections. */
 #ifndef SHAKEOFF_TESTS_PRELOAD_PROBE_H
 #define SHAKEOFF_TESTS_PRELOAD_PROBE_H
 
@@ -37,10 +37,10 @@ bool event_comes(int epoll_fd, uint64_t data, int timeout_ms);
 int accept_soon(int fd);
 int int_option(int fd, int level, int name);
 
-/* Both ends are the same connection, and both are closed afterwards. */
+/* Returns whether both ends are the same connection; closes both. */
 bool talk(int ours, int theirs);
 
-/* A new connection comes to the listening socket, and talks. */
+/* Returns whether a new connection comes to the listening socket, and can exchange data. */
 bool serves(int fd);
 
 /* preload_processes.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What preload_probe examines with duplicates of its listening socket, processes, threads and other programs. */
+/* The checks of preload_probe with duplicates of its listening socket, processes, threads and other programs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Clients whose final ACK, request and FIN come in one burst; called by test_listener_kinds.sh.
 
-raw_bursts.py PORT 4|6 COUNT WHAT: the server on PORT is server.py collect. This client sends everything once, so one that is served
-within 150 ms has waited for no retransmission of anybody's; so are most, however slow the machine is.
+raw_bursts.py PORT 4|6 COUNT WHAT: the server on PORT is server.py collect. This client sends everything once, so a
+client that is served within 150 ms has waited for no retransmission; most are, even on a slow machine.
 """
 import hashlib
 import random
@@ -17,7 +17,7 @@ wire, tap = Wire(), Tap()
 
 
 def served():
-    """The time to the answer and FIN in ms, or None."""
+    """Returns the time to the reply and FIN in ms, or None."""
     client = Client(wire, port, family)
     answer = client.syn()
     if answer is None or not answer["TCP"].flags.S:

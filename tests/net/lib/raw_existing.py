@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Segments for tuples that have a socket already; called by test_time_wait.sh. raw_existing.py PORT 4|6 HANDOFF (of an HTTP server)."""
+"""Segments for tuples that already have a socket; called by test_time_wait.sh. raw_existing.py PORT 4|6 HANDOFF (of an HTTP
+server)."""
 import sys
 
 from rawtcp import LINUX, Client, Tap, Wire
@@ -24,7 +25,7 @@ def syn_in_established():
     wire.send(client.frame("PA", b"\r\n"))
     client.seq += 2
     data, end = client.everything()
-    tap.check(name + "and the connection goes on", data.startswith(b"HTTP/1.1 200") and end == "F", repr(data[:60]))
+    tap.check(name + "and the connection continues", data.startswith(b"HTTP/1.1 200") and end == "F", repr(data[:60]))
     return client
 
 
@@ -36,7 +37,7 @@ def close_to_time_wait(client):
 
 
 def reuse(old, newer):
-    """The same ports again: a SYN that is newer than the old connection opens one, an older one gets its last ACK."""
+    """The same ports again: a SYN that is newer than the old connection opens one, an older SYN gets its last ACK."""
     client = Client(wire, port, family, sport=old.sport)
     client.isn = (old.seq + (100000 if newer else -100000)) & 0xffffffff
     client.options = [("MSS", 1400), ("SAckOK", b""), ("Timestamp", (2000 if newer else 500, 0)), ("NOP", None), ("WScale", 7)]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What a client may send right behind its final ACK; called by test_first_flight.sh.
+"""What a client may send right after its final ACK; called by test_first_flight.sh.
 
 raw_first_flight.py PORT 4|6: the server on PORT answers with the SHA-256 of what it got (server.py collect).
 """
@@ -30,8 +30,8 @@ def segments(client, data, fin=False):
 
 
 def flight(what, data, order=lambda frames: frames, fin=True, ack_first=True):
-    """SYN; then ACK, data and FIN as `order` puts them, at once. The server must answer with the digest, this client sends
-    everything once; and within 150 ms, which no retransmission would reach, be it one time in five on a busy machine."""
+    """SYN; then ACK, data and FIN in the order of `order`, at once. The server must answer with the digest, and this client
+    sends everything once; within 150 ms, which no retransmission would reach, in one of five tries on a busy machine."""
     for _ in range(5):
         client = Client(wire, port, family)
         answer = client.syn()
@@ -84,7 +84,7 @@ def reset_behind():
     client = Client(wire, port, family)
     client.syn()
     wire.send(client.frame("A"), client.frame("R"))
-    tap.check(name + "RST right behind the ACK: silence", not client.everything(0.3)[0])
+    tap.check(name + "RST right after the ACK: silence", not client.everything(0.3)[0])
 
 
 def late_duplicate():
@@ -94,7 +94,7 @@ def late_duplicate():
     wire.send(ack, *segments(client, request, fin=True))
     first = client.everything()
     wire.send(client.frame("A"))
-    # Passive close: CLOSED as soon as our ACK of its FIN is there. No TIME-WAIT protects the tuple on this side.
+    # Passive close: CLOSED when our ACK of its FIN arrives. No TIME-WAIT protects the tuple on this side.
     time.sleep(0.4)
     wire.send(ack)
     second = client.everything(0.5)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Clients while an attacker tries to forge cookies; called by test_forgery.sh.
 
-raw_forgery.py PORT FAMILY: of an HTTP server whose SYN-ACKs nobody sends again.
+raw_forgery.py PORT FAMILY: of an HTTP server whose SYN-ACKs are not repeated.
 """
 import sys
 import time
@@ -18,7 +18,7 @@ TRIES = 5  # beside a flood a frame may be lost
 
 
 def asks(client, ack_first=True, seconds=2.0):
-    """Whether the server answers a request that the final ACK may be part of."""
+    """Returns whether the server answers a request that the final ACK may be part of."""
     if ack_first:
         wire.send(client.frame("A"))
     wire.send(client.frame("PA", b"GET / HTTP/1.0\r\n\r\n"))

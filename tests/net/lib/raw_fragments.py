@@ -28,7 +28,7 @@ def main():
     frames = pieces(client.frame("PA", REQUEST), family)
     tap.check(f"IPv{family}: a request is sent in {len(frames)} fragments", len(frames) >= 3)
     answer = b""
-    for _ in range(5):  # as TCP does: for half a second after a flood of fragments lots decide
+    for _ in range(5):  # as TCP does: for half a second after a flood of fragments a random draw decides
         wire.send(*frames)
         answer = client.everything(1)[0]
         if answer:

@@ -14,7 +14,7 @@ def served(what, client, at_once=False, **syn):
     if answer is None or not answer[TCP].flags.S:
         tap.check(what, False, f"no SYN-ACK but {answer!r}")
         return None
-    # at_once: the ACK carries the data, so that nothing else has to get through to the socket.
+    # at_once: the ACK carries the data, so that no other segment has to reach the socket.
     wire.send(*([] if at_once else [client.frame("A")]), client.frame("PA", b"hello\n"))
     got = client.everything()
     tap.is_(what, got, (b"hello\n", "F"))
@@ -24,7 +24,7 @@ def served(what, client, at_once=False, **syn):
 
 
 def right(what, answer):
-    """Checksums as scapy computes them, and no byte too many."""
+    """Checksums as scapy computes them, and no extra bytes."""
     if answer is None:
         return
     again = answer.copy()
@@ -46,7 +46,7 @@ for family in (4, 6):
     right(name + "Windows' options", answer)
     if answer is not None:
         names = {option for option, _ in answer[TCP].options}
-        tap.check(name + "what was offered is answered, what was not is not",
+        tap.check(name + "exactly the offered options are answered",
                   {"MSS", "WScale", "SAckOK"} <= names and "Timestamp" not in names, repr(names))
     odd = [(254, b"\x12\x34"), ("MSS", 1000), ("Timestamp", (7, 0)), ("EOL", None)]
     right(name + "an experimental option before the others", served(name + "an experimental option", Client(wire, port, family, options=odd)))
@@ -68,9 +68,9 @@ for family in (4, 6):
     client = Client(wire, port, family, options=[(19, bytes(16))])
     wire.send(client.frame("S", seq=client.isn, ack=0, options=client.options))
     answer = client.receive(0.5)
-    tap.check(name + "TCP-MD5 is the kernel's business: no cookie", answer is None or not answer[TCP].flags.S, repr(answer))
+    tap.check(name + "TCP-MD5 is handled by the kernel: no cookie", answer is None or not answer[TCP].flags.S, repr(answer))
 
-    # A tag of no VLAN brings a priority alone. The kernel answers without it.
+    # A tag of VLAN 0 carries only a priority. The kernel answers without it.
     for what, tags in ("a priority tag", [Dot1Q(vlan=0, prio=3)]), ("a priority tag of 802.1ad", [Dot1AD(vlan=0, prio=3)]):
         answer = served(name + what, Client(wire, port, family, between=tags), at_once=True)
         right(name + what, answer)
@@ -78,7 +78,7 @@ for family in (4, 6):
             ids = lambda frame: [tag.vlan for tag in (frame.getlayer(i) for i in range(1, 3)) if hasattr(tag, "vlan")]
             tap.is_(name + what + ": the SYN-ACK carries the same", ids(answer), [tag.vlan for tag in tags])
 
-    # There is no VLAN device at the server, so the kernel takes no such frame for its own.
+    # There is no VLAN device at the server, so the kernel does not accept such a frame.
     for what, tags in (("one VLAN tag", [Dot1Q(vlan=9, prio=3)]), ("802.1ad and 802.1Q", [Dot1AD(vlan=8), Dot1Q(vlan=9)]),
                        ("two VLAN tags", [Dot1Q(vlan=8), Dot1Q(vlan=9)])):
         client = Client(wire, port, family, between=tags)

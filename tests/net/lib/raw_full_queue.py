@@ -20,7 +20,7 @@ wire.send(first.frame("A"))
 wire.send(second.frame("A"))  # no room: ignored
 os.kill(server, signal.SIGUSR1)
 repeated = second.receive(wanted=lambda tcp: tcp.flags == "SA")
-tap.check("an ACK that a full accept queue ignored is asked for again", repeated is not None)
+tap.check("an ACK that a full accept queue ignored is requested again", repeated is not None)
 wire.send(second.frame("A"))
 tap.check("and then it opens the connection", second.receive(1.5, lambda tcp: tcp.flags == "SA") is None)
 wire.send(second.frame("PA", b"hello\n"))

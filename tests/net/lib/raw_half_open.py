@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""When a SYN-ACK is sent again, and when no more; called by test_lost_ack.sh, where net.ipv4.tcp_synack_retries is 2.
+"""When a SYN-ACK is sent again, and when it stops; called by test_lost_ack.sh, where net.ipv4.tcp_synack_retries is 2.
 
-raw_half_open.py PORT 4|6: all clients at once, so that the seconds are waited for once.
+raw_half_open.py PORT 4|6: all clients at once, so that the test waits only once.
 """
 import sys
 import time
@@ -20,7 +20,7 @@ def new(number, **more):
 
 
 def began(client):
-    """Its SYN is answered: the SYN-ACK, and when it came."""
+    """Its SYN is answered: returns the SYN-ACK, and when it came."""
     frame = client.syn()
     assert frame is not None, "no SYN-ACK"
     return frame, time.monotonic()
@@ -36,7 +36,7 @@ def options_of(frame):
 
 
 def is_again(frame, when, first, first_when):
-    """The first one, sent when this one was. Frames are timed here and there: half a second is none."""
+    """The first one, sent when this one was. Frames are timed at both ends: half a second does not count."""
     later = (options_of(frame)["Timestamp"][0] - options_of(first)["Timestamp"][0]) & 0xFFFFFFFF
     if abs(later / 1000 - (when - first_when)) > 0.5:
         return False
@@ -58,7 +58,7 @@ for client in [*silent.values(), reset, other_reset, again]:
 reset.reset()
 wire.send(other_reset.frame("R", seq=other_reset.seq + 1, options=[]))
 
-# Until well after the second repetition, and the third that must not be.
+# Until well after the second repetition, and after the third, which must not come.
 repeated = {sport: [] for sport in [*begun, complete.sport]}
 for frame in wire.frames(8.5):
     if TCP in frame and frame[TCP].dport in repeated and frame[TCP].flags in SYNACK:
@@ -66,15 +66,15 @@ for frame in wire.frames(8.5):
 
 
 def seconds(client):
-    """After how many each was sent again. It may come late on a busy machine, and never too early."""
+    """After how many seconds each was sent again. It may be late on a busy machine, but never early."""
     return [int(when - begun[client.sport][1] + 0.1) for when, _ in repeated[client.sport]]
 
 
 for what, client in silent.items():
     tap.is_(name + f"a SYN-ACK{what} is sent again after 1 and 3 s, and no more", seconds(client), [1, 3])
-    tap.check(name + f"the same{what}, but for its timestamp, which is that of the repetition",
+    tap.check(name + f"the same{what}, but for its timestamp, which has the time of the repetition",
               all(is_again(frame, when, *begun[client.sport]) for when, frame in repeated[client.sport]), repr(repeated[client.sport]))
-    tap.check(name + f"its ACK{what} opens the connection all the same", hears(client))
+    tap.check(name + f"its ACK{what} still opens the connection", hears(client))
 tap.is_(name + "not after an RST", len(repeated[reset.sport]), 0)
 tap.is_(name + "but after an RST with another number", seconds(other_reset), [1, 3])
 tap.is_(name + "a second SYN begins it anew", seconds(again), [1, 3])

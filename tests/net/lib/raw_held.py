@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Bursts of SYNs that are to hold a service in flood mode; called by test_syncookies.sh.
+"""Bursts of SYNs that should keep a service in flood mode; called by test_syncookies.sh.
 
-raw_held.py PORT 4|6 SYNS BURSTS PAUSE: so many SYNs back to back, so many times, with pauses of so many seconds. Their checksums are wrong,
-which the hook does not look at, so that none of them is in a SYN queue.
+raw_held.py PORT 4|6 SYNS BURSTS PAUSE: SYNS SYNs back to back, BURSTS times, with pauses of PAUSE seconds. Their
+checksums are wrong, which the hook does not check, so that none of them is in a SYN queue.
 """
 import random
 import struct

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Connections in the name of any address, whatever it is to the server's firewall and routes:
+"""Connections from any address, whatever the server's firewall and routes do with it:
 
 raw_input.py PORT[,PORT...] SOURCE[,SOURCE...] [COUNT [TTL [FILE]]]
 
-Each: SYN, ACK and two segments of data back to back, and all three once more after a while, if nothing comes back; with FILE: not before
-FILE is there. Prints what came of them, port by port and source by source: "served N", where a server said something, "answered N",
-where there was a SYN-ACK alone, "silent N".
+Each: SYN, ACK and two segments of data back to back, and all three once more after a while, if nothing comes back; with
+FILE: only when FILE exists. Prints the results, port by port and source by source: "served N", where the server sent
+data, "answered N", where there was only a SYN-ACK, "silent N".
 """
 import os
 import sys

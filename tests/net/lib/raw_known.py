@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A flood in the name of one known client, and its neighbours in the same prefix; called by test_source_limits.sh.
+"""A flood from the address of one known client, and its neighbours in the same prefix; called by test_source_limits.sh.
 
-raw_known.py PORT 4|6: of a server whose SYNs are answered with cookies, within a budget that the flood is far beyond.
+raw_known.py PORT 4|6: of a server whose SYNs are answered with cookies, within a budget that the flood far exceeds.
 """
 import select
 import socket
@@ -13,7 +13,7 @@ import time
 
 from rawtcp import SERVER, Client, Tap, Wire
 
-# Each a source of its own, of one prefix: the flooded one, a known neighbour, one that is not known.
+# Each is a separate source, all of one prefix: the flooded one, a known neighbour, an unknown one.
 NAMES = {4: ("10.9.0.81", "10.9.0.82", "10.9.0.83"), 6: ("2001:db8:9:81::1", "2001:db8:9:82::1", "2001:db8:9:83::1")}
 TRIES, PAUSE = 40, 0.025
 
@@ -36,7 +36,7 @@ def begin(name):
 
 
 def answered(name, tries=TRIES):
-    """How many of so many SYNs are answered, none of them sent again: that takes a second."""
+    """Returns how many of these SYNs are answered, none of them a repetition: that takes a second."""
     socks = []
     for _ in range(tries):
         sock = begin(name)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""SYNs that nobody means, all from one prefix; called by test_lost_ack.sh.
+"""Spoofed SYNs, all from one prefix; called by test_lost_ack.sh.
 
-raw_made_up.py PORT 4|6 COUNT SECONDS: prints how many of them are answered within SECONDS, how many SYN-ACKs are sent again, and in
-how many seconds these may be due.
+raw_made_up.py PORT 4|6 COUNT SECONDS: prints how many of them are answered within SECONDS, how many SYN-ACKs are sent
+again, and in how many seconds these may be due.
 """
 import math
 import sys

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Handshakes under way while the firewall's rules are loaded: raw_reload.py FOLDER PORT... [-- COUNT]
 
-COUNT clients of each family get their SYN-ACKs at each port, before the rules come. Half of them send their final ACK, and data, one after
-the other when FOLDER/come is there, the others when FOLDER/gone is. FOLDER/ready and FOLDER/half say how far that is. As clients do, each
-sends again a few times. A line for each port: how many were served, refused with RST, or heard nothing.
+COUNT clients of each family get their SYN-ACKs at each port, before the rules are loaded. Half of them send their final
+ACK, and data, one after the other when FOLDER/come exists, the others when FOLDER/gone exists. FOLDER/ready and
+FOLDER/half show the progress. As clients do, each repeats a few times. A line for each port: how many were served,
+refused with RST, or got nothing.
 """
 import os
 import sys

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Timestamps of the server's far end, frame by frame; called by test_round_trip.sh.
 
-raw_round_trip.py clocks PORT: what TSval tells, and what it does not. TAP.
-raw_round_trip.py lost PORT...: clients whose first SYN-ACK gets lost and who answer the second one, one at each port in either family, from
-ports 30000 on, IPv4 first.
+raw_round_trip.py clocks PORT: what TSval reveals, and what it does not. TAP.
+raw_round_trip.py lost PORT...: clients whose first SYN-ACK gets lost and that answer the second one, one at each port
+in either family, from ports 30000 on, IPv4 first.
 """
 import sys
 import time
@@ -29,7 +29,7 @@ def addresses(family):
 
 
 def synack_at(family, port, source, sport):
-    """TSval of the SYN-ACK to a SYN from there, and our own clock when it came, in ms."""
+    """Returns TSval of the SYN-ACK to a SYN from there, and our own clock when it came, in ms."""
     frame = Client(wire, port, family, sport=sport, source=source).syn()
     assert frame is not None, "no SYN-ACK"
     return tsval(frame), time.monotonic() * 1000
@@ -42,7 +42,7 @@ def clocks(port):
         for i, source in enumerate(addresses(family)):
             value, clock = synack_at(family, port, source, 21000 + i)
             offsets.append(int(value - clock) & 0xFFFFFFFF)
-        tap.check(name + "TSval does not tell the uptime", all(abs(signed(offset)) > MINUTE for offset in offsets), repr(offsets))
+        tap.check(name + "TSval does not reveal the uptime", all(abs(signed(offset)) > MINUTE for offset in offsets), repr(offsets))
         apart = [abs(signed(a - b)) for i, a in enumerate(offsets) for b in offsets[i + 1:]]
         tap.check(name + "and ten clients get ten offsets, which have nothing in common", min(apart) > MINUTE, repr(offsets))
 
@@ -62,7 +62,7 @@ def clocks(port):
         steps = [(signed(b[0] - a[0]), (b[1] - a[1]) * 1000) for a, b in zip(seen, seen[1:])]
         tap.check(name + "between two addresses TSval never goes back, from SYN-ACK to data and from connection to connection",
                   all(step >= 0 for step, _ in steps), repr(steps))
-        tap.check(name + "and goes as the clock does", all(abs(step - ms) < 100 for step, ms in steps), repr(steps))
+        tap.check(name + "and advances with the clock", all(abs(step - ms) < 100 for step, ms in steps), repr(steps))
 
 
 def lost(ports):

@@ -3,10 +3,10 @@
 """Clients in the middle of a handshake when the hook begins to answer, and when it stops; called by test_syncookies.sh.
 
 raw_syncookies.py PORT 4|6 STEP FLOOD...: server.py line on PORT; FLOOD is a command that activates its service.
-  request   SYN while idle, flood, ACK: the kernel has a request of it
-  cookie    the same, where the kernel has answered with a cookie of its own
-  released  SYN in the flood, ACK when it is over and an idle service again
-  idle     SYN and ACK while idle, and an ACK that brings back nothing: the kernel's RST
+  request   SYN while idle, flood, ACK: the kernel has a request for it
+  cookie    the same, where the kernel has answered with its own cookie
+  released  SYN in the flood, ACK when it is over and the service is idle again
+  idle      SYN and ACK while idle, and an ACK without a cookie: the kernel's RST
 """
 import subprocess
 import sys
@@ -44,13 +44,13 @@ if step == "idle":
     no_socket = Client(wire, port, family)
     wire.send(no_socket.frame("A", seq=1000, ack=2000))
     answer = no_socket.receive()
-    tap.check(name + "while idle an ACK of nobody's gets the kernel's RST", answer is not None and answer["TCP"].flags.R, repr(answer))
+    tap.check(name + "while idle an ACK without a connection gets the kernel's RST", answer is not None and answer["TCP"].flags.R, repr(answer))
 if flood:
     subprocess.run(flood, check=True, stdout=subprocess.DEVNULL)
 if step == "released":
     clients = [syn() for _ in range(5)]
     time.sleep(12)
-    # The first SYN after the hold time finds nothing that keeps the service active.
+    # The first SYN after the hold time: the service has no reason left to stay active.
     finish("released: a new client is served", syn())
 what = {"request": "half-open in the kernel when the flood began", "cookie": "the kernel's cookie of before the flood",
         "released": "the hook's cookie, the flood over", "idle": "while idle"}[step]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A TCP client made by hand, frame by frame, from an address that the client's kernel does not know (lib.sh: RAW4, RAW6).
 
-Frames are scapy's; they are sent and received on a packet socket on c0, so a test decides what follows what, and when.
+Frames are scapy's; they are sent and received on a packet socket on c0, so a test decides their order and time.
 """
 import random
 import socket
@@ -14,7 +14,7 @@ from scapy.all import IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN  # noqa: F401
 SERVER_MAC, CLIENT_MAC = "02:00:00:09:00:01", "02:00:00:09:00:02"
 SERVER = {4: "10.9.0.1", 6: "2001:db8:9::1"}
 RAW = {4: "10.9.0.77", 6: "2001:db8:9::77"}
-# For what has to come, in seconds; what has not to come is waited for for a short time, which every caller says himself.
+# For what must come, in seconds; the wait for what must not come is short, and every caller sets it.
 PATIENCE = 10
 LINUX = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1000, 0)), ("NOP", None), ("WScale", 7)]
 
@@ -25,12 +25,12 @@ class Wire:
     def __init__(self, dev="c0"):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        # Tags would be taken off by the kernel and told beside the frame otherwise.
+        # Otherwise the kernel would remove tags from the frame and report them in ancillary data.
         self.socket.setsockopt(263, 8, 1)  # SOL_PACKET, PACKET_AUXDATA
         self.socket.bind((dev, 0))
 
     def send(self, *frames):
-        """Back to back: frames are made before the first leaves."""
+        """Back to back: all frames are made before the first is sent."""
         for frame in [bytes(frame) for frame in frames]:
             self.socket.send(frame)
 
@@ -87,14 +87,14 @@ class Client:
         return frame / Raw(payload) if payload else frame
 
     def receive(self, timeout=PATIENCE, wanted=lambda tcp: True):
-        """The next frame of this connection whose TCP header is wanted, or None."""
+        """Returns the next wanted frame of this connection by its TCP header, or None."""
         for frame in self.wire.frames(timeout):
             if TCP in frame and frame[TCP].dport == self.sport and frame[TCP].sport == self.port and wanted(frame[TCP]):
                 return frame
         return None
 
     def syn(self, timeout=PATIENCE, **more):
-        """Sends the SYN; the SYN-ACK's frame or None (or an RST's)."""
+        """Sends the SYN; returns the SYN-ACK's frame or None (or an RST's)."""
         self.wire.send(self.frame("S", seq=self.isn, ack=0, options=self.options, **more))
         answer = self.receive(timeout, lambda tcp: tcp.flags.S or tcp.flags.R)
         if answer is not None and answer[TCP].flags.S:
@@ -145,7 +145,7 @@ class Client:
 
 
 class Tap:
-    """ok and not ok, for the shell's totals."""
+    """Prints ok and not ok, for the shell's totals."""
 
     def __init__(self):
         self.tests = self.failed = 0

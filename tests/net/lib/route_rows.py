@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""SYN-ACKs of the hook beside the kernel's, while routes and sysctls of the server change; called by test_routes.sh.
+"""SYN-ACKs of the hook compared with the kernel's, while routes and sysctls of the server change; called by
+test_routes.sh.
 
 route_rows.py SERVER-NETNS LISTENER-PORT QUEUE-PORT KERNEL-PORT
 """
@@ -15,7 +16,7 @@ wire, tap = Wire(), Tap()
 RAW = {4: "10.9.0.77", 6: "2001:db8:9::77"}
 BEHIND = {4: "198.18.7.7", 6: "2001:db8:77::7"}
 TOS = 0x48
-# "Within a second", and what a busy machine may add to that.
+# "Within a second", and the time that a busy machine may add.
 PROMISED, PATIENCE = 1, 3
 followed = []
 
@@ -30,7 +31,7 @@ def sysctl(setting):
 
 
 def synack(port, family, source, flags):
-    """What a SYN-ACK says, as a text to be compared."""
+    """Returns the fields of a SYN-ACK as a text, for comparison."""
     client = Client(wire, port, family, source=source)
     syn = client.frame(flags, seq=client.isn, ack=0, options=client.options)
     if family == 4:
@@ -50,7 +51,8 @@ def synack(port, family, source, flags):
 
 
 def same(what, family, source, before=None):
-    """The hook's are the kernel's, soon. A listening socket is offered ECN, which the queue handoff does not take up."""
+    """The hook's SYN-ACKs soon equal the kernel's. A listening socket is offered ECN, which the queue handoff does
+    not accept."""
     started = time.monotonic()
     want = {port: synack(kernel, family, source, flags) for port, flags in ((listener, "SEC"), (queue, "S"))}
     while True:
@@ -63,7 +65,7 @@ def same(what, family, source, before=None):
     tap.check(f"IPv{family}: {what}: {want[listener]}", got == want and "nothing" not in want.values(),
               *(f"{name}: got {got[port]}, want {want[port]}" for name, port in (("listener", listener), ("queue", queue))))
     if before is not None:
-        tap.check(f"IPv{family}: {what}: that is another SYN-ACK than without", want != before, want[listener])
+        tap.check(f"IPv{family}: {what}: the SYN-ACK differs from the one without", want != before, want[listener])
     return want
 
 
@@ -97,7 +99,7 @@ for metrics in ("mtu 1300", "mtu lock 1200", "mtu 1600", "mtu 200", "advmss 1000
             row(f"route to a network {metrics}", family, [add(family, net, f"via {gateway} {metrics}")],
                 [add(family, net, f"via {gateway}")], BEHIND[family])
 
-# ECN is off, but on that route.
+# ECN is off, except on that route.
 sysctl("net.ipv4.tcp_ecn=0")
 for family in (4, 6):
     off = same("tcp_ecn 0", family, RAW[family])
@@ -105,7 +107,7 @@ for family in (4, 6):
         [delete(family, RAW[family])], plain=off)
 sysctl("net.ipv4.tcp_ecn=2")
 
-# One route hides another, as far as it goes.
+# One route hides a part of another.
 for family, around in ((4, "10.9.0.64/26"), (6, "2001:db8:9::/80")):
     row("around the client, mtu 1300", family, [add(family, around, "dev s0 mtu 1300")], [])
     run(add(family, RAW[family], "dev s0"))
@@ -130,7 +132,7 @@ run("ip link add e0 type veth peer name e1")
 for device in "e0", "e1":
     run(f"ip link set {device} mtu 1350 up")
 for family in (4, 6):
-    # What leaves there is not seen: the route to the client is the other one again before the client asks.
+    # Frames that leave there are not seen: the route to the client is the other one again before the client sends.
     neighbour = {4: "198.18.0.0/15", 6: "2001:db8:77::/48"}[family]
     run(add(family, f"{BEHIND[family]}", "dev e0"))
     time.sleep(PROMISED)
@@ -160,8 +162,8 @@ for family in (4, 6):
 run("ip link set s0 mtu 1500")
 sysctl("net.ipv6.conf.s0.mtu=1500")
 for family in (4, 6):
-    tap.check(f"IPv{family}: in the end it is as it was", same("nothing set", family, RAW[family]) == usual[family, RAW[family]])
+    tap.check(f"IPv{family}: in the end the first state is back", same("nothing set", family, RAW[family]) == usual[family, RAW[family]])
 
 followed.sort()
-tap.check(f"three of four changes, which follow each other at once, are followed within {PROMISED} s", followed[len(followed) * 3 // 4] <= PROMISED, f"{followed[-10:]}")
+tap.check(f"three of four changes in quick succession are followed within {PROMISED} s", followed[len(followed) * 3 // 4] <= PROMISED, f"{followed[-10:]}")
 print(f"# {len(followed)} changes: half within {followed[len(followed) // 2] * 1000:.0f} ms, all within {followed[-1] * 1000:.0f} ms")

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A plain TCP server for tests; nothing in it knows of shakeoff. One JSON line on standard output for what happens.
+"""A plain TCP server for tests; it knows nothing of shakeoff. One JSON line on standard output for each event.
 
 server.py ADDRESS PORT [--backlog N] [--mode MODE] [--mptcp] [--reuseport] [--device IFACE] [--maxseg MSS] [--min-ttl N]
-  collect  read until the client closes, answer with the SHA-256 of what came, close
+  collect  read until the client closes, answer with the SHA-256 of the data, close
   line     read one line, answer with it, close (server first)
   info     print TCP_INFO, then as collect
   hold     accept nothing; every SIGUSR1 accepts one connection, which stays open
@@ -31,7 +31,7 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
-# struct tcp_info, as far as it is compared; offsets in bytes (include/uapi/linux/tcp.h).
+# struct tcp_info, the compared fields; offsets in bytes (include/uapi/linux/tcp.h).
 def tcp_info(conn):
     raw = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     u32 = lambda offset: struct.unpack_from("=I", raw, offset)[0] if len(raw) >= offset + 4 else None

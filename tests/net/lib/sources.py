@@ -11,7 +11,7 @@ served = {}
 
 
 def ask(server, source, port):
-    """One connection after the other: it counts if the server says something."""
+    """One connection after the other: it counts if the server sends something."""
     count = 0
     for _ in range(times):
         try:

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""One connection that sends all the time, to a server.py collect: at first while idle, then while a command (a flood) runs.
+"""One connection that sends all the time, to a server.py collect: at first while idle, then while a command (a flood)
+runs.
 
-steady.py ADDRESS PORT SECONDS COMMAND...  prints "intact BEFORE DURING" (kB/s), or what went wrong.
+steady.py ADDRESS PORT SECONDS COMMAND...  prints "intact BEFORE DURING" (kB/s), or the error.
 """
 import hashlib
 import socket

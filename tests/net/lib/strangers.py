@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""strangers.py ADDRESS PORT FIRST COUNT RATE [SECONDS]: COUNT honest clients, RATE a second whatever becomes of those before. Each has an
-address of its own, 10.50.0.0 + FIRST and so on, which nobody has seen before, asks for a line and waits for SECONDS (10) in all.
-Prints JSON: how many were served, and at their first SYN (the second goes out after a second: RFC 6298, 2.1), and how long connects took.
+"""strangers.py ADDRESS PORT FIRST COUNT RATE [SECONDS]: COUNT honest clients, RATE a second whatever happens to earlier
+ones. Each has a new address, 10.50.0.0 + FIRST and so on, sends a line and waits for SECONDS (10) in all. Prints JSON:
+how many were served, and at their first SYN (the second is sent after a second: RFC 6298, 2.1), and how long connects
+took.
 """
 import ipaddress
 import json

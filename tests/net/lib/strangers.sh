@@ -1,18 +1,19 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# Honest clients that nobody has seen before (strangers.py), in a flood, at services that shakeoff bypasses: sourced after env.sh by
-# test_bypass.sh and tests/bench/bypass.sh.
+# Honest clients from new addresses (strangers.py), in a flood, at services that shakeoff bypasses: sourced after env.sh
+# by test_bypass.sh and tests/bench/bypass.sh.
 #
-# The flood has one CPU, and the server's end of the wire a thread on another, before the server and the clients there: else the flood is
-# slowed down by what it meets, and a client that gets the flood's CPU always finds it silent.
+# The flood has one CPU, and the server's end of the wire a thread on another, with the server and the clients there:
+# otherwise the flood is slowed down by the work that it causes, and a client that gets the flood's CPU never sees a
+# flood.
 
 FLOOD_CPU=0 REST_CPU=$(($(nproc) - 1))
-STRANGERS=0 # used up so far: of 65,536
+STRANGERS=0 # used so far: of 65,536
 
 napi_threads() { ps -eo pid=,comm= | awk '$2 ~ "^napi/s0-" { print $1 }' | sort; }
 
-# strangers_lab: in the lab that is up
+# strangers_lab: prepares the lab that is up
 strangers_lab() {
 	local before thread
 	ip -n "$LAB-client" route add local 10.50.0.0/16 dev lo
@@ -24,7 +25,7 @@ strangers_lab() {
 	done
 }
 
-# bypassed_server SIDE ADDRESS PORT [ARGUMENT...]: one that answers a line
+# bypassed_server SIDE ADDRESS PORT [ARGUMENT...]: a server that answers a line
 bypassed_server() {
 	local name=$LAB-$1-$3
 	rm -f "$TMP/$name.log"
@@ -32,13 +33,13 @@ bypassed_server() {
 	soon grep -q listening "$TMP/$name.log" || bail "server.py does not listen on $2 port $3"
 }
 
-# The three kinds: what the kernel alone can serve. Each has a port.
+# The three kinds of services that only the kernel can serve. Each has a port.
 MPTCP_PORT=8001 FIREWALL_PORT=8002 DNAT_PORT=8003
 port_of() { local name=${1^^}_PORT && echo "${!name}"; }
 
 bypassed_mptcp() { bypassed_server server "$SERVER4" $MPTCP_PORT --mptcp; }
 
-# As careful firewalls do: nobody gets in whose SYN was not seen.
+# As in careful firewalls: a client whose SYN was not seen cannot connect.
 bypassed_firewall() {
 	bypassed_server server "$SERVER4" $FIREWALL_PORT
 	server nft -f - <<-EOT || bail "nft refuses the rules"
@@ -52,7 +53,7 @@ bypassed_firewall() {
 	EOT
 }
 
-# As a container's published port, with the proxy that listens on the host. Beside a NAT rule everything is bypassed.
+# Like a container's published port, with the proxy that listens on the host. Beside a NAT rule everything is bypassed.
 bypassed_dnat() {
 	"$TOP/scripts/lab.sh" behind "$LAB" || bail "the namespace behind the server did not come up"
 	bypassed_server behind "$BEHIND4" 80
@@ -69,7 +70,7 @@ bypassed_dnat() {
 
 is_bypassed() { [ -n "$(shown "$SERVER4:$1" bypass)" ]; }
 
-# in_flood PORT SYNS COUNT RATE: of so many clients; one line of JSON, in which `flood` is the flood's result
+# in_flood PORT SYNS COUNT RATE: the result of COUNT clients; one line of JSON, in which `flood` is the flood's result
 in_flood() {
 	local flood result
 	rm -f "$TMP/flood.log"

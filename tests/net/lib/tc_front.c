@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tc_front IFACE ingress|egress pass|next|drop-marked [insist]: a program of somebody else, before all others at a tcx hook, until it is
- * told to end (SIGTERM). pass: packets go to the stack, and no later program sees them; next: later programs see them;
- * drop-marked: drops those that have XDP metadata, and lets later programs see the rest. insist: whenever another is first, it goes
- * there again. Prints "attached", and at the end how often it was.
+ * tc_front IFACE ingress
+ * egress pass
+ * next
+ * drop-marked [insist]: a foreign program, before all others at a tcx hook, until SIGTERM. pass: packets go to the
+ * stack, and no later program sees them; next: later programs see them; drop-marked: drops packets with XDP metadata,
+ * and lets later programs see the rest. insist: whenever another is first, it moves to the front again. Prints
+ * "attached", and at the end how often it moved.
  *
- * tc_front IFACE ingress|egress count: how many programs hang there. tc_front IFACE ingress|egress first: the first one's name.
- * tc_front IFACE egress remove NAME: takes a program away that hangs there without a link.
+ * tc_front IFACE ingress
+ * egress count: how many programs are attached there. tc_front IFACE ingress
+ * egress first: the first one's name. tc_front IFACE egress remove NAME: detaches a program that is attached there
+ * without a link.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -24,7 +29,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
-/* Younger than libbpf 1.1. */
+/* Newer than libbpf 1.1. */
 #define TCX_INGRESS 46
 #define TCX_EGRESS 47
 #define BEFORE (1u << 3)
@@ -92,7 +97,7 @@ static void attach(int program, int ifindex, int hook)
 		fail("cannot attach");
 }
 
-/* Until a signal comes. */
+/* Stays until a signal comes. */
 static void stay(int program, int ifindex, int hook, bool insist)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A client whose final ACK and first data leave at the same moment, each from a CPU of its own, and so come in by two receive queues:
- * one connection after the other, by hand, from an address that the kernel does not know.
+ * A client whose final ACK and first data leave at the same time, each from a separate CPU, and so come in by two
+ * receive queues: one connection after the other, by hand, from an address that the kernel does not know.
  *
  *	two_cpus DEVICE SOURCE DESTINATION PORT COUNT
  *
- * The server echoes a line (server.py line). Every second connection has timestamps. How far apart the two leave, and which one
- * first, goes through all values of some microseconds to either side. Who hears nothing sends both again, 200 ms after, as a client would. The
- * result is one line of JSON: how many were served, reset, or not served in 5 s; how many waited more than 150 ms; how long the
- * longest took.
+ * The server echoes a line (server.py line). Every second connection has timestamps. The order and the distance of the
+ * two go through all values of some microseconds to either side. A client without a reply sends both again after 200
+ * ms, as a real client would. The result is one line of JSON: how many were served, reset, or not served in 5 s; how
+ * many waited more than 150 ms; how long the longest took.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,7 +50,7 @@ struct frame {
 struct connection {
 	uint16_t port;
 	bool timestamps;
-	uint32_t isn, seq, ack; /* what the next frame says */
+	uint32_t isn, seq, ack; /* the fields of the next frame */
 	uint32_t tsecr;
 };
 
@@ -79,7 +79,7 @@ static uint64_t now(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- frames */
+/* ----------------------------------------------------------------------------------------------------------- frames */
 
 static uint32_t sum(const void *data, size_t len)
 {
@@ -230,7 +230,7 @@ static bool parse(const uint8_t *bytes, size_t len, const struct connection *con
 	return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- senders */
+/* ---------------------------------------------------------------------------------------------------------- senders */
 
 static int packet_socket(uint16_t protocol)
 {
@@ -279,7 +279,7 @@ static void *sender(void *which)
 	}
 }
 
-/* By the clock: until then both have woken up. apart_ns: by how much the second one is later. */
+/* Sends both by the clock: until then both threads have woken up. apart_ns: how much later the second one is. */
 static void send_pair(int apart_ns)
 {
 	leaves_ns[0] = leaves_ns[1] = now() + START_NS;
@@ -290,14 +290,14 @@ static void send_pair(int apart_ns)
 		wait_for(&done);
 }
 
-/* --------------------------------------------------------------------------------------------------------- connections */
+/* ------------------------------------------------------------------------------------------------------ connections */
 
 struct totals {
 	unsigned int served, reset, failed, waited, repeated;
 	uint64_t longest_ns;
 };
 
-/* The next segment of the connection until then. */
+/* Returns the next segment of the connection until then. */
 static bool hear(int fd, const struct connection *connection, uint64_t until_ns, struct segment *segment)
 {
 	uint8_t bytes[2048];
@@ -339,7 +339,7 @@ static bool begin(int fd, struct connection *connection)
 	return false;
 }
 
-/* Whether the server has its line or not: nothing of it is left to be sent again. */
+/* Ends it with or without a reply: no segment remains to be sent again. */
 static void end(int fd, struct connection *connection)
 {
 	struct frame rst;
@@ -351,7 +351,7 @@ static void end(int fd, struct connection *connection)
 	}
 }
 
-/* Both leave, again and again, until the echo comes. */
+/* Sends both, again and again, until the echo comes. */
 static void finish(int fd, struct connection *connection, unsigned int number, struct totals *totals)
 {
 	uint64_t begun_ns = now(), took_ns;
@@ -404,7 +404,7 @@ int main(int argc, char **argv)
 	    inet_pton(ipv6 ? AF_INET6 : AF_INET, argv[3], destination) != 1 || !ifindex)
 		die("a device and two addresses are needed");
 	fd = packet_socket(ETH_P_ALL);
-	/* Whatever else the machine does: both are there when it is time. */
+	/* With SCHED_FIFO both threads are ready in time under any load. */
 	if (sched_setscheduler(0, SCHED_FIFO, &first))
 		die("SCHED_FIFO");
 	sem_init(&done, 0, 0);
