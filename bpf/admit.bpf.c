@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The tc entry, at ingress: gives what the XDP program has validated to the listening socket, whose own queue the connection
- * then waits in.
+ * The tc entry at ingress: gives ACKs that the XDP program has validated to the listening socket. The connection then
+ * waits in that socket's own accept queue.
  *
- *	packet -> metadata of ours? -> the listening socket -> bpf_sk_assign_tcp_reqsk() -> the kernel's TCP
+ *	packet -> our metadata? -> the listening socket -> bpf_sk_assign_tcp_reqsk() -> the kernel's TCP
  *	             |
  *	             +-> an ACK that lost its metadata on the way? -> cookie good? -> the same
- *	             +-> came by another CPU than its ACK? -> waits for the connection's socket
+ *	             +-> arrived on another CPU than its ACK? -> waits for the connection's socket
  *	             +-> a probe of the daemon's self-test? -> the daemon's own listening socket
  *
- * Everything else goes on as it came, to the next program and to the stack.
+ * Everything else passes unchanged to the next program and to the stack.
  *
- * And the tc entry at egress: outgoing.h.
+ * The tc entry at egress: handle/outgoing.h.
  */
 #include "core/kernel.h"
 
@@ -26,17 +26,17 @@
 #include "handle/outgoing.h"
 #include "handle/probe.h"
 
-/* So long after it was validated an ACK may still be on its way here, in ticks of any kernel (1 to 10 ms). */
+/* Maximum time from an ACK's validation to its arrival here, in ticks (1 to 10 ms, depending on the kernel). */
 #define ON_THEIR_WAY_TICKS 50
 
-/* Room for Ethernet, IP and TCP headers with their options: what has to lie in one piece to be read. */
+/* Room for Ethernet, IP and TCP headers with their options, which must be in one piece to be read. */
 #define HEADERS_BYTES 192u
 
-/* What the hook has said of a packet. */
+/* The hook's metadata on a packet. */
 enum metadata_hint {
 	HINT_NONE,
 	HINT_ADMIT, /* a validated ACK: *metadata is set */
-	HINT_WAIT,  /* a segment that may be here before its connection */
+	HINT_WAIT,  /* a segment that may arrive before its connection exists */
 };
 
 static __always_inline enum metadata_hint metadata_read(struct __sk_buff *skb, const struct shakeoff_control *control,
@@ -67,8 +67,8 @@ static __always_inline bool headers_read(struct __sk_buff *skb, struct packet *p
 }
 
 /*
- * An ACK that was validated, but whose metadata did not get here, or another segment that brings back the same cookie and is here
- * first: reads the cookie again. The window scale is for who has the listening socket.
+ * Reads the cookie again, of a validated ACK whose metadata got lost, or of another segment with the same cookie that
+ * arrives first. request_assign(), which has the listening socket, adds the window scale.
  */
 static __always_inline bool metadata_recover(struct __sk_buff *skb, struct hook_ctx *hook,
 					     const struct shakeoff_validated *entry, struct metadata *metadata)
@@ -96,8 +96,8 @@ static __always_inline bool metadata_recover(struct __sk_buff *skb, struct hook_
 }
 
 /*
- * The request goes to the listening socket that the kernel's own look-up finds: the group's choice, too (SO_REUSEPORT). recovered: the
- * window scale is not known yet.
+ * Assigns the request to the listening socket that the kernel's own look-up finds, with the group's choice
+ * (SO_REUSEPORT). recovered: the window scale is not known yet.
  */
 static __always_inline bool request_assign(struct __sk_buff *skb, const struct hook_ctx *hook,
 					   struct metadata *metadata, bool recovered)
@@ -139,18 +139,18 @@ static __always_inline void count_admission(const struct __sk_buff *skb, const s
 }
 
 /*
- * So long after the hook saw its ACK a segment waits for the connection's socket, going round through the CPU's backlog queue: a few
- * microseconds suffice as a rule. The hook's clock goes by ticks, of 10 ms at most.
+ * How long after the hook saw the ACK a segment may wait for the connection's socket. It waits by going round through
+ * the CPU's backlog queue, usually for a few microseconds. The hook's clock advances in ticks of up to 10 ms.
  */
 #define WAIT_NS (15 * NSEC_PER_MSEC)
 
 /*
- * An ACK that TCP or a firewall drops never brings a socket, and whoever sends such ACKs is not to keep a CPU busy: so many rounds, of a
- * microsecond or so, may all segments of a CPU make in a tick.
+ * Maximum number of rounds that all segments of a CPU may make in a tick. A round takes about a microsecond. If TCP or
+ * a firewall drops an ACK, there will be no socket, and an attacker must not keep a CPU busy with such ACKs.
  */
 #define WAIT_ROUNDS_A_TICK 512
 
-/* Whether one more round may be made now. */
+/* Returns whether a segment may make one more round now. */
 static __always_inline bool wait_may_go_on(struct scratch *scratch)
 {
 	__u64 tick = bpf_jiffies64();
@@ -175,28 +175,28 @@ static __always_inline bool socket_is_there(struct __sk_buff *skb, const struct 
 }
 
 /*
- * A segment of a connection whose ACK another CPU brings to the listening socket, or has brought there: on to its own socket, once
- * there is one. Without one it would meet the listening socket, which refuses it with RST.
+ * Holds a segment until its connection's socket exists. Another CPU brings the ACK to the listening socket, or has done
+ * so. Without the connection's socket the segment would meet the listening one, which refuses it with RST.
  */
 static __always_inline int segment_hold(struct __sk_buff *skb, const struct hook_ctx *hook,
 					const struct shakeoff_validated *entry, enum metadata_hint hint)
 {
 	if (socket_is_there(skb, &hook->scratch->packet.flow))
 		return TCX_NEXT;
-	/* Signed: the entry may be younger than our clock. */
+	/* Signed: another CPU may have made the entry after our clock was read. */
 	if ((__s64)(bpf_ktime_get_ns() - entry->established_ns) > (__s64)WAIT_NS || !wait_may_go_on(hook->scratch))
 		return hint == HINT_WAIT ? TCX_DROP : TCX_NEXT;
 	skb->cb[0] = metadata_magic(hook->control, METADATA_WAITS);
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
-/* The ACK has got its request, from this packet's CPU or from another. */
+/* Handles a segment whose ACK has its request already, made by this packet's CPU or by another. */
 static __always_inline int segment_follow(struct __sk_buff *skb, const struct hook_ctx *hook,
 					  const struct shakeoff_validated *entry, enum metadata_hint hint)
 {
 	/*
-	 * Behind its ACK, in order: spared the look-up. Or the ACK itself: while the place is changed two of this program stand at the hook,
-	 * and both may get it.
+	 * It is behind its ACK, in order, and needs no look-up. Or it is the ACK itself: while the program's position
+	 * at tc is changed, the program is attached twice, and both may get the ACK.
 	 */
 	if (hint != HINT_WAIT && SHAKEOFF_VALIDATED_TC_CPU(entry) == bpf_get_smp_processor_id() + 1)
 		return TCX_NEXT;
@@ -204,8 +204,8 @@ static __always_inline int segment_follow(struct __sk_buff *skb, const struct ho
 }
 
 /*
- * Claims the connection for this packet: of an ACK and a segment that brings back the same cookie, on two CPUs at the same moment,
- * one gets the request. Of two the kernel would drop the second, with its data.
+ * Claims the connection for this packet. When an ACK and a segment with the same cookie are on two CPUs at the same
+ * time, only one gets the request. The kernel would drop a second one, with its data.
  */
 static __always_inline bool metadata_claim(struct shakeoff_validated *entry)
 {
@@ -218,8 +218,9 @@ static __always_inline bool metadata_claim(struct shakeoff_validated *entry)
 }
 
 /*
- * An ACK on its way to the netfilter program (input.bpf.c): the first of the connection ends what connection tracking remembers of the
- * last one. When it has arrived the hint has served, and what follows is spared the look-up.
+ * Handles a packet on its way to the netfilter program (input.bpf.c). The first of the connection ends connection
+ * tracking's entry for the tuple's last connection. Once the ACK has arrived there, the hint is dropped, so that later
+ * segments need no look-up.
  */
 static __always_inline void input_forget(struct __sk_buff *skb, const struct hook_ctx *hook,
 					 struct shakeoff_validated *entry)
@@ -247,11 +248,14 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 		return TCX_NEXT;
 	hook.scratch = scratch_get();
 	hook.control = control_get();
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return TCX_NEXT;
 	packet = &hook.scratch->packet;
 	hint = metadata_read(skb, hook.control, &metadata);
-	/* For another host (promiscuous mode, a flooding switch): the hook lets it pass untold, and the stack drops it. */
+	/*
+	 * For another host (promiscuous mode, a flooding switch): the hook passes it without metadata, and the stack
+	 * drops it.
+	 */
 	if (hint == HINT_NONE && skb->pkt_type != PACKET_HOST)
 		return TCX_NEXT;
 	if (hint == HINT_NONE && bpf_jiffies64() - hook.control->claimed_tick > ON_THEIR_WAY_TICKS)
@@ -262,7 +266,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 		return TCX_NEXT;
 	tuple_of(&packet->flow, &hook.scratch->tuple);
 	entry = validated_find(&packet->flow);
-	if (!entry && hint != HINT_ADMIT) /* a flood of good cookies has evicted it, or the hint is another's */
+	if (!entry && hint != HINT_ADMIT) /* a flood of good cookies has evicted it, or the hint is another tuple's */
 		return hint == HINT_WAIT && !socket_is_there(skb, &packet->flow) ? TCX_DROP : TCX_NEXT;
 	if (entry && (entry->flags & SHAKEOFF_VALIDATED_INPUT)) {
 		input_forget(skb, &hook, entry);
@@ -275,9 +279,9 @@ static __always_inline int admit_packet(struct __sk_buff *skb)
 	if (entry && !metadata_claim(entry))
 		return segment_hold(skb, &hook, entry, hint);
 	/*
-	 * What follows is spared the look-up. Where metadata does not get here the hint stays: another tuple of the slot may be on its
-	 * way, and has nothing else. Only where interfaces with and without metadata share the map can one be taken from the other:
-	 * two ACKs of one slot (1 in 262,144) within microseconds.
+	 * Later segments then need no look-up. Where metadata does not get here the hint stays: another tuple of the
+	 * slot may be on its way, and has only the hint. A tuple can lose its hint to another one only where interfaces
+	 * with and without metadata share the map: two ACKs of one slot (1 in 262,144) within microseconds.
 	 */
 	if (hint == HINT_ADMIT)
 		filter_drop_hint(&packet->flow, hook.control, SHAKEOFF_FILTER_PENDING);

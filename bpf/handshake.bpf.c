@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The XDP entry: the packet's walk.
+ * The XDP entry: how a packet is handled.
  *
- *	frame -> parse -> service? -> MAC? -> listed? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK with a cookie
- *	            |        |         |          |   \---> ACK -> socket? -> followed its ACK? -> cookie good?
- *	            v        v         v          v                            handoff = queue:    pass -> input.bpf.c, or ring buffer
- *	           pass     pass      pass   blocked: drop                     handoff = listener: pass -> admit.bpf.c
+ *	frame -> parse -> service? -> MAC? -> ACL? -> SYN -> flood? -> socket? -> room in the queue? -> SYN-ACK
+ *	            |        |         |       |   \---> ACK -> socket? -> follows its ACK? -> cookie good?
+ *	            v        v         v       v                 handoff = queue:    pass -> input.bpf.c, or ring buffer
+ *	           pass     pass      pass    blocked: drop      handoff = listener: pass -> admit.bpf.c
  *
  * Steps return a verdict; one exit counts it and maps it to an XDP action.
  */
@@ -27,7 +27,7 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 
 	hook.scratch = scratch_get();
 	hook.control = control_get();
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &hook.scratch->packet;
 	err = parse_packet(FRAME_START(ctx), FRAME_END(ctx), packet);
@@ -54,7 +54,10 @@ static __always_inline enum shakeoff_verdict handle_packet(struct xdp_md *ctx, _
 	if ((packet->flags & (TCPHDR_SYN | TCPHDR_ACK)) == TCPHDR_SYN) {
 		enum shakeoff_verdict verdict = handle_syn(ctx, packet, &hook);
 
-		/* The kernel may make a socket of it. Nobody asks for those of what is bypassed: its flood is not to fill the filter. */
+		/*
+		 * The kernel may make a socket for it. Bypassed traffic does not use the filter, so its floods must not
+		 * fill it.
+		 */
 		if (verdict_passes(verdict) && !is_bypassed(&hook))
 			filter_note(&packet->flow, hook.control, 0);
 		return verdict;
@@ -71,7 +74,10 @@ int shakeoff_xdp(struct xdp_md *ctx)
 	return count_verdict(verdict, service_id);
 }
 
-/* The same for drivers that give large packets in several buffers (kernel 5.18 and later). Headers are in the first. */
+/*
+ * Does the same for drivers that pass large packets in several buffers (kernel 5.18 and later). Headers are in the
+ * first.
+ */
 SEC("xdp.frags")
 int shakeoff_xdp_frags(struct xdp_md *ctx)
 {

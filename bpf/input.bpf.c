@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The netfilter entry, at the end of LOCAL_IN: what the hook has validated for a service with the queue handoff goes to the daemon
- * from here, where a socket would get it. Until then the kernel has judged it as every other packet: martians, rp_filter, routes,
- * the firewall's chains, connection tracking.
+ * The netfilter entry, at the end of LOCAL_IN, where a socket would get the packet. Packets that the hook has validated
+ * for a service with the queue handoff go to the daemon from here. Until then the kernel has treated them as all
+ * others: martians, rp_filter, routes, the firewall's chains, connection tracking.
  *
- *	packet -> a socket has it? -> came through the hook in the last moments? -> ring buffer -> shakeoffd -> socket
- *	             |                                                                               |
- *	             v accept                    the interface that it came by <- shakeoff_return <- lo (packet socket)
+ *	packet -> a socket has it? -> came through the hook just before? -> ring buffer -> shakeoffd -> socket
+ *	             |                                                                       |
+ *	             v accept            the interface that it came by <- shakeoff_return <- lo (packet socket)
  *
- * And the tc entry at lo's egress: a frame that the daemon gives back, once there is a socket, comes in once more where it came from.
+ * The tc entry at lo's egress: a frame that the daemon returns, once there is a socket, comes in again where it first
+ * came in.
  */
 #include "core/kernel.h"
 
@@ -24,14 +25,19 @@
 #define SUMMED_PARTIAL 3
 #define STATE_TIME_WAIT 6
 
-/* In skb->tc_index, which nobody off this host can set: the daemon has given it back. */
+/* In skb->tc_index, which only this host can set: the daemon has returned the frame. */
 #define RETURNED 0x5ac7
 
-/* As long as one that passed the hook may take to get here, and a first flight behind it; in ticks of any kernel (1 to 10 ms). */
+/*
+ * Maximum time from the hook to here, for an ACK and the first flight behind it; in ticks (1 to 10 ms) for any kernel.
+ */
 #define ON_THEIR_WAY_NS (2 * SHAKEOFF_FOLLOW_NS)
 #define ON_THEIR_WAY_TICKS 200
 
-/* struct bpf_nf_ctx of linux/netfilter_bpf... (kernel 6.4) and struct bpf_dynptr of linux/bpf.h (5.19): not in every kernel's BTF. */
+/*
+ * struct bpf_nf_ctx of net/netfilter/nf_bpf_link.h (kernel 6.4), struct bpf_dynptr of linux/bpf.h (5.19): not in every
+ * kernel's BTF.
+ */
 struct netfilter_ctx {
 	const struct nf_hook_state *state;
 	struct sk_buff *skb;
@@ -46,12 +52,12 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct packet_d
 static long (*const dynptr_read)(void *to, __u32 len, const struct packet_dynptr *from, __u32 offset,
 				 __u64 flags) = (void *)201; /* BPF_FUNC_dynptr_read, kernel 5.19 */
 
-/* What the daemon marks frames with that it gives back. Random, so that nobody else's mark is it. 0: none. */
+/* The mark of frames that the daemon returns. Random, so that it differs from all other marks. 0: none. */
 const volatile __u32 return_mark = 0;
-/* lo's: what the daemon gives back without shakeoff_return comes in there. */
+/* lo's: frames that the daemon returns without shakeoff_return come in there. */
 const volatile __u32 loopback_ifindex = 1;
 
-/* The packet's tuple, and where its TCP header is; or -1. */
+/* Reads the packet's tuple, numbers and flags, and where its TCP header is. Returns 0, or -1. */
 static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 family, struct packet *packet)
 {
 	__u8 next = IPPROTO_TCP;
@@ -84,8 +90,8 @@ static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 f
 				break;
 			if (dynptr_read(&header, sizeof(header), frame, packet->l4_offset, 0))
 				return -1;
-			if (next ==
-			    NEXTHDR_FRAGMENT) { /* on a whole packet (RFC 6946), or the kernel puts it together later */
+			/* On a whole packet (RFC 6946); the kernel reassembles others later. */
+			if (next == NEXTHDR_FRAGMENT) {
 				if (header.fragment & bpf_htons(0xfff9))
 					return -1;
 				header.len = 0;
@@ -104,7 +110,7 @@ static __always_inline int input_parse(const struct packet_dynptr *frame, __u8 f
 	return 0;
 }
 
-/* Counted as the hook counts what it gives to the daemon itself. */
+/* Counts a verdict, as the hook counts what it gives to the daemon directly. */
 static __always_inline void input_count(__u32 verdict, __u32 service_id)
 {
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &service_id);
@@ -139,7 +145,7 @@ static __always_inline bool input_copy(const struct packet_dynptr *frame, __u8 *
 		event_;                                                                                                \
 	})
 
-/* All of a record's header, as it was noted, or zero. */
+/* Fills a record's header with the noted handshake, or with zeros. */
 static __always_inline void input_head(struct shakeoff_event *event, const struct shakeoff_event *handshake)
 {
 	if (handshake)
@@ -149,7 +155,7 @@ static __always_inline void input_head(struct shakeoff_event *event, const struc
 	event->taken = 0;
 }
 
-/* The ACK, or a segment that brings back the same cookie, opens the connection; once. */
+/* Returns whether the packet opens the connection: the ACK, or a segment with the same cookie, does so once. */
 static __always_inline bool input_opens(const struct packet *packet, struct shakeoff_event *handshake)
 {
 	return handshake && packet->seq == handshake->rcv_nxt && packet->ack == handshake->snd_nxt &&
@@ -157,13 +163,16 @@ static __always_inline bool input_opens(const struct packet *packet, struct shak
 	       !__sync_val_compare_and_swap(&handshake->taken, 0, 1);
 }
 
-/* Signed: briefly off by one a CPU. */
+/* Returns whether the accept queue is full. Signed: the count is briefly wrong by one for each CPU. */
 static __always_inline bool queue_is_full(const struct shakeoff_service *service)
 {
 	return (__s64)(service->enqueued - service->dequeued) >= (__s64)service->capacity;
 }
 
-/* As handoff_with(): reserved first, then claimed. Returns what it counts as. */
+/*
+ * Gives the packet to the daemon. Reserves the record before it claims, like queue_deliver_event(). Returns the verdict
+ * to count.
+ */
 static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u32 ifindex,
 							const struct packet_dynptr *frame, struct scratch *scratch,
 							const struct shakeoff_control *control,
@@ -211,14 +220,14 @@ static __always_inline enum shakeoff_verdict input_take(struct sk_buff *skb, __u
 		now_read(&scratch->now, control);
 		source_proved(service_id, service->enqueued, 1);
 		__sync_fetch_and_add(&service->enqueued, 1);
-		if (control->half_open) /* not before: the SYN-ACK is sent again for as long as no ACK gets here */
+		if (control->half_open) /* not earlier: the SYN-ACK is sent again until an ACK gets here */
 			bpf_map_delete_elem(&half_open, &scratch->tuple);
 	}
 	bpf_ringbuf_submit(event, 0);
 	return opens ? SHAKEOFF_ACK_VALID : SHAKEOFF_SEGMENT_QUEUED;
 }
 
-/* The entry of a tuple whose ACK came through the hook in the last moments, on its way to the daemon; or NULL. */
+/* Returns the entry of a tuple whose ACK came through the hook just before, on its way to the daemon; or NULL. */
 static __always_inline struct shakeoff_validated *input_entry(const struct scratch *scratch, bool in_time_wait)
 {
 	struct shakeoff_validated *entry = validated_find(&scratch->packet.flow);
@@ -261,7 +270,7 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	if (ifindex == loopback_ifindex)
 		return NF_ACCEPT;
 	scratch = scratch_get();
-	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* cannot be: for the verifier */
+	if (!scratch || bpf_dynptr_from_skb(skb, 0, &frame)) /* only for the verifier */
 		return NF_ACCEPT;
 	if (input_parse(&frame, ctx->state->pf, &scratch->packet) || (scratch->packet.flags & TCPHDR_SYN))
 		return NF_ACCEPT;
@@ -270,8 +279,8 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	if (!entry)
 		return NF_ACCEPT;
 	/*
-	 * Also what the daemon gave back, if its mark got lost on the way: then it goes round. The client sends again what is dropped, and
-	 * without its socket the kernel would refuse it with RST.
+	 * This also ends the loop of a returned frame that lost its mark. The client sends a dropped segment again;
+	 * without a socket the kernel would refuse it with RST.
 	 */
 	if (entry->followed >= SHAKEOFF_FOLLOW_SEGMENTS)
 		return NF_DROP;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The two ends of the self-test (shakeoff/probe.h): what writes the probes into frames that the kernel receives, and
- * what takes them at the daemon's listening sockets.
+ * The two ends of the self-test (shakeoff/probe.h): one program writes the probes into frames that the kernel receives,
+ * the other takes them at the daemon's listening sockets.
  */
 #include "core/kernel.h"
 
@@ -21,7 +21,7 @@
 #define SYN bpf_htons(0x0002)
 #define RST bpf_htons(0x0004)
 
-/* Addresses in the IP headers, source and destination together; in TCP's everything from the ports to the flags. */
+/* Offsets of the addresses in the IP headers, source and destination together; length of TCP's ports to flags. */
 #define ADDRESSES4 12
 #define ADDRESSES6 8
 #define NUMBERS_LEN 14
@@ -34,7 +34,7 @@ struct {
 	__type(value, struct shakeoff_probe_frame);
 } probe_frames SEC(".maps");
 
-/* Set before each go. One CPU runs the XDP program, one run after the other. */
+/* Set before each series of runs. One CPU runs the XDP program, one run after the other. */
 __u32 first_seq; /* of the first frame; host byte order */
 __u32 frame_count;
 __u32 resets_from; /* the run that writes the first RST */
@@ -47,9 +47,9 @@ static __always_inline __u32 tcp_offset(const struct shakeoff_probe_frame *probe
 }
 
 /*
- * What a client would send that does not want the connection after all: RST and ACK, or after a SYN an RST with the
- * next sequence number, which also ends a request that the SYN made where something took it elsewhere (TPROXY).
- * Checksum: RFC 1624, equation 3.
+ * Makes the probe a segment of a client that gives the connection up: an RST with ACK, or after a SYN an RST with the
+ * next sequence number. That one also ends a request that the SYN made where something diverted it (TPROXY). Checksum:
+ * RFC 1624, equation 3.
  */
 static __always_inline void make_reset(__u8 *tcp)
 {
@@ -65,8 +65,8 @@ static __always_inline void make_reset(__u8 *tcp)
 }
 
 /*
- * One frame a run: first all probes, later a RST after each. What the kernel received of an earlier frame is still in
- * the memory of this one, so every byte is written.
+ * Writes one frame a run: first all probes, later an RST for each. The frame's memory still holds an earlier frame, so
+ * every byte is written.
  */
 SEC("xdp")
 int probe_send(struct xdp_md *ctx)
@@ -87,7 +87,7 @@ int probe_send(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* As it was sent, and not turned elsewhere by NAT: `len` bytes of the packet are those of the frame. */
+/* Returns whether `len` bytes of the packet are those of the frame: as it was sent, not redirected by NAT. */
 static __always_inline bool is_unchanged(struct __sk_buff *skb, __u32 offset, const __u8 *expected, __u32 len,
 					 __u32 from)
 {
@@ -103,7 +103,7 @@ static __always_inline bool is_probe(struct __sk_buff *skb, const struct shakeof
 	return is_unchanged(skb, ADDRESSES6, &probe->frame[ETH_HLEN + ADDRESSES6], 32, BPF_HDR_START_NET);
 }
 
-/* Nothing gets past it: the socket never answers, nor makes a connection. */
+/* Notes a probe's arrival. Drops every packet, so that the socket neither replies nor makes a connection. */
 SEC("socket")
 int probe_arrive(struct __sk_buff *skb)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which key, when; and the cookie under it. */
+/* Key epochs: which key is valid at a given time, and the cookie under that key. */
 #ifndef SHAKEOFF_BPF_COOKIE_EPOCH_H
 #define SHAKEOFF_BPF_COOKIE_EPOCH_H
 
@@ -17,8 +17,9 @@
 #include "lib/siphash.h"
 
 /*
- * The hash of cookie_init() for packets like the one in scratch: of the present and the previous epoch that of the last packet to this
- * address is kept. That of the next is not: its key may still be exchanged. 0 cannot be: for the verifier.
+ * Begins the hash (cookie_init()) for packets like the one in scratch. For the present and the previous epoch, keeps
+ * that of the last packet to this address. That of the next epoch is not kept: its key may still be exchanged. Returns
+ * 0 only for the verifier.
  */
 static __always_inline bool epoch_init(struct scratch *scratch, __u32 epoch, struct siphash *hash)
 {
@@ -47,7 +48,7 @@ static __always_inline bool epoch_init(struct scratch *scratch, __u32 epoch, str
 	return 1;
 }
 
-/* The key of our timestamps' offset in this epoch. NULL cannot be: for the verifier. */
+/* Returns the key of our timestamps' offset in this epoch; NULL only for the verifier. */
 static __always_inline const __u64 *epoch_offset_key(__u32 epoch)
 {
 	__u32 slot = epoch % SHAKEOFF_KEY_SLOTS;
@@ -57,29 +58,30 @@ static __always_inline const __u64 *epoch_offset_key(__u32 epoch)
 }
 
 /*
- * The cookie of an epoch for the packet in scratch, as of cookie_final(). bits: of cookie_encode(). A global function: see
- * scratch_get().
+ * Returns the cookie of an epoch for the packet in scratch, as cookie_final() does. bits: of cookie_encode(). A global
+ * function: see scratch_get().
  */
 __noinline __u64 epoch_cookie(__u32 client_isn, __u32 epoch, __u32 bits)
 {
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* only for the verifier */
 		return 0;
 	return cookie_final(&hash, &scratch->packet.flow, client_isn, epoch, bits);
 }
 
 /*
- * Reads the cookie of an ACK without timestamps for the packet in scratch as one of this epoch, which is the present one, the
- * previous or the next. Returns as cookie_read_plain() does; scratch->handshake.unseen is set. A global function: see scratch_get().
+ * Reads the cookie of an ACK without timestamps, the packet in scratch, as one of this epoch: the present, the previous
+ * or the next. Returns what cookie_read_plain() does, and sets scratch->handshake.unseen. A global function: see
+ * scratch_get().
  */
 __noinline int epoch_read_plain(__u32 client_isn, __u32 epoch, __u32 cookie)
 {
 	struct scratch *scratch = scratch_get();
 	struct siphash hash;
 
-	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* cannot be: for the verifier */
+	if (!scratch || !epoch_init(scratch, epoch, &hash)) /* only for the verifier */
 		return -1;
 	return cookie_read_plain(&hash, &scratch->packet.flow, client_isn, epoch, cookie, &scratch->handshake.unseen);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Does an attacker try to forge cookies, and was this one sent to anybody (shakeoff/issued.h)?
+ * Whether an attacker tries to forge cookies, and whether this cookie was sent lately (shakeoff/issued.h).
  *
- * In a fleet another host may have sent it: nothing is noted and looked up there.
+ * In a fleet another host may have sent it: there, nothing is noted or looked up.
  */
 #ifndef SHAKEOFF_BPF_COOKIE_ISSUED_H
 #define SHAKEOFF_BPF_COOKIE_ISSUED_H
@@ -21,12 +21,12 @@
 #include "limit/surge.h"
 
 /*
- * Each CPU counts invalid ACKs in batches, as it does SYNs in a flood; but those of each service by themselves: who mixes one ACK
- * for another service among fifteen forged ones is not to have the batch counted there.
+ * Each CPU counts invalid ACKs in batches, as it counts SYNs in a flood, but separately for each service. Otherwise an
+ * attacker that mixes one ACK for another service among fifteen forged ones could have the batch counted there.
  */
 #define FORGERY_BATCH 16
 
-/* An ACK that brought back no cookie, or one that nobody was sent. */
+/* Counts an ACK that brought back no good cookie, or one that was not sent lately. */
 static __always_inline void forgery_count(const struct hook_ctx *hook)
 {
 	struct shakeoff_service_counters *counters = bpf_map_lookup_elem(&service_counts, &hook->service_id);
@@ -35,15 +35,15 @@ static __always_inline void forgery_count(const struct hook_ctx *hook)
 		surge_count(hook, SURGE_FORGERY, SHAKEOFF_FORGERY_WINDOW_NS, FORGERY_BATCH, SHAKEOFF_FORGERY_RATE);
 }
 
-/* Whether an attacker tries to forge cookies of the service. Ends what has been without a surge for long enough. */
+/* Returns whether an attacker tries to forge cookies of the service. Ends a surge that is over. */
 static __always_inline bool forgery_lasts(struct shakeoff_service *service, __u64 now_ns)
 {
 	return surge_lasts(&service->forgery, now_ns);
 }
 
 /*
- * Notes a cookie. Two CPUs that write to a word at the same moment may lose one note of the two: about one of a million, at a
- * million a second.
+ * Notes a cookie. If two CPUs write to a word at the same time, one of the two notes may get lost: about one in a
+ * million, at a million a second.
  */
 static __always_inline void issued_note(__u32 hash, __u32 period)
 {
@@ -62,27 +62,33 @@ static __always_inline bool issued_in(__u32 hash, __u32 period)
 	return word && shakeoff_issued_has(*word, period, shakeoff_issued_bits(hash));
 }
 
-/* Another CPU's clock may be a tick ahead of ours, and so in the next period. */
+/*
+ * Returns whether a cookie was noted lately. Another CPU's clock may be a tick ahead of ours, and so in the next
+ * period.
+ */
 static __always_inline bool issued_lately(__u32 hash, __u32 period)
 {
 	return issued_in(hash, period) || issued_in(hash, period - 1) || issued_in(hash, period + 1);
 }
 
-/* A SYN-ACK is about to leave while cookies are being forged, or were. A global function: see scratch_get(). */
+/*
+ * Notes the cookie of a SYN-ACK that is about to leave, unless the forgery is over. A global function: see
+ * scratch_get().
+ */
 __noinline int issued_answered(__u32 service_id, __u32 hash)
 {
 	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 	const struct shakeoff_control *control = control_get();
 
-	if (!service || !scratch || !control) /* cannot be: for the verifier */
+	if (!service || !scratch || !control) /* only for the verifier */
 		return 0;
 	if (!(control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) && forgery_lasts(service, scratch->now.now_ns))
 		issued_note(hash, scratch->now.issued_period);
 	return 0;
 }
 
-/* Was a SYN-ACK to the ACK's tuple perhaps sent again by the daemon, long after the first? */
+/* Returns whether the daemon may have sent a SYN-ACK to the ACK's tuple again, long after the first one. */
 static __always_inline bool is_half_open(const struct scratch *scratch, const struct shakeoff_control *control)
 {
 	const struct shakeoff_half_open *entry;
@@ -93,7 +99,7 @@ static __always_inline bool is_half_open(const struct scratch *scratch, const st
 	return entry && entry->rcv_nxt == scratch->packet.seq;
 }
 
-/* Is what the ACK in scratch echoes, which has a good cookie, of a SYN-ACK of the last moments? One without timestamps tells nothing. */
+/* Returns whether the ACK in scratch, which has a good cookie, echoes a recent SYN-ACK, or has no timestamps. */
 static __always_inline bool echo_is_fresh(const struct handshake *handshake)
 {
 	return !handshake->options.timestamps || (__u32)(handshake->echo_age_ms + SHAKEOFF_ISSUED_AHEAD_MS) <=
@@ -106,8 +112,8 @@ static __always_inline bool is_warm(const struct shakeoff_service *service, __u6
 }
 
 /*
- * The good cookie in scratch, that has opened nothing yet: is it to be taken for a forgery? One that is not is noted again, for
- * clients whose ACK a full queue ignores. A global function: see scratch_get().
+ * Returns whether the good cookie in scratch, which has opened nothing yet, must be taken for a forgery. If not, notes
+ * it again, for clients whose ACK a full queue ignores. A global function: see scratch_get().
  */
 __noinline int ack_is_not_issued(__u32 service_id)
 {
@@ -116,7 +122,7 @@ __noinline int ack_is_not_issued(__u32 service_id)
 	const struct shakeoff_control *control = control_get();
 	__u64 now_ns;
 
-	if (!service || !scratch || !control) /* cannot be: for the verifier */
+	if (!service || !scratch || !control) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	if ((control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH) || !forgery_lasts(service, now_ns))

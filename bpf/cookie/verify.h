@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Does an ACK bring back a cookie of ours? */
+/* Whether an ACK brings back one of our cookies. */
 #ifndef SHAKEOFF_BPF_COOKIE_VERIFY_H
 #define SHAKEOFF_BPF_COOKIE_VERIFY_H
 
@@ -17,36 +17,38 @@
 enum cookie_status {
 	COOKIE_GOOD,
 	COOKIE_BAD,
-	COOKIE_EXPIRED,    /* as far as timestamps tell */
-	COOKIE_NOT_ISSUED, /* good, but sent to nobody lately (shakeoff/issued.h) */
+	COOKIE_EXPIRED,    /* as far as timestamps show */
+	COOKIE_NOT_ISSUED, /* good, but not sent lately (shakeoff/issued.h) */
 	COOKIE_UNREADABLE, /* the options are not all in the frame */
 };
 
 /*
- * Why a cookie failed cannot be seen in it. With timestamps the echoed clock tells, as far as it can be believed: only a name in the
- * statistics depends on it. Without, nothing does: the key of an epoch that is over has been overwritten.
+ * Returns whether the echoed clock is too old. A failed cookie does not tell why it failed. With timestamps the echo
+ * does, as far as it can be believed: only a name in the statistics depends on it. Without timestamps nothing does: the
+ * key of a past epoch is overwritten.
  */
 static __always_inline bool echo_is_old(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr)
 {
 	const __u64 *key = epoch_offset_key(hook->scratch->now.epoch);
 	__u32 clock_ms = hook->scratch->now.clock_ms;
 
-	if (!key) /* cannot be: for the verifier */
+	if (!key) /* only for the verifier */
 		return 0;
 	clock_ms += cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	return cookie_age(tsecr, clock_ms, cookie_bits(tsecr, clock_ms)) > (__s32)(SHAKEOFF_EPOCH_NS / NSEC_PER_MSEC);
 }
 
 /*
- * So far ahead of the client's echo, in ms, the kernel takes no round-trip time from it: tcp_rtt_tsopt_us(), net/ipv4/tcp_input.c:
- * INT_MAX / (USEC_PER_SEC / TCP_TS_HZ).
+ * When the socket's clock is this far ahead of the client's echo, in ms, the kernel takes no round-trip time from it:
+ * tcp_rtt_tsopt_us(), net/ipv4/tcp_input.c: INT_MAX / (USEC_PER_SEC / TCP_TS_HZ).
  */
 #define TS_NO_SAMPLE_MS 2147484u
 
 /*
- * Where the connection's timestamps go on. Its first round-trip sample is what the kernel's clock, with ts_base, says when the ACK
- * meets the socket, less the echo: the time since the SYN-ACK. Two more, as three clocks are cut to milliseconds: it is never taken for
- * shorter than it was. In a fleet the echo may be another host's clock: no sample rather than a wrong one.
+ * Returns ts_base, from which the connection's timestamps go on. The first round-trip sample is the kernel's clock plus
+ * ts_base when the ACK meets the socket, minus the echo: the time since the SYN-ACK. 2 ms are added because three
+ * clocks are truncated to milliseconds, so that the sample is never too short. In a fleet the echo may be of another
+ * host's clock: no sample is better than a wrong one.
  */
 static __always_inline __u32 verify_ts_base(const struct hook_ctx *hook, __u32 tsecr, __u32 offset, __u32 bits)
 {
@@ -55,14 +57,14 @@ static __always_inline __u32 verify_ts_base(const struct hook_ctx *hook, __u32 t
 	return offset + cookie_ts_add(bits) + (__u32)(hook->scratch->now.epoch_offset_ns / NSEC_PER_MSEC) + 2;
 }
 
-/* What the echo of a good cookie of this epoch says. */
+/* Reads the echo of a good cookie of this epoch to *handshake. */
 static __always_inline void verify_echo(const struct hook_ctx *hook, const struct cookie_flow *flow, __u32 tsecr,
 					__u32 epoch, struct handshake *handshake)
 {
 	const __u64 *key = epoch_offset_key(epoch);
 	__u32 offset, bits;
 
-	if (!key) /* cannot be: for the verifier */
+	if (!key) /* only for the verifier */
 		return;
 	offset = cookie_offset_final(cookie_offset_init(flow, key), flow, key);
 	bits = cookie_bits(tsecr, hook->scratch->now.clock_ms + offset);
@@ -110,14 +112,17 @@ static __always_inline enum cookie_status verify_plain(const struct hook_ctx *ho
 		bits = epoch_read_plain(handshake->client_isn, epoch, handshake->cookie);
 		if (bits < 0)
 			continue;
-		/* A client that leaves out, or empties, the timestamps that it negotiated has no options left. */
+		/* A client that has negotiated timestamps, but leaves them out or empties them, gets no options. */
 		cookie_decode_plain(bits & COOKIE_TIMESTAMPS ? 0 : bits, ipv6, &handshake->options);
 		return COOKIE_GOOD;
 	}
 	return COOKIE_BAD;
 }
 
-/* Does the ACK bring back a cookie of ours? Fills client_isn, cookie, unseen, echo_age_ms, options and ts_base of the handshake in scratch. */
+/*
+ * Checks whether the ACK brings back one of our cookies. Fills client_isn, cookie, unseen, echo_age_ms, options and
+ * ts_base of the handshake in scratch.
+ */
 static __always_inline enum cookie_status ack_verify(const struct packet *packet, const struct hook_ctx *hook,
 						     const struct tcpopt *opt)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The time, in the units that are needed, read once a tick. */
+/* The time in the units that the hook needs, read once a tick. */
 #ifndef SHAKEOFF_BPF_CORE_CLOCK_H
 #define SHAKEOFF_BPF_CORE_CLOCK_H
 
@@ -15,9 +15,9 @@
 #include "lib/compiler.h"
 
 /*
- * The moment in scratch, read anew when the kernel's tick (1 to 10 ms) or the epochs' offset has changed. A tick is exact
- * enough for everything here, and looking at it costs one load, where the clock and the divisions cost a tenth of an
- * answer. The moment is never ahead of the clock.
+ * Reads the time into scratch when the kernel's tick (1 to 10 ms) or the epochs' offset has changed. A tick is exact
+ * enough for everything here. Checking it costs one load; the clock and the divisions cost a tenth of a SYN-ACK. The
+ * time in scratch is never ahead of the clock.
  */
 static __always_inline void now_read(struct now *now, const struct shakeoff_control *control)
 {
@@ -37,7 +37,7 @@ static __always_inline void now_read(struct now *now, const struct shakeoff_cont
 	now->reply_salt = control->replies.salt;
 }
 
-/* Notes that something is so now. The clock goes by ticks: a few writes a tick. */
+/* Sets a time to now. The clock advances in ticks, so there are only a few writes a tick. */
 static __always_inline void time_note(__u64 *time_ns, __u64 now_ns)
 {
 	if (*time_ns != now_ns)

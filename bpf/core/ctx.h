@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the hook knows of a packet while it handles it: the packet itself, what was looked up for it, and the CPU's working memory. It
- * compiles on the host, too.
+ * What the hook knows of a packet while it handles it: the packet itself, the results of look-ups, and the CPU's
+ * working memory. This header also compiles on the host.
  */
 #ifndef SHAKEOFF_BPF_CORE_CTX_H
 #define SHAKEOFF_BPF_CORE_CTX_H
@@ -18,8 +18,8 @@
 #include "lib/tcpopt.h"
 
 /*
- * What the rest of the walk needs to know of a packet, in host byte order but for the flow: values, no pointers, so that
- * they outlive a change of the frame's length.
+ * What the hook needs to know of a packet, in host byte order except for the flow. It has values, no pointers, so that
+ * they stay good when the frame's length changes.
  */
 struct packet {
 	struct cookie_flow flow; /* client: the source */
@@ -27,31 +27,34 @@ struct packet {
 	__u32 ack;
 	__u16 window;
 	__u8 flags;        /* TCPHDR_* */
-	__u8 header_len;   /* of TCP, with options: as it says, unchecked */
+	__u8 header_len;   /* of TCP, with options; not checked */
 	__u8 tos;          /* of IP, or traffic class */
 	__u8 reserved;     /* TCP: the four bits behind the header's length, of which the last is AE */
 	__u32 l3_offset;   /* of the IP header in the frame */
 	__u32 l4_offset;   /* of the TCP header in the frame */
-	__u32 segment_len; /* TCP header and payload, as IP says */
-	__u16 fragment;    /* of a fragment alone: IP_MF and its offset in units of 8 bytes (RFC 791) */
+	__u32 segment_len; /* TCP header and payload, by the IP header */
+	__u16 fragment;    /* of fragments only: IP_MF and the offset in units of 8 bytes (RFC 791) */
 	__u8 ttl;          /* of IP, or hop limit */
 	__u8 pad;
-	/* Where the frame goes, of l2_dst_mac(), and from L2_DST_VLAN_SHIFT on SHAKEOFF_VLAN_TAG(); 0 there: no tag, or one for its priority alone. */
+	/*
+	 * The frame's destination: l2_dst_mac(), and from L2_DST_VLAN_SHIFT on SHAKEOFF_VLAN_TAG(). 0 there: no tag, or
+	 * a tag that has only a priority.
+	 */
 	__u64 l2_dst;
 };
 
 #define L2_DST_VLAN_SHIFT 48
-#define L2_DST_NONE (~0ull) /* no frame's: a tag has 13 bits */
+#define L2_DST_NONE (~0ull) /* never a frame's: a tag has 13 bits */
 
-/* A MAC address as a number, which is compared at once. */
+/* Returns a MAC address as a number, for a single comparison. */
 static __always_inline __u64 l2_dst_mac(const __be16 *mac)
 {
 	return mac[0] | (__u32)mac[1] << 16 | (__u64)mac[2] << 32;
 }
 
 /*
- * A segment to send. Addresses and ports are those of the segment that it answers, turned round. What every client gets
- * from this address is made ready once by reply_prepare(): then seq, ack and tsecr can change from reply to reply.
+ * A segment to send. Its addresses and ports are those of the segment that it replies to, swapped. reply_prepare()
+ * makes ready once what all clients of the address get. Then seq, ack, tsval and tsecr may change from reply to reply.
  */
 struct reply {
 	__u32 seq; /* host byte order, as all up to options */
@@ -64,16 +67,16 @@ struct reply {
 	__u8 tos; /* or traffic class */
 	__u8 pad[3];
 	__u32 option_words;
-	__u32 tsecr_word; /* which of them echoes the client's timestamp, behind ours, if one does */
-	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and in the timestamps' place */
-	/* Made ready: */
+	__u32 tsecr_word; /* index of the word that echoes the client's timestamp, if there is one; ours is before it */
+	__be32 options[TCPOPT_SYNACK_MAX_WORDS]; /* zero behind option_words, and where the timestamps go */
+	/* Set by reply_prepare(): */
 	__be32 ip[3];    /* the IP header before its addresses, IPv4's checksum zero; IPv6: two words */
 	__be32 tcp_head; /* the TCP header's fourth word: length, flags, window */
-	__u64 ip_sum;    /* of IPv4's header, but for the client's address */
-	__u64 tcp_sum; /* of pseudo header and TCP header, but for the client's address and port, seq, ack, tsval and tsecr */
+	__u64 ip_sum;    /* of IPv4's header, without the client's address */
+	__u64 tcp_sum; /* of pseudo header and TCP header, without client's address and port, seq, ack, tsval, tsecr */
 };
 
-/* The SYN-ACK of an address for clients that offer the same, for as long as a tick lasts. */
+/* The SYN-ACK of an address for clients that offer the same options, good for one tick. */
 struct synack_template {
 	__u64 tick;  /* 0: none */
 	__u64 offer; /* of offer_key() */
@@ -87,7 +90,7 @@ struct synack_template {
 	struct reply reply;
 };
 
-/* What a validated ACK tells beyond the packet itself. */
+/* What is known of a validated ACK beyond the packet itself. */
 struct handshake {
 	__u32 client_isn;
 	__u32 cookie;
@@ -96,7 +99,7 @@ struct handshake {
 	__u32 snd_wnd;
 	__u16 rcv_wnd;
 	__u8 rcv_wscale;
-	__u8 claims;       /* SHAKEOFF_VALIDATED_* that the claimed entry begins with */
+	__u8 claims;       /* the claimed entry's first flags: SHAKEOFF_VALIDATED_* */
 	__u32 replaced;    /* as in struct shakeoff_validated */
 	__u32 unseen;      /* of cookie_final(), the upper half; with timestamps shakeoff_issued_hash() of it */
 	__s32 echo_age_ms; /* of cookie_age(), with timestamps */
@@ -104,10 +107,10 @@ struct handshake {
 	__u16 pad;
 };
 
-/* What the hook reads of a listening socket. */
+/* What the hook reads from a listening socket. */
 struct listening {
 	__u32 waiting;   /* in its accept queue: sk_ack_backlog */
-	__u32 backlog;   /* so many may: sk_max_ack_backlog */
+	__u32 backlog;   /* maximum of that: sk_max_ack_backlog */
 	__u32 half_open; /* in its SYN queue */
 	__u8 bypass;     /* enum shakeoff_bypass: why the kernel would not take a connection for it */
 	__u8 pad[3];
@@ -115,8 +118,8 @@ struct listening {
 };
 
 /*
- * What was looked up last, for the next packet: in a flood it is nearly always for the same address. The key is what
- * recent_is_for() compares.
+ * The results of the last look-ups, kept for the next packet: in a flood it is nearly always for the same address. The
+ * key is what recent_is_for() compares.
  */
 struct recent {
 	__u32 generation; /* of shakeoff_control when it was looked up */
@@ -128,23 +131,23 @@ struct recent {
 	__u32 service;
 	__u32 address_flags; /* SHAKEOFF_ADDRESS_BYPASSED, SHAKEOFF_ADDRESS_TAGGED */
 	__u32 pad;
-	__u64 l2_dst; /* struct packet's, the last that was found to be the host's; or L2_DST_NONE */
+	__u64 l2_dst; /* of struct packet: the last one found to be the host's, or L2_DST_NONE */
 	struct shakeoff_interface profile;
 	__u32 hash_epoch;
-	__u32 hashes_ready;       /* a bit for each of the hashes that is good */
+	__u32 hashes_ready;       /* a bit for each valid hash */
 	struct siphash hashes[2]; /* of cookie_init(), for hash_epoch and for the epoch before it */
-	/* Listener handoff: its socket, as it was at this tick. */
+	/* Listener handoff: the listening socket, as it was at listener_tick. */
 	struct listening listener;
 	__u64 listener_tick;          /* 0: not looked up yet */
 	__u64 listener_enqueued;      /* shakeoff_service.enqueued then */
-	__u64 listener_room;          /* so many more connections may wait */
-	__s64 listener_low_watermark; /* with so many or less, positions are shared; 0: never */
+	__u64 listener_room;          /* how many more connections may wait */
+	__s64 listener_low_watermark; /* with this many free positions or fewer they are shared; 0: never */
 	__u64 listener_head;          /* the number of the position at its queue's head */
 	__u32 listener_capacity;
 	struct synack_template synack;
 };
 
-/* The time in the units that are needed. */
+/* The time in the units that the hook needs. */
 struct now {
 	__u64 tick; /* jiffies when it was read */
 	__u64 now_ns;
@@ -153,13 +156,13 @@ struct now {
 	__u32 clock_ms;      /* of our timestamps: now_ns and epoch_offset_ns */
 	__u32 issued_period; /* of shakeoff_issued_period() */
 	__u32 reply_window;
-	__u32 reply_batch; /* these as in struct shakeoff_reply_budget */
+	__u32 reply_batch; /* this and the next as in struct shakeoff_reply_budget */
 	__u64 reply_salt;
 };
 
 /*
- * Working memory of one packet's walk. What is read from a map value has no past for the verifier: options that were
- * copied in eleven possible lengths are one state, not eleven. It also spares the stack.
+ * Working memory for one packet. Values read from a map are unknown scalars to the verifier, so the eleven possible
+ * lengths of copied options merge into one state. It also saves stack.
  */
 struct scratch {
 	struct packet packet;
@@ -173,27 +176,27 @@ struct scratch {
 	struct handshake handshake;
 	struct shakeoff_tuple tuple;
 	struct shakeoff_half_open half_open;
-	__u32 syns;         /* SYNs in floods that this CPU has answered */
-	__u32 out_of_state; /* out-of-state segments in floods that this CPU has met */
-	__u32 segments; /* segments that this CPU has let pass, or dropped, without a look at sockets: see handle/out_of_state.h */
-	struct shakeoff_source source; /* one to be made */
-	__u32 learnt;                  /* of sources, in the tick learnt_tick: limit/syn_rate.h */
+	__u32 syns;         /* SYNs that this CPU has answered in floods */
+	__u32 out_of_state; /* out-of-state segments that this CPU has met in floods */
+	__u32 segments;     /* segments that this CPU has passed or dropped without a look-up: handle/out_of_state.h */
+	struct shakeoff_source source; /* a new entry */
+	__u32 learnt;                  /* new sources in the tick learnt_tick: limit/syn_rate.h */
 	__u64 learnt_tick;
-	__u64 wait_tick; /* rounds of segments that wait for their connection in this tick: admit.bpf.c */
-	__u32 wait_rounds;
+	__u64 wait_tick;   /* the tick of wait_rounds */
+	__u32 wait_rounds; /* rounds of segments that wait for their connection: admit.bpf.c */
 	__u32 pad;
-	__u64 event[sizeof(struct shakeoff_event) / 8]; /* one to be put into the map handshakes */
+	__u64 event[sizeof(struct shakeoff_event) / 8]; /* a new value for the map handshakes */
 	__u16 replies[SHAKEOFF_REPLY_CELLS];            /* this CPU's, see shakeoff/synack_rate.h */
 };
 
-/* The frame of a context, be it of XDP or of tc. */
+/* The frame of an XDP or tc context. */
 #define FRAME_START(ctx) ((void *)(long)(ctx)->data)
 #define FRAME_END(ctx) ((void *)(long)(ctx)->data_end)
 
-/* No verdict yet: the walk goes on. */
+/* No verdict yet: handling goes on. */
 #define VERDICT_NONE SHAKEOFF_VERDICT_COUNT
 
-/* What the hook knows of a packet's service and of the moment, looked up once. */
+/* A packet's service, the time, and where the rest is: looked up once. */
 struct hook_ctx {
 	struct shakeoff_control *control;
 	struct shakeoff_service *service;
@@ -201,7 +204,7 @@ struct hook_ctx {
 	__u32 service_id;
 	__u32 frame_len;
 	__u64 now_ns;
-	bool allowed; /* the lists say so: no limit holds for the source */
+	bool allowed; /* by the ACL: no limit applies to the source */
 };
 
 #endif

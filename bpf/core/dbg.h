@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * With -DSHAKEOFF_DEBUG: a line in /sys/kernel/tracing/trace_pipe for each packet of a service, with its flow and its verdict (kernel
- * 5.16 and later). Empty otherwise.
+ * With -DSHAKEOFF_DEBUG: a line in /sys/kernel/tracing/trace_pipe for each packet of a service, with its flow and its
+ * verdict (kernel 5.16 and later). Empty otherwise.
  */
 #ifndef SHAKEOFF_BPF_CORE_DBG_H
 #define SHAKEOFF_BPF_CORE_DBG_H
@@ -33,7 +33,7 @@ static __always_inline void dbg(__u32 verdict)
 	const struct scratch *scratch = scratch_get();
 	const struct cookie_flow *flow;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return;
 	flow = &scratch->packet.flow;
 	if (flow->ipv6)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel's types, and those of its constants that BTF does not hold: they are macros there, or newer than some kernels. */
+/* The kernel's types, and constants that BTF lacks because they are macros or newer than some kernels. */
 #ifndef SHAKEOFF_BPF_CORE_KERNEL_H
 #define SHAKEOFF_BPF_CORE_KERNEL_H
 
@@ -31,7 +31,7 @@
 #define ETH_P_8021Q 0x8100
 #define ETH_P_8021AD 0x88A8
 
-/* linux/if_vlan.h: of the VLAN tag's 16 bits the identifier (IEEE 802.1Q). */
+/* linux/if_vlan.h: the identifier in the VLAN tag's 16 bits (IEEE 802.1Q). */
 #define VLAN_VID_MASK 0x0fff
 
 /* linux/if_packet.h: __sk_buff.pkt_type */
@@ -62,12 +62,12 @@
 /* include/net/sock.h */
 #define SOCK_RCVBUF_LOCK 2
 
-/* linux/netfilter.h: the verdicts of enum nf_inet_hooks, and a family */
+/* linux/netfilter.h: verdicts, and a protocol family */
 #define NF_DROP 0
 #define NF_ACCEPT 1
 #define NFPROTO_IPV4 2
 
-/* linux/bpf.h: enum tcx_action_base (kernel 6.6), on to the next program of the hook or not; the flag of bpf_redirect() */
+/* linux/bpf.h: enum tcx_action_base (kernel 6.6), to the next program or drop; the flag of bpf_redirect() */
 #define TCX_NEXT (-1)
 #define TCX_DROP 2
 #define BPF_F_INGRESS 1

@@ -48,7 +48,7 @@ struct {
 	__type(value, struct shakeoff_service);
 } service_state SEC(".maps");
 
-/* Hash tables are not preallocated: most hosts use a few of the elements. */
+/* Hash tables are not preallocated: most hosts use only a few elements. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -156,13 +156,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE); /* for the elements' alignment: nobody may map a lock */
+	__uint(map_flags, BPF_F_MMAPABLE); /* for the elements' alignment only: the kernel refuses to mmap a lock */
 	__uint(max_entries, SHAKEOFF_MAX_VALIDATED);
 	__type(key, __u32);
 	__type(value, struct shakeoff_validated);
 } validated SEC(".maps");
 
-/* Not preallocated: with syncookies = adaptive alone it stays empty. */
+/* Not preallocated: it stays empty if every service has syncookies = adaptive. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -199,7 +199,7 @@ struct {
 	__type(value, __u64);
 } syn_sources SEC(".maps");
 
-/* Of SYNs, for limit/syn_rate.h: a CPU's counts, in rows as large as an element may be. */
+/* A CPU's counts of SYNs (limit/syn_rate.h), in rows of the maximum element size. */
 #define SYN_COUNT_BITS 15
 #define SYN_COUNTS 8192
 #define SYN_COUNT_ROWS ((1u << SYN_COUNT_BITS) / SYN_COUNTS)
@@ -216,8 +216,8 @@ struct {
 } syn_counts SEC(".maps");
 
 /*
- * The ACL of sources: of two elements one is in use. Made by user space, and empty until something is listed. Sizes instead of
- * types: clang 14 leaves types that are only named by an inner map undefined in the BTF.
+ * The ACL of sources: one of the two elements is in use. User space fills them; they are empty before the first ACL
+ * entry. Sizes instead of types: clang 14 leaves types that only an inner map names undefined in the BTF.
  */
 struct acl_trie4 {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -279,7 +279,7 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Not deleted from, but by age: a handshake that has been taken still tells where its frames came from. */
+/* Elements go only by age: a handshake that was taken still shows where its frames came from. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SHAKEOFF_MAX_HANDSHAKES);

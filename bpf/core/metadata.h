@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the XDP program tells the tc program of a validated ACK, in front of the frame (XDP metadata). Nothing of it comes
- * from the wire; the magic number keeps it apart from metadata of other programs and drivers.
+ * What the XDP program passes to the tc program with a validated ACK, in front of the frame (XDP metadata). Nothing in
+ * it comes from the wire; the magic number distinguishes it from metadata of other programs and drivers.
  */
 #ifndef SHAKEOFF_BPF_CORE_METADATA_H
 #define SHAKEOFF_BPF_CORE_METADATA_H
@@ -13,12 +13,12 @@
 #include "lib/cookie.h"
 #include "lib/tcpopt.h"
 
-/* With shakeoff_control.metadata_secret, which nobody else knows, it makes the magic number. */
+/* Makes the magic number, with shakeoff_control.metadata_secret, which is unknown to others. */
 #define METADATA_MAGIC 0x5ac0ff03u
 
 /*
- * All that it tells of a segment that came by another CPU than the ACK that it follows: it may be here before the connection's socket
- * is, and waits for it. Also the mark of one that has waited, in __sk_buff.cb.
+ * The only metadata of a segment that arrived on another CPU than the ACK that it follows. The segment may be here
+ * before the connection's socket exists, and waits for it. Also marks a segment that has waited, in __sk_buff.cb.
  */
 #define METADATA_WAITS 0x5ac0ff83u
 
@@ -43,7 +43,10 @@ struct metadata {
 	__u32 flags; /* METADATA_* */
 };
 
-/* SACK that was permitted before its sysctl was set to 0 is not used: the kernel would refuse the request. */
+/*
+ * Fills the metadata. Leaves SACK out if its sysctl was set to 0 after the SYN-ACK: the kernel would refuse the
+ * request.
+ */
 static __always_inline void metadata_fill(struct metadata *metadata, const struct shakeoff_control *control,
 					  __u32 service, const struct shakeoff_interface *profile,
 					  const struct handshake *handshake, __u8 rcv_wscale, const struct tcpopt *opt)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The ring buffers to the daemon, and how large records are. */
+/* The ring buffers to the daemon, and the sizes of records. */
 #ifndef SHAKEOFF_BPF_CORE_RING_H
 #define SHAKEOFF_BPF_CORE_RING_H
 
@@ -13,14 +13,14 @@
 #include "lib/compiler.h"
 
 /*
- * A record's size must be a constant for bpf_ringbuf_reserve(), so there are three: for an ACK with no or little
- * payload, for a segment of an ordinary MTU, and for all that can be (an aggregated packet of 64 KiB).
+ * bpf_ringbuf_reserve() takes only constant sizes, so there are three: for an ACK with no or little payload, for a
+ * segment of an ordinary MTU, and for the largest packet (an aggregated one of 64 KiB).
  */
 #define EVENT_SMALL_PACKET 160
 #define EVENT_MEDIUM_PACKET 1536
 #define EVENT_LARGE_PACKET 65536
 
-/* Spreads tuples over the rings; a tuple keeps its ring. Not a secret: an uneven spread costs only balance. */
+/* Returns a tuple's ring, always the same one. The hash needs no secret: an uneven spread costs only balance. */
 static __always_inline void *ring_of(const struct shakeoff_tuple *tuple, const struct shakeoff_control *control)
 {
 	__u32 hash = tuple->remote[0] ^ tuple->remote[1] ^ tuple->remote[2] ^ tuple->remote[3] ^

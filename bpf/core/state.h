@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What nearly every function needs: the daemon's word, a service, the CPU's working memory. Only here are these maps looked up. */
+/*
+ * What nearly every function needs: the control map, a service, the CPU's working memory. Only this file looks these
+ * maps up.
+ */
 #ifndef SHAKEOFF_BPF_CORE_STATE_H
 #define SHAKEOFF_BPF_CORE_STATE_H
 
@@ -14,8 +17,9 @@
 #include "lib/compiler.h"
 
 /*
- * Never NULL. Functions that are not static are verified once, on their own, where static ones are followed again from
- * every call; until kernel 5.12 they take nothing but ctx and numbers, so they find their working memory by themselves.
+ * Returns the CPU's working memory; never NULL. The verifier checks a global function once, on its own, and a static
+ * one again at every call. Until kernel 5.12 global functions take only ctx and numbers, so each gets its working
+ * memory here.
  */
 static __always_inline struct scratch *scratch_get(void)
 {
@@ -24,7 +28,7 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-/* Never NULL. */
+/* Returns the control map's only element; never NULL. */
 static __always_inline struct shakeoff_control *control_get(void)
 {
 	__u32 zero = 0;
@@ -32,7 +36,7 @@ static __always_inline struct shakeoff_control *control_get(void)
 	return bpf_map_lookup_elem(&CONTROL_MAP, &zero);
 }
 
-/* NULL only for what is no id of a service. */
+/* Returns a service, or NULL if there is no such id. */
 static __always_inline struct shakeoff_service *service_get(__u32 service_id)
 {
 	return bpf_map_lookup_elem(&service_state, &service_id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The one exit: a verdict is counted, and mapped to its XDP action. */
+/* The one exit: counts a verdict and maps it to its XDP action. */
 #ifndef SHAKEOFF_BPF_CORE_VERDICT_H
 #define SHAKEOFF_BPF_CORE_VERDICT_H
 
@@ -15,8 +15,8 @@
 #include "lib/compiler.h"
 
 /*
- * What a verdict comes to: the XDP action in the low byte, what it counts towards above it. Numbers, as a table that is not static
- * (CONST_TABLE) is part of the skeleton, which knows no types of ours.
+ * The meaning of each verdict: the XDP action in the low byte, the counters (SHAKEOFF_COUNTS_*) above it. Numbers,
+ * because a table that is not static (CONST_TABLE) is part of the skeleton, which does not know our types.
  */
 CONST_TABLE __u16 verdict_meanings[SHAKEOFF_VERDICT_COUNT] = {
 #define X(constant, name, xdp, counted, help) [SHAKEOFF_##constant] = XDP_##xdp | (counted) << 8,
@@ -39,7 +39,7 @@ static __always_inline bool verdict_passes(__u32 verdict)
 	return verdict < SHAKEOFF_VERDICT_COUNT && verdict_action(verdict_meanings[verdict]) == XDP_PASS;
 }
 
-/* Whether it says that a segment belonged to no socket. */
+/* Returns whether the verdict is for a segment that belongs to no socket. */
 static __always_inline bool verdict_is_no_socket(__u32 verdict)
 {
 	return verdict < SHAKEOFF_VERDICT_COUNT &&
@@ -61,7 +61,7 @@ static __always_inline void count_service(__u32 service, __u32 counts)
 		counters->syn++;
 	if (counts & SHAKEOFF_COUNTS_SYNACK) {
 		counters->synack++;
-		return; /* the commonest is nothing else */
+		return; /* the most frequent verdict counts as nothing else */
 	}
 	if (counts & SHAKEOFF_COUNTS_ACK_VALID)
 		counters->ack_valid++;
@@ -74,13 +74,13 @@ static __always_inline void count_service(__u32 service, __u32 counts)
 /* Counts a verdict for its packet's service (NO_SERVICE: none). Returns the XDP action. */
 static __always_inline int count_verdict(__u32 verdict, __u32 service)
 {
-	/* A variable of its own: clang 14 reads one whose address is taken again, and the verifier loses its bound. */
+	/* A copy: clang 14 reads a variable again whose address is taken, and the verifier loses its bound. */
 	__u32 key = verdict;
 	__u64 *packets = bpf_map_lookup_elem(&verdicts, &key);
 	__u16 meaning;
 
 	if (!packets || verdict >= SHAKEOFF_VERDICT_COUNT)
-		return XDP_ABORTED; /* cannot be: for the verifier */
+		return XDP_ABORTED; /* only for the verifier */
 	(*packets)++;
 	meaning = verdict_meanings[verdict];
 	count_service(service, verdict_counts(meaning));

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * A final ACK: is its cookie good, why not, and what a connection changes, whichever way it is handed over.
- */
+/* A final ACK: whether its cookie is good, why not, and what a new connection changes, with either handoff. */
 #ifndef SHAKEOFF_BPF_HANDLE_ACK_H
 #define SHAKEOFF_BPF_HANDLE_ACK_H
 
@@ -26,21 +24,21 @@
 #include "handle/resend.h"
 
 /*
- * Does the ACK in scratch bring back a cookie of ours? Returns enum cookie_status; scratch->opt and scratch->handshake are then
- * what it says. A global function: see scratch_get().
+ * Checks whether the ACK in scratch brings back one of our cookies. Returns enum cookie_status and fills scratch->opt
+ * and scratch->handshake. A global function: see scratch_get().
  */
 __noinline int ack_cookie(struct xdp_md *ctx)
 {
 	struct hook_ctx hook = { .scratch = scratch_get(), .control = control_get() };
 
-	if (!hook.scratch || !hook.control) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.control) /* only for the verifier */
 		return COOKIE_BAD;
 	if (options_find(FRAME_START(ctx), FRAME_END(ctx), &hook.scratch->packet, hook.scratch) == OPTIONS_MISSING)
 		return COOKIE_UNREADABLE;
 	return ack_verify(&hook.scratch->packet, &hook, &hook.scratch->opt);
 }
 
-/* The status of an ACK's cookie, forgeries told apart. */
+/* Returns the status of an ACK's cookie; a forgery that passed the check is COOKIE_NOT_ISSUED. */
 static __always_inline enum cookie_status ack_verify_issued(struct xdp_md *ctx, const struct hook_ctx *hook,
 							    const struct history *history)
 {
@@ -52,7 +50,7 @@ static __always_inline enum cookie_status ack_verify_issued(struct xdp_md *ctx, 
 	return status;
 }
 
-/* The verdict on an ACK without a socket and without a good cookie. */
+/* Counts an ACK without a socket and without a good cookie, and returns the verdict on it. */
 static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *hook, enum cookie_status status)
 {
 	forgery_count(hook);
@@ -64,14 +62,17 @@ static __always_inline enum shakeoff_verdict ack_invalid(const struct hook_ctx *
 	}
 }
 
-/* Nothing to do with what is open. */
+/* Handles an RST without a socket: it can only end a half-open entry. */
 static __always_inline enum shakeoff_verdict rst_ignore(const struct packet *packet, const struct hook_ctx *hook)
 {
 	half_open_reset(packet, hook);
 	return SHAKEOFF_RST_NO_SOCKET;
 }
 
-/* Notes a connection that is about to be opened; opened: it has its position in the accept queue. hints: of filter_note(). */
+/*
+ * Notes a connection that is about to be opened. hints: of filter_note(); established: the connection has its position
+ * in the accept queue.
+ */
 static __always_inline void connection_noted(const struct packet *packet, const struct hook_ctx *hook, __u8 hints,
 					     bool established)
 {
@@ -79,7 +80,7 @@ static __always_inline void connection_noted(const struct packet *packet, const 
 	source_proved(hook->service_id, hook->service->enqueued, established);
 }
 
-/* The same for one that waits for its server, or is on the way there, from now on. */
+/* Notes a connection that from now on waits for its server, or is on the way there. */
 static __always_inline void connection_established(const struct packet *packet, const struct hook_ctx *hook, __u8 hints)
 {
 	half_open_forget(hook);
@@ -88,7 +89,7 @@ static __always_inline void connection_established(const struct packet *packet, 
 }
 
 /*
- * The first segment that meets the socket of an admitted connection: from then on its ACK is not to open it again. Only
+ * Notes that a segment has met the socket of an admitted connection: from then on the ACK must not open it again. Only
  * tuples with the hint cost the look-up.
  */
 static __always_inline void connection_confirm(const struct packet *packet, const struct hook_ctx *hook)
@@ -100,7 +101,7 @@ static __always_inline void connection_confirm(const struct packet *packet, cons
 	tuple_of(&packet->flow, &hook->scratch->tuple);
 	entry = validated_find(&packet->flow);
 	if (!entry || (entry->flags & SHAKEOFF_VALIDATED_CONFIRMED))
-		return; /* the hint is another tuple's of this slot */
+		return; /* the hint is of another tuple in this slot */
 	entry->flags |= SHAKEOFF_VALIDATED_CONFIRMED;
 	filter_drop_hint(&packet->flow, hook->control, SHAKEOFF_FILTER_UNCONFIRMED);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bypassed services and addresses: the kernel alone can serve them, and is to serve them as if the hook were not there. Nothing is
- * limited, nothing is looked up, and nothing is remembered of what passes. Dropped is what is
- * certain: what is blocked, and what no TCP sends (but of an address that netfilter decides about, not even that).
+ * Bypassed services and addresses: only the kernel can serve them, and it does so as if the hook were not there. The
+ * hook limits nothing, looks nothing up and remembers nothing of what passes. It drops packets of blocked sources, and
+ * segments that no TCP sends; the latter pass, too, where netfilter decides about the address.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_BYPASS_H
 #define SHAKEOFF_BPF_HANDLE_BYPASS_H
@@ -26,7 +26,10 @@
 #include "handle/history.h"
 #include "handle/out_of_state.h"
 
-/* One that is behind NAT and so on, or a VLAN device's, in a frame whose tag is not there to see: it may be beside it. */
+/*
+ * Returns whether the address is behind NAT or the like, or belongs to a VLAN device while the frame shows no tag: the
+ * tag may be outside the frame.
+ */
 static __always_inline bool address_is_bypassed(const struct hook_ctx *hook)
 {
 	__u32 flags = hook->scratch->recent.address_flags;
@@ -35,20 +38,23 @@ static __always_inline bool address_is_bypassed(const struct hook_ctx *hook)
 	       ((flags & SHAKEOFF_ADDRESS_TAGGED) && hook->scratch->packet.l3_offset == sizeof(struct ethhdr));
 }
 
-/* Whether the address, or all of the service's, is behind NAT, a firewall or forwarding: not to be touched. */
+/*
+ * Returns whether the address, or the whole service, is behind NAT, a firewall or forwarding: its packets are not
+ * touched.
+ */
 static __always_inline bool netfilter_decides(const struct hook_ctx *hook)
 {
 	return address_is_bypassed(hook) || hook->service->bypass == SHAKEOFF_BYPASS_NETFILTER ||
 	       hook->service->bypass == SHAKEOFF_BYPASS_BRIDGE;
 }
 
-/* Whether the packet in scratch is for one. */
+/* Returns whether the packet in scratch is for a bypassed service or address. */
 static __always_inline bool is_bypassed(const struct hook_ctx *hook)
 {
 	return address_is_bypassed(hook) || service_is_bypassed(hook->service);
 }
 
-/* A segment that passes unseen. A few are looked at all the same: their sources are known. */
+/* Passes a segment without a look-up. A few are looked up nevertheless, so that their sources become known. */
 static __always_inline enum shakeoff_verdict segment_pass(struct xdp_md *ctx, const struct hook_ctx *hook)
 {
 	if (segment_is_sampled(hook))
@@ -56,7 +62,10 @@ static __always_inline enum shakeoff_verdict segment_pass(struct xdp_md *ctx, co
 	return SHAKEOFF_ACK_IDLE;
 }
 
-/* A segment without SYN. The kernel drops what is dropped here in every state but that of a connection it begins itself. */
+/*
+ * Returns the verdict on a segment without SYN. The kernel, too, drops the segments that are dropped here, in every
+ * state except that of a connection that it begins itself.
+ */
 static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, const struct packet *packet,
 							    const struct hook_ctx *hook)
 {
@@ -79,8 +88,9 @@ static __always_inline enum shakeoff_verdict bypass_segment(struct xdp_md *ctx, 
 }
 
 /*
- * Whether a segment to what is bypassed is of a handshake of ours all the same: firewalls are loaded again at any moment, and
- * the kernel would refuse with RST what it knows nothing of. There is a good cookie only where the hook answered a moment ago.
+ * Returns whether a segment to a bypassed address belongs to one of our handshakes. Firewall rules may be reloaded at
+ * any time, and the kernel would refuse with RST a handshake that it does not know. A good cookie exists only where the
+ * hook answered shortly before.
  */
 static __always_inline bool bypassed_is_own(struct xdp_md *ctx, const struct packet *packet,
 					    const struct hook_ctx *hook)

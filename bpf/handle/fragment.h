@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets whose TCP header cannot be read, or not in one piece: IP fragments, headers that are cut off, IPv6 packets with
- * endless extension headers. What has no port is for a service if its address has one. TCP avoids being fragmented (RFC 9293,
- * section 3.7.1), so that little of this is honest; how fragments fit together is the kernel's business.
+ * Packets whose TCP header cannot be read, or not in one piece: IP fragments, truncated headers, IPv6 packets with too
+ * many extension headers. A packet without a port is for a service if its address has one. TCP normally avoids
+ * fragmentation (RFC 9293, section 3.7.1), so few of these packets are honest. The kernel decides how fragments fit
+ * together.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_FRAGMENT_H
 #define SHAKEOFF_BPF_HANDLE_FRAGMENT_H
@@ -25,12 +26,15 @@
 #include "socket/service.h"
 #include "limit/budget.h"
 
-/* Length of what a 16-bit field can tell: a longer packet says 0 (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c). */
+/*
+ * Maximum of a 16-bit length field; longer packets have 0 there (BIG TCP: net/ipv6/ip6_offload.c, net/ipv4/af_inet.c).
+ */
 #define IP_LENGTH_MAX 0xffff
 
 /*
- * How many come in a window that begins: as in the greatest of the last ones, which fades to an eighth in each: half a second after a
- * flood nothing is left of it. passed: windows since that in which `last` came, in most of which none may have come.
+ * Returns how many fragments to expect in a window that begins: the greatest number of the last windows, which fades to
+ * an eighth in each, so that half a second after a flood it is 0. passed: windows since the one in which `last` came;
+ * the others may have had none.
  */
 static __always_inline __u32 fragments_expect(__u32 last, __u32 expected, __u32 passed)
 {
@@ -40,16 +44,17 @@ static __always_inline __u32 fragments_expect(__u32 last, __u32 expected, __u32 
 	return passed > 10 ? 0 : expected >> (3 * (passed - 1) & 31);
 }
 
-/* Whether one of `expected` is among those that pass, of which `most` may. lot: the same for all fragments of a packet. */
+/* Returns whether a fragment passes, if `most` of `expected` may. lot: the same for all fragments of a packet. */
 static __always_inline bool fragment_wins(__u32 lot, __u32 expected, __u32 most)
 {
 	return expected <= most || ((__u64)lot * expected) >> 32 < most - most / 8;
 }
 
 /*
- * The packet that the fragment in scratch is a part of, as a salted hash that is another one in each window: in a flood all parts of a
- * packet pass, or none, as with the kernel, whose memory has room for a packet or has not. IPv6: the identification is behind where
- * the fragment header begins, the last four bytes of what is walked over, but for packets with options behind it.
+ * Returns a salted hash of the packet that the fragment in scratch belongs to, a different one in each window. In a
+ * flood all parts of a packet pass, or none, as with the kernel, whose memory has room for the whole packet or has
+ * none. IPv6: the identification is the last four bytes that the parser has passed over, unless options follow the
+ * fragment header.
  */
 static __always_inline __u64 fragment_lots(struct xdp_md *ctx, const struct packet *packet, __u64 salt, __u32 window)
 {
@@ -67,7 +72,7 @@ static __always_inline __u64 fragment_lots(struct xdp_md *ctx, const struct pack
 	return (number ^ number >> 32) * salt;
 }
 
-/* Counts a fragment for its prefix. Returns whether that may have it in a flood. */
+/* Counts a fragment for its prefix. Returns whether the prefix may have it in a flood. */
 static __always_inline bool fragment_is_fair(const struct packet *packet, __u32 window, __u64 salt, __u32 lot,
 					     __u32 most)
 {
@@ -75,21 +80,22 @@ static __always_inline bool fragment_is_fair(const struct packet *packet, __u32 
 	__u32 index = shakeoff_hash_index(prefix, salt, SHAKEOFF_FRAGMENT_CELL_BITS);
 	struct shakeoff_fragment_cell *cell = bpf_map_lookup_elem(&fragment_cells, &index);
 
-	if (!cell) /* cannot be: for the verifier */
+	if (!cell) /* only for the verifier */
 		return 1;
 	if ((__s32)(window - cell->window) > 0) {
 		cell->expected = fragments_expect(cell->wanted, cell->expected, window - cell->window);
 		cell->window = window;
 		cell->wanted = 0;
 	}
-	cell->wanted++; /* without a lock, so about */
+	cell->wanted++; /* without a lock, so approximate */
 	most = most < SHAKEOFF_FRAGMENT_PREFIX ? 1 : most / SHAKEOFF_FRAGMENT_PREFIX;
 	return fragment_wins(lot, cell->expected, most) && (cell->expected <= most ? cell->wanted <= most : 1);
 }
 
 /*
- * A fragment that may be honest: within the budget that all of them have together. While more come, those of a prefix that sends much
- * are cut to its part first, and of what is left lots decide: the first of each window would be those of the flood.
+ * Returns the verdict on a fragment that may be honest: it passes within the common budget. When more come, a prefix
+ * that sends many is cut to its part first. Lots decide about the rest: the first fragments of each window would be the
+ * flood's.
  */
 static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, const struct packet *packet,
 							   struct shakeoff_control *control, __u64 now_ns)
@@ -107,7 +113,7 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 								    control->fragments_fair_expected, passed);
 		control->fragments = control->fragments_wanted = control->fragments_fair = 0;
 	}
-	control->fragments_wanted++; /* as the other: without a lock, so about */
+	control->fragments_wanted++; /* without a lock, so approximate */
 	flood = control->fragments_expected > most;
 	lots = fragment_lots(ctx, packet, salt, control->fragment_window);
 	if (!fragment_is_fair(packet, control->fragment_window, salt, lots, most) && flood)
@@ -118,7 +124,7 @@ static __always_inline enum shakeoff_verdict fragment_pass(struct xdp_md *ctx, c
 	return budget_takes(&control->fragments, most) ? SHAKEOFF_FRAG_PASS : SHAKEOFF_FRAG_RATE;
 }
 
-/* Whether a first fragment is for what is bypassed (bypass.h), port: where it goes. */
+/* Returns whether a first fragment to this port is for a bypassed service or address (bypass.h). */
 static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *control, __be16 port)
 {
 	const struct shakeoff_service *service;
@@ -126,7 +132,7 @@ static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *
 	__u64 address;
 	__u32 id;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	address = service_value(scratch, control, port);
 	if (address == NO_ENDPOINT)
@@ -139,8 +145,9 @@ static __always_inline bool fragment_is_bypassed(const struct shakeoff_control *
 }
 
 /*
- * RFC 1858 and RFC 3128: what no fragment of a TCP segment needs, but filters fall for. The first one holds the whole header, which
- * has 20 bytes at least, so that no other begins within these.
+ * Returns the verdict on a fragment. Drops forms that no fragment of a TCP segment needs, but that deceive filters (RFC
+ * 1858 and RFC 3128). The first fragment has the whole header, of at least 20 bytes, so no other fragment begins within
+ * these.
  */
 static __always_inline enum shakeoff_verdict fragment_check(struct xdp_md *ctx, const struct packet *packet,
 							    struct shakeoff_control *control, __u64 now_ns)
@@ -161,7 +168,10 @@ static __always_inline enum shakeoff_verdict fragment_check(struct xdp_md *ctx, 
 	return fragment_pass(ctx, packet, control, now_ns);
 }
 
-/* A TCP header that is not all there; or not in the first of several buffers, where drivers put all but very long headers. */
+/*
+ * Returns the verdict on a TCP header that is incomplete, or that is not in the first of several buffers, where drivers
+ * put all but very long headers.
+ */
 static __always_inline enum shakeoff_verdict cut_check(struct xdp_md *ctx, const struct packet *packet, __u32 frame_len)
 {
 	__u32 first_buffer = ctx->data_end - ctx->data;
@@ -173,14 +183,14 @@ static __always_inline enum shakeoff_verdict cut_check(struct xdp_md *ctx, const
 		       SHAKEOFF_NO_SERVICE;
 }
 
-/* The verdict on the packet in scratch, of which parse_packet() said `parsed`. A global function: see scratch_get(). */
+/* Returns the verdict on the packet in scratch. parsed: of parse_packet(). A global function: see scratch_get(). */
 __noinline int handle_fragment(struct xdp_md *ctx, int parsed, __u32 frame_len)
 {
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_control *control = control_get();
 	const struct packet *packet;
 
-	if (!scratch || !control) /* cannot be: for the verifier */
+	if (!scratch || !control) /* only for the verifier */
 		return SHAKEOFF_NO_SERVICE;
 	packet = &scratch->packet;
 	if (frame_len > IP_LENGTH_MAX || service_value(scratch, control, 0) == NO_ENDPOINT)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is known of the tuple of a segment: whether its ACK was accepted, and when. */
+/* What is known of a segment's tuple: whether its ACK was accepted, and when. */
 #ifndef SHAKEOFF_BPF_HANDLE_HISTORY_H
 #define SHAKEOFF_BPF_HANDLE_HISTORY_H
 
@@ -12,17 +12,18 @@
 #include "socket/lookup.h"
 #include "socket/validated.h"
 
-/* What is known of the tuple of a segment that belongs to no open connection. */
+/* What is known of the tuple of a segment without an open connection. */
 struct history {
 	struct shakeoff_validated *earlier; /* its last accepted ACK, or NULL */
 	struct time_wait time_wait;
 	bool in_time_wait; /* time_wait is set */
-	bool follows;      /* earlier is fresh: its socket is about to be made */
+	bool follows;      /* earlier is recent: its socket is about to be made */
 };
 
 /*
- * Does the segment follow an ACK whose socket does not exist yet? A socket in TIME-WAIT that the new connection replaces
- * is in the way until the daemon has removed it; one of the connection itself is not.
+ * Returns whether the segment follows an ACK whose socket does not exist yet. A socket in TIME-WAIT that the new
+ * connection replaces may be there until the daemon has removed it. If it is the connection's own, the segment follows
+ * nothing.
  */
 static __always_inline bool history_follows(const struct history *history, const struct hook_ctx *hook)
 {
@@ -43,13 +44,13 @@ static __always_inline void history_look_up(struct history *history, const struc
 	history->follows = history_follows(history, hook);
 }
 
-/* For validated_claim(). */
+/* Returns seen_ns for validated_claim(). */
 static __always_inline __u64 history_seen_ns(const struct history *history)
 {
 	return history->earlier ? history->earlier->established_ns : 0;
 }
 
-/* Whether the ACK whose cookie is in scratch has opened a connection before. */
+/* Returns whether the ACK whose cookie is in scratch has opened a connection before. */
 static __always_inline bool history_has_handshake(const struct history *history, const struct hook_ctx *hook)
 {
 	const struct shakeoff_validated *earlier = history->earlier;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Services with the listener handoff: a validated ACK passes, with what its cookie said in front of it, and the tc program gives it to the
- * listening socket, which is looked at as seldom as exactness allows. The counterpart of queue.h:
+ * Services with the listener handoff: a validated ACK passes with its cookie's contents in front of it, and the tc
+ * program gives it to the listening socket. The hook looks that socket up as rarely as exactness allows. The
+ * counterpart of queue.h:
  *
- *	_syn      VERDICT_NONE: to be answered		_find     the tuple's socket		_accept   a good cookie
- *	_segment  the verdict on any other segment	_follow   a segment behind its ACK	_refuse   another cookie
- *							_deliver  a new connection		_mode     whose what has no socket is
+ *	_syn      a SYN; VERDICT_NONE: answer it	_accept   a good cookie
+ *	_segment  any other segment			_refuse   another cookie
+ *	_find     the tuple's socket			_deliver  a new connection
+ *	_follow   a segment behind its ACK		_mode     what to do with segments without a socket
  */
 #ifndef SHAKEOFF_BPF_HANDLE_LISTENER_H
 #define SHAKEOFF_BPF_HANDLE_LISTENER_H
@@ -42,7 +44,7 @@
 #include "handle/syn_check.h"
 #include "handle/syncookies.h"
 
-/* Whether everything is there that taking cookies back needs. */
+/* Returns whether the hook has all that it needs to take cookies back. */
 static __always_inline bool listener_takes_cookies(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
@@ -50,13 +52,13 @@ static __always_inline bool listener_takes_cookies(const struct hook_ctx *hook)
 	return recent->has_profile && recent->profile.admits && (hook->control->flags & SHAKEOFF_KEYS_LOADED);
 }
 
-/* Whether SYNs may be answered: what comes back will get to the listening socket. */
+/* Returns whether SYNs may be answered: the ACKs will get to the listening socket. */
 static __always_inline bool listener_is_ready(const struct hook_ctx *hook)
 {
 	return listener_takes_cookies(hook) && hook->scratch->recent.profile.admits == SHAKEOFF_ADMITS;
 }
 
-/* socket_find() with the listening socket remembered for this tick. */
+/* Calls socket_find() and remembers the listening socket for this tick. */
 static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook, struct time_wait *time_wait)
 {
@@ -64,7 +66,7 @@ static __always_inline enum socket_found listener_find(struct xdp_md *ctx, const
 	enum socket_found found = socket_find(ctx, packet, time_wait, &recent->listener);
 
 	if (found == SOCKET_LISTENS) {
-		/* For `shakeoff status`: no list of sockets tells TCP-AO and TCP_SAVE_SYN. */
+		/* For `shakeoff status`: lists of sockets do not show TCP-AO and TCP_SAVE_SYN. */
 		if (hook->service->seen_bypass != recent->listener.bypass)
 			hook->service->seen_bypass = recent->listener.bypass;
 		recent->listener_tick = hook->scratch->now.tick;
@@ -80,7 +82,7 @@ static __always_inline bool listener_is_remembered(const struct hook_ctx *hook)
 	return hook->scratch->recent.listener_tick == hook->scratch->now.tick;
 }
 
-/* A SYN while idle: the kernel's business, unless its accept queue is full, or the flood begins with it. */
+/* Returns the verdict on a SYN while idle: the kernel handles it, unless the accept queue is full or a flood begins. */
 static __always_inline enum shakeoff_verdict idle_handle_syn(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook)
 {
@@ -101,7 +103,7 @@ static __always_inline enum shakeoff_verdict idle_handle_syn(struct xdp_md *ctx,
 	return limit_admits_syn(hook) ? SHAKEOFF_SYN_IDLE : SHAKEOFF_SYN_SOURCE_RATE;
 }
 
-/* The service's state, before the SYN itself is looked at. */
+/* Returns the verdict that follows from the service's state, before the SYN itself is examined. */
 static __always_inline enum shakeoff_verdict listener_syn_state(struct xdp_md *ctx, const struct packet *packet,
 								const struct hook_ctx *hook)
 {
@@ -118,8 +120,8 @@ static __always_inline enum shakeoff_verdict listener_syn_state(struct xdp_md *c
 }
 
 /*
- * Where the driver has no room for metadata the tc program reads the cookie itself, told by the filter's hint. Moves the
- * frame's start: packet pointers are void afterwards.
+ * Writes the metadata. If the driver has no room for it, the filter's hint makes the tc program read the cookie itself.
+ * Moves the frame's start: packet pointers are void afterwards.
  */
 static __always_inline void metadata_write(struct xdp_md *ctx, const struct hook_ctx *hook,
 					   const struct shakeoff_interface *profile, const struct handshake *handshake,
@@ -131,19 +133,19 @@ static __always_inline void metadata_write(struct xdp_md *ctx, const struct hook
 		return;
 	barrier_var(ctx); /* as in reply_build() */
 	metadata = (void *)(long)ctx->data_meta;
-	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* cannot be: for the verifier */
+	if ((void *)(metadata + 1) > (void *)(long)ctx->data) /* only for the verifier */
 		return;
 	metadata_fill(metadata, hook->control, hook->service_id, profile, handshake, rcv_wscale, &hook->scratch->opt);
 }
 
-/* The segment belongs to a connection whose ACK is on another CPU, on its way to the listening socket: see METADATA_WAITS. */
+/* Passes a segment whose ACK is on another CPU, on its way to the listening socket: see METADATA_WAITS. */
 static __always_inline enum shakeoff_verdict segment_wait(struct xdp_md *ctx)
 {
 	const struct shakeoff_control *control = control_get();
 	__u32 *mark;
 
 	if (!control || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark)))
-		return SHAKEOFF_SEGMENT_EARLY; /* the filter's hint tells the tc program */
+		return SHAKEOFF_SEGMENT_EARLY; /* the tc program sees the filter's hint */
 	barrier_var(ctx);                      /* as in reply_build() */
 	mark = (void *)(long)ctx->data_meta;
 	if ((void *)(mark + 1) <= (void *)(long)ctx->data)
@@ -158,7 +160,7 @@ __noinline int metadata_claimed(void)
 	struct shakeoff_admissions *counts;
 	__u32 ifindex;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	ifindex = scratch->recent.ifindex;
 	counts = bpf_map_lookup_elem(&admissions, &ifindex);
@@ -167,7 +169,7 @@ __noinline int metadata_claimed(void)
 	return 0;
 }
 
-/* Hands a connection over. A static function of its own, for the sake of the stack. */
+/* Hands a connection over. A separate static function, to save stack. */
 static __noinline enum shakeoff_verdict listener_deliver(struct xdp_md *ctx, const struct packet *packet,
 							 const struct hook_ctx *hook, const struct handshake *handshake,
 							 __u64 seen_ns)
@@ -177,7 +179,7 @@ static __noinline enum shakeoff_verdict listener_deliver(struct xdp_md *ctx, con
 
 	hook->scratch->handshake.claims = 0;
 	if (!validated_claim(hook->service_id, seen_ns))
-		return segment_wait(ctx); /* to another CPU: XDP does not interrupt itself */
+		return segment_wait(ctx); /* another CPU has claimed it: XDP does not interrupt itself */
 	connection_established(packet, hook, SHAKEOFF_FILTER_PENDING | SHAKEOFF_FILTER_UNCONFIRMED);
 	if (hook->control->claimed_tick != hook->scratch->now.tick)
 		hook->control->claimed_tick = hook->scratch->now.tick;
@@ -189,9 +191,9 @@ static __noinline enum shakeoff_verdict listener_deliver(struct xdp_md *ctx, con
 }
 
 /*
- * To a listening socket a segment follows its ACK through the same CPU, and finds the connection's socket there. On another CPU it
- * may be there first, and meet only the listening one, which would answer with an RST: it waits. A static function of its own, as it
- * is called from several places.
+ * Passes a segment that follows its ACK. On the ACK's CPU it comes behind the ACK and finds the connection's socket. On
+ * another CPU it may come first and meet only the listening socket, which would reply with RST, so it waits. A separate
+ * static function, because it has several callers.
  */
 static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, const struct history *history)
 {
@@ -203,8 +205,9 @@ static __noinline enum shakeoff_verdict listener_follow(struct xdp_md *ctx, cons
 }
 
 /*
- * An ACK with a good cookie: a duplicate, or a connection. A good cookie whose connection nobody has met yet, though it came before, opens it again:
- * the kernel had no room or no memory the first time.
+ * Returns the verdict on an ACK with a good cookie: a duplicate, or a connection. A cookie that came before opens its
+ * connection again while no segment has met that connection's socket: the kernel had no room or no memory the first
+ * time.
  */
 static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, const struct history *history)
@@ -228,7 +231,7 @@ static __always_inline enum shakeoff_verdict listener_accept(struct xdp_md *ctx,
 	return listener_deliver(ctx, packet, hook, handshake, history_seen_ns(history));
 }
 
-/* Returns how the hook stands to what belongs to no socket. */
+/* Returns what the hook does with segments without a socket. */
 static __always_inline enum mode listener_mode(const struct hook_ctx *hook)
 {
 	if (!(hook->service->flags & SHAKEOFF_SERVICE_SERVED))
@@ -236,13 +239,16 @@ static __always_inline enum mode listener_mode(const struct hook_ctx *hook)
 	if (!listener_takes_cookies(hook))
 		return hook->service->syncookies == SHAKEOFF_SYNCOOKIES_NEVER ? MODE_IDLE : MODE_NO_SERVER;
 	if (!listener_is_ready(hook))
-		return MODE_COOKIES; /* those that are out; the kernel answers meanwhile */
+		return MODE_COOKIES; /* for cookies that are out; the kernel answers SYNs meanwhile */
 	if (syncookies_active(hook->service, hook->now_ns))
 		return MODE_ANSWERING;
 	return own_cookies_are_out(hook) ? MODE_COOKIES : MODE_IDLE;
 }
 
-/* Cookies of the kernel's own are taken without a look at what else is known of the tuple: it knows them itself. */
+/*
+ * Returns the verdict on an ACK without one of our good cookies. The kernel's own cookies pass whatever the tuple's
+ * history is: the kernel knows it itself.
+ */
 static __always_inline enum shakeoff_verdict listener_refuse(const struct packet *packet, const struct hook_ctx *hook,
 							     enum mode mode, enum cookie_status status)
 {
@@ -251,12 +257,12 @@ static __always_inline enum shakeoff_verdict listener_refuse(const struct packet
 	if (mode == MODE_ANSWERING && status != COOKIE_UNREADABLE && kernel_cookies_are_out(hook) &&
 	    kernel_cookie_good(packet, hook->control))
 		return SHAKEOFF_ACK_KERNEL_COOKIE;
-	/* Our cookies that are still out can be forged, too. */
+	/* In every mode: our cookies that are still out can be forged, too. */
 	invalid = ack_invalid(hook, status);
 	return mode == MODE_ANSWERING ? invalid : no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
-/* An ACK without a socket: its cookie decides. */
+/* Returns the verdict on an ACK without a socket: its cookie decides. */
 static __always_inline enum shakeoff_verdict listener_ack(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook, const struct history *history,
 							  enum mode mode)
@@ -270,14 +276,14 @@ static __always_inline enum shakeoff_verdict listener_ack(struct xdp_md *ctx, co
 	return listener_refuse(packet, hook, mode, status);
 }
 
-/* A segment without a socket: of a handshake, or of no connection. */
+/* Returns the verdict on a segment without a socket: it is of a handshake, or of no connection. */
 static __always_inline enum shakeoff_verdict listener_no_socket(struct xdp_md *ctx, const struct packet *packet,
 								const struct hook_ctx *hook, struct history *history,
 								enum mode mode, enum socket_found found)
 {
 	if (source_is_malformed(&packet->flow) || flags_are_malformed(packet->flags))
 		return SHAKEOFF_BAD_SEGMENT;
-	/* Only the hook sees that (TCP-AO): its handshakes are the kernel's, cookies included. */
+	/* Only the hook sees this reason (TCP-AO): the kernel makes the socket's handshakes, cookies included. */
 	if (found == SOCKET_LISTENS && hook->scratch->recent.listener.bypass)
 		return SHAKEOFF_ACK_IDLE;
 	if (mode == MODE_NO_SERVER || found == SOCKET_NONE)
@@ -296,7 +302,7 @@ static __always_inline enum shakeoff_verdict listener_no_socket(struct xdp_md *c
 					no_socket_to_kernel(packet, hook, SHAKEOFF_NO_SOCKET_PASS);
 }
 
-/* Looks the socket of a segment up. A static function of its own, for the sake of the stack. */
+/* Looks up the socket of a segment. A separate static function, to save stack. */
 static __noinline enum socket_found listener_segment_find(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook, bool may_have_socket)
 {
@@ -307,7 +313,7 @@ static __noinline enum socket_found listener_segment_find(struct xdp_md *ctx, co
 	return found;
 }
 
-/* A segment whose socket has to be looked up. */
+/* Returns the verdict on a segment whose socket has to be looked up. */
 static __always_inline enum shakeoff_verdict listener_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
 								      const struct hook_ctx *hook, enum mode mode,
 								      bool may_have_socket)
@@ -319,13 +325,19 @@ static __always_inline enum shakeoff_verdict listener_segment_look_up(struct xdp
 		connection_confirm(packet, hook);
 	if (found == SOCKET_EXISTS || found == SOCKET_TIME_WAIT)
 		return SHAKEOFF_SOCKET;
-	/* A socket listens, but where the hook does not see it: on a VLAN's device, or a bridge. So are its connections. */
+	/*
+	 * The socket listens where the hook does not see it, on a VLAN device or a bridge. Its connections are there,
+	 * too.
+	 */
 	if (found == SOCKET_NONE && may_have_socket && (hook->service->flags & SHAKEOFF_SERVICE_SERVED))
 		return SHAKEOFF_ACK_NO_SERVER;
 	return listener_no_socket(ctx, packet, hook, &history, mode, found);
 }
 
-/* A segment that has no socket, as the filter says. VERDICT_NONE: its cookie is good, so that it has to be looked up all the same. */
+/*
+ * Returns the verdict on a segment without a socket by the filter. VERDICT_NONE: its cookie is good, so it must be
+ * looked up.
+ */
 static __always_inline enum shakeoff_verdict listener_dismiss(struct xdp_md *ctx, const struct packet *packet,
 							      const struct hook_ctx *hook, enum mode mode)
 {
@@ -337,7 +349,7 @@ static __always_inline enum shakeoff_verdict listener_dismiss(struct xdp_md *ctx
 	return listener_refuse(packet, hook, mode, status);
 }
 
-/* Whether the service's sockets cannot be found from here: what looks out of state may have one. */
+/* Returns whether the hook cannot find the service's sockets: a segment that seems out of state may have one. */
 static __always_inline bool listener_is_hidden(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
@@ -346,8 +358,8 @@ static __always_inline bool listener_is_hidden(const struct hook_ctx *hook)
 }
 
 /*
- * Whether clients may still bring back cookies that were sent before the address came to be bypassed. Where SYNs to other addresses are
- * answered all the time only the daemon knows since when this one's are not.
+ * Returns whether clients may still bring back cookies that were sent before the address became bypassed. If SYNs to
+ * other addresses are answered all the time, only the daemon knows since when those to this address are not.
  */
 static __always_inline bool listener_left_cookies_are_out(const struct hook_ctx *hook)
 {
@@ -359,7 +371,7 @@ static __always_inline bool listener_left_cookies_are_out(const struct hook_ctx 
 								   SHAKEOFF_COOKIE_LIFETIME_NS / NSEC_PER_SEC + 1);
 }
 
-/* A segment without SYN, or a SYN-ACK, to a service with the listener handoff. */
+/* Returns the verdict on a segment without SYN, or a SYN-ACK, to a service with the listener handoff. */
 static __always_inline enum shakeoff_verdict listener_segment(struct xdp_md *ctx, const struct packet *packet,
 							      const struct hook_ctx *hook)
 {
@@ -370,7 +382,7 @@ static __always_inline enum shakeoff_verdict listener_segment(struct xdp_md *ctx
 	if (listener_is_hidden(hook) ||
 	    (netfilter_decides(hook) && !(listener_left_cookies_are_out(hook) && bypassed_is_own(ctx, packet, hook))))
 		return segment_pass(ctx, hook);
-	/* Cookies that are out when a service comes to be bypassed in a flood are still good. */
+	/* Cookies that are out when a service becomes bypassed in a flood are still good. */
 	if (!netfilter_decides(hook) && is_bypassed(hook) && !hook->service->syns.since_ns &&
 	    !own_cookies_are_out(hook))
 		return bypass_segment(ctx, packet, hook);
@@ -388,8 +400,9 @@ static __always_inline enum shakeoff_verdict listener_segment(struct xdp_md *ctx
 }
 
 /*
- * A SYN to a service that is answered for, with something that only the kernel can do: it passes as long as such SYNs are few. In a flood
- * of them VERDICT_NONE: it is answered as any other, for the kernel's own cookies could do no more.
+ * Returns the verdict on a SYN that asks for something that only the kernel can do, while the hook answers SYNs. It
+ * passes while such SYNs are few. In a flood of them VERDICT_NONE: the hook answers it like others, as the kernel's own
+ * cookies could do no more.
  */
 static __always_inline enum shakeoff_verdict syn_exception(const struct hook_ctx *hook, enum shakeoff_verdict verdict)
 {
@@ -399,8 +412,8 @@ static __always_inline enum shakeoff_verdict syn_exception(const struct hook_ctx
 }
 
 /*
- * A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. In TIME-WAIT the kernel renews the
- * connection itself.
+ * Makes the last checks of a sound SYN: does the tuple have its own socket, and does the queue have room? With a socket
+ * in TIME-WAIT the kernel renews the connection itself. Returns VERDICT_NONE if the SYN passes them.
  */
 static __always_inline enum shakeoff_verdict listener_syn_check(struct xdp_md *ctx, const struct packet *packet,
 								const struct hook_ctx *hook, bool may_have_socket)
@@ -413,7 +426,7 @@ static __always_inline enum shakeoff_verdict listener_syn_check(struct xdp_md *c
 	if (may_have_socket || !listener_is_remembered(hook) || listener_free(recent, hook->service) <= 0 ||
 	    group_is_short(hook))
 		found = listener_find(ctx, packet, hook, &time_wait);
-	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was closed a moment ago */
+	if (found == SOCKET_NONE) /* it is bound to a device above this interface, or was just closed */
 		return SHAKEOFF_SYN_NO_SERVER;
 	if (found != SOCKET_LISTENS)
 		return SHAKEOFF_SYN_SOCKET;
@@ -426,7 +439,7 @@ static __always_inline enum shakeoff_verdict listener_syn_check(struct xdp_md *c
 	return free <= recent->listener_low_watermark ? syn_queue_low(ctx, packet, hook, free) : VERDICT_NONE;
 }
 
-/* A SYN to a service with the listener handoff. Returns VERDICT_NONE if it is to be answered. */
+/* Returns the verdict on a SYN to a service with the listener handoff; VERDICT_NONE: it is to be answered. */
 static __always_inline enum shakeoff_verdict listener_syn(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook)
 {
@@ -445,8 +458,8 @@ static __always_inline enum shakeoff_verdict listener_syn(struct xdp_md *ctx, co
 	if (verdict != VERDICT_NONE)
 		return verdict;
 	/*
-	 * A client that takes smaller segments than any class says. The kernel alone can keep to it, as long as these are few; in a flood
-	 * of them it would send a cookie of its own, whose smallest class is the same.
+	 * A client that takes only segments smaller than every MSS class. Only the kernel can comply, while such SYNs
+	 * are few; in a flood of them it would send its own cookie, whose smallest class is the same.
 	 */
 	return mss_is_small(packet, &hook->scratch->opt) ? syn_exception(hook, SHAKEOFF_SYN_SMALL_MSS) : VERDICT_NONE;
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Out-of-state segments: segments of no socket. Where the hook answers no SYNs the kernel refuses them, one by one, with RST; when they come
- * faster than the service's flood_rate they are dropped here, until they come at less than half of that on average over the hold time.
+ * Out-of-state segments: segments without a socket. Where the hook answers no SYNs, the kernel refuses each of them
+ * with RST. When they come faster than the service's flood_rate, the hook drops them, until over the hold time they
+ * average less than half of that.
  *
- * The socket filter spares most look-ups:
+ * The socket filter saves most look-ups:
  *
  *				the tuple may have a socket	it cannot
  *	few of them, idle	passes				is looked up, and counted if there is no socket
  *	few of them, a flood	is looked up			is looked up
  *	many of them		is looked up			is dropped, unless it brings back a cookie
  *
- * Of those that pass or are dropped by the filter alone every 64th is looked up all the same. So whoever floods from a tuple
- * whose slot is taken is counted; a socket that the filter does not know, though it should, gets into it; and sources whose
- * handshakes the kernel makes become known (source.h).
+ * Every 64th segment that passes or is dropped by the filter alone is looked up nevertheless. So a flood from a tuple
+ * whose slot is taken is counted; a socket that the filter has missed gets into it; and sources whose handshakes the
+ * kernel makes become known (source.h).
  */
 #ifndef SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
 #define SHAKEOFF_BPF_HANDLE_OUT_OF_STATE_H
@@ -42,7 +43,7 @@ static __always_inline bool segment_is_sampled(const struct hook_ctx *hook)
 	return !(++hook->scratch->segments % SEGMENT_SAMPLE);
 }
 
-/* Whether out-of-state segments are dropped now. Ends what has been without a surge for long enough. */
+/* Returns whether out-of-state segments are dropped now. Ends a surge that is over. */
 static __always_inline bool out_of_state_surge(struct shakeoff_service *service, __u64 now_ns)
 {
 	return surge_lasts(&service->out_of_state, now_ns);
@@ -59,7 +60,7 @@ static __always_inline enum shakeoff_no_socket_kind no_socket_kind(__u8 flags)
 	return flags & TCPHDR_FIN ? SHAKEOFF_NO_SOCKET_FIN : SHAKEOFF_NO_SOCKET_ACK;
 }
 
-/* Counts an out-of-state segment that stands for so many. */
+/* Counts an out-of-state segment. stands_for: the number of segments that it represents. */
 static __always_inline void out_of_state_count(const struct packet *packet, const struct hook_ctx *hook,
 					       __u32 stands_for)
 {
@@ -74,7 +75,7 @@ static __always_inline void out_of_state_count(const struct packet *packet, cons
 	service->out_of_state_times++;
 }
 
-/* How many a sampled segment stands for: where a few make a flood, so many that no two of them do. */
+/* Returns how many segments a sampled one stands for. Less at low rates, so that two of them do not make a flood. */
 static __always_inline __u32 no_socket_sample_weight(const struct shakeoff_service *service)
 {
 	__u32 half = service->flood_rate / (2 * FLOOD_WINDOWS_PER_SECOND);
@@ -83,8 +84,9 @@ static __always_inline __u32 no_socket_sample_weight(const struct shakeoff_servi
 }
 
 /*
- * Of a segment without a socket that a TCP may have sent, where the hook answers no SYNs. few: the verdict while there are few.
- * Cookies of the kernel's own come back even in a flood; before kernel 6.0 the hook cannot know them, and lets ACKs pass.
+ * Returns the verdict on a well-formed segment without a socket, where the hook answers no SYNs. few: the verdict while
+ * there are few. The kernel's own cookies come back even in a flood; before kernel 6.0 the hook cannot recognize them,
+ * and lets ACKs pass.
  */
 static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct packet *packet,
 								 const struct hook_ctx *hook, enum shakeoff_verdict few)
@@ -100,15 +102,18 @@ static __always_inline enum shakeoff_verdict no_socket_to_kernel(const struct pa
 	return kernel_cookie_good(packet, hook->control) ? SHAKEOFF_ACK_KERNEL_COOKIE : SHAKEOFF_NO_SOCKET_DROP;
 }
 
-/* How the hook stands to what belongs to no socket. */
+/* What the hook does with segments without a socket. */
 enum mode {
-	MODE_NO_SERVER, /* nobody listens, or nothing can be answered: it is the kernel's */
-	MODE_IDLE,      /* the kernel's, too: it makes the handshakes */
-	MODE_COOKIES,   /* likewise, but ACKs may bring back cookies of ours */
-	MODE_ANSWERING, /* it is ours alone */
+	MODE_NO_SERVER, /* no socket listens, or SYNs cannot be answered: the kernel handles them */
+	MODE_IDLE,      /* the kernel handles them, too: it makes the handshakes */
+	MODE_COOKIES,   /* likewise, but ACKs may bring back our cookies */
+	MODE_ANSWERING, /* the hook alone handles them */
 };
 
-/* May it be the answer to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST with ACK and sequence number 0)? */
+/*
+ * Returns whether the segment may be the reply to a SYN: a SYN-ACK, or a refusal (RFC 9293, section 3.10.7.1: an RST
+ * with ACK and sequence number 0).
+ */
 static __always_inline bool may_answer_syn(const struct packet *packet)
 {
 	const __u8 refusal = TCPHDR_RST | TCPHDR_ACK;
@@ -117,8 +122,8 @@ static __always_inline bool may_answer_syn(const struct packet *packet)
 }
 
 /*
- * Whether the filter's word spares the look-up: see above. What may answer a SYN is looked up always: it belongs to a connection
- * that the host itself begins, of which the filter may not know yet.
+ * Returns whether the filter makes a look-up unnecessary: see the table above. A possible reply to a SYN is always
+ * looked up: it belongs to a connection that the host itself begins, which the filter may not know yet.
  */
 static __always_inline bool filter_spares(const struct packet *packet, enum mode mode, bool dropping,
 					  bool may_have_socket)
@@ -131,9 +136,9 @@ static __always_inline bool filter_spares(const struct packet *packet, enum mode
 /* What is known of a segment before its socket is looked for. */
 struct sighting {
 	bool dropping;        /* out-of-state segments are dropped now */
-	bool may_have_socket; /* as the filter says, if it was asked */
-	bool spared;          /* the filter's word will do */
-	bool sampled;         /* its socket is looked up all the same */
+	bool may_have_socket; /* by the filter, if it was consulted */
+	bool spared;          /* the filter makes a look-up unnecessary */
+	bool sampled;         /* its socket is looked up nevertheless */
 };
 
 static __always_inline void segment_sight(const struct packet *packet, const struct hook_ctx *hook, enum mode mode,
@@ -148,8 +153,8 @@ static __always_inline void segment_sight(const struct packet *packet, const str
 }
 
 /*
- * A segment whose tuple has no socket, as the filter says, while out-of-state segments are dropped: nothing is known of it in any map, either. What may
- * be honest all the same is VERDICT_NONE: an ACK, of whose cookie the last argument then says more.
+ * Returns the verdict on a segment without a socket by the filter, while out-of-state segments are dropped. No map
+ * knows its tuple, either. VERDICT_NONE: it is an ACK, which may be honest; *status is then the status of its cookie.
  */
 static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, enum mode mode,
@@ -167,7 +172,7 @@ static __always_inline enum shakeoff_verdict segment_dismiss(struct xdp_md *ctx,
 	return VERDICT_NONE;
 }
 
-/* A socket that the filter did not know gets into it: the host's own connections begin so, with a SYN-ACK. */
+/* Adds to the filter a socket that it did not know: the host's own connections begin so, with a SYN-ACK. */
 static __always_inline void segment_note_socket(const struct packet *packet, const struct hook_ctx *hook,
 						enum socket_found found, bool may_have_socket)
 {
@@ -175,7 +180,7 @@ static __always_inline void segment_note_socket(const struct packet *packet, con
 		filter_note(&packet->flow, hook->control, 0);
 }
 
-/* Counts what the verdict says of the segment's socket, and returns it. */
+/* Counts a segment by what the verdict means for its socket, and returns the verdict. */
 static __always_inline enum shakeoff_verdict segment_count(struct xdp_md *ctx, const struct packet *packet,
 							   const struct hook_ctx *hook, const struct sighting *sighting,
 							   enum shakeoff_verdict verdict)

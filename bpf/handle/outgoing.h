@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connections that the host itself begins, at the tcx egress hook: their tuples get into the socket filter before their SYN is on the
- * wire. A SYN that comes back from there (simultaneous open, RFC 9293, section 3.5) is then looked up, in a flood, too, and meets the
- * socket in SYN-SENT.
+ * Connections that the host itself begins, at the tcx egress hook: their tuples get into the socket filter before their
+ * SYN is on the wire. If the peer sends a SYN, too (simultaneous open, RFC 9293, section 3.5), it is then looked up,
+ * even in a flood, and meets the socket in SYN-SENT.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_OUTGOING_H
 #define SHAKEOFF_BPF_HANDLE_OUTGOING_H
@@ -20,7 +20,7 @@
 #include "socket/service.h"
 #include "socket/socket_filter.h"
 
-/* Whether the frame may be one of these: a look at its flags, as nearly every packet is something else. */
+/* Returns whether the frame may be such a SYN, by its flags: nearly every packet is something else. */
 static __always_inline bool outgoing_may_be_syn(struct __sk_buff *skb)
 {
 	const __u8 *data = FRAME_START(skb), *tcp = data + sizeof(struct ethhdr) + sizeof(struct ipv6hdr);
@@ -47,7 +47,7 @@ static __always_inline bool outgoing_may_be_syn(struct __sk_buff *skb)
 	return (const void *)(tcp + sizeof(struct tcphdr)) > end || (tcp[13] & (TCPHDR_SYN | TCPHDR_ACK)) == TCPHDR_SYN;
 }
 
-/* The flow as an answer to it would have it. */
+/* Fills *reverse with the flow of a reply. */
 static __always_inline void outgoing_reverse(const struct cookie_flow *flow, struct cookie_flow *reverse)
 {
 	UNROLL
@@ -70,10 +70,13 @@ static __always_inline void outgoing_note(struct __sk_buff *skb)
 	    (packet.flags & (TCPHDR_SYN | TCPHDR_ACK)) != TCPHDR_SYN)
 		return;
 	control = control_get();
-	if (!control) /* cannot be: for the verifier */
+	if (!control) /* only for the verifier */
 		return;
 	outgoing_reverse(&packet.flow, &reverse);
-	/* Only an address and port of a service is ever looked up: what is forwarded, or begun from any port, is not to fill the filter. */
+	/*
+	 * Only endpoints of services are ever looked up, so forwarded SYNs, and those from other ports, must not fill
+	 * the filter.
+	 */
 	if (!service_look_up(&reverse, reverse.server_port))
 		return;
 	filter_note(&reverse, control, 0);

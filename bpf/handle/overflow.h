@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The accept queue is full, or the source has its share of it: no answer, or an RST, as the service says. */
+/*
+ * The accept queue is full, or the source holds its fair share of it: drop, or send an RST, by the service's
+ * `overflow`.
+ */
 #ifndef SHAKEOFF_BPF_HANDLE_OVERFLOW_H
 #define SHAKEOFF_BPF_HANDLE_OVERFLOW_H
 
@@ -51,7 +54,7 @@ static __always_inline enum shakeoff_verdict syn_overflow(struct xdp_md *ctx, co
 	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_OVERFLOW_DROP, SHAKEOFF_SYN_OVERFLOW_RESET);
 }
 
-/* A SYN that finds few free positions, or none. */
+/* Returns the verdict on a SYN that finds few free positions, or none. */
 static __noinline enum shakeoff_verdict syn_queue_low(struct xdp_md *ctx, const struct packet *packet,
 						      const struct hook_ctx *hook, __s64 free)
 {
@@ -62,7 +65,10 @@ static __noinline enum shakeoff_verdict syn_queue_low(struct xdp_md *ctx, const 
 	return syn_refuse(ctx, packet, hook, SHAKEOFF_SYN_SHARE_DROP, SHAKEOFF_SYN_SHARE_RESET);
 }
 
-/* A final ACK with a good cookie: VERDICT_NONE, or why it makes no connection. */
+/*
+ * Returns VERDICT_NONE if a final ACK with a good cookie makes a connection, or the verdict that gives the reason why
+ * not.
+ */
 static __always_inline enum shakeoff_verdict ack_check(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The self-test in the tc program: probes are known again and given to the daemon's listening socket
- * (shakeoff/probe.h), an ACK as the request that every admitted ACK becomes, a SYN as it is.
+ * The self-test in the tc program: recognizes probes and gives them to the daemon's listening socket
+ * (shakeoff/probe.h). An ACK becomes a request, like every admitted ACK; a SYN stays as it is.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_PROBE_H
 #define SHAKEOFF_BPF_HANDLE_PROBE_H
@@ -32,8 +32,9 @@ struct {
 } probe SEC(".maps");
 
 /*
- * The TCP header of a frame of the self-test, or NULL. Those have no IP options and no VLAN tag. Only the daemon knows
- * the random group, port and numbers, and none of them is used twice. A SYN's RST counts one more than its SYN.
+ * Returns the TCP header of a frame of the self-test, or NULL. Such frames have no IP options and no VLAN tag. Only the
+ * daemon knows the random group, port and numbers, and it uses each only once. The RST after a SYN has the next
+ * sequence number.
  */
 static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, const struct shakeoff_probe *sought)
 {
@@ -56,7 +57,10 @@ static __always_inline const struct tcphdr *probe_find(struct __sk_buff *skb, co
 	return !tcp->ack || bpf_ntohl(tcp->ack_seq) == sought->ack ? tcp : NULL;
 }
 
-/* A request asks for the least that any sysctl lets the kernel accept: no options. */
+/*
+ * Assigns a probe to the daemon's socket. A request has no options, so that the kernel accepts it with every sysctl
+ * setting.
+ */
 static __always_inline bool probe_assign(struct __sk_buff *skb, const struct shakeoff_probe *known, bool request)
 {
 	struct metadata metadata = { .mss = 1220, .snd_wscale = SHAKEOFF_NO_WSCALE, .rcv_wscale = SHAKEOFF_NO_WSCALE };
@@ -82,8 +86,9 @@ static __always_inline bool probe_assign(struct __sk_buff *skb, const struct sha
 }
 
 /*
- * Is it a probe? Then nothing else is to look at it. To be asked before the packet is parsed: what is not multicast,
- * nearly everything, costs one load. A probe that finds no socket stays multicast, and TCP drops it.
+ * Takes a probe. Returns whether the packet is one; then nothing else may handle it. Call it before the packet is
+ * parsed: packets that are not multicast, nearly all, cost one load. A probe that finds no socket stays multicast, and
+ * TCP drops it.
  */
 static __always_inline bool probe_take(struct __sk_buff *skb)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Services with the queue handoff: validated ACKs go to the daemon, as events through the ring buffer. Where the kernel has BPF programs
- * at netfilter's hooks (SHAKEOFF_INPUT), only once the packet has come through the kernel's input path: then it passes, and input.bpf.c
- * finds here what the hook knows of it. The counterpart of listener.h, with the same names of functions.
+ * Services with the queue handoff: validated ACKs go to the daemon, as events through the ring buffer. Where the kernel
+ * has BPF programs at netfilter's hooks (SHAKEOFF_INPUT), the packet first passes through the kernel's input path, and
+ * input.bpf.c gets what the hook has noted of it. The counterpart of listener.h, with the same function names.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_QUEUE_H
 #define SHAKEOFF_BPF_HANDLE_QUEUE_H
@@ -53,7 +53,7 @@
 		event_;                                                                                                \
 	})
 
-/* Fills what every event has. */
+/* Fills the fields that every event has. */
 static __always_inline void event_head(struct shakeoff_event *event, enum shakeoff_event_type type, struct xdp_md *ctx,
 				       const struct packet *packet, const struct hook_ctx *hook)
 {
@@ -91,8 +91,8 @@ static __always_inline void event_handshake(struct shakeoff_event *event, const 
 }
 
 /*
- * Opens a connection (handshake != NULL) or sends a segment after one. The record is reserved before the tuple is claimed:
- * whoever sees the claim reserves later, so that no segment overtakes the ACK that it follows.
+ * Opens a connection (handshake != NULL) or sends a segment after one. The record is reserved before the tuple is
+ * claimed: a CPU that sees the claim reserves later, so that no segment overtakes the ACK that it follows.
  */
 static __always_inline enum shakeoff_verdict queue_deliver_event(struct xdp_md *ctx, struct shakeoff_event *event,
 								 const struct packet *packet,
@@ -114,8 +114,9 @@ static __always_inline enum shakeoff_verdict queue_deliver_event(struct xdp_md *
 }
 
 /*
- * Whether the kernel's input path is to let the packet through first. A netfilter program that went with its daemon is no longer there to
- * take it, and the kernel would refuse it with RST: the second heartbeat that is missing says so.
+ * Returns whether the packet must first pass through the kernel's input path. If the netfilter program has gone with
+ * its daemon, it cannot take the packet, and the kernel would refuse it with RST. The second missing heartbeat shows
+ * that.
  */
 static __always_inline bool input_decides(const struct hook_ctx *hook)
 {
@@ -135,7 +136,7 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 	struct shakeoff_event *event;
 
 	hook.service = service_get(service_id);
-	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* cannot be: for the verifier */
+	if (!hook.scratch || !hook.service || (void *)(eth + 1) > FRAME_END(ctx)) /* only for the verifier */
 		return 0;
 	hook.now_ns = hook.scratch->now.now_ns;
 	event = (void *)hook.scratch->event;
@@ -148,8 +149,9 @@ __noinline int handshake_note(struct xdp_md *ctx, __u32 service_id)
 }
 
 /*
- * The position in the accept queue is taken by input.bpf.c: what a firewall refuses has none. Of an ACK's duplicates on several CPUs one
- * claims the tuple; whichever gets through first opens the connection.
+ * Passes the packet to input.bpf.c. That program takes the position in the accept queue, so packets that a firewall
+ * refuses take none. Of an ACK's duplicates on several CPUs one claims the tuple; the first one to get through opens
+ * the connection.
  */
 static __always_inline enum shakeoff_verdict queue_deliver_input(struct xdp_md *ctx, const struct packet *packet,
 								 const struct hook_ctx *hook,
@@ -166,7 +168,7 @@ static __always_inline enum shakeoff_verdict queue_deliver_input(struct xdp_md *
 	return SHAKEOFF_ACK_TO_INPUT;
 }
 
-/* Hands a connection over (handshake != NULL), or a segment behind its ACK. */
+/* Hands over a connection (handshake != NULL), or a segment behind its ACK. */
 static __noinline enum shakeoff_verdict queue_deliver(struct xdp_md *ctx, const struct packet *packet,
 						      const struct hook_ctx *hook, const struct handshake *handshake,
 						      __u64 seen_ns)
@@ -176,7 +178,7 @@ static __noinline enum shakeoff_verdict queue_deliver(struct xdp_md *ctx, const 
 	bool input = input_decides(hook);
 	struct shakeoff_event *event;
 
-	/* What follows goes where its ACK went: the netfilter program takes nothing of a connection that it does not know. */
+	/* A segment goes where its ACK went: the netfilter program takes only packets of connections that it knows. */
 	if (handshake)
 		hook->scratch->handshake.claims = input ? SHAKEOFF_VALIDATED_INPUT : 0;
 	else if (!(hook->scratch->handshake.claims & SHAKEOFF_VALIDATED_INPUT))
@@ -201,18 +203,18 @@ static __always_inline enum socket_found queue_find(struct xdp_md *ctx, const st
 	return socket_find(ctx, packet, time_wait, NULL);
 }
 
-/* A segment that follows its ACK goes the way of its ACK. */
+/* Sends a segment the same way as the ACK that it follows. */
 static __always_inline enum shakeoff_verdict queue_follow(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook, const struct history *history)
 {
-	/* Those that go to the netfilter program are counted there (input.bpf.c). */
+	/* Segments that go to the netfilter program are counted there (input.bpf.c). */
 	if (!(history->earlier->flags & SHAKEOFF_VALIDATED_INPUT))
 		history->earlier->followed++;
 	hook->scratch->handshake.claims = history->earlier->flags & SHAKEOFF_VALIDATED_INPUT;
 	return queue_deliver(ctx, packet, hook, NULL, 0);
 }
 
-/* The rest of the handshake: what our SYN-ACK promised, and what the ACK itself says. */
+/* Fills in the rest of the handshake: what our SYN-ACK offered, and what the ACK itself contains. */
 static __always_inline void ack_handshake(const struct packet *packet, const struct hook_ctx *hook,
 					  const struct tcpopt *opt, struct handshake *handshake)
 {
@@ -226,8 +228,9 @@ static __always_inline void ack_handshake(const struct packet *packet, const str
 }
 
 /*
- * The ACK was given to the kernel's input path, and has not come to its end in time: refused there, or no room at the end. The client
- * sends it again: it gets another chance, as every SYN of a firewall's would.
+ * Returns whether the ACK was given to the kernel's input path and did not reach its end in time: it was refused, or
+ * there was no room at the end. When the client sends it again it gets another chance, like a SYN that a firewall has
+ * dropped.
  */
 static __always_inline bool input_refused(const struct history *history, const struct hook_ctx *hook)
 {
@@ -238,7 +241,7 @@ static __always_inline bool input_refused(const struct history *history, const s
 	       (__s64)(hook->now_ns - earlier->established_ns) >= (__s64)SHAKEOFF_FOLLOW_NS;
 }
 
-/* An ACK with a good cookie: a duplicate, or a connection. */
+/* Returns the verdict on an ACK with a good cookie: a duplicate, or a connection. */
 static __always_inline enum shakeoff_verdict queue_accept(struct xdp_md *ctx, const struct packet *packet,
 							  const struct hook_ctx *hook, const struct history *history)
 {
@@ -252,7 +255,7 @@ static __always_inline enum shakeoff_verdict queue_accept(struct xdp_md *ctx, co
 		if (!input_refused(history, hook))
 			return history->in_time_wait ? SHAKEOFF_SOCKET : SHAKEOFF_ACK_REPLAYED;
 	}
-	/* A duplicate of the old connection's ACK, long out of `validated`, does not beat its TIME-WAIT. */
+	/* A duplicate of the old connection's ACK that `validated` has forgotten must not replace its TIME-WAIT. */
 	if (history->in_time_wait &&
 	    !time_wait_yields(&history->time_wait, handshake->client_isn, opt->timestamps, opt->tsval))
 		return SHAKEOFF_SOCKET;
@@ -266,13 +269,13 @@ static __always_inline enum shakeoff_verdict queue_accept(struct xdp_md *ctx, co
 					 verdict;
 }
 
-/* An ACK without a socket and without a good cookie. */
+/* Returns the verdict on an ACK without a socket and without a good cookie. */
 static __always_inline enum shakeoff_verdict queue_refuse(const struct hook_ctx *hook, enum cookie_status status)
 {
 	return ack_invalid(hook, status);
 }
 
-/* An ACK without a socket of its own: its cookie decides. */
+/* Returns the verdict on an ACK without its own socket: its cookie decides. */
 static __always_inline enum shakeoff_verdict queue_ack(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook, const struct history *history)
 {
@@ -287,7 +290,10 @@ static __always_inline enum shakeoff_verdict queue_ack(struct xdp_md *ctx, const
 	return history->in_time_wait ? SHAKEOFF_SOCKET : queue_refuse(hook, status);
 }
 
-/* A segment without a socket, but for one in TIME-WAIT: of a handshake, or of no connection. */
+/*
+ * Returns the verdict on a segment without a socket, or with one in TIME-WAIT: it is of a handshake, or of no
+ * connection.
+ */
 static __always_inline enum shakeoff_verdict queue_no_socket(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, struct history *history,
 							     enum mode mode)
@@ -308,7 +314,7 @@ static __always_inline enum shakeoff_verdict queue_no_socket(struct xdp_md *ctx,
 	return rst_ignore(packet, hook);
 }
 
-/* Returns how the hook stands to what belongs to no socket. */
+/* Returns what the hook does with segments without a socket. */
 static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
 {
 	if (service_health(hook->service, hook->control, hook->now_ns) == SERVICE_NO_SERVER)
@@ -318,7 +324,7 @@ static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
 	return MODE_ANSWERING;
 }
 
-/* Looks the socket of a segment up. A static function of its own, for the sake of the stack. */
+/* Looks up the socket of a segment. A separate static function, to save stack. */
 static __noinline enum socket_found queue_segment_find(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook, bool may_have_socket,
 						       struct time_wait *time_wait)
@@ -329,7 +335,7 @@ static __noinline enum socket_found queue_segment_find(struct xdp_md *ctx, const
 	return found;
 }
 
-/* A segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. */
+/* Returns the verdict on a segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. */
 static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
 								   const struct hook_ctx *hook, enum mode mode,
 								   bool may_have_socket)
@@ -345,7 +351,10 @@ static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md
 	return queue_no_socket(ctx, packet, hook, &history, mode);
 }
 
-/* A segment that has no socket, as the filter says. VERDICT_NONE: its cookie is good, so that it has to be looked up all the same. */
+/*
+ * Returns the verdict on a segment without a socket by the filter. VERDICT_NONE: its cookie is good, so it must be
+ * looked up.
+ */
 static __always_inline enum shakeoff_verdict queue_dismiss(struct xdp_md *ctx, const struct packet *packet,
 							   const struct hook_ctx *hook, enum mode mode)
 {
@@ -357,7 +366,7 @@ static __always_inline enum shakeoff_verdict queue_dismiss(struct xdp_md *ctx, c
 	return queue_refuse(hook, status);
 }
 
-/* A segment without SYN, or a SYN-ACK, to a service with the queue handoff. */
+/* Returns the verdict on a segment without SYN, or a SYN-ACK, to a service with the queue handoff. */
 static __always_inline enum shakeoff_verdict queue_segment(struct xdp_md *ctx, const struct packet *packet,
 							   const struct hook_ctx *hook)
 {
@@ -365,7 +374,7 @@ static __always_inline enum shakeoff_verdict queue_segment(struct xdp_md *ctx, c
 	struct sighting sighting;
 	enum mode mode;
 
-	/* Cookies of an address that is bypassed are good: the daemon withdraws it in time. */
+	/* Cookies of a bypassed address are good: the daemon withdraws the address in time. */
 	if (netfilter_decides(hook) && !bypassed_is_own(ctx, packet, hook))
 		return segment_pass(ctx, hook);
 	if (!tcp_lengths_fit(packet, hook->frame_len))
@@ -379,7 +388,10 @@ static __always_inline enum shakeoff_verdict queue_segment(struct xdp_md *ctx, c
 	return segment_count(ctx, packet, hook, &sighting, verdict);
 }
 
-/* A socket of the tuple's own, or no room: what else stands between a sound SYN and its answer. */
+/*
+ * Makes the last checks of a sound SYN: does the tuple have its own socket, and does the queue have room? Returns
+ * VERDICT_NONE if the SYN passes them.
+ */
 static __always_inline enum shakeoff_verdict queue_syn_check(struct xdp_md *ctx, const struct packet *packet,
 							     const struct hook_ctx *hook, enum service_health health,
 							     bool may_have_socket)
@@ -405,7 +417,10 @@ static __always_inline enum shakeoff_verdict queue_syn_check(struct xdp_md *ctx,
 	return queue.free <= queue.low_watermark ? syn_queue_low(ctx, packet, hook, queue.free) : VERDICT_NONE;
 }
 
-/* There is no kernel behind a queue that could keep to smaller segments than any class says. */
+/*
+ * Returns whether a cookie can carry the client's MSS. With this handoff the kernel cannot take over SYNs with a
+ * smaller one.
+ */
 static __always_inline bool queue_takes_mss(const struct packet *packet, const struct hook_ctx *hook,
 					    const struct tcpopt *offer)
 {
@@ -413,7 +428,7 @@ static __always_inline bool queue_takes_mss(const struct packet *packet, const s
 	       (offer->timestamps && hook->scratch->recent.profile.timestamps && offer->mss >= cookie_ts_mss[0]);
 }
 
-/* A SYN to a service with the queue handoff. Returns VERDICT_NONE if it is to be answered. */
+/* Returns the verdict on a SYN to a service with the queue handoff; VERDICT_NONE: it is to be answered. */
 static __always_inline enum shakeoff_verdict queue_syn(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook)
 {

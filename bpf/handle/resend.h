@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SYN-ACKs that wait for their ACK, so that the daemon can send them again: a client whose ACK got lost, of a server
- * that speaks first, would otherwise wait for ever.
+ * SYN-ACKs that wait for their ACK, so that the daemon can send them again. If the ACK gets lost and the server speaks
+ * first, the client would otherwise wait for ever.
  *
- * It is memory spent on strangers, so it ends where a flood begins: then nothing is taken in, for the price of a
- * comparison, and the daemon drops what is there.
+ * This spends memory on unproved sources, so it stops when a flood begins: then the hook takes no SYN-ACK in, at the
+ * cost of a comparison, and the daemon drops those that are there.
  */
 #ifndef SHAKEOFF_BPF_HANDLE_RESEND_H
 #define SHAKEOFF_BPF_HANDLE_RESEND_H
@@ -23,7 +23,7 @@
 #include "socket/validated.h"
 #include "limit/surge.h"
 
-/* The cheap questions first: in a flood the second is the last. */
+/* Returns whether to remember a SYN-ACK. Checks cheap conditions first: in a flood the second one is the last. */
 static __always_inline bool half_open_wanted(const struct hook_ctx *hook)
 {
 	const struct shakeoff_service *service = hook->service;
@@ -34,7 +34,7 @@ static __always_inline bool half_open_wanted(const struct hook_ctx *hook)
 }
 
 /*
- * Remembers the SYN-ACK to the packet in scratch, which the frame is by now. One to an earlier SYN of the tuple gives way.
+ * Remembers the frame, by now the SYN-ACK to the packet in scratch. Replaces a SYN-ACK to an earlier SYN of the tuple.
  * Returns whether there was room. A global function: see scratch_get().
  */
 __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
@@ -42,7 +42,7 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 	struct scratch *scratch = scratch_get();
 	struct shakeoff_half_open *entry;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	entry = &scratch->half_open;
 	entry->answered_ns = scratch->now.now_ns;
@@ -56,21 +56,24 @@ __noinline int half_open_insert(struct xdp_md *ctx, __u32 service_id)
 	return !bpf_map_update_elem(&half_open, &scratch->tuple, entry, BPF_ANY);
 }
 
-/* A SYN-ACK is about to leave. */
+/* Notes a SYN-ACK that is about to leave. */
 static __always_inline void half_open_answered(struct xdp_md *ctx, const struct hook_ctx *hook)
 {
 	if (half_open_wanted(hook) && half_open_insert(ctx, hook->service_id) && !hook->control->half_open)
 		hook->control->half_open = 1;
 }
 
-/* The tuple in scratch is open, or refused: its SYN-ACK is not to be sent again. */
+/* Forgets the SYN-ACK of the tuple in scratch, which is open or refused: it must not be sent again. */
 static __always_inline void half_open_forget(const struct hook_ctx *hook)
 {
 	if (hook->control->half_open)
 		bpf_map_delete_elem(&half_open, &hook->scratch->tuple);
 }
 
-/* An RST from the tuple in scratch. The client that the SYN-ACK went to knows its number; whoever makes RSTs up does not. */
+/*
+ * Handles an RST of the tuple in scratch. The client that got the SYN-ACK knows the number; an attacker that forges
+ * RSTs does not.
+ */
 static __always_inline void half_open_reset(const struct packet *packet, const struct hook_ctx *hook)
 {
 	const struct shakeoff_half_open *entry;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The door for segments without SYN, and SYN-ACKs: which handoff decides. */
+/* The entry for segments without SYN, and SYN-ACKs: chooses by handoff. */
 #ifndef SHAKEOFF_BPF_HANDLE_SEGMENT_H
 #define SHAKEOFF_BPF_HANDLE_SEGMENT_H
 

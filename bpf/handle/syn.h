@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The door for SYNs: which handoff decides whether one passes, is dropped or refused, or is answered with a cookie. */
+/* The entry for SYNs: by handoff, a SYN passes, is dropped or refused, or is answered with a cookie. */
 #ifndef SHAKEOFF_BPF_HANDLE_SYN_H
 #define SHAKEOFF_BPF_HANDLE_SYN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is asked of every SYN that may be answered, whichever way its connection would be handed over. */
+/* Checks of every SYN that may be answered, for either handoff. */
 #ifndef SHAKEOFF_BPF_HANDLE_SYN_CHECK_H
 #define SHAKEOFF_BPF_HANDLE_SYN_CHECK_H
 
@@ -16,8 +16,8 @@
 #include "limit/budget.h"
 
 /*
- * Whether the kernel could answer the SYN's source, and what its options are. Returns VERDICT_NONE if the hook can answer, with
- * *may_have_socket and *options set; the options are then in scratch->opt.
+ * Checks whether the kernel could answer the SYN's source, and reads the SYN's options to scratch->opt. Returns
+ * VERDICT_NONE if the hook can answer, with *may_have_socket and *options set.
  */
 static __always_inline enum shakeoff_verdict syn_read(struct xdp_md *ctx, const struct packet *packet,
 						      const struct hook_ctx *hook, bool *may_have_socket,
@@ -28,13 +28,13 @@ static __always_inline enum shakeoff_verdict syn_read(struct xdp_md *ctx, const 
 	if (!next_hop_is_known(hook))
 		return kernel_budget_takes(hook->service_id, hook->allowed) ? SHAKEOFF_SYN_UNROUTED :
 									      SHAKEOFF_SYN_UNROUTED_RATE;
-	/* Well before it is needed: the filter's byte is seldom in the nearest cache. */
+	/* Early, before it is needed: the filter's byte is seldom in the nearest cache. */
 	*may_have_socket = filter_may_have(&packet->flow, hook->control);
 	*options = options_find(FRAME_START(ctx), FRAME_END(ctx), packet, hook->scratch);
 	return *options == OPTIONS_MISSING ? SHAKEOFF_SYN_INVALID : VERDICT_NONE;
 }
 
-/* Whether the client takes smaller segments than every path carries. */
+/* Returns whether the client takes only segments smaller than those that every path carries. */
 static __always_inline bool mss_is_small(const struct packet *packet, const struct tcpopt *offer)
 {
 	return offer->mss && offer->mss < default_mss(packet);

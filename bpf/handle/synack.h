@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The SYN-ACK with a cookie: what it offers is made ready once a tick for all clients that ask for the same. */
+/* The SYN-ACK with a cookie: its offer is made ready once a tick for all clients that ask for the same. */
 #ifndef SHAKEOFF_BPF_HANDLE_SYNACK_H
 #define SHAKEOFF_BPF_HANDLE_SYNACK_H
 
@@ -27,8 +27,9 @@
 #include "handle/resend.h"
 
 /*
- * Whether the kernel would take up the client's ECN (RFC 3168, section 6.1.1): tcp_ecn_create_request(), include/net/tcp_ecn.h.
- * Where the SYN itself is marked, somebody on the way marks everything. TCP_REPAIR cannot give ECN to a socket.
+ * Returns whether the kernel would accept the client's ECN (RFC 3168, section 6.1.1): tcp_ecn_create_request(),
+ * include/net/tcp_ecn.h. If the SYN itself is marked, a device on the path marks everything. TCP_REPAIR cannot give ECN
+ * to a socket.
  */
 static __always_inline bool ecn_is_taken_up(const struct packet *packet, const struct hook_ctx *hook)
 {
@@ -41,7 +42,7 @@ static __always_inline bool ecn_is_taken_up(const struct packet *packet, const s
 	return hook->scratch->recent.profile.ecn || hook->scratch->route.ecn;
 }
 
-/* What of the client's offer we take up and can remember. */
+/* Selects the part of the client's offer that we accept and that the cookie can carry. */
 static __always_inline void syn_negotiate(const struct packet *packet, const struct hook_ctx *hook,
 					  const struct tcpopt *offer, struct cookie_options *options)
 {
@@ -55,7 +56,8 @@ static __always_inline void syn_negotiate(const struct packet *packet, const str
 }
 
 /*
- * What decides over an answer, in one number: SYNs to one address with the same are answered alike. Lengths are for synack_room().
+ * Returns in one number all that the SYN-ACK's offer depends on: SYNs to one address with the same number get the same
+ * offer. Lengths are for synack_room().
  *
  *	63          48 47     40 39   33 32      28 27          24 22    21         20   19     16 15    0
  *	 route's id     SYN's TOS         l3_offset  header_len / 4 ECN   timestamps SACK scale     MSS
@@ -70,8 +72,8 @@ static __always_inline __u64 offer_key(const struct packet *packet, const struct
 }
 
 /*
- * Makes the SYN-ACK ready that all these clients have in common: scratch->opt is what they offer, offered their offer_key(). A static
- * function of its own: it runs once a tick. Returns 0 if there is no key, which cannot be: for the verifier.
+ * Makes ready the SYN-ACK that all clients with this offer have in common: scratch->opt, with `offered` as its
+ * offer_key(). A separate static function: it runs once a tick. Returns 0 without a key: only for the verifier.
  */
 static __noinline int synack_template_prepare(const struct packet *packet, const struct hook_ctx *hook, __u64 offered,
 					      struct synack_template *synack)
@@ -88,7 +90,7 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	syn_negotiate(packet, hook, theirs, &options);
 	synack->bits = cookie_encode(&options, ipv6);
 	if (!options.timestamps)
-		cookie_decode(synack->bits, ipv6, &options); /* promise only what comes back */
+		cookie_decode(synack->bits, ipv6, &options); /* offer only what comes back */
 	offer_make(scratch, hook->service, &options, &offer);
 	offer_mark(scratch, hook->service, packet->tos, &offer);
 
@@ -115,7 +117,9 @@ static __noinline int synack_template_prepare(const struct packet *packet, const
 	return epoch_init(scratch, synack->epoch, &synack->hash);
 }
 
-/* Puts in what is this SYN's alone. Inlined with timestamps, which nearly all clients have: the answer's hash is all that takes. */
+/*
+ * Fills in this SYN's own fields. Inlined for clients with timestamps, nearly all: that takes only the cookie's hash.
+ */
 static __always_inline void synack_template_number(const struct packet *packet, const struct hook_ctx *hook,
 						   const struct tcpopt *offer, struct synack_template *synack)
 {
@@ -123,7 +127,7 @@ static __always_inline void synack_template_number(const struct packet *packet, 
 	struct siphash hash = synack->hash;
 	__u64 cookie;
 
-	reply->ack = packet->seq + 1; /* data on the SYN is left for the client to send again */
+	reply->ack = packet->seq + 1; /* data on the SYN is not taken: the client sends it again */
 	if (synack->bits & COOKIE_TIMESTAMPS) {
 		cookie_go_on(&hash, &packet->flow, packet->seq);
 		cookie = cookie_final_timestamps(&hash, &packet->flow, packet->seq, synack->epoch);
@@ -158,7 +162,7 @@ static __always_inline enum shakeoff_verdict syn_send_synack(struct xdp_md *ctx,
 	    !synack_template_prepare(packet, hook, offered, synack))
 		return SHAKEOFF_SYN_NO_KEY;
 	synack_template_number(packet, hook, offer, synack);
-	/* Inlined, as this is the one reply that has to be fast. */
+	/* Inlined, because this is the one reply that has to be fast. */
 	if (!reply_build(ctx, packet, &synack->reply, hook->frame_len))
 		return SHAKEOFF_SYN_INVALID;
 	if (answers_by_route(hook) && !reply_to_next_hop(ctx))

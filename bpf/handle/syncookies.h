@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When SYNs to a listening socket are answered with cookies, decided SYN by SYN.
+ * When the hook answers SYNs to a listening socket with cookies, decided SYN by SYN.
  *
- * While idle the kernel negotiates everything itself. A flood, or a queue of the socket that gets short, begins the answering; it ends
- * when both are over (limit/surge.h).
+ * While idle the kernel negotiates everything itself. The hook begins to answer in a flood, or when a queue of the
+ * socket has little room left. It stops when both are over (limit/surge.h).
  */
 #ifndef SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
 #define SHAKEOFF_BPF_HANDLE_SYNCOOKIES_H
@@ -18,15 +18,15 @@
 #include "limit/surge.h"
 
 /*
- * The kernel makes the handshakes now, or did until now: it gives positions away that have no number, so that those of before are not
- * to be told from them.
+ * Forgets which positions the sources hold. The kernel makes the handshakes now, or did until now. Its connections get
+ * no position number, so older positions can no longer be told apart.
  */
 static __always_inline void positions_forget(struct shakeoff_service *service)
 {
 	service->positions_from = service->enqueued;
 }
 
-/* Whether SYNs are answered now. Ends what has been without a surge for long enough. */
+/* Returns whether SYNs are answered now. Ends the answering when no surge goes on. */
 static __always_inline bool syncookies_active(struct shakeoff_service *service, __u64 now_ns)
 {
 	if (service->syncookies == SHAKEOFF_SYNCOOKIES_ALWAYS) {
@@ -45,8 +45,8 @@ static __always_inline bool syncookies_active(struct shakeoff_service *service, 
 }
 
 /*
- * Whether ACKs may bring back cookies though no SYN is answered: those of ours that were sent before the answering ended, and in a
- * fleet those of another host, which may be in a flood.
+ * Returns whether ACKs may bring back our cookies though no SYN is answered: cookies that were sent before the
+ * answering ended, and in a fleet those of another host, which may be in a flood.
  */
 static __always_inline bool own_cookies_are_out(const struct hook_ctx *hook)
 {
@@ -59,8 +59,9 @@ static __always_inline bool own_cookies_are_out(const struct hook_ctx *hook)
 }
 
 /*
- * Whether ACKs may bring back cookies that the kernel has sent: before the answering began, before the daemon started, which may have
- * been long after, to SYNs that have passed by a budget, or for a socket that only it can serve.
+ * Returns whether ACKs may bring back cookies that the kernel has sent: before the answering began; before the daemon
+ * started, which may have been long after; to SYNs that have passed by a budget; or for a socket that only the kernel
+ * can serve.
  */
 static __always_inline bool kernel_cookies_are_out(const struct hook_ctx *hook)
 {
@@ -80,13 +81,13 @@ static __always_inline bool syns_exceed(struct shakeoff_service *service, __u64 
 	return surge_exceeds(&service->syns, SHAKEOFF_FLOOD_WINDOW_NS, now_ns, 1, service->flood_rate);
 }
 
-/* Keeps the answering up, as a queue of the listening socket is short. */
+/* Keeps the answering going, because a queue of the listening socket has little room left. */
 static __always_inline void queue_holds(__u32 service_id)
 {
 	surge_hold(service_id, SURGE_SYNS, SHAKEOFF_QUEUE_HOLD_NS, 0);
 }
 
-/* A SYN while idle. Returns whether it begins the answering. */
+/* Examines a SYN while idle. Returns whether the answering begins with it. */
 static __always_inline bool syncookies_idle_syn(const struct hook_ctx *hook, const struct recent *recent)
 {
 	struct shakeoff_service *service = hook->service;
@@ -112,7 +113,7 @@ static __always_inline bool syncookies_idle_syn(const struct hook_ctx *hook, con
 	return 1;
 }
 
-/* A SYN that is answered. */
+/* Counts a SYN that is answered. */
 static __always_inline void syncookies_count(const struct hook_ctx *hook)
 {
 	struct shakeoff_service *service = hook->service;
@@ -126,7 +127,7 @@ static __always_inline void syncookies_count(const struct hook_ctx *hook)
 		surge_extend(hook, SURGE_SYNS, stands_for, rate);
 }
 
-/* The listening socket was looked at: do its queues keep us? */
+/* Checks whether the queues of the listening socket, which was just looked up, keep the answering going. */
 static __always_inline void syncookies_look(const struct hook_ctx *hook, const struct recent *recent)
 {
 	const struct listening *listener = &recent->listener;

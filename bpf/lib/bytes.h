@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Comparison of bytes. clang for BPF makes a call of memcmp() where the sizes do not suit it, and there is none to
- * call.
- */
+/* Comparison of bytes. For some sizes clang for BPF would call memcmp(), which does not exist there. */
 #ifndef SHAKEOFF_BPF_LIB_BYTES_H
 #define SHAKEOFF_BPF_LIB_BYTES_H
 
 #include "lib/compiler.h"
 
-/* An even, constant number of bytes, on even addresses. */
+/* Compares an even, constant number of bytes at even addresses. */
 static __always_inline bool same_bytes(const void *a, const void *b, __u32 len)
 {
 	const __u16 *first = a, *second = b;

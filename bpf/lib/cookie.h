@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SYN cookie: what the SYN negotiated, carried by the client itself, and a MAC that proves that the client has its address.
+ * The SYN cookie: the negotiated options, which the client itself carries, and a MAC that proves that the client has
+ * its address.
  *
- * A client with timestamps (RFC 7323) brings the options back in the high bits of our TSval, which it echoes. They are added to our
- * clock, whose low 18 bits are enough to tell how long ago a cookie was sent: the options are what the echo is ahead of the
- * clock, in units of 262 s. So the clock itself comes back exact, and with it the round-trip time.
+ * A client with timestamps (RFC 7323) brings the options back in the high bits of our TSval, which it echoes. They are
+ * added to our clock, whose low 18 bits are enough to tell how long ago a cookie was sent: the options are how far the
+ * echo is ahead of the clock, in units of 262 s. So the clock itself comes back exact, and with it the round-trip time.
  *
- *	 TSval = our clock in ms + offset of the address pair + options * 2^18        ISN
+ *	 TSval = our clock in ms + offset of the address pair + options * 2^18  ISN
  *
- *	 31            24  23  22 21   18 17                 0                        31     30                             0
- *	+----------------+---+---+-------+--------------------+                      +------+------------------------------+
- *	| MSS class      |ECN|SAK| scale | 0                  |  <- added            |parity| MAC                          |
- *	+----------------+---+---+-------+--------------------+                      +------+------------------------------+
- *	                          15: none                                            parity: lowest bit of the epoch
+ *	 31            24  23  22 21   18 17                 0                  31     30                             0
+ *	+----------------+---+---+-------+--------------------+                +------+------------------------------+
+ *	| MSS class      |ECN|SAK| scale | 0                  |  <- added      |parity| MAC                          |
+ *	+----------------+---+---+-------+--------------------+                +------+------------------------------+
+ *	                          15: none                                      parity: lowest bit of the epoch
  *
- * The options there have no MAC, as those of the kernel's own cookies have none (net/ipv4/syncookies.c): they are the client's own
- * offer, and a client that changes them changes what its own connection gets. One that leaves the timestamps out that it
- * negotiated, or echoes 0, gets its connection without options.
+ * No MAC covers these options, as in the kernel's own cookies (net/ipv4/syncookies.c): they are the client's own offer,
+ * and a client that changes them changes only its own connection. A client that leaves out the timestamps that it
+ * negotiated, or echoes 0, gets a connection without options.
  *
  * A client without timestamps carries them in the ISN, hidden:
  *
@@ -27,14 +28,15 @@
  *	    XOR mask      |                             |    mask: the six lowest bits of a second hash
  *	+-----------------+-----------------------------+
  *
- * MAC: the low bits of SipHash-2-4 over addresses, ports, client's ISN, whole epoch (32 bits) and a code, under the key of the
- * epoch's slot. The code is the option bits of a cookie without timestamps, and COOKIE_TS_CODE for one with. The second hash is the
- * same with COOKIE_MASK, which no options give: it does not depend on them, and whoever knows what a SYN offered and when still
- * knows no bit of its cookie. The epoch is told by trying: its two bits are what ends most wrong tries before the MAC.
+ * MAC: the low bits of SipHash-2-4 over addresses, ports, the client's ISN, the whole epoch (32 bits) and a code, under
+ * the key of the epoch's slot. The code is the option bits of a cookie without timestamps, and COOKIE_TS_CODE for a
+ * cookie with timestamps. The second hash is the same with the code COOKIE_MASK, which no options give. It does not
+ * depend on the options, so an attacker who knows what a SYN offered, and when, still knows no bit of its cookie. The
+ * epoch is found by trying: its two bits end most wrong tries before the MAC.
  *
- * An ACK of random numbers with timestamps is taken for good with 2 of 2^32 values, 2^-31. Without, each of 16 options has one
- * good value of 2^32 in each of 2 epochs, and so has the cookie with timestamps: 2^-26.9. 3 instead of 2 where cookies of the next
- * epoch are good as well. What is done about 2^-26.9 is in shakeoff/issued.h.
+ * A random ACK with timestamps is taken for good with 2 of 2^32 values, 2^-31. Without timestamps, each of 16 sets of
+ * options has one good value of 2^32 in each of 2 epochs, and so has the cookie with timestamps: 2^-26.9. Where cookies
+ * of the next epoch are good as well, there are 3 epochs, not 2. shakeoff/issued.h has the measures against 2^-26.9.
  */
 #ifndef SHAKEOFF_BPF_LIB_COOKIE_H
 #define SHAKEOFF_BPF_LIB_COOKIE_H
@@ -59,22 +61,22 @@
 /* ISN of a cookie with timestamps */
 #define COOKIE_PARITY_SHIFT 31
 
-/* ISN of a cookie without */
+/* ISN of a cookie without timestamps */
 #define COOKIE_OPTIONS_SHIFT 28
 #define COOKIE_EPOCH_SHIFT 26
 #define COOKIE_HIDDEN (~0u << COOKIE_EPOCH_SHIFT)
-#define COOKIE_MASK 0x10u    /* these take the place of the option bits, which are less */
+#define COOKIE_MASK 0x10u    /* these two replace the option bits, which are smaller */
 #define COOKIE_TS_CODE 0x20u /* of every cookie with timestamps */
 #define COOKIE_MSS_CLASSES 4
 #define COOKIE_OPTION_CLASSES 5
 
-/* Among the option bits: which of the two forms they are of. */
+/* A flag among the option bits: they are of a cookie with timestamps. */
 #define COOKIE_TIMESTAMPS 0x8000u
 
 /*
- * MSS classes: the client's value is rounded down to one. With timestamps, those from COOKIE_TS_EXACT_MSS on are exact: Ethernet,
- * PPPoE, tunnels and mobile networks; the rest, in order, is a table. Less than its first the kernel does not take (TCP_MIN_MSS,
- * net/ipv4/tcp.c), nor does any TCP mean it.
+ * MSS classes: the client's value is rounded down to one. With timestamps, values from COOKIE_TS_EXACT_MSS on are
+ * exact: Ethernet, PPPoE, tunnels and mobile networks. A table has the rest, in order. The kernel does not take less
+ * than the table's first value (TCP_MIN_MSS, net/ipv4/tcp.c), and no TCP means less.
  */
 #define COOKIE_TS_EXACT_MSS 1220u
 #define COOKIE_TS_EXACT_CLASSES 241u
@@ -86,21 +88,26 @@ CONST_TABLE __u16 cookie_ts_mss[16] = {
 	1960, 2960, 3960, 8900, 8940, 8960,                  /* above them */
 };
 
-/* The smallest that a path must carry comes first (RFC 9293, section 3.7.1), as in the kernel's own (msstab, net/ipv4/syncookies.c). */
+/*
+ * The first value is what every path must carry (RFC 9293, section 3.7.1), as in the kernel's own table (msstab,
+ * net/ipv4/syncookies.c).
+ */
 CONST_TABLE __u16 cookie_plain_mss[2][COOKIE_MSS_CLASSES] = {
 	{ 536, 1300, 1440, 1460 },
 	{ 1220, 1340, 1420, 1440 },
 };
 
 /*
- * Option classes of a cookie without timestamps. Who has none is mostly Windows (scale 8, SACK); a scale between two
- * classes is rounded down, never up, and a scale without SACK, which nobody offers, is given up.
+ * Option classes of a cookie without timestamps. Clients without timestamps are mostly Windows (scale 8, SACK). A scale
+ * between two classes is rounded down, never up. A scale without SACK, which no client offers, is given up.
  *
  *	0 nothing   1 SACK   2 SACK, scale 0   3 SACK, scale 7   4 SACK, scale 8
  */
 #define COOKIE_SCALE_CLASS 2
 
-/* Who talks to whom; addresses and ports as they lie in the packet. IPv4 uses the first element of the addresses. */
+/*
+ * The two ends of a connection. Addresses and ports are as in the packet. IPv4 uses the first element of the addresses.
+ */
 struct cookie_flow {
 	__be32 client[4];
 	__be32 server[4];
@@ -109,7 +116,7 @@ struct cookie_flow {
 	__u8 ipv6;
 };
 
-/* What survives the handshake. */
+/* The options that survive the handshake. */
 struct cookie_options {
 	__u16 mss;
 	__u8 wscale; /* the client's, 0..14 or SHAKEOFF_NO_WSCALE */
@@ -118,7 +125,7 @@ struct cookie_options {
 	__u8 timestamps;
 };
 
-/* The index of the greatest class that is not above mss, or 0. */
+/* Returns the index of the greatest class that is not above mss, or 0. */
 static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, __u32 mss)
 {
 	__u32 class = 0;
@@ -126,8 +133,9 @@ static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, _
 	UNROLL
 	for (int i = 1; i < count; i++) {
 		/*
-		 * 1 where mss >= classes[i], from the sign of the difference: clang 14 makes branches of a comparison, and the
-		 * verifier then follows every class through the rest of the program. The barrier keeps clang from seeing it.
+		 * 1 if mss >= classes[i], from the sign of the difference. clang 14 turns a comparison into branches,
+		 * and the verifier then follows every class through the rest of the program. The barrier hides the
+		 * comparison from clang.
 		 */
 		__u32 below = classes[i] - 1 - mss;
 
@@ -137,7 +145,7 @@ static __always_inline __u32 cookie_mss_class(const __u16 *classes, int count, _
 	return class;
 }
 
-/* The exact classes come first: 0 is COOKIE_TS_EXACT_MSS; the table follows. */
+/* Returns the class of an MSS. The exact classes come first: 0 is COOKIE_TS_EXACT_MSS; the table follows. */
 static __always_inline __u32 cookie_ts_mss_class(__u32 mss)
 {
 	__u32 exact = mss - COOKIE_TS_EXACT_MSS;
@@ -146,7 +154,7 @@ static __always_inline __u32 cookie_ts_mss_class(__u32 mss)
 		return exact;
 	if (mss < COOKIE_TS_EXACT_MSS)
 		return COOKIE_TS_EXACT_CLASSES + cookie_mss_class(cookie_ts_mss, COOKIE_TS_SMALL_CLASSES, mss);
-	/* One below the first large class: the last exact one. */
+	/* Below the first large class: the last exact one. */
 	if (mss < cookie_ts_mss[COOKIE_TS_SMALL_CLASSES])
 		return COOKIE_TS_EXACT_CLASSES - 1;
 	return COOKIE_TS_EXACT_CLASSES + COOKIE_TS_SMALL_CLASSES +
@@ -159,9 +167,8 @@ static __always_inline __u16 cookie_ts_mss_of(__u32 class)
 
 	if (class < COOKIE_TS_EXACT_CLASSES)
 		return COOKIE_TS_EXACT_MSS + class;
-	asm volatile(
-		""
-		: "+r"(listed)); /* clang 19 knows that it is below 16, and leaves the mask out, which the verifier needs */
+	/* clang 19 knows that it is below 16 and leaves the mask out, which the verifier needs. */
+	asm volatile("" : "+r"(listed));
 	return cookie_ts_mss[listed & 15];
 }
 
@@ -212,14 +219,14 @@ static __always_inline void cookie_decode_plain(__u32 bits, bool ipv6, struct co
 	options->timestamps = 0;
 }
 
-/* The option bits: COOKIE_TIMESTAMPS and 14 that go into the TSval, or 4 that go into the ISN. */
+/* Returns the option bits: COOKIE_TIMESTAMPS and 14 that go into the TSval, or 4 that go into the ISN. */
 static __always_inline __u32 cookie_encode(const struct cookie_options *options, bool ipv6)
 {
 	return options->timestamps ? COOKIE_TIMESTAMPS | cookie_encode_timestamps(options) :
 				     cookie_encode_plain(options, ipv6);
 }
 
-/* The inverse. What comes out of cookie_encode() again is what the SYN-ACK may promise. */
+/* Inverts cookie_encode(). The SYN-ACK must offer only what survives this round trip. */
 static __always_inline void cookie_decode(__u32 bits, bool ipv6, struct cookie_options *options)
 {
 	if (bits & COOKIE_TIMESTAMPS)
@@ -229,14 +236,13 @@ static __always_inline void cookie_decode(__u32 bits, bool ipv6, struct cookie_o
 }
 
 /*
- * The MAC's message begins with what the SYNs to one address have in common during an epoch, so that its hash so far can
- * be kept:
+ * Begins the MAC's hash. The message begins with what the SYNs to one address have in common during an epoch, so that
+ * the hash of that part can be kept:
  *
  *	IPv4, 23 bytes:  server 4, epoch 4 | client 4, client's ISN 4 | client port 2, server port 2, code 1, zero 2
  *	IPv6, 47 bytes:  server 16, epoch 4, server port 2, zero 2 | client 16 | client's ISN 4, client port 2, code 1
  *
- * Addresses and ports as they lie in the packet, the rest in the byte order of the host. The bar is where the part in
- * common ends.
+ * Addresses and ports are as in the packet, the rest is in host byte order. The common part ends at the first bar.
  */
 static __always_inline void cookie_init(struct siphash *hash, const struct shakeoff_key *key,
 					const struct cookie_flow *flow, __u32 epoch)
@@ -251,7 +257,7 @@ static __always_inline void cookie_init(struct siphash *hash, const struct shake
 	}
 }
 
-/* Goes on from cookie_init() with what comes before the last word: it is the same for all codes. */
+/* Goes on from cookie_init() with the part before the last word, which is the same for all codes. */
 static __always_inline void cookie_go_on(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn)
 {
 	if (flow->ipv6) {
@@ -262,7 +268,7 @@ static __always_inline void cookie_go_on(struct siphash *hash, const struct cook
 	}
 }
 
-/* The last word. hash is a copy: what cookie_go_on() made of it serves another call. */
+/* Adds the last word and returns the MAC. hash is a copy: the state after cookie_go_on() serves another call. */
 static __always_inline __u64 cookie_mac(struct siphash hash, const struct cookie_flow *flow, __u32 client_isn,
 					__u32 code)
 {
@@ -273,7 +279,9 @@ static __always_inline __u64 cookie_mac(struct siphash hash, const struct cookie
 					    (23ull << 56));
 }
 
-/* What hides options and epoch of a cookie without timestamps, in their place. hash: of cookie_go_on(). */
+/*
+ * Returns the mask that hides options and epoch of a cookie without timestamps, at their bits. hash: of cookie_go_on().
+ */
 static __always_inline __u32 cookie_mask(const struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn)
 {
 	return (__u32)cookie_mac(*hash, flow, client_isn, COOKIE_MASK) << COOKIE_EPOCH_SHIFT;
@@ -289,7 +297,7 @@ static __always_inline __u64 cookie_final_plain(const struct siphash *hash, cons
 	       (((bits << COOKIE_OPTIONS_SHIFT) | ((epoch & 3) << COOKIE_EPOCH_SHIFT)) ^ mask);
 }
 
-/* hash: of cookie_go_on(). */
+/* Returns the cookie with timestamps, as cookie_final() does. hash: of cookie_go_on(). */
 static __always_inline __u64 cookie_final_timestamps(const struct siphash *hash, const struct cookie_flow *flow,
 						     __u32 client_isn, __u32 epoch)
 {
@@ -299,8 +307,8 @@ static __always_inline __u64 cookie_final_timestamps(const struct siphash *hash,
 }
 
 /*
- * The cookie of an epoch, from the hash that cookie_init() began: the lower half of what is returned. The upper half is that of
- * the MAC, which no SYN-ACK shows: it tells this cookie from others to who has the key alone.
+ * Returns the cookie of an epoch in the lower half, from the hash that cookie_init() began. The upper half is the
+ * MAC's, which no SYN-ACK shows: it identifies the cookie, and only the owner of the key can compute it.
  */
 static __always_inline __u64 cookie_final(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					  __u32 epoch, __u32 bits)
@@ -311,9 +319,9 @@ static __always_inline __u64 cookie_final(struct siphash *hash, const struct coo
 }
 
 /*
- * Reads the cookie of an ACK without timestamps as one of this epoch. hash: of cookie_init(). Returns its option bits, or
- * COOKIE_TIMESTAMPS alone if it was sent with timestamps, which the client has left out; *unseen is then as in cookie_final(). -1: it is
- * none.
+ * Reads the cookie of an ACK without timestamps as one of this epoch. hash: of cookie_init(). Returns its option bits,
+ * or COOKIE_TIMESTAMPS alone if it was sent with timestamps, which the client has left out; *unseen is then the upper
+ * half of cookie_final(). Returns -1 if it is no cookie of this epoch.
  */
 static __always_inline int cookie_read_plain(struct siphash *hash, const struct cookie_flow *flow, __u32 client_isn,
 					     __u32 epoch, __u32 cookie, __u32 *unseen)
@@ -340,7 +348,7 @@ static __always_inline int cookie_read_plain(struct siphash *hash, const struct 
 	return bits;
 }
 
-/* Both at once. */
+/* Returns the cookie, as cookie_init() and cookie_final() make it. */
 static __always_inline __u64 cookie_isn(const struct shakeoff_key *key, const struct cookie_flow *flow,
 					__u32 client_isn, __u32 epoch, __u32 bits)
 {
@@ -351,9 +359,10 @@ static __always_inline __u64 cookie_isn(const struct shakeoff_key *key, const st
 }
 
 /*
- * The offset of our timestamps towards an address, in ms: it hides the uptime, and which addresses are one host, as the kernel's
- * secure_tcp_ts_off() does (net/core/secure_seq.c). Always the same for a pair of addresses: with the
- * same options, their timestamps never go back. A multiplicative hash, as what it hides is small: it is computed for every SYN.
+ * Adds a word to the hash that gives the offset of our timestamps towards an address, in ms. The offset hides the
+ * uptime, and which addresses belong to one host, as the kernel's secure_tcp_ts_off() does (net/core/secure_seq.c). It
+ * is always the same for a pair of addresses: with the same options, their timestamps never go back. The hash is
+ * multiplicative: it is computed for every SYN, and what it hides is small.
  */
 static __always_inline __u64 cookie_offset_add(__u64 hash, __u64 word, const __u64 *secret)
 {
@@ -361,7 +370,7 @@ static __always_inline __u64 cookie_offset_add(__u64 hash, __u64 word, const __u
 	return hash ^ hash >> 32;
 }
 
-/* What the clients of an address have in common of it. */
+/* Begins the hash of the offset with the part that all clients of an address have in common. */
 static __always_inline __u64 cookie_offset_init(const struct cookie_flow *flow, const __u64 *secret)
 {
 	__u64 hash;
@@ -382,28 +391,30 @@ static __always_inline __u32 cookie_offset_final(__u64 hash, const struct cookie
 	       32;
 }
 
-/* What option bits add to the TSval. */
+/* Returns what option bits add to the TSval. */
 static __always_inline __u32 cookie_ts_add(__u32 bits)
 {
 	return (bits & COOKIE_TS_MASK) << COOKIE_TS_SHIFT;
 }
 
-/* The bits of cookie_encode() that an ACK with timestamps brings back. clock_ms: our clock now, with the pair's offset. */
+/*
+ * Returns the bits of cookie_encode() that an ACK's echo brings back. clock_ms: our clock now, with the pair's offset.
+ */
 static __always_inline __u32 cookie_bits(__u32 tsecr, __u32 clock_ms)
 {
 	return COOKIE_TIMESTAMPS | ((tsecr - clock_ms + COOKIE_TS_OLDEST_MS) >> COOKIE_TS_SHIFT);
 }
 
-/* How long ago the TSval was sent, in ms: negative if it is of a host whose clock is ahead. bits: of cookie_bits(). */
+/* Returns how long ago the TSval was sent, in ms; negative: by a host whose clock is ahead. bits: of cookie_bits(). */
 static __always_inline __s32 cookie_age(__u32 tsecr, __u32 clock_ms, __u32 bits)
 {
 	return clock_ms + cookie_ts_add(bits) - tsecr;
 }
 
 /*
- * The epochs that a cookie may be of: of attempts 0 and 1, those that fit the one bit that a cookie with timestamps shows; of 0 to
- * 2, all that are good, for one without. accept_next: cookies of hosts whose clocks are ahead are good.
- * Return 1 and set *epoch, or 0: this attempt is none.
+ * Tries the epochs that a cookie may be of. With timestamps, attempts 0 and 1 give those that fit the one bit that the
+ * cookie shows; without (the second function), attempts 0 to 2 give all that are good. accept_next: cookies of hosts
+ * whose clocks are ahead are good. Returns 1 and sets *epoch, or 0 if there is none for this attempt.
  */
 static __always_inline bool cookie_epoch(__u32 cookie, __u32 now, bool accept_next, int attempt, __u32 *epoch)
 {

@@ -5,7 +5,7 @@
 
 #include "lib/compiler.h"
 
-/* Adds `count` 32-bit words. A 64-bit sum of 32-bit words cannot overflow in a packet. */
+/* Adds `count` 32-bit words. The words of a packet cannot overflow a 64-bit sum. */
 static __always_inline __u64 csum_words(__u64 sum, const __u32 *words, int count)
 {
 	UNROLL
@@ -15,7 +15,7 @@ static __always_inline __u64 csum_words(__u64 sum, const __u32 *words, int count
 }
 
 /*
- * Folds and complements: what goes into a checksum field, ready in network byte order. A sum of fewer than 65536 words is
+ * Folds and complements a sum. Returns the checksum field in network byte order. A sum of fewer than 65536 words is
  * below 2^48: the folds leave at most 2^32 + 2^16, then 2^17 - 2, then 2^16 - 1.
  */
 static __always_inline __u16 csum_fold(__u64 sum)

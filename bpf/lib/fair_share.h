@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A source's share of the accept queue: its places, as shakeoff/source.h describes them. */
+/* A source's fair share of the accept queue: its positions, as shakeoff/source.h describes them. */
 #ifndef SHAKEOFF_BPF_LIB_FAIR_SHARE_H
 #define SHAKEOFF_BPF_LIB_FAIR_SHARE_H
 
@@ -7,15 +7,15 @@
 
 #include "lib/compiler.h"
 
-/* The accept queue of a service at a moment. */
+/* The state of a service's accept queue. */
 struct queue_state {
 	__u64 head;          /* the number of the position that is next to be accepted */
-	__s64 free;          /* so many more connections may wait */
-	__s64 low_watermark; /* with so many free or less, positions are shared; 0: never */
-	__u32 capacity; /* of the whole queue: what is left of it for this datapath changes as others come and go */
+	__s64 free;          /* how many more connections may wait */
+	__s64 low_watermark; /* with this many free positions or fewer they are shared; 0: never */
+	__u32 capacity;      /* of the whole queue: this datapath's part of it changes as others come and go */
 };
 
-/* The shortest ranges that together are longer than the queue, wherever in one its head is. */
+/* Returns the shift of the shortest ranges that together are longer than the queue, wherever in one its head is. */
 static __always_inline __u8 fair_share_shift(__u32 capacity)
 {
 	__u32 shift = 0;
@@ -27,7 +27,7 @@ static __always_inline __u8 fair_share_shift(__u32 capacity)
 	return shift;
 }
 
-/* The source gets the position with this number. */
+/* Notes that the source gets the position with this number. */
 static __always_inline void fair_share_enter(struct shakeoff_source *source, __u64 position, __u32 capacity)
 {
 	__u8 shift = fair_share_shift(capacity);
@@ -36,7 +36,7 @@ static __always_inline void fair_share_enter(struct shakeoff_source *source, __u
 	bool apart = shift != source->shift || distance >= SHAKEOFF_POSITION_RANGES;
 
 	for (__u32 i = 0; i < SHAKEOFF_POSITION_RANGES; i++) {
-		if (!apart && newest >= range) /* greater: another CPU was quicker with a later position */
+		if (!apart && newest >= range) /* greater: another CPU was faster with a later position */
 			break;
 		newest++;
 		source->counts[newest % SHAKEOFF_POSITION_RANGES] = 0;
@@ -48,7 +48,7 @@ static __always_inline void fair_share_enter(struct shakeoff_source *source, __u
 		source->counts[range % SHAKEOFF_POSITION_RANGES]++;
 }
 
-/* Whether the source may have no more positions. alone: no other has been here lately. */
+/* Returns whether the source may have no more positions. alone: no other source has opened a connection lately. */
 static __always_inline bool fair_share_is_used_up(const struct shakeoff_source *source, const struct queue_state *queue,
 						  bool alone)
 {
@@ -59,8 +59,9 @@ static __always_inline bool fair_share_is_used_up(const struct shakeoff_source *
 }
 
 /*
- * The same of a source's site. While one source is alone the site holds what that one does, which its own share bounds: what it has left
- * free is for the site's other sources as for anybody's.
+ * Returns the same for a source's site. While one source is alone, the site holds what that source does, and the
+ * source's own share bounds that. The positions that it leaves free are for the site's other sources as well as for all
+ * others.
  */
 static __always_inline bool fair_share_site_is_used_up(const struct shakeoff_source *site,
 						       const struct queue_state *queue, bool alone)

@@ -2,8 +2,8 @@
 /*
  * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) for BPF and for the host.
  *
- * The message is given as 64-bit words in the byte order of the host, which is little-endian wherever the published test
- * vectors are to be met; BPF programs of this project are built for the machine that they run on.
+ * The message is given as 64-bit words in host byte order, which must be little-endian to match the published test
+ * vectors. This project's BPF programs are built for the machine that they run on.
  */
 #ifndef SHAKEOFF_BPF_LIB_SIPHASH_H
 #define SHAKEOFF_BPF_LIB_SIPHASH_H
@@ -32,7 +32,7 @@
 		v2 = SIPHASH_ROTL(v2, 32);                                                                             \
 	} while (0)
 
-/* A hash under way: what has been taken in of the message so far. */
+/* The state of a hash, after the part of the message that it has taken in. */
 struct siphash {
 	__u64 v0, v1, v2, v3;
 };
@@ -54,8 +54,8 @@ static __always_inline void siphash_update(struct siphash *hash, __u64 word)
 }
 
 /*
- * Takes in the last word and gives the hash. The last word holds the remaining 0..7 bytes of the message and, in its top
- * byte, the message's length modulo 256 (section 2.2 of the paper); the caller puts it together.
+ * Takes in the last word and returns the hash. The last word holds the remaining 0..7 bytes of the message and, in its
+ * top byte, the message's length modulo 256 (section 2.2 of the paper); the caller composes it.
  */
 static __always_inline __u64 siphash_final(struct siphash *hash, __u64 last)
 {

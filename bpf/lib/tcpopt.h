@@ -2,7 +2,7 @@
 /*
  * TCP options (RFC 9293, section 3.2; RFC 7323; RFC 2018), read and written.
  *
- * Reading is as lenient as tcp_parse_options() of the kernel (net/ipv4/tcp_input.c): an option of the wrong length is
+ * Reading is as lenient as the kernel's tcp_parse_options() (net/ipv4/tcp_input.c): an option of the wrong length is
  * skipped, a length that leads out of the header ends the list, the last of two equal options counts.
  */
 #ifndef SHAKEOFF_BPF_LIB_TCPOPT_H
@@ -17,8 +17,8 @@
 #define TCPOPT_MAX_WORDS (TCPOPT_MAX_BYTES / 4)
 
 /*
- * Room for the options as they lie in the packet, with zeros behind them. A power of two, plus the longest option: so an
- * offset into it is bounded by a mask, for the verifier of every kernel.
+ * Room for the options as in the packet, with zeros behind them. A power of two, plus the longest option, so that a
+ * mask bounds an offset into it for the verifier of every kernel.
  */
 #define TCPOPT_BUFFER_BYTES 64
 #define TCPOPT_BUFFER_WORDS ((TCPOPT_BUFFER_BYTES + 16) / 4)
@@ -37,7 +37,7 @@ enum tcpopt_kind {
 
 #define TCPOPT_MAX_WSCALE 14 /* RFC 7323, section 2.3 */
 
-/* What both sides' options come to. */
+/* The options of a segment, the client's or ours. */
 struct tcpopt {
 	__u32 tsval; /* host byte order; meaningful with `timestamps` */
 	__u32 tsecr;
@@ -77,12 +77,12 @@ static __always_inline void tcpopt_take(const __u32 *words, __u32 i, __u32 kind,
 }
 
 /*
- * Reads a list of options. words: TCPOPT_BUFFER_WORDS of them: the options, then zeros. len: bytes of options, a multiple
- * of 4, at most 40. Returns opt->auth.
+ * Reads a list of options. words: TCPOPT_BUFFER_WORDS of them: the options, then zeros. len: bytes of options, a
+ * multiple of 4, at most 40. Returns opt->auth.
  *
- * In BPF, words and *opt lie in a map, and so does the reader's position: the verifier then knows nothing of what is read
- * and written, and all the ways through one round of the loop are one state before the next. With the position in a
- * register, or a loop over packet pointers, it runs for minutes and past a million instructions.
+ * In BPF, words, *opt and the reader's position are in a map. The values are then unknown to the verifier, and all
+ * paths through one round of the loop merge into one state before the next. With the position in a register, or a loop
+ * over packet pointers, the verifier runs for minutes and exceeds a million instructions.
  */
 static __always_inline bool tcpopt_read(const __u32 *words, __u32 len, struct tcpopt *opt)
 {
@@ -113,7 +113,10 @@ static __always_inline bool tcpopt_read(const __u32 *words, __u32 len, struct tc
 /* The options of a SYN as Linux has written them since 2.6: MSS, SACK permitted, timestamps, NOP, window scale. */
 #define TCPOPT_LINUX_SYN_BYTES 20
 
-/* Reads these 20 bytes at once: all of *opt but auth and position. Returns false, *opt untouched, if it is another list. */
+/*
+ * Reads these 20 bytes at once: all of *opt except auth and position. Returns false, with *opt unchanged, for another
+ * list.
+ */
 static __always_inline bool tcpopt_read_linux_syn(const __u32 *words, struct tcpopt *opt)
 {
 	__u32 mss = bpf_ntohl(words[0]), wscale = bpf_ntohl(words[4]);
@@ -133,7 +136,7 @@ static __always_inline bool tcpopt_read_linux_syn(const __u32 *words, struct tcp
 }
 
 #define TCPOPT_SYNACK_MAX_WORDS 5
-#define TCPOPT_SYNACK_TSECR 3 /* which word of them echoes the client's timestamp, if one does, behind an MSS */
+#define TCPOPT_SYNACK_TSECR 3 /* index of the word that echoes the client's timestamp, if there is one, behind an MSS */
 
 static __always_inline __u32 tcpopt_write_all(__be32 *words, const struct tcpopt *opt)
 {
@@ -169,11 +172,11 @@ static __always_inline __u32 tcpopt_write_all(__be32 *words, const struct tcpopt
 }
 
 /*
- * Writes the options of a SYN-ACK in the order and packing of tcp_options_write() of the kernel
- * (net/ipv4/tcp_output.c). Everything in *opt is what we say: our MSS, our scale, our tsval; tsecr echoes the client.
- * words: network byte order, TCPOPT_SYNACK_MAX_WORDS of them, all written. Returns how many count: no more than `room`, that of
- * the SYN's own. Only the MSS may have to be left out for that; the client then goes by the default (RFC 9293, section 3.7.1).
- * All other options take no more words than they did in any SYN. *tsecr_word: where the client's timestamp belongs.
+ * Writes the options of a SYN-ACK in the order and packing of the kernel's tcp_options_write() (net/ipv4/tcp_output.c).
+ * *opt has our values: our MSS, our scale, our tsval; tsecr echoes the client. words: network byte order,
+ * TCPOPT_SYNACK_MAX_WORDS of them, all written. Returns how many count: at most `room`, the number that the SYN allows.
+ * Only the MSS may have to be left out for that; the client then uses the default (RFC 9293, section 3.7.1). All other
+ * options take no more words than they did in any SYN. *tsecr_word: where the client's timestamp belongs.
  */
 static __always_inline __u32 tcpopt_write_synack(__be32 *words, const struct tcpopt *opt, __u32 room, __u32 *tsecr_word)
 {

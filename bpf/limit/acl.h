@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the lists of sources (shakeoff/acl.h) say of a packet's. */
+/* The ACL's result for a packet's source (shakeoff/acl.h). */
 #ifndef SHAKEOFF_BPF_LIMIT_ACL_H
 #define SHAKEOFF_BPF_LIMIT_ACL_H
 
@@ -16,14 +16,14 @@
 #include "lib/cookie.h"
 #include "limit/acl_filter.h"
 
-/* So many entries can lie in each other: one of each length. */
+/* Maximum number of nested entries: one of each prefix length. */
 #define ACL_NESTED_MAX(ipv6) ((ipv6) ? 129 : 33)
 
 enum acl_result { ACL_NONE, ACL_BLOCKS, ACL_ALLOWS };
 
 /*
- * The live entry with the longest prefix for a key, or NULL. The trie finds the longest one, live or not: behind one that has
- * expired the next shorter one is looked for.
+ * Returns the live entry with the longest prefix for a key, or NULL. The trie finds the longest one, live or expired:
+ * after an expired one the next shorter one is looked up.
  */
 static __always_inline const struct shakeoff_acl_entry *acl_live(void *trie, void *key, __u32 *prefix_len, bool ipv6,
 								 __u64 now_ns)
@@ -57,7 +57,7 @@ static __always_inline const struct shakeoff_acl_entry *acl_live6(void *trie, co
 	return acl_live(trie, &key, &key.prefix_len, 1, now_ns);
 }
 
-/* Of two entries, each of which may be NULL: the longer prefix; of equal ones the service's own. */
+/* Chooses between two entries, which may be NULL: the longer prefix wins; of equal ones the service's own does. */
 static __always_inline enum acl_result acl_choose(const struct shakeoff_acl_entry *general,
 						  const struct shakeoff_acl_entry *own)
 {
@@ -91,8 +91,8 @@ static __always_inline enum acl_result acl_match6(__u32 which, const struct cook
 }
 
 /*
- * What the lists say of the packet in scratch: enum acl_result. lists: of acl_in_use(); scope: that of the packet's service. A
- * global function: see scratch_get().
+ * Returns the ACL's enum acl_result for the packet in scratch. acl: of shakeoff_control; scope: that of the packet's
+ * service. A global function: see scratch_get().
  */
 __noinline int acl_match(__u32 acl, __u32 scope)
 {
@@ -101,7 +101,7 @@ __noinline int acl_match(__u32 acl, __u32 scope)
 	const struct cookie_flow *flow;
 	void *filter;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return ACL_NONE;
 	flow = &scratch->packet.flow;
 	filter = bpf_map_lookup_elem(&acl_filters, &which);
@@ -117,10 +117,10 @@ __noinline int acl_match(__u32 acl, __u32 scope)
 							    ACL_NONE;
 }
 
-/* As long as nothing is listed, one load of a cache line that every packet needs is the only cost. */
+/* Returns the ACL's result. Without entries it costs one load, of a cache line that every packet needs. */
 static __always_inline enum acl_result acl_of(const struct hook_ctx *hook)
 {
-	__u32 acl = *(const volatile __u32 *)&hook->control->acl; /* once: it changes at any time */
+	__u32 acl = *(const volatile __u32 *)&hook->control->acl; /* read once: it may change at any time */
 
 	return acl ? acl_match(acl, hook->service->acl_scope) : ACL_NONE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The hook's side of the ACL's filter (shakeoff/acl.h). filter: the map of its blocks. */
+/* The hook's side of the ACL's filter (shakeoff/acl.h). filter: the map of the filter's blocks. */
 #ifndef SHAKEOFF_BPF_LIMIT_ACL_FILTER_H
 #define SHAKEOFF_BPF_LIMIT_ACL_FILTER_H
 
@@ -25,7 +25,7 @@ static __always_inline bool acl_bits_are_set(void *filter, __u64 hash, __u32 whi
 	return (acl_filter_word(filter, bits.block, bits.word) & bits.mask) == bits.mask;
 }
 
-/* Does the fine stage know the address, cut to granularity i? */
+/* Returns whether the fine stage has the address, cut to granularity i. */
 static __always_inline bool acl_fine_holds(void *filter, __u32 acl, bool ipv6, const __be32 *address, __u32 i)
 {
 	__u64 hash;
@@ -36,7 +36,7 @@ static __always_inline bool acl_fine_holds(void *filter, __u32 acl, bool ipv6, c
 	return acl_bits_are_set(filter, hash, 0, acl) && acl_bits_are_set(filter, hash, 1, acl);
 }
 
-/* May the address be in a trie? */
+/* Returns whether the address may be in a trie. */
 static __always_inline bool acl_may_hold(void *filter, __u32 acl, bool ipv6, const __be32 *address)
 {
 	__u32 slot = shakeoff_acl_coarse_slot(ipv6, address);

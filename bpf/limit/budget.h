@@ -16,12 +16,13 @@
 
 #define BUDGET_WINDOWS (NSEC_PER_SEC / SHAKEOFF_BUDGET_WINDOW_NS) /* a second */
 
-/* How many SYNs of each kind of exception may pass in a window. */
+/* Maximum number of SYNs of each kind of exception that pass in a window. */
 #define EXCEPTIONS_A_WINDOW (SHAKEOFF_SYN_EXCEPTIONS / BUDGET_WINDOWS)
 
 /*
- * Whether a window of a budget begins; *window: the number of the last one. Another CPU, whose clock is up to a tick ahead, may be
- * in the next: nobody takes it back there, or the two would give each other fresh budgets until the tick is over.
+ * Returns whether a window of a budget begins. *window: the number of the last one. Another CPU, whose clock is up to a
+ * tick ahead, may be in the next window. This CPU does not set it back, or the two would give each other fresh budgets
+ * until the tick is over.
  */
 static __always_inline bool budget_begins(__u32 *window, __u64 now_ns)
 {
@@ -33,7 +34,7 @@ static __always_inline bool budget_begins(__u32 *window, __u64 now_ns)
 	return 1;
 }
 
-/* Whether one more may pass, of which `most` may in a window. */
+/* Counts one more packet, if fewer than `most` have passed in the window. Returns whether it may pass. */
 static __always_inline bool budget_takes(__u32 *passed, __u64 most)
 {
 	if (*passed >= most)
@@ -43,15 +44,15 @@ static __always_inline bool budget_takes(__u32 *passed, __u64 most)
 }
 
 /*
- * Whether the SYN in scratch is within its service's budget; beyond it known and allowed sources have as much again. A global
- * function: see scratch_get().
+ * Returns whether the SYN in scratch is within its service's budget. Beyond it, known and allowed sources have a second
+ * budget of the same size. A global function: see scratch_get().
  */
 __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 {
 	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (budget_begins(&service->budget_window, scratch->now.now_ns))
 		service->budget_syns = service->budget_known = 0;
@@ -63,19 +64,20 @@ __noinline int kernel_budget_takes(__u32 service_id, __u32 allowed)
 }
 
 /*
- * The same for SYNs whose source the kernel would not answer, with a budget of their own: whoever sends in the name of such sources is not
- * to spend what honest clients need that only the kernel can serve. None of these sources is known. A global function: see scratch_get().
+ * Does the same for SYNs whose source the kernel would not answer, with a separate budget. An attacker that spoofs such
+ * sources must not use up what honest clients need that only the kernel can serve. These sources are never known. A
+ * global function: see scratch_get().
  */
 __noinline int unrouted_budget_takes(__u32 service_id)
 {
 	struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (budget_begins(&service->unrouted_window, scratch->now.now_ns))
 		service->unrouted_syns = 0;
-	/* For kernel_cookies_are_out(): the kernel may know better, and answer one. */
+	/* For kernel_cookies_are_out(): the kernel may know a route after all, and answer. */
 	if (budget_begins(&service->budget_window, scratch->now.now_ns))
 		service->budget_syns = service->budget_known = 0;
 	return budget_takes(&service->unrouted_syns, EXCEPTIONS_A_WINDOW);

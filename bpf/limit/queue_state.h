@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How full the accept queue of a service is: of the listening socket, or of the daemon. */
+/* How full a service's accept queue is: the listening socket's, or the daemon's. */
 #ifndef SHAKEOFF_BPF_LIMIT_QUEUE_STATE_H
 #define SHAKEOFF_BPF_LIMIT_QUEUE_STATE_H
 
@@ -19,20 +19,25 @@ static __always_inline __s64 queue_low_watermark(const struct shakeoff_service *
 										     0;
 }
 
-/* How many more connections may wait for a listening socket, with what the hook has let through since it was looked at. */
+/*
+ * Returns how many more connections may wait for a listening socket, less those that the hook has let through since the
+ * socket was looked up.
+ */
 static __always_inline __s64 listener_free(const struct recent *recent, const struct shakeoff_service *service)
 {
 	return recent->listener_room - (service->enqueued - recent->listener_enqueued);
 }
 
 /*
- * How many more connections may wait: not those that wait in the socket's accept queue, and not those that are on their way
- * there from the hook.
+ * Measures how many more connections may wait, besides those in the socket's accept queue and those on their way there
+ * from the hook.
  */
 static __always_inline void listener_measure(struct recent *recent, const struct shakeoff_service *service)
 {
 	const struct listening *listener = &recent->listener;
-	/* sk_acceptq_is_full(), include/net/sock.h: one more than listen() was given. `backlog` of the service is meant as it says. */
+	/*
+	 * sk_acceptq_is_full(), include/net/sock.h: one more than listen() was given. The service's `backlog` is exact.
+	 */
 	__u32 capacity = listener->backlog < service->backlog ? listener->backlog + 1 : service->backlog;
 	__u64 enqueued = service->enqueued, taken = listener->waiting;
 	__s64 on_their_way = enqueued - service->dequeued;
@@ -43,29 +48,29 @@ static __always_inline void listener_measure(struct recent *recent, const struct
 	recent->listener_room = taken < capacity ? capacity - taken : 0;
 	recent->listener_low_watermark = queue_low_watermark(service, capacity);
 	recent->listener_capacity = capacity;
-	/* More may wait than the hook has let through: what the kernel's own handshake brought. */
+	/* More may wait than the hook has let through: the rest came by the kernel's own handshake. */
 	recent->listener_head = enqueued > taken ? enqueued - taken : 0;
 }
 
-/* A group that nobody has looked at for so long may have a full socket from before. */
+/* After this time without a look-up a group may have a socket that is full from before. */
 #define GROUP_UNKNOWN_NS (NSEC_PER_SEC / 10)
 
 /*
- * In a group (SO_REUSEPORT) the kernel chooses a socket for each client, and the remembered one tells nothing of the others.
- * While one of them is half full, every SYN's own is looked at, for the hold time. What fills one through the hook is an ACK,
- * which looks at it before.
+ * Notes when a socket of a group (SO_REUSEPORT) is half full. The kernel chooses a socket for each client, and the
+ * remembered one does not show how full the others are. So for the hold time after one was half full, every SYN's own
+ * socket is looked up. Only ACKs fill a socket through the hook, and these look it up before.
  */
 static __always_inline void group_look(struct shakeoff_service *service, const struct recent *recent, __u64 now_ns)
 {
 	if (service->servers <= 1)
 		return;
-	/* Rounded up: who takes the last position has found it short. */
+	/* Rounded up, so that the connection that takes the last position notes it, too. */
 	if (recent->listener_room <= (recent->listener_capacity + 1) / 2)
 		time_note(&service->short_ns, now_ns);
 	else if ((__s64)(now_ns - service->looked_ns) > (__s64)GROUP_UNKNOWN_NS &&
 		 !shakeoff_surge_lasts(service->short_ns, now_ns))
 		service->short_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS +
-				    GROUP_UNKNOWN_NS; /* until every one has been met */
+				    GROUP_UNKNOWN_NS; /* until every socket has been met */
 	time_note(&service->looked_ns, now_ns);
 }
 
@@ -75,15 +80,16 @@ static __always_inline bool group_is_short(const struct hook_ctx *hook)
 }
 
 /*
- * Returns whether the accept queue that the hook is to share has room for `free` more connections, or less: listener_low_watermark of them when
- * a quarter is taken. While the kernel makes the handshakes it fills the queue, whichever source a connection is of.
+ * Returns whether the accept queue, if the hook shares it fairly, has room for at most `free` more connections. With
+ * listener_low_watermark that is when a quarter is taken. While the kernel makes the handshakes, it fills the queue
+ * without regard to sources.
  */
 static __always_inline bool accept_queue_is_short(const struct recent *recent, __s64 free)
 {
 	return recent->listener_low_watermark && (__s64)recent->listener_room <= free;
 }
 
-/* The accept queue of a service, as the packet in scratch finds it. */
+/* Reads the state of a service's accept queue, as the packet in scratch finds it. */
 static __always_inline void queue_state_read(const struct scratch *scratch, const struct shakeoff_service *service,
 					     struct queue_state *queue)
 {

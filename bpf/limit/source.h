@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is remembered of sources that have proved their address (shakeoff/source.h): known ones, limits, shares. */
+/*
+ * What is remembered of sources that have proved their address (shakeoff/source.h): known sources, limits, fair shares.
+ */
 #ifndef SHAKEOFF_BPF_LIMIT_SOURCE_H
 #define SHAKEOFF_BPF_LIMIT_SOURCE_H
 
@@ -34,7 +36,7 @@ static __always_inline void source_key(const struct cookie_flow *flow, __u32 ser
 	}
 }
 
-/* Makes the key of a source that of its site. Returns whether it has one. */
+/* Turns the key of a source into that of its site. Returns whether it has one. */
 static __always_inline bool source_key_site(const struct cookie_flow *flow, const struct shakeoff_service *service,
 					    struct shakeoff_source_key *key)
 {
@@ -45,7 +47,7 @@ static __always_inline bool source_key_site(const struct cookie_flow *flow, cons
 	return 1;
 }
 
-/* That of the packet in scratch, or NULL. */
+/* Returns the source of the packet in scratch, or NULL. */
 static __always_inline struct shakeoff_source *source_find(const struct scratch *scratch, __u32 service_id,
 							   const struct shakeoff_service *service)
 {
@@ -55,7 +57,7 @@ static __always_inline struct shakeoff_source *source_find(const struct scratch 
 	return bpf_map_lookup_elem(&sources, &key);
 }
 
-/* Its site, or NULL. */
+/* Returns the site of that source, or NULL. */
 static __always_inline struct shakeoff_source *source_find_site(const struct scratch *scratch, __u32 service_id,
 								const struct shakeoff_service *service)
 {
@@ -65,26 +67,27 @@ static __always_inline struct shakeoff_source *source_find_site(const struct scr
 	return source_key_site(&scratch->packet.flow, service, &key) ? bpf_map_lookup_elem(&sources, &key) : NULL;
 }
 
-/* Whether the source, which may be NULL, has made a handshake not long ago. */
+/* Returns whether the source, which may be NULL, has completed a handshake lately. */
 static __always_inline bool source_knows(const struct shakeoff_source *source, __u64 now_ns)
 {
 	return source && (__s64)(now_ns - source->known_ns) <= (__s64)SHAKEOFF_SOURCE_KNOWN_NS;
 }
 
-/* The same of the packet in scratch. A global function: see scratch_get(). */
+/* Returns the same for the source of the packet in scratch. A global function: see scratch_get(). */
 __noinline int source_is_known(__u32 service_id)
 {
 	const struct shakeoff_service *service = service_get(service_id);
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	return source_knows(source_find(scratch, service_id, service), scratch->now.now_ns);
 }
 
 /*
- * Whether the source of the packet in scratch is known, and has not been sent `most` replies in this window beyond its prefix's
- * budget (synack_rate.h): then it is sent one more. A global function: see scratch_get().
+ * Counts one more reply beyond the prefix's budget (synack_rate.h), if the source of the packet in scratch is known and
+ * was sent fewer than `most` of them in this window. Returns whether it may be sent. A global function: see
+ * scratch_get().
  */
 __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 {
@@ -92,12 +95,14 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	const struct scratch *scratch = scratch_get();
 	struct shakeoff_source *source;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	source = source_find(scratch, service_id, service);
 	if (!source || !source_knows(source, scratch->now.now_ns))
 		return 0;
-	/* Of another window, but for the next two, which another CPU may be in: the number comes round every 73 minutes. */
+	/*
+	 * Another window, but not one of the next two, in which another CPU may be. The number wraps every 73 minutes.
+	 */
 	if ((__u16)(source->window - window) > 2) {
 		source->window = window;
 		source->count = 0;
@@ -108,7 +113,10 @@ __noinline int source_takes_reply(__u32 service_id, __u32 window, __u32 most)
 	return 1;
 }
 
-/* Whether all connections of late are of one source. Signed: another CPU may have written after our clock was read. */
+/*
+ * Returns whether all recent connections are of one source. Signed: another CPU may have written after our clock was
+ * read.
+ */
 static __always_inline bool source_is_alone(const struct shakeoff_service *service, __u64 now_ns)
 {
 	return (__s64)(now_ns - service->mixed_ns) > (__s64)SHAKEOFF_FAIR_SHARE_ALONE_NS;
@@ -128,12 +136,12 @@ static __always_inline void source_note_last(struct shakeoff_service *service, c
 
 enum source_result { SOURCE_ADMITTED, SOURCE_QUEUE_FULL, SOURCE_LIMITED, SOURCE_HOLDS_FAIR_SHARE };
 
-/* The same of a source, or a site, that may be NULL. */
+/* Checks a source, or a site, which may be NULL, against its limit and its fair share. */
 static __always_inline enum source_result source_result(const struct shakeoff_source *source,
 							struct shakeoff_service *service,
 							const struct queue_state *queue, __u64 now_ns, bool site)
 {
-	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* so many times those of one source */
+	__u32 limits = site ? SHAKEOFF_SITE_LIMITS : 1; /* times those of one source */
 	bool alone;
 
 	if (!source)
@@ -150,8 +158,8 @@ static __always_inline enum source_result source_result(const struct shakeoff_so
 }
 
 /*
- * Whether the source of the packet in scratch, whose address is proved, may have one more connection: enum source_result. allowed:
- * neither limit nor share holds for it. A global function: see scratch_get().
+ * Returns enum source_result: whether the source of the packet in scratch, whose address is proved, may have one more
+ * connection. allowed: neither limit nor fair share applies to it. A global function: see scratch_get().
  */
 __noinline int source_check(__u32 service_id, __u32 allowed)
 {
@@ -160,7 +168,7 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
 	enum source_result result;
 	struct queue_state queue;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return SOURCE_ADMITTED;
 	queue_state_read(scratch, service, &queue);
 	if (queue.free <= 0)
@@ -174,8 +182,9 @@ __noinline int source_check(__u32 service_id, __u32 allowed)
 }
 
 /*
- * Whether the source of the SYN in scratch holds its share of a queue that is short. Only asked while some source does: nearly
- * always the SYN is one of a flood's, which hold nothing. A global function: see scratch_get().
+ * Returns whether the source of the SYN in scratch holds its fair share of a queue with little room. Looks only while
+ * some source does: nearly always the SYN is a flood's, whose sources hold nothing. A global function: see
+ * scratch_get().
  */
 __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 {
@@ -185,7 +194,7 @@ __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 	struct queue_state queue;
 	bool alone;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	if (allowed || !service->fair_share_ns ||
 	    (__s64)(scratch->now.now_ns - service->fair_share_ns) > (__s64)SHAKEOFF_FAIR_SHARE_WATCH_NS)
@@ -201,14 +210,17 @@ __noinline int source_holds_fair_share(__u32 service_id, __u32 allowed)
 	return 1;
 }
 
-/* An entry to be made. On the stack older verifiers would not let its elements be chosen at run time. */
+/* Returns a new entry to fill. Not on the stack, where older verifiers refuse array indexes that vary at run time. */
 static __always_inline struct shakeoff_source *source_fresh(struct scratch *scratch)
 {
 	scratch->source = (struct shakeoff_source){};
 	return &scratch->source;
 }
 
-/* Whether one more of the site's sources may be remembered in this turn. Counted without a lock, so about. */
+/*
+ * Returns whether one more of the site's sources may be remembered in this turn. Counted without a lock, so
+ * approximate.
+ */
 static __always_inline bool site_remembers(struct shakeoff_source *site, __u64 now_ns)
 {
 	__u16 turn = now_ns / SHAKEOFF_SOURCE_KNOWN_NS;
@@ -224,8 +236,8 @@ static __always_inline bool site_remembers(struct shakeoff_source *site, __u64 n
 }
 
 /*
- * The source of the packet in scratch, or its site, has proved its address: it is known. opened: it got a position of the accept queue,
- * `position`. A global function: see scratch_get().
+ * Makes the source of the packet in scratch, or its site, known: it has proved its address. established: it got this
+ * position in the accept queue. A global function: see scratch_get().
  */
 __noinline int source_enter(__u32 service_id, __u64 position, __u32 established, __u32 site)
 {
@@ -237,7 +249,7 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 established,
 	struct queue_state queue;
 	__u64 now_ns;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	source_key(&scratch->packet.flow, service_id, service, &key);
@@ -263,14 +275,14 @@ __noinline int source_enter(__u32 service_id, __u64 position, __u32 established,
 }
 
 /*
- * The source of the packet in scratch has opened a connection, or the kernel has for it; position: of the accept queue, that it got. A
- * global function: see scratch_get().
+ * Notes that the source of the packet in scratch has opened a connection, with the hook or with the kernel. position:
+ * the one that it got in the accept queue. A global function: see scratch_get().
  */
 __noinline int source_proved(__u32 service_id, __u64 position, __u32 established)
 {
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6)
 		source_enter(service_id, position, established, 1);
@@ -279,8 +291,8 @@ __noinline int source_proved(__u32 service_id, __u64 position, __u32 established
 }
 
 /*
- * Where the kernel makes the handshakes the hook does not see them succeed. It looks at a few of the segments: one with an established
- * socket is of a source that is known by then. A global function: see scratch_get().
+ * Looks up the socket of a sampled segment: if it is established, the source becomes known. Where the kernel makes the
+ * handshakes, the hook does not see them succeed. A global function: see scratch_get().
  */
 __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 {
@@ -288,7 +300,7 @@ __noinline int source_look(struct xdp_md *ctx, __u32 service_id)
 	struct bpf_sock *sk;
 	bool established;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	sk = socket_look_up(ctx, &scratch->packet.flow);
 	if (!sk)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Surges: more SYNs, segments of no socket or forged cookies of a service than its rate (struct shakeoff_surge).
+ * Surges: more SYNs, out-of-state segments or forged cookies of a service than its rate allows (struct shakeoff_surge).
  *
- * Without a surge every event is counted. In one a CPU counts every 32nd, for 32: so that the CPUs do not fight for the counter's cache
- * line. Counts and times are written without a lock; the next window makes up for what gets lost in a race.
+ * Without a surge every event is counted. In a surge a CPU counts every 32nd event as 32, so that the CPUs do not
+ * contend for the counter's cache line. Counts and times are written without a lock; the next window makes up for what
+ * gets lost in a race.
  *
- * One window with too many events begins a surge. Windows do not keep it going, or a burst of a few milliseconds every ten seconds
- * would: an average does (surge_extend()).
+ * One window with too many events begins a surge. An average keeps it going (surge_extend()). Single windows do not, or
+ * a burst of a few milliseconds every ten seconds would be enough.
  */
 #ifndef SHAKEOFF_BPF_LIMIT_SURGE_H
 #define SHAKEOFF_BPF_LIMIT_SURGE_H
@@ -25,7 +26,7 @@
 
 #define FLOOD_WINDOWS_PER_SECOND (NSEC_PER_SEC / SHAKEOFF_FLOOD_WINDOW_NS)
 
-/* Below this rate a batch is too coarse: one alone would be too many for a window of half of it. */
+/* Below this rate a batch is too coarse: a single one would be too many for a window at half the rate. */
 #define FLOOD_BATCH_RATE (4 * FLOOD_BATCH * FLOOD_WINDOWS_PER_SECOND)
 
 enum surge { SURGE_SYNS, SURGE_OUT_OF_STATE, SURGE_FORGERY };
@@ -53,7 +54,7 @@ static __always_inline bool surge_exceeds(struct shakeoff_surge *surge, __u64 le
 	return surge->counted > allowed;
 }
 
-/* Returns for how many events the present one stands in a surge, of which *seen is this CPU's count; 0: it is not counted. */
+/* Returns how many events the present one stands for in a surge; 0: it is not counted. *seen: this CPU's count. */
 static __always_inline __u32 surge_batch(__u32 *seen, __u32 rate)
 {
 	if (rate < FLOOD_BATCH_RATE)
@@ -62,9 +63,9 @@ static __always_inline __u32 surge_batch(__u32 *seen, __u32 rate)
 }
 
 /*
- * Makes a surge last for so long from now, on top of what is left of it if `adds`. It is a leaky bucket, full after the hold time. Two
- * CPUs that write at the same moment may lose what one of them adds: in a flood that needs more than one CPU the bucket is full all the
- * same. which: enum surge. A global function: see scratch_get().
+ * Makes a surge last for for_ns from now, or for that time longer if `adds`. It is a leaky bucket that the hold time
+ * fills. If two CPUs write at the same time, one addition may get lost: in a flood that needs more than one CPU the
+ * bucket is full anyway. which: enum surge. A global function: see scratch_get().
  */
 __noinline int surge_hold(__u32 service_id, __u32 which, __u64 for_ns, __u32 adds)
 {
@@ -73,7 +74,7 @@ __noinline int surge_hold(__u32 service_id, __u32 which, __u64 for_ns, __u32 add
 	__u64 *last_ns, now_ns, until_ns;
 	__s64 remaining = 0;
 
-	if (!scratch || !service) /* cannot be: for the verifier */
+	if (!scratch || !service) /* only for the verifier */
 		return 0;
 	now_ns = scratch->now.now_ns;
 	last_ns = &surge_of(service, which)->last_ns;
@@ -86,27 +87,30 @@ __noinline int surge_hold(__u32 service_id, __u32 which, __u64 for_ns, __u32 add
 	if (for_ns > SHAKEOFF_FLOOD_HOLD_NS)
 		for_ns = SHAKEOFF_FLOOD_HOLD_NS;
 	until_ns = now_ns - SHAKEOFF_FLOOD_HOLD_NS + for_ns;
-	/* Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. A few writes a tick: it is full then. */
+	/*
+	 * Signed: another CPU, whose clock is a tick ahead, may have filled the bucket. So there are few writes a tick.
+	 */
 	if (!*last_ns || (__s64)(until_ns - *last_ns) > 0)
 		*last_ns = until_ns;
 	return 0;
 }
 
 /*
- * Makes a surge last longer by events that came while it lasts, or at a rate at which it begins: each of them by the time that half that
- * rate would take to send it. So a surge goes on while its average over the hold time is half the rate, and a short burst is over soon.
+ * Makes a surge last longer by events that came while it lasts, or that begin it. Each adds the time that half the rate
+ * takes for one event. So a surge goes on while its average over the hold time is half the rate, and a short burst is
+ * over soon.
  */
 static __always_inline void surge_extend(const struct hook_ctx *hook, enum surge which, __u64 events, __u32 rate)
 {
 	__u64 last_ns = surge_of(hook->service, which)->last_ns;
 
-	/* Full, by what this tick has brought already: there is nothing to add. */
+	/* This tick has filled the bucket already: there is nothing to add. */
 	if (last_ns && (__s64)(last_ns - hook->now_ns) >= 0)
 		return;
 	surge_hold(hook->service_id, which, rate ? events * (2 * NSEC_PER_SEC) / rate : SHAKEOFF_FLOOD_HOLD_NS, 1);
 }
 
-/* Counts events, of which those of a surge are batches of surge_batch(). Returns whether a surge begins with them. */
+/* Counts events; in a surge they are batches of surge_batch(). Returns whether a surge begins with them. */
 static __always_inline bool surge_count(const struct hook_ctx *hook, enum surge which, __u64 length_ns, __u32 events,
 					__u32 rate)
 {
@@ -135,7 +139,7 @@ static __always_inline bool surge_lasts(struct shakeoff_surge *surge, __u64 now_
 	return 0;
 }
 
-/* Returns whether the service is under a flood of SYNs, or was until a moment ago. */
+/* Returns whether the service is in a flood of SYNs, or was within the hold time. */
 static __always_inline bool in_flood(const struct shakeoff_service *service, __u64 now_ns)
 {
 	return shakeoff_surge_lasts(service->syns.last_ns, now_ns);

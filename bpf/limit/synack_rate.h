@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The reply budget (shakeoff/synack_rate.h) in the hook. */
+/* The hook's side of the reply budget (shakeoff/synack_rate.h). */
 #ifndef SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
 #define SHAKEOFF_BPF_LIMIT_SYNACK_RATE_H
 
@@ -18,7 +18,7 @@
 #include "lib/sketch.h"
 #include "limit/source.h"
 
-/* Whether the packet's prefix, of this hash, may be sent one of the replies that are kept apart. */
+/* Takes one of the replies that are kept apart, for a prefix with this hash. Returns whether there was one. */
 static __always_inline bool reply_spare(struct shakeoff_reply_cells *common, __u32 hash, __u32 window, __u32 most)
 {
 	struct shakeoff_reply_spare *cell;
@@ -37,7 +37,7 @@ static __always_inline bool reply_spare(struct shakeoff_reply_cells *common, __u
 	return 1;
 }
 
-/* Counts in steps, so that the CPUs of a flood do not fight for the cell. random: any 32 bits. */
+/* Counts in steps, so that the CPUs of a flood do not contend for the cell. random: any 32 bits. */
 #define REPLY_DRAWN_STEP 16
 
 static __always_inline void reply_count_drawn(struct shakeoff_reply_cell *cell, __u32 random)
@@ -49,8 +49,8 @@ static __always_inline void reply_count_drawn(struct shakeoff_reply_cell *cell, 
 }
 
 /*
- * Whether one of `expected` is among those that are answered. They are seven eighths of the limit, as lots are uneven: so that, as a
- * rule, there is still one for the last of the window.
+ * Draws a lot: returns whether one of `expected` SYNs is answered. Lots are uneven, so only seven eighths of the limit
+ * win: usually there is still a reply for the last SYN of the window.
  */
 static __always_inline bool reply_draws(struct shakeoff_reply_cell *cell, __u32 limit, __u32 random)
 {
@@ -61,10 +61,11 @@ static __always_inline bool reply_draws(struct shakeoff_reply_cell *cell, __u32 
 }
 
 /*
- * A batch of replies is full, of which the packet in scratch would be the last; hash: of its prefix. Carries it over to the table of
- * all CPUs, unless the prefix, with those that share its cell, has had its budget; or, where more are expected than that, draws a lot.
- * Then it has the part that is kept apart, and after that only a known or allowed source is answered, up to a bound of its own. Returns
- * whether the reply may be sent. A global function: see scratch_get().
+ * Settles a full batch of replies, whose last one would be for the packet in scratch. hash: of its prefix. Adds the
+ * batch to the table of all CPUs, unless the prefix, with those that share its cell, has used up its budget. If more
+ * replies are expected than the budget has, a lot decides. After that, the part that is kept apart is used, and then
+ * only a known or allowed source is answered, up to a separate bound. Returns whether the reply may be sent. A global
+ * function: see scratch_get().
  */
 __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 {
@@ -77,7 +78,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	__u16 *own;
 
 	common = bpf_map_lookup_elem(&reply_cells, &zero);
-	if (!scratch || !control || !common) /* cannot be: for the verifier */
+	if (!scratch || !control || !common) /* only for the verifier */
 		return 0;
 	barrier_var(index);
 	index &= SHAKEOFF_REPLY_CELLS - 1;
@@ -112,7 +113,7 @@ __noinline int reply_settle(__u32 hash, __u32 service_id, __u32 allowed)
 	return 1;
 }
 
-/* Whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
+/* Returns whether the source of the packet in scratch may be sent one more SYN-ACK or RST. */
 static __always_inline bool reply_is_within_budget(const struct hook_ctx *hook)
 {
 	struct scratch *scratch = hook->scratch;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes out of the frame, into memory of our own. */
+/* Copies bytes of the frame to memory of our own. */
 #ifndef SHAKEOFF_BPF_PACKET_COPY_H
 #define SHAKEOFF_BPF_PACKET_COPY_H
 
@@ -14,16 +14,16 @@
 #define ONE_BUFFER 3520
 
 /*
- * Copies len bytes (1..size) of the frame from an offset (at most 31) on. bpf_xdp_load_bytes() came with kernel 5.18;
- * before it there are no frames in several buffers either, and a bounded loop over the packet does.
+ * Copies len bytes (1..size) of the frame from an offset (at most 31) on. bpf_xdp_load_bytes() came with kernel 5.18,
+ * as did frames in several buffers; before, a bounded loop over the packet suffices.
  */
 static __always_inline bool packet_copy(struct xdp_md *ctx, __u32 offset, __u8 *to, __u32 len, __u32 size)
 {
 	__u32 last = len - 1;
 
 	/*
-	 * One comparison, of what is then passed on, and unknown to the compiler: it would use another register for one of
-	 * the bounds, and verifiers up to that of kernel 6.12 do not carry it over.
+	 * One comparison, of the value that is then passed on, and hidden from the compiler: it would use another
+	 * register for one of the bounds, and verifiers up to that of kernel 6.12 do not carry the bound over.
 	 */
 	barrier_var(last);
 	if (last >= size)

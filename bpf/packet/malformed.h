@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What no TCP sends. */
+/* Segments that no TCP sends. */
 #ifndef SHAKEOFF_BPF_PACKET_MALFORMED_H
 #define SHAKEOFF_BPF_PACKET_MALFORMED_H
 
@@ -13,9 +13,9 @@
 #include "packet/parse.h"
 
 /*
- * Addresses that no client can have: RFC 1122, section 3.2.1.3; RFC 4291, sections 2.5.2, 2.5.3, 2.5.5.2 and 2.7. The kernel
- * drops what comes from them (ip_route_input_slow(), net/ipv4/route.c; ipv6_rcv() and tcp_v6_conn_request()), but takes 240/4,
- * the reserved space, for addresses like others.
+ * Returns whether no client can have the address: RFC 1122, section 3.2.1.3; RFC 4291, sections 2.5.2, 2.5.3, 2.5.5.2
+ * and 2.7. The kernel drops packets from such addresses (ip_route_input_slow(), net/ipv4/route.c; ipv6_rcv() and
+ * tcp_v6_conn_request()), but it treats 240/4, the reserved space, like other addresses.
  */
 static __always_inline bool source_is_impossible(const struct cookie_flow *flow)
 {
@@ -31,7 +31,7 @@ static __always_inline bool source_is_impossible(const struct cookie_flow *flow)
 	return first == 0 || first == 127 || (first & 0xf0) == 224 || flow->client[0] == 0xffffffff;
 }
 
-/* RFC 793's LAND attack: a segment from the address and port that it goes to. */
+/* Returns whether the segment comes from the address and port that it goes to: the LAND attack on RFC 793's TCP. */
 static __always_inline bool source_is_target(const struct cookie_flow *flow)
 {
 	if (flow->client_port != flow->server_port || flow->client[0] != flow->server[0])
@@ -45,7 +45,10 @@ static __always_inline bool source_is_malformed(const struct cookie_flow *flow)
 	return !flow->client_port || source_is_impossible(flow) || source_is_target(flow);
 }
 
-/* tcp_rcv_state_process() (net/ipv4/tcp_input.c) drops such a SYN in LISTEN, too; in other states it is no SYN of use. */
+/*
+ * Returns whether no socket has a use for the SYN. tcp_rcv_state_process() (net/ipv4/tcp_input.c), too, drops a SYN
+ * with such flags in LISTEN; in other states it is useless.
+ */
 static __always_inline bool syn_is_malformed(const struct packet *packet, __u32 frame_len)
 {
 	return (packet->flags & (TCPHDR_FIN | TCPHDR_RST)) || !tcp_lengths_fit(packet, frame_len) ||
@@ -53,8 +56,8 @@ static __always_inline bool syn_is_malformed(const struct packet *packet, __u32 
 }
 
 /*
- * A segment for which no socket has a use: neither ACK nor RST (RFC 9293, section 3.10.7.4, "if the ACK bit is off, drop the
- * segment"), or a SYN-ACK that ends the connection at once. FIN, NULL and Xmas scans look so.
+ * Returns whether no socket has a use for the segment: neither ACK nor RST (RFC 9293, section 3.10.7.4, "if the ACK bit
+ * is off, drop the segment"), or a SYN-ACK that ends the connection at once. FIN, NULL and Xmas scans look like this.
  */
 static __always_inline bool flags_are_malformed(__u8 flags)
 {

@@ -40,7 +40,7 @@ static __always_inline enum options_found options_find(void *data, void *end, co
 	return len < 0 ? OPTIONS_MISSING : options_read(len);
 }
 
-/* RFC 9293, section 3.7.1: what a client takes that names no MSS, and what every path carries. */
+/* Returns the MSS of a client that names none, which every path carries: RFC 9293, section 3.7.1. */
 static __always_inline __u16 default_mss(const struct packet *packet)
 {
 	return packet->flow.ipv6 ? 1220 : 536;

@@ -2,8 +2,9 @@
 /*
  * From a frame to its TCP header: a cursor that each parser checks and moves on.
  *
- * Parsers return what comes next, or a negative value: PARSE_OTHER for what is not ours to judge (other protocols, damaged
- * Ethernet and IP headers: the kernel counts those). After the others the IP addresses are known, and fragment.h judges.
+ * Parsers return what comes next, or a negative value. PARSE_OTHER is for packets that the hook leaves to the kernel
+ * (other protocols, and damaged Ethernet and IP headers, which the kernel counts). With the other values the IP
+ * addresses are known, and fragment.h decides.
  */
 #ifndef SHAKEOFF_BPF_PACKET_PARSE_H
 #define SHAKEOFF_BPF_PACKET_PARSE_H
@@ -19,16 +20,21 @@
 
 #define PARSE_OTHER (-1)
 #define PARSE_FRAGMENT (-2) /* an IP fragment of a TCP segment: `fragment` is known, and where its data begins */
-#define PARSE_CUT (-3)      /* says to be TCP, but the TCP header is not all there */
-#define PARSE_CHAIN (-4)    /* an IPv6 packet with more extension headers than are walked over */
+#define PARSE_CUT (-3)      /* TCP by its IP header, but the TCP header is incomplete */
+#define PARSE_CHAIN (-4)    /* an IPv6 packet with more extension headers than are parsed */
 
-/* Bounds l4_offset for the verifier, above all that the parsers let pass: four extension headers of 2048 bytes. */
+/*
+ * Bounds l4_offset for the verifier, above the maximum that the parsers let pass: four extension headers of 2048 bytes.
+ */
 #define MAX_L4_OFFSET_MASK 0x3fff
 
-/* RFC 8200, section 4.1 lists six kinds of extension header; three of them may stand before TCP and be walked over. */
+/*
+ * RFC 8200, section 4.1 lists six kinds of extension header; the four of is_extension() are parsed if they come before
+ * TCP.
+ */
 #define MAX_EXTENSION_HEADERS 4
 
-/* The first four bytes of every extension header that is walked over (RFC 8200, sections 4.3 to 4.6). */
+/* The first four bytes of every extension header that is parsed (RFC 8200, sections 4.3 to 4.6). */
 struct extension_header {
 	__u8 next;
 	__u8 len; /* in 8-byte units beyond the first; reserved in a fragment header */
@@ -52,8 +58,8 @@ struct vlan_tag {
 };
 
 /*
- * Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tag. With several tags it is the second
- * one's: not IP, so that the frame is the kernel's.
+ * Returns the EtherType in host byte order, with the cursor behind Ethernet header and VLAN tag. With several tags it
+ * is the second one's: not IP, so the kernel handles the frame.
  */
 static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *packet)
 {
@@ -80,7 +86,7 @@ static __always_inline int parse_ethernet(struct cursor *cursor, struct packet *
 	return bpf_ntohs(tag->type);
 }
 
-/* IPv4 (RFC 791), options included. Moves the cursor to the TCP header. */
+/* Parses IPv4 (RFC 791) with its options. Moves the cursor to the TCP header. */
 static __always_inline int parse_ipv4(struct cursor *cursor, struct packet *packet)
 {
 	struct iphdr *ip = cursor->position;
@@ -115,8 +121,8 @@ static __always_inline bool is_extension(__u32 next)
 }
 
 /*
- * Walks over what stands between the IPv6 header and TCP; *walked: the bytes of it. A fragment header on a whole packet is one
- * extension header of several (RFC 6946).
+ * Parses the headers between IPv6 and TCP, and adds their length in bytes to *walked. A fragment header on a whole
+ * packet is an extension header like others (RFC 6946).
  */
 static __always_inline int parse_extensions(struct cursor *cursor, struct packet *packet, __u32 next, __u32 *walked)
 {
@@ -131,7 +137,7 @@ static __always_inline int parse_extensions(struct cursor *cursor, struct packet
 		if ((void *)(extension + 1) > cursor->end)
 			return PARSE_CUT;
 		len = (extension->len + 1) * 8;
-		if (next == NEXTHDR_ROUTING && extension->segments_left) /* on its way through, not for us */
+		if (next == NEXTHDR_ROUTING && extension->segments_left) /* in transit, not for this host */
 			return PARSE_OTHER;
 		if (next == NEXTHDR_FRAGMENT) {
 			__u16 field = bpf_ntohs(extension->fragment);
@@ -153,7 +159,7 @@ static __always_inline int parse_extensions(struct cursor *cursor, struct packet
 	return next == IPPROTO_TCP ? 0 : PARSE_CHAIN;
 }
 
-/* IPv6 (RFC 8200) with a bounded walk over extension headers. Moves the cursor to the TCP header. */
+/* Parses IPv6 (RFC 8200) with a bounded number of extension headers. Moves the cursor to the TCP header. */
 static __always_inline int parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = cursor->position;
@@ -197,7 +203,7 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *packe
 	return 0;
 }
 
-/* The whole way. Returns 0 with *packet filled, or PARSE_*. The TCP header's own lengths are not judged yet. */
+/* Parses a frame. Returns 0 with *packet filled, or PARSE_*. The TCP header's own lengths are not checked yet. */
 static __always_inline int parse_packet(void *data, void *end, struct packet *packet)
 {
 	struct cursor cursor = { .position = data, .end = end };
@@ -218,14 +224,16 @@ static __always_inline int parse_packet(void *data, void *end, struct packet *pa
 	return parse_tcp(&cursor, packet);
 }
 
-/* Does the TCP header hold together: offset of the data, and the segment as long as IP says? (RFC 9293, section 3.1) */
+/*
+ * Returns whether the TCP header's data offset and the length by the IP header fit the frame (RFC 9293, section 3.1).
+ */
 static __always_inline bool tcp_lengths_fit(const struct packet *packet, __u32 frame_len)
 {
 	return packet->header_len >= sizeof(struct tcphdr) && packet->header_len <= packet->segment_len &&
 	       packet->l4_offset + packet->segment_len <= frame_len;
 }
 
-/* The TCP options in the frame, if `len` bytes are there behind the TCP header, or NULL. */
+/* Returns the TCP options in the frame, or NULL if it has fewer than `len` bytes behind the TCP header. */
 static __always_inline const __u32 *tcp_options(void *data, void *end, const struct packet *packet, __u32 len)
 {
 	void *options = data + (packet->l4_offset & MAX_L4_OFFSET_MASK) + sizeof(struct tcphdr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The answers: a SYN-ACK, or an RST, written over the segment that they answer. */
+/* Replies: a SYN-ACK, or an RST, written over the segment that it replies to. */
 #ifndef SHAKEOFF_BPF_PACKET_REPLY_H
 #define SHAKEOFF_BPF_PACKET_REPLY_H
 
@@ -16,7 +16,7 @@
 #include "lib/csum.h"
 #include "lib/tcpopt.h"
 
-/* Gives the frame its new length; pads to Ethernet's minimum, as a driver without the ability to do so would need it. */
+/* Gives the frame its new length. Pads it to Ethernet's minimum, for drivers that cannot do so. */
 static __always_inline bool reply_resize(struct xdp_md *ctx, __u32 old_len, __u32 new_len)
 {
 	if (new_len < ETH_ZLEN)
@@ -36,7 +36,7 @@ static __always_inline void reply_ethernet(__u16 *halves)
 	}
 }
 
-/* The IPv4 header without options, up to the addresses. */
+/* Prepares the IPv4 header without options, up to the addresses. */
 static __always_inline void reply_prepare_ipv4(struct reply *reply, const struct cookie_flow *flow, __u32 tcp_len)
 {
 	/* version, header length, TOS, total length; id 0, DF: as the kernel sends SYN-ACKs */
@@ -55,7 +55,7 @@ static __always_inline void reply_prepare_ipv6(struct reply *reply, const struct
 	reply->tcp_sum = csum_words(bpf_htonl(tcp_len) + (__u64)bpf_htonl(IPPROTO_TCP), flow->server, 4);
 }
 
-/* Makes ready what stays the same. The sums are those of RFC 9293, section 3.1, and RFC 791, section 3.1, begun. */
+/* Prepares the parts that stay the same, and begins the sums of RFC 9293, section 3.1, and RFC 791, section 3.1. */
 static __always_inline void reply_prepare(struct reply *reply, const struct cookie_flow *flow)
 {
 	__u32 tcp_len = sizeof(struct tcphdr) + 4 * reply->option_words;
@@ -69,7 +69,7 @@ static __always_inline void reply_prepare(struct reply *reply, const struct cook
 	reply->tcp_sum = csum_words(reply->tcp_sum, reply->options, TCPOPT_SYNACK_MAX_WORDS);
 }
 
-/* Write an IP header over the old one. Return the sum of what reply->tcp_sum left out of it. */
+/* Writes an IP header over the old one. Returns the sum of its words that reply->tcp_sum leaves out. */
 static __always_inline __u64 reply_ipv4(struct iphdr *ip, const struct cookie_flow *flow, const struct reply *reply)
 {
 	__u32 words[5] = { reply->ip[0], reply->ip[1], reply->ip[2], flow->server[0], flow->client[0] };
@@ -86,7 +86,7 @@ static __always_inline __u64 reply_ipv6(struct ipv6hdr *ip, const struct cookie_
 
 	words[0] = reply->ip[0];
 	words[1] = reply->ip[1];
-	/* Word by word, as the parser has stored them: clang makes pairs of a copy, and takes them apart again. */
+	/* Word by word, as the parser has stored them: clang would copy pairs of words and take them apart again. */
 	UNROLL
 	for (int i = 0; i < 4; i++) {
 		__u32 client = flow->client[i];
@@ -116,7 +116,7 @@ static __always_inline bool reply_tcp(__u32 *tcp, void *end, const struct cookie
 	if ((void *)(tcp + 5) > end)
 		return 0;
 	__builtin_memcpy(tcp, header, sizeof(header));
-	/* What Linux's options make of it, with one check for all. */
+	/* The length that Linux's options have, with one check for all words. */
 	if (reply->option_words == TCPOPT_SYNACK_MAX_WORDS) {
 		if ((void *)(tcp + 5 + TCPOPT_SYNACK_MAX_WORDS) > end)
 			return 0;
@@ -140,7 +140,7 @@ static __always_inline bool reply_tcp(__u32 *tcp, void *end, const struct cookie
 	return 1;
 }
 
-/* Zeros what is left of the frame behind the segment, up to Ethernet's minimum: nothing of the old frame leaks. */
+/* Zeros the rest of the frame behind the segment, up to Ethernet's minimum, so that nothing of the old frame leaks. */
 static __always_inline void reply_pad(__u8 *position, void *end)
 {
 	UNROLL
@@ -149,7 +149,7 @@ static __always_inline void reply_pad(__u8 *position, void *end)
 			position[i] = 0;
 }
 
-/* Writes a reply that was made ready over the frame. Returns 0 if the frame cannot take it. */
+/* Writes a prepared reply over the frame. Returns 0 if the frame cannot hold it. */
 static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *packet, const struct reply *reply,
 				       __u32 frame_len)
 {
@@ -162,8 +162,8 @@ static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *
 	if (!reply_resize(ctx, frame_len, l3_offset + ip_len + tcp_len))
 		return 0;
 	/*
-	 * clang 14 folds ctx + 4, live since before bpf_xdp_adjust_tail(), into the loads below, and the verifier refuses the
-	 * "dereference of modified ctx ptr": make it forget what it knows of ctx.
+	 * clang 14 folds ctx + 4, live since before bpf_xdp_adjust_tail(), into the loads below, and the verifier
+	 * refuses the "dereference of modified ctx ptr". The barrier makes clang forget what it knows of ctx.
 	 */
 	barrier_var(ctx);
 	data = (void *)(long)ctx->data;
@@ -183,8 +183,8 @@ static __always_inline int reply_build(struct xdp_md *ctx, const struct packet *
 }
 
 /*
- * Turns the frame, whose whole length is frame_len, into the reply in scratch. Returns 0 if the frame could not be given
- * the reply's length, or is shorter than it said; it is then not to be sent. A global function: see scratch_get().
+ * Turns the frame, whose whole length is frame_len, into the reply in scratch. Returns 0 if the frame could not get the
+ * reply's length, or is shorter than its headers said; then it must not be sent. A global function: see scratch_get().
  */
 __noinline int reply_write(struct xdp_md *ctx, __u32 frame_len)
 {
@@ -197,8 +197,8 @@ __noinline int reply_write(struct xdp_md *ctx, __u32 frame_len)
 }
 
 /*
- * Returns how many words of options a SYN-ACK may have, so that its frame is no longer than that of the SYN, or than Ethernet's minimum:
- * an attacker who forges the source of SYNs gains nothing.
+ * Returns the maximum number of option words of a SYN-ACK: its frame must not be longer than that of the SYN, or than
+ * Ethernet's minimum. So an attacker that spoofs the source of SYNs gains no amplification.
  */
 static __always_inline __u32 synack_room(const struct packet *packet)
 {
@@ -210,7 +210,10 @@ static __always_inline __u32 synack_room(const struct packet *packet)
 	return words;
 }
 
-/* RST for a SYN that is refused (RFC 9293, section 3.10.7.1: a segment without ACK): takes up its data and the SYN. */
+/*
+ * Makes the RST to a refused SYN (RFC 9293, section 3.10.7.1: a segment without ACK). It acknowledges the SYN and its
+ * data.
+ */
 static __always_inline void reply_reset_syn(struct reply *reply, const struct packet *packet)
 {
 	*reply = (struct reply){ .ttl = IPDEFTTL };
@@ -218,7 +221,7 @@ static __always_inline void reply_reset_syn(struct reply *reply, const struct pa
 	reply->flags = TCPHDR_RST | TCPHDR_ACK;
 }
 
-/* RST for an ACK that is refused (same section: a segment with ACK). */
+/* Makes the RST to a refused ACK (same section: a segment with ACK). */
 static __always_inline void reply_reset_ack(struct reply *reply, const struct packet *packet)
 {
 	*reply = (struct reply){ .ttl = IPDEFTTL };

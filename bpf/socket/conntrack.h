@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What connection tracking still remembers of a tuple's last connection.
+ * Connection tracking's entry of a tuple's last connection.
  *
- * It does not see the SYN that the hook answers. Where it has an entry of the tuple, closed up to two minutes ago, it would hold the new
- * connection's ACK against the old one's windows and find it invalid, which firewalls drop; a SYN would have renewed the entry
- * (tcp_conntracks and nf_conntrack_tcp_packet(), net/netfilter/nf_conntrack_proto_tcp.c). Without an entry the ACK begins one, as long
- * as nf_conntrack_tcp_loose is on.
+ * Connection tracking does not see the SYN that the hook answers. If it has an entry of the tuple, closed up to two
+ * minutes ago, it checks the new connection's ACK against the old one's windows and finds it invalid, and firewalls
+ * drop invalid packets. A SYN would have renewed the entry (tcp_conntracks and nf_conntrack_tcp_packet(),
+ * net/netfilter/nf_conntrack_proto_tcp.c). Without an entry the ACK begins one, if nf_conntrack_tcp_loose is on.
  */
 #ifndef SHAKEOFF_BPF_SOCKET_CONNTRACK_H
 #define SHAKEOFF_BPF_SOCKET_CONNTRACK_H
@@ -18,10 +18,15 @@
 #include "lib/cookie.h"
 #include "socket/lookup.h"
 
-/* Whether the kernel has the functions below (6.0 and later, where connection tracking is built in, or its module is there). */
+/*
+ * Whether the kernel has the functions below (6.0 and later, where connection tracking is built in, or its module is
+ * there).
+ */
 const volatile bool conntrack_is_known = 0;
 
-/* struct nf_conn and struct bpf_ct_opts of net/netfilter/nf_conntrack_bpf.c: a module's, which vmlinux.h does not hold everywhere. */
+/*
+ * struct nf_conn and struct bpf_ct_opts of net/netfilter/nf_conntrack_bpf.c, a module: not in every kernel's vmlinux.h.
+ */
 struct nf_conn___opaque {
 	unsigned long status;
 };
@@ -40,7 +45,7 @@ extern struct nf_conn___opaque *bpf_skb_ct_lookup(struct __sk_buff *skb, struct 
 extern int bpf_ct_change_timeout(struct nf_conn___opaque *ct, __u32 milliseconds) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn___opaque *ct) __ksym __weak;
 
-/* The flow has no connection but the one that begins: an entry that there is ends now. */
+/* Ends the flow's entry, if there is one: the flow has no connection except the one that begins. */
 static __always_inline void conntrack_forget(struct __sk_buff *skb, const struct cookie_flow *flow)
 {
 	struct bpf_ct_opts___any_zone opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = IPPROTO_TCP };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel asks before it takes a packet in, and before it answers: is the frame for this host, and would what is sent back get
- * to its source?
+ * What the kernel checks before it takes in a packet or replies: is the frame for this host, and would a reply reach
+ * its source?
  */
 #ifndef SHAKEOFF_BPF_SOCKET_HOST_H
 #define SHAKEOFF_BPF_SOCKET_HOST_H
@@ -22,7 +22,7 @@
 #include "lib/cookie.h"
 #include "socket/offer.h"
 
-/* Whether it is a MAC address of the interface, or of a device above it. mac: of l2_dst_mac(). */
+/* Returns whether it is a MAC address of the interface, or of a device above it. mac: of l2_dst_mac(). */
 static __always_inline bool mac_is_known(__u64 mac, const struct shakeoff_interface *profile)
 {
 	for (int i = 0; i < SHAKEOFF_MACS; i++)
@@ -32,9 +32,9 @@ static __always_inline bool mac_is_known(__u64 mac, const struct shakeoff_interf
 }
 
 /*
- * Whether the frame in scratch, which came in by this interface, is for this host: by its MAC address, and by its VLAN tag, for which
- * there has to be a device: vlan_do_receive(), net/8021q/vlan_core.c. Without a profile it cannot be said. A global function: see
- * scratch_get().
+ * Returns whether the frame in scratch, which came in by this interface, is for this host: by its MAC address, and by
+ * its VLAN tag, for which there must be a device: vlan_do_receive(), net/8021q/vlan_core.c. Without a profile every
+ * frame is taken to be. A global function: see scratch_get().
  */
 __noinline int frame_is_for_host(__u32 ifindex)
 {
@@ -42,7 +42,7 @@ __noinline int frame_is_for_host(__u32 ifindex)
 	const struct scratch *scratch = scratch_get();
 	__u32 vlan;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (!profile)
 		return 1;
@@ -55,7 +55,7 @@ __noinline int frame_is_for_host(__u32 ifindex)
 	return ifindex <= SHAKEOFF_VLAN_IFINDEX_MAX && bpf_map_lookup_elem(&vlans, &vlan) != NULL;
 }
 
-/* The same for a packet whose service was found: the answer is remembered with it. */
+/* Returns the same for a packet whose service was found, and remembers the result with the service. */
 static __always_inline bool frame_is_ours(struct scratch *scratch)
 {
 	const struct packet *packet = &scratch->packet;
@@ -65,19 +65,22 @@ static __always_inline bool frame_is_ours(struct scratch *scratch)
 		return 1;
 	if (!frame_is_for_host(recent->ifindex))
 		return 0;
-	if (recent->has_profile) /* one that appears is looked at anew */
+	if (recent->has_profile) /* without one, a profile that appears later must be consulted */
 		recent->l2_dst = packet->l2_dst;
 	return 1;
 }
 
-/* Whether the source of the packet in scratch is one of the host's own addresses. A global function: see scratch_get(). */
+/*
+ * Returns whether the source of the packet in scratch is one of the host's own addresses. A global function: see
+ * scratch_get().
+ */
 __noinline int source_is_own_address(void)
 {
 	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
 	struct shakeoff_route_key6 key6 = { .prefix_len = 128 };
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6) {
 		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
@@ -95,9 +98,9 @@ static __always_inline bool source_may_be_own(const struct cookie_flow *flow, co
 }
 
 /*
- * Whether the kernel may not answer the source of the packet in scratch, or not by this interface: an address of the host's own (a
- * martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6 its answer stays on the host), or as routes and rp_filter
- * say. Finds the packet's route.
+ * Returns whether the kernel may not answer the source of the packet in scratch, or not by this interface. Either the
+ * source is one of the host's own addresses (a martian source: fib_validate_source(), net/ipv4/fib_frontend.c; in IPv6
+ * the reply stays on the host), or routes and rp_filter refuse it. Finds the packet's route.
  */
 static __always_inline bool source_is_unrouted(const struct hook_ctx *hook)
 {
@@ -112,8 +115,8 @@ static __always_inline bool source_is_unrouted(const struct hook_ctx *hook)
 }
 
 /*
- * Where the kernel would send what it sends to the source of the packet in scratch, whose route is found, by the interface of this bit:
- * fills in scratch->next_hop. Returns 0 if the daemon does not know. A global function: see scratch_get().
+ * Fills scratch->next_hop: where the kernel would send replies to the source of the packet in scratch, whose route is
+ * found, by the interface of this bit. Returns 0 if the daemon does not know. A global function: see scratch_get().
  */
 __noinline int next_hop_find(__u32 route_bit)
 {
@@ -122,7 +125,7 @@ __noinline int next_hop_find(__u32 route_bit)
 	struct scratch *scratch = scratch_get();
 	const struct cookie_flow *flow;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	flow = &scratch->packet.flow;
 	if (!scratch->route.on_link) {
@@ -142,7 +145,10 @@ __noinline int next_hop_find(__u32 route_bit)
 	return 1;
 }
 
-/* At a VRF's port, whose routes nobody has read, SYN-ACKs go to the sender all the same. */
+/*
+ * Returns whether SYN-ACKs go to the route's next hop. At a VRF's port, whose routes are not read, they go to the SYN's
+ * sender.
+ */
 static __always_inline bool answers_by_route(const struct hook_ctx *hook)
 {
 	const struct recent *recent = &hook->scratch->recent;
@@ -155,13 +161,13 @@ static __always_inline bool next_hop_is_known(const struct hook_ctx *hook)
 	return !answers_by_route(hook) || next_hop_find(hook->scratch->recent.profile.route_bit);
 }
 
-/* Sends the reply that the frame is by now to scratch->next_hop. A global function: see scratch_get(). */
+/* Addresses the frame, by now the reply, to scratch->next_hop. A global function: see scratch_get(). */
 __noinline int reply_to_next_hop(struct xdp_md *ctx)
 {
 	const struct scratch *scratch = scratch_get();
 	__be16 *destination = FRAME_START(ctx);
 
-	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* cannot be: for the verifier */
+	if (!scratch || (void *)(destination + 3) > FRAME_END(ctx)) /* only for the verifier */
 		return 0;
 	destination[0] = scratch->next_hop.mac[0];
 	destination[1] = scratch->next_hop.mac[1];

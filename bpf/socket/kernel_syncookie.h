@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Does an ACK bring back a cookie of the kernel's own? */
+/* Whether an ACK brings back one of the kernel's own cookies. */
 #ifndef SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 #define SHAKEOFF_BPF_SOCKET_KERNEL_SYNCOOKIE_H
 
@@ -22,12 +22,13 @@ static __always_inline bool kernel_cookies_are_known(void)
 }
 
 /*
- * Is it the final ACK of a handshake that the kernel answered with its own SYN cookie (net/ipv4/syncookies.c)? The helpers
- * came with kernel 6.0; they read no more of the headers than is set here. Headers are words, because clang would relocate
- * the structures' bit-fields, and not every kernel has all of those. A static function of its own, for the sake of the stack.
+ * Returns whether it is the final ACK of a handshake that the kernel answered with its own SYN cookie
+ * (net/ipv4/syncookies.c). The helpers came with kernel 6.0; they read only the header fields that are set here.
+ * Headers are words, because clang would relocate the structures' bit-fields, and not every kernel has all of those. A
+ * separate static function, to save stack.
  *
- * The kernel makes a socket of one that is, and the filter is to know it before the next segment comes: the SYN may have come
- * before the present filter was begun.
+ * The kernel makes a socket for such an ACK, and the filter must know it before the next segment comes: the SYN may
+ * have come before the present filter was begun.
  */
 static __noinline int kernel_cookie_good(const struct packet *packet, const struct shakeoff_control *control)
 {

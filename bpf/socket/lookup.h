@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Is there a socket for the tuple, and what may a new connection do to it? */
+/* Whether the tuple has a socket, and whether a new connection may replace it. */
 #ifndef SHAKEOFF_BPF_SOCKET_LOOKUP_H
 #define SHAKEOFF_BPF_SOCKET_LOOKUP_H
 
@@ -16,12 +16,12 @@
 
 enum socket_found {
 	SOCKET_NONE,
-	SOCKET_LISTENS,   /* none of the tuple's own, only a listening one */
+	SOCKET_LISTENS,   /* only a listening socket, none for the tuple itself */
 	SOCKET_EXISTS,    /* the kernel's, from SYN-SENT and NEW-SYN-RECV to LAST-ACK */
-	SOCKET_TIME_WAIT, /* its old connection is over; *time_wait says what a new one has to beat */
+	SOCKET_TIME_WAIT, /* its old connection is over; *time_wait has the numbers that a new one must exceed */
 };
 
-/* Of a socket in TIME-WAIT. */
+/* The state of a socket in TIME-WAIT. */
 struct time_wait {
 	__u32 rcv_nxt;
 	__u32 ts_recent;
@@ -50,13 +50,18 @@ static __always_inline void time_wait_read(struct bpf_sock *sk, struct time_wait
 	time_wait->replaceable = tw->tw_sk.tw_substate == BPF_TCP_TIME_WAIT;
 }
 
-/* tcp_mss_clamp(), include/net/tcp.h: what a listening socket's TCP_MAXSEG makes of the MSS that it offers, and of a client's. */
+/*
+ * Limits the MSS that a listening socket offers, or a client's, to its TCP_MAXSEG: tcp_mss_clamp(), include/net/tcp.h.
+ */
 static __always_inline __u16 mss_clamp(__u16 user_mss, __u16 mss)
 {
 	return user_mss && user_mss < mss ? user_mss : mss;
 }
 
-/* bpf_sk_assign_tcp_reqsk() refuses MPTCP; keys ask for signatures that no cookie carries. */
+/*
+ * Returns why only the kernel can serve the socket. bpf_sk_assign_tcp_reqsk() refuses MPTCP; no cookie carries
+ * signatures.
+ */
 static __always_inline enum shakeoff_bypass listener_bypass(const struct tcp_sock *tcp)
 {
 	const struct tcp_sock___optional *optional = (const void *)tcp;
@@ -73,8 +78,8 @@ static __always_inline enum shakeoff_bypass listener_bypass(const struct tcp_soc
 }
 
 /*
- * tcp_full_space(), include/net/tcp.h: what of the receive buffer is for data. The ratio has been the socket's own since kernel 6.6; no
- * earlier one completes handshakes for listening sockets.
+ * Returns the part of the receive buffer that is for data: tcp_full_space(), include/net/tcp.h. Each socket has its own
+ * ratio since kernel 6.6; no earlier kernel completes handshakes for listening sockets.
  */
 static __always_inline __u32 listener_rcv_space(const struct tcp_sock *tcp)
 {
@@ -136,7 +141,10 @@ static __always_inline void tuple_fill6(const struct cookie_flow *flow, struct b
 	tuple->ipv6.dport = flow->server_port;
 }
 
-/* The socket that a segment of this flow meets, with a reference to be released, or NULL. ctx: of XDP or of tc. */
+/*
+ * Returns the socket that a segment of this flow meets, or NULL. The caller releases the reference. ctx: of XDP or of
+ * tc.
+ */
 static __always_inline struct bpf_sock *socket_look_up(void *ctx, const struct cookie_flow *flow)
 {
 	struct bpf_sock_tuple tuple = {};
@@ -149,7 +157,7 @@ static __always_inline struct bpf_sock *socket_look_up(void *ctx, const struct c
 	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
 }
 
-/* Fills *time_wait, or *listener if it is wanted, when that is what it finds. */
+/* Looks up a segment's socket. Fills *time_wait, or *listener if it is not NULL, when it finds such a socket. */
 static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const struct packet *packet,
 						     struct time_wait *time_wait, struct listening *listener)
 {
@@ -171,9 +179,10 @@ static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const s
 }
 
 /*
- * May a SYN with these numbers replace the connection in TIME-WAIT? RFC 9293, section 3.10.7.4 with RFC 6191, as
- * tcp_timewait_state_process() decides (net/ipv4/tcp_minisocks.c): a sequence number, or a timestamp, beyond the last of
- * the old connection. PAWS (RFC 7323, section 5) comes first: an older timestamp never does.
+ * Returns whether a SYN with these numbers may replace the connection in TIME-WAIT: RFC 9293, section 3.10.7.4 with RFC
+ * 6191, as tcp_timewait_state_process() decides (net/ipv4/tcp_minisocks.c). The sequence number, or the timestamp, must
+ * be beyond the last one of the old connection. PAWS (RFC 7323, section 5) comes first: a SYN with an older timestamp
+ * never replaces it.
  */
 static __always_inline bool time_wait_yields(const struct time_wait *time_wait, __u32 isn, bool timestamps, __u32 tsval)
 {

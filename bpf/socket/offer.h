@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a SYN-ACK offers and how it is marked: what the kernel's would from this socket, on the route to this client. It is asked when
- * the SYN is answered, and again when the ACK comes: the socket goes by what was promised.
+ * What a SYN-ACK offers and how it is marked: as the kernel's own would be, from this socket and on the route to this
+ * client. The hook computes it when it answers the SYN, and again when the ACK comes: the socket must keep to the
+ * offer.
  */
 #ifndef SHAKEOFF_BPF_SOCKET_OFFER_H
 #define SHAKEOFF_BPF_SOCKET_OFFER_H
@@ -29,7 +30,10 @@ struct offer {
 	__u8 tos; /* or traffic class */
 };
 
-/* What routes say of the packet in scratch, to scratch->route: see shakeoff/route.h. A global function: see scratch_get(). */
+/*
+ * Looks up the route of the packet in scratch, to scratch->route: see shakeoff/route.h. A global function: see
+ * scratch_get().
+ */
 __noinline int route_look_up(void)
 {
 	struct shakeoff_route_key4 key4 = { .prefix_len = 32 };
@@ -37,7 +41,7 @@ __noinline int route_look_up(void)
 	struct scratch *scratch = scratch_get();
 	const struct shakeoff_route *route;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	if (scratch->packet.flow.ipv6) {
 		__builtin_memcpy(key6.address, scratch->packet.flow.client, sizeof(key6.address));
@@ -73,7 +77,10 @@ static __always_inline bool route_is_plain(const struct cookie_flow *flow, const
 	return 0;
 }
 
-/* Where no route says anything of its own, which is nearly everywhere, this is a compare. */
+/*
+ * Finds the route of the packet in scratch. On nearly all hosts no route has its own settings; then this is a
+ * comparison.
+ */
 static __always_inline void route_find(struct scratch *scratch, const struct shakeoff_control *control)
 {
 	if ((control->flags & (scratch->packet.flow.ipv6 ? SHAKEOFF_ROUTES6 : SHAKEOFF_ROUTES4)) &&
@@ -83,20 +90,20 @@ static __always_inline void route_find(struct scratch *scratch, const struct sha
 		scratch->route = (struct shakeoff_route){ 0 };
 }
 
-/* The options of the socket that the SYN-ACK is sent for. */
+/* Returns the options of the socket that the SYN-ACK is sent for. */
 static __always_inline const struct shakeoff_socket_offer *offer_socket(const struct scratch *scratch,
 									const struct shakeoff_service *service)
 {
 	return service->handoff == SHAKEOFF_HANDOFF_LISTENER ? &scratch->recent.listener.offer : &service->offer;
 }
 
-/* Whether the socket takes nothing from so far away: tcp_v4_rcv() and tcp_v6_rcv(), RFC 5082. */
+/* Returns whether the packet's TTL is below the socket's minimum: tcp_v4_rcv() and tcp_v6_rcv(), RFC 5082. */
 static __always_inline bool ttl_is_low(const struct packet *packet, const struct shakeoff_socket_offer *socket)
 {
 	return packet->ttl < socket->min_ttl[packet->flow.ipv6 & 1];
 }
 
-/* Window and scale: tcp_openreq_init_rwin(), net/ipv4/tcp_minisocks.c. */
+/* Selects window and scale: tcp_openreq_init_rwin(), net/ipv4/tcp_minisocks.c. */
 static __always_inline void offer_window(const struct scratch *scratch, const struct shakeoff_socket_offer *socket,
 					 const struct cookie_options *options, struct offer *offer)
 {
@@ -119,7 +126,7 @@ static __always_inline void offer_window(const struct scratch *scratch, const st
 }
 
 /*
- * TTL, hop limit, TOS and traffic class: ip_build_and_send_pkt() (net/ipv4/ip_output.c), tcp_v4_send_synack(),
+ * Selects TTL, hop limit, TOS and traffic class: ip_build_and_send_pkt() (net/ipv4/ip_output.c), tcp_v4_send_synack(),
  * tcp_v6_send_synack() and ip6_xmit(). tos: the SYN's.
  */
 static __always_inline void offer_mark(const struct scratch *scratch, const struct shakeoff_service *service, __u8 tos,
@@ -137,7 +144,10 @@ static __always_inline void offer_mark(const struct scratch *scratch, const stru
 		offer->tos = (tos & ~INET_ECN_MASK) | (offer->tos & INET_ECN_MASK);
 }
 
-/* For the packet in scratch, whose route is found, and a client with these options. The MSS: tcp_make_synack(), net/ipv4/tcp_output.c. */
+/*
+ * Makes the offer for the packet in scratch, whose route is found, and for a client with these options. The MSS:
+ * tcp_make_synack(), net/ipv4/tcp_output.c.
+ */
 static __always_inline void offer_make(const struct scratch *scratch, const struct shakeoff_service *service,
 				       const struct cookie_options *options, struct offer *offer)
 {
@@ -148,14 +158,14 @@ static __always_inline void offer_make(const struct scratch *scratch, const stru
 	offer_window(scratch, socket, options, offer);
 }
 
-/* What the window scale of our SYN-ACK was, when its ACK has come. A global function: see scratch_get(). */
+/* Returns the window scale that our SYN-ACK offered, when its ACK has come. A global function: see scratch_get(). */
 __noinline int offer_wscale(__u32 service_id)
 {
 	const struct shakeoff_service *service = service_get(service_id);
 	struct scratch *scratch = scratch_get();
 	struct offer offer;
 
-	if (!service || !scratch) /* cannot be: for the verifier */
+	if (!service || !scratch) /* only for the verifier */
 		return SHAKEOFF_NO_WSCALE;
 	offer_make(scratch, service, &scratch->handshake.options, &offer);
 	scratch->handshake.rcv_wnd = offer.window;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which service a packet is for, whether it is being served, and whether its accept queue has room. */
+/* Which service a packet is for, and whether the service is being served. */
 #ifndef SHAKEOFF_BPF_SOCKET_SERVICE_H
 #define SHAKEOFF_BPF_SOCKET_SERVICE_H
 
@@ -30,12 +30,13 @@ static __always_inline __u32 *service_look_up(const struct cookie_flow *flow, __
 	return bpf_map_lookup_elem(&addresses4, &key);
 }
 
-/* As the value of a service: there is none. */
+/* Instead of the map's value: there is none. */
 #define NO_ENDPOINT (1ull << 32)
 
 /*
- * The value for the packet in scratch and this port, if its address is one of a prefix that is the host's own as a whole, whose first
- * address then stands for all that have none of their own in the map; or NO_ENDPOINT. A global function: see scratch_get().
+ * Returns the value for the packet in scratch and this port, if its address is in a prefix that is the host's own as a
+ * whole; or NO_ENDPOINT. The prefix's first address stands for all that are not in the map themselves. A global
+ * function: see scratch_get().
  */
 __noinline __u64 service_in_prefix(__u32 port)
 {
@@ -45,7 +46,7 @@ __noinline __u64 service_in_prefix(__u32 port)
 	struct cookie_flow first = {};
 	const __u32 *service;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return NO_ENDPOINT;
 	first.ipv6 = scratch->packet.flow.ipv6;
 	if (first.ipv6) {
@@ -69,7 +70,10 @@ __noinline __u64 service_in_prefix(__u32 port)
 	return service ? *service : NO_ENDPOINT;
 }
 
-/* The value for the packet in scratch and a port, or NO_ENDPOINT. One look-up is all that traffic of nobody's costs on most hosts. */
+/*
+ * Returns the value for the packet in scratch and a port, or NO_ENDPOINT. Other traffic costs one look-up on most
+ * hosts.
+ */
 static __always_inline __u64 service_value(const struct scratch *scratch, const struct shakeoff_control *control,
 					   __be16 port)
 {
@@ -97,8 +101,8 @@ enum service_found {
 };
 
 /*
- * Finds the service and the interface's profile for the packet in scratch, from what was looked up last or anew: then they stand
- * in scratch->recent.
+ * Finds the service and the interface's profile for the packet in scratch, from the last look-up or by a new one.
+ * Leaves them in scratch->recent.
  */
 static __always_inline enum service_found service_find(struct scratch *scratch, const struct shakeoff_control *control,
 						       __u32 ifindex)
@@ -106,7 +110,7 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 	const struct cookie_flow *flow = &scratch->packet.flow;
 	struct recent *recent = &scratch->recent;
 	const struct shakeoff_interface *profile;
-	/* Before the look-ups: a change between them and the next packet is then seen. */
+	/* Read before the look-ups, so that the next packet sees a change that comes after them. */
 	__u32 generation = control->generation;
 	__u64 service;
 
@@ -139,8 +143,8 @@ static __always_inline enum service_found service_find(struct scratch *scratch, 
 }
 
 /*
- * Whether it is bypassed (bypass.h). Not where everything is bypassed, for the sake of the host's kernel or of a sysctl: to drop out-of-state segments
- * when there are many is then what the hook is there for.
+ * Returns whether the service is bypassed (bypass.h). It is not if everything is bypassed because of the host's kernel
+ * or a sysctl: then the hook is there to drop out-of-state segments when there are many.
  */
 static __always_inline bool service_is_bypassed(const struct shakeoff_service *service)
 {
@@ -148,16 +152,16 @@ static __always_inline bool service_is_bypassed(const struct shakeoff_service *s
 	       service->bypass != SHAKEOFF_BYPASS_KERNEL && service->bypass != SHAKEOFF_BYPASS_SYNCOOKIES;
 }
 
-/* Whether connections go to the listening socket, and not to the daemon. */
+/* Returns whether connections go to the listening socket, and not to the daemon. */
 static __always_inline bool by_listener(const struct hook_ctx *hook)
 {
 	return hook->service->handoff == SHAKEOFF_HANDOFF_LISTENER;
 }
 
 enum service_health {
-	SERVICE_SERVED,      /* answer */
-	SERVICE_DAEMON_DOWN, /* the daemon may come back: answer nothing new, go on validating */
-	SERVICE_NO_SERVER,   /* no server, or no daemon for longer than a cookie lives: the kernel's business */
+	SERVICE_SERVED,      /* SYNs are answered */
+	SERVICE_DAEMON_DOWN, /* the daemon may come back: no SYN is answered, ACKs are still validated */
+	SERVICE_NO_SERVER,   /* no server, or no daemon for longer than a cookie lives: the kernel handles everything */
 };
 
 static __always_inline enum service_health service_health(const struct shakeoff_service *service,
@@ -168,7 +172,10 @@ static __always_inline enum service_health service_health(const struct shakeoff_
 
 	if (!(service->flags & SHAKEOFF_SERVICE_SERVED) || !heartbeat)
 		return SERVICE_NO_SERVER;
-	/* The heartbeat of another CPU may have been written after our clock was read: not a silence of 584 years. */
+	/*
+	 * Signed: another CPU may have written the heartbeat after our clock was read. Unsigned, that is 584 years of
+	 * silence.
+	 */
 	if ((__s64)silence <= (__s64)SHAKEOFF_HEARTBEAT_TIMEOUT_NS)
 		return SERVICE_SERVED;
 	if (silence <= SHAKEOFF_HEARTBEAT_TIMEOUT_NS + SHAKEOFF_COOKIE_LIFETIME_NS)

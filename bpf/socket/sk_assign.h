@@ -15,10 +15,13 @@
 #include "lib/cookie.h"
 #include "socket/lookup.h"
 
-/* struct bpf_tcp_req_attrs of include/net/tcp.h, which older kernels' BTF does not have. Host byte order; what is reserved is zero. */
+/*
+ * struct bpf_tcp_req_attrs of include/net/tcp.h, which older kernels' BTF lacks. Host byte order; reserved fields are
+ * zero.
+ */
 struct request_attributes {
 	__u32 rcv_tsval;
-	__u32 rcv_tsecr; /* what our timestamps say now: they go on from it, and so the first round-trip sample is told */
+	__u32 rcv_tsecr; /* our timestamp now: the next ones go on from it, and it gives the first round-trip sample */
 	__u16 mss;
 	__u8 rcv_wscale; /* ours: what the SYN-ACK offered */
 	__u8 snd_wscale;
@@ -34,7 +37,7 @@ _Static_assert(sizeof(struct request_attributes) == 20, "the kernel checks the s
 extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk, struct request_attributes *attributes,
 				   int attributes__sz) __ksym;
 
-/* What the client can take, within the socket's TCP_MAXSEG. The kernel refuses less than what every path must carry. */
+/* Returns the client's MSS within the socket's TCP_MAXSEG. The kernel refuses less than what every path must carry. */
 static __always_inline __u16 request_mss(const struct __sk_buff *skb, const struct tcp_sock *tcp,
 					 const struct metadata *metadata)
 {
@@ -44,7 +47,7 @@ static __always_inline __u16 request_mss(const struct __sk_buff *skb, const stru
 	return mss < least ? least : mss;
 }
 
-/* sk: a listening socket. Returns whether the kernel took it. */
+/* Assigns the packet a request of the listening socket sk. Returns whether the kernel accepted it. */
 static __always_inline bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk, const struct metadata *metadata)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -59,7 +62,10 @@ static __always_inline bool assign_to(struct __sk_buff *skb, struct bpf_sock *sk
 	if (metadata->flags & METADATA_TIMESTAMPS) {
 		attributes.tstamp_ok = 1;
 		attributes.rcv_tsval = metadata->tsval;
-		/* Now, not when the hook looked at the packet: the socket's clock is to be right when it meets it. */
+		/*
+		 * The time now, not when the hook handled the packet: it must be right when the packet meets the
+		 * socket.
+		 */
 		attributes.rcv_tsecr = (__u32)(bpf_ktime_get_ns() / NSEC_PER_MSEC) + metadata->ts_base;
 	}
 	if (metadata->rcv_wscale != SHAKEOFF_NO_WSCALE) {

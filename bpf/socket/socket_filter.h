@@ -35,7 +35,7 @@ static __always_inline __u8 *filter_byte(__u32 which, __u32 slot)
 	return filter ? &filter->slots[slot & (SHAKEOFF_FILTER_BYTES - 1)] : NULL;
 }
 
-/* May the tuple have a socket? If not, there is none to look up. */
+/* Returns whether the tuple may have a socket. If not, there is none to look up. */
 static __always_inline bool filter_may_have(const struct cookie_flow *flow, const struct shakeoff_control *control)
 {
 	__u32 slot = filter_slot(flow) & (SHAKEOFF_FILTER_BYTES - 1);
@@ -47,7 +47,9 @@ static __always_inline bool filter_may_have(const struct cookie_flow *flow, cons
 	return !filter || (filter->regions[slot >> SHAKEOFF_FILTER_REGION_BITS] && filter->slots[slot]);
 }
 
-/* What is there already is left: a write that changes nothing would take the cache line from the other CPUs. */
+/*
+ * Sets a slot's bits. Does not write bits that are set: a needless write would take the cache line from the other CPUs.
+ */
 static __always_inline void filter_set(struct shakeoff_filter *filter, __u32 slot, __u8 hints)
 {
 	__u8 *byte = &filter->slots[slot], *region = &filter->regions[slot >> SHAKEOFF_FILTER_REGION_BITS];
@@ -61,13 +63,13 @@ static __always_inline void filter_set(struct shakeoff_filter *filter, __u32 slo
 		*region = 1;
 }
 
-/* The tuple has a socket from now on, or soon. hints: SHAKEOFF_FILTER_PENDING and so on. */
+/* Notes that the tuple has a socket from now on, or soon. hints: SHAKEOFF_FILTER_PENDING and so on. */
 static __always_inline void filter_note(const struct cookie_flow *flow, const struct shakeoff_control *control,
 					__u8 hints)
 {
 	/*
-	 * Flags first: the daemon makes the other filter the active one before it takes BUILDING back, so whoever sees it
-	 * taken back sees the new one as active.
+	 * Flags first: the daemon makes the other filter the active one before it clears BUILDING, so a CPU that sees
+	 * BUILDING cleared also sees the new filter as the active one.
 	 */
 	__u32 flags = *(const volatile __u32 *)&control->flags;
 	__u32 active = *(const volatile __u32 *)&control->filter_active;

@@ -38,7 +38,7 @@ static __always_inline struct shakeoff_validated *validated_at(__u32 index)
 	return bpf_map_lookup_elem(&validated, &index);
 }
 
-/* Ports first: they are enough to tell nearly all tuples of a set apart. */
+/* Returns whether the entry is the tuple's. Ports first: they are enough to distinguish nearly all tuples of a set. */
 static __always_inline bool validated_is_of(const struct shakeoff_validated *entry, const struct shakeoff_tuple *tuple)
 {
 	__u32 differs = 0;
@@ -52,12 +52,12 @@ static __always_inline bool validated_is_of(const struct shakeoff_validated *ent
 	return !differs;
 }
 
-/* Where the tuple in scratch is, or -1. A global function: see scratch_get(). */
+/* Returns the index of the tuple in scratch, or -1. A global function: see scratch_get(). */
 __noinline int validated_index(__u32 set)
 {
 	const struct scratch *scratch = scratch_get();
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return -1;
 	UNROLL
 	for (__u32 way = 0; way < SHAKEOFF_VALIDATED_WAYS; way++) {
@@ -69,7 +69,7 @@ __noinline int validated_index(__u32 set)
 	return -1;
 }
 
-/* The entry of the tuple in scratch, which is that of the flow, or NULL. */
+/* Returns the entry of the tuple in scratch, which is that of the flow, or NULL. */
 static __always_inline struct shakeoff_validated *validated_find(const struct cookie_flow *flow)
 {
 	int index = validated_index(shakeoff_validated_set(filter_slot(flow)));
@@ -78,9 +78,10 @@ static __always_inline struct shakeoff_validated *validated_find(const struct co
 }
 
 /*
- * Claims the tuple in scratch for the handshake there. Of several CPUs with duplicates of the same ACK one succeeds. seen_ns: when the
- * earlier connection of the tuple was opened, which this one replaces; 0: there was none. Who looked while another CPU was writing may
- * have seen its time, but not its cookie yet: so that is compared, too. A global function: see scratch_get().
+ * Claims the tuple in scratch for the handshake there. Of several CPUs with duplicates of the same ACK one succeeds.
+ * seen_ns: when the earlier connection of the tuple was opened, which this one replaces; 0: there was none. A CPU that
+ * looked while another one was writing may have seen the time, but not the cookie yet, so the cookie is compared, too.
+ * A global function: see scratch_get().
  */
 __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 {
@@ -89,7 +90,7 @@ __noinline int validated_claim(__u32 service_id, __u64 seen_ns)
 	const struct handshake *handshake;
 	__u32 set;
 
-	if (!scratch) /* cannot be: for the verifier */
+	if (!scratch) /* only for the verifier */
 		return 0;
 	handshake = &scratch->handshake;
 	set = shakeoff_validated_set(filter_slot(&scratch->packet.flow));

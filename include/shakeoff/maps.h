@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps that the programs and user space share, in one table. The programs define them with BTF (bpf/core/maps.h); user
- * space makes of it its enum, the names, and what it expects of each map. None is pinned.
+ * The table of the maps that the programs and user space share. The programs define the maps with BTF
+ * (bpf/core/maps.h). User space builds from the table its enum, the names, and the properties that it expects of each
+ * map. No map is pinned.
  */
 #ifndef SHAKEOFF_MAPS_H
 #define SHAKEOFF_MAPS_H
@@ -9,9 +10,9 @@
 #include <shakeoff/abi.h>
 
 /*
- * X(constant, name, type, key, value, entries, flags). Kernel limit for a name: 15 characters. entries: of an array, or of a
- * trie; 0: any number. flags: at least these. The maps of lists have two elements (acl.h): one is in use, in the other the
- * next lists are made.
+ * X(constant, name, type, key, value, entries, flags). Kernel limit for a name: 15 characters. entries: the exact
+ * number for an array or a trie; 0: any number. flags: the map has at least these. The maps of the ACL have two
+ * elements (acl.h): one is in use; a new ACL is built in the other.
  */
 /* clang-format off */
 #define SHAKEOFF_MAPS(X)                                                                                               \
@@ -23,7 +24,7 @@
 	X(MAP_ADDRESSES6, "addresses6", HASH, struct shakeoff_address6, __u32, 0, 0) /* likewise */                    \
 	X(MAP_INTERFACES, "interfaces", HASH, __u32, struct shakeoff_interface, 0, 0) /* key: ifindex */               \
 	X(MAP_ADMISSIONS, "admissions", HASH, __u32, struct shakeoff_admissions, 0, 0) /* key: ifindex */              \
-	/* key: SHAKEOFF_VLAN_KEY() of a tag that the host takes frames with */                                        \
+	/* key: SHAKEOFF_VLAN_KEY() of a tag of frames that the host accepts */                                        \
 	X(MAP_VLANS, "vlans", HASH, __u32, __u8, 0, 0)                                                                 \
 	/* for SHAKEOFF_ANSWER_ROUTE */                                                                                \
 	X(MAP_NEIGHBOURS, "neighbours", HASH, struct shakeoff_neighbour, struct shakeoff_next_hop, 0, 0)               \
@@ -46,17 +47,18 @@
 	/* when its SYNs are due */                                                                                    \
 	X(MAP_SYN_SOURCES, "syn_sources", LRU_HASH, struct shakeoff_source_key, __u64, 0, 0)                           \
 	X(MAP_REPLIES, "reply_cells", ARRAY, __u32, struct shakeoff_reply_cells, 1, 0)                                 \
-	X(MAP_ISSUED, "issued", ARRAY, __u32, __u64, 2 * SHAKEOFF_ISSUED_WORDS, BPF_F_MMAPABLE)                           \
+	X(MAP_ISSUED, "issued", ARRAY, __u32, __u64, 2 * SHAKEOFF_ISSUED_WORDS, BPF_F_MMAPABLE)                        \
 	X(MAP_FILTER, "socket_filter", ARRAY, __u32, struct shakeoff_filter, 2, BPF_F_MMAPABLE)                        \
 	/* without a packet: see SHAKEOFF_INPUT */                                                                     \
-	X(MAP_HANDSHAKES, "handshakes", LRU_HASH, struct shakeoff_tuple, struct shakeoff_event, SHAKEOFF_MAX_HANDSHAKES, 0)  \
-	/* of RINGBUF; made by the daemon, kept beyond its death */                                                    \
+	X(MAP_HANDSHAKES, "handshakes", LRU_HASH, struct shakeoff_tuple, struct shakeoff_event,                        \
+	  SHAKEOFF_MAX_HANDSHAKES, 0)                                                                                  \
+	/* of RINGBUF; the daemon makes the rings, and they outlive it */                                              \
 	X(MAP_RINGS, "rings", ARRAY_OF_MAPS, __u32, __u32, SHAKEOFF_MAX_RINGS, 0)                                      \
-	/* of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */                                                        \
-	X(MAP_ACL4, "acl4", ARRAY_OF_MAPS, __u32, __u32, 2, 0)                                                     \
-	/* of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */                                                        \
-	X(MAP_ACL6, "acl6", ARRAY_OF_MAPS, __u32, __u32, 2, 0)                                                     \
-	/* of ARRAY of shakeoff_acl_block, mmapable */                                                                \
+	/* of LPM_TRIE shakeoff_acl_key4 -> shakeoff_acl_entry */                                                      \
+	X(MAP_ACL4, "acl4", ARRAY_OF_MAPS, __u32, __u32, 2, 0)                                                         \
+	/* of LPM_TRIE shakeoff_acl_key6 -> shakeoff_acl_entry */                                                      \
+	X(MAP_ACL6, "acl6", ARRAY_OF_MAPS, __u32, __u32, 2, 0)                                                         \
+	/* of ARRAY of shakeoff_acl_block, mmapable */                                                                 \
 	X(MAP_ACL_FILTERS, "acl_filters", ARRAY_OF_MAPS, __u32, __u32, 2, 0)
 /* clang-format on */
 

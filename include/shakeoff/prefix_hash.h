@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which counter is that of a network prefix (/24 of IPv4, /48 of IPv6), where all prefixes share a table of them: of the replies that
- * the hook sends, and of the SYN-ACKs that the daemon sends again.
+ * Maps a network prefix (/24 of IPv4, /48 of IPv6) to its counter in a table that all prefixes share. There are such
+ * tables for the replies of the hook, and for the SYN-ACKs that the daemon sends again.
  */
 #ifndef SHAKEOFF_PREFIX_HASH_H
 #define SHAKEOFF_PREFIX_HASH_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#include <stdbool.h>
-#endif
-
 #include <shakeoff/byteorder.h>
+#include <shakeoff/types.h>
 
-/* The prefix of an address as it lies in the packet, as one number: another one for each prefix of a family. */
+/* Returns the prefix of an address (as in the packet) as a number. Prefixes of a family have different numbers. */
 static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(bool ipv6, const __be32 *address)
 {
 	if (ipv6)
@@ -22,9 +18,9 @@ static inline __attribute__((always_inline)) __u64 shakeoff_prefix_number(bool i
 }
 
 /*
- * The index of a number's counter in a table of 2^bits. Multiply-shift hashing with a random odd factor, so that nobody outside knows
- * which share one: Dietzfelbinger, Hagerup, Katajainen and Penttonen, "A reliable randomized algorithm for the closest-pair problem",
- * Journal of Algorithms 25 (1997).
+ * Returns the index of a number's counter in a table of 2^bits. It is multiply-shift hashing with a random odd factor,
+ * so that an attacker does not know which prefixes share a counter: Dietzfelbinger, Hagerup, Katajainen and Penttonen,
+ * "A reliable randomized algorithm for the closest-pair problem", Journal of Algorithms 25 (1997).
  */
 static inline __attribute__((always_inline)) __u32 shakeoff_hash_index(__u64 number, __u64 factor, __u32 bits)
 {

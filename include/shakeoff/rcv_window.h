@@ -2,16 +2,14 @@
 /*
  * The window and the window scale of a SYN-ACK, computed as the kernel does. Pure: compiles for BPF and for the host.
  *
- * Sources, checked with Linux 5.10 to 6.18: tcp_select_initial_window() in net/ipv4/tcp_output.c, and its caller for a SYN,
- * tcp_openreq_init_rwin() in net/ipv4/tcp_minisocks.c. Kernels before 6.11 cut the window to 65535 at another place; what is on
- * the wire is the same.
+ * Sources, checked with Linux 5.10 to 6.18: tcp_select_initial_window() in net/ipv4/tcp_output.c, and its caller for a
+ * SYN, tcp_openreq_init_rwin() in net/ipv4/tcp_minisocks.c. Kernels before 6.11 cut the window to 65535 elsewhere; the
+ * SYN-ACK on the wire is the same.
  */
 #ifndef SHAKEOFF_RCV_WINDOW_H
 #define SHAKEOFF_RCV_WINDOW_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include <shakeoff/types.h>
 
 #define SHAKEOFF_WINDOW_INLINE static inline __attribute__((always_inline))
 
@@ -19,12 +17,12 @@
 #define SHAKEOFF_WINDOW_SIGNED_MAX 32767u /* MAX_TCP_WINDOW, include/net/tcp.h */
 #define SHAKEOFF_WSCALE_MAX 14u           /* TCP_MAX_WSCALE */
 
-/* Bytes that timestamps take of each segment: TCPOLEN_TSTAMP_ALIGNED. */
+/* Bytes of each segment for timestamps: TCPOLEN_TSTAMP_ALIGNED. */
 #define SHAKEOFF_TIMESTAMP_BYTES 12u
 
 struct shakeoff_window_input {
 	__u32 space;         /* tcp_full_space() of the listening socket */
-	__u32 mss;           /* what the SYN-ACK offers, less SHAKEOFF_TIMESTAMP_BYTES if timestamps are negotiated */
+	__u32 mss;           /* of the SYN-ACK, less SHAKEOFF_TIMESTAMP_BYTES if timestamps are negotiated */
 	__u32 clamp;         /* shakeoff_window_clamp(); 0: none */
 	__u32 window_space;  /* the greater of tcp_rmem[2] and net.core.rmem_max */
 	__u32 initrwnd;      /* RTAX_INITRWND of the route, in segments; 0: no bound */
@@ -38,8 +36,9 @@ struct shakeoff_window {
 };
 
 /*
- * Returns the bound of the window. socket_clamp: tp->window_clamp of the listening socket (TCP_WINDOW_CLAMP); route_window:
- * RTAX_WINDOW; locked: the socket's owner has set SO_RCVBUF (SOCK_RCVBUF_LOCK). 0 means "not set" for both, and is returned for "no bound".
+ * Returns the bound of the window; 0: no bound. socket_clamp: tp->window_clamp of the listening socket
+ * (TCP_WINDOW_CLAMP), 0: not set; route_window: RTAX_WINDOW, 0: not set; locked: the socket's owner has set SO_RCVBUF
+ * (SOCK_RCVBUF_LOCK).
  */
 SHAKEOFF_WINDOW_INLINE __u32 shakeoff_window_clamp(__u32 socket_clamp, __u32 route_window, __u32 space, __u32 locked)
 {
@@ -51,8 +50,8 @@ SHAKEOFF_WINDOW_INLINE __u32 shakeoff_window_clamp(__u32 socket_clamp, __u32 rou
 }
 
 /*
- * Returns the number of significant bits above the lowest 16, at most SHAKEOFF_WSCALE_MAX: ilog2(space) - 15 where that is positive.
- * Without branches, which would multiply the verifier's states.
+ * Returns the number of significant bits above the lowest 16, at most SHAKEOFF_WSCALE_MAX: ilog2(space) - 15 where that
+ * is positive. It has no branches, because they would multiply the verifier's states.
  */
 SHAKEOFF_WINDOW_INLINE __u32 shakeoff_window_scale(__u32 space)
 {
@@ -70,7 +69,7 @@ SHAKEOFF_WINDOW_INLINE __u32 shakeoff_window_scale(__u32 space)
 	return bits > SHAKEOFF_WSCALE_MAX ? SHAKEOFF_WSCALE_MAX : bits;
 }
 
-/* Returns what tcp_select_initial_window() would choose. */
+/* Returns the window that tcp_select_initial_window() would choose. */
 SHAKEOFF_WINDOW_INLINE struct shakeoff_window shakeoff_window_select(const struct shakeoff_window_input *input)
 {
 	__u32 clamp = input->clamp ? input->clamp : SHAKEOFF_WINDOW_MAX << SHAKEOFF_WSCALE_MAX;
@@ -88,7 +87,7 @@ SHAKEOFF_WINDOW_INLINE struct shakeoff_window shakeoff_window_select(const struc
 		window = input->initrwnd * input->mss;
 	result.window = (__u16)(window > SHAKEOFF_WINDOW_MAX ? SHAKEOFF_WINDOW_MAX : window);
 
-	/* The scale is chosen for what the window may grow to. */
+	/* The scale is chosen for the size to which the window may grow. */
 	if (input->wscale_ok) {
 		if (space < input->window_space)
 			space = input->window_space;

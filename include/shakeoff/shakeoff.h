@@ -7,10 +7,10 @@
  *	int conn = shakeoff_accept(fd, (struct sockaddr *)&peer, &peerlen, SOCK_CLOEXEC);
  *
  * The descriptor of shakeoff_listen() is pollable with poll, select and epoll (level and edge triggered), may be set
- * non-blocking with fcntl, is inherited over fork, and is shared by threads and processes like a listening socket. When
- * the daemon goes away and comes back, the descriptor stays good: the library registers again by itself.
+ * non-blocking with fcntl, is inherited over fork, and is shared by threads and processes like a listening socket. It
+ * survives a restart of the daemon: the library registers again by itself.
  *
- * Functions return -1 and set errno on failure, as the system calls do.
+ * Functions return -1 and set errno on failure, as system calls do.
  */
 #ifndef SHAKEOFF_SHAKEOFF_H
 #define SHAKEOFF_SHAKEOFF_H
@@ -21,15 +21,16 @@
 extern "C" {
 #endif
 
-#define SHAKEOFF_RUN_DIR_DEFAULT "/run/shakeoff" /* overridden by the environment's SHAKEOFF_RUN_DIR */
+#define SHAKEOFF_RUN_DIR_DEFAULT "/run/shakeoff" /* the environment's SHAKEOFF_RUN_DIR overrides it */
 
 /*
  * Registers as a server of the service `name` of the daemon's configuration.
  *
- * backlog: how many connections may wait, as for listen(2); the daemon takes the smaller of it and the service's own.
- * run_dir: where the daemon's sockets are; NULL: the environment's SHAKEOFF_RUN_DIR, else SHAKEOFF_RUN_DIR_DEFAULT.
- * Returns a descriptor (close-on-exec, blocking). Errors: ENOENT no such service, ECONNREFUSED no daemon, EINVAL, EPROTO
- * the daemon speaks another version, EMFILE, ENOMEM.
+ * backlog: maximum number of waiting connections, as for listen(2); the daemon takes the smaller of it and the
+ * service's own.
+ * run_dir: directory of the daemon's sockets; NULL: the environment's SHAKEOFF_RUN_DIR, else SHAKEOFF_RUN_DIR_DEFAULT.
+ * Returns a descriptor (close-on-exec, blocking). Errors: ENOENT no such service, ECONNREFUSED no daemon, EINVAL,
+ * EPROTO the daemon speaks another version, EMFILE, ENOMEM.
  */
 int shakeoff_listen(const char *name, int backlog, const char *run_dir);
 
@@ -42,7 +43,9 @@ int shakeoff_listen(const char *name, int backlog, const char *run_dir);
  */
 int shakeoff_accept(int fd, struct sockaddr *addr, socklen_t *addrlen, int flags);
 
-/* Stops listening. Connections that wait stay in the daemon's queue for the service's other servers or its next one. */
+/*
+ * Stops listening. Waiting connections stay in the daemon's queue for the service's other servers or its next server.
+ */
 int shakeoff_close(int fd);
 
 #ifdef __cplusplus

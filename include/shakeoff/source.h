@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is remembered of sources that have proved their address, service by service: when a handshake last succeeded, how many
- * more may (source-limit), and how many positions of the accept queue they hold. A source is a prefix: an address of IPv4, or
- * its /24; a /64 of IPv6, or its /48.
+ * What is remembered of a source that has proved its address, for each service: when a handshake last succeeded, how
+ * many more may succeed (source-limit), and how many positions of the accept queue it holds. A source is a prefix: an
+ * IPv4 address or its /24; an IPv6 /64 or its /48.
  *
- * Sites. One holder of IPv6 addresses has a /48 to /56, and so 65536 to 256 sources (RFC 6177). So the /48 of each /64 is counted as
- * well, with an entry of its own, and refuses what would be more than several of its sources may have together. It may be a
- * provider's, with a /64 for each of many customers: it has 16 times the limits of one, and four times its share. And in one turn of
- * ten minutes it makes 1024 sources known, a 64th of the table, so that no holder of a /48 can make the others be forgotten.
+ * Sites. A holder of IPv6 addresses has a /48 to /56, and so 65536 to 256 sources (RFC 6177). So the /48 of each /64 is
+ * counted as well, in an entry of its own, and refuses more than several of its sources together may have. It may
+ * belong to a provider, with a /64 for each of many customers: it has 16 times the limits of a source, and four times
+ * its fair share. In a turn of ten minutes it makes at most 1024 sources known, a 64th of the table, so that the holder
+ * of a /48 cannot push all others out.
  *
- * Positions. Accept queues are first in, first out, and shakeoff_service.enqueued numbers every position that the hook gives away;
- * what lies before the queue's head, enqueued - waiting, has been accepted. So a source needs no list of its positions, but a
- * histogram over the last ones: how many it got in each of 16 ranges of numbers, which together are longer than the queue.
+ * Positions. Accept queues are first in, first out, and shakeoff_service.enqueued numbers every position that the hook
+ * assigns. Positions before the queue's head, enqueued - waiting, have been accepted. So a source needs no list of its
+ * positions but a histogram of the last ones: how many it got in each of 16 ranges of numbers, which together are
+ * longer than the queue.
  *
  *	 range    n - 15                        n - 2     n - 1       n (newest)
  *	         |  ... |xx.x..x..|.x.xx...x|..x......|....x...x|.xx.
  *	                     ^                                       ^
  *	                     head                                    enqueued
  *
- * In the range in which the head is, positions are taken to be evenly spread: what is reckoned is wrong by less than the source got in
- * that one, at most an eighth of the queue. Positions that the kernel's own handshake gave away, and those of another listening socket
- * of the same service, have no number; they put the head back, and what is reckoned is more than it is. They never put it behind
- * shakeoff_service.positions_from, the position that was next when the kernel last made the handshakes.
+ * In the range of the head, positions are assumed to be evenly spread. The estimate is wrong by less than the source
+ * got in that range, at most an eighth of the queue. Positions assigned by the kernel's own handshake, and those of
+ * another listening socket of the same service, have no number. They move the head back, so the estimate is too high.
+ * They never move it behind shakeoff_service.positions_from, the position that was next when the kernel last made the
+ * handshakes.
  */
 #ifndef SHAKEOFF_SOURCE_H
 #define SHAKEOFF_SOURCE_H
@@ -31,71 +34,77 @@
 #define SHAKEOFF_MAX_SOURCES (1u << 16)
 #define SHAKEOFF_MAX_SYN_SOURCES (1u << 14)
 
-/* So long after a handshake of its a source is known, and preferred where there is not enough for all. */
+/* How long a source is known, and preferred when resources are scarce, after a completed handshake. */
 #define SHAKEOFF_SOURCE_KNOWN_NS 600000000000ull
 
 /*
- * The positions of an accept queue are shared once a quarter of it is taken: then a source may hold no more than are still
- * free (dynamic threshold, factor 1: Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches",
- * IEEE/ACM Transactions on Networking 6 (1998)). One that is alone, as a proxy in front of everybody, may hold more, as long as some
- * are free for who comes next. Small queues are not shared: a few connections are nobody's attack.
+ * The positions of an accept queue are shared once a quarter of it is taken: then a source may hold at most as many as
+ * are still free (dynamic threshold, factor 1: Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+ * packet switches", IEEE/ACM Transactions on Networking 6 (1998)). A source that is alone, such as a proxy in front of
+ * all clients, may hold more, while some stay free for other sources. Small queues are not shared, because a few
+ * connections are no attack.
  */
 #define SHAKEOFF_FAIR_SHARE_CAPACITY_MIN 16u
 #define SHAKEOFF_LOW_WATERMARK(capacity) ((capacity) - (capacity) / 4)
 #define SHAKEOFF_FAIR_SHARE_RESERVE(low_watermark) ((low_watermark) / 6) /* an eighth of the queue */
 
-/* A source is alone when no other has opened a connection for so long. */
+/* A source is alone when no other source has opened a connection for this long. */
 #define SHAKEOFF_FAIR_SHARE_ALONE_NS 1000000000ull
 
 /*
- * source-syn-limit: SYNs are counted in windows of 2^28 ns (268 ms). Sources of which a CPU sees shakeoff_service.syn_hot in one,
- * half its share of what the limit allows, are looked at closely.
+ * source-syn-limit: SYNs are counted in windows of 2^28 ns (268 ms). A source is checked closely when a CPU sees
+ * shakeoff_service.syn_hot of its SYNs in a window: half of the CPU's part of what the limit allows.
  */
 #define SHAKEOFF_SYN_WINDOW_SHIFT 28
 #define SHAKEOFF_SYN_HOT_MAX 200u
 
-/* So long after a source was found to hold its share SYNs are asked whether they come from one, too. */
+/* How long after a source was found to hold its fair share SYNs, too, are checked for such sources. */
 #define SHAKEOFF_FAIR_SHARE_WATCH_NS 1000000000ull
 
-/* shakeoff_source_key.service: the id, and this for IPv6 */
+/* shakeoff_source_key.service: the service id, and this flag for IPv6 */
 #define SHAKEOFF_SOURCE_IPV6 0x80000000u
 
-/* And this for the /48 of sources that are a /64. */
+/* And this flag for the /48 of sources that are a /64. */
 #define SHAKEOFF_SOURCE_SITE 0x40000000u
 
 #define SHAKEOFF_SITE_LIMITS 16u    /* times the limits of one source */
-#define SHAKEOFF_FAIR_SHARE_SITE 4u /* positions for each that is free: four fifths of a queue */
-#define SHAKEOFF_SITE_SOURCES 1024u /* are remembered of a site in each turn of SHAKEOFF_SOURCE_KNOWN_NS */
+#define SHAKEOFF_FAIR_SHARE_SITE 4u /* positions for each free position: four fifths of a queue */
+/* Maximum of sources that a site makes known in a turn of SHAKEOFF_SOURCE_KNOWN_NS. */
+#define SHAKEOFF_SITE_SOURCES 1024u
 
 struct shakeoff_source_key {
 	__u32 service;
-	__be32 prefix[2]; /* of the address; zero behind its length, and the second of IPv4 */
+	__be32 prefix[2]; /* of the address; zero behind its length, and the second word of IPv4 */
 };
 _Static_assert(sizeof(struct shakeoff_source_key) == 12, "hash key: no hidden padding");
 
 #define SHAKEOFF_POSITION_RANGES 16u
 
 struct shakeoff_source {
-	__u64 known_ns;    /* when a handshake of its last succeeded */
-	__u64 accepted_ns; /* source-limit: when all the connections that it has had would be due (bpf/lib/rate.h) */
-	__u64 newest;      /* the number of the range of its last position */
-	__u16 counts
-		[SHAKEOFF_POSITION_RANGES]; /* its positions in the range; index: the range's number % SHAKEOFF_POSITION_RANGES */
-	__u8 shift;                         /* a range is 2^shift positions long */
+	__u64 known_ns;    /* when it last completed a handshake */
+	__u64 accepted_ns; /* source-limit: when all connections that it has had would be due (bpf/lib/rate.h) */
+	__u64 newest;      /* number of its last position's range */
+	/* Its positions in each range; index: the range's number % SHAKEOFF_POSITION_RANGES. */
+	__u16 counts[SHAKEOFF_POSITION_RANGES];
+	__u8 shift; /* a range is 2^shift positions long */
 	__u8 pad;
-	__u16 window; /* the lowest bits of a number: a window of the reply budget (synack_rate.h), or a site's turn */
-	__u32 count; /* replies that the source was sent in it beyond its prefix's budget; sources that the site has made known */
+	__u16 window; /* low bits of a number: a window of the reply budget (synack_rate.h), or a site's turn */
+	/* In that window: replies beyond the prefix's budget. In that turn: sources that the site has made known. */
+	__u32 count;
 };
 _Static_assert(sizeof(struct shakeoff_source) == 64, "no hidden padding");
 
-/* The number of the position at the head of a listening socket's queue: not before positions_from. head: as if every position had one. */
+/*
+ * Returns the number of the position at the head of a listening socket's queue: positions_from or later. head: the
+ * number as if every position had one.
+ */
 static inline __attribute__((always_inline)) __u64 shakeoff_listener_head(const struct shakeoff_service *service,
 									  __u64 head)
 {
 	return head > service->positions_from ? head : service->positions_from;
 }
 
-/* How many positions the source holds, about. head: the number of the position at the head of the queue. */
+/* Estimates how many positions the source holds. head: the number of the position at the head of the queue. */
 static inline __attribute__((always_inline)) __u32 shakeoff_source_held(const struct shakeoff_source *source,
 									__u64 head)
 {

@@ -108,7 +108,7 @@ filter_off() {
 	server python3 - "$(server ip -d link show dev s0 | sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p')" <<-'EOT'
 		import json, subprocess, sys
 		bpftool = lambda *words: subprocess.run(["bpftool", "-j", *words], check=True, capture_output=True, text=True).stdout
-		filter_ready, flags_at, key = 0x8, 16, ("key", "0", "0", "0", "0")  # shakeoff_control.flags, include/shakeoff/abi.h
+		filter_ready, flags_at, key = 0x8, 16, ("key", "0", "0", "0", "0")  # shakeoff_control.flags, include/shakeoff/control.h
 		for number in json.loads(bpftool("prog", "show", "id", sys.argv[1]))["map_ids"]:
 		    if json.loads(bpftool("map", "show", "id", str(number)))["name"].startswith("shakeoff_v"):
 		        value = json.loads(bpftool("map", "lookup", "id", str(number), *key))["value"]

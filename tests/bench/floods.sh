@@ -73,7 +73,7 @@ generated() { # its result is in $FLOODED
 idle() {
 	[ -z "$DAEMON_PID" ] || daemon_stop
 	daemon_start
-	within 10 shows web state idle || bail "the service is $(shown web state) $(shown web why), not idle"
+	within 10 shows web state idle || bail "the service is $(shown web state) $(shown web reason), not idle"
 }
 
 alone() {

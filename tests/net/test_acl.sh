@@ -153,11 +153,11 @@ for wrong in 0 5x 1m1h -3s; do
 done
 misused "bits after the length are refused" 'is it 192.0.2.1, or 192.0.2.0/24' block 192.0.2.1/24
 misused "so is a word that is no prefix" 'a prefix is written as' block web
-misused "block needs a prefix" 'something is missing' block
+misused "block needs a prefix" 'an argument is missing' block
 misused "an unknown action" 'did you mean .acl clear.' acl claer
 misused "acl needs an action" 'an action is missing' acl
-misused "unblock needs a prefix" 'something is missing: .unblock PREFIX' unblock
-misused "load needs a file" 'something is missing: .acl load FILE' acl load
+misused "unblock needs a prefix" 'an argument is missing: .unblock PREFIX' unblock
+misused "load needs a file" 'an argument is missing: .acl load FILE' acl load
 for action in "show" "clear" "load $TMP/list"; do
 	# shellcheck disable=SC2086 # words
 	misused "acl $action takes no service: it would mean all of them" 'no option .--service.' acl $action --service web
@@ -181,7 +181,7 @@ done
 
 # --------------------------------------------------------------------------------------------------- unintended entries
 
-forced() { refuses "$1" "$2.*: if it is meant, add --force" nsenter --net="/run/netns/$LAB-server" "${@:3}"; }
+forced() { refuses "$1" "$2.*: if you mean it, add --force" nsenter --net="/run/netns/$LAB-server" "${@:3}"; }
 server ip route add 198.51.100.0/24 via 10.9.0.9
 server ip -6 route add 2001:db8:77::/48 via 2001:db8:9::9
 session="203.0.113.99 50000 $SERVER4 22"
@@ -209,7 +209,7 @@ check "no --force is needed for loopback, other networks, and the own network as
 		--net=/run/netns/$LAB-server $BUILD/shakeoff \$p || exit 1; done"
 shakeoff acl clear
 chmod 666 "$TMP/list"
-matches "a list that others may have written gets a warning" "$(shakeoff acl load --force "$TMP/list" 2>&1)" 'can be written by others'
+matches "a list that others may have written gets a warning" "$(shakeoff acl load --force "$TMP/list" 2>&1)" 'can be written by users other than its owner'
 rm "$TMP/list"
 mkfifo "$TMP/list"
 refuses "a pipe instead of a list is refused without waiting" 'is not a regular file' \
@@ -238,7 +238,7 @@ shakeoff acl clear
 shakeoff acl load - <"$TMP/saved" >/dev/null
 is "the output of acl show can be loaded" "$(shakeoff acl show)" "$(cat "$TMP/saved")"
 matches "an unknown service in a list gets a warning" "$(echo '192.0.2.1 service later' | shakeoff acl load - 2>&1)" \
-	'at present there is no service .later'
+	'there is no service .later. at present'
 shakeoff acl clear
 
 # ---------------------------------------------------------------------------------------------------- several at a time

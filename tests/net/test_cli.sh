@@ -116,7 +116,7 @@ matches "status: a stopped daemon is not running" "$(shakeoff status)" '^Daemon 
 printf '[discovered]\nsyncookies = always\n' >"$CONF"
 daemon_spawn --config "$CONF"
 soon shows "$SERVER4:80" state active
-is "status: syncookies = always is active" "$(shown "$SERVER4:80" active)/$(shown "$SERVER4:80" why)" True/always
+is "status: syncookies = always is active" "$(shown "$SERVER4:80" active)/$(shown "$SERVER4:80" reason)" True/always
 asks "$SERVER4" 80 --count 100 --http >/dev/null
 is "stats: every validated connection was given to its listening socket" "$(counter admitted)/$(counter unadmitted)" "$(counter ack_valid)/0"
 is "queues: admitted, of the service" "$(queue_of "$SERVER4:80" admitted)" "$(queue_of "$SERVER4:80" ack_valid)"
@@ -156,7 +156,7 @@ done
 at_least "syn_received counts" "$(counter syn_received)" 100
 is "every validated connection was established" "$(counter established)" "$(counter ack_valid)"
 is "and accepted" $(($(counter accepted) - $(queue from_kernel))) "$(counter ack_valid)"
-is "status: a service with the queue handoff is always active" "$(shown web state)/$(shown web why)/$(shown web discovered)" active/always/False
+is "status: a service with the queue handoff is always active" "$(shown web state)/$(shown web reason)/$(shown web discovered)" active/always/False
 
 # A long connection.
 spawn client lasting python3 -c '

@@ -39,7 +39,7 @@ if tun_up; then
 	daemon_start_bare --config "$TMP/all.conf"
 	check "ip link, tun: the log names it" soon logged 'interface tun0 carries packets without an Ethernet header'
 	check "ip link, tun: services are active on the other interface" soon shows '*:7000' state active
-	is "ip link, tun: status shows why nothing is answered there" "$(interface tun0 why)/$(interface tun0 admits)" \
+	is "ip link, tun: status shows why nothing is answered there" "$(interface tun0 reason)/$(interface tun0 admits)" \
 		no_ethernet/false
 	all_admitted "ip link, tun: on the other interface" "$SERVER4" 7000 50
 	daemon_stop
@@ -69,8 +69,8 @@ routes() {
 }
 server ip link set s0 down
 server ip link set s0 name renamed0
-check "renamed while it is down: status shows that it is down" soon interface_shows renamed0 why down
-is "down: no service is shown as protected" "$(shown '*:7000' state)/$(shown '*:7000' why)" "not protected/down"
+check "renamed while it is down: status shows that it is down" soon interface_shows renamed0 reason down
+is "down: no service is shown as protected" "$(shown '*:7000' state)/$(shown '*:7000' reason)" "not protected/down"
 server ip link set renamed0 up
 routes renamed0
 check "up again under its new name: active" soon shows '*:7000' state active
@@ -105,14 +105,14 @@ ip -n "$LAB-server" link add other0 type veth peer name other1 || bail "no secon
 server ip link set other0 up
 server ip link set other1 up
 check "shakeoff attach: an interface that the daemon's configuration does not name" shakeoff attach other0
-check "not named: status shows why nothing is answered there" soon interface_shows other0 why not_named
+check "not named: status shows why nothing is answered there" soon interface_shows other0 reason not_named
 is "not named: services are protected on the other one" "$(shown '*:7000' state)" active
 shakeoff detach other0 >/dev/null
 
 # An address of a device without the hook: its packets are not seen.
 server ip address add 10.9.66.1/24 dev other0
 plain_start other 10.9.66.1 7002 line
-check "an address on another device: its service is not shown as protected" soon shows 10.9.66.1:7002 why elsewhere
+check "an address on another device: its service is not shown as protected" soon shows 10.9.66.1:7002 reason elsewhere
 is "an address on another device: it is not protected" "$(shown 10.9.66.1:7002 state)" "not protected"
 matches "an address on another device beside one on this: it is marked" "$(shakeoff status)" '10\.9\.66\.1:7000 \(elsewhere\)'
 is "the service that has both is protected" "$(shown '*:7000' state)" active
@@ -159,7 +159,7 @@ daemon_stop
 if server test -e $netfilter; then
 	bridge_netfilter 1
 	daemon_start_bare --config "$CONF"
-	check "a bridge that gives packets to netfilter: the reason is the bridge" soon shows '*:7000' why bridge
+	check "a bridge that gives packets to netfilter: the reason is the bridge" soon shows '*:7000' reason bridge
 	is "a bridge that gives packets to netfilter: all clients are served by the kernel" \
 		"$(connections "$SERVER4" 7000 50)" 0/0/0
 	daemon_stop
@@ -194,7 +194,7 @@ check "a lower port that comes later has its addresses" within 60 shows 0.0.0.0:
 is "and all of them have room" "$(shown 0.0.0.0:7100 no_room)" 0
 check "the highest ports made room for it" room 8038
 matches "status shows how many have no room, and from which port on" "$(shakeoff status)" \
-	'0.0.0.0:8039: [0-9]+ of its addresses find no room, from [0-9.]+:8039 on'
+	'0.0.0.0:8039: [0-9]+ of its addresses have no room, from [0-9.]+:8039 on'
 all_admitted "the lower port" "$SERVER4" 7100 50
 is "addresses without room are served by the kernel" "$(client python3 -c '
 import socket, sys

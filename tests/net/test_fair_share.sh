@@ -45,7 +45,7 @@ compete() {
 }
 filled() { [ "$(queue_with recv_q)" -ge $((BACKLOG / 3)) ]; }
 busiest_is() {
-	busiest=$(queue_with busiest_source)
+	busiest=$(queue_with top_source)
 	[ "$busiest" = "$1" ]
 }
 

@@ -202,7 +202,7 @@ all_admitted "iptables, rule gone" "$SERVER4" 7003 100
 address_bypassed() { server "$BUILD/shakeoff" status | grep -qF "$1 (bypassed)"; }
 
 no_way_in() {
-	local family address flood before
+	local family address flood before passed
 	bypassed "$1" '*:8080'
 	for family in 4 6; do
 		address=SERVER$family

@@ -67,7 +67,7 @@ for address in "$SERVER4" "$SERVER6"; do
 	name=$(service_at "$address" 7000)
 	flood ack "$address" 7000 # from here on they are dropped
 	is "$address: while idle, out-of-state segments are dropped" "$(shown "$name" state)" "dropping out-of-state segments"
-	is "$address: and status shows why" "$(shown "$name" why)" no_socket_ack
+	is "$address: and status shows why" "$(shown "$name" reason)" no_socket_ack
 	at_least "$address: and since when" "$(out_of_state "$name" dropped_age_ms)" 1
 	is "$address: no SYN was answered because of it" "$(counter synack_sent)" 0
 	holds "$address while idle" ack "$address" no_socket_drop

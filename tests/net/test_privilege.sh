@@ -121,11 +121,11 @@ daemon_stop
 strange=/sys/fs/bpf/$LAB
 mkdir "$strange" && chown 65534 "$strange"
 for dir in "$strange" "$strange/below"; do
-	refuses "pins are not put where users can change them" 'can be changed by others than root' \
+	refuses "pins are not put where users can change them" 'users other than root can change' \
 		nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach s0 --bpffs "$dir"
 done
 chown 0 "$strange" && chmod 770 "$strange"
-refuses "nor where a group can" 'can be changed by others than root' \
+refuses "nor where a group can" 'users other than root can change' \
 	nsenter --net="/run/netns/$LAB-server" "$BUILD/shakeoff" attach s0 --bpffs "$strange"
 chmod 1777 "$strange"
 check "below a sticky directory they are" server "$BUILD/shakeoff" attach s0 --bpffs "$strange/below"

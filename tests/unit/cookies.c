@@ -35,8 +35,8 @@ struct echo make_echo(const struct cookie_flow *flow, __u32 epoch, const struct 
 	__u32 bits = cookie_encode(options, flow->ipv6);
 
 	return (struct echo){ .cookie = isn_of(flow, CLIENT_ISN, epoch, bits),
-				.tsecr = CLOCK + cookie_ts_add(bits),
-				.timestamps = options->timestamps };
+			      .tsecr = CLOCK + cookie_ts_add(bits),
+			      .timestamps = options->timestamps };
 }
 
 int read_plain(const struct cookie_flow *flow, __u32 client_isn, __u32 epoch, __u32 cookie)

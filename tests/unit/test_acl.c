@@ -236,9 +236,9 @@ static void a_wrong_line_is_refused_with_its_number(void **state)
 		{ "192.0.2.1 until 10m\n", "FILE:1: read `until`, but a line is" },
 		{ "192.0.2.1/24\n", "FILE:1: `192.0.2.1/24`: there are bits behind the length" },
 		{ "192.0.2.1 service 0123456789012345678901234567890123456789012345678\n",
-		  "no service has so long a name" },
-		{ "192.0.2.1 for 1h for 2h\n", "FILE:1: read `for 2h`, but one duration is named before it" },
-		{ "192.0.2.1 service a service b\n", "FILE:1: read `service b`, but one service is named before it" },
+		  "the name is too long for a service" },
+		{ "192.0.2.1 for 1h for 2h\n", "FILE:1: read `for 2h`, but a duration is named before it" },
+		{ "192.0.2.1 service a service b\n", "FILE:1: read `service b`, but a service is named before it" },
 	};
 	struct acl list = { .count = 77 };
 	char error[512];
@@ -306,7 +306,7 @@ static void too_many_services_are_refused_at_once(void **state)
 	for (uint32_t i = 0; i <= SHAKEOFF_MAX_ACL_NAMES; i++)
 		used += sprintf(text + used, "192.0.2.1 service s%u\n", i);
 	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), -EINVAL);
-	assert_string_equal(error, "FILE:682: there is room for 681 names of services");
+	assert_string_equal(error, "FILE:682: the maximum is 681 names of services");
 	assert_int_equal(list.count, 77);
 	*strstr(text, "192.0.2.1 service s681") = '#';
 	assert_int_equal(read_bytes(text, used, &list, error, sizeof(error)), 0);

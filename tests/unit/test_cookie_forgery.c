@@ -108,7 +108,7 @@ static int fits_timestamps(const struct cookie_flow *flow, __u32 isn, __u32 ack,
 }
 
 /*
- * Sends random ACKs whose cookies are compared only in the bits of `looked_at`, as if the attacker had guessed the
+ * Sends random ACKs whose cookies are compared only in the bits of `looked_at`, as if the attacker had hit the
  * rest. Returns how many were accepted.
  */
 static int forgeries(int (*fits)(const struct cookie_flow *, __u32, __u32, __u32), int tries, __u32 looked_at)

@@ -135,7 +135,7 @@ static unsigned long account_for(const char *text, unsigned long *omitted)
 		int end = 0;
 
 		text += strlen("test: ");
-		if (sscanf(text, "%lu lines are left out: standard error took none\n%n", &count, &end) == 1 && end)
+		if (sscanf(text, "%lu lines are left out: standard error was blocked\n%n", &count, &end) == 1 && end)
 			*omitted += count;
 		else
 			came++;
@@ -155,11 +155,11 @@ static void no_caller_waits_for_a_reader_that_does_not_read(void **state)
 	for (int i = 0; i < LINES; i++)
 		log_info("a line of some length that says that it has the number %d", i);
 	assert_true(now_ms() - begin < 5000);
-	text = read_until("left out: standard error took none\n");
+	text = read_until("left out: standard error was blocked\n");
 	accounted = account_for(text, &omitted);
 	while (accounted < LINES && now_ms() - begin < 20000) {
 		unsigned long more;
-		char *rest = read_until("left out: standard error took none\n");
+		char *rest = read_until("left out: standard error was blocked\n");
 
 		accounted += account_for(rest, &more);
 		omitted += more;

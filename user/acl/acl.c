@@ -10,7 +10,7 @@
 
 #define BLANKS " \t\r\n"
 #define LINE_ALLOWED "a line is `[block|allow] PREFIX [for DURATION] [service NAME]`"
-#define LINE_SIZE 1024 /* without its comment, which may be of any length */
+#define LINE_SIZE 1024 /* without its comment, which may have any length */
 
 int acl_add(struct acl *list, const struct acl_entry *entry)
 {
@@ -57,7 +57,7 @@ bool acl_entry_is_live(const struct acl_entry *entry, uint64_t now_ns)
 	return !entry->expires_ns || entry->expires_ns > now_ns;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 struct reader {
 	const char *path;
@@ -93,17 +93,17 @@ static int read_service(struct reader *reader, const char *name, struct acl_entr
 {
 	switch (acl_add_name(&reader->list, name, &entry->scope)) {
 	case 0:
-		/* Before the time that it takes to look through them all gets noticeable. */
+		/* Refuse more names before the search through them takes noticeable time. */
 		if (reader->list.name_count <= SHAKEOFF_MAX_ACL_NAMES)
 			return 0;
-		return fail(reader, "there is room for %u names of services", SHAKEOFF_MAX_ACL_NAMES);
+		return fail(reader, "the maximum is %u names of services", SHAKEOFF_MAX_ACL_NAMES);
 	case -ENOMEM: return -ENOMEM;
 	case -EEXIST: return fail_value(reader, "service", name, "the name of another service has the same hash");
-	default: return fail_value(reader, "service", name, "no service has so long a name");
+	default: return fail_value(reader, "service", name, "the name is too long for a service");
 	}
 }
 
-/* What follows the prefix: pairs of a word and a value. */
+/* Reads the rest of the line after the prefix: pairs of a word and a value. */
 static int read_rest(struct reader *reader, char **rest, struct acl_entry *entry)
 {
 	const char *word, *value;
@@ -116,9 +116,9 @@ static int read_rest(struct reader *reader, char **rest, struct acl_entry *entry
 			result = fail_value(reader, "", word, LINE_ALLOWED);
 		} else if (entry->scope && !strcmp(word, "service")) {
 			result = fail_value(reader, word, value,
-					    "one service is named before it; it takes a line for each");
+					    "a service is named before it; write a line for each service");
 		} else if (entry->expires_ns && !strcmp(word, "for")) {
-			result = fail_value(reader, word, value, "one duration is named before it");
+			result = fail_value(reader, word, value, "a duration is named before it");
 		} else if (!strcmp(word, "service")) {
 			result = read_service(reader, value, entry);
 		} else if (strcmp(word, "for")) {
@@ -155,8 +155,9 @@ static int read_line(struct reader *reader, char *line)
 }
 
 /*
- * The next line, without its comment. 1, or 0 at the end of the file. A file of zero bytes, which is what a crash makes of one
- * that was just written, is not taken for an empty list; nor is a device without lines read until memory is full.
+ * Reads the next line without its comment. Returns 1, or 0 at the end of the file. It refuses a zero byte, so that a
+ * file of zero bytes, which a crash can leave of a file just written, is not taken for an empty list. It refuses a long
+ * line, so that a device without line ends does not fill the memory.
  */
 static int next_line(struct reader *reader, FILE *file, char line[LINE_SIZE])
 {
@@ -203,7 +204,7 @@ int acl_read(FILE *file, const char *path, uint64_t now_ns, struct acl *list, ch
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ writing */
+/* ---------------------------------------------------------------------------------------------------------- writing */
 
 const char *acl_action_name(uint8_t action)
 {

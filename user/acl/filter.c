@@ -3,11 +3,14 @@
 
 #include "acl/filter.h"
 
-/* The length up to which a prefix is too short for the fine stage, and that of the coarse stage's slots. */
+/*
+ * Prefixes below the first length are too short for the fine stage. The second is the length of the coarse stage's
+ * slots.
+ */
 #define SHORT_BELOW(ipv6) ((ipv6) ? 48 : 24)
 #define COARSE_LEN(ipv6) ((ipv6) ? 32 : 16)
 
-/* An IPv6 prefix that is shorter has more /32s than the coarse stage has slots: it fills them all. */
+/* A shorter IPv6 prefix has more /32s than the coarse stage has slots, so it fills all of them. */
 #define IPV6_SPREAD_LEN 16
 
 static void set(struct shakeoff_acl_block *block, uint32_t word, uint64_t bits)
@@ -20,7 +23,7 @@ static void mark_coarse(struct shakeoff_acl_block *blocks, uint32_t slot, uint64
 	set(blocks, SHAKEOFF_ACL_COARSE_WORD(slot), marks << SHAKEOFF_ACL_COARSE_SHIFT(slot));
 }
 
-/* A prefix that is as long as a slot, or shorter: all slots that it lies in. */
+/* Marks all slots of a prefix that is as long as a slot, or shorter. */
 static void mark_short(struct shakeoff_acl_block *blocks, const struct prefix *prefix)
 {
 	uint32_t first = ntohl(prefix->address[0]);
@@ -38,7 +41,7 @@ static void mark_short(struct shakeoff_acl_block *blocks, const struct prefix *p
 	}
 }
 
-/* Cut to the granularity that is at most as long. */
+/* Marks a prefix, cut to the longest granularity that is not longer. Returns the granularity's flag. */
 static uint32_t mark_fine(struct shakeoff_acl_block *blocks, const struct prefix *prefix, uint32_t acl)
 {
 	uint32_t i = SHAKEOFF_ACL_FINES(prefix->ipv6) - 1;

@@ -12,7 +12,7 @@
 int acl_lock(uint32_t patience_ms, int *result)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000l };
-	/* Not for others to read: every process that can open the file can take the lock. */
+	/* Not readable for others: every process that can open the file can take the lock. */
 	cleanup_fd int fd = open(ACL_LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)

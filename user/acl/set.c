@@ -11,7 +11,7 @@
 
 #define FILTER_SIZE (SHAKEOFF_ACL_BLOCKS * sizeof(struct shakeoff_acl_block))
 
-/* ------------------------------------------------------------------------------------------------------ keys, values */
+/* ----------------------------------------------------------------------------------------------------- keys, values */
 
 struct acl_key acl_key_of(const struct prefix *prefix, uint32_t scope)
 {
@@ -65,7 +65,7 @@ uint64_t acl_sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- a set */
+/* ------------------------------------------------------------------------------------------------------------ a set */
 
 const struct acl_set_map acl_set_maps[SET_MAPS] = {
 	{ MAP_ACL4, "acl4" },
@@ -108,7 +108,7 @@ static int trie_make(bool ipv6)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
 
-	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, ipv6 ? "shakeoff_list6" : "shakeoff_list4",
+	return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, ipv6 ? "shakeoff_acl6" : "shakeoff_acl4",
 			      ipv6 ? sizeof(struct shakeoff_acl_key6) : sizeof(struct shakeoff_acl_key4),
 			      sizeof(struct shakeoff_acl_entry), SHAKEOFF_MAX_ACL_ENTRIES, &options);
 }
@@ -124,7 +124,7 @@ int acl_set_make(const struct datapath *datapath, size_t entries, struct acl_set
 		if (set->maps[family] < 0)
 			return -errno;
 	}
-	set->maps[SET_FILTER] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shakeoff_listf", 4,
+	set->maps[SET_FILTER] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shakeoff_aclf", 4,
 					       sizeof(struct shakeoff_acl_block), SHAKEOFF_ACL_BLOCKS, &options);
 	return set->maps[SET_FILTER] < 0 ? -errno : acl_set_map_filter(set);
 }
@@ -145,7 +145,7 @@ int acl_set_name(struct acl_set *set, uint32_t scope, const char *name)
 	return 0;
 }
 
-/* Its trie first: while the filter does not know the entry, the hook does not look into the trie. */
+/* Changes the trie first: the hook asks it only after the filter knows the entry. */
 int acl_set_put(struct acl_set *set, const struct acl_entry *entry)
 {
 	struct acl_key key = acl_key_of(&entry->prefix, entry->scope);
@@ -162,7 +162,7 @@ int acl_set_put(struct acl_set *set, const struct acl_entry *entry)
 	return 0;
 }
 
-/* Rounded up, so that an entry has expired by then. */
+/* Rounds the time up, so that the entry has expired by then. */
 void acl_set_expiry(struct datapath *datapath, uint64_t expires_ns)
 {
 	uint32_t seconds = (expires_ns + NS_PER_S - 1) / NS_PER_S;
@@ -186,8 +186,8 @@ int acl_set_use(struct datapath *datapath, const struct acl_set *set)
 	acl_set_expiry(datapath, set->expires_ns);
 	__atomic_store_n(&datapath->control->acl, set->acl, __ATOMIC_RELEASE);
 	/*
-	 * The same again, as the kernel waits in it until every program that runs has ended, and with them the packets that saw
-	 * the old value.
+	 * Written once more because the kernel waits in this call until all running programs have ended, and with them
+	 * the packets that saw the old value.
 	 */
 	bpf_map_update_elem(datapath->maps[MAP_ACL_FILTERS], &set->which, &set->maps[SET_FILTER], 0);
 	take_from_use(datapath, old);
@@ -198,7 +198,7 @@ int datapath_acl_clear(struct datapath *datapath)
 {
 	acl_set_expiry(datapath, 0);
 	__atomic_store_n(&datapath->control->acl, 0, __ATOMIC_RELEASE);
-	/* One is in use; a command that was killed may have left the other. */
+	/* One is in use; a killed command may have left the other. */
 	take_from_use(datapath, 0);
 	take_from_use(datapath, 1);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lists as the hook has them: two tries and a filter, together one of the two elements of their maps. For the files of acl;
- * all others use store.h.
+ * The ACL as the hook uses it: a set of two tries and a filter, which is one of the two elements of their maps. Only
+ * the files of acl include this file; other files use store.h.
  */
 #ifndef SHAKEOFF_ACL_SET_H
 #define SHAKEOFF_ACL_SET_H
@@ -20,7 +20,7 @@ struct acl_key {
 struct acl_key acl_key_of(const struct prefix *prefix, uint32_t scope);
 struct acl_entry acl_entry_of(const struct acl_key *key, const struct shakeoff_acl_entry *value);
 
-/* Returns the earlier of two times of expiry, of which 0 is never. */
+/* Returns the earlier of two expiry times, where 0 is never. */
 uint64_t acl_sooner(uint64_t a, uint64_t b);
 
 /* The maps of a set. The tries come first: index 0 is IPv4's, 1 IPv6's. */
@@ -30,17 +30,17 @@ uint64_t acl_sooner(uint64_t a, uint64_t b);
 
 struct acl_set_map {
 	enum map outer;
-	const char *kept; /* under this name it waits for a program */
+	const char *kept; /* name in bpffs while the set waits for a program */
 };
 extern const struct acl_set_map acl_set_maps[SET_MAPS];
 
-/* One element: the one in use, or one that is being made. */
+/* An element of the maps: the one in use, or one that is being made. */
 struct acl_set {
 	uint32_t which;
 	int maps[SET_MAPS];
 	struct shakeoff_acl_block *blocks; /* of the filter */
-	uint32_t acl;                      /* SHAKEOFF_ACL_* that the hook is to know */
-	uint64_t expires_ns;               /* of what was put into it, the first; 0: nothing expires */
+	uint32_t acl;                      /* SHAKEOFF_ACL_* for the hook */
+	uint64_t expires_ns;               /* the earliest expiry of its entries; 0: nothing expires */
 };
 
 struct acl_set acl_set_empty(uint32_t which);
@@ -58,13 +58,13 @@ static inline uint32_t acl_flags_now(const struct datapath *datapath)
 	return __atomic_load_n(&datapath->control->acl, __ATOMIC_RELAXED);
 }
 
-/* Whether there are maps at all. */
+/* Returns whether there are maps at all. */
 static inline bool acl_flags_in_use(uint32_t acl)
 {
 	return acl & ~SHAKEOFF_ACL_WHICH;
 }
 
-/* Maps the memory of the filter, whose map is open. */
+/* Maps the filter into memory. Its map must be open. */
 int acl_set_map_filter(struct acl_set *set);
 
 /* Opens the set in use. */
@@ -73,22 +73,25 @@ int acl_set_open(const struct datapath *datapath, struct acl_set *set);
 /* Makes an empty set for a number of entries, in the element that is not in use. */
 int acl_set_make(const struct datapath *datapath, size_t entries, struct acl_set *set);
 
-/* Notes the name of a scope. name: NULL for all services. -EEXIST: another name has this scope; -E2BIG: no more names fit. */
+/*
+ * Adds the name of a scope to the notes. name: NULL for all services. -EEXIST: another name has this scope; -E2BIG: the
+ * notes are full.
+ */
 int acl_set_name(struct acl_set *set, uint32_t scope, const char *name);
 
-/* Adds an entry, or changes it. */
+/* Adds or changes an entry. */
 int acl_set_put(struct acl_set *set, const struct acl_entry *entry);
 
-/* Takes an entry out. -ENOENT: it is not there. */
+/* Removes an entry. -ENOENT: the set does not have it. */
 int acl_set_take_out(struct acl_set *set, const struct acl_key *key);
 
-/* Puts a set that was made into use, in place of the one that is. */
+/* Puts a new set into use in place of the present one. */
 int acl_set_use(struct datapath *datapath, const struct acl_set *set);
 
-/* Tells the hook and the daemon when the first entry expires; 0: none does. */
+/* Publishes when the first entry expires; 0: never. */
 void acl_set_expiry(struct datapath *datapath, uint64_t expires_ns);
 
-/* Removes the set in use if no entry is left in it, so that it costs nothing. */
+/* Clears the ACL if it has no more entries: an empty ACL must cost nothing. */
 int acl_set_settle(struct datapath *datapath, const struct acl_set *set);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Entries of the lists: read, added, removed, loaded, kept from program to program. */
+/* Reads, adds, removes and loads entries of the ACL, and keeps them from program to program. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,9 +7,9 @@
 #include "acl/set.h"
 #include "acl/store.h"
 
-/* ----------------------------------------------------------------------------------------------------------- reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
-/* own: only what was added by hand. */
+/* Adds the entries of a trie to a list. own: only entries that were added by hand. */
 static int read_trie(int trie, bool ipv6, uint64_t now_ns, bool own, struct acl *list)
 {
 	struct acl_key key = { .ipv6 = ipv6 };
@@ -68,7 +68,7 @@ uint64_t datapath_acl_expiry(struct datapath *datapath)
 	return __atomic_load_n(&datapath->control->acl_expire_s, __ATOMIC_RELAXED) * NS_PER_S;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- changing */
+/* --------------------------------------------------------------------------------------------------------- changing */
 
 static bool has_entry_of(const struct acl *list, uint32_t scope)
 {
@@ -90,7 +90,7 @@ static int put_acl(struct acl_set *set, const struct acl *list)
 	return result;
 }
 
-/* Makes a new set of the entries of two lists, of which the second's win, and puts it into use. */
+/* Makes a new set of the entries of two lists and puts it into use. Entries of the second list take precedence. */
 static int replace(struct datapath *datapath, const struct acl *first, const struct acl *second)
 {
 	cleanup_acl_set struct acl_set set = acl_set_empty(0);
@@ -120,7 +120,7 @@ int datapath_acl_load(struct datapath *datapath, const struct acl *list)
 	return result;
 }
 
-/* Whether it has more in it than it is made for, and a new one would have less, or be larger. */
+/* Returns whether the filter has more entries than it is made for, and a new one would have fewer, or be larger. */
 static bool filter_is_full(const struct acl_set *set)
 {
 	uint32_t shrink = SHAKEOFF_ACL_SHRINK(set->acl);
@@ -129,7 +129,7 @@ static bool filter_is_full(const struct acl_set *set)
 	       (shrink || acl_set_notes(set)->removed > acl_set_notes(set)->entries);
 }
 
-/* All anew, with one entry more. set: the one in use; without a filter if there is none. */
+/* Makes everything anew, with an entry added. set: the set in use; without a filter if there is none. */
 static int renew(struct datapath *datapath, const struct acl_set *set, const struct acl_entry *entry, const char *name)
 {
 	struct acl list = { 0 };
@@ -159,7 +159,7 @@ int datapath_acl_set(struct datapath *datapath, const struct acl_entry *entry, c
 	if (set.maps[SET_FILTER] < 0 || filter_is_full(&set))
 		return renew(datapath, &set, entry, name);
 	result = acl_set_name(&set, entry->scope, name);
-	if (result == -E2BIG) /* perhaps of names whose entries are gone */
+	if (result == -E2BIG) /* the names may be those of removed entries */
 		return renew(datapath, &set, entry, name);
 	if (!result)
 		result = acl_set_put(&set, entry);
@@ -200,16 +200,16 @@ int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uin
 		return result;
 	if (bpf_map_lookup_elem(set.maps[key.ipv6], &key.v6, &value))
 		return -errno;
-	/* A trie finds the longest prefix that holds the key: that may be a shorter one. */
+	/* A trie finds the longest prefix that contains the key: that may be a shorter one. */
 	if (value.prefix_len != prefix->len)
 		return -ENOENT;
 	*entry = acl_entry_of(&key, &value);
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------------- from program to program */
+/* ------------------------------------------------------------------------------------------ from program to program */
 
-/* Takes what waits, whatever it is, so that nothing is left behind. Returns whether it is a whole set. */
+/* Takes the kept maps, even if some are missing, so that none stays behind. Returns whether it is a whole set. */
 static bool take_kept(struct acl_set *set)
 {
 	bool whole = true;
@@ -259,7 +259,7 @@ int datapath_acl_restore(struct datapath *datapath)
 		return result;
 	notes = acl_set_notes(&set);
 	if (notes->kept_abi != SHAKEOFF_ABI) {
-		detail_set("they belong to another version of shakeoff");
+		detail_set("made by another version of shakeoff");
 		return -EPROTO;
 	}
 	set.acl = notes->kept_acl;

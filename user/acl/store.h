@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ACL of sources (shakeoff/list.h) in a datapath. Whoever calls any of these holds acl_lock(). Functions return 0 or a
- * negative errno; what was listed stays listed on failure.
+ * The ACL of sources (shakeoff/acl.h) in a datapath. Callers of these functions hold acl_lock(). Functions return 0 or
+ * a negative errno; on failure the ACL stays unchanged.
  */
 #ifndef SHAKEOFF_ACL_STORE_H
 #define SHAKEOFF_ACL_STORE_H
@@ -10,18 +10,21 @@
 #include "acl/acl.h"
 
 /*
- * Adds an entry, or changes the one of the same prefix and scope. name: of the scope, NULL for all services. -EEXIST: another
- * service with entries has the same scope.
+ * Adds an entry, or changes the one of the same prefix and scope. name: of the scope, NULL for all services. -EEXIST:
+ * another service with entries has the same scope.
  */
 int datapath_acl_set(struct datapath *datapath, const struct acl_entry *entry, const char *name);
 
 /* Looks up the entry of a prefix and scope, live or not. -ENOENT: there is none. */
 int datapath_acl_get(struct datapath *datapath, const struct prefix *prefix, uint32_t scope, struct acl_entry *entry);
 
-/* -ENOENT: there is none. */
+/* Removes an entry. -ENOENT: there is none. */
 int datapath_acl_remove(struct datapath *datapath, const struct prefix *prefix, uint32_t scope);
 
-/* Replaces what was loaded before by `list`, at once for the hook. What was added by hand stays, and beats what is loaded. */
+/*
+ * Replaces the entries that were loaded before by `list`, at once for the hook. Entries that were added by hand stay,
+ * and take precedence over loaded ones.
+ */
 int datapath_acl_load(struct datapath *datapath, const struct acl *list);
 
 /* Removes everything. */
@@ -30,24 +33,26 @@ int datapath_acl_clear(struct datapath *datapath);
 /* Adds every live entry, and the names of their scopes, to *list. */
 int datapath_acl_read(struct datapath *datapath, struct acl *list);
 
-/* Whether something is listed, live or not. */
+/* Returns whether something is listed, live or not. */
 bool datapath_acl_in_use(struct datapath *datapath);
 
-/* When the first entry expires that may still be there: CLOCK_MONOTONIC; 0: none does. */
+/* Returns when the first entry expires that may still be there: CLOCK_MONOTONIC; 0: none expires. */
 uint64_t datapath_acl_expiry(struct datapath *datapath);
 
 /*
- * Lists outlive the program that they were made for: keep() leaves them in bpffs, beside the links, restore() takes them from there
- * to a datapath. One that has lists already goes on with them, and what was kept is given up. keep(): -EOPNOTSUPP: nothing can be
- * left here. restore(): 1: they hold again, 0: there are none to take.
+ * Keeps the ACL for the next program and restores it, because it outlives the program that it was made for. keep() pins
+ * it in bpffs, beside the links, and restore() moves it from there to a datapath. A datapath that has an ACL already
+ * keeps its own, and the kept one is given up. keep(): -EOPNOTSUPP: nothing can be pinned here. restore(): 1: the ACL
+ * applies again, 0: none was kept.
  */
 int datapath_acl_keep(struct datapath *datapath);
 int datapath_acl_restore(struct datapath *datapath);
 
 /*
- * An iteration that removes expired entries, in steps: the lock need not be held between them. Beginning it takes the privilege to open
- * maps by id. datapath_acl_sweep() removes what has expired by now_ns, goes on for budget_ns and returns 1 while there is more
- * to do, 0 at the end; in between, entries that come and go are no trouble, and a list that is loaded ends it.
+ * An iteration that removes expired entries in steps; the lock may be released between them. To begin it needs the
+ * privilege to open maps by id. datapath_acl_sweep() removes entries that have expired by now_ns, runs for budget_ns
+ * and returns 1 while there is more to do, 0 at the end. Entries may come and go in between; loading a list ends the
+ * iteration.
  */
 struct datapath_sweep;
 int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **sweep);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The removal of what has expired, in steps. */
+/* Removes expired entries, in steps. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -10,9 +10,9 @@
 struct datapath_sweep {
 	struct datapath *datapath;
 	struct acl_set set;
-	struct acl_key key;  /* the next to look at */
-	bool has_key;        /* otherwise the trie of its family begins */
-	uint64_t soonest_ns; /* of those that stay */
+	struct acl_key key;  /* the next key to check */
+	bool has_key;        /* false: the trie of its family begins */
+	uint64_t soonest_ns; /* of the entries that stay */
 };
 
 int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **begun)
@@ -29,7 +29,7 @@ int datapath_acl_sweep_begin(struct datapath *datapath, struct datapath_sweep **
 		datapath_acl_sweep_end(sweep);
 		return result;
 	}
-	/* What is added from now on counts itself in. */
+	/* Entries that are added from now on lower it again. */
 	acl_set_expiry(datapath, 0);
 	*begun = sweep;
 	return 0;
@@ -41,7 +41,7 @@ void datapath_acl_sweep_end(struct datapath_sweep *sweep)
 	free(sweep);
 }
 
-/* Whether the set that is walked is still in use. */
+/* Returns whether the sweep's set is still in use. */
 static bool is_current(const struct datapath_sweep *sweep)
 {
 	uint32_t acl = acl_flags_now(sweep->datapath), id;
@@ -52,7 +52,8 @@ static bool is_current(const struct datapath_sweep *sweep)
 	       !map_info(sweep->set.maps[0], &info) && info.id == id;
 }
 
-static int verify(struct datapath_sweep *sweep, int trie, const struct acl_key *key, uint64_t now_ns)
+/* Takes the entry out if it has expired; else notes when it will. 0 or a negative errno. */
+static int sweep_entry(struct datapath_sweep *sweep, int trie, const struct acl_key *key, uint64_t now_ns)
 {
 	struct shakeoff_acl_entry value;
 
@@ -64,20 +65,20 @@ static int verify(struct datapath_sweep *sweep, int trie, const struct acl_key *
 	return 0;
 }
 
-/* Goes on in the trie of sweep->key's family. Returns 1 when the time is over, 0 at the trie's end. */
+/* Continues in the trie of sweep->key's family. Returns 1 when the time is over, 0 at the trie's end. */
 static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t end_ns)
 {
 	int trie = sweep->set.maps[sweep->key.ipv6], result = 0;
 
 	while (!result) {
 		struct acl_key key = sweep->key;
-		/* Before the entry is removed: from one that is gone the kernel would begin anew. */
+		/* Before the entry is removed: from a removed key the kernel would begin anew. */
 		bool more = !bpf_map_get_next_key(trie, sweep->has_key ? &key.v6 : NULL, &sweep->key.v6);
 
 		if (!more && errno != ENOENT)
 			return -errno;
 		if (sweep->has_key)
-			result = verify(sweep, trie, &key, now_ns);
+			result = sweep_entry(sweep, trie, &key, now_ns);
 		sweep->has_key = more;
 		if (!more)
 			break;
@@ -89,7 +90,7 @@ static int sweep_trie(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t en
 
 int datapath_acl_sweep(struct datapath_sweep *sweep, uint64_t now_ns, uint64_t budget_ns)
 {
-	/* Not from now_ns on: a caller that has had much to do since then would starve the sweep. */
+	/* Counted from now on, not from now_ns: a caller that was busy since then would starve the sweep. */
 	uint64_t end_ns = clock_ns() + budget_ns;
 	int result;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* shakeoff acl: what block and allow have added, and lists from files. */
+/* shakeoff acl: shows, loads and clears the entries of blocked and allowed sources. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -19,7 +19,7 @@
 #include "cli/acl_read.h"
 #include "cli/report.h"
 
-/* -------------------------------------------------------------------------------------------------------------- show */
+/* ------------------------------------------------------------------------------------------------------------- show */
 
 static int compare(const void *first, const void *second)
 {
@@ -68,7 +68,7 @@ static json_t *entries_json(const struct view_datapath *datapath, const struct a
 	return json_pack("{s:s, s:o}", "interfaces", datapath->interfaces, "entries", entries);
 }
 
-/* What is shown: the entries of each datapath of the view. */
+/* The entries of each datapath of the view, for display. */
 struct shown {
 	int lock;
 	uint64_t now_ns; /* before they were read */
@@ -76,7 +76,7 @@ struct shown {
 	size_t count;
 };
 
-/* Reads everything before anything is shown: other commands and the daemon do not wait for a pager. */
+/* Reads everything before anything is shown, so that other commands and the daemon do not wait for a pager. */
 static int read_entries(const struct subject *subject)
 {
 	struct shown *shown = subject->data;
@@ -134,7 +134,7 @@ static int show(const struct options *options)
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- clear */
+/* ------------------------------------------------------------------------------------------------------------ clear */
 
 static int clear(const struct options *options)
 {
@@ -148,24 +148,26 @@ static int clear(const struct options *options)
 	return result ? acl_fail(what, result) : status;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- load */
+/* ------------------------------------------------------------------------------------------------------------- load */
 
-/* Services come and go: a name that none has now may be right tomorrow. */
+/* Warns of names that no service has now: services come and go, and the name may be right later. */
 static void check_names(const struct acl *acl, const struct acl_access *access)
 {
 	for (size_t i = 0; i < acl->name_count; i++)
 		if (!acl_has_service(access, acl->names[i].name))
-			log_warn("acl load: at present there is no service `%s`", acl->names[i].name);
+			log_warn("acl load: there is no service `%s` at present", acl->names[i].name);
 }
 
-/* A pipe of the shell is meant; one that lies in a file's place keeps whoever reads it waiting. */
+/*
+ * Returns whether the path means a pipe of the shell. A pipe in place of a regular file would keep its reader waiting.
+ */
 static bool is_descriptor(const char *path)
 {
 	return !strcmp(path, "-") || !strcmp(path, "/dev/stdin") || !strncmp(path, "/dev/fd/", 8) ||
 	       !strncmp(path, "/proc/self/fd/", 14);
 }
 
-/* The file as it was read: what sha256sum(1) says of it. */
+/* The file as it was read, for the digest of sha256sum(1). */
 struct source {
 	int fd;
 	crypto_hash_sha256_state hash;
@@ -232,7 +234,7 @@ static int guard(const struct acl *acl)
 	return result ? STATUS_FAILURE : STATUS_OK;
 }
 
-/* Who looks later at what happened finds it in the system's log. */
+/* Logs the load to the system's log for a later investigation. */
 static void log_loaded(const char *path, const struct acl *acl, struct source *source)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
@@ -260,7 +262,7 @@ static int load_acl(const char *path, struct acl_access *access, const struct ac
 	return STATUS_OK;
 }
 
-/* The file first: others are not to wait for whoever writes to a pipe. */
+/* Loads a file. It is read before the lock is taken, so that others do not wait for the writer of a pipe. */
 static int load(const struct options *options)
 {
 	const char *path = options->operand;
@@ -288,12 +290,12 @@ static int load(const struct options *options)
 	return status;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- actions */
+/* ---------------------------------------------------------------------------------------------------------- actions */
 
 static const struct command acl_show = {
 	.name = "acl show",
 	.arguments = "[--json]",
-	.summary = "Show the entries, one a line, as `acl load` reads them",
+	.summary = "Show the entries, one a line, in the form that `acl load` reads",
 	.help = "",
 	.options = OPTION_JSON,
 	.run = show,
@@ -302,11 +304,13 @@ static const struct command acl_show = {
 static const struct command acl_load = {
 	.name = "acl load",
 	.arguments = "FILE [--force]",
-	.summary = "Replace what was loaded before by a file (-: standard input)",
-	.help = "The whole file takes effect at once. Entries that `block` and `allow` made stay, and beat those of the file.\n"
+	.summary = "Replace the entries loaded before by those of a file (-: standard input)",
+	.help = "The whole file takes effect at once. Entries of `block` and `allow` stay, and take precedence\n"
+		"over the file.\n"
 		"\n"
-		"A line of a file is `[block|allow] PREFIX [for DURATION] [service NAME]`; a prefix alone is blocked, # and ;\n"
-		"begin a comment. A wrong line is refused with its number, and nothing is changed.\n",
+		"A line of a file is `[block|allow] PREFIX [for DURATION] [service NAME]`; a prefix alone is\n"
+		"blocked, # and ; begin a comment. A wrong line is refused with its number, and nothing is\n"
+		"changed.\n",
 	.options = OPTION_OPERAND | OPTION_FORCE,
 	.run = load,
 };

@@ -17,7 +17,7 @@
 #include "common/process.h"
 #include "cli/acl_guard.h"
 
-/* The shortest that an attacker's own networks may have; the largest allocations of registries are /8 and /16. */
+/* The shortest prefix for an attacker's own networks: the largest allocations of registries are /8 and /16. */
 #define SHORTEST4 8
 #define SHORTEST6 16
 
@@ -43,9 +43,12 @@ static int add(struct acl_guard *guard, bool ipv6, const void *address, const ch
 	return array_append(guard->acl, guard->count, one);
 }
 
-/* ---------------------------------------------------------------------------------------------- the host's own addresses */
+/* ----------------------------------------------------------------------------------------- the host's own addresses */
 
-/* Lists of bogus networks have loopback and link-local ones, whose packets come by no interface, or not to services. */
+/*
+ * Adds an address of this host. Loopback and link-local addresses are skipped: lists of bogus networks contain them,
+ * and their packets come in at no interface, or not for services.
+ */
 static int add_interface_address(struct acl_guard *guard, const struct ifaddrs *interface)
 {
 	const struct sockaddr *address = interface->ifa_addr;
@@ -72,7 +75,7 @@ static int add_own(struct acl_guard *guard)
 	return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- gateways */
+/* --------------------------------------------------------------------------------------------------------- gateways */
 
 struct gateways {
 	struct acl_guard *guard;
@@ -85,7 +88,7 @@ static void add_gateway(struct gateways *gateways, const struct nlattr *attr, bo
 		gateways->error = add(gateways->guard, ipv6, mnl_attr_get_payload(attr), "a gateway of this host");
 }
 
-/* RTA_VIA: a gateway of the other family (struct rtvia, linux/rtnetlink.h). */
+/* Adds a gateway of the other family: RTA_VIA (struct rtvia, linux/rtnetlink.h). */
 static void add_via(struct gateways *gateways, const struct nlattr *attr)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attr);
@@ -157,14 +160,14 @@ static int add_gateways(struct acl_guard *guard)
 	return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the session */
+/* ------------------------------------------------------------------------------------------------------ the session */
 
-/* SSH_CONNECTION, SSH_CLIENT (ssh(1)): the client's address comes first. */
+/* Adds the client's address, which comes first in SSH_CONNECTION and SSH_CLIENT (ssh(1)). */
 static int add_peer(struct acl_guard *guard, const char *value)
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t address[16];
-	size_t length = strcspn(value, " %"); /* a link-local one has its interface behind it */
+	size_t length = strcspn(value, " %"); /* a link-local address is followed by its interface */
 
 	if (!length || length >= sizeof(text))
 		return 0;
@@ -198,7 +201,7 @@ static int add_peer_of(struct acl_guard *guard, pid_t pid, char *environment)
 	return error;
 }
 
-/* sudo takes the variable away; the shell that it was called from still has it. */
+/* Adds the other end of the SSH session. sudo removes the variable; the shell that called sudo still has it. */
 static int add_session(struct acl_guard *guard)
 {
 	cleanup_free char *environment = malloc(ENVIRONMENT_MAX + 1);
@@ -211,7 +214,7 @@ static int add_session(struct acl_guard *guard)
 	return error;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- guard */
+/* ------------------------------------------------------------------------------------------------------------ guard */
 
 static int compare(const void *first, const void *second)
 {
@@ -252,7 +255,7 @@ static bool is_within(const struct guarded *one, const struct prefix *prefix)
 	       (!rest || !((one->address[whole] ^ network[whole]) & (0xff00 >> rest)));
 }
 
-/* The first that is not below the prefix is in it, or none is. */
+/* Finds a guarded address in a prefix: the first address that is not below the prefix is in it, or none is. */
 static const struct guarded *find(const struct acl_guard *guard, const struct prefix *prefix)
 {
 	struct guarded lowest = { .ipv6 = prefix->ipv6 };
@@ -271,8 +274,9 @@ static const struct guarded *find(const struct acl_guard *guard, const struct pr
 }
 
 /*
- * Multicast and reserved addresses (IPv4: 224.0.0.0/3), and those of IPv6 that are not global (RFC 4291, 2.4: 2000::/3 is), which
- * lists of bogus networks have in one piece: no client has them, or the check of the host's own addresses finds it.
+ * Returns whether a prefix has only addresses that no client has: multicast and reserved addresses (IPv4: 224.0.0.0/3),
+ * and IPv6 addresses that are not global (RFC 4291, 2.4: 2000::/3 is). Lists of bogus networks contain them as a whole.
+ * If the host has such an address, the check of its own addresses finds it.
  */
 static bool is_bogus(const struct prefix *prefix)
 {
@@ -290,7 +294,7 @@ static bool guard_refuses(const struct acl_guard *guard, const struct acl_entry 
 	prefix_write(&entry->prefix, prefix, sizeof(prefix));
 	if (entry->prefix.len < shortest && (entry->action != SHAKEOFF_ACL_BLOCK || !is_bogus(&entry->prefix))) {
 		snprintf(why, size,
-			 "%s %s is shorter than /%u, which is nearly always a mistake: if it is meant, add --force",
+			 "%s %s is shorter than /%u, which is nearly always a mistake: if you mean it, add --force",
 			 acl_action_name(entry->action), prefix, shortest);
 		return true;
 	}
@@ -298,7 +302,7 @@ static bool guard_refuses(const struct acl_guard *guard, const struct acl_entry 
 	if (!held)
 		return false;
 	inet_ntop(held->ipv6 ? AF_INET6 : AF_INET, held->address, address, sizeof(address));
-	snprintf(why, size, "block %s holds %s, %s: if it is meant, add --force", prefix, address, held->what);
+	snprintf(why, size, "block %s holds %s, %s: if you mean it, add --force", prefix, address, held->what);
 	return true;
 }
 

@@ -20,10 +20,9 @@ int acl_access_lock(const char *what, int *lock)
 	if (!result)
 		return STATUS_OK;
 	if (result == -EWOULDBLOCK)
-		log_error("%s: another command has been busy with the lists for %d s", what,
-			  ACL_LOCK_PATIENCE_MS / 1000);
+		log_error("%s: another command has been changing the ACL for %d s", what, ACL_LOCK_PATIENCE_MS / 1000);
 	else
-		log_error("%s: the lists cannot be locked with " ACL_LOCK_PATH ": %s", what, strerror(-result));
+		log_error("%s: the ACL cannot be locked with " ACL_LOCK_PATH ": %s", what, strerror(-result));
 	return STATUS_FAILURE;
 }
 
@@ -38,7 +37,7 @@ int acl_access_open(struct acl_access *access, const char *what)
 	int status;
 
 	*access = (struct acl_access){ .lock = -1 };
-	/* The lock first: whoever has it may put another program there, and what is changed of the old one is lost. */
+	/* The lock first: its holder may replace the program, and changes of the old program's ACL would be lost. */
 	status = acl_access_lock(what, &access->lock);
 	return status ? status : view_open(&access->view, what, NULL);
 }
@@ -49,7 +48,7 @@ void acl_access_close(struct acl_access *access)
 	acl_access_unlock(&access->lock);
 }
 
-/* Calls back for the name of every service, until it returns true. */
+/* Calls back for the name of every service, until the callback returns true. */
 static bool find_name(const struct acl_access *access, bool (*callback)(void *context, const char *name), void *context)
 {
 	for (size_t i = 0; i < access->view.datapath_count; i++) {
@@ -73,7 +72,7 @@ bool acl_has_service(const struct acl_access *access, const char *name)
 }
 
 struct names {
-	const char **acl; /* NULL at its end */
+	const char **acl; /* ends with NULL */
 	size_t count;
 };
 
@@ -106,10 +105,10 @@ int acl_fail(const char *what, int error)
 {
 	switch (-error) {
 	case E2BIG:
-		log_error("%s: too many: there is room for %u prefixes of a family, and for %u names of services", what,
-			  SHAKEOFF_MAX_ACL_ENTRIES, SHAKEOFF_MAX_ACL_NAMES);
+		log_error("%s: too many entries: the maximum is %u prefixes of a family, and %u names of services",
+			  what, SHAKEOFF_MAX_ACL_ENTRIES, SHAKEOFF_MAX_ACL_NAMES);
 		break;
-	case EEXIST: log_error("%s: the name of another service in the lists has the same hash", what); break;
+	case EEXIST: log_error("%s: the name of another service in the ACL has the same hash", what); break;
 	default: return command_fail(what, NULL, error);
 	}
 	return STATUS_FAILURE;

@@ -18,7 +18,7 @@ static const char *mode_name(bool native)
 	return native ? "native" : "generic";
 }
 
-/* Whether what is there already is what is asked for. */
+/* Returns whether the present program already is what is asked for. */
 static bool is_as_wanted(const struct options *options, const struct datapath_attachment *present)
 {
 	bool mode_fits = options->mode == DATAPATH_MODE_AUTO ||
@@ -28,18 +28,19 @@ static bool is_as_wanted(const struct options *options, const struct datapath_at
 		log_error("attach: %s has an XDP program that is not shakeoff's (%s, id %u): --replace replaces it",
 			  present->ifname, present->prog_name, present->prog_id);
 	else if (present->abi != SHAKEOFF_ABI)
-		log_error(
-			"attach: %s has the program of another version of shakeoff (ABI %d, this is %d): --replace replaces it",
-			present->ifname, present->abi, SHAKEOFF_ABI);
+		log_error("attach: %s has the program of another version of shakeoff (ABI %d, this is %d): --replace "
+			  "replaces it",
+			  present->ifname, present->abi, SHAKEOFF_ABI);
 	else if (!mode_fits)
-		log_error("attach: %s has shakeoff in %s mode: --replace attaches it anew", present->ifname,
+		log_error("attach: %s has shakeoff in %s mode: --replace attaches it again", present->ifname,
 			  mode_name(present->native));
 	return present->ours && present->abi == SHAKEOFF_ABI && mode_fits;
 }
 
 /*
- * Interfaces of a network namespace share one datapath: a service has one accept queue, and the final ACK may come in by
- * another interface than the SYN. So a program that is there already, here or on another interface, is used again.
+ * Finds or loads a datapath. Interfaces of a network namespace share it: a service has one accept queue, and the final
+ * ACK may come in at another interface than the SYN. So a program that is attached already, here or on another
+ * interface, is used again.
  */
 static int find_or_load(const char *ifname, struct datapath **datapath)
 {
@@ -77,14 +78,14 @@ static int fail_attach(const struct options *options, int error)
 	case EINVAL:
 		if (options->mode == DATAPATH_MODE_GENERIC)
 			break;
-		log_error(
-			"attach: %s: its driver refuses XDP in native mode (%s%s%s): try a smaller MTU, or --mode generic",
-			options->ifname, strerror(-error), *detail ? ": " : "", detail);
+		log_error("attach: %s: its driver refuses XDP in native mode (%s%s%s): try a smaller MTU, or --mode "
+			  "generic",
+			  options->ifname, strerror(-error), *detail ? ": " : "", detail);
 		return STATUS_FAILURE;
 	case EBUSY:
 		log_error(
-			"attach: %s: the interface is part of another that has an XDP program, or another program took the hook "
-			"in the meantime%s%s",
+			"attach: %s: the interface is part of another that has an XDP program, or another program took "
+			"the hook in the meantime%s%s",
 			options->ifname, *detail ? ": " : "", detail);
 		return STATUS_FAILURE;
 	case ENOTDIR:
@@ -94,7 +95,7 @@ static int fail_attach(const struct options *options, int error)
 	return command_fail("attach", options->ifname, error);
 }
 
-/* `ip link` attaches the XDP program alone. */
+/* Attaches the missing tc program: `ip link` attaches the XDP program alone. */
 static void complete(struct datapath *datapath, struct datapath_attachment *present)
 {
 	const char *detail;
@@ -112,7 +113,7 @@ static void complete(struct datapath *datapath, struct datapath_attachment *pres
 		 present->ifname, strerror(-error), *detail ? ": " : "", detail);
 }
 
-/* What a daemon that has ended left of its program. */
+/* Restores the ACL that an earlier daemon kept for the next program. */
 static void take_up_acl(struct datapath *datapath)
 {
 	cleanup_fd int lock = -1;
@@ -121,7 +122,7 @@ static void take_up_acl(struct datapath *datapath)
 	if (!result)
 		result = datapath_acl_restore(datapath);
 	if (result < 0)
-		log_warn("attach: the lists of sources of the last daemon are lost: %s", strerror(-result));
+		log_warn("attach: the ACL of the last daemon is lost: %s", strerror(-result));
 }
 
 static void report_attached(const struct datapath_attachment *present, const char *how)
@@ -131,8 +132,8 @@ static void report_attached(const struct datapath_attachment *present, const cha
 		printf(", tc program %u", present->admit_id);
 	printf(")\n");
 	if (!datapath_can_admit())
-		printf("%s: only servers under libshakeoff-preload.so are protected here: this kernel cannot give connections to "
-		       "listening sockets (bpf_sk_assign_tcp_reqsk came with Linux 6.9)\n",
+		printf("%s: only servers under libshakeoff-preload.so are protected here: this kernel cannot give "
+		       "connections to listening sockets (no bpf_sk_assign_tcp_reqsk: Linux 6.9 has it)\n",
 		       present->ifname);
 }
 
@@ -148,7 +149,7 @@ static void notify_daemon(struct datapath *datapath)
 		printf("No daemon is running: start `shakeoffd --config FILE`.\n");
 }
 
-/* Before anything is changed: whether the device can be served at all. */
+/* Checks before any change whether the device can be served at all. */
 static int check_device(const char *ifname)
 {
 	struct topology topology = { 0 };
@@ -166,7 +167,7 @@ static int check_device(const char *ifname)
 	return error ? command_fail("attach", ifname, error) : status;
 }
 
-/* What is served there all the same less than the reader may think. */
+/* Warns if the device is served, but less than the reader may expect. */
 static void warn_of_device(const char *ifname)
 {
 	struct topology topology = { 0 };
@@ -182,10 +183,9 @@ static void warn_of_device(const char *ifname)
 			continue;
 		master = topology_find(&topology, device->master);
 		if (device->in_vrf && master)
-			log_warn(
-				"attach: %s belongs to the VRF %s: servers that listen are bypassed there, which looks "
-				"their sockets up for the VRF",
-				ifname, master->name);
+			log_warn("attach: %s belongs to the VRF %s: listening servers are bypassed there, because the "
+				 "kernel looks up their sockets for the VRF",
+				 ifname, master->name);
 		if (device_hides_tags(&topology, device, sentence, sizeof(sentence)))
 			log_warn("attach: %s", sentence);
 		if (device_has_open_sibling(&topology, device, sentence, sizeof(sentence)))
@@ -236,9 +236,9 @@ const struct command command_attach = {
 	.name = "attach",
 	.arguments = "IFACE [--mode MODE] [--replace] [--bpffs DIR]",
 	.summary = "Attach the handshake offload to an interface",
-	.help = "Until shakeoffd runs, all packets pass untouched; one that runs already takes the interface up by itself if\n"
-		"its configuration names none, or this one. Interfaces of one network namespace share services and\n"
-		"counters. --replace keeps both when shakeoff itself is there.\n",
+	.help = "Until shakeoffd runs, all packets pass untouched. A running shakeoffd uses the interface by\n"
+		"itself if its configuration names this interface or none. Interfaces of a network namespace\n"
+		"share services and counters. --replace keeps both if it replaces shakeoff itself.\n",
 	.options = OPTION_MODE | OPTION_REPLACE | OPTION_BPFFS | OPTION_INTERFACE | OPTION_INTERFACE_NEEDED,
 	.run = attach,
 };

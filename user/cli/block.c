@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* shakeoff block, unblock, allow, disallow: single entries of the lists of sources. */
+/* shakeoff block, unblock, allow, disallow: single entries of the ACL of sources. */
 #include <errno.h>
 
 #include "common/clock.h"
@@ -7,7 +7,7 @@
 #include "cli/acl_guard.h"
 #include "cli/acl_read.h"
 
-/* Reads the prefix that a command was given. Returns a STATUS_*. */
+/* Reads the prefix argument of a command. Returns a STATUS_*. */
 static int read_prefix(const struct options *options, struct prefix *prefix)
 {
 	char wrong[256];
@@ -17,7 +17,7 @@ static int read_prefix(const struct options *options, struct prefix *prefix)
 		       STATUS_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- add */
+/* -------------------------------------------------------------------------------------------------------------- add */
 
 static int set(const struct options *options, struct acl_entry *entry)
 {
@@ -72,7 +72,7 @@ static int allow(const struct options *options)
 	return add(options, SHAKEOFF_ACL_ALLOW);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ remove */
+/* ----------------------------------------------------------------------------------------------------------- remove */
 
 /* Removes the entry from every datapath that has it. Returns how many have, or a negative errno. */
 static int remove_everywhere(const struct acl_access *access, const struct prefix *prefix, uint32_t scope,
@@ -129,21 +129,20 @@ static int disallow(const struct options *options)
 	return remove_entry(options, SHAKEOFF_ACL_ALLOW);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- commands */
+/* --------------------------------------------------------------------------------------------------------- commands */
 
 #define ADD_ARGUMENTS "PREFIX [--for DURATION] [--service NAME] [--force]"
 #define ADD_OPTIONS (OPTION_OPERAND | OPTION_FOR | OPTION_SERVICE | OPTION_FORCE)
-#define ADD_HELP                                                                                                            \
-	"PREFIX is 192.0.2.0/24, 192.0.2.1 or 2001:db8::/32. Where several entries hold for a source the longest\n"         \
-	"prefix decides, between equal ones that of the service itself. The same prefix again changes its entry.\n"         \
-	"An entry ends when its time is over, or with `shakeoff unblock`, `disallow`, `acl clear` or `detach`, or with a\n" \
-	"reboot.\n"
-
+#define ADD_HELP                                                                                                       \
+	"PREFIX is 192.0.2.0/24, 192.0.2.1 or 2001:db8::/32. If several entries apply to a source, the\n"              \
+	"longest prefix decides; between equal prefixes the entry of the service decides. The same prefix\n"           \
+	"again changes its entry. An entry ends when its time is over, with `shakeoff unblock`,\n"                     \
+	"`disallow`, `acl clear` or `detach`, or with a reboot.\n"
 const struct command command_block = {
 	.name = "block",
 	.arguments = ADD_ARGUMENTS,
-	.summary = "Drop all that comes from a prefix to the services",
-	.help = "At the hook, connections that exist included. Traffic to other ports is none of shakeoff's.\n"
+	.summary = "Drop all packets from a prefix to the services",
+	.help = "The hook drops them, also those of existing connections. Traffic to other ports passes.\n"
 		"\n" ADD_HELP,
 	.options = ADD_OPTIONS,
 	.run = block,
@@ -152,8 +151,8 @@ const struct command command_block = {
 const struct command command_allow = {
 	.name = "allow",
 	.arguments = ADD_ARGUMENTS,
-	.summary = "Let a prefix pass the limits, and what blocks a shorter one",
-	.help = "A source that is allowed still has to bring its cookie back.\n"
+	.summary = "Exempt a prefix from the limits, and from blocks of shorter prefixes",
+	.help = "An allowed source still has to return its cookie.\n"
 		"\n" ADD_HELP,
 	.options = ADD_OPTIONS,
 	.run = allow,
@@ -161,10 +160,9 @@ const struct command command_allow = {
 
 #define REMOVE_ARGUMENTS "PREFIX [--service NAME]"
 #define REMOVE_OPTIONS (OPTION_OPERAND | OPTION_SERVICE)
-#define REMOVE_HELP                                                                                                       \
-	"The entry may come from a command or from `shakeoff acl load`. It is the one of this very prefix, and without\n" \
-	"--service the one for all services.\n"
-
+#define REMOVE_HELP                                                                                                    \
+	"The entry may come from a command or from `shakeoff acl load`. It must have exactly this prefix;\n"           \
+	"without --service it is the entry for all services.\n"
 const struct command command_unblock = {
 	.name = "unblock",
 	.arguments = REMOVE_ARGUMENTS,

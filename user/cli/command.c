@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finds the command, or the action of one, that the arguments name. */
+/* Finds the command, or its action, that the arguments name. */
 #include <string.h>
 
 #include "common/log.h"
@@ -8,7 +8,7 @@
 
 #define COMMANDS_MAX 16
 
-/* Returns the word that names a command: of an action the last one. */
+/* Returns the word that names a command; for an action the last word. */
 static const char *word_of(const struct command *command)
 {
 	const char *blank = strrchr(command->name, ' ');
@@ -33,16 +33,16 @@ static int fail_unknown(const struct command *group, const struct command *const
 	size_t count = group ? 0 : 2;
 
 	if (now) {
-		log_error("there is no command `%s%s%s` any more: use %s", prefix, blank, word, now);
+		log_error("the command `%s%s%s` no longer exists: use %s", prefix, blank, word, now);
 		return STATUS_USAGE;
 	}
 	for (; *commands && count < COMMANDS_MAX; commands++)
 		words[count++] = word_of(*commands);
 	words[count] = NULL;
 	meant = suggest(word, words);
-	log_error("there is no command `%s%s%s`%s%s%s%s%s; `shakeoff help%s%s` lists them all", prefix, blank, word,
+	log_error("there is no command `%s%s%s`%s%s%s%s%s `shakeoff help%s%s` lists them all", prefix, blank, word,
 		  meant ? "; did you mean `" : "", meant ? prefix : "", meant ? blank : "", meant ? meant : "",
-		  meant ? "`?" : "", blank, prefix);
+		  meant ? "`?" : ";", blank, prefix);
 	return STATUS_USAGE;
 }
 

@@ -163,9 +163,9 @@ const struct command command_connections = {
 	.name = "connections",
 	.arguments = "[--json] [IFACE]",
 	.summary = "Show the services' connections with their TCP states",
-	.help = "Opened by shakeoff: the hook did the handshake; age is counted from the final ACK. Opened by the kernel:\n"
-		"while idle, over loopback or an interface without the program, or too long ago to be remembered. Send-Q\n"
-		"and Recv-Q are bytes, as in `ss -nt`.\n",
+	.help = "Opened by shakeoff: the hook made the handshake; the age begins with the final ACK. Opened by\n"
+		"the kernel: while idle, over loopback or an interface without the program, or too long ago to be\n"
+		"remembered. Send-Q and Recv-Q are bytes, as in `ss -nt`.\n",
 	.options = OPTION_JSON | OPTION_INTERFACE,
 	.run = connections,
 };

@@ -19,8 +19,8 @@ static int detach(const struct options *options)
 	case 0: printf("%s: detached (program %u)\n", options->ifname, present.prog_id); return STATUS_OK;
 	case -ENOENT: log_error("detach: %s has no XDP program", options->ifname); return STATUS_FAILURE;
 	case -EEXIST:
-		log_error("detach: %s has an XDP program that is not shakeoff's (%s, id %u): left alone",
-			  options->ifname, present.prog_name, present.prog_id);
+		log_error("detach: %s has an XDP program that is not shakeoff's (%s, id %u): it stays", options->ifname,
+			  present.prog_name, present.prog_id);
 		return STATUS_FAILURE;
 	}
 	return command_fail("detach", options->ifname, result);
@@ -29,9 +29,9 @@ static int detach(const struct options *options)
 const struct command command_detach = {
 	.name = "detach",
 	.arguments = "IFACE [--bpffs DIR]",
-	.summary = "Take the handshake offload from an interface",
-	.help = "However it came there: by attach, by shakeoffd or by `ip link`. Connections that exist go on; from now on\n"
-		"the kernel answers SYNs itself. Foreign programs are left alone.\n",
+	.summary = "Detach the handshake offload from an interface",
+	.help = "No matter how it was attached: by attach, by shakeoffd or by `ip link`. Existing connections go\n"
+		"on; the kernel answers SYNs itself again. Foreign programs stay.\n",
 	.options = OPTION_BPFFS | OPTION_INTERFACE | OPTION_INTERFACE_NEEDED,
 	.run = detach,
 };

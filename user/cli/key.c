@@ -14,22 +14,22 @@
 #include "cli/report.h"
 
 #define POLL_MS 20
-#define PATIENCE_NS (3 * NS_PER_S) /* the daemon looks ten times a second */
+#define PATIENCE_NS (3 * NS_PER_S) /* the daemon checks ten times a second */
 
-/* ------------------------------------------------------------------------------------------------------------- slots */
+/* ------------------------------------------------------------------------------------------------------------ slots */
 
 struct key_slot {
-	uint32_t epoch;       /* whose turn it has */
-	const char *use;      /* in that epoch's neighbourhood */
+	uint32_t epoch;       /* the epoch of the slot */
+	const char *use;      /* the epoch's position relative to the present one */
 	uint32_t made_for;    /* the epoch that its key was made for */
-	uint64_t fingerprint; /* of the master; 0: random */
+	uint64_t fingerprint; /* of the master secret; 0: random */
 };
 
 struct key_view {
 	bool loaded, shared;
 	uint32_t epoch;
 	uint64_t remaining_ns; /* of the present epoch */
-	uint64_t fingerprint;  /* of what the newest key comes from */
+	uint64_t fingerprint;  /* of the newest key's master secret */
 	struct key_slot slots[SHAKEOFF_KEY_SLOTS];
 };
 
@@ -159,24 +159,24 @@ static int show(const struct options *options)
 	return report_run(&report, options, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ rotate */
+/* ----------------------------------------------------------------------------------------------------------- rotate */
 
-/* Why the daemon could not do it; NULL: it can. */
+/* Returns why the daemon cannot rotate the keys; NULL: it can. */
 static const char *cannot_rotate(const struct view *view, const struct shakeoff_control *control)
 {
 	uint64_t age_ns;
 
 	if (control->flags & SHAKEOFF_ACCEPT_NEXT_EPOCH)
-		return "the keys come from a key file: put a new key (`shakeoff key generate`) into the file of every host, "
-		       "and each begins with it by itself";
+		return "the keys come from a key file: put a new key (`shakeoff key generate`) into the file of "
+		       "every host; each host then uses it by itself";
 	if (daemon_state(control, view->now_ns, &age_ns) != DAEMON_ALIVE)
-		return "shakeoffd does not run, and it is what makes keys";
+		return "shakeoffd does not run, and only shakeoffd makes keys";
 	return NULL;
 }
 
 /*
- * The daemon is asked through the control map, which this command has open anyway: it needs no permission to signal it and no
- * common PID namespace, cannot hit another process, and the answer comes the same way.
+ * Asks the daemon through the control map, which this command has open anyway. So it needs no permission to send a
+ * signal and no common PID namespace, cannot hit another process, and gets the reply the same way.
  */
 static int rotate_one(const struct view_datapath *datapath)
 {
@@ -188,13 +188,13 @@ static int rotate_one(const struct view_datapath *datapath)
 
 	while ((int32_t)(__atomic_load_n(&control->keys.rotations_made, __ATOMIC_ACQUIRE) - mine) < 0) {
 		if (clock_ns() > end_ns) {
-			log_error("key rotate: shakeoffd has not answered: it may be busy, `shakeoff key show` tells");
+			log_error("key rotate: shakeoffd has not answered, it may be busy: see `shakeoff key show`");
 			return STATUS_FAILURE;
 		}
 		nanosleep(&pause, NULL);
 	}
 	keys = key_view(control, clock_ns());
-	printf("%s: new random keys from epoch %" PRIu32 " on; the present one, %" PRIu32 ", ends in %" PRIu64 " s\n",
+	printf("%s: new random keys from epoch %" PRIu32 " on; the present epoch, %" PRIu32 ", ends in %" PRIu64 " s\n",
 	       datapath->interfaces, control->keys.rotated_from, keys.epoch,
 	       (keys.remaining_ns + NS_PER_S - 1) / NS_PER_S);
 	return STATUS_OK;
@@ -223,9 +223,9 @@ static int rotate(const struct options *options)
 	return report_run(&report, options, NULL);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- generate */
+/* --------------------------------------------------------------------------------------------------------- generate */
 
-/* Past stdio, whose buffer would keep it. */
+/* Writes without stdio, whose buffer would keep the key. */
 static int write_all(const char *text, size_t length)
 {
 	while (length) {
@@ -249,7 +249,7 @@ static int generate(const struct options *options)
 
 	(void)options;
 	if (sodium_init() < 0) {
-		log_error("key generate: this system gives no random numbers");
+		log_error("key generate: this system provides no random numbers");
 		return STATUS_FAILURE;
 	}
 	randombytes_buf(master, sizeof(master));
@@ -264,14 +264,14 @@ static int generate(const struct options *options)
 	return STATUS_FAILURE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- actions */
+/* ---------------------------------------------------------------------------------------------------------- actions */
 
 static const struct command key_show = {
 	.name = "key show",
 	.arguments = "[--json]",
 	.summary = "Show the epoch, where the keys come from, and which are loaded",
-	.help = "An epoch is 64 s, and has a key of its own. Of a key file the fingerprint is shown, never the key: it is the\n"
-		"same on hosts that share the file.\n",
+	.help = "An epoch is 64 s, and has a key of its own. For a key file the fingerprint is shown, never the\n"
+		"key. It is the same on all hosts that share the file.\n",
 	.options = OPTION_JSON,
 	.run = show,
 };
@@ -280,7 +280,7 @@ static const struct command key_rotate = {
 	.name = "key rotate",
 	.arguments = "",
 	.summary = "Make new random keys for all epochs that have not begun",
-	.help = "Do this if the old keys have become known. Cookies under the old keys are good for 128 s more at most.\n"
+	.help = "Do this if the old keys have become known. Cookies of the old keys stay valid for at most 128 s.\n"
 		"Keys from a key file change with the file.\n",
 	.run = rotate,
 };
@@ -290,7 +290,8 @@ static const struct command key_generate = {
 	.arguments = "",
 	.summary = "Print a new key for a key file",
 	.help = "(umask 077; shakeoff key generate >/etc/shakeoff.key)\n"
-		"Every host of a fleet has the same file, and `key-file = /etc/shakeoff.key` in [daemon] names it.\n",
+		"All hosts of a fleet have the same file. Name it with `key-file = /etc/shakeoff.key` in\n"
+		"[daemon].\n",
 	.run = generate,
 };
 

@@ -63,7 +63,7 @@ static enum binding_match match(const struct listening_socket *listener, const s
 	return binding_match(&key, &address->address, address->port);
 }
 
-/* Where the sockets of a port begin in the list. */
+/* Returns the index of the first socket of a port. */
 static size_t first_at(const struct listening *listening, uint16_t port)
 {
 	size_t low = 0, high = listening->count;
@@ -79,7 +79,7 @@ static size_t first_at(const struct listening *listening, uint16_t port)
 	return low;
 }
 
-/* As listen() bounds it, and then the service. */
+/* Returns what bounds the queue: first what bounds it in listen(), then the service. */
 static const char *cause_of(const struct listening *listening, const struct sock_diag_listener *socket,
 			    uint32_t backlog)
 {

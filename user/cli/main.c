@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The command line: a table of commands, one file each. */
+/* The command line: a table of commands, with a file for each. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,11 +26,11 @@ static const struct command *const commands[] = {
 static void print_usage(FILE *stream)
 {
 	fputs("Usage: shakeoff COMMAND [OPTION...]\n\n"
-	      "Takes the TCP handshake off the kernel's hands: looks after the XDP program and shows what it does.\n\n",
+	      "Makes TCP handshakes in XDP before the kernel does: manages the XDP program and shows what it does.\n\n",
 	      stream);
 	for (const struct command *const *command = commands; *command; command++)
 		fprintf(stream, "  %-12s  %s\n", (*command)->name, (*command)->summary);
-	fputs("  help          this text, or that of a command: shakeoff help COMMAND\n"
+	fputs("  help          this text, or the help of a command: shakeoff help COMMAND\n"
 	      "  version       the version\n\n"
 	      "Every command knows --help. Exit status: 0 success, 1 failure, 2 wrong usage.\n",
 	      stream);

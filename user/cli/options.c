@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arguments, privileges and errors: what all commands treat alike. */
+/* Arguments, privileges and errors that all commands handle alike. */
 #include <cap-ng.h>
 #include <errno.h>
 #include <getopt.h>
@@ -46,19 +46,19 @@ static const struct {
 } option_table[] = {
 	{ OPTION_MODE, LONG_MODE,
 	  "  --mode MODE        native: in the driver; generic: in the kernel's receive path, slower, on any\n"
-	  "                     interface; auto (default): native, generic where the driver cannot\n" },
-	{ OPTION_REPLACE, LONG_REPLACE,
-	  "  --replace          replace the XDP program that is there, also a foreign one\n" },
-	{ OPTION_FOR, LONG_FOR, "  --for DURATION     only for so long: 30s, 10m, 1h30m, 7d\n" },
+	  "                     interface; auto (default): native, or generic if the driver cannot\n" },
+	{ OPTION_REPLACE, LONG_REPLACE, "  --replace          replace the present XDP program, also a foreign one\n" },
+	{ OPTION_FOR, LONG_FOR, "  --for DURATION     only for this time: 30s, 10m, 1h30m, 7d\n" },
 	{ OPTION_SERVICE, LONG_SERVICE,
 	  "  --service NAME     for this service alone, as `shakeoff status` names it\n" },
 	{ OPTION_FORCE, LONG_FORCE,
-	  "  --force            also a prefix shorter than /8, or /16 of IPv6, or a block that holds an address of this\n"
-	  "                     host, a gateway of it, or the other end of your SSH session (block: short prefixes of\n"
-	  "                     multicast, reserved and non-global addresses need none)\n" },
+	  "  --force            also a prefix shorter than /8, or /16 of IPv6, or a block that holds an address or a\n"
+	  "                     gateway of this host, or the other end of your SSH session (to block short prefixes\n"
+	  "                     of multicast, reserved and non-global addresses needs no --force)\n" },
 	{ OPTION_ALL, LONG_ALL, "  --all              list every service, however many there are\n" },
 	{ OPTION_JSON, LONG_JSON, "  --json             print one JSON object\n" },
-	{ OPTION_WATCH, LONG_WATCH, "  --watch[=SECONDS]  again and again, every 1 or SECONDS seconds, with rates\n" },
+	{ OPTION_WATCH, LONG_WATCH,
+	  "  --watch[=SECONDS]  repeat every second, or every SECONDS seconds, with rates\n" },
 	{ OPTION_BPFFS, LONG_BPFFS,
 	  "  --bpffs DIR        where links are pinned (default: /sys/fs/bpf/shakeoff/INODE-OF-THE-NETNS)\n" },
 };
@@ -129,7 +129,10 @@ static bool option_known(const struct command *command, int code)
 	return code == LONG_HELP;
 }
 
-/* Returns the option as it was given; of one that getopt knows its name, as its value may have been read already. */
+/*
+ * Returns the option as it was given. For an option that getopt knows it returns its name, because its value may have
+ * been read already.
+ */
 static const char *option_name(int code, const char *given)
 {
 	static char name[32];
@@ -172,7 +175,7 @@ static bool read_bpffs(const struct command *command, const char *dir)
 {
 	if (!datapath_set_bpffs(dir))
 		return true;
-	return usage_error(command, "`--bpffs %s`: a directory is given by its whole path, from / on", dir);
+	return usage_error(command, "`--bpffs %s`: the directory must be a whole path, beginning with /", dir);
 }
 
 static bool read_for(const struct command *command, const char *text, uint64_t *nanoseconds)
@@ -182,7 +185,7 @@ static bool read_for(const struct command *command, const char *text, uint64_t *
 	return usage_error(command, "`--for %s`: a duration is written as 30s, 10m, 1h30m or 7d", text);
 }
 
-/* One option that the command knows. */
+/* Reads an option that the command knows. */
 static bool read_option(const struct command *command, int code, struct options *options)
 {
 	switch (code) {
@@ -205,7 +208,7 @@ static bool read_arguments(const struct command *command, int argc, char **argv,
 	if (command->actions)
 		return usage_error(command, "an action is missing");
 	if (!given && command->options & OPTION_OPERAND)
-		return usage_error(command, "something is missing: `%s %s`", command->name, command->arguments);
+		return usage_error(command, "an argument is missing: `%s %s`", command->name, command->arguments);
 	if (!given && command->options & OPTION_INTERFACE_NEEDED)
 		return usage_error(command, "name an interface");
 	if (given > most)
@@ -243,9 +246,9 @@ bool options_read(const struct command *command, int argc, char **argv, struct o
 	return read_arguments(command, argc, argv, options);
 }
 
-/* ------------------------------------------------------------------------------------------------ privileges, errors */
+/* ----------------------------------------------------------------------------------------------- privileges, errors */
 
-/* Finding programs and maps by id takes CAP_SYS_ADMIN, which includes CAP_BPF. */
+/* Returns the missing capabilities. To find programs and maps by id takes CAP_SYS_ADMIN, which includes CAP_BPF. */
 static const char *missing_capabilities(void)
 {
 	static char text[128];
@@ -280,19 +283,18 @@ int command_fail(const char *what, const char *ifname, int error)
 	switch (-error) {
 	case ENODEV: log_error("%s: %sthere is no such interface in this network namespace", what, where); break;
 	case EPERM:
-		log_error(
-			"%s: %snot permitted: it takes CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN on the host itself, not "
-			"only in a user namespace",
-			what, where);
+		log_error("%s: %snot permitted: it takes CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN on the host itself, "
+			  "not only in a user namespace",
+			  what, where);
 		break;
 	case ENOSYS:
 		log_error("%s: %sthis kernel is too old: shakeoff needs XDP and BPF ring buffers, Linux 5.10 or later",
 			  what, where);
 		break;
 	case EPROTO:
-		log_error(
-			"%s: %sthe attached program cannot be used: %s; `shakeoff attach --replace` puts this version's there",
-			what, where, detail);
+		log_error("%s: %sthe attached program cannot be used: %s; `shakeoff attach --replace` attaches "
+			  "this version's",
+			  what, where, detail);
 		break;
 	default:
 		log_error("%s: %s%s%s%s%s", what, where, strerror(-error), *detail ? " (" : "", detail,

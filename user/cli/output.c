@@ -47,10 +47,10 @@ void print_coloured(enum colour colour, const char *format, ...)
 struct table {
 	struct libscols_table *lines;
 	struct libscols_line *line; /* of the next cell */
-	size_t column, columns;     /* of the next cell; of all */
+	size_t column, columns;     /* of the next cell; total */
 };
 
-/* A table that lacks a cell would be wrong, and no command goes on without memory. */
+/* Ends the command without memory: a table that lacks a cell would be wrong. */
 static void *needed(void *memory)
 {
 	if (memory)
@@ -66,7 +66,7 @@ struct table *table_new(const char *const *headings)
 	table->lines = needed(scols_new_table());
 	scols_table_set_column_separator(table->lines, SEPARATOR);
 	scols_table_enable_colors(table->lines, colours_wanted());
-	/* Lines stay whole in a narrow window, as they do in a file. */
+	/* Lines stay whole in a narrow window, as in a file. */
 	scols_table_set_termforce(table->lines, SCOLS_TERMFORCE_NEVER);
 	for (; headings[table->columns]; table->columns++) {
 		const char *heading = headings[table->columns];

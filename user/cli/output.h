@@ -12,10 +12,10 @@ enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_GOOD, COLOUR_WARN, COLOUR_BAD };
 /* Prints to standard output; in colour if it is a terminal, and NO_COLOR (no-color.org) is not set. */
 void print_coloured(enum colour colour, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A table (libsmartcols): cells are added one after the other, row by row, and aligned when it is printed. */
+/* A table (libsmartcols): cells are added one after another, row by row, and aligned when it is printed. */
 struct table;
 
-/* Takes the headings, the last one NULL; one that begins with > stands over a column that is aligned to the right. */
+/* Makes a table. headings: ends with NULL; > at the beginning aligns the column to the right. */
 struct table *table_new(const char *const *headings);
 void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void table_cell_coloured(struct table *table, enum colour colour, const char *format, ...)

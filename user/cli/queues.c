@@ -11,19 +11,19 @@
 #include "cli/service_list.h"
 #include "cli/report.h"
 
-/* What a service's accept queue holds and may hold: counted by the hook, or asked of its listening sockets. */
+/* Fill and capacity of a service's accept queue: from the hook's counters, or from its listening sockets. */
 struct queue {
 	uint64_t waiting, capacity;
 	const char *cause; /* of the capacity */
 	uint32_t servers;
 	struct shakeoff_service_counters counters;
 	struct shakeoff_source_key top_source; /* the source that holds the most positions */
-	uint32_t held;                         /* so many; 0: none holds any */
+	uint32_t held;                         /* how many positions; 0: no source holds any */
 };
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
 
-/* What bounds the queue: the smaller of the two, as for listen() and somaxconn. */
+/* Returns what bounds the queue: the smaller of the two, as for listen() and somaxconn. */
 static const char *capacity_cause(const struct shakeoff_service *service)
 {
 	if (!service->listen_capacity)
@@ -70,7 +70,7 @@ struct top_sources {
 	struct queue *queues;
 };
 
-/* The number of the position at the head of the queue, as the hook reckons it. */
+/* Returns the number of the position at the head of the queue, as the hook computes it. */
 static uint64_t head_of(const struct shakeoff_service *service, const struct queue *queue)
 {
 	int64_t on_their_way = (int64_t)(service->enqueued - service->dequeued);
@@ -113,8 +113,8 @@ static int read_top_sources(const struct view_datapath *datapath, struct queue *
 
 struct queues {
 	struct listening listening;
-	size_t count;      /* of the datapaths that were read */
-	struct queue **of; /* of each datapath, by the service's id */
+	size_t count;      /* number of datapaths that were read */
+	struct queue **of; /* for each datapath, by service id */
 };
 
 static int read_datapath(const struct view_datapath *datapath, struct listening *listening, struct queue *queues)
@@ -153,7 +153,7 @@ static void free_queues(struct queues *queues)
 	listening_free(&queues->listening);
 }
 
-/* The source as an operator would write it: 10.9.0.2, 198.51.100.0/24, 2001:db8:7::/64. */
+/* Writes the source as an operator would: 10.9.0.2, 198.51.100.0/24, 2001:db8:7::/64. */
 static void source_text(const struct shakeoff_source_key *key, const struct shakeoff_service *service, char *text,
 			size_t size)
 {
@@ -174,7 +174,7 @@ static bool is_full(const struct queue *queue)
 	return queue->waiting && queue->waiting >= queue->capacity;
 }
 
-/* Full queues first, then those in which somebody waits, then those in which there has been anything. */
+/* Ranks full queues first, then queues with waiting connections, then queues that were used before. */
 static uint32_t rank(const void *context, uint32_t id)
 {
 	const struct queue *queue = (const struct queue *)context + id;
@@ -186,7 +186,7 @@ static uint32_t rank(const void *context, uint32_t id)
 	return queue->counters.syn ? 2 : 3;
 }
 
-/* What the other handoff counts. */
+/* Adds a cell: "-" for a counter of the other handoff. */
 static void cell_if(struct table *table, bool known, uint64_t value)
 {
 	if (known)
@@ -295,10 +295,10 @@ static json_t *queue_json(const struct view_datapath *datapath, const struct ser
 	json_object_set_new(object, "established", json_integer(service->established));
 	json_object_set_new(object, "accepted", json_integer(service->accepted));
 	json_object_set_new(object, "from_kernel", json_integer(service->from_kernel));
-	json_object_set_new(object, "busiest_held", json_integer(queue->held));
+	json_object_set_new(object, "top_held", json_integer(queue->held));
 	if (queue->held)
 		source_text(&queue->top_source, service, source, sizeof(source));
-	json_object_set_new(object, "busiest_source", queue->held ? json_string(source) : json_null());
+	json_object_set_new(object, "top_source", queue->held ? json_string(source) : json_null());
 	return object;
 }
 
@@ -336,16 +336,18 @@ const struct command command_queues = {
 	.name = "queues",
 	.arguments = "[--all] [--json] [IFACE]",
 	.summary = "Show the accept queues, as `ss -lnt` shows those of the kernel",
-	.help = "Recv-Q: connections that wait to be accepted; of listening sockets as the kernel has it now, those of an\n"
-		"SO_REUSEPORT group together. Send-Q: how many may wait, and whether the server's listen() backlog,\n"
-		"sysctl net.core.somaxconn or the configured backlog bounds it.\n"
-		"Admitted: connections given to listening sockets. Accepted: connections that servers took from the\n"
-		"daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without one; none is kept in a flood.\n"
-		"Overflowed: SYNs and ACKs turned away by a full queue, or by one of which their source holds its share.\n"
-		"Cookies: SYN-ACKs sent. Top source: the source that holds the most positions of the queue, and how many at most;\n"
-		"those that the kernel's own handshake gave away are not known.\n"
+	.help = "Recv-Q: connections that wait to be accepted; for listening sockets the kernel's present value,\n"
+		"the sum of an SO_REUSEPORT group. Send-Q: the maximum of connections that wait, and what bounds\n"
+		"it: the server's listen() backlog, sysctl net.core.somaxconn or the configured backlog.\n"
+		"Admitted: connections given to listening sockets. Accepted: connections that servers took from\n"
+		"the daemon. Half-open: SYN-ACKs that wait for their ACK, and are sent again without it; in a\n"
+		"flood there are none. Overflowed: SYNs and ACKs refused because the queue is full, or because\n"
+		"their source holds its fair share of it. Cookies: SYN-ACKs sent. Top source: the source that\n"
+		"holds the most positions of the queue, with an upper bound of their number; positions from the\n"
+		"kernel's own handshake are unknown.\n"
 		"\n"
-		"Full queues come first, then those in which somebody waits. Without --all at most 50 are listed.\n",
+		"Full queues come first, then queues with waiting connections. Without --all at most 50 are\n"
+		"listed.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_INTERFACE,
 	.run = queues,
 };

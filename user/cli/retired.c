@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Words of older versions, which are refused with the word that is used now. */
+/* Words of older versions, which are refused with a hint to the present word. */
 #include <string.h>
 
 #include "cli/command.h"

@@ -11,7 +11,7 @@ static bool is_discovered(const struct service_row *row)
 	return row->service->flags & SHAKEOFF_SERVICE_DISCOVERED;
 }
 
-/* A discovered service has the name of its socket: *:80, [2001:db8::1]:443. */
+/* Returns the port of a discovered service, whose name is that of its socket: *:80, [2001:db8::1]:443. */
 static int port_of(const char *name)
 {
 	const char *colon = strrchr(name, ':');

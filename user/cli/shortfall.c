@@ -58,7 +58,9 @@ static bool has_daemon(const struct view *view, uint32_t control_id)
 	return false;
 }
 
-/* What only a daemon brings is not missed where that is what is missing. */
+/*
+ * Finds the kind of a shortfall. What only a daemon provides is not a shortfall of its own when the daemon is missing.
+ */
 static bool find_kind(enum interface_obstacle obstacle, bool daemon, enum shortfall_kind *kind)
 {
 	switch (obstacle) {
@@ -70,7 +72,7 @@ static bool find_kind(enum interface_obstacle obstacle, bool daemon, enum shortf
 	}
 }
 
-/* Not where the tc program at ingress is not to be, either. */
+/* Finds shortfalls at egress of an interface with a tc program at ingress. */
 static int find_at_egress(const struct datapath_attachment *attachment, struct shortfalls *shortfalls)
 {
 	struct datapath_front front;
@@ -127,5 +129,5 @@ void shortfall_sentence(const struct shortfall *shortfall, char *text, size_t si
 
 	if (shortfall->front.id && used > 0 && (size_t)used < size)
 		snprintf(text + used, size - used, ": %s, id %u",
-			 *shortfall->front.name ? shortfall->front.name : "one without a name", shortfall->front.id);
+			 *shortfall->front.name ? shortfall->front.name : "without a name", shortfall->front.id);
 }

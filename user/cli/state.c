@@ -15,12 +15,13 @@ const struct named obstacle_table[OBSTACLE_COUNT] = {
 
 const struct named reason_no_room = {
 	"no_room",
-	"the hook's table of addresses is full: low ports come first, and `exclude =` leaves out what needs no protection",
+	"the hook's table of addresses is full: low ports come first; `exclude =` leaves out ports that need no "
+	"protection",
 };
-const struct named reason_no_address = { "no_address", "no address of this host leads to it" };
+const struct named reason_no_address = { "no_address", "no address of this host belongs to it" };
 const struct named reason_elsewhere = {
 	"elsewhere",
-	"its address is on a device that shakeoff is not attached to: what comes in there is not protected",
+	"its address is on a device that shakeoff is not attached to: its traffic is not protected",
 };
 const struct named reason_tag_hidden = {
 	"vlan",
@@ -51,7 +52,10 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	return *age_ns > SHAKEOFF_HEARTBEAT_TIMEOUT_NS ? DAEMON_DEAD : DAEMON_ALIVE;
 }
 
-/* The hook goes back to idle with the first packet after the hold time: without one it has not noticed yet. */
+/*
+ * Returns whether a service is in a flood. The hook becomes idle with the first packet after the hold time: without a
+ * packet it has not noticed the end yet.
+ */
 static bool in_flood(const struct shakeoff_service *service, uint64_t now_ns)
 {
 	return service->syns.since_ns && shakeoff_surge_lasts(service->syns.last_ns, now_ns);
@@ -69,7 +73,10 @@ struct named service_out_of_state(const struct shakeoff_service *service)
 		       (struct named){ "?", "" };
 }
 
-/* A daemon that was stopped has withdrawn its addresses; one that died leaves listening sockets protected. */
+/*
+ * Returns whether a service lacks its daemon. A stopped daemon has withdrawn its addresses; a dead one leaves listening
+ * sockets protected.
+ */
 static bool lacks_daemon(const struct shakeoff_service *service, const struct shakeoff_control *control,
 			 uint64_t now_ns)
 {
@@ -83,10 +90,10 @@ enum shakeoff_bypass service_bypass(const struct shakeoff_service *service)
 {
 	uint32_t bypass = service->bypass ? service->bypass : service->seen_bypass;
 
-	/* All of its places are; what was seen of a listening socket does not concern it. */
+	/* All its endpoints are bypassed; the hook's findings about a listening socket do not matter here. */
 	if (service->handoff == SHAKEOFF_HANDOFF_QUEUE)
 		return service->bypass < SHAKEOFF_BYPASS_COUNT ? service->bypass : SHAKEOFF_BYPASS_NONE;
-	/* What the hook saw of a socket that is gone. */
+	/* The hook found it at a socket that is gone. */
 	if (service->syncookies != SHAKEOFF_SYNCOOKIES_NEVER && !service->servers)
 		return SHAKEOFF_BYPASS_NONE;
 	return bypass < SHAKEOFF_BYPASS_COUNT ? bypass : SHAKEOFF_BYPASS_NONE;
@@ -187,7 +194,7 @@ bool service_since(const struct shakeoff_service *service, enum service_state st
 	return true;
 }
 
-/* As the hook does, it goes on until the hold time is over, which the hook notices later. */
+/* As in the hook, it ends with the hold time; the hook notices that later. */
 bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns)
 {
 	if (!service->forgery.since_ns || !shakeoff_surge_lasts(service->forgery.last_ns, now_ns))

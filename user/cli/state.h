@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the daemon and the services do at the moment, in the words of the person who looks after them. */
+/* States of the daemon and the services, in the words of an operator. */
 #ifndef SHAKEOFF_CLI_STATE_H
 #define SHAKEOFF_CLI_STATE_H
 
@@ -13,17 +13,17 @@
 
 enum daemon_state { DAEMON_NEVER, DAEMON_ALIVE, DAEMON_DEAD };
 
-/* Of the heartbeat; *age_ns: how long ago the last one was. */
+/* Returns the state according to the heartbeat; *age_ns: time since the last heartbeat. */
 enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t now_ns, uint64_t *age_ns);
 
 /*
- * X(CONSTANT, name, in a summary, colour): what needs attention comes first. FLOOD and ALWAYS are one state to the hook, but
- * not to who looks: one of them passes.
+ * X(CONSTANT, name, in a summary, colour): states that need attention come first. FLOOD and ALWAYS are one state for
+ * the hook, but different for an operator: a flood ends.
  */
 /* clang-format off */
 #define SERVICE_STATES(X)                                                                                              \
-	X(STATE_FLOOD, "active", "active", COLOUR_WARN)                                                              \
-	X(STATE_OUT_OF_STATE, "dropping out-of-state segments", "dropping out-of-state segments", COLOUR_WARN)                                    \
+	X(STATE_FLOOD, "active", "active", COLOUR_WARN)                                                                \
+	X(STATE_OUT_OF_STATE, "dropping out-of-state segments", "dropping out-of-state segments", COLOUR_WARN)         \
 	X(STATE_DAEMON_DOWN, "daemon down", "without their daemon", COLOUR_BAD)                                        \
 	X(STATE_NO_KEYS, "waiting for keys", "waiting for keys", COLOUR_BAD)                                           \
 	X(STATE_NO_TC, "no tc program", "without a tc program", COLOUR_BAD)                                            \
@@ -31,11 +31,11 @@ enum daemon_state daemon_state(const struct shakeoff_control *control, uint64_t 
 	X(STATE_NO_ROOM, "no room", "without room", COLOUR_BAD)                                                        \
 	X(STATE_NO_ADDRESS, "no address", "without an address", COLOUR_WARN)                                           \
 	X(STATE_ELSEWHERE, "not protected", "on other devices", COLOUR_BAD)                                            \
-	X(STATE_TAG_HIDDEN, "bypassed", "behind a VLAN", COLOUR_WARN)                                        \
-	X(STATE_BYPASSED, "bypassed", "bypassed", COLOUR_WARN)                                         \
+	X(STATE_TAG_HIDDEN, "bypassed", "behind a VLAN", COLOUR_WARN)                                                  \
+	X(STATE_BYPASSED, "bypassed", "bypassed", COLOUR_WARN)                                                         \
 	X(STATE_WAITING, "waiting for a server", "waiting for a server", COLOUR_WARN)                                  \
-	X(STATE_NO_SERVER, "no server", "without a server", COLOUR_WARN)                                                         \
-	X(STATE_ALWAYS, "active", "always active", COLOUR_GOOD)                                                      \
+	X(STATE_NO_SERVER, "no server", "without a server", COLOUR_WARN)                                               \
+	X(STATE_ALWAYS, "active", "always active", COLOUR_GOOD)                                                        \
 	X(STATE_IDLE, "idle", "idle", COLOUR_GOOD)
 /* clang-format on */
 
@@ -53,16 +53,16 @@ struct service_state_info {
 };
 extern const struct service_state_info service_state_table[SERVICE_STATE_COUNT];
 
-/* Why the service is bypassed: as the daemon has found, or the hook has seen of the socket. BYPASS_NONE: it is not. */
+/* Returns why the service is bypassed, as found by the daemon, or by the hook at the socket. BYPASS_NONE: it is not. */
 enum shakeoff_bypass service_bypass(const struct shakeoff_service *service);
 
-/* `admits`: the tc program works on one of the interfaces. */
+/* Returns the state of a service. `admits`: the tc program works on one of the interfaces. */
 enum service_state service_state(const struct shakeoff_service *service, const struct shakeoff_control *control,
 				 bool admits, uint64_t now_ns);
 
 /*
- * Why what comes in by an interface is not answered for listening sockets. X(CONSTANT, name, in the table of interfaces, help); what
- * is nearer to working comes later.
+ * Why packets of an interface are not answered for listening sockets. X(CONSTANT, name, in the table of interfaces,
+ * help). The obstacles that are nearest to working come last.
  */
 /* clang-format off */
 #define INTERFACE_OBSTACLES(X)                                                                                         \
@@ -70,19 +70,19 @@ enum service_state service_state(const struct shakeoff_service *service, const s
 	X(OBSTACLE_NO_ETHERNET, "no_ethernet", "no: no Ethernet header",                                               \
 	  "the device carries packets without an Ethernet header: attach to the Ethernet devices of this host")        \
 	X(OBSTACLE_VRF_DEVICE, "vrf_device", "no: a VRF's own device",                                                 \
-	  "no packet comes in by a VRF's own device: attach to its ports")                                             \
-	X(OBSTACLE_KERNEL, "old_kernel", "no: needs Linux 6.9", "this kernel has no bpf_sk_assign_tcp_reqsk")              \
+	  "no packets come in at a VRF's own device: attach to its ports")                                             \
+	X(OBSTACLE_KERNEL, "old_kernel", "no: needs Linux 6.9", "this kernel has no bpf_sk_assign_tcp_reqsk")          \
 	X(OBSTACLE_VRF, "vrf", "no: in a VRF",                                                                         \
-	  "the interface belongs to a VRF, for which the kernel looks sockets up; the hook does not find them")        \
+	  "the interface belongs to a VRF: the kernel looks up its sockets there, and the hook does not find them")    \
 	X(OBSTACLE_NOT_NAMED, "not_named", "no: not shakeoffd's",                                                      \
 	  "the daemon's configuration does not name the interface, or the daemon has lost it: its log says more")      \
 	X(OBSTACLE_NO_TC, "no_tc", "no: no tc program",                                                                \
-	  "the XDP program has no tc program beside it: `shakeoff attach IFACE`, or shakeoffd, puts it there")         \
-	X(OBSTACLE_TC_ORDER, "tc_order", "no: not first",                                                               \
-	  "another tc program stands before ours, and may let nothing come to it: SYNs pass to the kernel")         \
-	X(OBSTACLE_TC_LOST, "tc_lost", "no: ACKs are lost",                                                             \
-	  "validated ACKs do not come to the tc program, though it stands first: SYNs pass to the kernel for a while") \
-	X(OBSTACLE_NOT_YET, "not_yet", "not yet", "the daemon has not taken the interface up yet")                     \
+	  "the XDP program has no tc program beside it: run `shakeoff attach IFACE` or start shakeoffd")               \
+	X(OBSTACLE_TC_ORDER, "tc_order", "no: not first",                                                              \
+	  "another tc program runs before shakeoff's, and may keep packets from it: SYNs pass to the kernel")          \
+	X(OBSTACLE_TC_LOST, "tc_lost", "no: ACKs are lost",                                                            \
+	  "validated ACKs do not reach the tc program, though it runs first: SYNs pass to the kernel for a while")     \
+	X(OBSTACLE_NOT_YET, "not_yet", "not yet", "the daemon has not set the interface up yet")                       \
 	X(OBSTACLE_DOWN, "down", "no: it is down", "the interface is down, or has no carrier: nothing comes in")
 /* clang-format on */
 
@@ -93,17 +93,17 @@ enum interface_obstacle {
 		OBSTACLE_COUNT
 };
 
-/* Where a service is reached. */
+/* Where packets reach a service. */
 struct service_presence {
-	enum interface_obstacle obstacle; /* of the interface that is nearest to working; NONE: one does */
-	bool answers; /* for services with the queue handoff, which need no tc program: an interface is known to the hook */
+	enum interface_obstacle obstacle; /* of the interface that is nearest to working; NONE: one works */
+	bool answers;     /* the hook knows an interface: enough for the queue handoff, which needs no tc program */
 	bool hides_tags;  /* VLAN tags may be beside the frames */
-	size_t addresses; /* that lead to it */
-	size_t tagged;    /* of these, those of VLAN devices */
-	size_t elsewhere; /* and those of devices by which nothing comes to the hook */
+	size_t addresses; /* addresses of the service */
+	size_t tagged;    /* of these, addresses of VLAN devices */
+	size_t elsewhere; /* of these, addresses of devices without packets for the hook */
 };
 
-/* What is left of a state that says that the service is protected, where it cannot be reached through the hook. */
+/* Returns the state of a service that is not reached through the hook, in place of a state in which it is protected. */
 enum service_state service_state_there(enum service_state state, const struct shakeoff_service *service,
 				       const struct service_presence *presence);
 
@@ -113,19 +113,22 @@ extern const struct named reason_no_room, reason_no_address, reason_elsewhere, r
 /* Returns "works", or why the tc program does not: for the table of interfaces. */
 const char *obstacle_column(enum interface_obstacle obstacle);
 
-/* Why it is in that state; both texts are "" where the state says all. */
+/* Returns why the service is in that state; both texts are "" if the state explains itself. */
 struct named service_reason(const struct shakeoff_service *service, enum service_state state);
 struct named service_reason_there(const struct shakeoff_service *service, enum service_state state,
 				  enum interface_obstacle obstacle);
 
-/* Whether segments of no socket are dropped though nothing else is; and what came when it began. In every state. */
+/* Returns whether out-of-state segments are dropped while everything else passes, in any state of the service. */
 bool service_drops_out_of_state(const struct shakeoff_service *service, uint64_t now_ns);
 struct named service_out_of_state(const struct shakeoff_service *service);
 
-/* Since when, for a flood, out-of-state segments, or the idle time after a flood. False: there is no such time. */
+/*
+ * Returns since when: the beginning of a flood, of dropping out-of-state segments, or of the idle time after a flood.
+ * False: there is no such time.
+ */
 bool service_since(const struct shakeoff_service *service, enum service_state state, uint64_t now_ns, uint64_t *age_ns);
 
-/* Whether an attacker tries to forge cookies of the service, and for how long. */
+/* Returns whether an attacker tries to forge cookies of the service, and for how long. */
 bool service_forgery(const struct shakeoff_service *service, uint64_t now_ns, uint64_t *age_ns);
 
 const char *service_handoff_name(const struct shakeoff_service *service);

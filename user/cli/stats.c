@@ -17,7 +17,7 @@ struct stats {
 	uint64_t taken_ns;
 };
 
-/* What is shown: the counters, and what they were when they were shown last. */
+/* The counters for display, and those of the last display. */
 struct shown {
 	struct stats now, before;
 	bool watched; /* there is a `before` */
@@ -39,7 +39,7 @@ static uint64_t total(const struct stats *stats, size_t index)
 	return *(const uint64_t *)((const char *)&stats->totals + total_table[index].offset);
 }
 
-/* What is counted per service; it goes with the service. */
+/* Adds the counters of the services, which disappear with their service. */
 static int add_services(struct stats *stats, const struct view_datapath *datapath)
 {
 	for (uint32_t id = 0; id < SHAKEOFF_MAX_SERVICES; id++) {
@@ -87,7 +87,7 @@ static int read_stats(const struct subject *subject)
 
 /* ---------------------------------------------------------------------------------------------------------- people */
 
-/* With `before`, the rate since then in a column of its own. */
+/* Adds a counter. With `before` it adds the rate since then in another column. */
 static void count_cells(struct table *table, uint64_t now, const uint64_t *before, double seconds)
 {
 	table_cell(table, "%" PRIu64, now);
@@ -158,7 +158,10 @@ static int print_text(const struct subject *subject)
 
 /* ------------------------------------------------------------------------------------------------------------ JSON */
 
-/* `counters`: all by name; where a verdict has the name of a total, the total. `verdicts`: these alone. */
+/*
+ * Makes the JSON object. `counters`: all by name; if a verdict has the name of a total, the total. `verdicts`: only
+ * verdicts.
+ */
 static json_t *make_json(const struct subject *subject)
 {
 	const struct stats *stats = &((const struct shown *)subject->data)->now;
@@ -186,7 +189,7 @@ static void wait_seconds(double seconds)
 		continue;
 }
 
-/* Shows them until it is interrupted, or until nothing is attached any more. */
+/* Shows the counters again and again, until interrupted or until nothing is attached any more. */
 static int watch(const struct options *options)
 {
 	static const struct report first = { .read = read_stats };
@@ -214,9 +217,9 @@ const struct command command_stats = {
 	.name = "stats",
 	.arguments = "[--json] [--watch[=SECONDS]] [IFACE]",
 	.summary = "Show the counters: totals, verdicts, refusals",
-	.help = "Every packet at the hook ends in exactly one verdict. Counters grow from the moment of attaching; with an\n"
-		"interface, those of all interfaces that share its datapath. From admitted to accepted they are sums over the\n"
-		"services that there are; `shakeoff queues` has those of each.\n",
+	.help = "Every packet at the hook gets exactly one verdict. Counters start when the program is attached.\n"
+		"With an interface they are those of all interfaces that share its datapath. The totals from\n"
+		"admitted to accepted are sums over the present services; `shakeoff queues` shows those of each.\n",
 	.options = OPTION_JSON | OPTION_WATCH | OPTION_INTERFACE,
 	.run = stats,
 };

@@ -38,7 +38,7 @@ uint64_t status_uptime_ns(const struct view *view, const struct view_datapath *d
 	return started && view->now_ns > started ? view->now_ns - started : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- people: interfaces, daemon */
+/* --------------------------------------------------------------------------------------- people: interfaces, daemon */
 
 static void add_interface(struct table *table, const struct datapath_attachment *attachment,
 			  enum interface_obstacle obstacle)
@@ -79,7 +79,7 @@ static void print_interfaces(const struct subject *subject)
 	table_print(table, stdout);
 }
 
-/* Interfaces at which not all is as it looks. */
+/* Prints sentences about interfaces that do not work as they seem to. */
 static void print_devices(const struct view *view, const char *ifname)
 {
 	for (size_t i = 0; i < view->attachment_count; i++) {
@@ -170,7 +170,7 @@ static int print_text(const struct subject *subject)
 	return STATUS_OK;
 }
 
-/* Foreign programs are shown where none of shakeoff's is. */
+/* Prints foreign programs on interfaces without a program of shakeoff. */
 static void print_others(const struct subject *subject)
 {
 	if (subject->view->attachment_count && !subject->options->ifname)
@@ -198,29 +198,31 @@ const struct command command_status = {
 	.name = "status",
 	.arguments = "[--all] [--json] [--bpffs DIR] [IFACE]",
 	.summary = "Show interfaces, the daemon and the services",
-	.help = "Reads the maps of what is attached: the daemon need not run. Foreign XDP programs are listed as such.\n"
+	.help = "Reads the maps of what is attached: the daemon need not run. Foreign XDP programs are listed as\n"
+		"such.\n"
 		"\n"
 		"What a service's state means:\n"
-		"  idle                no flood: the kernel makes the handshakes; since the last flood, if there was one\n"
-		"  active              SYNs are answered with cookies at the hook: since a flood began, or always\n"
+		"  idle                no flood: the kernel makes the handshakes; since the last flood, if any\n"
+		"  active              the hook answers SYNs with cookies: since a flood began, or always\n"
 		"  dropping out-of-state segments\n"
-		"                      idle, but for segments that belong to no connection, of which there are too many\n"
+		"                      idle, but too many segments belong to no connection: they are dropped\n"
 		"  bypassed            only the kernel can make its handshakes: every SYN passes\n"
 		"  no server           no server listens: its packets pass to the kernel\n"
-		"  not protected       nothing that comes in is answered: Reason says what is in the way\n"
+		"  not protected       the hook answers none of its SYNs: see Reason\n"
 		"  no room             the hook's table of addresses is full\n"
-		"  no address          no address of this host leads to it\n"
+		"  no address          no address of this host belongs to it\n"
 		"  waiting for a server, waiting for keys, no tc program, daemon down\n"
 		"\n"
 		"Services in a flood come first, idle ones last, and configured services before discovered ones.\n"
-		"Without --all at most 50 are listed. Tc program: whether it works there, and gives connections to listening\n"
-		"sockets.\n"
+		"Without --all at most 50 are listed. Tc program: whether it works and gives connections to\n"
+		"listening sockets.\n"
 		"\n"
-		"Exit status: 0: everything is as configured; 1: protection is less than configured, or nothing is attached,\n"
-		"and the last lines say why: the daemon does not run or stands still, there are no keys, the firewall's rules\n"
-		"cannot be read, an interface of the configuration or a program is missing or of another version, another tc\n"
-		"program stands before shakeoff's, or validated ACKs do not come to it; 2: wrong arguments. Services that are\n"
-		"bypassed are no shortfall. With --json: as_configured, shortfalls.\n",
+		"Exit status: 0: everything is as configured; 1: protection is less than configured, or nothing\n"
+		"is attached, for a reason in the last lines: the daemon does not run or hangs, there are no\n"
+		"keys, the firewall's rules cannot be read, an interface of the configuration is missing, a\n"
+		"program is missing or of another version, another tc program runs before shakeoff's, or\n"
+		"validated ACKs do not reach it; 2: wrong arguments. Bypassed services are no shortfall. With\n"
+		"--json: as_configured, shortfalls.\n",
 	.options = OPTION_ALL | OPTION_JSON | OPTION_BPFFS | OPTION_INTERFACE,
 	.run = status,
 };

@@ -6,13 +6,13 @@
 #include "cli/report.h"
 #include "cli/shortfall.h"
 
-/* Returns by what an interface's XDP program was attached: "shakeoffd", "shakeoff attach", "netlink", "foreign", "?". */
+/* Returns how an interface's XDP program was attached: "shakeoffd", "shakeoff attach", "netlink", "foreign", "?". */
 const char *status_owner_name(const struct datapath_attachment *attachment);
 
 uint32_t status_epoch(const struct view *view, const struct view_datapath *datapath);
 uint64_t status_uptime_ns(const struct view *view, const struct view_datapath *datapath);
 
-/* Prints the services of a datapath, the first of them without `all`. Returns 0 or -ENOMEM. */
+/* Prints the services of a datapath; without `all` only the first of them. Returns 0 or -ENOMEM. */
 int status_print_services(const struct view *view, const struct view_datapath *datapath, bool all);
 
 /* Returns everything as an object. data: struct shortfalls. */

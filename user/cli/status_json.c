@@ -22,7 +22,7 @@ static json_t *interface_json(const struct datapath_attachment *attachment, enum
 		json_object_set_new(object, "outgoing_id",
 				    attachment->outgoing_id ? json_integer(attachment->outgoing_id) : json_null());
 		json_object_set_new(object, "admits", json_boolean(!obstacle));
-		json_object_set_new(object, "why", json_string(obstacle_table[obstacle].name));
+		json_object_set_new(object, "reason", json_string(obstacle_table[obstacle].name));
 	}
 	return object;
 }
@@ -50,7 +50,7 @@ static json_t *daemon_json(const struct view *view, const struct view_datapath *
 	return object;
 }
 
-/* Milliseconds since, or null: never, or not now. */
+/* Returns the milliseconds since a time, or null: never, or not now. */
 static json_t *age_json(const struct view *view, uint64_t then_ns)
 {
 	if (!then_ns)
@@ -63,7 +63,7 @@ static void add_activation(json_t *object, const struct view *view, const struct
 {
 	bool active = state == STATE_FLOOD || state == STATE_ALWAYS;
 
-	json_object_set_new(object, "why", json_string(reason.name));
+	json_object_set_new(object, "reason", json_string(reason.name));
 	json_object_set_new(object, "syncookies", json_string(service_syncookies_name(service)));
 	json_object_set_new(object, "active", json_boolean(active));
 	json_object_set_new(object, "active_age_ms", age_json(view, active ? service->syns.since_ns : 0));
@@ -114,7 +114,7 @@ static json_t *service_json(const struct view *view, const struct view_datapath 
 	return object;
 }
 
-/* NULL without memory. */
+/* Returns the object of a datapath, NULL without memory. */
 static json_t *datapath_json(const struct view *view, const struct view_datapath *datapath)
 {
 	cleanup_free struct service_row *rows = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The services in the text of `shakeoff status`: a row of each, and below the table what the words in it mean. */
+/* The services in the text of `shakeoff status`: a row for each, and explanations below the table. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static uint32_t state_rank(const void *context, uint32_t id)
 	return view_service_state(state->view, state->datapath, id);
 }
 
-/* "10003 services: 2 active, 3 bypassed, 9998 idle" */
+/* Prints "10003 services: 2 active, 3 bypassed, 9998 idle". */
 static void print_summary(const struct service_row *rows, size_t count)
 {
 	size_t counts[SERVICE_STATE_COUNT] = { 0 };
@@ -41,7 +41,7 @@ static void print_summary(const struct service_row *rows, size_t count)
 	printf("\n");
 }
 
-/* Out-of-state segments may be dropped in any state: then it is said beside the state's own reason. */
+/* Adds the reason for the state. Out-of-state segments may be dropped in any state, so their reason is added to it. */
 static void add_reason(struct table *table, const struct view *view, const struct view_datapath *datapath,
 		       const struct service_row *row)
 {
@@ -117,7 +117,7 @@ static bool is_untested(const struct view_address *address)
 	return address->untested;
 }
 
-/* What a word behind an address means, if one has it. */
+/* Explains a word behind an address, if an address has it. */
 static void print_mark(const struct view_datapath *datapath, bool (*has)(const struct view_address *address),
 		       const char *mark, const char *help, const char **before)
 {
@@ -154,19 +154,20 @@ static void print_reasons(const struct view *view, const struct view_datapath *d
 	print_mark(datapath, is_tagged, "tagged", reason_tag_hidden.help, &before);
 	print_mark(
 		datapath, is_untested, "untested",
-		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, it is not allowed "
-		"to, or the firewall lets in neighbours, but no probe from outside; its rules alone decide",
+		"the self-test could not try whether an ACK and a SYN reach it: no route leads over an interface, the "
+		"test is not allowed, or the firewall lets in neighbours, but no probe from outside; "
+		"its rules alone decide",
 		&before);
 	snprintf(
 		help, sizeof(help),
-		"this address is bypassed. Reasons: %s; its routes cannot be followed; firewall rules look at SYN flags, "
-		"or cannot be read; another user's socket listens there that only the kernel can serve (MPTCP, TCP-MD5 keys, "
-		"another device)",
+		"this address is bypassed. Reasons: %s; its routes cannot be followed; firewall rules match SYN flags, "
+		"or cannot be read; only the kernel can serve another user's listening socket there (MPTCP, TCP-MD5 "
+		"keys, another device)",
 		bypass_table[bridged ? SHAKEOFF_BYPASS_BRIDGE : SHAKEOFF_BYPASS_NETFILTER].help);
 	print_mark(datapath, is_bypassed, "bypassed", help, &before);
 }
 
-/* Which rule it is that leaves a service, or some of its addresses, to the kernel. */
+/* Prints the firewall rule because of which a service, or some of its addresses, is bypassed. */
 static void print_rules(const struct service_row *rows, size_t count)
 {
 	const char *before = "\n";
@@ -199,7 +200,7 @@ static void print_forgery(const struct view *view, const struct service_row *row
 	}
 }
 
-/* A table that is full is nobody's fault, but what is missing of it has to be known. */
+/* Prints addresses without room. A full table is an expected limit, but the operator has to know what is missing. */
 static void print_no_room(const struct service_row *rows, size_t count)
 {
 	const char *before = "\n";
@@ -215,29 +216,28 @@ static void print_no_room(const struct service_row *rows, size_t count)
 		memcpy(&first, service->no_room_address, sizeof(first));
 		text_endpoint(&first, service->no_room_port, endpoint, sizeof(endpoint));
 		fputs(before, stdout);
-		print_coloured(COLOUR_BAD, "%s: %" PRIu32 " of its addresses find no room, from %s on", service->name,
+		print_coloured(COLOUR_BAD, "%s: %" PRIu32 " of its addresses have no room, from %s on", service->name,
 			       service->no_room, endpoint);
 		printf("\n");
 		before = "";
 		total += service->no_room;
 	}
 	if (total)
-		printf("The hook's table of addresses is full (%u of a family): %zu addresses and ports have no room, and stay the "
-		       "kernel's\n",
+		printf("The hook's table of addresses is full (%u of a family): %zu addresses and ports have no room "
+		       "and are not protected\n",
 		       SHAKEOFF_MAX_ADDRESSES, total);
 }
 
-/* Listening sockets for which the table of services has no room: they are in no list above. */
+/* Prints listening sockets for which the table of services has no room: they are in no list above. */
 static void print_no_service(const struct shakeoff_control *control)
 {
 	if (!control->no_service)
 		return;
 	printf("\n");
-	print_coloured(COLOUR_BAD, "%" PRIu32 " listening sockets are no services, and stay the kernel's",
-		       control->no_service);
+	print_coloured(COLOUR_BAD, "%" PRIu32 " listening sockets are not protected", control->no_service);
 	printf(", from port %" PRIu32
-	       " on: the table of services has no room for them, or their user has a quarter of it (%u) already. Most are user %" PRIu32
-	       "'s\n",
+	       " on: the table of services has no room for them, or their user has a quarter of it (%u) "
+	       "already. Most are user %" PRIu32 "'s\n",
 	       control->no_service_port, SHAKEOFF_MAX_SERVICES / 4, control->no_service_uid);
 }
 

@@ -11,7 +11,7 @@ static unsigned int least(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
-/* Levenshtein's distance: letters to insert, remove or replace. */
+/* Returns Levenshtein's distance: letters to insert, remove or replace. */
 static unsigned int distance(const char *a, const char *b)
 {
 	unsigned int row[LENGTH_MAX + 1], columns = strlen(b);

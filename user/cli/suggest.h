@@ -2,7 +2,10 @@
 #ifndef SHAKEOFF_CLI_SUGGEST_H
 #define SHAKEOFF_CLI_SUGGEST_H
 
-/* Of the names (the last is NULL) the one that was probably meant: at most two letters off or a beginning. Or NULL. */
+/*
+ * Returns the name (the last is NULL) that was probably meant: a name that differs by at most two letters or that
+ * begins with the typed word. Or NULL.
+ */
 const char *suggest(const char *typed, const char *const *names);
 
 #endif

@@ -150,7 +150,7 @@ json_t *view_bypassed_addresses_json(const struct view_datapath *datapath, uint3
 
 /* -------------------------------------------------------------------------------------------------------- datapaths */
 
-/* The daemon and the hook go on writing; a copy is at least the same in every line that is printed of it. */
+/* Copies the state: daemon and hook go on writing, and every printed line must show the same values. */
 static int copy_state(struct view_datapath *datapath)
 {
 	int result;
@@ -183,10 +183,10 @@ static struct view_datapath *find_datapath(struct view *view, uint32_t control_i
 	return NULL;
 }
 
-/* A daemon that has started takes up what is its own within this time. */
+/* A new daemon attaches to its interfaces within this time. */
 #define TAKE_UP_NS 5000000000ull
 
-/* Why the hook has no profile of an interface. */
+/* Returns why the hook has no profile of an interface. */
 static enum interface_obstacle why_unknown(const struct view_datapath *datapath)
 {
 	uint64_t age_ns, now_ns = clock_ns(), started_ns = datapath->control.started_ns;
@@ -196,7 +196,7 @@ static enum interface_obstacle why_unknown(const struct view_datapath *datapath)
 		       OBSTACLE_NOT_YET;
 }
 
-/* Whether the hook knows the members of a bond at which its program runs. */
+/* Returns whether the hook knows the members of a bond that runs its program. */
 static bool knows_members(const struct view *view, const struct view_datapath *datapath,
 			  const struct link_entry *device)
 {
@@ -265,7 +265,7 @@ static int add_datapath(struct view *view, const struct datapath_attachment *att
 	return 0;
 }
 
-/* Whether packets for a device's addresses come in by an interface of the datapath. */
+/* Returns whether packets for a device's addresses come in at an interface of the datapath. */
 static bool comes_in(const struct view *view, const struct view_datapath *datapath, const struct link_entry *device)
 {
 	for (size_t i = 0; i < view->attachment_count; i++) {
@@ -279,7 +279,7 @@ static bool comes_in(const struct view *view, const struct view_datapath *datapa
 	return false;
 }
 
-/* An address and port of the datapath has every port of the address beside it. */
+/* Marks all endpoints of an address. They are sorted by address, so its ports are adjacent. */
 static void mark_elsewhere(struct view_datapath *datapath, const struct in6_addr *address, bool elsewhere)
 {
 	struct view_address first = { .address = *address };
@@ -309,7 +309,10 @@ static bool map_address(const struct sockaddr *of, struct in6_addr *address)
 	return true;
 }
 
-/* Of an address that is on several devices one that works is enough: those are looked at last. */
+/*
+ * Finds addresses on other devices. Of an address on several devices one that works is enough, so those are checked
+ * last.
+ */
 static void find_elsewhere(const struct view *view, struct view_datapath *datapath)
 {
 	struct ifaddrs *list;
@@ -334,14 +337,14 @@ static bool is_wanted(const struct view *view, const struct datapath_attachment 
 {
 	if (!attachment->ours || attachment->abi != SHAKEOFF_ABI || !ifname)
 		return attachment->ours && attachment->abi == SHAKEOFF_ABI;
-	/* With one interface named, all that share its datapath. */
+	/* If one interface is named, all interfaces that share its datapath. */
 	for (size_t i = 0; i < view->attachment_count; i++)
 		if (!strcmp(view->attachments[i].ifname, ifname))
 			return view->attachments[i].control_id == attachment->control_id;
 	return false;
 }
 
-/* Why there is nothing to show. */
+/* Reports why there is nothing to show. */
 static int fail_nothing(const struct view *view, const char *what, const char *ifname)
 {
 	const struct datapath_attachment *there = NULL;
@@ -355,19 +358,19 @@ static int fail_nothing(const struct view *view, const char *what, const char *i
 
 	if (there && there->ours)
 		log_error(
-			"%s: the program at %s belongs to another version of shakeoff (ABI %d, this is %d); `shakeoff attach "
-			"--replace %s` puts this version's there",
+			"%s: the program at %s belongs to another version of shakeoff (ABI %d, this is %d); `shakeoff "
+			"attach --replace %s` attaches this version's program",
 			what, there->ifname, there->abi, SHAKEOFF_ABI, there->ifname);
 	else if (there && ifname)
 		log_error("%s: %s has an XDP program that is not shakeoff's (%s, id %u)", what, ifname,
 			  there->prog_name, there->prog_id);
 	else if (ifname)
-		log_error("%s: shakeoff is not attached to %s: `shakeoff attach %s` or shakeoffd does that", what,
+		log_error("%s: shakeoff is not attached to %s: run `shakeoff attach %s` or start shakeoffd", what,
 			  ifname, ifname);
 	else
 		log_error(
-			"%s: shakeoff is not attached to any interface of this network namespace: `shakeoff attach IFACE` or "
-			"shakeoffd does that",
+			"%s: shakeoff is not attached to any interface of this network namespace: run `shakeoff attach "
+			"IFACE` or start shakeoffd",
 			what);
 	return STATUS_FAILURE;
 }
@@ -421,7 +424,7 @@ void view_close(struct view *view)
 	*view = (struct view){ 0 };
 }
 
-/* ---------------------------------------------------------------------------------------------------------- meanings */
+/* --------------------------------------------------------------------------------------------------------- meanings */
 
 uint32_t view_listen_backlog(const struct shakeoff_service *service)
 {

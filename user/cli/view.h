@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the commands that only look have before them: the datapaths of this network namespace, and what is in their maps. */
+/* The view of the read-only commands: the datapaths of this network namespace, and the contents of their maps. */
 #ifndef SHAKEOFF_CLI_VIEW_H
 #define SHAKEOFF_CLI_VIEW_H
 
@@ -19,7 +19,7 @@ struct view_address {
 	bool bypassed;  /* SHAKEOFF_ADDRESS_BYPASSED */
 	bool tagged;    /* SHAKEOFF_ADDRESS_TAGGED */
 	bool untested;  /* SHAKEOFF_ADDRESS_UNTESTED */
-	bool elsewhere; /* on devices by which nothing comes to the hook */
+	bool elsewhere; /* on devices without packets for the hook */
 	uint32_t service;
 };
 
@@ -29,18 +29,18 @@ struct view_datapath {
 	char interfaces[256]; /* "eth0, eth1" */
 	struct shakeoff_control control;
 	struct shakeoff_service *services;      /* SHAKEOFF_MAX_SERVICES, copied once */
-	struct view_address *addresses;         /* in the order of address and port */
-	const struct view_address **by_service; /* the same in the order of services */
+	struct view_address *addresses;         /* sorted by address and port */
+	const struct view_address **by_service; /* the same, sorted by service */
 	size_t address_count;
 	enum interface_obstacle obstacle; /* of the interface that is nearest to working */
-	bool works;                       /* one has none */
-	bool answers;                     /* one is known to the hook: enough for the queue handoff */
-	bool hides_tags;                  /* one of them */
+	bool works;                       /* an interface works */
+	bool answers;                     /* the hook knows an interface: enough for the queue handoff */
+	bool hides_tags;                  /* an interface hides tags */
 };
 
 struct view {
-	struct datapath_attachment *attachments; /* foreign ones too */
-	enum interface_obstacle *obstacles;      /* of each; of foreign ones NO_TC */
+	struct datapath_attachment *attachments; /* including foreign ones */
+	enum interface_obstacle *obstacles;      /* one for each; NO_TC for foreign ones */
 	struct topology topology;
 	size_t attachment_count;
 	struct view_datapath *datapaths;
@@ -49,36 +49,36 @@ struct view {
 };
 
 /*
- * Opens every datapath, or that of one interface. What goes wrong is said in the name of `what`; returns a STATUS_*. A
- * view that was filled is closed by view_close(), also after a failure.
+ * Opens every datapath, or that of an interface. Errors are reported with the prefix `what`; returns a STATUS_*. Close
+ * the view with view_close(), also after a failure.
  */
 int view_open(struct view *view, const char *what, const char *ifname);
 void view_close(struct view *view);
 
-/* The service that an address belongs to, or NULL. `port`: host byte order. */
+/* Returns the service of an address, or NULL. `port`: host byte order. */
 const struct shakeoff_service *view_service_at(const struct view_datapath *datapath, const struct in6_addr *address,
 					       uint16_t port);
 
-/* The addresses of a service: how many, from *first on. */
+/* Returns the number of a service's addresses, and *first. */
 size_t view_addresses_of(const struct view_datapath *datapath, uint32_t service,
 			 const struct view_address *const **first);
 
 /*
- * The same as people read them: "10.9.0.1:80 [2001:db8::1]:443 (bypassed)", of many the first few; and for JSON all of them, or
- * all that are bypassed.
+ * Writes them as people read them: "10.9.0.1:80 [2001:db8::1]:443 (bypassed)"; of many the first few. For JSON it
+ * returns all of them, or all bypassed ones.
  */
 #define VIEW_ADDRESSES 80
 void view_addresses(const struct view_datapath *datapath, uint32_t service, char *text, size_t size);
 json_t *view_addresses_json(const struct view_datapath *datapath, uint32_t service);
 json_t *view_bypassed_addresses_json(const struct view_datapath *datapath, uint32_t service);
 
-/* Connections that wait in the accept queue of a service with the queue handoff. */
+/* Returns the number of connections that wait in the accept queue of a service with the queue handoff. */
 uint32_t view_waiting(const struct shakeoff_service *service);
 
-/* The greatest backlog that a server has given to listen(); 0 also if none has listened. */
+/* Returns the greatest backlog that a server has given to listen(); 0 also without listen(). */
 uint32_t view_listen_backlog(const struct shakeoff_service *service);
 
-/* What a service does now, and why. */
+/* Returns what a service does now, and why. */
 enum service_state view_service_state(const struct view *view, const struct view_datapath *datapath, uint32_t service);
 struct named view_service_reason(const struct view_datapath *datapath, uint32_t service, enum service_state state);
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 /*
- * Makes room for one element more than the `count` of `size` bytes that the array holds; NULL is an empty one. Its room is the
- * next power of two, so only the count has to be kept. Returns the array, which may have moved, or NULL without memory: the
- * old one is as it was then.
+ * Makes room for an element more than the `count` elements of `size` bytes in the array; NULL is an empty array. The
+ * capacity is the next power of two, so only the count has to be kept. Returns the array, which may have moved, or NULL
+ * without memory: then the old array is unchanged.
  */
 static inline void *array_grow(void *array, size_t count, size_t size)
 {
@@ -19,8 +19,9 @@ static inline void *array_grow(void *array, size_t count, size_t size)
 }
 
 /*
- * Appends an item to the array and counts it: array_append(list->entries, list->count, entry). 0, or -ENOMEM: then both are as they
- * were. `array` and `count` are named several times; the item is copied before the array moves, and may be an element of it.
+ * Appends an item to the array and counts it: array_append(list->entries, list->count, entry). Returns 0, or -ENOMEM
+ * without a change. `array` and `count` are evaluated several times. The item may be an element of the array: it is
+ * copied before the array moves.
  */
 #define array_append(array, count, ...)                                                                                \
 	({                                                                                                             \

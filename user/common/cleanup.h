@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Cleanup attributes: what a variable owns is released when it goes out of scope; errno survives that.
+ * Cleanup attributes: release what a variable owns when it goes out of scope, and preserve errno.
  *
  *	cleanup_fd int fd = open(...);
  *	cleanup_free char *text = NULL;

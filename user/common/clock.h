@@ -9,6 +9,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
+/* Returns the time of the hook's clock. */
 static inline uint64_t clock_ns(void)
 {
 	struct timespec now;

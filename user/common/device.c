@@ -11,7 +11,9 @@
 #include "common/cleanup.h"
 #include "common/device.h"
 
-/* Devices above each other: a macvlan on a VLAN on a bond on a card has four. Ends what would go round. */
+/*
+ * Maximum height of devices above each other, which also ends a loop: a macvlan on a VLAN on a bond on a card has four.
+ */
 #define HEIGHT_MAX 8
 
 int topology_read(struct topology *topology)
@@ -45,7 +47,10 @@ static bool is_kind(const struct link_entry *device, const char *kind)
 	return !strcmp(device->kind, kind);
 }
 
-/* Whether a device gives on the frames of the one below it, IFLA_LINK. A veth's is its peer, a tunnel's is what carries it. */
+/*
+ * Returns whether a device passes on the frames of the device below it, IFLA_LINK. For a veth IFLA_LINK is its peer,
+ * for a tunnel the device that carries it.
+ */
 static bool stands_on_lower(const struct link_entry *device)
 {
 	return is_kind(device, "vlan") || is_kind(device, "macvlan") || is_kind(device, "macvtap") ||
@@ -74,7 +79,7 @@ bool device_is_port_of(const struct link_entry *port, const struct link_entry *m
 
 /* ------------------------------------------------------------------------------------------------------ refusals */
 
-/* "s0, s1": the ports of a device. */
+/* Writes the ports of a device: "s0, s1". */
 static void name_ports(const struct topology *topology, const struct link_entry *master, char *text, size_t size)
 {
 	size_t used = 0;
@@ -102,7 +107,10 @@ static bool has_program(const struct link_entry *device)
 	return false;
 }
 
-/* linux, net/core/dev.c: dev_xdp_attach() refuses a device right below one that has a program. */
+/*
+ * Returns a device right above that has a program: dev_xdp_attach() (linux, net/core/dev.c) refuses the device below
+ * it.
+ */
 static const struct link_entry *upper_with_program(const struct topology *topology, const struct link_entry *device)
 {
 	for (size_t i = 0; i < topology->count; i++) {
@@ -121,15 +129,14 @@ static bool refuses_below(const struct topology *topology, const struct link_ent
 
 	if (upper && is_kind(upper, "bond"))
 		snprintf(sentence, size,
-			 "%s is a member of %s, whose XDP program runs for its members too, and keeps them from having "
-			 "one: attach to %s alone, or detach it there and attach to each member",
+			 "%s is a member of %s, whose XDP program also runs for its members, so they cannot have "
+			 "their own: attach to %s alone, or detach it there and attach to each member",
 			 device->name, upper->name, upper->name);
 	else if (upper)
-		snprintf(
-			sentence, size,
-			"%s is below %s, which has an XDP program, and the kernel then allows none here: detach it from %s "
-			"first",
-			device->name, upper->name, upper->name);
+		snprintf(sentence, size,
+			 "%s is below %s, which has an XDP program, so the kernel allows none here: detach it from %s "
+			 "first",
+			 device->name, upper->name, upper->name);
 	return upper != NULL;
 }
 
@@ -156,31 +163,33 @@ bool device_refuses(const struct topology *topology, const struct link_entry *de
 		snprintf(
 			sentence, size,
 			"%s carries packets without an Ethernet header%s%s%s, which the program cannot read: attach to "
-			"the Ethernet devices of this host; what comes in by %s stays the kernel's",
+			"the Ethernet devices of this host; packets that come in at %s go to the kernel",
 			device->name, *device->kind ? " (" : "", device->kind, *device->kind ? ")" : "", device->name);
 		return true;
 	}
 	if (is_kind(device, "vrf")) {
 		name_ports(topology, device, ports, sizeof(ports));
-		snprintf(sentence, size,
-			 "%s is a VRF's own device, by which no packet comes in: attach to its ports (%s)",
+		snprintf(sentence, size, "%s is a VRF's own device, where no packets come in: attach to its ports (%s)",
 			 device->name, ports);
 		return true;
 	}
-	/* What is there already has got there. */
+	/* The kernel has accepted a program that is attached already. */
 	return !has_program(device) &&
 	       (refuses_below(topology, device, sentence, size) || refuses_bond(topology, device, sentence, size));
 }
 
 /* --------------------------------------------------------------------------------------------------------- VLANs */
 
-/* How frames that come in by one device get to another. */
+/* How frames that come in at one device get to another. */
 enum way { WAY_NONE, WAY_PLAIN, WAY_TAGGED /* with a VLAN device on it */ };
 
 static enum way find_way(const struct topology *topology, const struct link_entry *device,
 			 const struct link_entry *below, enum way way, int height);
 
-/* Of two ways the one with a tag: what is answered on it would be wrong, and on the other is only left. */
+/*
+ * Returns the worse of two ways, the one with a tag: replies on a tagged way would be wrong, while frames of the other
+ * are only bypassed.
+ */
 static enum way worse(enum way a, enum way b)
 {
 	return a > b ? a : b;
@@ -215,7 +224,7 @@ bool device_is_tagged(const struct topology *topology, const struct link_entry *
 
 bool device_is_reached(const struct topology *topology, const struct link_entry *device, const struct link_entry *below)
 {
-	/* Addresses of these are not of one network: packets for them come in anywhere. */
+	/* The addresses of these devices belong to no network: their packets come in anywhere. */
 	if (device->type == ARPHRD_LOOPBACK || is_kind(device, "dummy"))
 		return true;
 	return find_way(topology, device, below, WAY_PLAIN, 0) != WAY_NONE;
@@ -244,8 +253,9 @@ static bool has_mac(uint8_t (*macs)[6], size_t count, const uint8_t *mac)
 }
 
 /*
- * linux, net/8021q/vlan_core.c: vlan_do_receive(); drivers/net/macvlan.c: macvlan_handle_frame(); net/bridge/br_input.c: what the
- * device below takes for another host's is theirs.
+ * Collects the addresses of devices above, too, because frames that the device below takes for another host's belong to
+ * them. linux, net/8021q/vlan_core.c: vlan_do_receive(); drivers/net/macvlan.c: macvlan_handle_frame();
+ * net/bridge/br_input.c.
  */
 size_t device_macs(const struct topology *topology, const struct link_entry *device, uint8_t (*macs)[6], size_t most)
 {
@@ -277,11 +287,10 @@ bool device_has_open_sibling(const struct topology *topology, const struct link_
 
 		if (sibling->master != bond->ifindex || has_program(sibling) || has_program(bond))
 			continue;
-		snprintf(
-			sentence, size,
-			"%s is a member of %s, and its member %s has no program: what comes in by that is not protected; attach "
-			"to every member, or to %s alone",
-			device->name, bond->name, sibling->name, bond->name);
+		snprintf(sentence, size,
+			 "%s is a member of %s, and its member %s has no program: its traffic is not protected; attach "
+			 "to every member, or to %s alone",
+			 device->name, bond->name, sibling->name, bond->name);
 		return true;
 	}
 	return false;
@@ -303,7 +312,10 @@ bool device_has_vlans(const struct topology *topology, const struct link_entry *
 	return false;
 }
 
-/* rx-vlan-offload, as `ethtool -k` shows it: the card or the driver takes tags off, and gives them beside the frame. */
+/*
+ * Returns rx-vlan-offload, as `ethtool -k` shows it: the card or the driver strips tags and passes them beside the
+ * frame.
+ */
 static bool takes_tags_off(const struct link_entry *device)
 {
 	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
@@ -316,7 +328,7 @@ static bool takes_tags_off(const struct link_entry *device)
 	return !ioctl(fd, SIOCETHTOOL, &request) && (flags.data & ETH_FLAG_RXVLAN);
 }
 
-/* The device itself, or for a bond one of its members, that hides tags. NULL: none does. */
+/* Returns the device, or for a bond a member, that hides tags. NULL: none. */
 static const struct link_entry *who_hides_tags(const struct topology *topology, const struct link_entry *device)
 {
 	if (!is_kind(device, "bond"))
@@ -330,24 +342,22 @@ static const struct link_entry *who_hides_tags(const struct topology *topology, 
 	return NULL;
 }
 
-/* A veth gives tags on as its peer has made them, whatever its own offloads are. */
+/* Checks a veth whatever its own offloads are: it passes on tags as its peer has made them. */
 bool device_hides_tags(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size)
 {
 	const struct link_entry *who = device_has_vlans(topology, device) ? who_hides_tags(topology, device) : NULL;
 
 	if (who && is_kind(who, "veth"))
-		snprintf(
-			sentence, size,
-			"%s has VLAN devices above it, and a veth may give their tags beside the frame, where the program does "
-			"not see them: such packets pass to the kernel. `ethtool -K PEER txvlan off` at its other end, or "
-			"attaching to the VLAN devices, has them protected",
-			device->name);
+		snprintf(sentence, size,
+			 "%s has VLAN devices above it, and a veth may pass their tags beside the frame, where the "
+			 "program does not see them: such packets pass to the kernel. To protect them, run `ethtool -K "
+			 "PEER txvlan off` at its other end, or attach to the VLAN devices",
+			 device->name);
 	else if (who)
-		snprintf(
-			sentence, size,
-			"%s has VLAN devices above it, and %s takes their tags off before the program sees them: their "
-			"addresses are bypassed. `ethtool -K %s rxvlan off`, or attaching to the VLAN devices, has "
-			"them protected",
-			device->name, who->name, who->name);
+		snprintf(sentence, size,
+			 "%s has VLAN devices above it, and %s strips their tags before the program sees them: their "
+			 "addresses are bypassed. To protect them, run `ethtool -K %s rxvlan off`, or attach to the "
+			 "VLAN devices",
+			 device->name, who->name, who->name);
 	return who != NULL;
 }

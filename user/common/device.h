@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which devices the hook can serve, and how devices stand above each other. */
+/* Devices that the hook can serve, and how devices are above each other. */
 #ifndef SHAKEOFF_DEVICE_H
 #define SHAKEOFF_DEVICE_H
 
@@ -20,54 +20,64 @@ const struct link_entry *topology_find(const struct topology *topology, unsigned
 
 bool device_has_ethernet_header(const struct link_entry *device);
 
-/* Whether frames of the device have an Ethernet header and come to a program that is attached to it. */
+/* Returns whether frames of the device have an Ethernet header and reach a program that is attached to it. */
 bool device_is_served(const struct link_entry *device);
 
 /*
- * Whether our program cannot be attached to a device, or would see nothing there. `sentence`: why, and what to attach to instead;
- * it begins with the device's name.
+ * Returns whether the program cannot be attached to a device, or would see nothing there. `sentence`: why, and what to
+ * attach to instead; it begins with the device's name.
  */
 #define DEVICE_SENTENCE 384
 bool device_refuses(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size);
 
-/* Whether a program at this device runs for each of its members instead: a bond with a program in native mode. */
+/*
+ * Returns whether a program at this device runs for each of its members instead: a bond with a program in native mode.
+ */
 bool device_runs_at_members(const struct link_entry *device);
 
-/* Whether a device is a port of another: of a bridge, a bond or a VRF. */
+/* Returns whether a device is a port of another: of a bridge, a bond or a VRF. */
 bool device_is_port_of(const struct link_entry *port, const struct link_entry *master, const char *kind);
 
-/* Whether VLAN devices are above a device, at any height: then a frame's tag may be beside it, where the hook does not see it. */
+/*
+ * Returns whether VLAN devices are above a device, at any height: then a frame's tag may be beside it, where the hook
+ * does not see it.
+ */
 bool device_has_vlans(const struct topology *topology, const struct link_entry *device);
 
 /*
- * Whether frames for the addresses of a device come in by `below` with a VLAN tag: it is a VLAN device above it, or a bridge, a bond,
- * a macvlan above one.
+ * Returns whether frames for the addresses of a device come in at `below` with a VLAN tag: it is a VLAN device above
+ * it, or a bridge, a bond or a macvlan above a VLAN device.
  */
 bool device_is_tagged(const struct topology *topology, const struct link_entry *device, const struct link_entry *below);
 
-/* Whether packets for the addresses of a device come in by `below`: it is the same, or stands above it; lo's come in anywhere. */
+/*
+ * Returns whether packets for the addresses of a device come in at `below`: it is the same device, or above it. Those
+ * of lo come in anywhere.
+ */
 bool device_is_reached(const struct topology *topology, const struct link_entry *device,
 		       const struct link_entry *below);
 
 /*
- * The MAC addresses for which frames that come in by a device are this host's: its own first, then, each once, those of devices above
- * it. Fills in at most `most`; returns how many there are.
+ * Collects the MAC addresses whose frames, coming in at a device, are for this host: first its own, then, each once,
+ * those of devices above it. Fills in at most `most`; returns how many there are.
  */
 size_t device_macs(const struct topology *topology, const struct link_entry *device, uint8_t (*macs)[6], size_t most);
 
-/* Whether `vlan` is a VLAN device that takes frames with its one tag from `below`. */
+/* Returns whether `vlan` is a VLAN device that accepts frames from `below` with its tag as the only tag. */
 bool device_takes_tag(const struct topology *topology, const struct link_entry *vlan, const struct link_entry *below);
 
-/* Whether what comes in by `below` may go up to this device: it is the same, or stands above it. */
+/* Returns whether frames that come in at `below` may go up to this device: it is the same device, or above it. */
 bool device_is_above(const struct topology *topology, const struct link_entry *device, const struct link_entry *below);
 
-/* Whether a device is a member of a bond that has members without a program; `sentence` as with the others. */
+/*
+ * Returns whether a device is a member of a bond with members that have no program; `sentence` as in device_refuses().
+ */
 bool device_has_open_sibling(const struct topology *topology, const struct link_entry *device, char *sentence,
 			     size_t size);
 
 /*
- * Whether tags of VLAN devices above a device are, or may be, hidden from the hook. `sentence`: what comes of it, and what to do; it
- * begins with the device's name.
+ * Returns whether tags of VLAN devices above a device are, or may be, hidden from the hook. `sentence`: the
+ * consequence, and what to do; it begins with the device's name.
  */
 bool device_hides_tags(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size);
 

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Reads a file to its end, or `size` bytes of it. Returns how many there were, or a negative errno. */
+/* Reads a file to its end, or `size` bytes of it. Returns the number of bytes read, or a negative errno. */
 static inline ssize_t file_read_all(int fd, char *text, size_t size)
 {
 	size_t used = 0;

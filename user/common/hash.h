@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * FNV-1a, 64 bits (draft-eastlake-fnv): for sums that tell whether something has changed, and for tables whose keys no attacker
- * chooses. An attacker can make collisions: see shakeoffd/discovery/listeners.c for a table whose keys may be chosen.
+ * FNV-1a, 64 bits (draft-eastlake-fnv): to detect changes, and for tables whose keys an attacker cannot choose. An
+ * attacker who chooses keys can produce collisions: for such a table see shakeoffd/discovery/listeners.c.
  */
 #ifndef SHAKEOFF_COMMON_HASH_H
 #define SHAKEOFF_COMMON_HASH_H
@@ -11,7 +11,7 @@
 
 #define HASH_INIT UINT64_C(0xcbf29ce484222325)
 
-/* Returns the hash of what `hash` is of, followed by `data`. */
+/* Returns `hash` extended by `data`. The first `hash` is HASH_INIT. */
 static inline uint64_t hash_update(uint64_t hash, const void *data, size_t size)
 {
 	const uint8_t *byte = data;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How full the memory of cookies is that have been sent (shakeoff/issued.h). */
+/* How full the filter of recently issued cookies is (shakeoff/issued.h). */
 #ifndef SHAKEOFF_COMMON_ISSUED_H
 #define SHAKEOFF_COMMON_ISSUED_H
 
@@ -7,10 +7,10 @@
 
 #include <shakeoff/issued.h>
 
-#define ISSUED_FIELD_BITS 16 /* of each of a note's three bits */
+#define ISSUED_FIELD_BITS 16 /* for each of a note's three bits */
 #define ISSUED_FIELD_MASK ((1u << ISSUED_FIELD_BITS) - 1)
 
-/* Of cookies whose place is this word, if it is of the period. */
+/* Returns the false positive rate of cookies of this word, if it belongs to the period. */
 static inline double issued_word_rate(uint64_t word, uint32_t period)
 {
 	double share = 1;
@@ -23,8 +23,8 @@ static inline double issued_word_rate(uint64_t word, uint32_t period)
 }
 
 /*
- * Returns the share of cookies that were never sent but are taken for sent at this moment, 0 to 1. words: 2 * SHAKEOFF_ISSUED_WORDS of
- * them; they may change meanwhile.
+ * Returns the present false positive rate, 0 to 1: the fraction of cookies never issued that seem issued. words: 2 *
+ * SHAKEOFF_ISSUED_WORDS of them; they may change meanwhile.
  */
 static inline double issued_false_positive_rate(const uint64_t *words, uint64_t now_ns)
 {

@@ -14,7 +14,7 @@
 #include "common/cleanup.h"
 #include "common/link.h"
 
-#include <linux/if_bonding.h> /* after net/if.h, which has half of it */
+#include <linux/if_bonding.h> /* after net/if.h, which has only half of it */
 
 #define DUMP_TRIES 5
 
@@ -39,8 +39,8 @@ static uint32_t nested_u32(const struct nlattr *attr)
 }
 
 /*
- * IFLA_XDP_ATTACHED names one mode, or says that there are several (MULTI). Each mode's program has an attribute of its own
- * since kernel 4.19, so those alone are looked at.
+ * Reads the program of each mode from the mode's own attribute, which exists since kernel 4.19. IFLA_XDP_ATTACHED names
+ * only one mode, or that there are several (MULTI).
  */
 static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 {
@@ -55,7 +55,7 @@ static void read_xdp(const struct nlattr *nest, struct link_entry *entry)
 	}
 }
 
-/* linux, drivers/net/bonding/bond_netlink.c: bond_fill_slave_info() */
+/* Reads the attributes of a bond's member: linux, drivers/net/bonding/bond_netlink.c: bond_fill_slave_info(). */
 static void read_member(const struct nlattr *nest, struct link_entry *entry)
 {
 	const struct nlattr *attr;
@@ -65,7 +65,7 @@ static void read_member(const struct nlattr *nest, struct link_entry *entry)
 			entry->inactive = mnl_attr_get_u8(attr) == BOND_STATE_BACKUP;
 }
 
-/* Of a VLAN device. Other kinds of devices give other things the same numbers. */
+/* Reads the data of a VLAN device. Other kinds of devices use the same numbers for other things. */
 static void read_vlan(const struct nlattr *nest, struct link_entry *entry)
 {
 	const struct nlattr *attr;
@@ -80,7 +80,7 @@ static void read_vlan(const struct nlattr *nest, struct link_entry *entry)
 	}
 }
 
-/* Its own kind, and its master's. */
+/* Reads its own kind, and its master's. */
 static void read_info(const struct nlattr *nest, struct link_entry *entry)
 {
 	const struct nlattr *attr, *member = NULL, *own = NULL;
@@ -157,7 +157,7 @@ static int read_link(const struct nlmsghdr *header, void *context)
 static int query(const char *name, unsigned int ifindex, struct links *links)
 {
 	cleanup_socket struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	/* An answer about one interface with many virtual functions can exceed libmnl's usual size. */
+	/* The reply for an interface with many virtual functions can exceed libmnl's usual size. */
 	size_t size = 64 * 1024;
 	cleanup_free char *buffer = malloc(size);
 	unsigned int port, sequence = time(NULL);
@@ -220,7 +220,7 @@ int link_list(struct link_entry **list, size_t *count)
 	struct links links = { 0 };
 	int result = -EINTR;
 
-	/* The kernel says so when interfaces came or went during the dump. */
+	/* The kernel returns it when interfaces came or went during the dump. */
 	for (int i = 0; i < DUMP_TRIES && result == -EINTR; i++) {
 		links.count = 0;
 		result = query(NULL, 0, &links);

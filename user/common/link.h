@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Network interfaces and what hangs at their XDP hooks, over rtnetlink. */
+/* Network interfaces and the programs at their XDP hooks, over rtnetlink. */
 #ifndef SHAKEOFF_LINK_H
 #define SHAKEOFF_LINK_H
 
@@ -23,7 +23,7 @@ struct link_entry {
 	unsigned int master;              /* ifindex of the bridge, bond or VRF that it is a port of; 0: none */
 	unsigned int lower;               /* ifindex of the device below it in this network namespace; 0: none */
 	bool in_vrf;                      /* a port of a VRF device */
-	bool inactive;                    /* a member of a bond, which drops what comes in by it */
+	bool inactive;                    /* an inactive member of a bond, which drops incoming frames */
 	bool up;                          /* it is up, and has a carrier */
 	bool has_mac;
 	uint8_t mac[6];
@@ -33,16 +33,16 @@ struct link_entry {
 
 struct nlmsghdr;
 
-/* What an RTM_NEWLINK message says. */
+/* Parses an RTM_NEWLINK message. */
 void link_parse(const struct nlmsghdr *header, struct link_entry *entry);
 
-/* One interface of this network namespace: -ENODEV without it. */
+/* Reads an interface of this network namespace. -ENODEV: there is none. */
 int link_get(const char *name, struct link_entry *entry);
 
-/* The same by its number, whatever it is called now. */
+/* Reads it by its number, whatever its present name is. */
 int link_get_index(unsigned int ifindex, struct link_entry *entry);
 
-/* Every interface of this network namespace. *list is malloc()ed. */
+/* Lists every interface of this network namespace. *list is malloc()ed. */
 int link_list(struct link_entry **list, size_t *count);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where servers of a service listen. A service may have several addresses and ports, and a server's listening socket gets
- * what was meant for its own, as from the kernel: of all that would take a connection, the most specific.
+ * Where servers of a service listen. A service may have several addresses and ports. As with the kernel, a server's
+ * listening socket gets the connections for its own: of all sockets that would accept a connection, the most specific.
  */
 #ifndef SHAKEOFF_COMMON_LISTENER_MATCH_H
 #define SHAKEOFF_COMMON_LISTENER_MATCH_H
@@ -14,15 +14,15 @@
 
 struct binding_key {
 	struct in6_addr address; /* IPv4 mapped; :: when `any` */
-	uint16_t port;           /* host byte order; 0: every one */
+	uint16_t port;           /* host byte order; 0: every port */
 	bool any;
-	bool ipv4, ipv6; /* which families `any` means */
+	bool ipv4, ipv6; /* the families of `any` */
 };
 
-/* Of a server that brings no socket: all that the service has. */
+/* The binding of a server that brings no socket: everything that the service has. */
 extern const struct binding_key binding_everything;
 
-/* The greater wins, as in compute_score() of net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
+/* The greatest wins, as in compute_score() of net/ipv4/inet_hashtables.c and net/ipv6/inet6_hashtables.c. */
 enum binding_match {
 	BINDING_NO,
 	BINDING_EVERYTHING,
@@ -34,13 +34,13 @@ enum binding_match {
 enum binding_match binding_match(const struct binding_key *key, const struct in6_addr *address, uint16_t port);
 bool binding_equal(const struct binding_key *a, const struct binding_key *b);
 
-/* Whether there is an address and port that both would take connections for. */
+/* Returns whether there is an address and port for which both would accept connections. */
 bool binding_overlap(const struct binding_key *a, const struct binding_key *b);
 
-/* Reads it from a bound TCP socket. 0 or a negative errno. */
+/* Reads the binding of a bound TCP socket. Returns 0 or a negative errno. */
 int binding_of_socket(int fd, struct binding_key *key);
 
-/* The key of a listening socket that the kernel listed. */
+/* Returns the binding of a listening socket from a dump. */
 struct binding_key binding_of_listener(const struct sock_diag_listener *listener);
 
 #endif

@@ -23,7 +23,10 @@ static const char *program_name = "shakeoff";
 static bool verbose_enabled;
 static bool to_journal;
 
-/* JOURNAL_STREAM is DEVICE:INODE of the stream that the journal reads; it is inherited, so it may not be our stderr. */
+/*
+ * Compares stderr with JOURNAL_STREAM, which is DEVICE:INODE of the stream that the journal reads. The variable is
+ * inherited, so it may belong to another stderr.
+ */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -54,11 +57,11 @@ static struct {
 	bool runs, stop;
 	char lines[BUFFER_SIZE];
 	size_t used;
-	bool writing; /* the thread has lines that are not written yet */
+	bool writing; /* the thread has lines to write */
 	unsigned long omitted;
 } writer = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
-/* Some terminals and pipes take only a part at once. */
+/* Writes everything: some terminals and pipes take only a part at once. */
 static void write_all(const char *text, size_t size)
 {
 	while (size) {
@@ -73,7 +76,7 @@ static void write_all(const char *text, size_t size)
 			continue;
 		}
 		if (written <= 0)
-			return; /* there is no other place to say it */
+			return; /* there is no other place to report it */
 		text += written;
 		size -= (size_t)written;
 	}
@@ -92,7 +95,7 @@ static void report_omitted(unsigned long count)
 	size_t length = start_line(LOG_WARNING, line, sizeof(line) / 2);
 
 	length += (size_t)snprintf(line + length, sizeof(line) - length,
-				   "%lu lines are left out: standard error took none\n", count);
+				   "%lu lines are left out: standard error was blocked\n", count);
 	write_all(line, length);
 }
 
@@ -137,7 +140,7 @@ int log_start(void)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&writer.changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	/* No signal is for it: the program may read them from a descriptor, or not have blocked them yet. */
+	/* The thread blocks all signals: the program may read them from a descriptor, or not have blocked them yet. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&writer.thread, NULL, run, NULL);
@@ -173,7 +176,7 @@ void log_stop(void)
 		pthread_join(writer.thread, NULL);
 }
 
-/* False: no thread writes, the caller does. */
+/* Hands a line to the thread. Returns false without a thread: then the caller writes. */
 static bool hand_over(const char *line, size_t length)
 {
 	bool runs;
@@ -192,9 +195,11 @@ static bool hand_over(const char *line, size_t length)
 	return runs;
 }
 
-/* --------------------------------------------------------------------------------------------------------- the lines */
+/* -------------------------------------------------------------------------------------------------------- the lines */
 
-/* No text from outside moves the cursor of a terminal, or makes a second line. */
+/*
+ * Copies a text so that no part of it, which others may have chosen, moves the cursor of a terminal or begins a line.
+ */
 static size_t copy_printable(const char *text, char *line, size_t size)
 {
 	size_t used = 0;
@@ -214,7 +219,7 @@ static size_t copy_printable(const char *text, char *line, size_t size)
 	return used;
 }
 
-/* A line is one write(), so that the lines of several threads do not mix. */
+/* A line is a single write(), so that the lines of several threads do not mix. */
 __attribute__((format(printf, 2, 0))) static void log_line(int priority, const char *format, va_list arguments)
 {
 	char line[LINE_SIZE], text[LINE_SIZE];
@@ -267,7 +272,7 @@ void log_warn_with_limit(struct log_limit *limit, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	if (omitted)
-		log_warn("%s (%u more like it left out)", text, omitted);
+		log_warn("%s (%u similar messages left out)", text, omitted);
 	else
 		log_warn("%s", text);
 	errno = saved;

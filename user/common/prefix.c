@@ -32,7 +32,7 @@ static bool read_address(const char *text, struct prefix *prefix)
 	return inet_pton(prefix->ipv6 ? AF_INET6 : AF_INET, text, prefix->address) == 1;
 }
 
-/* Clears what lies behind the length. */
+/* Clears the bits behind the length. */
 static void cut(struct prefix *prefix)
 {
 	uint8_t *bytes = (uint8_t *)prefix->address;

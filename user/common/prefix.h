@@ -18,12 +18,12 @@ struct prefix {
 #define PREFIX_LEN_MAX(ipv6) ((ipv6) ? 128 : 32)
 
 /*
- * Reads one. -EINVAL: `error` says what was read and what is allowed, as part of a sentence. Bits behind the length are refused:
- * 192.0.2.1/24 may mean the host or the network.
+ * Reads a prefix. -EINVAL: `error` has what was read and what is allowed, as part of a sentence. Bits behind the length
+ * are refused: 192.0.2.1/24 may mean the host or the network.
  */
 int prefix_read(const char *text, struct prefix *prefix, char *error, size_t error_size);
 
-/* As prefix_read() reads it; a host without its length. */
+/* Writes a prefix as prefix_read() reads it; a host without its length. */
 #define PREFIX_TEXT 52
 void prefix_write(const struct prefix *prefix, char *text, size_t size);
 

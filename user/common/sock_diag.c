@@ -14,7 +14,7 @@
 #include "common/sock_diag.h"
 #include "common/tuple.h"
 
-/* linux/tcp_states.h: a request socket. Dumps report it as SYN_RECV; kept for what asks by tuple. */
+/* linux/tcp_states.h: a request socket. Dumps report it as SYN_RECV; the number is needed for look-ups by tuple. */
 #define STATE_NEW_SYN_RECV 12
 
 /* --------------------------------------------------------------------------------------------------- one per thread */
@@ -22,7 +22,7 @@
 struct channel {
 	struct mnl_socket *socket;
 	unsigned int port, sequence;
-	char buffer[32 * 1024]; /* a request with its filter, then the answers */
+	char buffer[32 * 1024]; /* a request with its filter, then the replies */
 };
 
 static pthread_key_t channel_key;
@@ -43,7 +43,7 @@ static void channel_key_create(void)
 	channel_key_error = pthread_key_create(&channel_key, channel_free);
 }
 
-/* NULL with errno on failure. */
+/* Opens a channel. NULL with errno on failure. */
 static struct channel *channel_open(void)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
@@ -62,7 +62,7 @@ static struct channel *channel_open(void)
 	return channel;
 }
 
-/* The present thread's channel, closed when the thread ends. NULL with errno on failure. */
+/* Returns the present thread's channel, which is closed when the thread ends. NULL with errno on failure. */
 static struct channel *channel_get(void)
 {
 	struct channel *channel;
@@ -80,7 +80,7 @@ static struct channel *channel_get(void)
 	return channel;
 }
 
-/* After an error answers may be left in the socket: the next request begins with a new one. */
+/* Drops the channel after an error: replies may remain in its socket, so the next request uses a new one. */
 static void channel_drop(struct channel *channel)
 {
 	pthread_setspecific(channel_key, NULL);
@@ -104,7 +104,7 @@ static struct inet_diag_req_v2 *request_begin(struct channel *channel, uint16_t 
 	return request;
 }
 
-/* Sends what is in the buffer and runs the callback on every answer. Returns its result, 0, or a negative errno. */
+/* Sends the buffered request and runs the callback on every reply. Returns its result, 0, or a negative errno. */
 static int transact(struct channel *channel, struct nlmsghdr *header, mnl_cb_t callback, void *context)
 {
 	unsigned int sequence = channel->sequence;
@@ -138,7 +138,7 @@ static void entry_read(const struct inet_diag_msg *message, struct sock_diag_ent
 	entry->inode = message->idiag_inode;
 }
 
-/* NULL: not about a socket. */
+/* Returns the message about a socket; NULL for other messages. */
 static const struct inet_diag_msg *message_of(const struct nlmsghdr *header)
 {
 	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
@@ -147,7 +147,10 @@ static const struct inet_diag_msg *message_of(const struct nlmsghdr *header)
 	return mnl_nlmsg_get_payload(header);
 }
 
-/* What is asked for, and what is done with each socket: `visit` calls one of the two callbacks, and returns what it returned. */
+/*
+ * A dump of the sockets of both families in some of the states. `visit` calls `entry` or `listener`, and returns what
+ * the callback returned.
+ */
 struct dump {
 	uint32_t states;
 	uint8_t extensions; /* bits of INET_DIAG_* */
@@ -169,7 +172,7 @@ static int dump_message(const struct nlmsghdr *header, void *context)
 	return dump->result ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-/* Dumps the sockets of both families, until a callback returns something, which is returned. */
+/* Dumps the sockets of both families until a callback returns non-zero. Returns that value. */
 static int dump_run(struct dump *dump)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
@@ -178,7 +181,7 @@ static int dump_run(struct dump *dump)
 	for (size_t i = 0; i < sizeof(families) && !error; i++) {
 		struct inet_diag_req_v2 *request;
 		struct nlmsghdr *header;
-		/* A channel of its own: the callback may call sock_diag_destroy_time_wait() in the middle of the dump. */
+		/* A separate channel: the callback may call sock_diag_destroy_time_wait() during the dump. */
 		struct channel *channel = channel_open();
 
 		if (!channel)
@@ -267,7 +270,7 @@ static void listener_read(const struct nlmsghdr *header, const struct inet_diag_
 	mnl_attr_for_each(attr, header, sizeof(*message))
 		listener_read_attribute(attr, listener);
 
-	/* An IPv6 socket at an address such as ::ffff:10.9.0.1 is one of IPv4 to everybody outside. */
+	/* For other hosts an IPv6 socket at an address such as ::ffff:10.9.0.1 is an IPv4 socket. */
 	if (listener->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&listener->address)) {
 		listener->family = AF_INET;
 		listener->dualstack = false;
@@ -289,10 +292,10 @@ static int visit_listener(const struct dump *dump, const struct nlmsghdr *header
 #define EXTENSION(name) (1u << (INET_DIAG_##name - 1))
 
 /*
- * A filter in the language of inet_diag_bc_run() (net/ipv4/inet_diag.c): one that does not end exactly at its end refuses the socket,
- * and each jump is relative to its own instruction.
+ * A filter in the language of inet_diag_bc_run() (net/ipv4/inet_diag.c). It accepts a socket only if it ends exactly
+ * at its end. Each jump is relative to its own instruction.
  *
- *	S_COND place	yes: go on with the next instruction; no: with the one behind it
+ *	S_COND prefix	yes: go on with the next instruction; no: with the one behind it
  *	JMP		4 bytes beyond the end: refused
  *	S_COND ...
  */
@@ -356,8 +359,8 @@ static void filter_make(struct filter *filter, const struct sock_diag_skip *skip
 }
 
 /*
- * With LISTEN alone the kernel walks its table of listening sockets and never that of connections. The upper layer's name and
- * MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY comes anyway.
+ * Asks for LISTEN alone: the kernel then iterates over its table of listening sockets, never over that of connections.
+ * The upper layer's name and MD5 keys have no bits of their own: they come with INFO. IPV6_V6ONLY always comes.
  */
 int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
 				int (*callback)(void *context, const struct sock_diag_listener *listener),
@@ -413,8 +416,8 @@ static int copy_message(const struct nlmsghdr *header, void *context)
 }
 
 /*
- * The socket of exactly this tuple. When there is none the kernel looks for a listener of the local address instead, and
- * would destroy that: hence the look beforehand, and the socket's cookie in the order to destroy.
+ * Finds the socket of exactly this tuple. Without such a socket the kernel would look for a listener of the local
+ * address and destroy it. So the socket is looked up first, and the order to destroy has its socket cookie.
  */
 static int find_socket(struct channel *channel, const struct shakeoff_tuple *tuple, struct inet_diag_msg *found)
 {

@@ -10,7 +10,7 @@
 
 #include <shakeoff/abi.h>
 
-/* lo has it in every network namespace (linux, include/net/net_namespace.h). */
+/* The index of lo in every network namespace (linux, include/net/net_namespace.h). */
 #define LOOPBACK_IFINDEX 1
 
 struct sock_diag_entry {
@@ -36,18 +36,18 @@ struct sock_diag_listener {
 	uint8_t family;            /* AF_INET, AF_INET6; an IPv6 socket at an IPv4 mapped address is AF_INET */
 	bool dualstack;            /* AF_INET6 that takes IPv4, too */
 	bool mptcp;                /* the subflow of an MPTCP socket */
-	bool tcp_auth;             /* it has TCP-MD5 keys (needs CAP_NET_ADMIN); of TCP-AO the kernel tells nothing */
-	uint32_t waiting, backlog; /* its accept queue: what waits and what may: sk_ack_backlog, sk_max_ack_backlog */
+	bool tcp_auth;             /* it has TCP-MD5 keys (needs CAP_NET_ADMIN); the kernel does not report TCP-AO */
+	uint32_t waiting, backlog; /* of its accept queue: sk_ack_backlog, sk_max_ack_backlog */
 	uint32_t receive_buffer;   /* sk_rcvbuf, bytes */
 	uint32_t ifindex;          /* bound device or 0 */
 	uint32_t inode;
 	uint32_t uid;
 };
 
-/* The same for listening sockets alone; cheap on a host with many connections. A dual-stack socket comes once. */
+/* Calls back for listening sockets alone; cheap on a host with many connections. A dual-stack socket comes once. */
 int sock_diag_each_listener(int (*callback)(void *context, const struct sock_diag_listener *listener), void *context);
 
-/* Listening sockets at an address, or in a prefix of it. */
+/* Listening sockets to skip: at an address, or in a prefix. */
 struct sock_diag_skip {
 	struct in6_addr address; /* IPv4 mapped; in6addr_any with AF_INET: 0.0.0.0 */
 	uint8_t family;          /* AF_INET, AF_INET6 */
@@ -59,19 +59,21 @@ struct sock_diag_skip {
 #define SOCK_DIAG_SKIPS_MAX 256
 
 /*
- * The same but for those: the kernel walks by them without describing them, which is what costs. No more than SOCK_DIAG_SKIPS_MAX are
- * skipped.
+ * Calls back for listening sockets except these: the kernel skips them without describing them, which is the expensive
+ * part. At most SOCK_DIAG_SKIPS_MAX are skipped.
  */
 int sock_diag_each_listener_but(const struct sock_diag_skip *skips, size_t skip_count,
 				int (*callback)(void *context, const struct sock_diag_listener *listener),
 				void *context);
 
-/* The state's name in RFC 9293's spelling: "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"; "?" for an unknown number. */
+/*
+ * Returns the state's name in RFC 9293's spelling: "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"; "?" for an unknown number.
+ */
 const char *sock_diag_state_name(uint8_t state);
 
 /*
- * Removes the socket of a tuple that is in TIME-WAIT (SOCK_DESTROY). -ENOENT: none; -EADDRINUSE: it is in another state, and
- * stays; -EOPNOTSUPP: this kernel cannot (5.10).
+ * Removes the TIME-WAIT socket of a tuple (SOCK_DESTROY). -ENOENT: there is none; -EADDRINUSE: the socket is in another
+ * state, and stays; -EOPNOTSUPP: this kernel cannot (5.10).
  * Opens a netlink socket per thread and keeps it. Safe in any thread.
  */
 int sock_diag_destroy_time_wait(const struct shakeoff_tuple *tuple);

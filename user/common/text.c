@@ -44,7 +44,7 @@ static const struct {
 } units[] = { { 'w', 7 * 86400 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
 #define UNIT_COUNT (sizeof(units) / sizeof(units[0]))
 
-/* A number of at most nine digits. Returns what follows it, or NULL. */
+/* Reads a number of at most nine digits. Returns the text behind it, or NULL. */
 static const char *read_digits(const char *text, uint64_t *number)
 {
 	size_t length = strspn(text, "0123456789");
@@ -57,7 +57,7 @@ static const char *read_digits(const char *text, uint64_t *number)
 	return text;
 }
 
-/* Numbers with their units, each smaller than the last. */
+/* Reads numbers with their units, each smaller than the last. */
 static bool read_units(const char *text, uint64_t *seconds)
 {
 	size_t unit = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Values as people read them. */
+/* Values in the form that people read. */
 #ifndef SHAKEOFF_TEXT_H
 #define SHAKEOFF_TEXT_H
 
@@ -8,23 +8,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "10.9.0.1:80", "[2001:db8::1]:443". `address`: IPv4 mapped; `port`: host byte order. */
+/* Writes "10.9.0.1:80", "[2001:db8::1]:443". `address`: IPv4 mapped; `port`: host byte order. */
 #define TEXT_ENDPOINT 64
 void text_endpoint(const struct in6_addr *address, uint16_t port, char *text, size_t size);
 
-/* Two units at most: "350 ms", "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
+/* Writes at most two units: "350 ms", "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
 #define TEXT_DURATION 32
 void text_duration(uint64_t nanoseconds, char *text, size_t size);
 
 /*
- * A duration as it is typed: 90, 90s, 10m, 1h30m, 7d, 2w; of units, the greater comes first. Whole seconds, from one second to ten
- * years; returns false for anything else.
+ * Reads a duration as it is typed: 90, 90s, 10m, 1h30m, 7d, 2w; larger units come first. Whole seconds, from one second
+ * to ten years; returns false for anything else.
  */
 bool text_read_duration(const char *text, uint64_t *nanoseconds);
-/* The same way round: "1h30m". Rounded up to seconds. */
+/* Writes a duration in that form: "1h30m". Rounded up to seconds. */
 void text_write_duration(uint64_t nanoseconds, char *text, size_t size);
 
-/* A copy in which every byte that a terminal could take for a command is a '?'; what does not fit ends in "...". */
+/*
+ * Copies a text and replaces every byte that a terminal could take for a command by '?'. A text that does not fit ends
+ * in "...".
+ */
 void text_printable(const char *from, char *text, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Looking at a connection's four-tuple. */
+/* Helpers for a connection's four-tuple. */
 #ifndef SHAKEOFF_COMMON_TUPLE_H
 #define SHAKEOFF_COMMON_TUPLE_H
 
@@ -9,7 +9,7 @@
 
 #include <shakeoff/abi.h>
 
-/* Of an address, in the form in which the ABI holds them: IPv4 mapped. */
+/* Returns whether an address, in the form of the ABI, is IPv4 mapped. */
 static inline bool address_is_mapped(const __be32 address[4])
 {
 	return !address[0] && !address[1] && address[2] == htonl(0xffff);
@@ -25,7 +25,7 @@ static inline bool tuple_equal(const struct shakeoff_tuple *a, const struct shak
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* Of the bytes of an address in the kernel's messages: IPv4 mapped (RFC 4291, section 2.5.5.2). */
+/* Converts the bytes of an address in the kernel's messages: IPv4 mapped (RFC 4291, section 2.5.5.2). */
 static inline void address_map(int family, const void *bytes, struct in6_addr *address)
 {
 	memset(address, 0, sizeof(*address));
@@ -37,7 +37,7 @@ static inline void address_map(int family, const void *bytes, struct in6_addr *a
 	memcpy(&address->s6_addr[12], bytes, 4);
 }
 
-/* Returns whether an address is in a prefix of `len` bits; both IPv4 mapped, which counts for 96. */
+/* Returns whether an address is in a prefix of this length; both IPv4 mapped, which counts for 96 bits. */
 static inline bool address_in_prefix(const struct in6_addr *address, const struct in6_addr *prefix, unsigned int len)
 {
 	unsigned int whole = len / 8, bits = len % 8;
@@ -52,7 +52,7 @@ union socket_address {
 	struct sockaddr_in6 in6;
 };
 
-/* Returns the size of what it filled. `mapped`: an IPv4 address becomes an IPv6 one. */
+/* Fills in a socket address. Returns its size. `mapped`: an IPv4 address becomes an IPv6 address. */
 static inline socklen_t socket_address_set(union socket_address *to, const __be32 address[4], __be16 port, bool mapped)
 {
 	memset(to, 0, sizeof(*to));
@@ -68,7 +68,7 @@ static inline socklen_t socket_address_set(union socket_address *to, const __be3
 	return sizeof(to->in6);
 }
 
-/* The other way: `port` in host byte order. */
+/* Reads a socket address. `port` in host byte order. */
 static inline void socket_address_get(const union socket_address *from, struct in6_addr *address, uint16_t *port)
 {
 	if (from->sa.sa_family == AF_INET6) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of verdicts, and the totals that are made of them. */
+/* The table of verdicts, and the totals of the verdicts. */
 #ifndef SHAKEOFF_VERDICTS_H
 #define SHAKEOFF_VERDICTS_H
 
@@ -15,19 +15,19 @@ struct verdict_info {
 };
 extern const struct verdict_info verdict_table[SHAKEOFF_VERDICT_COUNT];
 
-/* X(field, help): the totals, in the order in which they are shown. */
+/* X(field, help): the totals, in the order of display. */
 #define VERDICT_TOTALS(X)                                                                                              \
 	X(syn_received, "SYNs to addresses of services")                                                               \
 	X(synack_sent, "SYN-ACKs sent, each with a cookie")                                                            \
-	X(ack_valid, "final ACKs whose cookie proved good")                                                            \
-	X(ack_invalid, "ACKs without a socket that opened nothing")                                                    \
-	X(out_of_state, "segments of no socket that opened nothing")                                                   \
+	X(ack_valid, "final ACKs with a valid cookie")                                                                 \
+	X(ack_invalid, "ACKs without a socket that opened no connection")                                              \
+	X(out_of_state, "segments without a socket that opened no connection")                                         \
 	X(admitted, "connections given to listening sockets")                                                          \
-	X(unadmitted, "connections that a listening socket could not be given")                                        \
+	X(unadmitted, "connections that could not be given to a listening socket")                                     \
 	X(synack_repeated, "SYN-ACKs sent again, because no ACK came")                                                 \
 	X(established, "sockets made from final ACKs by the daemon")                                                   \
 	X(accepted, "connections taken by servers from the daemon")                                                    \
-	X(overflow, "SYNs and ACKs turned away by a full accept queue")                                                \
+	X(overflow, "SYNs and ACKs refused because of a full accept queue")                                            \
 	X(passed, "packets passed to the kernel")
 
 struct verdict_totals {
@@ -36,7 +36,10 @@ struct verdict_totals {
 #undef X
 };
 
-/* Adds what the verdicts count towards. What is counted per service is left alone: from `admitted` to `accepted`. */
+/*
+ * Adds the verdicts to their totals. The totals that are counted per service, from `admitted` to `accepted`, are
+ * unchanged.
+ */
 void verdict_totals_add(struct verdict_totals *totals, const uint64_t counts[SHAKEOFF_VERDICT_COUNT]);
 
 #endif

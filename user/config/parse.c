@@ -38,7 +38,7 @@ int config_fail_at(struct config_reader *reader, unsigned int number, const char
 	return reader->result;
 }
 
-int config_fail_memory(struct config_reader *reader)
+static int fail_memory(struct config_reader *reader)
 {
 	config_fail_at(reader, reader->number, "out of memory");
 	reader->result = -ENOMEM;
@@ -122,7 +122,7 @@ static int read_value(struct config_reader *reader, const struct config_key *key
 	reader->keys_seen |= seen;
 	wrong = key->type->read(key, config_key_base(key, reader->section, config_section_base(reader)), value);
 	if (wrong == CONFIG_NO_MEMORY)
-		return config_fail_memory(reader);
+		return fail_memory(reader);
 	if (wrong == CONFIG_NOT_ALLOWED)
 		return fail_not_allowed(reader, key, value);
 	return wrong ? config_fail_value(reader, key->name, value, wrong) : config_check_value(reader, key, value);
@@ -169,7 +169,7 @@ static void add_service(struct config_reader *reader, const char *name)
 
 	services = array_grow(config->services, config->service_count, sizeof(*services));
 	if (!services) {
-		config_fail_memory(reader);
+		fail_memory(reader);
 		return;
 	}
 	config->services = services;
@@ -305,7 +305,7 @@ static void parse(struct config_reader *reader)
 	reader->next = reader->text;
 	wrong = ini_parse_stream(read_line, reader, handle_key, reader);
 	if (wrong < 0)
-		config_fail_memory(reader);
+		fail_memory(reader);
 	else if (wrong > 0)
 		fail_line(reader, wrong);
 	if (!reader->result)

@@ -27,7 +27,6 @@ struct config_reader {
 /* Notes an error at a line, unless there was an earlier one. Returns the result: a negative errno. */
 int config_fail_at(struct config_reader *reader, unsigned int number, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-int config_fail_memory(struct config_reader *reader);
 
 /* Notes a wrong value: what was read, and what is allowed. */
 int config_fail_value(struct config_reader *reader, const char *key, const char *value, const char *allowed);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A datapath is loaded from the embedded object or opened by the ids of what is attached. */
+/* Loads a datapath from the embedded object, or opens it by the ids of what is attached. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 #include "handshake.skel.h"
 
-/* What the ABI says about the maps: a program of ours with others is refused rather than misread. */
+/* The maps according to the ABI. A program of shakeoff with other maps is refused instead of misreading it. */
 static const struct map_spec {
 	const char *name;
 	uint32_t type, key_size, value_size;
@@ -66,7 +66,7 @@ int map_inner(const struct datapath *datapath, enum map outer, uint32_t index, i
 	return 0;
 }
 
-/* The number in a control map's name, or 0 for the name of another map. */
+/* Returns the number in a control map's name, or 0 for the name of another map. */
 static int control_abi(const char *name)
 {
 	const char *number = name + strlen(SHAKEOFF_CONTROL_PREFIX);
@@ -165,7 +165,7 @@ static void *map_shared(const struct datapath *datapath, enum map map, size_t si
 	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, datapath->maps[map], 0);
 }
 
-/* With all maps open: checks them and maps the shared memory. */
+/* Checks the maps when all are open, and maps the shared memory. */
 static int datapath_finish(struct datapath *datapath)
 {
 	for (int i = 0; i < MAP_COUNT; i++) {
@@ -207,7 +207,7 @@ int object_share_maps(struct bpf_object *object, const struct datapath *datapath
 	return result;
 }
 
-/* Loads one of the object's two programs; with `shared` given it works on its maps instead of maps of its own. */
+/* Loads one of the object's two programs. With `shared` it works on the maps of that datapath instead of its own. */
 static int object_load(bool frags, const struct datapath *shared, struct handshake **loaded)
 {
 	struct handshake *object = handshake__open();

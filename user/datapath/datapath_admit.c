@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The tc programs at the tcx hooks of interfaces: found, put beside the XDP program, taken away. */
+/* Finds, attaches and removes the tc programs at the tcx hooks of interfaces. */
 #include <bpf/btf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -19,9 +19,10 @@
 #define TCX_PROGRAMS_MAX 64
 
 /*
- * BPF_F_BEFORE without naming whom: before everybody. Another program that lets a packet pass to the stack ends the iteration over
- * the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front of it. Ours
- * disturbs none of them: it touches only what the XDP program validated, and hands every packet on to the next one.
+ * BPF_F_BEFORE without a program: before all others. Another program that lets a packet pass to the stack ends the
+ * iteration over the hook, and one that changes the packet's head may move or drop what the XDP program wrote in front
+ * of it. The tc program of shakeoff disturbs no other program: it changes only what the XDP program validated, and
+ * hands every packet on to the next program.
  */
 #define TCX_FIRST (1u << 3)
 
@@ -41,7 +42,7 @@ bool datapath_can_admit(void)
 	return answer == CAN;
 }
 
-/* Whether the functions of bpf/socket/conntrack.h are there: in the kernel itself, or in a module that has been loaded. */
+/* Returns whether the functions of bpf/socket/conntrack.h exist: in the kernel itself, or in a loaded module. */
 static bool conntrack_is_known(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf(), *module = NULL;
@@ -60,7 +61,7 @@ static bool conntrack_is_known(void)
 
 struct tcx_programs {
 	uint32_t ids[TCX_PROGRAMS_MAX];
-	uint32_t count; /* 0 also where there is no such hook */
+	uint32_t count; /* 0 also if there is no such hook */
 };
 
 static void tcx_query(unsigned int ifindex, int hook, struct tcx_programs *programs)
@@ -123,7 +124,7 @@ enum datapath_position datapath_position(unsigned int ifindex, enum datapath_hoo
 {
 	struct tcx_programs programs = { .count = TCX_PROGRAMS_MAX };
 
-	/* It is gone with its interface; of what else may fail nothing follows. */
+	/* The hook is gone with its interface; other failures have no consequences. */
 	if (bpf_prog_query(ifindex, tcx_hook(hook), 0, NULL, programs.ids, &programs.count))
 		return errno == ENODEV ? DATAPATH_POSITION_GONE : DATAPATH_POSITION_FIRST;
 	for (uint32_t i = 0; i < programs.count; i++)
@@ -150,7 +151,7 @@ void datapath_front(unsigned int ifindex, enum datapath_hook hook, struct datapa
 
 /* ---------------------------------------------------------------------------------------------------------- remove */
 
-/* 1: it was ours, and is gone. */
+/* Removes a program of shakeoff. Returns 1 if it was removed. */
 static int tcx_remove_ours(unsigned int ifindex, int hook, uint32_t prog_id)
 {
 	cleanup_fd int fd = program_by_id(prog_id);
@@ -223,8 +224,8 @@ static int admit_load(struct datapath *datapath)
 }
 
 /*
- * Loads a second instance of both programs: of two instances one stands in front of an interface while the other, behind, is taken away.
- * It is loaded with the first one, as a daemon that has given up its privileges cannot load it later.
+ * Loads a second instance of both programs: one instance runs in front of an interface while the other, behind it, is
+ * removed. It is loaded together with the first, because a daemon that has dropped its privileges cannot load it later.
  */
 static int spare_load(struct datapath *datapath)
 {
@@ -255,7 +256,7 @@ int datapath_admit_prepare(struct datapath *datapath)
 static int tcx_attach(int program, const struct link_entry *interface, enum datapath_owner owner, bool by_link)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_FIRST);
-	cleanup_fd int link = -1; /* unpinned, it takes the program along */
+	cleanup_fd int link = -1; /* not pinned: closing it removes the program */
 
 	if (!by_link)
 		return bpf_prog_attach(program, interface->ifindex, TCX_INGRESS, TCX_FIRST) ? -errno : 0;
@@ -265,7 +266,7 @@ static int tcx_attach(int program, const struct link_entry *interface, enum data
 	return link_pin(link, HOOK_TCX, interface->name, interface->ifindex, owner);
 }
 
-/* Not by a link: it stays as long as the interface, or until it is removed with the other. */
+/* Attaches it without a link: it stays as long as the interface, or until it is removed with the other. */
 static int outgoing_attach(const struct datapath *datapath, unsigned int ifindex)
 {
 	if (outgoing_find(ifindex, datapath->control_id))
@@ -284,7 +285,7 @@ int admit_attach(struct datapath *datapath, const struct link_entry *interface, 
 		result = tcx_attach(datapath->admit, interface, owner, by_link);
 	if (!result)
 		result = outgoing_attach(datapath, interface->ifindex);
-	/* The command that attaches and the daemon that notices may do it at the same moment: the other was quicker. */
+	/* The attaching command and the daemon that notices may do it at the same time: then the other was first. */
 	return result == -EEXIST && admit_find(interface->ifindex, datapath->control_id) ? 0 : result;
 }
 
@@ -305,10 +306,10 @@ static uint32_t id_of_program(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
 }
 
-/* One that is attached, with what holds it there: found before its pin is given to another. */
+/* An attached program, with its link, found before its pin is given to another. */
 struct attached {
 	int program;
-	int found; /* 0: by link; -ENOENT: without one */
+	int found; /* 0: attached by a link; -ENOENT: without one */
 	struct hook_link link;
 };
 
@@ -324,7 +325,7 @@ static int attached_find(unsigned int ifindex, uint32_t prog_id, struct attached
 	return attached->found;
 }
 
-/* Gone in the meantime is as good. */
+/* Removes an attached program. One that is gone in the meantime counts as removed. */
 static int attached_remove(struct attached *attached, unsigned int ifindex, int hook)
 {
 	int result = 0;
@@ -344,7 +345,7 @@ static void attached_leave(struct attached *attached)
 	close(attached->program);
 }
 
-/* Attaches the instance that is not attached here, `before`, yet: the kernel has a program only once at a hook. */
+/* Attaches the instance that is not in `before` yet: the kernel has a program only once at a hook. */
 static int tcx_attach_again(struct datapath *datapath, const struct link_entry *interface, enum datapath_hook hook,
 			    enum datapath_owner owner, uint32_t before, uint32_t *id)
 {
@@ -364,7 +365,7 @@ static int tcx_attach_again(struct datapath *datapath, const struct link_entry *
 	return result ? result : tcx_attach(program, interface, owner, by_link);
 }
 
-/* Those of ours that are left of earlier: none, unless taking one away has failed. */
+/* Removes shakeoff's remaining earlier programs. There are none unless an earlier removal failed. */
 static int tcx_remove_but(unsigned int ifindex, int hook, uint32_t control_id, uint32_t but)
 {
 	struct tcx_programs programs;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is attached to interfaces: found, put there, taken away. Of control groups: found. */
+/*
+ * Finds, attaches and detaches the XDP programs of interfaces. Finds the programs of control groups that see the input
+ * for their sockets.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -34,7 +37,10 @@ static int attachment_read_program(struct datapath_attachment *attachment)
 	return 0;
 }
 
-/* Of several programs (driver and card, say) ours is the one that is told. -ENOENT: there is none. */
+/*
+ * Reads what is attached to a link. Of several programs (driver and card, for example) it returns shakeoff's. -ENOENT:
+ * there is none.
+ */
 static int attachment_read(const struct link_entry *link, struct datapath_attachment *attachment)
 {
 	struct datapath_attachment chosen = { 0 };
@@ -79,7 +85,7 @@ int datapath_look(const char *ifname, struct datapath_attachment *attachment)
 	return result ? result : attachment_read(&link, attachment);
 }
 
-/* -EEXIST: a program that is not ours. */
+/* Looks up what is attached to an interface. -EEXIST: a program that does not belong to shakeoff. */
 static int look_ours(const char *ifname, struct datapath_attachment *attachment)
 {
 	int result = datapath_look(ifname, attachment);
@@ -140,7 +146,7 @@ int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_
 
 	if (fd < 0)
 		return -errno;
-	/* -ENOSPC: there are more; the caller gets those that fit. */
+	/* -ENOSPC: there are more programs; those that fit are returned. */
 	if (bpf_prog_query(fd, BPF_CGROUP_INET_INGRESS, BPF_F_QUERY_EFFECTIVE, &flags, ids, &found) && errno != ENOSPC)
 		return -errno;
 	*count = found < DATAPATH_CGROUP_MAX ? found : DATAPATH_CGROUP_MAX;
@@ -149,12 +155,12 @@ int datapath_cgroup_ingress(const char *directory, uint32_t ids[DATAPATH_CGROUP_
 
 /* ------------------------------------------------------------------------------------------------ attach and detach */
 
-/* How a program is put to an interface: by a link that is pinned, or by netlink where nothing can be pinned. */
+/* How a program is attached: by a pinned link, or by netlink if nothing can be pinned. */
 struct attaching {
 	struct datapath *datapath;
 	const struct link_entry *interface;
 	bool by_link;
-	int link; /* out */
+	int link; /* output */
 };
 
 static int attach_program(struct attaching *attaching, int program, uint32_t flags)
@@ -173,8 +179,8 @@ static int attach_program(struct attaching *attaching, int program, uint32_t fla
 }
 
 /*
- * Drivers refuse a program that wants a packet in one buffer when the MTU exceeds what fits one, each with an error of its
- * own. A program for several buffers (kernel 5.18 and later) is then worth a try.
+ * Attaches in native mode. If the MTU exceeds a buffer, drivers refuse a program that wants a packet in a single
+ * buffer, each with an error of its own. Then a program for several buffers (kernel 5.18 and later) is tried.
  */
 static int attach_native(struct attaching *attaching)
 {
@@ -206,7 +212,7 @@ static uint32_t mode_flag(const struct datapath_attachment *attachment)
 	return attachment->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
-/* Takes a program from an interface, however it came there. `program`: a descriptor of it. */
+/* Removes a program from an interface, no matter how it was attached. `program`: a descriptor of it. */
 static int remove_program(const struct datapath_attachment *attachment, int program)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = program);
@@ -219,7 +225,7 @@ static int remove_program(const struct datapath_attachment *attachment, int prog
 	return result ? result : link_remove(&link);
 }
 
-/* What was replaced comes back when the new program does not get there. */
+/* Restores the replaced program when the new one cannot be attached. */
 static void restore_program(const struct datapath_attachment *attachment, int program)
 {
 	if (program >= 0 && bpf_xdp_attach(attachment->ifindex, program, mode_flag(attachment), NULL))
@@ -229,7 +235,7 @@ static void restore_program(const struct datapath_attachment *attachment, int pr
 
 static int attach_and_pin(struct attaching *attaching, enum datapath_mode mode, enum datapath_owner owner)
 {
-	cleanup_fd int link = -1; /* unpinned, it takes the program along */
+	cleanup_fd int link = -1; /* not pinned: closing it removes the program */
 	int result;
 
 	result = attach_in_mode(attaching, mode);
@@ -242,8 +248,8 @@ static int attach_and_pin(struct attaching *attaching, enum datapath_mode mode, 
 }
 
 /*
- * The tc program follows the XDP program that is there now: what went with another one goes. Without it connections cannot be
- * given to listening sockets; everything else works.
+ * Makes the tc program follow the present XDP program, and removes the tc program of another one. Without it
+ * connections cannot be given to listening sockets; everything else works.
  */
 static void replace_admit(const struct attaching *attaching, enum datapath_owner owner)
 {
@@ -311,10 +317,10 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 	if (result)
 		return result;
 	if (attachment.control_id != datapath->control_id) {
-		detail_set("its XDP program works on other maps");
+		detail_set("its XDP program uses other maps");
 		return -ENOENT;
 	}
-	/* What works at ingress is not touched for the other's sake. */
+	/* A failure at egress leaves the program at ingress untouched. */
 	if (attachment.admit_id)
 		return admit_attach_outgoing(datapath, attachment.ifindex);
 	result = link_get(ifname, &interface);
@@ -322,7 +328,7 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 		result = bpffs_prepare(owner, &by_link);
 	if (result)
 		return result;
-	result = admit_remove(interface.ifindex); /* what works on other maps */
+	result = admit_remove(interface.ifindex); /* it works on other maps */
 	if (result >= 0)
 		result = admit_attach(datapath, &interface, owner, by_link);
 	if (result)
@@ -330,7 +336,7 @@ int datapath_admit_attach(struct datapath *datapath, const char *ifname, enum da
 	return result;
 }
 
-/* The tc program alone: left over where `ip link` took the XDP program away. */
+/* Detaches a tc program that remained alone after the XDP program was removed with `ip link`. */
 static int detach_remainder(const char *ifname, int result)
 {
 	struct link_entry interface;
@@ -341,7 +347,9 @@ static int detach_remainder(const char *ifname, int result)
 	return 0;
 }
 
-/* Whether an interface of this network namespace still works on these maps. In doubt it does. */
+/*
+ * Returns whether an interface of this network namespace still works on these maps. If that is unknown it returns true.
+ */
 static bool control_is_used(uint32_t control_id)
 {
 	struct datapath_attachment *list;

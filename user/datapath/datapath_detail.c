@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What libbpf, the verifier and drivers say when something fails: one line of it is kept, the rest goes to log_debug(). */
+/* Messages of libbpf, the verifier and drivers about a failure: one line is kept, the rest goes to log_debug(). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "common/log.h"
 
 static _Thread_local char detail[256];
-static _Thread_local bool detail_is_cause; /* the verifier or the kernel itself said it: nothing later is better */
+static _Thread_local bool detail_is_cause; /* from the verifier or the kernel itself: no later line is better */
 
 const char *datapath_detail(void)
 {
@@ -45,7 +45,7 @@ void detail_set(const char *format, ...)
 #define VERIFIER_BEGIN "-- BEGIN PROG LOAD LOG --\n"
 #define KERNEL_MESSAGE "Kernel error message: "
 
-/* Of the verifier's log the line before its statistics is the complaint. */
+/* Takes the complaint from the verifier's log: the line before its statistics. */
 static void detail_from_verifier(const char *line)
 {
 	const char *complaint = NULL;

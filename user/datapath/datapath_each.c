@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Hash maps, many elements at a time: half-open connections, sources. */
+/* Iterates over hash maps, many elements at a time: half-open connections, sources. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
 #include "datapath/datapath_internal.h"
 
-/* Elements that one system call brings. A bucket of the map has to fit: there are as many buckets as it may have elements. */
+/* Elements of a system call. A bucket of the map has to fit: there are as many buckets as the map may have elements. */
 #define BATCH 256
 
 int map_each(int fd, size_t key_size, size_t value_size, map_each_fn callback, void *context)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the hook knows of the host itself: its own addresses, its neighbours, and the VLANs that it has devices for. */
+/* What the hook knows of the host itself: its own addresses, its neighbours, and the tags of its VLAN devices. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "datapath/datapath_internal.h"
 #include "common/prefix.h"
 
-/* The maximum of steps: a change in the middle of an iteration begins it anew. */
+/* A change during an iteration makes it begin again. It is given up after this number of steps. */
 #define STEPS_MAX (4 * SHAKEOFF_MAX_OWN)
 
 static enum map map_of(bool ipv6)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Descriptors of BPF objects by their ids: the only calls that need CAP_SYS_ADMIN once everything is attached. */
+/* Gets descriptors of BPF objects by their ids: the only calls that need CAP_SYS_ADMIN once everything is attached. */
 #define DATAPATH_MAY_FIND_BY_ID /* datapath_internal.h forbids these calls elsewhere */
 #include <errno.h>
 
@@ -17,7 +17,7 @@ int datapath_find(enum datapath_object object, uint32_t id)
 	case DATAPATH_PROGRAM: result = bpf_prog_get_fd_by_id(id); break;
 	case DATAPATH_MAP: result = bpf_map_get_fd_by_id(id); break;
 	case DATAPATH_LINK: result = bpf_link_get_fd_by_id(id); break;
-	/* The kernel gives ids from 1 to INT_MAX (idr_alloc_cyclic() of kernel/bpf/syscall.c). */
+	/* The kernel assigns ids from 1 to INT_MAX (idr_alloc_cyclic() of kernel/bpf/syscall.c). */
 	case DATAPATH_NEXT_LINK: result = bpf_link_get_next_id(id, &next) ? -1 : (int)next; break;
 	}
 	return result < 0 ? -errno : result;
@@ -28,7 +28,7 @@ void datapath_find_by(datapath_find_fn other)
 	find = other ? other : datapath_find;
 }
 
-/* As libbpf's own functions do: errno says why. */
+/* Returns a descriptor as libbpf's own functions do, with the cause in errno. */
 static int found(enum datapath_object object, uint32_t id)
 {
 	int result = find(object, id);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The netfilter program at the end of LOCAL_IN, and the tc program at lo: attached for as long as there is a daemon to hand over to. */
+/*
+ * The netfilter program at the end of LOCAL_IN, and the tc program at lo: attached while there is a daemon that takes
+ * over.
+ */
 #include <bpf/btf.h>
 #include <errno.h>
 #include <limits.h>
@@ -27,16 +30,17 @@
 #define PF_IPV6 10
 
 /*
- * Behind every chain: INT_MAX itself is connection tracking's, which confirms there what got so far (nf_conntrack_proto.c), and no
- * program may have it (bpf_nf_check_pf_and_hooks(), net/netfilter/nf_bpf_link.c). Two programs cannot have the same.
+ * Behind every chain. INT_MAX itself belongs to connection tracking, which confirms there the packets that got through
+ * (nf_conntrack_proto.c), and no program may have it (bpf_nf_check_pf_and_hooks(), net/netfilter/nf_bpf_link.c). Two
+ * programs cannot have the same priority.
  */
 #define PRIORITY_LAST (INT_MAX - 1)
 #define PRIORITIES 64
 
-static uint32_t mark; /* what the program at lo knows its frames by; 0: it is not attached */
+static uint32_t mark; /* the program at lo recognises its frames by it; 0: not attached */
 static int returner = -1;
 
-/* What this kernel has, read once: that takes milliseconds. */
+/* What this kernel has. It is read once because that takes milliseconds. */
 static const struct features {
 	bool input, tcx;
 } * features(void)
@@ -117,7 +121,10 @@ void input_forget(uint32_t control_id)
 	}
 }
 
-/* A daemon's that is gone is there until the new one is: no ACK comes between them. */
+/*
+ * Makes the links. The program of a daemon that is gone stays until the new one is attached, so that no ACK slips
+ * through in between.
+ */
 static int links_make(struct datapath *datapath, int program, bool *pinned)
 {
 	*pinned = true;

@@ -14,7 +14,7 @@
 #include "datapath/datapath_internal.h"
 #include "datapath/ring_record.h"
 
-/* Events taken by one datapath_ring_consume(): a steady stream must not keep its caller from everything else. */
+/* Maximum of events of a datapath_ring_consume(), so that a steady stream does not keep its caller from other work. */
 #define RING_BATCH 4096
 
 struct datapath_ring {
@@ -78,7 +78,7 @@ static int map_remove(const struct datapath *datapath, enum map map, const void 
 	return bpf_map_delete_elem(datapath->maps[map], key) ? -errno : 0;
 }
 
-/* The hook remembers what it looked up last: after a change it has to look again. */
+/* Tells the hook after a change that its last look-ups are outdated. */
 static int changed(struct datapath *datapath, int result)
 {
 	if (!result)
@@ -107,7 +107,7 @@ int datapath_address_remove(struct datapath *datapath, const struct in6_addr *ad
 	return changed(datapath, map_remove(datapath, key.map, &key.v6));
 }
 
-/* All keys first: a removal in the middle of an iteration would begin it anew. */
+/* Collects all keys first, because a removal during an iteration would make it begin again. */
 static int addresses_collect(struct datapath *datapath, enum map map, struct address_key **keys, size_t *count)
 {
 	struct address_key key = { .map = map };
@@ -117,7 +117,7 @@ static int addresses_collect(struct datapath *datapath, enum map map, struct add
 		if (array_append(*keys, *count, key))
 			return -ENOMEM;
 		previous = &key.v6;
-		if (*count > 2 * SHAKEOFF_MAX_ADDRESSES) /* another process changes the map all the time */
+		if (*count > 2 * SHAKEOFF_MAX_ADDRESSES) /* another process keeps changing the map */
 			return -EAGAIN;
 	}
 	return errno == ENOENT ? 0 : -errno;
@@ -147,13 +147,13 @@ int datapath_address_each(struct datapath *datapath,
 	return result;
 }
 
-/* ------------------------------------------------------------------------------------------------ the simple elements */
+/* ---------------------------------------------------------------------------------------------- the simple elements */
 
 int datapath_interface_set(struct datapath *datapath, uint32_t ifindex, const struct shakeoff_interface *interface)
 {
 	const struct shakeoff_admissions none = { 0 };
 
-	/* What has been counted there stays. */
+	/* Existing counters stay. */
 	if (bpf_map_update_elem(datapath->maps[MAP_ADMISSIONS], &ifindex, &none, BPF_NOEXIST) && errno != EEXIST)
 		return -errno;
 	return changed(datapath, map_set(datapath, MAP_INTERFACES, &ifindex, interface));
@@ -180,7 +180,7 @@ int datapath_key_set(struct datapath *datapath, uint32_t slot, const struct shak
 	return changed(datapath, map_set(datapath, MAP_KEYS, &slot, key));
 }
 
-/* Also tells where the entry is. */
+/* Finds an entry, and its index. */
 static int validated_find(struct datapath *datapath, const struct shakeoff_tuple *tuple,
 			  struct shakeoff_validated *entry, uint32_t *index)
 {
@@ -205,7 +205,10 @@ int datapath_validated_get(struct datapath *datapath, const struct shakeoff_tupl
 	return validated_find(datapath, tuple, entry, &index);
 }
 
-/* What the hook enters there at the very same moment is forgotten with it, but a young entry is never the one to be replaced. */
+/*
+ * Forgets a tuple. An entry that the hook makes at the same time in its place is forgotten with it, but a young entry
+ * is never the one to be replaced.
+ */
 int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_tuple *tuple)
 {
 	const struct shakeoff_validated nothing = { 0 };
@@ -219,7 +222,7 @@ int datapath_validated_forget(struct datapath *datapath, const struct shakeoff_t
 
 /* --------------------------------------------------------------------------------------------------------- counters */
 
-/* Values are arrays of __u64 for every possible CPU: `words` of them each. Adds them up into `sum`. */
+/* Adds up values that are arrays of `words` __u64 for every possible CPU into `sum`. */
 static int percpu_sum(const struct datapath *datapath, enum map map, uint32_t key, uint64_t *values, uint64_t *sum,
 		      size_t words)
 {
@@ -307,8 +310,8 @@ static int ring_make(const struct datapath *datapath, uint32_t index)
 }
 
 /*
- * Rings that a daemon used keep their number: the hook spreads tuples over it, and what waits in one ring must not be
- * overtaken by what arrives in another.
+ * Makes the rings, but keeps the number that a daemon used: the hook distributes tuples over it, and events that wait
+ * in one ring must not be overtaken by later events in another.
  */
 int datapath_rings_prepare(struct datapath *datapath, uint32_t count, uint32_t *actual)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where links are pinned, and how the one of an interface is found again; and what is kept beside them. */
+/* Pins links and other objects, and finds the link of an interface again. */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/magic.h>
@@ -19,9 +19,9 @@
 #define BPFFS_ROOT "/sys/fs/bpf"
 
 static char bpffs_dir[PATH_MAX];
-static bool bpffs_given; /* by the user: must work */
+static bool bpffs_given; /* the user gave the directory: it must work */
 
-/* 0 on failure: no file has that number. */
+/* Returns the inode number of a path; 0 on failure: no file has that number. */
 static unsigned long long inode_of(const char *path)
 {
 	struct stat st;
@@ -53,7 +53,7 @@ static int bpffs_dir_known(void)
 	return *bpffs_dir ? 0 : datapath_set_bpffs(NULL);
 }
 
-/* Of the directory, or of what exists of the path to it. */
+/* Checks the directory, or the existing part of the path to it. */
 static bool on_bpffs(const char *path)
 {
 	char existing[PATH_MAX];
@@ -72,8 +72,9 @@ static bool on_bpffs(const char *path)
 }
 
 /*
- * Whether what is mounted now is still there when this process is gone: whether its mount namespace is that of its
- * outermost ancestor. (Not simply of process 1, which may not be looked at in some containers.) In doubt it is not.
+ * Returns whether a mount made now outlives this process: whether its mount namespace is that of its outermost
+ * ancestor. (Process 1 is not checked, because some containers forbid to inspect it.) If that is unknown it returns
+ * false.
  */
 static bool mounts_persist(void)
 {
@@ -108,14 +109,17 @@ static int make_path(const char *path)
 	}
 }
 
-/* Only root decides what is in it: then what is pinned there is ours. A sticky directory holds those whose owner is checked in turn. */
+/*
+ * Returns whether only root can change a directory: then the pins in it are shakeoff's. A sticky directory is accepted
+ * because the owners of the directories in it are checked in turn.
+ */
 static bool is_safe(const struct stat *st)
 {
 	return S_ISDIR(st->st_mode) && (!st->st_uid || st->st_uid == geteuid()) &&
 	       (!(st->st_mode & (S_IWGRP | S_IWOTH)) || st->st_mode & S_ISVTX);
 }
 
-/* Whether this is so of every directory on the way, as far as there are any. The last may not be sticky either. */
+/* Checks this for every existing directory of the path. The last one may not be sticky either. */
 static bool path_is_safe(const char *path)
 {
 	char partial[PATH_MAX];
@@ -135,7 +139,7 @@ static bool path_is_safe(const char *path)
 	}
 }
 
-/* Another process may take the parent away between the two, when it has left it empty: once more, then. */
+/* Makes the directories. Another process may remove the empty parent between the two calls: then it tries once more. */
 static int make_directories(const char *path)
 {
 	int result = make_path(path);
@@ -143,19 +147,21 @@ static int make_directories(const char *path)
 	return result == -ENOENT ? make_path(path) : result;
 }
 
-/* A user may have made the default one before: then programs are attached without a pin rather than not at all. */
+/*
+ * Refuses an unsafe directory. A user may have made the default one before: then programs are attached without a pin.
+ */
 static int refuse_unsafe(void)
 {
 	if (bpffs_given) {
-		detail_set("%.180s, or a directory above it, can be changed by others than root", bpffs_dir);
+		detail_set("users other than root can change %.180s, or a directory above it", bpffs_dir);
 		return -ENOTDIR;
 	}
-	log_warn_limited("%s, or a directory above it, can be changed by others than root: nothing is pinned there",
+	log_warn_limited("users other than root can change %s, or a directory above it: nothing is pinned there",
 			 bpffs_dir);
 	return -EOPNOTSUPP;
 }
 
-/* -EOPNOTSUPP: nothing can be pinned here so that it stays. */
+/* Makes the directory. -EOPNOTSUPP: a pin would not stay here. */
 static int bpffs_make(void)
 {
 	int result;
@@ -167,7 +173,7 @@ static int bpffs_make(void)
 		if (!path_is_safe(bpffs_dir))
 			return refuse_unsafe();
 		result = make_directories(bpffs_dir);
-		if (!result && !path_is_safe(bpffs_dir)) /* a user was quicker */
+		if (!result && !path_is_safe(bpffs_dir)) /* a user may have made it first */
 			return refuse_unsafe();
 		if (!result || !bpffs_given)
 			return result;
@@ -215,7 +221,7 @@ static const char *pin_suffix(enum hook hook, enum datapath_owner owner)
 	return "";
 }
 
-/* Dots are not allowed in names on bpffs, but are in those of interfaces: the index keeps eth0.1 and eth0_1 apart. */
+/* Names on bpffs must not contain dots, but interface names may: the index distinguishes eth0.1 from eth0_1. */
 static void pin_path(enum hook hook, const char *ifname, unsigned int ifindex, enum datapath_owner owner, char *path,
 		     size_t size)
 {
@@ -249,7 +255,10 @@ static int link_info(int fd, struct bpf_link_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
-/* BPF_LINK_TYPE_TCX (kernel 6.6): the headers of libbpf 1.1 do not have it. Its interface stands where that of XDP does. */
+/*
+ * BPF_LINK_TYPE_TCX (kernel 6.6): the headers of libbpf 1.1 do not have it. Its interface is at the same offset as that
+ * of XDP.
+ */
 #define LINK_TYPE_TCX 11
 
 static bool link_is_at(int fd, enum hook hook, unsigned int ifindex, uint32_t prog_id)
@@ -260,7 +269,10 @@ static bool link_is_at(int fd, enum hook hook, unsigned int ifindex, uint32_t pr
 	return !link_info(fd, &info) && info.type == type && info.xdp.ifindex == ifindex && info.prog_id == prog_id;
 }
 
-/* Among our pins. Those of interfaces that are gone are removed on the way: their links are attached to nothing. */
+/*
+ * Finds a link among shakeoff's pins. Pins of removed interfaces are removed on the way: their links are attached to
+ * nothing.
+ */
 static int pinned_link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hook_link *found)
 {
 	struct dirent *entry;
@@ -311,7 +323,7 @@ int link_find(enum hook hook, unsigned int ifindex, uint32_t prog_id, struct hoo
 	return errno == ENOENT ? -ENOENT : -errno;
 }
 
-/* It may be another link's since: one that took its place. */
+/* Returns whether the path still pins this link, not a later one in its place. */
 static bool is_pinned_as(const char *path, int link)
 {
 	cleanup_fd int pinned = bpf_obj_get(path);
@@ -330,7 +342,7 @@ int link_remove(struct hook_link *link)
 	return result;
 }
 
-/* In place of what has the name. */
+/* Pins an object, and replaces an earlier pin of that name. */
 static int pin(int fd, const char *path)
 {
 	if (!bpf_obj_pin(fd, path) || (errno == EEXIST && !unlink(path) && !bpf_obj_pin(fd, path)))
@@ -343,14 +355,14 @@ int link_pin(int fd, enum hook hook, const char *ifname, unsigned int ifindex, e
 	char path[PATH_MAX + 64];
 
 	pin_path(hook, ifname, ifindex, owner, path, sizeof(path));
-	/* It may be there, left by an interface that is gone: names and indexes are used again. */
+	/* An interface that is gone may have left it: names and indexes are used again. */
 	if (!pin(fd, path))
 		return 0;
 	detail_set("cannot pin the link as %.200s", path);
 	return -errno;
 }
 
-/* No interface's: those have a colon. */
+/* Makes a name that differs from those of interfaces, which have a colon. */
 static void kept_path(const char *name, char *path, size_t size)
 {
 	snprintf(path, size, "%s/%s", bpffs_dir, name);
@@ -386,7 +398,7 @@ int bpffs_take(const char *name)
 
 void bpffs_tidy(void)
 {
-	/* Each succeeds when it is empty; other network namespaces have theirs beside ours. */
+	/* Each removal succeeds if the directory is empty; other network namespaces have theirs beside it. */
 	if (!bpffs_dir_known() && !bpffs_given && !rmdir(bpffs_dir))
 		rmdir(BPFFS_ROOT "/shakeoff");
 }

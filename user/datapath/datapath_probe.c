@@ -13,9 +13,9 @@
 #include "probe.skel.h"
 
 /*
- * The kernel runs so many frames and then receives them all together, as it does what a driver received in one go. A
- * RST must not be among the same as its probe: connection tracking knows a connection only when its packet has come
- * through.
+ * The kernel runs this number of frames and then receives them all together, like the frames that a driver received at
+ * once. A RST must not be in the same batch as its probe, because connection tracking knows a connection only after its
+ * packet has come through.
  */
 #define BATCH 64
 

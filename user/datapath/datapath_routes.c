@@ -7,7 +7,7 @@
 #include "datapath/datapath_internal.h"
 #include "common/prefix.h"
 
-/* The maximum of steps: a change in the middle of an iteration begins it anew. */
+/* A change during an iteration makes it begin again. It is given up after this number of steps. */
 #define STEPS_MAX (2 * SHAKEOFF_MAX_ROUTES)
 
 static enum map map_of(bool ipv6)
@@ -67,7 +67,7 @@ int datapath_route_each(struct datapath *datapath, bool ipv6,
 	return result;
 }
 
-/* Of an address's word: bits that are of the prefix. */
+/* Returns the mask of an address's word: its bits that belong to the prefix. */
 static __be32 mask_word(unsigned int len, unsigned int word)
 {
 	unsigned int bits = len > 32 * word ? len - 32 * word : 0;
@@ -75,7 +75,7 @@ static __be32 mask_word(unsigned int len, unsigned int word)
 	return htonl(!bits ? 0 : bits >= 32 ? UINT32_MAX : UINT32_MAX << (32 - bits));
 }
 
-/* The first mask is 0 while the others change: then nothing is of it. */
+/* Sets a plain route. Its first mask is 0 while the others change, so that no address matches. */
 void datapath_routes_plain(struct datapath *datapath, bool ipv6, size_t index, const struct prefix *prefix)
 {
 	struct shakeoff_plain_routes *plain = &datapath->control->plain;

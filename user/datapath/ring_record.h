@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a ring buffer holds is the hook's, whose lengths are checked all the same before anything else is read. */
+/* The hook writes the ring buffer. Its lengths are checked all the same before anything else is read. */
 #ifndef SHAKEOFF_DATAPATH_RING_RECORD_H
 #define SHAKEOFF_DATAPATH_RING_RECORD_H
 

@@ -16,7 +16,8 @@ int published_append(struct published_list *to, const struct published *publishe
 	return array_append(to->list, to->count, *published);
 }
 
-int published_compare(const void *a, const void *b)
+/* Compares two entries by their addresses: for qsort() and bsearch(). */
+static int compare(const void *a, const void *b)
 {
 	const struct published *first = a, *second = b;
 
@@ -26,7 +27,7 @@ int published_compare(const void *a, const void *b)
 void published_sort(struct published_list *list)
 {
 	if (list->count)
-		qsort(list->list, list->count, sizeof(*list->list), published_compare);
+		qsort(list->list, list->count, sizeof(*list->list), compare);
 }
 
 /* --------------------------------------------------------------------------------------------------- open and close */
@@ -211,9 +212,9 @@ static int publish_in(struct addresses *addresses, size_t datapath, uint16_t por
 		};
 		bool there;
 
-		for (; o < old->count && published_compare(&old->list[o], &wanted) < 0; o++)
+		for (; o < old->count && compare(&old->list[o], &wanted) < 0; o++)
 			take_out(addresses, datapath, port, &old->list[o]);
-		there = o < old->count && !published_compare(&old->list[o], &wanted);
+		there = o < old->count && !compare(&old->list[o], &wanted);
 		if (there && leads_there(&old->list[o], &wanted, list[i].keep_only)) {
 			keep(addresses, datapath, port, &old->list[o++], &wanted, in_map);
 			continue;
@@ -282,7 +283,7 @@ static int find_protected(const struct addresses *addresses, size_t datapath, st
 	}
 	published_sort(found);
 	for (size_t i = 0; i < found->count; i++)
-		if (!distinct || published_compare(&found->list[distinct - 1], &found->list[i]))
+		if (!distinct || compare(&found->list[distinct - 1], &found->list[i]))
 			found->list[distinct++] = found->list[i];
 	found->count = distinct;
 	return error;
@@ -300,9 +301,9 @@ static void publish_protected(struct addresses *addresses, size_t datapath, stru
 	for (size_t i = 0; i < next->count; i++) {
 		bool there;
 
-		for (; o < old->count && published_compare(&old->list[o], &next->list[i]) < 0; o++)
+		for (; o < old->count && compare(&old->list[o], &next->list[i]) < 0; o++)
 			take_out(addresses, datapath, 0, &old->list[o]);
-		there = o < old->count && !published_compare(&old->list[o], &next->list[i]);
+		there = o < old->count && !compare(&old->list[o], &next->list[i]);
 		o += there;
 		if (there || set(addresses, datapath, 0, &next->list[i], NULL, true))
 			next->list[kept++] = next->list[i];
@@ -341,7 +342,7 @@ bool addresses_have(const struct addresses *addresses, const struct in6_addr *ad
 	for (size_t i = 0; i < addresses->count; i++) {
 		const struct published_list *in_map = &addresses->ports[i * PORTS + port].in_map;
 
-		if (in_map->count && bsearch(&key, in_map->list, in_map->count, sizeof(key), published_compare))
+		if (in_map->count && bsearch(&key, in_map->list, in_map->count, sizeof(key), compare))
 			return true;
 	}
 	return false;

@@ -33,9 +33,6 @@ int published_append(struct published_list *to, const struct published *publishe
 /* Sorts a list by address. */
 void published_sort(struct published_list *list);
 
-/* Compares two entries by their addresses: for qsort() and bsearch(). */
-int published_compare(const void *a, const void *b);
-
 /* Count for its user an address that comes into a datapath's map, or leaves it. */
 void addresses_count_in(const struct addresses *addresses, size_t datapath, uint16_t port,
 			const struct published *published);

@@ -26,7 +26,7 @@ void discovery_mark(struct discovery *discovery, uint16_t port)
 		discovery->recount = true;
 }
 
-void discovery_mark_all(struct discovery *discovery)
+static void mark_all(struct discovery *discovery)
 {
 	for (size_t port = 0; port < PORTS; port++)
 		discovery->ports[port].dirty = true;
@@ -45,7 +45,7 @@ int discovery_devices_changed(struct discovery *discovery)
 	int error = upper_addresses_read(&discovery->upper, discovery->interfaces, &changed);
 
 	if (changed)
-		discovery_mark_all(discovery);
+		mark_all(discovery);
 	return error;
 }
 
@@ -64,13 +64,13 @@ int discovery_addresses_changed(struct discovery *discovery)
 	}
 	own_addresses_free(&discovery->own);
 	discovery->own = fresh;
-	discovery_mark_all(discovery);
+	mark_all(discovery);
 	return 0;
 }
 
 void discovery_policies_changed(struct discovery *discovery)
 {
-	discovery_mark_all(discovery);
+	mark_all(discovery);
 	discovery->tests_changed = true;
 }
 
@@ -113,7 +113,7 @@ void discovery_host_changed(struct discovery *discovery, const struct discovery_
 	if (discovery->host.no_cookies && !before.no_cookies)
 		log_warn("listening sockets are bypassed: %s", bypass_help(SHAKEOFF_BYPASS_SYNCOOKIES));
 	if (memcmp(discovery->host.routes, before.routes, sizeof(before.routes)) || roots_ports != host->roots_ports)
-		discovery_mark_all(discovery);
+		mark_all(discovery);
 	describe_all(discovery);
 	discovery->tests_changed = true;
 }
@@ -150,7 +150,7 @@ int discovery_update(struct discovery *discovery, uint64_t now_ns)
 		auto_services_report(&discovery->discovered);
 	}
 	if (error) {
-		discovery_mark_all(discovery);
+		mark_all(discovery);
 		return error;
 	}
 	if (discovery->tests_changed || discovery->rules_answered) {
@@ -172,7 +172,7 @@ static void look_again(struct discovery *discovery)
 	bool addresses = addresses_look_again(discovery->addresses);
 
 	if (service_ids || addresses)
-		discovery_mark_all(discovery);
+		mark_all(discovery);
 }
 
 static void settle(struct discovery *discovery, uint64_t now_ns)
@@ -276,7 +276,7 @@ int discovery_open(struct discovery *discovery, const struct config *config, con
 	set_host(discovery, host);
 	for (size_t i = 0; i < services->count; i++)
 		discovery->configured[i].service = &services->list[i];
-	discovery_mark_all(discovery);
+	mark_all(discovery);
 	error = own_addresses_read(&discovery->own);
 	if (!error)
 		error = discovery_devices_changed(discovery);

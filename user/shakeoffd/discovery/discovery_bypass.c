@@ -203,7 +203,8 @@ static void count_endpoint(struct discovery *discovery, const struct tested *tes
 		snprintf(owner->next_rule, sizeof(owner->next_rule), "%s", rule);
 }
 
-static void verify(struct discovery *discovery, struct listening_service *listening)
+/* Sums up what was counted at the endpoints of a service: whether the service as a whole is bypassed. */
+static void sum_up(struct discovery *discovery, struct listening_service *listening)
 {
 	bool not_reached = listening->refusals && !listening->others;
 	const struct bypass_addresses bypass = {
@@ -235,12 +236,12 @@ static void forget_rules(struct discovery *discovery)
 		*d->listening.next_rule = '\0';
 }
 
-static void verify_all(struct discovery *discovery)
+static void sum_up_all(struct discovery *discovery)
 {
 	for (size_t i = 0; i < discovery->configured_count; i++)
-		verify(discovery, &discovery->configured[i]);
+		sum_up(discovery, &discovery->configured[i]);
 	for (struct auto_service *d = discovery->discovered.used.first; d; d = d->next)
-		verify(discovery, &d->listening);
+		sum_up(discovery, &d->listening);
 }
 
 /*
@@ -263,5 +264,5 @@ void discovery_apply_results(struct discovery *discovery)
 				discovery_mark(discovery, (uint16_t)port);
 		}
 	}
-	verify_all(discovery);
+	sum_up_all(discovery);
 }

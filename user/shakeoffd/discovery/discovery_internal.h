@@ -32,9 +32,8 @@ struct discovery_port {
 	bool dirty;
 };
 
-/* Note that a port, all ports, or the ports of a configured service have to be resolved again. */
+/* Note that a port, or the ports of a configured service, have to be resolved again. */
 void discovery_mark(struct discovery *discovery, uint16_t port);
-void discovery_mark_all(struct discovery *discovery);
 void discovery_mark_service(struct discovery *discovery, const struct config_service *service);
 
 /* Describes the present sockets of a service to the hook. */

@@ -121,7 +121,8 @@ static bool holds(const struct prefix *prefix, const __be32 *address)
 	return !memcmp(a, b, bytes) && (!bits || !((a[bytes] ^ b[bytes]) >> (8 - bits)));
 }
 
-const struct prefix *own_addresses_prefix(const struct own_addresses *own, const struct in6_addr *address)
+/* Returns the prefix of a local route that holds this and other addresses, or NULL. */
+static const struct prefix *local_prefix(const struct own_addresses *own, const struct in6_addr *address)
 {
 	bool ipv6 = !IN6_IS_ADDR_V4MAPPED(address);
 	const __be32 *words = (const __be32 *)&address->s6_addr[ipv6 ? 0 : 12];
@@ -184,7 +185,7 @@ void own_addresses_free(struct own_addresses *own)
 bool own_addresses_have(const struct own_addresses *own, const struct in6_addr *address)
 {
 	return (own->count && bsearch(address, own->list, own->count, sizeof(*address), compare)) ||
-	       (own->route_count && own_addresses_may_have(address) && own_addresses_prefix(own, address));
+	       (own->route_count && own_addresses_may_have(address) && local_prefix(own, address));
 }
 
 bool own_addresses_equal(const struct own_addresses *a, const struct own_addresses *b)

@@ -32,9 +32,6 @@ void own_addresses_free(struct own_addresses *own);
 /* Returns whether an address is of a kind that can be among them. */
 bool own_addresses_may_have(const struct in6_addr *address);
 
-/* Returns the prefix of a local route that holds this and other addresses, or NULL. */
-const struct prefix *own_addresses_prefix(const struct own_addresses *own, const struct in6_addr *address);
-
 bool own_addresses_equal(const struct own_addresses *a, const struct own_addresses *b);
 int own_route_compare(const void *a, const void *b); /* for qsort() and bsearch() */
 

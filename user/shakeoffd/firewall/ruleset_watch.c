@@ -158,16 +158,11 @@ void ruleset_watch_open(struct ruleset_watch *watch)
 {
 	*watch = (struct ruleset_watch){ .netfilter = mnl_socket_open2(NETLINK_NETFILTER,
 								       SOCK_CLOEXEC | SOCK_NONBLOCK) };
-	if (watch->netfilter && subscribe(watch->netfilter))
-		ruleset_watch_close(watch);
-	ruleset_watch_look(watch);
-}
-
-void ruleset_watch_close(struct ruleset_watch *watch)
-{
-	if (watch->netfilter)
+	if (watch->netfilter && subscribe(watch->netfilter)) {
 		mnl_socket_close(watch->netfilter);
-	watch->netfilter = NULL;
+		watch->netfilter = NULL;
+	}
+	ruleset_watch_look(watch);
 }
 
 int ruleset_watch_fd(const struct ruleset_watch *watch)

@@ -22,7 +22,6 @@ struct ruleset_watch {
 
 /* Opens the watch. Needs CAP_NET_ADMIN, and CAP_NET_RAW to read iptables-legacy. */
 void ruleset_watch_open(struct ruleset_watch *watch);
-void ruleset_watch_close(struct ruleset_watch *watch);
 
 /* Returns a descriptor to poll for reading; -1: there is nothing to wait for. */
 int ruleset_watch_fd(const struct ruleset_watch *watch);

@@ -23,20 +23,20 @@
 #include "shakeoffd/sys/syscall_filter.h"
 
 /*
- * A call by id takes microseconds. If no answer comes in this time, the broker is stopped, or the machine stands still.
+ * A call by id takes microseconds. If no reply comes in this time, the broker is stopped, or the machine stands still.
  */
 #define ANSWER_SECONDS 2
-/* How long to wait before the next request then: each request without an answer holds up the event loop. */
+/* How long to wait before the next request then: each request without a reply holds up the event loop. */
 #define SILENCE_NS (10 * NS_PER_S)
 #define STOP_MS 1000
 
 struct request {
-	uint32_t sequence; /* the answer repeats it: a late answer belongs to an earlier request */
+	uint32_t sequence; /* the reply repeats it: a late reply belongs to an earlier request */
 	uint32_t object;   /* enum datapath_object */
 	uint32_t id;
 };
 
-struct answer {
+struct reply {
 	uint32_t sequence;
 	int32_t result; /* the next id, 0 with a descriptor, or a negative errno */
 };
@@ -59,10 +59,10 @@ union control {
 
 /* ------------------------------------------------------------------------------------------------------ the process */
 
-static bool answer(int fd, const struct answer *answer, int descriptor)
+static bool reply(int fd, const struct reply *reply, int descriptor)
 {
 	union control control = { 0 };
-	struct iovec data = { .iov_base = (void *)answer, .iov_len = sizeof(*answer) };
+	struct iovec data = { .iov_base = (void *)reply, .iov_len = sizeof(*reply) };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
 	ssize_t sent;
 
@@ -77,7 +77,7 @@ static bool answer(int fd, const struct answer *answer, int descriptor)
 	do
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	return sent == sizeof(*answer);
+	return sent == sizeof(*reply);
 }
 
 static bool serve_one(int fd)
@@ -85,7 +85,7 @@ static bool serve_one(int fd)
 	struct request request;
 	struct iovec data = { .iov_base = &request, .iov_len = sizeof(request) };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
-	struct answer result = { 0 };
+	struct reply result = { 0 };
 	int descriptor = -1;
 	ssize_t length;
 	bool sent;
@@ -101,7 +101,7 @@ static bool serve_one(int fd)
 		descriptor = result.result;
 		result.result = 0;
 	}
-	sent = answer(fd, &result, descriptor);
+	sent = reply(fd, &result, descriptor);
 	if (descriptor >= 0)
 		close(descriptor);
 	return sent;
@@ -154,11 +154,11 @@ static int prepare(int *fd, pid_t daemon)
 
 static void run(int fd, pid_t daemon)
 {
-	struct answer ready = { 0 };
+	struct reply ready = { 0 };
 	int socket = fd;
 
 	ready.result = prepare(&socket, daemon);
-	if (answer(socket < 0 ? fd : socket, &ready, -1) && !ready.result)
+	if (reply(socket < 0 ? fd : socket, &ready, -1) && !ready.result)
 		while (serve_one(socket))
 			;
 	_exit(ready.result ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -166,11 +166,11 @@ static void run(int fd, pid_t daemon)
 
 /* ------------------------------------------------------------------------------------------------ the daemon's side */
 
-/* Receives an answer. 0 or a negative errno. */
-static int receive(struct answer *answer, int *descriptor)
+/* Receives a reply. 0 or a negative errno. */
+static int receive(struct reply *reply, int *descriptor)
 {
 	union control control = { 0 };
-	struct iovec data = { .iov_base = answer, .iov_len = sizeof(*answer) };
+	struct iovec data = { .iov_base = reply, .iov_len = sizeof(*reply) };
 	struct msghdr message = {
 		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)
 	};
@@ -184,28 +184,28 @@ static int receive(struct answer *answer, int *descriptor)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS)
 		memcpy(descriptor, CMSG_DATA(&control.header), sizeof(*descriptor));
-	return length == sizeof(*answer) ? 0 : -EPIPE;
+	return length == sizeof(*reply) ? 0 : -EPIPE;
 }
 
 static int ask(const struct request *request)
 {
-	struct answer answer;
+	struct reply reply;
 	int descriptor, error;
 
 	/* Requests to a broker that stands still pile up, and the next one must not wait for room. */
 	if (send(broker.fd, request, sizeof(*request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(*request))
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	for (;;) {
-		error = receive(&answer, &descriptor);
+		error = receive(&reply, &descriptor);
 		if (error)
 			return error;
-		if (answer.sequence == request->sequence)
+		if (reply.sequence == request->sequence)
 			break;
 		if (descriptor >= 0)
 			close(descriptor);
 	}
-	if (answer.result < 0 || request->object == DATAPATH_NEXT_LINK)
-		return answer.result;
+	if (reply.result < 0 || request->object == DATAPATH_NEXT_LINK)
+		return reply.result;
 	return descriptor >= 0 ? descriptor : -EMFILE; /* the kernel drops a descriptor that has no room here */
 }
 
@@ -236,7 +236,7 @@ static int start(void)
 {
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	pid_t daemon = getpid();
-	struct answer ready;
+	struct reply ready;
 	int pair[2], nothing;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))

@@ -8,7 +8,7 @@
 
 #include "shakeoffd/hook/service.h"
 
-/* The hook and the command line share the memory of instances; each field has one writer (abi.h). */
+/* The hook and the command line share the memory of instances; each field has one writer (shakeoff/service.h). */
 #define shared_get(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 #define shared_set(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define shared_add(field, value) __atomic_fetch_add(&(field), (value), __ATOMIC_RELAXED)
