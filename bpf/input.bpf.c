@@ -4,9 +4,9 @@
  * for a service with the queue handoff go to the daemon from here. Until then the kernel has treated them as all
  * others: martians, rp_filter, routes, the firewall's chains, connection tracking.
  *
- *	packet -> a socket has it? -> came through the hook just before? -> ring buffer -> shakeoffd -> socket
- *	             |                                                                       |
- *	             v accept            the interface that it came by <- shakeoff_return <- lo (packet socket)
+ *	packet -> a whole socket has it? -> came through the hook just before? -> ring buffer -> shakeoffd -> socket
+ *	             |                                                                             |
+ *	             v accept                  the interface that it came by <- shakeoff_return <- lo (packet socket)
  *
  * The tc entry at lo's egress: a frame that the daemon returns, once there is a socket, comes in again where it first
  * came in.
@@ -24,6 +24,7 @@
 /* enum values of the kernel's ip_summed (include/linux/skbuff.h) and of a socket's state (include/net/tcp_states.h) */
 #define SUMMED_PARTIAL 3
 #define STATE_TIME_WAIT 6
+#define STATE_NEW_SYN_RECV 12
 
 /* In skb->tc_index, which only this host can set: the daemon has returned the frame. */
 #define RETURNED 0x5ac7
@@ -48,6 +49,7 @@ struct packet_dynptr {
 } __attribute__((aligned(8)));
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct packet_dynptr *ptr) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak; /* kernel 6.2 */
 
 static long (*const dynptr_read)(void *to, __u32 len, const struct packet_dynptr *from, __u32 offset,
 				 __u64 flags) = (void *)201; /* BPF_FUNC_dynptr_read, kernel 5.19 */
@@ -239,6 +241,20 @@ static __always_inline struct shakeoff_validated *input_entry(const struct scrat
 	return in_time_wait && !entry->replaced ? NULL : entry;
 }
 
+/*
+ * Returns whether a socket is in repair mode (tcp(7)): the daemon is making it. What it got now would be refused, or it could never be
+ * finished. Of a socket of another protocol the answer means nothing; its packets go on all the same, as input_parse() sees.
+ */
+static __always_inline bool sk_is_half_made(const struct sock *sk)
+{
+	const struct tcp_sock *tcp;
+
+	if (sk->__sk_common.skc_state == STATE_NEW_SYN_RECV)
+		return 0;
+	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	return BPF_CORE_READ_BITFIELD(tcp, repair);
+}
+
 SEC("netfilter")
 int shakeoff_input(struct netfilter_ctx *ctx)
 {
@@ -256,9 +272,9 @@ int shakeoff_input(struct netfilter_ctx *ctx)
 	/* Early demultiplexing has found nearly every socket (tcp_v4_early_demux(), net/ipv4/tcp_ipv4.c). */
 	sk = skb->sk;
 	if (sk) {
-		if (sk->__sk_common.skc_state != STATE_TIME_WAIT)
+		in_time_wait = sk->__sk_common.skc_state == STATE_TIME_WAIT;
+		if (!in_time_wait && !sk_is_half_made(sk))
 			return NF_ACCEPT;
-		in_time_wait = 1;
 	}
 	control = control_get();
 	if (!control || bpf_jiffies64() - control->input_tick > ON_THEIR_WAY_TICKS)

@@ -335,7 +335,10 @@ static __noinline enum socket_found queue_segment_find(struct xdp_md *ctx, const
 	return found;
 }
 
-/* Returns the verdict on a segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. */
+/*
+ * Returns the verdict on a segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. A
+ * segment for a half-made socket goes to the daemon, which returns it when the socket is whole.
+ */
 static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
 								   const struct hook_ctx *hook, enum mode mode,
 								   bool may_have_socket)
@@ -345,7 +348,13 @@ static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md
 
 	if (found == SOCKET_EXISTS)
 		connection_confirm(packet, hook);
-	if (found == SOCKET_EXISTS || (found == SOCKET_TIME_WAIT && mode == MODE_NO_SERVER))
+	if (found == SOCKET_HALF_MADE) {
+		history_look_up(&history, packet, hook);
+		if (history.follows)
+			return queue_follow(ctx, packet, hook, &history);
+	}
+	if (found == SOCKET_EXISTS || found == SOCKET_HALF_MADE ||
+	    (found == SOCKET_TIME_WAIT && mode == MODE_NO_SERVER))
 		return SHAKEOFF_SOCKET;
 	history.in_time_wait = found == SOCKET_TIME_WAIT;
 	return queue_no_socket(ctx, packet, hook, &history, mode);
@@ -403,7 +412,7 @@ static __always_inline enum shakeoff_verdict queue_syn_check(struct xdp_md *ctx,
 
 	if (may_have_socket)
 		found = queue_find(ctx, packet, &time_wait);
-	if (found == SOCKET_EXISTS)
+	if (found == SOCKET_EXISTS || found == SOCKET_HALF_MADE)
 		return SHAKEOFF_SYN_SOCKET;
 	if (found == SOCKET_TIME_WAIT && ((hook->control->flags & SHAKEOFF_KEEP_TIME_WAIT) ||
 					  !time_wait_yields(&time_wait, packet->seq, offer->timestamps, offer->tsval)))

@@ -19,6 +19,7 @@ enum socket_found {
 	SOCKET_LISTENS,   /* only a listening socket, none for the tuple itself */
 	SOCKET_EXISTS,    /* the kernel's, from SYN-SENT and NEW-SYN-RECV to LAST-ACK */
 	SOCKET_TIME_WAIT, /* its old connection is over; *time_wait has the numbers that a new one must exceed */
+	SOCKET_HALF_MADE, /* in repair mode (tcp(7)): the daemon is making it; not where a listening socket is wanted */
 };
 
 /* The state of a socket in TIME-WAIT. */
@@ -125,6 +126,14 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->bypass = listener_bypass(tcp);
 }
 
+/* Returns whether a socket is in repair mode. It cannot take segments yet: with a FIN in its queue it would never be finished. */
+static __always_inline bool socket_is_half_made(struct bpf_sock *sk)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	return tcp && BPF_CORE_READ_BITFIELD(tcp, repair);
+}
+
 static __always_inline void tuple_fill4(const struct cookie_flow *flow, struct bpf_sock_tuple *tuple)
 {
 	tuple->ipv4.saddr = flow->client[0];
@@ -173,6 +182,8 @@ static __always_inline enum socket_found socket_find(struct xdp_md *ctx, const s
 	} else if (sk->state == BPF_TCP_TIME_WAIT) {
 		found = SOCKET_TIME_WAIT;
 		time_wait_read(sk, time_wait);
+	} else if (!listener && socket_is_half_made(sk)) {
+		found = SOCKET_HALF_MADE;
 	}
 	bpf_sk_release(sk);
 	return found;
