@@ -242,8 +242,9 @@ static __always_inline struct shakeoff_validated *input_entry(const struct scrat
 }
 
 /*
- * Returns whether a socket is in repair mode (tcp(7)): the daemon is making it. What it got now would be refused, or it could never be
- * finished. Of a socket of another protocol the answer means nothing; its packets go on all the same, as input_parse() sees.
+ * Returns whether a socket is in repair mode (tcp(7)): the daemon is making it. A segment that it got now would be
+ * refused, or would keep the daemon from finishing it. For a socket of another protocol the result means nothing; its
+ * packets go on all the same, as input_parse() sees.
  */
 static __always_inline bool sk_is_half_made(const struct sock *sk)
 {

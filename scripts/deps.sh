@@ -46,6 +46,7 @@ packages() {
 		test  curl                 an unmodified client
 		test  wrk                  many clients at once
 		test  faketime             hosts whose wall clocks differ
+		test  strace               makes system calls of the daemon last longer
 		test  tcpdump              shows what was on the wire when a test fails
 		fuzz  clang                the compiler that has libFuzzer
 		fuzz  libclang-rt-$clang-dev   libFuzzer and the sanitizers for clang

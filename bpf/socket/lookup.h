@@ -126,7 +126,7 @@ static __always_inline void listener_read(struct bpf_sock *sk, struct listening 
 	listener->bypass = listener_bypass(tcp);
 }
 
-/* Returns whether a socket is in repair mode. It cannot take segments yet: with a FIN in its queue it would never be finished. */
+/* Returns whether a socket is in repair mode. It cannot take segments yet: a FIN would keep it from being finished. */
 static __always_inline bool socket_is_half_made(struct bpf_sock *sk)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);

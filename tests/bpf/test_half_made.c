@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* link: tests/bpf/harness.c tests/bpf/sockets.c */
+/* link: tests/bpf/harness*.c tests/bpf/sockets.c */
 /*
- * Queue handoff: segments of a connection whose socket the daemon is making. In repair mode it is in the kernel's table already, but a
- * segment that it met then would be answered with RST, or its FIN would keep the daemon from finishing it.
+ * Queue handoff: segments of a connection whose socket the daemon is making. In repair mode it is in the kernel's table
+ * already, but a segment that it met then would be answered with RST, or its FIN would keep the daemon from finishing it.
  */
 #include <netinet/tcp.h>
 #include <setjmp.h>

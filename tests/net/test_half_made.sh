@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Queue handoff: what a client sends while the daemon is making its connection's socket reaches the connection. strace makes every
 # setsockopt() of the daemon last 5 ms, so that the socket is half made for 25 ms.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/lib.sh"
 if ! command -v strace >/dev/null; then
 	pass "a socket that is half made # SKIP there is no strace"
 	exit 0
