@@ -324,21 +324,25 @@ static __always_inline enum mode queue_mode(const struct hook_ctx *hook)
 	return MODE_ANSWERING;
 }
 
-/* Looks up the socket of a segment. A separate static function, to save stack. */
+/*
+ * Looks up the socket of a segment. One that is half made counts as none for a segment that follows its ACK: the daemon
+ * gets the segment, and returns it when the socket is whole. A separate static function, to save stack.
+ */
 static __noinline enum socket_found queue_segment_find(struct xdp_md *ctx, const struct packet *packet,
 						       const struct hook_ctx *hook, bool may_have_socket,
 						       struct time_wait *time_wait)
 {
 	enum socket_found found = queue_find(ctx, packet, time_wait);
+	struct history history = {};
 
 	segment_note_socket(packet, hook, found, may_have_socket);
-	return found;
+	if (found != SOCKET_HALF_MADE)
+		return found;
+	history_look_up(&history, packet, hook);
+	return history.follows ? SOCKET_NONE : SOCKET_HALF_MADE;
 }
 
-/*
- * Returns the verdict on a segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. A
- * segment for a half-made socket goes to the daemon, which returns it when the socket is whole.
- */
+/* Returns the verdict on a segment whose socket has to be looked up. One in TIME-WAIT gives way to a new connection. */
 static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md *ctx, const struct packet *packet,
 								   const struct hook_ctx *hook, enum mode mode,
 								   bool may_have_socket)
@@ -348,11 +352,6 @@ static __always_inline enum shakeoff_verdict queue_segment_look_up(struct xdp_md
 
 	if (found == SOCKET_EXISTS)
 		connection_confirm(packet, hook);
-	if (found == SOCKET_HALF_MADE) {
-		history_look_up(&history, packet, hook);
-		if (history.follows)
-			return queue_follow(ctx, packet, hook, &history);
-	}
 	if (found == SOCKET_EXISTS || found == SOCKET_HALF_MADE ||
 	    (found == SOCKET_TIME_WAIT && mode == MODE_NO_SERVER))
 		return SHAKEOFF_SOCKET;
