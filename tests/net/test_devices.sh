@@ -74,6 +74,7 @@ is "down: no service is shown as protected" "$(shown '*:7000' state)/$(shown '*:
 server ip link set renamed0 up
 routes renamed0
 check "up again under its new name: active" soon shows '*:7000' state active
+check "renamed: the hook answers" soon comes_through "$SERVER4" 7000
 all_admitted "renamed" "$SERVER4" 7000 50
 all_admitted "renamed, IPv6" "$SERVER6" 7000 50
 check "renamed: the log has both names" \

@@ -19,5 +19,6 @@ for family in 4 6; do
 	plain_start "listener$family" "${!address}" 7001 line
 	shows_served() { [ "$(shown listener servers)" = $((family == 4 ? 1 : 2)) ]; }
 	soon shows_served || bail "the listening socket is not found"
+	soon comes_through "${!address}" 7001 || bail "the hook does not answer for the listening socket"
 	tap client python3 "$HERE/raw_foreign_clock.py" 7001 $family
 done

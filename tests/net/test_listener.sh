@@ -124,7 +124,7 @@ check "every listening socket is found" soon all_found
 is "and nothing else" "$(services)" "$found"
 is "an MPTCP listener is bypassed" "$(shown '*:9000' syncookies)/$(shown '*:9000' bypass)" "never/mptcp"
 is "the others are not" "$(shown "$SERVER4:80" bypass)$(shown '*:8080' bypass)$(shown "[$SERVER6]:2222" bypass)" ""
-is "they are idle" "$(shown "$SERVER4:80" state)" idle
+check "they are idle" soon shows "$SERVER4:80" state idle
 all_answer "before the flood"
 many "idle, IPv4" "$SERVER4"
 many "idle, IPv6" "$SERVER6"

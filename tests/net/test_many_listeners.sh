@@ -146,7 +146,7 @@ all_but_few() { [ "$(of_places)" -ge 4090 ]; }
 check "that user has a quarter of the table of services" within 60 all_but_few
 at_most "and no more" "$(of_places)" 4096
 is "and of which user" "$(status datapaths.0.daemon.no_service_uid)" 65534
-matches "status shows it" "$(server "$BUILD/shakeoff" status)" "listening sockets are no services.*user 65534's"
+matches "status shows it" "$(server "$BUILD/shakeoff" status)" "listening sockets are not protected.*user 65534's"
 check "the log has it, too" grep -q "of them belong to user 65534" "$TMP/shakeoffd.log"
 plain_start late 0.0.0.0 9000 line
 found 0.0.0.0:9000

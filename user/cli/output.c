@@ -51,7 +51,7 @@ struct table {
 };
 
 /* Ends the command without memory: a table that lacks a cell would be wrong. */
-static void *needed(void *memory)
+static void *checked(void *memory)
 {
 	if (memory)
 		return memory;
@@ -61,9 +61,9 @@ static void *needed(void *memory)
 
 struct table *table_new(const char *const *headings)
 {
-	struct table *table = needed(calloc(1, sizeof(*table)));
+	struct table *table = checked(calloc(1, sizeof(*table)));
 
-	table->lines = needed(scols_new_table());
+	table->lines = checked(scols_new_table());
 	scols_table_set_column_separator(table->lines, SEPARATOR);
 	scols_table_enable_colors(table->lines, colours_wanted());
 	/* Lines stay whole in a narrow window, as in a file. */
@@ -72,7 +72,7 @@ struct table *table_new(const char *const *headings)
 		const char *heading = headings[table->columns];
 		bool right = *heading == '>';
 		struct libscols_column *column =
-			needed(scols_table_new_column(table->lines, heading + right, 0, right ? SCOLS_FL_RIGHT : 0));
+			checked(scols_table_new_column(table->lines, heading + right, 0, right ? SCOLS_FL_RIGHT : 0));
 
 		scols_cell_set_color(scols_column_get_header(column), sequences[COLOUR_BOLD]);
 	}
@@ -85,9 +85,9 @@ __attribute__((format(printf, 3, 0))) static void add_cell(struct table *table, 
 	char *text;
 
 	if (!table->column)
-		table->line = needed(scols_table_new_line(table->lines, NULL));
+		table->line = checked(scols_table_new_line(table->lines, NULL));
 	if (vasprintf(&text, format, arguments) < 0 || scols_line_refer_data(table->line, table->column, text))
-		needed(NULL);
+		checked(NULL);
 	if (colour != COLOUR_NONE)
 		scols_cell_set_color(scols_line_get_cell(table->line, table->column), sequences[colour]);
 	table->column = (table->column + 1) % table->columns;
@@ -128,7 +128,7 @@ void table_print(struct table *table, FILE *stream)
 	if (!table->line)
 		print_headings(table, stream);
 	else if (scols_print_table(table->lines))
-		needed(NULL);
+		checked(NULL);
 	scols_unref_table(table->lines);
 	free(table);
 }

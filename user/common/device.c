@@ -51,7 +51,7 @@ static bool is_kind(const struct link_entry *device, const char *kind)
  * Returns whether a device passes on the frames of the device below it, IFLA_LINK. For a veth IFLA_LINK is its peer,
  * for a tunnel the device that carries it.
  */
-static bool stands_on_lower(const struct link_entry *device)
+static bool is_stacked(const struct link_entry *device)
 {
 	return is_kind(device, "vlan") || is_kind(device, "macvlan") || is_kind(device, "macvtap") ||
 	       is_kind(device, "ipvlan") || is_kind(device, "ipvtap");
@@ -117,7 +117,7 @@ static const struct link_entry *upper_with_program(const struct topology *topolo
 		const struct link_entry *upper = &topology->list[i];
 
 		if (has_program(upper) &&
-		    (device->master == upper->ifindex || (stands_on_lower(upper) && upper->lower == device->ifindex)))
+		    (device->master == upper->ifindex || (is_stacked(upper) && upper->lower == device->ifindex)))
 			return upper;
 	}
 	return NULL;
@@ -198,7 +198,7 @@ static enum way worse(enum way a, enum way b)
 static enum way find_way_through(const struct topology *topology, const struct link_entry *device,
 				 const struct link_entry *below, enum way way, int height)
 {
-	const struct link_entry *lower = stands_on_lower(device) ? topology_find(topology, device->lower) : NULL;
+	const struct link_entry *lower = is_stacked(device) ? topology_find(topology, device->lower) : NULL;
 	enum way found = lower ? find_way(topology, lower, below, way, height) : WAY_NONE;
 
 	for (size_t i = 0; i < topology->count; i++)
@@ -329,7 +329,7 @@ static bool takes_tags_off(const struct link_entry *device)
 }
 
 /* Returns the device, or for a bond a member, that hides tags. NULL: none. */
-static const struct link_entry *who_hides_tags(const struct topology *topology, const struct link_entry *device)
+static const struct link_entry *tag_hiding_device(const struct topology *topology, const struct link_entry *device)
 {
 	if (!is_kind(device, "bond"))
 		return is_kind(device, "veth") || takes_tags_off(device) ? device : NULL;
@@ -345,7 +345,7 @@ static const struct link_entry *who_hides_tags(const struct topology *topology, 
 /* Checks a veth whatever its own offloads are: it passes on tags as its peer has made them. */
 bool device_hides_tags(const struct topology *topology, const struct link_entry *device, char *sentence, size_t size)
 {
-	const struct link_entry *who = device_has_vlans(topology, device) ? who_hides_tags(topology, device) : NULL;
+	const struct link_entry *who = device_has_vlans(topology, device) ? tag_hiding_device(topology, device) : NULL;
 
 	if (who && is_kind(who, "veth"))
 		snprintf(sentence, size,

@@ -20,7 +20,7 @@ static const struct section_text {
 };
 
 /* Returns whether a section describes a key. Keys that [discovered] and services share are described once. */
-static bool is_told(const struct config_key *key, enum config_section section)
+static bool is_listed(const struct config_key *key, enum config_section section)
 {
 	return (key->sections & section) && !(section == SECTION_SERVICE && (key->sections & SECTION_DISCOVERED));
 }
@@ -203,7 +203,7 @@ void config_help(FILE *out, enum config_form which)
 	for (size_t s = 0; s < sizeof(sections) / sizeof(sections[0]); s++) {
 		form->section(out, &sections[s]);
 		for (size_t i = 0; i < config_key_count; i++)
-			if (is_told(&config_keys[i], sections[s].section))
+			if (is_listed(&config_keys[i], sections[s].section))
 				form->key(out, &config_keys[i]);
 		form->end(out);
 	}

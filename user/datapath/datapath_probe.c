@@ -110,7 +110,7 @@ int datapath_probe_map(unsigned int ifindex, int *map)
 	return error ? error : find_map(&program, map);
 }
 
-static int tell(int map, const struct shakeoff_probe *common)
+static int publish(int map, const struct shakeoff_probe *common)
 {
 	uint32_t zero = 0;
 
@@ -125,7 +125,7 @@ int datapath_probe_run(struct datapath_probe *probe, int map, unsigned int ifind
 		    .data_in = frame, .data_size_in = sizeof(frame), .ctx_in = &context,
 		    .ctx_size_in = sizeof(context));
 	uint32_t whole = (common->count + BATCH - 1) / BATCH * BATCH;
-	int error = tell(map, common);
+	int error = publish(map, common);
 
 	detail_clear();
 	if (error)
@@ -143,5 +143,5 @@ int datapath_probe_run(struct datapath_probe *probe, int map, unsigned int ifind
 
 int datapath_probe_end(int map)
 {
-	return tell(map, &(struct shakeoff_probe){ 0 });
+	return publish(map, &(struct shakeoff_probe){ 0 });
 }

@@ -215,7 +215,7 @@ int queue_socket_path(const char *run_dir, const char *name, char *path, size_t 
  * Returns whether the peer is root or this process's user. The peer gets the server's listening socket and decides
  * which connections the server gets, so only root and the server's own user may be it.
  */
-static bool is_root_or_us(int fd)
+static bool is_root_or_own_user(int fd)
 {
 	struct ucred daemon;
 	socklen_t size = sizeof(daemon);
@@ -242,7 +242,7 @@ int queue_connect(const char *run_dir, const char *name)
 		client_close(fd);
 		return -error;
 	}
-	if (!is_root_or_us(fd)) {
+	if (!is_root_or_own_user(fd)) {
 		client_close(fd);
 		return -EPERM;
 	}

@@ -108,6 +108,15 @@ found() { check "$1 is found" soon shows "$1" state active; }
 # client with many connections meets some: SYNs for them count as well.
 let_through() { echo $(($(counter ack_admitted) + $(counter syn_socket))); }
 
+# comes_through ADDRESS PORT: whether the hook lets a connection through to a listening socket. It may be a moment after
+# the service is shown.
+comes_through() {
+	local before
+	before=$(let_through)
+	asks "$1" "$2" --count 1 --request $'hello\n' >/dev/null
+	[ "$(let_through)" -gt "$before" ]
+}
+
 # asks ADDRESS PORT ARGUMENT...: honest clients, and their results, as JSON. They are patient: a frame that a full ring
 # loses costs them a retransmission, and only a client that is not served at all fails.
 asks() { client "$BUILD/tests/net/lib/client" --dst "$1" --port "$2" --timeout-ms 30000 --json "${@:3}"; }

@@ -124,7 +124,7 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 	int error;
 
 	if (addresses_is_too_much(addresses, datapath, port, wanted, old)) {
-		addresses->turned_away = addresses->changed = true;
+		addresses->lacks_room = addresses->changed = true;
 		return false;
 	}
 	if (is_unknown && port && !addresses->noted) {
@@ -134,7 +134,7 @@ static bool set(struct addresses *addresses, size_t datapath, uint16_t port, con
 	addresses->changed |= port != 0;
 	error = put(addresses, datapath, port, wanted);
 	if (error == -E2BIG || error == -ENOMEM)
-		addresses->turned_away = addresses->changed = true;
+		addresses->lacks_room = addresses->changed = true;
 	else if (error)
 		log_warn_limited("an address of a service could not be published: %s", strerror(-error));
 	if (!error && old)
@@ -350,10 +350,10 @@ bool addresses_have(const struct addresses *addresses, const struct in6_addr *ad
 
 bool addresses_look_again(struct addresses *addresses)
 {
-	bool turned_away = addresses->turned_away;
+	bool lacks_room = addresses->lacks_room;
 
-	addresses->turned_away = false;
-	return turned_away;
+	addresses->lacks_room = false;
+	return lacks_room;
 }
 
 static int remove_one(void *context, const struct in6_addr *address, uint16_t port, uint32_t service)

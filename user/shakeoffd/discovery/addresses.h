@@ -36,7 +36,7 @@ struct addresses {
 	bool noted;                      /* the sockets are noted, since addresses_begin() */
 	bool changed;                    /* a map has changed, since addresses_end() */
 	bool full;                       /* it is reported that a map is full */
-	bool turned_away;                /* an address found no room, since addresses_look_again() */
+	bool lacks_room;                 /* an address found no room, since addresses_look_again() */
 	size_t *top;                     /* of each datapath: no higher port has an address */
 	size_t quarter;                  /* maximum of addresses of a family for a user without priority */
 	struct user_quotas (*quotas)[2]; /* of each datapath: IPv4, IPv6; without addresses that have priority */

@@ -135,12 +135,12 @@ bool addresses_make_room(struct addresses *addresses, size_t datapath, uint16_t 
 
 /* ------------------------------------------------------------------------------------------- addresses without room */
 
-static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *turned_away)
+static void count_one(struct shakeoff_service *services, uint16_t port, const struct published *refused)
 {
-	struct shakeoff_service *service = &services[turned_away->value & ~SHAKEOFF_ADDRESS_FLAGS];
+	struct shakeoff_service *service = &services[refused->value & ~SHAKEOFF_ADDRESS_FLAGS];
 
 	if (!service->no_room) {
-		memcpy(service->no_room_address, &turned_away->address, sizeof(service->no_room_address));
+		memcpy(service->no_room_address, &refused->address, sizeof(service->no_room_address));
 		service->no_room_port = port;
 	}
 	service->no_room++;
@@ -151,13 +151,13 @@ struct lack {
 	size_t count;
 	size_t first; /* the lowest port */
 	uint32_t uid; /* the user with most addresses without room, and their number */
-	size_t his;
+	size_t of_user;
 };
 
 static void count_away(const struct addresses *addresses, size_t datapath, uint16_t port,
-		       const struct published *turned_away)
+		       const struct published *refused)
 {
-	struct user_quota *quota = quota_of(addresses, datapath, port, turned_away);
+	struct user_quota *quota = quota_of(addresses, datapath, port, refused);
 
 	if (quota)
 		quota->away++;
@@ -169,9 +169,9 @@ static void find_most(const struct addresses *addresses, size_t datapath, struct
 		struct user_quotas *quotas = &addresses->quotas[datapath][ipv6];
 		const struct user_quota *most = user_quotas_most_away(quotas);
 
-		if (most && most->away > lack->his) {
+		if (most && most->away > lack->of_user) {
 			lack->uid = most->uid;
-			lack->his = most->away;
+			lack->of_user = most->away;
 		}
 		user_quotas_forget_away(quotas);
 	}
@@ -205,12 +205,12 @@ void addresses_report_no_room(struct addresses *addresses)
 
 	for (size_t i = 0; i < addresses->count; i++)
 		count_no_room(addresses, i, &lack);
-	if (lack.count && !addresses->full && lack.his)
+	if (lack.count && !addresses->full && lack.of_user)
 		log_warn("the hook's table of addresses (%u of a family) has no room for %zu addresses and ports of "
 			 "services, from port %zu on, which are bypassed: %zu of them belong to user %u, and the "
 			 "maximum for a user other than root is a quarter; `exclude =` in the configuration leaves out "
 			 "those that need no protection",
-			 SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.his, lack.uid);
+			 SHAKEOFF_MAX_ADDRESSES, lack.count, lack.first, lack.of_user, lack.uid);
 	else if (lack.count && !addresses->full)
 		log_warn(
 			"the hook's table of addresses is full (%u of a family): %zu addresses and ports of services "

@@ -52,7 +52,7 @@ void auto_services_open(struct auto_services *services, const struct config_poli
 	};
 	list_open(&services->used);
 	list_open(&services->idle);
-	list_open(&services->hasty);
+	list_open(&services->short_grace);
 }
 
 static void close_list(struct auto_service_list *list)
@@ -72,7 +72,7 @@ void auto_services_close(struct auto_services *services)
 		return;
 	close_list(&services->used);
 	close_list(&services->idle);
-	close_list(&services->hasty);
+	close_list(&services->short_grace);
 	user_quotas_close(&services->quotas);
 }
 
@@ -96,15 +96,16 @@ void auto_services_expire(struct auto_services *services, uint64_t now_ns)
 {
 	while (services->idle.first && now_ns - services->idle.first->idle_ns >= AUTO_SERVICE_GRACE_NS)
 		end(services, services->idle.first);
-	while (services->hasty.first && now_ns - services->hasty.first->idle_ns >= AUTO_SERVICE_QUARANTINE_NS)
-		end(services, services->hasty.first);
+	while (services->short_grace.first &&
+	       now_ns - services->short_grace.first->idle_ns >= AUTO_SERVICE_QUARANTINE_NS)
+		end(services, services->short_grace.first);
 }
 
 /* ------------------------------------------------------------------------------------------------- use of a service */
 
 static struct auto_service *oldest_idle(const struct auto_services *services, uint64_t now_ns)
 {
-	struct auto_service *idle = services->hasty.first;
+	struct auto_service *idle = services->short_grace.first;
 
 	if (!idle || now_ns - idle->idle_ns < AUTO_SERVICE_QUARANTINE_NS)
 		idle = services->idle.first;
@@ -185,14 +186,14 @@ struct auto_service *auto_service_use(struct auto_services *services, struct lis
 
 void auto_service_idle(struct auto_services *services, struct auto_service *discovered, uint64_t now_ns)
 {
-	bool hasty;
+	bool short_grace;
 
 	if (discovered->idle_ns)
 		return;
-	hasty = discovered->evicted ||
-		(discovered->quota && discovered->quota->count > USER_QUOTA_QUARTER(SHAKEOFF_MAX_SERVICES) / 2);
+	short_grace = discovered->evicted ||
+		      (discovered->quota && discovered->quota->count > USER_QUOTA_QUARTER(SHAKEOFF_MAX_SERVICES) / 2);
 	list_remove(discovered);
-	list_append(hasty ? &services->hasty : &services->idle, discovered);
+	list_append(short_grace ? &services->short_grace : &services->idle, discovered);
 	discovered->idle_ns = now_ns;
 	discovered->listening.since_ns = 0;
 	discovered->listening.facts = (struct listener_facts){ 0 };

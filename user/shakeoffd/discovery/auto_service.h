@@ -45,7 +45,7 @@ struct auto_services {
 	struct listeners *listeners;
 	const struct bypass_host *host;
 	struct auto_service_list used, idle;
-	struct auto_service_list hasty; /* idle services whose user has much: their ids are kept only briefly */
+	struct auto_service_list short_grace; /* idle services whose user has much: their ids are kept only briefly */
 
 	/*
 	 * A user other than root has at most a quarter of the ids. All such users together have the ids that services
@@ -61,9 +61,9 @@ struct auto_services {
 	size_t waited;
 	uint64_t round; /* number of calls of auto_services_look_again(), plus 1 */
 
-	bool full;        /* it is reported that there is no id */
-	bool turned_away; /* a socket found no service id, since auto_services_look_again() */
-	bool changed;     /* the set of sockets without an id has changed, since auto_services_report() */
+	bool full;       /* it is reported that there is no id */
+	bool lacks_room; /* a socket found no service id, since auto_services_look_again() */
+	bool changed;    /* the set of sockets without an id has changed, since auto_services_report() */
 };
 
 /* Begins without services. configured: how many ids the configuration uses. */

@@ -93,28 +93,28 @@ bool auto_services_is_awaited(const struct auto_services *services)
 
 void auto_service_turn_away(struct auto_services *services, struct listener *listener)
 {
-	services->turned_away = true;
+	services->lacks_room = true;
 	services->waiting += comes_first(services, listener) && listener->away_round != services->round;
 	listener->away_round = services->round;
-	services->changed |= !listener->turned_away;
-	listener->turned_away = true;
+	services->changed |= !listener->lacks_room;
+	listener->lacks_room = true;
 }
 
 void auto_service_note_room(struct auto_services *services, struct listener *listener)
 {
-	services->changed |= listener->turned_away;
-	listener->turned_away = false;
+	services->changed |= listener->lacks_room;
+	listener->lacks_room = false;
 }
 
 bool auto_services_look_again(struct auto_services *services)
 {
-	bool turned_away = services->turned_away;
+	bool lacks_room = services->lacks_room;
 
-	services->turned_away = false;
+	services->lacks_room = false;
 	services->waited = services->waiting;
 	services->waiting = 0;
 	services->round++;
-	return turned_away;
+	return lacks_room;
 }
 
 /* The sockets without an id. */
@@ -122,7 +122,7 @@ struct lack {
 	uint32_t count;
 	uint32_t port; /* the lowest */
 	uint32_t uid;  /* the user with most such sockets, and their number */
-	uint32_t his;
+	uint32_t of_user;
 };
 
 static struct lack count_lack(struct auto_services *services)
@@ -134,8 +134,8 @@ static struct lack count_lack(struct auto_services *services)
 		for (struct listener *l = services->listeners->ports[port]; l; l = l->next_at_port) {
 			struct user_quota *quota;
 
-			l->turned_away = l->turned_away && l->facts.sockets;
-			if (!l->turned_away)
+			l->lacks_room = l->lacks_room && l->facts.sockets;
+			if (!l->lacks_room)
 				continue;
 			quota = user_quota_of(&services->quotas, l->facts.uid);
 			if (quota)
@@ -146,7 +146,7 @@ static struct lack count_lack(struct auto_services *services)
 	most = user_quotas_most_away(&services->quotas);
 	if (most) {
 		lack.uid = most->uid;
-		lack.his = most->away;
+		lack.of_user = most->away;
 	}
 	user_quotas_forget_away(&services->quotas);
 	return lack;
@@ -171,6 +171,6 @@ void auto_services_report(struct auto_services *services)
 		log_warn("the hook's table of services (%u) has no room for %u listening sockets, from port %u on, "
 			 "which are bypassed: %u of them belong to user %u, and the maximum for a user other than root "
 			 "is a quarter; `exclude =` in the configuration leaves out those that need no protection",
-			 SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.his, lack.uid);
+			 SHAKEOFF_MAX_SERVICES, lack.count, lack.port, lack.of_user, lack.uid);
 	services->full = lack.count != 0;
 }

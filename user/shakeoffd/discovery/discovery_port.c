@@ -62,8 +62,8 @@ static struct listening_service *owner_of(struct discovery *discovery, const str
 static void idle_the_rest(struct discovery *discovery, uint16_t port, uint64_t now_ns)
 {
 	for (struct listener *l = discovery->listeners.ports[port]; l; l = l->next_at_port) {
-		if (l->counted != discovery->round && l->turned_away) {
-			l->turned_away = false;
+		if (l->counted != discovery->round && l->lacks_room) {
+			l->lacks_room = false;
 			discovery->discovered.changed = true;
 		}
 		if (l->discovered && (l->counted != discovery->round || l->discovered->evicted))

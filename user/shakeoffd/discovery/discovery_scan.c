@@ -53,7 +53,7 @@ static void listener_changed(void *context, struct listener *listener, const str
 		auto_service_changes_owner(&discovery->discovered, listener->discovered);
 		discovery_mark(discovery, listener->port);
 	}
-	discovery->discovered.changed |= listener->turned_away && !listener->facts.sockets;
+	discovery->discovered.changed |= listener->lacks_room && !listener->facts.sockets;
 	if (listener->discovered && !listener->discovered->idle_ns && listener->facts.sockets) {
 		listener->discovered->listening.facts = listener->facts;
 		discovery_describe(discovery, &listener->discovered->listening);

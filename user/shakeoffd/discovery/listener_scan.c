@@ -190,7 +190,7 @@ static uint64_t usual_cost(const struct listener_scan *scan)
 	return has_crowds(scan) ? scan->cost_ns : scan->whole_cost_ns;
 }
 
-static void tell(struct listener_scan *scan)
+static void notify(struct listener_scan *scan)
 {
 	uint64_t cost = usual_cost(scan), period = period_of(scan, cost);
 
@@ -237,7 +237,7 @@ bool listener_scan_take(struct listener_scan *scan, int *error)
 		scan->whole_cost_ns = cost_ns;
 	else
 		scan->cost_ns = cost_ns;
-	tell(scan);
+	notify(scan);
 	return true;
 }
 

@@ -42,7 +42,7 @@ struct listener {
 	uint8_t kind;            /* enum listener_kind */
 	struct listener_facts facts;
 	struct auto_service *discovered; /* the service that discovery made for it, or NULL */
-	bool turned_away;                /* it has an address, but the table of services has no room for it */
+	bool lacks_room;                 /* it has an address, but the table of services has no room for it */
 	uint64_t away_round;             /* struct auto_services' round in which it was last counted as waiting */
 	uint64_t counted;                /* discovery's round in which it was last counted */
 

@@ -39,7 +39,7 @@ bool nft_read_ports(json_t *value, struct rule_ports *ports);
 bool nft_read_addresses(json_t *value, struct rule_addresses *addresses);
 
 /* Return whether a value, or a value in a list, is this name or this number. */
-bool nft_says(json_t *value, const char *name, json_int_t number);
+bool nft_is(json_t *value, const char *name, json_int_t number);
 bool nft_has(json_t *list, const char *name, json_int_t number);
 
 /* ------------------------------------------------------------------------------------------------ ruleset_nft_key.c */

@@ -189,7 +189,7 @@ static bool match_values(struct nft_reader *reader, const struct nft_key *key, j
 	case KEY_STATE: return match_state(list, match);
 	/* The hook never answers a client with port 0 (bpf/packet/malformed.h), so such a rule cannot be bypassed. */
 	case KEY_SOURCE_PORT:
-		return json_array_size(list) == 1 && nft_says(json_array_get(list, 0), "0", 0) &&
+		return json_array_size(list) == 1 && nft_is(json_array_get(list, 0), "0", 0) &&
 		       match_fixed(match, ANSWER_NO);
 	case KEY_TYPE: return match_fixed(match, yes_or_no(nft_has(list, "local", 2)));
 	case KEY_MARK: match->kind = MATCH_MARK; return true;

@@ -108,7 +108,7 @@ bool nft_read_addresses(json_t *value, struct rule_addresses *addresses)
 	return true;
 }
 
-bool nft_says(json_t *value, const char *name, json_int_t number)
+bool nft_is(json_t *value, const char *name, json_int_t number)
 {
 	return json_is_string(value) ? word_is(json_string_value(value), name) :
 				       json_is_integer(value) && json_integer_value(value) == number;
@@ -120,7 +120,7 @@ bool nft_has(json_t *list, const char *name, json_int_t number)
 	size_t i;
 
 	json_array_foreach(list, i, value)
-		if (nft_says(nft_bare(value), name, number))
+		if (nft_is(nft_bare(value), name, number))
 			return true;
 	return false;
 }
