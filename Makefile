@@ -54,7 +54,7 @@ PREFIX_MAP = -ffile-prefix-map=$(abspath $(BUILD))=build -ffile-prefix-map=$(BUI
 C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -I$(BUILD) $(CFLAGS) $(HARDEN_FORTIFY) $(HARDEN_C) $(PREFIX_MAP)
 LD_FLAGS = $(CFLAGS) $(LDFLAGS) $(HARDEN_LD)
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
+SAN_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(INCLUDES) -Ibpf -Itests/bpf -I$(BUILD) -I$(BUILD)/tests $(SANITIZE)
 
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/; s/s390x/s390/')
 # bpftool 7.5 and later write the kfuncs' prototypes into vmlinux.h, where they are not weak: the programs declare those
@@ -70,7 +70,7 @@ COMMAND := $(wildcard user/cli/*.c)
 LIBRARY := $(filter-out user/libshakeoff/preload%,$(wildcard user/libshakeoff/*.c))
 PRELOAD := $(wildcard user/libshakeoff/preload*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
-PROG := $(wildcard tests/bpf/test_*.c)
+PROG := $(wildcard tests/bpf/test_*.c tests/bpf/*/test_*.c)
 # A tool is a file with main(). The comment at its head names the files to link with, as in a test.
 TOOL_C := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c tests/net/lib/*.c))
 TOOL := $(shell grep -l '^int main' $(TOOL_C))
@@ -246,8 +246,8 @@ $(TESTS): | $(BUILD)/.deps-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(TEST_LIBS)
 
-$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/bpf/*.c)): | $(BUILD)/.deps-test
-$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/bpf/*.c)): $(SKELETONS)
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/unit/*.c tests/bpf/*.c tests/bpf/*/*.c)): | $(BUILD)/.deps-test
+$(patsubst %.c,$(BUILD)/san/%.o,$(wildcard tests/bpf/*.c tests/bpf/*/*.c)): $(SKELETONS)
 $(BUILD)/san/tests/bpf/test_flood_kinds.o: $(BUILD)/tests/bench/flood.skel.h
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c | $(BUILD)/.deps-fuzz

@@ -34,7 +34,7 @@ step() {
 	fi
 }
 
-flags=(-std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Ibpf "-I$BUILD" "-I$BUILD/tests")
+flags=(-std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Ibpf -Itests/bpf "-I$BUILD" "-I$BUILD/tests")
 
 # Both compilers, on every file of user space; the build itself uses one of them.
 compile() {
@@ -72,6 +72,18 @@ licensed() {
 	return "$missing"
 }
 
+# A text that names a test (unit/test_x, bpf/room/test_y, net/test_z) names one that is there.
+named_tests() {
+	local name missing=0
+	while read -r name; do
+		[ -e "tests/$name.c" ] || [ -e "tests/$name.sh" ] || {
+			echo "$name: no such test"
+			missing=1
+		}
+	done < <(grep -ohP '\b(unit|bpf|net)/([a-z]+/)?test_(?!x\b)[a-z_0-9]+(?![a-z_0-9*])' ./*.md ./*/README.md user/man/* | sort -u)
+	return "$missing"
+}
+
 posix() {
 	# Scripts with #!/bin/sh must run in any sh.
 	grep -lE '^#!/bin/sh' "${scripts[@]}" | xargs -r -n 1 sh -n
@@ -81,6 +93,7 @@ step 'clang-format (make format repairs it)' formatted
 step 'headers alone' scripts/headers.sh
 step 'arrows between rooms' scripts/arrows.py
 step 'SPDX' licensed
+step 'tests that texts name' named_tests
 [ "${1:-}" != quick ] || exit $found
 step 'gcc' compile gcc
 step 'clang' compile clang

@@ -5,7 +5,7 @@
 #
 #	tests/run.sh [NAME...]
 #
-# A name is that of one test (bpf/test_syn), or a part of the names of several (bpf/, listener).
+# A name is that of one test (bpf/handle/test_syn), or a part of the names of several (bpf/, listener).
 #
 # A test prints TAP: lines with "ok" and "not ok". The last line is "N passed, N failed, N skipped"; the exit status is
 # 0 if tests passed and none failed. BUILD: where the programs are. JOBS: how many network tests run at once (1); of the
@@ -96,10 +96,13 @@ end() {
 }
 
 # "net/test_attach" of tests/net/test_attach.sh
-name_of() { echo "$(basename "$(dirname "$1")")/$(basename "$1" .sh)"; }
+name_of() {
+	local name=${1##*tests/}
+	echo "${name%.sh}"
+}
 
 kind= # of the running tests: all tests of one kind end before the next kind begins
-for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/bpf/test_* tests/net/test_*.sh; do
+for program in "$BUILD"/tests/unit/test_* "$BUILD"/tests/bpf/test_* "$BUILD"/tests/bpf/*/test_* tests/net/test_*.sh; do
 	[ -x "$program" ] || continue
 	[ -f "$program" ] || continue
 	case $program in *.o | *.d | *.h) continue ;; esac
