@@ -28,7 +28,7 @@ fi
 before=$(sed -n '1s/^# \(.*\): object .*/\1/p' "$baseline")
 [ "$before" = "$made_with" ] || echo "The baseline is of $before, this is $made_with."
 printf '%s\n' "$now" | awk -v baseline="$baseline" '
-	function field(name, old, new) {
+	function field(old, new) {
 		grown = new > old * 1.1
 		if (grown)
 			failed = 1
@@ -50,7 +50,7 @@ printf '%s\n' "$now" | awk -v baseline="$baseline" '
 			next
 		}
 		delete known[$2]
-		printf "%-20s %s %s %s %s\n", $2, field("", old[$2, 3], $3), field("", old[$2, 4], $4), field("", old[$2, 5], $5), field("", old[$2, 6], $6)
+		printf "%-20s %s %s %s %s\n", $2, field(old[$2, 3], $3), field(old[$2, 4], $4), field(old[$2, 5], $5), field(old[$2, 6], $6)
 	}
 	END {
 		for (name in known) {
